@@ -37,7 +37,9 @@ def ellipsoid(scale: float) -> np.ndarray:
     """Return a mask (i, j, k) about the size of a head (scale 1.2) or a brain (scale 1)."""
     axes = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
     centre, radii = (45, 55, 38), (34 * scale, 43 * scale, 38.5 * scale)
-    return sum(((a - c) / r) ** 2 for a, c, r in zip(axes, centre, radii, strict=True)) < 1
+    return (
+        sum(((a - c) / r) ** 2 for a, c, r in zip(axes, centre, radii, strict=True)) < 1
+    )
 
 
 def masks() -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +56,9 @@ def smooth_fields(rng: np.random.Generator, count: int) -> np.ndarray:
     coarse = rng.standard_normal((count, 12, 14, 12)).astype(np.float32)
     fields = np.empty((count, *SHAPE), np.float32)
     for field, seed in zip(fields, coarse, strict=True):
-        field[:] = zoom(seed, [n / m for n, m in zip(SHAPE, seed.shape, strict=True)], order=1)
+        field[:] = zoom(
+            seed, [n / m for n, m in zip(SHAPE, seed.shape, strict=True)], order=1
+        )
     return fields / fields.std(axis=(1, 2, 3), keepdims=True)
 
 
@@ -82,7 +86,9 @@ def make_inputs(folder: Path, volumes: int) -> None:
     header.set_qform(AFFINE, 4)
     header.set_xyzt_units("mm", "sec")
     header["vox_offset"] = 352
-    deflate = zlib.compressobj(1, zlib.DEFLATED, 31)  # the level of nibabel and fMRIPrep
+    deflate = zlib.compressobj(
+        1, zlib.DEFLATED, 31
+    )  # the level of nibabel and fMRIPrep
     with (folder / "bold.nii.gz").open("wb") as file:
         file.write(deflate.compress(header.binaryblock + bytes(4)))
         for course in courses:
@@ -107,12 +113,17 @@ def run_plain(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
     series = series - design @ np.linalg.lstsq(design, series, rcond=None)[0]
     bold = bold[:, held["grey"][held["brain"]]]
     bold, series = bold - bold.mean(axis=0), series - series.mean(axis=0)
-    r = (bold / np.linalg.norm(bold, axis=0)).T @ (series / np.linalg.norm(series, axis=0))
+    r = (bold / np.linalg.norm(bold, axis=0)).T @ (
+        series / np.linalg.norm(series, axis=0)
+    )
     return r.T.astype(np.float32), {"read": read}
 
 
 def run_one_pass(
-    folder: Path, *, fwhm_mm: float | None = None, band_hz: tuple[float, float] | None = None
+    folder: Path,
+    *,
+    fwhm_mm: float | None = None,
+    band_hz: tuple[float, float] | None = None,
 ) -> tuple[np.ndarray, dict[str, float]]:
     from bids_dtg.cleaning.design import stop_band
     from bids_dtg.connectome.connectome import run_connectomes
@@ -185,23 +196,40 @@ def measure_route(route: str, folder: Path) -> None:
     seconds = time.perf_counter() - start
     np.save(folder / f"r {route}.npy", r)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"seconds": seconds, "peak": peak / 1024, "before": before / 1024} | parts))
+    print(
+        json.dumps(
+            {"seconds": seconds, "peak": peak / 1024, "before": before / 1024} | parts
+        )
+    )
 
 
 def compare(folder: Path, volumes: int, repeats: int) -> dict[str, float]:
     """Run each route in a separate process, print the results, and return those to record."""
     compressed = (folder / "bold.nii.gz").stat().st_size
     stored = 2 * volumes * np.prod(SHAPE)
-    print(f"{volumes} volumes, {compressed / 2**20:.0f} MiB, {compressed / stored:.0%} of its size")
+    print(
+        f"{volumes} volumes, {compressed / 2**20:.0f} MiB, {compressed / stored:.0%} of its size"
+    )
     best = {}
     for route in ROUTES:
         results = []
         for _ in range(1 if route == "plain" else repeats):
-            command = [sys.executable, __file__, "--route", route, "--keep", str(folder)]
+            command = [
+                sys.executable,
+                __file__,
+                "--route",
+                route,
+                "--keep",
+                str(folder),
+            ]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             results.append(json.loads(done.stdout))
         best[route] = min(results, key=lambda result: result["seconds"])
-        parts = {key: value for key, value in best[route].items() if key not in ("peak", "before")}
+        parts = {
+            key: value
+            for key, value in best[route].items()
+            if key not in ("peak", "before")
+        }
         seconds = ", ".join(f"{key} {value:.2f} s" for key, value in parts.items())
         print(f"{route:14s} {seconds}; peak {best[route]['peak']:.0f} MiB", end="")
         print(f" ({best[route]['before']:.0f} before)")
@@ -210,9 +238,14 @@ def compare(folder: Path, volumes: int, repeats: int) -> dict[str, float]:
     plain_r, r = np.load(folder / "r plain.npy"), np.load(folder / "r one pass.npy")
     difference = np.abs(plain_r - r).max()
     print(f"{plain['seconds'] / ours['seconds']:.1f} times faster", end=", ")
-    print(f"{ours['peak'] / plain['peak']:.1%} of the memory, largest difference {difference:.1e}")
+    print(
+        f"{ours['peak'] / plain['peak']:.1%} of the memory, largest difference {difference:.1e}"
+    )
     fast = {name: result for name, result in best.items() if name != "plain"}
-    times = {f"plain / {name}: wall": plain["seconds"] / fast[name]["seconds"] for name in fast}
+    times = {
+        f"plain / {name}: wall": plain["seconds"] / fast[name]["seconds"]
+        for name in fast
+    }
     return times | {f"{name}: peak_mb": fast[name]["peak"] for name in fast}
 
 
@@ -220,11 +253,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--volumes", type=int, default=490)
     parser.add_argument(
-        "--repeats", type=int, default=3, help="runs of each fast route; the best counts"
+        "--repeats",
+        type=int,
+        default=3,
+        help="runs of each fast route; the best counts",
     )
-    parser.add_argument("--keep", type=Path, help="folder for the inputs, reused if it has them")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the inputs, reused if it has them"
+    )
     parser.add_argument("--route", choices=ROUTES, help=argparse.SUPPRESS)
-    parser.add_argument("--record", action="store_true", help="add the results to history.tsv")
+    parser.add_argument(
+        "--record", action="store_true", help="add the results to history.tsv"
+    )
     options = parser.parse_args()
     if options.route:
         measure_route(options.route, options.keep)

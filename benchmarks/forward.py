@@ -24,7 +24,9 @@ from history import record
 
 ROIS, CONTRASTS, SHAPE = 50, 47, (76, 93, 78)
 MNI = Path(os.environ.get("DTG_SHARED", "../shared")) / "data" / "mni"
-MASKS = [MNI / f"MNI_2mm_{part}_mask_crop.nii.gz" for part in ("cortical", "subcortical")]
+MASKS = [
+    MNI / f"MNI_2mm_{part}_mask_crop.nii.gz" for part in ("cortical", "subcortical")
+]
 
 
 def grey_matter() -> Any:
@@ -34,7 +36,9 @@ def grey_matter() -> Any:
     if all(path.exists() for path in MASKS):
         import nibabel as nib
 
-        return np.any([np.asanyarray(nib.load(path).dataobj) > 0 for path in MASKS], axis=0)
+        return np.any(
+            [np.asanyarray(nib.load(path).dataobj) > 0 for path in MASKS], axis=0
+        )
     axes = (np.linspace(-1, 1, n) for n in SHAPE)
     radius = np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")))
     return (radius > 0.66) & (radius < 0.94)
@@ -124,7 +128,9 @@ def measure(form: str, repeats: int, threads: int, count: bool) -> dict[str, flo
     import numpy as np
 
     parameters, mask = random_parameters(), grey_matter()
-    connectome = np.random.default_rng(0).uniform(-1, 1, (ROIS, mask.sum())).astype(np.float32)
+    connectome = (
+        np.random.default_rng(0).uniform(-1, 1, (ROIS, mask.sum())).astype(np.float32)
+    )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.process_time()
     predict = FORMS[form](parameters, mask, threads)
@@ -165,7 +171,9 @@ def report(rounds: list[dict[str, dict[str, float]]]) -> dict[str, float]:
     for form in FORMS:
         runs = [found[form] for found in rounds]
         middle = {
-            name: statistics.median(r[name] for r in runs) for name in runs[0] if name in runs[-1]
+            name: statistics.median(r[name] for r in runs)
+            for name in runs[0]
+            if name in runs[-1]
         }
         print(
             f"{form:9} warm {middle['warm_s']:.2f} s ({middle['warm_cpu_s']:.2f} CPU-s), "
@@ -175,7 +183,9 @@ def report(rounds: list[dict[str, dict[str, float]]]) -> dict[str, float]:
             f"mean |map| {middle['mean_abs']:.6f}"
         )
     kept = {
-        f"prepared: {name}": statistics.median(found["prepared"][name] for found in rounds)
+        f"prepared: {name}": statistics.median(
+            found["prepared"][name] for found in rounds
+        )
         for name in ("warm_cpu_s", "prepare_cpu_s", "peak_mb")
     }
     for name in ("warm_s", "warm_cpu_s", "first_s"):
@@ -191,12 +201,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--record", action="store_true", help="add the results to history.tsv")
+    parser.add_argument(
+        "--record", action="store_true", help="add the results to history.tsv"
+    )
     parser.add_argument("--form", choices=FORMS, help=argparse.SUPPRESS)
     parser.add_argument("--count", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.form:
-        print(json.dumps(measure(options.form, options.repeats, options.threads, options.count)))
+        print(
+            json.dumps(
+                measure(options.form, options.repeats, options.threads, options.count)
+            )
+        )
         return
     figures = report(
         [
@@ -205,7 +221,10 @@ def main() -> None:
         ]
     )
     if options.record:
-        record(f"forward, {options.threads} threads, {mask_name().partition(' (')[0]}", figures)
+        record(
+            f"forward, {options.threads} threads, {mask_name().partition(' (')[0]}",
+            figures,
+        )
 
 
 if __name__ == "__main__":

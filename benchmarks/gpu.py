@@ -32,7 +32,13 @@ REPEATS = 5
 READERS = (1, 4, 8)  # processes on the GPU
 CORES = (1, 4, 8, 16)  # processes without the GPU, each with at least one participant
 # Precision, as Lightning names it, and batch size in multiples of the usual one.
-TRAININGS = (("32-true", 1), ("bf16-mixed", 1), ("32-true", 2), ("32-true", 3), ("bf16-mixed", 3))
+TRAININGS = (
+    ("32-true", 1),
+    ("bf16-mixed", 1),
+    ("32-true", 2),
+    ("32-true", 3),
+    ("bf16-mixed", 3),
+)
 
 
 @dataclass(frozen=True)
@@ -69,9 +75,13 @@ def describe_device(device: str) -> str:
     )
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterator[Sequence[str]]
+) -> None:
     """Print a table row by row, as it is measured."""
-    print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
+    print(
+        f"\n{title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True
+    )
     for row in rows:
         print(f"| {' | '.join(row)} |", flush=True)
 
@@ -97,15 +107,23 @@ def peak_mib(device: str) -> float:
     """Return the peak GPU memory that PyTorch reserved, including its cache."""
     import torch
 
-    return torch.cuda.max_memory_reserved(device) / 2**20 if device != "cpu" else float("nan")
+    return (
+        torch.cuda.max_memory_reserved(device) / 2**20
+        if device != "cpu"
+        else float("nan")
+    )
 
 
-def forward(size: Size, device: str, *, form: str, save: str, compare: str) -> dict[str, float]:
+def forward(
+    size: Size, device: str, *, form: str, save: str, compare: str
+) -> dict[str, float]:
     """Time a form of the network, from array to array, and compare its maps with stored ones."""
     from gpu_forms import FORMS, Agreement, make, random_network
 
     mask = size.mask()
-    connectome = np.random.default_rng(0).uniform(-1, 1, (size.rois, mask.sum())).astype("f4")
+    connectome = (
+        np.random.default_rng(0).uniform(-1, 1, (size.rois, mask.sum())).astype("f4")
+    )
     start = time.perf_counter()
     network = random_network(size.rois, size.contrasts, size.features)
     predict = make(FORMS[form], network, mask, device)
@@ -127,7 +145,9 @@ def forward(size: Size, device: str, *, form: str, save: str, compare: str) -> d
     }
 
 
-def training(size: Size, device: str, *, precision: Any, batches: int) -> dict[str, float]:
+def training(
+    size: Size, device: str, *, precision: Any, batches: int
+) -> dict[str, float]:
     """Time updates of the weights in the program's own training, in the second short epoch."""
     from bids_dtg.contrasts.plan import TrainingPlan
     from bids_dtg.contrasts.train import PersonSamples, train
@@ -151,7 +171,10 @@ def training(size: Size, device: str, *, precision: Any, batches: int) -> dict[s
     with tempfile.TemporaryDirectory() as folder:
         place = Workplace(Path(folder), device)
         card = train(people(batch), people(2), plan, place).card
-    return {"seconds": card["history"][-1]["seconds"] / updates, "peak_mib": peak_mib(device)}
+    return {
+        "seconds": card["history"][-1]["seconds"] / updates,
+        "peak_mib": peak_mib(device),
+    }
 
 
 WORK: dict[str, Callable[..., dict[str, float]]] = {
@@ -178,7 +201,11 @@ def forward_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence
         if form.needs_gpu and options.device == "cpu":
             found: dict[str, Any] = {"why": "needs a GPU"}
         else:
-            paths = {"save": truth, "compare": ""} if name == "blocks" else {"compare": truth}
+            paths = (
+                {"save": truth, "compare": ""}
+                if name == "blocks"
+                else {"compare": truth}
+            )
             found = measured("forward", options, form=name, **{"save": "", **paths})
         yield (
             form.words,
@@ -203,7 +230,9 @@ def training_rows(options: argparse.Namespace) -> Iterator[Sequence[str]]:
         )
 
 
-def participant_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence[str]]:
+def participant_rows(
+    options: argparse.Namespace, folder: Path
+) -> Iterator[Sequence[str]]:
     """Run the program for several participants, with several processes at a time.
 
     Each process has its own reader; they share the device.
@@ -211,7 +240,9 @@ def participant_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequ
     size = SMALL if options.small else Size()
     for readers in READERS:
         threads = max(1, (os.cpu_count() or 1) // readers)
-        yield participants(options.device, size.people, readers, threads, size.frames, folder)
+        yield participants(
+            options.device, size.people, readers, threads, size.frames, folder
+        )
 
 
 def core_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence[str]]:
@@ -239,7 +270,8 @@ def participants(
     program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(folder / "out")]
     with watched_memory(device) as most:
         done = run(
-            [*program, "participant", "--model", str(folder / "bundle"), *words], memory=False
+            [*program, "participant", "--model", str(folder / "bundle"), *words],
+            memory=False,
         )
     return (
         str(processes),
@@ -282,33 +314,65 @@ def tables(options: argparse.Namespace, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     print(describe_device(options.device))
     if "forward" in options.only:
-        columns = ["forward pass", "s", "first s", "a minute", "peak MiB", "least r", "error"]
+        columns = [
+            "forward pass",
+            "s",
+            "first s",
+            "a minute",
+            "peak MiB",
+            "least r",
+            "error",
+        ]
         print_table("**One forward pass**", columns, forward_rows(options, folder))
     if "training" in options.only:
         columns = ["precision", "people in a batch", "s an update", "peak MiB"]
         print_table("**A training step**", columns, training_rows(options))
     if "participants" in options.only:
-        columns = ["processes, each with a reader", "participants a minute", "s each", "CPU-s each"]
+        columns = [
+            "processes, each with a reader",
+            "participants a minute",
+            "s each",
+            "CPU-s each",
+        ]
         columns.append("peak MiB of the GPU")
-        print_table("**Whole participants**", columns, participant_rows(options, folder))
+        print_table(
+            "**Whole participants**", columns, participant_rows(options, folder)
+        )
     if "cores" in options.only:
-        columns = ["processes of one thread", "participants a minute", "s each", "CPU-s each"]
-        print_table("**Whole participants without a GPU**", columns, core_rows(options, folder))
+        columns = [
+            "processes of one thread",
+            "participants a minute",
+            "s each",
+            "CPU-s each",
+        ]
+        print_table(
+            "**Whole participants without a GPU**", columns, core_rows(options, folder)
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda", help="cuda, cuda:N, or cpu to try the script")
+    parser.add_argument(
+        "--device", default="cuda", help="cuda, cuda:N, or cpu to try the script"
+    )
     names = ["forward", "training", "participants", "cores"]
     parser.add_argument("--only", nargs="+", choices=names, default=names)
-    parser.add_argument("--forms", nargs="+", help="only these forms of the forward pass")
-    parser.add_argument("--folder", type=Path, help="keep the participants here, and reuse them")
+    parser.add_argument(
+        "--forms", nargs="+", help="only these forms of the forward pass"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="keep the participants here, and reuse them"
+    )
     parser.add_argument("--small", action="store_true", help="tiny sizes")
     parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
         work, facts = options.work
-        print(json.dumps(WORK[work](SMALL if options.small else Size(), options.device, **facts)))
+        print(
+            json.dumps(
+                WORK[work](SMALL if options.small else Size(), options.device, **facts)
+            )
+        )
         return
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
         tables(options, options.folder or Path(name))

@@ -44,7 +44,9 @@ class Form:
 
 FORMS = {
     "blocks": Form("plan of blocks, on the CPU", plan="blocks"),
-    "eager": Form("eager, as the network is written", folded=False, channels_last=False),
+    "eager": Form(
+        "eager, as the network is written", folded=False, channels_last=False
+    ),
     "folded": Form("batch norms folded", channels_last=False),
     "channels-last": Form("folded, channels last"),
     "dense": Form("**plan of whole grids** (the program's first choice)", plan="dense"),
@@ -75,7 +77,9 @@ def make(form: Form, network: AttentionUNet, mask: np.ndarray, device: str) -> P
 class _Own:
     """A form that the program does not use."""
 
-    def __init__(self, form: Form, network: AttentionUNet, mask: np.ndarray, device: str) -> None:
+    def __init__(
+        self, form: Form, network: AttentionUNet, mask: np.ndarray, device: str
+    ) -> None:
         self.form, self.device, self.shape = form, torch.device(device), mask.shape
         network = copy.deepcopy(network).requires_grad_(False)
         if form.folded:
@@ -168,7 +172,9 @@ class Agreement:
     """Agreement of maps with reference maps."""
 
     least_r: float  # smallest Pearson's r over voxels of any map
-    largest_error: float  # largest difference of any map, as a share of its largest value
+    largest_error: (
+        float  # largest difference of any map, as a share of its largest value
+    )
 
     @classmethod
     def of(cls, found: np.ndarray, expected: np.ndarray) -> Agreement:
@@ -178,7 +184,9 @@ class Agreement:
         return cls(float(min(r)), float(errors.max()))
 
 
-def random_network(rois: int, contrasts: int, features: int, **sizes: Any) -> AttentionUNet:
+def random_network(
+    rois: int, contrasts: int, features: int, **sizes: Any
+) -> AttentionUNet:
     """Make a network in eval mode, with random weights and non-trivial batch statistics."""
     torch.manual_seed(0)
     network = AttentionUNet(rois, contrasts, features, **sizes)

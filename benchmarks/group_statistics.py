@@ -24,11 +24,19 @@ def stats(people: int, columns: int, contrasts: int) -> None:
     """Test a phenotype of simulated people."""
     import numpy as np
 
-    from bids_dtg.stats.permutation import Design, correct, fit_columns, permuted_orders, sizes_p
+    from bids_dtg.stats.permutation import (
+        Design,
+        correct,
+        fit_columns,
+        permuted_orders,
+        sizes_p,
+    )
 
     rng = np.random.default_rng(0)
     orders = permuted_orders(np.arange(people), PERMUTATIONS)
-    design = Design.of(rng.standard_normal(people), rng.standard_normal((people, 3)), orders)
+    design = Design.of(
+        rng.standard_normal(people), rng.standard_normal((people, 3)), orders
+    )
     values = rng.standard_normal((people, columns), np.float32)
     tests = [fit_columns(values, design) for _ in range(contrasts)]
     sizes_p(np.sum([one.products for one in tests], axis=0), design)
@@ -64,8 +72,12 @@ def phenotypes(people: int) -> None:
 
 
 CASES: Mapping[str, Callable[[], None]] = {
-    "stats, 100 people, 47 contrasts by regions": lambda: stats(100, REGIONS, CONTRASTS),
-    "stats, 417 people, 47 contrasts by regions": lambda: stats(417, REGIONS, CONTRASTS),
+    "stats, 100 people, 47 contrasts by regions": lambda: stats(
+        100, REGIONS, CONTRASTS
+    ),
+    "stats, 417 people, 47 contrasts by regions": lambda: stats(
+        417, REGIONS, CONTRASTS
+    ),
     "stats, 100 people, one contrast by voxels": lambda: stats(100, VOXELS, 1),
     "phenotypes, 200 people, 48 sets by regions": lambda: phenotypes(200),
 }
@@ -79,9 +91,13 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{sys.argv[1]}\t{time.process_time() - before:.1f} s\t{peak:.0f} MB")
         return
-    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    one = dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+    )
     for name in CASES:
-        subprocess.run([sys.executable, __file__, name], check=True, env=os.environ | one)
+        subprocess.run(
+            [sys.executable, __file__, name], check=True, env=os.environ | one
+        )
 
 
 if __name__ == "__main__":

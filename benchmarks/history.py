@@ -61,9 +61,12 @@ def read_history(path: Path = HISTORY) -> list[Row]:
     with path.open(newline="", encoding="utf-8") as file:
         table = csv.DictReader(file, delimiter="\t")
         if table.fieldnames != COLUMNS:
-            raise ValueError(f"{path.name} has columns {table.fieldnames}, not {COLUMNS}")
+            raise ValueError(
+                f"{path.name} has columns {table.fieldnames}, not {COLUMNS}"
+            )
         return [
-            Row(**row | {"cores": int(row["cores"]), "value": float(row["value"])}) for row in table
+            Row(**row | {"cores": int(row["cores"]), "value": float(row["value"])})
+            for row in table
         ]
 
 
@@ -79,7 +82,11 @@ def append_history(rows: Sequence[Row], path: Path = HISTORY) -> None:
 
 def rows_now(benchmark: str, figures: Mapping[str, float]) -> list[Row]:
     """Make rows of results that were just measured here."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count()
+    )
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     origin = (commit_of(ROOT), day, processor_model(), cores or 1, benchmark)
     return [Row(*origin, name, value) for name, value in figures.items()]
@@ -107,7 +114,10 @@ def processor_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         lines = cpuinfo.read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
     except OSError:  # not Linux
         return platform.processor() or platform.machine() or UNKNOWN
-    found = {name.strip(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+    found = {
+        name.strip(): value.strip()
+        for name, _, value in (x.partition(":") for x in lines)
+    }
     if "model name" not in found:
         return platform.machine() or UNKNOWN
     number = f"family {found.get('cpu family', '?')}, model {found.get('model', '?')}"
@@ -121,7 +131,11 @@ def last_before(row: Row, history: Sequence[Row]) -> Row | None:
     of the same commit are ignored, too, so that measuring again gives the same comparison.
     """
     unfit = (row.commit, UNKNOWN)
-    fit = [old for old in history if old.commit not in unfit and not old.commit.endswith(DIRTY)]
+    fit = [
+        old
+        for old in history
+        if old.commit not in unfit and not old.commit.endswith(DIRTY)
+    ]
     return next((old for old in reversed(fit) if row.comparable(old)), None)
 
 
@@ -135,7 +149,9 @@ def compared(rows: Sequence[Row], history: Sequence[Row]) -> list[str]:
             lines.append(f"{line}, the first on this kind of machine")
             continue
         ratio = row.value / old.value if old.value else float("nan")
-        lines.append(f"{line}, {ratio:.2f} of {old.value:.4g} at {old.commit} ({old.date})")
+        lines.append(
+            f"{line}, {ratio:.2f} of {old.value:.4g} at {old.commit} ({old.date})"
+        )
         if row.figure.endswith(OUR_CPU) and ratio > MOST_GROWTH:
             grown.append(
                 f"WARNING: {row.benchmark}: {row.figure} grew by {ratio - 1:.0%} since "

@@ -106,7 +106,9 @@ def kept_dataset(folder: Path, volumes: int) -> Path:
         return make_dataset(folder, volumes)
     found = nib.load(root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz").shape[3]
     if found != volumes:
-        sys.exit(f"{folder} has a run of {found} volumes, not {volumes}: name another folder")
+        sys.exit(
+            f"{folder} has a run of {found} volumes, not {volumes}: name another folder"
+        )
     return root
 
 
@@ -174,7 +176,10 @@ def ours(
     out = folder / f"ours {name}"
     shutil.rmtree(out, ignore_errors=True)
     program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(out), "participant"]
-    program += ["--participant-label", "01"]  # throughput.py adds others to a kept folder
+    program += [
+        "--participant-label",
+        "01",
+    ]  # throughput.py adds others to a kept folder
     options = ["--model", str(folder / bundle), *CALLS[name]]
     return run(program + options, memory=memory)
 
@@ -189,8 +194,15 @@ def start_up() -> float:
 
 def plain(root: Path, folder: Path, steps: str, *, memory: bool = False) -> Finished:
     bold = root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz"
-    script = [sys.executable, str(HERE / "plain_reference.py"), str(bold), str(folder / "bundle")]
-    return run([*script, str(folder / f"plain {steps}"), "--steps", steps], memory=memory)
+    script = [
+        sys.executable,
+        str(HERE / "plain_reference.py"),
+        str(bold),
+        str(folder / "bundle"),
+    ]
+    return run(
+        [*script, str(folder / f"plain {steps}"), "--steps", steps], memory=memory
+    )
 
 
 def inflate_alone(root: Path) -> float:
@@ -213,7 +225,9 @@ def difference(folder: Path, steps: str) -> float:
         (mine,) = (folder / f"ours {BARE}").glob(
             f"sub-01/func/*contrast-{label}_*synthetic*.nii.gz"
         )
-        found.append(np.abs(nib.load(path).get_fdata() - nib.load(mine).get_fdata()).max())
+        found.append(
+            np.abs(nib.load(path).get_fdata() - nib.load(mine).get_fdata()).max()
+        )
     return float(max(found))
 
 
@@ -229,8 +243,13 @@ def compare_forms(root: Path, folder: Path, rounds: int) -> None:
     """Run both forms in turn, and print the cost of the partial one in successive runs."""
     add_partial_bundle(folder)
     names = ("bundle", "partial")
-    made = [[ours(root, folder, HEADLINE, bundle=name) for name in names] for _ in range(rounds)]
-    for form, runs in zip(("marginal", "partial"), zip(*made, strict=True), strict=True):
+    made = [
+        [ours(root, folder, HEADLINE, bundle=name) for name in names]
+        for _ in range(rounds)
+    ]
+    for form, runs in zip(
+        ("marginal", "partial"), zip(*made, strict=True), strict=True
+    ):
         print(line(form, middle(runs)))
     for key in ("wall_s", "cpu_s"):
         pairs = [(getattr(a, key), getattr(b, key)) for a, b in made]
@@ -268,7 +287,9 @@ def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]
 
     valid, cut = np.ones(maps.shape[1], bool), design.segments(432.0)
     sums = [
-        measure_run(blocks, design, RunVoxels(maps, grey, valid, form=form), segments=cut)
+        measure_run(
+            blocks, design, RunVoxels(maps, grey, valid, form=form), segments=cut
+        )
         for form in (MARGINAL, Form("partial"))
     ]
     found = []
@@ -277,10 +298,14 @@ def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]
         for moments in sums:
             start = time.process_time()
             for segment in run_connectomes(moments, keep_whole=False).segments:
-                assert segment.marginal.shape == segment.r.shape  # computes the marginal form
+                assert (
+                    segment.marginal.shape == segment.r.shape
+                )  # computes the marginal form
             seconds.append(time.process_time() - start)
         found.append(seconds)
-    marginal, partial = (statistics.median(column) for column in zip(*found, strict=True))
+    marginal, partial = (
+        statistics.median(column) for column in zip(*found, strict=True)
+    )
     return marginal, partial
 
 
@@ -306,7 +331,8 @@ class Side:
 def middle(runs: list[Finished]) -> dict[str, float]:
     """Return the medians of wall-clock and processor time."""
     return {
-        name: statistics.median(getattr(run, name) for run in runs) for name in ("wall_s", "cpu_s")
+        name: statistics.median(getattr(run, name) for run in runs)
+        for name in ("wall_s", "cpu_s")
     }
 
 
@@ -331,7 +357,11 @@ def ratios(other: Side, side: Side) -> str:
 
 def recorded(mine: dict[str, Side], others: dict[str, Side]) -> dict[str, float]:
     """Return the results to record: ours, and the plain sides' ratios to the headline."""
-    found = {f"{name}: {key}": v for name, side in mine.items() for key, v in side.figures.items()}
+    found = {
+        f"{name}: {key}": v
+        for name, side in mine.items()
+        for key, v in side.figures.items()
+    }
     for name, other in others.items():
         for measure in MEASURES:
             key = f"{name} / {HEADLINE}: {measure.partition('_')[0]}"
@@ -339,7 +369,9 @@ def recorded(mine: dict[str, Side], others: dict[str, Side]) -> dict[str, float]
     return found
 
 
-def compare(root: Path, folder: Path, rounds: int, against: list[str]) -> dict[str, float]:
+def compare(
+    root: Path, folder: Path, rounds: int, against: list[str]
+) -> dict[str, float]:
     """Run all sides in turn, print results and ratios, and return the results to record."""
     first = ours(root, folder, HEADLINE)  # fills the caches on disk for the other runs
     made: dict[str, list[Finished]] = {name: [] for name in [*CALLS, *against]}
@@ -349,10 +381,15 @@ def compare(root: Path, folder: Path, rounds: int, against: list[str]) -> dict[s
             made[name].append(ours(root, folder, name))
         for steps in against:
             made[steps].append(plain(root, folder, steps))
-            plain_times[steps].append(json.loads(made[steps][-1].output.splitlines()[-1]))
-    mine = {name: Side(made[name], ours(root, folder, name, memory=True)) for name in CALLS}
+            plain_times[steps].append(
+                json.loads(made[steps][-1].output.splitlines()[-1])
+            )
+    mine = {
+        name: Side(made[name], ours(root, folder, name, memory=True)) for name in CALLS
+    }
     others = {
-        steps: Side(made[steps], plain(root, folder, steps, memory=True)) for steps in against
+        steps: Side(made[steps], plain(root, folder, steps, memory=True))
+        for steps in against
     }
     print(line("ours, first call", {"wall_s": first.wall_s, "cpu_s": first.cpu_s}))
     for name, side in mine.items():
@@ -365,7 +402,9 @@ def compare(root: Path, folder: Path, rounds: int, against: list[str]) -> dict[s
     for steps, other in others.items():
         for name, side in mine.items():
             print(f"plain, {steps:10} / ours, {name:18}: {ratios(other, side)}")
-        print(f"  largest difference of a map from {BARE}: {difference(folder, steps):.1e}")
+        print(
+            f"  largest difference of a map from {BARE}: {difference(folder, steps):.1e}"
+        )
     return recorded(mine, others)
 
 
@@ -373,11 +412,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--volumes", type=int, default=490)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--against", nargs="+", choices=STEPS, default=[*reversed(STEPS)])
+    parser.add_argument(
+        "--against", nargs="+", choices=STEPS, default=[*reversed(STEPS)]
+    )
     parser.add_argument("--alone", action="store_true", help="omit the plain side")
-    parser.add_argument("--forms", action="store_true", help="compare forms of the connectome")
+    parser.add_argument(
+        "--forms", action="store_true", help="compare forms of the connectome"
+    )
     parser.add_argument("--folder", type=Path, help="keep the data here, and reuse it")
-    parser.add_argument("--record", action="store_true", help="add the results to history.tsv")
+    parser.add_argument(
+        "--record", action="store_true", help="add the results to history.tsv"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
         folder = options.folder or Path(name)
@@ -385,9 +430,13 @@ def main() -> None:
         if options.forms:
             compare_forms(root, folder, options.rounds)
             alone = algebra_alone(folder, options.volumes, 3 * options.rounds)
-            print("algebra alone, cpu: marginal {:.2f} s, partial {:.2f} s".format(*alone))
+            print(
+                "algebra alone, cpu: marginal {:.2f} s, partial {:.2f} s".format(*alone)
+            )
             return
-        print(f"{options.volumes} volumes, {os.cpu_count()} cores, medians of {options.rounds}")
+        print(
+            f"{options.volumes} volumes, {os.cpu_count()} cores, medians of {options.rounds}"
+        )
         against = [] if options.alone else options.against
         figures = compare(root, folder, options.rounds, against)
         if options.record:

@@ -27,19 +27,28 @@ import torch
 from bids_dtg import load_bundle
 
 
-def resample(data: np.ndarray, to_data: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+def resample(
+    data: np.ndarray, to_data: np.ndarray, shape: tuple[int, int, int]
+) -> np.ndarray:
     """Take nearest voxels on a grid with parallel axes: (i, j, k, frames) to (*shape, frames)."""
-    axes = [np.rint(to_data[a, a] * np.arange(n) + to_data[a, 3]) for a, n in enumerate(shape)]
+    axes = [
+        np.rint(to_data[a, a] * np.arange(n) + to_data[a, 3])
+        for a, n in enumerate(shape)
+    ]
     return data[np.ix_(*(axis.astype(int) for axis in axes))]
 
 
 def sample_by_index(image: nib.Nifti1Image, brain: nib.Nifti1Image) -> nib.Nifti1Image:
     """Take the series (i, j, k, frames) at the nearest voxels of the brain mask's grid."""
     to_data = np.linalg.inv(image.affine) @ brain.affine
-    return nib.Nifti1Image(resample(image.get_fdata(), to_data, brain.shape), brain.affine)
+    return nib.Nifti1Image(
+        resample(image.get_fdata(), to_data, brain.shape), brain.affine
+    )
 
 
-def sample_as_published(image: nib.Nifti1Image, brain: nib.Nifti1Image) -> nib.Nifti1Image:
+def sample_as_published(
+    image: nib.Nifti1Image, brain: nib.Nifti1Image
+) -> nib.Nifti1Image:
     """Do the same with nilearn: crop to non-zero voxels, and resample to the nearest voxels.
 
     https://github.com/eminSerin/deeptaskgen-paper, experiments/utils/utils.py
@@ -49,7 +58,9 @@ def sample_as_published(image: nib.Nifti1Image, brain: nib.Nifti1Image) -> nib.N
     return resample_to_img(crop_img(image), brain, interpolation="nearest")
 
 
-def connectome(sampled: nib.Nifti1Image, brain: nib.Nifti1Image, maps: np.ndarray) -> np.ndarray:
+def connectome(
+    sampled: nib.Nifti1Image, brain: nib.Nifti1Image, maps: np.ndarray
+) -> np.ndarray:
     """Correlate every brain voxel with the dual-regression series of the maps.
 
     sampled (i, j, k, frames) on the model grid; brain (i, j, k); maps (rois, brain voxels).
@@ -63,7 +74,9 @@ def connectome(sampled: nib.Nifti1Image, brain: nib.Nifti1Image, maps: np.ndarra
     rois = np.linalg.pinv(centred) @ series  # (rois, frames)
     with np.errstate(invalid="ignore", divide="ignore"):
         voxels = series / series.std(axis=1, keepdims=True)
-        rois = (rois - rois.mean(axis=1, keepdims=True)) / rois.std(axis=1, keepdims=True)
+        rois = (rois - rois.mean(axis=1, keepdims=True)) / rois.std(
+            axis=1, keepdims=True
+        )
         r = np.nan_to_num(voxels @ rois.T / series.shape[1])  # (voxels, rois)
     full = np.zeros((maps.shape[0], *mask.shape), np.float32)
     full[:, mask] = r.T
@@ -127,13 +140,15 @@ def main() -> None:
     lap("connectome")
     with torch.no_grad():
         maps = (
-            network(torch.from_numpy(r * bundle.places.mask)[None])[0].numpy() * bundle.places.mask
+            network(torch.from_numpy(r * bundle.places.mask)[None])[0].numpy()
+            * bundle.places.mask
         )
     lap("network")
     arguments.out.mkdir(parents=True, exist_ok=True)
     for contrast, values in zip(bundle.contrasts, maps, strict=True):
         nib.save(
-            nib.Nifti1Image(values, bundle.grid.affine), arguments.out / f"{contrast.label}.nii.gz"
+            nib.Nifti1Image(values, bundle.grid.affine),
+            arguments.out / f"{contrast.label}.nii.gz",
         )
     lap("write")
     print(json.dumps(seconds))

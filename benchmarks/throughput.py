@@ -94,23 +94,33 @@ def measure(
     for _ in range(rounds):
         for name in names:
             single = name == SINGLE
-            timed = single_calls(folder, labels) if single else one_call(folder, name, labels)
+            timed = (
+                single_calls(folder, labels)
+                if single
+                else one_call(folder, name, labels)
+            )
             made[name].append(timed)
-            print(f"  {name}: {timed.wall_s / len(labels):.2f} s a participant", flush=True)
+            print(
+                f"  {name}: {timed.wall_s / len(labels):.2f} s a participant",
+                flush=True,
+            )
     return made, {name: peak_mb(folder, name, labels) for name in names}
 
 
 def figures(made: list[Timed], peak: float, people: int) -> dict[str, float]:
     """Return median times per participant, and peak memory."""
     wall, cpu = (
-        statistics.median(getattr(one, key) for one in made) for key in ("wall_s", "cpu_s")
+        statistics.median(getattr(one, key) for one in made)
+        for key in ("wall_s", "cpu_s")
     )
     return {"wall_s": wall / people, "cpu_s": cpu / people, "peak_mb": peak}
 
 
 def table(found: dict[str, dict[str, float]], cores: int) -> list[str]:
     """Return the table of docs/evidence.md."""
-    lines = ["| | a participant | of the processor | an hour | an hour a core | peak memory |"]
+    lines = [
+        "| | a participant | of the processor | an hour | an hour a core | peak memory |"
+    ]
     lines.append("|---|---|---|---|---|---|")
     for name, values in found.items():
         hour = 3600 / values["wall_s"]
@@ -134,7 +144,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="keep the data here, and reuse it")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--record", action="store_true", help="add the results to history.tsv")
+    parser.add_argument(
+        "--record", action="store_true", help="add the results to history.tsv"
+    )
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as temporary:
@@ -142,15 +154,23 @@ def main() -> None:
         make_people(folder, options.people, options.volumes)
         labels = [f"{number:02d}" for number in range(1, options.people + 1)]
         print_need(folder, cores)
-        call(folder, ["--no-reports", "--participant-label", "01"])  # fills caches for later runs
+        call(
+            folder, ["--no-reports", "--participant-label", "01"]
+        )  # fills caches for later runs
         made, peaks = measure(folder, options.only, labels, options.rounds)
         found = {name: figures(made[name], peaks[name], len(labels)) for name in made}
         print("\n".join(table(found, cores)))
         for name, values in found.items():
             if name != SINGLE and SINGLE in found:
-                print(f"  {SINGLE} / {name}: {found[SINGLE]['wall_s'] / values['wall_s']:.2f}")
+                print(
+                    f"  {SINGLE} / {name}: {found[SINGLE]['wall_s'] / values['wall_s']:.2f}"
+                )
     if options.record:
-        kept = {f"{name}: {key}": value for name in found for key, value in found[name].items()}
+        kept = {
+            f"{name}: {key}": value
+            for name in found
+            for key, value in found[name].items()
+        }
         record(f"throughput, {options.people} people, {options.volumes} volumes", kept)
 
 
@@ -159,7 +179,9 @@ def print_need(folder: Path, cores: int) -> None:
     from bids_dtg.contrasts.participant.model import bytes_needed
 
     voxels = load_bundle(str(folder / "bundle")).places.number
-    print(f"{cores} cores; a process is given {bytes_needed(voxels, on_cpu=True) / 1e6:.0f} MB")
+    print(
+        f"{cores} cores; a process is given {bytes_needed(voxels, on_cpu=True) / 1e6:.0f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -94,7 +94,9 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=8)
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--folder", type=Path, help="keep the people in this folder")
-    parser.add_argument("--network", action="store_true", help="time a network of dynamics")
+    parser.add_argument(
+        "--network", action="store_true", help="time a network of dynamics"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="of --network")
     parser.add_argument("--against", type=Path, help="another checkout, for --network")
     args, more = parser.parse_known_args()
@@ -104,7 +106,13 @@ def main() -> None:
     folder = args.folder or Path(tempfile.mkdtemp(prefix="dtg-training-"))
     if not (folder / "models").is_dir():
         of_people = ("--participants", str(args.people), "--frames", str(args.frames))
-        words = [sys.executable, "-m", "bids_dtg.cli.phantom", str(folder / "people"), *of_people]
+        words = [
+            sys.executable,
+            "-m",
+            "bids_dtg.cli.phantom",
+            str(folder / "people"),
+            *of_people,
+        ]
         subprocess.run(words, check=True)
         # A run without --model reads the masks of this model.
         demo = Path(bids_dtg.bundles.__file__).parent / "demo"
@@ -118,10 +126,20 @@ def main() -> None:
         for end in ends
     ]
     words = [str(rest), str(folder / "out"), "group", "--analysis", "train"]
-    words += ["-d", f"statmaps={maps}", "--architecture", "linear", "--contrast", *labels, *more]
+    words += [
+        "-d",
+        f"statmaps={maps}",
+        "--architecture",
+        "linear",
+        "--contrast",
+        *labels,
+        *more,
+    ]
     done = run([sys.executable, "-m", "bids_dtg.cli", *words], memory=False)
     print(done.output)
-    print(f"{args.people} people: {done.wall_s:.0f} s, {done.cpu_s:.0f} s of the processor")
+    print(
+        f"{args.people} people: {done.wall_s:.0f} s, {done.cpu_s:.0f} s of the processor"
+    )
     if args.folder is None:
         shutil.rmtree(folder)
 

@@ -53,7 +53,9 @@ class DtgError(Exception):
         What the user can do about it.
     """
 
-    def __init__(self, found: str, *, expected: str | None = None, remedy: str | None = None):
+    def __init__(
+        self, found: str, *, expected: str | None = None, remedy: str | None = None
+    ):
         self.found, self.expected, self.remedy = found, expected, remedy
         parts = [found]
         if expected:
@@ -89,11 +91,15 @@ class DtgError(Exception):
         '--atlas: t.tsv is a folder. To do: go.'
         """
         return kind(
-            before + self.found, expected=expected or self.expected, remedy=remedy or self.remedy
+            before + self.found,
+            expected=expected or self.expected,
+            remedy=remedy or self.remedy,
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        return partial(type(self), expected=self.expected, remedy=self.remedy), (self.found,)
+        return partial(type(self), expected=self.expected, remedy=self.remedy), (
+            self.found,
+        )
 
 
 def _sentence(part: str) -> str:

@@ -74,5 +74,6 @@ def missing_extra(err: ImportError) -> SettingsError | None:
     if extra is None or importlib.util.find_spec(name) is not None:
         return None
     return SettingsError(
-        f"this needs the package {name}, which is not installed", remedy=install_line(extra)
+        f"this needs the package {name}, which is not installed",
+        remedy=install_line(extra),
     )

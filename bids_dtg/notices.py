@@ -22,7 +22,8 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf", re.ASCII
 
 # Notes about a run that its report repeats as flags.
 SAME_SIDES = (
-    "The right hemisphere has the values of the left: one of them was copied over the other."
+    "The right hemisphere has the values of the left: "
+    "one of them was copied over the other."
 )
 TEMPLATE_SURFACE = "Parcels are means over the vertices of a template's surface"
 NO_MASK = "The run has no brain mask of its own: every voxel with signal was used."
@@ -43,9 +44,13 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     with suppress(UnicodeEncodeError):  # a surrogate that represents no byte
-        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        text = text.encode("utf-8", "surrogateescape").decode(
+            "utf-8", "backslashreplace"
+        )
     return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in _ACTING else char
+        char.encode("unicode_escape").decode()
+        if unicodedata.category(char) in _ACTING
+        else char
         for char in text
     )
 
@@ -101,7 +106,9 @@ def say(*lines: str) -> None:
         sys.stderr.flush()
     except (AttributeError, ValueError):  # none, or its encoding lacks these characters
         return
-    except OSError:  # its reader has ended; buffered text would raise again at each fork
+    except (
+        OSError
+    ):  # its reader has ended; buffered text would raise again at each fork
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (it stays open)
 
 

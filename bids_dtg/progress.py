@@ -88,7 +88,9 @@ class Steps:
         self._add()
 
 
-_steps: Steps | None = None  # of the unit that this process works on; None: nobody waits for them
+_steps: Steps | None = (
+    None  # of the unit that this process works on; None: nobody waits for them
+)
 _reads_ahead = False
 
 
@@ -132,12 +134,16 @@ class Board:
         self.total, self.stages = total, stages
         self.begun = self._done = self._failed = 0
         self._lanes: dict[int, Lane] = {}
-        self.shown: set[str] = set()  # notes already shown: a note common to all appears once
+        self.shown: set[str] = (
+            set()
+        )  # notes already shown: a note common to all appears once
         self._started = self._noted = time.monotonic()
         self.bars = None
         if sys.stderr.isatty() and multiprocessing.parent_process() is None:
             self.bars = _bars()
-            self._all = self.bars.add_task("all", total=total, stage="", visible=total > 1)
+            self._all = self.bars.add_task(
+                "all", total=total, stage="", visible=total > 1
+            )
 
     def __enter__(self) -> Board:
         return self
@@ -174,11 +180,17 @@ class Board:
             self.bars.stop()
 
     def _so_far(self) -> str:
-        left = (self.total - self._done) * (time.monotonic() - self._started) / max(1, self._done)
+        left = (
+            (self.total - self._done)
+            * (time.monotonic() - self._started)
+            / max(1, self._done)
+        )
         text = f"{self._done} of {self.total} done"
         if self._failed:
             text += f", {self._failed} failed"
-        return f"{text}, about {duration(left)} left" if self._done < self.total else text
+        return (
+            f"{text}, about {duration(left)} left" if self._done < self.total else text
+        )
 
 
 class Lane:
@@ -186,7 +198,9 @@ class Lane:
 
     def __init__(self, board: Board) -> None:
         self._board, self._title, self._stage = board, "", ""
-        self._bar = None if board.bars is None else board.bars.add_task("", total=1.0, stage="")
+        self._bar = (
+            None if board.bars is None else board.bars.add_task("", total=1.0, stage="")
+        )
 
     def start(self, title: str) -> None:
         """Begin the next unit of work."""

@@ -53,7 +53,9 @@ class Analysis:
     help: str  # for ``--help``
     # Options that it reads besides those of every run: names, or whole groups. Others are refused.
     reads: tuple[str, ...]
-    needs_model: bool = False  # whether ``--model`` must be given, as its default does not fit
+    needs_model: bool = (
+        False  # whether ``--model`` must be given, as its default does not fit
+    )
     instead_of_model: str = ""  # an option that can be given instead of ``--model``
 
 
@@ -77,7 +79,11 @@ class FeatureKind:
     covariates: tuple[str, ...] = ()
 
 
-SIMULATED, TABLE, PICTURE = "simulated", "demo.tsv", "demo.png"  # files of a demo, below OUT
+SIMULATED, TABLE, PICTURE = (
+    "simulated",
+    "demo.tsv",
+    "demo.png",
+)  # files of a demo, below OUT
 
 
 @dataclass(frozen=True)
@@ -92,10 +98,14 @@ class Simulation:
     people: int = 3  # by default
     fewest: int = 1
     most: int = 999
-    takes: tuple[str, ...] = ()  # options of ``dtg-demo`` that not every demo has, as typed
+    takes: tuple[
+        str, ...
+    ] = ()  # options of ``dtg-demo`` that not every demo has, as typed
     cores: int | None = None  # how many it can use; None: all
     needs: str = ""  # extra packages and time that it needs, for ``--help``
-    published: Simulation | None = None  # the demo of the published model, for ``--published``
+    published: Simulation | None = (
+        None  # the demo of the published model, for ``--published``
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +118,9 @@ class Workflow:
     # Options that the participant level reads, as in `Analysis.reads`; the group level without
     # --analysis reads the same.
     participants_read: tuple[str, ...]
-    analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
+    analyses: Mapping[
+        str, Analysis
+    ]  # of the group level, by the values of ``--analysis``
     # Returns its `bids_dtg.report.presentation.Presentation`.
     presentation: Callable[[], Any]
     # Values of ``--architecture`` with their explanations, which may be empty; the first is the
@@ -134,13 +146,20 @@ class Workflow:
     def reads(self, analysis: str | None = None) -> frozenset[str]:
         """Return the names of the options that an analysis reads; None: the participant level."""
         if analysis is None:
-            own = (*self.participants_read, "reports_only", "verify", "list_participants")
+            own = (
+                *self.participants_read,
+                "reports_only",
+                "verify",
+                "list_participants",
+            )
         else:
             own = self.analyses[analysis].reads
         wanted = {*EVERY_CALL, *own}
         groups = wanted - FIELDS.keys()  # an option may have the name of a group
         return frozenset(
-            name for name, option in FIELDS.items() if name in wanted or option.group in groups
+            name
+            for name, option in FIELDS.items()
+            if name in wanted or option.group in groups
         )
 
     @property

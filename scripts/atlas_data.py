@@ -37,7 +37,9 @@ def image_bytes(source: Path) -> bytes:
 
 def table_text(source: Path) -> str:
     """Return the columns `index` and `name` of a table."""
-    header, *lines = (line.split("\t") for line in source.read_text("utf-8").splitlines())
+    header, *lines = (
+        line.split("\t") for line in source.read_text("utf-8").splitlines()
+    )
     columns = [header.index("index"), header.index("name")]
     rows = ([line[column] for column in columns] for line in (header, *lines))
     return "".join("\t".join(row) + "\n" for row in rows)

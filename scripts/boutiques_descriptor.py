@@ -25,7 +25,9 @@ _NOT_FOR_PLATFORMS = {"help", "help_all", "version"}
 def descriptor() -> dict[str, Any]:
     """Return the descriptor, with an input for each argument of the parser, in its order."""
     parser = build_parser()
-    actions = [action for action in parser._actions if action.dest not in _NOT_FOR_PLATFORMS]
+    actions = [
+        action for action in parser._actions if action.dest not in _NOT_FOR_PLATFORMS
+    ]
     inputs = [_input(action) for action in actions]
     return {
         "name": "bids_dtg",
@@ -50,7 +52,10 @@ def descriptor() -> dict[str, Any]:
         ],
         "error-codes": [
             {"code": 1, "description": "At least one participant failed."},
-            {"code": 2, "description": "Wrong arguments, dataset or model: nothing was started."},
+            {
+                "code": 2,
+                "description": "Wrong arguments, dataset or model: nothing was started.",
+            },
             {"code": 70, "description": "An internal error."},
         ],
         "tags": {"domain": ["neuroinformatics", "fmri", "bids-app"]},

@@ -38,7 +38,9 @@ def write_demo_bundle(
     """Write the bundle; see `bids_dtg.contrasts.bundle.bundle.write_bundle`."""
     anatomy = phantom.anatomy
     roi_maps = np.zeros((len(phantom.roi_maps), int(anatomy.brain.sum())), np.float32)
-    roi_maps[:, anatomy.grey_in_brain] = np.rint(phantom.roi_maps / _MAP_STEP) * _MAP_STEP
+    roi_maps[:, anatomy.grey_in_brain] = (
+        np.rint(phantom.roi_maps / _MAP_STEP) * _MAP_STEP
+    )
     card = ModelCard(
         name="demo",
         version=VERSION,

@@ -34,7 +34,9 @@ Array = NDArray[np.float32]
 class StoredPeople:
     """Connectomes and measured maps of a cohort in grey matter, memory-mapped."""
 
-    connectomes: NDArray[np.int8]  # (people, segments, rois, voxels), in CONNECTOME_STEP
+    connectomes: NDArray[
+        np.int8
+    ]  # (people, segments, rois, voxels), in CONNECTOME_STEP
     maps: NDArray[np.int8]  # (people, contrasts, voxels), in MAP_STEP
 
     def mean_connectome(self, person: int) -> NDArray[np.float32]:
@@ -61,10 +63,14 @@ class Boxes:
 
     number: int  # boxes in a batch
     crop: int = 24  # voxels along each edge
-    margin: int = 2  # voxels at a box's faces that the loss ignores, except at the grid's faces
+    margin: int = (
+        2  # voxels at a box's faces that the loss ignores, except at the grid's faces
+    )
     align: int = 4  # boxes start at multiples of this, as the network's pooling does
 
-    def draw(self, mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[slice, ...]:
+    def draw(
+        self, mask: NDArray[np.bool_], rng: np.random.Generator
+    ) -> tuple[slice, ...]:
         """Draw a box."""
         voxels = np.flatnonzero(mask)
         centre = np.unravel_index(voxels[rng.integers(len(voxels))], mask.shape)
@@ -92,7 +98,9 @@ class Boxes:
 class StoredSamples(PersonSamples):
     """Samples of stored people, whose values are multiples of a step, in boxes of the grid."""
 
-    def __init__(self, people: StoredPeople, mask: NDArray[np.bool_], boxes: Boxes) -> None:
+    def __init__(
+        self, people: StoredPeople, mask: NDArray[np.bool_], boxes: Boxes
+    ) -> None:
         super().__init__(people.connectomes, people.maps, mask)
         self._boxes = boxes
 
@@ -227,7 +235,9 @@ def simulate_people(
         delayed(_simulated)(phantom, cohort, index, segments) for index in numbers
     )
     words = f"Simulating {cohort.name.lower()} people"
-    for index, arrays in zip(numbers, track(made, words, total=len(numbers)), strict=True):
+    for index, arrays in zip(
+        numbers, track(made, words, total=len(numbers)), strict=True
+    ):
         store.arrays["connectomes"][index], store.arrays["maps"][index] = arrays
         store.mark(index + 1)
     return StoredPeople(**store.arrays)
@@ -239,7 +249,8 @@ def _simulated(
     """Simulate a person's connectomes and measured maps, in steps."""
     person = phantom.person(cohort, index)
     connectomes = [
-        _steps(person.connectome(0, segment), CONNECTOME_STEP) for segment in range(segments)
+        _steps(person.connectome(0, segment), CONNECTOME_STEP)
+        for segment in range(segments)
     ]
     return np.stack(connectomes), _steps(person.measured_maps(0), MAP_STEP)
 
@@ -255,7 +266,9 @@ def knowable_maps(person: Person) -> NDArray[np.float32]:
     return person.phantom.design @ (total / np.float32(KNOWABLE_DRAWS))
 
 
-def simulate_answers(folder: Path, phantom: Phantom, cohort: Cohort, people: int) -> Answers:
+def simulate_answers(
+    folder: Path, phantom: Phantom, cohort: Cohort, people: int
+) -> Answers:
     """Simulate the maps that only test people need, or resume an interrupted run."""
     shape = people, len(phantom.design), int(phantom.anatomy.grey.sum())
     facts = {"cohort": int(cohort), "people": people, "draws": KNOWABLE_DRAWS}
@@ -297,8 +310,12 @@ def predict_people(
 def _predict_person(
     people: StoredPeople, index: int, predict: Callable[[Array], Array]
 ) -> NDArray[np.float16]:
-    segments = people.connectomes[index].astype(np.float32) * np.float32(CONNECTOME_STEP)
-    return np.mean([predict(segment) for segment in segments], axis=0).astype(np.float16)
+    segments = people.connectomes[index].astype(np.float32) * np.float32(
+        CONNECTOME_STEP
+    )
+    return np.mean([predict(segment) for segment in segments], axis=0).astype(
+        np.float16
+    )
 
 
 def _sha256(values: NDArray[np.float16]) -> str:
@@ -351,5 +368,7 @@ class _Store:
 
 
 def _steps(values: NDArray[np.float32], step: float) -> NDArray[np.int8]:
-    steps: NDArray[np.int8] = np.clip(np.rint(values / np.float32(step)), -127, 127).astype(np.int8)
+    steps: NDArray[np.int8] = np.clip(
+        np.rint(values / np.float32(step)), -127, 127
+    ).astype(np.int8)
     return steps

@@ -35,7 +35,12 @@ from bids_dtg.contrasts.judging.scores import (
     score_maps,
     with_derived,
 )
-from bids_dtg.contrasts.judging.tables import MODEL_COLUMNS, comparison_rows, records, summary_row
+from bids_dtg.contrasts.judging.tables import (
+    MODEL_COLUMNS,
+    comparison_rows,
+    records,
+    summary_row,
+)
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet
@@ -62,7 +67,11 @@ class Table:
 
 
 def make_table(
-    work: Path, phantom: Phantom, training: StoredPeople, network: AttentionUNet, people: int
+    work: Path,
+    phantom: Phantom,
+    training: StoredPeople,
+    network: AttentionUNet,
+    people: int,
 ) -> Table:
     """Re-centre the network on validation people and score everything on test people."""
     phantom_people = {
@@ -118,7 +127,9 @@ def make_table(
     evaluation = {
         "participants": people,
         "segments": SEGMENTS,
-        "conventions": "; ".join(f"{one.title}: {one.meaning}" for one in MODEL_COLUMNS),
+        "conventions": "; ".join(
+            f"{one.title}: {one.meaning}" for one in MODEL_COLUMNS
+        ),
         "phantom": {
             "seed": phantom.seed,
             "voxel_mm": 2 * phantom.block,
@@ -145,10 +156,14 @@ def add_intervals(work: Path, folder: Path, people: int) -> None:
 
     def errors_of(cohort: Cohort) -> OneByOne:
         name = cohort.name.lower()
-        stored = simulate_people(work / f"held_out_{name}", phantom, cohort, people, SEGMENTS)
+        stored = simulate_people(
+            work / f"held_out_{name}", phantom, cohort, people, SEGMENTS
+        )
         predicted = predict_people(work / "predicted" / name, stored, predict)
         return OneByOne(
-            lambda n: stored.measured(n) - correction.apply(predicted[n].astype(np.float32)),
+            lambda n: (
+                stored.measured(n) - correction.apply(predicted[n].astype(np.float32))
+            ),
             people,
         )
 

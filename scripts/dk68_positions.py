@@ -41,8 +41,13 @@ def main() -> None:
     with OUT.open("w", newline="") as stream:
         table = csv.writer(stream, delimiter="\t", lineterminator="\n")
         table.writerow(("region", "x", "y", "z"))
-        table.writerows((name, *(f"{value:.1f}" for value in mean)) for name, mean, _ in rows)
-    mean, snapped = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
+        table.writerows(
+            (name, *(f"{value:.1f}" for value in mean)) for name, mean, _ in rows
+        )
+    mean, snapped = (
+        np.array([row[1] for row in rows]),
+        np.array([row[2] for row in rows]),
+    )
     moved = np.linalg.norm(mean - snapped, axis=1)
     print(f"{len(rows)} regions in {OUT.name}")
     print(
@@ -79,7 +84,9 @@ def midthickness(side: str) -> tuple[Array, Array]:
     vertices = (white.astype(float) + pial) / 2
     a, b, c = vertices[triangles].transpose(1, 0, 2)
     thirds = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6
-    areas = np.bincount(triangles.ravel(), np.repeat(thirds, 3), minlength=len(vertices))
+    areas = np.bincount(
+        triangles.ravel(), np.repeat(thirds, 3), minlength=len(vertices)
+    )
     return vertices, areas
 
 

@@ -22,7 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.cleaning.strategies import SCRUBBING_STD_DVARS, SHORTEST_STRETCH, STRATEGIES
+from bids_dtg.cleaning.strategies import (
+    SCRUBBING_STD_DVARS,
+    SHORTEST_STRETCH,
+    STRATEGIES,
+)
 from bids_dtg.cli.parser import ALIASES, build_parser
 from bids_dtg.settings import OPTIONS
 
@@ -38,8 +42,12 @@ def on_startup(**_: Any) -> None:
     put_first(PROGRAMS)
     os.environ["MPLBACKEND"] = "agg"
     if not (DOCS / "gallery").exists():  # later builds run only changed scripts
-        texts = (path.read_text(encoding="utf-8") for path in sorted(GALLERY.glob("*.py")))
-        first, *others = dict.fromkeys(re.findall(r'"(dtg-demo [^"]+)"', "".join(texts)))
+        texts = (
+            path.read_text(encoding="utf-8") for path in sorted(GALLERY.glob("*.py"))
+        )
+        first, *others = dict.fromkeys(
+            re.findall(r'"(dtg-demo [^"]+)"', "".join(texts))
+        )
         shutil.rmtree(BEING_MADE, ignore_errors=True)
         put_first(waiting_program())
         beside.extend(pool.submit(make_demo, command) for command in others)
@@ -128,18 +136,25 @@ def options_markdown() -> str:
     """
     parts = []
     for group in build_parser()._action_groups:
-        actions = [a for a in group._group_actions if a.option_strings and a.dest != "help"]
+        actions = [
+            a for a in group._group_actions if a.option_strings and a.dest != "help"
+        ]
         if actions:
             title = (group.title or "").capitalize()
             parts.append(f"## {title}\n")
-            parts += [f"- {_typed(action)}<br>\n  {_explained(action)}" for action in actions]
+            parts += [
+                f"- {_typed(action)}<br>\n  {_explained(action)}" for action in actions
+            ]
             parts.append("")
     return "\n".join(parts)
 
 
 def strategies_markdown() -> str:
     """Return the table of denoising strategies."""
-    lines = ["| `--denoise-strategy` | columns removed | frames removed |", "|---|---|---|"]
+    lines = [
+        "| `--denoise-strategy` | columns removed | frames removed |",
+        "|---|---|---|",
+    ]
     dropped = (
         f"also frames with FD above `--fd-threshold` or DVARS above {SCRUBBING_STD_DVARS:g}, and "
         f"stretches of fewer than {SHORTEST_STRETCH} frames between such frames"
@@ -165,7 +180,9 @@ def pages_markdown(kind: str) -> str:
         path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "): path
         for path in (DOCS / kind).glob("*.md")
     }
-    return "\n".join(f"- [{title}]({kind}/{titles[title].name})" for title in sorted(titles))
+    return "\n".join(
+        f"- [{title}]({kind}/{titles[title].name})" for title in sorted(titles)
+    )
 
 
 def _typed(action: argparse.Action) -> str:

@@ -73,7 +73,9 @@ def glasser(path: Path) -> ParcelPlaces:
     )
 
 
-def cross_validated(rest: Array, maps: Array, tr_seconds: float, weights: Array) -> Array:
+def cross_validated(
+    rest: Array, maps: Array, tr_seconds: float, weights: Array
+) -> Array:
     """Return cross-validated scores in five folds, (people, contrasts, scores)."""
     scores = np.empty((len(rest), len(weights), len(HEAD)))
     for test, (of_fold,) in left_out(rest, maps, tr_seconds, weights, [rest.shape[2]]):
@@ -87,7 +89,9 @@ def stated(scores: Array) -> dict[str, dict[str, float]]:
     over = [intervals(scores)[name] for name in HEAD[: len(names)]]
     return {
         # 0 is added so that a rounded value never is -0.
-        name: {end: round(getattr(each, end), 4) + 0.0 for end in ("mean", "low", "high")}
+        name: {
+            end: round(getattr(each, end), 4) + 0.0 for end in ("mean", "low", "high")
+        }
         for name, each in zip(names, over, strict=True)
     }
 
@@ -101,7 +105,9 @@ def of_contrast(label: str, scores: Array) -> dict[str, Any]:
 def main() -> None:
     """Make the bundle in the folder of those that ship with the package."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="with rest.npz, task.npz, HCP_DataUseTerms.txt")
+    parser.add_argument(
+        "folder", type=Path, help="with rest.npz, task.npz, HCP_DataUseTerms.txt"
+    )
     parser.add_argument("atlas", type=Path, help="mmp_1.0.npz")
     args = parser.parse_args()
     rest, maps, tr_seconds, contrasts, weights = read_people(args.folder)
@@ -144,7 +150,9 @@ def main() -> None:
             "on them; means over the conditions, then each contrast",
             "minutes_of_rest": round(rest.shape[2] * tr_seconds / 60, 1),
             **stated(scores[:, single].mean(axis=1)),
-            "contrasts": [of_contrast(row.label, scores[:, row.index]) for row in contrasts],
+            "contrasts": [
+                of_contrast(row.label, scores[:, row.index]) for row in contrasts
+            ],
         },
     )
     arrays = BundleArrays(
@@ -160,6 +168,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if not SAME_SUMS.items() <= os.environ.items():  # libraries read them when they are loaded
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **SAME_SUMS})
+    if (
+        not SAME_SUMS.items() <= os.environ.items()
+    ):  # libraries read them when they are loaded
+        os.execve(
+            sys.executable, [sys.executable, *sys.argv], {**os.environ, **SAME_SUMS}
+        )
     main()

@@ -43,9 +43,17 @@ def compiled(extras: Iterable[str], uv: str = "uv") -> str:
         build.write_text("\n".join(BUILD), encoding="utf-8")
         words = [uv, "pip", "compile", "pyproject.toml", str(build)]
         words += [word for extra in extras for word in ("--extra", extra)]
-        words += ["--constraint", "constraints.txt", "--universal", "--python-version", "3.11"]
+        words += [
+            "--constraint",
+            "constraints.txt",
+            "--universal",
+            "--python-version",
+            "3.11",
+        ]
         words += ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            words, cwd=ROOT, capture_output=True, text=True, check=False
+        )
     if done.returncode:
         sys.exit(f"uv failed: {done.stderr}")
     return done.stdout
@@ -64,7 +72,9 @@ def files(core: str, everything: str) -> dict[Path, str]:
     of_all = {name for name, _ in blocks(core)}
     for name, block in blocks(everything):
         exact = block.replace("torch==", "torch===", 1) if name == "torch" else block
-        made[CUDA if _CUDA.fullmatch(name) else ALL if name in of_all else TORCH] += exact
+        made[CUDA if _CUDA.fullmatch(name) else ALL if name in of_all else TORCH] += (
+            exact
+        )
     return made
 
 

@@ -30,9 +30,13 @@ PERHAPS = {"HCP-YA": "test"}
 def main() -> None:
     """Read the lists and write the hashes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--paper", type=Path, required=True, help="clone of the repository")
+    parser.add_argument(
+        "--paper", type=Path, required=True, help="clone of the repository"
+    )
     args = parser.parse_args()
-    found = {name: read_lists(args.paper / begin, name) for name, begin in LISTS.items()}
+    found = {
+        name: read_lists(args.paper / begin, name) for name, begin in LISTS.items()
+    }
     content = {name: json.loads(people.encode()) for name, people in found.items()}
     OUT.write_text(json.dumps(content, separators=(",", ":")) + "\n")
     for name, people in found.items():

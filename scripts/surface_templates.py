@@ -44,7 +44,8 @@ def make_fs_lr(folder: Path) -> dict[str, np.ndarray]:
     """Return fsLR's arrays."""
     read = {
         side: read_surface(
-            folder / f"tpl-fsLR_desc-regfusion_hemi-{side}_den-32k_midthickness.surf.gii"
+            folder
+            / f"tpl-fsLR_desc-regfusion_hemi-{side}_den-32k_midthickness.surf.gii"
         )
         for side in SIDES
     }
@@ -60,8 +61,10 @@ def make_fs_lr(folder: Path) -> dict[str, np.ndarray]:
         "points_R": read["R"][0].astype(np.float32),
         "sphere_L": sphere["L"].astype(np.float32),
         "faces_L": read["L"][1].astype(np.uint16),
-        "cortex_L": nib.load(folder / "L.atlasroi.32k_fs_LR.shape.gii").darrays[0].data > 0,
-        "cortex_R": nib.load(folder / "R.atlasroi.32k_fs_LR.shape.gii").darrays[0].data > 0,
+        "cortex_L": nib.load(folder / "L.atlasroi.32k_fs_LR.shape.gii").darrays[0].data
+        > 0,
+        "cortex_R": nib.load(folder / "R.atlasroi.32k_fs_LR.shape.gii").darrays[0].data
+        > 0,
     }
 
 
@@ -72,9 +75,12 @@ def make_fsaverage(
     made: dict[str, np.ndarray] = {}
     for side in SIDES:
         points, faces = read_surface(
-            folder / f"tpl-fsaverage_desc-regfusion_hemi-{side}_den-10k_midthickness.surf.gii"
+            folder
+            / f"tpl-fsaverage_desc-regfusion_hemi-{side}_den-10k_midthickness.surf.gii"
         )
-        own, _ = read_surface(folder / f"tpl-fsaverage_hemi-{side}_den-10k_sphere.surf.gii")
+        own, _ = read_surface(
+            folder / f"tpl-fsaverage_hemi-{side}_den-10k_sphere.surf.gii"
+        )
         other, _ = read_surface(
             fs_lr / f"tpl-fsLR_space-fsaverage_hemi-{side}_den-32k_sphere.surf.gii"
         )
@@ -95,15 +101,21 @@ def make_registered(folder: Path, fs_lr: Path) -> dict[str, np.ndarray]:
     for side in SIDES:
         stem = f"hemi-{side}_den-32k_sphere.surf.gii"
         points, _ = read_surface(fs_lr / f"tpl-fsLR_space-fsaverage_{stem}")
-        sphere, _ = read_surface(folder / f"tpl-fsaverage_hemi-{side}_den-164k_sphere.surf.gii")
-        fifth, _ = read_surface(folder / f"tpl-fsaverage_hemi-{side}_den-10k_sphere.surf.gii")
+        sphere, _ = read_surface(
+            folder / f"tpl-fsaverage_hemi-{side}_den-164k_sphere.surf.gii"
+        )
+        fifth, _ = read_surface(
+            folder / f"tpl-fsaverage_hemi-{side}_den-10k_sphere.surf.gii"
+        )
         assert np.abs(sphere[: len(fifth)] - fifth).max() < 0.02  # rounding
         made[f"sphere_{side}"] = points.astype(np.float32)
         made[f"nearest_{side}"] = cKDTree(points).query(sphere)[1].astype(np.uint16)
     return made
 
 
-def make_in_default_space(folder: Path, fs_lr: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def make_in_default_space(
+    folder: Path, fs_lr: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Return the template's points in MNI152NLin2009cAsym, by our transform."""
     name = "tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5"
     transforms = read_transforms([TransformFile(folder / name)])

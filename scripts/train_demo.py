@@ -67,24 +67,43 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder of data and checkpoints")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder of data and checkpoints"
+    )
     parser.add_argument("--out", type=Path, default=DEMO, help="folder of the bundle")
-    parser.add_argument("--minutes", type=float, default=50.0, help="minutes of training")
-    parser.add_argument("--people", type=int, default=240, help="number of training people")
-    parser.add_argument("--held-out", type=int, default=40, help="validation and test people, each")
-    parser.add_argument("--features", type=int, default=16, help="features of the first level")
-    parser.add_argument("--block", type=int, default=1, help="2: a trial at twice the voxel size")
+    parser.add_argument(
+        "--minutes", type=float, default=50.0, help="minutes of training"
+    )
+    parser.add_argument(
+        "--people", type=int, default=240, help="number of training people"
+    )
+    parser.add_argument(
+        "--held-out", type=int, default=40, help="validation and test people, each"
+    )
+    parser.add_argument(
+        "--features", type=int, default=16, help="features of the first level"
+    )
+    parser.add_argument(
+        "--block", type=int, default=1, help="2: a trial at twice the voxel size"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of weights and batches"
+    )
     return parser.parse_args()
 
 
 def _train(
-    args: argparse.Namespace, stage: Stage, phantom: Phantom, start: Mapping[str, Tensor] | None
+    args: argparse.Namespace,
+    stage: Stage,
+    phantom: Phantom,
+    start: Mapping[str, Tensor] | None,
 ) -> tuple[StoredPeople, TrainedNetwork]:
     folder = args.work / f"{2 * phantom.block}mm"
     training, validation = (
-        simulate_people(folder / cohort.name.lower(), phantom, cohort, people, stage.segments)
+        simulate_people(
+            folder / cohort.name.lower(), phantom, cohort, people, stage.segments
+        )
         for cohort, people in (
             (Cohort.TRAINING, args.people),
             (Cohort.VALIDATION, args.held_out),

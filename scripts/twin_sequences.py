@@ -15,17 +15,28 @@ from pathlib import Path
 
 import pandas as pd
 
-TARGET = Path(__file__).parent.parent / "bids_dtg" / "twin" / "phantom" / "sequence_files"
+TARGET = (
+    Path(__file__).parent.parent / "bids_dtg" / "twin" / "phantom" / "sequence_files"
+)
 TASKS = ("hammerAP", "stroopAP", "stroopPA")
 # Columns that say what was shown; all others are times or responses.
-SHOWN = ("trial_type", "stimulus_text", "stimulus_color", "stimLeft", "stimTop", "stimRight")
+SHOWN = (
+    "trial_type",
+    "stimulus_text",
+    "stimulus_color",
+    "stimLeft",
+    "stimTop",
+    "stimRight",
+)
 RESPONSES = ("response_time", "accuracy_binarized")
 
 
 def sequence(folder: Path, task: str) -> tuple[pd.DataFrame, int]:
     """Return a task's sequence, and the number of participants who saw it."""
     paths = sorted(folder.rglob(f"*_task-{task}_*events.tsv"))
-    tables = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in paths]
+    tables = [
+        pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in paths
+    ]
     shown = [column for column in SHOWN if column in tables[0]]
     orders = [table[shown].apply(lambda column: column.str.strip()) for table in tables]
     keys = [order.to_csv() for order in orders]
@@ -33,7 +44,9 @@ def sequence(folder: Path, task: str) -> tuple[pd.DataFrame, int]:
     same = [table for table, key in zip(tables, keys, strict=True) if key == common]
     made = orders[keys.index(common)].reindex(columns=tables[0].columns)
     for column in made.columns.difference([*shown, *RESPONSES]):
-        times = pd.concat([pd.to_numeric(t[column], errors="coerce") for t in same], axis=1)
+        times = pd.concat(
+            [pd.to_numeric(t[column], errors="coerce") for t in same], axis=1
+        )
         made[column] = times.median(axis=1).round(4)
     made["accuracy_binarized"] = 0.0  # the source's value for trials without a response
     return made, len(same)

@@ -30,7 +30,11 @@ from bids_dtg.connectome.parcels import fc_strength
 from bids_dtg.dynamics.fitting import Fitted, fit
 from bids_dtg.dynamics.measures import connectivity, fc_fit
 from bids_dtg.dynamics.networks import Networks, normalised
-from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people, simulate_weights
+from bids_dtg.dynamics.phantom.people import (
+    SimulatedPeople,
+    simulate_hopf_people,
+    simulate_weights,
+)
 from bids_dtg.dynamics.recipe import OF_TEST_MODELS
 from bids_dtg.dynamics.recovery import Recovered, recover, spearman
 from bids_dtg.dynamics.test_models import (
@@ -47,9 +51,17 @@ from bids_dtg.training.loop import Workplace
 Array = NDArray[np.float64]
 
 DRAWS = 100  # samples of the posteriors, as published
-SIGMA_MEAN, SIGMA_SD, SIGMA_LEAST = 0.04, 0.01, 0.001  # noise of mean-field models per 10-ms step
-COUPLINGS = np.linspace(0.16, 0.22, 31)  # values of G; the one with the largest mean FC is chosen
-SWEEP = WongWangRecipe(seconds=240.0, dropped_seconds=120.0)  # simulation with each value of G
+SIGMA_MEAN, SIGMA_SD, SIGMA_LEAST = (
+    0.04,
+    0.01,
+    0.001,
+)  # noise of mean-field models per 10-ms step
+COUPLINGS = np.linspace(
+    0.16, 0.22, 31
+)  # values of G; the one with the largest mean FC is chosen
+SWEEP = WongWangRecipe(
+    seconds=240.0, dropped_seconds=120.0
+)  # simulation with each value of G
 SWEEP_RUN = 2**32 - 1  # number of the run in which each person's G is chosen
 SEPARATING_MASS = 0.1  # share of values that are taken to lie between two modes
 
@@ -60,7 +72,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--simulator", choices=("hopf", "pmfm"), default="hopf")
     parser.add_argument("--weights", type=Path, help=".npz with `weights`")
     parser.add_argument("--people", type=int, default=8)
-    parser.add_argument("--regions", type=int, default=68, help="of synthetic connectomes")
+    parser.add_argument(
+        "--regions", type=int, default=68, help="of synthetic connectomes"
+    )
     parser.add_argument("--epochs", type=int, default=OF_TEST_MODELS.epochs)
     parser.add_argument("--samples", type=int, default=OF_TEST_MODELS.samples)
     parser.add_argument("--simulations", type=int, default=10, help="of each person")
@@ -70,26 +84,40 @@ def main(argv: Sequence[str] | None = None) -> None:
     people = simulate(args)
     rows = []
     for epsilon in args.epsilon:
-        networks = replace(people.networks, weights=perturbed(people.networks.weights, epsilon))
+        networks = replace(
+            people.networks, weights=perturbed(people.networks.weights, epsilon)
+        )
         fitted = train(networks, args, epsilon)
         found = recovered(people, networks, fitted)
         simulated = fitted.simulate(networks, simulations=args.simulations)
         if epsilon == args.epsilon[0]:
             print_first(args, people, found, simulated)
-        fits = fc_fit(connectivity(people.networks.series)[:, None], connectivity(simulated))
+        fits = fc_fit(
+            connectivity(people.networks.series)[:, None], connectivity(simulated)
+        )
         rows.append(
-            [f"{epsilon:g}", *(f"{own.rho:.2f}" for own in found.values()), f"{mean(fits):.2f}"]
+            [
+                f"{epsilon:g}",
+                *(f"{own.rho:.2f}" for own in found.values()),
+                f"{mean(fits):.2f}",
+            ]
         )
     print_table("networks that were given W + εA", ["ε", *found, "FC fit"], rows)
 
 
 def simulate(args: argparse.Namespace) -> SimulatedPeople:
     if args.weights is None:
-        weights = simulate_weights(args.people, args.regions, np.random.default_rng(0))[0]
+        weights = simulate_weights(args.people, args.regions, np.random.default_rng(0))[
+            0
+        ]
     else:
         with np.load(args.weights) as file:
             weights = file["weights"][: args.people]
-    return simulate_hopf_people(weights) if args.simulator == "hopf" else simulate_pmfm(weights)
+    return (
+        simulate_hopf_people(weights)
+        if args.simulator == "hopf"
+        else simulate_pmfm(weights)
+    )
 
 
 def simulate_pmfm(weights: NDArray[np.number], seed: int = 42) -> SimulatedPeople:
@@ -113,7 +141,9 @@ def simulate_pmfm(weights: NDArray[np.number], seed: int = 42) -> SimulatedPeopl
         WongWangRecipe().frame_seconds,
         weights=scaled,
     )
-    return SimulatedPeople(networks, {"sigma": sigma}, {"G": coupling}, centre, sd, runs)
+    return SimulatedPeople(
+        networks, {"sigma": sigma}, {"G": coupling}, centre, sd, runs
+    )
 
 
 def run_pmfm(network: WongWang, seed: int, runs: Sequence[int]) -> Array:
@@ -121,7 +151,8 @@ def run_pmfm(network: WongWang, seed: int, runs: Sequence[int]) -> Array:
 
     def streams(purpose: Purpose) -> list[list[np.random.Generator]]:
         return [
-            [stream(seed, purpose, person=p, session=run) for run in runs] for p in range(people)
+            [stream(seed, purpose, person=p, session=run) for run in runs]
+            for p in range(people)
         ]
 
     initial = [
@@ -134,7 +165,9 @@ def run_pmfm(network: WongWang, seed: int, runs: Sequence[int]) -> Array:
 
 def perturbed(weights: NDArray[np.float32], epsilon: float) -> NDArray[np.float32]:
     noise = np.random.default_rng(0).standard_normal(weights.shape)
-    return normalised(np.maximum(weights + epsilon * noise, 0.0)) if epsilon else weights
+    return (
+        normalised(np.maximum(weights + epsilon * noise, 0.0)) if epsilon else weights
+    )
 
 
 def train(networks: Networks, args: argparse.Namespace, epsilon: float) -> Fitted:
@@ -144,15 +177,19 @@ def train(networks: Networks, args: argparse.Namespace, epsilon: float) -> Fitte
     return fit(networks, recipe, workplace=place, report=partial(print, flush=True))
 
 
-def recovered(people: SimulatedPeople, networks: Networks, fitted: Fitted) -> dict[str, Recovered]:
+def recovered(
+    people: SimulatedPeople, networks: Networks, fitted: Fitted
+) -> dict[str, Recovered]:
     """Recover each known parameter by a regression over the other people."""
     inferred, labels = fitted.infer(networks), np.arange(len(networks.people))
     whose = np.repeat(labels, len(networks.regions))
     mean, sd = (
-        values.reshape(len(whose), -1) for values in (inferred.region_mean, inferred.region_sd)
+        values.reshape(len(whose), -1)
+        for values in (inferred.region_mean, inferred.region_sd)
     )
     found = {
-        name: recover(values.ravel(), mean, sd, whose) for name, values in people.regional.items()
+        name: recover(values.ravel(), mean, sd, whose)
+        for name, values in people.regional.items()
     }
     if "f" in people.regional:
         rows = people.regional["a"].ravel() > 0
@@ -169,7 +206,9 @@ def print_first(
     found: Mapping[str, Recovered],
     simulated: NDArray[np.float32],
 ) -> None:
-    print(f"\n{args.simulator}, {args.people} people, {args.epochs} epochs, S = {args.samples}")
+    print(
+        f"\n{args.simulator}, {args.people} people, {args.epochs} epochs, S = {args.samples}"
+    )
     columns = ["parameter", "points", "rho", "sd over samples", "in 90 %"]
     rng = np.random.default_rng(0)
     rows = []
@@ -182,12 +221,19 @@ def print_first(
                 f"{own.coverage:.2f}",
             ]
         )
-    print_table("known parameters, each person by a regression over the others", columns, rows)
+    print_table(
+        "known parameters, each person by a regression over the others", columns, rows
+    )
     series = people.networks.series
     again = people.again(range(1, args.simulations + 1))
     compared = {"model": simulated, "new noise": again, **surrogates(series)}
-    scores = {name: likeness(args.simulator, series, own) for name, own in compared.items()}
-    rows = [[name, *(f"{mean(own):.3g}" for own in row.values())] for name, row in scores.items()]
+    scores = {
+        name: likeness(args.simulator, series, own) for name, own in compared.items()
+    }
+    rows = [
+        [name, *(f"{mean(own):.3g}" for own in row.values())]
+        for name, row in scores.items()
+    ]
     print_table("series compared with the original ones", ["", *scores["model"]], rows)
     (first, truth), number = next(iter(people.regional.items())), len(series)
     regional = found[first].value.reshape(truth.shape)
@@ -229,7 +275,8 @@ def likeness(
 def spectrum_cosine(series: Array, others: Array) -> Array:
     """Return the cosine between smoothed periodograms, (people, runs, regions)."""
     first, second = (
-        uniform_filter1d(periodogram(each, axis=-1)[1], 3, axis=-1) for each in (series, others)
+        uniform_filter1d(periodogram(each, axis=-1)[1], 3, axis=-1)
+        for each in (series, others)
     )
     norms = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
     return (first * second).sum(axis=-1) / norms
@@ -240,7 +287,9 @@ def histogram_distance(series: Array, others: Array) -> Array:
 
     def shares(values: Array) -> Array:
         rows = values.reshape(-1, values.shape[-1])
-        counts = np.array([np.histogram(row, 20, (-2.0, 2.0))[0] for row in rows], float)
+        counts = np.array(
+            [np.histogram(row, 20, (-2.0, 2.0))[0] for row in rows], float
+        )
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         return shares.cumsum(axis=-1).reshape(*values.shape[:-1], -1)
 
@@ -256,7 +305,9 @@ def switch_difference(series: Array, others: Array) -> Array:
     if len(peaks) < 2:
         return np.full(others.shape[:-1], np.nan)
     first, last = np.sort(peaks[np.argsort(facts["prominences"])[-2:]]) - 1
-    trough = np.searchsorted(values, edges[first + int(density[first : last + 1].argmin())])
+    trough = np.searchsorted(
+        values, edges[first + int(density[first : last + 1].argmin())]
+    )
     limits = trough / values.size + np.array([-0.5, 0.5]) * SEPARATING_MASS
     low, high = np.quantile(values, np.clip(limits, 0, 1))
 
@@ -275,7 +326,9 @@ def mean(values: Array) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
     print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for row in rows:
         print(f"| {' | '.join(row)} |")

@@ -46,14 +46,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rest", type=Path)
     parser.add_argument("--structural", type=Path)
-    parser.add_argument("--simulated", type=int, metavar="PEOPLE", help="in place of both files")
+    parser.add_argument(
+        "--simulated", type=int, metavar="PEOPLE", help="in place of both files"
+    )
     args = parser.parse_args(argv)
     networks = read(args)
     fits, uses, roles = [], [], []
     for name, recipe in variants(args).items():
         print(f"# {name}", flush=True)
         place = Workplace(args.work / name, device=args.device)
-        fitted = fit(networks, recipe, workplace=place, report=partial(print, flush=True))
+        fitted = fit(
+            networks, recipe, workplace=place, report=partial(print, flush=True)
+        )
         fits.append([name, *fits_of(fitted, networks, args.simulations)])
         uses.append([name, *uses_of(fitted, networks)])
         roles.append([name, *roles_of(fitted, networks)])
@@ -79,12 +83,17 @@ def read(args: argparse.Namespace) -> Networks:
 
 def variants(args: argparse.Namespace) -> dict[str, Recipe]:
     """Return the recipe of each network by name."""
-    base = replace(find_recipe(args.recipe), states=PUBLISHED, region_parameters=PUBLISHED)
+    base = replace(
+        find_recipe(args.recipe), states=PUBLISHED, region_parameters=PUBLISHED
+    )
     if args.epochs:
         base = replace(base, epochs=args.epochs)
     return {
         **{f"states-{n}": replace(base, states=n) for n in args.states},
-        **{f"parameters-{n}": replace(base, region_parameters=n) for n in args.parameters},
+        **{
+            f"parameters-{n}": replace(base, region_parameters=n)
+            for n in args.parameters
+        },
         "no-external-input": replace(base, external_inputs=0),
     }
 
@@ -116,8 +125,12 @@ def roles_of(fitted: Fitted, networks: Networks) -> list[str]:
     return [f"{found[name]:.2f}" if name in found else "" for name in FIGURES]
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    print(f"\n{title}\n\n| network | {' | '.join(columns)} |\n|{'---|' * (1 + len(columns))}")
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    print(
+        f"\n{title}\n\n| network | {' | '.join(columns)} |\n|{'---|' * (1 + len(columns))}"
+    )
     for row in rows:
         print(f"| {' | '.join(row)} |")
 

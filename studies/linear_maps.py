@@ -32,7 +32,13 @@ from bids_dtg.stats.paired import Interval, t_interval, wilson_interval
 
 FOLDS = 5
 HEAD = (
-    *("r - group", "residual r", "identified", "deviation identified", "another's r - group"),
+    *(
+        "r - group",
+        "residual r",
+        "identified",
+        "deviation identified",
+        "another's r - group",
+    ),
     "held by half-widths",
 )
 # Contrast names of HCP-YA, by the data's names of their conditions.
@@ -78,7 +84,10 @@ def weights_of(task: str, name: str, conditions: Sequence[tuple[str, str]]) -> V
     movements = (task, name) == ("MOTOR", "AVG")
     inside = [
         of_task == task
-        and (name in (condition, *condition.split("_")) or (movements and condition != "CUE"))
+        and (
+            name in (condition, *condition.split("_"))
+            or (movements and condition != "CUE")
+        )
         for of_task, condition in conditions
     ]
     return np.array(inside, np.float64) / sum(inside)
@@ -91,15 +100,22 @@ def contrasts_of(conditions: Sequence[str]) -> tuple[tuple[Contrast, ...], Value
     """
     named = [name_condition(condition) for condition in conditions]
     contrasts = tuple(
-        replace(row, description=f"{row.description.partition(' minus ')[0]} {FROM_MOVEMENTS}")
+        replace(
+            row,
+            description=f"{row.description.partition(' minus ')[0]} {FROM_MOVEMENTS}",
+        )
         if row.task == "MOTOR" and row.name.endswith("-AVG")
         else row
         for row in hcp_contrasts()
     )
-    return contrasts, np.stack([weights_of(row.task, row.name, named) for row in contrasts])
+    return contrasts, np.stack(
+        [weights_of(row.task, row.name, named) for row in contrasts]
+    )
 
 
-def read_people(folder: Path) -> tuple[Array, Array, float, tuple[Contrast, ...], Values]:
+def read_people(
+    folder: Path,
+) -> tuple[Array, Array, float, tuple[Contrast, ...], Values]:
     """Return rest, maps of conditions, TR, HCP's contrasts and their weights of the conditions."""
     with np.load(folder / "rest.npz") as file:
         rest, tr_seconds = file["rest"], float(file["tr_seconds"])
@@ -114,7 +130,9 @@ def measured_contrasts(maps: Array, weights: Values) -> Array:
     return np.einsum("cq,nqv->ncv", weights, maps).astype(np.float32)
 
 
-def fit_contrasts(rest: Array, maps: Array, tr_seconds: float, weights: Values) -> FittedLinear:
+def fit_contrasts(
+    rest: Array, maps: Array, tr_seconds: float, weights: Values
+) -> FittedLinear:
     """Fit conditions, and contrasts of several conditions as maps of their own.
 
     The gains of either have a common part (`fit_linear`), so each group is fitted on its own.
@@ -134,14 +152,16 @@ def fit_contrasts(rest: Array, maps: Array, tr_seconds: float, weights: Values) 
 
     first, second = of_conditions.fit, of_contrasts.fit
     model = replace(
-        first.model, coefficients=together(first.model.coefficients, second.model.coefficients)
+        first.model,
+        coefficients=together(first.model.coefficients, second.model.coefficients),
     )
     correction = Correction(
         together(first.correction.gains, second.correction.gains),
         together(first.correction.offset, second.correction.offset),
     )
     half_widths = replace(
-        first.half_widths, values=together(first.half_widths.values, second.half_widths.values)
+        first.half_widths,
+        values=together(first.half_widths.values, second.half_widths.values),
     )
     joined = replace(
         first,
@@ -165,10 +185,13 @@ def score(maps: Array, measured: Array, mean: Array) -> Values:
         group = PeopleScores.of(average, measured[:, contrast]).r
         residual = np.nan_to_num(of.residual_r)
         away, truth = (
-            values[:, contrast] - values[:, contrast].mean(0) for values in (maps, measured)
+            values[:, contrast] - values[:, contrast].mean(0)
+            for values in (maps, measured)
         )
         nearest = correlation_matrix(away, truth).argmax(axis=0) == np.arange(len(maps))
-        scores.append([of.r - group, residual, of.identified, nearest, of.others_r - group])
+        scores.append(
+            [of.r - group, residual, of.identified, nearest, of.others_r - group]
+        )
     return np.moveaxis(np.array(scores, np.float64), 2, 0)
 
 
@@ -185,11 +208,18 @@ def left_out(
     for fold in range(FOLDS):
         test = order[fold::FOLDS]
         training = np.setdiff1d(order, test)
-        model, scores = fit_contrasts(rest[training], maps[training], tr_seconds, weights), []
+        model, scores = (
+            fit_contrasts(rest[training], maps[training], tr_seconds, weights),
+            [],
+        )
         mean = measured[training].mean(axis=0)
         for length in lengths:
-            predicted = np.stack([model.predict(rest[person, :, :length]) for person in test])
-            held = (np.abs(predicted - measured[test]) <= model.half_widths).mean(axis=2)
+            predicted = np.stack(
+                [model.predict(rest[person, :, :length]) for person in test]
+            )
+            held = (np.abs(predicted - measured[test]) <= model.half_widths).mean(
+                axis=2
+            )
             of_maps = score(predicted.astype(np.float32), measured[test], mean)
             scores.append(np.concatenate([of_maps, held[..., None]], axis=2))
         yield test, np.stack(scores)
@@ -207,12 +237,17 @@ def intervals(scores: Values) -> dict[str, Interval]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="with rest.npz and task.npz")
-    parser.add_argument("--minutes", type=float, nargs="*", default=[7.0, 5.0], help="of test rest")
+    parser.add_argument(
+        "--minutes", type=float, nargs="*", default=[7.0, 5.0], help="of test rest"
+    )
     args = parser.parse_args()
     start = time.perf_counter()
     rest, maps, tr_seconds, contrasts, weights = read_people(args.folder)
     single = np.count_nonzero(weights, axis=1) == 1
-    frames = [rest.shape[2], *(round(60 * minutes / tr_seconds) for minutes in args.minutes)]
+    frames = [
+        rest.shape[2],
+        *(round(60 * minutes / tr_seconds) for minutes in args.minutes),
+    ]
     scores = np.empty((len(frames), len(rest), len(contrasts), len(HEAD)))
     folds = left_out(rest, maps, tr_seconds, weights, frames)
     for fold, (test, of_fold) in enumerate(folds, 1):

@@ -56,7 +56,10 @@ REPRESENTATIVE = (
     *("relationalMatchVsRelation", "socialTomVsRandom", "wm2bkVs0bk"),
 )
 SIMULATED = ("simulated", "simulated-transfer", "geometry")  # folders
-TO_TUNE = ("0.3", "0.4")  # shares of validation people, who choose the epoch, and of test people
+TO_TUNE = (
+    "0.3",
+    "0.4",
+)  # shares of validation people, who choose the epoch, and of test people
 FAILED_PEOPLE = 1  # exit code of a run that finished but could not use some people
 _RUN = "import sys; from bids_dtg.cli.run import main; sys.exit(main(sys.argv[1:]))"
 
@@ -86,7 +89,11 @@ class Paper:
     @property
     def scores(self) -> Path:
         """Folder of the model's scores."""
-        return self.out / "group" / f"{'evaluation' if self.args.judge_model else 'model'}-{NAME}"
+        return (
+            self.out
+            / "group"
+            / f"{'evaluation' if self.args.judge_model else 'model'}-{NAME}"
+        )
 
     @property
     def model(self) -> str:
@@ -146,7 +153,15 @@ class Paper:
                 base_of_tuning = str(folder / "bundle")
                 yield self.call(
                     "network",
-                    (bids, self.out, "group", "--analysis", "train", *measured, *network),
+                    (
+                        bids,
+                        self.out,
+                        "group",
+                        "--analysis",
+                        "train",
+                        *measured,
+                        *network,
+                    ),
                     (
                         *("--architecture", ATTENTION_UNET.name),
                         *self.sets("network", maps, TO_TUNE),
@@ -156,7 +171,12 @@ class Paper:
                 )
             if args.tune:
                 second = (*second, "--model", base_of_tuning, "--model-name", NAME)
-                tuned = (*network, *self.sets("tune", others, TO_TUNE), "--contrast", args.tune)
+                tuned = (
+                    *network,
+                    *self.sets("tune", others, TO_TUNE),
+                    "--contrast",
+                    args.tune,
+                )
                 yield self.call(
                     "tune",
                     (rest, out, "group", "--analysis", "finetune", *tuned),
@@ -176,7 +196,9 @@ class Paper:
         group = (bids, self.out, "group", "--model", self.model, *people)
         compared = self.out / "group" / "desc-measured_comparison.tsv"
         yield self.call("group", (*group, "--no-reports"), measured, compared)
-        analyses: dict[str, tuple[object, ...]] = {"embed": ("embed", *measured, *table, *draws)}
+        analyses: dict[str, tuple[object, ...]] = {
+            "embed": ("embed", *measured, *table, *draws)
+        }
         covariates = ("--covariates", *args.covariates) if args.covariates else ()
         asked = (*table, *draws, *covariates)
         if args.phenotype:
@@ -187,23 +209,33 @@ class Paper:
             own = ("--phenotype", name, "--model-name", name, *asked)
             analyses[f"stats-{name}"] = ("stats", *own)
         for name, words in analyses.items():
-            yield self.call(name, (*group, "--analysis", *words), (), self.out / "group" / name)
+            yield self.call(
+                name, (*group, "--analysis", *words), (), self.out / "group" / name
+            )
         yield Step("figures", "draw the figures", self.draw, (self.work / "figures",))
 
-    def call(self, name: str, words: Sequence[object], more: Sequence[object], *made: Path) -> Step:
+    def call(
+        self, name: str, words: Sequence[object], more: Sequence[object], *made: Path
+    ) -> Step:
         """Return a step that runs `bids_dtg`."""
         line = [str(word) for word in (*words, *more)]
 
         def run() -> int:
-            return subprocess.run([sys.executable, "-c", _RUN, *line], check=False).returncode
+            return subprocess.run(
+                [sys.executable, "-c", _RUN, *line], check=False
+            ).returncode
 
         return Step(name, f"bids_dtg {shlex.join(line)}", run, made)
 
     def sets(self, name: str, maps: str | Path, shares: Sequence[str]) -> list[str]:
         """Draw the validation and test people; return the arguments that name them."""
-        labels = sorted(path.name.removeprefix("sub-") for path in Path(maps).glob("sub-*"))
+        labels = sorted(
+            path.name.removeprefix("sub-") for path in Path(maps).glob("sub-*")
+        )
         validation, test = map(float, shares)
-        split = split_people(labels, validation=validation, test=test, seed=self.args.seed)
+        split = split_people(
+            labels, validation=validation, test=test, seed=self.args.seed
+        )
         path = self.work / f"sets-{name}.tsv"
         write_sets(path, dataclasses.asdict(split))
         return ["--split-file", str(path)]
@@ -224,7 +256,11 @@ class Paper:
         """Draw all figures from the results."""
         group = self.work / "out-transfer" / "group"
         transfer = group / (f"model-{NAME}" if self.args.tune else f"evaluation-{NAME}")
-        maps = self.work / "simulated" / "statmaps" if self.args.simulate else self.args.maps
+        maps = (
+            self.work / "simulated" / "statmaps"
+            if self.args.simulate
+            else self.args.maps
+        )
         results = Results(
             self.out,
             self.scores,
@@ -240,7 +276,9 @@ class Paper:
     def simulate(self) -> int:
         """Write simulated people, a second cohort, and a model with their masks and ROI maps."""
         for name in SIMULATED:
-            shutil.rmtree(self.work / name, ignore_errors=True)  # left by an interrupted run
+            shutil.rmtree(
+                self.work / name, ignore_errors=True
+            )  # left by an interrupted run
         phantom = Phantom(self.args.seed, BLOCK)
         half = max(self.args.simulate // 2, 3)
         cohorts = (
@@ -293,7 +331,9 @@ class Record:
         if not path.exists():
             return False
         known = json.loads(path.read_text())
-        return bool(known["command"] == step.command and known["files"] == sizes(step.made))
+        return bool(
+            known["command"] == step.command and known["files"] == sizes(step.made)
+        )
 
     def keep(self, step: Step, seconds: tuple[float, float], exit_code: int) -> None:
         """Record that a step is done."""
@@ -334,10 +374,14 @@ def make(paper: Paper) -> int:
         code = step.run()
         seconds = time.perf_counter() - begun, processor_seconds() - worked
         if code not in (0, FAILED_PEOPLE):
-            print(f"{step.name} failed with exit code {code}; repeat the command to resume here")
+            print(
+                f"{step.name} failed with exit code {code}; repeat the command to resume here"
+            )
             return code
         if lacking := [str(folder) for folder in step.made if not folder.exists()]:
-            print(f"{step.name} did not write {', '.join(lacking)}: see the lines above")
+            print(
+                f"{step.name} did not write {', '.join(lacking)}: see the lines above"
+            )
             return code or FAILED_PEOPLE
         record.keep(step, seconds, code)
         print(
@@ -352,14 +396,26 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="folder of all results")
-    parser.add_argument("--simulate", type=int, default=0, metavar="N", help="people at 8 mm")
-    parser.add_argument("--frames", type=int, default=300, help="of a simulated run, 1.5 s each")
+    parser.add_argument(
+        "--simulate", type=int, default=0, metavar="N", help="people at 8 mm"
+    )
+    parser.add_argument(
+        "--frames", type=int, default=300, help="of a simulated run, 1.5 s each"
+    )
     parser.add_argument("--bids", help="fMRIPrep derivatives, or their dataset")
     parser.add_argument("--maps", help="measured maps, as for `-d statmaps=`")
-    parser.add_argument("--transfer", nargs=2, metavar=("BIDS", "MAPS"), help="a second cohort")
-    parser.add_argument("--tune", metavar="CONTRAST", help="fine-tune to it in that cohort")
-    parser.add_argument("--model", default="hcp-ya", help="gives grid, masks and ROI maps")
-    parser.add_argument("--judge-model", action="store_true", help="judge --model, train none")
+    parser.add_argument(
+        "--transfer", nargs=2, metavar=("BIDS", "MAPS"), help="a second cohort"
+    )
+    parser.add_argument(
+        "--tune", metavar="CONTRAST", help="fine-tune to it in that cohort"
+    )
+    parser.add_argument(
+        "--model", default="hcp-ya", help="gives grid, masks and ROI maps"
+    )
+    parser.add_argument(
+        "--judge-model", action="store_true", help="judge --model, train none"
+    )
     parser.add_argument("--architecture", default="linear")
     parser.add_argument("--features", help="of a network")
     parser.add_argument("--epochs", help="of a network, and of its fine-tuning")
@@ -378,7 +434,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--tune needs a second cohort: give --transfer BIDS MAPS, too")
     if args.simulate:
         if args.simulate < 10:
-            parser.error(f"--simulate {args.simulate}: 10 people or more, half of whom train")
+            parser.error(
+                f"--simulate {args.simulate}: 10 people or more, half of whom train"
+            )
         args.contrast = args.contrast or REPRESENTATIVE
         args.phenotype = args.phenotype or PHENOTYPES
     return args

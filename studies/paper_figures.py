@@ -62,7 +62,9 @@ class Results:
 
     out: Path  # the derivatives
     scores: Path  # folder of the model's scores
-    transfer: Path | None  # folder of its scores in a second cohort; None: there is none
+    transfer: (
+        Path | None
+    )  # folder of its scores in a second cohort; None: there is none
     statmaps: Path  # measured maps
     model: str  # value for `--model`
     wanted: Sequence[str]  # contrasts to show, if they exist
@@ -74,20 +76,30 @@ class Results:
     @cached_property
     def contrasts(self) -> tuple[str, ...]:
         """The contrasts to show: the wanted ones, or else the first ones."""
-        found = tuple(dict.fromkeys(row["contrast"] for row in contrast_table(self.scores)))
-        return tuple(name for name in self.wanted if name in found) or found[: len(self.wanted)]
+        found = tuple(
+            dict.fromkeys(row["contrast"] for row in contrast_table(self.scores))
+        )
+        return (
+            tuple(name for name in self.wanted if name in found)
+            or found[: len(self.wanted)]
+        )
 
     @cached_property
     def judged(self) -> tuple[str, ...]:
         """The people who were judged."""
-        return tuple(row["participant_id"] for row in table(self.scores / "desc-people_scores.tsv"))
+        return tuple(
+            row["participant_id"]
+            for row in table(self.scores / "desc-people_scores.tsv")
+        )
 
     @cached_property
     def places(self) -> VoxelPlaces:
         """The model's voxels."""
         places = load_bundle(self.model).places
         if not isinstance(places, VoxelPlaces):
-            raise SystemExit(f"{self.model} has no voxels: these figures are of maps of volumes")
+            raise SystemExit(
+                f"{self.model} has no voxels: these figures are of maps of volumes"
+            )
         return places
 
     @cached_property
@@ -95,7 +107,8 @@ class Results:
         """The measured map of each scored person and contrast."""
         rows = table(self.scores / "desc-targets_files.tsv")
         return {
-            (row["participant_id"], row["contrast"]): self.statmaps / row["files"].split(";")[0]
+            (row["participant_id"], row["contrast"]): self.statmaps
+            / row["files"].split(";")[0]
             for row in rows
             if row["use"] == "target"
         }
@@ -118,9 +131,13 @@ class Results:
 
     def average(self, contrast: str, without: str) -> NDArray[np.float32]:
         """Return the mean measured map of the training people, or of all others, (voxels,)."""
-        people = self.training or tuple(name for name, _ in self.measured if name != without)
+        people = self.training or tuple(
+            name for name, _ in self.measured if name != without
+        )
         paths = [self.measured.get((name, contrast)) for name in dict.fromkeys(people)]
-        return np.mean([self.read(path) for path in paths if path], axis=0, dtype=np.float32)
+        return np.mean(
+            [self.read(path) for path in paths if path], axis=0, dtype=np.float32
+        )
 
     @cached_property
     def simulated(self) -> bool:
@@ -162,11 +179,15 @@ def model_name(scores: Path) -> str:
     """Return the name of the judged model in the tables."""
     rows = table(scores / "desc-models_scores.tsv")
     return next(
-        row["model"] for row in rows if row["model"].split(",")[0].startswith(("model", "tuned"))
+        row["model"]
+        for row in rows
+        if row["model"].split(",")[0].startswith(("model", "tuned"))
     )
 
 
-def verdict_lines(scores: Path, wanted: Sequence[str] = ("r", "residual_r")) -> Iterator[str]:
+def verdict_lines(
+    scores: Path, wanted: Sequence[str] = ("r", "residual_r")
+) -> Iterator[str]:
     """Yield a line on the model compared with each baseline."""
     for row in comparisons(scores):
         if row["score"] not in wanted or row["against"] not in COLOURS:
@@ -215,7 +236,11 @@ def draw_scores(
 ) -> Any:
     """Draw r and diagonality by contrast and model, as in figures 1c and 1d."""
     order, models, found = _order(scores), shown_models(scores), matrices(scores)
-    contrasts = list(only or ()) or [name for name in results.contrasts if name in order] or order
+    contrasts = (
+        list(only or ())
+        or [name for name in results.contrasts if name in order]
+        or order
+    )
     figure, (upper, lower) = plt.subplots(
         2, 1, figsize=(WIDTH, 7.6), sharex=True, height_ratios=(1.25, 1)
     )
@@ -225,7 +250,9 @@ def draw_scores(
             x = place + (n - (len(models) - 1) / 2) * 0.19
             if name in found:
                 own = np.diagonal(found[name][order.index(contrast)])
-                upper.plot(np.full(len(own), x), own, ".", ms=3, alpha=0.5, color=_colour(name))
+                upper.plot(
+                    np.full(len(own), x), own, ".", ms=3, alpha=0.5, color=_colour(name)
+                )
             row = rows.get((contrast, name), {})  # not every model has each contrast
             r, index = number(row.get("r")), number(row.get("index"))
             upper.plot(x, r, "_", ms=15, mew=2.5, color=_colour(name))
@@ -236,7 +263,9 @@ def draw_scores(
     for name in models:
         upper.plot([], [], "_", ms=15, mew=2.5, color=_colour(name), label=name)
     upper.set_ylabel("r of predicted and measured map")
-    upper.legend(ncols=len(models), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    upper.legend(
+        ncols=len(models), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False
+    )
     lower.set_yscale("symlog", linthresh=SYMLOG)
     lower.axhline(0, color="black", lw=0.6)
     lower.set_ylabel("index: r less that of others'\npredictions (symlog)")
@@ -257,7 +286,9 @@ def _foot(figure: Any, words: str, lines: Iterator[str]) -> None:
     height = 0.022 * (text.count("\n") + 1) * 7.0 / figure.get_figheight()
     with warnings.catch_warnings():
         # Axes of brains stay where nilearn puts them.
-        warnings.filterwarnings("ignore", "This figure includes Axes that are not compatible")
+        warnings.filterwarnings(
+            "ignore", "This figure includes Axes that are not compatible"
+        )
         figure.tight_layout(rect=(0, height + 0.01, 1, 0.97))
 
 
@@ -271,12 +302,18 @@ def figure_1d(results: Results) -> Any:
         return None
     tuned = table(results.transfer / "desc-transfer_scores.tsv")
     kept = [
-        row["contrast"] for row in tuned if row["tuned"] == "false" and " " not in row["contrast"]
+        row["contrast"]
+        for row in tuned
+        if row["tuned"] == "false" and " " not in row["contrast"]
     ]
     if not tuned:
-        return draw_scores(results, results.transfer, "1d. The model in a second cohort, not tuned")
+        return draw_scores(
+            results, results.transfer, "1d. The model in a second cohort, not tuned"
+        )
     learnt = ", ".join(
-        row["contrast"] for row in tuned if row["tuned"] == "true" and " " not in row["contrast"]
+        row["contrast"]
+        for row in tuned
+        if row["tuned"] == "true" and " " not in row["contrast"]
     )
     words = f"1d. Second cohort, tuned to {learnt}: contrasts that were not tuned"
     figure = draw_scores(results, results.transfer, words, kept)
@@ -299,7 +336,9 @@ def figure_2(results: Results) -> Any:
     means = {name: np.nanmean(found[name], axis=0) for name in models}
     for axis, name in zip(axes, models, strict=False):
         low, high = np.nanmin(means[name]), np.nanmax(means[name])
-        shown = axis.imshow(means[name], cmap="viridis", vmin=low, vmax=max(high, low + 1e-6))
+        shown = axis.imshow(
+            means[name], cmap="viridis", vmin=low, vmax=max(high, low + 1e-6)
+        )
         axis.set_title(fill(name, 22), size=9)
         axis.set_xlabel("prediction for")
         axis.set_xticks([])
@@ -307,7 +346,9 @@ def figure_2(results: Results) -> Any:
         figure.colorbar(shown, ax=axis, fraction=0.046)
     axes[0].set_ylabel("measured map of")
     last = axes[-1]
-    rows = {row["model"]: row for row in table(results.scores / "desc-models_scores.tsv")}
+    rows = {
+        row["model"]: row for row in table(results.scores / "desc-models_scores.tsv")
+    }
     for place, name in enumerate(models):
         share, low, high = (
             number(rows[name][f"identification{end}"]) for end in ("", "_low", "_high")
@@ -323,7 +364,9 @@ def figure_2(results: Results) -> Any:
     last.set_ylim(0, 1.02)
     last.set_title("identified; dots: chance", size=8)
     figure.suptitle(
-        results.titled("2. Is a prediction its person's? r, mean of contrasts; scales differ"),
+        results.titled(
+            "2. Is a prediction its person's? r, mean of contrasts; scales differ"
+        ),
         x=0.01,
         ha="left",
         size=12,
@@ -356,7 +399,9 @@ def figure_3a(results: Results) -> Any:
             "predicted": results.predicted(person, contrast),
             GROUP: results.average(contrast, person),
         }
-        axes[0, column].set_title(f"{word}: {person}, typicality {row['typicality']}\n", size=10)
+        axes[0, column].set_title(
+            f"{word}: {person}, typicality {row['typicality']}\n", size=10
+        )
         for line, (name, values) in enumerate(shown.items()):
             auc = float(dice_auc(values[None], truth[None])[0])
             note = "" if name == "measured" else f", Dice AUC {auc:.3f}"
@@ -365,7 +410,9 @@ def figure_3a(results: Results) -> Any:
             strong = np.where(np.abs(values) > least, values, 0)
             _map(axes[2 * line + 1, column], results, strong, "the strongest 25 %")
     figure.suptitle(
-        results.titled(f"3a. {contrast} at z = {', '.join(map(str, CUTS_MM))} mm: two people"),
+        results.titled(
+            f"3a. {contrast} at z = {', '.join(map(str, CUTS_MM))} mm: two people"
+        ),
         x=0.01,
         ha="left",
         size=12,
@@ -396,7 +443,9 @@ def _map(axis: Any, results: Results, values: NDArray[np.floating], title: str) 
 def figure_3b(results: Results) -> bytes | None:
     """Draw the mean predicted and the mean measured map of each contrast."""
     folder = results.out / "group"
-    agreement = {row["contrast"]: row for row in table(folder / "desc-measured_comparison.tsv")}
+    agreement = {
+        row["contrast"]: row for row in table(folder / "desc-measured_comparison.tsv")
+    }
     rows: dict[str, NDArray[np.floating]] = {}
     for contrast in results.contrasts:
         row = agreement.get(contrast)
@@ -409,12 +458,17 @@ def figure_3b(results: Results) -> bytes | None:
             end = float(np.quantile(np.abs(values), 0.99)) or 1.0
             words = f"{contrast}, {name} (1 = {end:.2g} z)"
             if name == "predicted":
-                words += f": r {number(row['r']):.3f}, Dice AUC {number(row['dice']):.3f}"
+                words += (
+                    f": r {number(row['r']):.3f}, Dice AUC {number(row['dice']):.3f}"
+                )
             rows[words] = np.clip(values / end, -1, 1)
     if not rows:
         return None
     return draw_maps(
-        rows, results.places, title=results.titled("3b. Group maps"), units="share of the end"
+        rows,
+        results.places,
+        title=results.titled("3b. Group maps"),
+        units="share of the end",
     )
 
 
@@ -422,20 +476,35 @@ def figure_3c(results: Results) -> Any:
     """Draw people's maps as points, by contrast."""
     folder = results.group("embed")
     rows = table(folder / "desc-maps_coordinates.tsv")
-    kinds = [kind for kind in ("measured", "maps") if any(r["features"] == kind for r in rows)]
+    kinds = [
+        kind
+        for kind in ("measured", "maps")
+        if any(r["features"] == kind for r in rows)
+    ]
     if not kinds:
         return None
     rows_of = table(folder / "desc-embedding_clusters.tsv")
-    clusters = [row for row in rows_of if row["points"] == "maps" and row["features"] in kinds]
-    variance = {row["features"]: row for row in clusters if row["between_people"] != "n/a"}
+    clusters = [
+        row for row in rows_of if row["points"] == "maps" and row["features"] in kinds
+    ]
+    variance = {
+        row["features"]: row for row in clusters if row["between_people"] != "n/a"
+    }
     umap = any(not math.isnan(number(row["umap1"])) for row in rows)
     x_name, y_name = ("umap1", "umap2") if umap else ("pc1", "pc2")
     figure, axes = plt.subplots(1, len(kinds), figsize=(WIDTH, 5.6), squeeze=False)
     names = list(dict.fromkeys(row["contrast"] for row in rows))
-    colours = {name: plt.colormaps["turbo"]((n + 0.5) / len(names)) for n, name in enumerate(names)}
+    colours = {
+        name: plt.colormaps["turbo"]((n + 0.5) / len(names))
+        for n, name in enumerate(names)
+    }
     for axis, kind in zip(axes[0], kinds, strict=True):
         for name in names:
-            points = [row for row in rows if row["features"] == kind and row["contrast"] == name]
+            points = [
+                row
+                for row in rows
+                if row["features"] == kind and row["contrast"] == name
+            ]
             axis.plot(
                 [number(row[x_name]) for row in points],
                 [number(row[y_name]) for row in points],
@@ -450,13 +519,18 @@ def figure_3c(results: Results) -> Any:
         share = variance.get(kind, {})
         words = ", ".join(
             f"{what} {100 * number(share.get(key)):.0f} %"
-            for key, what in (("between_contrasts", "contrasts"), ("between_people", "people"))
+            for key, what in (
+                ("between_contrasts", "contrasts"),
+                ("between_people", "people"),
+            )
         )
         title = "predicted maps" if kind == "maps" else "measured maps"
         axis.set_title(f"{title}: variance between {words}", size=10)
     axes[0, -1].legend(fontsize=7, loc="best")
     figure.suptitle(
-        results.titled(f"3c. Maps in two dimensions ({'UMAP' if umap else 'no UMAP here: PCA'})"),
+        results.titled(
+            f"3c. Maps in two dimensions ({'UMAP' if umap else 'no UMAP here: PCA'})"
+        ),
         x=0.01,
         ha="left",
         size=12,
@@ -467,7 +541,11 @@ def figure_3c(results: Results) -> Any:
         for row in clusters
         if row["label"] != "n/a"
     )
-    _foot(figure, "Predicted maps cluster more where a model predicts little but the mean:", lines)
+    _foot(
+        figure,
+        "Predicted maps cluster more where a model predicts little but the mean:",
+        lines,
+    )
     return figure
 
 
@@ -483,13 +561,19 @@ def figure_4(results: Results) -> Any:
         return None
     figure, axes = plt.subplots(1, len(names), figsize=(WIDTH, 6.2), squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):
-        own = [row for row in rows if row["phenotype"] == name and row["features"] in _SETS]
+        own = [
+            row for row in rows if row["phenotype"] == name and row["features"] in _SETS
+        ]
         score = "r" if any(not math.isnan(number(row["r"])) for row in own) else "auc"
         for place, features in enumerate(_SETS):
             values = [row for row in own if row["features"] == features]
             for row in values:
-                x = place + (0 if len(values) == 1 else 0.12 * math.sin(hash_of(row["contrast"])))
-                axis.plot(x, number(row[score]), "o", ms=4, color=_SETS[features], alpha=0.8)
+                x = place + (
+                    0 if len(values) == 1 else 0.12 * math.sin(hash_of(row["contrast"]))
+                )
+                axis.plot(
+                    x, number(row[score]), "o", ms=4, color=_SETS[features], alpha=0.8
+                )
                 if len(values) == 1:
                     ends = [number(row[f"{score}_{end}"]) for end in ("low", "high")]
                     axis.plot([x, x], ends, color=_SETS[features], lw=1)
@@ -498,16 +582,25 @@ def figure_4(results: Results) -> Any:
         axis.set_title(name)
         axis.set_ylabel(f"{score} in people left out")
     figure.suptitle(
-        results.titled("4. Phenotypes from maps and from the connectome: a point a contrast"),
+        results.titled(
+            "4. Phenotypes from maps and from the connectome: a point a contrast"
+        ),
         x=0.01,
         ha="left",
         size=12,
     )
-    _foot(figure, "Against edges, verdicts over all contrasts:", _phenotype_words(results))
+    _foot(
+        figure, "Against edges, verdicts over all contrasts:", _phenotype_words(results)
+    )
     return figure
 
 
-_SETS = {"edges": "#8a8a8a", "maps": MODEL_COLOUR, "regions": "#4aa3c7", "measured": "#2f8f5b"}
+_SETS = {
+    "edges": "#8a8a8a",
+    "maps": MODEL_COLOUR,
+    "regions": "#4aa3c7",
+    "measured": "#2f8f5b",
+}
 
 
 def hash_of(text: str) -> int:
@@ -523,7 +616,9 @@ def _phenotype_words(results: Results) -> Iterator[str]:
     """Yield, for each phenotype, how often each verdict was given."""
     counts: dict[str, dict[str, int]] = {}
     for row in _difference_rows(results):
-        own = counts.setdefault(f"{row['phenotype']}, {row['features']} - {row['minus']}", {})
+        own = counts.setdefault(
+            f"{row['phenotype']}, {row['features']} - {row['minus']}", {}
+        )
         own[row["verdict"]] = own.get(row["verdict"], 0) + 1
     for name, own in counts.items():
         yield f"{name}: " + ", ".join(f"{word} {times}" for word, times in own.items())
@@ -541,7 +636,9 @@ def figure_5(results: Results) -> Any:
     if not rows or not found:
         return None
     kinds = list(dict.fromkeys(row["minus"] for row in rows))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 6.4), width_ratios=(1.3, 1))
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(WIDTH, 6.4), width_ratios=(1.3, 1)
+    )
     labels = list(dict.fromkeys((row["phenotype"], row["contrast"]) for row in rows))
     for n, kind in enumerate(kinds):
         for row in (row for row in rows if row["minus"] == kind):
@@ -558,17 +655,24 @@ def figure_5(results: Results) -> Any:
     left.axvline(0, color="black", ls=":", lw=0.8)
     left.set_yticks(range(len(labels)), [f"{a}: {b}" for a, b in labels], size=7)
     left.set_xlabel("score of the maps less that of others, 95 % interval")
-    left.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    left.legend(
+        fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False
+    )
     right.set_axis_off()
     lines = [
         f"{row['phenotype']}, {row['features']} {row['contrast']}: {row['name']} r "
         f"{number(row['r']):+.2f}, p of all places {row['p_fwe']}"
         for row in found
     ]
-    text = "\n".join(textwrap.fill(line, 62, subsequent_indent="    ") for line in lines)
+    text = "\n".join(
+        textwrap.fill(line, 62, subsequent_indent="    ") for line in lines
+    )
     right.text(0, 1, f"strongest association of each test\n\n{text}", va="top", size=7)
     figure.suptitle(
-        results.titled("5. What predicted maps add to the connectome"), x=0.01, ha="left", size=12
+        results.titled("5. What predicted maps add to the connectome"),
+        x=0.01,
+        ha="left",
+        size=12,
     )
     _foot(figure, "Verdicts:", _phenotype_words(results))
     return figure
@@ -576,25 +680,48 @@ def figure_5(results: Results) -> Any:
 
 def figure_tissues(results: Results) -> Any:
     """Draw the scores of each tissue, as in the supplement's tables."""
-    rows = [row for row in table(results.scores / "desc-parts_scores.tsv") if row["r"] != "n/a"]
-    shown = (("r", "ceiling"), ("r_minus_group_average", ""), ("residual_r", "residual_ceiling"))
-    titles = ("r (dashes: noise ceiling)", "r less that of the group average", "residual r")
+    rows = [
+        row
+        for row in table(results.scores / "desc-parts_scores.tsv")
+        if row["r"] != "n/a"
+    ]
+    shown = (
+        ("r", "ceiling"),
+        ("r_minus_group_average", ""),
+        ("residual_r", "residual_ceiling"),
+    )
+    titles = (
+        "r (dashes: noise ceiling)",
+        "r less that of the group average",
+        "residual r",
+    )
     figure, axes = plt.subplots(1, len(shown), figsize=(WIDTH, 4.6))
     for axis, (score, ceiling), title in zip(axes, shown, titles, strict=True):
         for place, row in enumerate(rows):
-            value, low, high = (number(row[f"{score}{end}"]) for end in ("", "_low", "_high"))
-            axis.bar(place, value, color="#c9302a" if value < 0 else MODEL_COLOUR, width=0.6)
+            value, low, high = (
+                number(row[f"{score}{end}"]) for end in ("", "_low", "_high")
+            )
+            axis.bar(
+                place, value, color="#c9302a" if value < 0 else MODEL_COLOUR, width=0.6
+            )
             axis.plot([place, place], [low, high], color="black", lw=1)
             if ceiling:
                 axis.plot(place, number(row[ceiling]), "_", ms=18, mew=2, color="black")
         axis.axhline(0, color="black", lw=0.6)
-        axis.set_xticks(range(len(rows)), [row["part"] for row in rows], rotation=30, ha="right")
+        axis.set_xticks(
+            range(len(rows)), [row["part"] for row in rows], rotation=30, ha="right"
+        )
         axis.set_title(title, size=10)
     figure.suptitle(
-        results.titled("Supplement. Scores by tissue; 95 % over people"), x=0.01, ha="left", size=12
+        results.titled("Supplement. Scores by tissue; 95 % over people"),
+        x=0.01,
+        ha="left",
+        size=12,
     )
     below = [row["part"] for row in rows if number(row["r_minus_group_average"]) < 0]
-    words = f"BELOW the group average: {', '.join(below)}" if below else "no part is below"
+    words = (
+        f"BELOW the group average: {', '.join(below)}" if below else "no part is below"
+    )
     words += ". No part has a verdict of its own; all places:"
     _foot(figure, words, verdict_lines(results.scores))
     return figure

@@ -79,7 +79,9 @@ def draw(
         return rng.standard_t(tails, shape) if tails else rng.standard_normal(shape)
 
     def maps(number: int) -> Array:
-        shared = noise(number, FACTORS) @ rng.standard_normal((FACTORS, CONTRASTS * REGIONS))
+        shared = noise(number, FACTORS) @ rng.standard_normal(
+            (FACTORS, CONTRASTS * REGIONS)
+        )
         found: Array = shared / np.sqrt(FACTORS) + noise(number, CONTRASTS * REGIONS)
         return found
 
@@ -89,7 +91,9 @@ def draw(
     if families:
         family = np.repeat(np.arange(people), rng.integers(2, 5, people))[:people]
         own = np.sqrt(families) * maps(people)[family] + np.sqrt(1 - families) * own
-        tested = np.sqrt(families) * noise(people)[family] + np.sqrt(1 - families) * tested
+        tested = (
+            np.sqrt(families) * noise(people)[family] + np.sqrt(1 - families) * tested
+        )
     if sites:
         site = rng.integers(len(sites), size=people)
         size = np.array(sites)[site]
@@ -128,7 +132,9 @@ COMMON: Mapping[str, Kind] = {
 OF_STATS: Mapping[str, Kind] = COMMON | {
     "families, 2 covariates": lambda rng: draw(rng, families=0.8, covariates=2),
     "8 people": lambda rng: draw(rng, 8),
-    "two sessions, t errors": lambda rng: replace(draw(rng, 40, tails=3), sessions=True),
+    "two sessions, t errors": lambda rng: replace(
+        draw(rng, 40, tails=3), sessions=True
+    ),
     "10 of 40 patients, maps 1.5 times": lambda rng: patients(draw(rng, 40), 1.5),
 }
 
@@ -138,7 +144,9 @@ def covariates_of(cohort: Cohort) -> Array:
     if cohort.sites is None:
         return cohort.covariates
     coded = Coded(tuple(map(str, range(cohort.covariates.shape[1]))), cohort.covariates)
-    return add_levels(coded, "site", [str(one) for one in cohort.sites], cohort.tested).values
+    return add_levels(
+        coded, "site", [str(one) for one in cohort.sites], cohort.tested
+    ).values
 
 
 def found_by_stats(cohort: Cohort, draws: int, seed: int) -> tuple[Array, Array] | None:
@@ -148,12 +156,16 @@ def found_by_stats(cohort: Cohort, draws: int, seed: int) -> tuple[Array, Array]
     else:
         orders = permuted_orders(cohort.families, draws, sites=cohort.sites, seed=seed)
         design = Design.of(cohort.tested, covariates_of(cohort), orders)
-    tests = [fit_columns(own, design) for own in np.split(cohort.maps, CONTRASTS, axis=1)]
+    tests = [
+        fit_columns(own, design) for own in np.split(cohort.maps, CONTRASTS, axis=1)
+    ]
     products = np.sum([one.products for one in tests], axis=0)
     if not cohort.sessions and sizes_p(products, design) <= 0.05:
         return None
     found = correct(tests)
-    p, q = (np.concatenate([getattr(one, name) for one in found]) for name in ("p", "q"))
+    p, q = (
+        np.concatenate([getattr(one, name) for one in found]) for name in ("p", "q")
+    )
     return p, q
 
 
@@ -163,13 +175,16 @@ def found_by_phenotypes(cohort: Cohort, draws: int, seed: int) -> float:
     folds = family_folds(cohort.families, 5, seed)
     target = Target(cohort.tested, cohort.families, covariates_of(cohort), orders)
     sets = [
-        predict(rotated(own), target, folds) for own in np.split(cohort.maps, CONTRASTS, axis=1)
+        predict(rotated(own), target, folds)
+        for own in np.split(cohort.maps, CONTRASTS, axis=1)
     ]
     null = np.max([one.null for one in sets], axis=0)
     return min(chance(one.r, null) for one in sets)
 
 
-def with_effect(rng: np.random.Generator, families: float) -> tuple[Cohort, NDArray[np.bool_]]:
+def with_effect(
+    rng: np.random.Generator, families: float
+) -> tuple[Cohort, NDArray[np.bool_]]:
     """Return people whose phenotype affects 5 % of the columns, and which columns these are."""
     people = 160 if families else 40
     cohort = draw(rng, people, families=families)
@@ -190,13 +205,20 @@ def main() -> None:
         for name, families in (("40 unrelated", 0.0), ("160 in families, ICC .5", 0.5)):
             rows = []
             for number in range(asked.cohorts):
-                cohort, true = with_effect(np.random.default_rng([asked.seed, number]), families)
+                cohort, true = with_effect(
+                    np.random.default_rng([asked.seed, number]), families
+                )
                 found = found_by_stats(cohort, asked.permutations, number)
                 for own in found or (np.ones(len(true)),) * 2:
                     called = own <= 0.05
-                    rows += [called[true].mean(), called[~true].sum() / max(called.sum(), 1)]
+                    rows += [
+                        called[true].mean(),
+                        called[~true].sum() / max(called.sum(), 1),
+                    ]
             p, p_false, q, q_false = 100 * np.reshape(rows, (-1, 4)).mean(axis=0)
-            print(f"{name}\tp {p:.1f} ({p_false:.1f} false)\tq {q:.1f} ({q_false:.1f} false)")
+            print(
+                f"{name}\tp {p:.1f} ({p_false:.1f} false)\tq {q:.1f} ({q_false:.1f} false)"
+            )
         return
     kinds = OF_STATS if asked.what == "stats" else COMMON
     for place, (name, kind) in enumerate(kinds.items()):
@@ -204,7 +226,9 @@ def main() -> None:
         for number in range(asked.cohorts):
             cohort = kind(np.random.default_rng([asked.seed, place, number]))
             if asked.what == "phenotypes":
-                rows.append([found_by_phenotypes(cohort, asked.permutations, number) <= 0.05])
+                rows.append(
+                    [found_by_phenotypes(cohort, asked.permutations, number) <= 0.05]
+                )
             elif (own := found_by_stats(cohort, asked.permutations, number)) is None:
                 withheld += 1
                 rows.append([False, False])

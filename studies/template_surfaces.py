@@ -44,7 +44,9 @@ def mixing(points: Values, parcel: NDArray[np.intp], sd_mm: float, seed: int) ->
     rng = np.random.default_rng(seed)
     frequencies = rng.standard_normal((WAVES, 3)) / LENGTH_MM
     waves = np.cos(points @ frequencies.T + rng.uniform(0, 2 * np.pi, WAVES))
-    moved = points + sd_mm * np.sqrt(2 / WAVES) * waves @ rng.standard_normal((WAVES, 3))
+    moved = points + sd_mm * np.sqrt(2 / WAVES) * waves @ rng.standard_normal(
+        (WAVES, 3)
+    )
     distance, nearest = cKDTree(points).query(moved)
     near, parcels = distance < NEAR_MM, parcel.max() + 1
     shares = np.zeros((parcels, parcels))
@@ -82,14 +84,21 @@ def main() -> None:
                 kept.setdefault(sd_mm, []).append(float(np.diag(shares).mean()))
                 predicted.append(model.predict(mixed(rest[person], shares)))
             for factor in FACTORS:
-                shrunk = (mean + factor * (np.stack(predicted) - mean)).astype(np.float32)
+                shrunk = (mean + factor * (np.stack(predicted) - mean)).astype(
+                    np.float32
+                )
                 found = score(shrunk, maps[test], mean)
                 scores.setdefault((sd_mm, factor), []).append(found)
-    print("mm\tfactor\town share\tr - group\t95 %\tabove\tresidual r\tidentified of 4\t95 %")
+    print(
+        "mm\tfactor\town share\tr - group\t95 %\tabove\tresidual r\tidentified of 4\t95 %"
+    )
     for (sd_mm, factor), found in scores.items():
         people = np.concatenate(found)
         above, named = (people[:, 0] > 0).mean(), people[:, 2].mean()
-        over, of_named = t_interval(people[:, 0]), wilson_interval(float(named), len(people))
+        over, of_named = (
+            t_interval(people[:, 0]),
+            wilson_interval(float(named), len(people)),
+        )
         print(
             f"{sd_mm}\t{factor:g}\t{np.mean(kept[sd_mm]):.2f}\t{over.mean:+.4f}\t"
             f"{over.low:+.4f} to {over.high:+.4f}\t{above:.0%}\t{people[:, 1].mean():.3f}\t"

@@ -91,7 +91,11 @@ def r_of(one: Values, other: Values) -> float:
     """Return r of two columns; 0 if either does not vary."""
     known = np.isfinite(one) & np.isfinite(other)
     one, other = one[known], other[known]
-    return float(np.corrcoef(one, other)[0, 1]) if one.std() > 1e-9 and other.std() > 0 else 0.0
+    return (
+        float(np.corrcoef(one, other)[0, 1])
+        if one.std() > 1e-9 and other.std() > 0
+        else 0.0
+    )
 
 
 def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> Row:
@@ -107,16 +111,24 @@ def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> R
     )
     start = time.process_time()
     recipe = replace(find_recipe(architecture), group_epochs=EPOCHS)
-    given: dict[str, Any] = {"people": known.labels, "architecture": architecture, "recipe": recipe}
+    given: dict[str, Any] = {
+        "people": known.labels,
+        "architecture": architecture,
+        "recipe": recipe,
+    }
     fitted = fit(known.connectomes, known.segments, **given)
     found = {"CPU of the fit, s": time.process_time() - start}
     others = people.select(rows[FITTED:])
     found |= behaviour_figures(fitted, known, unseen, true_functions(others))
     for kind in ("known", "unknown", "noise"):
         bold = simulate_bold(people, runs, seed=seed, kind=kind)
-        found |= bold_figures(fitted, known, unseen, bold, true_responses(others, kind), kind)
+        found |= bold_figures(
+            fitted, known, unseen, bold, true_responses(others, kind), kind
+        )
     found |= move_figures(fitted, unseen, others)
-    return found | shuffled_gates(known, simulate_bold(people, runs, seed=seed)[:FITTED], shuffles)
+    return found | shuffled_gates(
+        known, simulate_bold(people, runs, seed=seed)[:FITTED], shuffles
+    )
 
 
 def shuffled_gates(known: Cohort, bold: Any, shuffles: int) -> Row:
@@ -129,7 +141,9 @@ def shuffled_gates(known: Cohort, bold: Any, shuffles: int) -> Row:
     for _ in range(shuffles):
         shuffled = rng.permutation(known.connectomes)
         behaviour = find_gate(shuffled, measures).open.any()
-        opened.append([behaviour, find_gate(shuffled, columns, groups=len(REGIONS)).open.any()])
+        opened.append(
+            [behaviour, find_gate(shuffled, columns, groups=len(REGIONS)).open.any()]
+        )
     shares = np.mean(opened, axis=0)
     names = ("behaviour", "BOLD of any region")
     return {
@@ -138,7 +152,9 @@ def shuffled_gates(known: Cohort, bold: Any, shuffles: int) -> Row:
     }
 
 
-def behaviour_figures(fitted: Fitted, known: Cohort, unseen: Cohort, true: Values) -> Row:
+def behaviour_figures(
+    fitted: Fitted, known: Cohort, unseen: Cohort, true: Values
+) -> Row:
     """Return metrics of unseen people's behaviour, predicted by twins and by the ridge."""
     judged = predict_people(fitted, unseen, known)
     found: Row = {}
@@ -176,7 +192,10 @@ def measure_figures(fitted: Fitted, known: Cohort, unseen: Cohort) -> Row:
     outputs = torch.from_numpy(fitted.perform(unseen.connectomes, unseen.segments))
     performed = performed_measures(outputs, unseen.segments).double().numpy()
     ridges = fit_ridges(known.connectomes, observed_measures(known.segments))
-    predicted, observed = ridges.predict(unseen.connectomes), observed_measures(unseen.segments)
+    predicted, observed = (
+        ridges.predict(unseen.connectomes),
+        observed_measures(unseen.segments),
+    )
     figures = {}
     for column, measure in enumerate(measures_of(fitted.tasks)):
         if measure.what in (ACCURACY, SPREAD):
@@ -190,7 +209,9 @@ def brier_of(predicted: Any, people: Cohort) -> float:
     """Return the mean squared error of shares of correct, wrong and missed trials."""
     rows = people.segments.trials
     missed = ~np.isfinite(rows.rt_seconds)
-    outcome = np.stack([rows.correct & ~missed, ~rows.correct & ~missed, missed], axis=-1)
+    outcome = np.stack(
+        [rows.correct & ~missed, ~rows.correct & ~missed, missed], axis=-1
+    )
     return float(((predicted.shares - outcome) ** 2).sum(axis=-1)[rows.scored].mean())
 
 
@@ -200,14 +221,18 @@ def bold_figures(
     """Return metrics of unseen people's BOLD, predicted by twins, training mean and ridge."""
     people = bold[:FITTED], known.connectomes, known.segments
     readout = fit_bold(people[0], fitted.twin, *people[1:], regions=REGIONS)
-    of = predict_people(replace(fitted, bold=readout), replace(unseen, bold=bold[FITTED:])).bold
+    of = predict_people(
+        replace(fitted, bold=readout), replace(unseen, bold=bold[FITTED:])
+    ).bold
     assert of is not None
     scores, name = score_bold(of, fitted.tasks), f"BOLD {kind}"
     found = {
         f"{name}: group r of t, twins": group_r(scores, "twin"),
         f"{name}: group r of t, training mean": group_r(scores, "training_mean"),
         f"{name}: regions with open gate": float(readout.open.sum()),
-        f"{name}: share of t beyond 3": float((np.abs(scores["observed_t"]) > 3).mean()),
+        f"{name}: share of t beyond 3": float(
+            (np.abs(scores["observed_t"]) > 3).mean()
+        ),
     }
     if kind == "known":
         measured = responses(readout.scaled(people[0]), known.segments)
@@ -220,9 +245,13 @@ def bold_figures(
         places = [2 * region + task for region in OWN for task in (0, 1)]
         for words, values in models.items():
             own = [r_of(values[:, n], task_means(of["observed"])[:, n]) for n in places]
-            found[f"{name}: r over people where amplitudes differ, {words}"] = float(np.mean(own))
+            found[f"{name}: r over people where amplitudes differ, {words}"] = float(
+                np.mean(own)
+            )
         spreads = [models[words][:, places].std(axis=0) for words in ("twins", "ridge")]
-        found[f"{name}: SD of amplitudes, twins / ridge"] = float(np.mean(spreads[0] / spreads[1]))
+        found[f"{name}: SD of amplitudes, twins / ridge"] = float(
+            np.mean(spreads[0] / spreads[1])
+        )
     return found
 
 
@@ -235,18 +264,27 @@ def task_means(values: Values) -> Values:
 def move_figures(fitted: Fitted, unseen: Cohort, people: TwinPeople) -> Row:
     """Return ratios of predicted to true changes by interventions; half of the people calibrate."""
     functions = functions_of(fitted.tasks)
-    rows = [number for number, function in enumerate(functions) if function.name in NAMES]
+    rows = [
+        number for number, function in enumerate(functions) if function.name in NAMES
+    ]
     half = np.arange(len(unseen.labels)) % 2 == 0
     edges, segments = unseen.connectomes, unseen.segments
     before = predicted_functions(fitted, edges, segments)
     observed = observed_functions(segments)
-    moved, own = segments.people(np.flatnonzero(~half)), people.select(np.flatnonzero(~half))
-    gradients, _ = gradients_of(fitted, edges[half], segments.people(np.flatnonzero(half)))
+    moved, own = (
+        segments.people(np.flatnonzero(~half)),
+        people.select(np.flatnonzero(~half)),
+    )
+    gradients, _ = gradients_of(
+        fitted, edges[half], segments.people(np.flatnonzero(half))
+    )
     true_before, found = true_functions(own), {}
 
     def changes(delta: Values) -> tuple[Values, Values]:
         after = predicted_functions(fitted, edges[~half] + delta, moved)[:, rows]
-        return after - before[~half][:, rows], true_functions(own.after(delta)) - true_before
+        return after - before[~half][:, rows], true_functions(
+            own.after(delta)
+        ) - true_before
 
     for column, row in enumerate(rows):
         name = NAMES[column]
@@ -266,21 +304,30 @@ def move_figures(fitted: Fitted, unseen: Cohort, people: TwinPeople) -> Row:
         found[f"move of {name}: r of the own level with the true changes"] = -r_of(
             observed[~half, row], true[:, column]
         )
-        found[f"move of {name}: r of the predicted level with the true changes"] = -r_of(
-            before[~half, row], true[:, column]
-        )
+        found[
+            f"move of {name}: r of the predicted level with the true changes"
+        ] = -r_of(before[~half, row], true[:, column])
         norm = np.linalg.norm(gradients[row])
         length = float((edges[half] @ gradients[row] / norm).std(ddof=1))
         raw, true_raw = changes(-STEP * length * gradients[row] / norm)
         ratio = raw[:, column].mean() / true_raw[:, column].mean()
-        found[f"move of {name}: along the raw gradient, predicted / true"] = float(ratio)
-        held = [r for r, n in zip(rows, NAMES, strict=True) if n.endswith("rt") and r != row]
+        found[f"move of {name}: along the raw gradient, predicted / true"] = float(
+            ratio
+        )
+        held = [
+            r for r, n in zip(rows, NAMES, strict=True) if n.endswith("rt") and r != row
+        ]
         chosen = -STEP * selective(gradients, row, held, edges[half])
         _, true = changes(chosen)
         others = [rows.index(other) for other in held]
-        target, other = true[:, column].mean(), np.abs(true[:, others].mean(axis=0)).max()
+        target, other = (
+            true[:, column].mean(),
+            np.abs(true[:, others].mean(axis=0)).max(),
+        )
         found[f"selective move of {name}: true target, ms"] = float(1e3 * target)
-        found[f"selective move of {name}: true target / largest other"] = float(-target / other)
+        found[f"selective move of {name}: true target / largest other"] = float(
+            -target / other
+        )
     return found
 
 
@@ -297,7 +344,9 @@ def kept(path: Path, make: Any) -> Row:
 def table(title: str, worlds: Mapping[str, Sequence[Row]]) -> Iterator[str]:
     """Yield a Markdown table of means over worlds, with intervals."""
     yield f"\n| {title} | {' | '.join(worlds)} |\n|---{'|---' * len(worlds)}|"
-    names = dict.fromkeys(name for rows in worlds.values() for row in rows for name in row)
+    names = dict.fromkeys(
+        name for rows in worlds.values() for row in rows for name in row
+    )
     for name in names:
         cells = []
         for rows in worlds.values():
@@ -312,8 +361,12 @@ def tcp_rows(data: Path) -> Iterator[str]:
     """Yield mean response times of real people, and those of a group network fitted to others."""
     tasks, runs = TaskSet((find_task("faces"), find_task("stroop"))), {}
     for file in find_events(data / "bids", list(RUNS)):
-        run = read_trials(find_task(SEQUENCES[file.task]), read_events(file.path), str(file.path))
-        if run.correct[run.scored].mean() >= 1 / len(run.task.buttons):  # misses are errors
+        run = read_trials(
+            find_task(SEQUENCES[file.task]), read_events(file.path), str(file.path)
+        )
+        if run.correct[run.scored].mean() >= 1 / len(
+            run.task.buttons
+        ):  # misses are errors
             runs.setdefault(file.participant, []).append(run)
     segments = stack_people(list(runs.values()), tasks=tasks)
     labels, rt = tuple(runs), segments.trials.rt_seconds
@@ -325,7 +378,9 @@ def tcp_rows(data: Path) -> Iterator[str]:
         fitted = fit(np.zeros((len(others), 0)), segments.people(others), recipe=recipe)
         group = fitted.perform_group(segments)
         assert group is not None
-        predicted[out] = np.broadcast_to(decode(group, segments).given_seconds, rt.shape)[out]
+        predicted[out] = np.broadcast_to(
+            decode(group, segments).given_seconds, rt.shape
+        )[out]
     yield f"\n| TCP, {len(labels)} people | people, ms | left-out group network, ms | less |"
     yield "|---|---|---|---|"
     for task, condition, used in conditions_of(segments):
@@ -340,7 +395,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[41, 42, 43, 44, 45])
     parser.add_argument("--regimes", nargs="+", default=["hard", "easy"])
-    parser.add_argument("--architectures", nargs="+", default=["lowrank", "hypernetwork"])
+    parser.add_argument(
+        "--architectures", nargs="+", default=["lowrank", "hypernetwork"]
+    )
     parser.add_argument("--shuffles", type=int, default=64)
     parser.add_argument("--tcp", type=Path)
     given = parser.parse_args()

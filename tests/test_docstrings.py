@@ -12,13 +12,17 @@ import bids_dtg
 
 ROOT = Path(bids_dtg.__file__).parent
 NAMES = sorted(
-    ".".join(("bids_dtg", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+    ".".join(("bids_dtg", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    )
     for path in ROOT.rglob("*.py")
     if ">>> " in path.read_text(encoding="utf-8")
 )
 # Examples that read a run and predict its maps are slow.
 ROWS = [
-    pytest.param(name, marks=pytest.mark.slow) if ".contrasts.participant." in name else name
+    pytest.param(name, marks=pytest.mark.slow)
+    if ".contrasts.participant." in name
+    else name
     for name in NAMES
 ]
 

@@ -18,7 +18,11 @@ REFUSED = [
     ("dtg-demo OUT --workflow twin", "torch", "train"),
     ("bids_dtg IN OUT participant --device cuda", "torch", "torch"),
     ("bids_dtg IN OUT participant --bids-filter-file f.json", "bids", "bids"),
-    ("bids_dtg IN OUT participant --model demo --scheduler n:1", "distributed", "cluster"),
+    (
+        "bids_dtg IN OUT participant --model demo --scheduler n:1",
+        "distributed",
+        "cluster",
+    ),
     ("bids_dtg IN OUT participant --workflow twin --model m", "torch", "train"),
     *(
         (f"bids_dtg IN OUT group --analysis {analysis}", "torch", "train")

@@ -19,13 +19,23 @@ def test_what_would_act_is_seen(capsys):
 
 
 def test_errors_are_lines_of_the_same_kind():
-    assert str(DatasetError("a\x1b[2J\nb", remedy="c\u202e")) == r"a\x1b[2J b. To do: c\u202e."
+    assert (
+        str(DatasetError("a\x1b[2J\nb", remedy="c\u202e"))
+        == r"a\x1b[2J b. To do: c\u202e."
+    )
     assert r"ValueError: a\x1b[2J b." in in_one_line(ValueError("a\x1b[2J\nb"))
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (9e4, "25.0 h")],
+    [
+        (0, "0 s"),
+        (89.4, "89 s"),
+        (90, "2 min"),
+        (5399, "90 min"),
+        (5400, "1.5 h"),
+        (9e4, "25.0 h"),
+    ],
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text

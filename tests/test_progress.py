@@ -53,7 +53,9 @@ def run_on_a_terminal(command: list[str]) -> tuple[int, str]:
     """Run a program with standard error on a pseudo-terminal; return its code and what it drew."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    process = subprocess.Popen(command, stderr=theirs, stdout=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(
+        command, stderr=theirs, stdout=subprocess.DEVNULL, env=environment
+    )
     os.close(theirs)
     drawn, end = b"", time.monotonic() + 120
     while time.monotonic() < end and select.select([ours], [], [], 120)[0]:
@@ -72,7 +74,12 @@ def test_bars_on_a_terminal(tmp_path):
     job = TinyJob(tmp_path, ("01", "02", "03"))
     next(job.bids.glob("sub-02/func/*confounds*.tsv")).write_text("x\n")
     code, drawn = run_on_a_terminal(
-        [sys.executable, "-m", "bids_dtg.cli", *job.arguments("--nprocs", 2, "--no-reports")]
+        [
+            sys.executable,
+            "-m",
+            "bids_dtg.cli",
+            *job.arguments("--nprocs", 2, "--no-reports"),
+        ]
     )
     assert code == 1
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
@@ -81,6 +88,10 @@ def test_bars_on_a_terminal(tmp_path):
     assert re.search(r"of 3 done", plain)
     assert re.search(r"\[\d/3\] sub-02: failed: ", plain)
     assert plain.count("3 maps from 10.0 minutes of rest") == 2
-    assert plain.rstrip().splitlines()[-1].startswith("3 participants: 2 sets of maps written")
+    assert (
+        plain.rstrip()
+        .splitlines()[-1]
+        .startswith("3 participants: 2 sets of maps written")
+    )
     # The bars are taken away, and the cursor is shown again.
     assert drawn.rfind("\x1b[?25h") > drawn.rfind("\x1b[?25l")

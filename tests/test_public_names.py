@@ -34,11 +34,23 @@ NAMES = {
     "predict_maps",
     "run_workflow",
 }
-HEAVY = {"bids", "isal", "nibabel", "nilearn", "numpy", "pandas", "scipy", "sklearn", "torch"}
+HEAVY = {
+    "bids",
+    "isal",
+    "nibabel",
+    "nilearn",
+    "numpy",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "torch",
+}
 
 
 def in_a_new_process(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 
@@ -106,11 +118,15 @@ def test_maps_of_an_image_at_hand_are_those_of_its_file(simulated):
     )
     keep = np.arange(60) >= 2  # the phantom's first frames are not in the steady state
     for array, place in [(bold, image.affine), (flipped, affine)]:
-        found = bids_dtg.measure_array(array, place, bundle, repetition_time_s=5.0, keep=keep)
+        found = bids_dtg.measure_array(
+            array, place, bundle, repetition_time_s=5.0, keep=keep
+        )
         assert (found.frames, found.seconds) == (wanted.frames, wanted.seconds)
         assert found.residual_dof == wanted.residual_dof
         inside = np.abs(wanted.r).max(axis=0) > 0
-        np.testing.assert_allclose(found.r[:, inside], wanted.r[:, inside], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            found.r[:, inside], wanted.r[:, inside], rtol=0, atol=1e-5
+        )
 
 
 @pytest.mark.slow
@@ -153,7 +169,11 @@ def test_confounds_and_frames_of_an_array_are_taken_away():
 def test_an_array_that_says_nothing_is_refused(change, kind, words):
     """A connectome of zeros, or of other frames than were meant, gives maps like any other."""
     bundle = bids_dtg.load_bundle("demo")
-    given = {"bold": np.ones((4, 4, 4, 9)), "affine": bundle.grid.affine, "bundle": bundle}
+    given = {
+        "bold": np.ones((4, 4, 4, 9)),
+        "affine": bundle.grid.affine,
+        "bundle": bundle,
+    }
     with pytest.raises(kind, match=words):
         bids_dtg.measure_array(**{**given, "repetition_time_s": 2.0, **change})
 
@@ -174,13 +194,18 @@ def test_options_are_completed_and_misspelt_ones_named():
     options = inspect.signature(bids_dtg.Settings.of).parameters
     assert {"bids_dir", "model", "denoise_strategy", "fd_threshold"} <= options.keys()
     assert all(option.kind is option.KEYWORD_ONLY for option in options.values())
-    with pytest.raises(SettingsError, match=r"'denoise_stategy'.*did you mean denoise_strategy"):
+    with pytest.raises(
+        SettingsError, match=r"'denoise_stategy'.*did you mean denoise_strategy"
+    ):
         bids_dtg.Settings.of(denoise_stategy="none")
 
 
 def test_run_workflow_returns_an_exit_code_or_raises(tmp_path):
     settings = bids_dtg.Settings.of(
-        bids_dir=tmp_path, output_dir=tmp_path / "out", analysis_level="participant", model="demo"
+        bids_dir=tmp_path,
+        output_dir=tmp_path / "out",
+        analysis_level="participant",
+        model="demo",
     )
     with pytest.raises(SettingsError, match="--denoise-strategy is 'sample'"):
         bids_dtg.run_workflow(settings.replace(denoise_strategy="sample"))

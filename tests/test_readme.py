@@ -33,7 +33,9 @@ SKIPPED = (
 
 
 def _blocks(language: str, page: Path = README) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
+    )
 
 
 def _commands(page: Path) -> list[str]:
@@ -52,7 +54,9 @@ def place(tmp_path_factory) -> Path:
     affine[:3, 3] = -92, -128, -76
     shape = (24, 28, 24, FRAMES)
     bold = np.random.default_rng(0).integers(900, 1100, shape).astype(np.int16)
-    add_rest(describe_dataset(raw / "derivatives" / "fmriprep"), bold=bold, affine=affine)
+    add_rest(
+        describe_dataset(raw / "derivatives" / "fmriprep"), bold=bold, affine=affine
+    )
     write_tiny_bundle(folder / "models" / "hcp-ya", name="hcp-ya", contrasts=47)
     brain, grey = tiny_masks()
     maps = np.random.default_rng(0).random((*brain.shape, 4)).astype(np.float32)
@@ -62,7 +66,9 @@ def place(tmp_path_factory) -> Path:
         ("grey_matter_mask", grey.astype(np.uint8)),
     ]:
         nib.save(nib.Nifti1Image(values, TINY_AFFINE), folder / f"{name}.nii.gz")
-    state = {f"model.{key}": value for key, value in tiny_network(4, 47).state_dict().items()}
+    state = {
+        f"model.{key}": value for key, value in tiny_network(4, 47).state_dict().items()
+    }
     torch.save({"state_dict": state}, folder / "model.ckpt")
     return folder
 
@@ -70,7 +76,10 @@ def place(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def environment(place) -> dict[str, str]:
     """Return that of somebody who has fetched the default model."""
-    folders = {"DTG_MODEL_DIR": str(place / "models"), "XDG_CACHE_HOME": str(place / "cache")}
+    folders = {
+        "DTG_MODEL_DIR": str(place / "models"),
+        "XDG_CACHE_HOME": str(place / "cache"),
+    }
     return os.environ | folders
 
 
@@ -94,14 +103,18 @@ def test_commands(place, environment):
     typed = _commands(README)
     assert len(typed) >= 2
     _type(typed, place, environment)
-    maps = place.glob("data/ds001/derivatives/dtg/sub-01/func/*desc-synthetic_statmap.nii.gz")
+    maps = place.glob(
+        "data/ds001/derivatives/dtg/sub-01/func/*desc-synthetic_statmap.nii.gz"
+    )
     assert len(list(maps)) == 47
     assert list(place.glob("data/parcel-maps/sub-01/func/*_statmap.pscalar.nii"))
 
 
 @pytest.mark.slow
 def test_commands_for_models(place, environment):
-    typed = [command for command in _commands(MODELS) if command.startswith("dtg-models ")]
+    typed = [
+        command for command in _commands(MODELS) if command.startswith("dtg-models ")
+    ]
     assert [command.split()[1] for command in typed] == ["verify", "convert"]
     _type(typed, place, environment)
     assert (place / "my-model/model.json").is_file()
@@ -111,11 +124,16 @@ def test_commands_for_models(place, environment):
 def test_python(tmp_path):
     """With what `make demo` leaves, and the model that is a part of the program."""
     simulated, phantom = tmp_path / "demo-output" / "simulated", Phantom()
-    run, person = {"frames": 60, "repetition_time_s": 5.0}, phantom.person(cohort=0, index=0)
+    run, person = (
+        {"frames": 60, "repetition_time_s": 5.0},
+        phantom.person(cohort=0, index=0),
+    )
     describe_datasets(simulated, phantom, [person], **run, generator={"Name": "tests"})
     write_run(simulated / "fmriprep", person, **run)
     (code,) = _blocks("python")
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"\(\d+, \d+, \d+, 47\) languageMathVsStory\n", done.stdout)

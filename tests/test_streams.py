@@ -16,7 +16,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is of
 NO_SPACE = "error: standard output: No space left on device\n"
 # What is asked for, of which program and module, and the exit code.
 CALLS = {
-    "bids_dtg, no such folder": ("bids_dtg", "bids_dtg.cli", ["/no", "/o", "participant"], 2),
+    "bids_dtg, no such folder": (
+        "bids_dtg",
+        "bids_dtg.cli",
+        ["/no", "/o", "participant"],
+        2,
+    ),
     "dtg-models list": ("dtg-models", "bids_dtg.cli.models", ["list"], 0),
     "dtg-phantom /": ("dtg-phantom", "bids_dtg.cli.phantom", ["/"], 2),
 }
@@ -50,7 +55,10 @@ def test_every_program_ends_as_on_whole_streams(call):
         assert found == (1 if lost else code), (number, state)
         assert output == ("" if number == 1 else whole[1]), (number, state)
         if number != 2:
-            assert error == (f"{program}: {NO_SPACE}" if lost else whole[2]), (number, state)
+            assert error == (f"{program}: {NO_SPACE}" if lost else whole[2]), (
+                number,
+                state,
+            )
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +88,20 @@ def test_maps_do_not_hang_on_streams(forking, job, tmp_path, number, state):
     but = ("logs", "dataset_description.json")
     assert tree(out, but=but) == tree(job.out, but=but)
     if number != 1:
-        assert plan.read_text().splitlines()[-1].endswith("0 would fail; no output was written")
+        assert (
+            plan.read_text()
+            .splitlines()[-1]
+            .endswith("0 would fail; no output was written")
+        )
     if number != 2:
         assert "Traceback" not in error.read_text()
 
 
 @pytest.mark.slow
 def test_maps_and_pages_are_made_where_all_streams_are_closed(job, tmp_path):
-    words = [word for word in job.arguments(out=tmp_path / "out") if word != "--no-reports"]
+    words = [
+        word for word in job.arguments(out=tmp_path / "out") if word != "--no-reports"
+    ]
     command = [sys.executable, "-m", "bids_dtg.cli", *words]
     done = subprocess.run(command, preexec_fn=partial(os.closerange, 0, 3), timeout=120)
     assert done.returncode == 0

@@ -24,7 +24,9 @@ def named_later() -> Iterator[str]:
             continue
         for node in ast.walk(ast.parse(source)):
             match node:
-                case ast.Call(func=ast.Name("later" | "constant"), args=[ast.Constant(name)]):
+                case ast.Call(
+                    func=ast.Name("later" | "constant"), args=[ast.Constant(name)]
+                ):
                     yield name
 
 

@@ -118,8 +118,12 @@ def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part],
         The card cannot be read or is of another kind, or a file is missing or has changed.
     """
     card, raw = read_card(folder)
-    if not (folder / PEOPLE_FILE).exists():  # it may be deleted before a bundle is published
-        files = {name: digest for name, digest in card.files.items() if name != PEOPLE_FILE}
+    if not (
+        folder / PEOPLE_FILE
+    ).exists():  # it may be deleted before a bundle is published
+        files = {
+            name: digest for name, digest in card.files.items() if name != PEOPLE_FILE
+        }
         card = replace(card, files=files)
     if not isinstance(card.part, part):
         kinds = all_kinds()
@@ -166,7 +170,10 @@ def read_tensors(
     found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
-            here, wanted = found.get(name, "missing"), expected.get(name, "no such tensor")
+            here, wanted = (
+                found.get(name, "missing"),
+                expected.get(name, "no such tensor"),
+            )
             raise TensorFile(path).error(f": {name} is {here}", expected=f"{wanted}")
     return tensors
 
@@ -241,7 +248,15 @@ def _same_bundle(
     """Load the bundle in a folder; refuse it if it is not the one to be written."""
     with suppress(BundleError):
         found = load(folder)
-        if len({replace(each, evaluation=None).to_json() for each in (found.card, card)}) == 1:
+        if (
+            len(
+                {
+                    replace(each, evaluation=None).to_json()
+                    for each in (found.card, card)
+                }
+            )
+            == 1
+        ):
             return found
     raise BundleError(
         f"{folder} exists and is not this bundle",
@@ -268,7 +283,8 @@ def require_finite(tensors: Mapping[str, ArrayLike], remedy: str) -> None:
     for name, values in tensors.items():
         if not np.isfinite(values).all():
             raise BundleError(
-                f"the model was not written: {name} has values that are not finite", remedy=remedy
+                f"the model was not written: {name} has values that are not finite",
+                remedy=remedy,
             )
 
 
@@ -318,13 +334,18 @@ def fetch_models(
                 target = targets[model]
                 if target.exists():  # made by another process while this one waited
                     continue
-                reporter.note(f"fetching {model.card.name} {model.card.version} into {target}")
+                reporter.note(
+                    f"fetching {model.card.name} {model.card.version} into {target}"
+                )
                 reporter.note(model.card.notice)
                 with reading(target, BundleError):
                     fetched = {
-                        file: obtain_file(file, work, hosts, reporter) for file in model.files
+                        file: obtain_file(file, work, hosts, reporter)
+                        for file in model.files
                     }
-                move_bundle(model.convert(fetched, work / target.name, reporter.note), target)
+                move_bundle(
+                    model.convert(fetched, work / target.name, reporter.note), target
+                )
             for file in {file for model in models for file in model.files}:
                 (work / file.local_name).unlink(missing_ok=True)
     return [_verified(target, model) for model, target in targets.items()]

@@ -45,7 +45,9 @@ class JsonFields:
         Path of this object in the file, e.g. ``grid.``; empty at the top.
     """
 
-    def __init__(self, values: Mapping[str, Any], source: str, prefix: str = "") -> None:
+    def __init__(
+        self, values: Mapping[str, Any], source: str, prefix: str = ""
+    ) -> None:
         self.source = source
         self._values, self._prefix = dict(values), prefix
         self._read: set[str] = set()
@@ -85,15 +87,23 @@ class JsonFields:
     def text(self, key: str, pattern: str = "(?s:.*)", expected: str = "text") -> str:
         """Return a text that matches a pattern, which `expected` describes."""
         right = re.compile(pattern).fullmatch
-        return str(self._checked(key, lambda v: isinstance(v, str) and bool(right(v)), expected))
+        return str(
+            self._checked(
+                key, lambda v: isinstance(v, str) and bool(right(v)), expected
+            )
+        )
 
     def one_of(self, key: str, legal: Collection[str]) -> str:
         """Return a text that is one of the legal ones."""
-        return self.text(key, "|".join(map(re.escape, legal)), f"one of {', '.join(legal)}")
+        return self.text(
+            key, "|".join(map(re.escape, legal)), f"one of {', '.join(legal)}"
+        )
 
     def flag(self, key: str) -> bool:
         """Return true or false."""
-        return bool(self._checked(key, lambda found: isinstance(found, bool), "true or false"))
+        return bool(
+            self._checked(key, lambda found: isinstance(found, bool), "true or false")
+        )
 
     def whole(self, key: str) -> int:
         """Return a whole number of 0 or more."""
@@ -103,12 +113,16 @@ class JsonFields:
     def number(self, key: str) -> float:
         """Return a finite number of 0 or more."""
         expected = "a number of 0 or more"
-        return float(self._checked(key, lambda v: _are_numbers(v, ()) and v >= 0, expected))
+        return float(
+            self._checked(key, lambda v: _are_numbers(v, ()) and v >= 0, expected)
+        )
 
     def numbers(self, key: str, shape: tuple[int, ...]) -> list[Any]:
         """Return finite numbers as nested lists of the given shape."""
         expected = f"{' x '.join(map(str, shape))} finite numbers"
-        return list(self._checked(key, lambda found: _are_numbers(found, shape), expected))
+        return list(
+            self._checked(key, lambda found: _are_numbers(found, shape), expected)
+        )
 
     def nested(self, key: str) -> JsonFields:
         """Return the fields of an object inside this one; errors name both."""
@@ -162,7 +176,9 @@ class JsonFields:
     def wrong(self, key: str, found: Any, expected: str) -> BundleError:
         """Return the error for a field with a wrong value."""
         shown = json.dumps(found, default=str)
-        return BundleError(f"{self.source}: {self._prefix}{key} is {shown:.60}", expected=expected)
+        return BundleError(
+            f"{self.source}: {self._prefix}{key} is {shown:.60}", expected=expected
+        )
 
     def _wrap(self, key: str, found: Any, name: str) -> JsonFields:
         if not isinstance(found, dict):
@@ -176,7 +192,11 @@ def _are_numbers(found: Any, shape: tuple[int, ...]) -> bool:
         array = np.array(found)
     except ValueError:  # lists of different lengths
         return False
-    return array.shape == shape and array.dtype.kind in "if" and bool(np.isfinite(array).all())
+    return (
+        array.shape == shape
+        and array.dtype.kind in "if"
+        and bool(np.isfinite(array).all())
+    )
 
 
 def finite_or_none(value: float) -> float | None:
@@ -225,7 +245,11 @@ def without_times(record: Any) -> Any:
     {'seed': 0, 'history': [{'epoch': 1}]}
     """
     if isinstance(record, Mapping):
-        return {key: without_times(own) for key, own in record.items() if key not in _DURATIONS}
+        return {
+            key: without_times(own)
+            for key, own in record.items()
+            if key not in _DURATIONS
+        }
     if isinstance(record, (list, tuple)):
         return [without_times(value) for value in record]
     return record
@@ -239,7 +263,9 @@ class TrainingData:
     repetition_time_s: float | None = None  # seconds per frame; None if unknown
     cleaning: str = "unknown"  # how the runs were cleaned, in words
     participants: int | None = None  # how many people; None if unknown
-    voxel_size_mm: float | None = None  # voxel size of the runs; None: that of the model's grid
+    voxel_size_mm: float | None = (
+        None  # voxel size of the runs; None: that of the model's grid
+    )
 
     @property
     def simulated(self) -> bool:
@@ -251,7 +277,9 @@ class TrainingData:
 class ModelCard(Generic[Part]):
     """All facts about a model except its weights, for the program and for readers."""
 
-    name: str  # letters, digits, dot, dash and underscore; the bundle's folder has it too
+    name: (
+        str  # letters, digits, dot, dash and underscore; the bundle's folder has it too
+    )
     version: str  # the model's own version
     kind: str  # which code runs it: a row of `bids_dtg.bundles.kinds`
     part: Part  # the fields of its kind
@@ -261,25 +289,38 @@ class ModelCard(Generic[Part]):
     training: TrainingData = TrainingData()
     for_science: bool = True  # False: every output and log carries the notice
     notice: str = ""  # shown to users at each use, e.g. data-use terms; may be empty
-    files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256 in hexadecimal
+    files: Mapping[str, str] = field(
+        default_factory=dict
+    )  # name -> SHA-256 in hexadecimal
     # Field (e.g. training.data) -> "stated" by the makers, or "inferred" from what they published;
     # empty where the makers wrote the card.
     sources: Mapping[str, str] = field(default_factory=dict)
-    record: Mapping[str, Any] | None = None  # how it was trained, for readers; not interpreted
-    evaluation: Mapping[str, Any] | None = None  # its scores, for readers; not interpreted
+    record: Mapping[str, Any] | None = (
+        None  # how it was trained, for readers; not interpreted
+    )
+    evaluation: Mapping[str, Any] | None = (
+        None  # its scores, for readers; not interpreted
+    )
 
     def to_json(self) -> str:
         """Return the text of `model.json`; equal cards give equal text."""
         own = dict(vars(self))
         for_readers = {name: own.pop(name) for name in ("record", "evaluation")}
-        own |= {"training": asdict(self.training), "files": dict(sorted(self.files.items()))}
+        own |= {
+            "training": asdict(self.training),
+            "files": dict(sorted(self.files.items())),
+        }
         part = own.pop("part").to_json()
         content = {"format_version": FORMAT_VERSION, **own, **part, **for_readers}
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def with_source(self, field: str, text: str) -> str:
         """Return a text on a field, with its source (stated or inferred) where known."""
-        return f"{text} ({self.sources[field]})" if text and field in self.sources else text
+        return (
+            f"{text} ({self.sources[field]})"
+            if text and field in self.sources
+            else text
+        )
 
     @classmethod
     def from_json(cls, text: str, source: str = CARD_FILE) -> ModelCard[Any]:
@@ -304,11 +345,17 @@ class ModelCard(Generic[Part]):
         part = kinds[fields.one_of("kind", kinds)].part().read(fields)
         files = dict(fields.nested("files").items())
         for name, digest in files.items():
-            if not _NAME.fullmatch(name) or name == CARD_FILE or not _SHA256.fullmatch(str(digest)):
+            if (
+                not _NAME.fullmatch(name)
+                or name == CARD_FILE
+                or not _SHA256.fullmatch(str(digest))
+            ):
                 expected = "plain names in the bundle's folder, each with a SHA-256 in hexadecimal"
                 raise fields.wrong("files", {name: digest}, expected)
         if lacking := {WEIGHTS_FILE, *part.required_files} - files.keys():
-            raise BundleError(f"{source} lists no {' and no '.join(sorted(lacking))} under files")
+            raise BundleError(
+                f"{source} lists no {' and no '.join(sorted(lacking))} under files"
+            )
         fields.text("name", _NAME.pattern, "letters, digits, '.', '-', '_'")
         card: ModelCard[Any] = ModelCard(
             training=fields.nested("training").record(TrainingData),
@@ -320,7 +367,9 @@ class ModelCard(Generic[Part]):
             **fields.scalars(cls),
         )
         if not card.for_science and not card.notice.strip():
-            raise fields.wrong("notice", card.notice, "a notice, as for_science is false")
+            raise fields.wrong(
+                "notice", card.notice, "a notice, as for_science is false"
+            )
         fields.refuse_unknown()
         return card
 

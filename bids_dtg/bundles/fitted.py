@@ -58,8 +58,12 @@ class FittedPart(CardPart):
     """The part of a card that all such models have, besides that of their kind."""
 
     people: int  # how many it was fitted to
-    recipe_name: str = "default"  # value of --recipe; fields of the recipe may have been changed
-    data_set: str = ""  # name of the dataset, with which people are hashed; empty: it has none
+    recipe_name: str = (
+        "default"  # value of --recipe; fields of the recipe may have been changed
+    )
+    data_set: str = (
+        ""  # name of the dataset, with which people are hashed; empty: it has none
+    )
     atlas: str = ""  # key of the atlas whose parcels the regions are; empty: unknown
     atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: unknown
 
@@ -119,7 +123,9 @@ class FittedBundle(Bundle[FittedTo]):
             identity=identity,
             regions=names.get(REGIONS, ()),
             fitted_people=people,
-            people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+            people=ModelPeople.read(folder / PEOPLE_FILE)
+            if PEOPLE_FILE in card.files
+            else None,
             **more,
         )
 
@@ -166,7 +172,10 @@ class FittedBundle(Bundle[FittedTo]):
         sketches
             Sketches of their data, where known.
         """
-        name, known = self.part.data_set if data_set is None else data_set, set(self.fitted_people)
+        name, known = (
+            self.part.data_set if data_set is None else data_set,
+            set(self.fitted_people),
+        )
         found = []
         for label in labels:
             own = hash_person(name, label)
@@ -187,10 +196,16 @@ class FittedBundle(Bundle[FittedTo]):
         Parameters are those of `hashes`.
         """
         known, hashes = set(self.fitted_people), self.hashes(labels, data_set, sketches)
-        return tuple(label for label, own in zip(labels, hashes, strict=True) if own in known)
+        return tuple(
+            label for label, own in zip(labels, hashes, strict=True) if own in known
+        )
 
     def relatives(
-        self, labels: Sequence[str], data_set: str, table: Mapping[str, str], families: Families
+        self,
+        labels: Sequence[str],
+        data_set: str,
+        table: Mapping[str, str],
+        families: Families,
     ) -> tuple[str, ...]:
         """Return the labels of people with a relative in the training set.
 
@@ -215,9 +230,8 @@ class FittedBundle(Bundle[FittedTo]):
         """Return a sentence if a person is in the training set, else an empty text."""
         if not self.in_training_set([label], data_set, {label: sketches}):
             return ""
-        return (
-            f"{self.card.name} was fitted to this participant, so its fit does not test the model"
-        )
+        model = self.card.name
+        return f"{model} was fitted to this participant, so its fit does not test the model"
 
     def require_regions(
         self, regions: Sequence[str], *, atlas: str = "", atlas_digest: str = ""
@@ -283,7 +297,9 @@ class FittedBundle(Bundle[FittedTo]):
         BundleError
             As `check_weights`.
         """
-        expected = {name: ("float32", shape) for name, shape in self.part.shapes.items()}
+        expected = {
+            name: ("float32", shape) for name, shape in self.part.shapes.items()
+        }
         return read_tensors(self.weights().path, expected)
 
     def state(self) -> dict[str, Tensor]:
@@ -320,7 +336,9 @@ def fitted_card(
         Record of how the model was fitted.
     """
     names = {own.name for own in fields(part)}
-    of_part = part(**fit, **{name: fact for name, fact in facts.items() if name in names})
+    of_part = part(
+        **fit, **{name: fact for name, fact in facts.items() if name in names}
+    )
     return ModelCard(
         version="1",
         kind=kind,
@@ -333,12 +351,18 @@ def fitted_card(
         ),
         record=without_times(record),
         for_science=not facts.get("notice"),
-        **{name: fact for name, fact in facts.items() if name not in names | {"cleaning"}},
+        **{
+            name: fact
+            for name, fact in facts.items()
+            if name not in names | {"cleaning"}
+        },
     )
 
 
 def encode_fitted(
-    people: Sequence[str], names: Mapping[str, Sequence[str]], arrays: Mapping[str, NDArray[Any]]
+    people: Sequence[str],
+    names: Mapping[str, Sequence[str]],
+    arrays: Mapping[str, NDArray[Any]],
 ) -> bytes:
     """Encode the file on what a model was fitted to; equal content gives equal bytes.
 
@@ -351,8 +375,12 @@ def encode_fitted(
     arrays
         Further arrays, by name.
     """
-    letters = {own: np.frombuffer("\n".join(names[own]).encode(), np.uint8) for own in names}
-    rows = np.frombuffer(bytes.fromhex("".join(people)), np.uint8).reshape(-1, _HASH_BYTES)
+    letters = {
+        own: np.frombuffer("\n".join(names[own]).encode(), np.uint8) for own in names
+    }
+    rows = np.frombuffer(bytes.fromhex("".join(people)), np.uint8).reshape(
+        -1, _HASH_BYTES
+    )
     return encode_arrays({_PEOPLE: rows, **letters, **arrays})
 
 
@@ -370,8 +398,14 @@ def read_fitted(
     """
     arrays = TensorFile(path).read()
     people = tuple(row.tobytes().hex() for row in arrays.pop(_PEOPLE))
-    letters = [own for own, array in arrays.items() if array.dtype == np.uint8 and array.ndim == 1]
-    names = {own: tuple(arrays.pop(own).tobytes().decode().split("\n")) for own in letters}
+    letters = [
+        own
+        for own, array in arrays.items()
+        if array.dtype == np.uint8 and array.ndim == 1
+    ]
+    names = {
+        own: tuple(arrays.pop(own).tobytes().decode().split("\n")) for own in letters
+    }
     return people, names, arrays
 
 

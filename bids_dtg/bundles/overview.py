@@ -19,8 +19,13 @@ _VERDICTS = {True: "pass", False: "FAIL", None: "skipped"}
 def bundle_lines(bundle: Bundle[Any]) -> list[str]:
     """Describe a bundle, one line per fact: facts of every kind, then those of its own kind."""
     card, training, fact = bundle.card, bundle.card.training, bundle.card.with_source
-    participants = counted(training.participants, "participant") if training.participants else ""
-    trained = (fact("training.data", training.data), fact("training.participants", participants))
+    participants = (
+        counted(training.participants, "participant") if training.participants else ""
+    )
+    trained = (
+        fact("training.data", training.data),
+        fact("training.participants", participants),
+    )
     frame = f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""
     facts = [
         ("model", f"{card.name}, version {card.version} ({card.kind})"),
@@ -29,7 +34,10 @@ def bundle_lines(bundle: Bundle[Any]) -> list[str]:
         ("description", fact("description", card.description)),
         ("licence", fact("licence", card.licence)),
         ("citation", fact("citation", card.citation)),
-        ("notice", card.notice if card.for_science else f"NOT FOR SCIENCE: {card.notice}"),
+        (
+            "notice",
+            card.notice if card.for_science else f"NOT FOR SCIENCE: {card.notice}",
+        ),
         ("trained on", ", ".join(filter(None, trained))),
         ("cleaning", fact("training.cleaning", training.cleaning)),
         ("frame", fact("training.repetition_time_s", frame)),
@@ -69,9 +77,15 @@ def selftest_lines(bundle: Bundle[Any], checks: Sequence[Check]) -> list[str]:
     card = bundle.card
     title = f"{card.name} {card.version}"
     if not checks:
-        return [f"{title}: no self-check for {card.kind}; dtg-models verify compares checksums"]
-    rows = [(f"  {_VERDICTS[check.passed]:<7}", check.name, check.words) for check in checks]
-    numbers = {passed: sum(check.passed is passed for check in checks) for passed in _VERDICTS}
+        return [
+            f"{title}: no self-check for {card.kind}; dtg-models verify compares checksums"
+        ]
+    rows = [
+        (f"  {_VERDICTS[check.passed]:<7}", check.name, check.words) for check in checks
+    ]
+    numbers = {
+        passed: sum(check.passed is passed for check in checks) for passed in _VERDICTS
+    }
     words = [counted(numbers[True], "check") + " passed"]
     words += [f"{numbers[False]} failed"] if numbers[False] else []
     words += [f"{numbers[None]} skipped"] if numbers[None] else []

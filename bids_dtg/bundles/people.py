@@ -48,7 +48,9 @@ class ModelPeople:
 
     sets: Mapping[str, tuple[Person, ...]]  # by `SETS` and `UNCERTAIN`
     unlisted: tuple[str, ...] = ()  # groups of people whose ids are unknown, in words
-    by_content: bool = True  # whether all can be recognised by their rest, regardless of labels
+    by_content: bool = (
+        True  # whether all can be recognised by their rest, regardless of labels
+    )
 
     @classmethod
     def of_training(
@@ -76,7 +78,9 @@ class ModelPeople:
             )
             for label, own in sketches.items()
         ]
-        return cls({"training": _sorted(people)}, by_content=all(map(any, sketches.values())))
+        return cls(
+            {"training": _sorted(people)}, by_content=all(map(any, sketches.values()))
+        )
 
     def count(self, name: str) -> int:
         """Return how many people are in a set."""
@@ -85,7 +89,8 @@ class ModelPeople:
     def joined(self, other: ModelPeople) -> ModelPeople:
         """Return the people of both; a person may be in several sets."""
         both = {
-            name: _sorted((*self.sets.get(name, ()), *other.sets.get(name, ()))) for name in _SETS
+            name: _sorted((*self.sets.get(name, ()), *other.sets.get(name, ())))
+            for name in _SETS
         }
         return ModelPeople(
             {name: people for name, people in both.items() if people},
@@ -140,10 +145,14 @@ class ModelPeople:
         content = {
             "format_version": FORMAT_VERSION,
             "by_content": self.by_content,
-            "sets": {name: _sorted(self.sets[name]) for name in _SETS if self.sets.get(name)},
+            "sets": {
+                name: _sorted(self.sets[name]) for name in _SETS if self.sets.get(name)
+            },
             "unlisted": list(self.unlisted),
         }
-        return encoded(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
+        return encoded(
+            json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n"
+        )
 
     @classmethod
     def read(cls, path: Path) -> ModelPeople:

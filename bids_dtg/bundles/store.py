@@ -148,7 +148,11 @@ def model_folders() -> dict[Path, str]:
 
 def user_cache() -> Path:
     """Return the user's own model folder (XDG base directories)."""
-    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "bids_dtg" / "models"
+    return (
+        _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        / "bids_dtg"
+        / "models"
+    )
 
 
 def _installed(text: str) -> Path | None:
@@ -168,7 +172,9 @@ def _is_bundle(path: Path) -> bool:
 
 
 def _is_path(text: str) -> bool:
-    return text.startswith((".", "~")) or any(sign in text for sign in (os.sep, os.altsep) if sign)
+    return text.startswith((".", "~")) or any(
+        sign in text for sign in (os.sep, os.altsep) if sign
+    )
 
 
 def _expanded(text: str) -> Path:
@@ -179,7 +185,9 @@ def _unknown_name(name: str) -> BundleError:
     names = list(dict.fromkeys(path.name for path in installed_models()))
     installed, published = f"; installed: {', '.join(names) or 'none'}", all_published()
     if name in published:
-        return BundleError(f"no model called {name!r}{installed}", remedy=how_to_get(name))
+        return BundleError(
+            f"no model called {name!r}{installed}", remedy=how_to_get(name)
+        )
     places = ", ".join(map(str, model_folders()))
     return BundleError(
         f"no model called {name!r} in {places}{installed}",

@@ -63,14 +63,19 @@ _CUSTOM = "--custom-confounds"
 # Number of kept frames at the start of a run in which a column may lack values, as first and second
 # derivatives do.
 _WITHOUT_VALUES = 2
-_SUFFIXES = ("timeseries", "regressors")  # of fMRIPrep's tables since 20.2, and before that
+_SUFFIXES = (
+    "timeseries",
+    "regressors",
+)  # of fMRIPrep's tables since 20.2, and before that
 
 
 @dataclass(frozen=True, eq=False)
 class Confounds:
     """What cleaning needs from the confounds table and the files next to it."""
 
-    values: NDArray[np.float64]  # (frames, columns), all frames, as in the table; may hold NaN
+    values: NDArray[
+        np.float64
+    ]  # (frames, columns), all frames, as in the table; may hold NaN
     names: tuple[str, ...]  # of the columns
     keep: NDArray[np.bool_]  # (frames,), False for frames to drop
     fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None if it is unknown
@@ -92,10 +97,14 @@ class Confounds:
     def mean_fd_mm(self) -> float | None:
         """Mean framewise displacement over all frames, including dropped ones; None if unknown."""
         fd_mm = self.fd_mm if self.measured_fd_mm is None else self.measured_fd_mm
-        return None if fd_mm is None or np.isnan(fd_mm).all() else float(np.nanmean(fd_mm))
+        return (
+            None if fd_mm is None or np.isnan(fd_mm).all() else float(np.nanmean(fd_mm))
+        )
 
 
-def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> Confounds:
+def load_confounds(
+    run: RestRun, options: CleaningOptions, *, n_frames: int
+) -> Confounds:
     """Load the confounds of a run for a strategy; this is the only place that reads its table.
 
     Parameters
@@ -123,8 +132,14 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
         cells = read_confounds(run.confounds, run, n_frames, components=compcor)
     if row.reads_table:
         names = _names(cells, run, row, options, facts, notes)
-    columns = {name: read_column(cells, name, where) for name in (*names, FD, STD_DVARS)}
-    values = np.array([columns[name] for name in names], np.float64).reshape(len(names), n_frames).T
+    columns = {
+        name: read_column(cells, name, where) for name in (*names, FD, STD_DVARS)
+    }
+    values = (
+        np.array([columns[name] for name in names], np.float64)
+        .reshape(len(names), n_frames)
+        .T
+    )
     # The first value of a derivative is n/a; it gets the second value.
     values[:1] = np.where(np.isnan(values[:1]), values[1:2], values[:1])
     dummy = np.arange(n_frames) < (n_dummy or 0)
@@ -141,7 +156,9 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     interpolated = interpolated_frames(run, n_frames)
     if run.outliers is not None and (count := int(interpolated.sum())):
         frames, were = counted(count, "frame"), "was" if count == 1 else "were"
-        notes.append(f"{frames} that XCP-D had interpolated ({run.outliers.name}) {were} left out.")
+        notes.append(
+            f"{frames} that XCP-D had interpolated ({run.outliers.name}) {were} left out."
+        )
     dropped = {
         "non_steady": non_steady,
         "dummy": dummy,
@@ -203,7 +220,9 @@ def _names(
     notes: list[str],
 ) -> tuple[str, ...]:
     """Choose the columns that a strategy removes, in nilearn's order; add facts and notes."""
-    remedy = "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
+    remedy = (
+        "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
+    )
     if run.confounds is None:
         raise RunError(
             f"{run.title} has no confounds table next to {run.bold}",
@@ -215,7 +234,8 @@ def _names(
     lacking = [
         part
         for part, (beginnings, _) in _MAY_LACK.items()
-        if part in arguments["strategy"] and not any(name.startswith(beginnings) for name in cells)
+        if part in arguments["strategy"]
+        and not any(name.startswith(beginnings) for name in cells)
     ]
     parts = set(arguments["strategy"]) - (set(lacking) & set(row.optional))
     own = [
@@ -227,13 +247,17 @@ def _names(
     ]
     needed = [*own, *((FD, STD_DVARS) if row.censors else ())]
     if missing := [name for name in needed if name not in cells]:
-        some = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if missing[8:] else "")
+        some = ", ".join(missing[:8]) + (
+            f" and {len(missing) - 8} more" if missing[8:] else ""
+        )
         raise RunError(
             f"sub-{run.participant}: {run.confounds} lacks {len(missing)} of {len(needed)} columns "
             f"that strategy {row.name} needs: {some}; it has {', '.join([*cells][:8])}, …",
             remedy=remedy,
         )
-    cosines = [name for name in cells if "high_pass" in parts and name.startswith("cosine")]
+    cosines = [
+        name for name in cells if "high_pass" in parts and name.startswith("cosine")
+    ]
     facts["gsr"] = options.gsr
     notes += [
         f"The confounds table has {_MAY_LACK[part][1].format(row.name)}"
@@ -258,7 +282,9 @@ def _require_values(
     if missing:
         name, frames = next(iter(missing.items()))
         others = len(missing) - 1
-        further = f" (and {counted(others, 'further column')} likewise)" if others else ""
+        further = (
+            f" (and {counted(others, 'further column')} likewise)" if others else ""
+        )
         raise RunError(
             f"{where} has no number in {counted(len(frames), 'frame')} of column {name}, from row "
             f"{frames[0] + 1} on{further}",
@@ -315,7 +341,9 @@ def check_custom_folder(folder: Path) -> None:
         There is no such folder.
     """
     if not folder.is_dir():
-        raise SettingsError(f"{_CUSTOM} {folder} is not a folder", expected="a folder of tables")
+        raise SettingsError(
+            f"{_CUSTOM} {folder} is not a folder", expected="a folder of tables"
+        )
 
 
 def find_custom_table(folder: Path, run: RestRun) -> Path:
@@ -338,7 +366,9 @@ def find_custom_table(folder: Path, run: RestRun) -> Path:
     names += [f"{run.title}_desc-confounds_{suffix}.tsv" for suffix in _SUFFIXES]
     sessions = [f"ses-{run.session}"] if run.session else []
     below = folder.joinpath(f"sub-{run.participant}", *sessions, "func")
-    candidates = [place / name for name in dict.fromkeys(names) for place in (folder, below)]
+    candidates = [
+        place / name for name in dict.fromkeys(names) for place in (folder, below)
+    ]
     there = [path for path in candidates if path.is_file() or path.is_symlink()]
     require_one(there, f"the table of {run.title} for {_CUSTOM}")
     if there:

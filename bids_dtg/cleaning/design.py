@@ -57,7 +57,9 @@ def stop_band(
     fastest = np.inf if low_pass_hz is None else low_pass_hz
     wanted = orders[(orders <= slow) | (orders / (2 * frames * tr_seconds) > fastest)]
     middles = (np.arange(frames) + 0.5) * np.pi / frames
-    columns: NDArray[np.float64] = np.sqrt(2 / frames) * np.cos(middles[:, None] * wanted)
+    columns: NDArray[np.float64] = np.sqrt(2 / frames) * np.cos(
+        middles[:, None] * wanted
+    )
     return columns
 
 
@@ -109,7 +111,9 @@ def design_run(
         lost = math.nan
         if run.dof_stated is not None:
             # XCP-D's regression excluded interpolated frames; the intercept is counted here too.
-            lost = max(frames - confounds.dropped["interpolated"] - 1 - run.dof_stated, 0.0)
+            lost = max(
+                frames - confounds.dropped["interpolated"] - 1 - run.dof_stated, 0.0
+            )
         design = replace(design, lost_before=lost)
         before = f" and {lost:g} used by earlier cleaning"
     if (left := design.residual_dof()) < MIN_DOF:  # False for NaN, which means unknown
@@ -123,7 +127,9 @@ def design_run(
         )
     notes = []
     if high is not None and not slow:
-        notes.append(f"The run is too short for {high:g} Hz, so --high-pass removed nothing.")
+        notes.append(
+            f"The run is too short for {high:g} Hz, so --high-pass removed nothing."
+        )
     if low is not None and not fast:
         notes.append(
             f"The Nyquist frequency is {0.5 / tr_seconds:.3g} Hz, so --low-pass {low:g} removed "

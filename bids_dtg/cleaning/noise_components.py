@@ -38,7 +38,9 @@ def _noise_of_aroma(courses: str, path: Path, text: str) -> list[bool]:
         return [number in numbers for number in range(1, components + 1)]
     rows = parse_table(text, path).dicts()
     if len(rows) != components:
-        raise ValueError(f"{path.name} has {len(rows)} rows for {components} components")
+        raise ValueError(
+            f"{path.name} has {len(rows)} rows for {components} components"
+        )
     return [row["classification"] == "rejected" for row in rows]
 
 
@@ -106,7 +108,9 @@ def find_component_files(strategy: str, run: RestRun) -> tuple[Path, Path] | Non
         return beside
     if not func.is_relative_to(run.root):
         return None
-    near = sorted(p for p in run.root.parent.glob("*") if program.word in p.name.casefold())
+    near = sorted(
+        p for p in run.root.parent.glob("*") if program.word in p.name.casefold()
+    )
     folders = (path / func.relative_to(run.root) for path in near if path != run.root)
     pairs = [pair for folder in folders if (pair := _pair(program, folder, run.title))]
     mixings = [mixing for mixing, _ in pairs]
@@ -116,7 +120,9 @@ def find_component_files(strategy: str, run: RestRun) -> tuple[Path, Path] | Non
 
 def _pair(program: _Program, folder: Path, title: str) -> tuple[Path, Path] | None:
     """Return a run's time courses and their classification in a folder, unless one is missing."""
-    mixing, noise = (_first(folder, title, names) for names in (program.mixing, program.noise))
+    mixing, noise = (
+        _first(folder, title, names) for names in (program.mixing, program.noise)
+    )
     return (mixing, noise) if mixing and noise else None
 
 
@@ -188,7 +194,11 @@ def _of_all_frames(
     absent = int(np.argmax(np.append(padded.any(axis=1), True)))  # initial rows of 0
     if missing in (0, dropped) and absent <= dropped:
         return padded
-    zeros = f", the first {absent - missing} of them of zeros" if absent > max(missing, 0) else ""
+    zeros = (
+        f", the first {absent - missing} of them of zeros"
+        if absent > max(missing, 0)
+        else ""
+    )
     raise RunError(
         f"sub-{run.participant}: {path} has {len(mixing)} rows{zeros}",
         expected=f"{n_frames}, the frames of {run.bold.name}; at most the {dropped} that are "
@@ -201,7 +211,9 @@ def _of_all_frames(
 def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
     """Find a run's file by its name's ending; only entities of storage may precede it."""
     between = r"_(?:(?:space|res|cohort)-[0-9A-Za-z+]+_|bold_)*"
-    patterns = [re.compile(re.escape(title) + between + re.escape(name)) for name in names]
+    patterns = [
+        re.compile(re.escape(title) + between + re.escape(name)) for name in names
+    ]
     there = sorted(folder.glob(f"{title}_*"))
     for pattern in patterns:
         if matching := [path for path in there if pattern.fullmatch(path.name)]:

@@ -37,12 +37,20 @@ class Strategy:
     name: str  # on the command line, in TOML files and in sidecars
     removes: str  # removed columns, for ``--help`` and the documentation
     parts: tuple[str, ...] = ()  # nilearn's names; empty if the table is not read
-    arguments: Mapping[str, str] = field(default_factory=dict)  # extent of each part, for nilearn
-    optional: tuple[str, ...] = ()  # parts that are skipped if the table has none of their columns
-    keeps_cosines: bool = False  # whether the table's cosines are removed even with --high-pass
+    arguments: Mapping[str, str] = field(
+        default_factory=dict
+    )  # extent of each part, for nilearn
+    optional: tuple[
+        str, ...
+    ] = ()  # parts that are skipped if the table has none of their columns
+    keeps_cosines: bool = (
+        False  # whether the table's cosines are removed even with --high-pass
+    )
     # Program whose noise components are also removed, for the methods text.
     noise: str | None = None
-    default_for: tuple[InputChoice, ...] = ()  # input types for which ``auto`` chooses it
+    default_for: tuple[
+        InputChoice, ...
+    ] = ()  # input types for which ``auto`` chooses it
 
     @property
     def reads_table(self) -> bool:
@@ -57,7 +65,9 @@ class Strategy:
     @property
     def help(self) -> str:
         """What it does, for ``--help``."""
-        return self.removes + (", and censoring by FD and DVARS" if self.censors else "")
+        return self.removes + (
+            ", and censoring by FD and DVARS" if self.censors else ""
+        )
 
     @property
     def in_words(self) -> str:
@@ -82,7 +92,11 @@ class Strategy:
             "scrub": SHORTEST_STRETCH,
             **self.arguments,
         }
-        if options.high_pass is not None and not self.keeps_cosines and "high_pass" in parts:
+        if (
+            options.high_pass is not None
+            and not self.keeps_cosines
+            and "high_pass" in parts
+        ):
             parts.remove("high_pass")
         if options.gsr and "global_signal" not in parts:
             parts.append("global_signal")
@@ -178,7 +192,9 @@ def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOption
     """
     name = options.denoise_strategy
     if name == AUTO:
-        name = next(row.name for row in STRATEGIES.values() if input_type in row.default_for)
+        name = next(
+            row.name for row in STRATEGIES.values() if input_type in row.default_for
+        )
     row, asked = find_strategy(name), f"was given with --denoise-strategy {name}"
     if options.gsr and not row.reads_table:
         first = next(iter(STRATEGIES))
@@ -187,7 +203,9 @@ def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOption
             expected=f"a strategy that reads the confounds table, e.g. {first}",
         )
     if options.fd_threshold != OPTIONS["fd_threshold"].default and not row.censors:
-        names = " or ".join(other.name for other in STRATEGIES.values() if other.censors)
+        names = " or ".join(
+            other.name for other in STRATEGIES.values() if other.censors
+        )
         raise SettingsError(
             f"--fd-threshold {asked}",
             expected=f"--denoise-strategy {names}, which censors frames",
@@ -222,7 +240,9 @@ def cleaning_text(options: CleaningOptions) -> str:
         if row.reads_table and part in arguments["strategy"]
     ]
     asked = {name: getattr(options, name) for name in say["further"]}
-    removed += [say["further"][name].format(x) for name, x in asked.items() if x is not None]
+    removed += [
+        say["further"][name].format(x) for name, x in asked.items() if x is not None
+    ]
     sentences = []
     if options.smoothing_fwhm is not None:
         sentences.append(say["smoothed"].format(fwhm=options.smoothing_fwhm))
@@ -235,7 +255,9 @@ def cleaning_text(options: CleaningOptions) -> str:
         how = say["one_regression" if filtered else "regression"]
         listed = ", ".join(removed[:-1]) + " and " * bool(removed[1:]) + removed[-1]
         # "fMRIPrep" keeps its lower-case f.
-        listed = listed if listed.startswith("fMRIPrep") else listed[0].upper() + listed[1:]
+        listed = (
+            listed if listed.startswith("fMRIPrep") else listed[0].upper() + listed[1:]
+        )
         how = how.format(kept=say["kept"] * row.censors)
         sentences.append(say["removed"].format(listed=listed, how=how))
     else:

@@ -11,12 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.foreign import parse_table, plain_number, read_bytes, require_contents
+from bids_dtg.files.foreign import (
+    parse_table,
+    plain_number,
+    read_bytes,
+    require_contents,
+)
 from bids_dtg.files.sidecars import read_sidecar
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 
-Cells = Mapping[str, tuple[str, ...]]  # text of the cells (frames,) of a table, by column
+Cells = Mapping[
+    str, tuple[str, ...]
+]  # text of the cells (frames,) of a table, by column
 Column = NDArray[np.float64]  # (frames,), NaN where n/a
 
 # Hundreds of columns that most strategies do not use; skipping them saves half a second.
@@ -79,7 +86,8 @@ def read_cells(
         )
     if all(plain_number(name) is not None for name in table.header):
         raise RunError(
-            f"{who}{path} has no header", expected="a first line with the names of the columns"
+            f"{who}{path} has no header",
+            expected="a first line with the names of the columns",
         )
     cells = dict[str, tuple[str, ...]]()
     columns = zip(*table.rows, strict=True)
@@ -90,7 +98,9 @@ def read_cells(
     return cells
 
 
-def read_confounds(path: Path, run: RestRun, n_frames: int, *, components: bool = False) -> Cells:
+def read_confounds(
+    path: Path, run: RestRun, n_frames: int, *, components: bool = False
+) -> Cells:
     """Read a confounds table; CompCor columns are included only if `components` is set.
 
     Raises
@@ -191,7 +201,11 @@ def _outliers(run: RestRun) -> NDArray[np.bool_]:
     expected = f"a column {FD} with 1 for each flagged frame and 0 for each other"
     column = read_column(read_cells(run.outliers, run, expected=expected), FD, where)
     if column is None or np.isnan(column).any():
-        lacks = f"no column {FD}" if column is None else f"rows without a value in column {FD}"
+        lacks = (
+            f"no column {FD}"
+            if column is None
+            else f"rows without a value in column {FD}"
+        )
         raise RunError(f"{where} has {lacks}", expected=expected)
     return np.asarray(column != 0)
 
@@ -210,7 +224,9 @@ def displacements(run: RestRun, n_frames: int) -> tuple[Column, Column] | None:
     if run.motion is None:
         return None
     where = f"sub-{run.participant}: {run.motion}"
-    cells = read_cells(run.motion, run, expected="a table of motion, as XCP-D writes it")
+    cells = read_cells(
+        run.motion, run, expected="a table of motion, as XCP-D writes it"
+    )
     measured = read_column(cells, _FILTERED_FD if _FILTERED_FD in cells else FD, where)
     if measured is None:
         return None
@@ -246,7 +262,11 @@ def compcor_columns(cells: Cells, run: RestRun) -> tuple[str, ...]:
         )
     path = metadata_file(run)
     entries = read_sidecar(path) if path else {}
-    masks = {name: entry.get("Mask") for name, entry in entries.items() if isinstance(entry, dict)}
+    masks = {
+        name: entry.get("Mask")
+        for name, entry in entries.items()
+        if isinstance(entry, dict)
+    }
     apart = any(name.startswith(("c_comp_cor", "w_comp_cor")) for name in cells)
     if all(masks.get(name) for name in names):
         combined = tuple(name for name in names if masks[name] == _COMBINED)

@@ -44,7 +44,9 @@ def parser_of_people(
         allow_abbrev=False,
     )
     words = "; ".join(f"{name}: {row.help}" for name, row in rows.items())
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to make, new or empty")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="folder to make, new or empty"
+    )
     parser.add_argument(
         "--workflow",
         choices=tuple(rows),
@@ -69,7 +71,9 @@ def check_people(row: Simulation, arguments: argparse.Namespace) -> None:
     if seed < 0:
         raise SettingsError(f"--seed is {seed}", expected="0 or more")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(f"OUT {out} exists and is not empty", remedy="choose a new folder")
+        raise SettingsError(
+            f"OUT {out} exists and is not empty", remedy="choose a new folder"
+        )
 
 
 def demos() -> Mapping[str, Simulation]:
@@ -100,7 +104,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     defaults = ", ".join(f"{row.people} with {name}" for name, row in rows.items())
     parser.add_argument(
-        "--participants", type=int, metavar="N", help=f"how many people (default: {defaults})"
+        "--participants",
+        type=int,
+        metavar="N",
+        help=f"how many people (default: {defaults})",
     )
     parser.add_argument(
         "--seed",

@@ -41,7 +41,9 @@ class Parser(argparse.ArgumentParser):
         """Add ``-v`` and ``--version``, for programs without the options of ``bids_dtg``."""
         words = "-vv: show where an error comes from"
         self.add_argument("-v", "--verbose", action="count", default=0, help=words)
-        self.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
+        self.add_argument(
+            "--version", action="version", version=f"bids_dtg {__version__}"
+        )
 
     def error(self, message: str) -> NoReturn:
         line = visible(f"{self.prog}: error: {message} (see {self.prog} --help)")
@@ -58,7 +60,9 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, words)
 
 
-def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: str) -> int:
+def call(
+    program: str, action: Callable[[], int], *, debug: bool, interrupted: str
+) -> int:
     """Run a program's action; turn any exception into one line and an exit code.
 
     Parameters
@@ -88,7 +92,11 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
             traceback.print_exc()
         if isinstance(err, ImportError):
             err = missing_extra(err) or err
-        if isinstance(err, FileNotFoundError) and err.filename is None and _folder_is_gone():
+        if (
+            isinstance(err, FileNotFoundError)
+            and err.filename is None
+            and _folder_is_gone()
+        ):
             err = SettingsError(
                 "the folder that the program was started in does not exist any more",
                 expected="one that exists, as relative paths begin there",
@@ -112,7 +120,9 @@ def _show_own_warnings(program: str, *, everything: bool) -> None:
     """Print the package's warnings as one line; those of libraries only when debugging."""
     shown = set()
 
-    def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, *_: object
+    ) -> None:
         line = f"{program}: warning: {' '.join(str(message).split())}"
         own = Path(filename).is_relative_to(Path(__file__).parents[1])
         if (own or everything) and line not in shown:
@@ -128,7 +138,9 @@ def _end_by_signals(program: str, interrupted: str) -> None:
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         # Not through the stream, which refuses a second line while it writes one.
         with suppress(OSError):
-            os.write(2, f"\n{program}: ended by signal {number}; {interrupted}\n".encode())
+            os.write(
+                2, f"\n{program}: ended by signal {number}; {interrupted}\n".encode()
+            )
         raise SystemExit(128 + number)
 
     for name in ("SIGTERM", "SIGHUP"):  # SIGHUP: not on Windows

@@ -53,12 +53,16 @@ example, for the published HCP-YA model:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser, without heavy imports."""
-    parser = Parser(prog="dtg-models", description="Fetch, list, verify and convert models.")
+    parser = Parser(
+        prog="dtg-models", description="Fetch, list, verify and convert models."
+    )
     parser.add_usual()
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(
-        do: Callable[[argparse.Namespace], None], description: str, epilog: str | None = None
+        do: Callable[[argparse.Namespace], None],
+        description: str,
+        epilog: str | None = None,
     ) -> argparse.ArgumentParser:
         added: Parser = commands.add_parser(
             do.__name__.removeprefix("_"),
@@ -76,16 +80,25 @@ def build_parser() -> argparse.ArgumentParser:
     fetch = command(_fetch, "fetch published models", _FETCH_EPILOG)
     fetch.add_argument("models", nargs="+", metavar="NAME", help="hcp-ya, hcp-d or ukb")
     fetch.add_argument(
-        "--into", type=Path, metavar="FOLDER", help="folder of models (default: the user's cache)"
+        "--into",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of models (default: the user's cache)",
     )
     verify = command(
         _verify, "compare models with their cards, and check their maps", _VERIFY_EPILOG
     )
-    verify.add_argument("models", nargs="*", metavar=metavar, help=f"{which} (default: all)")
+    verify.add_argument(
+        "models", nargs="*", metavar=metavar, help=f"{which} (default: all)"
+    )
     info = command(_info, "show the card of a model")
     info.add_argument("model", metavar=metavar, help=which)
     _add_convert_options(
-        command(_convert, "make a bundle from a checkpoint, ROI maps and masks", _CONVERT_EPILOG)
+        command(
+            _convert,
+            "make a bundle from a checkpoint, ROI maps and masks",
+            _CONVERT_EPILOG,
+        )
     )
     return parser
 
@@ -116,8 +129,12 @@ def _seconds(text: str) -> float:
 
 
 def _add_convert_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="Lightning .ckpt file")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the new bundle")
+    parser.add_argument(
+        "checkpoint", type=Path, metavar="CHECKPOINT", help="Lightning .ckpt file"
+    )
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="folder of the new bundle"
+    )
     inputs = parser.add_argument_group("files of the model")
     for flag, words in (
         ("--maps", "ROI maps, 4-D NIfTI with one volume per ROI"),
@@ -129,7 +146,9 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
         ),
     ):
         required = flag != "--contrasts"
-        inputs.add_argument(flag, type=Path, required=required, metavar="FILE", help=words)
+        inputs.add_argument(
+            flag, type=Path, required=required, metavar="FILE", help=words
+        )
     card = parser.add_argument_group("what the model card says")
     card.add_argument("--name", required=True, help="the model's name")
     for flag, kind, metavar, words in (
@@ -202,7 +221,9 @@ def _fetch_transform() -> None:
     try:
         path = TemplateFlow.here(download=True).transform(SPACE, USUAL_TEMPLATE)
     except DtgError as err:
-        say(f"dtg-models: warning: runs that are only in {USUAL_TEMPLATE} need a transform: {err}")
+        say(
+            f"dtg-models: warning: runs that are only in {USUAL_TEMPLATE} need a transform: {err}"
+        )
     else:
         show(f"transform of runs in {USUAL_TEMPLATE}: {path}")
 
@@ -220,7 +241,9 @@ def _verify(arguments: argparse.Namespace) -> None:
             show(f"{model}: {err}")
             damaged.append(str(model))
         else:
-            show(f"{model}: intact, {bundle.card.name} {bundle.card.version}, {bundle.identity}")
+            show(
+                f"{model}: intact, {bundle.card.name} {bundle.card.version}, {bundle.identity}"
+            )
             whole.append(bundle)
     _check(whole)
     if damaged:

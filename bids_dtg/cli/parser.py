@@ -39,8 +39,22 @@ _GROUPS = {
 # The options of the overview, in the order of `OPTIONS`.
 EVERYDAY = frozenset(
     (
-        *("participant_label", "session_label", "task_id", "derivatives", "workflow", "model"),
-        *("denoise_strategy", "analysis", "output_spaces", "surfaces", "atlases", "device"),
+        *(
+            "participant_label",
+            "session_label",
+            "task_id",
+            "derivatives",
+            "workflow",
+            "model",
+        ),
+        *(
+            "denoise_strategy",
+            "analysis",
+            "output_spaces",
+            "surfaces",
+            "atlases",
+            "device",
+        ),
         *("nprocs", "mem_gb", "dry_run"),
     )
 )
@@ -86,7 +100,9 @@ def _minutes(text: str) -> str:
     try:
         return f"{max(0.0, float(text)) / 60:g}"
     except ValueError as err:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds") from err
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a number of seconds"
+        ) from err
 
 
 _MEMORY = ("--mem", "--mem-mb")
@@ -144,7 +160,9 @@ class Topic:
         if row.needs_model:
             instead = f" or --{row.instead_of_model}" if row.instead_of_model else ""
             words += f" It needs --model{instead}."
-        others = [other.name for other in all_workflows() if self.analysis in other.analyses]
+        others = [
+            other.name for other in all_workflows() if self.analysis in other.analyses
+        ]
         others.remove(self.workflow.name)
         if others:
             words += f" Workflows with their own {self.analysis}: {', '.join(others)}."
@@ -208,7 +226,9 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         if not action.option_strings or action.nargs == 0:
             return super()._format_action_invocation(action)
         default = self._get_default_metavar_for_optional(action)
-        return f"{', '.join(action.option_strings)} {self._format_args(action, default)}"
+        return (
+            f"{', '.join(action.option_strings)} {self._format_args(action, default)}"
+        )
 
 
 def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
@@ -236,11 +256,19 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
             if option.group == group:
                 default = default_shown(option, names)
                 words = values[name] if name in explained else {}
-                parts = [f"{value}: {meaning}" for value, meaning in words.items() if meaning]
+                parts = [
+                    f"{value}: {meaning}" for value, meaning in words.items() if meaning
+                ]
                 said = "; ".join([option.help, *parts])
                 said += f" (default: {default})" if default else ""
                 help_text = argparse.SUPPRESS if name in unsaid else said
-                _add_option(section, option, help_text, option.flags, tuple(values.get(name, ())))
+                _add_option(
+                    section,
+                    option,
+                    help_text,
+                    option.flags,
+                    tuple(values.get(name, ())),
+                )
     section.add_argument(
         "--config-file",
         metavar="FILE",
@@ -255,7 +283,9 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
         "reads",
     )
     section.add_argument("--help-all", action="store_true", help="show all options")
-    section.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
+    section.add_argument(
+        "--version", action="version", version=f"bids_dtg {__version__}"
+    )
     return parser
 
 
@@ -269,7 +299,10 @@ def overview() -> str:
     ]
     epilog = f"more help:\n{_columns(more)}\n\n{_EXAMPLES}"
     parser = _with_places(_USAGE, _DESCRIPTION, epilog, brief=True)
-    section, choices = parser.add_argument_group("options that most runs need"), values_of()
+    section, choices = (
+        parser.add_argument_group("options that most runs need"),
+        values_of(),
+    )
     for name, option in OPTIONS.items():
         if name in EVERYDAY:
             default = default_shown(option, (DEFAULT,))
@@ -282,7 +315,9 @@ def overview() -> str:
     return parser.format_help()
 
 
-def _with_places(usage: str, description: str, epilog: str, *, brief: bool = False) -> Parser:
+def _with_places(
+    usage: str, description: str, epilog: str, *, brief: bool = False
+) -> Parser:
     """Return a parser with the three positional arguments and no options."""
     parser = Parser(
         prog="bids_dtg",
@@ -323,7 +358,9 @@ def _add_option(
     elif choices or get_origin(hint) is Literal:
         arguments["choices"] = choices or get_args(hint)
     else:
-        arguments["metavar"] = option.metavar or {int: "N", Path: "FILE"}.get(hint, "NAME")
+        arguments["metavar"] = option.metavar or {int: "N", Path: "FILE"}.get(
+            hint, "NAME"
+        )
     if get_origin(hint) is tuple:
         # `-d a b` and `-d a -d b` are the same.
         arguments |= {"nargs": "+", "action": "extend"}
@@ -375,7 +412,9 @@ def values_of(workflow: Workflow | None = None) -> dict[str, dict[str, str]]:
         "workflow": {row.name: row.help.partition(";")[0] for row in all_workflows()},
         "denoise_strategy": {AUTO_STRATEGY: "", **strategies},
         "write": {name: words for row in rows for name, words in row.writes.items()},
-        "architecture": {name: words for row in rows for name, words in row.architectures.items()},
+        "architecture": {
+            name: words for row in rows for name, words in row.architectures.items()
+        },
         "recipe": {name: "" for row in rows for name in row.recipes},
         "analysis": {name: "" for row in rows for name in row.analyses},
     }
@@ -405,11 +444,15 @@ def add_spellings(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(*flags, dest=option, type=convert, **hidden)
     # Flags without effect are collected in `ignored`.
     for flag in _IGNORED:
-        parser.add_argument(flag, dest="ignored", action="append_const", const=flag, **hidden)
+        parser.add_argument(
+            flag, dest="ignored", action="append_const", const=flag, **hidden
+        )
     # Runners of BIDS-Apps give it to every level; some analyses do all their work in one process.
     memory = () if "mem_gb" in own else ("--mem-gb", *_MEMORY)
     for flag in (*_IGNORED_WITH_VALUE, *memory):
-        parser.add_argument(flag, dest="ignored", action="append", type=_always(flag), **hidden)
+        parser.add_argument(
+            flag, dest="ignored", action="append", type=_always(flag), **hidden
+        )
 
 
 def _always(flag: str) -> Callable[[str], str]:
@@ -432,7 +475,9 @@ def with_hyphens(
     """
     known = {flag for action in parser._actions for flag in action.option_strings}
     option_of = {flag: option for flags, option, _ in ALIASES for flag in flags}
-    option_of |= {flag: name for name, option in OPTIONS.items() for flag in option.flags}
+    option_of |= {
+        flag: name for name, option in OPTIONS.items() for flag in option.flags
+    }
     end = words.index("--") if "--" in words else len(words)
     plain = []
     for word in words[:end]:
@@ -443,7 +488,9 @@ def with_hyphens(
             readers = topic.readers(option_of[flag])
             parser.error(f"{flag} is not read by {topic.call}, but by {readers}")
         if (name := flag[2:].replace("-", "_")) in FILE_ONLY and is_flag:
-            parser.error(f"{flag} is not an option; in a --config-file, it is {name} = VALUE")
+            parser.error(
+                f"{flag} is not an option; in a --config-file, it is {name} = VALUE"
+            )
         if flag not in known and is_flag:
             near = did_you_mean(flag, option_of)
             parser.error(f"there is no option {typed}" + (f"; {near}" if near else ""))

@@ -39,7 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
         ("--frames", 300, "N", "frames of the run (default: 300)"),
         ("--repetition-time", 1.5, "SECONDS", "seconds per frame (default: 1.5)"),
     ):
-        parser.add_argument(flag, type=type(default), default=default, metavar=metavar, help=words)
+        parser.add_argument(
+            flag, type=type(default), default=default, metavar=metavar, help=words
+        )
     parser.add_usual()
     return parser
 

@@ -19,12 +19,24 @@ from bids_dtg.cli.parser import (
     values_of,
     with_hyphens,
 )
-from bids_dtg.engine.machine import allowed_cores, given_threads, limit_threads, wait_asleep
+from bids_dtg.engine.machine import (
+    allowed_cores,
+    given_threads,
+    limit_threads,
+    wait_asleep,
+)
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import check_temporary_folder
 from bids_dtg.notices import run_program, say
 from bids_dtg.settings import FIELDS, OPTIONS, Settings, read_options
-from bids_dtg.workflows import DEFAULT, Run, Workflow, all_workflows, find_workflow, later
+from bids_dtg.workflows import (
+    DEFAULT,
+    Run,
+    Workflow,
+    all_workflows,
+    find_workflow,
+    later,
+)
 
 
 def chosen(workflow: Workflow, settings: Settings) -> Run:
@@ -43,7 +55,9 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
             raise SettingsError(
                 f"--{option} {value} was given with --workflow {workflow.name}",
                 expected=f"one of {', '.join(legal)}",
-                remedy=f"--workflow {' or '.join(others)} has --{option} {value}" if others else "",
+                remedy=f"--workflow {' or '.join(others)} has --{option} {value}"
+                if others
+                else "",
             )
     if level == "group" and name is None and workflow.group is None:
         raise SettingsError(
@@ -66,8 +80,13 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
 
 
 def _require_model(workflow: Workflow, name: str, settings: Settings) -> None:
-    row, unnamed = workflow.analyses[name], settings.inputs.model == OPTIONS["model"].default
-    instead = row.instead_of_model and settings.options[row.instead_of_model] is not None
+    row, unnamed = (
+        workflow.analyses[name],
+        settings.inputs.model == OPTIONS["model"].default,
+    )
+    instead = (
+        row.instead_of_model and settings.options[row.instead_of_model] is not None
+    )
     if row.needs_model and unnamed and not instead:
         other = f", or --{row.instead_of_model}" if row.instead_of_model else ""
         raise SettingsError(
@@ -118,7 +137,9 @@ def run_workflow(settings: Settings) -> int:
     refuse_model_folder(settings.inputs.output_dir)
     if run is workflow.participants:  # analyses may not need BIDS_DIR
         name_folder(settings.inputs.bids_dir)  # before imports that take a second
-    limit_threads(given_threads(settings.resources) or allowed_cores(settings.resources))
+    limit_threads(
+        given_threads(settings.resources) or allowed_cores(settings.resources)
+    )
     check_temporary_folder()
     # A model trained in OUTPUT_DIR is used by its name, like an installed one.
     own = model_of_output(settings.inputs.model, settings.inputs.output_dir)
@@ -140,7 +161,9 @@ def _first(words: Sequence[str]) -> dict[str, Any]:
     return vars(parser.parse_known_args(words)[0])
 
 
-def _parse(words: Sequence[str], topic: Topic | None, *, with_file: bool) -> dict[str, Any]:
+def _parse(
+    words: Sequence[str], topic: Topic | None, *, with_file: bool
+) -> dict[str, Any]:
     """Return the typed values by the names of options; end the program where words are wrong."""
     parser = build_parser(topic)
     add_spellings(parser)
@@ -162,7 +185,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = _first(words)
     if first["help"] or first["help_all"]:
         level = "group" if "group" in words else "participant"
-        topic = None if first["help_all"] else find_topic({**first, "analysis_level": level})
+        topic = (
+            None
+            if first["help_all"]
+            else find_topic({**first, "analysis_level": level})
+        )
         whole = first["help_all"] or topic is not None
         sys.stdout.write(build_parser(topic).format_help() if whole else overview())
         return 0
@@ -183,10 +210,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             ]
         settings = Settings.of(**{**configured, **typed})
         if ignored:
-            say(f"bids_dtg: note: without effect here: {', '.join(dict.fromkeys(ignored))}")
+            say(
+                f"bids_dtg: note: without effect here: {', '.join(dict.fromkeys(ignored))}"
+            )
         return run_workflow(settings)
 
-    kept = "run it again to resume" if "group" in words else "finished participants are kept"
+    kept = (
+        "run it again to resume"
+        if "group" in words
+        else "finished participants are kept"
+    )
     return call("bids_dtg", action, debug=first["verbose"] > 1, interrupted=kept)
 
 

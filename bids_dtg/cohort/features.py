@@ -18,7 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.maps import choose_measured, facts_of_files, read_map, read_measured
+from bids_dtg.cohort.maps import (
+    choose_measured,
+    facts_of_files,
+    read_map,
+    read_measured,
+)
 from bids_dtg.cohort.people import GroupPeople, read_edges
 from bids_dtg.cohort.region_people import most_common
 from bids_dtg.errors import DatasetError, DtgError, OutputError, RunError, SettingsError
@@ -29,7 +34,12 @@ from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, find_atlas, region_means
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
 from bids_dtg.inputs.atlases import DEFAULT
-from bids_dtg.inputs.statmaps import StatMap, chosen_contrasts, plain_contrast, statmaps_place
+from bids_dtg.inputs.statmaps import (
+    StatMap,
+    chosen_contrasts,
+    plain_contrast,
+    statmaps_place,
+)
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.stats.map_checks import LEAST_PEOPLE, SCALE_FACTOR, own_figures
@@ -51,7 +61,9 @@ class FeatureTable:
     contrast: str  # label; empty: none
     labels: tuple[str, ...]  # of the people whose files could be read, in order
     values: NDArray[np.float32]  # (people, columns), finite; memory-mapped
-    kept: NDArray[np.intp]  # (columns,), indices of the source's columns that all people have
+    kept: NDArray[
+        np.intp
+    ]  # (columns,), indices of the source's columns that all people have
 
     @property
     def title(self) -> str:
@@ -64,12 +76,18 @@ class FeatureTable:
         """Voxels of the columns; None where columns are not voxels."""
         if self.source.names or self.source.places is None:
             return None
-        return VoxelPlaces(self.source.places.grid, self.source.places.positions[self.kept])
+        return VoxelPlaces(
+            self.source.places.grid, self.source.places.positions[self.kept]
+        )
 
     @property
     def names(self) -> list[str]:
         """Names of the columns; empty for voxels."""
-        return [self.source.names[column] for column in self.kept] if self.source.names else []
+        return (
+            [self.source.names[column] for column in self.kept]
+            if self.source.names
+            else []
+        )
 
     def volume(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float64] | None:
         """Return the columns' values at the voxels of the source; None without voxels."""
@@ -89,11 +107,17 @@ class FeatureSource:
     """
 
     kind: FeatureKind
-    contrasts: tuple[str, ...]  # labels of the contrasts, in order; ("",) where there are none
-    has: Mapping[str, Collection[str]]  # contrasts of each person with these features, by label
+    contrasts: tuple[
+        str, ...
+    ]  # labels of the contrasts, in order; ("",) where there are none
+    has: Mapping[
+        str, Collection[str]
+    ]  # contrasts of each person with these features, by label
     read: Callable[[str, str], Row]  # returns a person's row of a contrast
     names: tuple[str, ...] = ()  # of the columns; empty: voxels
-    places: VoxelPlaces | None = None  # voxels of the maps; None where features are not maps
+    places: VoxelPlaces | None = (
+        None  # voxels of the maps; None where features are not maps
+    )
     atlas: Atlas | None = None  # at these voxels, if columns are its regions
 
     @property
@@ -122,7 +146,9 @@ class FeatureSource:
                 if not labels[contrast] and contrast not in why:  # nobody has it
                     continue
                 try:
-                    table = self._table(contrast, labels[contrast], why.get(contrast), rows, number)
+                    table = self._table(
+                        contrast, labels[contrast], why.get(contrast), rows, number
+                    )
                 except DatasetError as err:
                     left_out = err
                     people.note(f"the contrast is left out: {err}", contrast)
@@ -142,7 +168,11 @@ class FeatureSource:
         All are, as a file may hold all contrasts of a person; but voxels of all contrasts would
         fill the disk, and each has files of its own.
         """
-        return [self.contrasts] if self.names else [[contrast] for contrast in self.contrasts]
+        return (
+            [self.contrasts]
+            if self.names
+            else [[contrast] for contrast in self.contrasts]
+        )
 
     def _read_rows(
         self, people: GroupPeople, contrasts: Sequence[str], folder: Path
@@ -150,7 +180,9 @@ class FeatureSource:
         """Read each person once; return the rows, labels of their people, and the first errors."""
         labels: dict[str, list[str]] = {contrast: [] for contrast in contrasts}
         why = dict[str, str]()  # by contrast
-        rows = MappedRows(folder / "features.f32", len(contrasts), len(people.labels), self.columns)
+        rows = MappedRows(
+            folder / "features.f32", len(contrasts), len(people.labels), self.columns
+        )
         for label in people.labels:
             for number, contrast in enumerate(contrasts):
                 if contrast not in self.has[label]:
@@ -168,7 +200,12 @@ class FeatureSource:
         return rows, labels, why
 
     def _table(
-        self, contrast: str, labels: Sequence[str], why: str | None, rows: MappedRows, number: int
+        self,
+        contrast: str,
+        labels: Sequence[str],
+        why: str | None,
+        rows: MappedRows,
+        number: int,
     ) -> FeatureTable:
         """Map the rows of a contrast without columns that have missing values."""
         words = self.kind.words
@@ -179,15 +216,21 @@ class FeatureSource:
                 f"there is no location where all of {counted(len(labels), 'participant')} have "
                 f"{words}"
             )
-        return FeatureTable(self, contrast, tuple(labels), rows.table(number, known), known)
+        return FeatureTable(
+            self, contrast, tuple(labels), rows.table(number, known), known
+        )
 
 
 def _odd_maps(table: FeatureTable) -> Iterator[str]:
     """Yield sentences on maps with an unusual scale, and on people with identical maps."""
     labels, values, same = table.labels, table.values, dict[bytes, list[str]]()
     for label, row in zip(labels, values, strict=True):
-        same.setdefault(hashlib.sha256(row.tobytes()).digest(), []).append(f"sub-{label}")
-    yield from (f"{named(who)} have the same map" for who in same.values() if len(who) > 1)
+        same.setdefault(hashlib.sha256(row.tobytes()).digest(), []).append(
+            f"sub-{label}"
+        )
+    yield from (
+        f"{named(who)} have the same map" for who in same.values() if len(who) > 1
+    )
     if len(labels) >= LEAST_PEOPLE and values.shape[1] >= _FEWEST_VALUES:
         sds = np.array([row.std(dtype=np.float64) for row in values])
         for label, scale in zip(labels, sds / np.median(sds), strict=True):
@@ -218,7 +261,10 @@ def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
 
 
 def note_incomplete(
-    people: GroupPeople, kind: FeatureKind, labels: Collection[str], complete: Collection[str]
+    people: GroupPeople,
+    kind: FeatureKind,
+    labels: Collection[str],
+    complete: Collection[str],
 ) -> None:
     """Name the people who lack a contrast, where all contrasts are analysed together.
 
@@ -241,8 +287,12 @@ def note_incomplete(
 def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
     """Print the features and the plan for ``--dry-run``; return 0, the number of failures."""
     for source in sources:
-        contrasts = "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
-        show(f"{source.kind.words} of {counted(len(source.has), 'participant')}{contrasts}")
+        contrasts = (
+            "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
+        )
+        show(
+            f"{source.kind.words} of {counted(len(source.has), 'participant')}{contrasts}"
+        )
     show(*lines)
     show("no map was read, and no output was written")
     return 0
@@ -258,11 +308,15 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 
     if (first := people.example.maps[0]).of_parcels:
         if people.settings.statistics.voxels:
-            raise SettingsError(f"--voxels was given, and {first.path.name} has parcels")
+            raise SettingsError(
+                f"--voxels was given, and {first.path.name} has parcels"
+            )
 
         @lru_cache(maxsize=1)
         def read_once(*paths: Path) -> list[tuple[ParcelPlaces, tuple[str, ...], Row]]:
-            return [read_parcel_maps(path) for path in paths]  # a file has all contrasts
+            return [
+                read_parcel_maps(path) for path in paths
+            ]  # a file has all contrasts
 
         def read_parcels(label: str, contrast: str) -> tuple[tuple[str, ...], Row]:
             found = read_once(*files(label, contrast))
@@ -274,7 +328,9 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     def read(label: str, contrast: str) -> Row:
         return _mean([read_map(path, people.places) for path in files(label, contrast)])
 
-    return _of_maps(kind, people, contrasts, dict.fromkeys(people.labels, contrasts), files, read)
+    return _of_maps(
+        kind, people, contrasts, dict.fromkeys(people.labels, contrasts), files, read
+    )
 
 
 def find_measured(
@@ -304,7 +360,9 @@ def find_measured(
             "measured maps, as no folder of them was given",
             remedy="--derivatives statmaps=PATH, if you have some",
         )
-    predicted = {plain_contrast(found.label): found.label for found in people.example.maps}
+    predicted = {
+        plain_contrast(found.label): found.label for found in people.example.maps
+    }
     asked = people.settings.inputs.session_label
     sessions = {None, *(plain_label(label, "ses") for label in asked)}
 
@@ -319,7 +377,9 @@ def find_measured(
     space = people.places.grid.space if parcels is None else parcels.space
     try:
         chosen, statistic = choose_measured(place, space, tasks, asked, is_wanted)
-    except DatasetError as err:  # as the folder was asked for, nothing is tested without it
+    except (
+        DatasetError
+    ) as err:  # as the folder was asked for, nothing is tested without it
         raise err.as_kind(SettingsError) from err
     if not chosen:
         raise SettingsError(
@@ -332,7 +392,9 @@ def find_measured(
         for label, maps in chosen.items()
     }
     any_has = {contrast for own in has.values() for contrast in own}
-    contrasts = _wanted(people, [label for label in predicted.values() if label in any_has])
+    contrasts = _wanted(
+        people, [label for label in predicted.values() if label in any_has]
+    )
 
     def files(label: str, contrast: str) -> list[Path]:
         return [chosen[label].target[plain_contrast(contrast)].files[statistic]]
@@ -384,7 +446,10 @@ def _of_maps(
         return FeatureSource(kind, contrasts, has, read_usable, places=people.places)
     atlas = _atlas_of(people)
     store = ArrayStore(people.output.path("group") / "cache" / "regions" / kind.name)
-    facts = {"atlas": atlas.digest, "coverage": MIN_COVERAGE}  # at the voxels of the maps
+    facts = {
+        "atlas": atlas.digest,
+        "coverage": MIN_COVERAGE,
+    }  # at the voxels of the maps
 
     @lru_cache(maxsize=1)
     def means(label: str) -> Mapping[str, Row | DtgError]:
@@ -392,7 +457,10 @@ def _of_maps(
         own = [contrast for contrast in contrasts if contrast in has[label]]
         made_of = [file for one in own for file in facts_of_files(files(label, one))]
         of_names = hashlib.sha256(" ".join(file["name"] for file in made_of).encode())
-        name, made_with = f"sub-{label}_{of_names.hexdigest()[:8]}", {**facts, "files": made_of}
+        name, made_with = (
+            f"sub-{label}_{of_names.hexdigest()[:8]}",
+            {**facts, "files": made_of},
+        )
         if store.has(name, made_with):
             with suppress(OutputError):  # a damaged file is made again
                 return dict(zip(own, np.array(store.read(name)), strict=True))
@@ -400,7 +468,9 @@ def _of_maps(
         for contrast in own:
             try:
                 values = read_usable(label, contrast)[None]
-                found[contrast] = region_means(values, atlas, MIN_COVERAGE)[0].astype(np.float32)
+                found[contrast] = region_means(values, atlas, MIN_COVERAGE)[0].astype(
+                    np.float32
+                )
             except DtgError as err:
                 found[contrast] = err
         rows = [row for row in found.values() if not isinstance(row, DtgError)]
@@ -450,8 +520,13 @@ def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
     first = max(cortex.parcels)
     added = (cortex.labels == 0) & (below.labels > 0)
     labels = np.where(added, below.labels + first, cortex.labels)
-    parcels = {**cortex.parcels, **{first + own: name for own, name in below.parcels.items()}}
-    return Atlas(cortex.entities, labels, parcels, np.concatenate([cortex.voxels, below.voxels]))
+    parcels = {
+        **cortex.parcels,
+        **{first + own: name for own, name in below.parcels.items()},
+    }
+    return Atlas(
+        cortex.entities, labels, parcels, np.concatenate([cortex.voxels, below.voxels])
+    )
 
 
 def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -492,9 +567,15 @@ def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     """Find scores in the kind's tables of runs, averaged over each person's runs."""
 
     def rows(label: str) -> list[dict[str, str]]:
-        return [row for made in people.averages[label] for row in read_rows(made.maps[0].path)]
+        return [
+            row
+            for made in people.averages[label]
+            for row in read_rows(made.maps[0].path)
+        ]
 
-    return _of_names(kind, people.labels, lambda label, _: _scores(kind, label, rows(label)))
+    return _of_names(
+        kind, people.labels, lambda label, _: _scores(kind, label, rows(label))
+    )
 
 
 def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -506,7 +587,9 @@ def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
         There is no such table, or there are several, or it has none of these people.
     """
     name = people.settings.modelling.model_name or "*"
-    found = sorted(people.output.path("group").glob(f"intervention-{name}/desc-people_changes.tsv"))
+    found = sorted(
+        people.output.path("group").glob(f"intervention-{name}/desc-people_changes.tsv")
+    )
     if len(found) != 1:
         raise DatasetError(
             f"{people.output.root} has {counted(len(found), 'table')} of {kind.words}",
@@ -515,10 +598,14 @@ def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
         )
     rows: dict[str, list[dict[str, str]]] = {}
     for row in read_rows(found[0]):
-        rows.setdefault(row.get("participant_id", "").removeprefix("sub-"), []).append(row)
+        rows.setdefault(row.get("participant_id", "").removeprefix("sub-"), []).append(
+            row
+        )
     has = tuple(label for label in people.labels if label in rows)
     if not has:
-        raise DatasetError(f"{found[0]} has none of the participants of {people.output.root}")
+        raise DatasetError(
+            f"{found[0]} has none of the participants of {people.output.root}"
+        )
     return _of_names(kind, has, lambda label, _: _scores(kind, label, rows[label]))
 
 
@@ -531,14 +618,18 @@ def _scores(
     try:
         for row in rows:
             score = float("nan" if row[value] == "n/a" else row[value])
-            cells.setdefault("_".join(row[column] for column in columns), []).append(score)
+            cells.setdefault("_".join(row[column] for column in columns), []).append(
+                score
+            )
     except (KeyError, TypeError, ValueError) as err:
         raise RunError(
             f"{kind.words} of sub-{label} cannot be read: {err}",
             expected=f"columns {', '.join(kind.columns)}",
         ) from err
     if len({len(own) for own in cells.values()}) != 1:
-        raise RunError(f"the runs of sub-{label} have no {kind.words}, or different ones")
+        raise RunError(
+            f"the runs of sub-{label} have no {kind.words}, or different ones"
+        )
     return tuple(cells), _mean(np.array([*cells.values()]).T)
 
 
@@ -562,7 +653,9 @@ def _of_names(
     first = list[tuple[str, ...]]()
     for label in labels:
         if len(first) < _DECIDE:
-            with suppress(DtgError):  # reported later, where the participant is left out
+            with suppress(
+                DtgError
+            ):  # reported later, where the participant is left out
                 first.append(read(label, contrasts[0])[0])
     if not first:
         raise DatasetError(f"no participant's {kind.words} can be read")

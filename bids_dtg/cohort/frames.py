@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 # Columns that identify the average of a row, by entity; missing where its name lacks the entity.
 _OF_SET = {"participant": "sub", "session": "ses", "task": "task", "run": "run"}
-_OF_MAP = {"contrast": "contrast", "desc": "desc", "stat": "stat", "space": "space", "res": "res"}
+_OF_MAP = {
+    "contrast": "contrast",
+    "desc": "desc",
+    "stat": "stat",
+    "space": "space",
+    "res": "res",
+}
 
 
 def load_maps(
@@ -72,13 +78,18 @@ def load_maps(
 
     root = Path(folder).expanduser().absolute()
     if not root.is_dir():
-        raise DatasetError(f"{root} is not a folder", expected="the OUTPUT_DIR of a run")
-    ending = "contrast-*_statmap.nii.gz" if atlas is None else "desc-regions_statmap.tsv"
+        raise DatasetError(
+            f"{root} is not a folder", expected="the OUTPUT_DIR of a run"
+        )
+    ending = (
+        "contrast-*_statmap.nii.gz" if atlas is None else "desc-regions_statmap.tsv"
+    )
     files = _named(root, ending)
     if not files:
         raise DatasetError(
             f"{root} has no {'maps of participants' if atlas is None else 'tables of regions'}",
-            expected="OUTPUT_DIR of the participant level" + ", run with --atlases" * bool(atlas),
+            expected="OUTPUT_DIR of the participant level"
+            + ", run with --atlases" * bool(atlas),
             remedy=f"run it again with --atlases {atlas}" if atlas else None,
         )
     if atlas is None:
@@ -94,7 +105,9 @@ def load_maps(
         for path, name in files.items():
             if keys[path] == wanted:
                 table = _read_regions(path)
-                of_set = {column: name.get(entity) for column, entity in _OF_SET.items()}
+                of_set = {
+                    column: name.get(entity) for column, entity in _OF_SET.items()
+                }
                 parts.append(table.assign(**of_set)[[*of_set, *table.columns]])
         found = pd.concat(parts, ignore_index=True)
     if contrast is None:
@@ -123,7 +136,9 @@ def _read_regions(path: Path) -> pd.DataFrame:
 
     with reading(path, DatasetError):
         text = dict.fromkeys(("contrast", "name"), str)  # a region may be called NA
-        table = pd.read_csv(path, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"])
+        table = pd.read_csv(
+            path, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"]
+        )
         table = table.astype(text)  # which refuses a table without these columns
         return table.assign(name=table["name"].map(with_formula))
 
@@ -143,7 +158,9 @@ def _find_atlas(atlas: str, keys: Collection[str], root: Path) -> str:
         No table has the atlas; the message names the nearest one.
     """
     names = {own.name: atlas_key(own.entities) for own in KNOWN.values()}
-    names = {name: key for name, key in names.items() if key in keys} | {key: key for key in keys}
+    names = {name: key for name, key in names.items() if key in keys} | {
+        key: key for key in keys
+    }
     by_plain = {_plain(name): key for name, key in names.items()}
     if (found := by_plain.get(_plain(atlas).removeprefix("atlas"))) is not None:
         return found

@@ -66,7 +66,9 @@ def with_copies(
     >>> with_copies(Families({}, ""), known).copies
     (('01', 'c01'),)
     """
-    listed = [(who, name, own) for who, of in sketches.items() for name, own in of.items()]
+    listed = [
+        (who, name, own) for who, of in sketches.items() for name, own in of.items()
+    ]
     same = {label: [label] for label in sketches}
     twice: dict[str, str] = {}
     for first, second in alike_pairs([own for _, _, own in listed]):
@@ -82,7 +84,8 @@ def with_copies(
         raise DatasetError(
             f"the same {what} occurs twice ({people}): {named([*twice.values()])}",
             expected="sessions and runs that were scanned separately",
-            remedy="remove the copy" + (f", or exclude it ({options})" if options else ""),
+            remedy="remove the copy"
+            + (f", or exclude it ({options})" if options else ""),
         )
     copies = tuple(dict.fromkeys(tuple(own) for own in same.values() if len(own) > 1))
     by_label = dict(families.by_label)
@@ -95,16 +98,22 @@ def with_copies(
     return replace(families, by_label=by_label, copies=copies)
 
 
-def copies_in_words(families: Families, sketches: Sketches, what: str = "rest") -> tuple[str, ...]:
+def copies_in_words(
+    families: Families, sketches: Sketches, what: str = "rest"
+) -> tuple[str, ...]:
     """Return sentences on people who have several labels, or cannot be compared with others."""
     found = []
     if families.copies:
-        pairs = named([" = ".join(f"sub-{label}" for label in own) for own in families.copies])
+        pairs = named(
+            [" = ".join(f"sub-{label}" for label in own) for own in families.copies]
+        )
         found.append(
             f"the same {what} under several labels ({counted(len(families.copies), 'time')}): "
             f"{pairs}; these labels count as one family"
         )
-    unknown = [f"sub-{label}" for label, own in sketches.items() if not any(own.values())]
+    unknown = [
+        f"sub-{label}" for label, own in sketches.items() if not any(own.values())
+    ]
     if unknown and len(sketches) > 1:
         found.append(
             f"the {what} of {counted(len(unknown), 'participant')} cannot be compared with that of "

@@ -59,7 +59,9 @@ _SURFACES = {
     "fsaverage": "on fsaverage's mesh",
     "template": "at the vertices of a template's surface",
 }
-_SAME_MM = 1e-3  # affines that differ by less are equal, as headers have single precision
+_SAME_MM = (
+    1e-3  # affines that differ by less are equal, as headers have single precision
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +72,13 @@ class GroupMaps:
     people: int  # number of people; each counts once in mean and standard deviation
     left_out: tuple[tuple[str, str], ...]  # title and reason
     first: tuple[MapFile, ...]  # maps of the first set, which give names and sidecars
-    places: VoxelPlaces | ParcelPlaces  # voxels where the first average has values, or its parcels
+    places: (
+        VoxelPlaces | ParcelPlaces
+    )  # voxels where the first average has values, or its parcels
     mean: NDArray[np.float32]  # (contrasts, places)
-    sd: NDArray[np.float32] | None  # (contrasts, places), over n - 1; None for a single person
+    sd: (
+        NDArray[np.float32] | None
+    )  # (contrasts, places), over n - 1; None for a single person
     # (averages,), correlation with the mean of the other people; NaN if unknown
     to_mean: NDArray[np.float64]
 
@@ -100,9 +106,13 @@ def find_without_details(
     own = f"sub-{label}_"
     return replace(
         found,
-        averages=tuple(average(made) for made in found.averages if made.title.startswith(own)),
+        averages=tuple(
+            average(made) for made in found.averages if made.title.startswith(own)
+        ),
         runs=tuple(
-            replace(run, facts=kept(run.facts)) for run in found.runs if run.title.startswith(own)
+            replace(run, facts=kept(run.facts))
+            for run in found.runs
+            if run.title.startswith(own)
         ),
     )
 
@@ -115,7 +125,9 @@ def with_details(output: DerivativeDataset, made: AverageFiles) -> AverageFiles:
 
 
 def mean_of_averages(
-    output: DerivativeDataset, averages: Sequence[AverageFiles], combine: str | None = None
+    output: DerivativeDataset,
+    averages: Sequence[AverageFiles],
+    combine: str | None = None,
 ) -> GroupMaps:
     """Compute mean and standard deviation of maps, reading each average once; print the progress.
 
@@ -145,7 +157,9 @@ def mean_of_averages(
     first = with_details(output, made).maps
     shape = (len(first), places.number)
     mean, squares, known = (np.zeros(shape, np.float32) for _ in range(3))
-    compared = np.linspace(0, shape[1] - 1, min(_COMPARED_VOXELS, shape[1]), dtype=np.intp)
+    compared = np.linspace(
+        0, shape[1] - 1, min(_COMPARED_VOXELS, shape[1]), dtype=np.intp
+    )
     titles, whose, samples = list[str](), list[int](), list[NDArray[np.float32]]()
     by_person: dict[str, list[AverageFiles]] = {}
     for files in chosen:
@@ -177,10 +191,14 @@ def mean_of_averages(
     if people > 2:
         to_mean[: len(samples)] = _to_mean(np.stack(samples), np.array(whose))
     sd = np.sqrt(squares / np.maximum(known - 1, 1)) if people > 1 else None
-    return GroupMaps(tuple(titles), people, tuple(left_out), first, places, mean, sd, to_mean)
+    return GroupMaps(
+        tuple(titles), people, tuple(left_out), first, places, mean, sd, to_mean
+    )
 
 
-def _to_mean(samples: NDArray[np.float32], whose: NDArray[np.intp]) -> NDArray[np.float64]:
+def _to_mean(
+    samples: NDArray[np.float32], whose: NDArray[np.intp]
+) -> NDArray[np.float64]:
     """Return each average's r with the mean of the other people, (averages,), mean over contrasts.
 
     Parameters
@@ -227,7 +245,11 @@ def choose_averages(
     kept, left_out = _of_one_combine(averages, combine), list[tuple[str, str]]()
     made_with = {made.title: _made_with(made) for made in kept}
     for name in dict.fromkeys(name for facts in made_with.values() for name in facts):
-        known = [made_with[made.title][name] for made in kept if name in made_with[made.title]]
+        known = [
+            made_with[made.title][name]
+            for made in kept
+            if name in made_with[made.title]
+        ]
         usual = most_common(known) if known else None
         for made in tuple(kept):
             if (own := made_with[made.title].get(name, usual)) != usual:
@@ -241,7 +263,9 @@ def choose_averages(
     return kept, left_out
 
 
-def _of_one_combine(averages: Sequence[AverageFiles], combine: str | None) -> list[AverageFiles]:
+def _of_one_combine(
+    averages: Sequence[AverageFiles], combine: str | None
+) -> list[AverageFiles]:
     """Return the averages of one ``--combine``; those without a record fit to any."""
     titles: dict[str, list[str]] = {}
     for made in averages:
@@ -297,7 +321,9 @@ def note_on_surfaces(rows: Iterable[Mapping[str, str]]) -> str | None:
     >>> print(note_on_surfaces([{"surface": "own"}, {"surface": "n/a"}]).partition(",")[0])
     parcels were read in several ways (1 run at the vertices of own surfaces
     """
-    ways = Counter(_SURFACES.get(row.get("surface", "n/a"), "given as parcels") for row in rows)
+    ways = Counter(
+        _SURFACES.get(row.get("surface", "n/a"), "given as parcels") for row in rows
+    )
     if len(ways) < 2:
         return None
     runs = ", ".join(f"{counted(number, 'run')} {way}" for way, number in ways.items())
@@ -350,9 +376,13 @@ def _read_set(
     path = maps[0].path
     parcels, names, values = read_parcel_maps(path)
     if lacking := [label for label in labels if label not in names]:
-        raise RunError(f"{path} has no map {lacking[0]}", expected="the maps of its sidecar")
+        raise RunError(
+            f"{path} has no map {lacking[0]}", expected="the maps of its sidecar"
+        )
     if parcels.names != places.names:
-        raise RunError(f"{path} has other parcels than the first map", expected="the same for all")
+        raise RunError(
+            f"{path} has other parcels than the first map", expected="the same for all"
+        )
     chosen: NDArray[np.float32] = values[[names.index(label) for label in labels]]
     return chosen
 
@@ -361,7 +391,9 @@ def _places(maps: Sequence[MapFile]) -> VoxelPlaces:
     path = maps[0].path
     values, affine = read_volume(path)
     if values.ndim != 3:
-        raise RunError(f"{path} has the shape {values.shape}", expected="three dimensions")
+        raise RunError(
+            f"{path} has the shape {values.shape}", expected="three dimensions"
+        )
     name, (i, j, k) = parse_name(path.name), values.shape
     grid = Grid((i, j, k), affine, name.get("space") or "", name.get("res"))
     known = [_volume(made.path, grid) != 0 for made in maps]
@@ -376,14 +408,18 @@ def read_map(path: Path, places: VoxelPlaces) -> NDArray[np.float32]:
     RunError
         The map cannot be read, has only 0 and NaN, or has another grid.
     """
-    values: NDArray[np.float32] = _volume(path, places.grid).reshape(-1)[places.positions]
+    values: NDArray[np.float32] = _volume(path, places.grid).reshape(-1)[
+        places.positions
+    ]
     return values
 
 
 def _volume(path: Path, grid: Grid) -> NDArray[np.float32]:
     values, affine = read_volume(path)
     name = parse_name(path.name)
-    space = name.get("space") or name.get("tpl") or ""  # tpl- for maps shared by all people
+    space = (
+        name.get("space") or name.get("tpl") or ""
+    )  # tpl- for maps shared by all people
     if (values.shape, space) != (grid.shape, grid.space) or not np.allclose(
         affine, grid.affine, atol=_SAME_MM
     ):

@@ -10,7 +10,12 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cohort.region_people import model_given
-from bids_dtg.cohort.result_folder import DEFAULT_NAME, MODEL, ResultFolder, data_set_name
+from bids_dtg.cohort.result_folder import (
+    DEFAULT_NAME,
+    MODEL,
+    ResultFolder,
+    data_set_name,
+)
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.derivatives import (
@@ -25,7 +30,9 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.page import Page
 from bids_dtg.settings import Settings
 
-People = TypeVar("People", bound=Any)  # has the files, the source and notes of its workflow
+People = TypeVar(
+    "People", bound=Any
+)  # has the files, the source and notes of its workflow
 Model = TypeVar("Model", bound=Bundle[Any])
 
 
@@ -102,7 +109,12 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         for number, path in enumerate(settings.modelling.input_arrays, 1):
             folders[f"arrays{number}"] = Path(path).expanduser().absolute().parent
         results = ResultFolder.of_model(
-            settings, DerivativeDataset(output), makes, bundle, can_write, PathNames().plus(folders)
+            settings,
+            DerivativeDataset(output),
+            makes,
+            bundle,
+            can_write,
+            PathNames().plus(folders),
         )
         if bundle is None:
             results = results.of_data(people.files, dataset.root)

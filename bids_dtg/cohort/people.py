@@ -21,7 +21,13 @@ from bids_dtg.cohort.maps import (
     places_of,
     with_details,
 )
-from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
+from bids_dtg.errors import (
+    DatasetError,
+    DtgError,
+    ForeignFileError,
+    RunError,
+    SettingsError,
+)
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import plain_label
@@ -42,7 +48,12 @@ from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.reports import existing_output, participants_asked
-from bids_dtg.report.contents import AverageFiles, MapFile, RunFiles, find_participant_labels
+from bids_dtg.report.contents import (
+    AverageFiles,
+    MapFile,
+    RunFiles,
+    find_participant_labels,
+)
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.inclusion import decision_lines, read_inclusion, split_by_inclusion
 from bids_dtg.report.presentation import presentation_of
@@ -58,15 +69,21 @@ class GroupPeople:
 
     settings: Settings  # of the run
     output: DerivativeDataset
-    runs: Mapping[str, tuple[RunFiles, ...]]  # each person's runs, by label without sub-
+    runs: Mapping[
+        str, tuple[RunFiles, ...]
+    ]  # each person's runs, by label without sub-
     # Each person's averages, by label, with the sidecar of their first map only, see `example`.
     averages: Mapping[str, tuple[AverageFiles, ...]]
     table: ParticipantsTable | None  # table of participants; None: there is none
     related: Families  # families of the participants; labels with the same rest are one family
-    left_out: tuple[tuple[str, str], ...] = ()  # title of an average, and why it is not used
+    left_out: tuple[
+        tuple[str, str], ...
+    ] = ()  # title of an average, and why it is not used
     # Sentences on maps that were read, and the contrasts that they are about.
     findings: dict[str, list[str]] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)  # labels that could not be read, and why
+    failed: dict[str, str] = field(
+        default_factory=dict
+    )  # labels that could not be read, and why
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -78,7 +95,11 @@ class GroupPeople:
 
     def of(self, labels: Collection[str]) -> GroupPeople:
         """Return some of the people."""
-        kept = {label: averages for label, averages in self.averages.items() if label in labels}
+        kept = {
+            label: averages
+            for label, averages in self.averages.items()
+            if label in labels
+        }
         return dataclasses.replace(self, averages=kept)
 
     def of_sessions(self, sessions: Sequence[str]) -> GroupPeople:
@@ -130,7 +151,8 @@ class GroupPeople:
             return None
         known = self.site_column.texts
         return _numbered(
-            known.get(label) or f"\N{REPLACEMENT CHARACTER}{label}" for label in self.labels
+            known.get(label) or f"\N{REPLACEMENT CHARACTER}{label}"
+            for label in self.labels
         )
 
     def column(self, name: str) -> Column:
@@ -143,7 +165,9 @@ class GroupPeople:
         SettingsError
             There is no such variable, or it is unclear whether it holds numbers.
         """
-        found = (self.table.columns.get(name) if self.table else None) or self._of_runs(name)
+        found = (self.table.columns.get(name) if self.table else None) or self._of_runs(
+            name
+        )
         if found is None and self.table:
             found = self.table.find(name)
         if found is None:
@@ -155,7 +179,9 @@ class GroupPeople:
 
     def _of_runs(self, name: str) -> Column | None:
         """Return a quality metric, averaged over each person's runs; None if it is not one."""
-        if name not in {column.name for column in presentation_of(self.output).quality_columns}:
+        if name not in {
+            column.name for column in presentation_of(self.output).quality_columns
+        }:
             return None
         found = {}
         for label in self.labels:
@@ -173,7 +199,11 @@ class GroupPeople:
             Nobody has all values.
         """
         columns = [self.column(name) for name in names]
-        gone = [own for own in self.labels if any(own not in column.texts for column in columns)]
+        gone = [
+            own
+            for own in self.labels
+            if any(own not in column.texts for column in columns)
+        ]
         if gone:
             who = named([f"sub-{label}" for label in gone])
             people = counted(len(gone), "participant")
@@ -197,7 +227,9 @@ class GroupPeople:
         columns: dict[str, list[Any]] = {}
         for column in map(self.column, names):
             # Sites are categorical, even if they are numbers.
-            is_number = column.is_number and plain_column(column.name) not in SITE_COLUMNS
+            is_number = (
+                column.is_number and plain_column(column.name) not in SITE_COLUMNS
+            )
             values: Mapping[str, Any] = column.numbers if is_number else column.texts
             columns[column.name] = [values[label] for label in self.labels]
         try:
@@ -207,7 +239,11 @@ class GroupPeople:
         # Columns are scaled, so that rounding of large numbers, such as times in ms, does not hide
         # small ones.
         centred = coded.values - coded.values.mean(axis=0)
-        if names and np.linalg.matrix_rank(centred / np.ptp(centred, axis=0)) < centred.shape[1]:
+        if (
+            names
+            and np.linalg.matrix_rank(centred / np.ptp(centred, axis=0))
+            < centred.shape[1]
+        ):
             raise SettingsError(
                 f"--covariates {' '.join(names)}: the columns {named(coded.names)} depend on each "
                 f"other, or are too many for {counted(len(self), 'participant')}",
@@ -229,7 +265,9 @@ class GroupPeople:
         """Record a sentence on the maps of a contrast; print it for the first contrast."""
         if words not in self.findings:
             say(f"{contrast}: {words}")
-        self.findings[words] = [*dict.fromkeys((*self.findings.get(words, ()), contrast))]
+        self.findings[words] = [
+            *dict.fromkeys((*self.findings.get(words, ()), contrast))
+        ]
 
     def note_failed(self, label: str, why: DtgError) -> None:
         """Record a participant who cannot be read; print it once."""
@@ -243,15 +281,28 @@ class GroupPeople:
 
         It is None for results other than maps, whose quality tables name no surface.
         """
-        used = {title for own in self.averages.values() for made in own for title in made.runs}
-        runs = (run for label in self.labels for run in self.runs[label] if run.title in used)
+        used = {
+            title
+            for own in self.averages.values()
+            for made in own
+            for title in made.runs
+        }
+        runs = (
+            run
+            for label in self.labels
+            for run in self.runs[label]
+            if run.title in used
+        )
         return note_on_surfaces(run.quality for run in runs)
 
     @property
     def flags(self) -> list[Flag]:
         """Flags of the model, and of the maps that have been read."""
         common = self.example.common
-        notice, warns = str(common.get("ModelNotice") or ""), bool(common.get("NotForScience"))
+        notice, warns = (
+            str(common.get("ModelNotice") or ""),
+            bool(common.get("NotForScience")),
+        )
         failed = f"{counted(len(self.failed), 'participant')} could not be read"
         return [
             *([Flag("warning" if warns else "note", notice)] if notice else []),
@@ -261,7 +312,10 @@ class GroupPeople:
             ),
             *([Flag("warning", failed)] if self.failed else []),
             *([Flag("warning", f"P{self.surfaces[1:]}.")] if self.surfaces else []),
-            *(Flag("note", f"{title} is left out: {why}") for title, why in self.left_out),
+            *(
+                Flag("note", f"{title} is left out: {why}")
+                for title, why in self.left_out
+            ),
         ]
 
 
@@ -287,8 +341,14 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> list
     DatasetError
         It is not a folder, not a dataset, or has none of the participants.
     """
-    bids_dir, (place, others) = inputs.bids_dir.absolute(), statmaps_place(inputs.derivatives)
-    roots, why = [bids_dir], f"BIDS_DIR {bids_dir} has none of the participants in {output.root}"
+    bids_dir, (place, others) = (
+        inputs.bids_dir.absolute(),
+        statmaps_place(inputs.derivatives),
+    )
+    roots, why = (
+        [bids_dir],
+        f"BIDS_DIR {bids_dir} has none of the participants in {output.root}",
+    )
     try:
         dataset = find_dataset(bids_dir, others, inputs.input_type)
         roots.append(dataset.root)
@@ -296,7 +356,9 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> list
     except DatasetError as err:
         present, why = participants_in(bids_dir) if bids_dir.is_dir() else (), err.found
     known = find_participant_labels(output)
-    if known and not set(present) & set(known):  # a folder without participants is reported below
+    if known and not set(present) & set(
+        known
+    ):  # a folder without participants is reported below
         raise DatasetError(
             why,
             expected=f"one of the participants {named(known)}",
@@ -349,8 +411,14 @@ def gather_people(settings: Settings) -> GroupPeople:
     for title, why in unlike:
         say(f"{title} is left out: {why}")
     if not chosen:
-        what = "results of participants with --model" if counting else "maps of participants"
-        how = "with --model" if counting else "with --write maps" if unwanted else "first"
+        what = (
+            "results of participants with --model"
+            if counting
+            else "maps of participants"
+        )
+        how = (
+            "with --model" if counting else "with --write maps" if unwanted else "first"
+        )
         remedy = f"run the participant level {how}"
         raise DatasetError(f"{output.root} has no {what}", remedy=remedy)
     averages: dict[str, tuple[AverageFiles, ...]] = {}
@@ -369,7 +437,9 @@ def gather_people(settings: Settings) -> GroupPeople:
     say(related.line(list(averages), "participants count as unrelated"))
     sessions = settings.inputs.session_label
     sketches = {label: _sketches(runs[label], own) for label, own in averages.items()}
-    used = {title for own in sketches.values() for title in own if _is_of(title, sessions)}
+    used = {
+        title for own in sketches.values() for title in own if _is_of(title, sessions)
+    }
     related = with_copies(related, sketches, "connectome", used=used)
     say(*copies_in_words(related, sketches, "connectome"))
     left_out = (*undecided, *unlike)
@@ -379,12 +449,16 @@ def gather_people(settings: Settings) -> GroupPeople:
     return people
 
 
-def _sketches(runs: Sequence[RunFiles], averages: Sequence[AverageFiles]) -> dict[str, str]:
+def _sketches(
+    runs: Sequence[RunFiles], averages: Sequence[AverageFiles]
+) -> dict[str, str]:
     """Return sketches of a person's connectome edges by run, for matrices that can be read."""
     used = {title for made in averages for title in made.runs}
     found = {}
     for run in runs:
-        paths = [path for kind, path in run.files.items() if kind.suffix == RELMAT.suffix]
+        paths = [
+            path for kind, path in run.files.items() if kind.suffix == RELMAT.suffix
+        ]
         if run.title in used and paths:
             with contextlib.suppress(RunError):  # a damaged matrix is not compared
                 found[run.title] = sketch_edges(read_edges(paths[0]))
@@ -404,9 +478,13 @@ def read_edges(path: Path) -> NDArray[np.float64]:
         first = int(NODE in table.header)
         values = read_numbers([row[first:] for row in table.rows], path)
     except (ForeignFileError, ValueError) as err:
-        raise RunError(f"{path} cannot be read: {err}", expected="a matrix of numbers") from err
+        raise RunError(
+            f"{path} cannot be read: {err}", expected="a matrix of numbers"
+        ) from err
     if not values.size or values.shape != (len(values),) * 2:
-        raise RunError(f"{path} has the shape {values.shape}", expected="a square matrix")
+        raise RunError(
+            f"{path} has the shape {values.shape}", expected="a square matrix"
+        )
     return values[np.triu_indices(len(values), 1)]
 
 

@@ -84,7 +84,10 @@ class LeftOut:
         self.titles.setdefault(why, []).append(title)
 
     def unless(
-        self, fits: Callable[[OutputTable], bool], tables: Sequence[OutputTable], why: str
+        self,
+        fits: Callable[[OutputTable], bool],
+        tables: Sequence[OutputTable],
+        why: str,
     ) -> list[OutputTable]:
         """Return the tables that fit; record the others."""
         for table in tables:
@@ -102,7 +105,12 @@ class LeftOut:
 
 
 def find_tables(
-    settings: Settings, kind: FileKind, stat: str, words: str, atlas: str, left_out: LeftOut
+    settings: Settings,
+    kind: FileKind,
+    stat: str,
+    words: str,
+    atlas: str,
+    left_out: LeftOut,
 ) -> list[OutputTable]:
     """Find the participants' tables of one atlas and label image in OUTPUT_DIR.
 
@@ -188,14 +196,19 @@ def list_tables(settings: Settings, kind: FileKind, stat: str) -> Iterator[Outpu
         for path in sorted((*folder.glob(pattern), *folder.glob(f"ses-*/{pattern}"))):
             name = parse_name(path.name)
             # desc- describes the content and does not name an atlas.
-            atlas = entities_of({key: own for key, own in name.entities if key != "desc"})
+            atlas = entities_of(
+                {key: own for key, own in name.entities if key != "desc"}
+            )
             if atlas and FileKind.of(name) == kind and (name.get("stat") or "") == stat:
                 sidecar = read_json(path.with_suffix(".json"))
                 yield OutputTable(label, path, name, sidecar, atlas_key(atlas))
 
 
 def read_rows(
-    array: Any, labels: Sequence[str], faults: Callable[[Array], list[str]], expected: str
+    array: Any,
+    labels: Sequence[str],
+    faults: Callable[[Array], list[str]],
+    expected: str,
 ) -> list[Array]:
     """Read people's rows, in this order; report all faults of all people in one error.
 
@@ -243,7 +256,10 @@ def given_split(
         return Split(training=labels, validation=(), test=()), ()
     found = read_sets(path, SETS, labels)
     split = Split(
-        **{name: tuple(label for label in labels if label in found[name]) for name in SETS}
+        **{
+            name: tuple(label for label in labels if label in found[name])
+            for name in SETS
+        }
     )
     try:
         split.require_whole_families(families.by_label)
@@ -252,7 +268,8 @@ def given_split(
     others = [label for label in labels if label not in split.everybody]
     if len(others) == len(labels):
         raise SettingsError(
-            f"{path} has no usable participant", expected=f"labels such as {named(labels)}"
+            f"{path} has no usable participant",
+            expected=f"labels such as {named(labels)}",
         )
     words = f"not in {path}, left out: {counted(len(others), 'participant')} ({named(others)})"
     return split, (words,) if others else ()
@@ -280,7 +297,9 @@ def draw_folds(
     folds = settings.statistics.folds
     assert isinstance(folds, int)
     try:
-        return fold_people(labels, folds, seed=settings.modelling.seed, families=families.by_label)
+        return fold_people(
+            labels, folds, seed=settings.modelling.seed, families=families.by_label
+        )
     except ValueError as err:
         expected = "more people, or fewer folds"
         raise SettingsError(f"--folds {folds}: {err}", expected=expected) from err

@@ -86,10 +86,14 @@ class ResultFolder:
     path_names: PathNames = field(default_factory=PathNames)  # replace folders in text
     # What the results are made with, see `_MADE_WITH`; empty: existing results are overwritten.
     made_with: Mapping[str, str] = field(default_factory=dict)
-    _written: set[str] = field(default_factory=set)  # files of this run, relative to the folder
+    _written: set[str] = field(
+        default_factory=set
+    )  # files of this run, relative to the folder
 
     @classmethod
-    def of(cls, settings: Settings, output: DerivativeDataset, *can_write: str) -> ResultFolder:
+    def of(
+        cls, settings: Settings, output: DerivativeDataset, *can_write: str
+    ) -> ResultFolder:
         """Return the folder of a statistical analysis, named by ``--model-name`` if given.
 
         Parameters
@@ -102,7 +106,9 @@ class ResultFolder:
             File names, as in the class.
         """
         name, analysis = settings.modelling.model_name, settings.modelling.analysis
-        return cls(settings, output, f"{analysis}-{name}" if name else f"{analysis}", can_write)
+        return cls(
+            settings, output, f"{analysis}-{name}" if name else f"{analysis}", can_write
+        )
 
     @classmethod
     def of_model(
@@ -149,7 +155,11 @@ class ResultFolder:
         """The folder's name in words, as the heading of its page."""
         found = (kind for kind in _TITLES if self.name.startswith(f"{kind}-"))
         kind = next(found, "")
-        return f"{_TITLES[kind]} {self.name.removeprefix(f'{kind}-')}" if kind else self.name
+        return (
+            f"{_TITLES[kind]} {self.name.removeprefix(f'{kind}-')}"
+            if kind
+            else self.name
+        )
 
     @property
     def bundle(self) -> Path:
@@ -171,7 +181,9 @@ class ResultFolder:
         if results or (self.made_with and self.bundle.exists()):
             there = read_json(self.path / _MADE_WITH)
             names = sorted(there.keys() | self.made_with.keys())
-            if other := [name for name in names if there.get(name) != self.made_with.get(name)]:
+            if other := [
+                name for name in names if there.get(name) != self.made_with.get(name)
+            ]:
                 raise SettingsError(
                     f"{self.path} holds results that were made with another {named(other)}",
                     remedy=f"choose another --model-name, or remove {self.path}",
@@ -199,7 +211,9 @@ class ResultFolder:
         values = with_whole_paths(self.settings).options
         usual = find_workflow(self.settings.inputs.workflow).defaults
         values |= {name: value for name, value in usual.items() if values[name] is None}
-        shaping = {name: values[name] for name, own in FIELDS.items() if MODELS in own.shapes}
+        shaping = {
+            name: values[name] for name, own in FIELDS.items() if MODELS in own.shapes
+        }
         if base is not None:  # a name or a path may hold another bundle later
             shaping["model"] = base.record
         made_with = {"version of bids_dtg": __version__} | {
@@ -207,10 +221,16 @@ class ResultFolder:
             for name, value in shaping.items()
         }
         texts = [
-            text for own in shaping.values() for text in (own if type(own) is tuple else [own])
+            text
+            for own in shaping.values()
+            for text in (own if type(own) is tuple else [own])
         ]
         by_option = [Path(text) for text in texts if isinstance(text, (str, Path))]
-        files = [path for path in (*by_option, *paths) if path.is_absolute() and path.is_file()]
+        files = [
+            path
+            for path in (*by_option, *paths)
+            if path.is_absolute() and path.is_file()
+        ]
         for name, path in named_files(files, root, self.path_names).items():
             with reading(path, DatasetError):
                 made_with[name] = (
@@ -236,7 +256,11 @@ class ResultFolder:
         """
         prepare_output_folder(self.output.root)
         with self.output.locks() as locks:
-            locks.require(self.path.name, what=str(self.path), remedy="choose another --model-name")
+            locks.require(
+                self.path.name,
+                what=str(self.path),
+                remedy="choose another --model-name",
+            )
             # Another run may have ended during the checks of this one.
             self.refuse_others()
             self.output.remove_stale_temporaries()
@@ -298,7 +322,11 @@ class ResultFolder:
             write_json(self.path / _MADE_WITH, self.made_with)
             self._written.add(_MADE_WITH)
         write_text(self.path / UNFINISHED, _UNFINISHED)
-        old = [name for name in self._recognised() if name.endswith((_CONFIGURATION, ".html"))]
+        old = [
+            name
+            for name in self._recognised()
+            if name.endswith((_CONFIGURATION, ".html"))
+        ]
         for name in old:
             self.output.remove(self._relative(name))
         if old:
@@ -307,7 +335,11 @@ class ResultFolder:
     def _end(self) -> None:
         """Write the configuration, and remove an earlier run's other files and the mark."""
         path = self.add(_CONFIGURATION)
-        hide = self.path_names.plus({"output": self.output.root}).plus(machine_folders()).hide
+        hide = (
+            self.path_names.plus({"output": self.output.root})
+            .plus(machine_folders())
+            .hide
+        )
         write_text(path, hide(to_toml(with_whole_paths(self.settings))))
         for name in sorted(self._recognised() - self._written):
             self.output.remove(self._relative(name))
@@ -333,9 +365,12 @@ class ResultFolder:
 
 
 def _is_named(name: str, known: set[str]) -> bool:
-    stem = next((name.removesuffix(end) for end in _ENDINGS if name.endswith(end)), None)
+    stem = next(
+        (name.removesuffix(end) for end in _ENDINGS if name.endswith(end)), None
+    )
     return stem is not None and any(
-        fnmatchcase(stem, pattern) and ("/" in pattern or "/" not in stem) for pattern in known
+        fnmatchcase(stem, pattern) and ("/" in pattern or "/" not in stem)
+        for pattern in known
     )
 
 

@@ -17,7 +17,9 @@ from bids_dtg.report.page import Table
 BY_PEOPLE = "95 % interval, by bootstrap over participants"
 T_INTERVAL = "95 % interval (Student's t)"  # of paired differences
 _ENDS = {"low": "Lower", "high": "Upper"}
-_DIGITS = 7  # significant digits of numbers in the file, as many as single precision has
+_DIGITS = (
+    7  # significant digits of numbers in the file, as many as single precision has
+)
 _PLACE = "{}"  # placeholder for the name of a family's member
 
 
@@ -35,7 +37,9 @@ class Column:
     meaning: str  # for the data dictionary; {} as in the name
     heading: str = ""  # on pages; empty: the name, with spaces for underscores
     unit: str = ""  # as in BIDS: s, mm, rad, arbitrary; empty: none
-    interval: str = ""  # description of its interval, whose ends get columns; empty: none
+    interval: str = (
+        ""  # description of its interval, whose ends get columns; empty: none
+    )
 
     def each(self, members: Iterable[object]) -> tuple[Column, ...]:
         """Return the columns of a family, one for each contrast, region, session or number.
@@ -50,7 +54,8 @@ class Column:
     def of(self, member: object) -> Column:
         """Return the column of one member of a family."""
         name, meaning, heading = (
-            text.replace(_PLACE, str(member)) for text in (self.name, self.meaning, self.heading)
+            text.replace(_PLACE, str(member))
+            for text in (self.name, self.meaning, self.heading)
         )
         return dataclasses.replace(self, name=name, meaning=meaning, heading=heading)
 
@@ -142,14 +147,23 @@ class ResultTable:
 
     def _cells(self, row: Row) -> list[object]:
         if unknown := row.keys() - {column.name for column in self.columns}:
-            raise ValueError(f"no columns are declared for {', '.join(sorted(unknown))}")
-        return [cell for column in self.columns for cell in column.cells(row.get(column.name))]
+            raise ValueError(
+                f"no columns are declared for {', '.join(sorted(unknown))}"
+            )
+        return [
+            cell
+            for column in self.columns
+            for cell in column.cells(row.get(column.name))
+        ]
 
     def dictionary(self) -> dict[str, Any]:
         """Return its data dictionary, with the meanings of a row and of each column."""
         own = {"Description": self.description} if self.description else {}
         of_columns = (column.dictionary() for column in self.columns)
-        return {**own, **{name: words for each in of_columns for name, words in each.items()}}
+        return {
+            **own,
+            **{name: words for each in of_columns for name, words in each.items()},
+        }
 
     def write(self, path: Path) -> None:
         """Write the table, and its data dictionary as a JSON file of the same name.
@@ -187,7 +201,10 @@ class ResultTable:
         return Table(
             caption,
             list(titles.values()),
-            [[_on_page(column, row.get(column.name)) for column in columns] for row in self.rows],
+            [
+                [_on_page(column, row.get(column.name)) for column in columns]
+                for row in self.rows
+            ],
             **words,
         )
 

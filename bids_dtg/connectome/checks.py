@@ -33,7 +33,9 @@ Indices = NDArray[np.intp]
 
 # Ridge, relative to the size of the matrix, as ROI series and maps are collinear.
 _RIDGE = 0.01
-_LEAST_HOMOTOPIC = 30  # pairs of places; fewer give a share that varies too much by chance
+_LEAST_HOMOTOPIC = (
+    30  # pairs of places; fewer give a share that varies too much by chance
+)
 _MOST_PAIRS = 10_000  # of voxels; more hardly change the result
 _PLACES = 8192  # of maps that are compared at once
 # z value over ROIs that fewer than one run in a hundred reaches by chance.
@@ -70,7 +72,9 @@ class Limit:
         [0, 1, 2]
         """
         sign = -1.0 if self.low_is_bad else 1.0
-        return sum(sign * value >= sign * limit for limit in (self.unusual, self.outside))
+        return sum(
+            sign * value >= sign * limit for limit in (self.unusual, self.outside)
+        )
 
 
 LIMITS = {
@@ -128,12 +132,17 @@ def judge_run(
         "mirrored_gain": gain,
     }
     found = [
-        (_ORDER[LIMITS[figure].steps(float(figures[figure]))], text.format(value=figures[figure]))
+        (
+            _ORDER[LIMITS[figure].steps(float(figures[figure]))],
+            text.format(value=figures[figure]),
+        )
         for figure, text in CHECKS.items()
     ]
     found.sort(key=lambda finding: -_ORDER.index(finding[0]))
     reasons = tuple(text for verdict, text in found if verdict != "inside")
-    return RunCheck(found[0][0], {key: float(value) for key, value in figures.items()}, reasons)
+    return RunCheck(
+        found[0][0], {key: float(value) for key, value in figures.items()}, reasons
+    )
 
 
 def standardised(rows: Array) -> Array:
@@ -157,7 +166,10 @@ def pairs_of_sides(mirror: Indices, covered: NDArray[np.bool_]) -> Indices:
 
 
 def map_identity(
-    connectomes: Sequence[Array], maps: Array, columns: Indices, covered: NDArray[np.bool_]
+    connectomes: Sequence[Array],
+    maps: Array,
+    columns: Indices,
+    covered: NDArray[np.bool_],
 ) -> float:
     """Return the share of ROIs whose row resembles their own map more than any other map.
 
@@ -257,7 +269,11 @@ def homotopic_rank(series: NDArray[np.floating], pairs: Indices) -> float:
 
 
 def mirrored_gain(
-    connectomes: Sequence[Array], roi_r: Float, maps: Array, columns: Indices, pairs: Indices
+    connectomes: Sequence[Array],
+    roi_r: Float,
+    maps: Array,
+    columns: Indices,
+    pairs: Indices,
 ) -> float:
     """Return the relative gain in mean correlation of ROIs' rows and maps if maps are mirrored.
 
@@ -284,7 +300,9 @@ def mirrored_gain(
     if len(both) <= 2 * len(roi_r) or varying.sum() < 3:
         return float("nan")
     those = np.flatnonzero(varying)[:, None]
-    rows = np.stack([r[those, both] for r in connectomes]).mean(axis=0, dtype=np.float64)
+    rows = np.stack([r[those, both] for r in connectomes]).mean(
+        axis=0, dtype=np.float64
+    )
     of_maps = maps[those, columns[both]].astype(np.float64)
     match, mirrored = _readings(rows, roi_r[np.ix_(varying, varying)], of_maps)
     gains = mirrored - match
@@ -320,7 +338,9 @@ def _readings(
         shared = left @ of_rows[0].T + right @ of_rows[1].T
         # The ROI series explain the series of each place, and these give the series of the maps.
         # A reading is thus a weighted sum of rows, with these weights.
-        weights = np.linalg.solve(with_ridge, np.linalg.solve(roi_r + ridge, shared.T).T)
+        weights = np.linalg.solve(
+            with_ridge, np.linalg.solve(roi_r + ridge, shared.T).T
+        )
         products = np.einsum("rs,rs->r", weights, shared)
         sizes = np.einsum("rs,st,rt->r", weights, spread, weights, optimize=True)
         norms = np.sqrt(np.maximum(sizes, 0.0) * np.diagonal(gram))

@@ -33,7 +33,9 @@ Float = NDArray[np.float64]
 MAPS_TOLERANCE = 1e-6
 # Number of voxels that are converted to float64 at a time.
 VOXELS_AT_A_TIME = 2048
-_LEAST_TSNR = 1.0  # a lower value means that the mean was subtracted, as real BOLD has above 10
+_LEAST_TSNR = (
+    1.0  # a lower value means that the mean was subtracted, as real BOLD has above 10
+)
 _FRAMES = 64  # number of frames of an array that are processed at a time
 
 
@@ -44,13 +46,17 @@ Pieces = tuple[int, ...]  # numbers of pieces of a run, from 0
 class Connectome:
     """A connectome of grey-matter voxels with ROIs over some frames of a run, in one form."""
 
-    r: NDArray[np.float32]  # (rois, grey-matter voxels), values of the form, 0 where undefined
+    r: NDArray[
+        np.float32
+    ]  # (rois, grey-matter voxels), values of the form, 0 where undefined
     frames: int  # number of kept frames from which it was computed
     seconds: float  # duration of these frames
     # Kept frames minus degrees of freedom used by cleaning, including filters; NaN if unknown.
     residual_dof: float = float("nan")
     form: Form = MARGINAL  # the form of the values
-    roi_r: Float | None = None  # (rois, rois), Pearson r of the ROI series; None if not kept
+    roi_r: Float | None = (
+        None  # (rois, rois), Pearson r of the ROI series; None if not kept
+    )
     # Sums of squares about the mean, of cleaned places (places,), 0 without data, and of ROI
     # series (rois,); needed to join runs. None if not kept.
     scatter: tuple[Float, Float] | None = None
@@ -98,7 +104,9 @@ class Connectome:
         """
         assert self.scatter is not None
         assert other.scatter is not None
-        places, rois = (one + two for one, two in zip(self.scatter, other.scatter, strict=True))
+        places, rois = (
+            one + two for one, two in zip(self.scatter, other.scatter, strict=True)
+        )
         r = np.zeros(self.r.shape, np.float32)
         roi_r = np.zeros((len(rois), len(rois)))
         for run, scatter in ((self, self.scatter), (other, other.scatter)):
@@ -131,16 +139,28 @@ class RunConnectomes:
     """All results of one pass over a run; cleaning always used the whole run."""
 
     segments: tuple[Connectome, ...]  # equal consecutive parts of the run
-    whole: Connectome | None  # over all kept frames; None if not requested and several segments
+    whole: (
+        Connectome | None
+    )  # over all kept frames; None if not requested and several segments
     # (grey-matter voxels,), `profile_agreement` of two halves of the run: its odd and even pieces
     agreement: NDArray[np.float32]
-    covered: NDArray[np.bool_]  # (grey-matter voxels,), whether data vary over the kept frames
-    roi_coverage: Float  # (rois,), fraction of a map's absolute weight that is on covered voxels
+    covered: NDArray[
+        np.bool_
+    ]  # (grey-matter voxels,), whether data vary over the kept frames
+    roi_coverage: (
+        Float  # (rois,), fraction of a map's absolute weight that is on covered voxels
+    )
     series: Float  # (frames kept, rois), cleaned ROI series
     roi_r: Float  # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
-    tsnr: NDArray[np.float32]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
-    residual_dof: float = float("nan")  # kept frames minus those used by cleaning; NaN if unknown
-    homotopic_rank: float = float("nan")  # `checks.homotopic_rank` of parcels; NaN if unknown
+    tsnr: NDArray[
+        np.float32
+    ]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
+    residual_dof: float = float(
+        "nan"
+    )  # kept frames minus those used by cleaning; NaN if unknown
+    homotopic_rank: float = float(
+        "nan"
+    )  # `checks.homotopic_rank` of parcels; NaN if unknown
 
     def of_one_set(self) -> RunConnectomes:
         """Return the results of the set nearest to 50 ROIs; itself if there is only one set."""
@@ -209,12 +229,18 @@ def profile_agreement(
     centred = odd - odd.mean(axis=1, keepdims=True)
     two = even - even.mean(axis=1, keepdims=True)
     product = np.einsum("vr,vr->v", centred, two)
-    norm = np.sqrt(np.einsum("vr,vr->v", centred, centred) * np.einsum("vr,vr->v", two, two))
+    norm = np.sqrt(
+        np.einsum("vr,vr->v", centred, centred) * np.einsum("vr,vr->v", two, two)
+    )
     return ratio(product, norm)
 
 
 def run_connectomes(
-    moments: RunMoments, *, keep_whole: bool = True, scatter: bool = False, threads: int = 1
+    moments: RunMoments,
+    *,
+    keep_whole: bool = True,
+    scatter: bool = False,
+    threads: int = 1,
 ) -> RunConnectomes:
     """Compute ROI series, clean, and correlate, for the whole run and its parts.
 
@@ -273,7 +299,9 @@ def run_connectomes(
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(0, grey, VOXELS_AT_A_TIME)))
-        if order is not None:  # row by row, which is several times faster than voxel by voxel
+        if (
+            order is not None
+        ):  # row by row, which is several times faster than voxel by voxel
             rows = (row for found in made.values() for row in found.r)
             list(pool.map(_reorder, rows, repeat(np.argsort(order))))
     covered = moments.varying & ~moments.lost
@@ -295,13 +323,19 @@ def run_connectomes(
 def _homotopic_rank(moments: RunMoments) -> float:
     """Return `homotopic_rank` of parcels whose frames are held; else NaN."""
     voxels = moments.voxels
-    frames = None if voxels.homotopic is None else moments.known(slice(0, voxels.grey_voxels))
+    frames = (
+        None
+        if voxels.homotopic is None
+        else moments.known(slice(0, voxels.grey_voxels))
+    )
     if voxels.homotopic is None or not isinstance(frames, np.ndarray):
         return float("nan")
     return homotopic_rank(frames, voxels.homotopic)
 
 
-def _begin(moments: RunMoments, pieces: Pieces, series: Float, *, scatter: bool) -> Connectome:
+def _begin(
+    moments: RunMoments, pieces: Pieces, series: Float, *, scatter: bool
+) -> Connectome:
     """Return the connectome of some pieces, with zeros that are filled in later."""
     design, voxels, rows = moments.design, moments.voxels, moments.segments.rows(pieces)
     centred = series[rows] - series[rows].mean(axis=0)
@@ -324,9 +358,18 @@ class _Part:
     """
 
     def __init__(
-        self, moments: RunMoments, pieces: Pieces, series: Float, mixing: Float, weights: Float
+        self,
+        moments: RunMoments,
+        pieces: Pieces,
+        series: Float,
+        mixing: Float,
+        weights: Float,
     ) -> None:
-        self.moments, self.pieces, self.rows = moments, list(pieces), moments.segments.rows(pieces)
+        self.moments, self.pieces, self.rows = (
+            moments,
+            list(pieces),
+            moments.segments.rows(pieces),
+        )
         mean = series[self.rows].mean(axis=0)
         centred = series[self.rows] - mean
         scaled = ratio(mixing, np.sqrt((centred**2).sum(axis=0))[:, None])
@@ -337,7 +380,9 @@ class _Part:
         self.sums, self.weights = columns.sum(axis=0), weights @ scaled
         if not moments.voxels.form.joint:
             # The first time course is constant, so its weight removes the mean.
-            self.weights[-len(columns.T)] -= (mean @ scaled) * moments.design.frames_kept**0.5
+            self.weights[-len(columns.T)] -= (
+                mean @ scaled
+            ) * moments.design.frames_kept**0.5
 
     def correlate(
         self, here: slice, known: NDArray[np.floating] | tuple[Float, Float]
@@ -359,10 +404,14 @@ class _Part:
         else:
             own, betas = known[0][self.pieces].sum(axis=0), known[1]
             of_columns = own[:, -len(self.sums) :]
-            sums = of_columns[:, 0] * moments.design.frames_kept**0.5 - betas @ self.sums
+            sums = (
+                of_columns[:, 0] * moments.design.frames_kept**0.5 - betas @ self.sums
+            )
             r = own @ self.weights - betas @ self.taken
             squares = raw - sums**2 / len(self.rows)
-            squares += np.einsum("vc,vc->v", betas, betas @ self.products - 2 * of_columns)
+            squares += np.einsum(
+                "vc,vc->v", betas, betas @ self.products - 2 * of_columns
+            )
         squares[moments.lost[here] | (squares <= RESIDUAL_TOLERANCE * raw)] = 0.0
         r *= ratio(np.ones(len(r)), np.sqrt(squares))[:, None]
         return r, squares
@@ -438,7 +487,10 @@ def cleaned_courses(moments: RunMoments, most: int) -> NDArray[np.float32]:
         assert not isinstance(held, tuple)
         held = np.where(moments.lost[here], 0, held)
         if frames > most:
-            held = np.add.reduceat(held, edges[:-1], axis=0) / np.sqrt(np.diff(edges))[:, None]
+            held = (
+                np.add.reduceat(held, edges[:-1], axis=0)
+                / np.sqrt(np.diff(edges))[:, None]
+            )
         courses[moments.voxels.wanted(here)] = held.T
     return courses
 
@@ -472,7 +524,9 @@ def _inverse(gram: Float) -> Float:
     return inverse
 
 
-def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tuple[Float, Float]:
+def _demeaned_gram(
+    maps: NDArray[np.floating], solved: NDArray[np.bool_]
+) -> tuple[Float, Float]:
     """Return the Gram matrix of demeaned maps, and the maps' means, over the solved voxels."""
     firsts = range(0, maps.shape[1], VOXELS_AT_A_TIME)
     some = [slice(low, low + VOXELS_AT_A_TIME) for low in firsts]
@@ -486,7 +540,9 @@ def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tup
     return gram, mean
 
 
-def roi_series(bold: NDArray[np.floating], maps: NDArray[np.floating]) -> NDArray[np.float64]:
+def roi_series(
+    bold: NDArray[np.floating], maps: NDArray[np.floating]
+) -> NDArray[np.float64]:
     """Reduce BOLD to ROI series: stage 1 of dual regression (Serin et al. 2025, Methods).
 
     Parameters
@@ -566,7 +622,9 @@ def _measure(
     frames, voxels = bold.shape
     finite = np.abs(bold, where=np.isfinite(bold), out=np.zeros(bold.shape))
     if finite.size and finite.max() > np.finfo(np.float32).max:
-        raise ValueError("bold has values beyond the range of float32. Expected: smaller units")
+        raise ValueError(
+            "bold has values beyond the range of float32. Expected: smaller units"
+        )
     # The time between frames does not matter here, as there is one segment.
     design = array_design(confounds, keep, frames, 1.0)
     dtype = np.float32 if bold.dtype == np.float32 else np.float64
@@ -578,7 +636,9 @@ def _measure(
     return measure_run(
         blocks,
         design,
-        RunVoxels(maps.astype(dtype), voxels, np.ones(voxels, dtype=bool), zeros_missing=False),
+        RunVoxels(
+            maps.astype(dtype), voxels, np.ones(voxels, dtype=bool), zeros_missing=False
+        ),
         outside=np.zeros(voxels, dtype=bool),
         segments=design.segments(float(2 * frames)),
     )
@@ -608,14 +668,18 @@ def real_numbers(values: object, name: str) -> NDArray[Any]:
     TypeError: bold holds complex128. Expected: real numbers
     """
     if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
-        raise TypeError(f"{name} has masked values. Expected: an array with NaN there (filled)")
+        raise TypeError(
+            f"{name} has masked values. Expected: an array with NaN there (filled)"
+        )
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} holds {array.dtype}. Expected: real numbers")
     return array
 
 
-def array_design(confounds: object, keep: object, frames: int, tr_seconds: float) -> TemporalDesign:
+def array_design(
+    confounds: object, keep: object, frames: int, tr_seconds: float
+) -> TemporalDesign:
     """Build a temporal design from arrays.
 
     Parameters
@@ -645,7 +709,9 @@ def array_design(confounds: object, keep: object, frames: int, tr_seconds: float
         raise ValueError(f"column {empty[0]} of the confounds has no finite number")
     kept = np.ones(frames, dtype=bool) if keep is None else np.asarray(keep)
     if kept.dtype != np.bool_:
-        raise TypeError(f"keep holds {kept.dtype}. Expected: True or False for each frame")
+        raise TypeError(
+            f"keep holds {kept.dtype}. Expected: True or False for each frame"
+        )
     if kept.shape != (frames,):
         raise ValueError(f"keep is {kept.shape}. Expected: ({frames},)")
     names = [f"column {index}" for index in range(table.shape[1])]

@@ -40,17 +40,23 @@ class TemporalDesign:
     """
 
     keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
-    basis: NDArray[np.float64]  # C, (frames kept, rank), orthonormal columns, intercept first
+    basis: NDArray[
+        np.float64
+    ]  # C, (frames kept, rank), orthonormal columns, intercept first
     tr_seconds: float  # time between frames
     # Names of confound columns. given: all, in order; filled: had n/a in kept frames, replaced by
     # the mean of the other values; constant: left out, as constant or without values over the kept
     # frames; dependent: left out, as linear combinations of earlier columns.
     columns: Mapping[str, tuple[str, ...]]
-    filtering: int  # independent columns of the stop band, which come before the confounds
+    filtering: (
+        int  # independent columns of the stop band, which come before the confounds
+    )
     noise: Float  # N, (frames kept, noise components), mean 0
     # W, (noise components, frames kept), their rows in the pseudo-inverse of all components
     noise_weights: Float
-    lost_before: float = 0.0  # degrees of freedom used by earlier cleaning; NaN if unknown
+    lost_before: float = (
+        0.0  # degrees of freedom used by earlier cleaning; NaN if unknown
+    )
 
     @classmethod
     def build(
@@ -97,10 +103,16 @@ class TemporalDesign:
         (2, 100, 98.0)
         """
         keep = np.asarray(keep, dtype=bool)
-        table = np.zeros((len(keep), 0)) if confounds is None else np.asarray(confounds, np.float64)
+        table = (
+            np.zeros((len(keep), 0))
+            if confounds is None
+            else np.asarray(confounds, np.float64)
+        )
         values, filled, constant = _fill_and_centre(table[keep])
         usable = np.flatnonzero(~constant)
-        filtering = np.zeros((len(values), 0)) if stop_band is None else _span(stop_band[keep])
+        filtering = (
+            np.zeros((len(values), 0)) if stop_band is None else _span(stop_band[keep])
+        )
         independent, basis = _orthonormal(values[:, usable], filtering)
         frames_kept = len(values)
         courses, weights = np.zeros((frames_kept, 0)), np.zeros((0, frames_kept))
@@ -123,7 +135,11 @@ class TemporalDesign:
             "dependent": tuple(label[usable[~independent]]),
         }
         basis = np.hstack([intercept, basis])
-        return cls(*(keep, basis, float(tr_seconds), columns, filtering.shape[1]), courses, weights)
+        return cls(
+            *(keep, basis, float(tr_seconds), columns, filtering.shape[1]),
+            courses,
+            weights,
+        )
 
     @property
     def frames_kept(self) -> int:
@@ -207,7 +223,9 @@ class TemporalDesign:
         columns = np.hstack([basis, _beside(basis, np.hstack([noise, weights.T]))])
         projected = columns.T @ basis
         beside = noise - basis @ (basis.T @ noise)
-        return columns, projected @ projected.T + (columns.T @ beside) @ (weights @ columns)
+        return columns, projected @ projected.T + (columns.T @ beside) @ (
+            weights @ columns
+        )
 
     def left(self) -> tuple[Float, Float]:
         """Return the matrices of cleaning in the form E T'y.
@@ -260,7 +278,9 @@ class TemporalDesign:
         (array([  0, 100, 200]), (0,), (1,))
         """
         count = max(1, round(self.seconds_kept / seconds_per_segment))
-        count = min(count, max(1, self.frames_kept // 4))  # halves have at least two frames
+        count = min(
+            count, max(1, self.frames_kept // 4)
+        )  # halves have at least two frames
         edges = np.rint(np.linspace(0, self.frames_kept, 2 * count + 1)).astype(np.intp)
         # Every second edge separates two segments; if their number is odd, the middle one is cut.
         every = range(2 * count + 1)
@@ -297,7 +317,9 @@ class Segments:
 
     def rows(self, pieces: Sequence[int]) -> NDArray[np.intp]:
         """Return the positions of the pieces' frames among the kept frames."""
-        parts = [np.arange(self.edges[n], self.edges[n + 1], dtype=np.intp) for n in pieces]
+        parts = [
+            np.arange(self.edges[n], self.edges[n + 1], dtype=np.intp) for n in pieces
+        ]
         return np.concatenate(parts)
 
     @property
@@ -341,7 +363,9 @@ def _fill_and_centre(
     size = np.abs(known).max(axis=0, initial=0.0)
     # Scale first, as the sum of squares of 1e200 would overflow.
     scaled = centred / np.where(size > 0, size, 1.0)
-    constant: NDArray[np.bool_] = np.abs(scaled).max(axis=0, initial=0.0) <= CONSTANT_TOLERANCE
+    constant: NDArray[np.bool_] = (
+        np.abs(scaled).max(axis=0, initial=0.0) <= CONSTANT_TOLERANCE
+    )
     norms = np.linalg.norm(scaled, axis=0)
     filled: NDArray[np.bool_] = ~np.all(finite, axis=0)
     return scaled / np.where(constant, 1.0, norms), filled, constant
@@ -355,7 +379,9 @@ def _span(columns: NDArray[np.floating]) -> NDArray[np.float64]:
     from scipy.linalg import qr
 
     # After censoring, cosines are neither orthogonal nor centred.
-    basis, triangle, _ = qr(columns - columns.mean(axis=0), mode="economic", pivoting=True)
+    basis, triangle, _ = qr(
+        columns - columns.mean(axis=0), mode="economic", pivoting=True
+    )
     rank = int(np.count_nonzero(np.abs(np.diag(triangle)) > RANK_TOLERANCE))
     spanned: NDArray[np.float64] = basis[:, :rank]
     return spanned

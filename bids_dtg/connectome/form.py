@@ -90,7 +90,9 @@ class Form:
         >>> Form("partial", (15, 25, 60)).one_set(100), Form().one_set(100)
         (slice(40, 100, None), slice(0, 100, None))
         """
-        return min(self.set_rows(rois), key=lambda row: abs(row.stop - row.start - _USUAL_ROIS))
+        return min(
+            self.set_rows(rois), key=lambda row: abs(row.stop - row.start - _USUAL_ROIS)
+        )
 
     def mixing(self, roi_r: Float) -> Float:
         """Return the matrix that turns correlations with ROIs into values of the partial form.
@@ -149,7 +151,9 @@ def rows_of(sets: Sequence[int]) -> tuple[slice, ...]:
     >>> rows_of([2, 3])
     (slice(0, 2, None), slice(2, 5, None))
     """
-    return tuple(slice(end - n, end) for n, end in zip(sets, accumulate(sets), strict=True))
+    return tuple(
+        slice(end - n, end) for n, end in zip(sets, accumulate(sets), strict=True)
+    )
 
 
 MARGINAL = Form()

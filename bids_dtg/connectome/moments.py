@@ -61,7 +61,9 @@ class RunVoxels:
     # type; float32 takes half the time and memory.
     maps: NDArray[np.floating]
     grey_voxels: int  # number of leading voxels that get a connectome
-    valid: NDArray[np.bool_]  # (voxels,), whether they have data; the others are never read
+    valid: NDArray[
+        np.bool_
+    ]  # (voxels,), whether they have data; the others are never read
     # (voxels,), brain mask, in which ROI series are computed; None for all voxels with data.
     brain: NDArray[np.bool_] | None = None
     # Whether a voxel that is 0 in all frames has no data (zero-filled edge of the field of view);
@@ -119,7 +121,10 @@ class _Filed:
     def __getitem__(self, index: tuple[slice, slice]) -> NDArray[Any]:
         """Return all frames of voxels of one group."""
         here, low = index[1], index[1].start // _VOXELS * _VOXELS
-        count, of_one = min(_VOXELS, self._voxels - low), self._frames * self._dtype.itemsize
+        count, of_one = (
+            min(_VOXELS, self._voxels - low),
+            self._frames * self._dtype.itemsize,
+        )
         read = os.pread(self._file, count * of_one, low * of_one)
         there = slice(here.start - low, here.stop - low)
         return np.frombuffer(read, self._dtype).reshape(-1, count)[:, there]
@@ -187,7 +192,10 @@ class RunMoments:
             shape = design.frames_kept, self.grey_voxels
             if 2 * design.basis.shape[1] > design.frames_kept:
                 e, t = design.left()
-                self._courses, shape = (e.astype(dtype), t.astype(dtype)), (e.shape[1], shape[1])
+                self._courses, shape = (
+                    (e.astype(dtype), t.astype(dtype)),
+                    (e.shape[1], shape[1]),
+                )
             held = np.dtype(np.float64 if self._courses else dtype)
             if voxels.form.joint and shape[0] * shape[1] * held.itemsize > _IN_MEMORY:
                 self._held = _Filed((design.frames_kept, shape[1]), dtype)
@@ -204,7 +212,10 @@ class RunMoments:
         values = np.asarray(frames, self._features.dtype)
         last, maps, grey = first + len(values), len(self._maps), self.grey_voxels
         # In the partial form, projections are computed later, as they need the voxels' sd.
-        total, solvable = np.zeros((len(values), maps + 1)), self._solvable.astype(values.dtype)
+        total, solvable = (
+            np.zeros((len(values), maps + 1)),
+            self._solvable.astype(values.dtype),
+        )
         for low in range(0, 0 if self.voxels.form.joint else values.shape[1], _VOXELS):
             part = values[:, low : low + _VOXELS]
             total[:, :maps] += part @ self._maps[:, low : low + _VOXELS].T
@@ -223,7 +234,10 @@ class RunMoments:
         for piece, (start, stop) in enumerate(pairwise(self.segments.edges.tolist())):
             rows = slice(max(first, start), min(last, stop))
             if rows.start < rows.stop:
-                own, squares = values[rows.start - first : rows.stop - first], self.squares[piece]
+                own, squares = (
+                    values[rows.start - first : rows.stop - first],
+                    self.squares[piece],
+                )
                 done = 0 if self._held is not None else grey
                 if done:
                     self._accumulate(piece, own[:, :grey], rows)
@@ -268,14 +282,18 @@ class RunMoments:
         the weights of the time courses that cleaning removes, (voxels, columns).
         """
         if isinstance(self._held, np.ndarray) and self._courses:
-            return np.asarray(self._courses[0] @ self._held[:, here].astype(self._maps.dtype))
+            return np.asarray(
+                self._courses[0] @ self._held[:, here].astype(self._maps.dtype)
+            )
         if self._held is not None:
             return self._held[:, here]
         sums, features = self._cross[:, here].astype(np.float64), self.features
         for piece, total in enumerate(sums):
             blocks = [block for block in self._means if block[0] == piece]
             means = np.stack([mean[here] for *_, mean in blocks]).astype(np.float64)
-            total += means.T @ np.stack([features[rows].sum(axis=0) for _, rows, _ in blocks])
+            total += means.T @ np.stack(
+                [features[rows].sum(axis=0) for _, rows, _ in blocks]
+            )
         return sums, sums.sum(axis=0)[:, -len(self.inverse) :] @ self.inverse
 
     def clean(self, threads: int) -> None:
@@ -305,7 +323,9 @@ class RunMoments:
                 return np.zeros(0)
             self._solvable[here] &= real  # a constant place has no sd
             live = np.flatnonzero(self._solvable[here])
-            scaled = (left[:, live] * np.sqrt(frames / size[live])).astype(self._maps.dtype)
+            scaled = (left[:, live] * np.sqrt(frames / size[live])).astype(
+                self._maps.dtype
+            )
             projected = scaled @ self._maps[:, here][:, live].T
             return np.column_stack([projected, scaled.sum(axis=1)]).astype(np.float64)
 
@@ -313,12 +333,16 @@ class RunMoments:
             total = reduce(np.add, pool.map(clean, lows), np.zeros(()))
         if joint:
             self._solvable[self.grey_voxels :] = False
-            self._features[:, : maps + 1] = total if courses is None else courses[0] @ total
+            self._features[:, : maps + 1] = (
+                total if courses is None else courses[0] @ total
+            )
 
     @property
     def mean(self) -> Float:
         """(grey voxels,), over the kept frames."""
-        return self.subtracted[: self.grey_voxels] + self._total / self.design.frames_kept
+        return (
+            self.subtracted[: self.grey_voxels] + self._total / self.design.frames_kept
+        )
 
     @property
     def varying(self) -> NDArray[np.bool_]:

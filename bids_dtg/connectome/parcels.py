@@ -66,7 +66,9 @@ class ParcelSeries:
         ([[-1.0, 1.0, -1.0, 1.0, nan], [nan, nan, nan, nan, nan]], [50.0, nan])
         """
         values = np.full((means.shape[1], len(design.keep)), np.nan, np.float32)
-        wanted = np.flatnonzero((coverage >= MIN_COVERAGE) & np.isfinite(means).all(axis=0))
+        wanted = np.flatnonzero(
+            (coverage >= MIN_COVERAGE) & np.isfinite(means).all(axis=0)
+        )
         raw = means[:, wanted] - means[:, wanted].mean(axis=0)
         cleaned = design.clean(raw)
         left, size = (cleaned**2).sum(axis=0), (raw**2).sum(axis=0)
@@ -75,7 +77,9 @@ class ParcelSeries:
         values[np.ix_(wanted[real], np.flatnonzero(design.keep))] = scaled.T
         sd, level = np.full(means.shape[1], np.nan), means.mean(axis=0)
         sd[wanted[real]] = np.sqrt(left[real] / len(cleaned))
-        percent = np.divide(100 * sd, level, out=np.full(sd.shape, np.nan), where=level > sd)
+        percent = np.divide(
+            100 * sd, level, out=np.full(sd.shape, np.nan), where=level > sd
+        )
         return cls(
             *(values, design.keep, design.tr_seconds, np.asarray(coverage)),
             residual_dof=design.residual_dof(),
@@ -100,8 +104,12 @@ class ParcelSeries:
         [[1.0, -1.0], [-1.0, 1.0]]
         """
         present = np.flatnonzero(self.present)
-        series = self.values[np.ix_(present, np.flatnonzero(self.keep))].astype(np.float64)
-        series /= np.linalg.norm(series, axis=1, keepdims=True)  # corrects float32's rounding
+        series = self.values[np.ix_(present, np.flatnonzero(self.keep))].astype(
+            np.float64
+        )
+        series /= np.linalg.norm(
+            series, axis=1, keepdims=True
+        )  # corrects float32's rounding
         found = np.full((len(self.values),) * 2, np.nan)
         found[np.ix_(present, present)] = np.clip(series @ series.T, -1.0, 1.0)
         found[present, present] = 1.0
@@ -131,7 +139,9 @@ class ParcelSeries:
         frames = np.arange(kept[0], kept[-1] + 1)
         filled = np.full((len(self.values), len(frames)), np.nan)
         for parcel in np.flatnonzero(self.present):
-            course = np.interp(frames, kept, self.values[parcel, kept].astype(np.float64))
+            course = np.interp(
+                frames, kept, self.values[parcel, kept].astype(np.float64)
+            )
             filled[parcel] = (course - course.mean()) / course.std()
         return filled.astype(np.float32), 1.0 - len(kept) / len(frames)
 
@@ -149,7 +159,9 @@ class _Sums:
         (voxels,), volume that was subtracted from the frames before they are added.
     """
 
-    def __init__(self, frames: int, parcels: int, parcel: Indices, subtracted: Block) -> None:
+    def __init__(
+        self, frames: int, parcels: int, parcel: Indices, subtracted: Block
+    ) -> None:
         self.subtracted, self.total = subtracted, np.zeros((frames, parcels))
         # (voxels,), whether a kept frame so far had a value other than 0.
         self.with_data = subtracted != 0
@@ -245,7 +257,9 @@ def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
     >>> mean_edges([first, second], [3.0, 1.0]).round(2)[0, 1]
     np.float64(0.2)
     """
-    mean: Any = np.ma.average(np.ma.masked_invalid(np.stack(edges)), axis=0, weights=weights)
+    mean: Any = np.ma.average(
+        np.ma.masked_invalid(np.stack(edges)), axis=0, weights=weights
+    )
     filled: Float = mean.filled(np.nan)
     return filled
 

@@ -58,7 +58,9 @@ class PartlyZero:
     def __init__(self, valid: NDArray[np.bool_]) -> None:
         self._valid, self._frames = valid, 0
         self._sum, self._zeros = np.zeros(len(valid)), np.zeros(len(valid), np.int32)
-        self._some = np.flatnonzero(valid)[:: max(1, np.count_nonzero(valid) // _SAMPLED)]
+        self._some = np.flatnonzero(valid)[
+            :: max(1, np.count_nonzero(valid) // _SAMPLED)
+        ]
         self._moments = np.zeros((2, len(self._some)))  # sums of values, and of squares
 
     def add(self, frames: NDArray[Any]) -> None:
@@ -86,7 +88,9 @@ class PartlyZero:
             known = np.isfinite(spread) & (square > 0)
             level = self._sum / self._frames
             partly = self._valid & (self._zeros > 0) & (self._zeros < self._frames)
-            if not partly.any() or _median(np.abs(mean[known])) <= _median(spread[known]):
+            if not partly.any() or _median(np.abs(mean[known])) <= _median(
+                spread[known]
+            ):
                 return np.zeros(len(partly), bool)
             with_data = self._valid & (self._zeros < self._frames) & np.isfinite(level)
             return np.asarray(partly & (level > _SIGNAL * _median(level[with_data])))
@@ -144,7 +148,9 @@ def add_up(
     for _ in range(2):
         zeros = PartlyZero(valid)
         searched = zeros if outside is None else None
-        sums, finite, whole = _once(open_blocks, design, start, valid, smoothing, searched)
+        sums, finite, whole = _once(
+            open_blocks, design, start, valid, smoothing, searched
+        )
         lost = zeros.found if outside is None else outside & valid
         usable = valid & finite
         if np.count_nonzero(lost) >= few * np.count_nonzero(valid):
@@ -280,6 +286,8 @@ class Carpet:
             starts = np.arange(0, len(values), self.each)
             kept = np.add.reduceat(keep.astype(float), starts)
             frames = np.diff(starts, append=len(values))
-            values = np.add.reduceat(values, starts) / (kept if cleaned else frames)[:, None]
+            values = (
+                np.add.reduceat(values, starts) / (kept if cleaned else frames)[:, None]
+            )
             spread = values[kept == kept.max()].std(axis=0)
             return (values / np.where(spread > 1e-6 * scale, spread, np.nan)).T

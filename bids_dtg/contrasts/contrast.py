@@ -68,7 +68,9 @@ def check_contrasts(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
             )
         folded = contrast.label.casefold()
         if folded in first_of:
-            raise ValueError(f"the labels {first_of[folded]} and {contrast.label} are the same")
+            raise ValueError(
+                f"the labels {first_of[folded]} and {contrast.label} are the same"
+            )
         first_of[folded] = contrast.label
     return tuple(contrasts)
 
@@ -91,7 +93,11 @@ def parse_contrasts(text: str) -> tuple[Contrast, ...]:
     """
     header, *lines = [line.split("\t") for line in text.splitlines()] or [[]]
     known = {field.name for field in fields(Contrast)}
-    if "label" not in header or not known.issuperset(header) or len(set(header)) < len(header):
+    if (
+        "label" not in header
+        or not known.issuperset(header)
+        or len(set(header)) < len(header)
+    ):
         raise ValueError(
             f"the columns are {', '.join(header) or 'none'}; label is required, "
             f"and the known ones are {', '.join(sorted(known))}"
@@ -105,7 +111,9 @@ def parse_contrasts(text: str) -> tuple[Contrast, ...]:
         row = dict(zip(header, cells, strict=True))
         index = row.pop("index", str(position))
         if not index.isdecimal():
-            raise ValueError(f"contrast {position} has index {index!r}, which is not a number")
+            raise ValueError(
+                f"contrast {position} has index {index!r}, which is not a number"
+            )
         usual = {"task": "", "name": row["label"], "description": ""}
         contrasts.append(Contrast(int(index), **usual | row))
     return check_contrasts(contrasts)
@@ -115,7 +123,9 @@ def hcp_tasks() -> dict[str, str]:
     """Return the task of each HCP contrast, both as `plain_contrast` spells them."""
     from bids_dtg.inputs.statmaps import plain_contrast
 
-    return {plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()}
+    return {
+        plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()
+    }
 
 
 def find_measured(kind: FeatureKind, people: GroupPeople) -> FeatureSource:

@@ -67,7 +67,9 @@ def run_demo(arguments: argparse.Namespace) -> int:
     The number of participants that failed.
     """
     bundle, phantom, out = load_bundle("demo"), Phantom(seed=0), arguments.out
-    people = [phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)]
+    people = [
+        phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)
+    ]
     write_people(
         *(out / SIMULATED, phantom, people),
         frames=_FRAMES,
@@ -86,7 +88,9 @@ def run_demo(arguments: argparse.Namespace) -> int:
     )
     failed = LEVEL.run(settings)
     first = bundle.contrasts[0]
-    made = [person for person in people if _map_path(out, person, first, bundle).exists()]
+    made = [
+        person for person in people if _map_path(out, person, first, bundle).exists()
+    ]
     if made:
         run_group(settings.replace(analysis_level="group"))
         _compare(out, made, phantom, bundle)
@@ -97,7 +101,9 @@ def run_demo(arguments: argparse.Namespace) -> int:
 def run_phantom(arguments: argparse.Namespace) -> None:
     """Write the datasets of simulated people that the arguments ask for."""
     phantom = Phantom(seed=arguments.seed)
-    people = [phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)]
+    people = [
+        phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)
+    ]
     write_people(
         *(arguments.out, phantom, people),
         frames=arguments.frames,
@@ -143,7 +149,9 @@ def write_people(
         board.note(f"{counted(len(people), 'simulated participant')} in {folder}")
 
 
-def _map_path(out: Path, person: Person, contrast: Contrast, bundle: ModelBundle) -> Path:
+def _map_path(
+    out: Path, person: Person, contrast: Contrast, bundle: ModelBundle
+) -> Path:
     entities = {"sub": participant_label(person.index), "task": "rest"}
     return out / _MAPS / map_path(entities, bundle, ".nii.gz", contrast=contrast.label)
 
@@ -157,14 +165,18 @@ def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.flo
     return np.asarray(rows, np.float32)
 
 
-def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: ModelBundle) -> None:
+def _compare(
+    out: Path, people: Sequence[Person], phantom: Phantom, bundle: ModelBundle
+) -> None:
     """Correlate maps with the simulated truth; write a table, a figure and a page."""
     say("comparing with the simulated truth …")
     group = np.zeros((len(bundle.contrasts), bundle.places.number), np.float32)
     labels, found = [contrast.label for contrast in bundle.contrasts], []
     with Board(_GROUP_SIZE + len(people)) as board:
         for index in range(_GROUP_SIZE):
-            group += phantom.person(Cohort.TEST, index).true_maps() / np.float32(_GROUP_SIZE)
+            group += phantom.person(Cohort.TEST, index).true_maps() / np.float32(
+                _GROUP_SIZE
+            )
             board.advance()
         for person in people:
             truth, maps = person.true_maps(), _read_maps(out, person, bundle)
@@ -172,7 +184,10 @@ def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: Mode
             found.append([correlation(*pair) for pair in pairs])
             board.advance()
             if person is people[0]:
-                number, who = labels.index(PICTURED), f"sub-{participant_label(person.index)}"
+                number, who = (
+                    labels.index(PICTURED),
+                    f"sub-{participant_label(person.index)}",
+                )
                 drawn = {
                     f"{who}: simulated truth": truth[number],
                     f"{who}: predicted from rest": maps[number],
@@ -181,7 +196,8 @@ def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: Mode
                 title = f"{PICTURED}, SIMULATED data, demo model: not for science"
                 units = bundle.card.part.units
                 write_atomic(
-                    out / PICTURE, draw_maps(drawn, bundle.voxels, title=title, units=units)
+                    out / PICTURE,
+                    draw_maps(drawn, bundle.voxels, title=title, units=units),
                 )
     scores = np.mean(found, axis=0).T  # (contrasts, three)
     columns = ["contrast", "r_predicted_truth", "r_group_truth", "r_own"]
@@ -200,7 +216,10 @@ def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: Mode
         f"{counted(len(people), 'simulated participant')}; maps by the demo model.",
         _SIMULATED,
         text=_WORDS,
-        tables=[Table("", headings, [mean]), Table("", headings, every, folded="Each contrast")],
+        tables=[
+            Table("", headings, [mean]),
+            Table("", headings, every, folded="Each contrast"),
+        ],
         pages={
             f"{_MAPS}/{INDEX}": "Reports of the participants",
             f"{_MAPS}/{GROUP}": "Group page",

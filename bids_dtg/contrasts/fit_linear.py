@@ -46,7 +46,9 @@ class FittedLinear:
         connectome: Any = _connectome(rest, self.roi_maps, self.sets)
         return self.fit.correction.apply(self.fit.model.predict(connectome))
 
-    def save(self, folder: str | Path, people: Sequence[str] | None = None) -> ModelBundle:
+    def save(
+        self, folder: str | Path, people: Sequence[str] | None = None
+    ) -> ModelBundle:
         """Write the model as a bundle, in a new folder.
 
         Parameters
@@ -61,7 +63,9 @@ class FittedLinear:
         seen = None
         if people is not None:
             own = zip(people, self.sketches, strict=True)
-            seen = ModelPeople.of_training("", {label: [sketched] for label, sketched in own})
+            seen = ModelPeople.of_training(
+                "", {label: [sketched] for label, sketched in own}
+            )
         fit, number = self.fit, self.roi_maps.shape[1]
         assert fit.correction is not None
         labels = [f"contrast{row + 1}" for row in range(len(fit.correction.gains))]
@@ -70,7 +74,9 @@ class FittedLinear:
             places=number,
             segment_seconds=SECONDS_PER_RUN,
             units="arbitrary",
-            recentring=Recentring(fit.record["linear"]["participants"], 1, left_out_in_turn=True),
+            recentring=Recentring(
+                fit.record["linear"]["participants"], 1, left_out_in_turn=True
+            ),
             connectome=Form("partial", self.sets if len(self.sets) > 1 else ()),
         )
         places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
@@ -137,11 +143,15 @@ def fit_linear(
     (2, 60)
     """
     if len(rest) < 2 or len(rest) != len(maps):
-        raise ValueError(f"there are rest of {len(rest)} and maps of {len(maps)} people")
+        raise ValueError(
+            f"there are rest of {len(rest)} and maps of {len(maps)} people"
+        )
     places = {np.shape(own)[0] for own in rest}
     places |= {np.shape(own)[-1] for own in (*maps, *(roi_maps or ()))}
     if len(places) > 1:
-        raise ValueError(f"rest and maps have different numbers of places: {sorted(places)}")
+        raise ValueError(
+            f"rest and maps have different numbers of places: {sorted(places)}"
+        )
     if roi_maps is None:
         made, _ = group_maps([reduce_rest(own) for own in rest], sets, seed)
         # Rounded as in a bundle, so that the saved model is the same.
@@ -162,7 +172,9 @@ def fit_linear(
     return FittedLinear(joined, numbers, fit_people(people, numbers), sketches)
 
 
-def _connectome(rest: NDArray[np.floating], roi_maps: Array, sets: tuple[int, ...]) -> Float:
+def _connectome(
+    rest: NDArray[np.floating], roi_maps: Array, sets: tuple[int, ...]
+) -> Float:
     """Return the connectome (ROIs, places) of a person's rest (places, frames), set by set."""
     places, found = standardised(np.asarray(rest)), []
     for rows in rows_of(sets):

@@ -21,8 +21,12 @@ from bids_dtg.errors import DatasetError
 Float = NDArray[np.float64]
 
 FIRST = 100  # components kept per person
-_MOST = 500  # components kept for the group; nothing is lost with at most this many voxels
-_PLACES = 20_000  # smallest number of voxels used to find and rotate the group's components
+_MOST = (
+    500  # components kept for the group; nothing is lost with at most this many voxels
+)
+_PLACES = (
+    20_000  # smallest number of voxels used to find and rotate the group's components
+)
 _ITERATIONS, _TOLERANCE = 300, 1e-3
 
 

@@ -37,7 +37,9 @@ class HalfWidths:
     segments: int  # rest segments that each of their predictions averages
     values: Array  # (contrasts, *lattice), in the units of the maps; 0: there is no interval
     lattice: Lattice  # over the model's voxels or parcels
-    left_out_in_turn: bool = False  # whether they are training people, each left out in turn
+    left_out_in_turn: bool = (
+        False  # whether they are training people, each left out in turn
+    )
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.values).all() and (self.values >= 0).all()):
@@ -56,7 +58,9 @@ class HalfWidths:
         return widths
 
 
-def half_width_path(entities: Mapping[str, str | None], extension: str) -> PurePosixPath:
+def half_width_path(
+    entities: Mapping[str, str | None], extension: str
+) -> PurePosixPath:
     """Return the path of a map of half-widths, in the template's folder of the output.
 
     Parameters
@@ -73,8 +77,14 @@ def half_width_path(entities: Mapping[str, str | None], extension: str) -> PureP
     'tpl-MNI152NLin6Asym_res-2_contrast-languageMath_desc-halfwidth_statmap.nii.gz'
     """
     template = entities["space"]
-    named = {key: value for key, value in entities.items() if key in OF_FILES and key != "space"}
-    name = build_name({**named, "tpl": template, "desc": HALF_WIDTH}, "statmap", extension)
+    named = {
+        key: value
+        for key, value in entities.items()
+        if key in OF_FILES and key != "space"
+    }
+    name = build_name(
+        {**named, "tpl": template, "desc": HALF_WIDTH}, "statmap", extension
+    )
     return PurePosixPath(f"tpl-{template}") / name
 
 
@@ -105,16 +115,22 @@ class LeftOutErrors:
         self._lattice, self._people = lattice, 0
         # Over measured voxels: squares of both, their product, and the number of voxels.
         self._sums = np.zeros((4, contrasts, lattice.blocks))
-        self._in_block = np.zeros((contrasts, lattice.blocks), np.intp)  # people measured there
+        self._in_block = np.zeros(
+            (contrasts, lattice.blocks), np.intp
+        )  # people measured there
 
-    def add(self, predicted: NDArray[np.floating], measured: NDArray[np.floating]) -> None:
+    def add(
+        self, predicted: NDArray[np.floating], measured: NDArray[np.floating]
+    ) -> None:
         """Add a person's maps, or deviations, (contrasts, voxels); NaN: not measured."""
         self._people += 1
         block_of, blocks = self._lattice.block_of, self._lattice.blocks
         for row, (p, m) in enumerate(zip(predicted, measured, strict=True)):
             known = np.isfinite(m)
             p, m = np.where(known, p, 0.0), np.where(known, m, 0.0)
-            for sums, values in zip(self._sums, (p * p, m * m, p * m, known), strict=True):
+            for sums, values in zip(
+                self._sums, (p * p, m * m, p * m, known), strict=True
+            ):
                 sums[row] += np.bincount(block_of, values, minlength=blocks)
             self._in_block[row] += np.bincount(block_of[known], minlength=blocks) > 0
 
@@ -137,7 +153,11 @@ class LeftOutErrors:
         from scipy.stats import t
 
         predicted, measured, product, values = self._sums
-        gain = np.ones((len(values), 1)) if gains is None else np.asarray(gains, float)[:, None]
+        gain = (
+            np.ones((len(values), 1))
+            if gains is None
+            else np.asarray(gains, float)[:, None]
+        )
         squares = measured - 2 * gain * product + gain**2 * predicted
         n = self._in_block
         held = n >= min(LEAST_PEOPLE, self._people)

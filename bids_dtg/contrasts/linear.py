@@ -24,7 +24,13 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.card import finite_or_none
 from bids_dtg.connectome.form import Form, rows_of
 from bids_dtg.contrasts.half_width import LeftOutErrors
-from bids_dtg.contrasts.people import FittedModel, Float, MeanMaps, Person, mean_segments
+from bids_dtg.contrasts.people import (
+    FittedModel,
+    Float,
+    MeanMaps,
+    Person,
+    mean_segments,
+)
 from bids_dtg.contrasts.recentring import MOST_GAIN, Correction
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError
@@ -96,7 +102,9 @@ class LinearModel:
 
     def predict(self, connectome: Floats) -> Floats:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
-        with one_blas_thread():  # fastest, with many small products next to a reading process
+        with (
+            one_blas_thread()
+        ):  # fastest, with many small products next to a reading process
             return self._predict(connectome)
 
     def _predict(self, connectome: Floats) -> Floats:
@@ -105,7 +113,9 @@ class LinearModel:
         of_set = maps if len(self.sets) == 1 else np.empty(shape, self.means.dtype)
         for number, rows in enumerate(rows_of(self.sets)):
             coefficients, squares = self.coefficients[:, rows], 0.0
-            for part, (some, deviation) in enumerate(_standardised_parts(connectome[rows])):
+            for part, (some, deviation) in enumerate(
+                _standardised_parts(connectome[rows])
+            ):
                 if part % _PARTS == 0:
                     self._let_go(rows)
                 deviation -= self.means[rows, some]
@@ -130,7 +140,9 @@ class LinearModel:
 def tensors_of(model: LinearModel) -> dict[str, NDArray[Any]]:
     """Return the model's tensors, as a bundle stores them."""
     arrays = {name: getattr(model, name) for name in _ARRAYS}
-    found = {name: own.astype(np.float32) for name, own in arrays.items() if own is not None}
+    found = {
+        name: own.astype(np.float32) for name, own in arrays.items() if own is not None
+    }
     found["sets"] = np.array(model.sets, np.int32)
     return {_PREFIX + name: tensor for name, tensor in found.items()}
 
@@ -151,7 +163,9 @@ def read(weights: TensorFile, places: Places, *_processor: object) -> LinearMode
     try:
         model = LinearModel(tuple(map(int, found["sets"])), **arrays)
         if model.means.shape[1] != places.number:
-            raise ValueError(f"means need {places.number} columns, found {model.means.shape}")
+            raise ValueError(
+                f"means need {places.number} columns, found {model.means.shape}"
+            )
     except (TypeError, ValueError) as err:
         raise weights.error(f" does not fit the mask: {err}") from err
     return model
@@ -217,7 +231,11 @@ def _words(sets: Collection[int], minutes: float, strength: float) -> str:
     'The model is the mean over sets of 15 and 50 ROIs (90 minutes of rest, shrinkage 6.4).'
     """
     *first, last = map(str, sets)
-    of_sets = f"the mean over sets of {', '.join(first)} and {last}" if first else f"of {last}"
+    of_sets = (
+        f"the mean over sets of {', '.join(first)} and {last}"
+        if first
+        else f"of {last}"
+    )
     return f"The model is {of_sets} ROIs ({minutes:.4g} minutes of rest, shrinkage {strength:.3g})."
 
 
@@ -260,7 +278,11 @@ def fit_people(
     )
     correction = Correction(gains.astype(np.float32), maps.mean.astype(np.float32))
     minutes, strength = round(minutes, 2), round(strength, 4)
-    facts = {"sets": sets, "participants": len(people), "minutes": finite_or_none(minutes)}
+    facts = {
+        "sets": sets,
+        "participants": len(people),
+        "minutes": finite_or_none(minutes),
+    }
     return FittedModel(
         kind="linear",
         model=model,
@@ -284,10 +306,14 @@ class _SetFit:
     weights: Float  # (rois, places), of deviations
     variance: float  # of the weighted deviations
     coefficients: Float  # (contrasts, rois), on weighted deviations
-    left_out: Sequence[Float]  # the same without each person, for maps as deviations from others
+    left_out: Sequence[
+        Float
+    ]  # the same without each person, for maps as deviations from others
 
     @classmethod
-    def of(cls, people: Sequence[Person], rows: slice, maps: MeanMaps, strength: float) -> _SetFit:
+    def of(
+        cls, people: Sequence[Person], rows: slice, maps: MeanMaps, strength: float
+    ) -> _SetFit:
         """Fit a set."""
         mean, weights = _mean_and_weights(people, rows)
         own, variance = [], 0.0
@@ -315,7 +341,9 @@ class _Products:
     left_cross: Float  # the same with the maps minus the mean of the others
 
     @classmethod
-    def of(cls, person: Person, maps: MeanMaps, mean: Float, deviation: Float) -> _Products:
+    def of(
+        cls, person: Person, maps: MeanMaps, mean: Float, deviation: Float
+    ) -> _Products:
         """Fit a person's maps on the mean plus the deviation, and compute the products."""
         fits, fitted = fit_maps(mean + deviation, person.maps)
         measured, known = maps.left_out(person)
@@ -327,7 +355,8 @@ class _Products:
             there = deviation if inside.all() else deviation[:, inside]
             patterns[number] = there @ there.T
         cross, left_cross = (
-            np.where(known, away, 0.0) @ deviation.T for away in (maps.deviation(person), measured)
+            np.where(known, away, 0.0) @ deviation.T
+            for away in (maps.deviation(person), measured)
         )
         return cls(fits[:, 1:], fitted, patterns, pattern_of, cross, left_cross)
 
@@ -337,7 +366,9 @@ class _Products:
         return self.patterns[self.pattern_of]
 
 
-def _coefficients(people: Sequence[_Products], strength: float) -> tuple[Float, list[Float]]:
+def _coefficients(
+    people: Sequence[_Products], strength: float
+) -> tuple[Float, list[Float]]:
     """Return a set's coefficients (contrasts, rois), and those without each person.
 
     The latter take a connectome's deviation from everybody's mean and predict a map's deviation
@@ -346,9 +377,12 @@ def _coefficients(people: Sequence[_Products], strength: float) -> tuple[Float, 
     count = np.sum([own.fitted for own in people], axis=0)[:, None]
     total = np.sum([own.slopes for own in people], axis=0)
     fitted = total / np.maximum(count, 1)
-    away = len(people) / (len(people) - 1)  # deviation from the others' mean over everybody's
+    away = len(people) / (
+        len(people) - 1
+    )  # deviation from the others' mean over everybody's
     others = [
-        away * (total - own.slopes) / np.maximum(count - own.fitted[:, None], 1) for own in people
+        away * (total - own.slopes) / np.maximum(count - own.fitted[:, None], 1)
+        for own in people
     ]
     products, squares = np.zeros((2, len(total)))
     for own, without in zip(people, others, strict=True):
@@ -364,7 +398,9 @@ def _coefficients(people: Sequence[_Products], strength: float) -> tuple[Float, 
     left_out = []
     for own, without in zip(people, others, strict=True):
         own_left = own.cross - _times(own.gram, gains * fitted)
-        left_out.append(gains * without + _solved(gram - own.gram + penalty, left - own_left))
+        left_out.append(
+            gains * without + _solved(gram - own.gram + penalty, left - own_left)
+        )
     return gains * fitted + _solved(gram + penalty, left), left_out
 
 
@@ -405,13 +441,17 @@ def _mean_and_weights(people: Sequence[Person], rows: slice) -> tuple[Float, Flo
     return mean, np.asarray(apart / apart.mean() if varies else np.zeros_like(apart))
 
 
-def _deviation(person: Person, rows: slice, mean: Float, weights: Float) -> tuple[Float, float]:
+def _deviation(
+    person: Person, rows: slice, mean: Float, weights: Float
+) -> tuple[Float, float]:
     """Return means over segments of weighted deviations (rois, places) and of their squares."""
     found, square = np.zeros(mean.shape), 0.0
     for share, features in _features_of(person, rows):
         features -= mean
         features *= weights
-        square += share * float(np.einsum("rv,rv->", features, features)) / features.size
+        square += (
+            share * float(np.einsum("rv,rv->", features, features)) / features.size
+        )
         features *= share
         found += features
     return found, square

@@ -88,7 +88,9 @@ def contrastive_loss(pred: Tensor, true: Tensor, mask: Tensor | None = None) -> 
     return _mean_pairwise_error(*_flatten_people(pred, true, mask))
 
 
-def _flatten_people(pred: Tensor, true: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def _flatten_people(
+    pred: Tensor, true: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Return both maps as (people, contrasts × voxels), in float32 or better."""
     if pred.shape != true.shape or pred.ndim != 5:
         raise ValueError(
@@ -109,7 +111,9 @@ def _flatten_people(pred: Tensor, true: Tensor, mask: Tensor | None) -> tuple[Te
             raise ValueError("the mask has no voxels")
         pred, true = pred[..., inside], true[..., inside]
     # Half precision is enough for the maps, but not for the sums of their squares.
-    precision = torch.promote_types(torch.promote_types(pred.dtype, true.dtype), torch.float32)
+    precision = torch.promote_types(
+        torch.promote_types(pred.dtype, true.dtype), torch.float32
+    )
     return pred.flatten(1).to(precision), true.flatten(1).to(precision)
 
 
@@ -126,5 +130,7 @@ def _mean_pairwise_error(predicted: Tensor, measured: Tensor) -> Tensor:
         p, t = predicted - centre, measured - centre
         p_squares, t_squares = p.square().sum(dim=1), t.square().sum(dim=1)
         distances = p_squares[:, None] + t_squares[None, :] - 2 * (p @ t.T)
-        first, second = torch.triu_indices(people, people, offset=1, device=measured.device)
+        first, second = torch.triu_indices(
+            people, people, offset=1, device=measured.device
+        )
         return distances[first, second].mean() / values

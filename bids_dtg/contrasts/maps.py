@@ -30,7 +30,9 @@ class Estimate:
     """
 
     contrasts: tuple[Contrast, ...]  # rows of all arrays
-    values: NDArray[np.float32]  # (contrasts, voxels), in the units of the model's targets
+    values: NDArray[
+        np.float32
+    ]  # (contrasts, voxels), in the units of the model's targets
     n_segments: int  # segments of rest that were averaged
     seconds: float  # rest used, after censoring
     # Residual degrees of freedom, by which segments are weighted; NaN: weighted by seconds
@@ -46,7 +48,10 @@ class Estimate:
         SettingsError
             There is no such contrast; the message names the nearest label.
         """
-        rows = {plain_contrast(row.label): number for number, row in enumerate(self.contrasts)}
+        rows = {
+            plain_contrast(row.label): number
+            for number, row in enumerate(self.contrasts)
+        }
         if plain_contrast(label) not in rows:
             raise SettingsError(
                 f"there is no contrast {label!r}",

@@ -40,8 +40,12 @@ class Person:
     form: Form = MARGINAL  # of the connectomes
     minutes: float = float("nan")  # of rest in all segments together; NaN: not known
     residual_dof: float = float("nan")  # in all segments together; NaN: not known
-    fd_mm: float = float("nan")  # mean framewise displacement of the rest; NaN: not known
-    deviation: float = 1.0  # factor of the deviation of predicted maps, as of `Connectome`
+    fd_mm: float = float(
+        "nan"
+    )  # mean framewise displacement of the rest; NaN: not known
+    deviation: float = (
+        1.0  # factor of the deviation of predicted maps, as of `Connectome`
+    )
 
     def of_one_set(self) -> Person:
         """Return the person with connectomes of one set only, the one nearest to 50 ROIs."""

@@ -27,8 +27,12 @@ class Recipe:
 # A kind of model names its recipes (`bids_dtg.contrasts.bundle.kinds`).
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "default": Recipe(loss="mse", choose_by="residual_r", recentred=True, tuning_epochs=100),
-        "published": Recipe(loss="crr", choose_by="r", recentred=False, tuning_epochs=50),
+        "default": Recipe(
+            loss="mse", choose_by="residual_r", recentred=True, tuning_epochs=100
+        ),
+        "published": Recipe(
+            loss="crr", choose_by="r", recentred=False, tuning_epochs=50
+        ),
     }
 )
 
@@ -59,7 +63,9 @@ class TrainingPlan:
     alpha: float = 0.25  # weight of the hinge of crr
     margin: float = 1.0  # margin of crr, in squared units of the maps
     learning_rate: float = 1e-3  # of Adam
-    patience: int = 10  # epochs without a better validation loss before the rate is lowered
+    patience: int = (
+        10  # epochs without a better validation loss before the rate is lowered
+    )
     factor: float = 0.1  # the rate is then multiplied by this
     epochs: int = 100  # at most
     choose_by: EpochChoice = "r"  # score of the best epoch

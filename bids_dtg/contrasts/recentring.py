@@ -70,7 +70,11 @@ def recentre(
     shape, number = mean_map.shape, 0
     everybody, everybody_squares = np.zeros(shape), np.zeros(shape[0])
     # The sums below are over measured values only.
-    count, of_predicted, of_measured = np.zeros(shape, np.int32), np.zeros(shape), np.zeros(shape)
+    count, of_predicted, of_measured = (
+        np.zeros(shape, np.int32),
+        np.zeros(shape),
+        np.zeros(shape),
+    )
     products, squares = np.zeros(shape[0]), np.zeros(shape[0])
     for predicted, measured in people:
         p, m = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
@@ -97,6 +101,8 @@ def recentre(
     return Correction(gains.astype(np.float32), offset.astype(np.float32)), individual
 
 
-def _varies(variance: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _varies(
+    variance: NDArray[np.float64], squares: NDArray[np.float64]
+) -> NDArray[np.bool_]:
     """Return whether a sum of squared deviations exceeds the rounding error of equal values."""
     return np.asarray(variance > _ROUNDING * squares)

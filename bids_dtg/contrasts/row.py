@@ -10,11 +10,21 @@ from bids_dtg.contrasts.participant.outputs import WRITES
 from bids_dtg.contrasts.plan import RECIPES
 from bids_dtg.settings import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
 from bids_dtg.statistics.analyses import ANALYSES
-from bids_dtg.workflows import OF_RUNS, Analysis, FeatureKind, Simulation, Workflow, constant, later
+from bids_dtg.workflows import (
+    OF_RUNS,
+    Analysis,
+    FeatureKind,
+    Simulation,
+    Workflow,
+    constant,
+    later,
+)
 
 # Features of contrast maps, and of the connectomes behind them, for analyses over people.
 FEATURES = (
-    FeatureKind("maps", "predicted maps", later("cohort.features:find_maps"), synthetic=True),
+    FeatureKind(
+        "maps", "predicted maps", later("cohort.features:find_maps"), synthetic=True
+    ),
     FeatureKind("measured", "measured maps", later("contrasts.contrast:find_measured")),
     FeatureKind(
         "edges",
@@ -57,7 +67,10 @@ ROW = Workflow(
                 "score the maps of --model against participants' measured maps",
                 reads=_OF_PEOPLE,
             ),
-            **{name: replace(row, reads=(*row.reads, *_OF_MAPS)) for name, row in ANALYSES.items()},
+            **{
+                name: replace(row, reads=(*row.reads, *_OF_MAPS))
+                for name, row in ANALYSES.items()
+            },
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),

@@ -23,7 +23,14 @@ from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network.unet import AttentionUNet, on_grid
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.engine.ahead import run_ahead
-from bids_dtg.training.loop import Report, Schedule, Task, Workplace, borrowed_chance, run_epochs
+from bids_dtg.training.loop import (
+    Report,
+    Schedule,
+    Task,
+    Workplace,
+    borrowed_chance,
+    run_epochs,
+)
 
 # Indices of a mask's voxels, in C order; a slice of all of them avoids a copy.
 Voxels = NDArray[np.intp] | slice
@@ -85,7 +92,9 @@ class PersonSamples:
     ) -> NDArray[np.float32]:
         """Return a connectome at voxels of the mask, (rois, voxels)."""
         own = self._connectomes[person]
-        rows: NDArray[np.float32] = own[segment % len(own)][:, voxels].astype("f4", copy=False)
+        rows: NDArray[np.float32] = own[segment % len(own)][:, voxels].astype(
+            "f4", copy=False
+        )
         return rows
 
     def maps(self, person: int, voxels: Voxels = slice(None)) -> NDArray[np.float32]:
@@ -110,7 +119,9 @@ class PersonSamples:
             Whether to use pinned memory, from which a GPU copies while this process continues.
         """
         pairs = list(zip(people.tolist(), segments.tolist(), strict=True))
-        connectomes = stacked((self.segment(p, s) for p, s in pairs), len(pairs), pinned)
+        connectomes = stacked(
+            (self.segment(p, s) for p, s in pairs), len(pairs), pinned
+        )
         maps = stacked((self.maps(p) for p, _ in pairs), len(pairs), pinned)
         voxels = torch.from_numpy(np.flatnonzero(self.mask))
         return [Batch(connectomes, maps, voxels, voxels, self.mask.shape)]
@@ -146,7 +157,9 @@ def training_batches(
             order = rng.permutation(samples.people)
         start = batch % full * size
         people = order[start : start + size]
-        yield samples.read(people, rng.integers(samples.segments, size=size), rng, pinned)
+        yield samples.read(
+            people, rng.integers(samples.segments, size=size), rng, pinned
+        )
 
 
 def validation_batches(
@@ -157,7 +170,9 @@ def validation_batches(
     parts = -(-samples.people // size)
     # Batches of nearly equal size, because a loss that compares people needs more than one.
     for people in np.array_split(np.arange(samples.people), parts):
-        yield samples.read(people, rng.integers(samples.segments, size=len(people)), rng, pinned)
+        yield samples.read(
+            people, rng.integers(samples.segments, size=len(people)), rng, pinned
+        )
 
 
 def stacked(arrays: Iterator[NDArray[np.float32]], number: int, pinned: bool) -> Tensor:
@@ -173,7 +188,9 @@ def stacked(arrays: Iterator[NDArray[np.float32]], number: int, pinned: bool) ->
 class TrainedNetwork:
     """The weights of the best epoch, and a record of the training."""
 
-    state: Mapping[str, Tensor]  # parameters and buffers under the published names, on the CPU
+    state: Mapping[
+        str, Tensor
+    ]  # parameters and buffers under the published names, on the CPU
     card: Mapping[str, Any]  # how it was trained, for JSON
 
 
@@ -276,7 +293,9 @@ class TrainingTask(Task):
     def train_dataloader(self) -> DataLoader[list[Batch]]:
         seed = (self.plan.seed, _TRAINING, self.current_epoch)
         batches = partial(training_batches, number=self.plan.batches)
-        return self._loader(partial(batches, self.training_people, self.plan.batch, seed))
+        return self._loader(
+            partial(batches, self.training_people, self.plan.batch, seed)
+        )
 
     def val_dataloader(self) -> DataLoader[list[Batch]]:
         seed = (self.plan.seed, _VALIDATION)
@@ -284,9 +303,13 @@ class TrainingTask(Task):
             partial(validation_batches, self.validation_people, self.plan.batch, seed)
         )
 
-    def _loader(self, batches: Callable[..., Iterator[list[Batch]]]) -> DataLoader[list[Batch]]:
+    def _loader(
+        self, batches: Callable[..., Iterator[list[Batch]]]
+    ) -> DataLoader[list[Batch]]:
         read = partial(batches, pinned=self.device.type == "cuda")
-        return DataLoader(_Batches(read, ahead=self.device.type != "cpu"), batch_size=None)
+        return DataLoader(
+            _Batches(read, ahead=self.device.type != "cpu"), batch_size=None
+        )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optimiser = torch.optim.Adam(self.network.parameters(), self.plan.learning_rate)
@@ -324,7 +347,11 @@ class TrainingTask(Task):
         epoch = {
             "epoch": self.current_epoch,
             "loss": float(torch.stack(self._losses).mean()),
-            **{name: float(value) for name, value in seen.items() if "validation" in name},
+            **{
+                name: float(value)
+                for name, value in seen.items()
+                if "validation" in name
+            },
             "learning_rate": self._plateau.optimizer.param_groups[0]["lr"],
             "seconds": round(time.perf_counter() - self._started, 1),
         }
@@ -364,7 +391,9 @@ class _Batches(IterableDataset[list[Batch]]):
     /dev/shm, which is small in containers, while a batch may have gigabytes.
     """
 
-    def __init__(self, batches: Callable[[], Iterator[list[Batch]]], *, ahead: bool) -> None:
+    def __init__(
+        self, batches: Callable[[], Iterator[list[Batch]]], *, ahead: bool
+    ) -> None:
         self._batches, self._ahead = batches, ahead
 
     def __iter__(self) -> Iterator[list[Batch]]:
@@ -396,7 +425,9 @@ def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
     """
     people = len(predicted)
     scores = {"r": mean_correlation(predicted, measured)}
-    residual = mean_correlation(predicted - predicted.mean(0), measured - measured.nanmean(0))
+    residual = mean_correlation(
+        predicted - predicted.mean(0), measured - measured.nanmean(0)
+    )
     # A single person has no deviation from the mean.
     scores["residual_r"] = residual if people > 1 else torch.zeros_like(residual)
     return scores
@@ -413,7 +444,9 @@ def masked_error(predicted: Tensor, measured: Tensor) -> Tensor:
     1.0
     """
     known = measured.isfinite()
-    errors = torch.where(known, predicted.float() - torch.where(known, measured, 0.0), 0.0)
+    errors = torch.where(
+        known, predicted.float() - torch.where(known, measured, 0.0), 0.0
+    )
     return errors.square().sum() / known.sum().clamp_min(1)
 
 
@@ -437,7 +470,9 @@ def mean_correlation(predicted: Tensor, measured: Tensor) -> Tensor:
     voxels = known.sum(dim=-1, keepdim=True)
     p, m = (torch.where(known, maps.float(), 0.0) for maps in (predicted, measured))
     p, m = (
-        torch.where(known, maps - maps.sum(dim=-1, keepdim=True) / voxels.clamp_min(1), 0.0)
+        torch.where(
+            known, maps - maps.sum(dim=-1, keepdim=True) / voxels.clamp_min(1), 0.0
+        )
         for maps in (p, m)
     )
     size = (p.square().sum(dim=-1) * m.square().sum(dim=-1)).sqrt()

@@ -62,7 +62,9 @@ class Components:
         # With thousands of edges, the matrix (people, people) is the smaller one.
         variances, people = np.linalg.eigh(centred @ centred.T)
         order = np.argsort(variances)[::-1][:COMPONENTS]
-        order = order[variances[order] > len(values) * np.finfo(float).eps * variances.max()]
+        order = order[
+            variances[order] > len(values) * np.finfo(float).eps * variances.max()
+        ]
         loadings = (centred.T @ people[:, order] / np.sqrt(variances[order])).T
         loadings *= np.where(loadings.mean(axis=1) < 0, -1.0, 1.0)[:, None]
         sd = np.sqrt(variances[order] / (len(values) - 1))
@@ -77,7 +79,9 @@ class Components:
         own
             (..., edges), see `edges_of`.
         """
-        found: Array = (np.asarray(own, np.float64) - self.mean) @ self.loadings.T / self.sd
+        found: Array = (
+            (np.asarray(own, np.float64) - self.mean) @ self.loadings.T / self.sd
+        )
         return found
 
     def retest(self, first: Values, again: Values) -> tuple[float, ...]:

@@ -30,9 +30,14 @@ from bids_dtg.stats.correlation import correlation
 from bids_dtg.version import __version__
 from bids_dtg.workflows import SIMULATED, TABLE
 
-STUDY, NEW = "study", "new"  # folders of the training people's output, and of the new person's
+STUDY, NEW = (
+    "study",
+    "new",
+)  # folders of the training people's output, and of the new person's
 _NAME = "demo"  # of the core
-_WARNING = "Everything here is SIMULATED and not for science: it says nothing about brains."
+_WARNING = (
+    "Everything here is SIMULATED and not for science: it says nothing about brains."
+)
 
 
 def run_core_demo(arguments: argparse.Namespace) -> int:
@@ -56,16 +61,24 @@ def run_core_demo(arguments: argparse.Namespace) -> int:
     atlas = phantom.write(folder, generator=generator, report=say)
     show(f"{counted(participants, 'simulated participant')} in {folder}")
     *known, new = phantom.labels
-    settings = partial(Settings.of, bids_dir=folder / "fmriprep", workflow="dynamics", seed=seed)
+    settings = partial(
+        Settings.of, bids_dir=folder / "fmriprep", workflow="dynamics", seed=seed
+    )
     of_runs = partial(settings, analysis_level="participant", atlases=(str(atlas),))
     failed = LEVEL.run(of_runs(output_dir=out / STUDY, participant_label=tuple(known)))
     group = {"analysis_level": "group", "analysis": "train", "output_dir": out / STUDY}
     run_linear_training(settings(**group, model_name=_NAME))
     bundle = out / STUDY / "group" / f"model-{_NAME}" / "bundle"
-    failed += LEVEL.run(of_runs(output_dir=out / NEW, participant_label=(new,), model=str(bundle)))
+    failed += LEVEL.run(
+        of_runs(output_dir=out / NEW, participant_label=(new,), model=str(bundle))
+    )
     if not failed:
         rows = _compared(out, bundle, phantom)
-        write_tsv(out / TABLE, ["description", "r"], [(words, round(r, 4)) for words, r in rows])
+        write_tsv(
+            out / TABLE,
+            ["description", "r"],
+            [(words, round(r, 4)) for words, r in rows],
+        )
         text = (
             f"SIMULATED sub-{new} is not a training person of the core. The table shows how well "
             "functional connectivity in another run of the same oscillators is predicted."
@@ -90,9 +103,13 @@ def run_core_demo(arguments: argparse.Namespace) -> int:
     return failed
 
 
-def _compared(out: Path, bundle: Path, phantom: NetworkPhantom) -> list[tuple[str, float]]:
+def _compared(
+    out: Path, bundle: Path, phantom: NetworkPhantom
+) -> list[tuple[str, float]]:
     """Return r between the functional connectivity of the new person's next run and predictions."""
-    (path,) = (out / NEW / f"sub-{phantom.labels[-1]}").rglob("*_stat-mean_timeseries.tsv")
+    (path,) = (out / NEW / f"sub-{phantom.labels[-1]}").rglob(
+        "*_stat-mean_timeseries.tsv"
+    )
     table = read_series(path)
     own = LagCovariances.of(table.values, table.keep)
     model = load_linear_bundle(bundle).model()
@@ -104,4 +121,7 @@ def _compared(out: Path, bundle: Path, phantom: NetworkPhantom) -> list[tuple[st
         "this run's own connectivity": own.values[0],
         "the mean of the training people": model.infer_group().connectivity,
     }
-    return [(words, float(correlation(upper_edges(fc), edges))) for words, fc in found.items()]
+    return [
+        (words, float(correlation(upper_edges(fc), edges)))
+        for words, fc in found.items()
+    ]

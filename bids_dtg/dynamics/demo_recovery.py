@@ -48,7 +48,9 @@ RECIPE = Recipe(
     held_out=0.0,
 )
 _SIMULATIONS = 10  # of each person, by the fitted model
-_BOUND = 1e6  # larger values have diverged; observed series have a standard deviation of 1
+_BOUND = (
+    1e6  # larger values have diverged; observed series have a standard deviation of 1
+)
 _DIGITS = 5  # decimals in the table
 _LINES = 10  # progress lines while the model is fitted
 _INCHES = 13.0, 7.2
@@ -69,8 +71,12 @@ class Demo:
     """Results of the demo, all simulated."""
 
     people: SimulatedPeople
-    recovered: Mapping[str, Recovered]  # by the parameter's name, over regions of all people
-    simulations: NDArray[np.float32]  # (people, simulations, regions, frames), by the fitted model
+    recovered: Mapping[
+        str, Recovered
+    ]  # by the parameter's name, over regions of all people
+    simulations: NDArray[
+        np.float32
+    ]  # (people, simulations, regions, frames), by the fitted model
 
 
 def run_network_demo(
@@ -127,7 +133,9 @@ def simulate_people(participants: int, regions: int, seed: int) -> SimulatedPeop
     >>> people.networks.series.shape, sorted(people.regional)
     ((2, 4, 180), ['a', 'f'])
     """
-    weights, _, names = simulate_weights(participants, regions, np.random.default_rng(seed))
+    weights, _, names = simulate_weights(
+        participants, regions, np.random.default_rng(seed)
+    )
     return simulate_hopf_people(weights, seed=seed, regions=names)
 
 
@@ -137,7 +145,9 @@ def _fitted(people: SimulatedPeople, recipe: Recipe, seed: int) -> Demo:
     from bids_dtg.dynamics.fitting import fit
 
     networks = people.networks
-    say(f"fitting the network model to {len(networks.people) * len(networks.regions)} series …")
+    say(
+        f"fitting the network model to {len(networks.people) * len(networks.regions)} series …"
+    )
     fitted = fit(networks, recipe, seed=seed, report=_tenth_of(recipe.epochs))
     inferred = fitted.infer(networks)
     found = {
@@ -167,7 +177,9 @@ def _recovered(truth: Values, mean: Values, sd: Values | None = None) -> Recover
     """Recover a parameter (people, regions) from values (people, regions[, values])."""
     means = mean.reshape(truth.size, -1)
     sds = np.zeros_like(means) if sd is None else sd.reshape(truth.size, -1)
-    return recover(truth.ravel(), means, sds, np.repeat(np.arange(len(truth)), truth.shape[1]))
+    return recover(
+        truth.ravel(), means, sds, np.repeat(np.arange(len(truth)), truth.shape[1])
+    )
 
 
 def descriptors(networks: Networks) -> dict[str, Values]:
@@ -191,7 +203,9 @@ def _write_table(path: Path, demo: Demo) -> None:
         }.items()
     }
     networks = demo.people.networks
-    names = [(f"sub-{label}", name) for label in networks.people for name in networks.regions]
+    names = [
+        (f"sub-{label}", name) for label in networks.people for name in networks.regions
+    ]
     values = np.stack([*columns.values()], axis=-1)
     rows = [(*name, *row) for name, row in zip(names, values, strict=True)]
     write_tsv(path, ["participant_id", "region", *columns], rows)
@@ -219,7 +233,12 @@ def _report(out: Path, demo: Demo) -> None:
         "Functional connectivity, r with the observed one: simulations of the fitted model "
         f"{model}{words}; another simulation of the true system {again.mean():.2f}.",
     ]
-    headings = ("Spearman's rho between true and recovered parameters", "a", "f", "f, a > 0")
+    headings = (
+        "Spearman's rho between true and recovered parameters",
+        "a",
+        "f",
+        "f, a > 0",
+    )
     show("")
     show(f"{headings[0]}{'':4}{'a':>8}{'f':>8}{headings[3]:>10}")
     for name, *rhos in rows:
@@ -247,12 +266,16 @@ def _picture(demo: Demo) -> bytes:
 
     networks, sessions = demo.people.networks, demo.simulations[-1]
     figure = Figure(figsize=_INCHES, layout="constrained")
-    title = f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "
+    title = (
+        f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "
+    )
     title += "oscillators, and what the network model fitted to their series recovers"
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")
     grid = figure.add_gridspec(2, 1)
     top, bottom = (figure.add_subfigure(grid[row, 0]) for row in (0, 1))
-    for place, (name, found) in zip(top.subplots(1, 2), demo.recovered.items(), strict=True):
+    for place, (name, found) in zip(
+        top.subplots(1, 2), demo.recovered.items(), strict=True
+    ):
         _draw_parameter(place, name, found, demo.recovered["a"].truth > 0)
     finite = sessions[np.isfinite(sessions).all(axis=(1, 2))]
     pictured = finite[0] if len(finite) else sessions[0]
@@ -294,5 +317,7 @@ def _draw_parameter(
     unit = f" ({UNITS[name]})" if UNITS.get(name) else ""
     axes.set(xlabel=f"true {name}{unit}", ylabel=f"recovered {name}{unit}")
     words = f"{name}: rho = {found.rho:.2f}; 90 % posterior intervals cover "
-    axes.set_title(f"{words}{found.coverage:.0%} of the true values", fontsize=9, loc="left")
+    axes.set_title(
+        f"{words}{found.coverage:.0%} of the true values", fontsize=9, loc="left"
+    )
     axes.legend(fontsize=8, loc="upper left", framealpha=0.9)

@@ -36,11 +36,15 @@ class Gaussian:
 
     def at(self, noise: Tensor, samples: int = 0) -> Tensor:
         """Return samples, from noise of variance 1 with `samples` as its additional axis."""
-        return torch.addcmul(self.mean.unsqueeze(samples), self.sd.unsqueeze(samples), noise)
+        return torch.addcmul(
+            self.mean.unsqueeze(samples), self.sd.unsqueeze(samples), noise
+        )
 
     def kl(self) -> Tensor:
         """Return the KL divergence of each element from a Gaussian of mean 0 and variance 1."""
-        return 0.5 * (self.log_variance.exp() + self.mean.square() - 1.0 - self.log_variance)
+        return 0.5 * (
+            self.log_variance.exp() + self.mean.square() - 1.0 - self.log_variance
+        )
 
 
 class Encoder(nn.Module):
@@ -173,7 +177,9 @@ class _Loop(torch.autograd.Function):
         cells = inputs.new_zeros(frames + 1, lstms, size, items)
         outputs = inputs.new_empty(frames, lstms, size, items)  # tanh of the cells
         cell, units = cells[0], before[1:, :, :size].unbind()
-        for frame, (of_frame, gate) in enumerate(zip(before[:-1], _by_frame(gates), strict=True)):
+        for frame, (of_frame, gate) in enumerate(
+            zip(before[:-1], _by_frame(gates), strict=True)
+        ):
             torch.baddbmm(constants, weights, of_frame, out=gate.all)
             gate.opened.sigmoid_()
             gate.change.tanh_()
@@ -186,7 +192,9 @@ class _Loop(torch.autograd.Function):
         return before[1:, :half, :size], before[-1, half:, :size].clone()
 
     @staticmethod
-    def backward(ctx: Any, of_frames: Tensor, of_last: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(
+        ctx: Any, of_frames: Tensor, of_last: Tensor
+    ) -> tuple[Tensor, Tensor, None]:
         weights, before, gates, cells, outputs = ctx.saved_tensors
         frames, lstms, size, items = outputs.shape
         weight_gradient = torch.zeros_like(weights)
@@ -212,11 +220,17 @@ class _Loop(torch.autograd.Function):
                 (None, *of_frames[: frame - 1]),
                 strict=True,
             )
-            for gate, units_before, cell_before, output, of_frame in reversed(list(places)):
+            for gate, units_before, cell_before, output, of_frame in reversed(
+                list(places)
+            ):
                 torch.addcmul(one, output, output, value=-1, out=slope)
                 by_cell.addcmul_(slope.mul_(gate.show), by_units)
-                torch.addcmul(gate.opened, gate.opened, gate.opened, value=-1, out=by_gate.opened)
-                torch.addcmul(one, gate.change, gate.change, value=-1, out=by_gate.change)
+                torch.addcmul(
+                    gate.opened, gate.opened, gate.opened, value=-1, out=by_gate.opened
+                )
+                torch.addcmul(
+                    one, gate.change, gate.change, value=-1, out=by_gate.change
+                )
                 by_gate.show.mul_(output).mul_(by_units)
                 by_gate.take.mul_(gate.change)
                 by_gate.keep.mul_(cell_before)
@@ -231,7 +245,9 @@ class _Loop(torch.autograd.Function):
                     by_units[:half].add_(of_frame)
                 # The gradient of LSTMs that are read at the end only decays along the series.
                 if running > half and frame % _LOOK == 0:
-                    largest = torch.maximum(by_units[half:].abs(), by_cell[half:].abs()).max()
+                    largest = torch.maximum(
+                        by_units[half:].abs(), by_cell[half:].abs()
+                    ).max()
                     if largest <= vanished:
                         break
         return weight_gradient, constant_gradient, None
@@ -256,4 +272,6 @@ class _Gates(NamedTuple):
 
 def _by_frame(gates: Tensor) -> list[_Gates]:
     """Return views of the gates at each frame; made together, since each takes time of its own."""
-    return list(map(_Gates._make, zip(*map(torch.unbind, _Gates.of(gates)), strict=True)))
+    return list(
+        map(_Gates._make, zip(*map(torch.unbind, _Gates.of(gates)), strict=True))
+    )

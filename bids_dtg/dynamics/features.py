@@ -32,7 +32,9 @@ def _centrality(networks: Networks) -> Values:
     """Return the non-negative eigenvector of the weights, with length 1."""
     eigenvalues, vectors = np.linalg.eig(networks.weights.astype(np.float64))
     largest = eigenvalues.real.argmax(axis=1)
-    centrality: Values = np.abs(np.take_along_axis(vectors, largest[:, None, None], axis=2).real)
+    centrality: Values = np.abs(
+        np.take_along_axis(vectors, largest[:, None, None], axis=2).real
+    )
     return centrality[..., 0]
 
 
@@ -166,7 +168,10 @@ def regress_regions(
     y = feature.mean(axis=0) if feature.ndim == 2 else feature
     x = np.asarray(theta.mean(axis=0), np.float64)
     known = np.isfinite(x).all(axis=1) & np.isfinite(y)
-    x, maps = x[known], np.concatenate([y[None], surrogates])[:, known].astype(np.float64)
+    x, maps = (
+        x[known],
+        np.concatenate([y[None], surrogates])[:, known].astype(np.float64),
+    )
     explained = _explained(x, maps)
     r = correlation(x.T, maps[:, None])
     varies = np.isfinite(r[0])
@@ -188,7 +193,9 @@ def _p(statistics: Values) -> Values:
 def _explained(x: Values, maps: Values) -> Values:
     """Return the adjusted R² of each of `maps` (maps, items) by x, (items, parameters)."""
     centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
-    values = maps.astype(np.float64) - maps.mean(axis=1, dtype=np.float64, keepdims=True)
+    values = maps.astype(np.float64) - maps.mean(
+        axis=1, dtype=np.float64, keepdims=True
+    )
     spread = values.std(axis=1, keepdims=True)
     z = (values / np.where(spread > 0, spread, np.nan)).T
     coefficients, _, rank, _ = np.linalg.lstsq(centred, z, rcond=None)

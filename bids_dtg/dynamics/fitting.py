@@ -34,7 +34,9 @@ class Restart:
 
     seed: int
     elbo: float  # of the last epoch, mean over training series
-    held_out_elbo: float  # of the last epoch, mean over held-out series; NaN: there are none
+    held_out_elbo: (
+        float  # of the last epoch, mean over held-out series; NaN: there are none
+    )
     history: tuple[Mapping[str, float], ...]  # a record for each epoch
     state: Mapping[str, Tensor]  # the model's weights after the last epoch
 
@@ -97,7 +99,9 @@ class Fitted:
             A person is not in the training set.
         """
         inferred = self.infer(networks)
-        found = simulate(self.model, networks, inferred, simulations=simulations, seed=seed)
+        found = simulate(
+            self.model, networks, inferred, simulations=simulations, seed=seed
+        )
         return np.stack(list(found))
 
 
@@ -149,7 +153,11 @@ def fit(
     """
     recipe = recipe or find_recipe(DEFAULT)
     trained = choose_trained(len(networks.people), len(networks.regions), recipe, seed)
-    with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
+    with (
+        temporary_folder()
+        if workplace is None
+        else nullcontext(workplace.folder) as folder
+    ):
         require_continuable(networks, recipe, folder, seed=seed)
         place = replace(workplace or Workplace(folder), folder=folder)
         restarts = tuple(
@@ -169,7 +177,9 @@ def fit(
     )
 
 
-def require_continuable(networks: Networks, recipe: Recipe, folder: Path, *, seed: int = 0) -> None:
+def require_continuable(
+    networks: Networks, recipe: Recipe, folder: Path, *, seed: int = 0
+) -> None:
     """Refuse to continue a training that was started with other data or settings.
 
     Parameters
@@ -195,7 +205,9 @@ def require_continuable(networks: Networks, recipe: Recipe, folder: Path, *, see
             )
 
 
-def choose_trained(people: int, regions: int, recipe: Recipe, seed: int) -> NDArray[np.bool_]:
+def choose_trained(
+    people: int, regions: int, recipe: Recipe, seed: int
+) -> NDArray[np.bool_]:
     """Draw which series are trained on, (people, regions); all if none are held out.
 
     Examples
@@ -218,7 +230,9 @@ def choose_restart(restarts: tuple[Restart, ...]) -> int:
     RunError
         No restart has a finite ELBO.
     """
-    scores = [r.elbo if np.isnan(r.held_out_elbo) else r.held_out_elbo for r in restarts]
+    scores = [
+        r.elbo if np.isnan(r.held_out_elbo) else r.held_out_elbo for r in restarts
+    ]
     known = [number for number, score in enumerate(scores) if np.isfinite(score)]
     if not known:
         raise RunError(

@@ -27,8 +27,14 @@ _EXACT = 1e-9  # largest element of f at which a search stops
 _ITERATIONS, _HALVINGS, _GROWTH = 60, 8, 1.5
 _LEAST_GAIN = 1e-4  # smallest share of |f| that a full step must remove
 _ROWS = 20_000  # cases times starts that are processed together
-_SETTLING, _LONGER = 400, 1200  # frames that a state is followed for; longer if it has not settled
-_LAST, _NEAR = 0.1, 1e-3  # settled: this last share of the frames stays this close to the end
+_SETTLING, _LONGER = (
+    400,
+    1200,
+)  # frames that a state is followed for; longer if it has not settled
+_LAST, _NEAR = (
+    0.1,
+    1e-3,
+)  # settled: this last share of the frames stays this close to the end
 
 
 class Field:
@@ -64,7 +70,9 @@ class Field:
         # NumPy, because a search is thousands of small steps, for which torch is 7 times slower.
         self.cases, self.regions = region.shape[:2]
         transition = model.transition
-        columns = np.split(_array(transition.hidden.weight), np.cumsum(transition.sizes)[:-1], 1)
+        columns = np.split(
+            _array(transition.hidden.weight), np.cumsum(transition.sizes)[:-1], 1
+        )
         self._of_state, of_region, of_person, of_network, of_external = columns
         self._of_network = of_network[:, 0]
         self._out_weight, self._out_bias = (
@@ -72,15 +80,21 @@ class Field:
             _array(transition.out.bias),
         )
         self._observation = _array(model.observation.weight)[0]
-        self._weights = np.zeros((self.regions,) * 2) if weights is None else np.float64(weights)
+        self._weights = (
+            np.zeros((self.regions,) * 2) if weights is None else np.float64(weights)
+        )
         given = np.broadcast_to(network, self.cases)[:, None]
-        own = given + model.observation.bias.item() * self._weights.sum(axis=1)  # (cases, regions)
+        own = given + model.observation.bias.item() * self._weights.sum(
+            axis=1
+        )  # (cases, regions)
         self._constant = region @ of_region.T + (person @ of_person.T)[:, None]
         self._constant = self._constant + _array(transition.hidden.bias)
         self._constant = self._constant + np.multiply.outer(own, self._of_network)
         if of_external.size:
             shared = np.broadcast_to(external, self.cases)
-            self._constant = self._constant + np.multiply.outer(shared, of_external[:, 0])[:, None]
+            self._constant = (
+                self._constant + np.multiply.outer(shared, of_external[:, 0])[:, None]
+            )
 
     @property
     def dimension(self) -> int:
@@ -90,7 +104,9 @@ class Field:
     def change(self, states: Values, case: Numbers) -> Values:
         """Return f at states, (rows, dimension); `case` has the case of each row."""
         active = np.maximum(self._activity(states, case), 0.0)
-        change: Values = (active @ self._out_weight.T + self._out_bias).reshape(states.shape)
+        change: Values = (active @ self._out_weight.T + self._out_bias).reshape(
+            states.shape
+        )
         return change
 
     def jacobian(self, states: Values, case: Numbers) -> Values:
@@ -125,7 +141,9 @@ class FixedPoints:
     shape: tuple[int, ...]  # of the cases
     case: Numbers  # (points,), number of the case; `numpy.unravel_index` turns it into an index
     states: Values  # (points, dimension)
-    eigenvalues: NDArray[np.complexfloating[Any]]  # (points, dimension), of the derivatives of f
+    eigenvalues: NDArray[
+        np.complexfloating[Any]
+    ]  # (points, dimension), of the derivatives of f
 
     @property
     def stable_flow(self) -> NDArray[np.bool_]:
@@ -262,7 +280,9 @@ def network_fixed_points(
     ]
     return FixedPoints(
         shape=(len(weights), draws),
-        case=np.concatenate([each.case + draws * number for number, each in enumerate(found)]),
+        case=np.concatenate(
+            [each.case + draws * number for number, each in enumerate(found)]
+        ),
         states=np.concatenate([each.states for each in found]),
         eigenvalues=np.concatenate([each.eigenvalues for each in found]),
     )
@@ -298,7 +318,9 @@ def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedP
         begin = rng.uniform(-START, START, (len(cases), starts, field.dimension))
         rows = np.repeat(cases, starts)
         roots, found = _roots(field, begin.reshape(len(rows), -1), rows)
-        new = found.reshape(len(cases), starts) & ~_again(roots.reshape(begin.shape), found)
+        new = found.reshape(len(cases), starts) & ~_again(
+            roots.reshape(begin.shape), found
+        )
         case.append(rows[new.ravel()])
         states.append(roots[new.ravel()])
     where, at = np.concatenate(case), np.concatenate(states)
@@ -310,9 +332,13 @@ def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedP
     )
 
 
-def _eigenvalues(field: Field, states: Values, case: Numbers) -> NDArray[np.complexfloating[Any]]:
+def _eigenvalues(
+    field: Field, states: Values, case: Numbers
+) -> NDArray[np.complexfloating[Any]]:
     values = np.linalg.eigvals(field.jacobian(states, case))
-    return np.take_along_axis(values, np.argsort(values.real, axis=1), axis=1).astype(complex)
+    return np.take_along_axis(values, np.argsort(values.real, axis=1), axis=1).astype(
+        complex
+    )
 
 
 def _again(roots: Values, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -326,7 +352,9 @@ def _again(roots: Values, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return again
 
 
-def _roots(field: Field, starts: Values, case: Numbers) -> tuple[Values, NDArray[np.bool_]]:
+def _roots(
+    field: Field, starts: Values, case: Numbers
+) -> tuple[Values, NDArray[np.bool_]]:
     """Return the ends of the searches, (rows, dimension), and whether each is a root.
 
     No method finds all roots; each of the three takes the starts that the one before left over.
@@ -389,13 +417,20 @@ def _hybrid(field: Field, starts: Values, case: Numbers) -> Values:
 def _newton_step(jacobian: Values, change: Values) -> Values:
     try:
         step: Values = np.linalg.solve(jacobian, -change[..., None])[..., 0]
-    except np.linalg.LinAlgError:  # f is constant where no unit of a hidden layer is active
+    except (
+        np.linalg.LinAlgError
+    ):  # f is constant where no unit of a hidden layer is active
         step = (np.linalg.pinv(jacobian) @ -change[..., None])[..., 0]
     return step
 
 
 def _advance(
-    field: Field, states: Values, change: Values, case: Numbers, going: Numbers, step: Values
+    field: Field,
+    states: Values,
+    change: Values,
+    case: Numbers,
+    going: Numbers,
+    step: Values,
 ) -> Numbers:
     """Take the steps, each halved until it reduces f; return the rows where one did.
 
@@ -406,7 +441,9 @@ def _advance(
         rows = going[left]
         tried = states[rows] + share * step[left]
         value = field.change(tried, case[rows])
-        nearer = np.linalg.norm(value, axis=1) < (1.0 - _LEAST_GAIN * share) * size[left]
+        nearer = (
+            np.linalg.norm(value, axis=1) < (1.0 - _LEAST_GAIN * share) * size[left]
+        )
         states[rows[nearer]], change[rows[nearer]] = tried[nearer], value[nearer]
         left = left[~nearer]
         if not len(left):
@@ -463,7 +500,9 @@ def _settles(field: Field, states: Values, case: Numbers) -> NDArray[np.bool_]:
     # A state that has diverged cannot be followed further.
     rest = np.flatnonzero(~settled & np.isfinite(states).all(axis=1))
     if len(rest):
-        settled[rest] = _followed(field, states[rest], case[rest], _LONGER - _SETTLING)[1]
+        settled[rest] = _followed(field, states[rest], case[rest], _LONGER - _SETTLING)[
+            1
+        ]
     return settled
 
 

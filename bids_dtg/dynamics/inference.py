@@ -40,7 +40,9 @@ class Inferred:
 
     def of(self, person: int) -> Inferred:
         """Return the posteriors of one person."""
-        return Inferred(**{name: values[[person]] for name, values in vars(self).items()})
+        return Inferred(
+            **{name: values[[person]] for name, values in vars(self).items()}
+        )
 
 
 def _drawn(mean: Array, sd: Array, rng: np.random.Generator, *samples: int) -> Array:
@@ -48,7 +50,9 @@ def _drawn(mean: Array, sd: Array, rng: np.random.Generator, *samples: int) -> A
 
 
 @torch.no_grad()
-def infer(model: NetworkModel, networks: Networks, known: tuple[str, ...] = ()) -> Inferred:
+def infer(
+    model: NetworkModel, networks: Networks, known: tuple[str, ...] = ()
+) -> Inferred:
     """Infer the parameters and first states of training participants.
 
     Parameters
@@ -77,7 +81,11 @@ def infer(model: NetworkModel, networks: Networks, known: tuple[str, ...] = ()) 
         whose = torch.full((own.shape[1],), known.index(label), device=like.device)
         posterior = model.infer(Items(own, arriving, whose))
         region.append(_stacked(posterior.region))
-        first.append(_stacked(Gaussian(posterior.states.mean[0], posterior.states.log_variance[0])))
+        first.append(
+            _stacked(
+                Gaussian(posterior.states.mean[0], posterior.states.log_variance[0])
+            )
+        )
     rows = torch.as_tensor([known.index(label) for label in networks.people])
     return Inferred(
         *np.moveaxis(np.array(region), 1, 0),

@@ -94,10 +94,14 @@ class LagCovariances:
         (array([ 1.  , -0.75,  0.5 ]), 4)
         """
         values = np.asarray(series, np.float64)
-        keep = np.ones(values.shape[1], bool) if kept is None else np.asarray(kept, bool)
+        keep = (
+            np.ones(values.shape[1], bool) if kept is None else np.asarray(kept, bool)
+        )
         frames = int(keep.sum())
         if frames <= LAGS:
-            raise ValueError(f"covariances need more than {LAGS} kept frames, found {frames}")
+            raise ValueError(
+                f"covariances need more than {LAGS} kept frames, found {frames}"
+            )
         own = values[:, keep]
         if not (np.isfinite(own).all() and np.ptp(own, axis=1).all()):
             raise ValueError("a series is constant or has values that are not finite")
@@ -149,7 +153,9 @@ class GroupSums:
 
     def without(self, own: LagCovariances) -> GroupSums:
         """Return the sums without one of the people."""
-        return GroupSums(self.total - own.values, self.people - 1, self.dof - own.independent)
+        return GroupSums(
+            self.total - own.values, self.people - 1, self.dof - own.independent
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +266,9 @@ class LinearModel:
     group: Array  # (lags + 1, regions, regions), mean covariances
     shrinkage: Shrinkage
     order: int = LAGS  # of the processes
-    diagonal_share: float = 0.0  # how far covariances between regions in `group` are shrunk to 0
+    diagonal_share: float = (
+        0.0  # how far covariances between regions in `group` are shrunk to 0
+    )
 
     @classmethod
     def of(cls, sums: GroupSums, shrinkage: Shrinkage) -> LinearModel:
@@ -279,7 +287,9 @@ class LinearModel:
         own
             Covariances of the person's session.
         """
-        return yule_walker(shrunken(own, self.group, self.shrinkage.process), self.order)
+        return yule_walker(
+            shrunken(own, self.group, self.shrinkage.process), self.order
+        )
 
     def infer_group(self) -> LinearProcess:
         """Return the process of the training people's mean covariances."""
@@ -305,7 +315,9 @@ class TrainingPerson:
 
     session: LagCovariances
     again: LagCovariances | None = None  # in another session; None: there is none
-    halves: tuple[LagCovariances, LagCovariances] | None = None  # in each half of the session
+    halves: tuple[LagCovariances, LagCovariances] | None = (
+        None  # in each half of the session
+    )
 
     @classmethod
     def of(
@@ -347,7 +359,9 @@ def fit_core(people: Iterable[TrainingPerson], tr_seconds: float) -> LinearModel
     return LinearModel.of(sums, _choose(people, sums, tr_seconds))
 
 
-def _choose(people: Iterable[TrainingPerson], sums: GroupSums, tr_seconds: float) -> Shrinkage:
+def _choose(
+    people: Iterable[TrainingPerson], sums: GroupSums, tr_seconds: float
+) -> Shrinkage:
     """Choose the shrinkage that best describes other frames of the same people.
 
     Each person is judged on another session, else on the second half of the session, and is left
@@ -356,7 +370,10 @@ def _choose(people: Iterable[TrainingPerson], sums: GroupSums, tr_seconds: float
     choose twice as much shrinkage, which describes connectivity less well.
     """
     grid = np.array(GRID) * GRID_TR / tr_seconds
-    scores, judged = np.zeros((len(JUDGES), 3, len(GRID))), np.zeros(len(JUDGES), np.int64)
+    scores, judged = (
+        np.zeros((len(JUDGES), 3, len(GRID))),
+        np.zeros(len(JUDGES), np.int64),
+    )
     for person in people if sums.people > FEWEST_PEOPLE else ():
         row = int(person.again is None)
         pair = person.halves if person.again is None else (person.session, person.again)
@@ -369,7 +386,11 @@ def _choose(people: Iterable[TrainingPerson], sums: GroupSums, tr_seconds: float
             mixed = shrunken(own, others.group, frames)
             fit = np.nan_to_num(correlation(upper_edges(mixed[0]), edges))
             density = _density_of(yule_walker(mixed, others.order), other)
-            scores[row, :, number] += [density, _gaussian(mixed[0], other.values[0]), float(fit)]
+            scores[row, :, number] += [
+                density,
+                _gaussian(mixed[0], other.values[0]),
+                float(fit),
+            ]
     for row, words in enumerate(JUDGES):
         if judged[row] < FEWEST_CHOSEN:
             continue
@@ -401,7 +422,9 @@ def shrunken(own: LagCovariances, group: Values, frames: float) -> Array:
     >>> shrunken(own, np.zeros((3, 1, 1)), 300.0)[:, 0, 0].round(3)
     array([0.25 , 0.125, 0.05 ])
     """
-    return _with_white((own.frames * own.values + frames * group) / (own.frames + frames))
+    return _with_white(
+        (own.frames * own.values + frames * group) / (own.frames + frames)
+    )
 
 
 def _with_white(covariances: Values) -> Array:
@@ -431,7 +454,9 @@ def yule_walker(covariances: Values, order: int = LAGS) -> LinearProcess:
     together = np.linalg.solve(_toeplitz(covariances, order), later.T).T
     noise = covariances[0] - together @ later.T
     return LinearProcess(
-        np.asarray(together.reshape(regions, order, regions).swapaxes(0, 1), np.float64),
+        np.asarray(
+            together.reshape(regions, order, regions).swapaxes(0, 1), np.float64
+        ),
         (noise + noise.T) / 2,
         np.asarray(covariances[:order], np.float64),
     )
@@ -440,7 +465,10 @@ def yule_walker(covariances: Values, order: int = LAGS) -> LinearProcess:
 def _toeplitz(covariances: Values, order: int) -> Array:
     """Return the joint covariance of `order` consecutive frames, the latest first."""
     blocks = [
-        [covariances[col - row] if col >= row else covariances[row - col].T for col in range(order)]
+        [
+            covariances[col - row] if col >= row else covariances[row - col].T
+            for col in range(order)
+        ]
         for row in range(order)
     ]
     return np.block(blocks)
@@ -455,7 +483,9 @@ def _correlations(covariance: Array) -> Array:
 def _root(covariance: Values) -> Array:
     """Return the symmetric square root of a positive definite matrix."""
     variances, axes = np.linalg.eigh(covariance)
-    found: Array = (axes * np.sqrt(np.maximum(variances, np.finfo(float).tiny))) @ axes.T
+    found: Array = (
+        axes * np.sqrt(np.maximum(variances, np.finfo(float).tiny))
+    ) @ axes.T
     return found
 
 
@@ -463,10 +493,14 @@ def _density_of(process: LinearProcess, other: LagCovariances) -> float:
     """Return `LinearProcess.density` of a session, from its covariances alone."""
     order, regions, _ = process.transitions.shape
     weights = np.concatenate([np.eye(regions), *(-process.transitions)], axis=1)
-    return _gaussian(process.noise, weights @ _toeplitz(other.values, order + 1) @ weights.T)
+    return _gaussian(
+        process.noise, weights @ _toeplitz(other.values, order + 1) @ weights.T
+    )
 
 
 def _gaussian(covariance: Array, observed: Array) -> float:
     """Return the mean negative log density of frames with an observed covariance and mean 0."""
-    size = np.linalg.slogdet(covariance)[1] + np.trace(np.linalg.solve(covariance, observed))
+    size = np.linalg.slogdet(covariance)[1] + np.trace(
+        np.linalg.solve(covariance, observed)
+    )
     return float(0.5 * (size / len(covariance) + np.log(2 * np.pi)))

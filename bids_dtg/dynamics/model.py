@@ -72,7 +72,9 @@ class Transition(nn.Module):
             (frames, samples, items, states).
         """
         change: Tensor = self.out(
-            self.activity(state, self.constant(region, person), network, external).relu_()
+            self.activity(
+                state, self.constant(region, person), network, external
+            ).relu_()
         )
         return change
 
@@ -101,7 +103,9 @@ class Transition(nn.Module):
         if external is not None:
             changing.append(external.unsqueeze(-1))
             weights.append(columns[4])
-        return functional.linear(torch.cat(changing, -1), torch.cat(weights, 1)).add_(constant)
+        return functional.linear(torch.cat(changing, -1), torch.cat(weights, 1)).add_(
+            constant
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +159,9 @@ class NetworkModel(nn.Module):
         self.transition = Transition(recipe)
         inputs = 2 + people
         self.state_encoder = Encoder(inputs, recipe.encoder_units, recipe.states)
-        self.region_encoder = Encoder(inputs, recipe.encoder_units, recipe.region_parameters)
+        self.region_encoder = Encoder(
+            inputs, recipe.encoder_units, recipe.region_parameters
+        )
         self.observation = nn.Linear(recipe.states, 1)
         nn.init.normal_(self.observation.weight, std=_FIRST_OBSERVATION_SD)
         nn.init.zeros_(self.observation.bias)
@@ -169,7 +175,9 @@ class NetworkModel(nn.Module):
             _FIRST_TABLE_SD * torch.randn(people, recipe.person_parameters, 2)
         )
         if recipe.external_inputs:
-            self.external_table = nn.Parameter(_FIRST_EXTERNAL_SD * torch.randn(people, frames, 2))
+            self.external_table = nn.Parameter(
+                _FIRST_EXTERNAL_SD * torch.randn(people, frames, 2)
+            )
 
     @property
     def alpha(self) -> Tensor:
@@ -183,7 +191,9 @@ class NetworkModel(nn.Module):
         """
         signals = torch.stack((items.series, items.network), 1)
         one_hot = functional.one_hot(items.person, self.people).to(items.series.dtype)
-        states, region = encode(self.state_encoder, self.region_encoder, signals, one_hot)
+        states, region = encode(
+            self.state_encoder, self.region_encoder, signals, one_hot
+        )
         return Posterior(
             states=states,
             region=region,

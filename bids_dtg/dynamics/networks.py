@@ -47,9 +47,13 @@ class PeopleSeries:
     def __post_init__(self) -> None:
         count, regions = len(self.people), len(self.regions)
         if self.series.ndim != 3 or self.series.shape[:2] != (count, regions):
-            raise ValueError(f"series is ({count}, {regions}, frames), found {self.series.shape}")
+            raise ValueError(
+                f"series is ({count}, {regions}, frames), found {self.series.shape}"
+            )
         if self.kept is not None and self.kept.shape != (count, self.frames):
-            raise ValueError(f"kept is ({count}, {self.frames}), found {self.kept.shape}")
+            raise ValueError(
+                f"kept is ({count}, {self.frames}), found {self.kept.shape}"
+            )
 
     @property
     def frames(self) -> int:
@@ -193,9 +197,13 @@ def notes_beside_series(
     known = np.isfinite(connectivity[upper])
     if known.sum() < _FEWEST_PAIRS:
         return []
-    pairs = (np.asarray(part[upper][known], np.float64) for part in (weights, connectivity))
+    pairs = (
+        np.asarray(part[upper][known], np.float64) for part in (weights, connectivity)
+    )
     like = correlation(*pairs) >= _LIKE_FUNCTIONAL
-    words = "weights follow functional connectivity (r of 0.9 or more): is it a structural"
+    words = (
+        "weights follow functional connectivity (r of 0.9 or more): is it a structural"
+    )
     return [f"{words} connectome?"] if like else []
 
 

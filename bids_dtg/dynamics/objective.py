@@ -9,9 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bids_dtg.dynamics.model import FIRST_STATE_LOG_VARIANCE, Items, NetworkModel, Posterior
+from bids_dtg.dynamics.model import (
+    FIRST_STATE_LOG_VARIANCE,
+    Items,
+    NetworkModel,
+    Posterior,
+)
 
-STATE_PENALTY, TRANSITION_PENALTY = 0.01, 0.01  # weights of sums of squares, as published
+STATE_PENALTY, TRANSITION_PENALTY = (
+    0.01,
+    0.01,
+)  # weights of sums of squares, as published
 _BLOCK = 64  # frames
 _LOG_2_PI = math.log(2 * math.pi)
 
@@ -32,7 +40,9 @@ class Noise:
         recipe = model.recipe
 
         def normal(*shape: int) -> Tensor:
-            return torch.randn(shape, dtype=items.series.dtype, device=items.series.device)
+            return torch.randn(
+                shape, dtype=items.series.dtype, device=items.series.device
+            )
 
         return cls(
             states=normal(frames, samples, count, recipe.states),
@@ -71,7 +81,9 @@ class Terms:
         )
 
 
-def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noise) -> Terms:
+def terms_of(
+    model: NetworkModel, items: Items, posterior: Posterior, noise: Noise
+) -> Terms:
     """Return the terms of the ELBO of some series.
 
     Parameters
@@ -90,8 +102,12 @@ def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noi
     if posterior.external is not None and noise.external is not None:
         external = posterior.external.at(noise.external, samples=1)
     expected = model.observation(states).squeeze(-1)
-    observed = _log_normal(items.series.unsqueeze(1) - expected, model.observation_log_variance)
-    first = _log_normal(states[:1], torch.full_like(states[0, 0, 0], FIRST_STATE_LOG_VARIANCE))
+    observed = _log_normal(
+        items.series.unsqueeze(1) - expected, model.observation_log_variance
+    )
+    first = _log_normal(
+        states[:1], torch.full_like(states[0, 0, 0], FIRST_STATE_LOG_VARIANCE)
+    )
     later = _log_transitions(
         model,
         states,
@@ -100,7 +116,9 @@ def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noi
         network=items.network.unsqueeze(1),
         external=external,
     )
-    log_q = posterior.states.log_variance.sum((0, -1)) + noise.states.square().sum((0, -1))
+    log_q = posterior.states.log_variance.sum((0, -1)) + noise.states.square().sum(
+        (0, -1)
+    )
     of_external = _external(model, posterior, noise, external)
     return Terms(
         observation=observed,
@@ -115,12 +133,17 @@ def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noi
 
 
 def loss_of(
-    model: NetworkModel, terms: Terms, state_weight: float = 1.0, region_weight: float = 1.0
+    model: NetworkModel,
+    terms: Terms,
+    state_weight: float = 1.0,
+    region_weight: float = 1.0,
 ) -> Tensor:
     """Return the training loss: the mean negative ELBO, plus the penalties."""
     penalised = STATE_PENALTY * terms.state_squares
     bound = terms.elbo(state_weight, region_weight)
-    squares = torch.stack([p.square().sum() for p in model.transition.parameters()]).sum()
+    squares = torch.stack(
+        [p.square().sum() for p in model.transition.parameters()]
+    ).sum()
     return (penalised - bound).mean() + TRANSITION_PENALTY * squares
 
 
@@ -155,14 +178,17 @@ def _log_transitions(
     number = len(states) - 1
     # The gradient of a split is one tensor; that of a slice would be as long as the series.
     before, after, arriving = (
-        torch.split(values, _BLOCK) for values in (states[:-1], states[1:], network[:-1])
+        torch.split(values, _BLOCK)
+        for values in (states[:-1], states[1:], network[:-1])
     )
     driving: Sequence[Tensor | None] = [None] * len(before)
     if external is not None:
         driving = torch.split(external[:-1], _BLOCK)
     squares = []
     for block, state in enumerate(before):
-        change = model.transition(state, region, person, arriving[block], driving[block])
+        change = model.transition(
+            state, region, person, arriving[block], driving[block]
+        )
         squares.append((after[block] - state - change).square().sum(0))
     total = torch.stack(squares).sum(0)
     return _log_normal_of(total, number, model.state_log_variance).sum(-1)
@@ -175,4 +201,6 @@ def _log_normal(deviations: Tensor, log_variance: Tensor) -> Tensor:
 
 def _log_normal_of(squares: Tensor, number: int, log_variance: Tensor) -> Tensor:
     """Return the log density of deviations, given their number and the sum of their squares."""
-    return -0.5 * (number * (_LOG_2_PI + log_variance) + squares * torch.exp(-log_variance))
+    return -0.5 * (
+        number * (_LOG_2_PI + log_variance) + squares * torch.exp(-log_variance)
+    )

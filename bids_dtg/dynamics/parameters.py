@@ -103,7 +103,9 @@ def align(theta: Values, kl: Values, features: Mapping[str, Values]) -> Alignmen
     >>> found.order, found.signs
     (array([1, 0]), array([-1.,  1.]))
     """
-    order = np.argsort(-np.asarray(kl).reshape(-1, theta.shape[-1]).mean(axis=0), kind="stable")
+    order = np.argsort(
+        -np.asarray(kl).reshape(-1, theta.shape[-1]).mean(axis=0), kind="stable"
+    )
     signs = np.ones(len(order))
     for place, (number, name) in enumerate(zip(order, SIGNED_BY, strict=False)):
         if correlation(theta[..., number].ravel(), features[name].ravel()) < 0:
@@ -141,7 +143,9 @@ def retest(first: Values, second: Values) -> tuple[Values, Values]:
     >>> of_pairs.round(3), of_people.round(3)
     (array([1., 1.]), array([1., 1.]))
     """
-    both = np.stack([first, second], axis=-1).transpose(2, 1, 0, 3)  # values regions people two
+    both = np.stack([first, second], axis=-1).transpose(
+        2, 1, 0, 3
+    )  # values regions people two
     of_people = np.nanmean(agreement(both).absolute, axis=1)
     return agreement(both.reshape(len(both), -1, 2)).absolute, of_people
 
@@ -226,7 +230,9 @@ def typical_input(networks: Networks) -> Values:
     return series
 
 
-def _draw(model: NetworkModel, simulations: int, frames: int, rng: np.random.Generator) -> Drawn:
+def _draw(
+    model: NetworkModel, simulations: int, frames: int, rng: np.random.Generator
+) -> Drawn:
     recipe, size = model.recipe, (1, simulations)
     noise = rng.standard_normal((simulations, frames, max(1, recipe.external_inputs)))
     return Drawn(
@@ -243,13 +249,17 @@ def _spearman(region: Values, figure: Values) -> Values:
     """Return rho with each parameter, (region parameters,), leaving NaN out."""
     from scipy.stats import spearmanr
 
-    return np.array([spearmanr(own, figure, nan_policy="omit").statistic for own in region.T])
+    return np.array(
+        [spearmanr(own, figure, nan_policy="omit").statistic for own in region.T]
+    )
 
 
 def _explained(region: Values, figure: Values) -> float:
     """Return the share of a measure's variance that a linear fit explains."""
     known = np.isfinite(figure)
-    if known.sum() < region.shape[1] + 2 or not np.ptp(figure[known]):  # a model that diverges
+    if known.sum() < region.shape[1] + 2 or not np.ptp(
+        figure[known]
+    ):  # a model that diverges
         return float("nan")
     wanted = figure[known] - figure[known].mean()
     design = region[known] - region[known].mean(axis=0)

@@ -46,7 +46,10 @@ class Recovered:
 
 
 def recover(
-    truth: ArrayLike, mean: ArrayLike, sd: ArrayLike, people: Sequence[Any] | NDArray[Any]
+    truth: ArrayLike,
+    mean: ArrayLike,
+    sd: ArrayLike,
+    people: Sequence[Any] | NDArray[Any],
 ) -> Recovered:
     """Recover each person's values of a parameter by a regression over the others.
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from bids_dtg.dynamics.bundle.kind import LINEAR, NETWORK
 from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.statistics.analyses import ANALYSES
-from bids_dtg.workflows import OF_RUNS, Analysis, FeatureKind, Simulation, Workflow, constant, later
+from bids_dtg.workflows import (
+    OF_RUNS,
+    Analysis,
+    FeatureKind,
+    Simulation,
+    Workflow,
+    constant,
+    later,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -44,7 +52,15 @@ _OF_SERIES = (
     "structural_connectivity",
 )
 _OF_TRAINING = (
-    *("architecture", "recipe", "epochs", "batch_size", "learning_rate", "device", "states"),
+    *(
+        "architecture",
+        "recipe",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "device",
+        "states",
+    ),
     *("region_parameters", "no_external_input", "restarts"),
 )
 
@@ -66,7 +82,13 @@ ROW = Workflow(
     "of Sip et al. (2023); the participant level reads images, the group level reads the output "
     "of participants or --input-arrays",
     participants=later("dynamics.participant.worker:LEVEL.run"),
-    participants_read=(*OF_RUNS, "scheduler", "atlases", "array_key", "structural_connectivity"),
+    participants_read=(
+        *OF_RUNS,
+        "scheduler",
+        "atlases",
+        "array_key",
+        "structural_connectivity",
+    ),
     analyses=MappingProxyType(
         {
             "train": Analysis(
@@ -77,7 +99,14 @@ ROW = Workflow(
             "evaluate": Analysis(
                 partial(_RUN, "evaluate"),
                 "compare --model and its simulations with simple models",
-                reads=("model", "architecture", *_OF_SERIES, "region_maps", "simulations", "folds"),
+                reads=(
+                    "model",
+                    "architecture",
+                    *_OF_SERIES,
+                    "region_maps",
+                    "simulations",
+                    "folds",
+                ),
                 needs_model=True,
                 instead_of_model="folds",
             ),

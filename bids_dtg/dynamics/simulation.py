@@ -34,7 +34,9 @@ class Drawn:
     region: Array  # (people, simulations, regions, region parameters)
     person: Array  # (people, simulations, person parameters)
     first: Array  # (people, simulations, regions, states)
-    external: Array  # (frames, people, simulations, external inputs), the inputs themselves
+    external: (
+        Array  # (frames, people, simulations, external inputs), the inputs themselves
+    )
     system: Array  # (frames, states, people, simulations, regions), noise
     observed: Array  # (frames, people, simulations, regions), noise
 
@@ -151,7 +153,9 @@ def draw(
                 drawn.first[at] = sd * rng.standard_normal(drawn.first[at].shape)
             noise = rng.standard_normal((frames, max(1, recipe.external_inputs)))
             drawn.external[(every, *at)] = external_path(model, noise)
-            drawn.system[(every, every, *at)] = _normal(rng, frames, recipe.states, regions)
+            drawn.system[(every, every, *at)] = _normal(
+                rng, frames, recipe.states, regions
+            )
             drawn.observed[(every, *at)] = _normal(rng, frames, regions)
     return drawn
 
@@ -199,7 +203,8 @@ def external_path(model: NetworkModel, noise: Array) -> Array:
     innovations = noise * np.sqrt(1.0 - alpha**2)
     innovations[:1] = noise[:1]
     paths = [
-        lfilter([1.0], [1.0, -keep], own) for keep, own in zip(alpha, innovations.T, strict=True)
+        lfilter([1.0], [1.0, -keep], own)
+        for keep, own in zip(alpha, innovations.T, strict=True)
     ]
     return np.stack(paths, 1)
 
@@ -242,12 +247,18 @@ def run(
 
     shape = drawn.first.shape[:3]  # people, simulations, regions
     state = tensor(drawn.first)
-    constant = model.transition.constant(tensor(drawn.region), tensor(drawn.person)[:, :, None])
+    constant = model.transition.constant(
+        tensor(drawn.region), tensor(drawn.person)[:, :, None]
+    )
     noise, noise_sd = tensor(drawn.system).movedim(1, -1), _sd(model.state_log_variance)
     external = None
     if model.recipe.external_inputs:
         given = inputs in ("both", "external")
-        external = tensor(drawn.external[..., 0]) if given else state.new_zeros(len(noise), 1, 1)
+        external = (
+            tensor(drawn.external[..., 0])
+            if given
+            else state.new_zeros(len(noise), 1, 1)
+        )
     no_input = state.new_zeros(1, 1, 1)
     connections = None if weights is None else tensor(weights).transpose(1, 2)
     course = None if network is None else tensor(network)

@@ -61,13 +61,22 @@ class NetworkTask(Task):
         report: Callable[[str], None],
     ) -> None:
         super().__init__()
-        self.recipe, self.seed, self.identity, self._report = recipe, seed, identity, report
-        self.trained, self.held_out = map(torch.as_tensor, map(np.argwhere, (trained, ~trained)))
+        self.recipe, self.seed, self.identity, self._report = (
+            recipe,
+            seed,
+            identity,
+            report,
+        )
+        self.trained, self.held_out = map(
+            torch.as_tensor, map(np.argwhere, (trained, ~trained))
+        )
         self._records: list[tuple[Tensor, Tensor]] = []
         self._started = 0.0
         torch.manual_seed(_stream(seed, _WEIGHTS))
         self.model = NetworkModel(recipe, *networks.series.shape)
-        self.register_buffer("series", torch.as_tensor(networks.series), persistent=False)
+        self.register_buffer(
+            "series", torch.as_tensor(networks.series), persistent=False
+        )
         network = torch.as_tensor(networks.network_input)
         self.register_buffer("network_input", network, persistent=False)
 
@@ -130,7 +139,9 @@ class NetworkTask(Task):
     def _looks(self) -> bool:
         """Return whether the held-out ELBO is computed after this epoch."""
         every = max(1, self.recipe.epochs // _LOOKS)
-        return (self.current_epoch + 1) % every == 0 or self.current_epoch + 1 == self.recipe.epochs
+        return (
+            self.current_epoch + 1
+        ) % every == 0 or self.current_epoch + 1 == self.recipe.epochs
 
     @torch.no_grad()
     def elbo(self, pairs: Tensor) -> NDArray[np.float64]:
@@ -174,7 +185,9 @@ class KerasAdam(torch.optim.Adam):
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Take a step."""
         for group in self.param_groups:
-            taken = [self.state[p]["step"] for p in group["params"] if self.state.get(p)]
+            taken = [
+                self.state[p]["step"] for p in group["params"] if self.state.get(p)
+            ]
             number = 1 + int(max(taken, default=0))
             group["eps"] = _EPSILON / math.sqrt(1.0 - group["betas"][1] ** number)
         return super().step(closure)

@@ -22,7 +22,9 @@ Array = NDArray[np.float64]
 HOPF_STEP_SECONDS, WONG_WANG_STEP_SECONDS = 0.02, 0.01  # as published
 INITIAL_GATING = (0.2, 0.8)  # range of S at the start
 
-_DRAWN_AT_ONCE = 100  # steps whose noise is drawn together, to save time with little memory
+_DRAWN_AT_ONCE = (
+    100  # steps whose noise is drawn together, to save time with little memory
+)
 _DECAY_SECONDS = 0.1  # tau_s
 _KINETICS = 0.641  # gamma, of rates in Hz and time in s
 _SYNAPTIC_COUPLING = 0.2609  # J, nA
@@ -47,8 +49,12 @@ class HopfRecipe:
     frame_seconds: float = 1.0  # between the states that are kept
     seconds: float = 205.0  # simulated
     dropped_seconds: float = 25.0  # removed at the start
-    initial_sd: float = 0.3  # standard deviation of x and y at the start, as in the published code
-    noise: float = 0.02  # standard deviation of the noise in a step of the published length
+    initial_sd: float = (
+        0.3  # standard deviation of x and y at the start, as in the published code
+    )
+    noise: float = (
+        0.02  # standard deviation of the noise in a step of the published length
+    )
 
     @property
     def steps_a_frame(self) -> int:
@@ -108,14 +114,19 @@ class Hopf:
     def velocity(self, state: Array) -> Array:
         """Return x' and y' per second, without noise, at a state (people, runs, 2, regions)."""
         people, runs, _, regions = state.shape
-        a, speed = self.bifurcation[:, None, None], 2 * np.pi * self.frequency[:, None, None]
+        a, speed = (
+            self.bifurcation[:, None, None],
+            2 * np.pi * self.frequency[:, None, None],
+        )
         growth = a - np.square(state).sum(axis=2, keepdims=True)
         turned = state[:, :, ::-1] * np.array([[-1.0], [1.0]])  # (-y, x)
         rows = state.reshape(people, 2 * runs, regions)
         arriving = (rows @ self.weights.transpose(0, 2, 1)).reshape(state.shape)
         leaving = self.weights.sum(axis=2)[:, None, None] * state
         coupling = self.coupling[:, :, None, None]
-        velocity: Array = growth * state + speed * turned + coupling * (arriving - leaving)
+        velocity: Array = (
+            growth * state + speed * turned + coupling * (arriving - leaving)
+        )
         return velocity
 
 
@@ -218,12 +229,16 @@ class WongWang:
         arriving = _SYNAPTIC_COUPLING * arriving
         current = _RECURRENT * _SYNAPTIC_COUPLING * state + _INPUT + arriving
         excess = _GAIN * current - _THRESHOLD
-        rate = 1.0 / (_CURVATURE * exprel(-_CURVATURE * excess))  # Hz; H, also where ax = b
+        rate = 1.0 / (
+            _CURVATURE * exprel(-_CURVATURE * excess)
+        )  # Hz; H, also where ax = b
         velocity: Array = -state / _DECAY_SECONDS + _KINETICS * (1.0 - state) * rate
         return velocity
 
 
-def simulate_wong_wang(network: WongWang, initial: Array, noise: Iterable[Array]) -> Array:
+def simulate_wong_wang(
+    network: WongWang, initial: Array, noise: Iterable[Array]
+) -> Array:
     """Simulate mean-field models and return S in the kept frames, (people, runs, regions, frames).
 
     `initial` and `noise` are those of `WongWang.states`.
@@ -239,7 +254,9 @@ def simulate_wong_wang(network: WongWang, initial: Array, noise: Iterable[Array]
     """
     recipe, states = network.recipe, network.states(initial, noise)
     blocks = (list(islice(states, recipe.steps_a_frame)) for _ in range(recipe.frames))
-    return np.stack([np.mean(block, axis=0) for block in blocks], axis=-1)[..., -recipe.kept :]
+    return np.stack([np.mean(block, axis=0) for block in blocks], axis=-1)[
+        ..., -recipe.kept :
+    ]
 
 
 def unit_noise(
@@ -266,5 +283,8 @@ def unit_noise(
     array([[[ 0.13, -0.13,  0.64]]])
     """
     while True:
-        drawn = [[rng.standard_normal((_DRAWN_AT_ONCE, *shape)) for rng in row] for row in rngs]
+        drawn = [
+            [rng.standard_normal((_DRAWN_AT_ONCE, *shape)) for rng in row]
+            for row in rngs
+        ]
         yield from np.moveaxis(np.array(drawn), 2, 0)

@@ -20,7 +20,13 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from bids_dtg.engine.child import can_fork, describe_end, end_children, process_context, start_child
+from bids_dtg.engine.child import (
+    can_fork,
+    describe_end,
+    end_children,
+    process_context,
+    start_child,
+)
 from bids_dtg.engine.work import Message, MessageReporter, Send, Take, do_unit
 from bids_dtg.progress import Reporter, last_read, read_ahead, waiting_for_reader
 
@@ -57,7 +63,9 @@ class AheadWork(ABC, Generic[Event, Result]):
             return self.finish(label, events, reporter)
 
 
-def do_ahead(work: AheadWork[Event, Result], take: Take, send: Send[Message[Result]]) -> None:
+def do_ahead(
+    work: AheadWork[Event, Result], take: Take, send: Send[Message[Result]]
+) -> None:
     """Do units of work until none is left; the next one is read while the current one is done.
 
     If the reading process dies, the unit that it was reading is still handed to the second half;
@@ -69,7 +77,9 @@ def do_ahead(work: AheadWork[Event, Result], take: Take, send: Send[Message[Resu
         The reading process died between two units.
     """
     reporter = MessageReporter(send)
-    with closing(run_ahead(partial(_read_units, work, take), forked=work.forks)) as pieces:
+    with closing(
+        run_ahead(partial(_read_units, work, take), forked=work.forks)
+    ) as pieces:
         for label in pieces:
             events = _of_unit(pieces)
             do_unit(label, partial(work.finish, label, events, reporter), send)
@@ -120,13 +130,18 @@ def _in_process(work: Callable[[Send[Event]], None]) -> Generator[Event, None, N
         with suppress(BrokenPipeError):  # the receiving process has ended
             work(partial(send_value, sender))
 
-    process = start_child(context, read, name="reader", far_ends=[sender], near_ends=[receiver])
+    process = start_child(
+        context, read, name="reader", far_ends=[sender], near_ends=[receiver]
+    )
     try:
         while True:
             try:
                 with waiting_for_reader():
                     event = receive_value(receiver)
-            except (EOFError, OSError):  # it has ended; OSError if in the middle of an event
+            except (
+                EOFError,
+                OSError,
+            ):  # it has ended; OSError if in the middle of an event
                 break
             yield event
         receiver.close()
@@ -198,7 +213,9 @@ def receive_value(receiver: Connection) -> Any:
         The sender has ended: between two values (EOFError) or in the middle of one (OSError).
     """
     sizes, content = receiver.recv(), receiver.recv_bytes()
-    buffers = [np.empty(size, np.uint8) for size in sizes]  # empty, as zeros would take time
+    buffers = [
+        np.empty(size, np.uint8) for size in sizes
+    ]  # empty, as zeros would take time
     for buffer in buffers:
         receiver.recv_bytes_into(buffer.data)
     return pickle.loads(content, buffers=buffers)  # noqa: S301  (sent by our own process)

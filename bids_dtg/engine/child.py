@@ -125,7 +125,9 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)  # an exception, so that half-written files are removed
+    raise SystemExit(
+        128 + number
+    )  # an exception, so that half-written files are removed
 
 
 def end_children(processes: Sequence[BaseProcess], *, at_once: bool = False) -> None:
@@ -156,4 +158,8 @@ def describe_end(exit_code: int | None, last_step: str = "") -> str:
     if exit_code is None or exit_code >= 0:
         return f"it ended with exit code {exit_code}{after}"
     name = signal.Signals(-exit_code).name
-    return f"it was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "") + after
+    return (
+        f"it was ended by {name}"
+        + (" (out of memory?)" if name == "SIGKILL" else "")
+        + after
+    )

@@ -63,7 +63,9 @@ class Cluster(Generic[Given, Result]):
         self._task = partial(_do, prepare, given)
         self._client = _connect(address)
 
-    def run(self, backlog: Backlog) -> Generator[tuple[int, Message[Result]], None, None]:
+    def run(
+        self, backlog: Backlog
+    ) -> Generator[tuple[int, Message[Result]], None, None]:
         """Work until no label is left; yield what happens.
 
         If the generator is closed early, tasks that have not begun are cancelled; those that have
@@ -75,14 +77,21 @@ class Cluster(Generic[Given, Result]):
         try:
             completed = as_completed(loop=self._client.loop)
             if not self._client.nthreads():
-                yield _LANE, Happened("note", "the scheduler has no workers yet; waiting for some")
+                yield (
+                    _LANE,
+                    Happened(
+                        "note", "the scheduler has no workers yet; waiting for some"
+                    ),
+                )
             while backlog or running:
                 while (label := backlog.take()) is not None:
                     task = self._client.submit(self._task, label, pure=False)
                     running[task] = label
                     completed.add(task)
                 if not running:
-                    threading.Event().wait(min(_LOOK_SECONDS, backlog.seconds_to_next or 0.0))
+                    threading.Event().wait(
+                        min(_LOOK_SECONDS, backlog.seconds_to_next or 0.0)
+                    )
                     continue
                 task = next(completed)
                 for message in _messages_of(task, running.pop(task)):
@@ -136,7 +145,11 @@ def _do(
     """Do a unit of work as a dask task, and return its messages except for stages."""
     with _one_at_a_time:
         found = _process(prepare, given).do(label)
-        return [one for one in found if not (isinstance(one, Happened) and one.kind == "stage")]
+        return [
+            one
+            for one in found
+            if not (isinstance(one, Happened) and one.kind == "stage")
+        ]
 
 
 class _Process(Generic[Given, Result]):
@@ -144,7 +157,9 @@ class _Process(Generic[Given, Result]):
 
     def __init__(self, prepare: Callable[[Given], Work[Result]], given: Given) -> None:
         # It is started afresh, as dask's processes have threads.
-        self._pool: Pool[Result] = Pool(partial(_Unprepared, prepare, given), 1, forked=False)
+        self._pool: Pool[Result] = Pool(
+            partial(_Unprepared, prepare, given), 1, forked=False
+        )
         self._wait_for_labels()
         # Before multiprocessing's own function, which would wait for the process.
         atexit.register(self._pool.end)

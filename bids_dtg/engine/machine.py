@@ -52,7 +52,11 @@ def available_cores(root: Path = _ROOT) -> int:
         Folder that holds ``proc`` and ``sys``.
     """
     # Affinity is not known on macOS.
-    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    mine = (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
     return max(1, min([mine, *(int(cores) for cores in _core_quotas(root))]))
 
 
@@ -177,23 +181,34 @@ def end_with_parent() -> None:
 
 def _core_quotas(root: Path) -> Iterator[float]:
     for folder in _cgroups(root, "cpu"):
-        with suppress(OSError, ValueError):  # cgroup v2: quota and period in µs; quota may be "max"
+        with suppress(
+            OSError, ValueError
+        ):  # cgroup v2: quota and period in µs; quota may be "max"
             quota, period = (folder / "cpu.max").read_text().split()
             yield int(quota) / int(period)
         with suppress(OSError, ValueError, ZeroDivisionError):  # v1; -1 means no limit
-            quota, period = ((folder / f"cpu.cfs_{n}_us").read_text() for n in ("quota", "period"))
+            quota, period = (
+                (folder / f"cpu.cfs_{n}_us").read_text() for n in ("quota", "period")
+            )
             if int(quota) > 0:
                 yield int(quota) / int(period)
 
 
 def _memory_left(root: Path) -> Iterator[int]:
-    names = {"memory.max": "memory.current", "memory.limit_in_bytes": "memory.usage_in_bytes"}
+    names = {
+        "memory.max": "memory.current",
+        "memory.limit_in_bytes": "memory.usage_in_bytes",
+    }
     for folder in _cgroups(root, "memory"):
         for limit, used in names.items():
             with suppress(OSError, ValueError):  # "max" is not a number
-                left = int((folder / limit).read_text()) - int((folder / used).read_text())
+                left = int((folder / limit).read_text()) - int(
+                    (folder / used).read_text()
+                )
                 # The system frees the cache of files when memory is needed.
-                yield left + _found(r"(?:total_)?inactive_file (\d+)", folder / "memory.stat")
+                yield left + _found(
+                    r"(?:total_)?inactive_file (\d+)", folder / "memory.stat"
+                )
 
 
 def _found(pattern: str, path: Path) -> int:
@@ -217,7 +232,9 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
         top = root / "sys/fs/cgroup" / ("" if number == "0" else controllers)
         # Inside a container, its own cgroup may appear as the top one.
         inner = top / place.strip("/")
-        yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(top))
+        yield from (
+            folder for folder in (inner, *inner.parents) if folder.is_relative_to(top)
+        )
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
@@ -257,7 +274,11 @@ def given_threads(resources: ResourceOptions) -> int | None:
     cores, threads = allowed_cores(resources), resources.omp_nthreads
     if threads is None or threads <= cores:
         return threads
-    limit = "this machine has" if resources.nprocs is None else "--nprocs and this machine allow"
+    limit = (
+        "this machine has"
+        if resources.nprocs is None
+        else "--nprocs and this machine allow"
+    )
     warnings.warn(
         f"--omp-nthreads is {threads}, but {limit} {counted(cores, 'core')}, which are used",
         stacklevel=3,
@@ -356,7 +377,9 @@ def training_device(wanted: str, report: Callable[[str], None]) -> str:
             f"--device {wanted} was given, but PyTorch cannot compute on it: {why}",
             remedy=f"use --device cpu, or {_TO_DO}",
         )
-    report(f"a GPU was found, but the CPU trains, as PyTorch says: {why}. To do: {_TO_DO}")
+    report(
+        f"a GPU was found, but the CPU trains, as PyTorch says: {why}. To do: {_TO_DO}"
+    )
     return "cpu"
 
 
@@ -367,5 +390,7 @@ def _why_not(device: str) -> str | None:
     try:
         torch.ones(1, device=device).add(1).item()
     except Exception as err:  # AssertionError, RuntimeError, NotImplementedError
-        return re.split(r"\n|\. ", str(err).strip())[0].rstrip(".")  # its first sentence
+        return re.split(r"\n|\. ", str(err).strip())[0].rstrip(
+            "."
+        )  # its first sentence
     return None

@@ -25,7 +25,15 @@ from bids_dtg.engine.child import (
     process_context,
     start_child,
 )
-from bids_dtg.engine.work import Backlog, End, Happened, Message, Prepare, Work, do_units
+from bids_dtg.engine.work import (
+    Backlog,
+    End,
+    Happened,
+    Message,
+    Prepare,
+    Work,
+    do_units,
+)
 from bids_dtg.errors import RunError
 from bids_dtg.notices import duration
 from bids_dtg.progress import Reporter, Steps, count_steps
@@ -95,11 +103,17 @@ class Pool(Generic[Result]):
         before_start: Callable[[], None] = lambda: None,
     ) -> None:
         self._context = process_context(forked=forked)
-        self._prepare, self._processes, self._before_start = prepare, processes, before_start
+        self._prepare, self._processes, self._before_start = (
+            prepare,
+            processes,
+            before_start,
+        )
         self._members: list[_Member] = []
         self._deaths = 0  # in a row with nothing done
 
-    def run(self, backlog: Backlog) -> Generator[tuple[int, Message[Result]], None, None]:
+    def run(
+        self, backlog: Backlog
+    ) -> Generator[tuple[int, Message[Result]], None, None]:
         """Work until no label is left; yield each message with the lane that it belongs to.
 
         Closing the generator ends all processes.
@@ -128,7 +142,9 @@ class Pool(Generic[Result]):
         self._members.clear()
 
     def _start_processes(self, backlog: Backlog) -> None:
-        free = sorted(set(range(self._processes)) - {member.lane for member in self._members})
+        free = sorted(
+            set(range(self._processes)) - {member.lane for member in self._members}
+        )
         # A process that has no label yet will take one.
         left = len(backlog) - sum(not member.taken for member in self._members)
         for lane in free[: max(0, left)] if backlog.seconds_to_next == 0 else ():
@@ -141,7 +157,11 @@ class Pool(Generic[Result]):
                 partial(_serve, self._prepare, far_messages, far_requests, steps),
                 name=f"worker {lane + 1}",
                 far_ends=[far_messages, far_requests],
-                near_ends=[messages, requests, *(end for m in self._members for end in m.ends)],
+                near_ends=[
+                    messages,
+                    requests,
+                    *(end for m in self._members for end in m.ends),
+                ],
             )
             self._members.append(_Member(lane, process, messages, requests, steps))
 
@@ -170,7 +190,9 @@ class Pool(Generic[Result]):
                 yield from self._listen(member, backlog)
                 yield from self._bury(member, backlog, error)
 
-    def _listen(self, member: _Member, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
+    def _listen(
+        self, member: _Member, backlog: Backlog
+    ) -> Iterator[tuple[int, Message[Result]]]:
         with suppress(EOFError, OSError):
             while member.messages.poll():
                 message: Message[Result] = member.messages.recv()

@@ -85,7 +85,9 @@ class ArrayStore:
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
 
-    def create(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    def create(
+        self, name: str, shape: tuple[int, ...], dtype: DTypeLike
+    ) -> NDArray[Any]:
         """Create an array to be filled in place; it has no facts, as it is work in progress.
 
         Raises
@@ -168,7 +170,9 @@ class MappedRows:
 
     def __init__(self, path: Path, tables: int, rows: int, columns: int) -> None:
         self._path, self._rows, self._counts = path, rows, [0] * tables
-        self._first = new_array(path, (tables, rows, columns)).offset  # bytes before the values
+        self._first = new_array(
+            path, (tables, rows, columns)
+        ).offset  # bytes before the values
         self._file = path.open("r+b")
         self._known = np.ones((tables, columns), bool)
 

@@ -113,7 +113,9 @@ def remove_stale_temporaries(folder: Path) -> None:
 def remove_stale_in(folder: Path) -> None:
     """Remove such files in one folder only, as a shared folder may have 100,000 folders below."""
     for path in filter(_is_stale, folder.glob(".dtg-*.tmp")):
-        with suppress(OSError):  # another process removed it first, or it cannot be removed
+        with suppress(
+            OSError
+        ):  # another process removed it first, or it cannot be removed
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)  # a half-written bundle
             else:
@@ -126,13 +128,17 @@ def this_host() -> str:
     namespace = ""
     with suppress(OSError):  # not Linux
         namespace = str(Path("/proc/self/ns/pid").readlink())
-    return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
+    return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[
+        :8
+    ]
 
 
 def output_error(path: Path, err: OSError) -> OutputError:
     """Return the error for a file that cannot be written, with a remedy."""
     reason = err.strerror or str(err)
-    return OutputError(f"{path} cannot be written: {reason}", remedy=_REMEDIES.get(err.errno or 0))
+    return OutputError(
+        f"{path} cannot be written: {reason}", remedy=_REMEDIES.get(err.errno or 0)
+    )
 
 
 def _flush(path: Path) -> None:
@@ -164,6 +170,10 @@ def _has_ended(pid: int) -> bool:
     """Return whether no process of this host has this number, except a zombie."""
     try:
         os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return (
+            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        )
     except OSError as err:
-        return isinstance(err, ProcessLookupError)  # others: of another user, or not Linux
+        return isinstance(
+            err, ProcessLookupError
+        )  # others: of another user, or not Linux

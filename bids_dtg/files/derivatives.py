@@ -14,7 +14,14 @@ from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
 from bids_dtg.files.foreign import Table, read_bytes, read_table, read_text, reading
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.paths import expand_home
-from bids_dtg.files.text import encoded, json_text, read_json, write_json, write_text, write_tsv
+from bids_dtg.files.text import (
+    encoded,
+    json_text,
+    read_json,
+    write_json,
+    write_text,
+    write_tsv,
+)
 from bids_dtg.notices import visible_lines
 from bids_dtg.version import __version__
 
@@ -46,7 +53,9 @@ _PATIENCE = 60.0  # seconds
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # name of TemplateFlow in BIDS URIs
 RAW = "raw"  # name of the raw dataset in BIDS URIs
-_NO_ADDRESS = "urn:dataset:"  # prefix of the name of a folder that has no public address
+_NO_ADDRESS = (
+    "urn:dataset:"  # prefix of the name of a folder that has no public address
+)
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
 # Keys of the description that users may edit, in addition to keys that the program does not write.
 _EDITABLE = ("Name", "Authors", "License")
@@ -77,7 +86,11 @@ class SourceDataset:
     @property
     def notice(self) -> str:
         """A warning about its participants; empty: none."""
-        return "SIMULATED people: not for science" if self.description.get("Simulated") else ""
+        return (
+            "SIMULATED people: not for science"
+            if self.description.get("Simulated")
+            else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,9 @@ class DatasetWords:
     """Texts that describe an output dataset."""
 
     name: str  # Name in dataset_description.json
-    citation: str  # how to cite it: a sentence, an empty line, then one reference per line
+    citation: (
+        str  # how to cite it: a sentence, an empty line, then one reference per line
+    )
     readme: str  # text of the README
     workflow: str  # the workflow that makes it
 
@@ -115,7 +130,9 @@ class DerivativeDataset:
             )
         return path
 
-    def write(self, relative: PurePosixPath | str, data: bytes | bytearray | memoryview) -> Path:
+    def write(
+        self, relative: PurePosixPath | str, data: bytes | bytearray | memoryview
+    ) -> Path:
         """Write a file of the dataset atomically and return its path."""
         path = self.path(relative)
         write_atomic(path, data)
@@ -180,12 +197,18 @@ class DerivativeDataset:
         for pattern, comment in IGNORED.items():
             lines += [] if pattern in lines else [f"# {comment}", pattern]
         self.write_if_changed(path.name, "\n".join(lines) + "\n")
-        if not (self.root / "README").exists() and not (self.root / "README.md").exists():
+        if (
+            not (self.root / "README").exists()
+            and not (self.root / "README.md").exists()
+        ):
             self.write_if_changed("README", visible_lines(words.readme))
 
     def remove_stale_temporaries(self) -> None:
         """Remove what killed processes left in the folders that all runs share."""
-        shared = [self.root / name for name in ("", "figures", "group", "logs", "logs/complete")]
+        shared = [
+            self.root / name
+            for name in ("", "figures", "group", "logs", "logs/complete")
+        ]
         for folder in (*shared, *self.root.glob("tpl-*")):
             remove_stale_in(folder)
 
@@ -204,17 +227,23 @@ class DerivativeDataset:
         path = self.path("participants.tsv")
         with self.locks() as locks:
             if owner := locks.take("participants", wait=_PATIENCE):
-                raise OutputError(f"{path} is in use by {owner}", remedy="run the command again")
+                raise OutputError(
+                    f"{path} is in use by {owner}", remedy="run the command again"
+                )
             with reading(path, OutputError):
                 table = read_table(path) if path.exists() else Table(path, (), ())
             columns, rows = table.header, {row[0]: row for row in table.rows}
             if columns[:1] != ("participant_id",):
                 columns, rows = ("participant_id",), {}
             # A dictionary keeps the order, and looks up names faster than a list.
-            wanted = dict.fromkeys(f"sub-{label}" for label in participants_in(self.root))
+            wanted = dict.fromkeys(
+                f"sub-{label}" for label in participants_in(self.root)
+            )
             if columns != table.header or wanted.keys() != rows.keys():
                 absent = [None] * (len(columns) - 1)
-                write_tsv(path, columns, [rows.get(name, (name, *absent)) for name in wanted])
+                write_tsv(
+                    path, columns, [rows.get(name, (name, *absent)) for name in wanted]
+                )
         return tuple(name for name in rows if name not in wanted)
 
 
@@ -228,7 +257,9 @@ def participants_in(root: Path) -> tuple[str, ...]:
     """
     try:
         with os.scandir(root) as entries:
-            names = [e.name for e in entries if e.name.startswith("sub-") and e.is_dir()]
+            names = [
+                e.name for e in entries if e.name.startswith("sub-") and e.is_dir()
+            ]
     except OSError as err:
         raise DatasetError(f"{root} cannot be listed: {err.strerror or err}") from err
     return tuple(sorted(name.removeprefix("sub-") for name in names))
@@ -250,7 +281,9 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     output = expand_home(output_dir, "OUTPUT_DIR").resolve()
     source, bids_dir = dataset.root.resolve(), dataset.bids_dir.resolve()
     held = [folder for folder in (source, bids_dir) if output in folder.parents]
-    in_raw = bids_dir in output.parents and bids_dir / "derivatives" not in output.parents
+    in_raw = (
+        bids_dir in output.parents and bids_dir / "derivatives" not in output.parents
+    )
     description = read_json(output / _DESCRIPTION)
     made_by = _generator(description).get("Name")
     place = read_json(output / _INPUT).get(dataset.name)
@@ -336,16 +369,24 @@ def running_container(environment: Mapping[str, str] = os.environ) -> str | None
     """Return `docker:<tag>` or `apptainer:<image>` if the environment names a container."""
     if tag := environment.get("DTG_CONTAINER_TAG"):
         return f"docker:{tag}"
-    image = environment.get("APPTAINER_CONTAINER") or environment.get("SINGULARITY_CONTAINER")
+    image = environment.get("APPTAINER_CONTAINER") or environment.get(
+        "SINGULARITY_CONTAINER"
+    )
     return f"apptainer:{image}" if image else None
 
 
 def _this_program(workflow: str) -> dict[str, Any]:
     """Return this program's entry of GeneratedBy."""
-    program: dict[str, Any] = {"Name": _PROGRAM, "Version": __version__, _WORKFLOW: workflow}
+    program: dict[str, Any] = {
+        "Name": _PROGRAM,
+        "Version": __version__,
+        _WORKFLOW: workflow,
+    }
     if container := running_container():
         kind, _, tag = container.partition(":")
-        tag = PurePosixPath(tag).name if tag.startswith("/") else tag  # an Apptainer image file
+        tag = (
+            PurePosixPath(tag).name if tag.startswith("/") else tag
+        )  # an Apptainer image file
         program["Container"] = {"Type": kind, "Tag": tag}
     return program
 
@@ -393,8 +434,12 @@ def _links(source: SourceDataset, root: Path) -> dict[str, str]:
     ]
     for name, place in _places(source).items():
         if any(folder in (place, *place.parents) for folder in near):
-            links[name] = quote(os.fsencode(Path(os.path.relpath(place, root)).as_posix()))
+            links[name] = quote(
+                os.fsencode(Path(os.path.relpath(place, root)).as_posix())
+            )
         else:
             doi = source.description.get("DatasetDOI") if place == source.root else None
-            links[name] = doi if isinstance(doi, str) and ":" in doi else f"{_NO_ADDRESS}{name}"
+            links[name] = (
+                doi if isinstance(doi, str) and ":" in doi else f"{_NO_ADDRESS}{name}"
+            )
     return links

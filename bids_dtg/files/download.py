@@ -49,7 +49,9 @@ class PinnedFile:
         algorithm, _, expected = self.digest.partition(":")
         blob = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, (lambda: blob) if algorithm == "git" else algorithm)
+            found = hashlib.file_digest(
+                file, (lambda: blob) if algorithm == "git" else algorithm
+            )
         return found.hexdigest() == expected
 
 
@@ -73,7 +75,10 @@ def download_hosts(env: Mapping[str, str], public: str) -> list[str]:
     """
     if env.get(OFFLINE_VARIABLE, "0") not in ("", "0"):
         return []
-    return [*(mirror.rstrip("/") for mirror in env.get(MIRROR_VARIABLE, "").split()), public]
+    return [
+        *(mirror.rstrip("/") for mirror in env.get(MIRROR_VARIABLE, "").split()),
+        public,
+    ]
 
 
 @contextmanager
@@ -100,8 +105,12 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
     with Locks(work) as locks:
         try:
             if owner := locks.take("download"):
-                reporter.note(f"waiting for {owner}, which is downloading into {folder}")
-                while locks.take("download", wait=_WAIT_SECONDS):  # for as long as it takes
+                reporter.note(
+                    f"waiting for {owner}, which is downloading into {folder}"
+                )
+                while locks.take(
+                    "download", wait=_WAIT_SECONDS
+                ):  # for as long as it takes
                     step(f"waiting for {owner}")
         except OutputError as err:
             raise err.as_kind(OutputError, remedy=remedy) from err
@@ -113,7 +122,9 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
         yield work
 
 
-def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: Reporter) -> Path:
+def obtain_file(
+    file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: Reporter
+) -> Path:
     """Return a verified copy of a file in `folder`, downloading it if necessary.
 
     Parameters
@@ -137,12 +148,17 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
     import pooch
     import requests
 
-    pooch.get_logger().setLevel("WARNING")  # otherwise it shows addresses with passwords
+    pooch.get_logger().setLevel(
+        "WARNING"
+    )  # otherwise it shows addresses with passwords
     download = pooch.HTTPDownloader(
         progressbar=_Progress(file, reporter),
         chunk_size=_PIECE_BYTES,
         timeout=_TIMEOUTS,
-        headers={"User-Agent": f"bids_dtg/{__version__}", "Accept-Encoding": "identity"},
+        headers={
+            "User-Agent": f"bids_dtg/{__version__}",
+            "Accept-Encoding": "identity",
+        },
     )
     path, answers = folder / file.local_name, []
     try:
@@ -155,7 +171,9 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
             store = pooch.create(
                 folder,
                 "",
-                registry={path.name: None},  # verified below, as pooch does not know git's ids
+                registry={
+                    path.name: None
+                },  # verified below, as pooch does not know git's ids
                 urls={path.name: url},
                 retry_if_failed=_RETRIES,
             )
@@ -165,7 +183,9 @@ def obtain_file(file: PinnedFile, folder: Path, hosts: Sequence[str], reporter: 
                     # pooch lets only the owner read it, but the folder may be shared.
                     path.chmod(folder.stat().st_mode & 0o666)
                     return path
-                reason = f"wrong content, {path.stat().st_size} bytes, not {file.digest}"
+                reason = (
+                    f"wrong content, {path.stat().st_size} bytes, not {file.digest}"
+                )
                 path.unlink()
             except (requests.RequestException, ValueError) as err:
                 reason = _reason(err)
@@ -203,7 +223,9 @@ class _Progress:
         if self._size is not None and self._done > self._size + _PIECE_BYTES:
             raise ValueError(f"more than the {self._size} bytes of the file were sent")
         share = self._done / self.total if self.total else 0.0
-        self._reporter.stage(f"{self._name}, {self._done / 1e6:.1f} MB", min(share, 1.0))
+        self._reporter.stage(
+            f"{self._name}, {self._done / 1e6:.1f} MB", min(share, 1.0)
+        )
 
     def reset(self) -> None:
         self._done = 0
@@ -217,6 +239,8 @@ def _reason(err: Exception) -> str:
     response = getattr(err, "response", None)
     if response is not None:
         return f"HTTP {response.status_code} {response.reason or ''}".strip()
-    while isinstance(inner := getattr(err, "reason", None) or err.__context__, Exception):
+    while isinstance(
+        inner := getattr(err, "reason", None) or err.__context__, Exception
+    ):
         err = inner
     return " ".join(str(err).split())[:_LONGEST] or type(err).__name__

@@ -35,7 +35,9 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # git-annex does not accept a pointer of more than 32 KiB.
 _LONGEST_POINTER, _POINTER_START = 32_768, 1024
 _ANNEX, _LFS = b"/annex/objects/", b"version https://git-lfs"
-_NO_CONTENT = "has no content here: it is a broken link, or a git-annex or git-LFS pointer"
+_NO_CONTENT = (
+    "has no content here: it is a broken link, or a git-annex or git-LFS pointer"
+)
 _LONGEST = 200  # characters of a library's message; some quote all columns of a table
 
 
@@ -45,7 +47,9 @@ class Table:
 
     path: Path
     header: tuple[str, ...]  # column names, unchanged; () for an empty file
-    rows: tuple[tuple[str, ...], ...]  # each as long as the header; missing cells are empty
+    rows: tuple[
+        tuple[str, ...], ...
+    ]  # each as long as the header; missing cells are empty
     short: int = 0  # number of lines with fewer cells than the header
 
     def dicts(self) -> list[dict[str, str]]:
@@ -89,9 +93,13 @@ def reading(
     except ImportError:
         raise  # a package is missing
     except Exception as err:
-        said = (err.strerror if isinstance(err, OSError) else None) or " ".join(str(err).split())
+        said = (err.strerror if isinstance(err, OSError) else None) or " ".join(
+            str(err).split()
+        )
         said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
-        raise kind(f"{source} cannot be read{as_what}: {said or type(err).__name__}") from err
+        raise kind(
+            f"{source} cannot be read{as_what}: {said or type(err).__name__}"
+        ) from err
 
 
 # --- Files of a folder
@@ -121,7 +129,9 @@ def files_below(root: Path) -> Iterator[Path]:
                 (name for name in folders if _OF_DRIVES.fullmatch(name) is None),
                 key=lambda name: (Path(folder, name).is_symlink(), name),
             )
-            yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+            yield from (
+                Path(folder, name) for name in sorted(names) if not name.startswith(".")
+            )
 
 
 def matching(root: Path, pattern: str) -> list[Path]:
@@ -136,7 +146,8 @@ def matching(root: Path, pattern: str) -> list[Path]:
         path
         for path in sorted(root.glob(pattern))
         if not any(
-            part != ".." and _OF_DRIVES.fullmatch(part) for part in path.relative_to(root).parts
+            part != ".." and _OF_DRIVES.fullmatch(part)
+            for part in path.relative_to(root).parts
         )
     ]
 
@@ -200,7 +211,9 @@ def require_contents(paths: Iterable[Path], participant: str) -> None:
         with reading(f"{who}{path}", RunError):
             size = path.stat().st_size
         if not size:
-            raise RunError(f"{who}{path} is empty", remedy="copy it again, or rerun fMRIPrep")
+            raise RunError(
+                f"{who}{path} is empty", remedy="copy it again, or rerun fMRIPrep"
+            )
 
 
 def file_state(status: os.stat_result) -> tuple[int, ...]:
@@ -251,7 +264,9 @@ def open_foreign(path: Path) -> io.BufferedReader:
             return path.open("rb")
         if path.exists():  # not opened, as opening a pipe may wait forever
             kind = "a folder" if path.is_dir() else "not a regular file"
-            raise ForeignFileError(f"{path} cannot be read: it is {kind}", expected="a file")
+            raise ForeignFileError(
+                f"{path} cannot be read: it is {kind}", expected="a file"
+            )
         if path.is_symlink():
             raise _no_content(path)
         raise MissingFileError(f"{path} cannot be read: No such file or directory")
@@ -259,7 +274,9 @@ def open_foreign(path: Path) -> io.BufferedReader:
 
 def _no_content(path: Path) -> ForeignFileError:
     return ForeignFileError(
-        f"{path} {_NO_CONTENT}", expected="the file's content", remedy=f"datalad get {path}"
+        f"{path} {_NO_CONTENT}",
+        expected="the file's content",
+        remedy=f"datalad get {path}",
     )
 
 
@@ -306,7 +323,9 @@ def as_text(content: bytes, path: Path) -> str:
     """
     found = "binary, or UTF-16"  # Excel exports "Unicode text" as UTF-16
     try:
-        if "\0" not in (text := content.decode("utf-8-sig")):  # numpy would drop trailing NULs
+        if "\0" not in (
+            text := content.decode("utf-8-sig")
+        ):  # numpy would drop trailing NULs
             return text
     except UnicodeDecodeError as err:
         found = f"not UTF-8 at byte {err.start}"
@@ -353,7 +372,9 @@ def parse_json_object(text: str, source: str) -> dict[str, Any]:
     with reading(source, as_what=" as JSON"):
         content = json.loads(text)
     if not isinstance(content, dict):
-        raise ForeignFileError(f"{source} holds no JSON object", expected='e.g. {"Name": "value"}')
+        raise ForeignFileError(
+            f"{source} holds no JSON object", expected='e.g. {"Name": "value"}'
+        )
     return content
 
 
@@ -440,7 +461,9 @@ def parse_table(
         if delimiter is None:
             delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
         if _has_semicolons(text, delimiter):
-            raise ValueError("semicolons separate its columns, instead of tabs or commas")
+            raise ValueError(
+                "semicolons separate its columns, instead of tabs or commas"
+            )
         try:
             return _table(path, lines, delimiter, csv.QUOTE_MINIMAL, wanted)
         except (csv.Error, ValueError):
@@ -468,9 +491,13 @@ def _table(
     header = [*map(with_formula, next(reader, []))]
     while header and not header[-1].strip():
         header.pop()  # a tab at the end of the line
-    kept = [place for place, name in enumerate(header) if wanted is None or wanted(name)]
+    kept = [
+        place for place, name in enumerate(header) if wanted is None or wanted(name)
+    ]
     rows, short = [], 0
-    has_formulas = "'" in lines.getvalue()  # only they begin with an apostrophe; asked once
+    has_formulas = (
+        "'" in lines.getvalue()
+    )  # only they begin with an apostrophe; asked once
     for cells in reader:
         if not any(cells):
             continue

@@ -82,7 +82,9 @@ class Locks:
         except Timeout:
             owner = "another run of the program"
             with suppress(OSError, ValueError):
-                owner = " ".join(path.read_text().split()) or "a run that has just begun"
+                owner = (
+                    " ".join(path.read_text().split()) or "a run that has just begun"
+                )
             return owner
         except OSError as err:
             lock.release()
@@ -121,7 +123,9 @@ class Locks:
         """Release a lock, if this run holds it."""
         if name in self._held:
             with suppress(OSError):
-                self._path(name).unlink()  # before the release, while nobody else can hold it
+                self._path(
+                    name
+                ).unlink()  # before the release, while nobody else can hold it
             self._held[name].release()
             # Forget it last, so that if a signal interrupts, the end of the run releases it again.
             self._held.pop(name, None)
@@ -134,4 +138,6 @@ def _this_process() -> str:
     # A path may contain bytes that are not text; made visible, so that the file can be read back.
     command = visible(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
     begun = f"{datetime.now():%d %b %H:%M}"  # local time of this host
-    return f"process {os.getpid()} on {socket.gethostname()} (begun {begun}: {command})\n"
+    return (
+        f"process {os.getpid()} on {socket.gethostname()} (begun {begun}: {command})\n"
+    )

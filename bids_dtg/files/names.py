@@ -13,9 +13,45 @@ from bids_dtg.errors import OutputError, SettingsError
 # `hash` (the program's configuration, placed as by NiBabies), and `contrast` and `stat` (statistic
 # maps, placed before `desc` as by FitLins).
 ENTITY_ORDER = (
-    *("sub", "tpl", "ses", "hash", "cohort", "sample", "task", "tracksys", "acq", "nuc", "voi"),
-    *("ce", "trc", "stain", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part"),
-    *("proc", "hemi", "space", "split", "recording", "chunk", "atlas", "seg", "scale", "res"),
+    *(
+        "sub",
+        "tpl",
+        "ses",
+        "hash",
+        "cohort",
+        "sample",
+        "task",
+        "tracksys",
+        "acq",
+        "nuc",
+        "voi",
+    ),
+    *(
+        "ce",
+        "trc",
+        "stain",
+        "rec",
+        "dir",
+        "run",
+        "mod",
+        "echo",
+        "flip",
+        "inv",
+        "mt",
+        "part",
+    ),
+    *(
+        "proc",
+        "hemi",
+        "space",
+        "split",
+        "recording",
+        "chunk",
+        "atlas",
+        "seg",
+        "scale",
+        "res",
+    ),
     *("den", "label", "contrast", "stat", "desc"),
 )
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
@@ -42,7 +78,10 @@ class BidsName:
         return dict(self.entities).get(key)
 
     def __str__(self) -> str:
-        return "_".join([*(f"{k}-{v}" for k, v in self.entities), self.suffix]) + self.extension
+        return (
+            "_".join([*(f"{k}-{v}" for k, v in self.entities), self.suffix])
+            + self.extension
+        )
 
 
 @dataclass(frozen=True)
@@ -101,7 +140,9 @@ def parse_name(name: str) -> BidsName:
     keys = [key for key, _, _ in split]
     complete = all(key and value for key, _, value in split)
     if not suffix or "-" in suffix or not complete or len(set(keys)) < len(keys):
-        raise ValueError(f"{name!r} is not a BIDS name (key-value_..._suffix.extension)")
+        raise ValueError(
+            f"{name!r} is not a BIDS name (key-value_..._suffix.extension)"
+        )
     return BidsName(tuple((key, value) for key, _, value in split), suffix, dot + rest)
 
 
@@ -125,7 +166,9 @@ def build_name(entities: Mapping[str, str | None], suffix: str, extension: str) 
     """
     unknown = sorted(set(entities) - set(ENTITY_ORDER))
     if unknown:
-        raise ValueError(f"unknown entities {unknown}; known: {', '.join(ENTITY_ORDER)}")
+        raise ValueError(
+            f"unknown entities {unknown}; known: {', '.join(ENTITY_ORDER)}"
+        )
     pairs = [
         f"{key}-{_checked(value, key)}"
         for key in ENTITY_ORDER
@@ -135,7 +178,11 @@ def build_name(entities: Mapping[str, str | None], suffix: str, extension: str) 
 
 
 def build_path(
-    entities: Mapping[str, str | None], suffix: str, extension: str, *, datatype: str = "func"
+    entities: Mapping[str, str | None],
+    suffix: str,
+    extension: str,
+    *,
+    datatype: str = "func",
 ) -> PurePosixPath:
     """Build the path of a participant's file below the dataset root.
 
@@ -148,7 +195,9 @@ def build_path(
     return participant_folder(entities["sub"], entities.get("ses")) / datatype / name
 
 
-def participant_folder(participant: str | None, session: str | None = None) -> PurePosixPath:
+def participant_folder(
+    participant: str | None, session: str | None = None
+) -> PurePosixPath:
     """Build the folder of a participant (and session) below the dataset root.
 
     Examples

@@ -84,7 +84,9 @@ def temporary_folder() -> Iterator[Path]:
 
 def temporary_error(err: OSError, needed: str = "some megabytes") -> SettingsError:
     """Return the error for a temporary folder that cannot be used or is too small."""
-    place = f" in {tempfile.tempdir}" if tempfile.tempdir else ""  # otherwise, the error names it
+    place = (
+        f" in {tempfile.tempdir}" if tempfile.tempdir else ""
+    )  # otherwise, the error names it
     return SettingsError(
         f"temporary files cannot be written{place}: {err.strerror or err}",
         remedy=f"set TMPDIR to a writable folder with {needed} free",
@@ -102,7 +104,9 @@ class PathNames:
     '<input>/sub-01 is empty, <home>/x and <elsewhere> are not'
     """
 
-    folders: tuple[tuple[str, str], ...] = ()  # absolute folder, name; longest folder first
+    folders: tuple[
+        tuple[str, str], ...
+    ] = ()  # absolute folder, name; longest folder first
 
     def plus(self, folders: Mapping[str, Path | None]) -> PathNames:
         """Name further folders; the targets of links and file:// spellings are included.
@@ -117,7 +121,9 @@ class PathNames:
         for name, folder in folders.items():
             for text in _spellings(folder):
                 named.setdefault(text, name)
-        return PathNames(tuple(sorted(named.items(), key=lambda item: (-len(item[0]), item[0]))))
+        return PathNames(
+            tuple(sorted(named.items(), key=lambda item: (-len(item[0]), item[0])))
+        )
 
     def hide(self, text: str) -> str:
         """Return a text with absolute paths replaced by the names of their folders.
@@ -151,7 +157,9 @@ class PathNames:
         return f"{ELSEWHERE}/{path.name}"
 
 
-def machine_folders(environment: Mapping[str, str] = os.environ) -> dict[str, Path | None]:
+def machine_folders(
+    environment: Mapping[str, str] = os.environ,
+) -> dict[str, Path | None]:
     """Return folders that may occur in any run, by the names that replace them."""
     templateflow = environment.get("TEMPLATEFLOW_HOME")
     home = os.path.expanduser("~")  # noqa: PTH111 (stays `~` if unknown)
@@ -168,7 +176,9 @@ def _spellings(folder: Path | None) -> Iterator[str]:
     """Yield the spellings of a folder that a message may contain."""
     if folder is None:
         return
-    if "{" in str(folder):  # a path pattern with entities in braces: take the folder before them
+    if "{" in str(
+        folder
+    ):  # a path pattern with entities in braces: take the folder before them
         parts = folder.parts
         folder = Path(*parts[: next(n for n, part in enumerate(parts) if "{" in part)])
     absolute = folder.absolute()
@@ -180,4 +190,9 @@ def _spellings(folder: Path | None) -> Iterator[str]:
             continue
         text = place.as_posix()
         # As it is, in addresses, in notes and in errors.
-        yield from (text, quote(os.fsencode(text)), visible(text), visible(" ".join(text.split())))
+        yield from (
+            text,
+            quote(os.fsencode(text)),
+            visible(text),
+            visible(" ".join(text.split())),
+        )

@@ -19,7 +19,12 @@ from typing import Any
 from bids_dtg.errors import ForeignFileError, MissingFileError, RunError
 from bids_dtg.files.atomic import flush_to_disk
 from bids_dtg.files.derivatives import DerivativeDataset, running_container
-from bids_dtg.files.foreign import open_foreign, read_json_object, reading, sha256_of_file
+from bids_dtg.files.foreign import (
+    open_foreign,
+    read_json_object,
+    reading,
+    sha256_of_file,
+)
 from bids_dtg.files.paths import PathNames
 from bids_dtg.files.text import read_json, read_rows, write_json, write_text, write_tsv
 from bids_dtg.version import __version__
@@ -34,7 +39,16 @@ _RECORDS = "logs/complete"  # folder of completion records
 _DAMAGED = "Damaged"  # key of the outputs that have changed since they were written
 _FAILURE_COLUMNS = ("participant_id", "average", "run", "stage", "message")
 _END = 2**20  # bytes hashed at the start and at the end of a file
-_PACKAGES = ("isal", "nibabel", "nilearn", "numpy", "pandas", "pybids", "scipy", "torch")
+_PACKAGES = (
+    "isal",
+    "nibabel",
+    "nilearn",
+    "numpy",
+    "pandas",
+    "pybids",
+    "scipy",
+    "torch",
+)
 _TIME = "%Y%m%dT%H%M%S"  # the names of log folders begin with it
 
 
@@ -62,7 +76,10 @@ def input_fingerprints(
     paths: Iterable[Path], root: Path, names: PathNames
 ) -> dict[str, Fingerprint]:
     """Return the fingerprints of inputs, by their names from `named_files`."""
-    return {name: file_fingerprint(path) for name, path in named_files(paths, root, names).items()}
+    return {
+        name: file_fingerprint(path)
+        for name, path in named_files(paths, root, names).items()
+    }
 
 
 def named_files(paths: Iterable[Path], root: Path, names: PathNames) -> dict[str, Path]:
@@ -141,7 +158,9 @@ def completed_titles(dataset: DerivativeDataset) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (dataset.root / _RECORDS).glob("*.json")))
 
 
-def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixPath, ...]:
+def recorded_outputs(
+    dataset: DerivativeDataset, title: str
+) -> tuple[PurePosixPath, ...]:
     """List the files of a completion record, relative to the dataset; empty without a record."""
     try:
         return tuple(map(PurePosixPath, _whole_record(dataset, title)["Outputs"]))
@@ -219,7 +238,9 @@ def verify_outputs(dataset: DerivativeDataset, title: str) -> tuple[str, ...]:
     except ForeignFileError:
         return (f"unreadable {_RECORDS}/{path.name}",)
     outputs = sorted(record["Outputs"].items())
-    found = {name: _damage(dataset.root / name, one, by_time=False) for name, one in outputs}
+    found = {
+        name: _damage(dataset.root / name, one, by_time=False) for name, one in outputs
+    }
     damaged = [name for name, damage in found.items() if damage]
     if damaged != record.pop(_DAMAGED, []):
         write_json(path, {**record, **({_DAMAGED: damaged} if damaged else {})})
@@ -243,7 +264,10 @@ def _whole_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
     path = _record_path(dataset, title)
     record = read_json_object(path)
     with reading(path, as_what=" as a completion record"):
-        _ = {**record["Options"], **record["Inputs"]}, [*map(dataset.path, record["Outputs"])]
+        _ = (
+            {**record["Options"], **record["Inputs"]},
+            [*map(dataset.path, record["Outputs"])],
+        )
     return record
 
 
@@ -254,7 +278,10 @@ def _same_content(name: str, one: Fingerprint, other: Fingerprint) -> bool:
     change. That is so for large files, except gzip files, which end with a checksum of their
     content.
     """
-    same_ends = (one["size"], one["ends_sha256"]) == (other["size"], other["ends_sha256"])
+    same_ends = (one["size"], one["ends_sha256"]) == (
+        other["size"],
+        other["ends_sha256"],
+    )
     covered = name.endswith(".gz") or one["size"] <= 2 * _END
     return same_ends and (covered or one["mtime_ns"] == other["mtime_ns"])
 
@@ -284,7 +311,9 @@ class Failure:
     participant: str  # label without sub-
     stage: str  # what was being done, e.g. "reading"
     message: str  # one line
-    title: str = ""  # title of the averaged maps; empty if their processing had not begun
+    title: str = (
+        ""  # title of the averaged maps; empty if their processing had not begun
+    )
     run: str = ""  # title of the run; empty if no single run caused it
 
     @property
@@ -310,7 +339,9 @@ def write_call(log: Path, toml: str, *, model: str | None = None) -> None:
 def write_outcome(log: Path, failures: Sequence[Failure], seconds: float) -> None:
     """Write the table of failures, which may have no rows, and the seconds that the run took."""
     write_json(log / "timing.json", {"seconds": round(seconds, 3)})
-    rows = [(f"sub-{f.participant}", f.title, f.run, f.stage, f.message) for f in failures]
+    rows = [
+        (f"sub-{f.participant}", f.title, f.run, f.stage, f.message) for f in failures
+    ]
     write_tsv(log / "failures.tsv", _FAILURE_COLUMNS, rows)
 
 
@@ -336,10 +367,13 @@ def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:
         for row in read_rows(table):
             # An edited log may lack columns; it must not prevent the report.
             person, title, run, stage, message = (
-                "" if (cell := row.get(key, "")) == "n/a" else cell for key in _FAILURE_COLUMNS
+                "" if (cell := row.get(key, "")) == "n/a" else cell
+                for key in _FAILURE_COLUMNS
             )
             label = person.removeprefix("sub-")
-            logged.setdefault(label, []).append(Failure(label, stage, message, title, run))
+            logged.setdefault(label, []).append(
+                Failure(label, stage, message, title, run)
+            )
         newest |= {label: (begun, failures) for label, failures in logged.items()}
     completed: dict[str, list[tuple[str, str]]] = {}
     for title in completed_titles(dataset) if newest else ():

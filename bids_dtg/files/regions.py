@@ -99,7 +99,9 @@ class RegionTable:
         if len({name.strip() for name in self.names} - {""}) < max(1, len(self.names)):
             raise ValueError("regions need names that differ")
         if self.values.ndim != 2 or len(self.values) != len(self.names):
-            raise ValueError(f"{len(self.names)} regions have values {self.values.shape}")
+            raise ValueError(
+                f"{len(self.names)} regions have values {self.values.shape}"
+            )
 
     @property
     def keep(self) -> NDArray[np.bool_]:
@@ -149,7 +151,9 @@ def read_series(path: Path) -> RegionTable:
         return RegionTable(table.header, values)
 
 
-def series_sidecar(names: Sequence[str], tr_seconds: float, **facts: Any) -> dict[str, Any]:
+def series_sidecar(
+    names: Sequence[str], tr_seconds: float, **facts: Any
+) -> dict[str, Any]:
     """Return the content of the JSON sidecar of a table of time series.
 
     Parameters
@@ -263,7 +267,9 @@ class NodeFile:
             "Description": self.description,
             "SpatialReference": f"https://templateflow.s3.amazonaws.com/tpl-{self.space}",
         }
-        output.write_if_changed(self.path, tsv_text(["index", "name"], [*self.names.items()]))
+        output.write_if_changed(
+            self.path, tsv_text(["index", "name"], [*self.names.items()])
+        )
         output.write_if_changed(self.path.with_suffix(".json"), json_text(sidecar))
 
 
@@ -275,11 +281,18 @@ def segment_label(*words: str) -> str:
     >>> segment_label("Schaefer2018", "7n", "400"), segment_label("hcp-ya")
     ('Schaefer20187n400', 'hcpya')
     """
-    return "".join(c for word in words for c in word if c.isascii() and c.isalnum()) or "nodes"
+    return (
+        "".join(c for word in words for c in word if c.isascii() and c.isalnum())
+        or "nodes"
+    )
 
 
 def relationship_facts(
-    measure: str, description: str, *, directed: bool = False, non_negative: bool = False
+    measure: str,
+    description: str,
+    *,
+    directed: bool = False,
+    non_negative: bool = False,
 ) -> dict[str, Any]:
     """Return the sidecar entries that BEP 017 (relationship matrices) requires.
 

@@ -11,7 +11,13 @@ from typing import Any
 
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import is_stub, read_json_object
-from bids_dtg.files.names import BidsName, build_name, parse_name, participant_folder, same_label
+from bids_dtg.files.names import (
+    BidsName,
+    build_name,
+    parse_name,
+    participant_folder,
+    same_label,
+)
 from bids_dtg.files.text import read_json
 
 # A longer time was not given in seconds.
@@ -63,7 +69,9 @@ def stated_repetition_time(sidecar: Path) -> float | None:
     RunError
         It is not a JSON object, or its RepetitionTime is not a number above 0 and up to 20.
     """
-    return _stated([sidecar], "RepetitionTime", LONGEST_TR_SECONDS, EXPECTED_TR, zero=False)
+    return _stated(
+        [sidecar], "RepetitionTime", LONGEST_TR_SECONDS, EXPECTED_TR, zero=False
+    )
 
 
 def in_milliseconds(seconds: float) -> str | None:
@@ -113,7 +121,11 @@ def _stated(
         if value is None or value == "n/a":
             continue
         number = type(value) in (int, float)
-        if not number or not 0 <= value <= most or value in (math.inf, None if zero else 0):
+        if (
+            not number
+            or not 0 <= value <= most
+            or value in (math.inf, None if zero else 0)
+        ):
             raise RunError(
                 # Shortened, as a list or a number may be long.
                 f"{sidecar}: {key} is {reprlib.repr(value)}",
@@ -152,7 +164,9 @@ def _facts_of(sidecar: Path) -> dict[str, Any]:
         raise
 
 
-def shared_sidecar_path(entities: Mapping[str, str | None], suffix: str) -> PurePosixPath:
+def shared_sidecar_path(
+    entities: Mapping[str, str | None], suffix: str
+) -> PurePosixPath:
     """Return the path of the sidecar that all files with a suffix and these entities inherit.
 
     Examples

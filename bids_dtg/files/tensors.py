@@ -19,7 +19,9 @@ from bids_dtg.files.foreign import open_foreign, reading
 _REMEDY = "fetch or make the bundle again"
 _MUCH = 1 << 24  # bytes above which a tensor is checked in parts
 _TYPES = {"BOOL": "?"} | {
-    f"{kind.upper()}{8 * size}": f"<{kind}{size}" for kind in "fiu" for size in (1, 2, 4, 8)
+    f"{kind.upper()}{8 * size}": f"<{kind}{size}"
+    for kind in "fiu"
+    for size in (1, 2, 4, 8)
 }
 
 
@@ -46,7 +48,9 @@ class TensorFile:
         if array is None:
             raise self.error(f" has no tensor {self.prefix}{name}")
         if array.ndim != axes:
-            raise self.error(f": {self.prefix}{name} has shape {array.shape}", f"{axes} axes")
+            raise self.error(
+                f": {self.prefix}{name} has shape {array.shape}", f"{axes} axes"
+            )
         return array.shape
 
     def read(self, mapped: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
@@ -64,7 +68,9 @@ class TensorFile:
         """
         self.require_finite()
         arrays = self._mapped().items()
-        return {name: array if name in mapped else np.array(array) for name, array in arrays}
+        return {
+            name: array if name in mapped else np.array(array) for name, array in arrays
+        }
 
     def require_finite(self) -> None:
         """Check one tensor after another without keeping any; large ones in parts.
@@ -76,7 +82,9 @@ class TensorFile:
         """
         for name, array in self._mapped().items():
             if not _is_finite(array):
-                raise self.error(f" has values that are not finite in {self.prefix}{name}")
+                raise self.error(
+                    f" has values that are not finite in {self.prefix}{name}"
+                )
 
     def error(self, found: str, expected: str | None = None) -> BundleError:
         """Return the error for tensors that are not as expected; it begins with the path."""
@@ -99,7 +107,9 @@ class TensorFile:
                         if (kind := facts["dtype"]) not in _TYPES:
                             raise ValueError(f"{name} has numbers of type {kind}")
                         own = values[slice(*facts["data_offsets"])].view(_TYPES[kind])
-                        found[name.removeprefix(self.prefix)] = own.reshape(facts["shape"])
+                        found[name.removeprefix(self.prefix)] = own.reshape(
+                            facts["shape"]
+                        )
         except ForeignFileError as err:
             raise err.as_kind(BundleError, remedy=_REMEDY) from err
         return found
@@ -118,7 +128,9 @@ def let_go(array: NDArray[Any]) -> None:
 def encode_arrays(arrays: Mapping[str, ArrayLike]) -> bytes:
     """Return the bytes of a file of arrays or CPU tensors; equal arrays give equal bytes."""
     # Not `ascontiguousarray`, which would turn scalars into arrays of one axis.
-    whole = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
+    whole = {
+        name: np.asarray(array, order="C") for name, array in sorted(arrays.items())
+    }
     return safetensors.numpy.save(whole)
 
 

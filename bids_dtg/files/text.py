@@ -47,7 +47,9 @@ def json_text(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_tsv(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
     """Write a BIDS table atomically; None and NaN become `n/a`."""
     write_text(path, tsv_text(columns, rows))
 
@@ -84,7 +86,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _cell(value: object) -> str:
-    if value is None or value != value:  # NaN is the only value that differs from itself
+    if (
+        value is None or value != value
+    ):  # NaN is the only value that differs from itself
         return "n/a"
     # A tab or line break inside a cell would shift the following cells.
     return without_formula(visible(" ".join(str(value).split()))) or "n/a"

@@ -28,7 +28,9 @@ _LARGEST = np.iinfo(np.int32).max  # largest label
 # Margin in voxels around the model's grid (64 mm at 2 mm), and around the labels of an image in
 # another space, within which a parcel's voxels are counted.
 _MARGIN, _WARPED = 32, 10
-MIN_COVERAGE = 0.5  # fraction of a parcel that must have values, or else its mean or series is n/a
+MIN_COVERAGE = (
+    0.5  # fraction of a parcel that must have values, or else its mean or series is n/a
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +50,13 @@ class Atlas:
     ('Schaefer2018_seg-7n_scale-400', array([0, 0, 1, 2]))
     """
 
-    entities: Mapping[str, str]  # atlas first, then seg and scale if it has several parcellations
+    entities: Mapping[
+        str, str
+    ]  # atlas first, then seg and scale if it has several parcellations
     labels: NDArray[np.int64]  # (places,), 0 outside every parcel
-    parcels: Mapping[int, str]  # label -> name, all parcels of the image, in order of labels
+    parcels: Mapping[
+        int, str
+    ]  # label -> name, all parcels of the image, in order of labels
     # (parcels,), number of grid voxels in each parcel, inside or outside the model's mask
     voxels: NDArray[np.int64]
     file: AtlasFile | None = None  # its source; None if made from arrays
@@ -73,7 +79,9 @@ class Atlas:
     @cached_property
     def identity(self) -> str:
         """SHA-256 of everything that its files depend on: labels, sizes and names of parcels."""
-        content = json.dumps([self.digest, self.voxels.tolist(), list(self.parcels.values())])
+        content = json.dumps(
+            [self.digest, self.voxels.tolist(), list(self.parcels.values())]
+        )
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
@@ -119,7 +127,9 @@ def find_atlas(
     (19, 'BRAIN_STEM', 31870)
     """
     here = templateflow or TemplateFlow.here()
-    (atlas,) = choose_atlases([name_or_file], places, templateflow=here, datasets=datasets)
+    (atlas,) = choose_atlases(
+        [name_or_file], places, templateflow=here, datasets=datasets
+    )
     return atlas
 
 
@@ -168,7 +178,9 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
     # Count the voxels in each parcel on the grid extended beyond its borders.
     counts = np.zeros(len(parcels) + 1, np.int64)
     steps = np.linalg.inv(places.grid.affine) @ affine
-    first, last = _lattice_box(volume, steps, places.grid.shape, warped=bool(transforms))
+    first, last = _lattice_box(
+        volume, steps, places.grid.shape, warped=bool(transforms)
+    )
     sheet = np.indices([1, *(last - first)[1:] + 1]).reshape(3, -1).T + first
     for _ in range(first[0], last[0] + 1):
         counts += np.bincount(_columns(at(sheet), parcels), minlength=len(counts))
@@ -258,14 +270,20 @@ def region_voxels(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.int64]
     return np.broadcast_to(counts, (len(maps), counts.shape[1]))
 
 
-def _sums(rows: Iterable[NDArray[np.floating | np.bool_]], atlas: Atlas) -> NDArray[np.float64]:
+def _sums(
+    rows: Iterable[NDArray[np.floating | np.bool_]], atlas: Atlas
+) -> NDArray[np.float64]:
     """Sum rows (places,) over each parcel in float64, (rows, parcels)."""
     parcels = len(atlas.parcels)
-    sums = [np.bincount(atlas.columns, row, minlength=parcels + 1)[:parcels] for row in rows]
+    sums = [
+        np.bincount(atlas.columns, row, minlength=parcels + 1)[:parcels] for row in rows
+    ]
     return np.stack(sums)
 
 
-def _columns(labels: NDArray[np.integer], parcels: Mapping[int, str]) -> NDArray[np.intp]:
+def _columns(
+    labels: NDArray[np.integer], parcels: Mapping[int, str]
+) -> NDArray[np.intp]:
     """Return the position of each label among the parcels; their number for other labels."""
     wanted = np.array(list(parcels))
     found = np.searchsorted(wanted, labels)
@@ -294,7 +312,9 @@ def _lattice_box(
     """
     there = volume != 0
     filled = [np.flatnonzero(there.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    corners = np.array(list(itertools.product(*((along[0], along[-1]) for along in filled))))
+    corners = np.array(
+        list(itertools.product(*((along[0], along[-1]) for along in filled)))
+    )
     lattice = apply_affine(steps, corners)
     # Voxels of the image may be larger than those of the grid, and templates differ by millimetres.
     about = np.abs(steps[:3, :3]).sum(axis=1) + (_WARPED if warped else 1)

@@ -121,9 +121,15 @@ def decide_repetition_time(
     value, unit = time
     words = f"{value:g} {unit or 'without a unit'}"
     # Header values are float32, so 0.72 reads as 0.7200000286.
-    readings = [round(value * each, 6) for name, each in _SECONDS.items() if unit in (None, name)]
+    readings = [
+        round(value * each, 6)
+        for name, each in _SECONDS.items()
+        if unit in (None, name)
+    ]
     # Programs that do not know the time write 0, or 1 without a unit.
-    known = [seconds for seconds in readings if 0 < seconds < math.inf and time != (1, None)]
+    known = [
+        seconds for seconds in readings if 0 < seconds < math.inf and time != (1, None)
+    ]
     if stated is None and not known:
         raise RunError(
             f"{bold} has no repetition time, neither in sidecars nor in its header ({words})",
@@ -138,16 +144,22 @@ def decide_repetition_time(
     used = f"({tr_seconds:g} s) was used"
     if stated is None:
         as_seconds = "" if unit else ", which names no unit and was taken as seconds"
-        return tr_seconds, (f"No sidecar has a RepetitionTime: the header's {used}{as_seconds}.",)
+        return tr_seconds, (
+            f"No sidecar has a RepetitionTime: the header's {used}{as_seconds}.",
+        )
     if not known:
-        return stated, (f"The header states no repetition time ({words}): the sidecar's {used}.",)
+        return stated, (
+            f"The header states no repetition time ({words}): the sidecar's {used}.",
+        )
     stored = min(known, key=lambda seconds: abs(seconds - stated))
     if abs(stored - stated) <= _LARGEST_DIFFERENCE * stated:
         differs = abs(stored - stated) > _ROUNDING_SECONDS
         note = f"The sidecar's RepetitionTime {used}; the header has {stored:g} s."
         return stated, (note,) if differs else ()
     # Milliseconds that fMRIPrep until 2022 labelled as seconds: no run has such a time.
-    mislabelled = stored > LONGEST_TR_SECONDS and math.isclose(stored, 1e3 * stated, rel_tol=1e-3)
+    mislabelled = stored > LONGEST_TR_SECONDS and math.isclose(
+        stored, 1e3 * stated, rel_tol=1e-3
+    )
     if mislabelled or (stored == 1 and any(starmap(_wrote_one_second, makers))):
         return stated, (
             f"The sidecar's RepetitionTime {used}; the header has {words}: "
@@ -200,8 +212,12 @@ def stream_blocks(
         return
     fit = _BLOCK_BYTES // header.frame_bytes
     fit = max(fit, min(together, _MOST_TOGETHER_BYTES // header.frame_bytes))
-    blocks = _Blocks(header, max(1, min(frames_per_block, header.frames, fit)), _BUFFERS)
-    reader = threading.Thread(target=blocks.fill, name=f"read {header.path.name}", daemon=True)
+    blocks = _Blocks(
+        header, max(1, min(frames_per_block, header.frames, fit)), _BUFFERS
+    )
+    reader = threading.Thread(
+        target=blocks.fill, name=f"read {header.path.name}", daemon=True
+    )
     reader.start()
     try:
         yield from blocks.taken()
@@ -217,7 +233,9 @@ class _Blocks:
         size = header.frame_bytes * per_block
         allowed = min(_MOST_BYTES, most * max(_BLOCK_BYTES, header.frame_bytes))
         # Shared with the processes that are forked from here.
-        self._memory = [mmap.mmap(-1, size) for _ in range(max(2, min(most, allowed // size)))]
+        self._memory = [
+            mmap.mmap(-1, size) for _ in range(max(2, min(most, allowed // size)))
+        ]
         values = (np.frombuffer(one, header.dtype) for one in self._memory)
         self._blocks = [block.reshape(per_block, -1) for block in values]
         self._is_taken = mmap.mmap(-1, 1)
@@ -282,7 +300,9 @@ class _Blocks:
         try:
             return self.near.recv()
         except (EOFError, OSError):  # of a process that was killed
-            return RunError(f"the process that read {self.header.path} died", remedy="run it again")
+            return RunError(
+                f"the process that read {self.header.path} died", remedy="run it again"
+            )
 
     def free(self, which: slice = slice(None)) -> None:
         """Free memory that other processes hold, too; the file cannot be taken any more."""
@@ -316,7 +336,9 @@ def head_start(path: Path | None) -> Iterator[Callable[[], None]]:
         if path is not None and can_fork() and available_cores() > 1:
             with suppress(RunError, OSError):
                 header = read_bold_header(path)
-                per_block = max(1, min(_FRAMES, header.frames, _BLOCK_BYTES // header.frame_bytes))
+                per_block = max(
+                    1, min(_FRAMES, header.frames, _BLOCK_BYTES // header.frame_bytes)
+                )
                 _head_start = blocks = _Blocks(header, per_block, _BEGUN_BUFFERS)
                 process = start_child(
                     process_context(forked=True),
@@ -364,7 +386,9 @@ def stream_voxels(
     RunError
         As for `stream_blocks`.
     """
-    voxels = np.empty((min(frames_per_block, header.frames), len(sampling.covered)), np.float32)
+    voxels = np.empty(
+        (min(frames_per_block, header.frames), len(sampling.covered)), np.float32
+    )
     first = held = 0
     together = sampling.frames_at_once
     with closing(stream_blocks(header, frames_per_block, together=together)) as blocks:
@@ -384,7 +408,10 @@ def stream_voxels(
 
 
 def kept_values(
-    header: NiftiHeader, stored: Stored, voxels: NDArray[np.intp], keep: NDArray[np.bool_]
+    header: NiftiHeader,
+    stored: Stored,
+    voxels: NDArray[np.intp],
+    keep: NDArray[np.bool_],
 ) -> NDArray[Any]:
     """Take some voxels from the kept frames of a block; zeros are those of the scaled values.
 
@@ -455,7 +482,9 @@ class MeanFrame:
         while self._missing and self._missing[0] < first + len(stored):
             frame = stored[self._missing.pop(0) - first]
             with np.errstate(over="ignore"):
-                self._sum += np.nan_to_num(frame.astype(np.float32), posinf=0.0, neginf=0.0)
+                self._sum += np.nan_to_num(
+                    frame.astype(np.float32), posinf=0.0, neginf=0.0
+                )
             self.frames += 1
 
     @property

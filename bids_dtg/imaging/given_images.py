@@ -88,7 +88,9 @@ def as_run(
         run = image
         if not isinstance(run, RestRun):
             run = _run_of(_as_file(run, folder / "image.nii"), rule)
-        changed: dict[str, Any] = {} if tr_seconds is None else {"tr_seconds": tr_seconds}
+        changed: dict[str, Any] = (
+            {} if tr_seconds is None else {"tr_seconds": tr_seconds}
+        )
         if mask is not None:
             changed["mask"] = _as_file(mask, folder / "mask.nii")
         columns = None
@@ -100,9 +102,13 @@ def as_run(
             is_table = hasattr(confounds, "columns")
             frame: Any = confounds
             if not is_table:  # with column names that no strategy uses
-                frame = pd.DataFrame(np.asarray(confounds, np.float64)).add_prefix("column")
+                frame = pd.DataFrame(np.asarray(confounds, np.float64)).add_prefix(
+                    "column"
+                )
             save = partial(frame.to_csv, sep="\t", index=False, na_rep="n/a")
-            table = _written(save, folder / f"{run.title}_desc-confounds_timeseries.tsv")
+            table = _written(
+                save, folder / f"{run.title}_desc-confounds_timeseries.tsv"
+            )
             if is_table:
                 changed["confounds"] = table
             else:
@@ -112,7 +118,9 @@ def as_run(
 
 def _run_of(path: Path, rule: SpaceRule) -> RestRun:
     """Return a BOLD file as a run, with its companions if it has a BIDS name."""
-    root = next((p.parent for p in path.parents if p.name.startswith("sub-")), path.parent)
+    root = next(
+        (p.parent for p in path.parents if p.name.startswith("sub-")), path.parent
+    )
     try:
         label = parse_name(path.name).get("sub")
     except ValueError:
@@ -151,18 +159,25 @@ def _as_file(image: str | Path | Image, path: Path) -> Path:
     if isinstance(image, str | Path):
         return Path(image).expanduser().absolute()
     if not isinstance(image, nib.spatialimages.SpatialImage):
-        raise TypeError(f"an image is a path, a nibabel image or a run, not {type(image).__name__}")
+        raise TypeError(
+            f"an image is a path, a nibabel image or a run, not {type(image).__name__}"
+        )
     own = image.get_filename()
     if own is not None and _nib.is_proxy(image.dataobj):
         with suppress(OSError, nib.filebasedimages.ImageFileError):
             kept = _nib.load(own)
-            if np.array_equal(kept.affine, image.affine) and kept.header == image.header:
+            if (
+                np.array_equal(kept.affine, image.affine)
+                and kept.header == image.header
+            ):
                 return Path(own).absolute()
     data = np.asanyarray(image.dataobj)
     # NIfTI has neither bool nor float16; these types hold the same values.
     stored = {"?": np.uint8, "e": np.float32}.get(data.dtype.char, data.dtype)
     # Without an explicit type, the header of a scaled file would round the values.
-    written = _nib.Nifti1Image(data.astype(stored), image.affine, image.header, dtype=stored)
+    written = _nib.Nifti1Image(
+        data.astype(stored), image.affine, image.header, dtype=stored
+    )
     return _written(partial(_nib.save, written), path)
 
 

@@ -26,7 +26,9 @@ class Grid:
     def __post_init__(self) -> None:
         affine = np.shape(self.affine)
         if len(self.shape) != 3 or min(self.shape) < 1 or affine != (4, 4):
-            raise ValueError(f"a grid has 3 sizes and an affine (4, 4), not {self.shape}, {affine}")
+            raise ValueError(
+                f"a grid has 3 sizes and an affine (4, 4), not {self.shape}, {affine}"
+            )
 
     @property
     def voxel_sizes_mm(self) -> tuple[float, float, float]:
@@ -118,7 +120,9 @@ def voxel_edge_mm(affine: NDArray[np.floating]) -> float:
     return float(abs(np.linalg.det(np.asarray(affine, np.float64)[:3, :3])) ** (1 / 3))
 
 
-def apply_affine(affine: NDArray[np.float64], points: NDArray[Any]) -> NDArray[np.float64]:
+def apply_affine(
+    affine: NDArray[np.float64], points: NDArray[Any]
+) -> NDArray[np.float64]:
     """Map points or indices (n, 3) by an affine (4, 4).
 
     Examples

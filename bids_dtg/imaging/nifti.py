@@ -65,7 +65,9 @@ class NiftiHeader:
     slope: float  # value = stored * slope + inter; 1 if the header has 0
     inter: float  # 0 if the slope is 0
     offset: int  # position in the (decompressed) file at which the values begin
-    time: tuple[float, str | None]  # time between frames, and its unit if the header states one
+    time: tuple[
+        float, str | None
+    ]  # time between frames, and its unit if the header states one
     # Largest distance between a voxel's positions by qform and by sform, which is used.
     forms_differ_mm: float
 
@@ -225,7 +227,10 @@ def read_header(path: Path) -> NiftiHeader:
     shape, dtype = tuple(map(int, values.shape)), header.get_data_dtype()
     found, expected = "", ""
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        found, expected = f"holds values of type {dtype}", "integers or real numbers up to 64 bits"
+        found, expected = (
+            f"holds values of type {dtype}",
+            "integers or real numbers up to 64 bits",
+        )
     elif not shape or min(shape) < 1:
         found, expected = f"has sizes {shape}", "positive sizes"
     elif not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
@@ -233,7 +238,9 @@ def read_header(path: Path) -> NiftiHeader:
         expected = "an sform or qform that puts its voxels in space"
     if found:
         raise RunError(f"{path} {found}", expected=expected)
-    unit = _TIME_UNITS.get(int(header["xyzt_units"]) & _TIME_UNIT_BITS, "in a unit other than time")
+    unit = _TIME_UNITS.get(
+        int(header["xyzt_units"]) & _TIME_UNIT_BITS, "in a unit other than time"
+    )
     return NiftiHeader(
         path=path,
         shape=shape,
@@ -274,7 +281,10 @@ def _forms_differ(path: Path, header: Any) -> float:
         There is neither, or they contradict each other: they swap left and right, or have the
         same code but put voxels at different positions.
     """
-    (sform, s_code), (qform, q_code) = header.get_sform(coded=True), header.get_qform(coded=True)
+    (sform, s_code), (qform, q_code) = (
+        header.get_sform(coded=True),
+        header.get_qform(coded=True),
+    )
     if sform is None and qform is None:
         raise RunError(
             f"{path} does not state the positions of its voxels (its qform and sform codes are 0)",
@@ -283,7 +293,9 @@ def _forms_differ(path: Path, header: Any) -> float:
     if sform is None or qform is None or not np.isfinite(sform).all():
         return 0.0
     shape = np.resize((*header.get_data_shape(), 1), 3)
-    corners = apply_affine(sform - qform, np.indices((2, 2, 2)).reshape(3, -1).T * (shape - 1))
+    corners = apply_affine(
+        sform - qform, np.indices((2, 2, 2)).reshape(3, -1).T * (shape - 1)
+    )
     far = float(np.linalg.norm(corners, axis=1).max())
     if far <= _SHARE_OF_VOXEL * float(np.linalg.norm(sform[:3, :3], axis=0).min()):
         return 0.0
@@ -315,7 +327,9 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     return _values(read_header(path))
 
 
-def read_nilearn_template(image: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def read_nilearn_template(
+    image: str,
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Read an image of the template that ships with nilearn: ICBM 152 (2009a symmetric), 1 mm.
 
     The file is read directly, as importing nilearn takes a second.
@@ -350,7 +364,8 @@ def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     header = read_header(path)
     if len(header.shape) < 3 or math.prod(header.shape[3:]) != 1:
         raise RunError(
-            f"{path} has sizes {header.shape}", expected="one volume of three dimensions"
+            f"{path} has sizes {header.shape}",
+            expected="one volume of three dimensions",
         )
     values, affine = _values(header)
     return values.reshape(header.shape[:3], order="F"), affine
@@ -390,7 +405,9 @@ def read_mask_values(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
         known = values[np.isfinite(values)]
         found = f"values of {known.max():g} at most" if known.size else "NaN only"
         raise RunError(
-            f"{path} has {found}", expected="a mask, 1 within and 0 outside", remedy="make it again"
+            f"{path} has {found}",
+            expected="a mask, 1 within and 0 outside",
+            remedy="make it again",
         )
     return values, affine
 
@@ -411,7 +428,9 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     """
     values, affine = read_mask_values(path)
     voxels = np.arange(math.prod(grid.shape))
-    sampling = LatticeSampling.between(values.shape, affine, grid, voxels, name=str(path))
+    sampling = LatticeSampling.between(
+        values.shape, affine, grid, voxels, name=str(path)
+    )
     sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
     mask: NDArray[np.bool_] = (sampled > 0.5).reshape(grid.shape)
     return mask
@@ -427,7 +446,9 @@ def lies_on_lattice(path: Path, grid: Grid) -> bool:
     return True
 
 
-def encode(header: Any, volumes: Iterable[NDArray[Any]], *, small: bool = False) -> bytes:
+def encode(
+    header: Any, volumes: Iterable[NDArray[Any]], *, small: bool = False
+) -> bytes:
     """Return the bytes of a .nii.gz file of volumes (i, j, k); equal input gives equal bytes.
 
     Parameters
@@ -439,7 +460,9 @@ def encode(header: Any, volumes: Iterable[NDArray[Any]], *, small: bool = False)
     small
         Whether to compress more, in ten times the time.
     """
-    of_library = zlib.compressobj(_SMALL_LEVEL, wbits=_GZIP_CONTAINER) if small else None
+    of_library = (
+        zlib.compressobj(_SMALL_LEVEL, wbits=_GZIP_CONTAINER) if small else None
+    )
     compressor = of_library or isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
     head, kind = BytesIO(), header.get_data_dtype()
     header.write_to(head)

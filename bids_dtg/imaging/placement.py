@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import file_state
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import NiftiHeader, read_header, read_mask_values, require_one_form
+from bids_dtg.imaging.nifti import (
+    NiftiHeader,
+    read_header,
+    read_mask_values,
+    require_one_form,
+)
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import (
     LatticeSampling,
@@ -49,10 +54,14 @@ class Placement:
     """Voxels of a grid as points in the space of a run's files."""
 
     voxels: VoxelPlaces  # the wanted voxels
-    mapped: NDArray[np.float64] | None  # (voxels, 3), as `points`; None if in the grid's space
+    mapped: (
+        NDArray[np.float64] | None
+    )  # (voxels, 3), as `points`; None if in the grid's space
 
     @classmethod
-    def through(cls, voxels: VoxelPlaces, transforms: Sequence[TransformFile]) -> Placement:
+    def through(
+        cls, voxels: VoxelPlaces, transforms: Sequence[TransformFile]
+    ) -> Placement:
         """Map voxels of a grid to the space of a run.
 
         Parameters
@@ -83,7 +92,9 @@ class Placement:
         """(voxels, 3), RAS+ mm in the files' space."""
         return self.voxels.points if self.mapped is None else self.mapped
 
-    def in_file(self, header: NiftiHeader, interpolation: Interpolation) -> tuple[Sampling, Method]:
+    def in_file(
+        self, header: NiftiHeader, interpolation: Interpolation
+    ) -> tuple[Sampling, Method]:
         """Find the voxels in a file.
 
         If they coincide with the file's voxels, they are looked up; otherwise, interpolated.
@@ -124,7 +135,9 @@ class Placement:
         RunError
             The file is damaged, or has more than one volume or no voxel above 0.5.
         """
-        values, _ = read_mask_values(path)  # first, as it refuses files of several volumes
+        values, _ = read_mask_values(
+            path
+        )  # first, as it refuses files of several volumes
         sampling, _ = self.in_file(read_header(path), "linear")
         sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
         inside: NDArray[np.bool_] = sampled > 0.5
@@ -133,7 +146,9 @@ class Placement:
 
 @lru_cache(maxsize=1)
 def _mapped_grid(
-    grid: Grid, transforms: tuple[TransformFile, ...], files: tuple[tuple[int, ...], ...]
+    grid: Grid,
+    transforms: tuple[TransformFile, ...],
+    files: tuple[tuple[int, ...], ...],
 ) -> NDArray[np.float64]:
     """Return all voxels of a grid as points in the space that transforms lead to.
 
@@ -167,8 +182,12 @@ class PointSampling:
     """
 
     matrix: Any  # sparse (points, places) float32: trilinear weights, not normalised
-    support: NDArray[np.float32]  # (points,), sum of a point's weights: 1 inside the mask
-    least_weight: float = 0.0  # least weight of voxels with a value for which a point gets one
+    support: NDArray[
+        np.float32
+    ]  # (points,), sum of a point's weights: 1 inside the mask
+    least_weight: float = (
+        0.0  # least weight of voxels with a value for which a point gets one
+    )
 
     @classmethod
     def between(cls, places: VoxelPlaces, points: NDArray[np.float64]) -> PointSampling:
@@ -256,8 +275,12 @@ def sample_grid(
         sums.append(support[enough])
     voxels = VoxelPlaces(grid, np.concatenate(kept))
     if not voxels.number:
-        raise ValueError(f"no voxel of the grid in {grid.space} lies in the model's mask")
-    return voxels, PointSampling(vstack(parts, format="csr"), np.concatenate(sums), _LEAST_WEIGHT)
+        raise ValueError(
+            f"no voxel of the grid in {grid.space} lies in the model's mask"
+        )
+    return voxels, PointSampling(
+        vstack(parts, format="csr"), np.concatenate(sums), _LEAST_WEIGHT
+    )
 
 
 def _weights(
@@ -273,5 +296,7 @@ def _weights(
         voxel_positions(points, places.grid.affine) + rim, numbers.shape
     )
     near = numbers.ravel(order="F")[positions]
-    matrix = sparse_weights(weights, near, (weights > 0) & (near != _NONE), places.number)
+    matrix = sparse_weights(
+        weights, near, (weights > 0) & (near != _NONE), places.number
+    )
     return matrix, matrix @ np.ones(places.number, np.float32)

@@ -91,8 +91,12 @@ class VoxelPlaces:
 
     def __post_init__(self) -> None:
         size = int(np.prod(self.grid.shape))
-        if self.positions.ndim != 1 or not np.all((self.positions >= 0) & (self.positions < size)):
-            raise ValueError(f"positions are (voxels,) within a grid of {self.grid.shape}")
+        if self.positions.ndim != 1 or not np.all(
+            (self.positions >= 0) & (self.positions < size)
+        ):
+            raise ValueError(
+                f"positions are (voxels,) within a grid of {self.grid.shape}"
+            )
 
     @classmethod
     def within(cls, grid: Grid, mask: NDArray[np.bool_]) -> VoxelPlaces:
@@ -104,7 +108,9 @@ class VoxelPlaces:
             The mask is not boolean, or its shape differs from the grid's.
         """
         if mask.shape != grid.shape or mask.dtype != np.bool_:
-            raise ValueError(f"a mask is boolean {grid.shape}, found {mask.dtype} {mask.shape}")
+            raise ValueError(
+                f"a mask is boolean {grid.shape}, found {mask.dtype} {mask.shape}"
+            )
         return cls(grid, np.flatnonzero(mask))
 
     @property
@@ -144,10 +150,14 @@ class VoxelPlaces:
         equal bytes. `said` are arguments of `make_header`: intent, description and facts.
         """
         rows = np.atleast_2d(values)
-        shape = self.grid.shape if np.ndim(values) == 1 else (*self.grid.shape, len(rows))
+        shape = (
+            self.grid.shape if np.ndim(values) == 1 else (*self.grid.shape, len(rows))
+        )
         return encode(make_header(shape, self.grid, **said), map(self.volume, rows))
 
-    def encode_steps(self, values: NDArray[np.floating[Any]], step: float, **said: Any) -> bytes:
+    def encode_steps(
+        self, values: NDArray[np.floating[Any]], step: float, **said: Any
+    ) -> bytes:
         """Return the bytes of a .nii.gz file of one map (voxels,), rounded to multiples of a step.
 
         Such a file is much smaller. If values are NaN or do not fit into 8 bits, they are stored
@@ -158,7 +168,9 @@ class VoxelPlaces:
             with np.errstate(invalid="ignore"):
                 stored = steps.astype(kind)
             if np.array_equal(stored, steps):
-                return encode_integers(self.volume(stored), self.grid, slope=step, **said)
+                return encode_integers(
+                    self.volume(stored), self.grid, slope=step, **said
+                )
         return self.encode(steps * np.float32(step), **said)
 
     def image(self, values: NDArray[np.floating[Any]], **said: Any) -> Any:
@@ -213,7 +225,9 @@ class VoxelPlaces:
         share = place - lower
         i, j, k = np.stack([1.0 - share, share], axis=2).transpose(1, 0, 2)
         weights = i[:, :, None, None] * j[:, None, :, None] * k[:, None, None, :]
-        corners = np.minimum(lower[:, None] + np.indices((2, 2, 2)).reshape(3, 8).T, last)
+        corners = np.minimum(
+            lower[:, None] + np.indices((2, 2, 2)).reshape(3, 8).T, last
+        )
         return Lattice(
             shape=blocks,
             edge=edge,
@@ -235,7 +249,9 @@ class ListedPlaces:
     """
 
     extension: ClassVar[str] = ".npz"  # extension of files of values
-    entities: ClassVar[Mapping[str, str | None]] = {}  # BIDS entities of files of values
+    entities: ClassVar[
+        Mapping[str, str | None]
+    ] = {}  # BIDS entities of files of values
     block_edge: ClassVar[int] = 1  # as distances are unknown
 
     names: tuple[str, ...]  # without repeats
@@ -261,7 +277,9 @@ class ListedPlaces:
 Places = VoxelPlaces | ListedPlaces
 
 
-def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray[np.float32]:
+def read_statmap(
+    path: Path, points: NDArray[np.float64], space: str
+) -> NDArray[np.float32]:
     """Read a statistic map of one volume at points, by linear interpolation.
 
     Parameters
@@ -303,8 +321,12 @@ def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray
     return found
 
 
-@lru_cache(maxsize=1)  # a study's maps share one grid, and finding the neighbours takes longest
-def _linear_sampling(shape: tuple[int, ...], affine: bytes, points: bytes) -> LinearSampling:
+@lru_cache(
+    maxsize=1
+)  # a study's maps share one grid, and finding the neighbours takes longest
+def _linear_sampling(
+    shape: tuple[int, ...], affine: bytes, points: bytes
+) -> LinearSampling:
     wanted = np.frombuffer(points).reshape(-1, 3)
     return LinearSampling(shape, np.frombuffer(affine).reshape(4, 4), wanted)
 

@@ -25,8 +25,12 @@ _POINTS = 65536
 class Sampling(ABC):
     """Takes the values at wanted voxels from frames."""
 
-    covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
-    frames_at_once: ClassVar[int] = 1  # fastest number of frames to pass; any gives the same result
+    covered: NDArray[
+        np.bool_
+    ]  # (voxels,), whether the voxel is in the file's field of view
+    frames_at_once: ClassVar[int] = (
+        1  # fastest number of frames to pass; any gives the same result
+    )
 
     def apply(
         self,
@@ -50,7 +54,11 @@ class Sampling(ABC):
         -------
         (frames, voxels) float32; 0 where not covered.
         """
-        out = np.empty((len(block), len(self.covered)), np.float32) if out is None else out
+        out = (
+            np.empty((len(block), len(self.covered)), np.float32)
+            if out is None
+            else out
+        )
         missing = np.flatnonzero(~self.covered)
         for values in self._filled(block, out):
             scale(values, slope, inter)
@@ -68,8 +76,12 @@ class Sampling(ABC):
 class LatticeSampling(Sampling):
     """An exact look-up of grid voxels in a file, without interpolation."""
 
-    source: NDArray[np.intp]  # (voxels,), position in a frame as stored; 0 where not covered
-    covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
+    source: NDArray[
+        np.intp
+    ]  # (voxels,), position in a frame as stored; 0 where not covered
+    covered: NDArray[
+        np.bool_
+    ]  # (voxels,), whether the voxel is in the file's field of view
 
     @classmethod
     def between(
@@ -105,7 +117,9 @@ class LatticeSampling(Sampling):
         # An error of direction or size grows along the grid, so check its far corner.
         error = np.abs(to_file[:3, :3] - steps) @ (np.asarray(grid.shape) - 1)
         error += np.abs(to_file[:3, 3] - start)
-        is_permutation = (np.abs(steps).sum(0) == 1).all() and (np.abs(steps).sum(1) == 1).all()
+        is_permutation = (np.abs(steps).sum(0) == 1).all() and (
+            np.abs(steps).sum(1) == 1
+        ).all()
         if not is_permutation or error.max() > _TOLERANCE:
             resolution = f":res-{grid.resolution}" if grid.resolution else ""
             raise RunError(
@@ -119,23 +133,34 @@ class LatticeSampling(Sampling):
         return cls._at(
             [
                 along[axis] * int(row[axis]) + int(first)
-                for row, first, axis in zip(steps, start, np.abs(steps).argmax(axis=1), strict=True)
+                for row, first, axis in zip(
+                    steps, start, np.abs(steps).argmax(axis=1), strict=True
+                )
             ],
             file_shape,
         )
 
     @classmethod
     def nearest(
-        cls, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
+        cls,
+        shape: tuple[int, ...],
+        affine: NDArray[np.float64],
+        points: NDArray[np.float64],
     ) -> LatticeSampling:
         """Look up the voxel in which each point lies; parameters as for `LinearSampling`."""
         found = np.floor(voxel_positions(points, affine) + 0.5).astype(np.intp)
         return cls._at(list(found.T), shape)
 
     @classmethod
-    def _at(cls, index: list[NDArray[np.intp]], shape: tuple[int, ...]) -> LatticeSampling:
+    def _at(
+        cls, index: list[NDArray[np.intp]], shape: tuple[int, ...]
+    ) -> LatticeSampling:
         """Look up voxels by their indices along the three axes of the file."""
-        source, covered, stride = np.zeros(len(index[0]), np.intp), np.ones(len(index[0]), bool), 1
+        source, covered, stride = (
+            np.zeros(len(index[0]), np.intp),
+            np.ones(len(index[0]), bool),
+            1,
+        )
         for along, size in zip(index, shape, strict=False):
             covered &= (along >= 0) & (along < size)
             source += along * stride
@@ -162,7 +187,10 @@ class LinearSampling(Sampling):
     """
 
     def __init__(
-        self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
+        self,
+        shape: tuple[int, ...],
+        affine: NDArray[np.float64],
+        points: NDArray[np.float64],
     ) -> None:
         """Find the neighbouring voxels of points.
 
@@ -174,11 +202,15 @@ class LinearSampling(Sampling):
             (voxels, 3), RAS+ coordinates in mm.
         """
         # (voxels,), whether each is in the file's field of view
-        found, shares, self.covered = linear_neighbours(voxel_positions(points, affine), shape[:3])
+        found, shares, self.covered = linear_neighbours(
+            voxel_positions(points, affine), shape[:3]
+        )
         # Only voxels with a weight are converted to floats, so that they stay in the cache.
         needed = np.zeros(int(np.prod(shape[:3])), bool)
         needed[found[shares > 0]] = True
-        self.needed = np.flatnonzero(needed)  # (neighbours,), positions in a frame as stored
+        self.needed = np.flatnonzero(
+            needed
+        )  # (neighbours,), positions in a frame as stored
         rank = np.cumsum(needed, dtype=np.int32)
         rank -= 1
         self._matrix = sparse_weights(shares, rank[found], shares > 0, len(self.needed))
@@ -228,7 +260,9 @@ def voxel_positions(
     return mapped
 
 
-def in_view(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def in_view(
+    positions: NDArray[np.float64], shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
     """Return whether positions (n, 3) lie in the grid, up to half a voxel beyond voxel centres.
 
     Examples
@@ -301,8 +335,12 @@ def sparse_weights(
     """Return some of the weights (points, 8) as a sparse matrix (points, `number`)."""
     from scipy.sparse import csr_array
 
-    ends = np.concatenate([[0], np.cumsum(np.count_nonzero(taking, axis=1))]).astype(np.int32)
-    return csr_array((weights[taking], columns[taking], ends), shape=(len(weights), number))
+    ends = np.concatenate([[0], np.cumsum(np.count_nonzero(taking, axis=1))]).astype(
+        np.int32
+    )
+    return csr_array(
+        (weights[taking], columns[taking], ends), shape=(len(weights), number)
+    )
 
 
 def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:

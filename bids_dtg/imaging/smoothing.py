@@ -27,7 +27,9 @@ class MaskedSmoothing:
     separable, and is applied along each axis as a product with a band matrix.
     """
 
-    def __init__(self, voxels: VoxelPlaces, used: NDArray[np.bool_], fwhm_mm: float) -> None:
+    def __init__(
+        self, voxels: VoxelPlaces, used: NDArray[np.bool_], fwhm_mm: float
+    ) -> None:
         """Prepare for a set of voxels.
 
         Parameters
@@ -51,7 +53,9 @@ class MaskedSmoothing:
             _band(count, fwhm_mm / _FWHM_PER_SD / size)
             for count, size in zip(self._box, voxels.grid.voxel_sizes_mm, strict=True)
         ]
-        self._weight = self._convolve(np.ones(len(self._used), np.float32))  # (used voxels,), K m
+        self._weight = self._convolve(
+            np.ones(len(self._used), np.float32)
+        )  # (used voxels,), K m
 
     def apply(self, frame: Float32) -> None:
         """Smooth a frame in place.
@@ -98,6 +102,9 @@ def _slabs(band: Float32) -> list[tuple[slice, slice]]:
     count = len(band)
     reach = int(np.count_nonzero(band[0])) - 1
     return [
-        (slice(low, min(low + _PLANES, count)), slice(max(0, low - reach), low + _PLANES + reach))
+        (
+            slice(low, min(low + _PLANES, count)),
+            slice(max(0, low - reach), low + _PLANES + reach),
+        )
         for low in range(0, count, _PLANES)
     ]

@@ -42,7 +42,10 @@ class CubicSampling(Sampling):
     frames_at_once: ClassVar[int] = FRAMES_TOGETHER
 
     def __init__(
-        self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
+        self,
+        shape: tuple[int, ...],
+        affine: NDArray[np.float64],
+        points: NDArray[np.float64],
     ) -> None:
         """Compute the matrices from values to coefficients along each axis, first axis fastest.
 
@@ -51,7 +54,9 @@ class CubicSampling(Sampling):
         shape, positions = shape[:3], voxel_positions(points, affine)
         self.covered = in_view(positions, shape)  # (voxels,), in the field of view
         # Points outside get no value; move them to a covered point, to keep the box small.
-        positions[~self.covered] = positions[self.covered.argmax()] if self.covered.any() else 0.0
+        positions[~self.covered] = (
+            positions[self.covered.argmax()] if self.covered.any() else 0.0
+        )
         self._shape, self._positions = shape, positions
         self._along = [_coefficients(size) for size in shape]
         # The box of the coefficients that the points need, first axis fastest.
@@ -61,12 +66,16 @@ class CubicSampling(Sampling):
             low, high = _floor(np.clip(ends, 0, size - 1), size).astype(int).tolist()
             self._first.append(low)
             self._sizes.append(high - low + _TAPS)
-        self._parts = [slice(start, start + _POINTS) for start in range(0, len(positions), _POINTS)]
+        self._parts = [
+            slice(start, start + _POINTS) for start in range(0, len(positions), _POINTS)
+        ]
         self._weights: dict[int, Any] = {}  # of parts of the points
         self._lock = threading.Lock()
         # Memory for coefficients (frames, coefficients) and their transpose; reused, as allocating
         # it would take as long as filling it.
-        self._memory = np.empty((2, FRAMES_TOGETHER * math.prod(self._sizes)), np.float32)
+        self._memory = np.empty(
+            (2, FRAMES_TOGETHER * math.prod(self._sizes)), np.float32
+        )
 
     @cached_property
     def _around(self) -> LinearSampling:
@@ -83,7 +92,10 @@ class CubicSampling(Sampling):
 
     def _fill(self, frames: NDArray[np.generic], out: Float32) -> None:
         used = self._memory[:, : len(frames) * math.prod(self._sizes)]
-        coefficients, turned = used[0].reshape(len(frames), -1), used[1].reshape(-1, len(frames))
+        coefficients, turned = (
+            used[0].reshape(len(frames), -1),
+            used[1].reshape(-1, len(frames)),
+        )
         lacking: list[int] = []  # frames with voxels that are not finite
 
         def find(part: slice) -> None:
@@ -99,7 +111,9 @@ class CubicSampling(Sampling):
 
         def add_up(parts: slice) -> None:
             for number in range(len(self._parts))[parts]:
-                _transpose(self._weights_of(number) @ turned, out[:, self._parts[number]])
+                _transpose(
+                    self._weights_of(number) @ turned, out[:, self._parts[number]]
+                )
 
         def mark(part: slice) -> None:
             for number in lacking[part]:
@@ -115,7 +129,9 @@ class CubicSampling(Sampling):
         """Write the coefficients of an image (file voxels,) in the box to `out` (coefficients,)."""
         along_i, along_j, along_k = (
             matrix[first : first + size]
-            for matrix, first, size in zip(self._along, self._first, self._sizes, strict=True)
+            for matrix, first, size in zip(
+                self._along, self._first, self._sizes, strict=True
+            )
         )
         i, j, k = self._shape
         image = image.reshape(k * j, i) @ along_i.T

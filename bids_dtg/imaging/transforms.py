@@ -57,7 +57,8 @@ _PARAMETER_COUNTS = {
     "TranslationTransform": 3,
 }
 _EXPECTED = (
-    "an ITK text file, a composite .h5 of affines and displacement fields, or a warp field of FSL"
+    "an ITK text file, a composite .h5 of affines and displacement fields, "
+    "or a warp field of FSL"
 )
 _nib: Any = nib  # nibabel has no types
 
@@ -77,10 +78,17 @@ class DisplacementField:
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
             raise ValueError(f"its grid has {' x '.join(map(str, self.shape))} nodes")
-        if not np.isfinite(self.affine).all() or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
-            raise ValueError("its grid has a spacing of 0, or directions that cannot be inverted")
+        if (
+            not np.isfinite(self.affine).all()
+            or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9
+        ):
+            raise ValueError(
+                "its grid has a spacing of 0, or directions that cannot be inverted"
+            )
         if self.lps_vectors.shape != (int(np.prod(self.shape)), 3):
-            raise ValueError(f"{self.shape} nodes have a vector each, not {self.lps_vectors.shape}")
+            raise ValueError(
+                f"{self.shape} nodes have a vector each, not {self.lps_vectors.shape}"
+            )
         if not np.isfinite(self.lps_vectors).all():
             raise ValueError("its displacements are not finite everywhere")
 
@@ -141,7 +149,9 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
     """
     chain: list[Transform] = []
     for file in files:
-        with reading_image(file.path, as_what=" as a transform", expected=_EXPECTED) as first:
+        with reading_image(
+            file.path, as_what=" as a transform", expected=_EXPECTED
+        ) as first:
             parts = _read(file, first)
             chain += _inverse(parts) if file.inverse else parts
     return tuple(chain)
@@ -185,7 +195,10 @@ def itk_matrix(
     if kind == "Euler3DTransform":
         # The fourth fixed parameter gives the order of rotations; old files lack it.
         order = "zyx" if len(fixed) > 3 and fixed[3] != 0 else "zxy"
-        turns = [_nib.eulerangles.euler2mat(**{axis: turn["xyz".index(axis)]}) for axis in order]
+        turns = [
+            _nib.eulerangles.euler2mat(**{axis: turn["xyz".index(axis)]})
+            for axis in order
+        ]
         rotation = turns[0] @ turns[1] @ turns[2]
     matrix = np.eye(4)
     matrix[:3, :3] = rotation
@@ -202,7 +215,11 @@ def _read(file: TransformFile, first: bytes) -> list[Transform]:
         found = _read_hdf5(path)
     elif first.lstrip().startswith(_TEXT_MAGIC):
         found = [
-            (kind, np.array(parameters.split(), np.float64), np.array(fixed.split(), np.float64))
+            (
+                kind,
+                np.array(parameters.split(), np.float64),
+                np.array(fixed.split(), np.float64),
+            )
             for kind, parameters, fixed in _TEXT_PART.findall(read_text(path))
         ]
     else:
@@ -221,7 +238,9 @@ def _inverse(parts: list[Transform]) -> list[Transform]:
     inverted: list[Transform] = []
     for part in reversed(parts):
         if isinstance(part, DisplacementField):
-            raise ValueError("a displacement field cannot be inverted; its inverse is another file")
+            raise ValueError(
+                "a displacement field cannot be inverted; its inverse is another file"
+            )
         inverted.append(np.linalg.inv(part).astype(np.float64))
     return inverted
 
@@ -231,14 +250,20 @@ def _read_hdf5(path: Path) -> list[Part]:
 
     def numbers(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
         # An identity and a composite have none.
-        return next((member(group, name)[()] for name in names if name in group), np.zeros(0))
+        return next(
+            (member(group, name)[()] for name in names if name in group), np.zeros(0)
+        )
 
     with h5py.File(path, "r") as file:
         all_groups = member(file, "TransformGroup")
         groups = [member(all_groups, name) for name in sorted(all_groups, key=int)]
         kinds = [member(group, "TransformType").asstr()[0] for group in groups]
         return [
-            (kind, numbers(group, _PARAMETERS), numbers(group, _FIXED).astype(np.float64))
+            (
+                kind,
+                numbers(group, _PARAMETERS),
+                numbers(group, _FIXED).astype(np.float64),
+            )
             for kind, group in zip(kinds, groups, strict=True)
         ]
 
@@ -250,12 +275,16 @@ def _transform(
     if not kind.endswith("_3_3"):
         raise ValueError(f"it holds a {kind}, not one of three dimensions")
     if name != _FIELD:
-        matrix = _LPS @ itk_matrix(name, np.asarray(parameters, np.float64), fixed) @ _LPS
+        matrix = (
+            _LPS @ itk_matrix(name, np.asarray(parameters, np.float64), fixed) @ _LPS
+        )
         if not np.linalg.det(matrix[:3, :3]) > 1e-6:
             raise ValueError("its matrix swaps left and right, or has no inverse")
         return matrix
     if len(fixed) != 18:
-        raise ValueError(f"a displacement field has 18 fixed parameters, not {len(fixed)}")
+        raise ValueError(
+            f"a displacement field has 18 fixed parameters, not {len(fixed)}"
+        )
     i, j, k = np.rint(fixed[:3]).astype(int).tolist()
     affine = np.eye(4)
     affine[:3, :3] = fixed[9:].reshape(3, 3) * fixed[6:9]  # directions times spacing
@@ -273,17 +302,25 @@ def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:
         )
     if len(shape) != 4 or shape[3] != 3:
         raise ValueError(f"a field of FSL has sizes (i, j, k, 3), not {shape}")
-    stored = np.asarray(image.dataobj, np.float64).reshape(-1, 3, order="F")  # i fastest
+    stored = np.asarray(image.dataobj, np.float64).reshape(
+        -1, 3, order="F"
+    )  # i fastest
     # (nodes, 3), in the same order
-    indices = np.stack(np.unravel_index(np.arange(len(stored)), shape[:3], order="F"), axis=1)
+    indices = np.stack(
+        np.unravel_index(np.arange(len(stored)), shape[:3], order="F"), axis=1
+    )
     nodes_mm = apply_affine(_fsl_from_voxels(image), indices)
     # Absolute points vary more than displacements, by which FSL tells them apart too.
     is_absolute = stored.std(axis=0).sum() > (stored - nodes_mm).std(axis=0).sum()
     target = stored if is_absolute else nodes_mm + stored
-    in_ras = apply_affine(moving.affine @ np.linalg.inv(_fsl_from_voxels(moving)), target)
+    in_ras = apply_affine(
+        moving.affine @ np.linalg.inv(_fsl_from_voxels(moving)), target
+    )
     affine = np.asarray(image.affine, np.float64)
     vectors = (in_ras - apply_affine(affine, indices)) * _LPS.diagonal()[:3]
-    return DisplacementField(shape[:3], affine, vectors.astype(np.float32), only_inside=True)
+    return DisplacementField(
+        shape[:3], affine, vectors.astype(np.float32), only_inside=True
+    )
 
 
 def _fsl_from_voxels(image: Any) -> NDArray[np.float64]:

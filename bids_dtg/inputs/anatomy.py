@@ -77,7 +77,9 @@ class Anatomy:
 
     root: Path  # the derivatives dataset
     participant: str  # label without sub-
-    session: str | None = None  # label without ses-; None for the anatomy of all sessions
+    session: str | None = (
+        None  # label without ses-; None for the anatomy of all sessions
+    )
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
     # Sidecars of runs. The T1w image that they name decides between files of several images.
     sidecars: tuple[Path, ...] = ()
@@ -86,12 +88,20 @@ class Anatomy:
     def folders(self) -> tuple[Path, ...]:
         """Folders that may hold its files, in order of precedence; they need not exist."""
         participant = self.root / f"sub-{self.participant}"
-        own = [participant / f"ses-{self.session}" / "anat"] if self.session is not None else []
+        own = (
+            [participant / f"ses-{self.session}" / "anat"]
+            if self.session is not None
+            else []
+        )
         folders = [*own, participant / "anat"]
         if not any(self._holds_files(folder) for folder in folders):
             # A single session with anatomical files has the T1w image of all sessions. With several
             # such sessions it is unclear which one applies, so none is used.
-            others = [path for path in participant.glob("ses-*/anat") if self._holds_files(path)]
+            others = [
+                path
+                for path in participant.glob("ses-*/anat")
+                if self._holds_files(path)
+            ]
             folders += others if len(others) == 1 else []
         return tuple(folders)
 
@@ -109,11 +119,17 @@ class Anatomy:
         RunError
             The image is missing, or there are several.
         """
-        wanted: dict[str, Wanted] = {"suffix": T1W, "extension": IMAGES, "desc": "preproc"}
+        wanted: dict[str, Wanted] = {
+            "suffix": T1W,
+            "extension": IMAGES,
+            "desc": "preproc",
+        }
         wanted["space"] = (None, T1W)
         for folder in self.folders:
             files = self.files_in(folder, "_T1w.nii*", **wanted)
-            if image := best(files, f"the T1w image of sub-{self.participant}", **wanted):
+            if image := best(
+                files, f"the T1w image of sub-{self.participant}", **wanted
+            ):
                 return image.path
         raise self._lacks(
             "desc-preproc_T1w.nii.gz",
@@ -204,7 +220,9 @@ class Anatomy:
             if (label := file.name.get(other)) is not None
         }
         missing = None
-        for template in sorted(templates, key=lambda label: (label != USUAL_TEMPLATE, label)):
+        for template in sorted(
+            templates, key=lambda label: (label != USUAL_TEMPLATE, label)
+        ):
             ends = (to, template) if origin == T1W else (template, origin)
             try:
                 between = self.templateflow.step(*ends)
@@ -262,8 +280,12 @@ class Anatomy:
             remedy=f"fmriprep --output-spaces {template}:res-2",
         )
 
-    def _lacks(self, ending: str, *, remedy: str, expected: str | None = None) -> RunError:
-        stem = f"sub-{self.participant}" + (f"_ses-{self.session}" if self.session else "")
+    def _lacks(
+        self, ending: str, *, remedy: str, expected: str | None = None
+    ) -> RunError:
+        stem = f"sub-{self.participant}" + (
+            f"_ses-{self.session}" if self.session else ""
+        )
         found = f"{self.folders[0]} has no {stem}_{ending}"
         return RunError(found, expected=expected, remedy=remedy)
 
@@ -286,8 +308,12 @@ def stated_t1w(sidecars: Iterable[Path]) -> list[BidsName]:
     ['b']
     """
     sources = (read_json(path).get("Sources") for path in sidecars)
-    paths = [Path(str(uri)) for uris in sources if isinstance(uris, list) for uri in uris]
-    return [file.name for file in having(named_files(paths), suffix=T1W, desc="preproc")]
+    paths = [
+        Path(str(uri)) for uris in sources if isinstance(uris, list) for uri in uris
+    ]
+    return [
+        file.name for file in having(named_files(paths), suffix=T1W, desc="preproc")
+    ]
 
 
 def _image_of(name: BidsName) -> frozenset[tuple[str, str]]:
@@ -328,11 +354,17 @@ def find_anatomy(
             remedy="do not request outputs in the participant's own space",
         )
     return Anatomy(
-        dataset.root.absolute(), participant, session, templateflow, sidecars=tuple(sidecars)
+        dataset.root.absolute(),
+        participant,
+        session,
+        templateflow,
+        sidecars=tuple(sidecars),
     )
 
 
-def transform_files(folder: Path, participant: str, **wanted: Wanted) -> list[NamedFile]:
+def transform_files(
+    folder: Path, participant: str, **wanted: Wanted
+) -> list[NamedFile]:
     """List a participant's transforms by their entities, such as `from` and `to`.
 
     Examples
@@ -385,9 +417,17 @@ def find_surfaces(
         The content of a file is missing, as DataLad and git-annex leave it, or two files fit
         equally well.
     """
-    anatomy = Anatomy(dataset.root, participant, session, templateflow, sidecars=tuple(sidecars))
-    pairs = _hcp_surfaces(dataset.study, anatomy) if dataset.study else _surfaces(dataset, anatomy)
-    words, sides = next(((words, pair) for words, pair in pairs if len(pair) == 2), ("", {}))
+    anatomy = Anatomy(
+        dataset.root, participant, session, templateflow, sidecars=tuple(sidecars)
+    )
+    pairs = (
+        _hcp_surfaces(dataset.study, anatomy)
+        if dataset.study
+        else _surfaces(dataset, anatomy)
+    )
+    words, sides = next(
+        ((words, pair) for words, pair in pairs if len(pair) == 2), ("", {})
+    )
     transforms: tuple[TransformFile, ...] = ()
     if not sides:
         words = (
@@ -426,7 +466,10 @@ def _hcp_surfaces(study: Study, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]
                     for path in matching(folder, f"*.{side}.{kind}.32k_fs_LR{_MESH}")
                     if not _is_of_another(path, person.path)
                 ]
-                require_one(paths, f"the {kind} of hemisphere {side} of sub-{anatomy.participant}")
+                require_one(
+                    paths,
+                    f"the {kind} of hemisphere {side} of sub-{anatomy.participant}",
+                )
                 if paths:
                     sides[side] = SurfaceSide((paths[0],))
             yield f"{kind} of {folder.relative_to(anatomy.root)}", sides
@@ -440,7 +483,9 @@ def _is_of_another(path: Path, folder: Path) -> bool:
 
 def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:
     """Yield the available sides on each mesh of fMRIPrep's folders, the best mesh first."""
-    return surfaces_on_meshes(anatomy, XCPD_DESCS if _is_moved(dataset) else _FMRIPREP_DESCS)
+    return surfaces_on_meshes(
+        anatomy, XCPD_DESCS if _is_moved(dataset) else _FMRIPREP_DESCS
+    )
 
 
 def surfaces_on_meshes(
@@ -459,7 +504,9 @@ def surfaces_on_meshes(
         place = folder.relative_to(anatomy.root)
         on_fs_lr, by_fs_lr, by_fsaverage = Sides(), Sides(), Sides()
         for side in _SIDES:
-            middle = surface(folder, side, "midthickness", space="fsLR", den="32k", desc=descs)
+            middle = surface(
+                folder, side, "midthickness", space="fsLR", den="32k", desc=descs
+            )
             if middle:
                 on_fs_lr[side] = SurfaceSide((middle,))
         yield f"midthickness on fsLR's mesh of {place}", on_fs_lr
@@ -473,5 +520,7 @@ def surfaces_on_meshes(
             if middle and other:
                 by_fsaverage[side] = SurfaceSide((middle,), None, other)
         yield f"midthickness of {place}, moved to fsLR's mesh", by_fs_lr
-        words = f"midthickness of {place}, moved to fsLR's mesh by fsaverage's registration"
+        words = (
+            f"midthickness of {place}, moved to fsLR's mesh by fsaverage's registration"
+        )
         yield words, by_fsaverage

@@ -69,7 +69,9 @@ class StoredArray:
     path: Path
     key: str
     values: Any  # an array, or an HDF5 dataset
-    rows: Mapping[str, int] = field(default_factory=dict)  # label -> row, if people are an axis
+    rows: Mapping[str, int] = field(
+        default_factory=dict
+    )  # label -> row, if people are an axis
     tr_seconds: float = math.nan  # for rest and task BOLD
     session: str = ""  # for rest
     tasks: tuple[str, ...] = ()  # for task BOLD: the task of each run
@@ -90,7 +92,9 @@ class StoredArray:
             values = np.asarray(self.values[()])
             if values.dtype.kind not in "SO":
                 return values
-            texts = [v.decode() if isinstance(v, bytes) else str(v) for v in values.ravel()]
+            texts = [
+                v.decode() if isinstance(v, bytes) else str(v) for v in values.ravel()
+            ]
             return np.array(texts, str).reshape(values.shape)
 
 
@@ -119,7 +123,11 @@ class ArrayPeople:
             if label in array.rows:
                 with suppress(DatasetError):  # a later step reports it
                     values = array.of(label)
-                    if np.isfinite(values).all() and np.ptp(values) and (known := sketch(values)):
+                    if (
+                        np.isfinite(values).all()
+                        and np.ptp(values)
+                        and (known := sketch(values))
+                    ):
                         found[array.session] = known
         return found
 
@@ -166,22 +174,37 @@ def read_arrays(
         for name in KEYS
         if name not in {*renamed, *unused} and name not in renamed.values()
     }
-    files = tuple(expand_home(Path(path), "--input-arrays").absolute() for path in paths)
+    files = tuple(
+        expand_home(Path(path), "--input-arrays").absolute() for path in paths
+    )
     there: set[str] = set()
     found = [_read_file(path, by_key, there) for path in dict.fromkeys(files)]
     alone = _require_keys(found, renamed, of, named(sorted(there)))
     number = _require_same_sizes(found)
-    given = {file["places"].title: _names(file["places"]) for file in found if "places" in file}
+    given = {
+        file["places"].title: _names(file["places"])
+        for file in found
+        if "places" in file
+    }
     if len(set(given.values())) > 1:
-        raise DatasetError(f"{' and '.join(given)} differ", expected="the same names of places")
-    places = next(iter(given.values()), tuple(f"place{n}" for n in range(1, number + 1)))
+        raise DatasetError(
+            f"{' and '.join(given)} differ", expected="the same names of places"
+        )
+    places = next(
+        iter(given.values()), tuple(f"place{n}" for n in range(1, number + 1))
+    )
     notes = []
     if unnamed := sorted(
         next(iter(file.values())).path.name
         for file in found
-        if "places" not in file and any("places" in _AXES.get(name, ()) for name in file)
+        if "places" not in file
+        and any("places" in _AXES.get(name, ()) for name in file)
     ):
-        assumed = "are assumed to be in the order of the other files" if given else "are numbered"
+        assumed = (
+            "are assumed to be in the order of the other files"
+            if given
+            else "are numbered"
+        )
         notes += [f"{named(unnamed)}: places have no names and {assumed}"]
     if unread := sorted(there - set(by_key.values())):
         notes += [
@@ -191,14 +214,18 @@ def read_arrays(
     return ArrayPeople(
         files=files,
         labels=tuple(
-            dict.fromkeys(label for file in found for a in file.values() for label in a.rows)
+            dict.fromkeys(
+                label for file in found for a in file.values() for label in a.rows
+            )
         ),
         places=places,
         places_named=bool(given),
         rest=_rest(found),
         structural=alone.get("structural"),
         edges=alone.get("edges"),
-        task_bold=next((_task_bold(file) for file in found if "task_bold" in file), None),
+        task_bold=next(
+            (_task_bold(file) for file in found if "task_bold" in file), None
+        ),
         families=_families(alone.get("families")),
         notes=tuple(notes),
     )
@@ -218,7 +245,9 @@ def _renamed(texts: Sequence[str]) -> dict[str, str]:
     return given
 
 
-def _read_file(path: Path, by_key: Mapping[str, str], there: set[str]) -> dict[str, StoredArray]:
+def _read_file(
+    path: Path, by_key: Mapping[str, str], there: set[str]
+) -> dict[str, StoredArray]:
     """Return a file's known arrays by name; add all its keys to `there`."""
     wanted = set(by_key.values())
     with reading(path, DatasetError):
@@ -227,7 +256,9 @@ def _read_file(path: Path, by_key: Mapping[str, str], there: set[str]) -> dict[s
         if begins.startswith(_ZIP):
             with np.load(path, allow_pickle=False) as npz:
                 keys = list(npz)
-                stored: dict[str, Any] = {key: npz[key] for key in keys if key in wanted}
+                stored: dict[str, Any] = {
+                    key: npz[key] for key in keys if key in wanted
+                }
         elif begins == _HDF5:
             # HDF5's library may never return from a damaged file, or end the process.
             in_own_process(partial(_try_hdf5, path, wanted))
@@ -297,7 +328,8 @@ def _rows(people: StoredArray) -> dict[str, int]:
     labels = [name.removeprefix("sub-") for name in _names(people, of_people=True)]
     if odd := [label for label in labels if not _LABEL.fullmatch(label)]:
         raise DatasetError(
-            f"{people.title} has the name {odd[0]!r}", expected="letters and digits, as in BIDS"
+            f"{people.title} has the name {odd[0]!r}",
+            expected="letters and digits, as in BIDS",
         )
     return {label: row for row, label in enumerate(labels)}
 
@@ -323,10 +355,13 @@ def _require_keys(
             remedy="give the key with --array-key rest=KEY",
         )
     alone: dict[str, StoredArray] = {}
-    for name, array in (pair for file in found for pair in file.items() if pair[0] in _ALONE):
+    for name, array in (
+        pair for file in found for pair in file.items() if pair[0] in _ALONE
+    ):
         if (first := alone.setdefault(name, array)) is not array:
             raise DatasetError(
-                f"{name} is in {first.path} and in {array.path}", expected="one file with it"
+                f"{name} is in {first.path} and in {array.path}",
+                expected="one file with it",
             )
     return alone
 
@@ -338,7 +373,9 @@ def _require_same_sizes(found: Sequence[Mapping[str, StoredArray]]) -> int:
         for axis, size in zip(_AXES.get(name, ()), array.values.shape, strict=False):
             if axis == "frames":
                 continue
-            of = array.path if axis == "people" else axis  # each file may have other people
+            of = (
+                array.path if axis == "people" else axis
+            )  # each file may have other people
             known, first = sizes.setdefault(of, (size, array.title))
             if known != size:
                 raise DatasetError(
@@ -354,7 +391,8 @@ def _names(array: StoredArray, *, of_people: bool = False) -> tuple[str, ...]:
     names = tuple(str(value).strip() for value in values.ravel())
     if values.dtype.kind not in "iuU" or not all(names):
         raise DatasetError(
-            f"{array.title} is {values.dtype}, or has an empty name", expected="names as text"
+            f"{array.title} is {values.dtype}, or has an empty name",
+            expected="names as text",
         )
     counts = Counter(name.casefold() if of_people else name for name in names)
     if len(counts) < len(names):
@@ -391,7 +429,9 @@ def _rest(found: Sequence[Mapping[str, StoredArray]]) -> tuple[StoredArray, ...]
                 f"rest is in {made[session].path} and in {rest.path}",
                 expected="one file with it, or the key session in each, with different names",
             )
-        made[session] = replace(rest, tr_seconds=_seconds(file["tr_seconds"]), session=session)
+        made[session] = replace(
+            rest, tr_seconds=_seconds(file["tr_seconds"]), session=session
+        )
     return tuple(made.values())
 
 
@@ -411,7 +451,9 @@ def _task_bold(file: Mapping[str, StoredArray]) -> StoredArray:
 def _seconds(array: StoredArray) -> float:
     values = np.unique(array.whole())
     is_one = len(values) == 1 and values.dtype.kind in "iuf"
-    seconds = round(float(values[0]), 6) if is_one else math.nan  # as float32, 0.72 is not exact
+    seconds = (
+        round(float(values[0]), 6) if is_one else math.nan
+    )  # as float32, 0.72 is not exact
     if not 0 < seconds <= LONGEST_TR_SECONDS:
         raise DatasetError(
             f"{array.title} is {named(list(map(str, values)))}",

@@ -11,7 +11,13 @@ from typing import Any
 
 from bids_dtg.errors import ForeignFileError, RunError, SettingsError, did_you_mean
 from bids_dtg.files.download import PinnedFile
-from bids_dtg.files.foreign import Table, matching, open_foreign, plain_number, read_table
+from bids_dtg.files.foreign import (
+    Table,
+    matching,
+    open_foreign,
+    plain_number,
+    read_table,
+)
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import IMAGES, SPACE, TransformFile, require_one, stated_space
@@ -35,9 +41,13 @@ class KnownAtlas:
     """An atlas that `--atlases` accepts by name: a row of `atlases.toml`."""
 
     name: str  # as typed by users
-    entities: Mapping[str, str]  # atlas, and seg and scale if it has several parcellations
+    entities: Mapping[
+        str, str
+    ]  # atlas, and seg and scale if it has several parcellations
     facts: Mapping[str, Any]  # licence, what to cite
-    pinned: PinnedFile | None = None  # TemplateFlow's file at 2 mm; None if shipped with us
+    pinned: PinnedFile | None = (
+        None  # TemplateFlow's file at 2 mm; None if shipped with us
+    )
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,9 @@ class AtlasFile:
     """A label image, the names of its labels, and its space."""
 
     image: Path
-    entities: Mapping[str, str]  # atlas first, then seg and scale if it has several parcellations
+    entities: Mapping[
+        str, str
+    ]  # atlas first, then seg and scale if it has several parcellations
     space: str  # TemplateFlow's name of the template; a cohort follows after `+`
     names: Mapping[int, str] | None = None  # label -> name; None if it has no table
     table: str | None = None  # path of the table that names were read from
@@ -84,7 +96,9 @@ def atlas_key(entities: Mapping[str, str]) -> str:
     >>> atlas_key({"atlas": "Schaefer2018", "seg": "7n", "scale": "400"})
     'Schaefer2018_seg-7n_scale-400'
     """
-    return "_".join(f"{key}-{label}" for key, label in entities.items()).removeprefix("atlas-")
+    return "_".join(f"{key}-{label}" for key, label in entities.items()).removeprefix(
+        "atlas-"
+    )
 
 
 def _pairs(name: str) -> dict[str, str]:
@@ -93,16 +107,24 @@ def _pairs(name: str) -> dict[str, str]:
 
 
 def _known_atlases() -> Iterable[KnownAtlas]:
-    for group in tomllib.loads(read_packaged("bids_dtg.inputs", "atlases.toml")).values():
+    for group in tomllib.loads(
+        read_packaged("bids_dtg.inputs", "atlases.toml")
+    ).values():
         facts = {"License": group["licence"], "ReferencesAndLinks": [group["citation"]]}
         for name, file in group["files"].items():
             middle, *digest = file.split()
             location = f"tpl-{SPACE}/tpl-{SPACE}_res-02_{middle}_dseg.nii.gz"
-            pinned = PinnedFile(location, f"md5:{digest[0]}", int(digest[1])) if digest else None
+            pinned = (
+                PinnedFile(location, f"md5:{digest[0]}", int(digest[1]))
+                if digest
+                else None
+            )
             yield KnownAtlas(name, entities_of(_pairs(middle)), facts, pinned)
 
 
-KNOWN: Mapping[str, KnownAtlas] = {atlas.name.casefold(): atlas for atlas in _known_atlases()}
+KNOWN: Mapping[str, KnownAtlas] = {
+    atlas.name.casefold(): atlas for atlas in _known_atlases()
+}
 
 
 def find_atlas_files(
@@ -140,7 +162,9 @@ def find_atlas_files(
     files: dict[str, AtlasFile] = {}
     for item in asked:
         try:
-            file = _in_space(_find(item, space, templateflow, datasets), space, templateflow)
+            file = _in_space(
+                _find(item, space, templateflow, datasets), space, templateflow
+            )
         except (ForeignFileError, RunError) as err:
             raise err.as_kind(SettingsError, f"{_FLAG} {item}: ") from err
         first = files.setdefault(atlas_key(file.entities), file)
@@ -193,13 +217,18 @@ def _in_datasets(text: str, space: str, datasets: Sequence[Path]) -> AtlasFile |
     keys = sorted({atlas_key(entities) for entities in found.values()})
     if len(keys) > 1:
         raise SettingsError(
-            f"{_FLAG} {text} may be {', '.join(keys)}", expected="the full name of one of them"
+            f"{_FLAG} {text} may be {', '.join(keys)}",
+            expected="the full name of one of them",
         )
 
     def preference(path: Path) -> tuple[bool, bool, str]:
         resolution = _pairs(path.name).get("res", "2").lstrip("0")
         stated = _stated_space(path) or ""
-        return not _same_space(stated, space), resolution != "2", f"{stated} {resolution}"
+        return (
+            not _same_space(stated, space),
+            resolution != "2",
+            f"{stated} {resolution}",
+        )
 
     image = min(found, key=preference)
     equal = [path for path in found if preference(path) == preference(image)]
@@ -245,7 +274,11 @@ def names_atlases(text: str) -> bool:
 
 
 def _images_below(root: Path) -> list[Path]:
-    return [path for level in _LEVELS for path in matching(root, f"{level}*atlas-*_dseg.nii*")]
+    return [
+        path
+        for level in _LEVELS
+        for path in matching(root, f"{level}*atlas-*_dseg.nii*")
+    ]
 
 
 def _from_image(image: Path, entities: Mapping[str, str]) -> AtlasFile:
@@ -287,7 +320,11 @@ def _stated_space(image: Path) -> str | None:
     """Return the space of an image from its name, its sidecar or TemplateFlow's folder name."""
     given = _pairs(image.name)
     space = given.get("space") or given.get("tpl")
-    space = space or stated_space([_beside(image, ".json")]) or _pairs(image.parent.name).get("tpl")
+    space = (
+        space
+        or stated_space([_beside(image, ".json")])
+        or _pairs(image.parent.name).get("tpl")
+    )
     return f"{space}+{given['cohort']}" if space and "cohort" in given else space
 
 
@@ -300,7 +337,9 @@ def _table(image: Path) -> Table | None:
     own = _pairs(image.name).items()
     found = [_beside(image, ".tsv")]
     for folder in image.parents[:2]:
-        tables = {path: _pairs(path.name) for path in sorted(folder.glob("*atlas-*_dseg.tsv"))}
+        tables = {
+            path: _pairs(path.name) for path in sorted(folder.glob("*atlas-*_dseg.tsv"))
+        }
         applying = [path for path, given in tables.items() if given.items() <= own]
         found += sorted(applying, key=lambda path: -len(tables[path]))
     there = (path for path in found if path.is_file() and path.stat().st_size)
@@ -322,10 +361,16 @@ def _names(table: Table) -> dict[int, str]:
     Names that several labels share, such as those of both hemispheres, get the number appended.
     XCP-D before version 26 and AtlasPack have them in the column `label`.
     """
-    column = next((column for column in ("name", "label") if column in table.header), "name")
+    column = next(
+        (column for column in ("name", "label") if column in table.header), "name"
+    )
     try:
-        if missing := [known for known in ("index", column) if known not in table.header]:
-            raise ValueError(f"it has no column {missing[0]}, only {named([*table.header])}")
+        if missing := [
+            known for known in ("index", column) if known not in table.header
+        ]:
+            raise ValueError(
+                f"it has no column {missing[0]}, only {named([*table.header])}"
+            )
         if table.short and not table.dicts()[-1][column]:
             raise ValueError("it is cut off")
         rows = [(_whole(row["index"]), row[column].strip()) for row in table.dicts()]
@@ -338,4 +383,7 @@ def _names(table: Table) -> dict[int, str]:
             expected="tab-separated columns index, and name or label, one row per label",
         ) from err
     names = [name for _, name in rows]
-    return {index: f"{name} {index}" if names.count(name) > 1 else name for index, name in rows}
+    return {
+        index: f"{name} {index}" if names.count(name) > 1 else name
+        for index, name in rows
+    }

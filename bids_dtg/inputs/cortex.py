@@ -61,7 +61,9 @@ def read_region_maps(
         )
     found = {}
     for number, column in enumerate(table.header[1:], 1):
-        values = {region: plain_number(rows[region][number].strip()) for region in regions}
+        values = {
+            region: plain_number(rows[region][number].strip()) for region in regions
+        }
         if wrong := [region for region, value in values.items() if value is None]:
             raise SettingsError(
                 f"{path} has '{rows[wrong[0]][number]}' for {wrong[0]} under {column}",
@@ -103,7 +105,9 @@ def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
     True
     """
     lines = read_packaged("bids_dtg.inputs", _TABLE).splitlines()[1:]
-    known = {_key(name): position for name, *position in (line.split("\t") for line in lines)}
+    known = {
+        _key(name): position for name, *position in (line.split("\t") for line in lines)
+    }
     keys = [_key(name) for name in regions]
     if not known.keys() >= {*keys}:
         return None
@@ -117,7 +121,14 @@ def _key(name: str) -> tuple[str, str]:
     return hemisphere(name), region.removeprefix("ctx")
 
 
-_PAIRS = (("lh", "rh"), ("left", "right"), ("Left", "Right"), ("LH", "RH"), ("L", "R"), ("l", "r"))
+_PAIRS = (
+    ("lh", "rh"),
+    ("left", "right"),
+    ("Left", "Right"),
+    ("LH", "RH"),
+    ("L", "R"),
+    ("l", "r"),
+)
 _OTHER = dict(_PAIRS) | {right: left for left, right in _PAIRS}
 # A word for a side, with no letter directly before or after it.
 _SIDE = re.compile(f"(?<![^\\W\\d_])({'|'.join(_OTHER)})(?![^\\W\\d_])")
@@ -135,7 +146,9 @@ def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
     [(0, 2)]
     """
     number = {name: index for index, name in enumerate(regions)}
-    pairs = ((index, number.get(other_side(name) or "")) for name, index in number.items())
+    pairs = (
+        (index, number.get(other_side(name) or "")) for name, index in number.items()
+    )
     return [
         (index, other)
         for index, other in pairs
@@ -158,4 +171,8 @@ def hemisphere(name: str) -> str:
 def other_side(name: str) -> str | None:
     """Return the name of the homotopic region; None if the name has no hemisphere."""
     found = _SIDE.search(name)
-    return name[: found.start()] + _OTHER[found[0]] + name[found.end() :] if found else None
+    return (
+        name[: found.start()] + _OTHER[found[0]] + name[found.end() :]
+        if found
+        else None
+    )

@@ -21,7 +21,8 @@ from bids_dtg.notices import counted, named, show
 from bids_dtg.settings import InputChoice, InputType, Settings
 
 MOUNT_REMINDER = (
-    "if this runs in a container, check that the folder is mounted (docker -v, apptainer -B)"
+    "if this runs in a container, check that the folder is mounted "
+    "(docker -v, apptainer -B)"
 )
 TITLES: Mapping[InputType, str] = {
     "fmriprep": "fMRIPrep derivatives",
@@ -38,7 +39,10 @@ _USUAL: Mapping[InputType, tuple[str, ...]] = {
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
 _FS = re.compile(r"freesurfer=", re.IGNORECASE)
 _DESCRIPTION = "dataset_description.json"
-_UNREADABLE = {FileNotFoundError: "does not exist", NotADirectoryError: "is not a folder"}
+_UNREADABLE = {
+    FileNotFoundError: "does not exist",
+    NotADirectoryError: "is not a folder",
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,9 @@ def find_dataset(
         No dataset or more than one is found, a description is damaged, or `derivatives` names
         only packages that are not read.
     """
-    derivatives = [text for text in derivatives if not (names_atlases(text) or _FS.match(text))]
+    derivatives = [
+        text for text in derivatives if not (names_atlases(text) or _FS.match(text))
+    ]
     bids_dir = _folder(bids_dir, "BIDS_DIR")
     if derivatives:
         return _explicit(derivatives, bids_dir, input_type)
@@ -109,9 +115,14 @@ def freesurfer_folder(derivatives: Iterable[str]) -> Path | None:
     given = [text.partition("=")[2] for text in derivatives if _FS.match(text)]
     if len(given) > 1:
         raise DatasetError(
-            f"--derivatives names {len(given)} folders of FreeSurfer", expected="one of them"
+            f"--derivatives names {len(given)} folders of FreeSurfer",
+            expected="one of them",
         )
-    return _folder(expand_home(given[0], "--derivatives"), "--derivatives") if given else None
+    return (
+        _folder(expand_home(given[0], "--derivatives"), "--derivatives")
+        if given
+        else None
+    )
 
 
 def name_folder(bids_dir: Path) -> SourceDataset:
@@ -123,7 +134,9 @@ def name_folder(bids_dir: Path) -> SourceDataset:
         It does not exist, or is not a folder.
     """
     folder = _folder(bids_dir, "BIDS_DIR", may_be_empty=True)
-    return SourceDataset(folder, folder.name or "data", read_json(folder / _DESCRIPTION), folder)
+    return SourceDataset(
+        folder, folder.name or "data", read_json(folder / _DESCRIPTION), folder
+    )
 
 
 def made_by(description: Mapping[str, Any]) -> InputType | None:
@@ -170,7 +183,9 @@ def participants_of(dataset: InputDataset) -> tuple[str, ...]:
     return tuple(dict.fromkeys(folder.participant for folder in there))
 
 
-def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tuple[str, ...]:
+def select_participants(
+    dataset: InputDataset, labels: Sequence[str] = ()
+) -> tuple[str, ...]:
     """List the requested participants, in the dataset's order; all if no label is given.
 
     Raises
@@ -222,7 +237,9 @@ def choose_participants(
         A requested participant is missing (similar labels are named).
     """
     if unknown := sorted(set(asked) - set(present)):
-        near = sorted({n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)})
+        near = sorted(
+            {n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)}
+        )
         raise DatasetError(
             f"{root} has no participant {', '.join(unknown)}",
             expected=f"e.g. {', '.join(near or present[:5])} "
@@ -267,7 +284,9 @@ def _study_in(root: Path, input_type: InputChoice) -> InputType | None:
     return next(iter(kinds), None)
 
 
-def _explicit(derivatives: Sequence[str], bids_dir: Path, input_type: InputChoice) -> InputDataset:
+def _explicit(
+    derivatives: Sequence[str], bids_dir: Path, input_type: InputChoice
+) -> InputDataset:
     found: list[tuple[Path, InputChoice]] = []
     for text in derivatives:
         name, place = split_named_path(text)
@@ -287,7 +306,8 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
     description = _read_description(root)
     if not _is_derivative(description):
         raise DatasetError(
-            f"{root} is a raw dataset", expected="a folder of fMRIPrep or XCP-D derivatives"
+            f"{root} is a raw dataset",
+            expected="a folder of fMRIPrep or XCP-D derivatives",
         )
     if input_type == "auto":
         made = next(iter(_generators(description)), "")
@@ -307,7 +327,9 @@ def _raw_of(root: Path, description: Mapping[str, Any]) -> Path | None:
     links = description.get("DatasetLinks")
     linked = links.get("raw") if isinstance(links, Mapping) else None
     places = [above.parent for above in root.parents if above.name == "derivatives"]
-    if isinstance(linked, str) and "://" not in (path := linked.removeprefix("file://")):
+    if isinstance(linked, str) and "://" not in (
+        path := linked.removeprefix("file://")
+    ):
         places.insert(0, root / path)
     for place in places:
         found = read_json(place / _DESCRIPTION)
@@ -323,7 +345,9 @@ def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
         found = [folder / name for name in _USUAL[kind] if (folder / name).is_dir()]
         # A damaged description of another dataset counts as empty, as it was not requested.
         files = matching(folder, f"*/{_DESCRIPTION}")
-        found = found or [file.parent for file in files if made_by(read_json(file)) == kind]
+        found = found or [
+            file.parent for file in files if made_by(read_json(file)) == kind
+        ]
         if len(found) > 1:
             raise DatasetError(
                 f"{raw} has several {TITLES[kind]}: {', '.join(path.name for path in found)}",
@@ -361,7 +385,9 @@ def _generators(description: Mapping[str, Any]) -> list[str]:
 def _makers(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     # XCP-D and others list fMRIPrep after their own name. fMRIPrep before 20.2 wrote
     # `PipelineDescription`.
-    made = description.get("GeneratedBy") or description.get("PipelineDescription") or {}
+    made = (
+        description.get("GeneratedBy") or description.get("PipelineDescription") or {}
+    )
     entries = made if isinstance(made, list) else [made]
     return [
         (str(entry.get("Name") or ""), str(entry.get("Version") or ""))

@@ -44,7 +44,8 @@ def find_events(
         file
         for person in participants_in(root)
         for file in events_of(root / f"sub-{person}", person)
-        if (not wanted or file.task in wanted) and (not visits or file.session in visits)
+        if (not wanted or file.task in wanted)
+        and (not visits or file.session in visits)
     )
     if not files:
         raise DatasetError(
@@ -73,7 +74,9 @@ def read_events(path: Path) -> list[dict[str, str]]:
             expected="columns with different names, such as onset, duration and trial_type",
         )
     if not table.rows:
-        raise RunError(f"{path} has a header and no rows", expected="a row for each event")
+        raise RunError(
+            f"{path} has a header and no rows", expected="a row for each event"
+        )
     return table.dicts()
 
 
@@ -82,4 +85,6 @@ def events_of(folder: Path, person: str) -> list[NamedFile]:
     paths = (*folder.glob("*/*_events.tsv"), *folder.glob("ses-*/*/*_events.tsv"))
     files = named_files(path for path in paths if path.parent.name in _FOLDERS)
     own = [file for file in files if file.participant == person and file.task]
-    return sorted(own, key=lambda f: (f.session or "", f.task, natural_order(f.path.name)))
+    return sorted(
+        own, key=lambda f: (f.session or "", f.task, natural_order(f.path.name))
+    )

@@ -9,19 +9,34 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bids_dtg.errors import ForeignFileError, MissingFileError, SettingsError, did_you_mean
+from bids_dtg.errors import (
+    ForeignFileError,
+    MissingFileError,
+    SettingsError,
+    did_you_mean,
+)
 from bids_dtg.files.foreign import Table, plain_number, read_json_object, read_table
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, named, visible
 
 # Names of columns in lower case without punctuation, which match HCP's Family_ID, for example.
 FAMILY_COLUMNS = ("familyid", "family", "famid")
-SITE_COLUMNS = ("site", "siteid", "scanner", "scannerid", "acquisitionsite", "center", "centre")
+SITE_COLUMNS = (
+    "site",
+    "siteid",
+    "scanner",
+    "scannerid",
+    "acquisitionsite",
+    "center",
+    "centre",
+)
 PERSON_COLUMNS = ("participantid", "subjectid", "subject", "participant")
 NONE = ("", "n/a", "na", "nan")
 # Columns whose values are names, even if some look like numbers.
 _NAMES = (*SITE_COLUMNS, *FAMILY_COLUMNS, "session", "sessionid", "ses")
-_FEWEST_CELLS = 5  # with this many cells, mostly numbers, other text is taken for a mistake
+_FEWEST_CELLS = (
+    5  # with this many cells, mostly numbers, other text is taken for a mistake
+)
 # A decimal comma or commas between thousands: spreadsheets write these in many countries.
 _WITH_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*\d([eE][+-]?\d+)?", re.ASCII)
 
@@ -31,7 +46,9 @@ class Column:
     """A column of a table of participants."""
 
     name: str  # as in the table
-    texts: Mapping[str, str]  # by label without sub-; participants without a value are absent
+    texts: Mapping[
+        str, str
+    ]  # by label without sub-; participants without a value are absent
     # Levels of a category in the data dictionary; empty: none, or Units say that it has numbers.
     listed_levels: tuple[str, ...] = ()
 
@@ -63,12 +80,18 @@ class Column:
         """
         if self.listed_levels or plain_column(self.name) in _NAMES:
             return None
-        words = {label: text for label, text in self.texts.items() if plain_number(text) is None}
+        words = {
+            label: text
+            for label, text in self.texts.items()
+            if plain_number(text) is None
+        }
         with_comma = any(_WITH_COMMA.fullmatch(text) for text in words.values())
         mostly = len(self.texts) >= _FEWEST_CELLS and 2 * len(words) < len(self.texts)
         if not words or not (with_comma or mostly):
             return None
-        return named([f"'{visible(words[label])}' of sub-{label}" for label in sorted(words)])
+        return named(
+            [f"'{visible(words[label])}' of sub-{label}" for label in sorted(words)]
+        )
 
     def require_usable(self) -> Column:
         """Return the column, unless some cells leave open whether it holds numbers.
@@ -79,9 +102,12 @@ class Column:
             Cells look like misspelt numbers, or are numbers that are missing in listed levels.
         """
         if self.stray:
-            others = len(self.texts) > sum(plain_number(own) is None for own in self.texts.values())
+            others = len(self.texts) > sum(
+                plain_number(own) is None for own in self.texts.values()
+            )
             raise SettingsError(
-                f"{self.name} has {self.stray}" + ", and numbers for the others" * others,
+                f"{self.name} has {self.stray}"
+                + ", and numbers for the others" * others,
                 expected="numbers with a decimal point, or n/a where the value is unknown",
                 remedy=f"if {self.name} is categorical, list its Levels, without Units, in the "
                 "table's JSON file",
@@ -123,7 +149,9 @@ class Column:
     def levels(self) -> tuple[str, ...]:
         """The different values, sorted; numbers in numerical order."""
         levels = set(self.texts.values())
-        return tuple(sorted(levels, key=float) if self._cells_as_numbers else sorted(levels))
+        return tuple(
+            sorted(levels, key=float) if self._cells_as_numbers else sorted(levels)
+        )
 
 
 @dataclass(frozen=True)
@@ -131,7 +159,9 @@ class ParticipantsTable:
     """A table with one row per participant."""
 
     path: Path
-    columns: Mapping[str, Column]  # by name, in the table's order; without the column of labels
+    columns: Mapping[
+        str, Column
+    ]  # by name, in the table's order; without the column of labels
     labels: tuple[str, ...] = ()  # of all rows, without sub-
 
     def find(self, name: str) -> Column:
@@ -182,7 +212,9 @@ class ParticipantsTable:
         if not strangers:
             return None
         count = counted(len(strangers), "participant")
-        return f"{self.path}: {count} in the table without maps here ({named(strangers)})"
+        return (
+            f"{self.path}: {count} in the table without maps here ({named(strangers)})"
+        )
 
 
 def read_participants(path: Path) -> ParticipantsTable:
@@ -209,7 +241,9 @@ def read_participants(path: Path) -> ParticipantsTable:
     except ForeignFileError as err:
         raise err.as_kind(SettingsError, remedy="repair or remove it") from err
     columns = {
-        name: dataclasses.replace(column, listed_levels=_levels_in(descriptions.get(name)))
+        name: dataclasses.replace(
+            column, listed_levels=_levels_in(descriptions.get(name))
+        )
         for name, column in table.columns.items()
     }
     return dataclasses.replace(table, columns=columns)
@@ -244,7 +278,9 @@ def _read_table_of_people(path: Path) -> ParticipantsTable:
     person = next((plain.index(name) for name in PERSON_COLUMNS if name in plain), None)
     if person is None or table.twice():
         raise SettingsError(
-            f"{path} has the columns {named(table.header)}" if table.header else f"{path} is empty",
+            f"{path} has the columns {named(table.header)}"
+            if table.header
+            else f"{path} is empty",
             expected=f"{expected}, and each column once",
         )
     columns = {
@@ -301,11 +337,17 @@ _TABLES = ("participants.tsv", "participants.csv")
 class Families:
     """The family of each participant."""
 
-    by_label: Mapping[str, str]  # label -> family; participants not listed count as unrelated
+    by_label: Mapping[
+        str, str
+    ]  # label -> family; participants not listed count as unrelated
     source: str  # the table and its column; empty if there is none
     trouble: str = ""  # why the first table could not be used, if no other has families
-    absent: str = "no column family_id in participants.tsv or .csv"  # why none are known
-    copies: tuple[tuple[str, ...], ...] = ()  # labels with the same rest, which form one family
+    absent: str = (
+        "no column family_id in participants.tsv or .csv"  # why none are known
+    )
+    copies: tuple[
+        tuple[str, ...], ...
+    ] = ()  # labels with the same rest, which form one family
 
     def require_known(self) -> None:
         """Raise an error if a table that may list families exists but cannot be used.
@@ -336,12 +378,16 @@ class Families:
         return own | {label for label, name in self.by_label.items() if name in names}
 
     def line(
-        self, labels: Sequence[str], unknown: str = "relatives may be on both sides of a split"
+        self,
+        labels: Sequence[str],
+        unknown: str = "relatives may be on both sides of a split",
     ) -> str:
         """Describe the number of families or, if none are known, the consequence."""
         known = [self.by_label[label] for label in labels if label in self.by_label]
         if not known:
-            return f"families: none are known ({self.trouble or self.absent}): {unknown}"
+            return (
+                f"families: none are known ({self.trouble or self.absent}): {unknown}"
+            )
         families = counted(len(set(known)), "family", "families")
         words = f"{counted(len(known), 'participant')} in {families}"
         rest = len(labels) - len(known)
@@ -363,7 +409,9 @@ def read_families(
         The table has another spelling of one of `labels`, the participants in question.
     """
     trouble = ""
-    for path in dict.fromkeys((*tables, *(root / name for root in roots for name in _TABLES))):
+    for path in dict.fromkeys(
+        (*tables, *(root / name for root in roots for name in _TABLES))
+    ):
         if not path.exists():
             continue
         try:
@@ -393,12 +441,19 @@ def read_sets(
     column = table.find("set")
     chosen = {label: column.texts.get(label, "") for label in table.labels}
     if other := sorted(set(chosen.values()) - set(sets)):
-        raise SettingsError(f"{path} has the set {other[0]!r}", expected=f"{', '.join(sets)}")
+        raise SettingsError(
+            f"{path} has the set {other[0]!r}", expected=f"{', '.join(sets)}"
+        )
     table.require_labels(labels)
-    return {name: tuple(label for label, own in chosen.items() if own == name) for name in sets}
+    return {
+        name: tuple(label for label, own in chosen.items() if own == name)
+        for name in sets
+    }
 
 
 def write_sets(path: Path, sets: Mapping[str, Sequence[str]]) -> None:
     """Write a table with the columns participant_id and set, for `read_sets`."""
-    rows = sorted((f"sub-{label}", name) for name, labels in sets.items() for label in labels)
+    rows = sorted(
+        (f"sub-{label}", name) for name, labels in sets.items() for label in labels
+    )
     write_tsv(path, ["participant_id", "set"], rows)

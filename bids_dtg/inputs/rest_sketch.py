@@ -26,7 +26,9 @@ NUMBERS = 16
 TOLERANCE = 0.05
 _STEP = 1e-4  # resolution of the stored numbers
 _MOST = 2**15 - 1
-FEWEST_EDGES = 15  # with fewer, a connectome may resemble one of ten thousand others by chance
+FEWEST_EDGES = (
+    15  # with fewer, a connectome may resemble one of ten thousand others by chance
+)
 _TURN = 10.0  # angle in radians per unit of a projected number
 
 
@@ -87,7 +89,11 @@ def sketch_edges(edges: NDArray[np.floating]) -> str:
         known = np.isfinite(np.fmax(matrix, matrix.T)).any(axis=0)
         matrix, regions = matrix[np.ix_(known, known)], int(known.sum())
         values = matrix[np.triu_indices(regions, 1)]
-    if len(values) < FEWEST_EDGES or not np.isfinite(values).all() or np.ptp(values) == 0:
+    if (
+        len(values) < FEWEST_EDGES
+        or not np.isfinite(values).all()
+        or np.ptp(values) == 0
+    ):
         return ""
     values = (values - values.mean()) / values.std()
     courses = [values]
@@ -111,8 +117,12 @@ def alike(known: Sequence[str], others: Sequence[str]) -> list[str]:
     there, asked = tuple(filter(None, known)), list(filter(None, others))
     if not there or not asked:
         return [""] * len(others)
-    _, nearest = _tree(there).query(_numbers(asked), p=np.inf, distance_upper_bound=TOLERANCE)
-    found = dict(zip(asked, nearest, strict=True))  # an index past the end means none is near
+    _, nearest = _tree(there).query(
+        _numbers(asked), p=np.inf, distance_upper_bound=TOLERANCE
+    )
+    found = dict(
+        zip(asked, nearest, strict=True)
+    )  # an index past the end means none is near
     return [(*there, "")[found[text]] if text else "" for text in others]
 
 
@@ -128,7 +138,9 @@ def alike_pairs(sketches: Sequence[str]) -> list[tuple[int, int]]:
     there = [number for number, text in enumerate(sketches) if text]
     if len(there) < 2:
         return []
-    found = _tree(tuple(sketches[number] for number in there)).query_pairs(TOLERANCE, p=np.inf)
+    found = _tree(tuple(sketches[number] for number in there)).query_pairs(
+        TOLERANCE, p=np.inf
+    )
     return sorted((there[first], there[second]) for first, second in found)
 
 
@@ -140,7 +152,9 @@ def _tree(known: tuple[str, ...]) -> Any:
     return KDTree(_numbers(known))
 
 
-def _projected(courses: Sequence[NDArray[np.float64]], seed: int) -> NDArray[np.float64]:
+def _projected(
+    courses: Sequence[NDArray[np.float64]], seed: int
+) -> NDArray[np.float64]:
     """Return `NUMBERS` random projections of courses of the same length."""
     shape = (NUMBERS // len(courses), len(courses[0]))
     draws = np.random.default_rng(seed).standard_normal(shape)

@@ -33,7 +33,19 @@ GIFTI_SERIES = ".func.gii"
 FSAVERAGES = ("fsaverage5", "fsaverage6", "fsaverage")
 # Entities about storage, which differ between the files of one run, not about the measurement.
 STORAGE = frozenset(
-    {"hemi", "space", "cohort", "res", "den", "desc", "label", "seg", "atlas", "scale", "stat"}
+    {
+        "hemi",
+        "space",
+        "cohort",
+        "res",
+        "den",
+        "desc",
+        "label",
+        "seg",
+        "atlas",
+        "scale",
+        "stat",
+    }
 )
 # Entities that derivatives may lack, as fMRIPrep combines echoes, and magnitude and phase.
 COMBINED = frozenset({"echo", "part"})
@@ -101,15 +113,21 @@ class TransformFile:
     model's space; the last one gives a point of the BOLD file's space.
     """
 
-    path: Path  # ITK text (.txt, .tfm), composite (.h5), or displacement field (.nii.gz)
+    path: (
+        Path  # ITK text (.txt, .tfm), composite (.h5), or displacement field (.nii.gz)
+    )
     inverse: bool = False  # use the inverse of the file's transform
     # Only for FSL warp fields: the image that is warped, whose header defines the coordinates.
     warped: Path | None = None
-    missing: str = ""  # in a plan, that the file is missing and would be fetched; else empty
+    missing: str = (
+        ""  # in a plan, that the file is missing and would be fetched; else empty
+    )
 
 
 Side = Literal["L", "R"]
-Cortex = Literal["own", "fsaverage", "template"]  # surface over whose vertices parcels are averaged
+Cortex = Literal[
+    "own", "fsaverage", "template"
+]  # surface over whose vertices parcels are averaged
 
 
 @dataclass(frozen=True)
@@ -147,7 +165,9 @@ class SurfaceFiles:
     to_t1w: tuple[TransformFile, ...] = ()
     # The probability of grey matter in the space of the surfaces, by which their position is seen.
     grey_matter: Path | None = None
-    instead: SurfaceFiles | None = None  # the template's surface, if the position is wrong
+    instead: SurfaceFiles | None = (
+        None  # the template's surface, if the position is wrong
+    )
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -172,7 +192,9 @@ class RestRun:
     mask: Path | None = None  # brain mask; None if there is none
     confounds: Path | None = None  # confounds table; None if there is none
     sidecars: tuple[Path, ...] = ()  # JSON files read for it, nearest first
-    tr_seconds: float | None = None  # RepetitionTime of the sidecars; None if only in the header
+    tr_seconds: float | None = (
+        None  # RepetitionTime of the sidecars; None if only in the header
+    )
     # Their composition maps points of the model's space to points of the BOLD series' space.
     transforms: tuple[TransformFile, ...] = ()
     # For parcels that are averaged over vertices, at which volumes are sampled; else None.
@@ -180,7 +202,9 @@ class RestRun:
     space_reason: str = ""  # why this version of the run was chosen
     cleaned_before: bool = False  # whether another program has already cleaned it
     cleaned_as: str = ""  # HCP's name of its cleaning; empty for other inputs
-    dof_stated: float | None = None  # residual degrees of freedom from a sidecar, if cleaned
+    dof_stated: float | None = (
+        None  # residual degrees of freedom from a sidecar, if cleaned
+    )
     outliers: Path | None = None  # XCP-D's table of frames flagged for motion
     motion: Path | None = None  # XCP-D's table of motion
 
@@ -202,7 +226,9 @@ class RestRun:
     @property
     def time_sidecar(self) -> Path | None:
         """The sidecar that states the repetition time: the last one that was read."""
-        return self.sidecars[-1] if self.sidecars and self.tr_seconds is not None else None
+        return (
+            self.sidecars[-1] if self.sidecars and self.tr_seconds is not None else None
+        )
 
     @property
     def cortex(self) -> Cortex | None:
@@ -280,7 +306,9 @@ def having(files: Iterable[NamedFile], **wanted: Wanted) -> list[NamedFile]:
     >>> [file.name.get("space") for file in found]
     ['T1w', None]
     """
-    ranked = [(ranks, file) for file in files if (ranks := _ranks(file, wanted)) is not None]
+    ranked = [
+        (ranks, file) for file in files if (ranks := _ranks(file, wanted)) is not None
+    ]
     return [file for _, file in sorted(ranked, key=lambda pair: [*pair[0].values()])]
 
 
@@ -310,7 +338,9 @@ def best(files: Iterable[NamedFile], what: str, **wanted: Wanted) -> NamedFile |
     """
     fitting = having(files, **wanted)
     criteria = {key: labels for key, labels in wanted.items() if key != "extension"}
-    if len(fitting) > 1 and _ranks(fitting[0], criteria) == _ranks(fitting[1], criteria):
+    if len(fitting) > 1 and _ranks(fitting[0], criteria) == _ranks(
+        fitting[1], criteria
+    ):
         require_one([file.path for file in fitting], what)
     return fitting[0] if fitting else None
 
@@ -355,7 +385,11 @@ def is_parcel_series(name: BidsName) -> bool:
         return name.extension in PARCEL_SERIES[:1]
     if name.extension == ".tsv":
         of_atlas = name.get("seg") or name.get("atlas")
-        return name.suffix == "timeseries" and name.get("stat") == "mean" and bool(of_atlas)
+        return (
+            name.suffix == "timeseries"
+            and name.get("stat") == "mean"
+            and bool(of_atlas)
+        )
     return name.extension in PARCEL_SERIES
 
 
@@ -402,7 +436,9 @@ def belongs_to(name: BidsName, run: BidsName, but: Collection[str] = ()) -> bool
 
 def without(name: BidsName, keys: Collection[str]) -> BidsName:
     """Return a name without some entities."""
-    return replace(name, entities=tuple(pair for pair in name.entities if pair[0] not in keys))
+    return replace(
+        name, entities=tuple(pair for pair in name.entities if pair[0] not in keys)
+    )
 
 
 def stated_space(sidecars: Iterable[Path]) -> str | None:
@@ -456,4 +492,7 @@ def without_joins(
 
 def natural_order(title: str) -> list[str]:
     """Return a sort key that puts run-10 after run-9."""
-    return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]
+    return [
+        part.zfill(12) if part.isdecimal() else part
+        for part in re.split(r"(\d+)", title)
+    ]

@@ -60,7 +60,9 @@ _REMEDIES: dict[InputType, str] = {
     "xcpd": "run XCP-D with --file-format nifti",
 }
 # Ends of the names of its series, also in ABCD's collection 3165.
-_OF_ABCD_HCP = re.compile(r"_bold_([A-Za-z0-9]+-[A-Za-z0-9]+_)*timeseries\.[dp]tseries\.nii$")
+_OF_ABCD_HCP = re.compile(
+    r"_bold_([A-Za-z0-9]+-[A-Za-z0-9]+_)*timeseries\.[dp]tseries\.nii$"
+)
 # Suffixes of confounds tables; the newer one takes precedence.
 _CONFOUNDS = ("timeseries", "regressors")
 _COMPANIONS = frozenset({"mask", *_CONFOUNDS, "outliers", "motion"})
@@ -114,7 +116,11 @@ def find_runs(
 
 
 def run_of_file(
-    bold: Path, root: Path, *, rule: SpaceRule | None = None, input_type: InputType = "fmriprep"
+    bold: Path,
+    root: Path,
+    *,
+    rule: SpaceRule | None = None,
+    input_type: InputType = "fmriprep",
 ) -> RestRun:
     """Return one BOLD file of BIDS derivatives as a run, with its other files as in `find_runs`.
 
@@ -144,7 +150,9 @@ def run_of_file(
 def list_series(dataset: InputDataset, participant: str) -> list[NamedFile]:
     """List a participant's BOLD series in all versions, from names alone."""
     if dataset.study is None:
-        return _series(named_files(_functional_paths(dataset.root / f"sub-{participant}")))
+        return _series(
+            named_files(_functional_paths(dataset.root / f"sub-{participant}"))
+        )
     found: list[NamedFile] = []
     for folder in person_folders(dataset.study, dataset.root, participant):
         with suppress(RunError):  # reported when the participant is processed
@@ -158,7 +166,9 @@ def _list_folders(dataset: InputDataset, participant: str) -> list[NamedFile]:
     return person_folders(dataset.study, dataset.root, participant)
 
 
-def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection: Selection) -> None:
+def refuse_absent(
+    dataset: InputDataset, participants: Sequence[str], selection: Selection
+) -> None:
     """Refuse labels of sessions and tasks that no run of a dataset has.
 
     Only names are read, those of the requested participants first, until a label is found. A
@@ -174,11 +184,16 @@ def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection:
         keep = partial(narrow, entity="ses", asked=[label])
         _require_one(dataset, participants, keep, list_files)
     for label in selection.tasks:
-        _require_one(dataset, participants, partial(narrow, entity="task", asked=[label]))
+        _require_one(
+            dataset, participants, partial(narrow, entity="task", asked=[label])
+        )
 
 
 def refuse_absent_space(
-    dataset: InputDataset, participants: Sequence[str], selection: Selection, rule: SpaceRule
+    dataset: InputDataset,
+    participants: Sequence[str],
+    selection: Selection,
+    rule: SpaceRule,
 ) -> None:
     """Refuse a value of ``--space`` in which no requested run exists.
 
@@ -196,7 +211,9 @@ def refuse_absent_space(
 
     def keep(series: list[NamedFile], who: str) -> list[NamedFile]:
         try:
-            usable = _usable(selection.of(series, who), who, dataset.input_type, rule.model)
+            usable = _usable(
+                selection.of(series, who), who, dataset.input_type, rule.model
+            )
         except RunError:
             return []  # reported when the participant is processed
         return of_space(usable, space)
@@ -213,7 +230,9 @@ def _require_one(
     """Raise the first participant's error if `keep` keeps no file of anybody."""
     error: RunError | None = None
     for participant in dict.fromkeys((*participants, *participants_of(dataset))):
-        if files := list_files(dataset, participant):  # without any, another error is raised
+        if files := list_files(
+            dataset, participant
+        ):  # without any, another error is raised
             try:
                 if keep(files, f"sub-{participant}"):
                     return
@@ -301,7 +320,9 @@ def _study_runs(
         except RunError as err:
             failed.append((folder, err))
     # A session without rest does not matter.
-    unreadable = [(folder, error) for folder, error in failed if any(folder.path.glob(study.rest))]
+    unreadable = [
+        (folder, error) for folder, error in failed if any(folder.path.glob(study.rest))
+    ]
     if failed and not found:
         raise (unreadable or failed)[0][1]
     for folder, error in unreadable:
@@ -317,7 +338,9 @@ def _study_runs(
 def _at_template(run: RestRun, study: Study, rule: SpaceRule) -> RestRun:
     """Return a study's run of volumes, to be read at the vertices of the template's surface."""
     asked = "requested with --sample-on"
-    reason = asked if rule.sample_on else f"{study.title} has no surfaces of its own here"
+    reason = (
+        asked if rule.sample_on else f"{study.title} has no surfaces of its own here"
+    )
     return replace(
         run,
         surfaces=template_surface(reason, run.transforms),
@@ -330,7 +353,9 @@ def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
     """Return an error if a study's runs cannot be read in the requested space, else None."""
     wanted = rule.asked or rule.model
     is_volume = template_name(wanted.partition(":")[0]) == SPACE
-    if (rule.model in (SPACE, PARCELS) and is_volume) or (rule.model == PARCELS == wanted):
+    if (rule.model in (SPACE, PARCELS) and is_volume) or (
+        rule.model == PARCELS == wanted
+    ):
         return None
     return RunError(
         f"{study.title} is read in {SPACE}, not in {wanted}",
@@ -342,7 +367,11 @@ def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
 
 
 def _derivative_runs(
-    root: Path, participant: str, selection: Selection, rule: SpaceRule, input_type: InputType
+    root: Path,
+    participant: str,
+    selection: Selection,
+    rule: SpaceRule,
+    input_type: InputType,
 ) -> list[RestRun]:
     folder = root / f"sub-{participant}"
     if not folder.is_dir():
@@ -395,7 +424,8 @@ def _usable(
     # Phase and complex-valued parts are not BOLD signal.
     found = having(series, part=("mag", None))
     volumes = _preprocessed(
-        [file for file in having(found, extension=IMAGES) if file.space != PARCELS], input_type
+        [file for file in having(found, extension=IMAGES) if file.space != PARCELS],
+        input_type,
     )
     if model != PARCELS:
         if volumes:
@@ -407,7 +437,9 @@ def _usable(
             if any(file.space != PARCELS for file in series)
             else f"use --model {OF_PARCELS}, which reads such series",
         )
-    parcels = [file for file in having(found, extension=PARCEL_SERIES) if file.space == PARCELS]
+    parcels = [
+        file for file in having(found, extension=PARCEL_SERIES) if file.space == PARCELS
+    ]
     meshes = having(found, extension=GIFTI_SERIES, space=FSAVERAGES)
     paths = {file.path for file in meshes}
     left = [file for file in having(meshes, hemi="L") if other_side(file.path) in paths]
@@ -426,11 +458,15 @@ def _preprocessed(
     files: list[NamedFile], input_type: InputType, *, or_none: bool = False
 ) -> list[NamedFile]:
     """Keep series with the best value of desc- that one of them has, or also those without one."""
-    descs = tuple(file.name.get("desc") for file in having(files, desc=_DESCS[input_type]))
+    descs = tuple(
+        file.name.get("desc") for file in having(files, desc=_DESCS[input_type])
+    )
     return having(files, desc=(None, *descs[:1]) if or_none else descs[:1])
 
 
-def _confounds_tables(files: list[NamedFile], who: str, selection: Selection) -> list[NamedFile]:
+def _confounds_tables(
+    files: list[NamedFile], who: str, selection: Selection
+) -> list[NamedFile]:
     """Return the confounds tables of the requested runs; none with filters, which choose series."""
     tables = having(files, suffix=_CONFOUNDS, extension=".tsv", desc="confounds")
     if tables and not selection.filters:
@@ -443,7 +479,9 @@ def _warn_of_lost_runs(files: list[NamedFile], usable: list[NamedFile]) -> None:
     """Warn of runs that have files, but no usable series, as after an interrupted fMRIPrep."""
 
     def run(file: NamedFile) -> frozenset[tuple[str, str]]:
-        entities = (pair for pair in file.measured if pair[0] not in {*COMBINED, "hemi"})
+        entities = (
+            pair for pair in file.measured if pair[0] not in {*COMBINED, "hemi"}
+        )
         return frozenset((key, plain_index(key, label)) for key, label in entities)
 
     there = {run(file) for file in usable}
@@ -455,7 +493,9 @@ def _warn_of_lost_runs(files: list[NamedFile], usable: list[NamedFile]) -> None:
         )
 
 
-def _by_run(files: list[NamedFile], who: str, *, is_echo_chosen: bool) -> list[list[NamedFile]]:
+def _by_run(
+    files: list[NamedFile], who: str, *, is_echo_chosen: bool
+) -> list[list[NamedFile]]:
     """Group files into the versions of each run, by the measurement.
 
     For a multi-echo run this is the combined series, or the one echo that a filter selected.
@@ -466,7 +506,9 @@ def _by_run(files: list[NamedFile], who: str, *, is_echo_chosen: bool) -> list[l
         runs.setdefault(key, []).append(file)
     for key, members in runs.items():
         combined = [file for file in members if file.name.get("echo") is None]
-        echoes = sorted({e for file in members if (e := file.name.get("echo")) is not None})
+        echoes = sorted(
+            {e for file in members if (e := file.name.get("echo")) is not None}
+        )
         if combined:
             runs[key] = combined
         elif len(echoes) > 1 or not is_echo_chosen:
@@ -479,7 +521,9 @@ def _by_run(files: list[NamedFile], who: str, *, is_echo_chosen: bool) -> list[l
     return list(runs.values())
 
 
-def _require_measured_once(files: list[NamedFile], who: str, remedy: str = _ONE_OF_TWO) -> None:
+def _require_measured_once(
+    files: list[NamedFile], who: str, remedy: str = _ONE_OF_TWO
+) -> None:
     """Refuse two runs that are one measurement, and two files of the same version of a run.
 
     Names mean the same if they differ only in `.nii` and `.nii.gz`, zeros before a number, or upper
@@ -557,11 +601,27 @@ def _rest_run(
     ]
     cohort, res = bold.name.get("cohort"), bold.name.get("res")
     in_space = [file for file in own if file.space == bold.space]
-    is_mask = {"suffix": "mask", "extension": IMAGES, "desc": "brain", "cohort": cohort, "res": res}
-    is_table = {"suffix": _CONFOUNDS, "extension": ".tsv", "desc": "confounds", "space": None}
+    is_mask = {
+        "suffix": "mask",
+        "extension": IMAGES,
+        "desc": "brain",
+        "cohort": cohort,
+        "res": res,
+    }
+    is_table = {
+        "suffix": _CONFOUNDS,
+        "extension": ".tsv",
+        "desc": "confounds",
+        "space": None,
+    }
     is_flags = {"suffix": "outliers", "extension": ".tsv", "desc": None, "space": None}
     # XCP-D before 0.7 named filtered motion so, by which it censored.
-    is_motion = {"suffix": "motion", "extension": ".tsv", "desc": ("filtered", None), "space": None}
+    is_motion = {
+        "suffix": "motion",
+        "extension": ".tsv",
+        "desc": ("filtered", None),
+        "space": None,
+    }
     is_cleaned = input_type == "xcpd"
     tr_seconds, sidecars = repetition_time(bold.path, root)
     # The TR may be in the sidecar of the BOLD series behind it.
@@ -584,12 +644,18 @@ def _rest_run(
         space_reason=reason,
         cleaned_before=is_cleaned,
         dof_stated=stated_residual_dof(sidecars) if is_cleaned else None,
-        outliers=_closest(own, f"the outliers of {bold.title}", is_flags) if is_cleaned else None,
-        motion=_closest(own, f"the motion of {bold.title}", is_motion) if is_cleaned else None,
+        outliers=_closest(own, f"the outliers of {bold.title}", is_flags)
+        if is_cleaned
+        else None,
+        motion=_closest(own, f"the motion of {bold.title}", is_motion)
+        if is_cleaned
+        else None,
     )
 
 
-def _closest(files: list[NamedFile], what: str, wanted: Mapping[str, Any]) -> Path | None:
+def _closest(
+    files: list[NamedFile], what: str, wanted: Mapping[str, Any]
+) -> Path | None:
     """Return the best file with the most entities; files of a run may lack echo- and part-."""
     fitting = having(files, **wanted)
     most = max((len(file.name.entities) for file in fitting), default=0)
@@ -599,7 +665,9 @@ def _closest(files: list[NamedFile], what: str, wanted: Mapping[str, Any]) -> Pa
 
 
 def _no_participant(root: Path, participant: str) -> RunError:
-    return RunError(f"sub-{participant} is not in {root}", remedy="check --participant-label")
+    return RunError(
+        f"sub-{participant} is not in {root}", remedy="check --participant-label"
+    )
 
 
 def _no_series(folder: Path, input_type: InputType) -> RunError:

@@ -27,7 +27,9 @@ _LONG = {
     "density": "den",
     "description": "desc",
 }
-_KNOWN = {key: key for key in (*ENTITY_ORDER, "datatype", "suffix", "extension")} | _LONG
+_KNOWN = {
+    key: key for key in (*ENTITY_ORDER, "datatype", "suffix", "extension")
+} | _LONG
 _WHOLE_NUMBERS = frozenset({"run", "echo"})
 
 
@@ -81,7 +83,9 @@ class Selection:
         )
 
 
-def narrow(files: list[NamedFile], who: str, entity: str, asked: Sequence[str]) -> list[NamedFile]:
+def narrow(
+    files: list[NamedFile], who: str, entity: str, asked: Sequence[str]
+) -> list[NamedFile]:
     """Keep files with a requested label; all files if no label is requested.
 
     Raises
@@ -128,7 +132,10 @@ def read_filter_file(path: Path) -> dict[str, Any]:
         The file cannot be read, is not `{"bold": {entity: value}}`, or has an unknown key, which
         would otherwise let unwanted runs in.
     """
-    option, example = f"--bids-filter-file {path}", 'e.g. {"bold": {"acquisition": "mb"}}'
+    option, example = (
+        f"--bids-filter-file {path}",
+        'e.g. {"bold": {"acquisition": "mb"}}',
+    )
     with reading(path, SettingsError):
         content = read_json_object(path)
     bold = content.get("bold", None if content else {})
@@ -149,7 +156,9 @@ def read_filter_file(path: Path) -> dict[str, Any]:
             )
         for one in value if isinstance(value, list) else [value]:
             if one is not None and type(one) not in (str, int):
-                raise SettingsError(f"{option}: {key} is {one}", expected="texts or numbers")
+                raise SettingsError(
+                    f"{option}: {key} is {one}", expected="texts or numbers"
+                )
     return {_KNOWN[key]: value for key, value in bold.items()}
 
 
@@ -166,7 +175,11 @@ def _filtered_names(folder: Path, filters: Mapping[str, Any]) -> frozenset[str]:
         )
         # Index only the participant's folder, as a whole dataset takes long.
         layout = BIDSLayout(
-            folder, validate=False, is_derivative=True, config=[_pybids_config()], indexer=indexer
+            folder,
+            validate=False,
+            is_derivative=True,
+            config=[_pybids_config()],
+            indexer=indexer,
         )
         wanted = {name: _query(value) for name, value in filters.items()}
         found = layout.get(return_type="file", invalid_filters="allow", **wanted)
@@ -196,7 +209,11 @@ def _pybids_config() -> dict[str, Any]:
         "extension": r"[^./\\](\.[^/\\]+)$",
     }
     entities = [
-        {"name": name, "pattern": pattern, "dtype": "int" if name in _WHOLE_NUMBERS else "str"}
+        {
+            "name": name,
+            "pattern": pattern,
+            "dtype": "int" if name in _WHOLE_NUMBERS else "str",
+        }
         for name, pattern in patterns.items()
     ]
     return {"name": "bids_dtg", "entities": entities}

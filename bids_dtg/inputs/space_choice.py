@@ -35,7 +35,10 @@ _PREFERRED = (NATIVE, T1W, USUAL_TEMPLATE)
 _OWN = ("boldref", "scanner", "run")
 # Origin and target of a co-registration, and whether its inverse is used. It is affine, so both
 # directions will do; those that need no inverse come first.
-_COREGISTRATIONS = (*((own, T1W, False) for own in _OWN), *((T1W, own, True) for own in _OWN))
+_COREGISTRATIONS = (
+    *((own, T1W, False) for own in _OWN),
+    *((T1W, own, True) for own in _OWN),
+)
 # Entities of a transform that do not identify the run.
 _HOW = frozenset({"from", "to", "mode", "desc"})
 # The BOLD series, the transforms to it from the model's space (empty if it is in that space), and
@@ -48,16 +51,22 @@ class SpaceRule:
     """The space in which a run is needed, and how it may be brought there."""
 
     model: str = SPACE  # template of the model's grid
-    asked: str | None = None  # requested space, perhaps with :cohort- and :res-; None for the best
+    asked: str | None = (
+        None  # requested space, perhaps with :cohort- and :res-; None for the best
+    )
     # Whether a file's voxels lie on the model's grid; None if the label res- decides.
     on_lattice: Callable[[Path], bool] | None = None
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
     # For parcels: the surface that volumes are sampled on, own or a template's; None: the best.
     sample_on: SampledOn | None = None
-    freesurfer: Path | None = None  # FreeSurfer's folder of all people; None: where fMRIPrep has it
+    freesurfer: Path | None = (
+        None  # FreeSurfer's folder of all people; None: where fMRIPrep has it
+    )
 
 
-def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -> Choice:
+def choose_version(
+    versions: Sequence[NamedFile], rule: SpaceRule, root: Path
+) -> Choice:
     """Choose the version of a run that needs the least resampling.
 
     The order is: versions in the model's space, first those on its grid; versions in the
@@ -82,7 +91,11 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
     """
     asked, there = rule.asked, space_labels(versions)
     left = versions if asked is None else of_space(versions, asked)
-    why = ["requested with --space"] if asked else [f"chosen from {there}"] * (len(versions) > 1)
+    why = (
+        ["requested with --space"]
+        if asked
+        else [f"chosen from {there}"] * (len(versions) > 1)
+    )
     if in_model := [file for file in left if file.space == rule.model]:
         file, lattice = _nearest(in_model, rule.on_lattice)
         return file, (), "; ".join([f"{rule.model}, the model's space", *lattice, *why])
@@ -117,7 +130,8 @@ def of_space(files: Sequence[NamedFile], asked: str) -> list[NamedFile]:
     raise RunError(
         f"{files[0].path.parent} has no version of {files[0].title} in {asked}",
         expected=f"one of {(there := space_labels(files))}",
-        remedy=did_you_mean(asked, there.split(", ")) or "choose another --space, or leave it out",
+        remedy=did_you_mean(asked, there.split(", "))
+        or "choose another --space, or leave it out",
     )
 
 
@@ -142,7 +156,9 @@ def names_parcels(asked: str) -> bool:
     (True, False)
     """
     space, *modifiers = asked.split(":")
-    return space == SURFACE and any(own.partition("-")[0] in _NAMING for own in modifiers)
+    return space == SURFACE and any(
+        own.partition("-")[0] in _NAMING for own in modifiers
+    )
 
 
 def space_label(file: NamedFile) -> str:
@@ -179,7 +195,11 @@ def preference(file: NamedFile) -> tuple[int, int, str]:
     own = file.name.extension if is_parcels else file.space
     rank = order.index(own) if own in order else len(order)
     res = file.name.get("res")
-    return rank, 1 if res is None else 0 if same_label("run", res, "2") else 2, str(file.path)
+    return (
+        rank,
+        1 if res is None else 0 if same_label("run", res, "2") else 2,
+        str(file.path),
+    )
 
 
 def _transforms(
@@ -207,7 +227,9 @@ def _transforms(
 
 def anatomy_of(bold: NamedFile, rule: SpaceRule, root: Path) -> Anatomy:
     """Return the anatomy of a run, of the T1w image that the run's sidecars name."""
-    of_series = bold.path.with_name(bold.path.name.removesuffix(bold.name.extension) + ".json")
+    of_series = bold.path.with_name(
+        bold.path.name.removesuffix(bold.name.extension) + ".json"
+    )
     of_transforms = (file.path.with_suffix(".json") for file in _own_transforms(bold))
     sidecars = of_series, *of_transforms
     return Anatomy(root, bold.participant, bold.session, rule.templateflow, sidecars)
@@ -238,7 +260,9 @@ def coregistration(bold: NamedFile) -> TransformFile:
     )
 
 
-def _nothing(files: Sequence[NamedFile], lacks: list[RunError], rule: SpaceRule) -> RunError:
+def _nothing(
+    files: Sequence[NamedFile], lacks: list[RunError], rule: SpaceRule
+) -> RunError:
     """Return an error that says what each version lacks; its remedy is the least work.
 
     The least work is a transform that the user can fetch, then one that must be computed.

@@ -36,7 +36,14 @@ _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
 _OF_PARCELS = (*PARCEL_MAPS, PARCEL_SERIES[0])
 # Maps that this program predicted are not measured maps.
 _OURS = re.compile("_desc-(synthetic|halfwidth[0-9A-Za-z]*|connectome|group(Mean|Sd))_")
-_FIELDS = {"path", "statistic", "contrast", "contrasts", "space", "task"}  # of a pattern
+_FIELDS = {
+    "path",
+    "statistic",
+    "contrast",
+    "contrasts",
+    "space",
+    "task",
+}  # of a pattern
 _BRACES = re.compile(r"\{([a-z]+)\}")
 # Folder of an HCP analysis, as TaskfMRILevel2.sh names it: tfMRI_WM_hp200_s2_level2_MSMAll.feat.
 _HCP_ANALYSIS = re.compile(r"tfMRI_([A-Za-z0-9]+)_hp[0-9]+_s[0-9]+_level2\w*\.feat")
@@ -57,7 +64,9 @@ class StatMap:
     files: Mapping[Statistic, Path]  # available statistics
     task: str | None = None  # label; None if the name has none
     space: str | None = None  # template; None if neither name nor sidecar states one
-    run: str | None = None  # label, with the direction of HCP-like runs; None if over all runs
+    run: str | None = (
+        None  # label, with the direction of HCP-like runs; None if over all runs
+    )
     runs: int | None = None  # how many runs it is over; None if no map of a run tells
 
     @property
@@ -71,7 +80,9 @@ class PersonMaps:
     """A participant's measured maps, by the `plain_contrast` of their contrasts."""
 
     target: Mapping[str, StatMap]  # the map to predict of each contrast
-    retest: Mapping[str, StatMap]  # the map of a later session, for contrasts that have one
+    retest: Mapping[
+        str, StatMap
+    ]  # the map of a later session, for contrasts that have one
 
 
 # --- Names of contrasts
@@ -120,7 +131,9 @@ def chosen_contrasts(
         plain_contrast(task): [label for label, of in tasks.items() if of == task]
         for task in families
     }
-    labels |= {plain_contrast(label): [label] for label in tasks}  # labels override tasks
+    labels |= {
+        plain_contrast(label): [label] for label in tasks
+    }  # labels override tasks
     found: list[str] = []
     for name in asked:
         if plain_contrast(name) not in labels:
@@ -199,11 +212,14 @@ def in_space(
     ours = (space,) if space == PARCELS else (space, None)
     order = [*ours, *sorted(others)]
     # Reversed, so that the preferred space is set last and remains.
-    chosen = {one.key: own for own in reversed(order) for one in maps if one.space == own}
+    chosen = {
+        one.key: own for own in reversed(order) for one in maps if one.space == own
+    }
     if not chosen:
         names = sorted({one.space or "no space" for one in maps})
         raise DatasetError(
-            f"the measured maps are in {', '.join(names)}", expected=f"{space}, the model's space"
+            f"the measured maps are in {', '.join(names)}",
+            expected=f"{space}, the model's space",
         )
     kept = [one for one in maps if (one.key, one.space) in chosen.items()]
     left = [one for one in maps if (one.key, one.space) not in chosen.items()]
@@ -218,13 +234,19 @@ def in_space(
         (f"measured maps are transformed from other templates to {space}", kept),
         ("files in other spaces are not used", left),
     ):
-        counts = Counter(one.space or "no space" for one in listed if one.space not in ours)
-        spaces = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+        counts = Counter(
+            one.space or "no space" for one in listed if one.space not in ours
+        )
+        spaces = ", ".join(
+            f"{name} ({count})" for name, count in sorted(counts.items())
+        )
         parts += [f"{words}: {spaces}"] * bool(spaces)
     return tuple(kept), "; ".join(parts)
 
 
-def people_maps(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> dict[str, PersonMaps]:
+def people_maps(
+    maps: Iterable[StatMap], preferred: Sequence[str] = ()
+) -> dict[str, PersonMaps]:
     """Choose the target and the retest map of each contrast of each participant.
 
     The first session with the contrast gives the target and the second one the retest, in the
@@ -256,7 +278,11 @@ def people_maps(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> dict[
     for (who, contrast), files in sorted(sessions.items()):
         first, *later = sorted(files, key=rank)
         # A map over all sessions is also over all of their runs.
-        of_runs = files[first] if first is not None else [*chain.from_iterable(files.values())]
+        of_runs = (
+            files[first]
+            if first is not None
+            else [*chain.from_iterable(files.values())]
+        )
         targets.setdefault(who, {})[contrast] = _of_files(files[first], of_runs)
         if first is not None and later:
             retest = files[later[0]]
@@ -302,7 +328,9 @@ def choose_statistic(people: Mapping[str, PersonMaps]) -> tuple[Statistic, str]:
         Participants have no statistic in common, or different numbers of runs and no effects.
     """
     maps = [statmap for person in people.values() for statmap in person.target.values()]
-    common = [name for name in STATISTICS if all(name in statmap.files for statmap in maps)]
+    common = [
+        name for name in STATISTICS if all(name in statmap.files for statmap in maps)
+    ]
     if not common:
         present = sorted({name for statmap in maps for name in statmap.files})
         raise DatasetError(
@@ -312,7 +340,10 @@ def choose_statistic(people: Mapping[str, PersonMaps]) -> tuple[Statistic, str]:
     if not (unequal := _unequal_runs(maps)):
         return common[0], ""
     if "effect" in common:
-        return "effect", f"maps of effects are used, as participants differ in runs: {unequal}"
+        return (
+            "effect",
+            f"maps of effects are used, as participants differ in runs: {unequal}",
+        )
     raise DatasetError(
         f"the measured {common[0]} maps are over different numbers of runs, with which their scale "
         f"grows: {unequal}",
@@ -334,7 +365,9 @@ def _unequal_runs(maps: Sequence[StatMap]) -> str:
         for number, of_number in sorted(numbers.items(), key=lambda item: item[0] or 0):
             what = counted(number, "run") if number else "an unknown number of runs"
             labels = sorted(f"sub-{one.participant}" for one in of_number)
-            parts.append(f"{what} of {counted(len(labels), 'participant')} ({named(labels)})")
+            parts.append(
+                f"{what} of {counted(len(labels), 'participant')} ({named(labels)})"
+            )
         (one, *_), *_ = numbers.values()
         return f"{one.contrast} has {', '.join(parts)}"
     return ""
@@ -351,9 +384,13 @@ def describe_sessions(people: Collection[PersonMaps]) -> str:
     """Describe the sessions of targets and retests in one sentence; empty without sessions."""
 
     def sessions(maps: Iterable[Mapping[str, StatMap]]) -> str:
-        count = Counter(ses for own in maps for ses in {one.session for one in own.values()} if ses)
+        count = Counter(
+            ses for own in maps for ses in {one.session for one in own.values()} if ses
+        )
         ordered = sorted(count, key=session_order)
-        return ", ".join(f"ses-{one} ({counted(count[one], 'participant')})" for one in ordered)
+        return ", ".join(
+            f"ses-{one} ({counted(count[one], 'participant')})" for one in ordered
+        )
 
     targets = sessions(own.target for own in people)
     retests = sessions(own.retest for own in people)
@@ -376,10 +413,13 @@ def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> str:
 def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
     """Split derivatives into the path of `statmaps=PATH`, None if absent, and the others."""
     prefix = "statmaps="
-    places = [text.removeprefix(prefix) for text in derivatives if text.startswith(prefix)]
+    places = [
+        text.removeprefix(prefix) for text in derivatives if text.startswith(prefix)
+    ]
     if len(places) > 1:
         raise DatasetError(
-            f"--derivatives names {len(places)} folders of statistic maps", expected="one"
+            f"--derivatives names {len(places)} folders of statistic maps",
+            expected="one",
         )
     others = tuple(text for text in derivatives if not text.startswith(prefix))
     if not places:
@@ -411,11 +451,15 @@ def find_statmaps(place: Path) -> tuple[tuple[StatMap, ...], int]:
         found = [*_by_patterns(place)]
     elif holds_study(HCP, place):
         found = [*_in_hcp_folders(place)]
-        expected = "MNINonLinear/Results/tfMRI_*/tfMRI_*_level2*.feat with StandardVolumeStats"
+        expected = (
+            "MNINonLinear/Results/tfMRI_*/tfMRI_*_level2*.feat with StandardVolumeStats"
+        )
     else:
         found = [*_by_names(place)]
     measured = tuple(
-        one for one in found if not any(_OURS.search(path.name) for path in one.files.values())
+        one
+        for one in found
+        if not any(_OURS.search(path.name) for path in one.files.values())
     )
     if not measured:
         there = f". It has {seen(place)}" if place.is_dir() else ""
@@ -434,7 +478,9 @@ def _by_names(root: Path) -> Iterator[StatMap]:
         except ValueError:
             continue
         given = dict(name.entities)
-        statistic = next((known for known in STATISTICS if known == given.get("stat")), None)
+        statistic = next(
+            (known for known in STATISTICS if known == given.get("stat")), None
+        )
         is_map = name.suffix == "statmap" and name.extension in (*IMAGES, *_OF_PARCELS)
         if is_map and statistic and {"sub", "contrast"} <= given.keys():
             stated = template_name(given.get("space", ""))
@@ -447,7 +493,8 @@ def _by_names(root: Path) -> Iterator[StatMap]:
                 task=given.get("task"),
                 space=space or stated_space(_sidecars(path, name.extension, root)),
                 # HCP's runs are named by direction.
-                run="-".join(given[key] for key in ("dir", "run") if key in given) or None,
+                run="-".join(given[key] for key in ("dir", "run") if key in given)
+                or None,
             )
 
 
@@ -455,13 +502,17 @@ def _sidecars(path: Path, extension: str, root: Path) -> list[Path]:
     """Return the places of the sidecars of a map, of its contrast and of all maps."""
     stem = path.name.removesuffix(extension)
     of_contrast = re.sub(r"_stat-[0-9A-Za-z]+", "", stem)
-    return [path.with_name(f"{own}.json") for own in (stem, of_contrast)] + [root / "statmap.json"]
+    return [path.with_name(f"{own}.json") for own in (stem, of_contrast)] + [
+        root / "statmap.json"
+    ]
 
 
 def _in_hcp_folders(root: Path) -> Iterator[StatMap]:
     """Yield the maps over both runs (level 2) in folders of the HCP pipelines."""
     for person in person_folders(HCP, root):
-        for folder in sorted((person.path / "MNINonLinear/Results").glob("tfMRI_*/tfMRI_*.feat")):
+        for folder in sorted(
+            (person.path / "MNINonLinear/Results").glob("tfMRI_*/tfMRI_*.feat")
+        ):
             match = _HCP_ANALYSIS.fullmatch(folder.name)
             stats = [stat for stat in _HCP_STATS if match and (folder / stat).is_dir()]
             contrasts = _hcp_contrasts(folder) if stats else []
@@ -472,7 +523,10 @@ def _in_hcp_folders(root: Path) -> Iterator[StatMap]:
                     path = of_contrast / f"{stem}{ending}"
                     # A contrast without events has no files.
                     if match and (path.exists() or path.is_symlink()):
-                        own, files = (person.participant, person.session), {statistic: path}
+                        own, files = (
+                            (person.participant, person.session),
+                            {statistic: path},
+                        )
                         yield StatMap(*own, contrast, files, match[1], space)
 
 
@@ -483,7 +537,8 @@ def _hcp_contrasts(folder: Path) -> list[str]:
         names = read_text(path).split()
     return [
         "Vs".join(
-            "RELATION" if side == "REL" else side.replace("_", "") for side in name.split("-")
+            "RELATION" if side == "REL" else side.replace("_", "")
+            for side in name.split("-")
         )
         for name in names
     ]
@@ -501,7 +556,9 @@ def _by_patterns(place: Path) -> Iterator[StatMap]:
         ) from err
     tables = content.get("maps")
     if not isinstance(tables, list) or not tables or len(content) > 1:
-        raise DatasetError(f"{place} has no list of patterns", expected="only tables [[maps]]")
+        raise DatasetError(
+            f"{place} has no list of patterns", expected="only tables [[maps]]"
+        )
     for table in tables:
         if not _is_pattern(table):
             raise DatasetError(
@@ -520,9 +577,14 @@ def _by_patterns(place: Path) -> Iterator[StatMap]:
 
 
 def _is_pattern(table: Any) -> bool:
-    if not isinstance(table, dict) or not isinstance(labels := table.get("contrasts", {}), dict):
+    if not isinstance(table, dict) or not isinstance(
+        labels := table.get("contrasts", {}), dict
+    ):
         return False
-    texts = [*labels.values(), *(own for key, own in table.items() if key != "contrasts")]
+    texts = [
+        *labels.values(),
+        *(own for key, own in table.items() if key != "contrasts"),
+    ]
     path = str(table.get("path"))
     braces = _BRACES.findall(path)
     return (
@@ -540,7 +602,9 @@ def _of_pattern(table: Mapping[str, Any], root: Path) -> Iterator[StatMap]:
     for name in dict.fromkeys(_BRACES.findall(table["path"])):
         # A value in braces has no slash, and is the same at each occurrence.
         braces = re.escape(f"{{{name}}}")
-        text = text.replace(braces, f"(?P<{name}>[^/]+?)", 1).replace(braces, f"(?P={name})")
+        text = text.replace(braces, f"(?P<{name}>[^/]+?)", 1).replace(
+            braces, f"(?P={name})"
+        )
     for path in matching(root, _BRACES.sub("*", table["path"])):
         match = re.fullmatch(text, path.relative_to(root).as_posix())
         values = {**table, **(match.groupdict() if match else {})}

@@ -40,8 +40,13 @@ Array = NDArray[np.float64]
 _NAMES = re.compile(
     r"(?!.*_task-)(.*_)?(relmat(\.dense)?|connectivity|[A-Za-z0-9]*connectome)\.(tsv|csv|mat)"
 )
-_LABELS = "region_labels"  # end of QSIRecon's variables with the names of an atlas's regions
-_FOLDERS = ("*", "derivatives/*")  # further folders that may hold participants' folders and files
+_LABELS = (
+    "region_labels"  # end of QSIRecon's variables with the names of an atlas's regions
+)
+_FOLDERS = (
+    "*",
+    "derivatives/*",
+)  # further folders that may hold participants' folders and files
 _NETWORKS = re.compile(r"^\d+networks")  # optional beginning of Schaefer's names
 _NUMBER = re.compile(r"\d+$")
 # Kinds of MATLAB variables that hold no numbers, as SciPy names them.
@@ -66,7 +71,9 @@ class StoredMatrix:
     path: Path
     shape: tuple[int, ...]
     read: Callable[[], Array]  # returns (regions, regions), NaN where a cell is n/a
-    names: tuple[str, ...] = ()  # of the regions; empty if the file has none or only numbers
+    names: tuple[
+        str, ...
+    ] = ()  # of the regions; empty if the file has none or only numbers
     key: str = ""  # name of the variable; empty if the file has a single unnamed matrix
 
     @property
@@ -97,7 +104,9 @@ class StructuralSource:
         """Whether all participants share one matrix."""
         return not self.path.is_dir()
 
-    def of(self, participant: str, session: str | None, regions: Sequence[str]) -> StructuralMatrix:
+    def of(
+        self, participant: str, session: str | None, regions: Sequence[str]
+    ) -> StructuralMatrix:
         """Read a participant's structural connectome.
 
         Parameters
@@ -126,12 +135,15 @@ class StructuralSource:
             weights, name = matrix.read()[np.ix_(order, order)], matrix.path.name
         if faults := weight_faults(weights, regions):
             raise RunError(
-                f"{matrix.title} has {named(faults)}", expected="symmetric weights of 0 or more"
+                f"{matrix.title} has {named(faults)}",
+                expected="symmetric weights of 0 or more",
             )
         if more := matrix.shape[0] - len(order):
             notes += [f"{name}: {counted(more, 'region')} outside the atlas left out"]
         elif not matrix.names:
-            notes += [f"{name} names no regions; assumed to be in the order of the atlas"]
+            notes += [
+                f"{name} names no regions; assumed to be in the order of the atlas"
+            ]
         notes += [f"{name}: {note}" for note in weight_notes(weights, regions)]
         return StructuralMatrix(matrix.path, weights, tuple(regions), tuple(notes))
 
@@ -146,7 +158,9 @@ class StructuralSource:
         with reading(self.path, RunError):
             return self._paths_of(participant, session)[0]
 
-    def _paths_of(self, participant: str, session: str | None) -> tuple[list[Path], list[str]]:
+    def _paths_of(
+        self, participant: str, session: str | None
+    ) -> tuple[list[Path], list[str]]:
         """Return a participant's files of a session, and notes on assumptions."""
         if self.is_shared:
             return [self.path], []
@@ -158,7 +172,9 @@ class StructuralSource:
             return own_files, []
         if len(by_session) == 1:
             ((other, paths),) = by_session.items()
-            return paths, [f"the structural connectome of sub-{participant} is of session {other}"]
+            return paths, [
+                f"the structural connectome of sub-{participant} is of session {other}"
+            ]
         whose = f"sub-{participant}"
         if by_session:
             whose = f"session {session}, only of sessions {named(sorted(map(str, by_session)))}"
@@ -169,10 +185,17 @@ class StructuralSource:
 
     def _files(self, participant: str) -> list[Path]:
         """Return the files of a participant, or of all participants for ``*``."""
-        further = (folder for below in _FOLDERS for folder in matching(self.path, below))
-        folders = self.path, *(one for one in further if not one.name.startswith("sub-"))
+        further = (
+            folder for below in _FOLDERS for folder in matching(self.path, below)
+        )
+        folders = (
+            self.path,
+            *(one for one in further if not one.name.startswith("sub-")),
+        )
         # A participant's folder may hold a copy of somebody else's file, and files without sub-.
-        whose = re.compile("" if participant == "*" else rf"sub-{re.escape(participant)}_|(?!sub-)")
+        whose = re.compile(
+            "" if participant == "*" else rf"sub-{re.escape(participant)}_|(?!sub-)"
+        )
         return [
             path
             for folder in folders
@@ -196,7 +219,9 @@ class StructuralSource:
         """
         if (key := self.key) is not None:
             exact = [one for one in found if one.key == key]
-            chosen = exact or [one for one in found if key in f"{one.path.name} {one.key}"]
+            chosen = exact or [
+                one for one in found if key in f"{one.path.name} {one.key}"
+            ]
             if not chosen:
                 raise RunError(
                     f"no structural connectome in {found[0].path} is named '{key}'",
@@ -209,7 +234,9 @@ class StructuralSource:
                 fitting.append((matrix, _rows_of(matrix, regions)))
             except RunError as err:
                 misfits.append(f"{matrix.title} has {err.found}")
-        fitting = [pair for pair in fitting if pair[0].shape[0] == len(regions)] or fitting
+        fitting = [
+            pair for pair in fitting if pair[0].shape[0] == len(regions)
+        ] or fitting
         if not fitting:
             raise RunError(
                 "; ".join(misfits[:3]) + "; ..." * (len(misfits) > 3),
@@ -240,7 +267,11 @@ def find_structural(settings: Settings) -> StructuralSource | None:
     path = expand_home(given, "--structural-connectivity").absolute()
     source = StructuralSource(path, *keys[:1])
     if not (path.is_file() or source._files("*")):
-        lack = "has no file of a structural connectome" if path.exists() else "does not exist"
+        lack = (
+            "has no file of a structural connectome"
+            if path.exists()
+            else "does not exist"
+        )
         raise DatasetError(
             f"--structural-connectivity {path} {lack}",
             expected="a structural connectome, or a folder with sub-*_relmat.tsv, "
@@ -294,9 +325,13 @@ def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
     """
     ends = (values != 0) & ~np.eye(len(values), dtype=bool)
     alone = [name for name, own in zip(regions, ends, strict=True) if not own.any()]
-    notes = [f"{counted(len(alone), 'region')} without connections ({named(alone)})"] * bool(alone)
+    notes = [
+        f"{counted(len(alone), 'region')} without connections ({named(alone)})"
+    ] * bool(alone)
     if (np.diag(values) == 1).all() and values.max() <= 1:
-        notes.append("the diagonal is 1 and no weight is larger: are these correlations?")
+        notes.append(
+            "the diagonal is 1 and no weight is larger: are these correlations?"
+        )
     return notes
 
 
@@ -323,10 +358,15 @@ def _rows_of(matrix: StoredMatrix, regions: Sequence[str]) -> list[int]:
         return list(range(len(regions)))
     ours = [_plain(name) for name in regions]
     spelt = _plain if len({*ours}) == len(ours) else str
-    ours, theirs = [spelt(name) for name in regions], [spelt(name) for name in matrix.names]
+    ours, theirs = (
+        [spelt(name) for name in regions],
+        [spelt(name) for name in matrix.names],
+    )
     if len({*theirs}) < len(theirs):
         raise RunError("several regions with the same name")
-    if missing := [name for name, own in zip(regions, ours, strict=True) if own not in theirs]:
+    if missing := [
+        name for name, own in zip(regions, ours, strict=True) if own not in theirs
+    ]:
         raise RunError(f"no {named(missing)} ({len(missing)} missing)")
     series = {_NUMBER.sub("", own) for own in ours if _NUMBER.search(own)}
     alike = [
@@ -371,7 +411,10 @@ def _in_text(path: Path) -> StoredMatrix:
     text = read_text(path)
     mark = next((mark for mark in "\t,;" if mark in text.partition("\n")[0]), None)
     if mark is None:  # text files of MRtrix and MATLAB separate columns by spaces
-        mark, text = "\t", re.sub("[ \t]+", "\t", re.sub("(?m)^[ \t]+|[ \t]+$", "", text))
+        mark, text = (
+            "\t",
+            re.sub("[ \t]+", "\t", re.sub("(?m)^[ \t]+|[ \t]+$", "", text)),
+        )
     table = parse_table(text, path, mark)
     rows = [[cell.strip() for cell in row] for row in (table.header, *table.rows)]
     # Names may be numbers, so the shape decides whether a line or column holds names. If the text
@@ -406,12 +449,18 @@ def _in_mat(path: Path) -> list[StoredMatrix]:
     for key, (shape, kind) in kinds.items():
         if kind in _NO_NUMBERS:
             continue
-        beside = (n for n in kinds if n.endswith(_LABELS) and key.startswith(n[: -len(_LABELS)]))
+        beside = (
+            n
+            for n in kinds
+            if n.endswith(_LABELS) and key.startswith(n[: -len(_LABELS)])
+        )
         labels = next(beside, None)
         names = () if labels is None else np.ravel(_variable(path, labels))
         fitting = len(names) == shape[0]
         words = _words([str(name).strip() for name in names], path) if fitting else ()
-        found.append(StoredMatrix(path, shape, partial(_weights_in_mat, path, key), words, key))
+        found.append(
+            StoredMatrix(path, shape, partial(_weights_in_mat, path, key), words, key)
+        )
     return found
 
 

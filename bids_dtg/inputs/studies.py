@@ -32,7 +32,9 @@ class Study:
 
     title: str  # for messages
     sign: str  # a folder in each participant's folder, by which the study is recognised
-    folder: re.Pattern[str]  # name of a participant's folder, with groups person and session
+    folder: re.Pattern[
+        str
+    ]  # name of a participant's folder, with groups person and session
     # Returns the runs of a folder, with the entities BIDS would have; `dense` for grayordinates.
     runs: Callable[..., list[RestRun]]
     rest: str  # pattern of paths in a participant's folder that show that rest was measured
@@ -44,7 +46,9 @@ class Study:
         return (match["person"], match["session"]) if match else None
 
 
-def person_folders(study: Study, root: Path, participant: str | None = None) -> list[NamedFile]:
+def person_folders(
+    study: Study, root: Path, participant: str | None = None
+) -> list[NamedFile]:
     """List the folders of a study's participants, or of one of them, sorted by name.
 
     Raises
@@ -72,7 +76,9 @@ def holds_study(study: Study, root: Path) -> bool:
 
 
 def _bids_name(**entities: str | None) -> BidsName:
-    return BidsName(tuple((key, label) for key, label in entities.items() if label), "", "")
+    return BidsName(
+        tuple((key, label) for key, label in entities.items() if label), "", ""
+    )
 
 
 def _there(path: Path) -> bool:
@@ -84,7 +90,9 @@ def _there(path: Path) -> bool:
 
 # REST1_LR; REST1_7T_PA; REST1a_PA and REST1b_PA (the youngest in HCP-D); REST, which joins them.
 # Other names, such as REST1_LR.bak, are users' copies.
-_RUN = re.compile(r"rfMRI_(?P<task>[A-Za-z]+)(?P<run>\d*)(?P<rest>[a-z]?(?:_[0-9A-Za-z]+)*)")
+_RUN = re.compile(
+    r"rfMRI_(?P<task>[A-Za-z]+)(?P<run>\d*)(?P<rest>[a-z]?(?:_[0-9A-Za-z]+)*)"
+)
 _DIRECTIONS = frozenset({"LR", "RL", "AP", "PA"})
 # Cleanings in file names; the first one present is used. The high-pass filter has a cutoff of
 # 2,000 s (HCP-YA) or removes only a linear trend (Lifespan). Data after ICA-FIX alone, on which the
@@ -94,7 +102,11 @@ CLEANINGS = tuple(
     for filtered in ("hp2000_", "hp0_", "")
     for further in ("", "_rclean_tclean", "_tclean", "_rclean")
 )
-_MASKS = ("brainmask_fs.2.nii.gz", "brainmask_fs.2.0.nii.gz", "brainmask_fs.1.60.nii.gz")
+_MASKS = (
+    "brainmask_fs.2.nii.gz",
+    "brainmask_fs.2.0.nii.gz",
+    "brainmask_fs.1.60.nii.gz",
+)
 
 
 def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
@@ -115,9 +127,12 @@ def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
             warnings.warn(line, stacklevel=4)
     if not found:
         patterns = "rfMRI_*/*clean.dtseries.nii", "rfMRI_*/rfMRI_*.nii.gz"
-        there = next((path for pattern in patterns for path in results.glob(pattern)), None)
+        there = next(
+            (path for pattern in patterns for path in results.glob(pattern)), None
+        )
         raise RunError(
-            f"{results} has no cleaned resting run" + (f", only {there.name}" if there else ""),
+            f"{results} has no cleaned resting run"
+            + (f", only {there.name}" if there else ""),
             expected="rfMRI_*/rfMRI_*_hp2000_clean.nii.gz, or _hp2000_clean_rclean_tclean.nii.gz",
             remedy="get the volumes of the package 'Resting State fMRI FIX-Denoised (Extended)', "
             "or of HCP-YA 2025",
@@ -128,7 +143,9 @@ def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
 
 def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:
     match = _RUN.fullmatch(run.name)
-    aligned, ending = (("Atlas_MSMAll_", "Atlas_"), "dtseries.nii") if dense else (("",), "nii.gz")
+    aligned, ending = (
+        (("Atlas_MSMAll_", "Atlas_"), "dtseries.nii") if dense else (("",), "nii.gz")
+    )
     kinds = [f"{by}{kind}" for by in aligned for kind in CLEANINGS]
     files = {kind: run / f"{run.name}_{kind}.{ending}" for kind in kinds}
     there = [kind for kind, path in files.items() if _there(path)]
@@ -161,7 +178,11 @@ def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:
 def _uncleaned(run: Path, *, dense: bool) -> str:
     """Return the name of a series of a run without a readable cleaned one; empty if it has none."""
     # The last part is no cleaning that is known; _vn is a map of variances.
-    kind = r"_Atlas\w*\.dtseries\.nii" if dense else r"(_hp\d+)?(_clean\w*)?(?<!_vn)\.nii\.gz"
+    kind = (
+        r"_Atlas\w*\.dtseries\.nii"
+        if dense
+        else r"(_hp\d+)?(_clean\w*)?(?<!_vn)\.nii\.gz"
+    )
     pattern = re.compile(re.escape(run.name) + kind)
     names = sorted(path.name for path in run.glob(f"{run.name}*"))
     is_run = _RUN.fullmatch(run.name) is not None
@@ -185,8 +206,13 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     """
     assert not dense  # UK Biobank has no grayordinates
     ica = folder.path / "fMRI" / "rfMRI.ica"
-    native, warp = ica / f"{_CLEAN}.nii.gz", ica / "reg" / "example_func2standard_warp.nii.gz"
-    bold = next(filter(_there, (ica / f"{name}.nii.gz" for name in (*_WARPED, _CLEAN))), None)
+    native, warp = (
+        ica / f"{_CLEAN}.nii.gz",
+        ica / "reg" / "example_func2standard_warp.nii.gz",
+    )
+    bold = next(
+        filter(_there, (ica / f"{name}.nii.gz" for name in (*_WARPED, _CLEAN))), None
+    )
     if bold is None:
         where = "" if ica.is_dir() else f": there is no {ica}"
         raise RunError(f"{folder.path} has no {native.name}{where}")
@@ -200,7 +226,9 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
                 ".nii.gz",
             )
         space, transforms = NATIVE, (TransformFile(warp, warped=native),)
-        reason = f"native space with FSL's warp {warp.name}, as there is no warped series"
+        reason = (
+            f"native space with FSL's warp {warp.name}, as there is no warped series"
+        )
     sidecars = tuple(filter(_there, [ica.parent / "rfMRI.json"]))
     mask = bold.parent / "mask.nii.gz"
     # Next to warped series elsewhere, the mask is that of the native series.
@@ -226,7 +254,9 @@ HCP = Study(
     title="an HCP folder",
     sign="MNINonLinear",
     # 100307; HCD0001305_V1_MR (Lifespan studies, where a visit is a session); 100307_V1.
-    folder=re.compile(r"(?P<person>[0-9A-Za-z]+)(?:_(?P<session>[0-9A-Za-z]+?))?(?:_MR)?"),
+    folder=re.compile(
+        r"(?P<person>[0-9A-Za-z]+)(?:_(?P<session>[0-9A-Za-z]+?))?(?:_MR)?"
+    ),
     runs=_hcp_runs,
     rest="MNINonLinear/Results/rfMRI_*",
     has_dense=True,

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.errors import DownloadError, DtgError, OutputError, RunError, SettingsError
+from bids_dtg.errors import (
+    DownloadError,
+    DtgError,
+    OutputError,
+    RunError,
+    SettingsError,
+)
 from bids_dtg.files.download import (
     OFFLINE_VARIABLE,
     PinnedFile,
@@ -31,8 +37,16 @@ PINNED: Mapping[str, PinnedFile] = {
             size=204_735_104,
         )
         for to, origin, digest in (
-            ("MNI152NLin6Asym", "MNI152NLin2009cAsym", "b7130989291ddb85642e19940aaec4c1"),
-            ("MNI152NLin2009cAsym", "MNI152NLin6Asym", "1f9b29f2d5cb898cc97243fe92ee9304"),
+            (
+                "MNI152NLin6Asym",
+                "MNI152NLin2009cAsym",
+                "b7130989291ddb85642e19940aaec4c1",
+            ),
+            (
+                "MNI152NLin2009cAsym",
+                "MNI152NLin6Asym",
+                "1f9b29f2d5cb898cc97243fe92ee9304",
+            ),
         )
     )
 }
@@ -54,7 +68,9 @@ class NotFetchedError(SettingsError):
 class TemplateFlow:
     """TemplateFlow's folder, and whether missing files may be downloaded."""
 
-    home: Path | None  # absolute; it need not exist. None if unknown, as there is no home folder
+    home: (
+        Path | None
+    )  # absolute; it need not exist. None if unknown, as there is no home folder
     download: bool = False  # fetch missing files
     plans: bool = False  # say what would be fetched, but fetch nothing
     address: str = ADDRESS  # base URL of downloads
@@ -73,7 +89,9 @@ class TemplateFlow:
                 home = platformdirs.user_cache_dir("templateflow")
             except RuntimeError:
                 home = "~"
-        return cls(None if home.startswith("~") else Path(home).absolute(), download, plans)
+        return cls(
+            None if home.startswith("~") else Path(home).absolute(), download, plans
+        )
 
     def transform(self, to: str, origin: str) -> Path:
         """Find the transform that resamples images of one template to another, or fetch it.
@@ -95,7 +113,9 @@ class TemplateFlow:
             It is missing, and the program does not download it.
         """
         location = _location(to, origin)
-        return self._obtain(location, f"transform from {origin} to {to}", PINNED.get(location), to)
+        return self._obtain(
+            location, f"transform from {origin} to {to}", PINNED.get(location), to
+        )
 
     def step(self, to: str, origin: str) -> TransformFile:
         """Find or fetch the transform as `transform` does; in a plan, say that it would be fetched.
@@ -128,7 +148,9 @@ class TemplateFlow:
         """
         return self._obtain(pinned.location, "atlas", pinned)
 
-    def _obtain(self, location: str, what: str, pinned: PinnedFile | None, space: str = "") -> Path:
+    def _obtain(
+        self, location: str, what: str, pinned: PinnedFile | None, space: str = ""
+    ) -> Path:
         """Return a file of the folder; fetch it if it is missing and downloads are allowed."""
         if self.home is None:
             raise RunError(
@@ -152,7 +174,9 @@ class TemplateFlow:
             unless = f"bids_dtg fetches it, unless {OFFLINE_VARIABLE} is set"
             raise TransformMissingError(missing, remedy=f"{by_hand} ({unless})")
         if self.plans:
-            raise TransformPlannedError(missing, remedy="run without --dry-run to fetch it")
+            raise TransformPlannedError(
+                missing, remedy="run without --dry-run to fetch it"
+            )
         self._fetch(pinned, path, size, hosts, by_hand)
         return path
 

@@ -48,7 +48,11 @@ _FREESURFER = ("white", "pial", "sphere.reg")
 
 
 def choose_for_parcels(
-    versions: Sequence[NamedFile], rule: SpaceRule, root: Path, *, is_moved: bool = False
+    versions: Sequence[NamedFile],
+    rule: SpaceRule,
+    root: Path,
+    *,
+    is_moved: bool = False,
 ) -> tuple[Choice, SurfaceFiles | None]:
     """Choose the version of a run from which series of parcels are the person's own most surely.
 
@@ -116,7 +120,9 @@ def choose_for_parcels(
         reason = "; ".join([f"{words} ({surfaces.reason})", *why])
         return (file, (), reason), sampled
     if meshes:
-        file = min(meshes, key=lambda file: -len(file.space))  # fsaverage5 or 6: smaller files
+        file = min(
+            meshes, key=lambda file: -len(file.space)
+        )  # fsaverage5 or 6: smaller files
         return (file, (), "; ".join([f"{file.space}, registered to fsLR", *why])), None
     lack = lacks[0].found if lacks else surfaces.reason
     return _at_template(volumes, rule, root, why, lack)
@@ -135,7 +141,9 @@ def template_surface(
     return SurfaceFiles(reason, transforms=tuple(transforms), template=space)
 
 
-def own_surfaces(anatomy: Anatomy, freesurfer: Path | None, *, is_moved: bool) -> SurfaceFiles:
+def own_surfaces(
+    anatomy: Anatomy, freesurfer: Path | None, *, is_moved: bool
+) -> SurfaceFiles:
     """Find a person's surfaces as fMRIPrep, XCP-D or FreeSurfer wrote them, the best first.
 
     Parameters
@@ -152,10 +160,16 @@ def own_surfaces(anatomy: Anatomy, freesurfer: Path | None, *, is_moved: bool) -
     SurfaceFiles
         Without sides, but with the reason, if there are none.
     """
-    pairs = surfaces_on_meshes(anatomy, XCPD_DESCS) if is_moved else surfaces_on_meshes(anatomy)
+    pairs = (
+        surfaces_on_meshes(anatomy, XCPD_DESCS)
+        if is_moved
+        else surfaces_on_meshes(anatomy)
+    )
     for words, sides in pairs:
         if len(sides) == 2:
-            grey_matter = None if is_moved else _grey_matter(anatomy)  # which lies in T1w space
+            grey_matter = (
+                None if is_moved else _grey_matter(anatomy)
+            )  # which lies in T1w space
             return SurfaceFiles(words, sides, grey_matter=grey_matter)
     lack = f"sub-{anatomy.participant} has no surfaces with a registration to fsLR or fsaverage"
     for subject in () if is_moved else _subject_folders(anatomy, freesurfer):
@@ -166,7 +180,9 @@ def own_surfaces(anatomy: Anatomy, freesurfer: Path | None, *, is_moved: bool) -
             lack = f"{subject} has no transform from-fsnative_to-T1w in {anatomy.folders[0]}"
             continue
         words = f"FreeSurfer's white and pial surfaces of {subject.name}, moved to fsLR's mesh"
-        return SurfaceFiles(words, sides, to_t1w=to_t1w, grey_matter=_grey_matter(anatomy))
+        return SurfaceFiles(
+            words, sides, to_t1w=to_t1w, grey_matter=_grey_matter(anatomy)
+        )
     return SurfaceFiles(lack)
 
 
@@ -175,7 +191,9 @@ def _at_template(
 ) -> tuple[Choice, SurfaceFiles]:
     """Choose volumes, and the transforms to them from a template's surface."""
     (file, transforms, _), space = _from_template(volumes, rule, root)
-    reason = "; ".join([f"{space_label(file)} at the vertices of a template's surface", *why])
+    reason = "; ".join(
+        [f"{space_label(file)} at the vertices of a template's surface", *why]
+    )
     return (file, (), reason), template_surface(lack, transforms, space)
 
 
@@ -191,7 +209,9 @@ def _template_for(file: NamedFile, rule: SpaceRule, root: Path) -> SurfaceFiles 
     return template_surface("", transforms, space)
 
 
-def _from_template(volumes: Sequence[NamedFile], rule: SpaceRule, root: Path) -> tuple[Choice, str]:
+def _from_template(
+    volumes: Sequence[NamedFile], rule: SpaceRule, root: Path
+) -> tuple[Choice, str]:
     """Choose volumes that can be reached from a template's points; nothing is fetched for them.
 
     The points are known in two templates: that of the models, and fMRIPrep's default.
@@ -229,7 +249,11 @@ def _from_surfaces(
 
 def _grey_matter(anatomy: Anatomy) -> Path | None:
     """Find the probability of grey matter in T1w space."""
-    wanted: dict[str, Wanted] = {"suffix": "probseg", "extension": IMAGES, "label": "GM"}
+    wanted: dict[str, Wanted] = {
+        "suffix": "probseg",
+        "extension": IMAGES,
+        "label": "GM",
+    }
     wanted["space"] = (None, T1W)
     for folder in anatomy.folders:
         files = anatomy.files_in(folder, "probseg.nii*", **wanted)
@@ -259,7 +283,9 @@ def _subject_folders(anatomy: Anatomy, folder: Path | None) -> list[Path]:
         names.insert(0, f"sub-{anatomy.participant}_ses-{anatomy.session}")
     usual = (root / "sourcedata" / "freesurfer", root.parent / "freesurfer")
     places = usual if folder is None else (folder,)
-    return [place / name for place in places for name in names if (place / name).is_dir()]
+    return [
+        place / name for place in places for name in names if (place / name).is_dir()
+    ]
 
 
 def _freesurfer_sides(subject: Path) -> Sides:

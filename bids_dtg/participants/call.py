@@ -45,7 +45,9 @@ class Level:
     a process can recognise work that it has made before.
     """
 
-    prepare: Callable[[Settings], Any]  # finds and checks what is asked for, a `CallRequest`
+    prepare: Callable[
+        [Settings], Any
+    ]  # finds and checks what is asked for, a `CallRequest`
     work: Callable[[Any], LevelWork]  # makes the work from that
     # Returns the file that is read first, which may be read before; None: it is not known.
     first_file: Callable[[Settings], Path | None] | None = None
@@ -72,7 +74,9 @@ class Level:
         DtgError
             Options, dataset or model are wrong; nothing was started.
         """
-        with head_start(self.first_file and self.first_file(settings)) as end_head_start:
+        with head_start(
+            self.first_file and self.first_file(settings)
+        ) as end_head_start:
             return self._run(settings, end_head_start)
 
     def _run(self, settings: Settings, end_head_start: Callable[[], None]) -> int:
@@ -84,24 +88,36 @@ class Level:
         fetch_ahead(request, self.prepare)
         cluster = None
         if settings.resources.scheduler:
-            elsewhere = _with_model(request, with_whole_paths(settings)).replace(scheduler=None)
+            elsewhere = _with_model(request, with_whole_paths(settings)).replace(
+                scheduler=None
+            )
             cluster = Cluster(settings.resources.scheduler, self, elsewhere)
         log = _open_output(request)
-        outcomes, failures, hide = list[Outcome](), list[Failure](), request.path_names.hide
+        outcomes, failures, hide = (
+            list[Outcome](),
+            list[Failure](),
+            request.path_names.hide,
+        )
         people = counted(len(request.participants), "participant")
         try:
             with (
-                Board(len(request.participants), stages=settings.behaviour.verbose > 0) as board,
+                Board(
+                    len(request.participants), stages=settings.behaviour.verbose > 0
+                ) as board,
                 request.output.locks() as locks,
                 Reports(
-                    request.output, wanted=not settings.behaviour.no_reports, note=board.note
+                    request.output,
+                    wanted=not settings.behaviour.no_reports,
+                    note=board.note,
                 ) as reports,
             ):
                 for note in request.notes():
                     board.note(note)
                 executor = cluster or self._pool(request, board)
                 backlog = Backlog(request.participants, hold_up=_waiting(locks, board))
-                messages = follow(executor.run(backlog), board, lambda label: f"sub-{label}")
+                messages = follow(
+                    executor.run(backlog), board, lambda label: f"sub-{label}"
+                )
                 with closing(messages) as ends:
                     for lane, end in ends:
                         outcome = _outcome(end, lane)
@@ -109,7 +125,10 @@ class Level:
                         if end.label == request.participants[0]:
                             end_head_start()
                         # Unlike the terminal, tables and pages show no full paths: others see them.
-                        own = [replace(one, message=hide(one.message)) for one in outcome.failures]
+                        own = [
+                            replace(one, message=hide(one.message))
+                            for one in outcome.failures
+                        ]
                         failures += own
                         outcomes.append(outcome)
                         board.advance(failed=bool(own))
@@ -119,12 +138,20 @@ class Level:
             raise
         finally:
             write_outcome(log, failures, time.perf_counter() - start)
-        say(*on_other_averages(request, [one.otherwise for one in outcomes if one.otherwise]))
+        say(
+            *on_other_averages(
+                request, [one.otherwise for one in outcomes if one.otherwise]
+            )
+        )
         write_methods(request)  # the averages may have changed
         _list_participants(request)
         written = counted(sum(one.done for one in outcomes), "set")
         failed = sum(bool(one.failures) for one in outcomes)
-        pages = f"; {reports.missing} (--reports-only tries again)" if reports.missing else ""
+        pages = (
+            f"; {reports.missing} (--reports-only tries again)"
+            if reports.missing
+            else ""
+        )
         if reports.has_index and not settings.behaviour.no_reports:
             pages += f"; all pages: {request.output.root / INDEX}"
         say(
@@ -141,9 +168,13 @@ class Level:
         # A forked process shares what was prepared here.
         forked = work.forks and can_fork()
         prepare = (
-            work.in_process if forked else partial(self, _with_model(request, request.settings))
+            work.in_process
+            if forked
+            else partial(self, _with_model(request, request.settings))
         )
-        return Pool(prepare, request.processes, forked=forked, before_start=board.before_fork)
+        return Pool(
+            prepare, request.processes, forked=forked, before_start=board.before_fork
+        )
 
 
 def with_whole_paths(settings: Settings) -> Settings:
@@ -156,21 +187,35 @@ def with_whole_paths(settings: Settings) -> Settings:
             return value.absolute()
         if name == "derivatives":
             package, path = split_named_path(value)
-            return f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
+            return (
+                f"{package}={Path(path).absolute()}"
+                if package
+                else str(Path(path).absolute())
+            )
         if name == "model":
             return whole_name(value)
         # A file may have the name of an atlas or a task, which has neither a slash nor a dot.
-        may_be_name = name in ("atlases", "task_file") and not ("/" in value or Path(value).suffix)
+        may_be_name = name in ("atlases", "task_file") and not (
+            "/" in value or Path(value).suffix
+        )
         is_path = name in ("atlases", "task_file", "input_arrays") and not may_be_name
-        return str(Path(value).absolute()) if is_path and Path(value).is_file() else value
+        return (
+            str(Path(value).absolute()) if is_path and Path(value).is_file() else value
+        )
 
-    return settings.replace(**{name: whole(name, own) for name, own in settings.options.items()})
+    return settings.replace(
+        **{name: whole(name, own) for name, own in settings.options.items()}
+    )
 
 
 def _with_model(request: CallRequest, settings: Settings) -> Settings:
     """Return settings with the folder of the model that was found, for another process."""
     bundle = request.bundle
-    return settings if bundle is None else settings.replace(model=str(bundle.path.absolute()))
+    return (
+        settings
+        if bundle is None
+        else settings.replace(model=str(bundle.path.absolute()))
+    )
 
 
 def _open_output(request: CallRequest) -> Path:
@@ -181,23 +226,32 @@ def _open_output(request: CallRequest) -> Path:
     log = new_log(request.output)
     # With absolute paths, the file can be used from any folder.
     toml = to_toml(with_whole_paths(request.settings))
-    write_call(log, toml, model=None if request.bundle is None else request.bundle.record)
+    write_call(
+        log, toml, model=None if request.bundle is None else request.bundle.record
+    )
     return log
 
 
 def _list_participants(request: CallRequest) -> None:
     """Compare participants.tsv with the folders, only once, as listing 100,000 takes long."""
-    table, maps = request.output.root / "participants.tsv", request.output.root.glob("sub-*/")
+    table, maps = (
+        request.output.root / "participants.tsv",
+        request.output.root.glob("sub-*/"),
+    )
     if not table.exists() and next(maps, None) is None:
         return  # nobody has results
     try:
         gone = request.output.update_participants()
     except (OutputError, DatasetError) as err:
         # The outcome of the participants decides the exit code, and is printed next.
-        say(f"bids_dtg: warning: participants.tsv was not compared with the folders: {err}")
+        say(
+            f"bids_dtg: warning: participants.tsv was not compared with the folders: {err}"
+        )
         return
     if gone:
-        say(f"participants.tsv: removed the rows of {named(gone)}, who have no folder here")
+        say(
+            f"participants.tsv: removed the rows of {named(gone)}, who have no folder here"
+        )
 
 
 def _waiting(locks: Locks, board: Board) -> Callable[[str], float]:
@@ -211,7 +265,9 @@ def _waiting(locks: Locks, board: Board) -> Callable[[str], float]:
             return 0.0  # the work will report the error
         if owner is not None and participant not in elsewhere:
             elsewhere.add(participant)
-            board.note(f"sub-{participant}: left for later, as {owner} is working on it")
+            board.note(
+                f"sub-{participant}: left for later, as {owner} is working on it"
+            )
         return 0.0 if owner is None else _ELSEWHERE_SECONDS
 
     return seconds_to_wait

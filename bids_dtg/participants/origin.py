@@ -26,7 +26,10 @@ _MADE = {
     "fmriprep": ("preprocessed by fMRIPrep", r"fMRIPrep"),
     "xcpd": ("cleaned by XCP-D", r"XCP.?D"),
     "hcp": ("cleaned by HCP's minimal preprocessing and ICA-FIX", r"HCP.*FIX"),
-    "ukb": ("cleaned by UK Biobank's preprocessing and ICA-FIX", r"(UK ?Biobank|UKB).*FIX"),
+    "ukb": (
+        "cleaned by UK Biobank's preprocessing and ICA-FIX",
+        r"(UK ?Biobank|UKB).*FIX",
+    ),
 }
 # What HCP-YA 2025 adds to ICA-FIX, in file names and in words.
 _FURTHER = re.compile(r"[rt]clean|temporal ICA|\btICA\b", re.IGNORECASE)
@@ -58,10 +61,20 @@ def run_sources(run: RestRun, source: str) -> list[str]:
     of_surfaces: tuple[Path, ...] = ()
     if run.surfaces:
         used += run.surfaces.transforms
-        of_surfaces = tuple(path for path in run.surfaces.inputs if path.is_relative_to(run.root))
+        of_surfaces = tuple(
+            path for path in run.surfaces.inputs if path.is_relative_to(run.root)
+        )
     sides = (run.bold, other_side(run.bold))
     transforms = (transform.path for transform in used)
-    files = (*sides, run.mask, run.confounds, run.outliers, run.motion, *of_surfaces, *transforms)
+    files = (
+        *sides,
+        run.mask,
+        run.confounds,
+        run.outliers,
+        run.motion,
+        *of_surfaces,
+        *transforms,
+    )
     return [source_uri(path, run.root, source) for path in dict.fromkeys(files) if path]
 
 
@@ -92,7 +105,10 @@ def atlas_facts(atlas: Atlas) -> dict[str, Any]:
     if (file := atlas.file) is not None:
         facts |= {**file.facts, "Image": file.image.name, "Space": file.space}
         facts["Parcels"] = len(atlas.parcels)
-        if used := [bids_uri(TEMPLATEFLOW, _in_templateflow(one.path)) for one in file.transforms]:
+        if used := [
+            bids_uri(TEMPLATEFLOW, _in_templateflow(one.path))
+            for one in file.transforms
+        ]:
             facts["Transforms"] = used
     return {"Atlas": facts}
 
@@ -128,7 +144,9 @@ def cleaning_note(
     made, same = _MADE[input_type if before else "fmriprep"]
     here = same if before and not cleaned else rf"{same}.*\b{strategy}\b"
     further = bool(_FURTHER.search(cleaned_as))
-    if re.search(here, words, re.IGNORECASE) and further == bool(_FURTHER.search(words)):
+    if re.search(here, words, re.IGNORECASE) and further == bool(
+        _FURTHER.search(words)
+    ):
         return None
     made += f", and further ({cleaned_as})" if further else ""
     made += f" and cleaned here by {strategy}" if cleaned else ""

@@ -174,7 +174,9 @@ class ParcelRequest(CallRequest, Generic[Model]):
     second_atlas: ClassVar[str] = ""  # use of a second atlas; empty: none is allowed
 
     @classmethod
-    def shared_fields(cls, settings: Settings, load: Callable[[str], Model]) -> dict[str, Any]:
+    def shared_fields(
+        cls, settings: Settings, load: Callable[[str], Model]
+    ) -> dict[str, Any]:
         """Check what all workflows with parcels share, and return their fields.
 
         Parameters
@@ -198,7 +200,9 @@ class ParcelRequest(CallRequest, Generic[Model]):
         atlas = atlases[0]
         if bundle is not None:
             bundle.require_regions(
-                tuple(atlas.parcels.values()), atlas=atlas.key, atlas_digest=atlas.digest
+                tuple(atlas.parcels.values()),
+                atlas=atlas.key,
+                atlas_digest=atlas.digest,
             )
         processes, threads = divide(
             settings.resources,
@@ -257,10 +261,15 @@ class ParcelRequest(CallRequest, Generic[Model]):
 
     def shaping_options(self) -> dict[str, Any]:
         """Return everything but the inputs that affects results."""
-        return {**super().shaping_options(), "atlases": {self.atlas.key: self.atlas.identity}}
+        return {
+            **super().shaping_options(),
+            "atlases": {self.atlas.key: self.atlas.identity},
+        }
 
 
-def read_atlases(settings: Settings, own: str = "", *, second: str = "") -> tuple[Atlas, ...]:
+def read_atlases(
+    settings: Settings, own: str = "", *, second: str = ""
+) -> tuple[Atlas, ...]:
     """Read the atlases of ``--atlases``, the model's atlas, or the default one.
 
     Parameters
@@ -291,12 +300,16 @@ def read_atlases(settings: Settings, own: str = "", *, second: str = "") -> tupl
         )
     grid, datasets = standard_grid(), atlas_datasets(settings.inputs.derivatives)
     # The model's atlas by the name that --atlases takes.
-    named = next((row.name for row in KNOWN.values() if atlas_key(row.entities) == own), own)
+    named = next(
+        (row.name for row in KNOWN.values() if atlas_key(row.entities) == own), own
+    )
     try:
         return choose_atlases(
             asked or (named or DEFAULT,),
             VoxelPlaces.within(grid, np.ones(grid.shape, bool)),
-            templateflow=TemplateFlow.here(download=True, plans=settings.behaviour.dry_run),
+            templateflow=TemplateFlow.here(
+                download=True, plans=settings.behaviour.dry_run
+            ),
             datasets=datasets,
         )
     except SettingsError as err:
@@ -358,7 +371,9 @@ class ParcelWriter(Generic[Request]):
     def __init__(self, request: Request) -> None:
         self._request = request
 
-    def entities(self, entities: Mapping[str, str], **more: str) -> dict[str, str | None]:
+    def entities(
+        self, entities: Mapping[str, str], **more: str
+    ) -> dict[str, str | None]:
         """Return the entities of a file, from the entities of its run or average.
 
         Examples
@@ -367,7 +382,12 @@ class ParcelWriter(Generic[Request]):
         `sub-01_task-rest_space-MNI152NLin6Asym_seg-7n_scale-400_stat-mean`.
         """
         request = self._request
-        return {**entities, "space": request.grid.space, **request.atlas.entities, **more}
+        return {
+            **entities,
+            "space": request.grid.space,
+            **request.atlas.entities,
+            **more,
+        }
 
     def of_run(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
         """Return the entities of a file of a run."""
@@ -384,7 +404,10 @@ class ParcelWriter(Generic[Request]):
         yield beside
 
     def write_series(
-        self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str] = ()
+        self,
+        measured: MeasuredSeries,
+        facts: Mapping[str, Any],
+        notes: Sequence[str] = (),
     ) -> Iterator[PurePosixPath]:
         """Write the series of a run, with a sidecar that says how they were made.
 
@@ -447,10 +470,15 @@ class ParcelWriter(Generic[Request]):
         request = self._request
         return {
             "Sources": [
-                uri for run in measured for uri in run_sources(run.run, request.dataset.name)
+                uri
+                for run in measured
+                for uri in run_sources(run.run, request.dataset.name)
             ],
             "SpatialReference": request.grid.space,
-            "Atlas": {**atlas_facts(request.atlas)["Atlas"], "SHA256": request.atlas.digest},
+            "Atlas": {
+                **atlas_facts(request.atlas)["Atlas"],
+                "SHA256": request.atlas.digest,
+            },
         }
 
     @property
@@ -467,7 +495,9 @@ class ParcelWriter(Generic[Request]):
         """Return a sentence where the model's training runs were cleaned differently, else None."""
         settings, bundle = self._request.settings, self._request.bundle
         here = settings.inputs.input_type, settings.cleaning.denoise_strategy
-        return bundle and cleaning_note(bundle.card.training, *here, measured.run.cleaned_as)
+        return bundle and cleaning_note(
+            bundle.card.training, *here, measured.run.cleaned_as
+        )
 
     def model_facts(self) -> dict[str, Any]:
         """Return the facts of the model for sidecars; there must be a model."""
@@ -508,11 +538,15 @@ class ParcelWriter(Generic[Request]):
                 residual_dof=series.residual_dof,
                 model_tr_seconds=model_tr_seconds,
             ),
-            **parcel_figures(series.coverage, series.correlation(), measured.confounds.std_dvars),
+            **parcel_figures(
+                series.coverage, series.correlation(), measured.confounds.std_dvars
+            ),
             "seconds_processing": round(seconds, 2),
         }
         columns = self._request.presentation.quality_columns
-        return write_quality(figures, columns, run_entities(measured.run), self._request.output)
+        return write_quality(
+            figures, columns, run_entities(measured.run), self._request.output
+        )
 
     def how_made(
         self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str]

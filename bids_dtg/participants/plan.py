@@ -46,8 +46,14 @@ class Plan:
         """Return what would be done, or the refusals if nothing would be made."""
         if self.faults:
             return self.refusals(all_faults=all_faults)
-        first = [f"{self.title}: would first download {found}" for found in self.downloads]
-        return [*first, *self.lines, *(f"    would fail: {line}" for line in self.unreached)]
+        first = [
+            f"{self.title}: would first download {found}" for found in self.downloads
+        ]
+        return [
+            *first,
+            *self.lines,
+            *(f"    would fail: {line}" for line in self.unreached),
+        ]
 
     def refusals(self, *, all_faults: bool) -> list[str]:
         """Return each fault, or the first and how many there are more; else what is unreached."""
@@ -75,14 +81,18 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
         for plan in plans:
             show(*plan.in_words(all_faults=request.settings.behaviour.verbose > 0))
         failed += any(plan.fails for plan in plans)
-    otherwise = [request.averaged_otherwise(participant) for participant in request.participants]
+    otherwise = [
+        request.averaged_otherwise(participant) for participant in request.participants
+    ]
     show(*on_other_averages(request, [titles for titles in otherwise if titles]))
     people = counted(len(request.participants), "participant")
     show(f"{people}, {failed} would fail; no output was written")
     return failed
 
 
-def on_other_averages(request: CallRequest, otherwise: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def on_other_averages(
+    request: CallRequest, otherwise: Sequence[tuple[str, ...]]
+) -> Iterator[str]:
     """Yield a line on averages of another ``--combine`` in OUTPUT_DIR, by participant."""
     if otherwise:
         yield (
@@ -104,10 +114,17 @@ def fetch_ahead(request: CallRequest, prepare: Prepare) -> None:
     NotFetchedError
         A file cannot be fetched.
     """
-    people, planning = request.participants[:_LOOKED_AHEAD], replace(request, plans=True)
+    people, planning = (
+        request.participants[:_LOOKED_AHEAD],
+        replace(request, plans=True),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the work on the participant repeats them
-        waiting = [participant for participant in people if _would_download(planning, participant)]
+        waiting = [
+            participant
+            for participant in people
+            if _would_download(planning, participant)
+        ]
         if not waiting:
             return
         plans = dict(_all_plans(planning, prepare, people))
@@ -123,8 +140,12 @@ def _all_plans(
 ) -> Iterator[tuple[str, list[Plan]]]:
     """Yield participants and their plans, made in another process, as damaged files may end it."""
     forked = can_fork()
-    planning = partial(_planning, request) if forked else partial(_prepared, request, prepare)
-    with closing(Pool(planning, 1, forked=forked).run(Backlog(participants))) as messages:
+    planning = (
+        partial(_planning, request) if forked else partial(_prepared, request, prepare)
+    )
+    with closing(
+        Pool(planning, 1, forked=forked).run(Backlog(participants))
+    ) as messages:
         for _, message in messages:
             if isinstance(message, End):
                 yield message.label, _plans_of_end(message)
@@ -138,7 +159,9 @@ def _prepared(request: CallRequest, prepare: Prepare) -> Work[list[Plan]]:
     return _planning(replace(prepare(request.settings), plans=request.plans))
 
 
-def _of_participant(request: CallRequest, participant: str, _reporter: Reporter) -> list[Plan]:
+def _of_participant(
+    request: CallRequest, participant: str, _reporter: Reporter
+) -> list[Plan]:
     return plans_of(request, participant)
 
 
@@ -182,12 +205,16 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
         faults.append(short[0])
     try:
         what, more = request.would_make(planned)
-        downloads = dict.fromkeys(step.missing for step in request.steps(planned) if step.missing)
+        downloads = dict.fromkeys(
+            step.missing for step in request.steps(planned) if step.missing
+        )
         unreached = request.unreached(planned)
     except DtgError as err:
         return Plan(planned.title, faults=[*dict.fromkeys([*faults, *faults_of(err)])])
     session = planned.entities.get("ses")
-    folder = request.output.root / participant_folder(planned.participant, session) / "func"
+    folder = (
+        request.output.root / participant_folder(planned.participant, session) / "func"
+    )
     head = f"{planned.title}: would write {what} to {folder} ({reason})"
     return Plan(planned.title, [head, *lines, *more], faults, [*downloads], unreached)
 
@@ -197,7 +224,9 @@ def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
     yield f"    in {run.space_reason}"
     if run.surfaces and not run.surfaces.sides:
         yield f"    on a template's surface, as {run.surfaces.reason}"
-    at_vertices = (*run.surfaces.to_t1w, *run.surfaces.transforms) if run.surfaces else ()
+    at_vertices = (
+        (*run.surfaces.to_t1w, *run.surfaces.transforms) if run.surfaces else ()
+    )
     for transform in (*run.transforms, *at_vertices):
         yield f"    through {transform.path}" + " (inverse)" * transform.inverse
     design = found.design

@@ -20,7 +20,12 @@ from bids_dtg.engine.machine import THREAD_VARIABLES, WAIT_VARIABLES
 from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import plain_label
-from bids_dtg.files.provenance import Failure, all_failures, completed_titles, verify_outputs
+from bids_dtg.files.provenance import (
+    Failure,
+    all_failures,
+    completed_titles,
+    verify_outputs,
+)
 from bids_dtg.inputs.dataset import choose_participants
 from bids_dtg.notices import counted, say, show
 from bids_dtg.participants.request import CallRequest
@@ -30,7 +35,9 @@ from bids_dtg.report.participant import INDEX, report_path, write_index
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.settings import Settings
 
-_LEAVE_SECONDS = 10.0  # how long the process may take to end once it has no more requests
+_LEAVE_SECONDS = (
+    10.0  # how long the process may take to end once it has no more requests
+)
 
 
 class Reports:
@@ -94,7 +101,11 @@ class Reports:
         return f"{' and '.join(pages)} could not be made" if pages else ""
 
     def request(
-        self, participant: str, failures: Sequence[Failure] = (), *, changed: bool = True
+        self,
+        participant: str,
+        failures: Sequence[Failure] = (),
+        *,
+        changed: bool = True,
     ) -> None:
         """Ask for a participant's report; reports are made in the order of the requests.
 
@@ -109,7 +120,10 @@ class Reports:
         """
         if not self._wanted:
             return
-        if not (changed or failures) and report_path(self._output, participant).is_file():
+        if (
+            not (changed or failures)
+            and report_path(self._output, participant).is_file()
+        ):
             return
         messages = {failure.what: failure.message for failure in failures}
         self._asked.append(self._thread.submit(self._make, participant, messages))
@@ -256,14 +270,20 @@ def verify_participants(settings: Settings) -> int:
             titles.setdefault(label.removeprefix("sub-"), []).append(title)
     labels = participants_asked(settings, output, sorted(titles))
     results = presentation_of(output).made
-    damaged = sum(not _is_whole(output, label, titles[label], results) for label in labels)
+    damaged = sum(
+        not _is_whole(output, label, titles[label], results) for label in labels
+    )
     again = "; run participant again without --verify to remake damaged files"
     remedy = again if damaged else ""
-    say(f"{counted(len(labels), 'participant')} checked, {damaged} incomplete or damaged{remedy}")
+    say(
+        f"{counted(len(labels), 'participant')} checked, {damaged} incomplete or damaged{remedy}"
+    )
     return damaged
 
 
-def _is_whole(output: DerivativeDataset, label: str, titles: list[str], results: str) -> bool:
+def _is_whole(
+    output: DerivativeDataset, label: str, titles: list[str], results: str
+) -> bool:
     """Print and return whether a participant is complete; `results` names what was averaged."""
     found: list[str] = []
     for title in titles:

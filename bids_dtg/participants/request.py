@@ -19,7 +19,11 @@ from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.errors import OutputError, RunError, together
 from bids_dtg.extras import require
-from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, check_output_location
+from bids_dtg.files.derivatives import (
+    DatasetWords,
+    DerivativeDataset,
+    check_output_location,
+)
 from bids_dtg.files.names import build_path
 from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.provenance import (
@@ -39,7 +43,12 @@ from bids_dtg.inputs.dataset import (
     select_participants,
 )
 from bids_dtg.inputs.run import STORAGE, RestRun, TransformFile, without_joins
-from bids_dtg.inputs.runs import find_runs, refuse_absent, refuse_absent_space, refuse_echoes
+from bids_dtg.inputs.runs import (
+    find_runs,
+    refuse_absent,
+    refuse_absent_space,
+    refuse_echoes,
+)
 from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
@@ -58,7 +67,9 @@ _SHARE_OF_JOIN = 0.9
 class AveragedRuns:
     """The runs behind one average of results."""
 
-    runs: tuple[RestRun, ...]  # in the order of their names; empty where no rest is read
+    runs: tuple[
+        RestRun, ...
+    ]  # in the order of their names; empty where no rest is read
     entities: Mapping[str, str]  # shared by the names of its files; no space, stat, …
 
     @property
@@ -74,7 +85,11 @@ class AveragedRuns:
     @property
     def sidecars(self) -> tuple[Path, ...]:
         """Sidecars of its runs and of their transforms, which may not exist."""
-        beside = (step.path.with_suffix(".json") for run in self.runs for step in run.transforms)
+        beside = (
+            step.path.with_suffix(".json")
+            for run in self.runs
+            for step in run.transforms
+        )
         return (*(path for run in self.runs for path in run.sidecars), *beside)
 
     @property
@@ -83,7 +98,9 @@ class AveragedRuns:
         return all(run.dof_known for run in self.runs)
 
 
-def plan_averages(runs: Sequence[RestRun], combine: Combine) -> tuple[AveragedRuns, ...]:
+def plan_averages(
+    runs: Sequence[RestRun], combine: Combine
+) -> tuple[AveragedRuns, ...]:
     """Group the runs of one participant into averages.
 
     Different tasks are never averaged. The names of an average keep the entities that
@@ -108,12 +125,16 @@ def plan_averages(runs: Sequence[RestRun], combine: Combine) -> tuple[AveragedRu
 
     def key(run: RestRun) -> tuple[str, ...]:
         if combine == "run":
-            return (str(run.bold),)  # some studies give files of all sessions the same name
+            return (
+                str(run.bold),
+            )  # some studies give files of all sessions the same name
         if combine == "session":
             return (run.session or "", run.task)
         return (run.task,)
 
-    dropped = {"run": set[str](), "session": {"run"}, "participant": {"run", "ses"}}[combine]
+    dropped = {"run": set[str](), "session": {"run"}, "participant": {"run", "ses"}}[
+        combine
+    ]
     ordered = sorted(runs, key=lambda run: (key(run), str(run.bold)))
     return tuple(
         AveragedRuns(members, _shared_entities(members, STORAGE | dropped))
@@ -122,7 +143,9 @@ def plan_averages(runs: Sequence[RestRun], combine: Combine) -> tuple[AveragedRu
     )
 
 
-def require_one_usable(runs: Iterable[RestRun], plan: Callable[[RestRun], object]) -> None:
+def require_one_usable(
+    runs: Iterable[RestRun], plan: Callable[[RestRun], object]
+) -> None:
     """Refuse runs of which one cannot be used, or which are all too short, by headers and tables.
 
     Raises
@@ -163,7 +186,9 @@ def _name_fault(run: RestRun) -> RunError | None:
     return None
 
 
-def _shared_entities(runs: tuple[RestRun, ...], dropped: frozenset[str]) -> dict[str, str]:
+def _shared_entities(
+    runs: tuple[RestRun, ...], dropped: frozenset[str]
+) -> dict[str, str]:
     first, *others = (dict(run.entities) for run in runs)
     return {
         name: value
@@ -204,7 +229,9 @@ class Asked:
     @property
     def templateflow(self) -> TemplateFlow:
         """TemplateFlow's folder; plans and ``--dry-run`` download nothing."""
-        return TemplateFlow.here(download=True, plans=self.plans or self.settings.behaviour.dry_run)
+        return TemplateFlow.here(
+            download=True, plans=self.plans or self.settings.behaviour.dry_run
+        )
 
     def space_rule(self, model: str, on_lattice: Callable[[Path], bool]) -> SpaceRule:
         """Return how a version of each run is chosen for a model's space and lattice."""
@@ -254,7 +281,9 @@ def find_asked(settings: Settings) -> Asked:
         bids_filter.update(read_filter_file(inputs.bids_filter_file))
     settings = settings.replace(
         input_type=dataset.input_type,
-        denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,
+        denoise_strategy=resolve(
+            settings.cleaning, dataset.input_type
+        ).denoise_strategy,
         combine=settings.outputs.averaging,
     )
     output = DerivativeDataset(check_output_location(inputs.output_dir, dataset))
@@ -275,8 +304,12 @@ class CallRequest(Asked, ABC):
     bundle: Bundle[Any] | None  # the model; None where none is used
     atlases: tuple[Atlas, ...]  # atlases whose parcels have results
 
-    presentation: ClassVar[Presentation]  # the workflow's words, quality columns and panels
-    sampled_on: ClassVar[str] = "the model's grid"  # where runs are read, in the methods text
+    presentation: ClassVar[
+        Presentation
+    ]  # the workflow's words, quality columns and panels
+    sampled_on: ClassVar[str] = (
+        "the model's grid"  # where runs are read, in the methods text
+    )
 
     @property
     @abstractmethod
@@ -339,7 +372,9 @@ class CallRequest(Asked, ABC):
         """Return whether a file's voxels lie on the grid, by its header; False if damaged."""
         return lies_on_lattice(path, self.grid)
 
-    def runs(self, participant: str, selection: Selection | None = None) -> tuple[RestRun, ...]:
+    def runs(
+        self, participant: str, selection: Selection | None = None
+    ) -> tuple[RestRun, ...]:
         """Find a participant's runs, each in the version that suits the grid best.
 
         Parameters
@@ -445,7 +480,9 @@ class CallRequest(Asked, ABC):
 
     def fingerprints(self, planned: AveragedRuns) -> dict[str, Fingerprint]:
         """Take the fingerprints of an average's inputs."""
-        return input_fingerprints(self.input_files(planned), self.dataset.root, self.path_names)
+        return input_fingerprints(
+            self.input_files(planned), self.dataset.root, self.path_names
+        )
 
     def why_incomplete(
         self, planned: AveragedRuns, inputs: Mapping[str, Fingerprint]

@@ -101,7 +101,9 @@ def plan_run(
         confounds = replace(confounds, keep=confounds.keep & keep)
     design, more = design_run(run, confounds, tr_seconds, cleaning)
     found = (*notes, *design.notes, *confounds.notes, *more)
-    if isinstance(header, SeriesHeader) and has_equal_sides(header, int(design.keep.argmax())):
+    if isinstance(header, SeriesHeader) and has_equal_sides(
+        header, int(design.keep.argmax())
+    ):
         found += (SAME_SIDES,)
     return PlannedRun(header, confounds, design, found)
 
@@ -129,7 +131,9 @@ class RunSource:
 
     planned: PlannedRun
     covered: NDArray[np.bool_]  # (places,), whether the file covers them
-    in_mask: NDArray[np.bool_]  # (places,), in the run's brain mask; all where it has none
+    in_mask: NDArray[
+        np.bool_
+    ]  # (places,), in the run's brain mask; all where it has none
     interpolation: Method  # how the file is sampled at them
     notes: tuple[str, ...]  # sentences on what was unusual
     smoothing: MakeSmoothing | None  # among voxels with data
@@ -139,7 +143,9 @@ class RunSource:
     # (places,), whether a neighbour leaves the field of view in some frame; set once all frames
     # are read. None where places are voxels of the file, as the blocks then show it.
     outside: NDArray[np.bool_] | None = None
-    surface: UsedSurface | None = None  # at whose vertices parcels are averaged; None: none
+    surface: UsedSurface | None = (
+        None  # at whose vertices parcels are averaged; None: none
+    )
 
     @classmethod
     def of(
@@ -174,7 +180,11 @@ class RunSource:
             there, surface = np.diff(weights.indptr) > 0, _surface_of(run)
             return cls(
                 *(planned, there, np.ones(len(there), bool), "none"),
-                notes=(*planned.notes, *of_parcels, *([surface.note] if surface else [])),
+                notes=(
+                    *planned.notes,
+                    *of_parcels,
+                    *([surface.note] if surface else []),
+                ),
                 smoothing=smoothing,
                 stream=lambda watch: stream_series(header, weights),
                 surface=surface,
@@ -186,7 +196,9 @@ class RunSource:
                 notes=(*planned.notes, *series.notes),
                 smoothing=smoothing,
                 stream=series.blocks,
-                outside=np.zeros(places.number, bool),  # vertices that leave the view are left out
+                outside=np.zeros(
+                    places.number, bool
+                ),  # vertices that leave the view are left out
                 surface=series.surface,
             )
         assert isinstance(places, VoxelPlaces)  # as the space is that of voxels
@@ -194,14 +206,18 @@ class RunSource:
         sampling, method = placement.in_file(header, cleaning.interpolation)
         everywhere, notes = np.ones(places.number, bool), [*planned.notes]
         in_mask = everywhere if run.mask is None else placement.mask(run.mask)
-        if run.mask is None and not run.cleaned_before:  # programs that clean runs write no mask
+        if (
+            run.mask is None and not run.cleaned_before
+        ):  # programs that clean runs write no mask
             notes.append(NO_MASK)
         if header.forms_differ_mm:
             notes.append(
                 "The header's sform was used; its qform, of another space, puts a voxel up to "
                 f"{header.forms_differ_mm:.3g} mm away."
             )
-        outside = np.zeros(len(in_mask), bool) if method in ("linear", "cubic") else None
+        outside = (
+            np.zeros(len(in_mask), bool) if method in ("linear", "cubic") else None
+        )
 
         def stream(watch: Watch) -> Frames:
             if outside is None:
@@ -210,7 +226,9 @@ class RunSource:
             if not isinstance(around, LinearSampling):
                 around = LinearSampling(header.shape, header.affine, placement.points)
             keep = planned.design.keep
-            return _stream_between(header, sampling, around, outside, keep=keep, watch=watch)
+            return _stream_between(
+                header, sampling, around, outside, keep=keep, watch=watch
+            )
 
         covered, found = sampling.covered, tuple(notes)
         return cls(planned, covered, in_mask, method, found, smoothing, stream, outside)
@@ -265,7 +283,9 @@ def _stream_between(
 
     def see(first: int, stored: Stored) -> None:
         watch(first, stored)
-        values = kept_values(header, stored, around.needed, keep[first : first + len(stored)])
+        values = kept_values(
+            header, stored, around.needed, keep[first : first + len(stored)]
+        )
         zeros.add(values)
 
     yield from stream_voxels(header, sampling, watch=see)
@@ -277,7 +297,9 @@ def _smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing
     if (fwhm := cleaning.smoothing_fwhm) is None:
         return None
     if not isinstance(places, VoxelPlaces):
-        raise SettingsError("--smoothing-fwhm was given for parcels", expected="no smoothing")
+        raise SettingsError(
+            "--smoothing-fwhm was given for parcels", expected="no smoothing"
+        )
     return lambda data: MaskedSmoothing(places, data, fwhm).apply
 
 
@@ -315,7 +337,9 @@ def require_coverage(run: object, coverage: float, of: str) -> None:
         )
 
 
-def notes_on_parcels(names: Sequence[str], present: NDArray[np.bool_]) -> tuple[str, ...]:
+def notes_on_parcels(
+    names: Sequence[str], present: NDArray[np.bool_]
+) -> tuple[str, ...]:
     """Name the parcels without data in a run; empty where all have data.
 
     Examples
@@ -342,7 +366,9 @@ def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, 
     try:
         weights, others = header.weights_of(places)
     except ValueError as err:
-        raise RunError(f"{header.path}: {err}", expected=f"{places.density}, the model's") from err
+        raise RunError(
+            f"{header.path}: {err}", expected=f"{places.density}, the model's"
+        ) from err
     require_parcels(header.path, places, np.diff(weights.indptr) > 0)
     note = (
         "Parcels were matched by name; maps have the vertices or voxels of the file, which differ "
@@ -362,7 +388,9 @@ def require_parcels(
 
     `at_vertices` says that parcels are averaged here over vertices, and are none of the file's.
     """
-    missing = [name for name, there in zip(places.names, present, strict=True) if not there]
+    missing = [
+        name for name, there in zip(places.names, present, strict=True) if not there
+    ]
     if len(missing) > max(_FEW_PARCELS, MOST_MISSING * places.number):
         of_model = f"{len(missing)} of the model's {places.number} parcels"
         what = f"has data at too few vertices of {of_model}"

@@ -32,7 +32,9 @@ from bids_dtg.notices import TEMPLATE_SURFACE
 DEVIATIONS: Mapping[str, float] = {"template": 0.5}
 # Of the vertices in view, if a surface lies where its name says; a shift by 5 mm leaves 95 %.
 _LEAST_IN_MASK = 0.9
-_EMPTY = 0.5  # share of a vertex's weights in voxels without data, above which it has none
+_EMPTY = (
+    0.5  # share of a vertex's weights in voxels without data, above which it has none
+)
 _FRAMES = 64  # frames in a block
 
 
@@ -58,7 +60,9 @@ class UsedSurface:
                 f"{TEMPLATE_SURFACE}, which ignores the person's folds ({self.reason}). Maps have "
                 f"{DEVIATIONS['template']:.0%} of their deviation from the group's."
             )
-        words = {"own": "the person's own surfaces", "fsaverage": "fsaverage's mesh"}[self.kind]
+        words = {"own": "the person's own surfaces", "fsaverage": "fsaverage's mesh"}[
+            self.kind
+        ]
         return f"Parcels are means over the vertices of {words} ({self.reason})."
 
     @property
@@ -91,7 +95,9 @@ def surface_of(run: RestRun) -> tuple[Mapping[Any, Points], UsedSurface]:
     files = run.surfaces
     assert files is not None  # of a run of volumes
     if not files.sides:
-        return template_mesh(files.template), UsedSurface("template", files.reason, files)
+        return template_mesh(files.template), UsedSurface(
+            "template", files.reason, files
+        )
     cortex = read_own_cortex(files)
     grey_matter = cortex.grey_matter
     if grey_matter is None or not grey_matter.is_displaced:
@@ -121,7 +127,11 @@ class VertexSeries:
 
     @classmethod
     def of(
-        cls, run: RestRun, header: NiftiHeader, places: ParcelPlaces, keep: NDArray[np.bool_]
+        cls,
+        run: RestRun,
+        header: NiftiHeader,
+        places: ParcelPlaces,
+        keep: NDArray[np.bool_],
     ) -> VertexSeries:
         """Find the vertices of parcels in a run's volumes and brain mask.
 
@@ -149,7 +159,9 @@ class VertexSeries:
                 )
             usable &= inside
         if not usable.all():
-            notes.append(f"{usable.mean():.1%} of the vertices are in view and in the brain mask.")
+            notes.append(
+                f"{usable.mean():.1%} of the vertices are in view and in the brain mask."
+            )
         return cls(header, keep, vertices, sampling, usable, surface, notes)
 
     @property
@@ -176,7 +188,10 @@ class VertexSeries:
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return series (frames, parcels), and which usable vertices had no data."""
         needed = self.sampling.needed
-        zeros, is_float = PartlyZero(np.ones(len(needed), bool)), self.header.dtype.kind == "f"
+        zeros, is_float = (
+            PartlyZero(np.ones(len(needed), bool)),
+            self.header.dtype.kind == "f",
+        )
         finite = np.ones(len(needed), bool)
 
         def see(first: int, stored: Stored) -> None:

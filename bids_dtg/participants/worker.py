@@ -40,7 +40,9 @@ class Outcome:
     done: int = 0  # averages made
     skipped: int = 0  # averages that were complete before
     failures: tuple[Failure, ...] = ()  # in the order in which they happened
-    otherwise: tuple[str, ...] = ()  # titles of averages of another --combine, which stay
+    otherwise: tuple[
+        str, ...
+    ] = ()  # titles of averages of another --combine, which stay
 
 
 class ReadingFailedError(Exception):
@@ -55,7 +57,9 @@ class Average:
     inputs: Mapping[str, Fingerprint]  # the files that it depends on
     events: Iterator[Event]  # about the participant, from the average's first run on
     reporter: Reporter
-    left_out: dict[str, str] = field(default_factory=dict)  # why runs were left out, by title
+    left_out: dict[str, str] = field(
+        default_factory=dict
+    )  # why runs were left out, by title
     stage: str = "reading"  # current stage
     failed: str = ""  # why a part of the results was not made; empty: all were
 
@@ -84,7 +88,9 @@ class Average:
         self.stage = "writing"
         if self.left_out and len(self.left_out) == len(self.planned.runs):
             reasons = " ".join(self.left_out.values())
-            raise RunError(f"{self.planned.title} has no run that can be used: {reasons}")
+            raise RunError(
+                f"{self.planned.title} has no run that can be used: {reasons}"
+            )
 
 
 class LevelWork(AheadWork[Event, Outcome]):
@@ -107,7 +113,9 @@ class LevelWork(AheadWork[Event, Outcome]):
         return self
 
     @abstractmethod
-    def read_run(self, run: RestRun, progress: Callable[[float], None]) -> Iterator[Any]:
+    def read_run(
+        self, run: RestRun, progress: Callable[[float], None]
+    ) -> Iterator[Any]:
         """Read a run, and yield the parts that `make` receives.
 
         Parameters
@@ -151,7 +159,9 @@ class LevelWork(AheadWork[Event, Outcome]):
             for run in planned.runs if reason else ():
                 title = run.title
                 try:
-                    for part in self.read_run(run, lambda share: send(("reading", share))):
+                    for part in self.read_run(
+                        run, lambda share: send(("reading", share))
+                    ):
                         send(("part", part))
                 except TooShortError as err:
                     if len(planned.runs) == 1:
@@ -164,7 +174,9 @@ class LevelWork(AheadWork[Event, Outcome]):
             found = _failure(err, planned.participant, "reading", planned.title, title)
             send(("failed", *found))
 
-    def finish(self, label: str, events: Iterator[Event], reporter: Reporter) -> Outcome:
+    def finish(
+        self, label: str, events: Iterator[Event], reporter: Reporter
+    ) -> Outcome:
         failures, done, skipped = list[Failure](), 0, 0
 
         def fail(failure: Failure, trace: str = "") -> None:
@@ -180,7 +192,10 @@ class LevelWork(AheadWork[Event, Outcome]):
         except Exception as err:
             fail(*_failure(err, label, "starting"))
         try:
-            for kind, *content in events:  # after a failure, the rest of its average is dropped
+            for (
+                kind,
+                *content,
+            ) in events:  # after a failure, the rest of its average is dropped
                 if kind == "failed":
                     fail(*content)
                 elif kind == "average" and content[-1] is None:
@@ -194,7 +209,11 @@ class LevelWork(AheadWork[Event, Outcome]):
                         fail(*failed)
                     done += not failed or bool(average.failed)
         except ReaderDiedError as err:
-            fail(Failure(label, "reading", f"the process that read sub-{label} died: {err}"))
+            fail(
+                Failure(
+                    label, "reading", f"the process that read sub-{label} died: {err}"
+                )
+            )
         otherwise = self.request.averaged_otherwise(label)
         return Outcome(done, skipped, tuple(failures), otherwise)
 
@@ -220,11 +239,15 @@ class LevelWork(AheadWork[Event, Outcome]):
         average.reporter.finish(f"{title}: {summary}{short}")
         if not average.failed:
             return ()
-        return Failure(average.planned.participant, average.stage, average.failed, title), ""
+        return Failure(
+            average.planned.participant, average.stage, average.failed, title
+        ), ""
 
 
 def _failure(
     err: Exception, participant: str, stage: str, title: str = "", run: str = ""
 ) -> tuple[Failure, str]:
     """Return an error as a failure, and its traceback."""
-    return Failure(participant, stage, in_one_line(err), title, run), traceback.format_exc()
+    return Failure(
+        participant, stage, in_one_line(err), title, run
+    ), traceback.format_exc()

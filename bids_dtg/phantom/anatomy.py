@@ -36,7 +36,9 @@ class Anatomy:
 
     grid: Grid  # the model grid or blocks of it
     brain: NDArray[np.bool_]  # (i, j, k), within which ROI series are computed
-    grey: NDArray[np.bool_]  # (i, j, k), grey matter within the brain, which has neural signal
+    grey: NDArray[
+        np.bool_
+    ]  # (i, j, k), grey matter within the brain, which has neural signal
     white: NDArray[np.bool_]  # (i, j, k), deep white matter
     fluid: NDArray[np.bool_]  # (i, j, k), cerebrospinal fluid
     intensity: NDArray[np.float32]  # (i, j, k), T1-weighted, 0 to 1
@@ -80,7 +82,9 @@ def load_anatomy(block: int = 1) -> Anatomy:
     }
     coarse = {name: _block_means(mask, block) >= 0.5 for name, mask in masks.items()}
     coarse["grey"] &= coarse["brain"]
-    return Anatomy(model_grid(block), intensity=_block_means(intensity, block), **coarse)
+    return Anatomy(
+        model_grid(block), intensity=_block_means(intensity, block), **coarse
+    )
 
 
 def _block_means(volume: NDArray[np.generic], block: int) -> NDArray[np.float32]:
@@ -102,12 +106,17 @@ def _template(tissue: str) -> NDArray[np.float32]:
     grid = model_grid()
     to_template = np.linalg.inv(affine) @ grid.affine
     step, start = np.diagonal(to_template)[:3], to_template[:3, 3]
-    axes = [np.rint(start[a] + step[a] * np.arange(grid.shape[a])).astype(int) for a in range(3)]
+    axes = [
+        np.rint(start[a] + step[a] * np.arange(grid.shape[a])).astype(int)
+        for a in range(3)
+    ]
     return values[np.ix_(*axes)]
 
 
 def _smooth(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    padded = np.pad(values, [(int(a == axis), int(a == axis)) for a in range(3)], mode="edge")
+    padded = np.pad(
+        values, [(int(a == axis), int(a == axis)) for a in range(3)], mode="edge"
+    )
     n = values.shape[axis]
     parts = [
         weight * padded[(slice(None),) * axis + (slice(shift, shift + n),)]

@@ -37,7 +37,10 @@ _LEAST_X_MM = 6.0  # smallest distance from the midline
 _VOXEL_NOISE, _NOISE_FWHM_MM = 0.4, 7.0
 _NUISANCE_FWHM_MM = 16.0
 _MOTION_SIGNAL = 1.0  # sd of the motion signal that all voxels share, in the same units
-_FRAMES, _SECONDS = (100, 2000), (0.5, 3.0)  # limits of a run's frames and repetition time
+_FRAMES, _SECONDS = (
+    (100, 2000),
+    (0.5, 3.0),
+)  # limits of a run's frames and repetition time
 ATLAS = "SimulatedRegions"  # value of the entity atlas-
 BLOCK = 2  # voxels of 4 mm, so that files are an eighth of the size of 2 mm ones
 TRUTH = "truth"  # folder of the true values, which are unknown for real people
@@ -63,8 +66,12 @@ def region_names(regions: int) -> tuple[str, ...]:
     ('lh-r01', 'lh-r02', 'rh-r01', 'rh-r02')
     """
     if regions % 2 or regions < 4:
-        raise ValueError(f"two hemispheres need an even number of regions from 4, not {regions}")
-    return tuple(f"{side}-r{r:02d}" for side in ("lh", "rh") for r in range(1, regions // 2 + 1))
+        raise ValueError(
+            f"two hemispheres need an even number of regions from 4, not {regions}"
+        )
+    return tuple(
+        f"{side}-r{r:02d}" for side in ("lh", "rh") for r in range(1, regions // 2 + 1)
+    )
 
 
 def draw_positions(hemisphere: int, rng: np.random.Generator) -> Array:
@@ -139,7 +146,9 @@ class Parcels:
         owner = distance.argmin(axis=1)
         missing = sorted(set(range(len(names))) - set(owner.tolist()))
         if missing:
-            raise ValueError(f"no voxel is nearest to {', '.join(names[row] for row in missing)}")
+            raise ValueError(
+                f"no voxel is nearest to {', '.join(names[row] for row in missing)}"
+            )
         return cls(anatomy, tuple(names), owner)
 
     @property
@@ -157,7 +166,9 @@ class Parcels:
             Root folder of the dataset; its ``dataset_description.json`` is not written.
         """
         grid = self.anatomy.grid
-        labels = np.zeros(grid.shape, np.int16)  # regions from 1, 0 outside the grey matter
+        labels = np.zeros(
+            grid.shape, np.int16
+        )  # regions from 1, 0 outside the grey matter
         labels[self.anatomy.grey] = self.owner + 1
         entities = {"tpl": grid.space, "atlas": ATLAS, "res": grid.resolution}
         folder = root / f"tpl-{grid.space}"
@@ -165,7 +176,11 @@ class Parcels:
         write_atomic(image, encode_integers(labels, grid, description=DESCRIP))
         table = folder / build_name(entities, "dseg", ".tsv")
         write_tsv(table, ["index", "name"], list(enumerate(self.names, start=1)))
-        content = {"SpatialReference": grid.space, "Resolution": f"{grid.resolution} mm", **marks()}
+        content = {
+            "SpatialReference": grid.space,
+            "Resolution": f"{grid.resolution} mm",
+            **marks(),
+        }
         write_json(folder / build_name(entities, "dseg", ".json"), content)
         return image
 
@@ -208,9 +223,13 @@ def draw_region_run(
     motion = draw_motion(rng, frames)
     # All voxels share a random mixture of the motion parameters.
     parameters = motion[0] - motion[0].mean(axis=0)
-    shared = (parameters / parameters.std(axis=0)) @ rng.standard_normal(parameters.shape[1])
+    shared = (parameters / parameters.std(axis=0)) @ rng.standard_normal(
+        parameters.shape[1]
+    )
     smooth = SmoothField.on(anatomy.grid, _NUISANCE_FWHM_MM)
-    nuisance_maps, nuisance = draw_nuisance(anatomy, smooth, motion, persistence, rng, jerk=0.0)
+    nuisance_maps, nuisance = draw_nuisance(
+        anatomy, smooth, motion, persistence, rng, jerk=0.0
+    )
     return BoldRun(
         repetition_time_s=repetition_time_s,
         motion=motion[0],
@@ -272,7 +291,9 @@ class RegionPhantom(ABC):
     title: ClassVar[str]  # what is simulated, plural
     model: ClassVar[str]  # how series or people are simulated, in words
     contents: ClassVar[Mapping[str, str]]  # further datasets, by their folders
-    ignored: ClassVar[str]  # patterns of files that the validator does not know, one per line
+    ignored: ClassVar[
+        str
+    ]  # patterns of files that the validator does not know, one per line
     truth: ClassVar[str]  # content of the folder `TRUTH`, in words
 
     @abstractmethod

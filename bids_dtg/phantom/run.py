@@ -21,7 +21,12 @@ from bids_dtg.files.names import build_path
 from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.imaging.grid import Grid, standard_grid
 from bids_dtg.imaging.nifti import encode, encode_integers, make_header
-from bids_dtg.phantom.anatomy import MODEL_SHAPE, Anatomy, SmoothField, axis_positions_mm
+from bids_dtg.phantom.anatomy import (
+    MODEL_SHAPE,
+    Anatomy,
+    SmoothField,
+    axis_positions_mm,
+)
 from bids_dtg.version import AUTHORS
 
 Array = NDArray[np.float32]
@@ -42,7 +47,9 @@ _DRIFT = 3.0  # sd of a drift over voxels and frames
 _PULSATION = {"fluid": 15.0, "white": 4.0}  # sd of a tissue's own signal
 _JERK = 20.0  # sd of the change in intensity during a jerk
 _UNSATURATED = 0.25  # how much brighter the first frame is
-_HEAD_RADIUS_MM = 50.0  # turns an angle into a displacement, as in framewise displacement
+_HEAD_RADIUS_MM = (
+    50.0  # turns an angle into a displacement, as in framewise displacement
+)
 _WALK_MM = 0.015  # sd of a step of the slow drift
 _TREMOR_MM = 0.02  # sd of the tremor
 _LOG_LEVEL = 0.3  # sd of the log of a run's level of motion
@@ -54,12 +61,18 @@ WARNING = (
 )
 DESCRIP = "SIMULATED, no real person (bids_dtg.phantom)"
 _FRACTION_DIGITS = 6  # of cells in the confounds table
-_OFFSET = (7, 9, 0)  # of the model grid in FSL's 2 mm field of view, which fMRIPrep writes
+_OFFSET = (
+    7,
+    9,
+    0,
+)  # of the model grid in FSL's 2 mm field of view, which fMRIPrep writes
 _SLOPE = 2.0  # intensity per stored unit; rounding is far below the noise
 _HIGH_PASS_S = 128.0
 _COMPONENTS = 6
 _OUTLIER_FD_MM, _OUTLIER_STD_DVARS = 0.5, 1.5
-_COMPONENT_VOXELS = 1500  # white-matter and fluid voxels from which components are computed
+_COMPONENT_VOXELS = (
+    1500  # white-matter and fluid voxels from which components are computed
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +101,12 @@ class BoldRun:
         """Yield intensities in blocks of frames, (frames, brain voxels), in order."""
         done = 0
         for block in brain_frames(
-            self.network_maps, self.series, self.shared, self.noise, self.anatomy, self.field
+            self.network_maps,
+            self.series,
+            self.shared,
+            self.noise,
+            self.anatomy,
+            self.field,
         ):
             block *= np.float32(_SIGNAL)
             block += self.nuisance[done : done + len(block)] @ self.nuisance_maps
@@ -97,7 +115,12 @@ class BoldRun:
 
 
 def brain_frames(
-    maps: Array, series: Array, shared: Array, noise: Array, anatomy: Anatomy, field: SmoothField
+    maps: Array,
+    series: Array,
+    shared: Array,
+    noise: Array,
+    anatomy: Anatomy,
+    field: SmoothField,
 ) -> Iterator[Array]:
     """Yield the voxels' signals in blocks of frames.
 
@@ -213,28 +236,40 @@ def draw_nuisance(
     parameters, jerking = motion
     frames = len(parameters)
     mean = _mean_image(anatomy, field, rng)
-    tissues = np.stack([getattr(anatomy, tissue)[anatomy.brain] for tissue in _PULSATION])
+    tissues = np.stack(
+        [getattr(anatomy, tissue)[anatomy.brain] for tissue in _PULSATION]
+    )
     fields = field.draw(rng, 6)[:, anatomy.brain]
     drifts, jerks = _drifts(frames, rng), np.zeros((frames, 3))
     jerks[jerking] = jerk * rng.standard_normal((len(jerking), 3))
     pulses = [
-        sd * correlated(rng.standard_normal((frames, 1)), persistence) for sd in _PULSATION.values()
+        sd * correlated(rng.standard_normal((frames, 1)), persistence)
+        for sd in _PULSATION.values()
     ]
     parts: tuple[tuple[NDArray[Any], NDArray[Any]], ...] = (
         (mean[anatomy.brain][None], _saturation(frames)[:, None]),
-        (_MOTION_LEAK * _motion_maps(mean, anatomy), parameters - parameters.mean(axis=0)),
+        (
+            _MOTION_LEAK * _motion_maps(mean, anatomy),
+            parameters - parameters.mean(axis=0),
+        ),
         (fields[:3], _DRIFT * drifts),
         (fields[3:], jerks),
         (tissues.astype(np.float32), np.concatenate(pulses, axis=1)),
     )
     maps, courses = zip(*parts, strict=True)
-    return np.concatenate(maps).astype(np.float32), np.hstack(courses).astype(np.float32)
+    return np.concatenate(maps).astype(np.float32), np.hstack(courses).astype(
+        np.float32
+    )
 
 
-def _mean_image(anatomy: Anatomy, field: SmoothField, rng: np.random.Generator) -> Array:
+def _mean_image(
+    anatomy: Anatomy, field: SmoothField, rng: np.random.Generator
+) -> Array:
     """Return the mean image (i, j, k), with the person's own bias field."""
     bias = 1.0 + 0.03 * field.draw(rng, 1)[0]
-    image: Array = (_GREY_INTENSITY - _T1_INTENSITY * anatomy.intensity) * bias * anatomy.brain
+    image: Array = (
+        (_GREY_INTENSITY - _T1_INTENSITY * anatomy.intensity) * bias * anatomy.brain
+    )
     return image
 
 
@@ -250,7 +285,9 @@ def _motion_maps(mean: Array, anatomy: Anatomy) -> Array:
     slopes = [np.asarray(np.gradient(mean, float(steps[a]), axis=a)) for a in range(3)]
     gx, gy, gz = (slope[brain] for slope in slopes)  # per mm
     x, y, z = (
-        np.broadcast_to(axis.reshape([-1 if a == b else 1 for b in range(3)]), brain.shape)[brain]
+        np.broadcast_to(
+            axis.reshape([-1 if a == b else 1 for b in range(3)]), brain.shape
+        )[brain]
         for a, axis in enumerate(axes)
     )
     turns = (gz * y - gy * z, gx * z - gz * x, gy * x - gx * y)
@@ -260,7 +297,9 @@ def _motion_maps(mean: Array, anatomy: Anatomy) -> Array:
 def _saturation(frames: int) -> NDArray[np.float64]:
     """Return the brightness of the frames, 1 in the steady state."""
     course = np.ones(frames)
-    course[:STEADY_FRAMES] += _UNSATURATED * np.exp(-np.arange(min(STEADY_FRAMES, frames)))
+    course[:STEADY_FRAMES] += _UNSATURATED * np.exp(
+        -np.arange(min(STEADY_FRAMES, frames))
+    )
     return course
 
 
@@ -335,15 +374,26 @@ def write_series(root: Path, run: BoldRun, entities: dict[str, Any]) -> None:
     signals: dict[str, list[Array]] = defaultdict(list)
     grid, seconds = run.anatomy.grid, run.repetition_time_s
     blocks = recorded(run.blocks(), run.anatomy, signals)
-    image = encode_bold(blocks, run.anatomy, frames=run.frames, repetition_time_s=seconds)
+    image = encode_bold(
+        blocks, run.anatomy, frames=run.frames, repetition_time_s=seconds
+    )
     field = ", FSL's field of view" if grid.shape == MODEL_SHAPE else ""
-    resolution = {"Resolution": {grid.resolution: f"voxels of {grid.resolution} mm{field}"}}
-    facts = {"RepetitionTime": seconds, "TaskName": entities["task"], "SkullStripped": True}
+    resolution = {
+        "Resolution": {grid.resolution: f"voxels of {grid.resolution} mm{field}"}
+    }
+    facts = {
+        "RepetitionTime": seconds,
+        "TaskName": entities["task"],
+        "SkullStripped": True,
+    }
     bold = {**entities, **grid.entities, "desc": "preproc"}
     mask = {**entities, **grid.entities, "desc": "brain"}
     table = {**entities, "desc": "confounds"}
     columns, details = confounds_table(run.motion, signals, seconds)
-    cells = ([round(cell, _FRACTION_DIGITS) for cell in own.tolist()] for own in columns.values())
+    cells = (
+        [round(cell, _FRACTION_DIGITS) for cell in own.tolist()]
+        for own in columns.values()
+    )
     rows, path = zip(*cells, strict=True), build_path(table, "timeseries", ".tsv")
     write_tsv(root / path, list(columns), rows)
     save(root, bold, "bold", ".nii.gz", image)
@@ -361,7 +411,9 @@ def marks() -> dict[str, Any]:
     return {"Simulated": True, "Warning": WARNING}
 
 
-def save(root: Path, entities: dict[str, Any], suffix: str, extension: str, data: bytes) -> None:
+def save(
+    root: Path, entities: dict[str, Any], suffix: str, extension: str, data: bytes
+) -> None:
     """Write a file of a dataset under the name that its entities give."""
     write_atomic(root / build_path(entities, suffix, extension), data)
 
@@ -411,7 +463,9 @@ def _field_of_view(anatomy: Anatomy) -> tuple[Grid, tuple[NDArray[np.intp], ...]
     inside = np.nonzero(anatomy.brain)
     if anatomy.grid.shape != MODEL_SHAPE:
         return anatomy.grid, inside
-    return standard_grid(), tuple(own + n for own, n in zip(inside, _OFFSET, strict=True))
+    return standard_grid(), tuple(
+        own + n for own, n in zip(inside, _OFFSET, strict=True)
+    )
 
 
 def confounds_table(
@@ -436,9 +490,14 @@ def confounds_table(
         Metadata of the columns that need some.
     """
     frames = len(motion)
-    whole = {name: np.concatenate(parts).astype(np.float64) for name, parts in signals.items()}
+    whole = {
+        name: np.concatenate(parts).astype(np.float64)
+        for name, parts in signals.items()
+    }
     columns: dict[str, Column] = {}
-    for name, column in zip(("csf", "white_matter", GLOBAL), whole["means"].T, strict=True):
+    for name, column in zip(
+        ("csf", "white_matter", GLOBAL), whole["means"].T, strict=True
+    ):
         columns |= _expanded(name, column)
     dvars, fd = np.sqrt(whole["changes"]), framewise_displacement_mm(motion)
     dvars[0] = np.nan
@@ -448,7 +507,9 @@ def confounds_table(
     columns[FD] = fd
     for name, column in zip(MOTION, motion.T, strict=True):
         columns |= _expanded(name, column)
-    steady = stop_band(frames - STEADY_FRAMES, repetition_time_s, high_pass_hz=1 / _HIGH_PASS_S)
+    steady = stop_band(
+        frames - STEADY_FRAMES, repetition_time_s, high_pass_hz=1 / _HIGH_PASS_S
+    )
     cosines = np.pad(steady, ((STEADY_FRAMES, 0), (0, 0)))
     components, sidecar = _components(whole["voxels"], steady)
     columns |= components

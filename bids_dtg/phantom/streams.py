@@ -83,5 +83,7 @@ def stream(
     """
     keys = (int(purpose), int(cohort), person, session, segment)
     if not all(0 <= key < 2**32 for key in keys) or seed < 0:
-        raise ValueError(f"seed and keys of a stream are 0 to 2^32 - 1, not {(seed, *keys)}")
+        raise ValueError(
+            f"seed and keys of a stream are 0 to 2^32 - 1, not {(seed, *keys)}"
+        )
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=keys))

@@ -35,7 +35,9 @@ def main() -> int:
     for line in sys.stdin:
         request, error = json.loads(line), None
         try:
-            write_participant_report(dataset, request["participant"], request["failures"])
+            write_participant_report(
+                dataset, request["participant"], request["failures"]
+            )
         except Exception as err:
             error = in_one_line(err)
         print(json.dumps(error), file=answers, flush=True)

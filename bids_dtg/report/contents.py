@@ -81,7 +81,9 @@ class AverageFiles:
     """One average of maps: its maps, and what they have in common."""
 
     title: str  # e.g. sub-01_ses-1_task-rest
-    maps: tuple[MapFile, ...]  # by task, in the model's order; empty where none were wanted
+    maps: tuple[
+        MapFile, ...
+    ]  # by task, in the model's order; empty where none were wanted
     runs: tuple[str, ...]  # titles of the runs behind them
     record: Mapping[str, Any]  # completion record; empty where there is none
     common: Mapping[str, Any]  # the sidecar that the maps share
@@ -94,7 +96,9 @@ class ParticipantFiles:
     label: str  # without sub-
     averages: tuple[AverageFiles, ...]  # of maps, in the order of their titles
     runs: tuple[RunFiles, ...]  # likewise
-    combined: tuple[RunFiles, ...] = ()  # averages of runs whose results are not maps, likewise
+    combined: tuple[
+        RunFiles, ...
+    ] = ()  # averages of runs whose results are not maps, likewise
 
 
 def find_participant(
@@ -136,7 +140,9 @@ def find_participant(
             names = tuple(str(run["Run"]) for run in common.get("Runs", ()))
             record = completion_record(dataset, title)
             averages.append(AverageFiles(title, maps, names, record, common))
-    facts = {run["Run"]: run for made in averages for run in made.common.get("Runs", ())}
+    facts = {
+        run["Run"]: run for made in averages for run in made.common.get("Runs", ())
+    }
     of_one_run = {quality.FILE, *of_runs, *results} - {*of_averages}
     runs, combined = [], []
     for title, kinds in sorted(found.items()):
@@ -170,7 +176,9 @@ def _by_title(folder: Path) -> dict[str, dict[FileKind, list[_Named]]]:
     for path in sorted(files, key=lambda path: path.name):
         with suppress(ValueError):  # not a BIDS name
             name = parse_name(path.name)
-            parts = (f"{key}-{value}" for key, value in name.entities if key not in OF_FILES)
+            parts = (
+                f"{key}-{value}" for key, value in name.entities if key not in OF_FILES
+            )
             kinds = found.setdefault("_".join(parts), {})
             kinds.setdefault(FileKind.of(name), []).append((name, path))
     return found
@@ -211,7 +219,9 @@ def _maps(named: Iterable[_Named]) -> tuple[MapFile, ...]:
     return ()
 
 
-def _said_by(files: Mapping[FileKind, Path], results: Iterable[FileKind]) -> dict[str, Any]:
+def _said_by(
+    files: Mapping[FileKind, Path], results: Iterable[FileKind]
+) -> dict[str, Any]:
     """Return the content of the sidecars of a run's or an average's results."""
     found: dict[str, Any] = {}
     for kind in results:

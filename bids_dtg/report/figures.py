@@ -51,7 +51,9 @@ class Picture:
     content: str  # SVG of a chart; else the address of a picture
     words: str  # alternative text
     title: str = ""  # of this drawing
-    form: Literal["chart", "matrix", "picture"] = "picture"  # matrix: one pixel per cell
+    form: Literal["chart", "matrix", "picture"] = (
+        "picture"  # matrix: one pixel per cell
+    )
     # An overlay of lines that a button hides: address, alternative text, name of the button.
     over: tuple[str, str, str] | None = None
 
@@ -80,15 +82,21 @@ class Figure:
 
     caption: str
     parts: Sequence[Picture | Lanes | Table]
-    scale: tuple[str, str, str] | None = None  # colour scale: words at its ends, and its CSS
+    scale: tuple[str, str, str] | None = (
+        None  # colour scale: words at its ends, and its CSS
+    )
     keys: Sequence[tuple[str, str]] = ()  # colours, and what they stand for
-    opens: int | None = None  # number of the map that a button opens in the page's viewer
+    opens: int | None = (
+        None  # number of the map that a button opens in the page's viewer
+    )
     title: str = ""
     beside: bool = False  # whether it may share a row with neighbouring figures
     folded: bool = False  # whether it is closed until its title is clicked
 
 
-def curves(caption: str, x_label: str, y_label: str, series: Mapping[str, Floats]) -> Figure | None:
+def curves(
+    caption: str, x_label: str, y_label: str, series: Mapping[str, Floats]
+) -> Figure | None:
     """Draw values (points,) against their number, e.g. the epoch, as lines."""
     drawn = {name: (1 + np.arange(float(len(y))), y) for name, y in series.items()}
     return lines(caption, x_label, y_label, drawn)
@@ -145,7 +153,9 @@ def line_chart(
             axes.plot(x[alone], y[alone], ".", color=line.get_color())
             if log_bands:
                 low, high = log_bands[name]
-                axes.fill_between(x, low, high, color=line.get_color(), alpha=0.16, linewidth=0)
+                axes.fill_between(
+                    x, low, high, color=line.get_color(), alpha=0.16, linewidth=0
+                )
         if log_bands:
             axes.set_yscale("log", nonpositive="clip")
             axes.yaxis.set_major_formatter("{x:.3g}")
@@ -181,12 +191,17 @@ def dots(
         for name, ends in (intervals or {}).items():
             colour = f"C{[*series].index(name)}"
             axes.hlines(places, *ends, color=colour, linewidth=1.2)
-        _points(axes, {name: np.stack([own, places], axis=1) for name, own in series.items()})
+        _points(
+            axes,
+            {name: np.stack([own, places], axis=1) for name, own in series.items()},
+        )
         axes.set_yticks(places, rows)
         axes.set_ylim(-0.5, len(rows) - 0.5)
 
     words = f"{', '.join(series)}: {np.nanmin(values):.3g} to {np.nanmax(values):.3g}"
-    return _of_chart(caption, _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows)))
+    return _of_chart(
+        caption, _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows))
+    )
 
 
 def scatter(
@@ -209,7 +224,10 @@ def scatter(
         return None
 
     def draw(axes: Axes) -> None:
-        _points(axes, {name: points[shown & (names == name)] for name in dict.fromkeys(names)})
+        _points(
+            axes,
+            {name: points[shown & (names == name)] for name in dict.fromkeys(names)},
+        )
         if identity:
             limits = *axes.get_xlim(), *axes.get_ylim()
             ends = min(limits), max(limits)
@@ -223,7 +241,9 @@ def scatter(
     low, high = points[shown].min(axis=0), points[shown].max(axis=0)
     words = f"{shown.sum()} points, {x_label} {low[0]:.3g} to {high[0]:.3g}, "
     words += f"{y_label} {low[1]:.3g} to {high[1]:.3g}"
-    chart = _chart(draw, x_label, y_label, words, height=_WIDTH if identity else _HEIGHT)
+    chart = _chart(
+        draw, x_label, y_label, words, height=_WIDTH if identity else _HEIGHT
+    )
     return _of_chart(caption, chart)
 
 
@@ -267,7 +287,9 @@ def matrices(
     return Figure(caption=caption, parts=parts, scale=(first, last, scale.css))
 
 
-def pictures(caption: str, items: Mapping[str, bytes], opens: int | None = None) -> Figure | None:
+def pictures(
+    caption: str, items: Mapping[str, bytes], opens: int | None = None
+) -> Figure | None:
     """Show PNG files that were drawn elsewhere, by name."""
     parts = [Picture(inline(data), name, name) for name, data in items.items()]
     return Figure(caption=caption, parts=parts, opens=opens) if parts else None
@@ -300,7 +322,9 @@ def _chart(
         marks, names = axes.get_legend_handles_labels()
         if any(names):
             columns = 2 if max(map(len, names)) < _LETTERS_IN_LINE // 2 else 1
-            canvas.legend(marks, names, loc="outside lower left", ncols=columns, frameon=False)
+            canvas.legend(
+                marks, names, loc="outside lower left", ncols=columns, frameon=False
+            )
         nothing = {"Date": None, "Creator": None}
         canvas.savefig(file, format="svg", transparent=True, metadata=nothing)
     svg = file.getvalue()
@@ -328,7 +352,9 @@ def round_up(value: float) -> float:
     """Round up to 1, 1.5, 2, 3, 4, 5, 6, 8 or 10 times a power of ten."""
     power = 10.0 ** np.floor(np.log10(value))
     steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
-    return float(next((s * power for s in steps if s * power >= value * 0.9999), 10 * power))
+    return float(
+        next((s * power for s in steps if s * power >= value * 0.9999), 10 * power)
+    )
 
 
 def _off_diagonal(item: Floats) -> Floats:

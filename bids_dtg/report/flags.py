@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 
 Level = Literal["problem", "warning", "note", "good"]
 LEVELS: tuple[Level, ...] = ("problem", "warning", "good", "note")
-_BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond 0, 1 or 2 limits
+_BY_STEPS: tuple[Level | None, ...] = (
+    None,
+    "warning",
+    "problem",
+)  # beyond 0, 1 or 2 limits
 # Levels of the verdicts on whether a run resembles the model's training data.
 VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}
-_FLAGGED: Mapping[str, Level] = {NO_MASK: "warning", SAME_SIDES: "problem"}  # notes of runs
+_FLAGGED: Mapping[str, Level] = {
+    NO_MASK: "warning",
+    SAME_SIDES: "problem",
+}  # notes of runs
 _LONGEST_TEXT = 300
 _NOT_FOR_SCIENCE = "The model is not for science"
 
@@ -41,7 +48,9 @@ def level_of(figure: str, value: float) -> Level | None:
     return None if limit is None else _BY_STEPS[limit.steps(value)]
 
 
-def flags_of(files: ParticipantFiles, own: Iterable[Flag], words: Presentation) -> tuple[Flag, ...]:
+def flags_of(
+    files: ParticipantFiles, own: Iterable[Flag], words: Presentation
+) -> tuple[Flag, ...]:
     """Collect the flags of a participant, the worst first.
 
     Parameters
@@ -58,7 +67,10 @@ def flags_of(files: ParticipantFiles, own: Iterable[Flag], words: Presentation) 
     if not any(flag.level in LEVELS[:2] for flag in flags) and anything:
         usual = "quality metrics are within their usual ranges"
         verdict = Flag("good", f"All {usual}")
-        if any(run.quality and number(run.quality.get("fd_mean")) is None for run in files.runs):
+        if any(
+            run.quality and number(run.quality.get("fd_mean")) is None
+            for run in files.runs
+        ):
             text = f"Motion unknown: the input has no framewise displacement. All other {usual}"
             verdict = Flag("note", text)
         flags.insert(0, verdict)
@@ -66,7 +78,9 @@ def flags_of(files: ParticipantFiles, own: Iterable[Flag], words: Presentation) 
 
 
 def own_flags(
-    files: ParticipantFiles, failures: Mapping[str, str], columns: Sequence[QualityColumn]
+    files: ParticipantFiles,
+    failures: Mapping[str, str],
+    columns: Sequence[QualityColumn],
 ) -> tuple[Flag, ...]:
     """Collect the flags of a participant's own runs, without those of the model.
 
@@ -82,7 +96,9 @@ def own_flags(
     flags = [Flag("problem", message, stage) for stage, message in failures.items()]
     for made in files.averages:
         flags += left_out(made.common, made.title)
-    return sorted_flags([*flags, *(flag for run in files.runs for flag in _of_run(run, columns))])
+    return sorted_flags(
+        [*flags, *(flag for run in files.runs for flag in _of_run(run, columns))]
+    )
 
 
 def left_out(sidecar: Mapping[str, Any], title: str) -> Iterator[Flag]:
@@ -108,7 +124,9 @@ def flag_counts(flags: Sequence[Flag], model: str = "") -> dict[str, Any]:
         "problems": numbers["problem"],
         "warnings": numbers["warning"],
         "level": levels[0] if flags else "good",
-        "in_words": ", ".join(counted(number, word) for word, number in numbers.items() if number),
+        "in_words": ", ".join(
+            counted(number, word) for word, number in numbers.items() if number
+        ),
         "worst": textwrap.shorten(flags[0].text, _LONGEST_TEXT) if flags else "",
         "model": textwrap.shorten(model, _LONGEST_TEXT),
     }
@@ -125,7 +143,9 @@ def model_notice(files: ParticipantFiles) -> str:
 
 def not_for_science(sidecar: Mapping[str, Any]) -> str:
     """Return why the model or the data behind results are not for science."""
-    return str(sidecar.get("ModelNotice") or sidecar.get("DataNotice") or _NOT_FOR_SCIENCE)
+    return str(
+        sidecar.get("ModelNotice") or sidecar.get("DataNotice") or _NOT_FOR_SCIENCE
+    )
 
 
 def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
@@ -189,7 +209,11 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
         if value is not None and not judged and (level := level_of(column.name, value)):
             yield Flag(level, column.flag.format(value=value), run.title)
     notes = run.facts.get("Notes", ())
-    yield from (Flag(level, note, run.title) for note, level in _FLAGGED.items() if note in notes)
+    yield from (
+        Flag(level, note, run.title)
+        for note, level in _FLAGGED.items()
+        if note in notes
+    )
     for note in notes:
         if note.startswith(TEMPLATE_SURFACE):
             yield Flag("warning", note, run.title)

@@ -76,11 +76,15 @@ def decision_lines(decisions: Decisions, labels: Collection[str]) -> list[str]:
     """
     ParticipantsTable(Path(FILE), {}, tuple(decisions)).require_labels(labels)
     decided = sorted(decisions.items())
-    gone = [f"sub-{label}" for label, (kept, _) in decided if label in labels and not kept]
+    gone = [
+        f"sub-{label}" for label, (kept, _) in decided if label in labels and not kept
+    ]
     unknown = [f"sub-{label}" for label, _ in decided if label not in labels]
     lines = []
     if gone:
-        lines.append(f"{FILE} leaves out {counted(len(gone), 'participant')}: {', '.join(gone)}")
+        lines.append(
+            f"{FILE} leaves out {counted(len(gone), 'participant')}: {', '.join(gone)}"
+        )
     if unknown:
         number = counted(len(unknown), "participant")
         lines.append(f"{FILE} names {number} without results here: {named(unknown)}")

@@ -38,7 +38,9 @@ class MethodsWords:
 
     made: str  # the beginning of the first sentence: what was made from what
     computed: str  # sentences on what was computed from the cleaned runs
-    references: str  # the list of references, with its heading; those of the cleaning follow
+    references: (
+        str  # the list of references, with its heading; those of the cleaning follow
+    )
     method: str = ""  # the method that the program implements, with the work to cite
     caution: str = ""  # how the results must not be interpreted
     model: str = ""  # sentences on the model and its training data
@@ -61,7 +63,10 @@ def parcel_methods(
         `method`, `caution` and `model` of `MethodsWords`, where there is a model.
     """
     text = " ".join(filter(None, computed))
-    said, known = f"{text} {of_model.get('method', '')}", {**cited, **_SAID["parcel_references"]}
+    said, known = (
+        f"{text} {of_model.get('method', '')}",
+        {**cited, **_SAID["parcel_references"]},
+    )
     works = "".join(work for name, work in known.items() if f"{name} " in said)
     made = f"{made} from resting-state fMRI"
     return MethodsWords(made, text, f"## References\n\n{works}", **of_model)
@@ -121,26 +126,40 @@ def methods_text(
         Surfaces over whose vertices parcels of the runs were averaged; None: of series of parcels.
     """
     input_type, cleaning = settings.inputs.input_type, settings.cleaning
-    own = input_type == "fmriprep"  # then this program cleaned, and knows degrees of freedom
+    own = (
+        input_type == "fmriprep"
+    )  # then this program cleaned, and knows degrees of freedom
     if cleaning.dummy_scans == "auto":
         dropped = _SAID["flagged" if own else "none_flagged"]
     else:
         number = int(cleaning.dummy_scans)
-        dropped = _SAID["dropped"].format(number=number) if number else _SAID["none_dropped"]
+        dropped = (
+            _SAID["dropped"].format(number=number) if number else _SAID["none_dropped"]
+        )
     how = _SAID["interpolated"][cleaning.interpolation]
-    ways = [cortex or "parcels" for cortex in cortices] if space == PARCELS else ["sampled"]
+    ways = (
+        [cortex or "parcels" for cortex in cortices]
+        if space == PARCELS
+        else ["sampled"]
+    )
     read = " ".join(_SAID[way] for way in ways or ["parcels"])
     sentences = (
         _SAID["sources"][input_type],
         read.format(space=space, grid=grid, how=how),
         cleaning_text(cleaning),
         dropped,
-        _SAID["least_dof" if own else "least"].format(minutes=cleaning.min_minutes, dof=MIN_DOF),
+        _SAID["least_dof" if own else "least"].format(
+            minutes=cleaning.min_minutes, dof=MIN_DOF
+        ),
         words.computed,
     )
     method = f", {words.method}" if words.method else ""
     card = bundle.card if bundle else None
-    identity = f"{card.name} {card.version} (SHA-256 {bundle.identity})" if bundle and card else ""
+    identity = (
+        f"{card.name} {card.version} (SHA-256 {bundle.identity})"
+        if bundle and card
+        else ""
+    )
     model = f", and the model {identity}" if identity else ""
     paragraphs = [
         f"{words.made} with bids_dtg {__version__}{method}{model}. {words.model}",
@@ -162,7 +181,9 @@ def methods_text(
     return visible_lines(text)  # it names a model and a template
 
 
-def find_methods(dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]) -> str:
+def find_methods(
+    dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]
+) -> str:
     """Return the text of completed averages, or that of the last run if there is none."""
     return _texts_of(records) or _read_last(dataset)
 
@@ -198,7 +219,9 @@ def _texts_of(records: Iterable[Mapping[str, Any]]) -> str:
         return next(iter(found), "")
     parts = [_TITLE, textwrap.fill(_SAID["several"].format(number=len(found)), 99)]
     for number, (text, titles) in enumerate(found.items(), 1):
-        more = f" and {len(titles) - _TITLES_NAMED} more" if titles[_TITLES_NAMED:] else ""
+        more = (
+            f" and {len(titles) - _TITLES_NAMED} more" if titles[_TITLES_NAMED:] else ""
+        )
         heading = f"## {number}. {', '.join(titles[:_TITLES_NAMED])}{more}"
         parts += [heading, text.removeprefix(_TITLE).strip().replace("\n## ", "\n### ")]
     return "\n\n".join(parts) + "\n"

@@ -39,7 +39,9 @@ class Table:
     form: ClassVar[str] = "table"
     caption: str
     columns: Sequence[str]  # headings; the first is that of the rows' names
-    rows: Sequence[Sequence[Cell]]  # the first cell of each is its name; shown in this order
+    rows: Sequence[
+        Sequence[Cell]
+    ]  # the first cell of each is its name; shown in this order
     notes: Sequence[str] = ()  # sentences below it
     model: str = ""  # name of the model's row, with which the others are compared
     # Row name and heading of cells where the row is judged better than the model
@@ -67,7 +69,9 @@ class Table:
         other = "beside" if self.model else ""
         columns = [
             self._column(cells, heading)
-            for heading, cells in zip(self.columns, zip(*self.rows, strict=True), strict=True)
+            for heading, cells in zip(
+                self.columns, zip(*self.rows, strict=True), strict=True
+            )
         ]
         return [
             (name := str(row[0]), "model" if name == self.model else other, [*cells])
@@ -141,7 +145,9 @@ class Page:
     flags: Sequence[Flag]  # what a reader must know first
     sections: Sequence[Section]
     viewer: Mapping[str, Any] | None = None  # data of its viewer
-    pages: Mapping[str, str] = field(default_factory=dict)  # a demo's other pages, by address
+    pages: Mapping[str, str] = field(
+        default_factory=dict
+    )  # a demo's other pages, by address
 
     def write(self, path: Path) -> None:
         """Write the page.
@@ -182,14 +188,18 @@ def write_demo(
     picture = "demo.png"
     there = (out / picture).is_file()
     drawn = [Figure(caption="", parts=[Picture(picture, title)])] if there else []
-    section = Section("Compared with the truth", text=text, tables=tables, figures=drawn)
+    section = Section(
+        "Compared with the truth", text=text, tables=tables, figures=drawn
+    )
     page = Page(title, lead, [Flag("warning", warning)], [section], pages=pages)
     page.write(out / "index.html")
     show(*text, warning, "")
     show(f"page: {out / 'index.html'}")
 
 
-def render(template: str, *, title: str, links: Sequence[tuple[str, str]], **facts: Any) -> str:
+def render(
+    template: str, *, title: str, links: Sequence[tuple[str, str]], **facts: Any
+) -> str:
     """Fill a template.
 
     Parameters

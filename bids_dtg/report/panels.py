@@ -39,7 +39,9 @@ _LOWEST, _HIGHEST, _REM_A_PARCEL = 14.0, 26.0, 0.2  # rem
 _WORST, _NAMED = 10, 5  # number of parcels that are listed, and named in a flag
 
 
-def read_of(run: RunFiles, kind: FileKind, read: Callable[[Path], Found]) -> Found | None:
+def read_of(
+    run: RunFiles, kind: FileKind, read: Callable[[Path], Found]
+) -> Found | None:
     """Read a file of a run; None where it is absent or damaged."""
     try:
         return read(run.files[kind])
@@ -52,13 +54,16 @@ def over_frames(run: RunFiles, kept: NDArray[np.bool_]) -> dict[str, Any]:
     minutes = len(kept) * (number(run.quality.get("repetition_time")) or 0) / 60
     step = next((s for s in (0.5, 1, 2, 5, 10, 20) if minutes / s <= _MINUTE_MARKS), 60)
     marks = np.arange(0, minutes + 1e-9, step) if minutes > 0 else ()
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~kept, [False]]).astype(int)))
+    edges = np.flatnonzero(
+        np.diff(np.concatenate([[False], ~kept, [False]]).astype(int))
+    )
     each = 100 / max(len(kept), 1)
     return {
         "ticks": [(f"{mark:g}", 100 * float(mark) / minutes, 0.0) for mark in marks],
         "below": "minutes of the run",
         "dropped": [
-            ("", first * each, (last - first) * each) for first, last in edges.reshape(-1, 2)
+            ("", first * each, (last - first) * each)
+            for first, last in edges.reshape(-1, 2)
         ],
     }
 
@@ -75,7 +80,9 @@ _MOTION_COLUMNS = {
         "Units": "mm",
     },
     "std_dvars": {"Description": "Standardised DVARS, from the confounds table"},
-    "kept": {"Description": "1 where the frame was used, 0 where it was dropped or censored"},
+    "kept": {
+        "Description": "1 where the frame was used, 0 where it was dropped or censored"
+    },
 }
 _MOTION_BY_XCPD = {
     "Description": "Framewise displacement, from XCP-D's table of motion; filtered if XCP-D "
@@ -114,7 +121,9 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     lanes = [
         _over_run(title, values, limit if column == "framewise_displacement" else None)
         for column, title in _TITLES.items()
-        if np.isfinite(values := np.array([number(row.get(column)) for row in rows], float)).any()
+        if np.isfinite(
+            values := np.array([number(row.get(column)) for row in rows], float)
+        ).any()
     ]
     if not lanes:
         return None
@@ -126,7 +135,11 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
         text += f"{used:.0f} of {frames:.0f} frames were kept; "
         text += "the shaded ones were not." if used < frames else "none was left out."
     text += f" Dashed: {limit:g} mm, "
-    text += "the censoring threshold." if censored else "above which a run's mean is flagged."
+    text += (
+        "the censoring threshold."
+        if censored
+        else "above which a run's mean is flagged."
+    )
     return Figure(caption=text, parts=[*lanes[:-1], replace(lanes[-1], **below)])
 
 
@@ -193,11 +206,17 @@ def arrange(names: Sequence[str]) -> tuple[NDArray[np.intp], list[Span], str]:
     >>> arrange(["ctx-lh-insula", "ctx-rh-insula"])[2], arrange(["a", "b"])[2]
     (', by hemisphere', ', in the order of the atlas')
     """
-    groups = [found.group(1) if (found := _NETWORK.search(name)) else "" for name in names]
+    groups = [
+        found.group(1) if (found := _NETWORK.search(name)) else "" for name in names
+    ]
     words, by = {**_SEVEN, "": "Other"}, ", by network"
     ranks = [*_SEVEN, *sorted({*groups} - {*words}), ""]
     if sum(map(bool, groups)) <= len(names) / 2:
-        groups, words, by = [hemisphere(name) for name in names], _SIDES, ", by hemisphere"
+        groups, words, by = (
+            [hemisphere(name) for name in names],
+            _SIDES,
+            ", by hemisphere",
+        )
         ranks = [*_SIDES]
         if len({*groups} - {""}) < 2:
             return np.arange(len(names)), [], ", in the order of the atlas"
@@ -253,7 +272,9 @@ def _draw_series_of_parcels(run: RunFiles, canvas: Canvas) -> Figure | None:
     )
     text = f"The cleaned series of each parcel, one row per parcel{by}"
     left = len(kept) - int(kept.sum())
-    text += f"; {left} of {len(kept)} frames were left out and are shaded." if left else "."
+    text += (
+        f"; {left} of {len(kept)} frames were left out and are shaded." if left else "."
+    )
     if without := int((~np.isfinite(values).any(axis=1)).sum()):
         text += f" Blank: {counted(without, 'parcel')} without a series."
     return Figure(caption=text, parts=[lanes], scale=SERIES_SCALE)
@@ -276,7 +297,9 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     text = f"Share of each parcel's voxels that have signal: {shares.mean():.1%} on average; "
     text += f"{(shares >= 1).sum()} of {len(shares)} parcels have it in all voxels."
     if lost := lost_parcels(run):
-        text += f" Without a series, for lack of signal: {counted(len(lost), 'parcel')}."
+        text += (
+            f" Without a series, for lack of signal: {counted(len(lost), 'parcel')}."
+        )
     listed = Table("", ("Parcels with least signal", "Voxels with signal"), worst)
     return Figure(caption=text, parts=[listed] if worst else [])
 
@@ -286,13 +309,19 @@ def lost_parcels(run: RunFiles) -> tuple[str, ...]:
     found = read_of(run, SERIES, read_series)
     if found is None:
         return ()
-    return tuple(name for name, known in zip(found.names, found.present, strict=True) if not known)
+    return tuple(
+        name
+        for name, known in zip(found.names, found.present, strict=True)
+        if not known
+    )
 
 
 def notes_on_lost(run: RunFiles) -> Iterator[Flag]:
     """Yield a warning that names the parcels of a run without a series, if there are any."""
     if lost := lost_parcels(run):
-        named = ", ".join(lost[:_NAMED]) + (f" and {len(lost) - _NAMED} more" * bool(lost[_NAMED:]))
+        named = ", ".join(lost[:_NAMED]) + (
+            f" and {len(lost) - _NAMED} more" * bool(lost[_NAMED:])
+        )
         text = f"{counted(len(lost), 'parcel')} without a series, for lack of signal: {named}"
         yield Flag("warning", text, run.title)
 
@@ -300,7 +329,9 @@ def notes_on_lost(run: RunFiles) -> Iterator[Flag]:
 def parcels_in_words(files: ParticipantFiles) -> str:
     """Return the number of parcels of a participant's runs, in words."""
     known = (number(run.quality.get("parcels")) for run in files.runs)
-    return next((counted(int(parcels), "parcel") for parcels in known if parcels), "parcels")
+    return next(
+        (counted(int(parcels), "parcel") for parcels in known if parcels), "parcels"
+    )
 
 
 CARPET = Panel("Series of the parcels", SERIES, _draw_series_of_parcels)

@@ -26,7 +26,14 @@ from bids_dtg.report.contents import (
     find_participant_labels,
 )
 from bids_dtg.report.figures import Figure
-from bids_dtg.report.flags import Level, flag_counts, flags_of, level_of, model_notice, own_flags
+from bids_dtg.report.flags import (
+    Level,
+    flag_counts,
+    flags_of,
+    level_of,
+    model_notice,
+    own_flags,
+)
 from bids_dtg.report.inclusion import page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods
 from bids_dtg.report.page import Section, Table, lay_out, link, load_template, render
@@ -36,7 +43,9 @@ from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_unlinked, write_picture
 
 INDEX, GROUP = "index.html", "group.html"
-UNFINISHED = "UNFINISHED.txt"  # in the folder of an analysis that is running, or was interrupted
+UNFINISHED = (
+    "UNFINISHED.txt"  # in the folder of an analysis that is running, or was interrupted
+)
 MODEL_PAGE = "report.html"  # in the folder of an analysis of a model
 STATISTICS_PAGE = "statistics_report.html"  # in the folder of a statistical analysis
 _OTHERS = ("logs/CITATION.md", "README", "logs")  # linked, with words in the template
@@ -45,7 +54,10 @@ _TRIES = 5
 # With more reports than this, their flags are not read; the group page has them.
 _MOST_READ = 2000
 # Metrics of runs that are shown with those of the training runs, by column.
-_BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Voxel size", "mm")}
+_BESIDE_MODEL = {
+    "repetition_time": ("Repetition time", "s"),
+    "voxel_size": ("Voxel size", "mm"),
+}
 _TEMPLATE = "participant.html"
 # The element in which a page states its number of flags, and how many bytes to search for it.
 _FLAGS, _HEAD = re.compile("<meta name=\"bids-dtg-flags\" content='([^']*)'>"), 4096
@@ -116,8 +128,12 @@ def write_participant_report(
         "flags": flags[1:],
     }
     sections = [
-        *[Section("Quality", template="quality.html", facts=quality)] * any(quality.values()),
-        *(_of_run(run, presentation, dataset, folder, len(files.runs)) for run in files.runs),
+        *[Section("Quality", template="quality.html", facts=quality)]
+        * any(quality.values()),
+        *(
+            _of_run(run, presentation, dataset, folder, len(files.runs))
+            for run in files.runs
+        ),
         *presentation.sections(dataset, files, folder),
     ]
     sections.sort(key=lambda section: not section.leads)
@@ -169,9 +185,13 @@ def _of_run(
         if (figure := panel.draw(run, canvas))
     ]
     missing = presentation.missing(run)
-    if missing is None and any(panel.kind not in run.files for panel in presentation.panels):
+    if missing is None and any(
+        panel.kind not in run.files for panel in presentation.panels
+    ):
         missing = _LACKS
-    quality = Table("", ("Column", "Value"), [*run.quality.items()], folded="All quality metrics")
+    quality = Table(
+        "", ("Column", "Value"), [*run.quality.items()], folded="All quality metrics"
+    )
     return Section(
         title=run.title if runs > 1 else "",
         text=[missing] if missing else [],
@@ -201,24 +221,39 @@ def _key_figures(
 
     figures: list[dict[str, Any]] = []
 
-    def add(title: str, value: str, unit: str, level: Level | None = None, **more: str) -> None:
-        figures.append({"title": title, "value": value, "unit": unit, "level": level, **more})
+    def add(
+        title: str, value: str, unit: str, level: Level | None = None, **more: str
+    ) -> None:
+        figures.append(
+            {"title": title, "value": value, "unit": unit, "level": level, **more}
+        )
 
     rest = next(column for column in columns if column.name == "minutes_kept")
     if minutes := sum(values(rest.name)):
         add(rest.title, f"{minutes:.1f}", rest.unit, level_of(rest.name, minutes))
     if frames := sum(values("frames")):
-        add("Frames kept", f"{sum(values('frames_kept')) / frames:.0%}", f"of {frames:.0f}")
+        add(
+            "Frames kept",
+            f"{sum(values('frames_kept')) / frames:.0%}",
+            f"of {frames:.0f}",
+        )
     for column in columns:
         if column.summary and (found := values(column.name)):
             limit = LIMITS.get(column.name)
             low_is_bad = limit is not None and limit.low_is_bad
-            worst, words = (min(found), ", lowest") if low_is_bad else (max(found), ", highest")
-            title, level = column.title + words * (len(found) > 1), level_of(column.name, worst)
+            worst, words = (
+                (min(found), ", lowest") if low_is_bad else (max(found), ", highest")
+            )
+            title, level = (
+                column.title + words * (len(found) > 1),
+                level_of(column.name, worst),
+            )
             add(title, column.summary.format(worst), column.unit, level)
     for name, (title, unit) in _BESIDE_MODEL.items():
         if found := values(name):
-            text = " to ".join(f"{value:.3g}" for value in sorted({min(found), max(found)}))
+            text = " to ".join(
+                f"{value:.3g}" for value in sorted({min(found), max(found)})
+            )
             model = values(f"model_{name}")
             beside = f"the model's training: {model[0]:.3g} {unit}" if model else ""
             add(title, text, unit, beside=beside)
@@ -246,9 +281,13 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             group=GROUP if (root / GROUP).is_file() else None,
             analyses=[
                 (page.parent.name, link(page, dataset), page.name == MODEL_PAGE)
-                for page in sorted(root.glob("group/*/*report.html"), key=_statistics_last)
+                for page in sorted(
+                    root.glob("group/*/*report.html"), key=_statistics_last
+                )
             ],
-            unfinished=[mark.parent.name for mark in sorted(root.glob(f"group/*/{UNFINISHED}"))],
+            unfinished=[
+                mark.parent.name for mark in sorted(root.glob(f"group/*/{UNFINISHED}"))
+            ],
             others=[name for name in _OTHERS if (root / name).exists()],
         )
         write_text(dataset.path(INDEX), page)
@@ -261,12 +300,18 @@ def _statistics_last(page: Path) -> tuple[bool, Path]:
 
 
 def _list(dataset: DerivativeDataset) -> list[Listed]:
-    reports = {path.stem.removeprefix("sub-"): path for path in dataset.root.glob("sub-*.html")}
+    reports = {
+        path.stem.removeprefix("sub-"): path for path in dataset.root.glob("sub-*.html")
+    }
     few, found = len(reports) <= _MOST_READ, dict[str, Listed]()
     for label in sorted({*find_participant_labels(dataset), *reports}):
         found[label] = label, None, None
         if path := reports.get(label):
-            found[label] = label, link(path, dataset), _flag_count(path) if few else None
+            found[label] = (
+                label,
+                link(path, dataset),
+                _flag_count(path) if few else None,
+            )
     return [*found.values()]
 
 

@@ -33,7 +33,9 @@ class Scale:
     def table(self) -> Pixels:
         """(256, 3) red, green, blue."""
         steps = np.linspace(0, len(self.stops) - 1, 256)
-        stops = np.array([[*bytes.fromhex(stop[1:])] for stop in self.stops], np.float64)
+        stops = np.array(
+            [[*bytes.fromhex(stop[1:])] for stop in self.stops], np.float64
+        )
         columns = [np.interp(steps, range(len(stops)), channel) for channel in stops.T]
         table: Pixels = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
         return table
@@ -51,12 +53,18 @@ class Scale:
         return f"linear-gradient(to right, {', '.join(self.stops)})"
 
 
-POSITIVE = Scale("dtg-positive", ("#8c1526", "#c9302a", "#ee6c2d", "#fba53c", "#ffe9a0"))
-NEGATIVE = Scale("dtg-negative", ("#20307c", "#2456b8", "#2f8bd8", "#5cc0ea", "#c8f1fb"))
+POSITIVE = Scale(
+    "dtg-positive", ("#8c1526", "#c9302a", "#ee6c2d", "#fba53c", "#ffe9a0")
+)
+NEGATIVE = Scale(
+    "dtg-negative", ("#20307c", "#2456b8", "#2f8bd8", "#5cc0ea", "#c8f1fb")
+)
 # Of a map: from the strongest negative colour through 0 to the strongest positive one.
 MAP_COLOURS = Scale("", (*NEGATIVE.stops[::-1], *POSITIVE.stops))
 # For values from 0 upward.
-AMOUNT = Scale("dtg-amount", ("#2d2a5a", "#3c4f8a", "#2f7d8e", "#3aa876", "#a5cf4c", "#f6e85b"))
+AMOUNT = Scale(
+    "dtg-amount", ("#2d2a5a", "#3c4f8a", "#2f7d8e", "#3aa876", "#a5cf4c", "#f6e85b")
+)
 # Correlations from -1 to 1.
 SIGNED = Scale(
     "dtg-signed",
@@ -137,21 +145,29 @@ class Volume:
         # (columns, rows), rows upward -> top row first
         return np.ascontiguousarray(plane.T[::-1])
 
-    def row(self, box: Box, views: Sequence[View], *, order: int = 1) -> NDArray[np.float32]:
+    def row(
+        self, box: Box, views: Sequence[View], *, order: int = 1
+    ) -> NDArray[np.float32]:
         """Return slices of one axis side by side."""
         return beside([self.cut(box, view, order=order) for view in views])
 
 
 def _weights(places: NDArray[np.float64], size: int, order: int) -> NDArray[np.float32]:
     """Return weights (places, voxels) for positions in voxels; 0 beyond the outermost centres."""
-    places = places.round(6)  # so that ties between two voxels always have the same outcome
+    places = places.round(
+        6
+    )  # so that ties between two voxels always have the same outcome
     near = places if order else np.floor(places + 0.5)
-    weights: NDArray[np.float64] = np.clip(1 - np.abs(near[:, None] - np.arange(size)), 0, None)
+    weights: NDArray[np.float64] = np.clip(
+        1 - np.abs(near[:, None] - np.arange(size)), 0, None
+    )
     weights[(places < 0) | (places > size - 1)] = 0
     return weights.astype(np.float32)
 
 
-def together(parts: Sequence[NDArray[Any]], axis: int, before: int, after: int) -> NDArray[Any]:
+def together(
+    parts: Sequence[NDArray[Any]], axis: int, before: int, after: int
+) -> NDArray[Any]:
     """Put pictures (rows, columns, ...) below (axis 0) or beside (1) each other, centred.
 
     Each has some pixels of 0 before and after it.
@@ -219,14 +235,18 @@ def inline(picture: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
-def draw_matrix(matrix: NDArray[np.floating], scale: Scale, low: float, high: float) -> bytes:
+def draw_matrix(
+    matrix: NDArray[np.floating], scale: Scale, low: float, high: float
+) -> bytes:
     """Draw a matrix with one pixel per cell; the page enlarges it without smoothing.
 
     Unknown values are transparent.
     """
     painted, known = scale.paint((matrix - low) / (high - low)), np.isfinite(matrix)
     if not known.all():
-        painted = np.concatenate([painted, 255 * known[..., None].astype(np.uint8)], axis=2)
+        painted = np.concatenate(
+            [painted, 255 * known[..., None].astype(np.uint8)], axis=2
+        )
     return encode(painted, lossless=True)
 
 
@@ -239,7 +259,9 @@ class Backdrop:
         # The brain has a soft edge, and its surroundings are transparent.
         self._inside = np.clip(self._grey / _BRAIN, 0, 1)
 
-    def draw_map(self, volume: Volume, limit: float, opacity: Volume | None = None) -> Pixels:
+    def draw_map(
+        self, volume: Volume, limit: float, opacity: Volume | None = None
+    ) -> Pixels:
         """Draw a map, warm above 0 and cold below.
 
         Parameters
@@ -260,7 +282,9 @@ class Backdrop:
             shown = np.clip(opacity.row(self._box, self._views), 0, 1)
         return self._blend(colours, shown)
 
-    def draw_labels(self, labels: Volume, colours: Mapping[int, tuple[int, int, int]]) -> Pixels:
+    def draw_labels(
+        self, labels: Volume, colours: Mapping[int, tuple[int, int, int]]
+    ) -> Pixels:
         """Tint the voxels of labels; (rows, columns, 4)."""
         cut = labels.row(self._box, self._views, order=0)
         painted = np.zeros((*cut.shape, 3), np.uint8)
@@ -298,10 +322,18 @@ def _mix(
 
 # Views of the template's fsLR midthickness surface, for all participants: hemisphere, and whether
 # the view is lateral.
-_SIDES: tuple[tuple[Hemisphere, bool], ...] = (("L", True), ("L", False), ("R", False), ("R", True))
+_SIDES: tuple[tuple[Hemisphere, bool], ...] = (
+    ("L", True),
+    ("L", False),
+    ("R", False),
+    ("R", True),
+)
 _PIXELS_A_MM, _RIM, _BESIDE = 1.25, 3, 5  # pixels
 _STEPS = 4  # points along an edge of a triangle
-_DARKEST, _LIGHT = 70.0, 120.0  # grey of triangles that face away, and range to those in front
+_DARKEST, _LIGHT = (
+    70.0,
+    120.0,
+)  # grey of triangles that face away, and range to those in front
 
 
 def draw_surfaces(
@@ -332,7 +364,9 @@ def draw_surfaces(
             shown = np.where(np.isfinite(share), opacity[side][vertex], 0.0)
         # Shading stays visible under the colours.
         shaded = colours * (0.55 + 0.45 * light[..., None])
-        drawn.append(_mix(_DARKEST + _LIGHT * light, shaded, shown, 255 * (vertex >= 0)))
+        drawn.append(
+            _mix(_DARKEST + _LIGHT * light, shaded, shown, 255 * (vertex >= 0))
+        )
     return together(drawn, 1, _BESIDE, _BESIDE)
 
 
@@ -345,7 +379,9 @@ def surface_views() -> tuple[tuple[NDArray[np.intp], NDArray[np.float32]], ...]:
     return tuple(_look(side, outside) for side, outside in _SIDES)
 
 
-def _look(side: Hemisphere, outside: bool) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def _look(
+    side: Hemisphere, outside: bool
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Find the vertex nearest to the viewer, and the light, for each pixel."""
     template = read_template("fsLR")
     points, faces = template.points[side], template.faces[side]
@@ -366,10 +402,14 @@ def _look(side: Hemisphere, outside: bool) -> tuple[NDArray[np.intp], NDArray[np
             for j in range(_STEPS + 1 - i)
         ]
     )
-    down, right = (np.rint(own[faces] @ weights.T).astype(np.intp) for own in (row, column))
+    down, right = (
+        np.rint(own[faces] @ weights.T).astype(np.intp) for own in (row, column)
+    )
     flat = (down * shape[1] + right).ravel()
     order = np.lexsort(((depth[faces] @ weights.T).ravel(), flat))
-    last = order[np.append(np.diff(flat[order]) > 0, True)]  # the nearest point of each pixel
+    last = order[
+        np.append(np.diff(flat[order]) > 0, True)
+    ]  # the nearest point of each pixel
     triangle, point = np.divmod(last, len(weights))
     vertex, light = np.full(shape, -1, np.intp), np.zeros(shape, np.float32)
     vertex.ravel()[flat[last]] = faces[triangle, weights.argmax(axis=1)[point]]
@@ -385,7 +425,11 @@ _STYLE = {"cmap": "RdBu_r", "black_bg": False}
 
 
 def draw_maps(
-    rows: Mapping[str, NDArray[np.floating]], places: VoxelPlaces, *, title: str, units: str
+    rows: Mapping[str, NDArray[np.floating]],
+    places: VoxelPlaces,
+    *,
+    title: str,
+    units: str,
 ) -> bytes:
     """Draw maps below each other on one colour scale, as a PNG file.
 
@@ -469,7 +513,9 @@ def draw_glass_brain(
     shown = np.nan_to_num(np.asarray(values, np.float32), posinf=0.0, neginf=0.0)
     end = float(np.abs(shown).max(initial=0))
     figure = Figure(_GLASS_INCHES)
-    figure.text(0.5, 0.02, units if end else "no value to draw", fontsize=9, ha="center")
+    figure.text(
+        0.5, 0.02, units if end else "no value to draw", fontsize=9, ha="center"
+    )
     drawn = plot_glass_brain(
         _image(shown, places) if end else None,  # the empty brain
         axes=figure.add_axes((0.0, 0.06, 1.0, 0.84)),

@@ -36,7 +36,9 @@ class Kept:
 
     kind: FileKind  # which file it is
     content: bytes
-    sidecar: Mapping[str, Any] | None = None  # content of its JSON file; None: it has none
+    sidecar: Mapping[str, Any] | None = (
+        None  # content of its JSON file; None: it has none
+    )
     entities: Mapping[str, str | None] | None = None  # in its name, besides the run's
 
 
@@ -46,13 +48,17 @@ class Panel:
 
     title: str  # its heading
     kind: FileKind  # the file that it is drawn from
-    draw: Callable[[RunFiles, Canvas], Figure | None]  # returns None where files are missing
+    draw: Callable[
+        [RunFiles, Canvas], Figure | None
+    ]  # returns None where files are missing
     # Returns the file to keep, from the workflow's results of a run; None where the panel shows a
     # result that is in the output anyway.
     keep: Callable[[Any], Kept | None] = lambda data: None
     beside: bool = False  # whether it may share a row with neighbouring panels
     folded: bool = False  # whether it is closed until its title is clicked
-    also: tuple[FileKind, ...] = ()  # further files that it is drawn from, if they exist
+    also: tuple[
+        FileKind, ...
+    ] = ()  # further files that it is drawn from, if they exist
 
 
 def write_kept(
@@ -93,13 +99,15 @@ class Presentation:
     about: str  # what the results are, in a sentence
     # Its part of the methods text, from the model or from facts of the run.
     methods: Callable[[Any, OutputOptions], MethodsWords]
-    subtitle: Callable[[ParticipantFiles], str] = lambda files: ""  # of a participant's page
+    subtitle: Callable[[ParticipantFiles], str] = lambda files: (
+        ""
+    )  # of a participant's page
     columns: tuple[QualityColumn, ...] = ()  # its own columns of the quality table
     panels: tuple[Panel, ...] = ()  # on a run, in the order of the page
     # Sections of a participant's page after the runs, with their pictures in a folder.
-    sections: Callable[[DerivativeDataset, ParticipantFiles, Path], Sequence[Section]] = (
-        lambda dataset, files, folder: ()
-    )
+    sections: Callable[
+        [DerivativeDataset, ParticipantFiles, Path], Sequence[Section]
+    ] = lambda dataset, files, folder: ()
     group_columns: tuple[QualityColumn, ...] = ()  # columns that the group level adds
     # Its own flags of runs and averages.
     notes: Callable[[ParticipantFiles], Iterable[Flag]] = lambda files: ()
@@ -108,7 +116,9 @@ class Presentation:
     missing: Callable[[RunFiles], str | None] = lambda run: None
     # Run files whose sidecars say how results were made; empty where averages of maps do.
     results: tuple[FileKind, ...] = ()
-    of_averages: tuple[FileKind, ...] = ()  # files of averages whose results are not maps
+    of_averages: tuple[
+        FileKind, ...
+    ] = ()  # files of averages whose results are not maps
     made: str = "maps"  # the results of a participant, in a word
 
     @property

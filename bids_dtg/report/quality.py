@@ -25,10 +25,14 @@ class QualityColumn:
 
     name: str  # in the table
     meaning: str  # for the data dictionary
-    title: str = ""  # on the group page and in a participant's summary; empty: not shown
+    title: str = (
+        ""  # on the group page and in a participant's summary; empty: not shown
+    )
     unit: str = ""
     decimals: int = 2  # on the group page
-    summary: str = ""  # format of the worst run's value in the summary; empty: not shown
+    summary: str = (
+        ""  # format of the worst run's value in the summary; empty: not shown
+    )
     flag: str = ""  # text on a {value} beyond its limit (`LIMITS`); empty: no flag
 
 
@@ -39,7 +43,9 @@ def packaged_columns(words: Mapping[str, Any], name: str) -> tuple[QualityColumn
 
 _WORDS = tomllib.loads(read_packaged(__package__, "columns.toml"))
 # The columns of every workflow, before and after its own; those of workflows on parcels.
-FIRST, LAST, PARCELS = (packaged_columns(_WORDS, name) for name in ("first", "last", "parcels"))
+FIRST, LAST, PARCELS = (
+    packaged_columns(_WORDS, name) for name in ("first", "last", "parcels")
+)
 
 
 def write_quality(
@@ -133,5 +139,8 @@ def parcel_figures(
     return {
         "parcels": len(coverage),
         "parcels_kept": int(np.isfinite(connectivity.diagonal()).sum()),
-        **{name: round(float(v), 4) if np.isfinite(v) else None for name, v in values.items()},
+        **{
+            name: round(float(v), 4) if np.isfinite(v) else None
+            for name, v in values.items()
+        },
     }

@@ -70,7 +70,9 @@ def viewer_data(
         "root": root,
         "library": _LIBRARY,
         "backdrop": backdrop,
-        "scales": {scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)},
+        "scales": {
+            scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)
+        },
         "gradients": GRADIENTS,
         "averages": averages,
         "maps": maps,
@@ -112,7 +114,9 @@ def surface_data(
         "root": "",
         "library": _LIBRARY,
         "meshes": meshes,
-        "scales": {scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)},
+        "scales": {
+            scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)
+        },
         "gradients": GRADIENTS,
         "names": names,
         "layers": layers,
@@ -149,7 +153,10 @@ def write_meshes(
 
 
 def _write_library(dataset: DerivativeDataset) -> None:
-    for name, sources in ((_LIBRARY, ["niivue.umd.js"]), (_LICENCE, ["LICENSE", "NOTICES"])):
+    for name, sources in (
+        (_LIBRARY, ["niivue.umd.js"]),
+        (_LICENCE, ["LICENSE", "NOTICES"]),
+    ):
         if not dataset.path(name).exists():
             write_atomic(dataset.path(name), b"\n".join(map(vendored, sources)))
 
@@ -183,19 +190,25 @@ def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
     """
     known = np.isfinite(volume)
     values = np.where(known, volume, 0)
-    slope = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0))) / _STEPS or 1.0
+    slope = (
+        max(float(values.max(initial=0.0)), -float(values.min(initial=0.0))) / _STEPS
+        or 1.0
+    )
     values /= slope  # in place, as all maps of a participant are packed
     steps = np.rint(values, out=values).astype(np.int8)
     steps[~known] = _NONE
     return encode_integers(steps, grid, slope=slope, quick=True)
 
 
-def write_script(dataset: DerivativeDataset, path: Path, volumes: Mapping[str, bytes]) -> str:
+def write_script(
+    dataset: DerivativeDataset, path: Path, volumes: Mapping[str, bytes]
+) -> str:
     """Write volumes as a script that passes them to the viewer; return its address."""
     address = link(path, dataset)
     parts = [f"dtgVolumes({_quoted(address)}, {{\n"]
     parts += [
-        f'{_quoted(key)}: "{base64.b64encode(data).decode()}",\n' for key, data in volumes.items()
+        f'{_quoted(key)}: "{base64.b64encode(data).decode()}",\n'
+        for key, data in volumes.items()
     ]
     place = dataset.path(path.relative_to(dataset.root).as_posix())
     write_text(place, "".join([*parts, "});\n"]))

@@ -100,7 +100,8 @@ class InputOptions:
         shown="BIDS_DIR, or BIDS_DIR/derivatives/fmriprep",
     )
     input_type: InputChoice = option(
-        "auto", "what BIDS_DIR holds: fMRIPrep or XCP-D derivatives, HCP or UK Biobank folders"
+        "auto",
+        "what BIDS_DIR holds: fMRIPrep or XCP-D derivatives, HCP or UK Biobank folders",
     )
     space: str | None = option(
         None,
@@ -163,7 +164,9 @@ class CleaningOptions:
         "frames to drop at the start of each run; auto: those that fMRIPrep flagged",
         metavar="auto|N",
     )
-    min_minutes: float = option(4.0, "minimum duration of a run after censoring", metavar="MINUTES")
+    min_minutes: float = option(
+        4.0, "minimum duration of a run after censoring", metavar="MINUTES"
+    )
     interpolation: Interpolation = option(
         "cubic", "interpolation of series that are not on the model's grid"
     )
@@ -259,9 +262,14 @@ class ModellingOptions:
         shown={"": f"{NETWORK_RATE:g}", **_OF_RECIPE},
     )
     seed: int = option(0, "seed of splits, initial weights, batches and simulations")
-    states: int | None = option(None, "dimensions of a region's state", group="dynamics", shown="3")
+    states: int | None = option(
+        None, "dimensions of a region's state", group="dynamics", shown="3"
+    )
     region_parameters: int | None = option(
-        None, "parameters of each region of each participant", group="dynamics", shown="3"
+        None,
+        "parameters of each region of each participant",
+        group="dynamics",
+        shown="3",
     )
     no_external_input: bool = option(
         False, "train without an input shared by all regions", group="dynamics"
@@ -272,7 +280,9 @@ class ModellingOptions:
         group="dynamics",
         shown="1; 2 with --recipe published",
     )
-    simulations: int = option(50, "simulations per participant", group="dynamics", shapes=())
+    simulations: int = option(
+        50, "simulations per participant", group="dynamics", shapes=()
+    )
     structural_connectivity: Path | None = option(
         None,
         "structural connectomes of the atlas's regions: one file for all participants, or a "
@@ -282,7 +292,10 @@ class ModellingOptions:
         metavar="FILE|FOLDER",
     )
     region_maps: Path | None = option(
-        None, "table of regional maps to compare parameters with", group="dynamics", shapes=()
+        None,
+        "table of regional maps to compare parameters with",
+        group="dynamics",
+        shapes=(),
     )
     task_file: tuple[str, ...] = option(
         (),
@@ -323,7 +336,9 @@ class StatisticsOptions:
         metavar="NAME",
         shown="none",
     )
-    voxels: bool = option(False, "analyse voxels, not regions of the first of --atlases")
+    voxels: bool = option(
+        False, "analyse voxels, not regions of the first of --atlases"
+    )
     permutations: int | None = option(
         None,
         "permutations of participants, signs or behaviour; 0: none",
@@ -372,7 +387,9 @@ class OutputOptions:
         shown="maps regions",
     )
     output_spaces: tuple[str, ...] = option(
-        (), "more spaces for maps: T1w, MNI152NLin2009cAsym, MNI152NLin6Asym", metavar="SPACE"
+        (),
+        "more spaces for maps: T1w, MNI152NLin2009cAsym, MNI152NLin6Asym",
+        metavar="SPACE",
     )
     surfaces: tuple[str, ...] = option(
         (),
@@ -413,9 +430,14 @@ class ResourceOptions:
         "most cores to use, of all processes together",
         shown="all, as memory allows",
     )
-    omp_nthreads: int | None = option(None, "threads of each process", shown="cores / processes")
+    omp_nthreads: int | None = option(
+        None, "threads of each process", shown="cores / processes"
+    )
     mem_gb: float | None = option(
-        None, "memory of all processes together", metavar="GB", shown="what is available"
+        None,
+        "memory of all processes together",
+        metavar="GB",
+        shown="what is available",
     )
     scheduler: str | None = option(
         None,
@@ -431,7 +453,9 @@ class BehaviourOptions:
 
     GROUP: ClassVar = "behaviour"
 
-    reports_only: bool = option(False, "only remake reports, from what OUTPUT_DIR holds")
+    reports_only: bool = option(
+        False, "only remake reports, from what OUTPUT_DIR holds"
+    )
     verify: bool = option(
         False,
         "only compare files in OUTPUT_DIR with their checksums; the next run remakes damaged ones",
@@ -467,11 +491,19 @@ class Settings:
 
     inputs: InputOptions  # input data and model
     cleaning: CleaningOptions = field(default_factory=CleaningOptions)  # of the runs
-    modelling: ModellingOptions = field(default_factory=ModellingOptions)  # of the user's models
-    statistics: StatisticsOptions = field(default_factory=StatisticsOptions)  # over participants
+    modelling: ModellingOptions = field(
+        default_factory=ModellingOptions
+    )  # of the user's models
+    statistics: StatisticsOptions = field(
+        default_factory=StatisticsOptions
+    )  # over participants
     outputs: OutputOptions = field(default_factory=OutputOptions)  # what is written
-    resources: ResourceOptions = field(default_factory=ResourceOptions)  # where it is computed
-    behaviour: BehaviourOptions = field(default_factory=BehaviourOptions)  # of the program
+    resources: ResourceOptions = field(
+        default_factory=ResourceOptions
+    )  # where it is computed
+    behaviour: BehaviourOptions = field(
+        default_factory=BehaviourOptions
+    )  # of the program
 
     def __post_init__(self) -> None:
         check(self)
@@ -504,7 +536,9 @@ class Settings:
     @property
     def options(self) -> dict[str, Any]:
         """All values, by name."""
-        return {name: getattr(getattr(self, row.part), name) for name, row in FIELDS.items()}
+        return {
+            name: getattr(getattr(self, row.part), name) for name, row in FIELDS.items()
+        }
 
     @property
     def result_options(self) -> dict[str, Any]:
@@ -517,11 +551,15 @@ class Settings:
 
 
 _PARTS: Mapping[str, Any] = {
-    name: hint for name, hint in get_type_hints(Settings).items() if dataclasses.is_dataclass(hint)
+    name: hint
+    for name, hint in get_type_hints(Settings).items()
+    if dataclasses.is_dataclass(hint)
 }
 # All fields by name, in the order of ``--help`` within each group; below, those with a flag.
 FIELDS: Mapping[str, Option] = {
-    option.name: option for part, own in _PARTS.items() for option in options_of(part, own)
+    option.name: option
+    for part, own in _PARTS.items()
+    for option in options_of(part, own)
 }
 OPTIONS: Mapping[str, Option] = {
     name: option for name, option in FIELDS.items() if name not in FILE_ONLY
@@ -531,7 +569,9 @@ _KEYWORDS = [
     inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty if option.default is REQUIRED else option.default,
+        default=inspect.Parameter.empty
+        if option.default is REQUIRED
+        else option.default,
     )
     for name, option in FIELDS.items()
 ]
@@ -594,7 +634,9 @@ def read_options(
         tables = read_toml(path)
     values: dict[str, Any] = {}
     for table, content in tables.items():
-        for name, value in (content if isinstance(content, dict) else {table: content}).items():
+        for name, value in (
+            content if isinstance(content, dict) else {table: content}
+        ).items():
             hint = find_option(name, str(path)).hint
             values[name] = convert(value, hint, f"{path}: {name}", choices.get(name))
     return values

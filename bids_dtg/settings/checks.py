@@ -17,13 +17,23 @@ _MOST = 10**9 - 1  # upper limit of counts
 _MEASURE = sys.float_info.min, sys.float_info.max, "a finite number above 0"
 # Limits of numbers: the least, the most, and both in words.
 _LIMITS = {
-    **dict.fromkeys(("epochs", "batch_size", "features", "states"), (1, _MOST, f"1 to {_MOST:,}")),
+    **dict.fromkeys(
+        ("epochs", "batch_size", "features", "states"), (1, _MOST, f"1 to {_MOST:,}")
+    ),
     **dict.fromkeys(("region_parameters", "restarts"), (1, _MOST, f"1 to {_MOST:,}")),
-    **dict.fromkeys(("simulations", "nprocs", "omp_nthreads"), (1, _MOST, f"1 to {_MOST:,}")),
+    **dict.fromkeys(
+        ("simulations", "nprocs", "omp_nthreads"), (1, _MOST, f"1 to {_MOST:,}")
+    ),
     "folds": (2, _MOST, "2 or more"),
     "permutations": (0, 1_000_000, "0 to 1,000,000"),
-    "seed": (0, 2**63 - 1, "0 or more, and less than 2^63"),  # as PyTorch and NumPy accept
-    **dict.fromkeys(("high_pass", "low_pass", "smoothing_fwhm", "fd_threshold"), _MEASURE),
+    "seed": (
+        0,
+        2**63 - 1,
+        "0 or more, and less than 2^63",
+    ),  # as PyTorch and NumPy accept
+    **dict.fromkeys(
+        ("high_pass", "low_pass", "smoothing_fwhm", "fd_threshold"), _MEASURE
+    ),
     **dict.fromkeys(("learning_rate", "mem_gb"), _MEASURE),
     "min_minutes": (0, sys.float_info.max, "0 or more, and finite"),
 }
@@ -68,7 +78,9 @@ def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
         if isinstance(value, int | float) and not least <= value <= most:
             yield f"{flag(name)} is {value}", words
     for name, (pattern, words) in _FORMS.items():
-        if options[name] is not None and not re.fullmatch(pattern, options[name], re.ASCII):
+        if options[name] is not None and not re.fullmatch(
+            pattern, options[name], re.ASCII
+        ):
             yield f"{flag(name)} is '{options[name]}'", words
     if re.search("[@?]", settings.resources.scheduler or ""):  # logs keep the options
         found = "--scheduler is an address with a user name, password or query"
@@ -101,4 +113,7 @@ def _wrong_together(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "--array-key was given", "--input-arrays with it"
     others = [text for text in keys if not text.startswith("structural=")]
     if structural and others:
-        yield f"--array-key is '{others[0]}'", "structural=KEY with --structural-connectivity"
+        yield (
+            f"--array-key is '{others[0]}'",
+            "structural=KEY with --structural-connectivity",
+        )

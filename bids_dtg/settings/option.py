@@ -100,7 +100,9 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def convert(value: Any, hint: Any, source: str, choices: Collection[str] | None = None) -> Any:
+def convert(
+    value: Any, hint: Any, source: str, choices: Collection[str] | None = None
+) -> Any:
     """Convert a plain value to the type of an option.
 
     Parameters
@@ -129,24 +131,45 @@ def convert(value: Any, hint: Any, source: str, choices: Collection[str] | None 
     try:
         return _converted(value, kind, source, legal)
     except (TypeError, ValueError, OverflowError):
-        near = did_you_mean(value, map(str, legal)) if legal and isinstance(value, str) else None
-        names = {Path: "a path", float: "a number", int: "a whole number", bool: "true or false"}
-        words = "a list of texts" if get_origin(kind) is tuple else names.get(kind, "text")
+        near = (
+            did_you_mean(value, map(str, legal))
+            if legal and isinstance(value, str)
+            else None
+        )
+        names = {
+            Path: "a path",
+            float: "a number",
+            int: "a whole number",
+            bool: "true or false",
+        }
+        words = (
+            "a list of texts" if get_origin(kind) is tuple else names.get(kind, "text")
+        )
         expected = words if legal is None else "one of " + ", ".join(map(str, legal))
-        raise SettingsError(f"{source} is {value!r}", expected=expected, remedy=near) from None
+        raise SettingsError(
+            f"{source} is {value!r}", expected=expected, remedy=near
+        ) from None
 
 
-def _converted(value: Any, kind: Any, source: str, legal: Collection[str] | None) -> Any:
+def _converted(
+    value: Any, kind: Any, source: str, legal: Collection[str] | None
+) -> Any:
     """Convert a value to a type; raise ValueError or TypeError where it does not fit."""
     if get_origin(kind) is tuple:
-        if isinstance(value, str) or not all(legal is None or item in legal for item in value):
+        if isinstance(value, str) or not all(
+            legal is None or item in legal for item in value
+        ):
             raise ValueError
         return tuple(map(get_args(kind)[0], value))
     if value is None or (legal is not None and value not in legal):
         raise ValueError
     if legal is not None:
         return value
-    exact = kind is bool or isinstance(value, bool) or (kind is int and isinstance(value, float))
+    exact = (
+        kind is bool
+        or isinstance(value, bool)
+        or (kind is int and isinstance(value, float))
+    )
     if (exact and type(value) is not kind) or (kind is Path and not str(value)):
         raise ValueError  # no text as true or false, no true as a number, no "" as the path `.`
     return expand_home(value, source) if kind is Path else kind(value)

@@ -37,7 +37,9 @@ def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
     """
     options = people.settings.statistics
     if options.phenotype:
-        return tuple(dict.fromkeys(people.column(name).name for name in options.phenotype))
+        return tuple(
+            dict.fromkeys(people.column(name).name for name in options.phenotype)
+        )
     addresses = (*PERSON_COLUMNS, *FAMILY_COLUMNS, *SITE_COLUMNS)
     taken = {people.column(name).name for name in options.covariates}
     found = []
@@ -90,11 +92,17 @@ def values_of(column: Column, labels: Sequence[str]) -> NDArray[np.float64]:
     if column.is_number:
         found = np.array([column.numbers[label] for label in labels])
         if np.abs(found).max() > _LARGEST or 0 < np.ptp(found) < 1 / _LARGEST:
-            raise ValueError(f"its values exceed {_LARGEST:g}, or differ by less than its inverse")
+            raise ValueError(
+                f"its values exceed {_LARGEST:g}, or differ by less than its inverse"
+            )
         return found
     if len(column.levels) > 2:
-        raise ValueError(f"it has {len(column.levels)} levels; numbers or two levels are expected")
-    return np.array([float(column.texts[label] == column.levels[-1]) for label in labels])
+        raise ValueError(
+            f"it has {len(column.levels)} levels; numbers or two levels are expected"
+        )
+    return np.array(
+        [float(column.texts[label] == column.levels[-1]) for label in labels]
+    )
 
 
 def covariates_of(

@@ -46,15 +46,24 @@ Array = NDArray[np.float64]
 Row = dict[str, object]
 
 _FEWEST = 4  # people; a layout of fewer is meaningless
-_MOST_PEOPLE, _MOST_MAPS = 1000, 4000  # points of a layout; if more, people are drawn at random
+_MOST_PEOPLE, _MOST_MAPS = (
+    1000,
+    4000,
+)  # points of a layout; if more, people are drawn at random
 _MOST_LEVELS = 10  # of a phenotype whose clusters are scored
 _AXES, _SHOWN = 10, 5
-_WRITES = ("desc-people_coordinates", "desc-maps_coordinates", "desc-embedding_clusters")
+_WRITES = (
+    "desc-people_coordinates",
+    "desc-maps_coordinates",
+    "desc-embedding_clusters",
+)
 _FEATURES = Column("features", "Features of each participant")
 _PERSON = Column("participant_id", "Participant")
 _COORDINATES = (
     *(
-        Column(f"pc{n}", f"Score on component {n}, in units of the maps (root mean square)")
+        Column(
+            f"pc{n}", f"Score on component {n}, in units of the maps (root mean square)"
+        )
         for n in range(1, _AXES + 1)
     ),
     Column("umap1", "UMAP, horizontal; no unit"),
@@ -77,11 +86,21 @@ _CLUSTERS = (
     _FEATURES,
     Column("points", "What the points are: people, or maps"),
     Column("number", "Number of points"),
-    Column("share", "Share of the variance in the first two components", heading="in 2 components"),
-    Column("label", "What defines clusters: a phenotype, contrasts, or tasks", heading="by"),
+    Column(
+        "share",
+        "Share of the variance in the first two components",
+        heading="in 2 components",
+    ),
+    Column(
+        "label", "What defines clusters: a phenotype, contrasts, or tasks", heading="by"
+    ),
     Column("silhouette", "Silhouette of these clusters, -1 to 1 (Rousseeuw 1987)"),
-    Column("p", "Share of permutations of participants with a silhouette at least as large"),
-    Column("between_contrasts", "Share of the variance of maps between contrasts' means"),
+    Column(
+        "p", "Share of permutations of participants with a silhouette at least as large"
+    ),
+    Column(
+        "between_contrasts", "Share of the variance of maps between contrasts' means"
+    ),
     Column("between_people", "Share of the variance of maps between people's means"),
 )
 
@@ -123,9 +142,13 @@ def run_embed(settings: Settings) -> int:
     levels = _levels(people)
     sources = find_features(people)
     if settings.behaviour.dry_run:
-        return print_plan(sources, [f"would lay out {counted(len(people), 'participant')}"])
+        return print_plan(
+            sources, [f"would lay out {counted(len(people), 'participant')}"]
+        )
     if umap_is_missing():
-        say(f"no UMAP: {install_line('umap')} adds it; principal components do not need it")
+        say(
+            f"no UMAP: {install_line('umap')} adds it; principal components do not need it"
+        )
     results = ResultFolder.of(settings, people.output, *_WRITES)
     tasks = {found.label: found.task for found in people.example.maps}
     with results.begun(), temporary_folder() as folder, one_blas_thread():
@@ -134,7 +157,8 @@ def run_embed(settings: Settings) -> int:
             layouts += _layouts(source, people, levels, tasks, folder)
         if not layouts:
             raise DatasetError(
-                "too few participants to lay out", expected=f"{_FEWEST} or more who differ"
+                "too few participants to lay out",
+                expected=f"{_FEWEST} or more who differ",
             )
         _write(results, people, layouts, levels, tasks)
     return len(people.failed)
@@ -147,7 +171,8 @@ def _levels(people: GroupPeople) -> dict[str, Mapping[str, str]]:
         column = people.column(name)
         if not 1 < len(column.levels) <= _MOST_LEVELS:
             raise SettingsError(
-                f"{column.name} has {len(column.levels)} levels", expected=f"2 to {_MOST_LEVELS}"
+                f"{column.name} has {len(column.levels)} levels",
+                expected=f"2 to {_MOST_LEVELS}",
             )
         found[column.name] = column.texts
     return found
@@ -165,14 +190,20 @@ def _layouts(
     seed, count = people.settings.modelling.seed, len(source.contrasts)
     most = _MOST_PEOPLE if count == 1 or not source.names else _MOST_MAPS // count
     if len(labels) > most:
-        say(f"laid out: {most} of {counted(len(labels), 'participant')}, drawn with seed {seed}")
-        drawn = np.random.default_rng(seed).choice(labels, max(most, _FEWEST), replace=False)
+        say(
+            f"laid out: {most} of {counted(len(labels), 'participant')}, drawn with seed {seed}"
+        )
+        drawn = np.random.default_rng(seed).choice(
+            labels, max(most, _FEWEST), replace=False
+        )
         labels = sorted(drawn.tolist())
     anybody = set[str]()  # people with at least one contrast
     together: tuple[tuple[str, ...], Array] | None = None
     columns, tables = 0, list[FeatureTable]()
     for position, table in enumerate(source.tables(people.of(labels), folder)):
-        say(f"{position / count:4.0%} {table.title}, {counted(len(table.labels), 'participant')}")
+        say(
+            f"{position / count:4.0%} {table.title}, {counted(len(table.labels), 'participant')}"
+        )
         anybody.update(table.labels)
         of_contrast = table.labels, products(table.values)
         together = common_products(together, of_contrast) if together else of_contrast
@@ -190,17 +221,24 @@ def _layouts(
         common = reduce(np.intersect1d, [table.kept for table in tables])
         values = np.stack(
             [
-                table.values[np.ix_(np.isin(table.labels, kept), np.isin(table.kept, common))]
+                table.values[
+                    np.ix_(np.isin(table.labels, kept), np.isin(table.kept, common))
+                ]
                 for table in tables
             ]
         )
         rows = [table.contrast for table in tables]
         of_contrasts = tuple(np.repeat(rows, len(kept)).tolist())
         by = {"contrast": of_contrasts}
-        if all(tasks.get(own) for own in rows) and len({tasks[own] for own in rows}) > 1:
+        if (
+            all(tasks.get(own) for own in rows)
+            and len({tasks[own] for own in rows}) > 1
+        ):
             by["task"] = tuple(tasks[contrast] for contrast in of_contrasts)
         flat = values.reshape(-1, values.shape[-1])
-        made = _layout(source.kind, products(flat), len(common), these, of_contrasts, by)
+        made = _layout(
+            source.kind, products(flat), len(common), these, of_contrasts, by
+        )
         shares = variance_shares(values)
         made.clusters[0].update(between_contrasts=shares[0], between_people=shares[1])
         yield made
@@ -230,7 +268,9 @@ def _layout(
     scores, shares = principal_components(found, columns)
     umap = None
     if not umap_is_missing() and len(scores) >= FEWEST_FOR_UMAP and scores.shape[1] > 1:
-        say(f"UMAP of {counted(len(scores), 'point')}; the first time, it compiles for a minute")
+        say(
+            f"UMAP of {counted(len(scores), 'point')}; the first time, it compiles for a minute"
+        )
         umap = umap_layout(scores, seed)
     base: Row = {
         "features": kind.name,
@@ -283,7 +323,9 @@ def _write(
         about = "A map of a participant and a contrast"
         results.table("desc-maps_coordinates", ResultTable(_MAPS, rows, about))
     clusters = [row for layout in layouts for row in layout.clusters]
-    table = ResultTable(_CLUSTERS, clusters, "Clusters of points, and shares of their variance")
+    table = ResultTable(
+        _CLUSTERS, clusters, "Clusters of points, and shares of their variance"
+    )
     results.table("desc-embedding_clusters", table)
     lead = sentences("embed_lead.html", layouts=layouts)
     say(lead)

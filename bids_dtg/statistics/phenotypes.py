@@ -51,12 +51,17 @@ _MOST_SETS, _MOST_PHENOTYPES, _MOST_ANSWERS = 12, 5, 3  # on the page
 _FEWEST_OF_SITE = 3
 _WRITES = ("desc-phenotypes_scores", "desc-phenotypes_differences")
 _PHENOTYPE = Column("phenotype", "Column of the table of participants")
-_CONTRAST = Column("contrast", f"Contrast of the maps; {ALL_CONTRASTS}: all contrasts together")
+_CONTRAST = Column(
+    "contrast", f"Contrast of the maps; {ALL_CONTRASTS}: all contrasts together"
+)
 _SCORES = (
     _PHENOTYPE,
     Column("features", "Features that it was predicted from"),
     _CONTRAST,
-    Column("left_out", "Left out in turn: families, in folds; or sites, with r within each site"),
+    Column(
+        "left_out",
+        "Left out in turn: families, in folds; or sites, with r within each site",
+    ),
     Column("people", "Participants"),
     Column("families", "Number of their families"),
     Column(
@@ -65,7 +70,11 @@ _SCORES = (
         "regressing out covariates with coefficients of the training participants",
         interval="95 % interval, by bootstrap over families (BCa)",
     ),
-    Column("r2", "1 minus the share of squared error; below 0: worse than the covariates", "R²"),
+    Column(
+        "r2",
+        "1 minus the share of squared error; below 0: worse than the covariates",
+        "R²",
+    ),
     Column(
         "auc",
         "For two levels: probability that a participant of the second level has the larger "
@@ -74,7 +83,8 @@ _SCORES = (
         interval="95 % interval, by bootstrap over families (BCa)",
     ),
     Column(
-        "balanced_accuracy", "For two levels: mean over levels of the share classified correctly"
+        "balanced_accuracy",
+        "For two levels: mean over levels of the share classified correctly",
     ),
     Column("p", "Share of permutations with an r as large"),
     Column(
@@ -95,7 +105,9 @@ _DIFFERENCES = (
         interval="95 % interval, by bootstrap over families (BCa), widened by \u221a2 as they also "
         "served for training",
     ),
-    Column("p", "Two-sided p by sign flips of families' shares in it, FDR over contrasts"),
+    Column(
+        "p", "Two-sided p by sign flips of families' shares in it, FDR over contrasts"
+    ),
     Column("verdict", f"Verdict: {RULE}"),
 )
 _ON_PAGE = (
@@ -106,7 +118,9 @@ _ON_PAGE = (
     Column("p_fwe", "p corrected over all sets of the phenotype", "corrected p"),
 )
 _BESIDE = (
-    Column("minus_{}", "Score minus that from {}", "minus {}", interval="95 % interval"),
+    Column(
+        "minus_{}", "Score minus that from {}", "minus {}", interval="95 % interval"
+    ),
     Column("verdict_{}", f"Verdict on that: {RULE}", "against {}"),
 )
 
@@ -155,7 +169,9 @@ class _Study:
             self._said.add(words)
             say(words)
 
-    def add(self, kind: FeatureKind, contrast: str, labels: Sequence[str], features: Array) -> None:
+    def add(
+        self, kind: FeatureKind, contrast: str, labels: Sequence[str], features: Array
+    ) -> None:
         """Predict all phenotypes from a set of features (people, columns)."""
         for name in self.names:
             texts = self.people.column(name).texts
@@ -178,13 +194,18 @@ class _Study:
                 made = _Set(kind, contrast, own, asked, found, of_sites)
                 self.sets.setdefault(name, []).append(made)
 
-    def _ask(self, kind: FeatureKind, name: str, labels: tuple[str, ...]) -> _Asked | None:
+    def _ask(
+        self, kind: FeatureKind, name: str, labels: tuple[str, ...]
+    ) -> _Asked | None:
         """Return a phenotype of people; print a line and return None if it cannot be predicted."""
         key = (name, *kind.covariates, "", *labels)
         if key not in self._asked:
             try:
                 self._asked[key] = self._prepare(kind, name, labels)
-            except (ValueError, SettingsError) as err:  # such as too few people of a contrast
+            except (
+                ValueError,
+                SettingsError,
+            ) as err:  # such as too few people of a contrast
                 say(f"{name} is not predicted: {err}")
                 self._asked[key] = None
         return self._asked[key]
@@ -211,11 +232,16 @@ class _Study:
         draws = options.map_permutations
         different = different_orders(tested, people.families, people.sites)
         if draws and (len(people) < FEWEST or different < FEWEST_ORDERS):
-            tell("no permutations: too few participants, or too few ways to permute them")
+            tell(
+                "no permutations: too few participants, or too few ways to permute them"
+            )
             draws = 0
         if people.sites is not None:
             sites = site_folds(people.families, people.sites)
-            if len(np.unique(sites)) > 1 and np.bincount(sites).min() >= _FEWEST_OF_SITE:
+            if (
+                len(np.unique(sites)) > 1
+                and np.bincount(sites).min() >= _FEWEST_OF_SITE
+            ):
                 folds.append((sites, True))
         orders = permuted_orders(people.families, draws, sites=people.sites, seed=seed)
         target = Target(tested, people.families, covariates.values, orders)
@@ -248,25 +274,42 @@ def run_phenotypes(settings: Settings) -> int:
             count = len(source.contrasts)
             for position, table in enumerate(source.tables(people, folder)):
                 say(f"{(number + position / count) / len(sources):4.0%} {table.title}")
-                study.add(source.kind, table.contrast, table.labels, rotated(table.values))
+                study.add(
+                    source.kind, table.contrast, table.labels, rotated(table.values)
+                )
                 anybody.update(table.labels)
                 if count > 1 and len(people) <= _MOST_TOGETHER:
                     of_contrast = table.labels, products(table.values)
-                    together = common_products(together, of_contrast) if together else of_contrast
+                    together = (
+                        common_products(together, of_contrast)
+                        if together
+                        else of_contrast
+                    )
             if together is not None:
                 note_incomplete(people, source.kind, anybody, together[0])
                 if together[0]:
-                    study.add(source.kind, ALL_CONTRASTS, together[0], of_products(together[1]))
+                    study.add(
+                        source.kind,
+                        ALL_CONTRASTS,
+                        together[0],
+                        of_products(together[1]),
+                    )
         _write(results, study)
     return len(people.failed)
 
 
 def _with_all(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupPeople:
     """Return people who have features of all kinds, so that these can be compared."""
-    kept = [label for label in people.labels if all(label in source.has for source in sources)]
+    kept = [
+        label
+        for label in people.labels
+        if all(label in source.has for source in sources)
+    ]
     if gone := [f"sub-{label}" for label in people.labels if label not in kept]:
         kinds = " or ".join(source.kind.words for source in sources)
-        say(f"left out: {counted(len(gone), 'participant')} without {kinds} ({named(gone)})")
+        say(
+            f"left out: {counted(len(gone), 'participant')} without {kinds} ({named(gone)})"
+        )
     return people.of(kept)
 
 
@@ -285,23 +328,36 @@ def _write(results: ResultFolder, study: _Study) -> None:
             "families or more",
         )
     seed = study.people.settings.modelling.seed
-    scores = {name: [_row(name, one, own, seed) for one in own] for name, own in study.sets.items()}
-    differences = {name: list(_differences(name, own, seed)) for name, own in study.sets.items()}
+    scores = {
+        name: [_row(name, one, own, seed) for one in own]
+        for name, own in study.sets.items()
+    }
+    differences = {
+        name: list(_differences(name, own, seed)) for name, own in study.sets.items()
+    }
     results.table(
         "desc-phenotypes_scores",
-        ResultTable(_SCORES, [row for own in scores.values() for row in own], "A set of features"),
+        ResultTable(
+            _SCORES,
+            [row for own in scores.values() for row in own],
+            "A set of features",
+        ),
     )
     compared = [row for own in differences.values() for row in own]
     results.table(
-        "desc-phenotypes_differences", ResultTable(_DIFFERENCES, compared, "Two sets of features")
+        "desc-phenotypes_differences",
+        ResultTable(_DIFFERENCES, compared, "Two sets of features"),
     )
     headlines = [
-        _headline(name, own, scores[name], differences[name]) for name, own in study.sets.items()
+        _headline(name, own, scores[name], differences[name])
+        for name, own in study.sets.items()
     ]
     for headline in headlines:
         say(headline)
     shown = list(_shown(study, scores, differences))
-    alike: dict[tuple[str, ...], list[str]] = {}  # names of phenotypes, by what is said of them
+    alike: dict[
+        tuple[str, ...], list[str]
+    ] = {}  # names of phenotypes, by what is said of them
     for name, said in study.words.items():
         alike.setdefault(tuple(said), []).append(name)
     facts = {
@@ -321,7 +377,9 @@ def _write(results: ResultFolder, study: _Study) -> None:
     results.page(page)
 
 
-def _row(name: str, one: _Set, all_sets: Sequence[_Set], seed: int) -> dict[str, object]:
+def _row(
+    name: str, one: _Set, all_sets: Sequence[_Set], seed: int
+) -> dict[str, object]:
     """Return a set's row of the table of scores."""
     found, target = one.found, one.asked.target
     judged = judge(found, None, target, seed)
@@ -335,32 +393,45 @@ def _row(name: str, one: _Set, all_sets: Sequence[_Set], seed: int) -> dict[str,
         "r": (found.r, np.nan, np.nan),
         "r2": found.r2,
         "p": found.p,
-        "p_fwe": chance(found.r, np.max([own.found.null for own in _same(one, all_sets)], axis=0)),
+        "p_fwe": chance(
+            found.r, np.max([own.found.null for own in _same(one, all_sets)], axis=0)
+        ),
     }
     if (second := target.second) is None:
         return row | {"r": judged.difference}
-    return row | {"auc": judged.difference, "balanced_accuracy": found.balanced_accuracy(second)}
+    return row | {
+        "auc": judged.difference,
+        "balanced_accuracy": found.balanced_accuracy(second),
+    }
 
 
 def _same(one: _Set, all_sets: Sequence[_Set]) -> list[_Set]:
     """Return the sets that share a set's permutations, with the same kind of folds."""
     draws = len(one.found.null)
     return [
-        own for own in all_sets if own.of_sites == one.of_sites and len(own.found.null) == draws
+        own
+        for own in all_sets
+        if own.of_sites == one.of_sites and len(own.found.null) == draws
     ]
 
 
-def _differences(name: str, sets: Sequence[_Set], seed: int) -> Iterator[dict[str, object]]:
+def _differences(
+    name: str, sets: Sequence[_Set], seed: int
+) -> Iterator[dict[str, object]]:
     """Yield how much better synthetic features predict than other kinds, by contrast."""
     pairs: dict[str, list[tuple[_Set, Verdict]]] = {}
     for one in sets:
         for other in sets if one.kind.synthetic else ():
-            alike = other.contrast in ("", one.contrast) and not (one.of_sites or other.of_sites)
+            alike = other.contrast in ("", one.contrast) and not (
+                one.of_sites or other.of_sites
+            )
             if not other.kind.synthetic and alike and other.labels == one.labels:
                 judged = judge(one.found, other.found, one.asked.target, seed)
                 pairs.setdefault(other.kind.name, []).append((one, judged))
     for minus, own in pairs.items():
-        for (one, _), verdict in zip(own, corrected([found for _, found in own]), strict=True):
+        for (one, _), verdict in zip(
+            own, corrected([found for _, found in own]), strict=True
+        ):
             yield {
                 "phenotype": name,
                 "features": one.kind.name,
@@ -392,7 +463,12 @@ def _headline(
     verdicts = Counter((row["minus"], row["verdict"]) for row in differences)
     kinds = {one.kind.name: one.kind.words for one in sets}
     beside = [
-        (count, sum(row["minus"] == minus for row in differences), verdict, kinds[str(minus)])
+        (
+            count,
+            sum(row["minus"] == minus for row in differences),
+            verdict,
+            kinds[str(minus)],
+        )
         for (minus, verdict), count in verdicts.items()
         if verdict in ("better", "worse")
     ]
@@ -426,16 +502,23 @@ def _shown(
         sets, rows = study.sets[name], scores[name]
         order = _best_first(sets, rows)
         most = max(1, _MOST_SETS // len(study.sets))
-        shown = [n for rank, n in enumerate(order) if rank < most or not sets[n].contrast]
+        shown = [
+            n for rank, n in enumerate(order) if rank < most or not sets[n].contrast
+        ]
         best = sets[order[0]]
         if len(study.sets) <= _MOST_ANSWERS:
-            shown += [n for n, one in enumerate(sets) if one.of_sites and _is_of(one, best)]
+            shown += [
+                n for n, one in enumerate(sets) if one.of_sites and _is_of(one, best)
+            ]
         for n in shown:
             one, row = sets[n], rows[n]
             row = {key: row[key] for key in ("phenotype", "people", "p_fwe")}
             row |= {"features": one.title, "score": _score(rows[n])}
             for found in () if one.of_sites else differences[name]:
-                if (found["features"], found["contrast"]) == (one.kind.name, one.contrast or None):
+                if (found["features"], found["contrast"]) == (
+                    one.kind.name,
+                    one.contrast or None,
+                ):
                     row[f"minus_{found['minus']}"] = found["difference"]
                     row[f"verdict_{found['minus']}"] = found["verdict"]
             yield one, row
@@ -448,18 +531,29 @@ def _section(
 ) -> Section:
     """Return the table of some sets, and a figure of their scores."""
     rows = [row for _, row in shown]
-    found = dict.fromkeys(str(row["minus"]) for own in differences.values() for row in own)
+    found = dict.fromkeys(
+        str(row["minus"]) for own in differences.values() for row in own
+    )
     columns = [*_ON_PAGE, *(column.of(minus) for minus in found for column in _BESIDE)]
     every = sum(len(own) for own in study.sets.values())
     fewer = f", {len(rows)} of {every}; the file has all" if len(rows) < every else ""
     drawn = []
     for what, chance_is in (("r", 0), ("AUC", 0.5)):
-        own = [pair for pair in shown if (pair[0].asked.target.second is None) == (what == "r")]
+        own = [
+            pair
+            for pair in shown
+            if (pair[0].asked.target.second is None) == (what == "r")
+        ]
         names = [f"{row['phenotype']}: {row['features']}" for _, row in own]
         ends = np.array([row["score"] for _, row in own], np.float64).reshape(-1, 3).T
         by = {
-            words: np.where([one.kind.synthetic == synthetic for one, _ in own], ends, np.nan)
-            for words, synthetic in (("predicted by the model", True), ("measured", False))
+            words: np.where(
+                [one.kind.synthetic == synthetic for one, _ in own], ends, np.nan
+            )
+            for words, synthetic in (
+                ("predicted by the model", True),
+                ("measured", False),
+            )
             if any(one.kind.synthetic == synthetic for one, _ in own)
         }
         drawn.append(

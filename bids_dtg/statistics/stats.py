@@ -60,7 +60,12 @@ from bids_dtg.workflows import FeatureKind
 ALPHA = 0.05
 FEWEST_DOF = 5  # residual degrees of freedom; with fewer, only effects are reported
 _ROWS = 12  # contrasts on the page
-_WRITES = ("desc-*_tests", "desc-tests_summary", "*_statmap", f"figures/desc-*{Path(SCRIPT).stem}")
+_WRITES = (
+    "desc-*_tests",
+    "desc-tests_summary",
+    "*_statmap",
+    f"figures/desc-*{Path(SCRIPT).stem}",
+)
 _CONTRAST = Column("contrast", "Contrast of the maps")
 _PARTICIPANTS = Column("participants", "Number of participants")
 _TESTS = (
@@ -141,7 +146,9 @@ class Question:
     phenotype: Variable | None
     sessions: tuple[str, ...] = ()
     words: list[str] = field(default_factory=list)  # on permutations, for the page
-    plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)  # by features and people
+    plans: dict[tuple[str, ...], Plan] = field(
+        default_factory=dict
+    )  # by features and people
 
     @classmethod
     def of(cls, people: GroupPeople) -> Question:
@@ -170,7 +177,8 @@ class Question:
             return cls(kept, kept.column(found.name))
         if options.covariates:
             raise SettingsError(
-                "--covariates was given without --phenotype", expected="both, or neither"
+                "--covariates was given without --phenotype",
+                expected="both, or neither",
             )
         sessions = settings.inputs.session_label
         if len(sessions) > 2:
@@ -183,7 +191,11 @@ class Question:
     def title(self) -> str:
         """The question in words."""
         if self.phenotype is not None:
-            levels = "" if self.phenotype.is_number else f" ({' against '.join(self._levels)})"
+            levels = (
+                ""
+                if self.phenotype.is_number
+                else f" ({' against '.join(self._levels)})"
+            )
             return f"{self.phenotype.name}{levels}"
         if self.sessions:
             return f"session {self.sessions[1]} minus session {self.sessions[0]}"
@@ -215,7 +227,9 @@ class Question:
             if self.phenotype is None:
                 self.plans[key] = self._plan_of_mean(people)
             else:
-                self.plans[key] = self._plan_of_phenotype(people, self.phenotype, table.source.kind)
+                self.plans[key] = self._plan_of_phenotype(
+                    people, self.phenotype, table.source.kind
+                )
         return self.plans[key]
 
     def _plan_of_mean(self, people: GroupPeople) -> Plan:
@@ -226,7 +240,10 @@ class Question:
         no_p = "" if self.sessions else "a mean is not tested"
         if self.sessions and number < FEWEST:
             no_p = self._refused(f"signs of {alone} are too few to flip")
-        draws, seed = 0 if no_p else options.map_permutations, people.settings.modelling.seed
+        draws, seed = (
+            0 if no_p else options.map_permutations,
+            people.settings.modelling.seed,
+        )
         if draws:
             self._say(f"{draws} flips of the signs of {alone}, seed {seed}")
         return Plan(Design.of_mean(flipped_signs(families, draws, seed=seed)), no_p)
@@ -239,7 +256,9 @@ class Question:
         draws, families = options.map_permutations, people.families
         tested = values_of(phenotype, people.labels)
         covariates = covariates_of(people, kind, phenotype.name, tested, self._say)
-        design = Design.of(tested, covariates.values, np.empty((0, len(people)), np.int32))
+        design = Design.of(
+            tested, covariates.values, np.empty((0, len(people)), np.int32)
+        )
         different = different_orders(tested, families, people.sites)
         no_p = ""
         if len(people) < FEWEST:
@@ -251,7 +270,9 @@ class Question:
             )
         elif design.dof < FEWEST_DOF:
             left = counted(design.dof, "degree of freedom", "degrees of freedom")
-            no_p = self._refused(f"{left} beside the covariates, and {FEWEST_DOF} are needed")
+            no_p = self._refused(
+                f"{left} beside the covariates, and {FEWEST_DOF} are needed"
+            )
         if no_p or not draws:
             return Plan(design, no_p, covariates.names)
         related = len(np.unique(families)) < len(people)
@@ -316,18 +337,27 @@ class _Tested:
         if self.plan.has_t and t.design.covariates.size:
             own["r"] = t.r[column]
         if found is not None:
-            own |= {"p_fwe": found.p[column], "p_fwe_contrast": found.p_contrast[column]}
+            own |= {
+                "p_fwe": found.p[column],
+                "p_fwe_contrast": found.p_contrast[column],
+            }
             own["q"] = found.q[column]
         return own
 
     def below(self, name: str) -> int:
         """Return how many columns have a p or q of at most .05."""
-        return int((getattr(self.corrected, name) <= ALPHA).sum()) if self.corrected else 0
+        return (
+            int((getattr(self.corrected, name) <= ALPHA).sum()) if self.corrected else 0
+        )
 
     @property
     def facts(self) -> dict[str, object]:
         """The row of the summary, with the column where `values` are largest."""
-        p = {"tests_fwe": self.below("p"), "tests_fdr": self.below("q")} if self.corrected else {}
+        p = (
+            {"tests_fwe": self.below("p"), "tests_fdr": self.below("q")}
+            if self.corrected
+            else {}
+        )
         source = self.table.source
         return {
             "features": source.kind.name,
@@ -401,7 +431,9 @@ def _tests(
         try:
             plan = question.plan(table)
         except (ValueError, SettingsError) as err:
-            question.people.note(f"{question.title} cannot be tested: {err}", table.title)
+            question.people.note(
+                f"{question.title} cannot be tested: {err}", table.title
+            )
             continue
         tests = fit_columns(table.values, plan.design)
         if not np.isfinite(tests.t).any():
@@ -416,7 +448,9 @@ def _tests(
         yield _Tested(table, plan, dataclasses.replace(tests, products=nothing))
 
 
-def _differences(question: Question, source: FeatureSource, folder: Path) -> Iterator[FeatureTable]:
+def _differences(
+    question: Question, source: FeatureSource, folder: Path
+) -> Iterator[FeatureTable]:
     """Yield the second session minus the first, of people and columns with values in both."""
     sessions = list[Iterator[FeatureTable]]()
     for label in question.sessions:
@@ -429,7 +463,11 @@ def _differences(question: Question, source: FeatureSource, folder: Path) -> Ite
     tables: list[FeatureTable | None] = [next(session, None) for session in sessions]
     for contrast in source.contrasts:
         # A session may lack the contrast.
-        pair = [table for table in tables if table is not None and table.contrast == contrast]
+        pair = [
+            table
+            for table in tables
+            if table is not None and table.contrast == contrast
+        ]
         if len(pair) == len(tables):
             yield _difference(pair[0], pair[1])
         for number, session in enumerate(sessions):
@@ -482,7 +520,9 @@ class _Answer:
             if p and min(p) * len(p) <= ALPHA:
                 return cls(question, tested, min(p) * len(p))
         corrected = correct([one.tests for one in with_p])
-        by_contrast = {one.table.contrast: own for one, own in zip(with_p, corrected, strict=True)}
+        by_contrast = {
+            one.table.contrast: own for one, own in zip(with_p, corrected, strict=True)
+        }
         return cls(
             question,
             [
@@ -605,12 +645,18 @@ class _Answer:
         if 0 < len(self.rows) <= _ROWS:
             own, columns, caption = self.rows, _COLUMNS, "All tests"
         elif len(own) > _ROWS:
-            largest = sorted(self.tested, key=lambda one: (bool(one.plan.no_p), -abs(one.largest)))
+            largest = sorted(
+                self.tested, key=lambda one: (bool(one.plan.no_p), -abs(one.largest))
+            )
             caption += f", the first {_ROWS} of {len(own)}; the file has all"
             own = [one.facts for one in largest[:_ROWS]]
         caption += "; without p, none is a finding" if self.without_p else ""
-        known = {name for row in own for name, value in row.items() if value is not None}
-        shown = [one for name in _SHOWN for one in (statistics if name == "t" else [name])]
+        known = {
+            name for row in own for name, value in row.items() if value is not None
+        }
+        shown = [
+            one for name in _SHOWN for one in (statistics if name == "t" else [name])
+        ]
         shown = [name for name in shown if name in known]
         return ResultTable(columns, own).on_page(caption, shown)
 
@@ -626,7 +672,9 @@ class _Answer:
             names = [f"{row['contrast'] or ''} {row['name']}".strip() for row in few]
             values = np.array([row[shown] for row in few], np.float64)
             return (
-                figures.dots(f"{shown} of all tests", shown, names, {"": values}) if few else None
+                figures.dots(f"{shown} of all tests", shown, names, {"": values})
+                if few
+                else None
             )
         marked: NDArray[np.bool_] | None = None
         around = ""
@@ -636,7 +684,9 @@ class _Answer:
             marked = np.nan_to_num(flags) > 0
             line = "the line is around" if marked.any() else "no test has"
             around = f"; {line} corrected p \u2264 .05"
-        drawn = draw_glass_brain(volume, best.table.source.places, outlined=marked, units=shown)
+        drawn = draw_glass_brain(
+            volume, best.table.source.places, outlined=marked, units=shown
+        )
         title = f"{shown} of {best.table.contrast}"
         return figures.pictures(f"Unthresholded{around}.", {title: drawn}, opens)
 
@@ -671,7 +721,11 @@ class _Answer:
 
 def _map_name(table: FeatureTable, places: VoxelPlaces, stat: str) -> str:
     """Return the name of a statistic's map, without an extension."""
-    entities = {"contrast": table.contrast, "stat": stat, "desc": table.source.kind.name}
+    entities = {
+        "contrast": table.contrast,
+        "stat": stat,
+        "desc": table.source.kind.name,
+    }
     return build_name({**entities, **places.entities}, "statmap", "")
 
 
@@ -703,10 +757,14 @@ def _write(
         "people": people,
         # The levels of a category, such as sites, are one word.
         "covariates": {
-            ", ".join(dict.fromkeys(name.partition(": ")[0] for name in plan.covariates))
+            ", ".join(
+                dict.fromkeys(name.partition(": ")[0] for name in plan.covariates)
+            )
             for plan in question.plans.values()
         },
-        "corrected": any(one.corrected is not None for a in answers for one in a.tested),
+        "corrected": any(
+            one.corrected is not None for a in answers for one in a.tested
+        ),
     }
     sections.append(Section("Methods", template="stats_how.html", facts=facts))
     lead = " ".join(answer.headline for answer in answers)

@@ -58,7 +58,9 @@ def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) ->
         if isinstance(values[0], str):
             levels = sorted({str(value) for value in values})[1:]
             names += [f"{name}: {level}" for level in levels]
-            parts.append(np.array([[value == level for level in levels] for value in values]))
+            parts.append(
+                np.array([[value == level for level in levels] for value in values])
+            )
         else:
             names.append(name)
             parts.append(np.asarray(values, np.float64)[:, None])
@@ -110,7 +112,9 @@ def add_levels(
     if np.linalg.norm(left) <= _NOTHING * np.linalg.norm(tested - tested.mean()):
         raise ValueError(f"it is the same for all people of a {name}")
     if len(levels) - basis.shape[1] - 1 < 1:
-        raise ValueError(f"{len(levels)} people are too few for {basis.shape[1] + 1} columns")
+        raise ValueError(
+            f"{len(levels)} people are too few for {basis.shape[1] + 1} columns"
+        )
     return Coded(tuple(names), np.concatenate(columns, axis=1))
 
 

@@ -120,7 +120,9 @@ def weighted_correlation(
     power_x, power_y = xx - np.square(mean_x), yy - np.square(mean_y)
     differs = (power_x > _CONSTANT) & (power_y > _CONSTANT)
     with np.errstate(invalid="ignore"):
-        r = (xy - mean_x * mean_y) / np.sqrt(np.where(differs, power_x * power_y, np.nan))
+        r = (xy - mean_x * mean_y) / np.sqrt(
+            np.where(differs, power_x * power_y, np.nan)
+        )
     found: NDArray[np.float64] = np.clip(r, -1.0, 1.0)
     return found
 
@@ -158,7 +160,9 @@ def unit_length(values: Values, known: NDArray[np.bool_] | None = None) -> Value
         centred = (counted - counted.sum(axis=-1, keepdims=True) / count) * used
         length = np.sqrt(np.einsum("...v,...v->...", centred, centred))[..., None]
         # What rounding leaves of a constant has no meaningful direction.
-        rounding = 8 * np.finfo(own.dtype).eps * np.abs(counted).max(axis=-1, keepdims=True)
+        rounding = (
+            8 * np.finfo(own.dtype).eps * np.abs(counted).max(axis=-1, keepdims=True)
+        )
         has_direction = np.isfinite(length) & (length > rounding * np.sqrt(count))
         unit: Values = centred / np.where(has_direction, length, np.nan)
     return unit

@@ -86,7 +86,9 @@ def umap_layout(scores: Array, seed: int) -> Array:
     return np.asarray(layout, np.float64)
 
 
-def silhouettes(apart: Array, labels: Sequence[Any], orders: NDArray[np.integer[Any]]) -> Array:
+def silhouettes(
+    apart: Array, labels: Sequence[Any], orders: NDArray[np.integer[Any]]
+) -> Array:
     """Return the mean silhouette of labelled points, observed and for permuted labels.
 
     Parameters

@@ -54,14 +54,18 @@ class _RegionBaseline:
             or a map has an infinite value.
         """
         if len(X) != len(Y) or len(X) == 0:
-            raise ValueError(f"X and Y need the same people, found {len(X)} and {len(Y)}")
+            raise ValueError(
+                f"X and Y need the same people, found {len(X)} and {len(Y)}"
+            )
         self._people = 0
         for n in range(len(X)):
             self._add(_checked(X[n], Y[n], n), 1)
         return self
 
     def without(
-        self: _Model, connectome: NDArray[np.floating[Any]], maps: NDArray[np.floating[Any]]
+        self: _Model,
+        connectome: NDArray[np.floating[Any]],
+        maps: NDArray[np.floating[Any]],
     ) -> _Model:
         """Return the model fitted without one of its training people.
 
@@ -81,7 +85,9 @@ class _RegionBaseline:
             If nobody would be left.
         """
         if self._people < 2:
-            raise ValueError(f"the model was fitted on {self._people} people: nobody would be left")
+            raise ValueError(
+                f"the model was fitted on {self._people} people: nobody would be left"
+            )
         others = copy.copy(self)
         others._total, others._count = self._total.copy(), self._count.copy()
         others._add(_checked(connectome, maps, 0), -1)
@@ -97,14 +103,18 @@ class _RegionBaseline:
             raise ValueError("the numbers of ROIs and contrasts differ between people")
         self._people += sign
         for number, region in enumerate(regions):
-            fits, fitted = fit_maps(standardised(connectome[:, region]), maps[:, region])
+            fits, fitted = fit_maps(
+                standardised(connectome[:, region]), maps[:, region]
+            )
             self._total[:, number] += sign * fits
             self._count[:, number] += sign * fitted
 
     def _coefficients(self) -> NDArray[np.float64]:
         """Return intercept and slopes, (contrasts, regions, 1 + rois); 0 where nobody has data."""
         if not self._people:
-            raise ValueError(f"this {type(self).__name__} is not fitted: call fit(X, Y) first")
+            raise ValueError(
+                f"this {type(self).__name__} is not fitted: call fit(X, Y) first"
+            )
         mean: NDArray[np.float64] = self._total / np.maximum(self._count, 1)[..., None]
         mean[self._count == 0] = 0.0
         return mean
@@ -140,7 +150,10 @@ class _RegionBaseline:
             regions = self._regions(connectome.shape[1])
             found = np.empty((len(coefficients), connectome.shape[1]), np.float32)
             for number, region in enumerate(regions):
-                fit, features = coefficients[:, number], standardised(connectome[:, region])
+                fit, features = (
+                    coefficients[:, number],
+                    standardised(connectome[:, region]),
+                )
                 found[:, region] = fit[:, 1:] @ features + fit[:, :1]
             maps.append(found)
         return np.stack(maps)
@@ -246,7 +259,9 @@ class ParcelLinearBaseline(_RegionBaseline):
 
     def _regions(self, voxels: int) -> Sequence[Region]:
         if voxels != self._voxels:
-            raise ValueError(f"the parcels are of {self._voxels} voxels, found {voxels}")
+            raise ValueError(
+                f"the parcels are of {self._voxels} voxels, found {voxels}"
+            )
         return self._members
 
 
@@ -360,7 +375,9 @@ def _least_squares(
 ) -> NDArray[np.float64]:
     """Return coefficients (targets, rows of the design)."""
     rows, voxels = design.shape
-    if voxels > _MANY * rows:  # the normal equations are as exact here, and ten times as fast
+    if (
+        voxels > _MANY * rows
+    ):  # the normal equations are as exact here, and ten times as fast
         gram = design @ design.T
         if np.linalg.cond(gram) < _WORST:
             return np.asarray(np.linalg.solve(gram, design @ targets.T).T, np.float64)

@@ -59,7 +59,8 @@ class OwnFigures:
             )
         if self.coverage < LEAST_COVERAGE:
             return (
-                f"it covers {self.coverage:.1%} of the model's mask, less than {LEAST_COVERAGE:.0%}"
+                f"it covers {self.coverage:.1%} of the model's mask, "
+                f"less than {LEAST_COVERAGE:.0%}"
             )
         return ""
 
@@ -78,7 +79,9 @@ class Checked:
 
     own: OwnFigures
     group: GroupFigures | None  # None: too few people to compare with
-    scale: float  # standard deviation over the group's median; NaN where it is not known
+    scale: (
+        float  # standard deviation over the group's median; NaN where it is not known
+    )
     findings: Mapping[str, str] = field(default_factory=dict)  # kind -> words
     usual_side_r: float = np.nan  # the group's median of `GroupFigures.side_r`
 
@@ -106,7 +109,9 @@ def own_figures(values: Array) -> OwnFigures:
     )
 
 
-def check_maps(maps: Iterable[Array], sds: Sequence[float], mirror: Indices) -> list[Checked]:
+def check_maps(
+    maps: Iterable[Array], sds: Sequence[float], mirror: Indices
+) -> list[Checked]:
     """Compare each person's map of one contrast with the mean of the others' maps.
 
     Maps are scaled to a standard deviation of 1 before averaging, so that none outweighs the
@@ -128,7 +133,9 @@ def check_maps(maps: Iterable[Array], sds: Sequence[float], mirror: Indices) -> 
     maps = list(maps)
     own = [own_figures(values) for values in maps]
     if len(maps) < LEAST_PEOPLE:
-        return [Checked(figures, None, np.nan, _own_findings(figures)) for figures in own]
+        return [
+            Checked(figures, None, np.nan, _own_findings(figures)) for figures in own
+        ]
     # A sample of the voxels, then mirrored pairs, each pair once.
     sample = _sample(len(mirror))
     ones = sample[mirror[sample] > sample]
@@ -197,7 +204,9 @@ def _judge(
         scale = sd / usual_sd
         if scale > SCALE_FACTOR or scale < 1 / SCALE_FACTOR:
             findings["scale"] = f"its scale is {scale:.3g} times the group's median"
-        if usual_side >= LEAST_SIDE_R and group.side_r < -max(LEAST_SIDE_R, usual_side / 2):
+        if usual_side >= LEAST_SIDE_R and group.side_r < -max(
+            LEAST_SIDE_R, usual_side / 2
+        ):
             findings["mirrored"] = (
                 f"left and right look swapped: the left-right difference correlates "
                 f"{group.side_r:.2f} with other people's (median {usual_side:.2f})"

@@ -99,7 +99,9 @@ def diagonality(matrix: NDArray[np.floating[Any]]) -> Diagonality:
         raise ValueError(f"a people-by-people matrix is square, found {r.shape}")
     people = r.shape[0]
     if people < 2:
-        raise ValueError(f"diagonality compares people: at least 2 needed, found {people}")
+        raise ValueError(
+            f"diagonality compares people: at least 2 needed, found {people}"
+        )
     own = np.diagonal(r)
     others = (r.sum(axis=1) - own) / (people - 1)
     index, reconstruction = float((own - others).mean()), float(own.mean())
@@ -236,7 +238,9 @@ def rivals(
     return others & (above_own > _TIE), others & (np.abs(above_own) <= _TIE)
 
 
-def residual_correlation(pred: Maps, true: Maps, mean: Maps | None = None) -> NDArray[np.float64]:
+def residual_correlation(
+    pred: Maps, true: Maps, mean: Maps | None = None
+) -> NDArray[np.float64]:
     """Correlate predicted with measured deviations from a mean map, one value per person.
 
     Parameters
@@ -275,7 +279,9 @@ def residual_correlation(pred: Maps, true: Maps, mean: Maps | None = None) -> ND
     else:
         centre = np.asarray(mean, dtype=np.float64)
         if centre.shape != (predicted.shape[1],):
-            raise ValueError(f"the mean map is ({predicted.shape[1]},), found {centre.shape}")
+            raise ValueError(
+                f"the mean map is ({predicted.shape[1]},), found {centre.shape}"
+            )
         centres = centre, centre
     # Rounding is judged by the size of the map, not of the deviation: a map that
     # equals the mean leaves nothing but rounding error.
@@ -319,7 +325,10 @@ def dice_auc(pred: Maps, true: Maps) -> NDArray[np.float64]:
     if not (np.isfinite(predicted).all() and np.isfinite(measured).all()):
         raise ValueError("dice_auc needs finite maps, found NaN or infinity")
     return np.array(
-        [_dice_area(np.abs(p), np.abs(t)) for p, t in zip(predicted, measured, strict=True)]
+        [
+            _dice_area(np.abs(p), np.abs(t))
+            for p, t in zip(predicted, measured, strict=True)
+        ]
     )
 
 
@@ -331,7 +340,9 @@ def _dice_area(pred: NDArray[np.float64], true: NDArray[np.float64]) -> float:
         rank = (100 - percentage) * len(pred) // 100
         strong_pred, strong_true = pred > sorted_pred[rank], true > sorted_true[rank]
         total = int(strong_pred.sum()) + int(strong_true.sum())
-        dice.append(2 * int((strong_pred & strong_true).sum()) / total if total else 0.0)
+        dice.append(
+            2 * int((strong_pred & strong_true).sum()) / total if total else 0.0
+        )
     step = DICE_PERCENTAGES.step / 100
     return float(step * (sum(dice) - (dice[0] + dice[-1]) / 2))
 

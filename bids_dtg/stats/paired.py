@@ -60,7 +60,9 @@ def t_interval(values: Values) -> Interval:
     return Interval(mean, float(mean - half), float(mean + half))
 
 
-def bootstrap_interval(values: Values, *, seed: int = 0, draws: int = DRAWS) -> Interval:
+def bootstrap_interval(
+    values: Values, *, seed: int = 0, draws: int = DRAWS
+) -> Interval:
     """Return the mean over people and its 95 % interval by the bootstrap.
 
     Parameters
@@ -153,7 +155,9 @@ def wilson_interval(share: float, people: int) -> Interval:
     middle = (share + z2 / 2) / (1 + z2)
     # For a share of 0 or 1, rounding can make this negative.
     half = np.sqrt(z2 * max(share * (1 - share) + z2 / 4, 0.0)) / (1 + z2)
-    return Interval(float(share), max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+    return Interval(
+        float(share), max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    )
 
 
 def sign_flip_test(
@@ -232,7 +236,10 @@ def cliffs_delta(one: Values, other: Values) -> float:
     >>> cliffs_delta(np.array([3.0, 4.0]), np.array([np.nan]))
     nan
     """
-    a, b = (np.sort(x[np.isfinite(x)]) for x in (np.asarray(one, float), np.asarray(other, float)))
+    a, b = (
+        np.sort(x[np.isfinite(x)])
+        for x in (np.asarray(one, float), np.asarray(other, float))
+    )
     if not len(a) or not len(b):
         return float("nan")
     below = np.searchsorted(b, a, side="left").sum()

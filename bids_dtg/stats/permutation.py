@@ -19,7 +19,9 @@ Integers = NDArray[np.integer[Any]]
 FEWEST_ORDERS = 100  # with fewer distinct orders, a p value means little
 _COLUMNS = 2048  # tested at once
 _VALUES_AT_ONCE = 2**19  # permuted statistics held at once
-_VALUES_OF_PRODUCTS = 2**25  # with more values than this, inner products use a subset of columns
+_VALUES_OF_PRODUCTS = (
+    2**25
+)  # with more values than this, inner products use a subset of columns
 _STEPS, _MOST_T = 1024, 64  # histogram of |t|: bins per unit, and its upper end
 _NOTHING = 1e-7  # a residual below this share of the column is rounding error
 _TIE = 1e-9  # t with a smaller relative difference count as equal
@@ -57,14 +59,20 @@ def permuted_orders(
     """
     groups = _alike(families, sites)
     rng = np.random.default_rng(seed)
-    orders = np.tile(np.arange(sum(rows.size for rows in groups), dtype=np.int32), (draws, 1))
+    orders = np.tile(
+        np.arange(sum(rows.size for rows in groups), dtype=np.int32), (draws, 1)
+    )
     for rows in groups:
         number = np.tile(np.arange(len(rows)), (draws, 1))
-        orders[:, rows.ravel()] = rows[rng.permuted(number, axis=1)].reshape(draws, rows.size)
+        orders[:, rows.ravel()] = rows[rng.permuted(number, axis=1)].reshape(
+            draws, rows.size
+        )
     return orders
 
 
-def different_orders(values: ArrayLike, families: ArrayLike, sites: ArrayLike | None = None) -> int:
+def different_orders(
+    values: ArrayLike, families: ArrayLike, sites: ArrayLike | None = None
+) -> int:
     """Return how many distinct columns `permuted_orders` can produce from one.
 
     Examples
@@ -80,7 +88,9 @@ def different_orders(values: ArrayLike, families: ArrayLike, sites: ArrayLike | 
     return found
 
 
-def flipped_signs(families: ArrayLike, draws: int, *, seed: int = 0) -> NDArray[np.int8]:
+def flipped_signs(
+    families: ArrayLike, draws: int, *, seed: int = 0
+) -> NDArray[np.int8]:
     """Draw random signs of people, (draws, people); a family shares one sign.
 
     Examples
@@ -114,7 +124,9 @@ class Design:
 
     tested: Array  # (people,), minus what covariates explain
     covariates: Array  # (people, columns), orthonormal, the constant first; none: a mean is tested
-    draws: Integers  # (draws, people), orders or signs of people; empty: no p is computed
+    draws: (
+        Integers  # (draws, people), orders or signs of people; empty: no p is computed
+    )
 
     @classmethod
     def of(cls, tested: Array, covariates: Array, orders: Integers) -> Design:
@@ -127,10 +139,13 @@ class Design:
         """
         centred = covariates - covariates.mean(axis=0)
         vectors, sizes, _ = np.linalg.svd(
-            centred / np.where((span := np.ptp(centred, axis=0)) > 0, span, 1), full_matrices=False
+            centred / np.where((span := np.ptp(centred, axis=0)) > 0, span, 1),
+            full_matrices=False,
         )
         one = np.full((len(tested), 1), len(tested) ** -0.5)
-        basis = np.hstack([one, vectors[:, sizes > 1e-8 * max(sizes.max(initial=0.0), 1.0)]])
+        basis = np.hstack(
+            [one, vectors[:, sizes > 1e-8 * max(sizes.max(initial=0.0), 1.0)]]
+        )
         left = tested - basis @ (basis.T @ tested)
         # As many covariates as people explain anything, so that this comes first.
         if len(tested) - (columns := basis.shape[1] - 1) < 3:
@@ -139,7 +154,9 @@ class Design:
                 f"{columns + 3} are needed"
             )
         if np.linalg.norm(left) <= _NOTHING * np.linalg.norm(tested - tested.mean()):
-            raise ValueError("the covariates explain all of it, or it is the same for everybody")
+            raise ValueError(
+                "the covariates explain all of it, or it is the same for everybody"
+            )
         return cls(left, basis, orders)
 
     @classmethod
@@ -163,7 +180,10 @@ class Design:
 
     def by_chance(self, unit: Array) -> Iterator[tuple[slice, Array]]:
         """Yield a range of draws, and |t| of each column in them, (draws, columns)."""
-        tested, other = self.tested / np.linalg.norm(self.tested), self.covariates[:, 1:].T
+        tested, other = (
+            self.tested / np.linalg.norm(self.tested),
+            self.covariates[:, 1:].T,
+        )
         step = max(1, _VALUES_AT_ONCE // (max(unit.shape[1], 64) * (1 + len(other))))
         for start in range(0, len(self.draws), step):
             some = self.draws[start : start + step]
@@ -173,7 +193,9 @@ class Design:
                 share = np.square(tested[some] @ unit)
                 if len(other):  # the constant is left out, because no order changes it
                     moved = other[:, some].reshape(-1, len(tested)) @ unit
-                    taken = np.square(moved).reshape(len(other), *share.shape).sum(axis=0)
+                    taken = (
+                        np.square(moved).reshape(len(other), *share.shape).sum(axis=0)
+                    )
                     share /= np.maximum(1 - taken, _TIE)
             yield slice(start, start + len(some)), self._t(share)
 
@@ -208,7 +230,9 @@ def fit_columns(values: NDArray[Any], design: Design) -> ColumnTests:
     people, columns = values.shape
     effect, r = np.full(columns, np.nan), np.full(columns, np.nan)
     products = np.zeros((people, people))
-    some_columns = -(-people * columns // _VALUES_OF_PRODUCTS) or 1  # every column, every second, …
+    some_columns = (
+        -(-people * columns // _VALUES_OF_PRODUCTS) or 1
+    )  # every column, every second, …
     largest = np.zeros(len(design.draws))
     counts = np.zeros(_STEPS * _MOST_T + 1, np.int64)
     norm = float(np.linalg.norm(design.tested))
@@ -254,13 +278,19 @@ def correct(tests: Sequence[ColumnTests]) -> list[Corrected]:
         known = np.isfinite(least)
         own = np.sort(one.largest)
         p = [
-            np.where(known, (1 + len(a) - np.searchsorted(a, least)) / (1 + len(a)), np.nan)
+            np.where(
+                known, (1 + len(a) - np.searchsorted(a, least)) / (1 + len(a)), np.nan
+            )
             for a in (together, own)
         ]
-        step = np.where(known, np.minimum(least * _STEPS, _STEPS * _MOST_T), 0).astype(np.intp)
+        step = np.where(known, np.minimum(least * _STEPS, _STEPS * _MOST_T), 0).astype(
+            np.intp
+        )
         raw.append(np.where(known, (1 + above[step]) / (1 + above[0]), np.nan))
         found.append(p)
-    q = np.split(false_discovery_rate(np.concatenate(raw)), np.cumsum([len(p) for p in raw])[:-1])
+    q = np.split(
+        false_discovery_rate(np.concatenate(raw)), np.cumsum([len(p) for p in raw])[:-1]
+    )
     return [Corrected(p, own, rate) for (p, own), rate in zip(found, q, strict=True)]
 
 
@@ -308,5 +338,7 @@ def sizes_p(products: Array, design: Design) -> float:
         explained = design.covariates[order]
         logs = logs - explained @ (explained.T @ logs)
         length = max(float(np.linalg.norm(logs)), np.finfo(float).tiny)
-        most.append(max(abs(float(logs @ column[order])) / length for column in columns))
+        most.append(
+            max(abs(float(logs @ column[order])) / length for column in columns)
+        )
     return float(np.mean(np.array(most) >= most[0] * (1 - _TIE)))

@@ -20,7 +20,9 @@ Ridge = Literal["nested", "published"]
 _COLUMNS = 20_000  # read at once
 _GRID = np.logspace(-3, 3, 13)  # penalties, in units of the mean variance of a person
 _INNER = 5  # inner folds of training people, by which a penalty is chosen
-_ROUNDING = 1e-12  # a component below this share of the largest variance is rounding error
+_ROUNDING = (
+    1e-12  # a component below this share of the largest variance is rounding error
+)
 _TIE = 1e-9
 
 
@@ -30,7 +32,9 @@ class Target:
 
     tested: Array  # (people,); 0 and 1 for two levels
     families: Integers  # (people,); a family is held out as a whole
-    covariates: Array  # (people, columns), regressed out with coefficients of training people
+    covariates: (
+        Array  # (people, columns), regressed out with coefficients of training people
+    )
     orders: Integers  # (permutations, people), see `bids_dtg.stats.permutation`
 
     @property
@@ -72,8 +76,12 @@ class Prediction:
     def score(self, second: NDArray[np.bool_] | None) -> Weighted:
         """Return r, or the AUC for two levels, as a function of how often each person counts."""
         if second is None:
-            return lambda counts: weighted_correlation(self.predicted, self.measured, counts)
-        pairs = np.sign(self.predicted[second][:, None] - self.predicted[~second]) / 2 + 0.5
+            return lambda counts: weighted_correlation(
+                self.predicted, self.measured, counts
+            )
+        pairs = (
+            np.sign(self.predicted[second][:, None] - self.predicted[~second]) / 2 + 0.5
+        )
 
         def area(counts: Array) -> Array:
             ours, theirs = counts[:, second], counts[:, ~second]
@@ -175,7 +183,9 @@ def family_folds(families: Integers, folds: int, seed: int) -> Integers:
         number = counted(len(np.unique(families)), "family", "families")
         raise ValueError(f"{number} cannot be divided into {folds} folds")
     found = np.empty(len(families), np.intp)
-    divided = GroupKFold(folds, shuffle=True, random_state=seed).split(found, groups=families)
+    divided = GroupKFold(folds, shuffle=True, random_state=seed).split(
+        found, groups=families
+    )
     for fold, (_, test) in enumerate(divided):
         found[test] = fold
     return found
@@ -234,7 +244,9 @@ def predict(
     for fold in np.unique(folds):
         test = folds == fold
         columns = _basis(covariates, ~test)
-        (x, x_test), (y, y_test) = (_without(own, columns, test) for own in (features, targets))
+        (x, x_test), (y, y_test) = (
+            _without(own, columns, test) for own in (features, targets)
+        )
         if np.ptp(y[:, 0]) < _TIE * max(np.ptp(tested), 1e-300):
             raise ValueError("all training people of a fold have the same value of it")
         size = float(np.square(x - x.mean(axis=0)).sum())
@@ -260,7 +272,8 @@ def _fitted(x: Array, y: Array, x_test: Array) -> Callable[[Array], Array]:
     left, sizes, right = np.linalg.svd(x - mean, full_matrices=False)
     targets, test = left.T @ (y - mean_y), (x_test - mean) @ right.T
     return lambda alphas: (
-        mean_y + test @ (sizes[:, None] / (np.square(sizes)[:, None] + alphas) * targets)
+        mean_y
+        + test @ (sizes[:, None] / (np.square(sizes)[:, None] + alphas) * targets)
     )
 
 
@@ -282,18 +295,24 @@ def _basis(covariates: Array, training: NDArray[np.bool_] | None = None) -> Arra
     """Return a constant and the covariates, scaled by training people; 0 where these are alike."""
     own = covariates if training is None else covariates[training]
     span = np.ptp(own, axis=0)
-    scaled = np.where(span > 0, (covariates - own.mean(axis=0)) / np.where(span > 0, span, 1), 0)
+    scaled = np.where(
+        span > 0, (covariates - own.mean(axis=0)) / np.where(span > 0, span, 1), 0
+    )
     return np.column_stack([np.ones(len(covariates)), scaled])
 
 
-def _without(values: Array, columns: Array, test: NDArray[np.bool_]) -> tuple[Array, Array]:
+def _without(
+    values: Array, columns: Array, test: NDArray[np.bool_]
+) -> tuple[Array, Array]:
     """Regress columns out of training and test people, with coefficients of training people."""
     coefficients = np.linalg.lstsq(columns[~test], values[~test])[0]
     left = values - columns @ coefficients
     return left[~test], left[test]
 
 
-def judge(one: Prediction, other: Prediction | None, target: Target, seed: int = 0) -> Verdict:
+def judge(
+    one: Prediction, other: Prediction | None, target: Target, seed: int = 0
+) -> Verdict:
     """Judge the r of a prediction (two levels: the AUC), or its difference from another's.
 
     Parameters

@@ -21,13 +21,17 @@ class Split:
     training: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
-    calibration: tuple[str, ...] = ()  # only in a split that is given; drawn splits have none
+    calibration: tuple[
+        str, ...
+    ] = ()  # only in a split that is given; drawn splits have none
 
     def __post_init__(self) -> None:
         count = Counter(self.everybody)
         twice = sorted(label for label, times in count.items() if times > 1)
         if twice:
-            raise ValueError(f"participants are in two sets of the split: {', '.join(twice)}")
+            raise ValueError(
+                f"participants are in two sets of the split: {', '.join(twice)}"
+            )
 
     @property
     def everybody(self) -> tuple[str, ...]:
@@ -49,7 +53,9 @@ class Split:
                     sides.setdefault(families[label], set()).add(name)
         torn = sorted(family for family, found in sides.items() if len(found) > 1)
         if torn:
-            raise ValueError(f"families are in two sets of the split: {', '.join(torn)}")
+            raise ValueError(
+                f"families are in two sets of the split: {', '.join(torn)}"
+            )
 
 
 def split_people(
@@ -87,7 +93,9 @@ def split_people(
     (4, 2, 2)
     """
     if min(validation, test) < 0 or validation + test >= 1:
-        raise ValueError(f"shares of {validation:g} and {test:g} leave nobody to train on")
+        raise ValueError(
+            f"shares of {validation:g} and {test:g} leave nobody to train on"
+        )
     groups = _whole_families(labels, families)
     order = np.random.default_rng(seed).permutation(sorted(groups))
     wanted = {"test": test * len(labels), "validation": validation * len(labels)}
@@ -104,7 +112,11 @@ def split_people(
 
 
 def fold_people(
-    labels: Sequence[str], folds: int, *, seed: int, families: Mapping[str, str] | None = None
+    labels: Sequence[str],
+    folds: int,
+    *,
+    seed: int,
+    families: Mapping[str, str] | None = None,
 ) -> tuple[tuple[str, ...], ...]:
     """Draw folds of people, each held out once; families stay together.
 
@@ -136,7 +148,9 @@ def fold_people(
     groups = _whole_families(labels, families)
     if len(groups) < 2 or folds < 2:
         raise ValueError(f"{len(groups)} families cannot be divided into {folds} folds")
-    drawn = [str(key) for key in np.random.default_rng(seed).permutation(sorted(groups))]
+    drawn = [
+        str(key) for key in np.random.default_rng(seed).permutation(sorted(groups))
+    ]
     found: list[list[str]] = [[] for _ in range(min(folds, len(groups)))]
     # The largest families come first; each goes to the smallest fold so far.
     for key in sorted(drawn, key=lambda key: -len(groups[key])):
@@ -144,7 +158,9 @@ def fold_people(
     return tuple(tuple(sorted(fold)) for fold in found)
 
 
-def family_numbers(labels: Sequence[str], families: Mapping[str, str]) -> NDArray[np.intp]:
+def family_numbers(
+    labels: Sequence[str], families: Mapping[str, str]
+) -> NDArray[np.intp]:
     """Return the number of each person's family, (people,); without one, a person is their own.
 
     Examples
@@ -152,7 +168,10 @@ def family_numbers(labels: Sequence[str], families: Mapping[str, str]) -> NDArra
     >>> family_numbers(["01", "02", "03"], {"01": "A", "03": "A"}).tolist()
     [0, 1, 0]
     """
-    names = [("family", families[who]) if who in families else ("person", who) for who in labels]
+    names = [
+        ("family", families[who]) if who in families else ("person", who)
+        for who in labels
+    ]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names], np.intp)
 
@@ -164,7 +183,7 @@ def _whole_families(
     groups: dict[str, list[str]] = {}
     for label in sorted(labels):
         family = (families or {}).get(label)
-        groups.setdefault(f"person {label}" if family is None else f"family {family}", []).append(
-            label
-        )
+        groups.setdefault(
+            f"person {label}" if family is None else f"family {family}", []
+        ).append(label)
     return groups

@@ -40,7 +40,9 @@ NO_DIFFERENCE = "no significant difference"  # for both of these
 # Every page about interventions in a model begins with this sentence.
 NO_EVIDENCE = "An effect inside a model is not evidence of an effect in a person."
 _LARGEST_P = 0.05
-_LEARNT = 2.0**0.5  # how much wider a cross-validated score spreads than one of fixed predictions
+_LEARNT = (
+    2.0**0.5
+)  # how much wider a cross-validated score spreads than one of fixed predictions
 _ROUNDING = 1e-6  # a smaller difference is rounding error of scores summed in float32
 _SAMPLES = 2000  # bootstrap samples of people, for the interval of a group's score
 _CELLS_AT_ONCE = 4_000_000  # cells of (samples, people)
@@ -66,10 +68,14 @@ class Verdict:
     '95 % interval holds 0; p above 0.05'
     """
 
-    difference: Interval  # one minus the other, with its 95 % interval; above 0: one is better
+    difference: (
+        Interval  # one minus the other, with its 95 % interval; above 0: one is better
+    )
     p: float  # two-sided; corrected if several differences are tested together
     people: int  # number with both scores; a family counts once
-    rarer: int | None = None  # how many of them have the rarer level; None: there are no levels
+    rarer: int | None = (
+        None  # how many of them have the rarer level; None: there are no levels
+    )
 
     @classmethod
     def unknown(cls, people: int, rarer: int | None = None) -> Verdict:
@@ -128,7 +134,12 @@ class Verdict:
         >>> Verdict(Interval(0.2, 0.1, 0.3), p=0.01, people=7).named("lower", "higher")
         'too few people'
         """
-        words = {BETTER: better, WORSE: worse, HOLDS_ZERO: NO_DIFFERENCE, P_ABOVE: NO_DIFFERENCE}
+        words = {
+            BETTER: better,
+            WORSE: worse,
+            HOLDS_ZERO: NO_DIFFERENCE,
+            P_ABOVE: NO_DIFFERENCE,
+        }
         return words.get(self.word, self.word)
 
     @property
@@ -155,9 +166,18 @@ class Verdict:
     def _unknown(self) -> str:
         """What is not defined, in words; empty if everything is."""
         found = self.difference
-        values = {"difference": found.mean, "95 % interval": found.low + found.high, "p": self.p}
+        values = {
+            "difference": found.mean,
+            "95 % interval": found.low + found.high,
+            "p": self.p,
+        }
         return next(
-            (f"{name} not defined" for name, value in values.items() if np.isnan(value)), ""
+            (
+                f"{name} not defined"
+                for name, value in values.items()
+                if np.isnan(value)
+            ),
+            "",
         )
 
     @property
@@ -327,7 +347,9 @@ def corrected(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
         Verdicts on differences that are tested together.
     """
     adjusted = false_discovery_rate(np.array([found.p for found in verdicts]))
-    return tuple(replace(found, p=float(p)) for found, p in zip(verdicts, adjusted, strict=True))
+    return tuple(
+        replace(found, p=float(p)) for found, p in zip(verdicts, adjusted, strict=True)
+    )
 
 
 def judge_scores(
@@ -454,10 +476,14 @@ def _of_few(rarer: int | None) -> float:
 
     if rarer is None or rarer < 2:
         return 1.0
-    return float(stdtrit(rarer - 1, 0.975) / ndtri(0.975) * np.sqrt(rarer / (rarer - 1)))
+    return float(
+        stdtrit(rarer - 1, 0.975) / ndtri(0.975) * np.sqrt(rarer / (rarer - 1))
+    )
 
 
-def _scored(difference: Weighted, unit: NDArray[np.intp], counts: Iterator[Array]) -> Array:
+def _scored(
+    difference: Weighted, unit: NDArray[np.intp], counts: Iterator[Array]
+) -> Array:
     """Score samples of families in blocks; a person counts as often as their family."""
     return np.concatenate([np.asarray(difference(own[:, unit])) for own in counts])
 

@@ -55,7 +55,9 @@ class Schedule:
     epochs: int  # at most
     monitor: str  # key of the epochs' records that decides which epoch is the best
     better: Literal["min", "max"]  # whether low or high values of it are better
-    stop_after: int | None = None  # stop after so many epochs without improvement; None: never
+    stop_after: int | None = (
+        None  # stop after so many epochs without improvement; None: never
+    )
     minutes: float | None = None  # at most, earlier runs included; epochs are completed
     precision: Precision = "32-true"
 
@@ -148,7 +150,9 @@ def past_epochs(folder: Path, epochs: int) -> Mapping[str, Any]:
     return content
 
 
-def _fit(make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: Report) -> None:
+def _fit(
+    make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: Report
+) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     task = make_task(report=report)
     kind, _, number = workplace.device.partition(":")
@@ -194,7 +198,10 @@ def _is_finished(history: Sequence[Mapping[str, float]], schedule: Schedule) -> 
     done = len(history)
     if not done or schedule.stop_after is None:
         return done >= schedule.epochs
-    return done >= schedule.epochs or done - 1 - _best(history, schedule) >= schedule.stop_after
+    return (
+        done >= schedule.epochs
+        or done - 1 - _best(history, schedule) >= schedule.stop_after
+    )
 
 
 class _Keeper(Checkpoint):
@@ -228,7 +235,9 @@ class _CheckpointFiles(TorchCheckpointIO):
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(
+            path, map_location="cpu", weights_only=True
+        )
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as err:
         raise RunError(
             f"{path} cannot be read",
@@ -277,5 +286,7 @@ def borrowed_chance(device: str = "cpu") -> Iterator[None]:
     True
     """
     kind, _, number = device.partition(":")
-    with torch.random.fork_rng([int(number or 0)] if kind == "cuda" else [], device_type="cuda"):
+    with torch.random.fork_rng(
+        [int(number or 0)] if kind == "cuda" else [], device_type="cuda"
+    ):
         yield

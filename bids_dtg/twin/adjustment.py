@@ -47,7 +47,11 @@ class Covariates:
             column, _, level = name.partition(_LEVEL)
             own = self.values[column]
             if level:
-                of = [each.partition(_LEVEL)[2] for each in names if each.startswith(f"{column}=")]
+                of = [
+                    each.partition(_LEVEL)[2]
+                    for each in names
+                    if each.startswith(f"{column}=")
+                ]
                 own = np.where(np.isin(own, of), (own == level).astype(float), np.nan)
             found.append(own)
         return np.stack(found, axis=1)
@@ -55,7 +59,9 @@ class Covariates:
     @property
     def number_names(self) -> tuple[str, ...]:
         """Names of the numerical columns."""
-        return tuple(name for name, column in self.values.items() if column.dtype.kind != "U")
+        return tuple(
+            name for name, column in self.values.items() if column.dtype.kind != "U"
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,7 +110,9 @@ def slopes_on(columns: Array, values: Array) -> Array:
     >>> slopes_on(np.array([[20.0], [40.0], [60.0]]), np.array([0.1, 0.2, 0.3])).round(6).tolist()
     [0.005]
     """
-    slopes = np.linalg.pinv(standardised(columns), rcond=_ROUNDING) @ (values - values.mean(axis=0))
+    slopes = np.linalg.pinv(standardised(columns), rcond=_ROUNDING) @ (
+        values - values.mean(axis=0)
+    )
     return np.asarray((slopes.T / _spread(columns)).T)
 
 
@@ -131,11 +139,15 @@ class Adjustment:
     def categories(self) -> frozenset[str]:
         """Names of the categorical columns of the participants table."""
         return frozenset(
-            column for column, sign, _ in (name.partition(_LEVEL) for name in self.names) if sign
+            column
+            for column, sign, _ in (name.partition(_LEVEL) for name in self.names)
+            if sign
         )
 
     @classmethod
-    def fit(cls, connectomes: NDArray[np.floating[Any]], covariates: Covariates) -> Adjustment:
+    def fit(
+        cls, connectomes: NDArray[np.floating[Any]], covariates: Covariates
+    ) -> Adjustment:
         """Estimate the effect by least squares, with minimum norm where columns are collinear.
 
         Parameters
@@ -155,7 +167,9 @@ class Adjustment:
         names = covariates.names
         columns = covariates.columns(names)
         known = np.isfinite(columns)
-        mean = np.where(known, columns, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known, columns, 0.0).sum(axis=0) / np.maximum(
+            known.sum(axis=0), 1
+        )
         filled = np.where(known, columns, mean)
         return cls(names, mean, slopes_on(filled, np.asarray(connectomes, np.float64)))
 
@@ -171,5 +185,7 @@ class Adjustment:
 
         Unknown covariates are taken to equal the mean.
         """
-        found = np.asarray(connectomes, np.float64) - self.columns(covariates) @ self.slopes
+        found = (
+            np.asarray(connectomes, np.float64) - self.columns(covariates) @ self.slopes
+        )
         return found.astype(np.asarray(connectomes).dtype)

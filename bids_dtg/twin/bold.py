@@ -31,7 +31,9 @@ Values = NDArray[np.floating[Any]]
 Twin = LowRank | HyperNetwork
 
 _HIGH_PASS_HZ = 0.01  # as in the published regressions
-_PENALTIES = np.logspace(-6, 2, 33)  # of ridges on states, relative to their mean eigenvalue
+_PENALTIES = np.logspace(
+    -6, 2, 33
+)  # of ridges on states, relative to their mean eigenvalue
 _NOTHING = 1e-3  # a condition's regressor below this has no volumes left
 
 
@@ -45,11 +47,15 @@ class BoldReadout:
     sd: Array  # (regions,)
     weights: Array  # (units, regions): BOLD per unit of state; (0, regions): networks output BOLD
     offsets: Array  # (regions, tasks): mean BOLD of a run
-    responses: Array  # (regions, conditions): mean of the training people; NaN: not measured
+    responses: (
+        Array  # (regions, conditions): mean of the training people; NaN: not measured
+    )
     contrasts: Array  # (regions, tasks): mean of the training people
     contrast_sds: Array  # (regions, tasks): over the training people
     edge_mean: Array  # (edges,), of the training people
-    edge_weights: Array  # (edges, open regions, conditions): response per unit of an edge
+    edge_weights: (
+        Array  # (edges, open regions, conditions): response per unit of an edge
+    )
     z: Array  # (regions,): agreement of predictions with responses of left-out people
     least_z: Array  # (1,): above which a region's gate opens
 
@@ -65,9 +71,14 @@ class BoldReadout:
 
     def tensors(self) -> dict[str, Array]:
         """Return arrays for a bundle, which cannot hold NaN: unknown values are 0."""
-        arrays = {name: own for name, own in vars(self).items() if isinstance(own, np.ndarray)}
+        arrays = {
+            name: own for name, own in vars(self).items() if isinstance(own, np.ndarray)
+        }
         arrays["known"] = np.isfinite(self.responses)
-        return {name: np.nan_to_num(np.asarray(own, np.float64)) for name, own in arrays.items()}
+        return {
+            name: np.nan_to_num(np.asarray(own, np.float64))
+            for name, own in arrays.items()
+        }
 
     @classmethod
     def of_tensors(
@@ -82,7 +93,9 @@ class BoldReadout:
         known = found.pop("known") > 0
         found["responses"][~known] = np.nan
         for task in range(len(tasks.tasks)):
-            found["offsets"][~known[:, _columns(tasks, task)].any(axis=1), task] = np.nan
+            found["offsets"][~known[:, _columns(tasks, task)].any(axis=1), task] = (
+                np.nan
+            )
         for name in ("contrasts", "contrast_sds"):
             found[name][arrays["contrast_sds"] == 0] = np.nan
         for name in ("mean", "sd", "weights"):
@@ -150,7 +163,9 @@ class _Layout:
         """Return regressors of conditions, the offset and, if any, trials without a condition."""
         on, off, condition = self.trials.T
         each = convolved(volume_seconds, on, off)
-        found = [each[:, condition == number].sum(axis=1) for number in range(conditions)]
+        found = [
+            each[:, condition == number].sum(axis=1) for number in range(conditions)
+        ]
         others = [each[:, condition < 0].sum(axis=1)] if (condition < 0).any() else []
         return np.stack([*found, np.ones(len(each)), *others], axis=1)
 
@@ -160,7 +175,9 @@ class _Layout:
 
         since = np.subtract.outer(volume_seconds, self.seconds)
         at = np.nonzero((since > 0) & (since < risen()[0][-1] + STEP_SECONDS))
-        begun, ended = (np.interp(since[at] - late, *risen()) for late in (0, STEP_SECONDS))
+        begun, ended = (
+            np.interp(since[at] - late, *risen()) for late in (0, STEP_SECONDS)
+        )
         return csr_array((begun - ended, at), shape=since.shape)
 
     def between(self, volume_seconds: Array) -> Any:
@@ -170,7 +187,9 @@ class _Layout:
         """
         from scipy.sparse import csr_array
 
-        after = np.clip(np.searchsorted(self.seconds, volume_seconds), 1, len(self.seconds) - 1)
+        after = np.clip(
+            np.searchsorted(self.seconds, volume_seconds), 1, len(self.seconds) - 1
+        )
         first, last = self.seconds[after - 1], self.seconds[after]
         share = (volume_seconds - first) / (last - first)
         row = np.flatnonzero((share >= 0) & (share <= 1))
@@ -182,7 +201,9 @@ class _Layout:
 Known = list[tuple[_Layout, tuple[Any, ...], Any]]
 
 
-def _once(known: Known, layout: _Layout, also: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+def _once(
+    known: Known, layout: _Layout, also: tuple[Any, ...], make: Callable[[], Any]
+) -> Any:
     """Return what was made for a similar layout and the same further key, or make it."""
     for other, its, found in known:
         if its == also and layout.resembles(other):
@@ -201,12 +222,18 @@ def _layouts(segments: Segments, person: int) -> Iterator[_Layout]:
         start = own.start_seconds[chosen]
         seconds = start[:, None] + STEP_SECONDS * np.arange(own.inputs.shape[-2])
         # A segment is performed until the next one begins.
-        place, step = np.nonzero(seconds < np.append(start[1:], np.inf)[:, None] - STEP_SECONDS / 2)
+        place, step = np.nonzero(
+            seconds < np.append(start[1:], np.inf)[:, None] - STEP_SECONDS / 2
+        )
         mine = np.isin(rows.segment, chosen) & (rows.task >= 0)
         onset = own.start_seconds[rows.segment] + STEP_SECONDS * rows.onset_step
-        trials = np.stack([onset, onset + rows.display_seconds, rows.condition], axis=1)[mine]
+        trials = np.stack(
+            [onset, onset + rows.display_seconds, rows.condition], axis=1
+        )[mine]
         task = int(own.task[chosen[0]])
-        yield _Layout(int(number), task, chosen[place], step, seconds[place, step], trials)
+        yield _Layout(
+            int(number), task, chosen[place], step, seconds[place, step], trials
+        )
 
 
 def _columns(tasks: TaskSet, task: int) -> slice:
@@ -215,7 +242,9 @@ def _columns(tasks: TaskSet, task: int) -> slice:
     return slice(sum(counts[:task]), sum(counts[: task + 1]))
 
 
-def _measured(bold: People, segments: Segments) -> Iterator[tuple[int, _Layout, BoldRun]]:
+def _measured(
+    bold: People, segments: Segments
+) -> Iterator[tuple[int, _Layout, BoldRun]]:
     """Yield person, layout and BOLD of each run that has BOLD."""
     for person, runs in enumerate(bold):
         for layout in _layouts(segments, person):
@@ -243,11 +272,16 @@ def _by_person(
         Function that returns the columns of a task's values; the last task has the last column.
     """
     tasks = segments.tasks.tasks
-    regions = next((run.values.shape[1] for runs in bold for run in runs if run is not None), 0)
+    regions = next(
+        (run.values.shape[1] for runs in bold for run in runs if run is not None), 0
+    )
     total = np.zeros((len(bold), regions, columns(len(tasks) - 1).stop))
     number = np.zeros(total.shape)
     for person, layout, run in _measured(bold, segments):
-        own, at = find(layout, run, len(tasks[layout.task].conditions)), columns(layout.task)
+        own, at = (
+            find(layout, run, len(tasks[layout.task].conditions)),
+            columns(layout.task),
+        )
         total[person, :, at] += np.nan_to_num(own)
         number[person, :, at] += np.isfinite(own)
     return np.asarray(total / np.where(number > 0, number, np.nan))
@@ -275,7 +309,9 @@ def responses(bold: People, segments: Segments) -> Array:
 
     def find(layout: _Layout, run: BoldRun, conditions: int) -> Array:
         design = layout.regressors(run.seconds, conditions)[run.kept]
-        if np.linalg.matrix_rank(design) < design.shape[1]:  # censoring left nothing of a condition
+        if (
+            np.linalg.matrix_rank(design) < design.shape[1]
+        ):  # censoring left nothing of a condition
             return np.full((run.values.shape[1], conditions), np.nan)
         return np.asarray(np.linalg.pinv(design)[:conditions] @ run.values[run.kept]).T
 
@@ -330,8 +366,14 @@ def contrasts(bold: People, segments: Segments) -> Array:
         shown = list(signs) if set(signs) <= set(design.columns) else []
         at = [design.columns.get_loc(name) for name in shown]
         # Censoring may remove all volumes of a condition.
-        if at and np.abs(regressors[:, at]).max(axis=0).min() > _NOTHING and known.any():
-            labels, fits = run_glm(values[:, known].astype(float), regressors, noise_model="ols")
+        if (
+            at
+            and np.abs(regressors[:, at]).max(axis=0).min() > _NOTHING
+            and known.any()
+        ):
+            labels, fits = run_glm(
+                values[:, known].astype(float), regressors, noise_model="ols"
+            )
             weights = np.array([signs.get(name, 0.0) for name in design.columns])
             contrast = compute_contrast(labels, fits, weights, stat_type="t")
             found[known, 0] = contrast.effect_size()
@@ -363,14 +405,18 @@ def group_t(values: Array, sds: Array | None = None) -> Array:
 def known_mean(values: Values) -> Array:
     """Return the mean of known values along the first axis; NaN where there are none."""
     number = np.isfinite(values).sum(axis=0)
-    return np.asarray(np.nansum(values, axis=0, dtype=float) / np.where(number > 0, number, np.nan))
+    return np.asarray(
+        np.nansum(values, axis=0, dtype=float) / np.where(number > 0, number, np.nan)
+    )
 
 
 def _sd(values: Values) -> Array:
     """Return the sample SD of known values along the first axis; NaN where it is 0."""
     number = np.isfinite(values).sum(axis=0)
     squares = np.nansum((values - known_mean(values)) ** 2, axis=0, dtype=float)
-    return np.asarray(np.sqrt(np.where(squares > 0, squares, np.nan) / np.maximum(number - 1, 1)))
+    return np.asarray(
+        np.sqrt(np.where(squares > 0, squares, np.nan) / np.maximum(number - 1, 1))
+    )
 
 
 def fit_bold(
@@ -432,7 +478,9 @@ def fit_bold(
 
 def _outputs_bold(twin: Twin, segments: Segments) -> bool:
     """Return whether networks have outputs for BOLD, as published."""
-    return isinstance(twin, HyperNetwork) and twin.sizes.outputs > segments.tasks.buttons
+    return (
+        isinstance(twin, HyperNetwork) and twin.sizes.outputs > segments.tasks.buttons
+    )
 
 
 def _column(task: int) -> slice:
@@ -470,15 +518,21 @@ def bold_targets(bold: People, segments: Segments) -> NDArray[np.float32]:
     """
     from scipy.interpolate import make_interp_spline
 
-    mean, sd = _constants([run.values for runs in bold for run in runs if run is not None])
+    mean, sd = _constants(
+        [run.values for runs in bold for run in runs if run is not None]
+    )
     found = np.full((*segments.action.shape[:3], len(sd)), np.nan, np.float32)
     for person, layout, run in _measured(_scaled(bold, mean, sd), segments):
-        nearest = np.rint((layout.seconds - run.start_seconds) / run.tr_seconds).astype(int)
+        nearest = np.rint((layout.seconds - run.start_seconds) / run.tr_seconds).astype(
+            int
+        )
         there = (nearest >= 0) & (nearest < len(run.values))
         for kept, columns in by_known(np.isfinite(run.values)):
             if kept.sum() < 4:  # volumes that a cubic spline needs
                 continue
-            spline = make_interp_spline(run.seconds[kept], run.values[np.ix_(kept, columns)])
+            spline = make_interp_spline(
+                run.seconds[kept], run.values[np.ix_(kept, columns)]
+            )
             at = np.flatnonzero(there)
             at = at[kept[nearest[at]]]
             place = layout.segment[at, None], layout.step[at, None], columns
@@ -518,7 +572,9 @@ def _fit_states(bold: People, twin: Twin, segments: Segments) -> Array:
 
 def _average(values: Sequence[Values]) -> Array:
     """Average runs of different lengths; NaN where nobody has a value."""
-    padded = np.full((len(values), max(map(len, values)), values[0].shape[1]), np.nan, np.float32)
+    padded = np.full(
+        (len(values), max(map(len, values)), values[0].shape[1]), np.nan, np.float32
+    )
     for filled, own in zip(padded, values, strict=True):
         filled[: len(own)] = own
     return known_mean(padded)
@@ -624,7 +680,9 @@ def predict_bold(
         For each person, the runs in the order of `Segments.run`; None: not performed.
     """
     found: list[list[BoldRun | None]] = []
-    for some in np.array_split(np.arange(len(connectomes)), -(-len(connectomes) // AT_ONCE)):
+    for some in np.array_split(
+        np.arange(len(connectomes)), -(-len(connectomes) // AT_ONCE)
+    ):
         own = torch.as_tensor(np.asarray(connectomes)[some], dtype=torch.float32)
         seen = segments.people(some)
         performed = _performed(twin, own, seen).numpy()
@@ -638,7 +696,9 @@ def predict_bold(
             columns = _columns(seen.tasks, layout.task)
             shape = layout.regressors(run.seconds, columns.stop - columns.start)
             shape = shape[:, : columns.stop - columns.start]
-            values = run.values + (shape - shape.mean(axis=0)) @ added[row, :, columns].T
+            values = (
+                run.values + (shape - shape.mean(axis=0)) @ added[row, :, columns].T
+            )
             values += readout.offsets[:, layout.task]
             plain[row][layout.number] = replace(run, values=values.astype(np.float32))
     return found
@@ -651,7 +711,9 @@ def _read_out(
     measured: People | None = None,
 ) -> list[list[BoldRun | None]]:
     """Return the BOLD read out from each person's states, (segments, steps, units)."""
-    found: list[list[BoldRun | None]] = [[None] * (int(of.max()) + 1) for of in segments.run]
+    found: list[list[BoldRun | None]] = [
+        [None] * (int(of.max()) + 1) for of in segments.run
+    ]
     for row, runs in enumerate(found):
         for layout in _layouts(segments, row):
             known = readout.responses[:, _columns(segments.tasks, layout.task)]
@@ -662,7 +724,10 @@ def _read_out(
 
 
 def _series(
-    readout: BoldReadout, layout: _Layout, performed: NDArray[np.float32], like: BoldRun | None
+    readout: BoldReadout,
+    layout: _Layout,
+    performed: NDArray[np.float32],
+    like: BoldRun | None,
 ) -> BoldRun:
     """Return the BOLD of a run, read out from a person's states (segments, steps, units).
 

@@ -19,14 +19,18 @@ _FINE = 8  # points of the haemodynamic response in a step
 class BoldRun:
     """BOLD of a person's run of a task, by region."""
 
-    values: NDArray[np.float32]  # (volumes, regions); NaN: censored, or the region has no signal
+    values: NDArray[
+        np.float32
+    ]  # (volumes, regions); NaN: censored, or the region has no signal
     tr_seconds: float
     start_seconds: float = 0.0  # of the first volume, on the event file's clock
 
     @property
     def seconds(self) -> Array:
         """When each volume was taken, (volumes,)."""
-        return np.asarray(self.start_seconds + self.tr_seconds * np.arange(len(self.values)))
+        return np.asarray(
+            self.start_seconds + self.tr_seconds * np.arange(len(self.values))
+        )
 
     @property
     def kept(self) -> NDArray[np.bool_]:
@@ -42,7 +46,9 @@ class BoldRun:
         return replace(self, values=self.values[own], start_seconds=start)
 
 
-People = Sequence[Sequence[BoldRun | None]]  # runs of each person, in the order of `Segments.run`
+People = Sequence[
+    Sequence[BoldRun | None]
+]  # runs of each person, in the order of `Segments.run`
 
 
 def convolved(volume_seconds: Array, on: Array, off: Array) -> Array:
@@ -62,7 +68,9 @@ def convolved(volume_seconds: Array, on: Array, off: Array) -> Array:
            [0.33, 0.71],
            [0.  , 1.  ]])
     """
-    begun, ended = (np.interp(np.subtract.outer(volume_seconds, at), *risen()) for at in (on, off))
+    begun, ended = (
+        np.interp(np.subtract.outer(volume_seconds, at), *risen()) for at in (on, off)
+    )
     return np.asarray(begun - ended)
 
 

@@ -39,14 +39,19 @@ class Windows:
     def of(cls, segments: Segments) -> Windows:
         """Find the windows of all trials in segments of one person or several."""
         rows, tasks = segments.trials, segments.tasks
-        first, last = _each(rows.first_step)[..., None], _each(rows.last_step)[..., None]
+        first, last = (
+            _each(rows.first_step)[..., None],
+            _each(rows.last_step)[..., None],
+        )
         task, segment = _each(rows.task), _each(rows.segment)
         step = first + np.arange(tasks.window_steps)
         seconds = (step - _each(rows.onset_step)[..., None]) * STEP_SECONDS
         # At the last step targets hold all responses of the window: it stands for the end.
         seconds = np.where(step < last, seconds, _each(rows.window_seconds)[..., None])
         place = segment[..., None] * segments.action.shape[-2] + np.minimum(step, last)
-        own = tasks.own_buttons[task] & ((task >= 0) & (last >= first)[..., 0])[..., None]
+        own = (
+            tasks.own_buttons[task] & ((task >= 0) & (last >= first)[..., 0])[..., None]
+        )
         return cls(*(torch.from_numpy(values) for values in (place, own, seconds)))
 
     def curves(self, outputs: Tensor) -> Tensor:
@@ -63,7 +68,9 @@ class Windows:
             found = flat[..., self.place, :]
         else:
             found = flat[torch.arange(len(flat))[:, None, None], self.place]
-        return torch.where(self.own[..., None, :], found, torch.zeros((), dtype=found.dtype))
+        return torch.where(
+            self.own[..., None, :], found, torch.zeros((), dtype=found.dtype)
+        )
 
     def mean_seconds(self, answered: Tensor) -> Tensor:
         """Return the mean response time of the responses within the window, (..., trials).
@@ -112,9 +119,13 @@ class Decoded:
     seconds: Values  # (..., trials, w): time of each step of the curves since the trial's onset
     curve: Values  # (..., trials, w, buttons): probability that it has been pressed by then
     answered: Values  # (..., trials, w): probability that any has been: F(t), which never falls
-    given_seconds: Values  # (..., trials): mean time of responses in the window, however few
+    given_seconds: (
+        Values  # (..., trials): mean time of responses in the window, however few
+    )
     rt_seconds: Values  # (..., trials): when F crosses 0.5; NaN: it never does
-    button: NDArray[np.int8]  # (..., trials): likeliest at the window's end; -1: none stands out
+    button: NDArray[
+        np.int8
+    ]  # (..., trials): likeliest at the window's end; -1: none stands out
 
     def correct(self, correct_button: NDArray[np.integer[Any]]) -> Values:
         """Return the probability of a correct press by each step, (..., trials, w).
@@ -140,7 +151,9 @@ class Decoded:
     @property
     def mean_seconds(self) -> Values:
         """Mean response time of the responses within the window; NaN where `rt_seconds` is."""
-        found: Values = np.where(np.isfinite(self.rt_seconds), self.given_seconds, np.nan)
+        found: Values = np.where(
+            np.isfinite(self.rt_seconds), self.given_seconds, np.nan
+        )
         return found
 
     @property
@@ -148,7 +161,9 @@ class Decoded:
         """Share of each button among responses, (..., trials, buttons); NaN without a response."""
         end = self.curve[..., -1, :]
         total = end.sum(axis=-1, keepdims=True)
-        shares: Values = np.divide(end, total, out=np.full_like(end, np.nan), where=total > 0)
+        shares: Values = np.divide(
+            end, total, out=np.full_like(end, np.nan), where=total > 0
+        )
         return shares
 
     @property
@@ -177,7 +192,9 @@ class Decoded:
             (..., trials), seconds; NaN where there is no response.
         """
         end = self.answered[..., -1:]
-        given = np.divide(self.answered, end, out=np.zeros_like(self.answered), where=end > 0)
+        given = np.divide(
+            self.answered, end, out=np.zeros_like(self.answered), where=end > 0
+        )
         return _crossing(given, self.seconds, share)
 
 

@@ -22,7 +22,9 @@ from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import Regime, trial_sequence
 from bids_dtg.workflows import SIMULATED, TABLE
 
-PEOPLE = 300  # fitted to fewer than 200, connectomes often do not predict left-out people
+PEOPLE = (
+    300  # fitted to fewer than 200, connectomes often do not predict left-out people
+)
 RESULTS = "results"  # below the folder of the demo
 _SEQUENCES = ("stroopAP",)
 _UNSEEN = 3  # one in three people is left out of the fit
@@ -77,7 +79,9 @@ def run_twin_demo(
     people = simulate_twin_people(participants, regime, regions=regions, seed=seed)
     sequences = [trial_sequence(name) for name in _SEQUENCES]
     runs = people.runs(sequences, seed=seed)
-    write_twin_people(folder, people, sequences, runs, simulate_bold(people, runs, seed=seed))
+    write_twin_people(
+        folder, people, sequences, runs, simulate_bold(people, runs, seed=seed)
+    )
     split = folder / "split.tsv"
     unseen = participants // _UNSEEN
     sets = ["training"] * (participants - unseen) + ["test"] * unseen
@@ -99,7 +103,9 @@ def run_twin_demo(
 
     run_training(settings("train", model_name=_NAME, split_file=split, epochs=epochs))
     run_evaluation(settings("evaluate", model=str(bundle)))
-    run_interventions(settings("intervene", model=str(bundle), permutations=permutations))
+    run_interventions(
+        settings("intervene", model=str(bundle), permutations=permutations)
+    )
     rows = _compared(out / RESULTS / "group", people)
     write_tsv(
         out / TABLE,
@@ -120,8 +126,15 @@ def run_twin_demo(
         f"{counted(participants, 'SIMULATED participant')}, who perform a Stroop task.",
         _WARNING,
         text=text,
-        tables=[Table("", ("measure", "predicted", "true"), [(n, *v) for n, v in rows.items()])],
-        pages={f"{RESULTS}/index.html": "Training, evaluation and interventions", TABLE: TABLE},
+        tables=[
+            Table(
+                "", ("measure", "predicted", "true"), [(n, *v) for n, v in rows.items()]
+            )
+        ],
+        pages={
+            f"{RESULTS}/index.html": "Training, evaluation and interventions",
+            TABLE: TABLE,
+        },
     )
     say(f"done in {duration(time.perf_counter() - start)}")
 
@@ -139,7 +152,10 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
         own = np.array([float(row[f"twin_{name}"]) for row in predicted])
         found[f"{name}: mean (s)"] = float(own.mean()), float(values.mean())
         if own.std() > 0:
-            found[f"{name}: r with the truth"] = float(np.corrcoef(own, values)[0, 1]), 1.0
+            found[f"{name}: r with the truth"] = (
+                float(np.corrcoef(own, values)[0, 1]),
+                1.0,
+            )
     folder = group / f"intervention-{_NAME}"
     arrays = read_npz(folder / DIRECTIONS)
     steps = dict(zip(arrays["moves"].tolist(), arrays["steps"], strict=True))

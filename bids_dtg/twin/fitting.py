@@ -18,7 +18,13 @@ from torch import Tensor
 from bids_dtg.errors import RunError
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.stats.splits import family_numbers
-from bids_dtg.training.loop import Best, Schedule, Workplace, borrowed_chance, run_epochs
+from bids_dtg.training.loop import (
+    Best,
+    Schedule,
+    Workplace,
+    borrowed_chance,
+    run_epochs,
+)
 from bids_dtg.training.loop import Task as TrainingTask
 from bids_dtg.twin.bold import BoldReadout, bold_targets
 from bids_dtg.twin.bold_runs import People as Bold
@@ -31,7 +37,12 @@ from bids_dtg.twin.network import (
     Sizes,
     perform,
 )
-from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
+from bids_dtg.twin.recipe import (
+    DEFAULT_ARCHITECTURE,
+    Recipe,
+    find_architecture,
+    find_recipe,
+)
 from bids_dtg.twin.times import (
     Array,
     Gate,
@@ -57,7 +68,9 @@ _SLOWER = 1 / 3  # factor of the rate after a training that made a condition wor
 _ROUNDING = 1e-3  # share by which a loss may grow and is not worse
 _PREDICTED = 1e-6  # smallest SD of predictions, as a share of the measure's
 Report = Callable[[str], None]
-Outputs = NDArray[np.float32]  # (people, segments, steps, outputs): probabilities of buttons
+Outputs = NDArray[
+    np.float32
+]  # (people, segments, steps, outputs): probabilities of buttons
 History = Mapping[str, tuple[Mapping[str, float], ...]]
 
 
@@ -65,7 +78,9 @@ History = Mapping[str, tuple[Mapping[str, float], ...]]
 class Fitted:
     """A fitted twin, and the labels of its training participants."""
 
-    twin: LowRank | HyperNetwork  # makes networks from connectomes; on the CPU, in eval mode
+    twin: (
+        LowRank | HyperNetwork
+    )  # makes networks from connectomes; on the CPU, in eval mode
     architecture: str  # a row of `recipe.ARCHITECTURES`
     recipe: Recipe
     tasks: TaskSet  # tasks that it performs
@@ -191,12 +206,26 @@ def fit(
     with borrowed_chance():
         torch.manual_seed(_drawn(seed))
         group = _group_network(recipe, segments)
-        twin = empty_twin(architecture, recipe, values.shape[1], segments.tasks, regions)
+        twin = empty_twin(
+            architecture, recipe, values.shape[1], segments.tasks, regions
+        )
     known = (values, numbers) if measured is None else (values, numbers, measured)
     identity = _identity(known, segments, (architecture, recipe), seed)
-    with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
+    with (
+        temporary_folder()
+        if workplace is None
+        else nullcontext(workplace.folder) as folder
+    ):
         place = replace(workplace or Workplace(folder), folder=folder)
-        run = _Run(recipe, segments, seed, identity, place, report, _split(recipe, numbers, seed))
+        run = _Run(
+            recipe,
+            segments,
+            seed,
+            identity,
+            place,
+            report,
+            _split(recipe, numbers, seed),
+        )
         history, gate = {} if group is None else run.group(group), None
         if group is not None and values.shape[1]:
             measures = observed_measures(segments)
@@ -210,7 +239,9 @@ def fit(
                 history = {**history, **run.times(twin)}
         elif opened or group is None:
             history = {**history, **run.people(twin, values, measured, covariates)}
-    return Fitted(twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, gate)
+    return Fitted(
+        twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, gate
+    )
 
 
 def outputs_bold(architecture: str, recipe: Recipe) -> bool:
@@ -246,7 +277,9 @@ class _Run:
     identity: str
     workplace: Workplace
     report: Report
-    split: Mapping[str, NDArray[np.intp]]  # rows of the people for training and for validation
+    split: Mapping[
+        str, NDArray[np.intp]
+    ]  # rows of the people for training and for validation
 
     @property
     def parts(self) -> dict[str, Segments]:
@@ -263,14 +296,19 @@ class _Run:
 
     def times(self, twin: LowRank) -> History:
         """Train the mapping of measures to weights; again, slower, if a condition gets worse."""
-        network, observed = twin.network.requires_grad_(False), self.observed(self.split)
+        network, observed = (
+            twin.network.requires_grad_(False),
+            self.observed(self.split),
+        )
         length = (self.recipe.times_epochs, self.recipe.times_updates)
         start, rate, history = self._start(network), self.recipe.times_rate, {}
         for stage in ("times", "times-slower"):
             make = partial(TimesTask, network, start, self.parts, observed, rate=rate)
             best = self.train(stage, make, length)
             network.cpu()  # a training on a GPU leaves it there, as no part of its task
-            twin.of_measures.copy_(best.state["matrix"] / spread_of(observed["training"]))
+            twin.of_measures.copy_(
+                best.state["matrix"] / spread_of(observed["training"])
+            )
             history[stage] = tuple(best.history)
             if not self._worse(twin, observed["training"]):
                 break
@@ -282,7 +320,8 @@ class _Run:
         measures = observed_measures(self.segments)
         mean = np.nanmean(measures[split["training"]], axis=0)
         return {
-            name: torch.from_numpy(measures[rows] - mean).float() for name, rows in split.items()
+            name: torch.from_numpy(measures[rows] - mean).float()
+            for name, rows in split.items()
         }
 
     def _start(self, network: ModulatedNetwork) -> Tensor:
@@ -294,7 +333,10 @@ class _Run:
         with torch.enable_grad():
             outputs = perform(network.weights(modulation), torch.from_numpy(own.inputs))
             found = performed_measures(torch.sigmoid(outputs), own, every).nanmean(0)
-            rows = [torch.autograd.grad(one, modulation, retain_graph=True)[0] for one in found]
+            rows = [
+                torch.autograd.grad(one, modulation, retain_graph=True)[0]
+                for one in found
+            ]
         start: Tensor = torch.linalg.pinv(torch.cat(rows).nan_to_num().double()).float()
         return start
 
@@ -329,7 +371,9 @@ class _Run:
         if last:
             twin.start_with(self._ridges(twin, connectomes, covariates))
         parts = {name: self.segments.people(rows) for name, rows in split.items()}
-        values = {name: torch.from_numpy(connectomes[rows]) for name, rows in split.items()}
+        values = {
+            name: torch.from_numpy(connectomes[rows]) for name, rows in split.items()
+        }
         length = (self.recipe.hyper_epochs, self.recipe.hyper_updates)
         data = {
             name: Targets.of(parts[name], None if bold is None else bold[rows])
@@ -341,7 +385,10 @@ class _Run:
         return {"people": tuple(best.history)}
 
     def _ridges(
-        self, twin: HyperNetwork, connectomes: NDArray[np.float32], covariates: Array | None
+        self,
+        twin: HyperNetwork,
+        connectomes: NDArray[np.float32],
+        covariates: Array | None,
     ) -> Tensor:
         """Return weights of ridges on scaled edges, (edges, measures), in SD of predictions.
 
@@ -414,15 +461,23 @@ def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> 
     step = np.broadcast_to(rows.first_step, shape)[..., None] + np.arange(
         segments.tasks.window_steps
     )
-    within = (step <= np.broadcast_to(rows.last_step, shape)[..., None]) & rows.scored[..., None]
+    within = (step <= np.broadcast_to(rows.last_step, shape)[..., None]) & rows.scored[
+        ..., None
+    ]
     person, trial, place = np.nonzero(within)
-    at = person, np.broadcast_to(rows.segment, shape)[person, trial], step[person, trial, place]
+    at = (
+        person,
+        np.broadcast_to(rows.segment, shape)[person, trial],
+        step[person, trial, place],
+    )
     total = np.bincount(group[person, trial], loss[at])
     number = np.bincount(group[person, trial])
     return np.asarray(total[number > 0] / number[number > 0])
 
 
-def _split(recipe: Recipe, families: NDArray[np.intp], seed: int) -> dict[str, NDArray[np.intp]]:
+def _split(
+    recipe: Recipe, families: NDArray[np.intp], seed: int
+) -> dict[str, NDArray[np.intp]]:
     """Return rows of the people for training and for validation; relatives stay together."""
     people = len(families)
     order = np.random.default_rng((seed, _VALIDATION)).permutation(people)
@@ -430,7 +485,10 @@ def _split(recipe: Recipe, families: NDArray[np.intp], seed: int) -> dict[str, N
     held_out = np.isin(families, families[order[:few]])
     if held_out.all() or not few:  # all are of one family
         return dict.fromkeys(("training", "validation"), np.arange(people))
-    return {"training": np.flatnonzero(~held_out), "validation": np.flatnonzero(held_out)}
+    return {
+        "training": np.flatnonzero(~held_out),
+        "validation": np.flatnonzero(held_out),
+    }
 
 
 def _of_network(best: Best) -> dict[str, Tensor]:
@@ -445,7 +503,9 @@ def _drawn(seed: int) -> int:
     return int(np.random.SeedSequence((seed, _WEIGHTS)).generate_state(1)[0])
 
 
-def _checked(connectomes: NDArray[np.floating], segments: Segments) -> NDArray[np.float32]:
+def _checked(
+    connectomes: NDArray[np.floating], segments: Segments
+) -> NDArray[np.float32]:
     values = np.ascontiguousarray(connectomes, np.float32)
     people = len(segments.action)
     if values.ndim != 2 or len(values) != people:
@@ -455,7 +515,9 @@ def _checked(connectomes: NDArray[np.floating], segments: Segments) -> NDArray[n
         )
     if not np.isfinite(values).all():
         wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
-        raise ValueError(f"connectomes have values that are not finite, in rows {wrong.tolist()}")
+        raise ValueError(
+            f"connectomes have values that are not finite, in rows {wrong.tolist()}"
+        )
     return values
 
 

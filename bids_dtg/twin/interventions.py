@@ -24,7 +24,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.stats.permutation import permuted_orders
-from bids_dtg.twin.bold import BoldReadout, conditions_of, performed_responses, responses
+from bids_dtg.twin.bold import (
+    BoldReadout,
+    conditions_of,
+    performed_responses,
+    responses,
+)
 from bids_dtg.twin.bold_runs import People
 from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.network import AT_ONCE, LowRank, MainWeights, perform
@@ -44,7 +49,10 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 _AMYGDALA = "amygdala"  # in the names of regions
 FEWEST_PEOPLE = 10  # outside the training set
 STEP_SIZES = (0.5, 1.0, 1.5, 2.0, 2.5)
-COPIES, NOISE = 10, 0.1  # of SmoothGrad: noisy connectomes, and their noise in SD of all edges
+COPIES, NOISE = (
+    10,
+    0.1,
+)  # of SmoothGrad: noisy connectomes, and their noise in SD of all edges
 _AT_ONCE = 20  # people in a batch: states of all steps are kept for the gradient
 _SAMPLES = 2000  # of people, for the interval of a slope
 _ROUNDING = 1e-12  # share of a variance that is rounding
@@ -67,7 +75,9 @@ def functions_of(tasks: TaskSet, bold: BoldReadout | None = None) -> tuple[Targe
     )
 
 
-def _contrasts(tasks: TaskSet, bold: BoldReadout | None) -> Iterator[tuple[str, str, int, int]]:
+def _contrasts(
+    tasks: TaskSet, bold: BoldReadout | None
+) -> Iterator[tuple[str, str, int, int]]:
     """Yield task and region of each function of BOLD, with row and first column of responses."""
     if bold is None:
         return
@@ -77,7 +87,9 @@ def _contrasts(tasks: TaskSet, bold: BoldReadout | None) -> Iterator[tuple[str, 
             continue
         first = columns.index((task.name, task.conditions[0]))
         for row, region in enumerate(bold.regions):
-            if bold.open[row] or (_AMYGDALA in region.lower() and np.isfinite(bold.sd[row])):
+            if bold.open[row] or (
+                _AMYGDALA in region.lower() and np.isfinite(bold.sd[row])
+            ):
                 yield task.name, region, row, first
 
 
@@ -118,11 +130,15 @@ def observed_functions(
     if bold is None:
         return np.hstack([found, np.full((len(found), len(columns)), np.nan)])
     own = responses(readout.scaled(bold), segments)
-    of_bold = [own[:, row, first + 1] - own[:, row, first] for _, _, row, first in columns]
+    of_bold = [
+        own[:, row, first + 1] - own[:, row, first] for _, _, row, first in columns
+    ]
     return np.column_stack([found, *of_bold])
 
 
-def predicted_functions(fitted: Fitted, connectomes: Floats, segments: Segments) -> Array:
+def predicted_functions(
+    fitted: Fitted, connectomes: Floats, segments: Segments
+) -> Array:
     """Run the twins of connectomes (people, edges) and return their functions."""
     buttons = torch.from_numpy(fitted.perform(connectomes, segments))
     found = performed_functions(buttons, segments).double()
@@ -141,7 +157,9 @@ def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tenso
     if not columns or fitted.bold is None:
         return torch.zeros(len(connectomes), 0, dtype=torch.float64)
     own = performed_responses(fitted.bold, fitted.twin, connectomes, segments)
-    found = [own[:, row, first + 1] - own[:, row, first] for _, _, row, first in columns]
+    found = [
+        own[:, row, first + 1] - own[:, row, first] for _, _, row, first in columns
+    ]
     return torch.stack(found, -1)
 
 
@@ -170,7 +188,10 @@ def gradients_of(
         Gradients in edges, (functions, edges), units of the function per unit of Fisher z, and in
         predicted measures, (functions of behaviour, measures); None: the twin predicts none.
     """
-    values, twin = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32), fitted.twin
+    values, twin = (
+        torch.as_tensor(np.asarray(connectomes), dtype=torch.float32),
+        fitted.twin,
+    )
     if isinstance(twin, LowRank):
         behaviour = partial(_performed, twin.with_measures)
         measures = _mean_gradient(behaviour, twin.measures(values), segments)
@@ -181,7 +202,9 @@ def gradients_of(
     spread = NOISE * float(values.std(correction=0))
 
     def everything(some: Tensor, part: Segments) -> Tensor:
-        return torch.cat([_performed(twin, some, part), _responses(fitted, some, part)], -1)
+        return torch.cat(
+            [_performed(twin, some, part), _responses(fitted, some, part)], -1
+        )
 
     found = [
         _mean_gradient(
@@ -194,7 +217,9 @@ def gradients_of(
     return np.mean(found, axis=0), None
 
 
-def _performed(make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments) -> Tensor:
+def _performed(
+    make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments
+) -> Tensor:
     """Return the functions of behaviour of networks made from values."""
     outputs = perform(make(values), torch.from_numpy(segments.inputs))
     return performed_functions(torch.sigmoid(outputs), segments)
@@ -243,7 +268,9 @@ def along(gradient: Array, connectomes: Floats) -> Array:
     return np.asarray(direction / np.sqrt(gradient @ direction))
 
 
-def selective(gradients: Array, target: int, held: Sequence[int], connectomes: Floats) -> Array:
+def selective(
+    gradients: Array, target: int, held: Sequence[int], connectomes: Floats
+) -> Array:
     """Return the change that raises one function and keeps others constant, to first order.
 
     Parameters
@@ -298,7 +325,11 @@ class Slope:
 
 
 def slope_of(
-    predicted: Array, observed: Array, families: NDArray[np.integer] | None = None, *, seed: int = 0
+    predicted: Array,
+    observed: Array,
+    families: NDArray[np.integer] | None = None,
+    *,
+    seed: int = 0,
 ) -> Slope:
     """Return the slope over people, (people,) each; a person with NaN is left out.
 
@@ -318,21 +349,29 @@ def slope_of(
     if number < 2 or not (varies(x) and varies(y)):
         nan = float("nan")
         return Slope(nan, nan, nan, nan, number)
-    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), _SAMPLES)
+    drawn = np.random.default_rng(seed).multinomial(
+        number, np.full(number, 1 / number), _SAMPLES
+    )
     low, high = np.nanpercentile(_slopes(x, y, drawn[:, unit]), [2.5, 97.5])
     (value,) = _slopes(x, y, np.ones((1, len(x))))
-    return Slope(float(value), float(low), float(high), float(np.corrcoef(x, y)[0, 1]), number)
+    return Slope(
+        float(value), float(low), float(high), float(np.corrcoef(x, y)[0, 1]), number
+    )
 
 
 def varies(values: Array) -> bool:
     """Return whether values differ by more than the rounding of single precision."""
-    return bool(np.nanmax(values) - np.nanmin(values) > _SINGLE * np.nanmax(np.abs(values)))
+    return bool(
+        np.nanmax(values) - np.nanmin(values) > _SINGLE * np.nanmax(np.abs(values))
+    )
 
 
 def _slopes(x: Array, y: Array, counts: NDArray[Any]) -> Array:
     """Return slopes of y on x by weights of people, (samples, people); NaN: x is constant."""
     x, y = x - x.mean(), y - y.mean()
-    mean_x, mean_y, xx, xy = (counts @ own / counts.sum(axis=1) for own in (x, y, x * x, x * y))
+    mean_x, mean_y, xx, xy = (
+        counts @ own / counts.sum(axis=1) for own in (x, y, x * x, x * y)
+    )
     power = xx - mean_x**2
     varies = power > _ROUNDING * x.var()
     found = np.full(len(power), np.nan)
@@ -410,5 +449,7 @@ def held_with(functions: Sequence[Target], target: int) -> list[int]:
     return [
         row
         for row, function in enumerate(functions)
-        if function.what == RT and row != target and functions[target].what in (RT, EFFECT)
+        if function.what == RT
+        and row != target
+        and functions[target].what in (RT, EFFECT)
     ]

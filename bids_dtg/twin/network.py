@@ -75,7 +75,9 @@ class MainWeights:
         >>> MainWeights.of_flat(torch.zeros(5, sizes.weights), sizes).recurrent.shape
         torch.Size([5, 3, 3])
         """
-        parts = torch.split(flat, [prod(shape) for shape in sizes.shapes.values()], dim=1)
+        parts = torch.split(
+            flat, [prod(shape) for shape in sizes.shapes.values()], dim=1
+        )
         named = {
             name: part.reshape(len(flat), *shape)
             for (name, shape), part in zip(sizes.shapes.items(), parts, strict=True)
@@ -91,7 +93,9 @@ class MainWeights:
     def flat(self) -> Tensor:
         """Return flat rows (people, weights), of which `of_flat` makes the same networks."""
         parts = (self.input, self.recurrent, self.bias, torch.zeros_like(self.bias))
-        return torch.cat([part.flatten(1) for part in (*parts, self.output, self.output_bias)], 1)
+        return torch.cat(
+            [part.flatten(1) for part in (*parts, self.output, self.output_bias)], 1
+        )
 
 
 def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
@@ -119,7 +123,9 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     torch.Size([5, 4, 6, 1])
     """
     people = len(inputs)
-    if len(weights.bias) == 1 < people:  # one shared network: people become more segments
+    if (
+        len(weights.bias) == 1 < people
+    ):  # one shared network: people become more segments
         outputs = perform(weights, inputs.flatten(0, 1)[None])
         return outputs.reshape(*inputs.shape[:3], -1)
     found = states(weights, inputs).flatten(1, 2) @ weights.output.mT
@@ -141,7 +147,9 @@ def states(weights: MainWeights, inputs: Tensor) -> Tensor:
     back = weights.recurrent.mT
     found: list[Tensor] = []
     for drive in driven.reshape(people, steps, segments, -1).unbind(1):
-        found.append(torch.tanh(torch.baddbmm(drive, found[-1], back) if found else drive))
+        found.append(
+            torch.tanh(torch.baddbmm(drive, found[-1], back) if found else drive)
+        )
     return torch.stack(found, 2)
 
 
@@ -177,7 +185,9 @@ class ModulatedNetwork(nn.Module):
         self.sizes, self.rank = sizes, min(rank, sizes.units)
         bound = 1.0 / math.sqrt(sizes.units)
         units, outputs = sizes.units, sizes.outputs
-        self.input = nn.Parameter(torch.empty(units, sizes.inputs).uniform_(-bound, bound))
+        self.input = nn.Parameter(
+            torch.empty(units, sizes.inputs).uniform_(-bound, bound)
+        )
         self.recurrent = nn.Parameter(torch.empty(units, units).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(units))
         self.output = nn.Parameter(torch.empty(outputs, units).uniform_(-bound, bound))
@@ -252,7 +262,9 @@ class LowRank(nn.Module):
         self.network = ModulatedNetwork(sizes, rank=rank)
         self.register_buffer("edge_mean", torch.zeros(edges))
         self.register_buffer("edge_weights", torch.zeros(edges, measures))
-        self.register_buffer("of_measures", torch.zeros(self.network.modulations, measures))
+        self.register_buffer(
+            "of_measures", torch.zeros(self.network.modulations, measures)
+        )
 
     def start_from(self, group: ModulatedNetwork) -> None:
         """Take the weights of the group's network."""
@@ -309,7 +321,9 @@ class HyperNetwork(nn.Module):
 
     edge_mean: Tensor  # (edges,): mean and scale of each edge over training people
     edge_sd: Tensor
-    group_weights: Tensor | None  # (weights,), of the group's network; None: there is none
+    group_weights: (
+        Tensor | None
+    )  # (weights,), of the group's network; None: there is none
 
     def __init__(
         self,
@@ -349,7 +363,9 @@ class HyperNetwork(nn.Module):
             (edges, measures): weights of scaled edges; of more measures than there are pairs of
             units, the first ones are used.
         """
-        rows = torch.stack([ridges.T, -ridges.T], 1).flatten(0, 1)[: len(self.first.weight)]
+        rows = torch.stack([ridges.T, -ridges.T], 1).flatten(0, 1)[
+            : len(self.first.weight)
+        ]
         self.first.weight[: len(rows)] = rows
         self.first.bias[: len(rows)] = 0
         self.first.weight[len(rows) :] *= OTHER_UNITS

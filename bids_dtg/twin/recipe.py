@@ -40,7 +40,9 @@ class Recipe:
     dropout: float = 0.1
     scale_edges: bool = True  # divide each edge by its standard deviation
     hyper_rate: float = 5e-4
-    first_layer_rate: float = 1e-5  # one update changes a unit by about this times the edges
+    first_layer_rate: float = (
+        1e-5  # one update changes a unit by about this times the edges
+    )
     hyper_epochs: int = 5  # with a network of the group, the last is taken
     hyper_updates: int = 20
     hyper_people: int = 16  # in a batch
@@ -73,11 +75,15 @@ class Architecture:
         {'group_epochs': 40, 'times_epochs': 6}
         """
         fields = self.stages.values()
-        epochs = {field: getattr(recipe, field) for field in fields if getattr(recipe, field)}
+        epochs = {
+            field: getattr(recipe, field) for field in fields if getattr(recipe, field)
+        }
         if most is None:
             return epochs
         longest = max(epochs, key=lambda field: epochs[field])
-        return {field: min(number, most) for field, number in epochs.items()} | {longest: most}
+        return {field: min(number, most) for field, number in epochs.items()} | {
+            longest: most
+        }
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 def _demo(arguments: argparse.Namespace) -> None:
     from bids_dtg.twin.demo import run_twin_demo
 
-    run_twin_demo(arguments.out, participants=arguments.participants, seed=arguments.seed)
+    run_twin_demo(
+        arguments.out, participants=arguments.participants, seed=arguments.seed
+    )
 
 
 def _phantom(arguments: argparse.Namespace) -> None:
@@ -50,7 +52,9 @@ def _phantom(arguments: argparse.Namespace) -> None:
 def _analysis(analysis: str, function: str, settings: Settings) -> int:
     from bids_dtg.extras import require
 
-    require(f"--workflow twin --analysis {analysis}", "torch", "lightning", extra="train")
+    require(
+        f"--workflow twin --analysis {analysis}", "torch", "lightning", extra="train"
+    )
     run: Run = later(f"twin.analyses.{function}")
     return run(settings)
 
@@ -60,7 +64,14 @@ _OF_BEHAVIOUR = (
     *("session_label", "task_id", "model_name", "split_file", "seed"),
     *("input_arrays", "array_key", "participants_file"),
 )
-_OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate", "device")
+_OF_TRAINING = (
+    "architecture",
+    "recipe",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "device",
+)
 
 # Features of people, for group analyses.
 FEATURES = (
@@ -99,7 +110,13 @@ ROW = Workflow(
                 "score --model in people outside its training set, or with --folds each fold's "
                 "people by twins of the others",
                 reads=(
-                    *("model", *_OF_BEHAVIOUR, *_OF_TRAINING, "task_file", "covariates"),
+                    *(
+                        "model",
+                        *_OF_BEHAVIOUR,
+                        *_OF_TRAINING,
+                        "task_file",
+                        "covariates",
+                    ),
                     "folds",
                 ),
                 needs_model=True,
@@ -112,7 +129,10 @@ ROW = Workflow(
                 reads=("model", *_OF_BEHAVIOUR, "permutations"),
                 needs_model=True,
             ),
-            **{name: replace(row, reads=(*row.reads, "combine")) for name, row in ANALYSES.items()},
+            **{
+                name: replace(row, reads=(*row.reads, "combine"))
+                for name, row in ANALYSES.items()
+            },
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),

@@ -56,7 +56,9 @@ class TaskFields:
         try:
             return convert(value)
         except (TypeError, ValueError, OverflowError):
-            raise self.error(key, f"is {shortened(repr(value), _LONGEST)}", expected) from None
+            raise self.error(
+                key, f"is {shortened(repr(value), _LONGEST)}", expected
+            ) from None
 
     def get(self, key: str, check: Check[T], default: Default) -> T | Default:
         """Return the value of a key, checked; or the default where the key is absent.
@@ -99,7 +101,9 @@ class TaskFields:
 
     def error(self, key: str, found: str, expected: str) -> SettingsError:
         """Return the error about a key."""
-        return SettingsError(f"{self._source}: {self._place}{key} {found}", expected=expected)
+        return SettingsError(
+            f"{self._source}: {self._place}{key} {found}", expected=expected
+        )
 
 
 def number(low: float, high: float) -> Check[float]:
@@ -119,7 +123,11 @@ def whole(low: int, high: int) -> Check[int]:
     """Return the check for a whole number from `low` to `high`."""
 
     def convert(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or not low <= value <= high
+        ):
             raise ValueError
         return value
 
@@ -137,16 +145,22 @@ def choice(*legal: str) -> Check[str]:
     return convert, f"one of {', '.join(legal)}"
 
 
-def by_name(item: Callable[[Any], T], expected: str) -> Check[tuple[tuple[str, T], ...]]:
+def by_name(
+    item: Callable[[Any], T], expected: str
+) -> Check[tuple[tuple[str, T], ...]]:
     """Return the check for a table by name, which gives pairs of name and converted value."""
 
     def convert(value: Any) -> tuple[tuple[str, T], ...]:
-        return tuple((_text(name), item(content)) for name, content in _table(value).items())
+        return tuple(
+            (_text(name), item(content)) for name, content in _table(value).items()
+        )
 
     return convert, expected
 
 
-def numbers_of(count: int, fits: Callable[[Any], bool]) -> Callable[[Any], tuple[float, ...]]:
+def numbers_of(
+    count: int, fits: Callable[[Any], bool]
+) -> Callable[[Any], tuple[float, ...]]:
     """Return a converter of a list of `count` numbers that fit."""
 
     def convert(value: Any) -> tuple[float, ...]:

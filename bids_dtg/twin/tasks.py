@@ -46,7 +46,9 @@ class Input:
     column: str
     channels: tuple[tuple[str, int], ...] = ()  # value -> channel
     first: int = 0  # channel of an image's first number; the others follow
-    start: str | None = None  # column: start of a cue in seconds of the run; n/a: no cue
+    start: str | None = (
+        None  # column: start of a cue in seconds of the run; n/a: no cue
+    )
     end: str | None = None  # column
 
 
@@ -56,12 +58,22 @@ class ResponseRule:
 
     rt: str  # column: time from the trial's onset; n/a: no response
     rt_unit_seconds: float = 1.0  # of that column: 0.001 for milliseconds
-    shortest_rt_seconds: float = 0.15  # a faster response is implausible, and not scored
-    no_response: tuple[str, ...] = ()  # further values of that column that mean no response
+    shortest_rt_seconds: float = (
+        0.15  # a faster response is implausible, and not scored
+    )
+    no_response: tuple[
+        str, ...
+    ] = ()  # further values of that column that mean no response
     accuracy: str | None = None  # column: whether the response was correct
-    correct_values: tuple[str, ...] = ("1", "true", "correct")  # its values that mean yes
+    correct_values: tuple[str, ...] = (
+        "1",
+        "true",
+        "correct",
+    )  # its values that mean yes
     button: str | None = None  # column: the button that was pressed
-    buttons: tuple[tuple[str, str], ...] = ()  # its value -> button; empty: values are buttons
+    buttons: tuple[
+        tuple[str, str], ...
+    ] = ()  # its value -> button; empty: values are buttons
 
 
 @dataclass(frozen=True)
@@ -80,21 +92,39 @@ class Task:
     buttons: tuple[str, ...]
     channels: int  # of the stimulus
     conditions: tuple[str, ...]  # the condition effect is the second minus the first
-    display_seconds: float | None  # longest display of the stimulus; None: the trial's duration
+    display_seconds: (
+        float | None
+    )  # longest display of the stimulus; None: the trial's duration
     window_seconds: float  # from onset, in which responses count
     correct_column: str  # names the correct button; with `probes`, the target
     response: ResponseRule
     inputs: tuple[Input, ...]
-    correct_buttons: tuple[tuple[str, str], ...] = ()  # value -> button; empty: values are buttons
-    probes: tuple[tuple[str, str], ...] = ()  # button -> column that equals the target if correct
-    image_size: int = 2  # numbers per image; those not given are random ones near 0 or 1
+    correct_buttons: tuple[
+        tuple[str, str], ...
+    ] = ()  # value -> button; empty: values are buttons
+    probes: tuple[
+        tuple[str, str], ...
+    ] = ()  # button -> column that equals the target if correct
+    image_size: int = (
+        2  # numbers per image; those not given are random ones near 0 or 1
+    )
     exact_images: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> its numbers
-    near_images: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> 0 or 1 for each number
+    near_images: tuple[
+        tuple[str, tuple[float, ...]], ...
+    ] = ()  # name -> 0 or 1 for each number
     condition_column: str | None = None  # None: all trials have the same condition
-    condition_values: tuple[tuple[str, str], ...] = ()  # value -> condition; others have none
-    rows: tuple[tuple[str, tuple[str, ...]], ...] = ()  # column -> values of rows that are trials
-    cut_at_cues: bool = False  # segments begin at trials with a cue only; else at every trial
-    run_end: str | None = None  # column: end of the run; None: that of the last trial, plus rest
+    condition_values: tuple[
+        tuple[str, str], ...
+    ] = ()  # value -> condition; others have none
+    rows: tuple[
+        tuple[str, tuple[str, ...]], ...
+    ] = ()  # column -> values of rows that are trials
+    cut_at_cues: bool = (
+        False  # segments begin at trials with a cue only; else at every trial
+    )
+    run_end: str | None = (
+        None  # column: end of the run; None: that of the last trial, plus rest
+    )
     rest_seconds: float = 0.0  # after the last trial, where `run_end` is None
     # Content of the task file, which models store; empty: the task was made without a file.
     content: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -134,7 +164,9 @@ def find_task(name: str | Path) -> Task:
 @cache
 def _shipped(name: str) -> Task:
     file = f"{name}.toml"
-    return make_task(tomllib.loads(read_packaged("bids_dtg.twin", f"task_files/{file}")), file)
+    return make_task(
+        tomllib.loads(read_packaged("bids_dtg.twin", f"task_files/{file}")), file
+    )
 
 
 def make_task(content: Mapping[str, Any], source: str) -> Task:
@@ -172,7 +204,9 @@ def make_task(content: Mapping[str, Any], source: str) -> Task:
     fields = TaskFields(content, source)
     buttons = fields.take("buttons", TEXTS)
     if not 2 <= len(buttons) <= _MOST_NAMES:
-        raise fields.error("buttons", f"has {len(buttons)}", f"2 to {_MOST_NAMES} names")
+        raise fields.error(
+            "buttons", f"has {len(buttons)}", f"2 to {_MOST_NAMES} names"
+        )
     channels = fields.take("channels", whole(1, _MOST_CHANNELS))
     if not fields.has("correct"):
         raise fields.error(
@@ -202,7 +236,9 @@ def make_task(content: Mapping[str, Any], source: str) -> Task:
         ),
     )
     if task.cut_at_cues and not any(part.start for part in task.inputs):
-        raise fields.error("timing.segments_begin", "is 'cues'", "an input of the kind cue")
+        raise fields.error(
+            "timing.segments_begin", "is 'cues'", "an input of the kind cue"
+        )
     fields.close()
     return task
 
@@ -212,7 +248,8 @@ def _timing(fields: TaskFields) -> dict[str, Any]:
     timing = {
         "window_seconds": fields.take("window_seconds", window),
         "display_seconds": fields.get("display_seconds", window, None),
-        "cut_at_cues": fields.get("segments_begin", choice("trials", "cues"), "trials") == "cues",
+        "cut_at_cues": fields.get("segments_begin", choice("trials", "cues"), "trials")
+        == "cues",
         "run_end": fields.get("run_end", TEXT, None),
         "rest_seconds": fields.get("rest_seconds", number(-1e-9, 3600), 0.0),
     }
@@ -225,9 +262,13 @@ def _condition(fields: TaskFields) -> dict[str, Any]:
     pairs = tuple((value, name) for name, listed in values for value in listed)
     fields.close()
     if len(values) > _MOST_NAMES:
-        raise fields.error("values", f"has {len(values)} conditions", f"at most {_MOST_NAMES}")
+        raise fields.error(
+            "values", f"has {len(values)} conditions", f"at most {_MOST_NAMES}"
+        )
     if len(dict(pairs)) < len(pairs):
-        raise fields.error("values", "gives a value to two conditions", "each value once")
+        raise fields.error(
+            "values", "gives a value to two conditions", "each value once"
+        )
     return {
         "conditions": tuple(name for name, _ in values),
         "condition_column": column,
@@ -238,7 +279,10 @@ def _condition(fields: TaskFields) -> dict[str, Any]:
 def _correct(fields: TaskFields, buttons: tuple[str, ...]) -> dict[str, Any]:
     target = fields.get("target", TEXT, None)
     if target is None:
-        column, named = fields.take("column", TEXT), fields.get("buttons", TEXT_BY_NAME, ())
+        column, named = (
+            fields.take("column", TEXT),
+            fields.get("buttons", TEXT_BY_NAME, ()),
+        )
         _require_buttons(fields, "buttons", [name for _, name in named], buttons)
         found = {"correct_column": column, "correct_buttons": named}
     else:
@@ -261,9 +305,15 @@ def _response(fields: TaskFields, buttons: tuple[str, ...]) -> ResponseRule:
     }
     rt = fields.take("rt", TEXT)
     usual = {name: getattr(ResponseRule, name) for name in checks}
-    rule = ResponseRule(rt, **{n: fields.get(n, check, usual[n]) for n, check in checks.items()})
+    rule = ResponseRule(
+        rt, **{n: fields.get(n, check, usual[n]) for n, check in checks.items()}
+    )
     if (rule.accuracy is None) == (rule.button is None):
-        found = "and button are both missing" if rule.button is None else "and button are given"
+        found = (
+            "and button are both missing"
+            if rule.button is None
+            else "and button are given"
+        )
         raise fields.error("accuracy", found, "one of them")
     _require_buttons(fields, "buttons", [name for _, name in rule.buttons], buttons)
     fields.close()
@@ -274,18 +324,26 @@ def _require_buttons(
     fields: TaskFields, key: str, named: list[str], buttons: tuple[str, ...]
 ) -> None:
     if unknown := [name for name in named if name not in buttons]:
-        raise fields.error(key, f"names the button '{unknown[0]}'", f"one of {', '.join(buttons)}")
+        raise fields.error(
+            key, f"names the button '{unknown[0]}'", f"one of {', '.join(buttons)}"
+        )
 
 
 def _images(fields: TaskFields) -> dict[str, Any]:
     size = fields.get("numbers", whole(1, 100), Task.image_size)
     ten = numbers_of(size, lambda number: -10 <= number <= 10)
     binary = numbers_of(size, lambda number: number in (0, 1))
-    exact = fields.get("exact", by_name(ten, f"{size} numbers from -10 to 10 an image"), ())
-    near = fields.get("near", by_name(binary, f"{size} of the numbers 0 and 1 an image"), ())
+    exact = fields.get(
+        "exact", by_name(ten, f"{size} numbers from -10 to 10 an image"), ()
+    )
+    near = fields.get(
+        "near", by_name(binary, f"{size} of the numbers 0 and 1 an image"), ()
+    )
     fields.close()
     if twice := sorted(dict(exact).keys() & dict(near).keys()):
-        raise fields.error("near", f"has '{twice[0]}', as images.exact has", "each image once")
+        raise fields.error(
+            "near", f"has '{twice[0]}', as images.exact has", "each image once"
+        )
     return {"image_size": size, "exact_images": exact, "near_images": near}
 
 
@@ -299,10 +357,14 @@ def _inputs(fields: TaskFields, channels: int, image_size: int) -> tuple[Input, 
         own = [channel for _, channel in made.channels]
         for channel in own or range(made.first, made.first + image_size):
             if channel >= channels:
-                raise part.error("channel", f"needs channel {channel}", f"below {channels}")
+                raise part.error(
+                    "channel", f"needs channel {channel}", f"below {channels}"
+                )
             if taken.setdefault(channel, place) != place:
                 raise part.error(
-                    "channel", f"needs channel {channel}", f"not that of inputs[{taken[channel]}]"
+                    "channel",
+                    f"needs channel {channel}",
+                    f"not that of inputs[{taken[channel]}]",
                 )
         inputs.append(made)
     return tuple(inputs)
@@ -314,7 +376,9 @@ _CHANNEL = whole(0, _MOST_CHANNELS)
 def _one_hot(part: TaskFields) -> Input:
     column, values = part.take("column", TEXT), part.take("values", TEXTS)
     first = part.take("channel", _CHANNEL)
-    return Input(column, tuple((value, first + number) for number, value in enumerate(values)))
+    return Input(
+        column, tuple((value, first + number) for number, value in enumerate(values))
+    )
 
 
 def _image(part: TaskFields) -> Input:
@@ -326,7 +390,9 @@ def _cue(part: TaskFields) -> Input:
         start=part.take("start", TEXT),
         end=part.take("end", TEXT),
         column=part.take("column", TEXT),
-        channels=part.take("channels", by_name(_CHANNEL[0], "a channel for each value")),
+        channels=part.take(
+            "channels", by_name(_CHANNEL[0], "a channel for each value")
+        ),
     )
 
 

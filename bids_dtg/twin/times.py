@@ -23,15 +23,25 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 
 Array = NDArray[np.float64]
 
-RT, EFFECT = "rt", "effect"  # the mean response time, and the second condition minus the first
-ACCURACY, SPREAD = "accuracy", "rt_sd"  # share of correct trials, and the SD of response times
+RT, EFFECT = (
+    "rt",
+    "effect",
+)  # the mean response time, and the second condition minus the first
+ACCURACY, SPREAD = (
+    "accuracy",
+    "rt_sd",
+)  # share of correct trials, and the SD of response times
 PERMUTATIONS = 99  # of connectomes: a gate opens by chance in 1 of 100
-PENALTIES = np.logspace(-2, 4, 37)  # of a ridge, relative to the mean eigenvalue of the kernel
+PENALTIES = np.logspace(
+    -2, 4, 37
+)  # of a ridge, relative to the mean eigenvalue of the kernel
 _FOLDS = 5  # of people, to judge predictions
 _FEWEST = 3  # people of a regression
 _NOTHING = 1e-12  # a smaller variance of connectomes is 0
 _SMALLEST = 1e-8  # variance of times in square seconds; one response has none
-_ROUNDING = 1e-9  # of the largest value: if the SD is smaller, covariates explain everything
+_ROUNDING = (
+    1e-9  # of the largest value: if the SD is smaller, covariates explain everything
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,9 @@ def measures_of(tasks: TaskSet) -> tuple[Target, ...]:
     >>> [measure.name for measure in measures_of(TaskSet((find_task("stroop"),)))]
     ['stroop_rt', 'stroop_effect', 'stroop_accuracy', 'stroop_rt_sd']
     """
-    more = (Target(task.name, what) for what in (ACCURACY, SPREAD) for task in tasks.tasks)
+    more = (
+        Target(task.name, what) for what in (ACCURACY, SPREAD) for task in tasks.tasks
+    )
     return (*targets_of(tasks), *more)
 
 
@@ -104,7 +116,8 @@ def mean_times(
         means.append(_mean(seconds, scored & of_task))
         if len(task.conditions) > 1:
             first, second = (
-                _mean(seconds, scored & of_task & (rows.condition == level)) for level in (0, 1)
+                _mean(seconds, scored & of_task & (rows.condition == level))
+                for level in (0, 1)
             )
             means.append(second - first)
     return torch.stack(means, -1)
@@ -129,11 +142,17 @@ def all_measures(
         Whether the response was correct, or how likely it is, (1 or people, trials).
     """
     rows, scored = segments.trials, segments.trials.scored if used is None else used
-    of_task = [scored & (rows.task == number) for number in range(len(segments.tasks.tasks))]
+    of_task = [
+        scored & (rows.task == number) for number in range(len(segments.tasks.tasks))
+    ]
     accuracies = [_mean(correct, trials) for trials in of_task]
-    variances = [_mean(squares, trials) - _mean(seconds, trials).square() for trials in of_task]
+    variances = [
+        _mean(squares, trials) - _mean(seconds, trials).square() for trials in of_task
+    ]
     spreads = [
-        torch.where(variance > _SMALLEST, variance.clamp(min=_SMALLEST).sqrt(), torch.nan)
+        torch.where(
+            variance > _SMALLEST, variance.clamp(min=_SMALLEST).sqrt(), torch.nan
+        )
         for variance in variances
     ]
     more = torch.stack([*accuracies, *spreads], -1)
@@ -150,7 +169,11 @@ def _mean(values: Tensor, used: NDArray[np.bool_]) -> Tensor:
 
 def observed_times(segments: Segments) -> Array:
     """Return the measures of people's own responses, (people, targets), seconds."""
-    return mean_times(torch.from_numpy(segments.trials.rt_seconds), segments).double().numpy()
+    return (
+        mean_times(torch.from_numpy(segments.trials.rt_seconds), segments)
+        .double()
+        .numpy()
+    )
 
 
 def observed_measures(segments: Segments) -> Array:
@@ -175,7 +198,9 @@ class Ridges:
 
 
 def fit_ridges(
-    connectomes: NDArray[np.floating[Any]], times: Array, covariates: Array | None = None
+    connectomes: NDArray[np.floating[Any]],
+    times: Array,
+    covariates: Array | None = None,
 ) -> Ridges:
     """Fit a ridge regression of each measure on connectomes.
 
@@ -273,7 +298,9 @@ def find_gate(
     False
     """
     people, measured = len(measures), np.isfinite(measures)
-    edges = _without(np.asarray(connectomes, np.float64), covariates, np.ones(people, bool))
+    edges = _without(
+        np.asarray(connectomes, np.float64), covariates, np.ones(people, bool)
+    )
     # Ridges on principal-component scores equal ridges on edges, with far fewer columns.
     left, sizes, _ = np.linalg.svd(edges, full_matrices=False)
     values = np.full(measures.shape, np.nan)
@@ -339,7 +366,9 @@ def left_out_agreement(
     return agreement
 
 
-def by_known(known: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
+def by_known(
+    known: NDArray[np.bool_],
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
     """Yield each set of people and the columns that exactly these people have."""
     patterns, of = np.unique(known, axis=1, return_inverse=True)
     for number, pattern in enumerate(patterns.T):
@@ -352,4 +381,6 @@ def _without(values: Array, covariates: Array | None, rows: NDArray[np.bool_]) -
     if covariates is None:
         return np.asarray(found)
     own = covariates[rows]
-    return np.asarray(found - (covariates - own.mean(axis=0)) @ slopes_on(own, values[rows]))
+    return np.asarray(
+        found - (covariates - own.mean(axis=0)) @ slopes_on(own, values[rows])
+    )

@@ -110,7 +110,9 @@ def bold_loss(outputs: Tensor, targets: Targets) -> Tensor:
         return outputs.new_zeros(())
     known = targets.bold.isfinite()
     found = outputs[..., targets.action.shape[-1] :]
-    return mse_loss(found[known], targets.bold[known], reduction="sum") / known.sum().clamp(min=1)
+    return mse_loss(
+        found[known], targets.bold[known], reduction="sum"
+    ) / known.sum().clamp(min=1)
 
 
 class TwinTask(TrainingTask):
@@ -150,7 +152,9 @@ class TwinTask(TrainingTask):
 
     def batch_size(self, people: int, segments: int) -> tuple[int, int]:
         """Return the numbers of people and of segments in a batch, given how many there are."""
-        return min(people, self.recipe.batch_people), min(segments, self.recipe.batch_segments)
+        return min(people, self.recipe.batch_people), min(
+            segments, self.recipe.batch_segments
+        )
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng((self.seed, _BATCHES, self.current_epoch))
@@ -168,7 +172,9 @@ class TwinTask(TrainingTask):
 
         def share(update: int) -> float:
             return (
-                min(1.0, (update + 1) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * update / total))
+                min(1.0, (update + 1) / _WARM_UP)
+                * 0.5
+                * (1 + math.cos(math.pi * update / total))
             )
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
@@ -198,7 +204,12 @@ class TwinTask(TrainingTask):
         return loss
 
     def loss(
-        self, data: str, people: Tensor, segments: Tensor, outputs: Tensor, targets: Targets
+        self,
+        data: str,
+        people: Tensor,
+        segments: Tensor,
+        outputs: Tensor,
+        targets: Targets,
     ) -> Tensor:
         """Return the loss of some people, of ``training`` or ``validation``, in some segments."""
         of_action = self.recipe.action_weight * action_losses(outputs, targets).mean()
@@ -257,7 +268,11 @@ class TwinTask(TrainingTask):
 
 def _chosen(rng: np.random.Generator, there: int, some: int) -> Tensor:
     """Draw `some` indices of `there`; all of them are returned in order."""
-    return torch.arange(there) if some == there else torch.as_tensor(rng.permutation(there)[:some])
+    return (
+        torch.arange(there)
+        if some == there
+        else torch.as_tensor(rng.permutation(there)[:some])
+    )
 
 
 class GroupTask(TwinTask):
@@ -312,18 +327,28 @@ class MeasuresTask(TwinTask):
                     self.group_buttons[name] = torch.sigmoid(outputs)
 
     def loss(
-        self, data: str, people: Tensor, segments: Tensor, outputs: Tensor, targets: Targets
+        self,
+        data: str,
+        people: Tensor,
+        segments: Tensor,
+        outputs: Tensor,
+        targets: Targets,
     ) -> Tensor:
         plain = super().loss(data, people, segments, outputs, targets)
         if data not in self.group_buttons:
             return plain
-        group, shown = self.group_buttons[data], self.segments[data].people(people.numpy())
+        group, shown = (
+            self.group_buttons[data],
+            self.segments[data].people(people.numpy()),
+        )
         group = group if len(group) == 1 else group[people]
         buttons = torch.sigmoid(outputs[..., : group.shape[-1]].cpu())
         shape = len(people), *group.shape[1:]
         buttons = buttons.new_zeros(shape).index_copy(1, segments, buttons)
         used = shown.trials.scored & np.isin(shown.trials.segment, segments.numpy())
-        change = performed_measures(buttons, shown, used) - performed_measures(group, shown, used)
+        change = performed_measures(buttons, shown, used) - performed_measures(
+            group, shown, used
+        )
         missed = (change - self.observed[data][people]) / self.spread
         squared = torch.where(missed.isfinite(), missed, 0.0).square().mean(0).sum()
         times = len(targets_of(shown.tasks))
@@ -354,7 +379,9 @@ class HyperTask(MeasuresTask):
         ]
 
     def batch_size(self, people: int, segments: int) -> tuple[int, int]:
-        return min(people, self.recipe.hyper_people), min(segments, self.recipe.hyper_segments)
+        return min(people, self.recipe.hyper_people), min(
+            segments, self.recipe.hyper_segments
+        )
 
     def networks(self, data: str, people: Tensor) -> MainWeights:
         weights: MainWeights = self.network(
@@ -377,16 +404,27 @@ class TimesTask(MeasuresTask):
     """
 
     def __init__(
-        self, network: ModulatedNetwork, start: Tensor, *args: Any, rate: float, **keywords: Any
+        self,
+        network: ModulatedNetwork,
+        start: Tensor,
+        *args: Any,
+        rate: float,
+        **keywords: Any,
     ) -> None:
         super().__init__(network.group_weights(), *args, **keywords)
-        self.group = [network]  # in a list, so that its weights are neither trained nor saved
+        self.group = [
+            network
+        ]  # in a list, so that its weights are neither trained nor saved
         self.rate = rate
         self.matrix = nn.Parameter(start * self.spread)
 
     def networks(self, data: str, people: Tensor) -> MainWeights:
         measures = self.observed[data][people].nan_to_num() / self.spread
-        return self.group[0].to(self.device).weights(measures.to(self.device) @ self.matrix.T)
+        return (
+            self.group[0]
+            .to(self.device)
+            .weights(measures.to(self.device) @ self.matrix.T)
+        )
 
     def rates(self) -> list[dict[str, Any]]:
         return [{"params": [self.matrix], "lr": self.rate}]
@@ -396,7 +434,12 @@ class TimesTask(MeasuresTask):
         return min(people, self.recipe.times_people), segments
 
     def loss(
-        self, data: str, people: Tensor, segments: Tensor, outputs: Tensor, targets: Targets
+        self,
+        data: str,
+        people: Tensor,
+        segments: Tensor,
+        outputs: Tensor,
+        targets: Targets,
     ) -> Tensor:
         plain = super().loss(data, people, segments, outputs, targets)
         return plain + self.recipe.times_penalty * self.matrix.square().sum()

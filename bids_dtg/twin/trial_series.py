@@ -17,8 +17,12 @@ from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trials import Trials
 
 STEP_SECONDS = 0.08  # of the model (Takahashi et al., 2026)
-SEGMENT_STEPS = 262  # at most, in a segment: 20.96 s, as published; a block of faces takes 21 s
-TOLERANCE_SECONDS = STEP_SECONDS  # people see the same where their times differ by no more
+SEGMENT_STEPS = (
+    262  # at most, in a segment: 20.96 s, as published; a block of faces takes 21 s
+)
+TOLERANCE_SECONDS = (
+    STEP_SECONDS  # people see the same where their times differ by no more
+)
 
 Array = NDArray[np.float32]
 Times = NDArray[np.float64]
@@ -109,7 +113,9 @@ class Segments:
     action: Array  # (s, steps, buttons): targets
     scored: Flags  # (s, steps): False at step 0, after the end, and where a person lacks the run
     run: Numbers  # (s,): number of the person's run; -1: the person has none
-    start_seconds: Times  # (s,): of step 0 in the person's run; NaN: the person has none
+    start_seconds: (
+        Times  # (s,): of step 0 in the person's run; NaN: the person has none
+    )
     trials: TrialRows
 
     def person(self, number: int) -> Segments:
@@ -121,8 +127,14 @@ class Segments:
         return self._changed(lambda array: array[numbers] if len(array) > 1 else array)
 
     def _changed(self, of: Callable[[NDArray[Any]], NDArray[Any]]) -> Segments:
-        own = {name: of(each) for name, each in vars(self).items() if isinstance(each, np.ndarray)}
-        trials = TrialRows(**{name: of(column) for name, column in vars(self.trials).items()})
+        own = {
+            name: of(each)
+            for name, each in vars(self).items()
+            if isinstance(each, np.ndarray)
+        }
+        trials = TrialRows(
+            **{name: of(column) for name, column in vars(self.trials).items()}
+        )
         return Segments(tasks=self.tasks, trials=trials, **own)
 
 
@@ -183,7 +195,11 @@ def stack_people(
     runs = [run for person in people for run in person]
     tasks = tasks or TaskSet(tuple({run.task.name: run.task for run in runs}.values()))
     pieces = [
-        [piece for number, run in enumerate(person) for piece in cut_run(run, number, steps=steps)]
+        [
+            piece
+            for number, run in enumerate(person)
+            for piece in cut_run(run, number, steps=steps)
+        ]
         for person in people
     ]
     if not any(pieces):
@@ -200,7 +216,9 @@ def stack_people(
         action=_action(rows, tasks, within.shape),
         scored=_scored(rows, within),
         run=run,
-        start_seconds=_each(owned, lambda piece: piece.start_seconds, np.float64(np.nan)),
+        start_seconds=_each(
+            owned, lambda piece: piece.start_seconds, np.float64(np.nan)
+        ),
         trials=rows,
     )
 
@@ -234,7 +252,12 @@ class Piece:
         run, part = self.run, self.trials
         onset = run.onset_seconds[part]
         times = np.concatenate(
-            [onset, onset + run.display_seconds[part], self.ends[part], self.cues()[:, 1:].ravel()]
+            [
+                onset,
+                onset + run.display_seconds[part],
+                self.ends[part],
+                self.cues()[:, 1:].ravel(),
+            ]
         )
         relative: Times = times - self.start_seconds
         return relative
@@ -256,7 +279,9 @@ def _layout(pieces: Sequence[Sequence[Piece]]) -> tuple[list[Row], list[Row]]:
     owned = [_assign(own, slots, by_sight) for own in pieces]
     most = max(len(own) for own in pieces)
     if len(slots) <= 2 * most:
-        return [list(slots)], [[own.get(slot) for slot in range(len(slots))] for own in owned]
+        return [list(slots)], [
+            [own.get(slot) for slot in range(len(slots))] for own in owned
+        ]
     rows: list[Row] = [[*own, *[None] * (most - len(own))] for own in pieces]
     return rows, rows
 
@@ -271,7 +296,9 @@ def _assign(
         times = piece.times()
         free = (slot for slot in alike if slot not in taken)
         off = ((slot, np.abs(slots[slot].times() - times)) for slot in free)
-        slot = next((slot for slot, by in off if (by <= TOLERANCE_SECONDS).all()), len(slots))
+        slot = next(
+            (slot for slot, by in off if (by <= TOLERANCE_SECONDS).all()), len(slots)
+        )
         if slot == len(slots):
             slots.append(piece)
             alike.append(slot)
@@ -279,7 +306,9 @@ def _assign(
     return taken
 
 
-def _each(table: Sequence[Row], of: Callable[[Piece], float], empty: np.generic) -> NDArray[Any]:
+def _each(
+    table: Sequence[Row], of: Callable[[Piece], float], empty: np.generic
+) -> NDArray[Any]:
     """Return a number of each piece, (rows, s); `empty` gives empty cells, and the type."""
     found = [[empty if piece is None else of(piece) for piece in row] for row in table]
     return np.array(found, empty.dtype)
@@ -297,7 +326,9 @@ def _inputs(tasks: TaskSet, steps: int, shown: Sequence[Row]) -> Array:
     return inputs
 
 
-def _trial_rows(tasks: TaskSet, shown: Sequence[Row], owned: Sequence[Row]) -> TrialRows:
+def _trial_rows(
+    tasks: TaskSet, shown: Sequence[Row], owned: Sequence[Row]
+) -> TrialRows:
     """Return the trials: what was shown (rows, n), and what people did (people, n)."""
     counts = _each(shown, lambda piece: piece.stop - piece.first, np.intp(0))
     ends, size = np.cumsum(counts, axis=1), counts.sum(axis=1).max()
@@ -305,7 +336,10 @@ def _trial_rows(tasks: TaskSet, shown: Sequence[Row], owned: Sequence[Row]) -> T
     done = {name: np.full((len(owned), size), fill) for name, fill in _DONE.items()}
     for row, number, piece in _filled(shown):
         at = slice(ends[row, number] - counts[row, number], ends[row, number])
-        seen["segment"][row, at], seen["task"][row, at] = number, tasks.number(piece.run.task)
+        seen["segment"][row, at], seen["task"][row, at] = (
+            number,
+            tasks.number(piece.run.task),
+        )
         for name, column in _what_was_shown(piece).items():
             seen[name][row, at] = column
     for person, number, piece in _filled(owned):
@@ -345,7 +379,9 @@ def _scored(rows: TrialRows, within: Flags) -> Flags:
 # Values of the columns where there is no trial.
 _SHOWN: Mapping[str, Any] = {
     **dict.fromkeys(("segment", "trial", "first_step", "last_step"), np.intp(0)),
-    **dict.fromkeys(("onset_step", "display_seconds", "window_seconds"), np.float64(0.0)),
+    **dict.fromkeys(
+        ("onset_step", "display_seconds", "window_seconds"), np.float64(0.0)
+    ),
     **dict.fromkeys(("task", "condition", "correct_button"), np.int8(-1)),
 }
 _DONE: Mapping[str, Any] = {
@@ -385,11 +421,15 @@ def _what_was_done(piece: Piece, shown: Piece) -> dict[str, NDArray[Any]]:
     rt, start = run.rt_seconds[part], shown.start_seconds
     onset = shown.run.onset_seconds[shown.trials]
     window = shown.ends[shown.trials] - onset
-    has_steps = steps_until(shown.ends[shown.trials] - start) > steps_until(onset - start)
+    has_steps = steps_until(shown.ends[shown.trials] - start) > steps_until(
+        onset - start
+    )
     scored = run.scored[part] & ~(rt < 0) & has_steps
     answered = scored & (rt <= window)
     correct = answered & run.correct[part]
-    button = np.where(correct & (run.button[part] < 0), run.correct_button[part], run.button[part])
+    button = np.where(
+        correct & (run.button[part] < 0), run.correct_button[part], run.button[part]
+    )
     return {
         "button": np.where(answered, button, -1),
         "rt_seconds": np.where(answered, rt, np.nan),
@@ -402,7 +442,9 @@ def _shares(rows: TrialRows, tasks: TaskSet) -> Array:
     """Return the target of each press for each button: (people, n, buttons)."""
     number = np.arange(tasks.buttons)
     own = tasks.own_buttons[rows.task]
-    wrong = own & ~((number == rows.correct_button[..., None]) & ~rows.correct[..., None])
+    wrong = own & ~(
+        (number == rows.correct_button[..., None]) & ~rows.correct[..., None]
+    )
     wrong = np.where(wrong.any(axis=-1, keepdims=True), wrong, own)
     unknown = wrong / wrong.sum(axis=-1, keepdims=True)
     pressed = rows.button[..., None]
@@ -419,7 +461,9 @@ def _seen(piece: Piece, steps: Numbers) -> Array:
     # The next stimulus replaces the one that is on.
     off = np.minimum(onset + run.display_seconds[part], np.append(onset[1:], np.inf))
     on, off = np.append(onset, cues[:, 1]), np.append(off, cues[:, 2])
-    values = np.concatenate([run.stimulus[part], np.eye(run.task.channels)[cues[:, 0].astype(int)]])
+    values = np.concatenate(
+        [run.stimulus[part], np.eye(run.task.channels)[cues[:, 0].astype(int)]]
+    )
     begin = piece.start_seconds + STEP_SECONDS * steps[:, None]
     share = np.minimum(off, begin + STEP_SECONDS) - np.maximum(on, begin)
     return np.asarray(np.clip(share / STEP_SECONDS, 0.0, 1.0) @ values, np.float32)
@@ -472,11 +516,15 @@ def window_ends(trials: Trials) -> Times:
         Trials of one run, n in order of onset.
     """
     onset = trials.onset_seconds
-    ends: Times = np.minimum(onset + trials.task.window_seconds, np.append(onset[1:], np.inf))
+    ends: Times = np.minimum(
+        onset + trials.task.window_seconds, np.append(onset[1:], np.inf)
+    )
     return ends
 
 
-def cut_run(trials: Trials, number: int = 0, *, steps: int = SEGMENT_STEPS) -> list[Piece]:
+def cut_run(
+    trials: Trials, number: int = 0, *, steps: int = SEGMENT_STEPS
+) -> list[Piece]:
     """Cut a run into pieces, so that each trial is in one of them with its whole window.
 
     A piece begins with a trial: at the trial's cue where there is one after the onset of the

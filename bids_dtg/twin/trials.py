@@ -20,7 +20,9 @@ from bids_dtg.twin.tasks import ResponseRule, Task
 # Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
 _IMAGE_RANGE = 0.1
 _FEWEST = 5  # responses or trials, to judge the unit of their times
-_LONGEST_SECONDS = 120.0  # from trial to trial, and of a display; no task of a scanner is so slow
+_LONGEST_SECONDS = (
+    120.0  # from trial to trial, and of a display; no task of a scanner is so slow
+)
 _LISTED, _LONGEST = 10, 40  # values in a note, and characters of each
 # Values of the accuracy column that mean an error, unless the task file names the correct ones.
 _WRONG = ("0", "false", "incorrect", "wrong", "error")
@@ -32,19 +34,29 @@ class Trials:
 
     task: Task
     onset_seconds: NDArray[np.float64]  # (n,)
-    display_seconds: NDArray[np.float64]  # (n,): how long the stimulus is on, from onset
+    display_seconds: NDArray[
+        np.float64
+    ]  # (n,): how long the stimulus is on, from onset
     stimulus: NDArray[np.float32]  # (n, channels): value of each channel while it is on
-    cues: NDArray[np.float64]  # (k, 3): channel, and the seconds from and until which it is 1
+    cues: NDArray[
+        np.float64
+    ]  # (k, 3): channel, and the seconds from and until which it is 1
     condition: NDArray[np.int8]  # (n,): index into task.conditions; -1: none
     correct_button: NDArray[np.int8]  # (n,): index into task.buttons
     button: NDArray[np.int8]  # (n,): pressed; -1: none, or not known (Stroop errors)
     rt_seconds: NDArray[np.float64]  # (n,): from onset; NaN: no response
     correct: NDArray[np.bool_]  # (n,): misses are False
-    cut: NDArray[np.bool_]  # (n,): a segment may begin here, at the trial's cue where it has one
+    cut: NDArray[
+        np.bool_
+    ]  # (n,): a segment may begin here, at the trial's cue where it has one
     run_seconds: float
-    unscored: tuple[int, ...] = ()  # trials without a plausible response or miss: rt is NaN
+    unscored: tuple[
+        int, ...
+    ] = ()  # trials without a plausible response or miss: rt is NaN
     notes: tuple[str, ...] = ()  # report lines on rows and responses that were left out
-    without_condition: tuple[str, ...] = ()  # values of trials that the task file does not list
+    without_condition: tuple[
+        str, ...
+    ] = ()  # values of trials that the task file does not list
 
     @property
     def scored(self) -> NDArray[np.bool_]:
@@ -169,8 +181,14 @@ def values_in_words(values: Sequence[str]) -> list[str]:
     if not values:
         return []
     found = Counter(values).most_common()
-    listed = [f"'{shortened(value, _LONGEST)}' ({count})" for value, count in found[:_LISTED]]
-    more = [f"{counted(len(found) - _LISTED, 'other value')}"] if len(found) > _LISTED else []
+    listed = [
+        f"'{shortened(value, _LONGEST)}' ({count})" for value, count in found[:_LISTED]
+    ]
+    more = (
+        [f"{counted(len(found) - _LISTED, 'other value')}"]
+        if len(found) > _LISTED
+        else []
+    )
     return [
         f"{counted(len(values), 'trial')} in no condition, as the task file does not list "
         f"{', '.join([*listed, *more])}"
@@ -206,7 +224,9 @@ def image_numbers(task: Task, name: str) -> NDArray[np.float32]:
     if exact := dict(task.exact_images).get(name):
         return np.array(exact, np.float32)
     # Two draws for each number: which range, and where in it.
-    digests = [hashlib.sha256(f"{number}/{name}".encode()) for number in range(task.image_size)]
+    digests = [
+        hashlib.sha256(f"{number}/{name}".encode()) for number in range(task.image_size)
+    ]
     draws = np.array([np.frombuffer(d.digest()[:16], ">u8") for d in digests]) / 2.0**64
     near = np.array(dict(task.near_images).get(name, draws[:, 0] >= 0.5), float)
     return (near * (1 - _IMAGE_RANGE) + _IMAGE_RANGE * draws[:, 1]).astype(np.float32)
@@ -222,7 +242,9 @@ def _trial_rows(task: Task, events: Events) -> tuple[Events, list[str]]:
     events = events.take(np.argsort(events.numbers("onset"), kind="stable"))
     events, repeated = events.without_repeated()
     if not len(events):
-        raise RunError(f"{events.source} has no trial of the task {task.name}", expected="one")
+        raise RunError(
+            f"{events.source} has no trial of the task {task.name}", expected="one"
+        )
     notes = {"row without an onset": without, "repeated row": repeated}
     return events, [f"{counted(n, what)} left out" for what, n in notes.items() if n]
 
@@ -240,7 +262,11 @@ def _columns(task: Task) -> list[str]:
     """Return the columns that the task needs, in no particular order."""
     response = task.response
     columns = [response.rt, response.accuracy, response.button, task.correct_column]
-    columns += [task.condition_column, task.run_end, *(column for column, _ in task.rows)]
+    columns += [
+        task.condition_column,
+        task.run_end,
+        *(column for column, _ in task.rows),
+    ]
     columns += [column for _, column in task.probes]
     columns += [None if task.display_seconds else "duration"]
     for part in task.inputs:
@@ -255,7 +281,9 @@ def _durations(task: Task, events: Events) -> NDArray[np.float64]:
     unknown = ~(duration > 0)
     if task.display_seconds is None and unknown.any():
         raise events.error(
-            int(np.argmax(unknown)), "duration", "above 0, or timing.display_seconds of the task"
+            int(np.argmax(unknown)),
+            "duration",
+            "above 0, or timing.display_seconds of the task",
         )
     return np.where(unknown, task.display_seconds or 0.0, duration)
 
@@ -283,13 +311,17 @@ def _stimuli(task: Task, events: Events) -> NDArray[np.float32]:
     for part in task.inputs:
         if part.start is not None:
             continue
-        names = [value for value, _ in part.channels] or sorted({*events.cells[part.column]} - {""})
+        names = [value for value, _ in part.channels] or sorted(
+            {*events.cells[part.column]} - {""}
+        )
         shown = np.zeros((len(names), task.channels), np.float32)
         for row, (_, channel) in enumerate(part.channels):
             shown[row, channel] = 1.0
         if not part.channels:
             for row, name in enumerate(names):
-                shown[row, part.first : part.first + task.image_size] = image_numbers(task, name)
+                shown[row, part.first : part.first + task.image_size] = image_numbers(
+                    task, name
+                )
         index = events.indices(part.column, names)
         stimulus[index >= 0] += shown[index[index >= 0]]
     return stimulus
@@ -304,8 +336,12 @@ def _cues(task: Task, events: Events) -> tuple[NDArray[np.float64], NDArray[np.b
         start, end = events.numbers(part.start), events.numbers(part.end)
         there = np.isfinite(start)
         if (wrong := there & ~(end > start)).any():
-            raise events.error(int(np.argmax(wrong)), part.end, f"later than {part.start}")
-        index = events.take(there).indices(part.column, [value for value, _ in part.channels])
+            raise events.error(
+                int(np.argmax(wrong)), part.end, f"later than {part.start}"
+            )
+        index = events.take(there).indices(
+            part.column, [value for value, _ in part.channels]
+        )
         channels = np.array([channel for _, channel in part.channels])
         rows = np.column_stack([channels[index], start[there], end[there]])
         found.append(rows[index >= 0])
@@ -322,7 +358,9 @@ def _conditions(task: Task, events: Events) -> tuple[NDArray[np.int8], tuple[str
     index = [task.conditions.index(name) for name in values.values()]
     found = events.indices(task.condition_column, list(values), others=True)
     others = events.cells[task.condition_column][found < 0]
-    return np.array([*index, -1], np.int8)[found], tuple(str(value or "n/a") for value in others)
+    return np.array([*index, -1], np.int8)[found], tuple(
+        str(value or "n/a") for value in others
+    )
 
 
 def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
@@ -337,7 +375,9 @@ def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
         index = [task.buttons.index(button) for button, _ in task.probes]
         found = np.array(index, np.int8)[equal.argmax(axis=0)]
         wrong = (equal.sum(axis=0) != 1) | (target == "")
-        expected = f"the same as one of {', '.join(column for _, column in task.probes)}"
+        expected = (
+            f"the same as one of {', '.join(column for _, column in task.probes)}"
+        )
     if wrong.any():
         raise events.error(int(np.argmax(wrong)), task.correct_column, expected)
     return found
@@ -374,28 +414,47 @@ def _responses(
         neither = ~right & ~np.isin(given, [*_WRONG, ""]) & answered
         if neither.any():
             values = (*rule.correct_values, *_WRONG)
-            expected = f"one of {', '.join(values)}, or response.correct_values of the task"
+            expected = (
+                f"one of {', '.join(values)}, or response.correct_values of the task"
+            )
             raise events.error(int(np.argmax(neither)), rule.accuracy, expected)
     # With two buttons an error is the other one; with more it is unknown.
-    wrong = 1 - correct_button if len(task.buttons) == 2 else np.full_like(correct_button, -1)
+    wrong = (
+        1 - correct_button
+        if len(task.buttons) == 2
+        else np.full_like(correct_button, -1)
+    )
     halved = np.where(answered, events.cells[rule.accuracy] == "", right)
     return rt, np.where(right, correct_button, wrong), right, halved
 
 
 def _require_seconds(
-    task: Task, events: Events, onset: NDArray[np.float64], duration: NDArray[np.float64]
+    task: Task,
+    events: Events,
+    onset: NDArray[np.float64],
+    duration: NDArray[np.float64],
 ) -> None:
     """Refuse a file whose times of stimuli are far too long for seconds, as if in milliseconds."""
-    spans = {"onset": ("between trials", np.diff(onset)), "duration": ("of display", duration)}
+    spans = {
+        "onset": ("between trials", np.diff(onset)),
+        "duration": ("of display", duration),
+    }
     for part in task.inputs:
         for column in (part.start, part.end):
             if column is not None:
                 spans[column] = "from the onset", np.abs(events.numbers(column) - onset)
     if task.run_end is not None:
-        spans[task.run_end] = "after the last trial", events.numbers(task.run_end) - onset[-1]
+        spans[task.run_end] = (
+            "after the last trial",
+            events.numbers(task.run_end) - onset[-1],
+        )
     for column, (words, seconds) in spans.items():
         given = seconds[np.isfinite(seconds)]
-        if len(onset) < _FEWEST or not len(given) or np.median(given) <= _LONGEST_SECONDS:
+        if (
+            len(onset) < _FEWEST
+            or not len(given)
+            or np.median(given) <= _LONGEST_SECONDS
+        ):
             continue
         raise RunError(
             f"{events.source}: the column {column} gives {np.median(given):g} s {words} (median)",
@@ -422,7 +481,10 @@ def _require_window(task: Task, events: Events, rt: NDArray[np.float64]) -> None
 
 
 def _unscored(
-    task: Task, onset: NDArray[np.float64], rt: NDArray[np.float64], halved: NDArray[np.bool_]
+    task: Task,
+    onset: NDArray[np.float64],
+    rt: NDArray[np.float64],
+    halved: NDArray[np.bool_],
 ) -> tuple[NDArray[np.bool_], list[str]]:
     """Return which trials are not scored, (n,), and a note for each reason."""
     shortest = task.response.shortest_rt_seconds
@@ -468,7 +530,8 @@ class Events:
         """
         columns = [str(name) for name in rows[0]] if len(rows) else []
         cells = {
-            name.strip(): _objects([_plain(row.get(name)) for row in rows]) for name in columns
+            name.strip(): _objects([_plain(row.get(name)) for row in rows])
+            for name in columns
         }
         return cls(source, np.arange(2, len(rows) + 2), cells)
 
@@ -483,7 +546,9 @@ class Events:
     def without_repeated(self) -> tuple[Events, int]:
         """Return the rows without repeats of an earlier row, and the number of repeats."""
         rows = list(zip(*self.cells.values(), strict=True))
-        first = sorted({row: index for index, row in reversed([*enumerate(rows)])}.values())
+        first = sorted(
+            {row: index for index, row in reversed([*enumerate(rows)])}.values()
+        )
         return self.take(np.array(first, np.int64)), len(rows) - len(first)
 
     def words(self, column: str) -> NDArray[np.object_]:
@@ -505,7 +570,9 @@ class Events:
                 continue
             value = plain_number(cell)
             if value is None or not abs(value) <= MOST_SECONDS:
-                raise self.error(row, column, f"a number up to {MOST_SECONDS:g}, or n/a")
+                raise self.error(
+                    row, column, f"a number up to {MOST_SECONDS:g}, or n/a"
+                )
             values[row] = value
         return values
 

@@ -45,7 +45,11 @@ def main() -> int:
 
 def meta(config: dict[str, Any]) -> dict[str, Any]:
     """Return brainlife's metadata of the BOLD series."""
-    found = (item.get("meta") for item in config.get("_inputs", []) if item.get("id") == "bold")
+    found = (
+        item.get("meta")
+        for item in config.get("_inputs", [])
+        if item.get("id") == "bold"
+    )
     return next(found, None) or {}
 
 
@@ -95,7 +99,11 @@ def failure(derivatives: Path, errors: str) -> dict[str, Any]:
 
 def success(derivatives: Path) -> dict[str, Any]:
     """Return product.json after a success: quality metrics, and the strength of each map."""
-    quality = [line for path in sorted(derivatives.rglob("*_qc.tsv")) for line in read_table(path)]
+    quality = [
+        line
+        for path in sorted(derivatives.rglob("*_qc.tsv"))
+        for line in read_table(path)
+    ]
     strengths = map_strengths(derivatives)
     bars = {"type": "bar", "x": list(strengths), "y": list(strengths.values())}
     axis = {"title": f"|z|, percentile {STRENGTH} in grey matter"}
@@ -129,7 +137,9 @@ def map_strengths(derivatives: Path) -> dict[str, float]:
     for path in sorted(derivatives.rglob("*_desc-synthetic_statmap.nii.gz")):
         values = np.abs(np.asarray(nib.load(path).dataobj))
         (contrast,) = re.findall(r"_contrast-([A-Za-z0-9]+)_", path.name)
-        strengths[contrast] = round(float(np.percentile(values[values > 0], STRENGTH)), 3)
+        strengths[contrast] = round(
+            float(np.percentile(values[values > 0], STRENGTH)), 3
+        )
     return strengths
 
 

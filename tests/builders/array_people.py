@@ -18,7 +18,9 @@ def arrays(seed: int = 0, people: int = PEOPLE) -> dict[str, np.ndarray]:
     group = common.normal(size=(4, PLACES))
     own = group + 0.5 * rng.normal(size=(people, 4, PLACES))
     courses = rng.normal(size=(people, 4, FRAMES))
-    rest = np.einsum("nrp,nrt->npt", own, courses) + rng.normal(size=(people, PLACES, FRAMES))
+    rest = np.einsum("nrp,nrt->npt", own, courses) + rng.normal(
+        size=(people, PLACES, FRAMES)
+    )
     return {
         "rest": rest.astype(np.float32),
         "tr_seconds": np.array(2.0),
@@ -27,7 +29,9 @@ def arrays(seed: int = 0, people: int = PEOPLE) -> dict[str, np.ndarray]:
     }
 
 
-def arguments(folder: Path, analysis: str, *words: object, file: str = "all.npz") -> list[str]:
+def arguments(
+    folder: Path, analysis: str, *words: object, file: str = "all.npz"
+) -> list[str]:
     """Return the words of an analysis of linear cores on a file of a folder."""
     given = [folder / "study", folder / "out", "group", "--workflow", "dynamics"]
     given += ["--analysis", analysis, "--input-arrays", folder / file, *words]
@@ -50,5 +54,9 @@ def write(path: Path, **arrays: Any) -> Path:
         with h5py.File(path, "w") as file:
             for key, values in arrays.items():
                 text = np.asarray(values).dtype.kind == "U"
-                file[key] = np.asarray(values, h5py.string_dtype()) if text else np.asarray(values)
+                file[key] = (
+                    np.asarray(values, h5py.string_dtype())
+                    if text
+                    else np.asarray(values)
+                )
     return path

@@ -48,7 +48,9 @@ def save_series(path: Path, values: np.ndarray, axis, tr: float = TR) -> Path:
     return path
 
 
-def write_xcpd_parcels(folder: Path, series: np.ndarray, axis, label: str = "01") -> Path:
+def write_xcpd_parcels(
+    folder: Path, series: np.ndarray, axis, label: str = "01"
+) -> Path:
     """Write a folder of XCP-D with one run of Glasser parcels; frames of 0.8 s."""
     xcpd = describe_dataset(folder / "xcp_d", pipeline="XCP-D")
     name = f"sub-{label}_task-rest_space-fsLR_seg-Glasser_den-91k_stat-mean_timeseries"
@@ -68,7 +70,9 @@ def save_maps(path: Path, values: np.ndarray, axis, names=("map",)) -> Path:
 def tiny_series(places: int, frames: int = FRAMES, seed: int = 0) -> np.ndarray:
     """Make a series (frames, places) float32: a mean, networks of one's own, and noise."""
     rng, common = np.random.default_rng(seed), np.random.default_rng(99)
-    networks = common.normal(size=(ROIS, places)) + 0.5 * rng.normal(size=(ROIS, places))
+    networks = common.normal(size=(ROIS, places)) + 0.5 * rng.normal(
+        size=(ROIS, places)
+    )
     courses = rng.normal(size=(frames, ROIS))
     series = 1000 + 30 * courses @ networks + 20 * rng.normal(size=(frames, places))
     return series.astype(np.float32)
@@ -78,7 +82,10 @@ def write_parcel_bundle(folder: Path, **facts) -> ModelBundle:
     """Write a linear model of parcels whose weights are made by chance."""
     places, rng = ParcelPlaces.of_axis(parcels_axis()), np.random.default_rng(4)
     roi_maps = rng.normal(size=(ROIS, places.number)).astype(np.float32)
-    mean, values = np.zeros_like(roi_maps), rng.normal(size=(2, ROIS)).astype(np.float32)
+    mean, values = (
+        np.zeros_like(roi_maps),
+        rng.normal(size=(2, ROIS)).astype(np.float32),
+    )
     tensors = tensors_of(LinearModel((ROIS,), mean, mean + 1, values))
     fields = {
         "name": "tinyparcels",
@@ -100,7 +107,9 @@ def tiny_maps(labels=LABELS, places: int = 160) -> dict[str, np.ndarray]:
     weights = np.random.default_rng(7).normal(size=(len(CONTRASTS), ROIS))
     made = {}
     for number, label in enumerate(labels):
-        networks = common + 0.5 * np.random.default_rng(number).normal(size=(ROIS, places))
+        networks = common + 0.5 * np.random.default_rng(number).normal(
+            size=(ROIS, places)
+        )
         made[label] = (1.0 + weights @ networks).astype(np.float32)
     return made
 
@@ -110,7 +119,9 @@ def parcels_axis(count: int = 12):
     models = brain_models()
     parts = np.array_split(np.arange(120), count - 1)
     named = [(f"P{number:02d}", models[rows]) for number, rows in enumerate(parts)]
-    return nib.cifti2.ParcelsAxis.from_brain_models([*named, ("AMYGDALA", models[120:140])])
+    return nib.cifti2.ParcelsAxis.from_brain_models(
+        [*named, ("AMYGDALA", models[120:140])]
+    )
 
 
 class ParcelCohort(TinyJob):
@@ -142,6 +153,12 @@ class ParcelCohort(TinyJob):
         return path
 
     def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
-        words = ["-d", f"statmaps={self.statmaps}", "--analysis", analysis, *map(str, more)]
+        words = [
+            "-d",
+            f"statmaps={self.statmaps}",
+            "--analysis",
+            analysis,
+            *map(str, more),
+        ]
         given = [self.bids, out or self.out, "group", *words, "--omp-nthreads", 1]
         return program([str(word) for word in given])

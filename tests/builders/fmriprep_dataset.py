@@ -16,18 +16,28 @@ SPACE = "MNI152NLin6Asym"
 
 
 def describe_dataset(
-    root: Path, *, kind: str = "derivative", pipeline: str = "fMRIPrep", version: str = "23.2.0"
+    root: Path,
+    *,
+    kind: str = "derivative",
+    pipeline: str = "fMRIPrep",
+    version: str = "23.2.0",
 ) -> Path:
     """Write dataset_description.json of a raw (`kind="raw"`) or derivative dataset."""
     root.mkdir(parents=True, exist_ok=True)
-    content: dict[str, Any] = {"Name": "fake", "BIDSVersion": "1.8.0", "DatasetType": kind}
+    content: dict[str, Any] = {
+        "Name": "fake",
+        "BIDSVersion": "1.8.0",
+        "DatasetType": kind,
+    }
     if kind == "derivative":
         content["GeneratedBy"] = [{"Name": pipeline, "Version": version}]
     (root / "dataset_description.json").write_text(json.dumps(content))
     return root
 
 
-def make_image(path: Path, data: np.ndarray, affine: np.ndarray | None = None, tr: float = 2.0):
+def make_image(
+    path: Path, data: np.ndarray, affine: np.ndarray | None = None, tr: float = 2.0
+):
     """Write a NIfTI image; `data` is (i, j, k) or (i, j, k, frames)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = nib.Nifti1Image(data, np.diag([2, 2, 2, 1.0]) if affine is None else affine)
@@ -37,11 +47,23 @@ def make_image(path: Path, data: np.ndarray, affine: np.ndarray | None = None, t
     nib.save(image, path)
 
 
-def confound_columns(n_frames: int, seed: int = 0, n_non_steady: int = 0) -> dict[str, list[str]]:
+def confound_columns(
+    n_frames: int, seed: int = 0, n_non_steady: int = 0
+) -> dict[str, list[str]]:
     """Make a table as fMRIPrep writes it: n/a in the first row of derivatives, FD and DVARS."""
     rng = np.random.default_rng(seed)
-    names = [f"{base}{end}" for base in ("csf", "white_matter", *MOTION) for end in EXPANSIONS]
-    names += ["global_signal", "framewise_displacement", "std_dvars", "cosine00", "cosine01"]
+    names = [
+        f"{base}{end}"
+        for base in ("csf", "white_matter", *MOTION)
+        for end in EXPANSIONS
+    ]
+    names += [
+        "global_signal",
+        "framewise_displacement",
+        "std_dvars",
+        "cosine00",
+        "cosine01",
+    ]
     names += [f"global_signal{end}" for end in EXPANSIONS[1:]]
     table = {name: [f"{x:.6f}" for x in 0.1 * rng.random(n_frames)] for name in names}
     for name in names:
@@ -97,10 +119,14 @@ def add_run(
     if "bold" in parts:
         make_image(path, bold, affine, tr or 2.0)
     if "json" in parts:
-        sidecar = {"SkullStripped": False} | ({} if tr is None else {"RepetitionTime": tr})
+        sidecar = {"SkullStripped": False} | (
+            {} if tr is None else {"RepetitionTime": tr}
+        )
         (func / f"{prefix}_desc-preproc_bold.json").write_text(json.dumps(sidecar))
     if "mask" in parts:
-        inside = np.ones(bold.shape[:3], np.uint8) if mask is None else mask.astype(np.uint8)
+        inside = (
+            np.ones(bold.shape[:3], np.uint8) if mask is None else mask.astype(np.uint8)
+        )
         make_image(func / f"{prefix}_desc-brain_mask.nii.gz", inside, affine)
     if "confounds" in parts:
         stem = "_".join([*sub, *middle])

@@ -11,7 +11,12 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from fmriprep_dataset import confound_columns, describe_dataset, make_image, write_confounds
+from fmriprep_dataset import (
+    confound_columns,
+    describe_dataset,
+    make_image,
+    write_confounds,
+)
 from itk_files import affine_part, itk_text
 from person_surfaces import TO_T1W, add_transform, in_t1w, template_mesh, write_surface
 from scipy.ndimage import gaussian_filter1d
@@ -35,7 +40,9 @@ def field(points: np.ndarray, mm: float = 6.0, length_mm: float = 20.0) -> np.nd
     """Return displacements (n, 3) that vary smoothly, with an sd of so many mm along an axis."""
     rng, waves = np.random.default_rng(2), 100
     phase = points @ (rng.standard_normal((waves, 3)) / length_mm).T
-    moved = np.cos(phase + rng.uniform(0, 2 * np.pi, waves)) @ rng.standard_normal((waves, 3))
+    moved = np.cos(phase + rng.uniform(0, 2 * np.pi, waves)) @ rng.standard_normal(
+        (waves, 3)
+    )
     moved *= mm * np.sqrt(2 / waves)
     moved[:, 0] *= np.tanh(np.abs(points[:, 0]) / 15)  # hemispheres stay on their sides
     return moved
@@ -47,7 +54,9 @@ def native_mesh(side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     number = np.arange(NATIVE) + 0.5
     height, turn = 1 - 2 * number / NATIVE, np.pi * (1 + 5**0.5) * number
     radius = np.sqrt(1 - height**2)
-    sphere = 100 * np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1)
+    sphere = 100 * np.stack(
+        [radius * np.cos(turn), radius * np.sin(turn), height], axis=1
+    )
     faces = ConvexHull(sphere).simplices
     weights = sphere_weights(fs_lr_sphere(side), template_mesh(side)[1], sphere)
     other = weights @ fs_lr_on_fsaverage(side)
@@ -58,7 +67,9 @@ def cortex(side: str, *, native: bool = False) -> np.ndarray:
     """Return the person's midthickness in T1w space: fsLR's vertices, or the native mesh's."""
     points, faces = template_mesh(side)
     if native:
-        points = sphere_weights(fs_lr_sphere(side), faces, native_mesh(side)[0]) @ points
+        points = (
+            sphere_weights(fs_lr_sphere(side), faces, native_mesh(side)[0]) @ points
+        )
     return in_t1w(points + field(points))
 
 
@@ -72,7 +83,9 @@ def write_run(root: Path) -> np.ndarray:
     series = gaussian_filter1d(rng.standard_normal((FRAMES, places.number)), 1, axis=0)
     shape, affine = (100, 120, 100), np.diag([2.0, 2, 2, 1])
     affine[:3, 3] = points.mean(axis=0) - np.array(shape) + 1
-    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(-1, 3)
+    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(
+        -1, 3
+    )
     away, nearest = cKDTree(points).query(
         grid @ affine[:3, :3] + affine[:3, 3], distance_upper_bound=2.0
     )
@@ -83,11 +96,21 @@ def write_run(root: Path) -> np.ndarray:
     describe_dataset(root)
     func, anat = root / "sub-01/func", root / "sub-01/anat"
     make_image(
-        func / f"{STEM}_space-T1w_desc-preproc_bold.nii.gz", bold.reshape(*shape, -1), affine
+        func / f"{STEM}_space-T1w_desc-preproc_bold.nii.gz",
+        bold.reshape(*shape, -1),
+        affine,
     )
-    make_image(func / f"{STEM}_space-T1w_desc-brain_mask.nii.gz", np.ones(shape, np.uint8), affine)
-    (func / f"{STEM}_space-T1w_desc-preproc_bold.json").write_text('{"RepetitionTime": 2.0}')
-    write_confounds(func / f"{STEM}_desc-confounds_timeseries.tsv", confound_columns(FRAMES))
+    make_image(
+        func / f"{STEM}_space-T1w_desc-brain_mask.nii.gz",
+        np.ones(shape, np.uint8),
+        affine,
+    )
+    (func / f"{STEM}_space-T1w_desc-preproc_bold.json").write_text(
+        '{"RepetitionTime": 2.0}'
+    )
+    write_confounds(
+        func / f"{STEM}_desc-confounds_timeseries.tsv", confound_columns(FRAMES)
+    )
     anat.mkdir(parents=True)
     add_transform(anat, "01")
     back = anat / "sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.txt"
@@ -98,7 +121,9 @@ def write_run(root: Path) -> np.ndarray:
     return series
 
 
-def add_surfaces(root: Path, source: str, *, shift: tuple[float, ...] = (0, 0, 0)) -> None:
+def add_surfaces(
+    root: Path, source: str, *, shift: tuple[float, ...] = (0, 0, 0)
+) -> None:
     """Add the surfaces in the form of fMRIPrep 25, of 23.2 or 23.1.0, or of FreeSurfer."""
     anat = root / "sub-01/anat"
     for side in SIDES:
@@ -108,7 +133,10 @@ def add_surfaces(root: Path, source: str, *, shift: tuple[float, ...] = (0, 0, 0
             path = Path(f"{stem}_space-fsLR_den-32k_midthickness.surf.gii")
             write_surface(path, points, template_mesh(side)[1])
             continue
-        points, (sphere, other, faces) = cortex(side, native=True) + shift, native_mesh(side)
+        points, (sphere, other, faces) = (
+            cortex(side, native=True) + shift,
+            native_mesh(side),
+        )
         if source == "FreeSurfer":
             folder = root / f"sourcedata/freesurfer/sub-01/surf/{side.lower()}h"
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +162,9 @@ def add_surfaces(root: Path, source: str, *, shift: tuple[float, ...] = (0, 0, 0
         path.write_text(itk_text([affine_part(np.eye(4))]))
 
 
-def add_fsaverage(root: Path, series: np.ndarray, nearest: dict[str, np.ndarray]) -> None:
+def add_fsaverage(
+    root: Path, series: np.ndarray, nearest: dict[str, np.ndarray]
+) -> None:
     """Add series on fsaverage5: of each vertex the true one of its parcel; medial wall NaN."""
     places = load_bundle("hcp-glasser").places
     of_sides = parcels_of_vertices(places)
@@ -142,7 +172,9 @@ def add_fsaverage(root: Path, series: np.ndarray, nearest: dict[str, np.ndarray]
         parcel = of_sides[side][nearest[side][:10242]]
         values = np.where(parcel >= 0, series[:, parcel], np.nan).astype(np.float32)
         arrays = [
-            nib.gifti.GiftiDataArray(row, "NIFTI_INTENT_TIME_SERIES", "NIFTI_TYPE_FLOAT32")
+            nib.gifti.GiftiDataArray(
+                row, "NIFTI_INTENT_TIME_SERIES", "NIFTI_TYPE_FLOAT32"
+            )
             for row in 1000 + values
         ]
         stem = root / f"sub-01/func/{STEM}_hemi-{side}_space-fsaverage5_bold"

@@ -30,7 +30,12 @@ def sets(
     families: Mapping[str, str] | None = None,
 ) -> tuple[str, str]:
     """Draw validation and test people by their shares; return the words that give them."""
-    split = split_people(labels, validation=validation, test=test, seed=seed, families=families)
-    path = Path(_FOLDER.name) / f"{len(labels)}-{min(labels)}-{validation:g}-{test:g}-{seed}.tsv"
+    split = split_people(
+        labels, validation=validation, test=test, seed=seed, families=families
+    )
+    path = (
+        Path(_FOLDER.name)
+        / f"{len(labels)}-{min(labels)}-{validation:g}-{test:g}-{seed}.tsv"
+    )
     write_sets(path, dataclasses.asdict(split))
     return "--split-file", str(path)

@@ -15,7 +15,11 @@ VERSIONS = {
 
 
 def write_happy_person(
-    shared: Path, folder: Path, *, versions: tuple[str, ...] = tuple(VERSIONS), own: bool = True
+    shared: Path,
+    folder: Path,
+    *,
+    versions: tuple[str, ...] = tuple(VERSIONS),
+    own: bool = True,
 ) -> Path:
     """Link files of the person into a folder of derivatives, with or without own surfaces.
 

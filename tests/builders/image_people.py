@@ -30,10 +30,15 @@ def people(seed: int = 0, number: int = PEOPLE) -> dict[str, np.ndarray]:
     """Make people whose maps follow from where four networks lie in them."""
     rng, common = np.random.default_rng(seed), np.random.default_rng(99)
     voxels = places().number
-    group, weights = common.normal(size=(4, voxels)), common.normal(size=(len(CONTRASTS), 4))
+    group, weights = (
+        common.normal(size=(4, voxels)),
+        common.normal(size=(len(CONTRASTS), 4)),
+    )
     own = group + 0.5 * rng.normal(size=(number, 4, voxels))
     courses = rng.normal(size=(number, 4, FRAMES))
-    rest = np.einsum("nrp,nrt->npt", own, courses) + rng.normal(size=(number, voxels, FRAMES))
+    rest = np.einsum("nrp,nrt->npt", own, courses) + rng.normal(
+        size=(number, voxels, FRAMES)
+    )
     targets = np.einsum("cr,nrp->ncp", weights, own)
     targets += 0.3 * rng.normal(size=targets.shape)
     return {
@@ -53,14 +58,21 @@ def write(folder: Path, **made: np.ndarray) -> Path:
     (folder / "bids").mkdir(parents=True)
     bids = describe_dataset(folder / "bids")
     about = json.loads((bids / "dataset_description.json").read_text())
-    (bids / "dataset_description.json").write_text(json.dumps({**about, "Name": "study"}))
-    for label, rest, maps in zip(made["people"], made["rest"], made["targets"], strict=True):
+    (bids / "dataset_description.json").write_text(
+        json.dumps({**about, "Name": "study"})
+    )
+    for label, rest, maps in zip(
+        made["people"], made["rest"], made["targets"], strict=True
+    ):
         bold = np.zeros((*TINY_SHAPE, rest.shape[1]), np.float32)
         bold[where.mask] = 1000 * (1 + np.abs(rest).max()) + rest
         add_run(bids, str(label), bold=bold, affine=TINY_AFFINE, tr=TR, mask=where.mask)
         for contrast, values in zip(made["contrasts"], maps, strict=True):
             name = "".join(filter(str.isalnum, contrast))
-            path = folder / f"maps/sub-{label}/sub-{label}_contrast-{name}_stat-z_statmap.nii.gz"
+            path = (
+                folder
+                / f"maps/sub-{label}/sub-{label}_contrast-{name}_stat-z_statmap.nii.gz"
+            )
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(where.encode(values))
     if "families" in made:
@@ -74,7 +86,14 @@ def write(folder: Path, **made: np.ndarray) -> Path:
 def arguments(data: Path, out: Path, analysis: str, *words: object) -> list[str]:
     """Return the words of a call of an analysis; without --model, on the voxels of the people."""
     given = [data / "bids", out, "group", "-d", f"fmriprep={data / 'bids'}"]
-    given += ["-d", f"statmaps={data / 'maps'}", "--analysis", analysis, "--omp-nthreads", 1]
+    given += [
+        "-d",
+        f"statmaps={data / 'maps'}",
+        "--analysis",
+        analysis,
+        "--omp-nthreads",
+        1,
+    ]
     given += ["--denoise-strategy", "none", *words]
     if "--model" not in words:
         given += ["--model", data / "base"]

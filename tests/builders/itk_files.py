@@ -17,7 +17,11 @@ def affine_part(matrix: np.ndarray, centre: Sequence[float] = (0, 0, 0)) -> Part
     """Describe an affine, RAS+ mm to RAS+ mm, as ITK does: about a centre, in LPS+."""
     lps, centre = LPS @ matrix @ LPS, np.asarray(centre, float)
     translation = lps[:3, 3] - centre + lps[:3, :3] @ centre
-    return "AffineTransform_double_3_3", np.hstack([lps[:3, :3].ravel(), translation]), centre
+    return (
+        "AffineTransform_double_3_3",
+        np.hstack([lps[:3, :3].ravel(), translation]),
+        centre,
+    )
 
 
 def field_part(vectors: np.ndarray, affine: np.ndarray) -> Part:
@@ -26,7 +30,11 @@ def field_part(vectors: np.ndarray, affine: np.ndarray) -> Part:
     spacing = np.sqrt((lps[:3, :3] ** 2).sum(axis=0))
     directions = lps[:3, :3] / spacing
     fixed = [*vectors.shape[:3], *lps[:3, 3], *spacing, *directions.ravel()]
-    return "DisplacementFieldTransform_double_3_3", stored(vectors).ravel(), np.array(fixed)
+    return (
+        "DisplacementFieldTransform_double_3_3",
+        stored(vectors).ravel(),
+        np.array(fixed),
+    )
 
 
 def stored(vectors: np.ndarray) -> np.ndarray:
@@ -44,7 +52,9 @@ def write_composite(
         groups = file.create_group("TransformGroup")
         if composite:
             kind = ["CompositeTransform_double_3_3"]
-            groups.create_group("0").create_dataset("TransformType", data=kind, dtype=text)
+            groups.create_group("0").create_dataset(
+                "TransformType", data=kind, dtype=text
+            )
         for number, (kind, parameters, fixed) in enumerate(parts, start=int(composite)):
             group = groups.create_group(str(number))
             group.create_dataset("TransformType", data=[kind], dtype=text)

@@ -37,7 +37,9 @@ class NetworkJob(TinyJob):
 
     workflow = "dynamics"
 
-    def __init__(self, folder: Path, participants: tuple[str, ...] = ("01", "02")) -> None:
+    def __init__(
+        self, folder: Path, participants: tuple[str, ...] = ("01", "02")
+    ) -> None:
         self.folder, self.out = folder, folder / "out"
         self.bids = describe_dataset(folder / "fmriprep")
         self.structural = folder / "qsirecon"
@@ -59,7 +61,10 @@ class NetworkJob(TinyJob):
         """Write a participant's structural connectome."""
         path = self.structural / f"sub-{participant}/dwi/sub-{participant}_relmat.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = ["\t".join(REGIONS), *("\t".join(map(str, row)) for row in values.tolist())]
+        lines = [
+            "\t".join(REGIONS),
+            *("\t".join(map(str, row)) for row in values.tolist()),
+        ]
         path.write_text("\n".join(lines) + "\n")
         return path
 
@@ -69,7 +74,14 @@ class NetworkJob(TinyJob):
         return self.bids
 
     def arguments(self, *more: object, out: Path | None = None) -> list[str]:
-        words = [self.read, out or self.out, "participant", "--workflow", self.workflow, *more]
+        words = [
+            self.read,
+            out or self.out,
+            "participant",
+            "--workflow",
+            self.workflow,
+            *more,
+        ]
         words += [] if "--atlases" in more else ["--atlases", self.atlas]
         words += ["--omp-nthreads", "1", *([] if self.reports else ["--no-reports"])]
         return [str(word) for word in words]
@@ -89,6 +101,8 @@ def write_core(
     """Write the bundle of a linear core of six people's parcels; `facts` for its card."""
     from tiny_linear import write_tiny_linear
 
-    series = [network_bold(seed)[:, ::2][0, :, 0].astype(float) for seed in range(10, 16)]
+    series = [
+        network_bold(seed)[:, ::2][0, :, 0].astype(float) for seed in range(10, 16)
+    ]
     given = {"name": "core", "regions": REGIONS, "frames": FRAMES, "tr_seconds": tr}
     return write_tiny_linear(folder, listed, series, **(given | facts)).path

@@ -23,7 +23,10 @@ def nuisance_columns(frames: int, tr: float, seed: int = 0) -> dict[str, np.ndar
     for name, values in bases.items():
         derivative = np.concatenate([[np.nan], np.diff(values)])
         table[name], table[f"{name}_derivative1"] = values, derivative
-        table[f"{name}_power2"], table[f"{name}_derivative1_power2"] = values**2, derivative**2
+        table[f"{name}_power2"], table[f"{name}_derivative1_power2"] = (
+            values**2,
+            derivative**2,
+        )
     for kind, count in (("a", 6), ("c", 3), ("w", 3), ("t", 2)):
         for number in range(count):
             table[f"{kind}_comp_cor_{number:02d}"] = 0.1 * rng.standard_normal(frames)
@@ -32,9 +35,13 @@ def nuisance_columns(frames: int, tr: float, seed: int = 0) -> dict[str, np.ndar
     moved = np.abs(0.1 * rng.standard_normal(frames))
     moved[[frames // 3, frames // 3 + 3, 2 * frames // 3]] = 0.9
     table["framewise_displacement"] = np.concatenate([[np.nan], moved[1:]])
-    table["std_dvars"] = np.concatenate([[np.nan], 1 + 0.1 * rng.standard_normal(frames - 1)])
+    table["std_dvars"] = np.concatenate(
+        [[np.nan], 1 + 0.1 * rng.standard_normal(frames - 1)]
+    )
     for frame in range(NON_STEADY):
-        table[f"non_steady_state_outlier{frame:02d}"] = (np.arange(frames) == frame).astype(float)
+        table[f"non_steady_state_outlier{frame:02d}"] = (
+            np.arange(frames) == frame
+        ).astype(float)
     return table
 
 
@@ -55,7 +62,12 @@ def write_nuisance(path: Path, table: dict[str, np.ndarray]) -> None:
 
 
 def write_aroma(
-    folder: Path, title: str, mixing: np.ndarray, noise: np.ndarray, *, post: bool = False
+    folder: Path,
+    title: str,
+    mixing: np.ndarray,
+    noise: np.ndarray,
+    *,
+    post: bool = False,
 ) -> None:
     """Write ICA-AROMA's files as fMRIPrep did, or as fMRIPost-AROMA does."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +84,11 @@ def write_aroma(
 
 
 def write_tedana(
-    folder: Path, title: str, mixing: np.ndarray, kinds: Sequence[str], name: str = "ICA_{:02d}"
+    folder: Path,
+    title: str,
+    mixing: np.ndarray,
+    kinds: Sequence[str],
+    name: str = "ICA_{:02d}",
 ) -> None:
     """Write tedana's files; `name`: how its table of components writes theirs."""
     folder.mkdir(parents=True, exist_ok=True)

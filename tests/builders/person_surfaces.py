@@ -42,7 +42,9 @@ def in_t1w(points: np.ndarray) -> np.ndarray:
     return points @ TO_T1W[:3, :3].T + TO_T1W[:3, 3]
 
 
-def add_fmriprep_surfaces(root: Path, participant: str, *, native: bool = False) -> Path:
+def add_fmriprep_surfaces(
+    root: Path, participant: str, *, native: bool = False
+) -> Path:
     """Add what fMRIPrep 25 (native: 24) writes to `anat`, and return that folder."""
     anat = root / f"sub-{participant}" / "anat"
     stem = f"sub-{participant}"
@@ -57,7 +59,9 @@ def add_fmriprep_surfaces(root: Path, participant: str, *, native: bool = False)
                 ("space-fsLR_desc-msmsulc", sphere),
                 ("desc-reg", sphere[:, ::-1]),
             ):
-                write_surface(anat / f"{stem}_hemi-{side}_{name}_sphere.surf.gii", turned, faces)
+                write_surface(
+                    anat / f"{stem}_hemi-{side}_{name}_sphere.surf.gii", turned, faces
+                )
         mesh = "" if native else "_space-fsLR_den-32k"
         path = anat / f"{stem}_hemi-{side}{mesh}_midthickness.surf.gii"
         write_surface(path, in_t1w(points), faces)
@@ -65,7 +69,9 @@ def add_fmriprep_surfaces(root: Path, participant: str, *, native: bool = False)
     return anat
 
 
-def add_transform(anat: Path, participant: str, template: str = "MNI152NLin6Asym") -> Path:
+def add_transform(
+    anat: Path, participant: str, template: str = "MNI152NLin6Asym"
+) -> Path:
     """Write the transform that resamples images of a template to T1w: it maps T1w's points."""
     path = anat / f"sub-{participant}_from-{template}_to-T1w_mode-image_xfm.txt"
     path.write_text(itk_text([affine_part(np.linalg.inv(TO_T1W))]))
@@ -75,7 +81,9 @@ def add_transform(anat: Path, participant: str, template: str = "MNI152NLin6Asym
 def add_hcp_surfaces(folder: Path, kind: str = "midthickness_MSMAll") -> Path:
     """Add what HCP's pipelines write to one person's folder; return that of the mesh."""
     mesh = folder / "MNINonLinear" / "fsaverage_LR32k"
-    other = folder / "T1w" / "fsaverage_LR32k"  # a trap: the same names in another space
+    other = (
+        folder / "T1w" / "fsaverage_LR32k"
+    )  # a trap: the same names in another space
     for side in SIDES:
         points, faces = template_mesh(side)
         name = f"{folder.name}.{side}.{kind}.32k_fs_LR.surf.gii"

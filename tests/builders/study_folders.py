@@ -10,7 +10,9 @@ import numpy as np
 from fmriprep_dataset import SPACE, add_run, describe_dataset, make_image
 
 
-def add_xcpd_run(root: Path, participant: str = "01", *, desc: str = "denoised", **options) -> Path:
+def add_xcpd_run(
+    root: Path, participant: str = "01", *, desc: str = "denoised", **options
+) -> Path:
     """Add a run of XCP-D, which leaves no mask and no confounds; `options` as in `add_run`."""
     if not (root / "dataset_description.json").exists():
         describe_dataset(root, pipeline="xcp_d")
@@ -52,7 +54,9 @@ def add_hcp_run(
     results = root / folder / "MNINonLinear" / "Results" / run
     path = results / f"{run}_{cleaned}.nii.gz"
     make_image(path, bold, affine, tr)
-    inside = np.ones(bold.shape[:3], np.uint8) if mask is None else mask.astype(np.uint8)
+    inside = (
+        np.ones(bold.shape[:3], np.uint8) if mask is None else mask.astype(np.uint8)
+    )
     make_image(results / "brainmask_fs.2.nii.gz", inside, affine)
     return path
 
@@ -88,7 +92,9 @@ def write_affine(path: Path, matrix: np.ndarray | None = None) -> Path:
     return path
 
 
-def add_transforms(root: Path, participant: str = "01", *, session: str | None = None) -> None:
+def add_transforms(
+    root: Path, participant: str = "01", *, session: str | None = None
+) -> None:
     """Add fMRIPrep's transforms, all identities: T1w to the template, boldref to T1w."""
     sub = [f"sub-{participant}", *([f"ses-{session}"] if session else [])]
     folder, stem = root.joinpath(*sub), "_".join(sub)

@@ -60,7 +60,9 @@ def tiny_network(rois=4, contrasts=3, features=4, seed=0):
 
 
 @functools.cache
-def _tiny_tensors(rois: int, contrasts: int, features: int, seed: int) -> dict[str, np.ndarray]:
+def _tiny_tensors(
+    rois: int, contrasts: int, features: int, seed: int
+) -> dict[str, np.ndarray]:
     state = tiny_network(rois, contrasts, features, seed).state_dict()
     return {name: tensor.numpy() for name, tensor in state.items()}
 
@@ -69,7 +71,9 @@ def maps_card(**facts: object) -> ModelCard[MapsPart]:
     """Make the card of a model of maps from fields of the card and of its part."""
     own = {field.name for field in dataclasses.fields(MapsPart)}
     part = MapsPart(**{name: fact for name, fact in facts.items() if name in own})
-    return ModelCard(part=part, **{name: fact for name, fact in facts.items() if name not in own})
+    return ModelCard(
+        part=part, **{name: fact for name, fact in facts.items() if name not in own}
+    )
 
 
 def write_tiny_bundle(
@@ -100,7 +104,9 @@ def write_tiny_bundle(
     }
     card = maps_card(**(fields | facts))
     tensors = dict(_tiny_tensors(rois, contrasts, features, seed))
-    brain, places = (VoxelPlaces.within(card.part.grid, inside) for inside in (brain_mask, mask))
+    brain, places = (
+        VoxelPlaces.within(card.part.grid, inside) for inside in (brain_mask, mask)
+    )
     arrays = BundleArrays(tensors, roi_maps, brain, places, correction)
     return write_bundle(folder, card, arrays)
 

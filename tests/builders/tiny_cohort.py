@@ -28,7 +28,9 @@ class TinyCohort(TinyJob):
     ) -> None:
         super().__init__(folder, labels)
         self.statmaps = folder / "statmaps"
-        places = VoxelPlaces.within(Grid(TINY_SHAPE, TINY_AFFINE), np.ones(TINY_SHAPE, bool))
+        places = VoxelPlaces.within(
+            Grid(TINY_SHAPE, TINY_AFFINE), np.ones(TINY_SHAPE, bool)
+        )
         rng = np.random.default_rng(5)
         means = rng.normal(2, 1, (len(contrasts), places.number))
         for label in labels:
@@ -60,7 +62,9 @@ class TinyCohort(TinyJob):
         words = super().arguments(*more, out=out)
         words[2] = self.level
         # Pages of analyses are what many tests look at.
-        return [word for word in words if self.level != "group" or word != "--no-reports"]
+        return [
+            word for word in words if self.level != "group" or word != "--no-reports"
+        ]
 
 
 def read_json(path: Path) -> dict:

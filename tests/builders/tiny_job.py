@@ -33,7 +33,9 @@ def tiny_bold(frames: int = FRAMES, seed: int = 0) -> np.ndarray:
     return (1000 + 30 * mixing @ waves + 20 * noise).round().astype(np.int16)
 
 
-def add_rest(root: Path, participant: str = "01", *, seed: int = 0, **options: object) -> Path:
+def add_rest(
+    root: Path, participant: str = "01", *, seed: int = 0, **options: object
+) -> Path:
     """Add a run that the tiny bundle can use; `options` as in `add_run`, and `frames`."""
     if not options:
         return _copy_rest(root, participant, seed)
@@ -62,7 +64,9 @@ def _kept_bundle() -> Path:
 
 @functools.cache
 def _kept_rest(seed: int) -> Path:
-    return add_run(_kept() / f"{seed}", bold=tiny_bold(seed=seed), affine=TINY_AFFINE, tr=TR)
+    return add_run(
+        _kept() / f"{seed}", bold=tiny_bold(seed=seed), affine=TINY_AFFINE, tr=TR
+    )
 
 
 def _copy_rest(root: Path, participant: str, seed: int) -> Path:
@@ -115,7 +119,14 @@ class TinyJob:
         return load_bundle(str(self.model))
 
     def arguments(self, *more: object, out: Path | None = None) -> list[str]:
-        words = [self.bids, out or self.out, "participant", "--model", self.model, *more]
+        words = [
+            self.bids,
+            out or self.out,
+            "participant",
+            "--model",
+            self.model,
+            *more,
+        ]
         if self.threads is not None and "--omp-nthreads" not in words:
             words += ["--omp-nthreads", self.threads]
         words += [] if self.reports else ["--no-reports"]
@@ -153,7 +164,9 @@ def tree(folder: Path, *, but: tuple[str, ...] = ("logs",)) -> dict[str, str]:
             content = path.read_bytes()
             if name.name.endswith("_qc.tsv"):
                 row = read_table(path)[0]
-                content = repr({k: v for k, v in row.items() if k != "seconds_processing"}).encode()
+                content = repr(
+                    {k: v for k, v in row.items() if k != "seconds_processing"}
+                ).encode()
             found[name.as_posix()] = hashlib.sha256(content).hexdigest()
     return found
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import safetensors.numpy
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, forge, maps_card, tiny_masks, tiny_network
+from tiny_bundle import (
+    TINY_AFFINE,
+    TINY_SHAPE,
+    forge,
+    maps_card,
+    tiny_masks,
+    tiny_network,
+)
 
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, write_bundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR
@@ -14,7 +21,9 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 
 ROIS, CONTRASTS = 4, 3
-BRAIN, PLACES = (VoxelPlaces.within(Grid(TINY_SHAPE, TINY_AFFINE), m) for m in tiny_masks())
+BRAIN, PLACES = (
+    VoxelPlaces.within(Grid(TINY_SHAPE, TINY_AFFINE), m) for m in tiny_masks()
+)
 
 
 def network_state(rois=ROIS):
@@ -50,7 +59,9 @@ def write_tiny_kind(folder, kind, tensors, **facts):
     }
     maps = np.random.default_rng(0).normal(size=(ROIS, BRAIN.number)).astype(np.float32)
     return write_bundle(
-        folder, maps_card(**(fields | facts)), BundleArrays(tensors, maps, BRAIN, PLACES)
+        folder,
+        maps_card(**(fields | facts)),
+        BundleArrays(tensors, maps, BRAIN, PLACES),
     )
 
 
@@ -65,5 +76,8 @@ def forge_tiny_kind(folder, kind, **changes):
     tensors = TENSORS[kind]()
     bundle = write_tiny_kind(folder, kind, tensors)
     changed = {name: change(tensors[name]) for name, change in changes.items()}
-    whole = {name: np.asarray(tensor, order="C") for name, tensor in (tensors | changed).items()}
+    whole = {
+        name: np.asarray(tensor, order="C")
+        for name, tensor in (tensors | changed).items()
+    }
     return forge(bundle, "weights.safetensors", safetensors.numpy.save(whole))

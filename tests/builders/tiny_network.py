@@ -16,7 +16,12 @@ from bids_dtg.dynamics.networks import Networks, normalised, standardised
 from bids_dtg.dynamics.recipe import Recipe
 
 TINY_RECIPE = Recipe(
-    states=2, region_parameters=2, person_parameters=1, hidden=5, encoder_units=3, epochs=2
+    states=2,
+    region_parameters=2,
+    person_parameters=1,
+    hidden=5,
+    encoder_units=3,
+    epochs=2,
 )
 TINY_REGIONS = ("L insula", "R insula", "L café", "R café")
 TINY_FACTS: dict[str, Any] = {
@@ -27,26 +32,38 @@ TINY_FACTS: dict[str, Any] = {
 }
 
 
-def tiny_fitted(recipe: Recipe = TINY_RECIPE, frames: int = 20, seed: int = 0) -> Fitted:
+def tiny_fitted(
+    recipe: Recipe = TINY_RECIPE, frames: int = 20, seed: int = 0
+) -> Fitted:
     """Make what a fit returns, with random weights and without a fit."""
     people = ("ann", "bob", "cy")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = NetworkModel(recipe, len(people), len(TINY_REGIONS), frames).eval()
-    history = tuple({"epoch": float(n), "loss": 9.0 - n, "seconds": 1800.0} for n in range(2))
+    history = tuple(
+        {"epoch": float(n), "loss": 9.0 - n, "seconds": 1800.0} for n in range(2)
+    )
     scores = ((-20.0, -30.5), (-19.0, float("nan")))
     restarts = tuple(
-        Restart(seed + n, *score, history, model.state_dict()) for n, score in enumerate(scores)
+        Restart(seed + n, *score, history, model.state_dict())
+        for n, score in enumerate(scores)
     )
     trained = np.random.default_rng(seed).random((len(people), len(TINY_REGIONS))) < 0.8
-    return Fitted(model, people, TINY_REGIONS, 0.72, frames, trained, restarts, chosen=0)
+    return Fitted(
+        model, people, TINY_REGIONS, 0.72, frames, trained, restarts, chosen=0
+    )
 
 
 def write_tiny_network(
-    folder: Path, recipe: Recipe = TINY_RECIPE, people: ModelPeople | None = None, **facts: Any
+    folder: Path,
+    recipe: Recipe = TINY_RECIPE,
+    people: ModelPeople | None = None,
+    **facts: Any,
 ) -> NetworkBundle:
     """Write the bundle of a small network model; `facts` for its card."""
-    return write_network_bundle(folder, tiny_fitted(recipe), people, **{**TINY_FACTS, **facts})
+    return write_network_bundle(
+        folder, tiny_fitted(recipe), people, **{**TINY_FACTS, **facts}
+    )
 
 
 def chance_networks(

@@ -13,7 +13,10 @@ FRAMES = 120
 
 
 def made_series(
-    sessions: int = 2, people: int = len(PEOPLE), regions: int = len(REGIONS), frames: int = FRAMES
+    sessions: int = 2,
+    people: int = len(PEOPLE),
+    regions: int = len(REGIONS),
+    frames: int = FRAMES,
 ) -> np.ndarray:
     """Return series (sessions, people, regions, frames): people differ, sessions less so."""
     rng = np.random.default_rng(0)
@@ -44,7 +47,15 @@ def write_series(folder: Path, names: Sequence[str] = ("REST1", "REST2")) -> Pat
 def arguments(arrays: Path, out: Path, analysis: str, *more: str) -> list[str]:
     """Return what a user gives for an analysis of these files."""
     return [
-        *(str(arrays), str(out), "group", "--workflow", "dynamics", "--analysis", analysis),
+        *(
+            str(arrays),
+            str(out),
+            "group",
+            "--workflow",
+            "dynamics",
+            "--analysis",
+            analysis,
+        ),
         *("--input-arrays", *map(str, sorted(arrays.glob("*.npz")))),
         *("--omp-nthreads", "1", *more),
     ]

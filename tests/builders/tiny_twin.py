@@ -51,12 +51,19 @@ def tiny_fitted_twin(
         tasks=performed,
         people=("cy", "ann", "bob"),
         seed=seed,
-        history={"group": ({"epoch": 1.0, "validation_loss": 0.5}, {"epoch": 2.0, "x": np.nan})},
+        history={
+            "group": (
+                {"epoch": 1.0, "validation_loss": 0.5},
+                {"epoch": 2.0, "x": np.nan},
+            )
+        },
         bold=tiny_readout(twin, edges, performed) if bold else None,
     )
 
 
-def tiny_readout(twin: LowRank | HyperNetwork, edges: int, tasks: TaskSet) -> BoldReadout:
+def tiny_readout(
+    twin: LowRank | HyperNetwork, edges: int, tasks: TaskSet
+) -> BoldReadout:
     """Return a read-out of three regions: the second has no signal, connectomes predict the first.
 
     Networks of a published hypernetwork have outputs for BOLD instead of weights.

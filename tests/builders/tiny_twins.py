@@ -45,7 +45,9 @@ def write_twins(
     found = edges(people)
     if telling:
         seconds = people.mean_rt_seconds("stroop").mean(axis=1)
-        found["edges"][:, :9] += 0.5 * ((seconds - seconds.mean()) / seconds.std())[:, None]
+        found["edges"][:, :9] += (
+            0.5 * ((seconds - seconds.mean()) / seconds.std())[:, None]
+        )
     write(folder / "connectomes.npz", **found)
     return folder
 
@@ -66,7 +68,9 @@ def people_of(folder: Path, **options: Any) -> Any:
     return TwinPeople.prepare(Settings.of(**{**given, **options}))
 
 
-def quick_model(folder: Path, unseen: int, architecture: str = "lowrank", **changes: Any) -> Any:
+def quick_model(
+    folder: Path, unseen: int, architecture: str = "lowrank", **changes: Any
+) -> Any:
     """Fit a twin quickly to all people of `write_twins` but the first; return its bundle.
 
     `changes` are to the quick recipe.
@@ -112,7 +116,13 @@ def short(name: str) -> TrialSequence:
 
 def events_of(folder: Path, label: str, task: str = "stroopAP") -> Path:
     """Return a person's event file."""
-    return folder / "bids" / f"sub-{label}" / "func" / f"sub-{label}_task-{task}_run-01_events.tsv"
+    return (
+        folder
+        / "bids"
+        / f"sub-{label}"
+        / "func"
+        / f"sub-{label}_task-{task}_run-01_events.tsv"
+    )
 
 
 def write_average(
@@ -128,7 +138,14 @@ def write_average(
     **facts: Any,
 ) -> Path:
     """Write Fisher z (edges,) as the participant level does; `facts` change the sidecar."""
-    entities = {"sub": label, "ses": session, "task": task, "run": run, "space": "MNI6", **atlas}
+    entities = {
+        "sub": label,
+        "ses": session,
+        "task": task,
+        "run": run,
+        "space": "MNI6",
+        **atlas,
+    }
     path = root / build_path({**entities, "stat": "fisherz"}, "relmat", ".tsv")
     path.parent.mkdir(parents=True, exist_ok=True)
     matrix = np.full((len(names),) * 2, np.nan)
@@ -155,11 +172,23 @@ def write_sets(root: Path) -> Path:
 
 
 def arguments(
-    folder: Path, out: Path, analysis: str, *more: str, arrays: str | None = "connectomes.npz"
+    folder: Path,
+    out: Path,
+    analysis: str,
+    *more: str,
+    arrays: str | None = "connectomes.npz",
 ) -> list[str]:
     """Return what a user gives for an analysis of these people; without arrays, of the output."""
     return [
-        *(str(folder / "bids"), str(out), "group", "--workflow", "twin", "--analysis", analysis),
+        *(
+            str(folder / "bids"),
+            str(out),
+            "group",
+            "--workflow",
+            "twin",
+            "--analysis",
+            analysis,
+        ),
         *(("--input-arrays", str(folder / arrays)) if arrays else ()),
         *("--omp-nthreads", "1"),
         *more,

@@ -28,7 +28,9 @@ class Trained:
     def within(cls, folder: Path) -> Trained:
         out = folder / "out"
         words = ("--architecture", "linear", "--split-file", str(folder / "sets.tsv"))
-        return cls(folder, folder / "inputs", out, out / "group/model-own/bundle", words)
+        return cls(
+            folder, folder / "inputs", out, out / "group/model-own/bundle", words
+        )
 
     def copy_out(self, folder: Path) -> Path:
         """Copy the output folder to one that a test may write into; return the copy."""
@@ -44,7 +46,9 @@ def trained(kind: str, base: Path) -> Trained:
     made, done = Trained.within(root / f"trained-{kind}"), root / f"trained-{kind}.done"
     with FileLock(root / f"trained-{kind}.lock"):
         if not done.exists():
-            shutil.rmtree(made.folder, ignore_errors=True)  # what a process that failed has left
+            shutil.rmtree(
+                made.folder, ignore_errors=True
+            )  # what a process that failed has left
             made.folder.mkdir()
             assert _train(kind, made) == 0
             done.touch()
@@ -65,9 +69,13 @@ def _train(kind: str, made: Trained) -> int:
         words = tiny_twins.arguments(made.inputs, made.out, "train", *tiny_twins.TRAIN)
     elif kind == "network":
         tiny_networks.write_networks(made.inputs)
-        words = tiny_networks.arguments(made.inputs, made.out, "train", *tiny_networks.TRAIN)
+        words = tiny_networks.arguments(
+            made.inputs, made.out, "train", *tiny_networks.TRAIN
+        )
     else:
         image_people.write(made.inputs, **image_people.people())
         shutil.copy(sets(image_people.LABELS, 0, 0.34)[1], made.folder / "sets.tsv")
-        words = image_people.arguments(made.inputs, made.out, "train", *made.train_words)
+        words = image_people.arguments(
+            made.inputs, made.out, "train", *made.train_words
+        )
     return main(words)

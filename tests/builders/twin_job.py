@@ -25,7 +25,9 @@ class TwinJob(NetworkJob):
 
     workflow = "twin"
 
-    def __init__(self, folder: Path, participants: tuple[str, ...] = ("01", "02")) -> None:
+    def __init__(
+        self, folder: Path, participants: tuple[str, ...] = ("01", "02")
+    ) -> None:
         super().__init__(folder, participants)
         self.raw = folder / "raw"
         self.raw.mkdir()
@@ -41,13 +43,22 @@ class TwinJob(NetworkJob):
     def arguments(self, *more: object, out: Path | None = None) -> list[str]:
         return super().arguments("--derivatives", self.bids, *more, out=out)
 
-    def give(self, participant: str, task: str, lender: int = 0, session: str = "") -> Path:
+    def give(
+        self, participant: str, task: str, lender: int = 0, session: str = ""
+    ) -> Path:
         """Copy the event file of a simulated person; return its path."""
-        folder = self.raw / f"sub-{participant}" / (f"ses-{session}" if session else "") / "func"
+        folder = (
+            self.raw
+            / f"sub-{participant}"
+            / (f"ses-{session}" if session else "")
+            / "func"
+        )
         folder.mkdir(parents=True, exist_ok=True)
         visit = f"_ses-{session}" if session else ""
         path = folder / f"sub-{participant}{visit}_task-{task}_events.tsv"
-        return Path(shutil.copy(events_of(self.folder / "lenders", LABELS[lender], task), path))
+        return Path(
+            shutil.copy(events_of(self.folder / "lenders", LABELS[lender], task), path)
+        )
 
     def model(
         self,

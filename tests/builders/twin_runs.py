@@ -32,7 +32,15 @@ def a_task(name="stroop", buttons=3, channels=8, window_seconds=2.0) -> Task:
 
 
 def a_run(
-    onset, *, task=None, rt=None, button=None, cut=None, cues=(), run_seconds=None, seed=0
+    onset,
+    *,
+    task=None,
+    rt=None,
+    button=None,
+    cut=None,
+    cues=(),
+    run_seconds=None,
+    seed=0,
 ) -> Trials:
     """Return a run with trials at given onsets; what is not given is random."""
     rng, task = np.random.default_rng(seed), task or a_task()
@@ -47,7 +55,9 @@ def a_run(
         task=task,
         onset_seconds=onset,
         display_seconds=np.full(count, 1.5),
-        stimulus=np.random.default_rng(2).random((count, task.channels)).astype(np.float32),
+        stimulus=np.random.default_rng(2)
+        .random((count, task.channels))
+        .astype(np.float32),
         cues=np.reshape(np.asarray(cues, np.float64), (-1, 3)),
         condition=np.random.default_rng(3).integers(0, 2, count).astype(np.int8),
         correct_button=right,
@@ -77,7 +87,10 @@ def answered_by(run: Trials, seed: int, late: float = 0.0) -> Trials:
 @st.composite
 def runs(draw, shortest_gap=0.5, task=None) -> Trials:
     """Draw a run: gaps, cuts, cues, misses and late responses of any kind."""
-    count, rng = draw(st.integers(1, 30)), np.random.default_rng(draw(st.integers(0, 9999)))
+    count, rng = (
+        draw(st.integers(1, 30)),
+        np.random.default_rng(draw(st.integers(0, 9999))),
+    )
     gaps = rng.uniform(shortest_gap, draw(st.floats(shortest_gap, 9.0)), count)
     onset = draw(st.floats(0.0, 12.0)) + np.cumsum(gaps)
     led = rng.random(count) < draw(st.floats(0.0, 1.0))
@@ -147,7 +160,13 @@ def a_cohort(people=24, seed=0, name="p"):
 
 def judged_by(people, buttons, group=None, **baselines):
     """Return predictions of people by networks with given outputs, and by others."""
-    from bids_dtg.twin.judging.predictions import GROUP, TWIN, Judged, cross_losses, of_network
+    from bids_dtg.twin.judging.predictions import (
+        GROUP,
+        TWIN,
+        Judged,
+        cross_losses,
+        of_network,
+    )
 
     models = {TWIN: of_network(buttons, people.segments), **baselines}
     if group is not None:

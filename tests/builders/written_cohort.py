@@ -63,7 +63,9 @@ class WrittenCohort(TinyJob):
         self.write_table(labels, table)
         return labels
 
-    def write_table(self, labels: Sequence[str], table: Mapping[str, Sequence[object]]) -> Path:
+    def write_table(
+        self, labels: Sequence[str], table: Mapping[str, Sequence[object]]
+    ) -> Path:
         """Write participants.tsv of the input."""
         path = self.bids / "participants.tsv"
         lines = ["\t".join(("participant_id", *table))]
@@ -74,7 +76,9 @@ class WrittenCohort(TinyJob):
             (self.bids / f"sub-{label}").mkdir(exist_ok=True)
         return path
 
-    def write_measured(self, folder: Path, contrast: int, maps: Mapping[str, np.ndarray]) -> Path:
+    def write_measured(
+        self, folder: Path, contrast: int, maps: Mapping[str, np.ndarray]
+    ) -> Path:
         """Write measured maps of a contrast by number; `maps` is (places,) by label."""
         for label, values in maps.items():
             who, name = f"sub-{label}", self.bundle.contrasts[contrast].label
@@ -101,7 +105,9 @@ class WrittenCohort(TinyJob):
         for source in [*(self.out / f"sub-{MODEL}").rglob("*"), *records]:
             if not source.is_file():
                 continue
-            inside = str(source.relative_to(self.out)).replace(f"sub-{MODEL}", f"sub-{label}")
+            inside = str(source.relative_to(self.out)).replace(
+                f"sub-{MODEL}", f"sub-{label}"
+            )
             path = self.out / inside
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.name.endswith("_desc-synthetic_statmap.nii.gz"):
@@ -112,7 +118,9 @@ class WrittenCohort(TinyJob):
                 rows = ["\t".join(f"{value:.6f}" for value in row) for row in edges]
                 path.write_text("\n".join([header, *rows]) + "\n")
             elif path.suffix in (".tsv", ".json"):
-                path.write_text(_with_cells(source, own).replace(f"sub-{MODEL}", f"sub-{label}"))
+                path.write_text(
+                    _with_cells(source, own).replace(f"sub-{MODEL}", f"sub-{label}")
+                )
             else:
                 path.write_bytes(source.read_bytes())
 

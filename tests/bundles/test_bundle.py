@@ -16,10 +16,14 @@ from bids_dtg.errors import BundleError, OutputError
 @pytest.mark.slow
 def test_same_bundle_again_is_left_alone(tmp_path):
     first = write_tiny_bundle(tmp_path / "tiny")
-    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "tiny").iterdir()}
+    before = {
+        path.name: path.stat().st_mtime_ns for path in (tmp_path / "tiny").iterdir()
+    }
     again = write_tiny_bundle(tmp_path / "tiny")
     assert again.identity == first.identity
-    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "tiny").iterdir()}
+    after = {
+        path.name: path.stat().st_mtime_ns for path in (tmp_path / "tiny").iterdir()
+    }
     assert after == before
 
 
@@ -40,7 +44,9 @@ def test_scores_that_are_rounded_otherwise_are_of_the_same_bundle(tmp_path):
     again = write_tiny_bundle(tmp_path / "tiny", evaluation={"r": 0.0903})
     assert again.identity == first.identity
     with pytest.raises(BundleError, match="tiny exists and is not this bundle"):
-        write_tiny_bundle(tmp_path / "tiny", evaluation={"r": 0.0904}, description="another")
+        write_tiny_bundle(
+            tmp_path / "tiny", evaluation={"r": 0.0904}, description="another"
+        )
 
 
 @pytest.mark.slow
@@ -74,7 +80,9 @@ def test_nothing_is_left_when_the_disk_is_full(tmp_path, monkeypatch, writes):
         return real(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", fail_later)
-    with pytest.raises(OutputError, match=r"/tiny cannot be written: No space left.*free space"):
+    with pytest.raises(
+        OutputError, match=r"/tiny cannot be written: No space left.*free space"
+    ):
         write_tiny_bundle(tmp_path / "tiny")
     assert list(tmp_path.iterdir()) == []
 

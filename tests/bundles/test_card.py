@@ -13,7 +13,12 @@ from bids_dtg.bundles.card import (
     read_card,
 )
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.bundle.part import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE, Recentring
+from bids_dtg.contrasts.bundle.part import (
+    BRAIN_MASK_FILE,
+    MAPS_FILE,
+    MASK_FILE,
+    Recentring,
+)
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid
@@ -21,7 +26,8 @@ from bids_dtg.imaging.grid import Grid
 REQUIRED_FILES = (WEIGHTS_FILE, MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
 SETS = Form("partial", (15, 50))
 FILES_OF_SETS = {
-    ("maps.safetensors" if name == MAPS_FILE else name): "0" * 64 for name in REQUIRED_FILES
+    ("maps.safetensors" if name == MAPS_FILE else name): "0" * 64
+    for name in REQUIRED_FILES
 }
 AFFINE = np.array([[-2.0, 0, 0, 76], [0, 2, 0, -108], [0, 0, 2, -72], [0, 0, 0, 1]])
 
@@ -42,7 +48,9 @@ def make_card(**changes) -> ModelCard:
 def edited(path: str, value) -> str:
     """Return a card's text with the field at a dotted path changed (deleted where value is ...)."""
     content = json.loads(make_card().to_json())
-    *parents, key = [int(part) if part.isdecimal() else part for part in path.split(".")]
+    *parents, key = [
+        int(part) if part.isdecimal() else part for part in path.split(".")
+    ]
     target = content
     for parent in parents:
         target = target[parent]
@@ -59,7 +67,9 @@ RECENTRED = {"participants": 40, "segments": 4, "left_out_in_turn": False}
 def without_grid(card: ModelCard) -> dict:
     """Return the fields of a card and its part but for the grid, which holds an array."""
     fields = {key: value for key, value in vars(card).items() if key != "part"}
-    return fields | {key: value for key, value in vars(card.part).items() if key != "grid"}
+    return fields | {
+        key: value for key, value in vars(card.part).items() if key != "grid"
+    }
 
 
 @pytest.mark.parametrize(
@@ -87,7 +97,9 @@ def test_wrong_sets_of_roi_maps_are_refused(rois):
     content = json.loads(make_card(connectome=SETS, files=FILES_OF_SETS).to_json())
     with pytest.raises(BundleError, match=r"rois is .*increasing numbers of ROIs"):
         ModelCard.from_json(json.dumps(content | {"rois": rois}))
-    with pytest.raises(BundleError, match="no sets, because the connectome is marginal"):
+    with pytest.raises(
+        BundleError, match="no sets, because the connectome is marginal"
+    ):
         ModelCard.from_json(json.dumps(content | {"connectome": "marginal"}))
 
 
@@ -114,16 +126,28 @@ def test_recentring_needs_its_file():
 @pytest.mark.parametrize(
     ("path", "value", "fact"),
     [
-        ("format_version", 9, "model.json has format version 9. Expected: 1. .*make the bundle ag"),
+        (
+            "format_version",
+            9,
+            "model.json has format version 9. Expected: 1. .*make the bundle ag",
+        ),
         ("format_version", ..., "no field format_version"),
         ("kind", "vnet", 'kind is "vnet". Expected: one of linear, attention'),
         ("half_width", [], "half_width is \\[\\]"),
         ("gains", [1.0], r"gains is \[1.0\]. Expected: 47 finite numbers"),
         ("gains", [1.0] * 47, "gains is .*Expected: gains and recentring, or neither"),
         ("recentring", {}, "no field recentring.participants"),
-        ("recentring", RECENTRED, "gains is null. Expected: gains and recentring, or neither"),
+        (
+            "recentring",
+            RECENTRED,
+            "gains is null. Expected: gains and recentring, or neither",
+        ),
         ("recentring", RECENTRED | {"n": 1}, "unknown field recentring.n"),
-        ("connectome", "full", 'connectome is "full". Expected: one of marginal, partial'),
+        (
+            "connectome",
+            "full",
+            'connectome is "full". Expected: one of marginal, partial',
+        ),
         ("same_for_all", ["unknown"], "same_for_all.*labels of contrasts"),
         ("record", [], r"record is \[\]. Expected: an object"),
         ("smoothing_fwhm", 4, "unknown field smoothing_fwhm"),
@@ -134,9 +158,21 @@ def test_recentring_needs_its_file():
         ("version", 3, "version is 3. Expected: text"),
         ("licence", None, "licence is null. Expected: text"),
         ("training", [], r"training is \[\]. Expected: an object"),
-        ("training.repetition_time_s", -1, "repetition_time_s is -1. Expected: a number of 0"),
-        ("training.participants", 1.5, "training.participants is 1.5. Expected: a whole number"),
-        ("grid.shape", [76, 93], r"grid.shape is \[76, 93\]. Expected: 3 finite numbers"),
+        (
+            "training.repetition_time_s",
+            -1,
+            "repetition_time_s is -1. Expected: a number of 0",
+        ),
+        (
+            "training.participants",
+            1.5,
+            "training.participants is 1.5. Expected: a whole number",
+        ),
+        (
+            "grid.shape",
+            [76, 93],
+            r"grid.shape is \[76, 93\]. Expected: 3 finite numbers",
+        ),
         ("grid.shape", [76, 93, 0], "grid.shape .* three whole numbers"),
         ("grid.shape", [76, 93, True], "grid.shape .* three whole numbers"),
         ("grid.affine", [[0.0] * 4] * 4, "grid.affine .* can be inverted"),
@@ -147,11 +183,23 @@ def test_recentring_needs_its_file():
         ("contrasts", [], "contrasts: there are no contrasts"),
         ("contrasts", {}, "contrasts is {}. Expected: a list"),
         ("contrasts.5.index", 6, "has index 6 at position 5"),
-        ("contrasts.5.label", "a/b", "contrast 5 has the label 'a/b'; a BIDS label has letters"),
-        ("contrasts.5.label", "languageMATH", "languageMath and languageMATH are the same"),
+        (
+            "contrasts.5.label",
+            "a/b",
+            "contrast 5 has the label 'a/b'; a BIDS label has letters",
+        ),
+        (
+            "contrasts.5.label",
+            "languageMATH",
+            "languageMath and languageMATH are the same",
+        ),
         ("sample", "day", 'sample is "day". Expected: one of run, session'),
         ("grid", None, "grid is null. Expected: a grid, or places, and not both"),
-        ("segment_seconds", -1, "segment_seconds is -1. Expected: a number of 0 or more"),
+        (
+            "segment_seconds",
+            -1,
+            "segment_seconds is -1. Expected: a number of 0 or more",
+        ),
         ("statistic", "z/t", "statistic is .*letters and digits"),
         ("for_science", False, "notice is .*Expected: a notice"),
         ("files", {}, "lists no .* and no mask.nii.gz and no weights.safetensors"),
@@ -160,7 +208,11 @@ def test_recentring_needs_its_file():
             {"../../etc/passwd": "0" * 64},
             "files is .*passwd.*Expected: plain names",
         ),
-        ("files", {"model.json": "0" * 64}, "files is .*model.json.*Expected: plain names"),
+        (
+            "files",
+            {"model.json": "0" * 64},
+            "files is .*model.json.*Expected: plain names",
+        ),
         ("files", {"mask.nii.gz": "0" * 63}, "files is .*mask.nii.gz.*SHA-256"),
     ],
 )
@@ -192,7 +244,9 @@ def test_text_that_is_no_object(text, fact):
 
 
 def test_read_card_names_the_folder(tmp_path):
-    with pytest.raises(BundleError, match=f"{tmp_path.name}/model.json cannot be read: No such"):
+    with pytest.raises(
+        BundleError, match=f"{tmp_path.name}/model.json cannot be read: No such"
+    ):
         read_card(tmp_path)
     (tmp_path / "model.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(BundleError, match=r"model\.json cannot be read as text"):

@@ -88,7 +88,9 @@ def test_the_documented_table_is_the_card_s(demo):
     for line in table[2:]:
         model, *cells = (cell.strip() for cell in line.strip("|").split("|"))
         figures = (rows[model][key] for key in ("r", "identification", "residual_r"))
-        assert cells == [f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in figures]
+        assert cells == [
+            f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in figures
+        ]
     assert len(table) == 5
 
 

@@ -96,12 +96,16 @@ def test_it_knows_whom_it_has_seen(host, address, models):
     (young,) = fetch_models([add_model(host)], models, Notes())
     assert young.people == PUBLISHED["hcp-ya"].people
     (line,) = [line for line in bundle_lines(young) if line.startswith("people")]
-    assert "827 training, 92 validation, 34 test, 34 uncertain, listed as hashes" in line
+    assert (
+        "827 training, 92 validation, 34 test, 34 uncertain, listed as hashes" in line
+    )
     assert "not listed: 5 of the 39 test people of HCP-YA" in line
 
 
 @pytest.mark.slow
-def test_what_is_there_is_verified_without_a_word_to_the_host(host, address, models, monkeypatch):
+def test_what_is_there_is_verified_without_a_word_to_the_host(
+    host, address, models, monkeypatch
+):
     model = add_model(host)
     fetch_models([model], models, Notes())
     host.asked.clear()
@@ -115,7 +119,9 @@ def test_shared_files_are_fetched_once(host, address, models):
     first, second = add_model(host), add_model(host, "ukb")
     fetch_models([first, second], models, Notes())
     assert len(host.asked) == len(set(host.asked)) == 5
-    assert load_bundle(models / "ukb").card.part.segment_seconds == pytest.approx(360.15)
+    assert load_bundle(models / "ukb").card.part.segment_seconds == pytest.approx(
+        360.15
+    )
 
 
 @pytest.mark.slow
@@ -124,7 +130,9 @@ def test_changed_bundles_are_refused_with_file_and_both_hashes(host, address, mo
     (bundle,) = fetch_models([model], models, Notes())
     path = models / "hcp-ya" / "mask.nii.gz"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(BundleError, match=r"hcp-ya/mask\.nii\.gz has changed") as caught:
+    with pytest.raises(
+        BundleError, match=r"hcp-ya/mask\.nii\.gz has changed"
+    ) as caught:
         fetch_models([model], models, Notes())
     assert bundle.card.files["mask.nii.gz"] in str(caught.value)
     assert len([word for word in str(caught.value).split() if len(word) >= 64]) >= 2
@@ -134,7 +142,9 @@ def test_changed_bundles_are_refused_with_file_and_both_hashes(host, address, mo
 @pytest.mark.slow
 def test_another_model_of_that_name_is_left_alone(host, address, models):
     write_tiny_bundle(models / "hcp-ya", name="hcp-ya", version="mine")
-    with pytest.raises(BundleError, match=r"hcp-ya holds hcp-ya mine\. Expected: hcp-ya 010525"):
+    with pytest.raises(
+        BundleError, match=r"hcp-ya holds hcp-ya mine\. Expected: hcp-ya 010525"
+    ):
         fetch_models([add_model(host)], models, Notes())
     assert load_bundle(models / "hcp-ya").card.version == "mine"
 
@@ -161,7 +171,9 @@ class _Attack:
         return (os.mkdir, (str(self.victim),))
 
 
-def test_a_malicious_pickle_is_refused_even_if_it_were_pinned(host, address, models, tmp_path):
+def test_a_malicious_pickle_is_refused_even_if_it_were_pinned(
+    host, address, models, tmp_path
+):
     victim = tmp_path / "created"
     for content in (
         tiny_checkpoint(hyper_parameters={"loss": _Attack(victim)}),
@@ -176,7 +188,9 @@ def test_a_malicious_pickle_is_refused_even_if_it_were_pinned(host, address, mod
 
 def test_files_that_do_not_belong_together_make_no_bundle(host, address, models):
     model = add_model(host, rois=5)
-    with pytest.raises(BundleError, match=r"melodic_IC_MNI_2mm\.nii\.gz holds 5 ROI maps"):
+    with pytest.raises(
+        BundleError, match=r"melodic_IC_MNI_2mm\.nii\.gz holds 5 ROI maps"
+    ):
         fetch_models([model], models, Notes())
     mask = host.add(nifti(np.zeros((3, 3, 3), bool)), model.mask)
     with pytest.raises(BundleError, match=r"MNI_2mm_GM_mask_crop\.nii has sizes"):
@@ -197,7 +211,11 @@ def test_mirrors_are_asked_first(host, address, models, monkeypatch):
 
 
 def test_hosts_are_mirrors_then_github_or_none():
-    assert download_hosts({}, PUBLIC_HOST) == [PUBLIC_HOST] == ["https://raw.githubusercontent.com"]
+    assert (
+        download_hosts({}, PUBLIC_HOST)
+        == [PUBLIC_HOST]
+        == ["https://raw.githubusercontent.com"]
+    )
     both = {"DTG_MODEL_MIRROR": "http://a/x/ https://b"}
     assert download_hosts(both, PUBLIC_HOST) == ["http://a/x", "https://b", PUBLIC_HOST]
     assert download_hosts({"DTG_OFFLINE": "0"}, PUBLIC_HOST) == [PUBLIC_HOST]
@@ -218,6 +236,8 @@ def test_a_cache_that_cannot_be_written_is_told(host, address, models, monkeypat
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(OutputError, match=f"{models}/.*lock cannot be written: Read-only.*--into"):
+    with pytest.raises(
+        OutputError, match=f"{models}/.*lock cannot be written: Read-only.*--into"
+    ):
         fetch_models([add_model(host)], models, Notes())
     assert host.asked == []

@@ -39,7 +39,11 @@ def bundle(tmp_path: Path) -> NetworkBundle:
 @OF_ALL
 def test_the_same_fit_gives_the_same_bytes(tmp_path: Path, write: Write) -> None:
     first, again = (write(tmp_path / name) for name in "ab")
-    assert {path.name for path in first.path.iterdir()} == {WEIGHTS, FITTED_FILE, "model.json"}
+    assert {path.name for path in first.path.iterdir()} == {
+        WEIGHTS,
+        FITTED_FILE,
+        "model.json",
+    }
     for path in first.path.iterdir():
         assert path.read_bytes() == (again.path / path.name).read_bytes()
     assert write(first.path).identity == first.identity
@@ -48,10 +52,14 @@ def test_the_same_fit_gives_the_same_bytes(tmp_path: Path, write: Write) -> None
 
 
 @OF_ALL
-def test_nobody_is_named_and_everybody_is_found_again(tmp_path: Path, write: Write) -> None:
+def test_nobody_is_named_and_everybody_is_found_again(
+    tmp_path: Path, write: Write
+) -> None:
     bundle = write(tmp_path / "tiny")
     content = b"".join(path.read_bytes() for path in bundle.path.iterdir())
-    assert not any(label in content for label in (b'"ann"', b'"bob"', b"ann\n", b"bob\n"))
+    assert not any(
+        label in content for label in (b'"ann"', b'"bob"', b"ann\n", b"bob\n")
+    )
     assert bundle.in_training_set(["cy", "dot", "ann"]) == ("cy", "ann")
     assert bundle.in_training_set(["cy"], data_set="Another study") == ()
     assert bundle.hashes(["cy"]) == [hash_person("tiny-study", "cy")]
@@ -68,20 +76,30 @@ def test_people_by_name_and_rest_come_back(tmp_path: Path, write: Write) -> None
 
 @pytest.mark.slow
 @OF_ALL
-def test_people_are_found_by_their_data_after_their_labels(tmp_path: Path, write: Write) -> None:
+def test_people_are_found_by_their_data_after_their_labels(
+    tmp_path: Path, write: Write
+) -> None:
     data = {label: sketch(rest) for label, rest in zip("abc", rest_of(3), strict=True)}
     labels = {"ann": "a", "bob": "b", "cy": "c"}
-    seen = ModelPeople.of_training("Tiny study", {own: [data[k]] for own, k in labels.items()})
+    seen = ModelPeople.of_training(
+        "Tiny study", {own: [data[k]] for own, k in labels.items()}
+    )
     bundle = write(tmp_path / "tiny", people=seen)
     assert (bundle.by_content, bundle.how_known) == (True, "as hashes")
     others = {"new": [data["b"]], "ann": [], "bob": ["", sketch(rest_of(4)[3])]}
     assert bundle.in_training_set(list(others), "Elsewhere", others) == ("new",)
-    assert bundle.hashes(["new"], "Elsewhere", others) == [hash_person("Tiny study", "bob")]
+    assert bundle.hashes(["new"], "Elsewhere", others) == [
+        hash_person("Tiny study", "bob")
+    ]
     # Whoever is called the same in the same data set is the same person, with other data, too.
     assert bundle.in_training_set(["ann", "bob"], None, others) == ("ann", "bob")
-    assert bundle.note_on("x", "Elsewhere", [data["c"]]).startswith("tiny was fitted to this part")
+    assert bundle.note_on("x", "Elsewhere", [data["c"]]).startswith(
+        "tiny was fitted to this part"
+    )
     assert bundle.note_on("x", "Elsewhere", [""]) == ""
-    some = ModelPeople.of_training("Tiny study", {"ann": [data["a"]], "bob": [""], "cy": []})
+    some = ModelPeople.of_training(
+        "Tiny study", {"ann": [data["a"]], "bob": [""], "cy": []}
+    )
     assert not write(tmp_path / "some", people=some).by_content
     assert not write(tmp_path / "none").by_content
 
@@ -89,7 +107,9 @@ def test_people_are_found_by_their_data_after_their_labels(tmp_path: Path, write
 def test_a_row_of_a_table_is_of_one_label(tmp_path: Path) -> None:
     own = [sketch(rest) for rest in rest_of(3)]
     labels = ("ann", "bob", "cy")
-    seen = ModelPeople.of_training("Tiny study", dict(zip(labels, [[o] for o in own], strict=True)))
+    seen = ModelPeople.of_training(
+        "Tiny study", dict(zip(labels, [[o] for o in own], strict=True))
+    )
     bundle = write_tiny_network(tmp_path / "tiny", people=seen)
     twice = {"copy": [own[0]], "ann": [own[0]], "new": [own[2]]}
     assert bundle.known(list(twice), None, twice)[::2] == ("ann", "new")
@@ -107,7 +127,9 @@ def test_data_of_other_regions_are_refused(tmp_path: Path, write: Write) -> None
     assert bundle.card.training.cleaning == "simple"
     bundle.require_regions(TINY_REGIONS, atlas="Mine", atlas_digest="a")
     bundle.require_regions(TINY_REGIONS)  # the atlas is not known
-    with pytest.raises(BundleError, match=r"the same regions in the same order.*--atlases"):
+    with pytest.raises(
+        BundleError, match=r"the same regions in the same order.*--atlases"
+    ):
         bundle.require_regions(TINY_REGIONS[::-1])
     fact = "the parcels of Mine have the same names as those of"
     with pytest.raises(BundleError, match=fact):
@@ -118,7 +140,9 @@ def forged(bundle: NetworkBundle, name: str, **changes: np.ndarray | None) -> Pa
     """Change tensors of a file as somebody who knows the hashes would; None: left out."""
     found = safetensors.numpy.load((bundle.path / name).read_bytes())
     found |= {key.replace("__", "."): own for key, own in changes.items()}
-    whole = {key: np.asarray(own, order="C") for key, own in found.items() if own is not None}
+    whole = {
+        key: np.asarray(own, order="C") for key, own in found.items() if own is not None
+    }
     return forge(bundle, name, safetensors.numpy.save(whole))
 
 
@@ -127,8 +151,14 @@ def forged(bundle: NetworkBundle, name: str, **changes: np.ndarray | None) -> Pa
     [
         ({"observation__bias": None}, "observation.bias is missing"),
         ({"extra": np.zeros(1, np.float32)}, "extra is .*Expected: no such tensor"),
-        ({"observation__weight": np.zeros((1, 3), np.float32)}, r"weight is .*\(1, 3\)"),
-        ({"person_table": np.zeros((4, 1, 2), np.float32)}, r"person_table is .*\(4, 1, 2\)"),
+        (
+            {"observation__weight": np.zeros((1, 3), np.float32)},
+            r"weight is .*\(1, 3\)",
+        ),
+        (
+            {"person_table": np.zeros((4, 1, 2), np.float32)},
+            r"person_table is .*\(4, 1, 2\)",
+        ),
     ],
 )
 def test_weights_of_other_shapes_are_refused_before_a_model_is_made(
@@ -149,7 +179,10 @@ def test_weights_of_other_shapes_are_refused_before_a_model_is_made(
     ],
 )
 def test_weights_of_odd_values_are_refused(
-    bundle: NetworkBundle, value: np.ndarray, fact: str, capsys: pytest.CaptureFixture[str]
+    bundle: NetworkBundle,
+    value: np.ndarray,
+    fact: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = forged(bundle, WEIGHTS, observation__bias=value)
     loaded = load_network_bundle(folder)
@@ -162,11 +195,15 @@ def test_weights_of_odd_values_are_refused(
 
 def test_what_cannot_be_kept_is_not_written(tmp_path: Path) -> None:
     fitted = tiny_fitted()
-    with pytest.raises(BundleError, match=r"Expected: a notice, as for_science is false"):
+    with pytest.raises(
+        BundleError, match=r"Expected: a notice, as for_science is false"
+    ):
         write_tiny_network(tmp_path / "odd", notice=" ")
     with torch.no_grad():
         fitted.model.observation.bias.fill_(float("nan"))
-    with pytest.raises(BundleError, match=r"not written: observation\.bias has values that are"):
+    with pytest.raises(
+        BundleError, match=r"not written: observation\.bias has values that are"
+    ):
         write_network_bundle(tmp_path / "odd", fitted, **TINY_FACTS)
     assert not list(tmp_path.iterdir())
 
@@ -177,10 +214,17 @@ def test_what_cannot_be_kept_is_not_written(tmp_path: Path) -> None:
     [
         (FITTED_FILE, safetensors.numpy.save({"regions": np.zeros(3, np.uint8)})),
         (FITTED_FILE, safetensors.numpy.save({"people": np.zeros((1, 16), np.uint8)})),
-        (PEOPLE_FILE, b'{"format_version":1,"by_content":true,"sets":{"test":[3]},"unlisted":[]}'),
+        (
+            PEOPLE_FILE,
+            b'{"format_version":1,"by_content":true,"sets":{"test":[3]},"unlisted":[]}',
+        ),
     ],
 )
-def test_files_with_other_content_are_refused_in_a_line(tmp_path, name, content) -> None:
+def test_files_with_other_content_are_refused_in_a_line(
+    tmp_path, name, content
+) -> None:
     seen = ModelPeople({"training": ((hash_person("Tiny", "ann"),),)}, (), True)
     with pytest.raises(BundleError, match=f"{name} cannot be read"):
-        load_network_bundle(forge(write_tiny_network(tmp_path / "t", people=seen), name, content))
+        load_network_bundle(
+            forge(write_tiny_network(tmp_path / "t", people=seen), name, content)
+        )

@@ -34,7 +34,9 @@ def written_of_any(folder, kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", all_kinds().values(), ids=all_kinds())
-def test_each_row_of_any_kind_is_loaded_and_refused_as_maps_where_it_has_none(row, tmp_path):
+def test_each_row_of_any_kind_is_loaded_and_refused_as_maps_where_it_has_none(
+    row, tmp_path
+):
     assert all_kinds()[row.name] is row
     assert row in [*find_workflow(row.workflow).kinds()]
     assert row.predicts

@@ -25,7 +25,9 @@ from bids_dtg.errors import BundleError
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.stats.splits import SETS
 
-labels = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=8)
+labels = st.text(
+    st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=8
+)
 one = st.builds(
     lambda name, label, files, sketches: (
         hash_person(name, label) if name else "",
@@ -39,7 +41,9 @@ one = st.builds(
 )
 everybody = st.builds(
     ModelPeople,
-    st.dictionaries(st.sampled_from([*SETS, UNCERTAIN]), st.lists(one, max_size=4).map(tuple)),
+    st.dictionaries(
+        st.sampled_from([*SETS, UNCERTAIN]), st.lists(one, max_size=4).map(tuple)
+    ),
     st.lists(labels, max_size=2).map(tuple),
 )
 
@@ -61,20 +65,31 @@ def test_relatives_are_known_by_the_name_of_the_family_alone():
     assert "Smith" not in text
     again = ModelPeople.of(JsonFields.parse(text, PEOPLE_FILE))
     assert again == people
-    assert again.find([hash_family("our-study", "Smith")]) == (frozenset(), {"training"})
-    for other in (hash_family("Another", "Smith"), hash_family("Our study", "Jones"), ""):
+    assert again.find([hash_family("our-study", "Smith")]) == (
+        frozenset(),
+        {"training"},
+    )
+    for other in (
+        hash_family("Another", "Smith"),
+        hash_family("Our study", "Jones"),
+        "",
+    ):
         assert not again.find([hash_person("Our study", "2"), other])[1]
 
 
 @pytest.mark.slow
 def test_people_may_be_deleted_before_a_bundle_is_published(tmp_path, capsys):
     seen = ModelPeople({"training": ((hash_person("Our study", "1"),),)})
-    path = extend_bundle(write_tiny_bundle(tmp_path / "tiny"), tmp_path / "own", people=seen).path
+    path = extend_bundle(
+        write_tiny_bundle(tmp_path / "tiny"), tmp_path / "own", people=seen
+    ).path
     assert load_bundle(path).people == seen
     (path / PEOPLE_FILE).unlink()
     assert load_bundle(path).people is None
     assert main(["info", str(path)]) == 0
-    assert "people      unknown, because the bundle has no list" in capsys.readouterr().out
+    assert (
+        "people      unknown, because the bundle has no list" in capsys.readouterr().out
+    )
     assert main(["verify", str(path)]) == 0
 
 
@@ -135,11 +150,22 @@ def test_the_published_lists_are_there_and_hashes_hide_nothing():
     for digits in product(range(10), repeat=4):
         for name in young.find([hash_person("HCP-YA", with_checksum(digits))])[0]:
             found[name] += 1
-    sizes = {"training": 827, "validation": 92, "calibration": 0, "test": 34, UNCERTAIN: 34}
+    sizes = {
+        "training": 827,
+        "validation": 92,
+        "calibration": 0,
+        "test": 34,
+        UNCERTAIN: 34,
+    }
     assert found == sizes
     assert young.unlisted == ("5 of the 39 test people of HCP-YA",)
     both = PUBLISHED["hcp-d"].people
-    of_both = {"training": 827 + 515, "validation": 92 + 58, "test": 34 + 64, UNCERTAIN: 34}
+    of_both = {
+        "training": 827 + 515,
+        "validation": 92 + 58,
+        "test": 34 + 64,
+        UNCERTAIN: 34,
+    }
     assert {name: both.count(name) for name in of_both} == of_both
     unlisted = PUBLISHED["ukb"].people.unlisted
     assert any("UK Biobank" in text for text in unlisted)

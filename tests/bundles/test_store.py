@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 from tiny_bundle import move_program_folders
 
-from bids_dtg.bundles.store import find_bundle, installed_models, model_folders, model_of_output
+from bids_dtg.bundles.store import (
+    find_bundle,
+    installed_models,
+    model_folders,
+    model_of_output,
+)
 from bids_dtg.errors import BundleError
 
 
@@ -37,7 +42,9 @@ def test_earlier_folders_win(root):
     assert find_bundle(put(root / "here" / "m").name) == Path("m")
     for folder in folders[-2::-1]:  # from the last to the first of the look-up
         put(folder / "m")
-        with pytest.warns(UserWarning, match=f"m is {folder}/m, not {root}/here/m, which is ./m"):
+        with pytest.warns(
+            UserWarning, match=f"m is {folder}/m, not {root}/here/m, which is ./m"
+        ):
             assert find_bundle("m") == folder / "m"
     assert installed_models() == [folder / "m" for folder in folders[:-1]]
 
@@ -89,7 +96,9 @@ def test_unknown_name_says_where_it_looked_and_what_is_near(root):
     with pytest.raises(BundleError, match="no model called 'hcp-dd'") as caught:
         find_bundle("hcp-dd")
     message = str(caught.value)
-    assert all(str(root / place) in message for place in ("first", "second", "image", "cache"))
+    assert all(
+        str(root / place) in message for place in ("first", "second", "image", "cache")
+    )
     assert "installed: hcp-d, other" in message
     assert "did you mean hcp-d?" in message
     assert "\n" not in message

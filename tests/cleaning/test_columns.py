@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
+from fmriprep_dataset import (
+    add_run,
+    confound_columns,
+    describe_dataset,
+    write_confounds,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nilearn.interfaces.fmriprep import load_confounds as by_nilearn
@@ -37,7 +42,9 @@ def legal_options() -> list[CleaningOptions]:
 
 def told(options: CleaningOptions) -> str:
     given = ["gsr"] * options.gsr
-    return "-".join([options.denoise_strategy, *given, *(["high_pass"] * bool(options.high_pass))])
+    return "-".join(
+        [options.denoise_strategy, *given, *(["high_pass"] * bool(options.high_pass))]
+    )
 
 
 OPTIONS = {told(options): options for options in legal_options()}
@@ -69,21 +76,29 @@ def give(run: RestRun, table: tuple[dict[str, list[str]], dict[str, str]]) -> No
     assert run.confounds is not None
     cells, masks = table
     write_confounds(run.confounds, cells)
-    metadata = {name: {"Mask": mask, "Method": "aCompCor"} for name, mask in masks.items()}
+    metadata = {
+        name: {"Mask": mask, "Method": "aCompCor"} for name, mask in masks.items()
+    }
     run.confounds.with_suffix(".json").write_text(json.dumps(metadata))
 
 
-def expected(run: RestRun, options: CleaningOptions, parts: set[str] | None = None) -> Any:
+def expected(
+    run: RestRun, options: CleaningOptions, parts: set[str] | None = None
+) -> Any:
     """Columns and frames by nilearn itself, with the arguments of the table of strategies."""
     arguments = find_strategy(options.denoise_strategy).nilearn_arguments(options)
     if parts is not None:
-        arguments["strategy"] = tuple(part for part in arguments["strategy"] if part in parts)
+        arguments["strategy"] = tuple(
+            part for part in arguments["strategy"] if part in parts
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # all frames are censored, for example
         return by_nilearn(str(run.bold), **arguments)
 
 
-def require_equal(run: RestRun, options: CleaningOptions, parts: set[str] | None = None) -> None:
+def require_equal(
+    run: RestRun, options: CleaningOptions, parts: set[str] | None = None
+) -> None:
     columns, kept = expected(run, options, parts)
     ours = load_confounds(run, options, n_frames=len(columns))
     assert list(ours.names) == list(columns.columns)
@@ -103,12 +118,17 @@ def full_table(frames: int, seed: int) -> tuple[dict[str, list[str]], dict[str, 
     """All columns that strategies take, and the masks of components."""
     table = nuisance_columns(frames, 2.0, seed)
     rng = np.random.default_rng(seed)
-    table |= {f"aroma_motion_{number:02d}": rng.standard_normal(frames) for number in (1, 2, 17)}
+    table |= {
+        f"aroma_motion_{number:02d}": rng.standard_normal(frames)
+        for number in (1, 2, 17)
+    }
     order = list(table)
     rng.shuffle(order)  # nilearn sorts what it takes
     masks = {"a": "combined", "c": "CSF", "w": "WM"}
     return {name: text(table[name]) for name in order}, {
-        name: masks[name[0]] for name in order if "_comp_cor_" in name and name[0] in masks
+        name: masks[name[0]]
+        for name in order
+        if "_comp_cor_" in name and name[0] in masks
     }
 
 
@@ -125,7 +145,9 @@ NUMBERS = st.one_of(
     st.floats(-1e-3, 1e-3).map("{:.17g}".format),
     st.floats(1e-30, 1e30).map("{:E}".format),
     st.integers(-1000, 1000).map(str),
-    st.sampled_from(["0", "-0.0", "1.", ".5", "+2", "1e3", " 7", "0.10000000000000000000001"]),
+    st.sampled_from(
+        ["0", "-0.0", "1.", ".5", "+2", "1e3", " 7", "0.10000000000000000000001"]
+    ),
 )
 GAPS = st.sampled_from(["n/a", "", "NaN", "nan", "N/A"])
 # nilearn adds flags up: of negative ones, a frame's may cancel out.
@@ -145,8 +167,14 @@ def tables(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, str]]:
             cells[name][frame] = draw(st.sampled_from(["9", "0.5", "1.5", "0.5000001"]))
     for name in draw(st.lists(st.sampled_from(sorted(cells)), max_size=6)):
         cells[name][draw(st.integers(0, 1))] = draw(GAPS)
-    for beginning in draw(st.sets(st.sampled_from(["cosine", "non_steady", "t_comp", "c_comp"]))):
-        cells = {name: column for name, column in cells.items() if not name.startswith(beginning)}
+    for beginning in draw(
+        st.sets(st.sampled_from(["cosine", "non_steady", "t_comp", "c_comp"]))
+    ):
+        cells = {
+            name: column
+            for name, column in cells.items()
+            if not name.startswith(beginning)
+        }
     for name in draw(st.lists(st.sampled_from(sorted(masks)), max_size=3)):
         masks[name] = draw(st.sampled_from(["combined", "WM", "CSF"]))
     return cells, {name: mask for name, mask in masks.items() if name in cells}
@@ -168,12 +196,16 @@ def test_tables_of_all_kinds(run, table, name, fd_mm):
             raise
 
 
-@pytest.mark.parametrize("absent", ["cosine", "aroma_motion", "a_comp_cor", "csf", "std_dvars"])
+@pytest.mark.parametrize(
+    "absent", ["cosine", "aroma_motion", "a_comp_cor", "csf", "std_dvars"]
+)
 @pytest.mark.parametrize("options", [OPTIONS[row.name] for row in READING], ids=told)
 def test_what_a_table_lacks_is_refused_if_nilearn_refuses_it(run, options, absent):
     """But for the noise components of ICA-AROMA, which have files of their own."""
     cells, masks = full_table(30, 1)
-    cells = {name: column for name, column in cells.items() if not name.startswith(absent)}
+    cells = {
+        name: column for name, column in cells.items() if not name.startswith(absent)
+    }
     masks = {name: mask for name, mask in masks.items() if name in cells}
     give(run, (cells, masks))
     try:
@@ -187,7 +219,9 @@ def test_what_a_table_lacks_is_refused_if_nilearn_refuses_it(run, options, absen
 
 def test_compcor_without_motion_is_nilearn_s_without_that_part(run):
     cells, masks = full_table(30, 1)
-    cells = {k: column for k, column in cells.items() if not k.startswith(("trans", "rot"))}
+    cells = {
+        k: column for k, column in cells.items() if not k.startswith(("trans", "rot"))
+    }
     give(run, (cells, masks))
     require_equal(run, OPTIONS["compcor"], {"high_pass", "compcor"})
     found = load_confounds(run, OPTIONS["compcor"], n_frames=30)

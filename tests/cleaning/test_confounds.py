@@ -5,7 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
+from fmriprep_dataset import (
+    add_run,
+    confound_columns,
+    describe_dataset,
+    write_confounds,
+)
 from study_folders import add_xcpd_run, write_motion, write_outliers
 
 from bids_dtg.cleaning.confounds import (
@@ -38,7 +43,9 @@ def run(tmp_path) -> RestRun:
 
 def with_table(run: RestRun, **columns) -> RestRun:
     table = confound_columns(N_FRAMES) | columns
-    write_confounds(run.confounds, {name: values for name, values in table.items() if values})
+    write_confounds(
+        run.confounds, {name: values for name, values in table.items() if values}
+    )
     return run
 
 
@@ -73,7 +80,9 @@ def test_scrubbing_drops_by_reason_and_the_stretches_between(run):
 def test_dummy_scans_are_those_flagged_or_a_number_instead(run, strategy):
     write_confounds(run.confounds, confound_columns(N_FRAMES, n_non_steady=3))
     for dummy_scans, expected in [("auto", 3), (0, 0), ("2", 2), (5, 5)]:
-        confounds = load(run, strategy=strategy, n_frames=N_FRAMES, dummy_scans=dummy_scans)
+        confounds = load(
+            run, strategy=strategy, n_frames=N_FRAMES, dummy_scans=dummy_scans
+        )
         assert list(np.flatnonzero(~confounds.keep)) == list(range(expected))
         counts = (confounds.dropped["non_steady"], confounds.dropped["dummy"])
         assert counts == ((3, 0) if dummy_scans == "auto" else (0, expected))
@@ -86,7 +95,9 @@ def test_none_needs_no_table(run):
     assert confounds.values.shape == (12, 0)
     assert confounds.keep.sum() == 10
     assert confounds.mean_fd_mm is None
-    with pytest.raises(RunError, match=r"sub-01_task-rest has no confounds table next to .*bold"):
+    with pytest.raises(
+        RunError, match=r"sub-01_task-rest has no confounds table next to .*bold"
+    ):
         load(bare, strategy="simple", n_frames=12)
 
 
@@ -109,7 +120,9 @@ def test_no_cosines_are_told(run):
 
 def test_wrong_number_of_rows(run):
     with_table(run)
-    with pytest.raises(RunError, match=r"timeseries\.tsv has 40 rows\. Expected: 41, the frames"):
+    with pytest.raises(
+        RunError, match=r"timeseries\.tsv has 40 rows\. Expected: 41, the frames"
+    ):
         load(run, strategy="simple", n_frames=41)
 
 
@@ -152,20 +165,46 @@ def test_tables_that_went_through_an_editor(run, change):
 @pytest.mark.parametrize("value", ["inf", "-inf", "1e300", "1" * 5000, "NaN5"])
 def test_a_cell_that_is_no_finite_number_is_named_by_file_column_and_row(run, value):
     with_table(run, rot_y=series(at7=value))
-    with pytest.raises(RunError, match=r"timeseries\.tsv has '\S+' in row 8 of column rot_y\. "):
+    with pytest.raises(
+        RunError, match=r"timeseries\.tsv has '\S+' in row 8 of column rot_y\. "
+    ):
         load(run, strategy="simple", n_frames=N_FRAMES)
 
 
 @pytest.mark.parametrize(
     ("strategy", "changes", "fact"),
     [
-        ("simple", {"white_matter": range(N_FRAMES)}, "in 38 frames of column white_matter, from"),
-        ("simple", {"trans_x": range(10, 40)}, "in 30 frames of column trans_x, from row 11 on"),
-        ("simple", {"csf": [25]}, r"timeseries\.tsv has no number in 1 frame of column csf, from"),
+        (
+            "simple",
+            {"white_matter": range(N_FRAMES)},
+            "in 38 frames of column white_matter, from",
+        ),
+        (
+            "simple",
+            {"trans_x": range(10, 40)},
+            "in 30 frames of column trans_x, from row 11 on",
+        ),
+        (
+            "simple",
+            {"csf": [25]},
+            r"timeseries\.tsv has no number in 1 frame of column csf, from",
+        ),
         ("simple", {"csf": [2]}, "in 1 frame of column csf, from row 3 on"),
-        ("simple", {"csf": [9], "rot_x": [9], "rot_y": [9]}, "2 further columns likewise"),
-        ("scrubbing", {"framewise_displacement": [20]}, "in 1 frame of column framewise_disp"),
-        ("scrubbing", {"std_dvars": range(N_FRAMES)}, "in 38 frames of column std_dvars"),
+        (
+            "simple",
+            {"csf": [9], "rot_x": [9], "rot_y": [9]},
+            "2 further columns likewise",
+        ),
+        (
+            "scrubbing",
+            {"framewise_displacement": [20]},
+            "in 1 frame of column framewise_disp",
+        ),
+        (
+            "scrubbing",
+            {"std_dvars": range(N_FRAMES)},
+            "in 38 frames of column std_dvars",
+        ),
         ("simple", {"framewise_displacement": range(N_FRAMES)}, None),  # a metric only
         ("simple", {"csf": [0, 1]}, None),  # derivatives
         ("none", {"csf": range(N_FRAMES)}, None),
@@ -187,7 +226,10 @@ def test_a_column_that_is_used_has_numbers_in_the_frames_that_are_kept(
 def test_values_may_be_missing_in_frames_that_are_left_out(run):
     """Three frames are not in steady state, one has too much motion, and two derivatives follow."""
     columns = confound_columns(N_FRAMES, n_non_steady=3)
-    columns |= {"csf": lacking([*range(5), 20]), "framewise_displacement": series(at20=0.9)}
+    columns |= {
+        "csf": lacking([*range(5), 20]),
+        "framewise_displacement": series(at20=0.9),
+    }
     write_confounds(run.confounds, columns)
     found = load(run, strategy="scrubbing", n_frames=N_FRAMES)
     assert list(np.flatnonzero(~found.keep)) == [0, 1, 2, 20]
@@ -207,7 +249,9 @@ def test_custom_columns_need_numbers_likewise(run, tmp_path):
 def test_of_a_column_named_twice_the_first_is_used(run):
     plain = load(with_table(run), n_frames=N_FRAMES, strategy="simple")
     first, *rows = run.confounds.read_text().splitlines()
-    run.confounds.write_text("\n".join([f"{first}\tcsf", *(f"{row}\t9.5" for row in rows)]) + "\n")
+    run.confounds.write_text(
+        "\n".join([f"{first}\tcsf", *(f"{row}\t9.5" for row in rows)]) + "\n"
+    )
     found = load(run, n_frames=N_FRAMES, strategy="simple")
     np.testing.assert_array_equal(found.values, plain.values)
 
@@ -269,7 +313,10 @@ def test_a_run_and_a_join_each_take_their_own_outliers(tmp_path, entities):
         ([0] * 4, "has 4 rows"),
         ([1] * 13, "has 13 rows, 0 of them"),
         (["x", *[0] * 11], "has 'x' in row 1 of column framewise_displacement"),
-        (["n/a", *[0] * 11], "has rows without a value in column framewise_displacement"),
+        (
+            ["n/a", *[0] * 11],
+            "has rows without a value in column framewise_displacement",
+        ),
     ],
 )
 def test_outliers_of_another_series_are_one_line(cleaned, flags, fault):
@@ -281,7 +328,9 @@ def test_outliers_of_another_series_are_one_line(cleaned, flags, fault):
 
 def test_outliers_without_their_column_are_one_line(cleaned):
     cleaned.outliers.write_text("fd\n" + "0\n" * 12)
-    with pytest.raises(RunError, match=r"outliers\.tsv has no column framewise_displacement"):
+    with pytest.raises(
+        RunError, match=r"outliers\.tsv has no column framewise_displacement"
+    ):
         load(cleaned, strategy="none", n_frames=12)
 
 
@@ -295,7 +344,12 @@ RAW, FILTERED = [0.0, *[0.3] * 11], [0.0, *[0.1] * 11]
     [
         ({"": {"trans_x": RAW, "framewise_displacement": RAW}}, 0.275),
         (
-            {"": {"framewise_displacement": RAW, "framewise_displacement_filtered": FILTERED}},
+            {
+                "": {
+                    "framewise_displacement": RAW,
+                    "framewise_displacement_filtered": FILTERED,
+                }
+            },
             0.0917,
         ),
         (
@@ -311,7 +365,9 @@ RAW, FILTERED = [0.0, *[0.3] * 11], [0.0, *[0.1] * 11]
     ids=["since 0.7", "filtered", "before 0.7", "without displacement", "no table"],
 )
 def test_motion_is_what_xcpd_censored_by(cleaned, tables, mean):
-    paths = [write_motion(cleaned.bold, desc, **columns) for desc, columns in tables.items()]
+    paths = [
+        write_motion(cleaned.bold, desc, **columns) for desc, columns in tables.items()
+    ]
     (run,) = find_runs(cleaned.root, "01", input_type="xcpd")
     assert run.motion == (paths[-1] if paths else None)
     assert run.motion in (*run.inputs, None)
@@ -329,7 +385,9 @@ def test_motion_of_frames_that_xcpd_removed_counts_in_the_mean(cleaned):
     np.testing.assert_array_equal(found.fd_mm, [0.1] * 12)
     assert found.mean_fd_mm == pytest.approx(0.1 + 2 / 14)
     write_motion(cleaned.bold, framewise_displacement=[0.1] * 13)
-    with pytest.raises(RunError, match=r"motion\.tsv has 13 rows\. Expected: 12, the frames of"):
+    with pytest.raises(
+        RunError, match=r"motion\.tsv has 13 rows\. Expected: 12, the frames of"
+    ):
         load(run, strategy="none", n_frames=12)
 
 
@@ -358,13 +416,17 @@ def test_a_folder_holds_tables_named_as_fmriprep_s(runs, tmp_path, below):
     path = put(tmp_path / "own" / f"{below}{NAME}")
     check_custom_folder(tmp_path / "own")
     assert find_custom_table(tmp_path / "own", runs[0]) == path
-    with pytest.raises(RunError, match=r"ses-A_task-rest_acq-mb has no table .*acq-mb_desc-conf"):
+    with pytest.raises(
+        RunError, match=r"ses-A_task-rest_acq-mb has no table .*acq-mb_desc-conf"
+    ):
         find_custom_table(tmp_path / "own", runs[1])
     with pytest.raises(SettingsError, match="is not a folder"):
         check_custom_folder(path)
     for other in ("", "sub-01/ses-A/func/"):
         put(tmp_path / "own" / f"{other}{NAME}")
-    with pytest.raises(RunError, match=rf"two files may be the table .*own/{NAME} and .*/{NAME}"):
+    with pytest.raises(
+        RunError, match=rf"two files may be the table .*own/{NAME} and .*/{NAME}"
+    ):
         find_custom_table(tmp_path / "own", runs[0])
 
 
@@ -372,14 +434,19 @@ def test_all_columns_are_read_with_gaps(runs, tmp_path):
     text = "a\ta\n1\t n/a \nNA\t3.5\n\tNaN\n"
     values, names = read_custom_table(put(tmp_path / "x.tsv", text), runs[0], 3)
     assert names == ("a", "a.1")
-    np.testing.assert_array_equal(values, [[1, np.nan], [np.nan, 3.5], [np.nan, np.nan]])
+    np.testing.assert_array_equal(
+        values, [[1, np.nan], [np.nan, 3.5], [np.nan, np.nan]]
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("-0.5\t-0.5\n3\t4\n5\t6\n", "has no header"),
-        ("a\tb\n1\t2\n3\t4\n5\t6\n", "has 3 rows. Expected: 2, the frames of sub-01_ses-A"),
+        (
+            "a\tb\n1\t2\n3\t4\n5\t6\n",
+            "has 3 rows. Expected: 2, the frames of sub-01_ses-A",
+        ),
         ("a\tb\n1\toops\n3\t4\n", "has 'oops' in row 1 of column b"),
         ("a\tb\n1\t2\t3\t4\n", "cannot be read as a table|has 1 rows"),
         ("", "is empty"),

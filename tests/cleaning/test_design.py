@@ -21,7 +21,9 @@ def test_slow_columns_are_nilearn_s_cosines():
 
 
 @given(st.integers(20, 150), st.floats(0.5, 3.0), st.integers(0, 10**6))
-def test_to_regress_out_is_to_blank_coefficients_of_the_cosine_transform(frames, tr, seed):
+def test_to_regress_out_is_to_blank_coefficients_of_the_cosine_transform(
+    frames, tr, seed
+):
     series = np.random.default_rng(seed).standard_normal(frames)
     band = stop_band(frames, tr, high_pass_hz=0.01, low_pass_hz=0.08)
     frequencies = np.arange(frames) / (2 * frames * tr)
@@ -39,9 +41,13 @@ def test_the_design_spans_stop_band_and_confounds_over_the_kept_frames():
     design = TemporalDesign.build(table, list("abcd"), keep, 2.0, stop_band=band)
     columns = np.hstack([np.ones((120, 1)), band, table])[keep]
     np.testing.assert_allclose(
-        design.basis @ design.basis.T, columns @ np.linalg.pinv(columns, rcond=1e-9), atol=1e-8
+        design.basis @ design.basis.T,
+        columns @ np.linalg.pinv(columns, rcond=1e-9),
+        atol=1e-8,
     )
-    np.testing.assert_allclose(design.basis.T @ design.basis, np.eye(design.rank), atol=1e-12)
+    np.testing.assert_allclose(
+        design.basis.T @ design.basis, np.eye(design.rank), atol=1e-12
+    )
     assert design.columns["dependent"] == ("d",)
     assert design.decisions["columns_filtering"] == band.shape[1]
 
@@ -49,7 +55,9 @@ def test_the_design_spans_stop_band_and_confounds_over_the_kept_frames():
 def test_a_band_that_leaves_no_frame_free_is_told_with_its_numbers():
     keep = np.arange(120) % 2 == 0
     band = stop_band(120, 2.0, low_pass_hz=0.1)
-    with pytest.raises(ValueError, match=r"60 frames are kept, too few for 59 columns and"):
+    with pytest.raises(
+        ValueError, match=r"60 frames are kept, too few for 59 columns and"
+    ):
         TemporalDesign.build(
             np.random.default_rng(0).standard_normal((120, 2)),
             ["a", "b"],

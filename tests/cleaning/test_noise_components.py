@@ -8,7 +8,12 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
-from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
+from fmriprep_dataset import (
+    add_run,
+    confound_columns,
+    describe_dataset,
+    write_confounds,
+)
 from nilearn.interfaces.fmriprep import load_confounds as by_nilearn
 from nuisance_tables import write_aroma, write_tedana
 
@@ -52,7 +57,9 @@ def test_components_are_found_and_read(run, post, place):
 def test_files_of_another_run_are_not_taken(run):
     write_aroma(run.bold.parent, run.title + "1", MIXING, NOISE)  # run-11
     assert find_component_files("ica_aroma", run) is None
-    with pytest.raises(RunError, match=r"run-1 has no outputs of ICA-AROMA .*MELODIC_mixing\.tsv"):
+    with pytest.raises(
+        RunError, match=r"run-1 has no outputs of ICA-AROMA .*MELODIC_mixing\.tsv"
+    ):
         read_components("ica_aroma", run, FRAMES)
 
 
@@ -60,7 +67,9 @@ def test_components_of_two_neighbours_are_refused_with_both_names(run):
     for name in ("fmripost_aroma", "aroma_old"):
         folder = run.root.parent / name / run.bold.parent.relative_to(run.root)
         write_aroma(folder, run.title, MIXING, NOISE, post=True)
-    with pytest.raises(RunError, match=r"two files may be .*aroma_old/.* and .*fmripost_aroma/"):
+    with pytest.raises(
+        RunError, match=r"two files may be .*aroma_old/.* and .*fmripost_aroma/"
+    ):
         find_component_files("ica_aroma", run)
 
 
@@ -88,7 +97,9 @@ def test_an_ica_lacks_the_frames_that_are_dropped_at_the_start_or_is_refused(
     write_tedana(run.bold.parent, run.title, mixing, KINDS)
     options = CleaningOptions(denoise_strategy=strategy, dummy_scans=dummies)
     if not fits:
-        with pytest.raises(RunError, match=rf"_mixing\.tsv has {FRAMES - missing} rows") as told:
+        with pytest.raises(
+            RunError, match=rf"_mixing\.tsv has {FRAMES - missing} rows"
+        ) as told:
             load_confounds(run, options, n_frames=FRAMES)
         assert "\n" not in str(told.value)
         assert f"--dummy-scans {missing + zeros}" in str(told.value)
@@ -152,7 +163,9 @@ def test_nilearn_takes_the_same_components_of_real_tables(run, shared):
     nib.save(nib.Nifti1Image(bold, np.eye(4)), optcom)
     for ending in ("desc-ICA_mixing.tsv", "desc-tedana_metrics.tsv"):
         shutil.copy(real / f"test_{ending}", optcom.with_name(f"{run.title}_{ending}"))
-    wanted, _ = by_nilearn(str(optcom), strategy=("tedana",), tedana="aggressive", demean=False)
+    wanted, _ = by_nilearn(
+        str(optcom), strategy=("tedana",), tedana="aggressive", demean=False
+    )
     mixing, noise = read_components("tedana", run, FRAMES)
     assert 10 < noise.sum() < 60
     np.testing.assert_allclose(mixing[:, noise], wanted.to_numpy())

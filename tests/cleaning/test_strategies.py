@@ -87,10 +87,16 @@ REAL = [
 ]
 
 
-@pytest.mark.parametrize(("path", "frames", "found"), REAL, ids=[path for path, *_ in REAL])
+@pytest.mark.parametrize(
+    ("path", "frames", "found"), REAL, ids=[path for path, *_ in REAL]
+)
 def test_every_real_table_is_read_or_refused(run, shared, path, frames, found):
     place(run, shared / "data" / "real" / path)
-    outcomes = {**dict.fromkeys(STRATEGIES), **dict(zip(WITH, found, strict=True)), "none": 0}
+    outcomes = {
+        **dict.fromkeys(STRATEGIES),
+        **dict(zip(WITH, found, strict=True)),
+        "none": 0,
+    }
     for strategy, outcome in outcomes.items():
         options = CleaningOptions(denoise_strategy=strategy)
         if outcome is None:  # of a new row: read, or refused as a run, with any number
@@ -190,11 +196,17 @@ def test_a_row_is_all_that_a_strategy_needs(run, row):
     confounds = load_confounds(run, options, n_frames=80)
     assert bool(confounds.names) == row.reads_table
     assert confounds.decisions["strategy"] == row.name
-    assert ("fd_threshold" in confounds.decisions) == (confounds.dropped["fd"] > 0) == row.censors
+    assert (
+        ("fd_threshold" in confounds.decisions)
+        == (confounds.dropped["fd"] > 0)
+        == row.censors
+    )
     assert set(row.parts) <= {*cleaning_words()["parts"], "scrub"}
     text = cleaning_text(options)
     for part in set(row.parts) & {*cleaning_words()["parts"]}:
-        words = cleaning_words()["parts"][part][row.nilearn_arguments(options).get(part, "always")]
+        words = cleaning_words()["parts"][part][
+            row.nilearn_arguments(options).get(part, "always")
+        ]
         assert words.lower() in text.lower()
     assert f"| `{row.name}` | {row.removes} | " in strategies_markdown()
 
@@ -213,7 +225,12 @@ def test_a_row_is_all_that_a_strategy_needs(run, row):
         ("compcor", {}, "CompCor (Behzadi et al., 2007)", "mean signals"),
         ("ica_aroma", {}, "was removed first (non-aggressively)", "motion parameters"),
         ("none", {}, "No confounds were removed.", "nilearn"),
-        ("none", {"custom_confounds": Path("own")}, "Further confounds of our own", "no conf"),
+        (
+            "none",
+            {"custom_confounds": Path("own")},
+            "Further confounds of our own",
+            "no conf",
+        ),
         ("simple", {"high_pass": 0.01}, "cosines of up to 0.01 Hz", "fMRIPrep's"),
         ("compcor", {"high_pass": 0.01}, "fMRIPrep's discrete cosines", "above"),
         ("none", {"low_pass": 0.1}, "above 0.1 Hz were removed", "(high-pass)"),
@@ -233,5 +250,7 @@ def test_every_choice_makes_sentences_whose_works_have_references():
         assert text.endswith(".")
         begun = [sentence for sentence in text.split(". ") if sentence[0].islower()]
         assert all(sentence.startswith("fMRIPrep's") for sentence in begun)
-        for name in re.findall(r"\((\w+) et al\.", text) + re.findall(r"\((\w+), \d{4}\)", text):
+        for name in re.findall(r"\((\w+) et al\.", text) + re.findall(
+            r"\((\w+), \d{4}\)", text
+        ):
             assert name in cleaning_words()["references"]

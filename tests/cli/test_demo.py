@@ -22,10 +22,16 @@ PROGRAM = Path(sys.executable).with_name("dtg-demo")
         ("--participants 0", "--participants is 0. Expected: 1 to 99"),
         ("--participants 100", "--participants is 100. Expected: 1 to 99"),
         ("--workflow dynamics --published --participants 1", "Expected: 2 to 99"),
-        ("--workflow twin --participants 29", "--participants is 29. Expected: 30 to 999"),
+        (
+            "--workflow twin --participants 29",
+            "--participants is 29. Expected: 30 to 999",
+        ),
         ("--seed 1", "--seed was given with --workflow contrasts"),
         ("--workflow twin --seed -1", "--seed is -1. Expected: 0 or more"),
-        ("--workflow dynamics --broken-run", "--broken-run was given with --workflow dynamics"),
+        (
+            "--workflow dynamics --broken-run",
+            "--broken-run was given with --workflow dynamics",
+        ),
     ],
 )
 def test_wrong_arguments_end_with_2(tmp_path, words, line, capsys):
@@ -93,7 +99,10 @@ def test_the_whole_job_with_a_broken_run(whole_job):
     page = (out / "index.html").read_text()
     assert f"{predicted:.3f}" in page[: page.index("<img")]
     assert 'href="maps/index.html"' in page
-    assert sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) < 400e6 * 2 / 3
+    assert (
+        sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+        < 400e6 * 2 / 3
+    )
 
 
 @pytest.mark.slow
@@ -108,13 +117,23 @@ def test_what_the_whole_job_wrote_is_bids(whole_job, tmp_path):
 def test_the_published_network_recovers_what_was_simulated(tmp_path):
     pytest.importorskip("lightning", reason="training needs lightning")
     out = tmp_path / "demo"
-    words = [PROGRAM, out, "--workflow", "dynamics", "--published", "--participants", "2"]
+    words = [
+        PROGRAM,
+        out,
+        "--workflow",
+        "dynamics",
+        "--published",
+        "--participants",
+        "2",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
     with (out / "demo.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    true, found = ([float(row[name]) for row in rows] for name in ("a_true", "a_recovered"))
+    true, found = (
+        [float(row[name]) for row in rows] for name in ("a_true", "a_recovered")
+    )
     assert len(rows) == 2 * 34
     assert spearmanr(true, found).statistic >= 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")

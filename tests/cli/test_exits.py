@@ -28,6 +28,8 @@ sys.exit(call("program", lambda: say("sub-01") or 0, debug=False, interrupted="a
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
 def test_a_signal_while_a_line_is_written_ends_the_program_as_any_other():
-    done = subprocess.run([sys.executable, "-c", IN_MIDST], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", IN_MIDST], capture_output=True, text=True
+    )
     assert done.returncode == 128 + 1
     assert done.stderr.count("program: ended by signal 1; all is kept\n") == 1

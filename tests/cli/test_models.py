@@ -6,7 +6,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from model_host import TRANSFORM, ModelHost, add_model, pin_transform, publish, serve_alone
+from model_host import (
+    TRANSFORM,
+    ModelHost,
+    add_model,
+    pin_transform,
+    publish,
+    serve_alone,
+)
 from tiny_bundle import (
     TINY_AFFINE,
     TINY_SHAPE,
@@ -49,7 +56,12 @@ def convert_arguments(tmp_path):
         "--contrasts": tmp_path / "contrasts.tsv",
     }
     words = [str(word) for pair in options.items() for word in pair]
-    return ["convert", str(tmp_path / "model.ckpt"), str(tmp_path / "models" / "mine"), *words]
+    return [
+        "convert",
+        str(tmp_path / "model.ckpt"),
+        str(tmp_path / "models" / "mine"),
+        *words,
+    ]
 
 
 def error_line(capsys) -> str:
@@ -63,10 +75,24 @@ def error_line(capsys) -> str:
 
 @pytest.mark.slow
 def test_convert_list_info(models, convert_arguments, capsys):
-    more = ["--training-tr", "0.72", "--training-participants", "958", "--model-version", "3"]
+    more = [
+        "--training-tr",
+        "0.72",
+        "--training-participants",
+        "958",
+        "--model-version",
+        "3",
+    ]
     assert main([*convert_arguments, *more]) == 0
     out = capsys.readouterr().out
-    facts = ("mine, version 3", "0.72 s", "958 participants", "432 s", "res-2", "3 (z maps)")
+    facts = (
+        "mine, version 3",
+        "0.72 s",
+        "958 participants",
+        "432 s",
+        "res-2",
+        "3 (z maps)",
+    )
     for fact in (*facts, "ROIs        4", "--model"):
         assert fact in out
     assert main(["list"]) == 0
@@ -115,7 +141,9 @@ def published(models, monkeypatch):
 
 
 @pytest.mark.slow
-def test_fetch_brings_the_transform_of_fmripreps_default_space(published, models, capsys):
+def test_fetch_brings_the_transform_of_fmripreps_default_space(
+    published, models, capsys
+):
     assert main(["fetch", "hcp-ya", "--into", str(models)]) == 0
     path = models.parent / "templateflow" / TRANSFORM
     assert path.read_bytes() == b"transform"
@@ -132,7 +160,10 @@ def test_a_model_is_fetched_without_the_transform_where_that_is_not_there(
     assert main(["fetch", "hcp-ya", "--into", str(models)]) == 0
     assert main(["verify", "hcp-ya"]) == 0
     err = capsys.readouterr().err
-    assert "warning: runs that are only in MNI152NLin2009cAsym need a transform: tpl-MNI" in err
+    assert (
+        "warning: runs that are only in MNI152NLin2009cAsym need a transform: tpl-MNI"
+        in err
+    )
 
 
 @pytest.mark.slow
@@ -157,14 +188,19 @@ def test_a_model_that_fails_its_self_check_is_exit_2(models, capsys):
     mean = np.zeros((ROIS, PLACES.number), np.float32)
     tensors = tensors_of(LinearModel((ROIS,), mean, mean + 1, rows))
     for folder, names in {"plain": ("A", "B", "C"), "mixed": ("A", "B", "A-B")}.items():
-        contrasts = tuple(Contrast(n, f"c{n}", "T", name, "") for n, name in enumerate(names))
+        contrasts = tuple(
+            Contrast(n, f"c{n}", "T", name, "") for n, name in enumerate(names)
+        )
         write_tiny_kind(models / folder, "linear", tensors, contrasts=contrasts)
     assert main(["verify", "plain", "mixed"]) == 2
     out, err = capsys.readouterr()
     assert "tiny 0: self-check passed: 1 check passed, 2 skipped" in out
     assert "tiny 0: self-check failed: 1 check passed, 1 failed, 1 skipped" in out
     assert err.count("\n") == 1
-    assert f"{models / 'mixed'} failed its self-check: differences have their sign: 0 of 1" in err
+    assert (
+        f"{models / 'mixed'} failed its self-check: differences have their sign: 0 of 1"
+        in err
+    )
     assert "To do: do not use its maps" in err
 
 
@@ -178,8 +214,12 @@ def test_fetch_knows_the_published_models_only(published, name, capsys):
     assert published.asked == []
 
 
-@pytest.mark.parametrize("mirror", ["http://bobby:s3cret@{}", "http://{}/?token=s3cret&path="])
-def test_no_secret_of_a_mirror_or_proxy_is_shown(published, capsys, monkeypatch, mirror):
+@pytest.mark.parametrize(
+    "mirror", ["http://bobby:s3cret@{}", "http://{}/?token=s3cret&path="]
+)
+def test_no_secret_of_a_mirror_or_proxy_is_shown(
+    published, capsys, monkeypatch, mirror
+):
     published.files.clear()
     host = os.environ["DTG_MODEL_MIRROR"].removeprefix("http://")
     monkeypatch.setenv("DTG_MODEL_MIRROR", mirror.format(host))
@@ -214,7 +254,8 @@ def test_damaged_model_is_one_line_and_exit_2(models, capsys):
 
 
 @pytest.mark.parametrize(
-    ("file", "code", "line"), [("model.ckpt", 2, "model.ckpt"), ("models", 1, "cannot be written")]
+    ("file", "code", "line"),
+    [("model.ckpt", 2, "model.ckpt"), ("models", 1, "cannot be written")],
 )
 def test_what_cannot_be_converted_is_one_line(
     convert_arguments, tmp_path, capsys, file, code, line

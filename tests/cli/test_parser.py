@@ -75,12 +75,19 @@ def test_a_line_of_somebody_who_knows_fmriprep(job):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "warning: --omp-nthreads is 4, but --nprocs and this machine allow" in done.stderr
+    assert (
+        "warning: --omp-nthreads is 4, but --nprocs and this machine allow"
+        in done.stderr
+    )
     ignored = "--skip-bids-validator, --notrack, --random-seed, -w"
     assert f"bids_dtg: note: without effect here: {ignored}\n" in done.stderr
     assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 3
     options = written_options(job)
-    assert (options["nprocs"], options["omp_nthreads"], options["mem_gb"]) == (2, 4, 32.0)
+    assert (options["nprocs"], options["omp_nthreads"], options["mem_gb"]) == (
+        2,
+        4,
+        32.0,
+    )
     assert (options["dummy_scans"], options["verbose"]) == ("2", 1)
     assert options["participant_label"] == ("01",)
     assert options["output_spaces"] == ("MNI152NLin6Asym",)
@@ -114,12 +121,17 @@ def test_what_is_no_flag_keeps_its_underscores():
 )
 def test_an_unknown_option_names_near_ones(capsys, word, near):
     flag = word.partition("=")[0]
-    assert f"there is no option {flag}; did you mean {near}?" in refused(capsys, word, "x")
+    assert f"there is no option {flag}; did you mean {near}?" in refused(
+        capsys, word, "x"
+    )
 
 
 def test_an_option_of_files_only_is_said_to_be_one(capsys):
     said = refused(capsys, "--features", "32")
-    assert "--features is not an option; in a --config-file, it is features = VALUE" in said
+    assert (
+        "--features is not an option; in a --config-file, it is features = VALUE"
+        in said
+    )
 
 
 # --- other programs'
@@ -127,7 +139,15 @@ def test_an_option_of_files_only_is_said_to_be_one(capsys):
 
 @pytest.mark.slow
 def test_aliases_reach_the_settings(job):
-    words = ("--mem", "16G", "--fd-thresh", "0.45", "--denoise-strategy", "scrubbing", "-vv")
+    words = (
+        "--mem",
+        "16G",
+        "--fd-thresh",
+        "0.45",
+        "--denoise-strategy",
+        "scrubbing",
+        "-vv",
+    )
     words += ("--min_time", "180", "--smoothing", "4", "--lower_bpf", "0.005")
     assert job.run(*words) == 0
     options = written_options(job)
@@ -161,7 +181,12 @@ def test_validation_is_ignored(flag):
 
 @pytest.mark.parametrize(
     ("flag", "text", "gigabytes"),
-    [("--mem", "32000", 32), ("--mem-mb", "500", 0.5), ("--mem", "2T", 2000), ("--mem", "8GB", 8)],
+    [
+        ("--mem", "32000", 32),
+        ("--mem-mb", "500", 0.5),
+        ("--mem", "2T", 2000),
+        ("--mem", "8GB", 8),
+    ],
 )
 def test_memory_is_in_megabytes_or_has_a_unit(flag, text, gigabytes):
     assert float(understood(flag, text).mem_gb) == gigabytes
@@ -183,9 +208,13 @@ def test_what_is_no_time(capsys):
 @pytest.mark.slow
 def test_a_saved_configuration_runs_alone(job, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(job.folder)
-    places = [Path(path).relative_to(job.folder) for path in (job.bids, job.out, job.model)]
+    places = [
+        Path(path).relative_to(job.folder) for path in (job.bids, job.out, job.model)
+    ]
     words = [str(places[0]), str(places[1]), "participant", "--model", f"./{places[2]}"]
-    assert main([*words, "--no-reports", "--omp-nthreads", "1", "-d", str(places[0])]) == 0
+    assert (
+        main([*words, "--no-reports", "--omp-nthreads", "1", "-d", str(places[0])]) == 0
+    )
     (config,) = job.out.glob("logs/*/config.toml")
     monkeypatch.chdir("/")
     capsys.readouterr()
@@ -195,7 +224,14 @@ def test_a_saved_configuration_runs_alone(job, capsys, tmp_path, monkeypatch):
     assert "complete, would be skipped" in capsys.readouterr().out
     # What is given wins, wherever it stands.
     other = str(tmp_path / "other")
-    words = ["--no-reports", str(job.bids), "--config-file", str(config), other, "participant"]
+    words = [
+        "--no-reports",
+        str(job.bids),
+        "--config-file",
+        str(config),
+        other,
+        "participant",
+    ]
     assert main([*words, "--dry-run"]) == 0
     assert f"to {other}/sub-01/func" in capsys.readouterr().out
 
@@ -204,7 +240,9 @@ def test_a_configuration_that_lacks_places_names_them(capsys, tmp_path):
     config = tmp_path / "c.toml"
     config.write_text("[cleaning]\nmin_minutes = 3\n")
     assert main(["in", "--config-file", str(config)]) == 2
-    line = "OUTPUT_DIR, ANALYSIS_LEVEL: neither on the command line nor in --config-file"
+    line = (
+        "OUTPUT_DIR, ANALYSIS_LEVEL: neither on the command line nor in --config-file"
+    )
     assert line in capsys.readouterr().err
 
 
@@ -220,13 +258,20 @@ def page(capsys, *words: str) -> str:
 
 
 def of(workflow: str, analysis: str | None) -> list[str]:
-    return ["--workflow", workflow, *(["--analysis", analysis] if analysis else []), "--help"]
+    return [
+        "--workflow",
+        workflow,
+        *(["--analysis", analysis] if analysis else []),
+        "--help",
+    ]
 
 
 def flags_in(text: str) -> set[str]:
     """Return the options that a page describes, each by its last flag."""
     found = re.findall(r"(?m)^  (?:-\w [^-]*|-\w, )?(--[a-z-]+)", text)
-    return {flag.removeprefix("--").replace("-", "_") for flag in found} & OPTIONS.keys()
+    return {
+        flag.removeprefix("--").replace("-", "_") for flag in found
+    } & OPTIONS.keys()
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
@@ -250,7 +295,11 @@ def test_help_all_has_every_option(capsys, before):
     text = page(capsys, *before, "--help-all")
     assert len(text.splitlines()) <= 225
     assert text == build_parser().format_help()
-    assert flags_in(text) >= OPTIONS.keys() - {"bids_dir", "output_dir", "analysis_level"}
+    assert flags_in(text) >= OPTIONS.keys() - {
+        "bids_dir",
+        "output_dir",
+        "analysis_level",
+    }
     assert "70 internal error" in text
 
 

@@ -18,13 +18,16 @@ def test_participants_are_written_one_by_one(tmp_path, capsys):
     out = tmp_path / "out"
     assert main([str(out), "--participants", "2", "--seed", "5", "--frames", "50"]) == 0
     rows = [
-        line.split("\t") for line in (out / "fmriprep/participants.tsv").read_text().splitlines()
+        line.split("\t")
+        for line in (out / "fmriprep/participants.tsv").read_text().splitlines()
     ]
     assert [row[0] for row in rows] == ["participant_id", "sub-sim001", "sub-sim002"]
     person = Phantom(seed=5).person(Cohort.DEMO, 1)
     assert rows[2][1:] == [str(value) for value in phenotype(person).values()]
     for name in ("fmriprep", "statmaps", "truth"):
-        recipe = json.loads((out / name / "dataset_description.json").read_text())["Simulation"]
+        recipe = json.loads((out / name / "dataset_description.json").read_text())[
+            "Simulation"
+        ]
         assert (recipe["PhantomSeed"], recipe["Frames"]) == (5, 50)
     counts = {"fmriprep": 1, "statmaps": 2 * 47, "truth": 47}
     for label in ("sub-sim001", "sub-sim002"):
@@ -61,7 +64,9 @@ def test_wrong_arguments_end_with_2(tmp_path, options, message, capsys):
 
 
 @pytest.mark.slow
-def test_what_keeps_a_participant_from_being_written_ends_with_1(tmp_path, monkeypatch, capsys):
+def test_what_keeps_a_participant_from_being_written_ends_with_1(
+    tmp_path, monkeypatch, capsys
+):
     replace = Path.replace
 
     def disturbed(self: Path, other: Path) -> Path:
@@ -71,6 +76,8 @@ def test_what_keeps_a_participant_from_being_written_ends_with_1(tmp_path, monke
 
     monkeypatch.setattr(Path, "replace", disturbed)
     assert main([str(tmp_path / "out"), "--frames", "50"]) == 1
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    (line,) = [
+        line for line in capsys.readouterr().err.splitlines() if "error: " in line
+    ]
     assert "sub-sim001_" in line
     assert "cannot be written: No space left on device" in line

@@ -21,7 +21,10 @@ from bids_dtg.version import __version__
 NOT_NEEDED = {
     *("bids", "dask", "h5py", "jinja2", "matplotlib", "nilearn", "pandas", "PIL"),
     *("sklearn", "statsmodels", "templateflow", "torch", "yaml"),
-    *(f"scipy.{part}" for part in ("interpolate", "io", "linalg", "ndimage", "optimize", "signal")),
+    *(
+        f"scipy.{part}"
+        for part in ("interpolate", "io", "linalg", "ndimage", "optimize", "signal")
+    ),
     *(f"scipy.{part}" for part in ("sparse", "spatial", "special", "stats")),
 }
 DYNAMICS = "--workflow dynamics"
@@ -60,9 +63,15 @@ run()
     names = job.folder / "names"
     code = code.replace("NAMES", repr(str(names)))
     words = job.arguments("--denoise-strategy", "simple")
-    subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", code, *words], check=True, capture_output=True
+    )
     imported = [line.split() for line in names.read_text().splitlines()]
-    assert {name for _, name in imported} >= {"numpy", "nibabel", "bids_dtg.cleaning.confounds"}
+    assert {name for _, name in imported} >= {
+        "numpy",
+        "nibabel",
+        "bids_dtg.cleaning.confounds",
+    }
     assert not {name for _, name in imported} & NOT_NEEDED
     assert list(job.out.rglob("*_statmap.nii.gz"))
 
@@ -80,7 +89,13 @@ def test_as_a_user_types_it(job):
     assert lines[-1] == (
         "1 participant: 1 set of maps written, 0 already complete, 0 participants failed"
     )
-    for fact in ("not done yet", "reading", "predicting", "writing", "3 maps from 10.0 minutes"):
+    for fact in (
+        "not done yet",
+        "reading",
+        "predicting",
+        "writing",
+        "3 maps from 10.0 minutes",
+    ):
         assert any(fact in line for line in lines), fact
     assert len(list(job.out.rglob("*_statmap.nii.gz"))) == 3
 
@@ -90,7 +105,8 @@ def test_as_a_user_types_it(job):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("option", "label"), [("--participant-label", "sub-02"), ("--participant_label", "02")]
+    ("option", "label"),
+    [("--participant-label", "sub-02"), ("--participant_label", "02")],
 )
 def test_spellings_of_participants(pair, option, label, capsys):
     assert pair.run("--dry-run", option, label) == 0
@@ -102,7 +118,14 @@ def test_spellings_of_participants(pair, option, label, capsys):
 def test_raw_dataset_and_derivatives_elsewhere(job, capsys):
     raw = describe_dataset(job.folder / "raw", kind="raw")
     (raw / "sub-01").mkdir()
-    words = [str(raw), str(job.out), "participant", "--model", str(job.model), "--dry-run"]
+    words = [
+        str(raw),
+        str(job.out),
+        "participant",
+        "--model",
+        str(job.model),
+        "--dry-run",
+    ]
     assert main([*words, "--derivatives", f"fmriprep={job.bids}"]) == 0
     assert f"reads {job.bids}" in capsys.readouterr().out
     (raw / "derivatives").mkdir()
@@ -127,12 +150,16 @@ def test_dry_run_writes_nothing(pair, capsys):
     assert first == f"{pair.bids} is read as fMRIPrep derivatives, cleaned by simple"
     assert lines[0].startswith("sub-01_task-rest: would write 3 maps to ")
     assert lines[0].endswith(f"{pair.out}/sub-01/func (not done yet)")
-    assert lines[1].endswith("task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz")
+    assert lines[1].endswith(
+        "task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz"
+    )
     assert lines[2] == "    in MNI152NLin6Asym, the model's space"
     assert lines[-1] == "2 participants, 0 would fail; no output was written"
 
     assert pair.run("--participant-label", "01") == 0
-    (pair.bids / "sub-02/func/sub-02_task-rest_desc-confounds_timeseries.tsv").write_text("")
+    (
+        pair.bids / "sub-02/func/sub-02_task-rest_desc-confounds_timeseries.tsv"
+    ).write_text("")
     before = everything()
     capsys.readouterr()
     assert pair.run("--dry-run") == 1
@@ -149,7 +176,10 @@ def test_a_dry_run_notes_a_missing_mask(pair, capsys):
     mask.unlink()
     assert pair.run("--dry-run", "--high-pass", "1e-4") == 0
     first, _, second = capsys.readouterr().out.partition("sub-02_task-rest: ")
-    assert "note: The run is too short for 0.0001 Hz, so --high-pass removed nothing." in first
+    assert (
+        "note: The run is too short for 0.0001 Hz, so --high-pass removed nothing."
+        in first
+    )
     assert "note: without a brain mask" in second
     assert "brain mask" not in first
 
@@ -265,7 +295,9 @@ def test_damaged_output_redoes_its_set(done, capsys, damage, kind):
 @pytest.mark.slow
 def test_logs_of_a_call(job):
     assert job.run() == 0
-    (folder,) = (path for path in (job.out / "logs").iterdir() if (path / "config.toml").exists())
+    (folder,) = (
+        path for path in (job.out / "logs").iterdir() if (path / "config.toml").exists()
+    )
     names = {"config.toml", "versions.json", "timing.json", "failures.tsv"}
     assert {path.name for path in folder.iterdir()} == names
     versions = json.loads((folder / "versions.json").read_text())
@@ -275,7 +307,9 @@ def test_logs_of_a_call(job):
     assert {"torch", "numpy", "nilearn", "pybids", "nibabel"} <= versions.keys()
     timing = json.loads((folder / "timing.json").read_text())
     assert timing["seconds"] > 0
-    assert (folder / "failures.tsv").read_text() == "participant_id\taverage\trun\tstage\tmessage\n"
+    assert (
+        folder / "failures.tsv"
+    ).read_text() == "participant_id\taverage\trun\tstage\tmessage\n"
     methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
     for fact in (
         __version__,
@@ -320,7 +354,10 @@ def told(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (f"participant {DYNAMICS} --analysis train", "was given with participant. Expected: group"),
+        (
+            f"participant {DYNAMICS} --analysis train",
+            "was given with participant. Expected: group",
+        ),
         (
             f"group {DYNAMICS}",
             "--workflow dynamics was given with group and no --analysis. Expected: group "
@@ -361,10 +398,19 @@ def told(tmp_path, monkeypatch, capsys):
             "--task-file is not read by --workflow contrasts, but by --workflow twin (see",
         ),
         (f"{TRAIN} --states three", "--states is 'three'. Expected: a whole number"),
-        (f"{TRAIN} --region-parameters -1", "--region-parameters is -1. Expected: 1 to"),
-        (f"{TRAIN} --learning-rate 0", "--learning-rate is 0.0. Expected: a finite number above 0"),
+        (
+            f"{TRAIN} --region-parameters -1",
+            "--region-parameters is -1. Expected: 1 to",
+        ),
+        (
+            f"{TRAIN} --learning-rate 0",
+            "--learning-rate is 0.0. Expected: a finite number above 0",
+        ),
         ("group --analysis phenotypes --folds 1", "--folds is 1. Expected: 2 or more"),
-        ("group --analysis stats --permutations -1", "--permutations is -1. Expected: 0 to 1"),
+        (
+            "group --analysis stats --permutations -1",
+            "--permutations is -1. Expected: 0 to 1",
+        ),
         (
             "group --analysis stats --phenotype age --covariates age",
             "age is given as --phenotype and as --covariates. Expected: one of them.",
@@ -372,7 +418,10 @@ def told(tmp_path, monkeypatch, capsys):
         ("group --verify", "--verify was given with group. Expected: participant."),
         ("participant --combine all", "invalid choice: 'all'"),
         ("group --analysis stat", "; did you mean stats? (see"),
-        ("group --analysis Stats", "; did you mean stats? Upper and lower case count (see"),
+        (
+            "group --analysis Stats",
+            "; did you mean stats? Upper and lower case count (see",
+        ),
         (
             f"{TWINS} --architecture linear",
             "argument --architecture: invalid choice: 'linear' (choose from lowrank, hypernetwork)",
@@ -394,12 +443,27 @@ def test_what_a_file_of_options_has_beside_what_is_read_is_said(told, tmp_path, 
     assert "workflow is 'dynamic'. Expected: one of contrasts, dynamics, twin" in told(
         "participant --config-file options.toml"
     )
-    file.write_text('[model]\nworkflow = "dynamics"\n[cleaning]\ngsr = true\nhigh_pass = 0.01\n')
+    file.write_text(
+        '[model]\nworkflow = "dynamics"\n[cleaning]\ngsr = true\nhigh_pass = 0.01\n'
+    )
     assert (
-        main(["in", "out", *TRAIN.split()[:1], "--analysis", "train", f"--config-file={file}"]) == 2
+        main(
+            [
+                "in",
+                "out",
+                *TRAIN.split()[:1],
+                "--analysis",
+                "train",
+                f"--config-file={file}",
+            ]
+        )
+        == 2
     )
     note, _error = capsys.readouterr().err.splitlines()
-    assert note == f"bids_dtg: note: without effect here: gsr of {file}, high_pass of {file}"
+    assert (
+        note
+        == f"bids_dtg: note: without effect here: gsr of {file}, high_pass of {file}"
+    )
 
 
 # --- outputs of another workflow
@@ -414,13 +478,23 @@ def describe(folder: Path, **generator: str) -> None:
 @pytest.mark.parametrize(
     ("generator", "words", "line"),
     [
-        ({"Workflow": "dynamics"}, "participant", "out holds results of --workflow dynamics. Exp"),
+        (
+            {"Workflow": "dynamics"},
+            "participant",
+            "out holds results of --workflow dynamics. Exp",
+        ),
         ({"Workflow": "dynamics"}, "group", "or one that --workflow contrasts made"),
-        ({"Workflow": "contrasts"}, TRAIN, "out holds results of --workflow contrasts. Expected: "),
+        (
+            {"Workflow": "contrasts"},
+            TRAIN,
+            "out holds results of --workflow contrasts. Expected: ",
+        ),
         ({"Workflow": "dynamics"}, TWINS, "out holds results of --workflow dynamics"),
     ],
 )
-def test_an_output_of_another_workflow_is_refused(tmp_path, capsys, generator, words, line):
+def test_an_output_of_another_workflow_is_refused(
+    tmp_path, capsys, generator, words, line
+):
     describe(tmp_path / "out", **generator)
     assert main([str(tmp_path / "in"), str(tmp_path / "out"), *words.split()]) == 2
     (said,) = capsys.readouterr().err.splitlines()

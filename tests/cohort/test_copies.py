@@ -32,7 +32,9 @@ ROIS = 12
 def two(values: np.ndarray) -> np.ndarray:
     """Return people's values, and what a second conversion might make of the same people's."""
     rng = np.random.default_rng(1)
-    return np.concatenate([values, values * 2 * (1 + 1e-6 * rng.standard_normal(values.shape))])
+    return np.concatenate(
+        [values, values * 2 * (1 + 1e-6 * rng.standard_normal(values.shape))]
+    )
 
 
 def require_together(sides: list[tuple[str, ...]]) -> None:
@@ -46,13 +48,23 @@ def require_together(sides: list[tuple[str, ...]]) -> None:
 
 def settings(folder: Path, workflow: str, analysis: str, **more: object) -> Settings:
     (folder / "study").mkdir(exist_ok=True)
-    given = {"bids_dir": folder / "study", "output_dir": folder / "out", "analysis_level": "group"}
+    given = {
+        "bids_dir": folder / "study",
+        "output_dir": folder / "out",
+        "analysis_level": "group",
+    }
     return Settings.of(**given, workflow=workflow, analysis=analysis, **more)
 
 
-def network_people(folder: Path, sessions: dict[str, np.ndarray], **more: object) -> NetworkPeople:
+def network_people(
+    folder: Path, sessions: dict[str, np.ndarray], **more: object
+) -> NetworkPeople:
     for name, rest in sessions.items():
-        people = {"people": np.array(TWICE[: len(rest)]), "tr_seconds": 0.72, "session": name}
+        people = {
+            "people": np.array(TWICE[: len(rest)]),
+            "tr_seconds": 0.72,
+            "session": name,
+        }
         array_people.write(folder / f"{name}.npz", rest=rest, **people)
     files = tuple(str(folder / f"{name}.npz") for name in sessions)
     words = settings(folder, "dynamics", "evaluate", input_arrays=files, **more)
@@ -72,12 +84,19 @@ def test_folds_have_people_with_their_copies(tmp_path):
 
 
 def test_one_family_cannot_be_divided():
-    with pytest.raises(SettingsError, match=r"--folds 3: 1 families.*more people, or fewer"):
+    with pytest.raises(
+        SettingsError, match=r"--folds 3: 1 families.*more people, or fewer"
+    ):
         draw_folds(people_settings(3), "ab", Families({"a": "1", "b": "1"}, ""))
 
 
 def people_settings(folds: int) -> Settings:
-    words = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group", "folds": folds}
+    words = {
+        "bids_dir": "in",
+        "output_dir": "out",
+        "analysis_level": "group",
+        "folds": folds,
+    }
     return Settings.of(**words, workflow="dynamics", analysis="evaluate")
 
 
@@ -91,7 +110,10 @@ def test_a_session_that_is_a_copy_of_another_is_refused(tmp_path, capsys):
     words = [str(tmp_path / "2.npz"), "--folds", "3"]
     assert array_people.call(tmp_path, "evaluate", *words, file="1.npz") == 2
     said = capsys.readouterr().err
-    assert "the same rest occurs twice (12 participants): sub-000 in session 1 and " in said
+    assert (
+        "the same rest occurs twice (12 participants): sub-000 in session 1 and "
+        in said
+    )
     # What the line says to do.
     words += ["--session-label", "1", "--dry-run"]
     assert array_people.call(tmp_path, "evaluate", *words, file="1.npz") == 0
@@ -100,9 +122,14 @@ def test_a_session_that_is_a_copy_of_another_is_refused(tmp_path, capsys):
 def test_copies_of_relatives_join_two_families():
     from bids_dtg.cohort.known_people import with_copies
 
-    known = {label: {"rest": sketch(chance_rest(int(label[1:]), 1)[0])} for label in ("a1", "b1")}
+    known = {
+        label: {"rest": sketch(chance_rest(int(label[1:]), 1)[0])}
+        for label in ("a1", "b1")
+    }
     known |= {"a2": {"rest": sketch(chance_rest(2, 1)[0])}}
-    found = with_copies(Families({"a1": "A", "a2": "A", "b2": "B", "b1": "B"}, ""), known)
+    found = with_copies(
+        Families({"a1": "A", "a2": "A", "b2": "B", "b1": "B"}, ""), known
+    )
     assert found.by_label == dict.fromkeys(("a1", "a2", "b1", "b2"), "A")
     assert found.copies == (("a1", "b1"),)
 
@@ -113,7 +140,9 @@ def images(tmp_path_factory):
     import nibabel as nib
 
     labels = [f"{n:02d}" for n in range(1, 7)]
-    cohort = TinyCohort(tmp_path_factory.mktemp("cohort"), [*labels, *(f"c{n}" for n in labels)])
+    cohort = TinyCohort(
+        tmp_path_factory.mktemp("cohort"), [*labels, *(f"c{n}" for n in labels)]
+    )
     for label in labels:
         for run in cohort.bids.glob(f"sub-{label}/**/*_bold.nii.gz"):
             image = nib.load(run)
@@ -136,7 +165,9 @@ def images(tmp_path_factory):
         pytest.param("0.17", "ROI maps: group ICA of 10", marks=pytest.mark.slow),
     ],
 )
-def test_copies_among_images_are_known_by_the_values_that_are_read(images, held_out, maps, capsys):
+def test_copies_among_images_are_known_by_the_values_that_are_read(
+    images, held_out, maps, capsys
+):
     name, labels = f"of{held_out[2:]}", [f"{n:02d}" for n in range(1, 7)]
     labels += [f"c{label}" for label in labels]
     twice = {label: label.removeprefix("c") for label in labels}
@@ -179,11 +210,16 @@ def written(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_chance_phenotype_of_people_who_are_in_twice_is_not_predicted(written, capsys):
+def test_a_chance_phenotype_of_people_who_are_in_twice_is_not_predicted(
+    written, capsys
+):
     words = ("--phenotype", "luck", "--name", "own")
     assert written.analyse("phenotypes", *words, "--permutations", 99) == 0
     said = capsys.readouterr().err
-    assert "the same connectome under several labels (22 times): sub-P000 = sub-P022, " in said
+    assert (
+        "the same connectome under several labels (22 times): sub-P000 = sub-P022, "
+        in said
+    )
     rows = read_table(written.out / "group/phenotypes-own/desc-phenotypes_scores.tsv")
     (found,) = [one for one in rows if one["features"] == "edges"]
     assert (found["people"], found["families"]) == ("44", "22")
@@ -193,7 +229,9 @@ def test_a_chance_phenotype_of_people_who_are_in_twice_is_not_predicted(written,
 
 def gathered(written: WrittenCohort, out: Path, **more: object) -> GroupPeople:
     given = {"bids_dir": written.bids, "output_dir": out, "analysis_level": "group"}
-    return gather_people(Settings.of(**given, analysis="stats", model=str(written.model), **more))
+    return gather_people(
+        Settings.of(**given, analysis="stats", model=str(written.model), **more)
+    )
 
 
 @pytest.mark.slow
@@ -210,10 +248,14 @@ def test_a_copied_session_is_refused_only_where_it_is_asked_for(written, tmp_pat
                 shutil.copy(path, copy)
         path.unlink()
     with pytest.raises(
-        DatasetError, match=r"\(1 participant\): sub-P000 in sub-P000_ses-1_.*--session-lab"
+        DatasetError,
+        match=r"\(1 participant\): sub-P000 in sub-P000_ses-1_.*--session-lab",
     ):
         gathered(written, out)
-    assert gathered(written, out, session_label=("1",)).related.copies[0] == ("P000", "P022")
+    assert gathered(written, out, session_label=("1",)).related.copies[0] == (
+        "P000",
+        "P022",
+    )
 
 
 def test_people_who_cannot_be_compared_are_named(written, tmp_path, capsys):
@@ -232,6 +274,7 @@ def test_people_who_cannot_be_compared_are_named(written, tmp_path, capsys):
     copies = gathered(written, out).related.copies
     assert ("P001", "P023") in copies
     assert len(copies) == PEOPLE - 1
-    assert "the connectome of 1 participant cannot be compared with that of others (sub-P002)" in (
-        capsys.readouterr().err
+    assert (
+        "the connectome of 1 participant cannot be compared with that of others (sub-P002)"
+        in (capsys.readouterr().err)
     )

@@ -30,10 +30,14 @@ TABLE = "participant_id\tage\tsex\tsite\tfamily_id\n" + "".join(
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     cohort = TinyCohort(
-        tmp_path_factory.mktemp("cohort"), LABELS, contrasts=("languageMath", "languageStory")
+        tmp_path_factory.mktemp("cohort"),
+        LABELS,
+        contrasts=("languageMath", "languageStory"),
     )
     (cohort.bids / "participants.tsv").write_text(TABLE)
-    parcels = np.where(tiny_masks()[1], 1 + np.indices(TINY_SHAPE)[0] % 3, 0).astype(np.int16)
+    parcels = np.where(tiny_masks()[1], 1 + np.indices(TINY_SHAPE)[0] % 3, 0).astype(
+        np.int16
+    )
     atlas = cohort.folder / "atlas-Own_space-MNI152NLin6Asym_dseg.nii.gz"
     nib.save(nib.Nifti1Image(parcels, TINY_AFFINE), atlas)
     assert cohort.run("--atlases", atlas) == 0
@@ -41,8 +45,13 @@ def cohort(tmp_path_factory):
 
 
 def people_of(cohort, **options):
-    options = {"derivatives": (f"statmaps={cohort.statmaps}",), "voxels": True} | options
-    settings = cohort.settings().replace(analysis_level="group", analysis="stats", **options)
+    options = {
+        "derivatives": (f"statmaps={cohort.statmaps}",),
+        "voxels": True,
+    } | options
+    settings = cohort.settings().replace(
+        analysis_level="group", analysis="stats", **options
+    )
     return gather_people(settings)
 
 
@@ -74,7 +83,9 @@ def test_what_is_known_of_people_is_in_their_order(cohort):
     assert people.families.tolist() == [0, 0, 1, 1, 2]
     assert people.sites.tolist() == [0, 0, 0, 1, 1]
     runs = read_table(next(cohort.out.glob("sub-02/func/*_qc.tsv")))
-    assert people.column("fd_mean").numbers["02"] == pytest.approx(float(runs[0]["fd_mean"]))
+    assert people.column("fd_mean").numbers["02"] == pytest.approx(
+        float(runs[0]["fd_mean"])
+    )
     assert people.of(["02", "04"]).families.tolist() == [0, 1]
 
 
@@ -105,14 +116,19 @@ def test_a_group_read_on_several_surfaces_is_said(cohort, mixed, capsys, analysi
 
 def test_surfaces_of_the_people_in_an_analysis_are_a_flag(cohort, mixed):
     people = people_of(cohort, output_dir=mixed)
-    assert people.flags[-1].text.startswith("Parcels were read in several ways (3 runs at the")
+    assert people.flags[-1].text.startswith(
+        "Parcels were read in several ways (3 runs at the"
+    )
     assert len(people.of(["01", "02", "04"]).flags) == len(people.flags) - 1
 
 
 @pytest.mark.parametrize("written", ["1", "1.0", "SUB-01"])
 def test_labels_that_are_written_otherwise_are_refused(cohort, tmp_path, written):
     """Else nobody knows the person's age, and relatives and sites count as if there were none."""
-    table, line = tmp_path / "own.tsv", rf"has participant {written}, but .* sub-01.*: 01 or sub-01"
+    table, line = (
+        tmp_path / "own.tsv",
+        rf"has participant {written}, but .* sub-01.*: 01 or sub-01",
+    )
     others = "".join(f"sub-{label}\t{label}\tA\n" for label in LABELS[1:])
     table.write_text(f"participant_id\tage\tsite\n{written}\t20\tB\n{others}")
     with pytest.raises(SettingsError, match=line):
@@ -126,13 +142,17 @@ def test_who_lacks_a_value_is_left_out_with_a_line(cohort, tmp_path, capsys):
     )
     people = people_of(cohort, participants_file=table)
     assert people.complete(["age"]).labels == ("01", "03")
-    assert people.column("fd_mean").numbers["03"] == 8  # the table's, not that of the runs
+    assert (
+        people.column("fd_mean").numbers["03"] == 8
+    )  # the table's, not that of the runs
     assert "left out: 3 participants without a value of age" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="one is the same for all 2"):
         people.complete(["age"]).covariates(["one"])
     with pytest.raises(SettingsError, match=r"no column agee.*did you mean age"):
         people.column("agee")
-    with pytest.raises(DatasetError, match="no participant with maps has a value of age"):
+    with pytest.raises(
+        DatasetError, match="no participant with maps has a value of age"
+    ):
         people.of(["02", "04"]).complete(["age"])
 
 
@@ -145,7 +165,9 @@ def test_columns_that_depend_on_each_other_are_refused(cohort):
 def test_a_number_has_one_level_however_it_is_spelled(cohort, tmp_path):
     table = tmp_path / "own.tsv"
     rows = zip(LABELS, ("1", "1.0", "0", "1.00", "0"), (1, 3, 2, 5, 4), strict=True)
-    lines = [f"{label}\t{group}\t{1_700_000_000_000 + time}" for label, group, time in rows]
+    lines = [
+        f"{label}\t{group}\t{1_700_000_000_000 + time}" for label, group, time in rows
+    ]
     table.write_text("\n".join(["participant_id\tgroup\tms", *lines, ""]))
     people = people_of(cohort, participants_file=table)
     assert people.column("group").levels == ("0", "1")
@@ -157,7 +179,9 @@ def test_a_number_has_one_level_however_it_is_spelled(cohort, tmp_path):
 @pytest.mark.slow
 def test_maps_are_the_files_values(cohort, tmp_path):
     people, found = tables(cohort, "maps", tmp_path)
-    assert [table.contrast for table, _ in found] == [c.label for c in cohort.bundle.contrasts]
+    assert [table.contrast for table, _ in found] == [
+        c.label for c in cohort.bundle.contrasts
+    ]
     for table, values in found:
         assert table.labels == LABELS
         for label, row in zip(LABELS, values, strict=True):
@@ -171,7 +195,9 @@ def test_maps_are_the_files_values(cohort, tmp_path):
 def test_edges_are_the_upper_triangle(cohort, tmp_path):
     _, ((table, values),) = tables(cohort, "edges", tmp_path)
     matrix = read_table(next(cohort.out.glob("sub-04/func/*_relmat.tsv")))
-    wanted = [float(matrix[i][f"roi{j + 1:02d}"]) for i in range(4) for j in range(i + 1, 4)]
+    wanted = [
+        float(matrix[i][f"roi{j + 1:02d}"]) for i in range(4) for j in range(i + 1, 4)
+    ]
     np.testing.assert_allclose(values[3], wanted, rtol=1e-6)
     assert table.names[:3] == ["roi01-roi02", "roi01-roi03", "roi01-roi04"]
 
@@ -198,22 +224,30 @@ def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
     (path,) = cohort.statmaps.glob("sub-02/*ses-a_contrast-languageMath*")
     _, found = tables(cohort, "measured", tmp_path)
     first = next(own for table, own in found if table.contrast == "languageMath")
-    np.testing.assert_allclose(first[1], image(path)[found[0][0].places.mask], rtol=1e-6)
+    np.testing.assert_allclose(
+        first[1], image(path)[found[0][0].places.mask], rtol=1e-6
+    )
     with changed(path, change=lambda values: values * np.float32(1e30)):
         people, _ = tables(cohort, "measured", tmp_path)
     assert "too large for a statistic or an effect" in people.failed["02"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", [lambda values: 0 * values, lambda values: 0 * values + 1])
+@pytest.mark.parametrize(
+    "change", [lambda values: 0 * values, lambda values: 0 * values + 1]
+)
 @pytest.mark.parametrize("voxels", [True, False])
-def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path, capsys, change, voxels):
+def test_a_damaged_map_leaves_out_its_participant_alone(
+    cohort, tmp_path, capsys, change, voxels
+):
     atlases = tuple(map(str, cohort.folder.glob("atlas-Own*")))
     path = people_of(cohort).averages["02"][0].maps[0].path
     with changed(path, change=change):
         _, found = tables(cohort, "maps", tmp_path, voxels=voxels, atlases=atlases)
     first, second, *_ = (table for table, _ in found)
-    said = [line for line in capsys.readouterr().err.splitlines() if "is left out" in line]
+    said = [
+        line for line in capsys.readouterr().err.splitlines() if "is left out" in line
+    ]
     assert len(said) == 1
     assert said[0].startswith("sub-02 is left out: ")
     without = tuple(label for label in LABELS if label != "02")
@@ -222,7 +256,10 @@ def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path, capsys
 
 @pytest.mark.slow
 def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
-    paths = [people_of(cohort).averages[label][0].maps[0].path for label in ("01", "02", "03")]
+    paths = [
+        people_of(cohort).averages[label][0].maps[0].path
+        for label in ("01", "02", "03")
+    ]
     own = image(paths[0])
     with changed(*paths, change=lambda values: np.float32(own)):
         tables(cohort, "maps", tmp_path)
@@ -235,7 +272,9 @@ def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
     [
         lambda text: text[: len(text) // 2],
         lambda text: re.sub(r"-?\d\.\d+", "n/a", text),
-        lambda text: "\n".join(line.rpartition("\t")[0] for line in text.splitlines()[:-1]),
+        lambda text: "\n".join(
+            line.rpartition("\t")[0] for line in text.splitlines()[:-1]
+        ),
     ],
 )
 def test_the_first_matrix_does_not_decide_alone(cohort, tmp_path, change):
@@ -250,7 +289,9 @@ def test_the_first_matrix_does_not_decide_alone(cohort, tmp_path, change):
     [lambda values: values * np.nan, lambda values: values[..., None, None]],
     ids=["empty", "of five dimensions"],
 )
-def test_first_maps_that_cannot_be_used_leave_out_their_participant_alone(cohort, tmp_path, change):
+def test_first_maps_that_cannot_be_used_leave_out_their_participant_alone(
+    cohort, tmp_path, change
+):
     paths = [made.path for made in people_of(cohort).averages["01"][0].maps]
     with changed(*paths, change=change):
         _, found = tables(cohort, "maps", tmp_path)
@@ -259,7 +300,9 @@ def test_first_maps_that_cannot_be_used_leave_out_their_participant_alone(cohort
 
 
 @pytest.mark.slow
-def test_means_of_regions_are_those_of_the_maps_and_are_kept(cohort, tmp_path, monkeypatch):
+def test_means_of_regions_are_those_of_the_maps_and_are_kept(
+    cohort, tmp_path, monkeypatch
+):
     (atlas,) = cohort.folder.glob("atlas-Own*")
     options = {"voxels": False, "atlases": (str(atlas),), "contrast": ("languageMath",)}
     _, ((table, values),) = tables(cohort, "maps", tmp_path, **options)
@@ -275,9 +318,13 @@ def test_means_of_regions_are_those_of_the_maps_and_are_kept(cohort, tmp_path, m
     monkeypatch.setattr("bids_dtg.cohort.features.region_means", None)
     _, ((_, again),) = tables(cohort, "maps", tmp_path, **options)
     np.testing.assert_array_equal(again, values)
-    path = next(cohort.out.glob("sub-03/func/*contrast-languageMath_*synthetic_statmap.nii.gz"))
+    path = next(
+        cohort.out.glob("sub-03/func/*contrast-languageMath_*synthetic_statmap.nii.gz")
+    )
     path.touch()
-    with pytest.raises(TypeError, match="not callable"):  # what has changed is read anew
+    with pytest.raises(
+        TypeError, match="not callable"
+    ):  # what has changed is read anew
         tables(cohort, "maps", tmp_path, **options)
 
 
@@ -289,7 +336,10 @@ def test_subcortical_structures_are_behind_the_cortex():
     )
     cortex, below = (find_one(name, places) for name in ("Schaefer400", "HCP"))
     both = with_subcortex(cortex, places)
-    assert [*both.parcels.values()] == [*cortex.parcels.values(), *below.parcels.values()]
+    assert [*both.parcels.values()] == [
+        *cortex.parcels.values(),
+        *below.parcels.values(),
+    ]
     values = np.arange(places.number, dtype=float)
     means = region_means(values[None], both)[0]
     np.testing.assert_array_equal(means[:400], region_means(values[None], cortex)[0])
@@ -325,13 +375,21 @@ def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
 def test_a_contrast_whose_maps_share_no_voxel_is_left_out(cohort, tmp_path, capsys):
     people = people_of(cohort)
     paths = [people.averages[label][0].maps[0].path for label in ("01", "02")]
-    odd = people.places.mask & (people.places.mask.cumsum().reshape(TINY_SHAPE) % 2 == 1)
+    odd = people.places.mask & (
+        people.places.mask.cumsum().reshape(TINY_SHAPE) % 2 == 1
+    )
     gone = iter((odd, people.places.mask & ~odd))
     with changed(*paths, change=lambda values: np.where(next(gone), np.nan, values)):
         people, found = tables(cohort, "maps", tmp_path)
-        assert "the contrast is left out: there is no location" in capsys.readouterr().err
-        assert [t.contrast for t, _ in found] == [own.label for own in people.example.maps[1:]]
-        with pytest.raises(DatasetError, match="no location where all of 5 participants have"):
+        assert (
+            "the contrast is left out: there is no location" in capsys.readouterr().err
+        )
+        assert [t.contrast for t, _ in found] == [
+            own.label for own in people.example.maps[1:]
+        ]
+        with pytest.raises(
+            DatasetError, match="no location where all of 5 participants have"
+        ):
             tables(cohort, "maps", tmp_path, contrast=(people.example.maps[0].label,))
 
 
@@ -340,10 +398,16 @@ def test_what_nobody_has_is_named(cohort, tmp_path, capsys):
     people = people_of(cohort, derivatives=())
     found = find_features(people)
     assert [source.kind.name for source in found] == ["maps", "edges"]
-    assert "left out: measured maps, as no folder of them was given" in capsys.readouterr().err
+    assert (
+        "left out: measured maps, as no folder of them was given"
+        in capsys.readouterr().err
+    )
     with changed(*cohort.out.glob("sub-*/func/*_relmat.tsv"), change=lambda text: ""):
         assert [source.kind.name for source in find_features(people)] == ["maps"]
-    assert "no participant's edges of the connectome can be read" in capsys.readouterr().err
+    assert (
+        "no participant's edges of the connectome can be read"
+        in capsys.readouterr().err
+    )
     with pytest.raises(SettingsError, match="--contrast names nonsense"):
         find_features(people_of(cohort, contrast=("nonsense",)))
 

@@ -14,7 +14,16 @@ import bids_dtg
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.text import write_tsv
 
-COLUMNS = ["contrast", "index", "name", "mean", "coverage", "voxels", "half_width", "deviation"]
+COLUMNS = [
+    "contrast",
+    "index",
+    "name",
+    "mean",
+    "coverage",
+    "voxels",
+    "half_width",
+    "deviation",
+]
 # A region that pandas would take for a missing value, and values that are missing.
 ROWS = [
     ["languageMath", 1, "NA", -0.25, 0.75, 6, 0.5, None],
@@ -27,8 +36,14 @@ SCHAEFER = "atlas-Schaefer2018_seg-7n_scale-400"
 
 def add_table(root: Path, stem: str, atlas: str = SCHAEFER, rows=ROWS) -> Path:
     """Write a table of regions as the participant level does."""
-    folder = root.joinpath(*(part for part in stem.split("_") if part[:4] in ("sub-", "ses-")))
-    path = folder / "func" / f"{stem}_space-MNI152NLin6Asym_{atlas}_stat-z_desc-regions_statmap.tsv"
+    folder = root.joinpath(
+        *(part for part in stem.split("_") if part[:4] in ("sub-", "ses-"))
+    )
+    path = (
+        folder
+        / "func"
+        / f"{stem}_space-MNI152NLin6Asym_{atlas}_stat-z_desc-regions_statmap.tsv"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_tsv(path, COLUMNS, rows)
     return path
@@ -37,7 +52,11 @@ def add_table(root: Path, stem: str, atlas: str = SCHAEFER, rows=ROWS) -> Path:
 @pytest.fixture
 def tables(tmp_path) -> Path:
     """Return a folder with tables of two atlases of one participant, and of one of another."""
-    for stem in ("sub-01_ses-A_task-rest", "sub-01_ses-B_task-rest", "sub-02_task-rest_run-1"):
+    for stem in (
+        "sub-01_ses-A_task-rest",
+        "sub-01_ses-B_task-rest",
+        "sub-02_task-rest_run-1",
+    ):
         add_table(tmp_path, stem)
     add_table(tmp_path, "sub-01_ses-A_task-rest", "atlas-HCP", ROWS[:1])
     return tmp_path
@@ -56,7 +75,17 @@ def job(tmp_path_factory) -> TinyJob:
 def test_each_map_is_a_row(job):
     frame = bids_dtg.load_maps(job.out)
     assert list(frame.columns) == [
-        *("participant", "session", "task", "run", "contrast", "desc", "stat", "space", "res"),
+        *(
+            "participant",
+            "session",
+            "task",
+            "run",
+            "contrast",
+            "desc",
+            "stat",
+            "space",
+            "res",
+        ),
         "path",
     ]
     written = {str(path) for path in job.out.rglob("sub-*_contrast-*_statmap.nii.gz")}
@@ -91,7 +120,12 @@ def test_regions_equal_the_tables(tables):
     wanted = pd.DataFrame(ROWS, columns=COLUMNS)
     pd.testing.assert_frame_equal(frame.iloc[:4][COLUMNS], wanted, check_dtype=False)
     assert (frame["voxels"].dtype, frame["mean"].dtype) == (np.int64, np.float64)
-    averages = frame[["participant", "session", "run"]].drop_duplicates().fillna("").values.tolist()
+    averages = (
+        frame[["participant", "session", "run"]]
+        .drop_duplicates()
+        .fillna("")
+        .values.tolist()
+    )
     assert averages == [["01", "A", ""], ["01", "B", ""], ["02", "", "1"]]
 
 
@@ -125,5 +159,7 @@ def test_folders_without_maps_are_refused(tables, tmp_path):
 def test_a_table_that_is_none_is_named(tables):
     path = add_table(tables, "sub-03_task-rest")
     path.write_text("not a table\n")
-    with pytest.raises(DatasetError, match=r"sub-03.*regions_statmap.tsv cannot be read.*contrast"):
+    with pytest.raises(
+        DatasetError, match=r"sub-03.*regions_statmap.tsv cannot be read.*contrast"
+    ):
         bids_dtg.load_maps(tables, atlas="Schaefer400")

@@ -34,12 +34,20 @@ def data(tmp_path: Path) -> Path:
     return root
 
 
-def folder(root: Path, base: ModelBundle | None = None, **options: object) -> ResultFolder:
+def folder(
+    root: Path, base: ModelBundle | None = None, **options: object
+) -> ResultFolder:
     """Return the folder of a model that is made of these data, which nothing refuses."""
-    given = {"bids_dir": root, "output_dir": root.parent / "out", "analysis_level": "group"}
+    given = {
+        "bids_dir": root,
+        "output_dir": root.parent / "out",
+        "analysis_level": "group",
+    }
     settings = Settings.of(**given, analysis="train", **options)
     output = DerivativeDataset(root.parent / "out")
-    found = ResultFolder.of_model(settings, output, MODEL, None, ("bundle/",), PathNames().plus({}))
+    found = ResultFolder.of_model(
+        settings, output, MODEL, None, ("bundle/",), PathNames().plus({})
+    )
     return found.of_data(sorted(root.iterdir()), root, base)
 
 
@@ -59,7 +67,9 @@ def test_the_same_options_and_touched_data_are_the_same(data, made):
 
 
 def test_other_options_and_another_version_are_named(data, made):
-    with pytest.raises(SettingsError, match=r"made with another --epochs, --seed\. To do"):
+    with pytest.raises(
+        SettingsError, match=r"made with another --epochs, --seed\. To do"
+    ):
         folder(data, epochs=3, seed=1)
     record = made.path / "made_with.json"
     write_json(record, read_json(record) | {"version of bids_dtg": "0.0.1"})
@@ -69,7 +79,8 @@ def test_other_options_and_another_version_are_named(data, made):
 
 def test_another_model_of_the_same_name_is_named(data):
     first, second = (
-        write_tiny_bundle(data.parent / f"{seed}" / "tiny", seed=seed) for seed in (0, 1)
+        write_tiny_bundle(data.parent / f"{seed}" / "tiny", seed=seed)
+        for seed in (0, 1)
     )
     found = folder(data, first, model="tiny")
     with found.begun():
@@ -92,7 +103,9 @@ def test_one_changed_value_is_named(data, made, name):
     if name == "rest.npz":
         np.savez(path, rest=np.frombuffer(content, np.uint8))
     else:
-        path.write_bytes(gzip.compress(content, 1) if name == "bold.nii.gz" else content)
+        path.write_bytes(
+            gzip.compress(content, 1) if name == "bold.nii.gz" else content
+        )
     os.utime(path, (1, 1))
     with pytest.raises(SettingsError, match=rf"made with another {name}\."):
         folder(data)
@@ -100,5 +113,7 @@ def test_one_changed_value_is_named(data, made, name):
 
 def test_new_and_lost_files_are_named(data, made):
     (data / "table.tsv").rename(data / "other.tsv")
-    with pytest.raises(SettingsError, match=r"made with another other\.tsv, table\.tsv\."):
+    with pytest.raises(
+        SettingsError, match=r"made with another other\.tsv, table\.tsv\."
+    ):
         folder(data)

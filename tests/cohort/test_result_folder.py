@@ -37,11 +37,19 @@ def cohort(tmp_path_factory):
 
 
 def results(cohort, *can_write, **options):
-    settings = cohort.settings().replace(analysis_level="group", analysis="stats", **options)
+    settings = cohort.settings().replace(
+        analysis_level="group", analysis="stats", **options
+    )
     return ResultFolder.of(settings, DerivativeDataset(cohort.out), *can_write)
 
 
-MINE = ("old", "kept", "half", "new", "below/it/*")  # what the analyses of these tests can write
+MINE = (
+    "old",
+    "kept",
+    "half",
+    "new",
+    "below/it/*",
+)  # what the analyses of these tests can write
 
 
 def write(made, *names):
@@ -51,14 +59,18 @@ def write(made, *names):
 
 
 def files(made):
-    return sorted(p.relative_to(made.path).as_posix() for p in made.path.rglob("*") if p.is_file())
+    return sorted(
+        p.relative_to(made.path).as_posix() for p in made.path.rglob("*") if p.is_file()
+    )
 
 
 def test_tables_and_page_are_written_with_their_words(cohort):
     made = results(cohort)
     with made.begun():
         rows = [{"contrast": "a", "r": 1 / 3, "found": np.bool_(True)}, {"r": np.nan}]
-        table = made.table("desc-some_scores", ResultTable(COLUMNS, rows, "One row per contrast"))
+        table = made.table(
+            "desc-some_scores", ResultTable(COLUMNS, rows, "One row per contrast")
+        )
         section = Section("Brains", figures=[pictures("Views", {"one <b>": PNG})])
         made.page(Page("Title", "Lead.", [], [section]))
     assert table == cohort.out / "group/stats/desc-some_scores.tsv"
@@ -113,13 +125,18 @@ def test_a_call_that_fails_before_it_writes_leaves_whole_results_whole(cohort):
     with made.begun():
         made.page(Page("Title", "Lead.", [], []))
     before = files(made)
-    with pytest.raises(RuntimeError, match="broken"), results(cohort, model_name="whole").begun():
+    with (
+        pytest.raises(RuntimeError, match="broken"),
+        results(cohort, model_name="whole").begun(),
+    ):
         raise RuntimeError("broken")
     assert files(made) == before
 
 
 @pytest.mark.slow
-def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(cohort, capsys):
+def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(
+    cohort, capsys
+):
     made = results(cohort, *MINE, model_name="cut")
     with made.begun():
         made.page(Page("Title", "Lead.", [], []))
@@ -145,9 +162,14 @@ def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(coho
 @pytest.mark.parametrize("link", ["group", "group/a", "group/a/below"])
 def test_what_a_link_leads_to_is_never_written(tmp_path, link):
     settings = Settings.of(
-        bids_dir=tmp_path, output_dir=tmp_path / "out", analysis_level="group", analysis="stats"
+        bids_dir=tmp_path,
+        output_dir=tmp_path / "out",
+        analysis_level="group",
+        analysis="stats",
     )
-    made = ResultFolder(settings, DerivativeDataset(tmp_path / "out"), "a", (*MINE, "arrays/"))
+    made = ResultFolder(
+        settings, DerivativeDataset(tmp_path / "out"), "a", (*MINE, "arrays/")
+    )
     target = tmp_path / "elsewhere"
     write_text(target / "a/old.tsv", "own")
     write_text(target / "old.tsv", "own")
@@ -173,7 +195,9 @@ def test_results_of_another_model_are_never_written_over(cohort):
     for identity in ("p", "p", "q"):
         card = ModelCard("a", "1", "linear", None)
         bundle = Bundle(cohort.out, card, identity * 64)
-        settings = cohort.settings().replace(analysis_level="group", analysis="evaluate")
+        settings = cohort.settings().replace(
+            analysis_level="group", analysis="evaluate"
+        )
         where = (settings, DerivativeDataset(cohort.out), "evaluation", bundle, ())
         refused = pytest.raises(SettingsError, match=r"made with another model")
         with refused if identity == "q" else contextlib.nullcontext():

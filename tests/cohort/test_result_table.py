@@ -30,7 +30,15 @@ def test_a_table_and_its_dictionary_follow_from_the_columns(tmp_path):
         "mean\tn/a\tn/a\tn/a\t9\tn/a",
     ]
     words = json.loads((tmp_path / "a.json").read_text())
-    assert list(words) == ["Description", "model", "r", "r_low", "r_high", "people", "sure"]
+    assert list(words) == [
+        "Description",
+        "model",
+        "r",
+        "r_low",
+        "r_high",
+        "people",
+        "sure",
+    ]
     assert words["model"] == {"LongName": "prediction", "Description": "Which"}
 
 
@@ -39,13 +47,18 @@ def test_a_table_without_rows_has_its_header():
 
 
 def test_a_page_has_the_same_numbers_under_headings():
-    table = ResultTable(COLUMNS, ROWS).on_page("Scores", model="model", better=[("mean", "r")])
+    table = ResultTable(COLUMNS, ROWS).on_page(
+        "Scores", model="model", better=[("mean", "r")]
+    )
     assert list(table.columns) == ["prediction", "r, 95 % interval", "people", "sure"]
     assert table.rows[0] == ["twin", (1 / 3, 0.1, 0.5), 9, "yes"]
     assert table.rows[1] == ["mean", None, 9, None]
     assert (table.model, table.better) == ("model", [("mean", "r, 95 % interval")])
     few = ResultTable(COLUMNS, ROWS).on_page("Scores", ["people", "r"])
-    assert (list(few.columns), few.rows[1]) == (["people", "r, 95 % interval"], [9, None])
+    assert (list(few.columns), few.rows[1]) == (
+        ["people", "r, 95 % interval"],
+        [9, None],
+    )
 
 
 def test_a_column_that_nobody_declared_is_refused():
@@ -54,7 +67,9 @@ def test_a_column_that_nobody_declared_is_refused():
 
 
 def test_a_family_has_a_column_a_member_in_their_order():
-    columns = Column("trials_{}", "trials of the task {}", "trials: {}").each(["b", "a"])
+    columns = Column("trials_{}", "trials of the task {}", "trials: {}").each(
+        ["b", "a"]
+    )
     assert [column.name for column in columns] == ["trials_b", "trials_a"]
     assert columns[0].meaning == "trials of the task b"
     assert columns[1].title == "trials: a"
@@ -83,7 +98,17 @@ def test_a_value_with_an_interval_has_three_cells(value, cells):
     assert Column("r", "r", interval=BY_PEOPLE).cells(value) == cells
 
 
-VALUES = (True, np.bool_(False), np.float32(1 / 3), 1234567.89, np.inf, -0.0, 12, "word", None)
+VALUES = (
+    True,
+    np.bool_(False),
+    np.float32(1 / 3),
+    1234567.89,
+    np.inf,
+    -0.0,
+    12,
+    "word",
+    None,
+)
 CELLS = ("true", "false", "0.3333333", "1234568", None, "0", 12, "word", None)
 
 

@@ -24,7 +24,9 @@ SAID = "left out: {}: the model was trained or tuned on relatives of them ({})\n
 
 def families(labels: tuple[str, ...], relative: str) -> np.ndarray:
     """Return families in which somebody is a relative of the first person."""
-    return np.array(["F" if label in (labels[0], relative) else "n/a" for label in labels])
+    return np.array(
+        ["F" if label in (labels[0], relative) else "n/a" for label in labels]
+    )
 
 
 def require_left_out(folder: Path, relatives: tuple[str, ...], said: str) -> None:
@@ -54,13 +56,18 @@ def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, ca
     assert main(tiny_series.arguments(arrays, tmp_path / "out", "train", *words)) == 0
     capsys.readouterr()
     words = ("--model", str(tmp_path / "out/group/model-own/bundle"))
-    assert main(tiny_series.arguments(arrays, tmp_path / "out", "evaluate", *words)) == 0
+    assert (
+        main(tiny_series.arguments(arrays, tmp_path / "out", "evaluate", *words)) == 0
+    )
     folder = tmp_path / "out/group/evaluation-own"
     require_left_out(folder, (relative, copy), capsys.readouterr().err)
     scores = read_table(folder / "desc-evaluation_scores.tsv")
     assert {row["people"] for row in scores} == {"1"}
     page = " ".join((folder / "network_report.html").read_text().split())
-    assert "Left out: 2 participants: the model was trained or tuned on relatives of them" in page
+    assert (
+        "Left out: 2 participants: the model was trained or tuned on relatives of them"
+        in page
+    )
 
 
 @pytest.mark.slow
@@ -80,7 +87,9 @@ def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, 
     assert image_people.call(tmp_path, "evaluate", "--model", model) == 0
     folder = tmp_path / "out/group/evaluation-own"
     require_left_out(folder, (relative,), capsys.readouterr().err)
-    assert {row["people"] for row in read_table(folder / "desc-contrasts_scores.tsv")} == {"4"}
+    assert {
+        row["people"] for row in read_table(folder / "desc-contrasts_scores.tsv")
+    } == {"4"}
 
 
 @pytest.mark.slow
@@ -97,5 +106,7 @@ def test_a_relative_of_training_people_does_not_judge_a_twin(tmp_path, capsys):
     assert main(twin_arguments(folder, tmp_path / "out", "evaluate", *model)) == 0
     found = tmp_path / "out/group/evaluation-own"
     require_left_out(found, (relative, copy), capsys.readouterr().err)
-    people = {row["participant_id"] for row in read_table(found / "desc-people_predicted.tsv")}
+    people = {
+        row["participant_id"] for row in read_table(found / "desc-people_predicted.tsv")
+    }
     assert people == {f"sub-{label}" for label in LABELS[5:]}

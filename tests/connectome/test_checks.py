@@ -41,11 +41,15 @@ def blobs(seed: int = 0, asymmetry: float = 0.5) -> np.ndarray:
     centres = index[rng.permutation(len(index))[:ROIS]]
     squared = ((index[None] - centres[:, None]) ** 2).sum(axis=2)
     own = np.exp(-squared / 8.0)
-    return (own * (0.5 + asymmetry) + flipped(own) * (0.5 - asymmetry)).astype(np.float32)
+    return (own * (0.5 + asymmetry) + flipped(own) * (0.5 - asymmetry)).astype(
+        np.float32
+    )
 
 
 def flipped(rows: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(rows.reshape(-1, *SHAPE)[:, ::-1].reshape(len(rows), -1))
+    return np.ascontiguousarray(
+        rows.reshape(-1, *SHAPE)[:, ::-1].reshape(len(rows), -1)
+    )
 
 
 def test_a_connectome_that_is_its_maps_is_told_by_them_and_its_mirror_image_less():
@@ -63,7 +67,9 @@ def test_figures_are_those_of_plain_formulas(share):
     r = rng.normal(0.2, 0.3, maps.shape).astype(np.float32) + 0.5 * maps
     covered = rng.random(PLACES.number) < share
     with_maps = np.corrcoef(r[:, covered], maps[:, covered])[:ROIS, ROIS:]
-    pairs = [n for n in np.flatnonzero(covered) if mirror[n] >= 0 and covered[mirror[n]]]
+    pairs = [
+        n for n in np.flatnonzero(covered) if mirror[n] >= 0 and covered[mirror[n]]
+    ]
     sides = zip(r[:, pairs], r[:, mirror[pairs]], strict=True)
     expected = (
         (with_maps.argmax(axis=1) == np.arange(ROIS)).mean(),
@@ -89,7 +95,9 @@ def test_the_rank_of_homotopic_pairs_is_that_of_a_plain_count():
     homotopic = ParcelPlaces(tuple(names[place] for place in order)).homotopic
     pairs = [number for number in range(33) if number != 5]
     r = {
-        (one, two): np.corrcoef(left[:, one], right[:, two])[0, 1] for one in pairs for two in pairs
+        (one, two): np.corrcoef(left[:, one], right[:, two])[0, 1]
+        for one in pairs
+        for two in pairs
     }
     less = [r[pair] < r[side, side] for pair in r if len({*pair}) == 2 for side in pair]
     assert homotopic_rank(series, homotopic) == pytest.approx(np.mean(less))
@@ -113,7 +121,9 @@ def test_a_value_at_the_limit_has_reached_it():
 # --- sides that are exchanged
 
 
-def read(brain: np.ndarray, maps: np.ndarray, seed: int, *, mirrored: bool = False) -> float:
+def read(
+    brain: np.ndarray, maps: np.ndarray, seed: int, *, mirrored: bool = False
+) -> float:
     """Simulate a run of a brain with such networks, and read it with a model's maps."""
     rng = np.random.default_rng(seed)
     frames = rng.standard_normal((FRAMES, ROIS)) @ brain + 0.5 * rng.standard_normal(
@@ -131,7 +141,9 @@ def read(brain: np.ndarray, maps: np.ndarray, seed: int, *, mirrored: bool = Fal
 def test_the_other_reading_follows_from_the_connectome():
     """What is computed for a mirrored run is what the run shows the right way round."""
     maps = blobs(0, asymmetry=0.4)
-    stored, mirrored = (read(maps, maps, 1, mirrored=mirrored) for mirrored in (False, True))
+    stored, mirrored = (
+        read(maps, maps, 1, mirrored=mirrored) for mirrored in (False, True)
+    )
     assert np.isnan(stored)
     assert mirrored > LIMITS["mirrored_gain"].outside
 
@@ -164,9 +176,13 @@ def test_nothing_is_said_of_the_sides_of_a_real_brain_read_with_the_demo_s_maps(
     root = shared / "data/real/fmriprep_like"
     if not root.is_dir():
         pytest.skip(f"no {root}")
-    (run,) = (run for run in find_runs(root, "HAPPYTEST") if run.space == "MNI152NLin6Asym")
+    (run,) = (
+        run for run in find_runs(root, "HAPPYTEST") if run.space == "MNI152NLin6Asym"
+    )
     if mirrored:
-        run = replace(run, bold=_mirror(run.bold, tmp_path), mask=_mirror(run.mask, tmp_path))
+        run = replace(
+            run, bold=_mirror(run.bold, tmp_path), mask=_mirror(run.mask, tmp_path)
+        )
     cleaning = CleaningOptions(denoise_strategy="simple", min_minutes=1.0)
     reader = Reader(load_bundle("demo"), cleaning)
     measured = reader.measure(run)
@@ -177,7 +193,9 @@ def test_nothing_is_said_of_the_sides_of_a_real_brain_read_with_the_demo_s_maps(
 def _mirror(path, folder):
     image = nib.load(path)
     copy = folder / path.name
-    nib.save(nib.Nifti1Image(image.dataobj, np.diag([-1.0, 1, 1, 1]) @ image.affine), copy)
+    nib.save(
+        nib.Nifti1Image(image.dataobj, np.diag([-1.0, 1, 1, 1]) @ image.affine), copy
+    )
     for sidecar in path.parent.glob(path.name.removesuffix(".nii.gz") + ".json"):
         shutil.copy(sidecar, folder)
     return copy

@@ -18,7 +18,11 @@ from tiny_bundle import write_tiny_bundle
 from bids_dtg import measure_array
 from bids_dtg.cleaning.design import stop_band
 from bids_dtg.connectome import roi_series, voxel_to_roi
-from bids_dtg.connectome.connectome import cleaned_courses, profile_agreement, run_connectomes
+from bids_dtg.connectome.connectome import (
+    cleaned_courses,
+    profile_agreement,
+    run_connectomes,
+)
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
@@ -31,7 +35,9 @@ SHARED = Path(os.environ.get("DTG_SHARED", Path(__file__).parents[2] / "../share
 CASES = SHARED / "reference/deeptaskgen/cases.npz"
 TR, ROIS, SHAPE, VOXELS, GREY = 2.0, 4, (5, 6, 7), 210, 140
 SETS = Form("partial", (2, 2))  # folds have as many ROIs each
-FORMS = pytest.mark.parametrize("form", [MARGINAL, Form("partial"), SETS], ids=lambda f: f.title)
+FORMS = pytest.mark.parametrize(
+    "form", [MARGINAL, Form("partial"), SETS], ids=lambda f: f.title
+)
 # Of a short run frames are held; of a long one, sums.
 FRAMES = pytest.mark.parametrize("frames", [40, 300])
 
@@ -42,7 +48,9 @@ def example(seed, frames, *, drift=3.0, spread=1.0):
     maps = np.abs(rng.standard_normal((ROIS, VOXELS))).astype(np.float32)
     confounds = rng.standard_normal((frames, 5)).cumsum(axis=0)
     confounds /= confounds.std(axis=0)
-    bold = rng.standard_normal((frames, ROIS)) @ maps + rng.standard_normal((frames, VOXELS))
+    bold = rng.standard_normal((frames, ROIS)) @ maps + rng.standard_normal(
+        (frames, VOXELS)
+    )
     bold += drift * confounds @ rng.standard_normal((5, VOXELS))
     bold *= spread ** rng.random(VOXELS)
     return (1000 + bold).astype(np.float32), maps, confounds, rng.random(frames) < 0.9
@@ -63,7 +71,9 @@ def sums(bold, maps, design, *, size=32, seconds=130.0, smoothing=None, **voxels
             yield first, held
 
     own = RunVoxels(maps, GREY, np.ones(bold.shape[1], bool), **voxels)
-    return measure_run(blocks, design, own, segments=design.segments(seconds), smoothing=smoothing)
+    return measure_run(
+        blocks, design, own, segments=design.segments(seconds), smoothing=smoothing
+    )
 
 
 def one_pass(bold, maps, design, **options):
@@ -113,11 +123,17 @@ def assert_as_arrays(result, voxels, series, design, form, *, atol):
     st.booleans(),
     st.sampled_from([MARGINAL, Form("partial"), SETS]),
 )
-def test_one_pass_equals_cleaning_the_whole_array(seed, frames, size, limits, non_aggressive, form):
-    bold, maps, confounds, keep = example(seed, frames, spread=10.0 if form.joint else 1.0)
+def test_one_pass_equals_cleaning_the_whole_array(
+    seed, frames, size, limits, non_aggressive, form
+):
+    bold, maps, confounds, keep = example(
+        seed, frames, spread=10.0 if form.joint else 1.0
+    )
     mixing = np.random.default_rng(seed).standard_normal((frames, 6))
     mixing[:, :3] += 0.5 * mixing[:, 3:]
-    bold += (mixing @ np.random.default_rng(1).standard_normal((6, VOXELS))).astype(np.float32)
+    bold += (mixing @ np.random.default_rng(1).standard_normal((6, VOXELS))).astype(
+        np.float32
+    )
     noise = np.arange(6) % 3 == 0
     band = stop_band(frames, TR, high_pass_hz=limits[0], low_pass_hz=limits[1])
     more = {"mixing": mixing, "noise": noise} if non_aggressive else {}
@@ -127,10 +143,14 @@ def test_one_pass_equals_cleaning_the_whole_array(seed, frames, size, limits, no
     voxels = cleaned(bold[keep].astype(float), design, **plainly)
     series = series_of(voxels, maps, form)
     if not form.joint:
-        series = cleaned(plain_series(bold[keep].astype(float), maps), design, **plainly)
+        series = cleaned(
+            plain_series(bold[keep].astype(float), maps), design, **plainly
+        )
     assert_as_arrays(result, voxels, series, design, form, atol=1e-4)
     sd = np.sqrt((voxels[:, :GREY] ** 2).sum(axis=0) / (keep.sum() - design.rank))
-    np.testing.assert_allclose(result.tsnr, bold[keep][:, :GREY].mean(axis=0) / sd, rtol=1e-3)
+    np.testing.assert_allclose(
+        result.tsnr, bold[keep][:, :GREY].mean(axis=0) / sd, rtol=1e-3
+    )
 
 
 @FRAMES
@@ -141,7 +161,9 @@ def test_noise_components_that_are_absent_or_confounds_too_change_nothing(frames
     noise = np.arange(12) % 3 == 0
     design = build(confounds, keep, mixing=mixing, noise=noise)
     voxels = cleaned(bold[keep].astype(float), design, mixing[keep], noise)
-    series = cleaned(plain_series(bold[keep].astype(float), maps), design, mixing[keep], noise)
+    series = cleaned(
+        plain_series(bold[keep].astype(float), maps), design, mixing[keep], noise
+    )
     found = one_pass(bold, maps, design).whole.r
     np.testing.assert_allclose(found, correlate(voxels[:, :GREY], series), atol=1e-4)
 
@@ -167,7 +189,9 @@ def test_what_has_no_data_is_0_and_no_part_of_anything(form, frames):
             ]
         )
     else:
-        own = plain_series(bold[keep][:, data].astype(float), maps[np.ix_([0, 2, 3], data)])
+        own = plain_series(
+            bold[keep][:, data].astype(float), maps[np.ix_([0, 2, 3], data)]
+        )
         series[:, [0, 2, 3]] = cleaned(own, design)
     expected = correlate(voxels[:, :GREY], series)
     np.testing.assert_allclose(result.whole.marginal, expected, atol=1e-4)
@@ -182,9 +206,9 @@ def test_maps_that_add_up_to_a_constant_are_solved_as_by_pinv():
     """A parcellation: demeaned maps are dependent."""
     rng = np.random.default_rng(5)
     maps = (rng.integers(0, 4, VOXELS) == np.arange(4)[:, None]).astype(np.float32)
-    bold = (100 + rng.standard_normal((80, 4)) @ maps + rng.standard_normal((80, VOXELS))).astype(
-        "f4"
-    )
+    bold = (
+        100 + rng.standard_normal((80, 4)) @ maps + rng.standard_normal((80, VOXELS))
+    ).astype("f4")
     result = one_pass(bold, maps, build(np.zeros((80, 0))))
     expected = plain_connectome(bold, maps)[:, :GREY]
     np.testing.assert_allclose(result.whole.r, expected, atol=2e-5)
@@ -209,7 +233,9 @@ def test_grey_matter_outside_the_brain_has_a_connectome_and_no_part_in_the_serie
     without = one_pass(alone, maps, design, form=form)
     assert found.covered.all()
     np.testing.assert_allclose(found.series, without.series, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(found.whole.r[:, 12:], without.whole.r[:, 12:], atol=1e-5)
+    np.testing.assert_allclose(
+        found.whole.r[:, 12:], without.whole.r[:, 12:], atol=1e-5
+    )
     expected = correlate(clean(bold[:, :12].astype(float), confounds), found.series)
     np.testing.assert_allclose(found.whole.marginal[:, :12], expected, atol=1e-5)
 
@@ -221,7 +247,9 @@ def test_voxels_may_be_summed_in_another_order_than_they_are_wanted_in(form, fra
     bold[:, 7] = 1000
     order = np.random.default_rng(9).permutation(GREY)
     mixed = np.r_[order, GREY:VOXELS]
-    found = one_pass(bold[:, mixed], maps[:, mixed], build(confounds), order=order, form=form)
+    found = one_pass(
+        bold[:, mixed], maps[:, mixed], build(confounds), order=order, form=form
+    )
     expected = one_pass(bold, maps, build(confounds), form=form)
     np.testing.assert_allclose(found.whole.r, expected.whole.r, atol=1e-5)
     for name in ("covered", "agreement", "tsnr"):
@@ -244,10 +272,14 @@ def smooth_plainly(bold, data, fwhm):
         volume = np.zeros(VOXELS)
         volume[ORDER] = values
         sd = fwhm / np.sqrt(8 * np.log(2)) / 2
-        return gaussian_filter(volume.reshape(SHAPE), sd, mode="constant").reshape(-1)[ORDER]
+        return gaussian_filter(volume.reshape(SHAPE), sd, mode="constant").reshape(-1)[
+            ORDER
+        ]
 
     weight = np.where(data, smoothed(data.astype(float)), 1.0)
-    return np.stack([np.where(data, smoothed(frame * data) / weight, 0) for frame in bold])
+    return np.stack(
+        [np.where(data, smoothed(frame * data) / weight, 0) for frame in bold]
+    )
 
 
 @pytest.mark.parametrize(("size", "frames"), [(7, 40), (64, 300)])
@@ -264,7 +296,9 @@ def test_smoothing_in_the_pass_is_smoothing_each_frame_first(size, frames):
     assert_as_arrays(result, voxels, series, design, MARGINAL, atol=2e-5)
     np.testing.assert_array_equal(result.covered, data[:GREY])
     sd = np.sqrt((voxels[:, :GREY] ** 2).sum(axis=0) / (keep.sum() - design.rank))
-    tsnr = np.divide(smoothed[:, :GREY].mean(axis=0), sd, out=np.zeros(GREY), where=data[:GREY])
+    tsnr = np.divide(
+        smoothed[:, :GREY].mean(axis=0), sd, out=np.zeros(GREY), where=data[:GREY]
+    )
     np.testing.assert_allclose(result.tsnr, tsnr, rtol=1e-4)
 
 
@@ -286,7 +320,9 @@ def test_a_value_that_is_not_finite_is_not_smeared(value, frame):
 def test_agreement_is_the_correlation_of_profiles():
     rng = np.random.default_rng(9)
     odd, even = rng.standard_normal((2, 5, 6))
-    expected = [np.corrcoef(one, other)[0, 1] for one, other in zip(odd, even, strict=True)]
+    expected = [
+        np.corrcoef(one, other)[0, 1] for one, other in zip(odd, even, strict=True)
+    ]
     np.testing.assert_allclose(profile_agreement(odd, even), expected)
     assert not profile_agreement(odd, np.ones_like(odd)).any()
 
@@ -314,7 +350,10 @@ def test_segments_alone_are_the_same_and_hold_no_other_part():
     bold, maps, confounds, _ = example(8, 200)
     for seconds, count in ((400.0, 1), (200.0, 2), (130.0, 3)):
         moments = sums(bold, maps, build(confounds), seconds=seconds)
-        full, lean = run_connectomes(moments), run_connectomes(moments, keep_whole=False, threads=2)
+        full, lean = (
+            run_connectomes(moments),
+            run_connectomes(moments, keep_whole=False, threads=2),
+        )
         assert len(lean.segments) == count
         for one, other in zip(full.segments, lean.segments, strict=True):
             np.testing.assert_array_equal(one.r, other.r)
@@ -329,7 +368,9 @@ def test_residual_dof_of_parts_add_up_to_frames_less_rank_and_what_was_lost_befo
     design = build(confounds, keep, stop_band=band if way == "a band" else None)
     for lost in (0.0, 40.0):
         result = one_pass(bold, maps, replace(design, lost_before=lost))
-        assert result.whole.residual_dof == pytest.approx(keep.sum() - design.rank - lost)
+        assert result.whole.residual_dof == pytest.approx(
+            keep.sum() - design.rank - lost
+        )
         total = sum(part.residual_dof for part in result.segments)
         assert total == pytest.approx(result.whole.residual_dof)
     unknown = one_pass(bold, maps, replace(design, lost_before=np.nan))
@@ -350,7 +391,9 @@ def test_courses_of_a_long_run_are_means_of_cleaned_frames(frames, most):
     bold[:, 3] = 1000
     order = np.random.default_rng(1).permutation(GREY)
     no_maps = np.zeros((0, VOXELS), np.float32)
-    moments = sums(bold, no_maps, build(confounds, keep), order=order, form=Form("partial"))
+    moments = sums(
+        bold, no_maps, build(confounds, keep), order=order, form=Form("partial")
+    )
     found = cleaned_courses(moments, most)
     left = clean(bold[keep][:, :GREY].astype(float), confounds[keep])
     if len(left) > most:
@@ -382,7 +425,9 @@ def test_frames_in_a_file_give_the_bytes_that_those_in_memory_give(band, monkeyp
         monkeypatch.setattr("bids_dtg.connectome.moments._IN_MEMORY", most)
         moments = sums(bold, maps, design, form=Form("partial"))
         result, courses = run_connectomes(moments), cleaned_courses(moments, 40)
-        found.append([result.whole.r, result.agreement, result.series, result.tsnr, courses])
+        found.append(
+            [result.whole.r, result.agreement, result.series, result.tsnr, courses]
+        )
     for memory, file in zip(*found, strict=True):
         assert memory.any()
         np.testing.assert_array_equal(memory, file)
@@ -396,7 +441,9 @@ def test_without_room_for_frames_it_is_said_what_to_do(name, monkeypatch):
     monkeypatch.setattr("bids_dtg.connectome.moments._IN_MEMORY", 0)
     monkeypatch.setattr(os, name, full)
     bold, maps, confounds, keep = example(1, 50)
-    with pytest.raises(SettingsError, match=r"No space left.*To do: set TMPDIR .* MB free"):
+    with pytest.raises(
+        SettingsError, match=r"No space left.*To do: set TMPDIR .* MB free"
+    ):
         one_pass(bold, maps, build(confounds, keep), form=Form("partial"))
 
 
@@ -410,7 +457,9 @@ def test_joined_runs_have_the_connectome_of_their_frames_behind_each_other(form)
         bold, _, confounds, _ = example(seed, frames)
         bold[:, 7] = 3.0 if seed == 1 else bold[:, 7]  # without data in the first run
         maps = example(9, 20)[1]
-        run = run_connectomes(sums(bold, maps, build(confounds), form=form), scatter=True)
+        run = run_connectomes(
+            sums(bold, maps, build(confounds), form=form), scatter=True
+        )
         found = run.whole if found is None else found.joined(run.whole)
         left = clean(bold.astype(float), confounds)[:, :GREY]
         left[:, left.std(axis=0) < 1e-4] = 0.0
@@ -429,14 +478,23 @@ def test_joined_runs_have_the_connectome_of_their_frames_behind_each_other(form)
 # --- arrays
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-6), (np.float32, 2e-5)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(np.float64, 1e-6), (np.float32, 2e-5)]
+)
 def test_parity_with_the_published_code(dtype, tolerance):
     if not CASES.is_file():
-        pytest.skip(f"{CASES} is absent (set DTG_SHARED to the folder that holds reference/)")
+        pytest.skip(
+            f"{CASES} is absent (set DTG_SHARED to the folder that holds reference/)"
+        )
     published = np.load(CASES)
     bold, maps = published["conn_bold"].astype(dtype), published["conn_maps"]
-    for found, name in ((roi_series(bold, maps), "timeseries"), (voxel_to_roi(bold, maps).T, "r")):
-        np.testing.assert_allclose(found, published[f"conn_{name}"], rtol=0, atol=tolerance)
+    for found, name in (
+        (roi_series(bold, maps), "timeseries"),
+        (voxel_to_roi(bold, maps).T, "r"),
+    ):
+        np.testing.assert_allclose(
+            found, published[f"conn_{name}"], rtol=0, atol=tolerance
+        )
 
 
 RNG = np.random.default_rng(0)
@@ -476,10 +534,18 @@ NO_NUMBERS, NO_TRUTH = "bold h", "True or False for each frame"
         ({"bold": BOLD[0]}, ValueError, r"not \(30,\) and \(3, 30\)"),
         ({"bold": BOLD[:, 1:]}, ValueError, r"not \(40, 29\) and \(3, 30\)"),
         ({"bold": BOLD * 1e200}, ValueError, "beyond the range of float32"),
-        ({"maps": MAPS * np.nan}, ValueError, "the maps hold values that are not finite"),
+        (
+            {"maps": MAPS * np.nan},
+            ValueError,
+            "the maps hold values that are not finite",
+        ),
         ({"confounds": np.arange(40.0)}, ValueError, r"confounds are \(40,\)"),
         ({"confounds": np.ones((3, 40))}, ValueError, r"confounds are \(3, 40\)"),
-        ({"confounds": np.full((40, 1), np.inf)}, ValueError, "column 0 .* no finite number"),
+        (
+            {"confounds": np.full((40, 1), np.inf)},
+            ValueError,
+            "column 0 .* no finite number",
+        ),
         # Indices of all frames would leave the first one out, and the word False keep all.
         ({"keep": np.arange(40)}, TypeError, NO_TRUTH),
         ({"keep": np.full(40, "False")}, TypeError, NO_TRUTH),
@@ -505,9 +571,9 @@ def test_the_layout_of_an_array_leaves_its_values_alone():
 def test_an_array_is_standardised_as_by_numpy(tmp_path, frames):
     bundle = write_tiny_bundle(tmp_path / "model", connectome=Form("partial"))
     rng = np.random.default_rng(frames)
-    bold = rng.standard_normal((*bundle.grid.shape, frames)) * 30 ** rng.random(bundle.grid.shape)[
-        ..., None
-    ] + np.linspace(900, 1000, frames)
+    bold = rng.standard_normal((*bundle.grid.shape, frames)) * 30 ** rng.random(
+        bundle.grid.shape
+    )[..., None] + np.linspace(900, 1000, frames)
     confounds, keep = rng.standard_normal((frames, 4)), rng.random(frames) < 0.9
     found = measure_array(
         *(bold, bundle.grid.affine, bundle),

@@ -76,9 +76,13 @@ def test_the_decisions_count_frames():
 
 
 def test_too_few_frames_are_counted():
-    with pytest.raises(ValueError, match="40 frames are kept, too few for 39 columns and"):
+    with pytest.raises(
+        ValueError, match="40 frames are kept, too few for 39 columns and"
+    ):
         build(noise(60))
-    with pytest.raises(ValueError, match=r"^0 frames are kept, too few for 0 columns and an"):
+    with pytest.raises(
+        ValueError, match=r"^0 frames are kept, too few for 0 columns and an"
+    ):
         TemporalDesign.build(None, [], np.zeros_like(KEEP), 2.0)
 
 
@@ -106,7 +110,9 @@ def test_segments_are_the_nearest_whole_number(seconds, count):
     ],
 )
 def test_pieces_make_segments_and_two_equal_halves(count, sets):
-    segments = TemporalDesign.build(None, [], np.ones(240, bool), 2.0).segments(480.0 / count)
+    segments = TemporalDesign.build(None, [], np.ones(240, bool), 2.0).segments(
+        480.0 / count
+    )
     assert segments.sets == sets
     frames = np.diff(segments.edges)
     assert [frames[list(pieces)].sum() for pieces in sets] == [240 // count] * count

@@ -18,7 +18,11 @@ FRAMES, VOXELS, GREY, ROIS = 90, 300, 200, 5
 def example(seed: int = 0) -> tuple[np.ndarray, np.ndarray, TemporalDesign]:
     rng = np.random.default_rng(seed)
     maps = rng.random((ROIS, VOXELS)).astype(np.float32)
-    bold = 1000 + rng.standard_normal((FRAMES, ROIS)) @ maps + rng.standard_normal((FRAMES, VOXELS))
+    bold = (
+        1000
+        + rng.standard_normal((FRAMES, ROIS)) @ maps
+        + rng.standard_normal((FRAMES, VOXELS))
+    )
     keep = rng.random(FRAMES) < 0.9
     confounds = rng.standard_normal((FRAMES, 4)).cumsum(axis=0)
     design = TemporalDesign.build(confounds, list("abcd"), keep, 10.0)
@@ -41,7 +45,9 @@ def all_of(maps: np.ndarray, **options) -> RunVoxels:
 
 def measure(bold, maps, design, *, size=16, opened=None, **options) -> RunMoments:
     of = all_of(maps, **options)
-    return measure_run(reader(bold, size, opened), design, of, segments=design.segments())
+    return measure_run(
+        reader(bold, size, opened), design, of, segments=design.segments()
+    )
 
 
 def test_voxels_that_are_not_valid_are_never_read():
@@ -57,7 +63,9 @@ def test_voxels_that_are_not_valid_are_never_read():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("frame", [0, 50])
-def test_a_voxel_with_one_value_that_is_not_finite_is_as_one_outside_the_mask(frame, value):
+def test_a_voxel_with_one_value_that_is_not_finite_is_as_one_outside_the_mask(
+    frame, value
+):
     bold, maps, design = example()
     frame += int(np.argmax(design.keep[frame:]))
     valid = np.ones(VOXELS, bool)
@@ -66,7 +74,9 @@ def test_a_voxel_with_one_value_that_is_not_finite_is_as_one_outside_the_mask(fr
     bold[frame, 3], bold[min(frame + 30, FRAMES - 2) :, 250] = value, value
     opened: list[int] = []
     moments = measure(bold, maps, design, opened=opened)
-    np.testing.assert_allclose(run_connectomes(moments).whole.r, expected.whole.r, atol=5e-6)
+    np.testing.assert_allclose(
+        run_connectomes(moments).whole.r, expected.whole.r, atol=5e-6
+    )
     np.testing.assert_array_equal(moments.voxels.valid, valid)
     assert len(opened) == 2
 
@@ -116,15 +126,23 @@ def connectome_of(path, grid, voxels, maps, design, valid, grey):
 
 @pytest.mark.parametrize("name", ["bold.nii", "bold.nii.gz"])
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
-def test_a_cropped_and_flipped_file_gives_the_plain_route_on_its_voxels(tmp_path, name, dtype):
+def test_a_cropped_and_flipped_file_gives_the_plain_route_on_its_voxels(
+    tmp_path, name, dtype
+):
     rng = np.random.default_rng(0)
     grid = Grid((6, 7, 5), AFFINE)
     series = rng.standard_normal((70, 3))
-    bold = 500 + 40 * series @ rng.standard_normal((3, 210)) + 40 * rng.standard_normal((70, 210))
+    bold = (
+        500
+        + 40 * series @ rng.standard_normal((3, 210))
+        + 40 * rng.standard_normal((70, 210))
+    )
     bold = np.rint(bold).astype(dtype)
     # (frames, voxels in C order of the grid) -> (i, j, k, t) without the last plane of k, i flipped
     volume = bold.T.reshape(6, 7, 5, 70)[::-1, :, :4]
-    affine = AFFINE @ np.array([[-1.0, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    affine = AFFINE @ np.array(
+        [[-1.0, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    )
     nib.save(nib.Nifti1Image(volume, affine), tmp_path / name)
     grey = rng.random(210) < 0.6
     voxels = np.concatenate([np.flatnonzero(grey), np.flatnonzero(~grey)])
@@ -133,9 +151,13 @@ def test_a_cropped_and_flipped_file_gives_the_plain_route_on_its_voxels(tmp_path
     confounds = rng.standard_normal((70, 2))
     design = TemporalDesign.build(confounds, ["a", "b"], keep, 2.0)
     count = int(grey.sum())
-    result = connectome_of(tmp_path / name, grid, voxels, maps, design, np.ones(210, bool), count)
+    result = connectome_of(
+        tmp_path / name, grid, voxels, maps, design, np.ones(210, bool), count
+    )
     inside = voxels % 5 < 4
     np.testing.assert_array_equal(result.covered, inside[:count])
-    plain = plain_connectome(bold[keep][:, voxels[inside]], maps[:, inside], confounds[keep])
+    plain = plain_connectome(
+        bold[keep][:, voxels[inside]], maps[:, inside], confounds[keep]
+    )
     expected = plain[:, : inside[:count].sum()]
     np.testing.assert_allclose(result.whole.r[:, inside[:count]], expected, atol=1e-5)

@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.parcels import ParcelSeries, fisher_z, mean_edges, parcel_series
+from bids_dtg.connectome.parcels import (
+    ParcelSeries,
+    fisher_z,
+    mean_edges,
+    parcel_series,
+)
 
 FRAMES, VOXELS, PARCELS = 80, 60, 5
 PARCEL = np.sort(np.arange(VOXELS) % PARCELS)
@@ -18,9 +23,15 @@ SIZES = np.bincount(PARCEL)
 EVERY = np.ones(VOXELS, bool)
 
 
-def example(seed: int = 0, censored: bool = True) -> tuple[np.ndarray, TemporalDesign, np.ndarray]:
+def example(
+    seed: int = 0, censored: bool = True
+) -> tuple[np.ndarray, TemporalDesign, np.ndarray]:
     rng = np.random.default_rng(seed)
-    bold = 1000 + 10 * rng.standard_normal((FRAMES, VOXELS)) + rng.random((FRAMES, 1)).cumsum(0)
+    bold = (
+        1000
+        + 10 * rng.standard_normal((FRAMES, VOXELS))
+        + rng.random((FRAMES, 1)).cumsum(0)
+    )
     confounds = rng.standard_normal((FRAMES, 3)).cumsum(axis=0)
     keep = rng.random(FRAMES) < 0.9 if censored else np.ones(FRAMES, bool)
     return bold, TemporalDesign.build(confounds, list("abc"), keep, 2.0), confounds
@@ -49,7 +60,9 @@ def plain(bold, design, used=EVERY) -> np.ndarray:
 def test_blocks_of_any_size_give_the_series_of_the_book(size, seed):
     bold, design, _ = example(seed)
     series = measure(bold, design, size=size)
-    np.testing.assert_allclose(series.values[:, design.keep], plain(bold, design), atol=1e-5)
+    np.testing.assert_allclose(
+        series.values[:, design.keep], plain(bold, design), atol=1e-5
+    )
     assert np.isnan(series.values[:, ~design.keep]).all()
     np.testing.assert_array_equal(series.coverage, np.ones(PARCELS))
     assert series.residual_dof == design.frames_kept - 4
@@ -58,11 +71,15 @@ def test_blocks_of_any_size_give_the_series_of_the_book(size, seed):
 def test_values_in_percent_are_those_of_the_means_whatever_was_subtracted():
     bold, design, _ = example()
     found = measure(bold, design)
-    means = np.stack([bold[design.keep][:, number == PARCEL].mean(1) for number in range(PARCELS)])
+    means = np.stack(
+        [bold[design.keep][:, number == PARCEL].mean(1) for number in range(PARCELS)]
+    )
     left = means - means @ design.basis @ design.basis.T
     left -= left.mean(axis=1, keepdims=True)
     percent = found.values[:, design.keep] * found.percent[:, None]
-    np.testing.assert_allclose(percent, 100 * left / means.mean(1, keepdims=True), atol=1e-5)
+    np.testing.assert_allclose(
+        percent, 100 * left / means.mean(1, keepdims=True), atol=1e-5
+    )
     centred = measure(bold - bold.mean(axis=0), design)
     assert np.isnan(centred.percent).all()
 
@@ -140,7 +157,9 @@ def test_frames_are_smoothed_before_they_are_averaged():
 
 @pytest.mark.slow
 @settings(max_examples=30)
-@given(st.lists(st.booleans(), min_size=8, max_size=40).filter(lambda keep: sum(keep) > 4))
+@given(
+    st.lists(st.booleans(), min_size=8, max_size=40).filter(lambda keep: sum(keep) > 4)
+)
 def test_gaps_between_kept_frames_are_filled_by_a_line(keep):
     kept = np.flatnonzero(keep)
     rng = np.random.default_rng(0)
@@ -152,7 +171,10 @@ def test_gaps_between_kept_frames_are_filled_by_a_line(keep):
     assert share == pytest.approx(1 - len(kept) / filled.shape[1])
     np.testing.assert_allclose(filled.std(axis=1), 1, atol=1e-5)
     # Standardised again, a series is another scale and offset of the same one.
-    lines = [np.interp(np.arange(kept[0], kept[-1] + 1), kept, row[kept]) for row in series.values]
+    lines = [
+        np.interp(np.arange(kept[0], kept[-1] + 1), kept, row[kept])
+        for row in series.values
+    ]
     for row, line in zip(filled, lines, strict=True):
         assert np.corrcoef(row, line)[0, 1] == pytest.approx(1)
 

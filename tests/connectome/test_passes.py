@@ -45,7 +45,9 @@ def leaving(bundle, share: float) -> np.ndarray:
 
 
 def r_of(bundle, bold: np.ndarray, **options) -> np.ndarray:
-    found = measure_array(bold, bundle.grid.affine, bundle, repetition_time_s=2.0, **options)
+    found = measure_array(
+        bold, bundle.grid.affine, bundle, repetition_time_s=2.0, **options
+    )
     return found.r
 
 
@@ -68,7 +70,9 @@ def test_of_fewer_voxels_nothing_is_shown_and_the_others_stay_as_they_are(bundle
     found, grey = r_of(bundle, bold), chosen[bundle.voxels.mask]
     assert not found[:, grey].any()
     bold[chosen, LATE:] = 0.01  # data, if odd ones, in the same ROI series
-    np.testing.assert_allclose(found[:, ~grey], r_of(bundle, bold)[:, ~grey], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        found[:, ~grey], r_of(bundle, bold)[:, ~grey], rtol=0, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("why", ["a low signal", "frames left out", "no mean"])
@@ -86,11 +90,15 @@ def test_what_is_0_for_another_reason_is_data(bundle, why):
     assert found.any(axis=0).all()
 
 
-def measured(root, bold: np.ndarray, form: Form = MARGINAL, affine=TINY_AFFINE, **options):
+def measured(
+    root, bold: np.ndarray, form: Form = MARGINAL, affine=TINY_AFFINE, **options
+):
     """Measure a run of a person of a file of its own."""
     add_rest(describe_dataset(root), bold=bold.astype(np.float32), affine=affine, tr=TR)
     (run,) = find_runs(root, "01")
-    cleaning = CleaningOptions(**({"denoise_strategy": "simple", "min_minutes": 1.0} | options))
+    cleaning = CleaningOptions(
+        **({"denoise_strategy": "simple", "min_minutes": 1.0} | options)
+    )
     bundle = write_tiny_bundle(root / "tiny")
     card = replace(bundle.card, part=replace(bundle.card.part, connectome=form))
     return Reader(replace(bundle, card=card), cleaning).measure(run)
@@ -113,7 +121,9 @@ def rest_with(frames: int, share: float = 0.01) -> tuple[np.ndarray, np.ndarray]
         (90, Form("partial"), {}),
     ],
 )
-def test_runs_of_files_are_read_as_where_voxels_are_nan(tmp_path, frames, form, options):
+def test_runs_of_files_are_read_as_where_voxels_are_nan(
+    tmp_path, frames, form, options
+):
     bold, chosen = rest_with(frames)
     bold[chosen, -9:] = 0
     found = measured(tmp_path / "zero", bold, form, **options).connectomes
@@ -122,7 +132,9 @@ def test_runs_of_files_are_read_as_where_voxels_are_nan(tmp_path, frames, form, 
     for one, other in zip(found.segments, wanted.segments, strict=True):
         np.testing.assert_allclose(one.r, other.r, rtol=0, atol=1e-6)
     for name in ("covered", "roi_coverage", "tsnr", "agreement", "series"):
-        np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-5)
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(wanted, name), atol=1e-5
+        )
     assert 0.95 < found.coverage < 1
 
 
@@ -139,7 +151,9 @@ def test_between_the_voxels_of_a_file_neighbours_count(tmp_path):
         for name in ("linear", "cubic")
     )
     lost[chosen] = np.nan
-    wanted = measured(tmp_path / "nan", lost, affine=affine, interpolation="linear").connectomes
+    wanted = measured(
+        tmp_path / "nan", lost, affine=affine, interpolation="linear"
+    ).connectomes
     np.testing.assert_allclose(linear.whole.r, wanted.whole.r, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(cubic.covered, wanted.covered)
     assert 0.8 < cubic.coverage < 1
@@ -162,7 +176,9 @@ def test_an_interpolated_value_of_0_is_data(tmp_path):
         tmp_path / "near", bold, affine=TINY_AFFINE + half, interpolation="linear"
     ).connectomes
     assert found.connectomes.coverage == wanted.coverage
-    np.testing.assert_allclose(found.connectomes.whole.r, wanted.whole.r, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        found.connectomes.whole.r, wanted.whole.r, rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.slow
@@ -183,7 +199,9 @@ def test_stored_whole_numbers_are_what_they_stand_for(tmp_path, slope):
     nib.save(image, path)
     (run,) = find_runs(tmp_path / "plain", "01")
     cleaning = CleaningOptions(denoise_strategy="simple", min_minutes=1.0)
-    found = Reader(write_tiny_bundle(tmp_path / "tiny"), cleaning).measure(run).connectomes
+    found = (
+        Reader(write_tiny_bundle(tmp_path / "tiny"), cleaning).measure(run).connectomes
+    )
     np.testing.assert_array_equal(found.covered, wanted.covered)
     assert 0.8 < found.coverage < 1
 
@@ -194,7 +212,8 @@ def test_stored_whole_numbers_are_what_they_stand_for(tmp_path, slope):
 def passed(carpet, values, *, size=7):
     """Let a run pass by in blocks whose memory changes afterwards."""
     for _, block in carpet.watching(
-        (first, values[first : first + size].copy()) for first in range(0, len(values), size)
+        (first, values[first : first + size].copy())
+        for first in range(0, len(values), size)
     ):
         block[:] = -1
     return carpet

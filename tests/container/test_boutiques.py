@@ -19,7 +19,9 @@ from boutiques_descriptor import DESCRIPTOR, text  # noqa: E402
 
 
 def _bosh(*arguments: str | Path) -> str:
-    done = subprocess.run([BOSH, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [BOSH, *arguments], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -38,11 +40,20 @@ def test_valid():
     [
         {},
         {"participant_label": ["01", "02"], "gsr": True, "low_pass": 0.1, "nprocs": 2},
-        {"denoise_strategy": "scrubbing", "fd_threshold": 0.5, "model": "demo", "dry_run": True},
+        {
+            "denoise_strategy": "scrubbing",
+            "fd_threshold": 0.5,
+            "model": "demo",
+            "dry_run": True,
+        },
     ],
 )
 def test_invocation_is_our_command(tmp_path, more):
-    asked = {"bids_dir": str(tmp_path), "output_dir": "/out", "analysis_level": "participant"}
+    asked = {
+        "bids_dir": str(tmp_path),
+        "output_dir": "/out",
+        "analysis_level": "participant",
+    }
     invocation = tmp_path / "invocation.json"
     invocation.write_text(json.dumps(asked | more))
     shown = _bosh("exec", "simulate", "-i", invocation, DESCRIPTOR)

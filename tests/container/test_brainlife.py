@@ -62,7 +62,9 @@ def test_image_is_run_beside_the_inputs(tmp_path):
     programs.mkdir()
     (programs / "singularity").write_text('#!/bin/sh\necho "$@"\n')
     (programs / "singularity").chmod(0o755)
-    done = _start(tmp_path / "task", {}, "docker://h.example/dtg:1", f"{programs}{os.pathsep}")
+    done = _start(
+        tmp_path / "task", {}, "docker://h.example/dtg:1", f"{programs}{os.pathsep}"
+    )
     app = ROOT / "examples" / "brainlife"
     task = tmp_path / "task"
     assert done.stdout == (

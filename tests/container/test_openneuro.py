@@ -34,7 +34,9 @@ PROGRAMS = Path(sys.executable).parent
 def _call(*command: str | Path, at: Path, home: Path, **more: str) -> str:
     env = os.environ | more | {"HOME": str(home)}
     env |= {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(command, cwd=at, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=at, env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -52,7 +54,9 @@ def test_without_datalad_a_line_says_what_to_do(tmp_path):
 def test_from_derivatives_to_maps_and_back(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
-    (home / ".gitconfig").write_text("[user]\nname = Nobody\nemail = nobody@example.org\n")
+    (home / ".gitconfig").write_text(
+        "[user]\nname = Nobody\nemail = nobody@example.org\n"
+    )
 
     def call(*command: str | Path, at: Path = tmp_path, **more: str) -> str:
         return _call(*command, at=at, home=home, **more)
@@ -79,7 +83,9 @@ def test_from_derivatives_to_maps_and_back(tmp_path):
     call(run, "ds002748", "study", *options, **places)
 
     study = tmp_path / "study"
-    maps = list(study.glob("derivatives/dtg/sub-sim001/func/*_desc-synthetic_statmap.nii.gz"))
+    maps = list(
+        study.glob("derivatives/dtg/sub-sim001/func/*_desc-synthetic_statmap.nii.gz")
+    )
     assert len(maps) == 47
     assert all(path.is_symlink() for path in maps)  # in the annex
     assert not call("git", "status", "--porcelain", at=study)
@@ -90,16 +96,28 @@ def test_from_derivatives_to_maps_and_back(tmp_path):
     assert [Path(name).name for name in fetched] == [
         f"sub-sim001_task-rest_space-{OTHER}_res-2_desc-preproc_bold.nii.gz"
     ]
-    assert not [name for name in made["inputs"] if "_desc-aseg_" in name or "/anat/" in name]
+    assert not [
+        name for name in made["inputs"] if "_desc-aseg_" in name or "/anat/" in name
+    ]
     left = study / "inputs/fmriprep" / Path(fetched[0]).relative_to("inputs/fmriprep")
     assert left.is_symlink()
     assert not left.exists()  # dropped
 
     # Published to a store, and cloned by somebody else.
     store = f"ria+file://{tmp_path}/store"
-    call("datalad", "create-sibling-ria", "--name", "store", "--new-store-ok", store, at=study)
+    call(
+        "datalad",
+        "create-sibling-ria",
+        "--name",
+        "store",
+        "--new-store-ok",
+        store,
+        at=study,
+    )
     call("datalad", "push", "--to", "store", at=study)
-    identity = call("datalad", "configuration", "get", "datalad.dataset.id", at=study).split()[-1]
+    identity = call(
+        "datalad", "configuration", "get", "datalad.dataset.id", at=study
+    ).split()[-1]
     call("datalad", "clone", f"{store}#{identity}", "copy")
     (one, *_) = sorted(maps)
     copied = tmp_path / "copy" / one.relative_to(study)

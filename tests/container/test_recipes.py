@@ -45,14 +45,20 @@ def test_same_steps():
 def test_same_variables():
     docker = dict(re.findall(r"(\w+)=(\S+)", _instruction("ENV", DOCKERFILE)))
     apptainer = dict(re.findall(r"export (\w+)=(\S+)", _section("environment")))
-    assert {name: text for name, text in docker.items() if name not in DOCKER_ONLY} == apptainer
+    assert {
+        name: text for name, text in docker.items() if name not in DOCKER_ONLY
+    } == apptainer
     assert docker.keys() >= DOCKER_ONLY
 
 
 @pytest.mark.parametrize(
     ("typed", "program"),
     [([name, "--version"], name) for name in PROGRAMS]
-    + [(["/data", "/out", "participant"], "bids_dtg"), (["--help"], "bids_dtg"), ([], "bids_dtg")],
+    + [
+        (["/data", "/out", "participant"], "bids_dtg"),
+        (["--help"], "bids_dtg"),
+        ([], "bids_dtg"),
+    ],
 )
 def test_entrypoint_passes_programs_on(tmp_path, typed, program):
     for name in PROGRAMS:
@@ -60,7 +66,11 @@ def test_entrypoint_passes_programs_on(tmp_path, typed, program):
         (tmp_path / name).chmod(0o755)
     env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        [ROOT / "container/entrypoint", *typed], capture_output=True, text=True, check=True, env=env
+        [ROOT / "container/entrypoint", *typed],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=env,
     )
     arguments = typed[1:] if typed and typed[0] == program else typed
     assert done.stdout.split() == [program, *arguments]

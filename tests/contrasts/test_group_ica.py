@@ -56,7 +56,9 @@ def test_runs_of_a_person_are_joined_and_more_frames_than_places_are_no_other():
         for part in np.split(own, 12, axis=1):  # of 50 frames, fewer than places
             parts = reduce_rest(part, parts)
         halves.append(parts)
-    likeness = np.corrcoef(*(group_maps(made, (NETWORKS,), seed=0)[0] for made in (long, halves)))
+    likeness = np.corrcoef(
+        *(group_maps(made, (NETWORKS,), seed=0)[0] for made in (long, halves))
+    )
     assert np.abs(likeness[:NETWORKS, NETWORKS:]).max(axis=1).min() > 0.99
 
 

@@ -30,7 +30,9 @@ def test_they_are_t_times_the_root_mean_square_of_the_errors_of_a_block():
         for block in range(8):
             own = errors[:, contrast, LATTICE.block_of == block]
             wanted = t.ppf(0.95, 11) * np.sqrt(np.mean(own**2))
-            assert found.values[contrast].ravel()[block] == pytest.approx(wanted, rel=1e-5)
+            assert found.values[contrast].ravel()[block] == pytest.approx(
+                wanted, rel=1e-5
+            )
     assert (found.people, found.segments, found.left_out_in_turn) == (12, 4, True)
 
 
@@ -51,7 +53,9 @@ def test_predictions_are_multiplied_by_gains():
         one.add(p, m)
         other.add(gains[:, None] * p, m)
     np.testing.assert_allclose(
-        one.half_widths(gains, segments=1).values, other.half_widths(segments=1).values, rtol=1e-5
+        one.half_widths(gains, segments=1).values,
+        other.half_widths(segments=1).values,
+        rtol=1e-5,
     )
 
 

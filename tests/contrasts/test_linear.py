@@ -100,13 +100,18 @@ def test_segments_count_by_their_weight():
         for person in people
     ]
     one, other = (fit_people(given, SETS) for given in (people, twice))
-    np.testing.assert_allclose(other.model.coefficients, one.model.coefficients, rtol=1e-5)
+    np.testing.assert_allclose(
+        other.model.coefficients, one.model.coefficients, rtol=1e-5
+    )
     np.testing.assert_allclose(other.correction.gains, one.correction.gains, rtol=1e-5)
 
 
 def test_people_who_are_all_alike_get_the_mean():
     first, *others = simulated(6)
-    alike = [first, *(dataclasses.replace(o, connectomes=first.connectomes) for o in others)]
+    alike = [
+        first,
+        *(dataclasses.replace(o, connectomes=first.connectomes) for o in others),
+    ]
     fit = fit_people(alike, SETS)
     assert not fit.correction.gains.any()
     assert np.isfinite(fit.model.predict(first.connectomes[0].astype(np.float32))).all()
@@ -149,11 +154,18 @@ def test_arrays_with_given_maps_are_fitted_as_the_page_says(tr_seconds, tmp_path
     """Also people of different length, and one whose connectome is noise."""
     rest, maps = arrays(8, [300, 280, 320, 300, 300, 260, 300, 300])
     rest.append(np.random.default_rng(1).normal(size=(PLACES, 20)))
-    roi_maps = [np.random.default_rng(n).random((n, PLACES), np.float32) ** 3 for n in SETS]
+    roi_maps = [
+        np.random.default_rng(n).random((n, PLACES), np.float32) ** 3 for n in SETS
+    ]
     model = bids_dtg.fit_linear(rest[:7], maps[:7], tr_seconds, roi_maps=roi_maps)
-    minutes = [np.nan if tr_seconds is None else own.shape[1] * tr_seconds / 60 for own in rest]
+    minutes = [
+        np.nan if tr_seconds is None else own.shape[1] * tr_seconds / 60 for own in rest
+    ]
     b = [connectome_of_rest(own.T, np.concatenate(roi_maps), SETS) for own in rest]
-    people = [Person(str(n), b[n][None], (1.0,), (maps[n],), minutes=minutes[n]) for n in range(7)]
+    people = [
+        Person(str(n), b[n][None], (1.0,), (maps[n],), minutes=minutes[n])
+        for n in range(7)
+    ]
     page = ByThePage(people, SETS)
     wanted = [maps[:7].mean(axis=0) + page.deviation(own) for own in b]
     for own, expected in zip(rest, wanted, strict=True):
@@ -185,7 +197,9 @@ def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
     assert (saved.card.kind, saved.rois, len(saved.contrasts)) == ("linear", 5, 2)
     assert bids_dtg.load_bundle(tmp_path / "own").identity == saved.identity
     assert model.half_widths.shape == maps[0].shape
-    np.testing.assert_allclose(saved.half_widths.at_places, model.half_widths, rtol=0.05)
+    np.testing.assert_allclose(
+        saved.half_widths.at_places, model.half_widths, rtol=0.05
+    )
     np.testing.assert_allclose(saved.mean, average, atol=1e-6)
     errors = [np.abs(model.predict(rest[n]) - maps[n]) for n in (12, 13)]
     assert 0.8 < np.mean(errors <= model.half_widths) <= 1
@@ -212,7 +226,9 @@ def few_people(count, seed=0):
 
 def fit_few(training):
     settings = Settings.of(bids_dir="in", output_dir="out", analysis_level="group")
-    return linear.fit((training, ()), VOXELS, Form("partial"), settings, None, lambda _: None)
+    return linear.fit(
+        (training, ()), VOXELS, Form("partial"), settings, None, lambda _: None
+    )
 
 
 def test_five_people_are_enough_and_nobody_else_is_needed(tmp_path):
@@ -225,20 +241,28 @@ def test_five_people_are_enough_and_nobody_else_is_needed(tmp_path):
     new = few_people(1, seed=4)[0]
     found = fitted.correction.apply(predicted_maps(fitted.model.predict, new))
     average = mean_maps(training)
-    assert np.square(found - new.maps).mean() < 0.5 * np.square(average - new.maps).mean()
+    assert (
+        np.square(found - new.maps).mean() < 0.5 * np.square(average - new.maps).mean()
+    )
     path = tmp_path / "weights.safetensors"
     path.write_bytes(encode_arrays(fitted.tensors))
     weights = TensorFile(path)
     assert linear.channels(weights) == (3, 2)
     connectome = new.connectomes[0].astype(np.float32)
     back = linear.prepare(weights, VOXELS).predict(connectome)
-    np.testing.assert_allclose(back, fitted.model.predict(connectome), rtol=1e-5, atol=1e-6)
-    with pytest.raises(BundleError, match="does not fit the mask: means need 215 columns"):
+    np.testing.assert_allclose(
+        back, fitted.model.predict(connectome), rtol=1e-5, atol=1e-6
+    )
+    with pytest.raises(
+        BundleError, match="does not fit the mask: means need 215 columns"
+    ):
         linear.read(weights, VoxelPlaces(VOXELS.grid, np.arange(215)))
 
 
 def test_too_few_people_are_refused_in_a_line():
-    line = r"4 training participants: too few for a linear model\. Expected: 5 or more\. "
+    line = (
+        r"4 training participants: too few for a linear model\. Expected: 5 or more\. "
+    )
     with pytest.raises(DatasetError, match=line):
         fit_few(few_people(4))
 

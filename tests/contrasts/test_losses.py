@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from bids_dtg.contrasts.losses import contrastive_loss, crr_loss
 
-REFERENCE = Path(os.environ.get("DTG_SHARED", "../shared")) / "reference" / "deeptaskgen"
+REFERENCE = (
+    Path(os.environ.get("DTG_SHARED", "../shared")) / "reference" / "deeptaskgen"
+)
 needs_reference = pytest.mark.skipif(
-    not REFERENCE.is_dir(), reason=f"reference cases are not at {REFERENCE} (DTG_SHARED)"
+    not REFERENCE.is_dir(),
+    reason=f"reference cases are not at {REFERENCE} (DTG_SHARED)",
 )
 
 
@@ -30,7 +33,9 @@ def plain_contrastive(pred, true, mask=None):
     if mask is not None:
         pred, true = pred[..., mask], true[..., mask]
     pairs = [(i, j) for i in range(len(pred)) for j in range(i + 1, len(pred))]
-    return sum(float((pred[i] - true[j]).square().mean()) for i, j in pairs) / len(pairs)
+    return sum(float((pred[i] - true[j]).square().mean()) for i, j in pairs) / len(
+        pairs
+    )
 
 
 @needs_reference
@@ -48,8 +53,12 @@ def plain_contrastive(pred, true, mask=None):
 )
 def test_crr_equals_the_original(name, alpha, margin, masked):
     with np.load(REFERENCE / f"{name}.npz") as case:
-        pred, true, mask = (torch.from_numpy(case[f"loss_{k}"]) for k in ("pred", "true", "mask"))
-        expected = float(case[f"crr_{'masked_' if masked else ''}alpha{alpha}_margin{margin}"])
+        pred, true, mask = (
+            torch.from_numpy(case[f"loss_{k}"]) for k in ("pred", "true", "mask")
+        )
+        expected = float(
+            case[f"crr_{'masked_' if masked else ''}alpha{alpha}_margin{margin}"]
+        )
     loss = crr_loss(pred, true, mask if masked else None, alpha=alpha, margin=margin)
     assert float(loss) == pytest.approx(expected, abs=1e-5)
 
@@ -109,7 +118,8 @@ def test_open_hinge_pulls_away_from_others_and_closed_hinge_does_not():
 def test_gradient_is_that_of_finite_differences():
     generator = torch.Generator().manual_seed(5)
     pred, true = (
-        torch.randn((3, 2, 2, 2, 1), generator=generator, dtype=torch.float64) for _ in range(2)
+        torch.randn((3, 2, 2, 2, 1), generator=generator, dtype=torch.float64)
+        for _ in range(2)
     )
     pred.requires_grad_()
     assert torch.autograd.gradcheck(lambda p: crr_loss(p, true, margin=5.0), (pred,))

@@ -42,7 +42,9 @@ def test_segments_without_data_at_a_voxel_do_not_count_there():
         average.add(one, seconds=weight, data=there)
     found = average.result(hcp_contrasts()[:2])
     np.testing.assert_allclose(
-        found.values[:, 0], np.average(maps[1:, :, 0], axis=0, weights=weights[1:]), atol=1e-6
+        found.values[:, 0],
+        np.average(maps[1:, :, 0], axis=0, weights=weights[1:]),
+        atol=1e-6,
     )
     np.testing.assert_array_equal(found.values[:, 1], maps[0, :, 1])
     whole = _average(maps, weights)

@@ -37,7 +37,9 @@ def run(job) -> RunFiles:
 
 @pytest.fixture
 def canvas(job, run):
-    return partial(write_picture, DerivativeDataset(job.out), job.out / "drawn", run.title)
+    return partial(
+        write_picture, DerivativeDataset(job.out), job.out / "drawn", run.title
+    )
 
 
 def test_each_panel_has_a_file_of_its_own():
@@ -45,11 +47,15 @@ def test_each_panel_has_a_file_of_its_own():
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
-def test_what_is_kept_is_found_and_drawn_and_nothing_without_it(panel, job, run, canvas):
+def test_what_is_kept_is_found_and_drawn_and_nothing_without_it(
+    panel, job, run, canvas
+):
     assert FileKind.of(parse_name(run.files[panel.kind].name)) == panel.kind
     figure = panel.draw(run, canvas)
     assert figure.caption
-    assert all((job.out / part.content).is_file() for part in figure.parts if part.content)
+    assert all(
+        (job.out / part.content).is_file() for part in figure.parts if part.content
+    )
     others = {kind: path for kind, path in run.files.items() if kind != panel.kind}
     assert panel.draw(RunFiles(run.title, {}, others), canvas) is None
 
@@ -83,6 +89,9 @@ def test_images_and_frames_come_back_with_their_values(job, run):
 def test_the_line_is_the_threshold_of_censoring_and_else_that_of_the_flag(run, canvas):
     facts = {"Confounds": {"FdThreshold": 0.05}}
     censored = MOTION.draw(RunFiles(run.title, run.quality, run.files, facts), canvas)
-    for figure, words in ((MOTION.draw(run, canvas), "0.25 mm, above"), (censored, "0.05 mm, the")):
+    for figure, words in (
+        (MOTION.draw(run, canvas), "0.25 mm, above"),
+        (censored, "0.05 mm, the"),
+    ):
         assert figure.parts[0].line[2] is not None
         assert f"Dashed: {words}" in figure.caption

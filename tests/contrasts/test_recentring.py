@@ -29,7 +29,10 @@ def test_it_is_the_mean_map_plus_gain_times_the_deviation():
     mean_map = np.random.default_rng(2).normal(size=measured.shape[1:])
     correction = correction_of(predicted, measured, mean_map)
     deviations = predicted - predicted.mean(axis=0)
-    gains = [np.polyfit(deviations[:, q].ravel(), measured[:, q].ravel(), 1)[0] for q in range(3)]
+    gains = [
+        np.polyfit(deviations[:, q].ravel(), measured[:, q].ravel(), 1)[0]
+        for q in range(3)
+    ]
     assert all(0 < gain < 1 for gain in gains)
     np.testing.assert_allclose(correction.gains, gains, rtol=1e-4)
     expected = mean_map + np.array(gains)[:, None] * deviations[4]
@@ -79,7 +82,9 @@ def test_predictions_that_are_the_same_for_all_are_found():
     measured[:, 2] = np.nan  # predictions still vary
     assert varying(predicted, measured) == [True, False, True]
     # A large mean does not hide a small difference, and rounding is none.
-    predicted[:, 1] += 1e-7 * np.random.default_rng(0).normal(size=predicted[:, 1].shape)
+    predicted[:, 1] += 1e-7 * np.random.default_rng(0).normal(
+        size=predicted[:, 1].shape
+    )
     predicted[:, 0] = 100 + 1e-2 * predicted[:, 0]
     assert varying(predicted, measured) == [True, False, True]
 

@@ -58,7 +58,9 @@ VOXELS = int(MASK.sum())
 def arrays(*lengths):
     rng = np.random.default_rng(0)
     connectomes = [rng.normal(size=(n, 4, VOXELS)).astype(np.float16) for n in lengths]
-    return connectomes, [rng.normal(size=(3, VOXELS)).astype(np.float32) for _ in lengths]
+    return connectomes, [
+        rng.normal(size=(3, VOXELS)).astype(np.float32) for _ in lengths
+    ]
 
 
 def test_what_was_not_measured_does_not_count():
@@ -67,15 +69,23 @@ def test_what_was_not_measured_does_not_count():
 
     rng = np.random.default_rng(0)
     predicted = torch.tensor(rng.normal(size=(2, 3, 50)), dtype=torch.float32)
-    measured = predicted + 0.5 * torch.tensor(rng.normal(size=(2, 3, 50)), dtype=torch.float32)
+    measured = predicted + 0.5 * torch.tensor(
+        rng.normal(size=(2, 3, 50)), dtype=torch.float32
+    )
     holed = measured.clone()
     holed[0, 1] = float("nan")
     holed[:, :, 40:] = float("nan")
     kept = [(0, 0), (0, 2), (1, 0), (1, 1), (1, 2)]
-    errors = [(predicted[i, q, :40] - measured[i, q, :40]).square().mean() for i, q in kept]
-    torch.testing.assert_close(masked_error(predicted, holed), torch.stack(errors).mean())
+    errors = [
+        (predicted[i, q, :40] - measured[i, q, :40]).square().mean() for i, q in kept
+    ]
+    torch.testing.assert_close(
+        masked_error(predicted, holed), torch.stack(errors).mean()
+    )
     rs = [np.corrcoef(predicted[i, q, :40], measured[i, q, :40])[0, 1] for i, q in kept]
-    assert float(mean_correlation(predicted, holed)) == pytest.approx(np.mean(rs), abs=1e-5)
+    assert float(mean_correlation(predicted, holed)) == pytest.approx(
+        np.mean(rs), abs=1e-5
+    )
     torch.testing.assert_close(
         masked_error(predicted, measured), (predicted - measured).square().mean()
     )

@@ -48,7 +48,9 @@ def cohort(people: int, seed: int, *, shuffled: bool = False) -> PersonSamples:
     slopes = np.random.default_rng(0).normal(size=(CONTRASTS, ROIS))
     rng = np.random.default_rng(seed)
     spectrum = rng.normal(size=(people, ROIS, 3, 3, 3)) / np.sqrt(27)
-    own = np.einsum("nkabc,ax,by,cz->nkxyz", spectrum, waves, waves, waves, optimize=True)
+    own = np.einsum(
+        "nkabc,ax,by,cz->nkxyz", spectrum, waves, waves, waves, optimize=True
+    )
     own = own.reshape(people, ROIS, -1)
     connectomes = own[:, None] + 0.5 * rng.normal(size=(people, 2, ROIS, EDGE**3))
     # Small enough that the hinge of crr stays open.
@@ -73,7 +75,9 @@ def deviations(trained: TrainedNetwork, samples: PersonSamples) -> np.ndarray:
 
 def losses(trained: TrainedNetwork) -> list[float]:
     return [
-        epoch[name] for epoch in trained.card["history"] for name in ("loss", "validation_loss")
+        epoch[name]
+        for epoch in trained.card["history"]
+        for name in ("loss", "validation_loss")
     ]
 
 
@@ -98,7 +102,10 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
     assert len(lines) == 2
     assert losses(resumed) == pytest.approx(losses(whole), abs=1e-5)
     # The loss rises in the last epoch before the stop, and the rate falls after it.
-    rates = [[epoch["learning_rate"] for epoch in one.card["history"]] for one in (resumed, whole)]
+    rates = [
+        [epoch["learning_rate"] for epoch in one.card["history"]]
+        for one in (resumed, whole)
+    ]
     assert rates[0] == rates[1]
     assert rates[1][5] > rates[1][6]
     for name, tensor in whole.state.items():
@@ -113,7 +120,9 @@ def test_voxels_of_a_mask_are_trained_on_where_they_lie():
     maps = rng.normal(size=(3, CONTRASTS, mask.sum())).astype(np.float32)
     people = PersonSamples(connectomes, maps, mask)
     plan = dataclasses.replace(SHORT, batch=3)
-    task = TrainingTask(people, people, plan, start=None, report=lambda line: None).eval()
+    task = TrainingTask(
+        people, people, plan, start=None, report=lambda line: None
+    ).eval()
     expected = []
     for boxes in training_batches(people, 3, (plan.seed, 0, 0)):
         for box in boxes:
@@ -121,7 +130,9 @@ def test_voxels_of_a_mask_are_trained_on_where_they_lie():
             grid.reshape(3, ROIS, -1)[..., box.inside] = box.connectomes
             with torch.no_grad():
                 found = task.network(torch.from_numpy(grid)).flatten(2).numpy()
-            expected.append(np.square(found[..., box.counted] - box.maps.numpy()).mean())
+            expected.append(
+                np.square(found[..., box.counted] - box.maps.numpy()).mean()
+            )
     step = task.training_step(next(iter(task.train_dataloader())), 0)
     assert float(step.detach()) == pytest.approx(np.mean(expected), rel=1e-5)
 
@@ -154,15 +165,24 @@ def test_the_card_says_how(plain):
 
 def test_a_training_can_start_from_another_s_weights(plain, tmp_path):
     plan = dataclasses.replace(SHORT, epochs=1, learning_rate=1e-9)
-    further = train(cohort(12, 1), cohort(4, 2), plan, Workplace(tmp_path), start=plain.state)
-    for name, parameter in AttentionUNet(ROIS, CONTRASTS, features=4).named_parameters():
-        torch.testing.assert_close(further.state[name], plain.state[name], atol=1e-6, rtol=0)
+    further = train(
+        cohort(12, 1), cohort(4, 2), plan, Workplace(tmp_path), start=plain.state
+    )
+    for name, parameter in AttentionUNet(
+        ROIS, CONTRASTS, features=4
+    ).named_parameters():
+        torch.testing.assert_close(
+            further.state[name], plain.state[name], atol=1e-6, rtol=0
+        )
         assert not torch.equal(further.state[name], parameter)
 
 
 @pytest.mark.slow
 def test_statistics_can_be_those_of_the_weights_to_begin_with(plain, tmp_path):
-    people, plan = (cohort(12, 1), cohort(4, 2)), dataclasses.replace(SHORT, fixed_statistics=True)
+    people, plan = (
+        (cohort(12, 1), cohort(4, 2)),
+        dataclasses.replace(SHORT, fixed_statistics=True),
+    )
     further = train(*people, plan, Workplace(tmp_path / "fixed"), start=plain.state)
     free = train(*people, SHORT, Workplace(tmp_path / "free"), start=plain.state)
     for name in ("running_mean", "running_var"):
@@ -175,7 +195,9 @@ def test_statistics_can_be_those_of_the_weights_to_begin_with(plain, tmp_path):
 
 @pytest.fixture(scope="module")
 def long_mse(tmp_path_factory):
-    return train(cohort(24, 1), cohort(8, 2), LONG, Workplace(tmp_path_factory.mktemp("mse")))
+    return train(
+        cohort(24, 1), cohort(8, 2), LONG, Workplace(tmp_path_factory.mktemp("mse"))
+    )
 
 
 @pytest.mark.slow
@@ -183,7 +205,9 @@ def test_crr_turns_deviations_up_by_one_plus_alpha(long_mse, tmp_path):
     validation = cohort(8, 2)
     plan = dataclasses.replace(LONG, loss="crr", alpha=0.25, margin=1.0)
     mse = deviations(long_mse, validation)
-    crr = deviations(train(cohort(24, 1), validation, plan, Workplace(tmp_path)), validation)
+    crr = deviations(
+        train(cohort(24, 1), validation, plan, Workplace(tmp_path)), validation
+    )
     slope = (mse * crr).sum() / np.square(mse).sum()
     assert abs(slope - 1.25) < 0.1
     assert np.corrcoef(mse.ravel(), crr.ravel())[0, 1] > 0.9
@@ -192,9 +216,13 @@ def test_crr_turns_deviations_up_by_one_plus_alpha(long_mse, tmp_path):
 def test_frozen_parameters_stay_and_the_others_move(tmp_path):
     start = AttentionUNet(ROIS, CONTRASTS, features=4).state_dict()
     plan = dataclasses.replace(SHORT, epochs=1, frozen=("out_block.1",))
-    found = train(cohort(12, 1), cohort(4, 2), plan, Workplace(tmp_path), start=start).state
+    found = train(
+        cohort(12, 1), cohort(4, 2), plan, Workplace(tmp_path), start=start
+    ).state
     assert torch.equal(found["out_block.1.weight"], start["out_block.1.weight"])
-    assert not torch.equal(found["in_block.conv.0.weight"], start["in_block.conv.0.weight"])
+    assert not torch.equal(
+        found["in_block.conv.0.weight"], start["in_block.conv.0.weight"]
+    )
 
 
 def test_scores_tell_people_apart_from_the_mean_map():

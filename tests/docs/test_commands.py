@@ -14,7 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fmriprep_dataset import confound_columns, describe_dataset, make_image, write_confounds
+from fmriprep_dataset import (
+    confound_columns,
+    describe_dataset,
+    make_image,
+    write_confounds,
+)
 from study_folders import add_hcp_run, add_ukb_run
 from tiny_bundle import write_tiny_bundle
 from tiny_job import FRAMES, TR, add_rest
@@ -35,7 +40,10 @@ PARSERS = {
 }
 DOCS = ROOT / "docs"
 # Pages of tasks: none of their commands may have words in capitals for places.
-TASKS = [*sorted((DOCS / "start").glob("*.md")), *sorted((DOCS / "how-to").glob("*.md"))]
+TASKS = [
+    *sorted((DOCS / "start").glob("*.md")),
+    *sorted((DOCS / "how-to").glob("*.md")),
+]
 LOOKED_UP = [
     *sorted((DOCS / "reference").glob("*.md")),
     *sorted((DOCS / "explanation").glob("*.md")),
@@ -57,7 +65,9 @@ AFFINE = np.array([[16.0, 0, 0, -88], [0, 16, 0, -120], [0, 0, 16, -64], [0, 0, 
 def blocks(page: Path, language: str) -> list[tuple[str, str]]:
     """Return the blocks of a language, each with the line that follows it."""
     text = page.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```\n+([^\n]*)", text, re.DOTALL | re.MULTILINE)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```\n+([^\n]*)", text, re.DOTALL | re.MULTILINE
+    )
 
 
 def commands(page: Path, *, marked: bool) -> list[str]:
@@ -98,7 +108,9 @@ def all_commands() -> list[str]:
 @pytest.mark.parametrize("command", all_commands())
 def test_options_of_printed_commands_exist(command):
     program, *words = shlex.split(command, comments=True)
-    known = {flag for action in PARSERS[program]()._actions for flag in action.option_strings}
+    known = {
+        flag for action in PARSERS[program]()._actions for flag in action.option_strings
+    }
     known |= {"--help-all"}
     assert {word for word in words if word.startswith("--")} <= known
 
@@ -126,7 +138,9 @@ class World:
         add_hcp_run(self.data / "hcp", bold=bold(0), affine=AFFINE, tr=TR)
         add_ukb_run(self.data / "ukb", bold=bold(0), affine=AFFINE, tr=TR)
         slabs = np.broadcast_to(np.arange(SHAPE[2]) // 2 + 1, SHAPE).astype(np.int16)
-        make_image(folder / "atlas-Mine_space-MNI152NLin6Asym_dseg.nii.gz", slabs, AFFINE)
+        make_image(
+            folder / "atlas-Mine_space-MNI152NLin6Asym_dseg.nii.gz", slabs, AFFINE
+        )
         self.environment = os.environ | {
             "DTG_MODEL_DIR": str(self.models),
             "XDG_CACHE_HOME": str(folder / "cache"),
@@ -143,7 +157,9 @@ class World:
         (self.programs / "sbatch").chmod(0o755)
         self.environment["PATH"] = f"{self.programs}:{SCRIPTS}:{os.environ['PATH']}"
         self.type("bids_dtg /data/ds001 /data/maps participant --no-reports")
-        self.type("bids_dtg /data/study /data/study/derivatives/dtg participant --no-reports")
+        self.type(
+            "bids_dtg /data/study /data/study/derivatives/dtg participant --no-reports"
+        )
 
     def type(self, command: str, maps: str = "maps-of-ds001") -> None:
         """Type a command in this folder, each once; `maps` is what /data/maps stands for."""
@@ -169,13 +185,18 @@ class World:
         derivatives = describe_dataset(raw / "derivatives" / "fmriprep")
         for number, label in enumerate(labels):
             path = add_rest(derivatives, label, bold=bold(number), affine=AFFINE)
-            confounds = path.with_name(f"sub-{label}_task-rest_desc-confounds_timeseries.tsv")
+            confounds = path.with_name(
+                f"sub-{label}_task-rest_desc-confounds_timeseries.tsv"
+            )
             write_confounds(confounds, confound_columns(FRAMES, seed=number))
 
     def _add_maps(self, folder: Path) -> None:
         places = VoxelPlaces.within(Grid(SHAPE, AFFINE), np.ones(SHAPE, bool))
         rng = np.random.default_rng(5)
-        means = {n: rng.normal(2, 1, places.number) for n in ("languageMath", "languageStory")}
+        means = {
+            n: rng.normal(2, 1, places.number)
+            for n in ("languageMath", "languageStory")
+        }
         for label in PEOPLE:
             for contrast, mean in means.items():
                 name = f"sub-{label}_contrast-{contrast}_stat-z_statmap.nii.gz"
@@ -204,7 +225,9 @@ def test_commands_of_a_page(page, request):
         request.getfixturevalue("demo")
     for command in to_type(page):
         world = request.getfixturevalue("world")
-        world.type(command, f"maps-of-{page.stem if page.stem in ('hcp', 'ukb') else 'ds001'}")
+        world.type(
+            command, f"maps-of-{page.stem if page.stem in ('hcp', 'ukb') else 'ds001'}"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +235,9 @@ def demo(world) -> Path:
     """Make what `make demo` leaves, of one participant and less rest; also as `demo`."""
     phantom, run = Phantom(), {"frames": 60, "repetition_time_s": 5.0}
     person, folder = phantom.person(cohort=0, index=0), world.folder / "demo-output"
-    describe_datasets(folder / "simulated", phantom, [person], **run, generator={"Name": "x"})
+    describe_datasets(
+        folder / "simulated", phantom, [person], **run, generator={"Name": "x"}
+    )
     write_run(folder / "simulated" / "fmriprep", person, **run)
     (world.folder / "demo").symlink_to(folder)
     words = f"{folder}/simulated/fmriprep {folder}/maps participant --model demo"
@@ -229,7 +254,12 @@ def test_python_of_a_page(name, demo, world):
             code = code.replace('"maps"', '"demo-output/maps"')
         words = [sys.executable, "-c", code]
         done = subprocess.run(
-            words, cwd=demo, env=world.environment, capture_output=True, text=True, check=False
+            words,
+            cwd=demo,
+            env=world.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout

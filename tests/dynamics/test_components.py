@@ -9,7 +9,9 @@ from bids_dtg.dynamics.components import COMPONENTS, Components, find_components
 from bids_dtg.dynamics.linear import LagCovariances, TrainingPerson
 
 
-def people_of(rng: np.random.Generator, people: int = 40, edges: int = 30) -> np.ndarray:
+def people_of(
+    rng: np.random.Generator, people: int = 40, edges: int = 30
+) -> np.ndarray:
     """Return covariances that vary in a few patterns, the first of them everywhere."""
     patterns = np.concatenate([np.ones((1, edges)), rng.standard_normal((6, edges))])
     sizes = 0.1 * 0.7 ** np.arange(7)
@@ -22,7 +24,9 @@ def test_order_and_sign_are_fixed():
     assert found.loadings.shape == (COMPONENTS, 30)
     assert (np.diff(found.shares) <= 0).all()
     assert (found.loadings.mean(axis=1) > 0).all()
-    np.testing.assert_allclose(found.loadings @ found.loadings.T, np.eye(COMPONENTS), atol=1e-9)
+    np.testing.assert_allclose(
+        found.loadings @ found.loadings.T, np.eye(COMPONENTS), atol=1e-9
+    )
     # As by a plain decomposition, and scores have variance 1 in the people themselves.
     _, sizes, axes = np.linalg.svd(edges - edges.mean(axis=0), full_matrices=False)
     expected = axes[:COMPONENTS] * np.sign(axes[:COMPONENTS].mean(axis=1))[:, None]
@@ -33,7 +37,9 @@ def test_order_and_sign_are_fixed():
 
 def training(people: int, *, twice: bool = True) -> list[TrainingPerson]:
     """Return training people of a session, and of another one."""
-    first, again = (map(LagCovariances.of, own) for own in made_series(2, people, 4, 600))
+    first, again = (
+        map(LagCovariances.of, own) for own in made_series(2, people, 4, 600)
+    )
     return [
         TrainingPerson(one, other if twice else None)
         for one, other in zip(first, again, strict=True)

@@ -19,7 +19,10 @@ def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(tmp_path, cap
     folder = out / "study" / "group" / "model-demo"
     card = json.loads((folder / "bundle" / "model.json").read_text())
     assert (card["kind"], card["people"], card["regions"]) == ("linear-dynamics", 5, 20)
-    assert (card["for_science"], card["notice"]) == (False, "SIMULATED people: not for science")
+    assert (card["for_science"], card["notice"]) == (
+        False,
+        "SIMULATED people: not for science",
+    )
     assert "Mejia" in card["citation"]
     # The last person is described by a core that has not seen it.
     assert not list((out / "study").glob("sub-sim06*"))
@@ -31,10 +34,17 @@ def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(tmp_path, cap
         path = path / "network_report.html" if path.is_dir() else path
         assert "SIMULATED people: not for science" in path.read_text(), name
     described = json.loads((out / "new" / "dataset_description.json").read_text())
-    assert any("Yule-Walker" in work or "Mejia" in work for work in described["ReferencesAndLinks"])
+    assert any(
+        "Yule-Walker" in work or "Mejia" in work
+        for work in described["ReferencesAndLinks"]
+    )
     assert "Sip" not in json.dumps(described) + (out / "new/README").read_text()
     rows = read_rows(out / "demo.tsv")
-    assert [row["description"].split()[-1] for row in rows] == ["run", "connectivity", "people"]
+    assert [row["description"].split()[-1] for row in rows] == [
+        "run",
+        "connectivity",
+        "people",
+    ]
     assert all(-1 <= float(row["r"]) <= 1 for row in rows)
     assert "SIMULATED sub-sim06" in capsys.readouterr().out
     page = (out / "index.html").read_text()

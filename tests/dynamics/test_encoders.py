@@ -27,7 +27,9 @@ def test_units_and_gradients_are_those_of_pytorch(frames, one_thread):
     signals = torch.randn(frames, 2, ITEMS)
     one_hot = torch.eye(PEOPLE)[torch.randint(PEOPLE, (ITEMS,))]
     weights = torch.randn(2, frames, ITEMS, 3), torch.randn(2, ITEMS, 2)
-    learning = [p for p in (*states.parameters(), *region.parameters()) if p.requires_grad]
+    learning = [
+        p for p in (*states.parameters(), *region.parameters()) if p.requires_grad
+    ]
 
     def run(form):
         gaussians = form(states, region, signals, one_hot)
@@ -41,7 +43,11 @@ def test_units_and_gradients_are_those_of_pytorch(frames, one_thread):
     expected, expected_loss, expected_gradients = run(plain)
     for ours, theirs in zip(gaussians, expected, strict=True):
         torch.testing.assert_close(ours.mean, theirs.mean, rtol=0, atol=1e-6)
-        torch.testing.assert_close(ours.log_variance, theirs.log_variance, rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            ours.log_variance, theirs.log_variance, rtol=0, atol=1e-6
+        )
     torch.testing.assert_close(loss, expected_loss, rtol=1e-6, atol=1e-6)
     for ours, theirs in zip(gradients, expected_gradients, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * float(theirs.abs().max()))
+        torch.testing.assert_close(
+            ours, theirs, rtol=0, atol=1e-5 * float(theirs.abs().max())
+        )

@@ -24,7 +24,9 @@ from bids_dtg.inputs.cortex import homotopic_pairs, read_region_positions
 PEOPLE = chance_networks()
 
 
-def theta_of(seed: int = 0, people: int = 4, regions: int = 30, parameters: int = 3) -> np.ndarray:
+def theta_of(
+    seed: int = 0, people: int = 4, regions: int = 30, parameters: int = 3
+) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((people, regions, parameters))
 
 
@@ -32,7 +34,9 @@ def test_features_are_those_of_a_plain_loop():
     found = features_of(PEOPLE)
     for person in range(3):
         series, weights = PEOPLE.series[person], PEOPLE.weights[person]
-        np.testing.assert_allclose(found["in_strength"][person], weights.sum(axis=1), rtol=1e-5)
+        np.testing.assert_allclose(
+            found["in_strength"][person], weights.sum(axis=1), rtol=1e-5
+        )
         centrality = found["centrality"][person]
         growth = weights @ centrality / centrality
         np.testing.assert_allclose(growth, growth[0], rtol=1e-5)
@@ -40,8 +44,12 @@ def test_features_are_those_of_a_plain_loop():
         for region in range(6):
             mean_r = pearsonr(series[region], series.mean(axis=0))[0]
             input_r = pearsonr(series[region], weights[region] @ series)[0]
-            assert found["mean_signal_r"][person, region] == pytest.approx(mean_r, abs=1e-5)
-            assert found["network_input_r"][person, region] == pytest.approx(input_r, abs=1e-5)
+            assert found["mean_signal_r"][person, region] == pytest.approx(
+                mean_r, abs=1e-5
+            )
+            assert found["network_input_r"][person, region] == pytest.approx(
+                input_r, abs=1e-5
+            )
 
 
 def test_regression_is_least_squares_of_the_z_scored_feature():
@@ -61,7 +69,9 @@ def test_regional_fit_is_of_the_means_over_people():
     surrogates = np.random.default_rng(2).standard_normal((199, 30))
     *found, _, correlations, _ = regress_regions(feature, theta, surrogates)
     assert found[0] == 30
-    assert found == pytest.approx(regress(feature.mean(axis=0), theta.mean(axis=0)[None]))
+    assert found == pytest.approx(
+        regress(feature.mean(axis=0), theta.mean(axis=0)[None])
+    )
     r = pearsonr(theta.mean(axis=0)[:, 1], feature.mean(axis=0))[0]
     assert correlations[1] == pytest.approx(r)
 
@@ -77,7 +87,9 @@ def test_p_is_the_rank_among_surrogates():
     assert p == pytest.approx(rank)
     assert p_of_r[0] == pytest.approx(rank)
     # A map that is its own surrogate is as large as itself.
-    _, _, p, _, p_of_r = regress_regions(feature, theta, np.tile(feature.mean(axis=0), (99, 1)))
+    _, _, p, _, p_of_r = regress_regions(
+        feature, theta, np.tile(feature.mean(axis=0), (99, 1))
+    )
     assert (p, p_of_r[0]) == (1.0, 1.0)
 
 
@@ -97,7 +109,11 @@ def morans_i(values: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Return Moran's I of maps (..., regions), by its definition."""
     weights = 1 / (squareform(pdist(places)) + np.diag(np.full(len(places), np.inf)))
     z = values - values.mean(axis=-1, keepdims=True)
-    return np.einsum("...i,ij,...j->...", z, weights, z) / weights.sum() / (z**2).mean(axis=-1)
+    return (
+        np.einsum("...i,ij,...j->...", z, weights, z)
+        / weights.sum()
+        / (z**2).mean(axis=-1)
+    )
 
 
 @given(regions=st.integers(4, 40), seed=st.integers(0, 99))
@@ -109,7 +125,9 @@ def test_surrogates_keep_mean_variance_and_morans_i(regions, seed):
     np.testing.assert_allclose(surrogates.mean(axis=1), values.mean())
     np.testing.assert_allclose(surrogates.var(axis=1), values.var())
     np.testing.assert_allclose(morans_i(surrogates, places), morans_i(values, places))
-    np.testing.assert_allclose(surrogates, surrogates_of(values, places * 10, (), 20, seed))
+    np.testing.assert_allclose(
+        surrogates, surrogates_of(values, places * 10, (), 20, seed)
+    )
 
 
 def dk68() -> tuple[np.ndarray, list[tuple[int, int]]]:
@@ -129,7 +147,9 @@ def test_hemispheres_stay_as_alike_as_they_are():
     found = surrogates_of(values[order], places[order], moved, 9, 0)[:, place]
     wanted = np.corrcoef(values[:34], values[34:])[0, 1]
     for surrogate in found:
-        assert np.corrcoef(surrogate[:34], surrogate[34:])[0, 1] == pytest.approx(wanted)
+        assert np.corrcoef(surrogate[:34], surrogate[34:])[0, 1] == pytest.approx(
+            wanted
+        )
     for side in (slice(0, 34), slice(34, 68)):
         np.testing.assert_allclose(found[:, side].mean(axis=1), values[side].mean())
         np.testing.assert_allclose(found[:, side].var(axis=1), values[side].var())

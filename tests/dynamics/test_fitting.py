@@ -18,7 +18,9 @@ from bids_dtg.dynamics.task import KerasAdam
 from bids_dtg.errors import RunError
 from bids_dtg.training.loop import Workplace
 
-TINY = Recipe(states=2, region_parameters=2, hidden=8, encoder_units=4, epochs=3, batch_size=4)
+TINY = Recipe(
+    states=2, region_parameters=2, hidden=8, encoder_units=4, epochs=3, batch_size=4
+)
 
 
 @pytest.fixture
@@ -36,9 +38,15 @@ def networks() -> Networks:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"series": np.ones((2, 5))}, r"series is \(people, regions, frames\) and weights"),
+        (
+            {"series": np.ones((2, 5))},
+            r"series is \(people, regions, frames\) and weights",
+        ),
         ({"series": np.ones((2, 5, 40))}, "a series is constant or has values"),
-        ({"weights": -np.ones((2, 5, 5))}, "structural connectome of p01 has weights below 0"),
+        (
+            {"weights": -np.ones((2, 5, 5))},
+            "structural connectome of p01 has weights below 0",
+        ),
         ({"people": ["a"]}, r"series is \(1, 5, frames\), found \(2, 5, 40\)"),
     ],
 )
@@ -48,7 +56,9 @@ def test_arrays_that_do_not_fit_together_are_refused(networks, changes, fault):
         make_networks(**given, tr_seconds=2.0)
 
 
-@pytest.mark.parametrize("changes", [{"weights": np.ones((2, 4, 4))}, {"kept": np.ones((2, 3))}])
+@pytest.mark.parametrize(
+    "changes", [{"weights": np.ones((2, 4, 4))}, {"kept": np.ones((2, 3))}]
+)
 def test_arrays_of_other_sizes_are_refused(networks, changes):
     with pytest.raises(ValueError, match=r"is \(2, 5, 5\), found|is \(2, 40\), found"):
         replace(networks, **changes)
@@ -81,10 +91,16 @@ def test_first_step_of_the_optimiser_is_the_originals(prefix, shared):
 @pytest.mark.parametrize(("changes", "seed"), [({"learning_rate": 1.0}, 0), ({}, 1)])
 def test_a_folder_of_another_training_is_refused(networks, tmp_path, changes, seed):
     fit(networks, TINY, workplace=Workplace(tmp_path))
-    with pytest.raises(RunError, match="a training with other options, series or structural"):
-        fit(networks, replace(TINY, **changes), seed=seed, workplace=Workplace(tmp_path))
+    with pytest.raises(
+        RunError, match="a training with other options, series or structural"
+    ):
+        fit(
+            networks, replace(TINY, **changes), seed=seed, workplace=Workplace(tmp_path)
+        )
     other = replace(networks, series=networks.series[:, ::-1].copy())
-    with pytest.raises(RunError, match="a training with other options, series or structural"):
+    with pytest.raises(
+        RunError, match="a training with other options, series or structural"
+    ):
         fit(other, TINY, workplace=Workplace(tmp_path))
 
 
@@ -102,7 +118,9 @@ def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks):
     chosen = fitted.restarts[fitted.chosen]
     assert chosen.held_out_elbo == max(r.held_out_elbo for r in fitted.restarts)
     kept = fitted.model.state_dict()
-    torch.testing.assert_close(kept["observation.weight"], chosen.state["observation.weight"])
+    torch.testing.assert_close(
+        kept["observation.weight"], chosen.state["observation.weight"]
+    )
 
 
 def test_held_out_series_do_not_move_the_weights(networks):
@@ -121,7 +139,10 @@ def test_held_out_series_do_not_move_the_weights(networks):
 @pytest.mark.slow
 def test_the_loss_falls_as_the_originals(shared):
     data = shared / "sip" / "data"
-    with np.load(data / "bold_REST1_LR_50.npz") as bold, np.load(data / "sc_50.npz") as weights:
+    with (
+        np.load(data / "bold_REST1_LR_50.npz") as bold,
+        np.load(data / "sc_50.npz") as weights,
+    ):
         networks = Networks(
             people=tuple(map(str, bold["subject"][:8])),
             regions=tuple(map(str, bold["region"])),
@@ -139,11 +160,15 @@ def test_the_loss_falls_as_the_originals(shared):
 
     def read(line: str) -> None:
         if line.startswith("epoch"):
-            found.append(float(line.partition("loss ")[2].split(", ELBO")[0].replace(",", "")))
+            found.append(
+                float(line.partition("loss ")[2].split(", ELBO")[0].replace(",", ""))
+            )
         if len(found) == 3:
             raise Enough
 
     recipe = replace(RECIPES["published"], restarts=1, held_out=0.0)
     with pytest.raises(Enough):
         fit(networks, recipe, report=read)
-    np.testing.assert_allclose(found, expected[:3], rtol=0.35)  # one seed of the original
+    np.testing.assert_allclose(
+        found, expected[:3], rtol=0.35
+    )  # one seed of the original

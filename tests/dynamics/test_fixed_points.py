@@ -30,9 +30,13 @@ def _model(seed: int = 0, recipe: Recipe = RECIPE) -> NetworkModel:
     return NetworkModel(recipe, people=1, regions=3, frames=10)
 
 
-def _linear(matrix: NDArray, constant: NDArray, of_network: float = 0.0) -> NetworkModel:
+def _linear(
+    matrix: NDArray, constant: NDArray, of_network: float = 0.0
+) -> NetworkModel:
     """f(x) = matrix x + constant + of_network u: two units a state, one for each sign."""
-    model = _model(recipe=Recipe(states=2, region_parameters=1, hidden=6, external_inputs=0))
+    model = _model(
+        recipe=Recipe(states=2, region_parameters=1, hidden=6, external_inputs=0)
+    )
     with torch.no_grad():
         for weights in model.transition.parameters():
             weights.zero_()
@@ -55,25 +59,37 @@ def test_network_field_and_its_jacobian_are_the_originals(reference):
         weights=reference.arrays["w"][1],
     )
     states, case = reference["net_x"].reshape(1, -1).astype(float), np.zeros(1, np.intp)
-    np.testing.assert_allclose(field.change(states, case)[0], reference["net_f"], atol=1e-5)
+    np.testing.assert_allclose(
+        field.change(states, case)[0], reference["net_f"], atol=1e-5
+    )
     jacobian = field.jacobian(states, case)[0]
     np.testing.assert_allclose(jacobian, reference["net_jac"], atol=1e-5)
     eigenvalues = np.linalg.eigvals(jacobian)
     for part in ("real", "imag"):
-        found, expected = (np.sort(getattr(v, part)) for v in (eigenvalues, reference["net_eig"]))
+        found, expected = (
+            np.sort(getattr(v, part)) for v in (eigenvalues, reference["net_eig"])
+        )
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_node_field_and_its_jacobian_are_the_originals(reference):
     recipe, inputs = reference.recipe, reference["f_in"].astype(float)
     sizes = (recipe.states, recipe.region_parameters, 1, 1)
-    states, region, person, network, external = np.split(inputs, np.cumsum(sizes), axis=1)
+    states, region, person, network, external = np.split(
+        inputs, np.cumsum(sizes), axis=1
+    )
     external = external[:, 0] if recipe.external_inputs else np.zeros(len(inputs))
     field = Field(
-        reference.model(), region[:, None], person, network=network[:, 0], external=external
+        reference.model(),
+        region[:, None],
+        person,
+        network=network[:, 0],
+        external=external,
     )
     case = np.arange(len(inputs))
-    np.testing.assert_allclose(field.change(states, case), reference["f_out"], atol=1e-5)
+    np.testing.assert_allclose(
+        field.change(states, case), reference["f_out"], atol=1e-5
+    )
     expected = reference["f_jac"][..., : recipe.states]
     np.testing.assert_allclose(field.jacobian(states, case), expected, atol=1e-5)
 
@@ -87,7 +103,9 @@ def test_a_linear_network_has_the_one_fixed_point_that_solves_it():
         model, weights, np.zeros((1, 2, 3, 1)), np.zeros((1, 2, 0)), starts=5
     )
     observation = model.observation.weight.detach().numpy()[0].astype(float)
-    whole = np.kron(np.eye(3), matrix) + np.kron(weights[0], np.outer([0.3, 0.3], observation))
+    whole = np.kron(np.eye(3), matrix) + np.kron(
+        weights[0], np.outer([0.3, 0.3], observation)
+    )
     expected = np.linalg.solve(whole, -np.tile(constant, 3))
     assert points.case.tolist() == [0, 1]
     np.testing.assert_allclose(points.states, np.tile(expected, (2, 1)), atol=1e-5)

@@ -33,7 +33,9 @@ def covariances(series: np.ndarray) -> list[LagCovariances]:
     return [LagCovariances.of(own) for own in series]
 
 
-def by_the_page(people: np.ndarray, own: np.ndarray, process: float, connectivity: float):
+def by_the_page(
+    people: np.ndarray, own: np.ndarray, process: float, connectivity: float
+):
     """Return transitions, noise and FC, written from the equations of the method's page alone."""
 
     def lagged(series):
@@ -47,7 +49,9 @@ def by_the_page(people: np.ndarray, own: np.ndarray, process: float, connectivit
             found.append(total / frames)
         return found
 
-    group = [sum(parts) / len(people) for parts in zip(*map(lagged, people), strict=True)]
+    group = [
+        sum(parts) / len(people) for parts in zip(*map(lagged, people), strict=True)
+    ]
     frames = own.shape[1]
 
     def mixed(n):
@@ -99,7 +103,9 @@ def test_the_covariance_of_a_frame_is_that_of_the_process():
     simulated = process.simulate(40, 600, np.random.default_rng(2))
     assert (simulated.shape, simulated.dtype) == ((40, 4, 600), np.float32)
     for lag in (0, 1):
-        products = np.einsum("sit,sjt->ij", simulated[..., lag:], simulated[..., : 600 - lag])
+        products = np.einsum(
+            "sit,sjt->ij", simulated[..., lag:], simulated[..., : 600 - lag]
+        )
         np.testing.assert_allclose(
             products / (40 * (600 - lag)), process.covariances[lag], atol=0.06
         )
@@ -145,7 +151,9 @@ def test_few_frames_leave_out_connections_and_then_the_second_frame():
             GroupSums.over(covariances(people_by_chance(rng, 5, 10, frames))), SHRINKAGE
         )
 
-    assert [(made(frames).order, made(frames).diagonal_share) for frames in (40, 20, 10, 5)] == [
+    assert [
+        (made(frames).order, made(frames).diagonal_share) for frames in (40, 20, 10, 5)
+    ] == [
         (2, 0.0),
         (2, 0.0),
         (2, 0.5),
@@ -172,7 +180,9 @@ def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_f
     assert days.process == grid[np.argmin(days.scores[0])]
     assert days.connectivity == grid[np.argmax(days.scores[2])]
     # Of fewer than ten with another session, halves judge.
-    assert fit_core([*both[:1], *people[1:]], 1.44).shrinkage.chosen_by == halves.chosen_by
+    assert (
+        fit_core([*both[:1], *people[1:]], 1.44).shrinkage.chosen_by == halves.chosen_by
+    )
 
 
 @pytest.mark.slow
@@ -199,9 +209,13 @@ def test_what_stands_in_left_out_frames_changes_nothing():
     )
 
 
-@pytest.mark.parametrize("series", [np.eye(2), np.zeros((2, 9)), np.full((2, 9), np.nan)])
+@pytest.mark.parametrize(
+    "series", [np.eye(2), np.zeros((2, 9)), np.full((2, 9), np.nan)]
+)
 def test_series_without_covariances_are_refused(series):
-    with pytest.raises(ValueError, match=r"more than 2 kept frames|is constant or has values that"):
+    with pytest.raises(
+        ValueError, match=r"more than 2 kept frames|is constant or has values that"
+    ):
         LagCovariances.of(series)
     with pytest.raises(ValueError, match=r"lags \+ 1, regions, regions"):
         LagCovariances(series, frames=9)
@@ -212,5 +226,7 @@ def test_a_person_can_be_left_out_of_sums():
     people = [LagCovariances.of(rng.standard_normal((6, 40 + 9 * n))) for n in range(7)]
     whole = GroupSums.over(people)
     without = whole.without(people[0])
-    np.testing.assert_allclose(without.mean, GroupSums.over(people[1:]).mean, atol=1e-12)
+    np.testing.assert_allclose(
+        without.mean, GroupSums.over(people[1:]).mean, atol=1e-12
+    )
     assert without.dof == whole.dof - 40

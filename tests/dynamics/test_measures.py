@@ -22,7 +22,9 @@ from bids_dtg.dynamics.measures import (
 def waves(*shape: int, seed: int = 0) -> np.ndarray:
     """Return series with some memory, shared in part by all regions."""
     rng = np.random.default_rng(seed)
-    white = rng.standard_normal(shape) + rng.standard_normal((*shape[:-2], 1, shape[-1]))
+    white = rng.standard_normal(shape) + rng.standard_normal(
+        (*shape[:-2], 1, shape[-1])
+    )
     return white + np.roll(white, 1, axis=-1)
 
 
@@ -45,7 +47,10 @@ def test_windows_of_fcd_are_those_of_a_plain_loop():
     series = waves(5, 200)
     starts = range(0, 200 - 82, 7)
     flow = np.array(
-        [np.corrcoef(series[:, start : start + 82])[np.triu_indices(5, 1)] for start in starts]
+        [
+            np.corrcoef(series[:, start : start + 82])[np.triu_indices(5, 1)]
+            for start in starts
+        ]
     )
     np.testing.assert_allclose(fcd(series, stride=7), np.corrcoef(flow), atol=1e-10)
     assert fcd(waves(4, 1200), stride=1).shape == (1118, 1118)

@@ -23,7 +23,9 @@ def test_encoders_are_the_originals(reference):
         swap = found.mean.dim() == 3
         for ours, name in ((found.mean, mean), (found.log_variance, log_variance)):
             ours = ours.transpose(0, 1) if swap else ours
-            np.testing.assert_allclose(ours.detach(), reference[name], rtol=0, atol=1e-5)
+            np.testing.assert_allclose(
+                ours.detach(), reference[name], rtol=0, atol=1e-5
+            )
 
 
 def test_transition_and_its_jacobian_are_the_originals(reference):
@@ -47,7 +49,9 @@ def test_transition_and_its_jacobian_are_the_originals(reference):
 
     found = torch.stack([change(row) for row in values])
     np.testing.assert_allclose(found.detach(), reference["f_out"], rtol=0, atol=1e-5)
-    jacobian = torch.stack([torch.autograd.functional.jacobian(change, row) for row in values])
+    jacobian = torch.stack(
+        [torch.autograd.functional.jacobian(change, row) for row in values]
+    )
     np.testing.assert_allclose(jacobian, reference["f_jac"], rtol=0, atol=1e-5)
 
 
@@ -56,6 +60,12 @@ def test_network_input_is_the_originals(shared):
 
     arrays = Reference.read(shared, "AB").arrays
     networks = Networks(
-        ("a", "b", "c"), tuple(map(str, range(68))), arrays["y"], 0.72, weights=arrays["w"]
+        ("a", "b", "c"),
+        tuple(map(str, range(68))),
+        arrays["y"],
+        0.72,
+        weights=arrays["w"],
     )
-    np.testing.assert_allclose(networks.network_input, arrays["u_net"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        networks.network_input, arrays["u_net"], rtol=0, atol=1e-5
+    )

@@ -36,7 +36,9 @@ def test_each_term_is_the_originals(reference):
     for name, rows in expected.items():
         found = getattr(terms, name).detach()
         wanted = reference.by_sample(rows)
-        np.testing.assert_allclose(found.expand_as(wanted), wanted, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            found.expand_as(wanted), wanted, rtol=1e-6, err_msg=name
+        )
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.3])
@@ -58,5 +60,9 @@ def test_gradients_are_the_originals(reference):
             wanted = expected[name].double()
             scale = float(wanted.abs().max())
             torch.testing.assert_close(
-                parameter.grad, wanted, rtol=2e-4, atol=2e-4 * scale, msg=lambda m, n=name: n + m
+                parameter.grad,
+                wanted,
+                rtol=2e-4,
+                atol=2e-4 * scale,
+                msg=lambda m, n=name: n + m,
             )

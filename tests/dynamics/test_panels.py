@@ -31,7 +31,9 @@ def output(made, tmp_path) -> DerivativeDataset:
 
 
 def run_of(output: DerivativeDataset) -> RunFiles:
-    found = find_participant(output, "01", PRESENTATION.run_files, results=PRESENTATION.results)
+    found = find_participant(
+        output, "01", PRESENTATION.run_files, results=PRESENTATION.results
+    )
     (run,) = found.runs
     return run
 
@@ -59,7 +61,9 @@ def test_damaged_files_leave_a_page_without_their_panels(output):
 
 
 @pytest.mark.slow
-def test_without_a_model_a_page_says_what_is_missing_and_which_parcels_were_lost(tmp_path):
+def test_without_a_model_a_page_says_what_is_missing_and_which_parcels_were_lost(
+    tmp_path,
+):
     job = NetworkJob(tmp_path, ())
     bold = network_bold(0)
     bold[slabs() == 3] = 0

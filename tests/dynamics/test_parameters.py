@@ -68,7 +68,9 @@ def networks() -> Networks:
 
 def _model(external: bool = True) -> NetworkModel:
     """The more of the first parameter, the more the inputs open; the second does nothing."""
-    recipe = Recipe(states=1, region_parameters=2, hidden=4, external_inputs=int(external))
+    recipe = Recipe(
+        states=1, region_parameters=2, hidden=4, external_inputs=int(external)
+    )
     torch.manual_seed(0)
     model = NetworkModel(recipe, people=2, regions=3, frames=FRAMES)
     with torch.no_grad():

@@ -60,13 +60,17 @@ def _draw(model: NetworkModel, networks: Networks, inferred: Inferred) -> Drawn:
 def test_simulation_is_the_originals(prefix, shared):
     reference = Reference.read(shared, prefix)
     frames = reference["gen_y"].shape[1]
-    external = reference["gen_us"] if reference.recipe.external_inputs else np.zeros(frames)
+    external = (
+        reference["gen_us"] if reference.recipe.external_inputs else np.zeros(frames)
+    )
     drawn = Drawn(
         region=reference["gen_thetareg"][None, None],
         person=reference["gen_thetasub"][None, None],
         first=reference["gen_ic"][None, None],
         external=external[:, None, None, None][..., : reference.recipe.external_inputs],
-        system=np.moveaxis(reference["gen_eta_sys"], (0, 1, 2), (2, 1, 0))[:, :, None, None],
+        system=np.moveaxis(reference["gen_eta_sys"], (0, 1, 2), (2, 1, 0))[
+            :, :, None, None
+        ],
         observed=reference["gen_eta_obs"].T[:, None, None],
     )
     found = run(reference.model(), drawn, reference.arrays["w"][1:2])
@@ -106,7 +110,9 @@ def test_the_frames_at_the_start_are_dropped(model, networks, inferred, first, d
 
 def test_first_states_of_the_prior_have_its_variance(model, networks, inferred):
     first = draw(model, networks, inferred, 100, 1, 0, first="prior").first
-    assert np.var(first) == pytest.approx(np.e, rel=0.1)  # of log-variance 1, of 3,000 values
+    assert np.var(first) == pytest.approx(
+        np.e, rel=0.1
+    )  # of log-variance 1, of 3,000 values
 
 
 @pytest.mark.parametrize(
@@ -125,7 +131,10 @@ def test_an_input_that_is_switched_off_does_not_count(
     found = run(model, drawn, networks.weights, inputs=inputs)
     other_weights = run(model, drawn, 2 * networks.weights, inputs=inputs)
     other_external = run(
-        model, replace(drawn, external=1 + drawn.external), networks.weights, inputs=inputs
+        model,
+        replace(drawn, external=1 + drawn.external),
+        networks.weights,
+        inputs=inputs,
     )
     assert np.array_equal(found, other_weights) is not by_weights
     assert np.array_equal(found, other_external) is not by_external

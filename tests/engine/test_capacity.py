@@ -52,8 +52,18 @@ def test_divided(divided, given, processes, threads):
 @pytest.mark.parametrize(
     ("given", "processes", "threads", "said"),
     [
-        ({"cores": 2, "omp_nthreads": 100_000}, 1, 2, "100000, but this machine has 2 cores"),
-        ({"cores": 16, "nprocs": 4, "omp_nthreads": 8}, 1, 4, "8, but --nprocs and .* 4 cores"),
+        (
+            {"cores": 2, "omp_nthreads": 100_000},
+            1,
+            2,
+            "100000, but this machine has 2 cores",
+        ),
+        (
+            {"cores": 16, "nprocs": 4, "omp_nthreads": 8},
+            1,
+            4,
+            "8, but --nprocs and .* 4 cores",
+        ),
     ],
 )
 def test_more_threads_than_cores(divided, given, processes, threads, said):

@@ -40,10 +40,13 @@ def through(*values: object) -> list[object]:
     order=st.sampled_from("CF"),
     dtype=st.sampled_from(["f4", ">i2", "f8"]),
 )
-def test_arrays_of_all_sizes_arrive_as_they_were_and_may_be_changed(sizes, order, dtype):
+def test_arrays_of_all_sizes_arrive_as_they_were_and_may_be_changed(
+    sizes, order, dtype
+):
     rng = np.random.default_rng(0)
     arrays = [
-        np.asarray(rng.integers(0, 99, (size, 3)).astype(dtype), order=order) for size in sizes
+        np.asarray(rng.integers(0, 99, (size, 3)).astype(dtype), order=order)
+        for size in sizes
     ]
     first, last = through(Sent("first", arrays), "last")
     assert (first.title, last) == ("first", "last")

@@ -19,7 +19,9 @@ def send_environment(far: Connection) -> None:
 
 
 @pytest.mark.parametrize("forked", [True, False])
-def test_threads_of_a_child_wait_asleep_though_those_of_the_caller_do_not(monkeypatch, forked):
+def test_threads_of_a_child_wait_asleep_though_those_of_the_caller_do_not(
+    monkeypatch, forked
+):
     for name in WAIT_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "9")
@@ -59,11 +61,16 @@ finally:
 
 @pytest.mark.skipif(not can_fork(), reason="no process is forked here")
 @pytest.mark.parametrize(
-    ("name", "lines"), [("SIGTERM", ["ended with 143"]), ("SIGINT", ["worked", "ended with 0"])]
+    ("name", "lines"),
+    [("SIGTERM", ["ended with 143"]), ("SIGINT", ["worked", "ended with 0"])],
 )
 def test_a_signal_at_the_fork_makes_no_second_caller(name, lines):
     script = ENDED_AT_ONCE.format(name=name)
     ran = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (ran.stdout.splitlines(), ran.stderr) == (lines, "")

@@ -35,11 +35,17 @@ def run(cluster: Cluster, labels) -> list:
 def test_each_unit_is_done_once_and_prepared_once_in_each_process(tmp_path, nanny):
     labels = [f"{number:02d}" for number in range(12)]
     with dask_cluster(tmp_path / "cluster", nanny=nanny) as (_, address):
-        messages = [message for _, message in run(Cluster(address, prepare, "care"), labels)]
+        messages = [
+            message for _, message in run(Cluster(address, prepare, "care"), labels)
+        ]
     messages = [m for m in messages if getattr(m, "kind", "") != "note"]
     results = {m.label: m.result for m in messages if isinstance(m, End)}
     assert sorted(results) == labels
-    assert len(set(results.values())) == len({process for process, _ in results.values()}) <= 2
+    assert (
+        len(set(results.values()))
+        == len({process for process, _ in results.values()})
+        <= 2
+    )
     # What is reported about a unit stays together; stages are not reported.
     for place in range(0, len(messages), 3):
         began, line, end = messages[place : place + 3]
@@ -52,17 +58,22 @@ def test_a_process_that_dies_or_is_stuck_costs_one_unit(dask, monkeypatch):
     monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 10.0)
     monkeypatch.setattr("bids_dtg.engine.pool._LOOK_SECONDS", 0.1)
     messages = [
-        message for _, message in run(Cluster(dask, prepare, "y"), ["killed", "stuck", "a"])
+        message
+        for _, message in run(Cluster(dask, prepare, "y"), ["killed", "stuck", "a"])
     ]
     found = {message.label: message for message in messages if isinstance(message, End)}
     assert found["killed"].died == "it was ended by SIGSEGV"
-    assert "no step for 10 s; the last one was opening a.h5" in str(found["stuck"].error)
+    assert "no step for 10 s; the last one was opening a.h5" in str(
+        found["stuck"].error
+    )
     assert found["a"].result
 
 
 @pytest.mark.slow
 def test_an_error_costs_one_unit(dask):
-    messages = [message for _, message in run(Cluster(dask, prepare, "x"), ["bad", "a"])]
+    messages = [
+        message for _, message in run(Cluster(dask, prepare, "x"), ["bad", "a"])
+    ]
     (error,) = [m for m in messages if isinstance(m, End) and m.error]
     assert (error.label, type(error.error)) == ("bad", RunError)
     assert [m.label for m in messages if isinstance(m, End) and m.result] == ["a"]
@@ -71,7 +82,10 @@ def test_an_error_costs_one_unit(dask):
 @pytest.mark.slow
 def test_work_that_cannot_be_prepared_is_an_error_of_each_unit(dask):
     messages = [message for _, message in run(Cluster(dask, fail, "input"), "ab")]
-    assert [type(m) for m in messages if getattr(m, "kind", "") != "note"] == [Happened, End] * 2
+    assert [type(m) for m in messages if getattr(m, "kind", "") != "note"] == [
+        Happened,
+        End,
+    ] * 2
     assert {str(message.error) for message in messages if isinstance(message, End)} == {
         "no input here."
     }
@@ -106,5 +120,7 @@ def test_a_scheduler_that_is_gone_ends_the_work(tmp_path):
         with closing(messages):
             next(messages)
             scheduler.kill()
-            with pytest.raises(RunError, match="connection to the dask scheduler was lost"):
+            with pytest.raises(
+                RunError, match="connection to the dask scheduler was lost"
+            ):
                 list(messages)

@@ -51,7 +51,11 @@ def test_a_gpu_that_computes_trains_and_makes_maps_where_it_is_asked_for(driver,
     works("cuda", "cuda:1")
     assert device_and_lines("auto") == ("cuda", [])
     assert device_and_lines("cpu") == ("cpu", [])
-    assert [map_device(wanted) for wanted in ("auto", "cpu", "cuda:1")] == ["cpu", "cpu", "cuda:1"]
+    assert [map_device(wanted) for wanted in ("auto", "cpu", "cuda:1")] == [
+        "cpu",
+        "cpu",
+        "cuda:1",
+    ]
 
 
 def test_a_gpu_that_cannot_compute_has_its_line(driver, works):
@@ -59,5 +63,7 @@ def test_a_gpu_that_cannot_compute_has_its_line(driver, works):
     device, (line,) = device_and_lines("auto")
     assert device == "cpu"
     assert f"as PyTorch says: {NO_CODE}. To do: check the driver" in line
-    with pytest.raises(SettingsError, match=f"--device cuda:2 was given, but .*: {NO_CODE}"):
+    with pytest.raises(
+        SettingsError, match=f"--device cuda:2 was given, but .*: {NO_CODE}"
+    ):
         map_device("cuda:2")

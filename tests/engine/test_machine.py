@@ -25,7 +25,9 @@ GB = 10**9
 
 @pytest.fixture(autouse=True)
 def many_cores(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(16)), raising=False)
+    monkeypatch.setattr(
+        os, "sched_getaffinity", lambda _pid: set(range(16)), raising=False
+    )
 
 
 def fake(root: Path, **files: object) -> Path:
@@ -40,19 +42,29 @@ def fake(root: Path, **files: object) -> Path:
 def version_2(root: Path, group: str = "/", **files: object) -> Path:
     fake(root, proc__self__cgroup=f"0::{group}")
     below = "sys__fs__cgroup" + group.rstrip("/").replace("/", "__")
-    return fake(root, **{f"{below}__{name}": content for name, content in files.items()})
+    return fake(
+        root, **{f"{below}__{name}": content for name, content in files.items()}
+    )
 
 
 def test_a_bare_machine(tmp_path):
     assert available_cores(tmp_path) == 16
     assert available_memory(tmp_path) is None
-    fake(tmp_path, proc__meminfo="MemTotal: 9 kB\nMemAvailable:   4000000 kB\nBuffers: 1 kB")
+    fake(
+        tmp_path,
+        proc__meminfo="MemTotal: 9 kB\nMemAvailable:   4000000 kB\nBuffers: 1 kB",
+    )
     assert available_memory(tmp_path) == 4_000_000 * 1024
 
 
 @pytest.mark.parametrize(
     ("quota", "cores"),
-    [("400000 100000", 4), ("250000 100000", 2), ("50000 100000", 1), ("max 100000", 16)],
+    [
+        ("400000 100000", 4),
+        ("250000 100000", 2),
+        ("50000 100000", 1),
+        ("max 100000", 16),
+    ],
 )
 def test_quota_of_cgroup_2(tmp_path, quota, cores):
     assert available_cores(version_2(tmp_path, cpu_dot_max=quota)) == cores
@@ -64,7 +76,9 @@ def test_affinity_counts_too(tmp_path, monkeypatch):
 
 
 def test_the_least_of_nested_groups_counts(tmp_path):
-    version_2(tmp_path, "/slurm/job_7/step_0", cpu_dot_max="max 100000", memory_dot_max="max")
+    version_2(
+        tmp_path, "/slurm/job_7/step_0", cpu_dot_max="max 100000", memory_dot_max="max"
+    )
     version_2(
         tmp_path,
         "/slurm/job_7",
@@ -138,10 +152,16 @@ run()
         ("demo", ["dtg-demo", "out"]),
     ],
 )
-@pytest.mark.parametrize("own", [{}, {"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_THREAD_TIMEOUT": "9"}])
-def test_threads_wait_asleep_from_the_start_or_as_the_user_says(tmp_path, program, words, own):
+@pytest.mark.parametrize(
+    "own", [{}, {"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_THREAD_TIMEOUT": "9"}]
+)
+def test_threads_wait_asleep_from_the_start_or_as_the_user_says(
+    tmp_path, program, words, own
+):
     code = SPY.format(names=[*WAIT_VARIABLES], program=program, words=words)
-    bare = {name: value for name, value in os.environ.items() if name not in WAIT_VARIABLES}
+    bare = {
+        name: value for name, value in os.environ.items() if name not in WAIT_VARIABLES
+    }
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**bare, **own},
@@ -151,7 +171,9 @@ def test_threads_wait_asleep_from_the_start_or_as_the_user_says(tmp_path, progra
         check=True,
         timeout=60,
     )
-    assert set(done.stdout.splitlines()) == {" ".join({**WAIT_VARIABLES, **own}.values())}
+    assert set(done.stdout.splitlines()) == {
+        " ".join({**WAIT_VARIABLES, **own}.values())
+    }
 
 
 def test_threads_are_those_that_were_set_or_all_cores(monkeypatch):
@@ -177,11 +199,15 @@ def in_a_process(code: str) -> list[str]:
     """Return the lines that code prints in a process that has imported nothing else."""
     head = "import gc\nfrom bids_dtg.engine.machine import importing\n"
     command = [sys.executable, "-c", head + textwrap.dedent(code)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
 
 
 def blas_threads() -> set[int]:
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    return {
+        pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"
+    }
 
 
 @pytest.mark.parametrize("times", [1, 2])  # the libraries are looked for once

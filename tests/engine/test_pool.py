@@ -19,7 +19,9 @@ from bids_dtg.engine.work import Backlog, End, Happened
 from bids_dtg.errors import RunError
 from bids_dtg.progress import step
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="no process is forked here"
+)
 
 LABELS = [f"{number:02d}" for number in range(7)]
 
@@ -89,9 +91,13 @@ def ends(messages) -> dict:
 def test_each_is_done_once_and_in_lanes(processes, tmp_path):
     work = partial(together, tmp_path, processes)
     messages = run(Pool(lambda: work, processes, forked=True), LABELS)
-    assert ends(messages) == {label: End(label, f"result of {label}") for label in LABELS}
+    assert ends(messages) == {
+        label: End(label, f"result of {label}") for label in LABELS
+    }
     assert {lane for lane, _ in messages} == set(range(processes))
-    workers = {message for _, message in messages if getattr(message, "kind", "") == "line"}
+    workers = {
+        message for _, message in messages if getattr(message, "kind", "") == "line"
+    }
     assert len(workers) == processes
 
 
@@ -101,7 +107,9 @@ def test_what_goes_wrong_costs_one_unit():
     bad, worse = found.pop("bad"), found.pop("worse")
     assert str(bad.error) == str(RunError("no such run"))
     assert repr(worse.error) == "ZeroDivisionError('a fault of ours')"
-    assert found.pop("killed") == End("killed", died="it was ended by SIGKILL (out of memory?)")
+    assert found.pop("killed") == End(
+        "killed", died="it was ended by SIGKILL (out of memory?)"
+    )
     assert found == {label: End(label, f"result of {label}") for label in "abc"}
 
 
@@ -222,7 +230,9 @@ def test_stuck_work_costs_its_unit_however_often(soon, half):
     found = ends(run_halves({f"{half} {label}": wait_after_a_step for label in stuck}))
     for label in stuck:
         error = str(found.pop(label).error)
-        assert error.startswith("it took too long: no step for 0 s; the last one was opening a.h5.")
+        assert error.startswith(
+            "it took too long: no step for 0 s; the last one was opening a.h5."
+        )
     assert found == {label: whole(label) for label in LABELS if label not in stuck}
 
 
@@ -257,6 +267,8 @@ class DiesAtOnce(Halves):
 def test_processes_that_die_at_once_are_given_up(tmp_path, processes):
     deaths = Once(tmp_path / "deaths", 100)
     pool = Pool(partial(DiesAtOnce, deaths, reader=False), processes, forked=True)
-    with pytest.raises(RunError, match=r"3 processes in a row .* ended by SIGKILL \(out of memory"):
+    with pytest.raises(
+        RunError, match=r"3 processes in a row .* ended by SIGKILL \(out of memory"
+    ):
         run(pool, "abcd")
     assert 3 <= deaths.count <= 5

@@ -33,7 +33,9 @@ def cluster(tmp_path, monkeypatch):
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "sbatch").write_text(FAKE_SBATCH)
-    (programs / "bids_dtg").write_text(f'#!/bin/sh\nexec {sys.executable} -m bids_dtg.cli "$@"\n')
+    (programs / "bids_dtg").write_text(
+        f'#!/bin/sh\nexec {sys.executable} -m bids_dtg.cli "$@"\n'
+    )
     for program in programs.iterdir():
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
@@ -64,7 +66,10 @@ def test_array_does_everybody_and_nobody_twice(cluster):
     assert done.returncode == 0  # the tasks were sent; one of them failed
     assert "3 participants in 2 tasks" in done.stdout
     sent = (cluster / "sent").read_text()
-    assert f"--array=1-2%100 --output={job.out}/logs/slurm/%A_%a.txt {TASK} --model" in sent
+    assert (
+        f"--array=1-2%100 --output={job.out}/logs/slurm/%A_%a.txt {TASK} --model"
+        in sent
+    )
     assert {path.name for path in job.out.glob("sub-*/func")} == {"func"}
     tables = [read_table(path) for path in sorted(job.out.glob("logs/*/failures.tsv"))]
     assert [row["participant_id"] for table in tables for row in table] == ["sub-03"]
@@ -83,7 +88,10 @@ def test_array_does_everybody_and_nobody_twice(cluster):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
 @pytest.mark.parametrize("image", ["", "bids_dtg.sif"])
 def test_array_of_biobank_is_as_long_as_slurm_allows(cluster, image):
-    programs, labels = cluster / "programs", [f"10000{number:02d}" for number in range(1, 12)]
+    programs, labels = (
+        cluster / "programs",
+        [f"10000{number:02d}" for number in range(1, 12)],
+    )
     if image:
         (programs / "bids_dtg").rename(programs / "of-image")
     # The tasks are those of the test above.
@@ -102,7 +110,9 @@ def test_array_of_biobank_is_as_long_as_slurm_allows(cluster, image):
     assert "CHUNK is 4 instead of 1, as SLURM allows 3 tasks here" in all_of_them.stdout
     assert "11 participants in 3 tasks" in all_of_them.stdout
     assert (cluster / "listed").read_text().split() == labels
-    two = submit(*places, "--participant_label", *labels[4:6], "--low-pass", "0.1", IMAGE=image)
+    two = submit(
+        *places, "--participant_label", *labels[4:6], "--low-pass", "0.1", IMAGE=image
+    )
     assert "CHUNK 1\n2 participants in 2 tasks" in two.stdout
     assert (cluster / "listed").read_text().split() == labels[4:6]
     assert (cluster / "sent").read_text().endswith("task.sbatch --gsr --low-pass 0.1\n")

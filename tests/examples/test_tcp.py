@@ -23,23 +23,37 @@ def add(source: Path, person: str, run: str, values: np.ndarray) -> None:
 
 @pytest.mark.slow
 def test_rest_becomes_edges_and_tasks_bold(tmp_path):
-    rng, source, out = np.random.default_rng(0), tmp_path / "source", tmp_path / "tcp.npz"
+    rng, source, out = (
+        np.random.default_rng(0),
+        tmp_path / "source",
+        tmp_path / "tcp.npz",
+    )
     rest = rng.normal(size=(3, PARCELS, 60))
     add(source, "AB123CD4", "restAP", rest[0])
     add(source, "AB123CD4", "restPA", rest[1].T)
     add(source, "EF567GH8", "restAP", rest[2])
     task = rng.normal(size=(PARCELS, 50))
     add(source, "EF567GH8", "stroopAP", task)
-    add(source, "EF567GH8", "hammerAP", np.where(np.arange(PARCELS)[:, None] == 3, 1.0, task))
+    add(
+        source,
+        "EF567GH8",
+        "hammerAP",
+        np.where(np.arange(PARCELS)[:, None] == 3, 1.0, task),
+    )
     gone = source / "NDAR_INVEF567GH8" / "x_task-restPA_run-01_parcellated.h5"
     gone.symlink_to("not-here")
     done = subprocess.run(
-        [sys.executable, SCRIPT, source, out], capture_output=True, text=True, check=True
+        [sys.executable, SCRIPT, source, out],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.count("left out: ") == 2
     assert "2 people with rest, 1 runs of tasks" in done.stdout
     above = np.triu_indices(PARCELS, 1)
-    wanted = np.mean([np.arctanh(np.corrcoef(values)[above]) for values in rest[:2]], axis=0)
+    wanted = np.mean(
+        [np.arctanh(np.corrcoef(values)[above]) for values in rest[:2]], axis=0
+    )
     with np.load(out) as file:
         assert file["people"].tolist() == ["NDARINVAB123CD4", "NDARINVEF567GH8"]
         np.testing.assert_allclose(file["edges"][0], wanted, atol=1e-5)

@@ -61,7 +61,9 @@ def test_a_full_disk_is_told_before_an_array_is_filled(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OutputError, match=r"work/x\.npy cannot be written: No space left"):
+    with pytest.raises(
+        OutputError, match=r"work/x\.npy cannot be written: No space left"
+    ):
         store.create("work/x", (1000, 1000), np.float32)
     assert asked[0] >= 4_000_000
     assert not (tmp_path / "work/x.npy").exists()
@@ -73,7 +75,10 @@ def test_work_in_progress_is_discarded_and_results_are_not(tmp_path):
     store.write("result", np.ones(3), FACTS)
     store.discard("work")
     store.discard("never made")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "result.npy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "result.json",
+        "result.npy",
+    ]
 
 
 ROWS = hnp.arrays(

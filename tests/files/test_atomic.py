@@ -49,17 +49,23 @@ def failing(number):
     ("number", "message"),
     [(errno.ENOSPC, "No space left.*free space"), (errno.EROFS, "Read-only.*mount")],
 )
-def test_failed_write_names_the_file_and_leaves_the_old_one(tmp_path, monkeypatch, number, message):
+def test_failed_write_names_the_file_and_leaves_the_old_one(
+    tmp_path, monkeypatch, number, message
+):
     target = tmp_path / "map.nii.gz"
     write_atomic(target, b"old")
     monkeypatch.setattr(Path, "replace", failing(number))
-    with pytest.raises(OutputError, match=rf"map\.nii\.gz cannot be written: {message}"):
+    with pytest.raises(
+        OutputError, match=rf"map\.nii\.gz cannot be written: {message}"
+    ):
         write_atomic(target, b"new")
     assert target.read_bytes() == b"old"
     assert names_in(tmp_path) == ["map.nii.gz"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="no /dev/full on this system"
+)
 def test_full_disk_is_noticed_at_the_last_byte(tmp_path, monkeypatch):
     full = Path("/dev/full").open("wb")  # noqa: SIM115
     monkeypatch.setattr(Path, "open", lambda *_: full)

@@ -42,7 +42,9 @@ def words(readme: str) -> DatasetWords:
     return replace(PRESENTATION.dataset, readme=readme)
 
 
-@pytest.mark.parametrize("relative", ["../x", "sub-01/../../x", "/etc/x", "link/x", "..", ""])
+@pytest.mark.parametrize(
+    "relative", ["../x", "sub-01/../../x", "/etc/x", "link/x", "..", ""]
+)
 def test_nothing_leads_outside(dataset, relative):
     (dataset.root / "link").symlink_to(dataset.root.parent)
     with pytest.raises(OutputError, match="leads outside the output folder"):
@@ -94,7 +96,9 @@ def test_links_inside_the_raw_dataset_are_relative(source):
 
 
 @pytest.mark.parametrize("doi", [None, "doi:10.18112/openneuro.ds000001"])
-def test_a_description_holds_no_path_to_other_places(dataset, tmp_path, monkeypatch, doi):
+def test_a_description_holds_no_path_to_other_places(
+    dataset, tmp_path, monkeypatch, doi
+):
     monkeypatch.setenv("APPTAINER_CONTAINER", "/home/ann/dtg.sif")
     far = tmp_path / "ann" / "data" / "fmriprep"
     far.mkdir(parents=True)
@@ -106,8 +110,13 @@ def test_a_description_holds_no_path_to_other_places(dataset, tmp_path, monkeypa
     assert content["DatasetLinks"]["fmriprep"] == (doi or "urn:dataset:fmriprep")
     assert content["DatasetLinks"]["raw"] == "urn:dataset:raw"
     # A name is no address.
-    assert content.get("SourceDatasets") == ([{"URL": doi, "DOI": doi}] if doi else None)
-    assert content["GeneratedBy"][0]["Container"] == {"Type": "apptainer", "Tag": "dtg.sif"}
+    assert content.get("SourceDatasets") == (
+        [{"URL": doi, "DOI": doi}] if doi else None
+    )
+    assert content["GeneratedBy"][0]["Container"] == {
+        "Type": "apptainer",
+        "Tag": "dtg.sif",
+    }
     # Another input is refused all the same: where this one lies is in the logs.
     assert check_output_location(dataset.root, source) == dataset.root
     other = tmp_path / "other" / "fmriprep"
@@ -157,7 +166,9 @@ def test_authors_and_licence_are_those_of_the_data(dataset, source, of_raw):
     about = {"License": "CC0", "Authors": ["A. Person", "B. Person"]}
     if of_raw:
         raw = source.bids_dir / "dataset_description.json"
-        raw.write_text(json.dumps({**json.loads(raw.read_text()), "Authors": about.pop("Authors")}))
+        raw.write_text(
+            json.dumps({**json.loads(raw.read_text()), "Authors": about.pop("Authors")})
+        )
     dataset.describe(replace(source, description=about), words("x"))
     found = json.loads((dataset.root / "dataset_description.json").read_text())
     assert (found["License"], found["Authors"]) == ("CC0", ["A. Person", "B. Person"])
@@ -222,7 +233,11 @@ def test_validator_accepts_what_describes_the_dataset(dataset, source):
     (dataset.root / "logs" / "x.toml").write_text("")
     dataset.describe(source, words("Synthetic maps. " * 20))
     dataset.update_participants()
-    command = [str(program) if program.exists() else program.name, "--json", str(dataset.root)]
+    command = [
+        str(program) if program.exists() else program.name,
+        "--json",
+        str(dataset.root),
+    ]
     result = subprocess.run(command, capture_output=True, timeout=120, check=False)
     issues = json.loads(result.stdout)["issues"]["issues"]
     errors = [issue for issue in issues if issue.get("severity") == "error"]
@@ -240,5 +255,8 @@ def test_temporaries_of_killed_processes_leave_the_shared_folders(dataset):
     (dataset.root / "sub-01" / gone).touch()
     own.touch()
     dataset.remove_stale_temporaries()
-    left = [path.relative_to(dataset.root).as_posix() for path in dataset.root.rglob(".dtg-*")]
+    left = [
+        path.relative_to(dataset.root).as_posix()
+        for path in dataset.root.rglob(".dtg-*")
+    ]
     assert sorted(left) == sorted([own.name, f"sub-01/{gone}"])

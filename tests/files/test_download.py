@@ -83,18 +83,25 @@ def test_other_digests_pin_as_well(obtain, algorithm):
     [
         (Fault(content=OTHER), "wrong content, 700000 bytes"),
         (Fault(content=b""), "wrong content, 0 bytes"),
-        (Fault(content=CONTENT * 2), "more than the 700000 bytes of the file were sent"),
+        (
+            Fault(content=CONTENT * 2),
+            "more than the 700000 bytes of the file were sent",
+        ),
         (Fault(cut=9, length=False), "wrong content, 9 bytes"),
         (Fault(404), "HTTP 404 Not Found"),
         (Fault(302, "file:///etc/passwd?token=s3cret"), "file:///etc/passwd"),
         (Fault(302, "http://[x]/"), "cannot be fetched"),
     ],
 )
-def test_a_refusal_names_the_reason_and_leaves_nothing(obtain, tmp_path, monkeypatch, fault, fact):
+def test_a_refusal_names_the_reason_and_leaves_nothing(
+    obtain, tmp_path, monkeypatch, fault, fact
+):
     monkeypatch.setattr("bids_dtg.files.download._RETRIES", 0)
     with pytest.raises(DownloadError, match=rf"model\.ckpt: .*{fact}|{fact}") as caught:
         obtain(fault)
-    assert (f", not git:{blob_id(CONTENT)}" in str(caught.value)) == ("wrong content" in fact)
+    assert (f", not git:{blob_id(CONTENT)}" in str(caught.value)) == (
+        "wrong content" in fact
+    )
     assert "s3cret" not in str(caught.value)
     assert left(tmp_path) == []
 
@@ -105,7 +112,9 @@ def test_what_may_pass_is_tried_again(obtain, host, fault):
     assert len(host.asked) == 2
 
 
-def test_hosts_are_asked_in_order_and_named_when_all_fail(obtain, host, address, monkeypatch):
+def test_hosts_are_asked_in_order_and_named_when_all_fail(
+    obtain, host, address, monkeypatch
+):
     monkeypatch.setattr("bids_dtg.files.download._RETRIES", 0)
     with serve(ModelHost()) as empty:
         obtain(hosts=[empty, address]).unlink()
@@ -120,7 +129,9 @@ def test_hosts_are_asked_in_order_and_named_when_all_fail(obtain, host, address,
     assert "bobby" not in message
 
 
-def test_a_proxy_is_used_and_its_secrets_are_not_named(obtain, host, address, monkeypatch):
+def test_a_proxy_is_used_and_its_secrets_are_not_named(
+    obtain, host, address, monkeypatch
+):
     monkeypatch.setenv("http_proxy", address)
     assert obtain(hosts=["http://models.example"]).read_bytes() == CONTENT
     assert host.asked == [f"http://models.example/{PINNED.location}"]
@@ -135,7 +146,9 @@ def test_a_full_disk_is_told(obtain, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(pooch.HTTPDownloader, "__call__", full)
-    with pytest.raises(OutputError, match=rf"model\.ckpt cannot be saved in {tmp_path}: No space"):
+    with pytest.raises(
+        OutputError, match=rf"model\.ckpt cannot be saved in {tmp_path}: No space"
+    ):
         obtain()
     assert left(tmp_path) == []
 

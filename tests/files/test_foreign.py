@@ -59,11 +59,15 @@ def test_files_without_content_are_named(tmp_path):
     (tmp_path / "x").write_text("/annex/objects/MD5E-s12--abc.tsv\n")
     (tmp_path / "y").symlink_to("nowhere")
     for name in "xy":
-        with pytest.raises(ForeignFileError, match=rf"{name} has no content.*pointer.*datalad get"):
+        with pytest.raises(
+            ForeignFileError, match=rf"{name} has no content.*pointer.*datalad get"
+        ):
             foreign.read_table(tmp_path / name)
 
 
-@pytest.mark.parametrize("read", [foreign.read_text, foreign.read_json_object, foreign.read_table])
+@pytest.mark.parametrize(
+    "read", [foreign.read_text, foreign.read_json_object, foreign.read_table]
+)
 @pytest.mark.parametrize(
     ("content", "fact"),
     [
@@ -135,7 +139,9 @@ def test_tables_of_all_systems_are_alike(tmp_path):
 
 def test_quotes_within_text_stay(tmp_path):
     (tmp_path / "x").write_text('a\tb\n"so" called\t1\n')
-    assert foreign.read_table(tmp_path / "x").dicts() == [{"a": '"so" called', "b": "1"}]
+    assert foreign.read_table(tmp_path / "x").dicts() == [
+        {"a": '"so" called', "b": "1"}
+    ]
 
 
 def test_short_lines_and_double_names_are_counted(tmp_path):
@@ -146,10 +152,14 @@ def test_short_lines_and_double_names_are_counted(tmp_path):
 
 def test_only_wanted_columns_are_kept_of_bytes_with_a_mark(tmp_path):
     content = b'\xef\xbb\xbfa\t"b"\tc\n1\t2\n3\t4\t5\n'
-    table = foreign.parse_table(content, tmp_path / "x", wanted=lambda name: name != "b")
+    table = foreign.parse_table(
+        content, tmp_path / "x", wanted=lambda name: name != "b"
+    )
     assert table.dicts() == [{"a": "1", "c": ""}, {"a": "3", "c": "5"}]
     assert table.short == 1
-    with pytest.raises(ForeignFileError, match="cannot be read as a table: 'utf-8' codec"):
+    with pytest.raises(
+        ForeignFileError, match="cannot be read as a table: 'utf-8' codec"
+    ):
         foreign.parse_table(b"\xff\xfe", tmp_path / "x")
 
 
@@ -187,17 +197,27 @@ def test_files_that_mention_the_annex_are_no_pointers():
     image = nib.Nifti1Image(np.zeros((1, 1, 1), np.uint8), np.eye(4))
     image.header["descrip"] = b"x/annex/objects/x"
     content = image.to_bytes()
-    for start in (content, gzip.compress(content), b"csf\tnote\n1\t/annex/objects/x\n", b""):
+    for start in (
+        content,
+        gzip.compress(content),
+        b"csf\tnote\n1\t/annex/objects/x\n",
+        b"",
+    ):
         assert not foreign.is_pointer(start)
 
 
 def test_a_command_for_all_names_each_once_and_can_be_typed(tmp_path):
-    paths = [tmp_path / "my data" / name for name in ("a.nii.gz", "b.nii.gz", "whole.tsv", "none")]
+    paths = [
+        tmp_path / "my data" / name
+        for name in ("a.nii.gz", "b.nii.gz", "whole.tsv", "none")
+    ]
     paths[0].parent.mkdir()
     for path in paths[:2]:
         path.symlink_to("../.git/annex/objects/x")
     paths[2].touch()
-    with pytest.raises(RunError, match=rf"To do: datalad get '{paths[0]}' '{paths[1]}'\.$"):
+    with pytest.raises(
+        RunError, match=rf"To do: datalad get '{paths[0]}' '{paths[1]}'\.$"
+    ):
         foreign.require_contents([*paths, *paths], "01")
     with pytest.raises(RunError, match=r"sub-01: .*whole\.tsv is empty"):
         foreign.require_contents(paths[2:], "01")
@@ -206,7 +226,15 @@ def test_a_command_for_all_names_each_once_and_can_be_typed(tmp_path):
 
 
 # Synology, QNAP, NetApp, Apple, Windows and ext4.
-DRIVES = ["@eaDir", "#recycle", ".snapshot", "~snapshot", "__MACOSX", "$RECYCLE.BIN", "lost+found"]
+DRIVES = [
+    "@eaDir",
+    "#recycle",
+    ".snapshot",
+    "~snapshot",
+    "__MACOSX",
+    "$RECYCLE.BIN",
+    "lost+found",
+]
 
 
 @pytest.mark.parametrize("drive", DRIVES)
@@ -214,7 +242,11 @@ def test_folders_of_drives_are_not_entered(tmp_path, drive):
     root = tmp_path / drive / "data"  # the data themselves may be in a snapshot
     own = [root / "map.nii.gz", root / "a" / "map.nii.gz", root / "a@b" / "map.nii.gz"]
     for path in own:
-        for place in (path, path.parent / drive / path.name, path.parent / drive / "a" / path.name):
+        for place in (
+            path,
+            path.parent / drive / path.name,
+            path.parent / drive / "a" / path.name,
+        ):
             place.parent.mkdir(parents=True, exist_ok=True)
             place.touch()
     assert sorted(foreign.files_below(root)) == sorted(own)
@@ -249,11 +281,16 @@ def test_errors_keep_their_words_as_another_kind(tmp_path):
         foreign.read_text(tmp_path)
     error = caught.value.as_kind(SettingsError, "--atlas: ")
     assert isinstance(error, SettingsError)
-    assert str(error) == f"--atlas: {tmp_path} cannot be read: it is a folder. Expected: a file."
+    assert (
+        str(error)
+        == f"--atlas: {tmp_path} cannot be read: it is a folder. Expected: a file."
+    )
 
 
 quick = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -274,14 +311,18 @@ cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_s
 @quick
 @given(
     rows=st.integers(1, 4).flatmap(
-        lambda n: st.lists(st.lists(cells, min_size=n, max_size=n).filter(any), max_size=5)
+        lambda n: st.lists(
+            st.lists(cells, min_size=n, max_size=n).filter(any), max_size=5
+        )
     ),
     delimiter=st.sampled_from("\t,"),
 )
 def test_rows_come_back_as_a_spreadsheet_wrote_them(tmp_path, rows, delimiter):
     header = [f"c{n}" for n in range(len(rows[0]) if rows else 1)]
     text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([header, *rows])
+    csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(
+        [header, *rows]
+    )
     (tmp_path / "x").write_bytes(text.getvalue().encode())
     table = foreign.read_table(tmp_path / "x", delimiter)
     assert [list(row) for row in table.rows] == rows

@@ -37,7 +37,9 @@ def locks(folder):
 def begin(folder, name="model-own"):
     """Start a process that takes a lock until it is ended."""
     command = [sys.executable, "-c", HOLD, str(folder), name]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def hold(folder, name="model-own"):
@@ -47,7 +49,9 @@ def hold(folder, name="model-own"):
 
 
 def test_a_call_on_names_of_any_bytes_gives_its_lock_back(folder, locks, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["bids_dtg", os.fsdecode(b"in\xff\x1b[31m"), "out"])
+    monkeypatch.setattr(
+        sys, "argv", ["bids_dtg", os.fsdecode(b"in\xff\x1b[31m"), "out"]
+    )
     assert locks.take("sub-01") is None
     with Locks(folder) as others:
         assert r"bids_dtg in\xff\x1b[31m out" in others.take("sub-01")
@@ -58,9 +62,14 @@ def test_a_call_on_names_of_any_bytes_gives_its_lock_back(folder, locks, monkeyp
 def test_the_second_is_refused_with_owner_and_host(folder, locks):
     other = hold(folder)
     with pytest.raises(SettingsError) as caught:
-        locks.require("model-own", what="/out/group/model-own", remedy="choose another name")
+        locks.require(
+            "model-own", what="/out/group/model-own", remedy="choose another name"
+        )
     line = str(caught.value)
-    assert f"/out/group/model-own is in use by process {other.pid} on {os.uname()[1]}" in line
+    assert (
+        f"/out/group/model-own is in use by process {other.pid} on {os.uname()[1]}"
+        in line
+    )
     assert re.search(r"\(begun \d\d \w+ \d\d:\d\d: -c ", line)
     assert "wait until it has ended, or choose another name" in line
     assert str(folder / "model-own.lock") in line
@@ -94,7 +103,9 @@ def test_of_many_one_has_it(folder):
     folder.mkdir(parents=True)
     (folder / "a.lock").write_text("left by a process that was killed")
     racers = [begin(folder, "a") for _ in range(6)]
-    assert sorted(racer.stdout.readline().strip() for racer in racers) == ["False"] * 5 + ["True"]
+    assert sorted(racer.stdout.readline().strip() for racer in racers) == [
+        "False"
+    ] * 5 + ["True"]
     for racer in racers:
         racer.communicate()
     assert not [*folder.iterdir()]

@@ -29,8 +29,19 @@ def test_built_names_parse_back(entities, suffix, extension):
 
 
 def test_statmap_name_has_the_order_of_the_facts():
-    entities = {"desc": "synthetic", "stat": "z", "contrast": "emotionFacesVsShapes", "res": "2"}
-    entities |= {"space": "MNI152NLin6Asym", "run": "1", "ses": "X", "task": "rest", "sub": "01"}
+    entities = {
+        "desc": "synthetic",
+        "stat": "z",
+        "contrast": "emotionFacesVsShapes",
+        "res": "2",
+    }
+    entities |= {
+        "space": "MNI152NLin6Asym",
+        "run": "1",
+        "ses": "X",
+        "task": "rest",
+        "sub": "01",
+    }
     assert str(build_path(entities, "statmap", ".nii.gz")) == (
         "sub-01/ses-X/func/sub-01_ses-X_task-rest_run-1_space-MNI152NLin6Asym_res-2"
         "_contrast-emotionFacesVsShapes_stat-z_desc-synthetic_statmap.nii.gz"
@@ -43,7 +54,9 @@ def test_entity_order_is_the_schema_s():
     assert [key for key in ENTITY_ORDER if key in official] == official
 
 
-@pytest.mark.parametrize("label", ["../x", "a/b", "", "a_b", "a-b", "a\n", ".", "ä", "a b"])
+@pytest.mark.parametrize(
+    "label", ["../x", "a/b", "", "a_b", "a-b", "a\n", ".", "ä", "a b"]
+)
 def test_hostile_labels_never_become_paths(label):
     with pytest.raises(OutputError, match="contrast"):
         build_name({"sub": "01", "contrast": label}, "statmap", ".nii.gz")
@@ -53,7 +66,9 @@ def test_hostile_labels_never_become_paths(label):
         build_path({"sub": "01", "ses": label}, "bold", ".nii.gz")
 
 
-@pytest.mark.parametrize("name", ["", "README", "sub-01_bold-x", "sub_bold.nii", "sub-1_sub-2_x"])
+@pytest.mark.parametrize(
+    "name", ["", "README", "sub-01_bold-x", "sub_bold.nii", "sub-1_sub-2_x"]
+)
 def test_names_that_are_not_bids(name):
     if name == "README":
         assert parse_name(name).entities == ()

@@ -11,14 +11,20 @@ from bids_dtg.files.paths import PathNames
 FOLDER_NAME = st.text("abcé_-. 7+%", min_size=1, max_size=5).filter(
     lambda name: name == name.strip() and set(name) - {"."}
 )
-FOLDERS = st.lists(FOLDER_NAME, min_size=1, max_size=4).map(lambda parts: Path("/", *parts))
+FOLDERS = st.lists(FOLDER_NAME, min_size=1, max_size=4).map(
+    lambda parts: Path("/", *parts)
+)
 WORDS = st.text("xyz ,:()'", max_size=8)
 
 
 @pytest.mark.slow
 @given(
-    folders=st.dictionaries(st.sampled_from(["input", "output", "work", "model"]), FOLDERS),
-    text=st.lists(st.tuples(WORDS, st.integers(0, 3), st.sampled_from(["", "/", "/f.txt"]))),
+    folders=st.dictionaries(
+        st.sampled_from(["input", "output", "work", "model"]), FOLDERS
+    ),
+    text=st.lists(
+        st.tuples(WORDS, st.integers(0, 3), st.sampled_from(["", "/", "/f.txt"]))
+    ),
 )
 def test_no_folder_stays_whatever_lies_in_which(folders, text):
     names = PathNames().plus(folders)
@@ -28,7 +34,8 @@ def test_no_folder_stays_whatever_lies_in_which(folders, text):
         message += f"{words} {folder}{below}"
     hidden = names.hide(message + " ")
     assert not any(
-        f" {folder}/" in hidden or f" {folder} " in hidden for folder in folders.values()
+        f" {folder}/" in hidden or f" {folder} " in hidden
+        for folder in folders.values()
     )
     assert names.hide(hidden) == hidden
 
@@ -53,7 +60,10 @@ def test_the_longest_folder_counts(words, outer, inner):
         ("/d/inner/a", "<elsewhere>"),
         ("/x/d/in/a", "<elsewhere>"),
         ("/d/in-2/a /d/in.old/a", "<elsewhere> <elsewhere>"),
-        ("[Errno 2] No such file: '/home/Ann Lee/x y/z'", "[Errno 2] No such file: '<elsewhere>'"),
+        (
+            "[Errno 2] No such file: '/home/Ann Lee/x y/z'",
+            "[Errno 2] No such file: '<elsewhere>'",
+        ),
         ("file:///home/ann/x", "<elsewhere>"),
         ("/home/ann/x: is gone", "<elsewhere>: is gone"),
         ("see https://doi.org/10.1/x and a/b, 3/4 mm/s, r / ICC", None),

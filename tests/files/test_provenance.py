@@ -52,8 +52,13 @@ def inputs_of(bold):
 
 @pytest.fixture
 def done(dataset, bold):
-    outputs = [dataset.write(f"sub-01/{name}", name.encode()) for name in ("a.nii.gz", "b.json")]
-    write_completion(dataset, "sub-01", options=OPTIONS, inputs=inputs_of(bold), outputs=outputs)
+    outputs = [
+        dataset.write(f"sub-01/{name}", name.encode())
+        for name in ("a.nii.gz", "b.json")
+    ]
+    write_completion(
+        dataset, "sub-01", options=OPTIONS, inputs=inputs_of(bold), outputs=outputs
+    )
 
     def why(**changes):
         given = {"options": OPTIONS, "inputs": inputs_of(bold)} | changes
@@ -95,7 +100,9 @@ def test_changed_inputs(done, bold):
     os.utime(bold, ns=(1, 1))
     assert done() is None  # a copy of the same bytes
     assert done(inputs={}) == "input gone: sub-01/bold.nii.gz"
-    assert done(inputs=inputs_of(bold) | {"x": file_fingerprint(bold)}) == "input new: x"
+    assert (
+        done(inputs=inputs_of(bold) | {"x": file_fingerprint(bold)}) == "input new: x"
+    )
 
 
 def test_damaged_outputs(done, dataset):
@@ -115,7 +122,9 @@ def test_damaged_outputs(done, dataset):
 
 
 def test_files_are_on_the_disk_before_the_record_says_so(dataset, bold, monkeypatch):
-    outputs = [dataset.write(f"sub-01/func/{name}", b"x") for name in ("a.nii.gz", "b.json")]
+    outputs = [
+        dataset.write(f"sub-01/func/{name}", b"x") for name in ("a.nii.gz", "b.json")
+    ]
     record, real, flushed = dataset.root / "logs/complete/sub-01.json", os.fsync, {}
 
     def fsync(handle):
@@ -123,7 +132,9 @@ def test_files_are_on_the_disk_before_the_record_says_so(dataset, bold, monkeypa
         real(handle)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    write_completion(dataset, "sub-01", options=OPTIONS, inputs=inputs_of(bold), outputs=outputs)
+    write_completion(
+        dataset, "sub-01", options=OPTIONS, inputs=inputs_of(bold), outputs=outputs
+    )
     before = dict.fromkeys([*outputs, dataset.root / "sub-01/func"], False)
     assert flushed == before | dict.fromkeys([record, record.parent], True)
 
@@ -134,8 +145,12 @@ def test_a_disk_that_cannot_keep_a_file_leaves_no_record(dataset, bold, monkeypa
 
     output = dataset.write("sub-01/a.nii.gz", b"x")
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(OutputError, match=r"a\.nii\.gz cannot be written: Input/output error"):
-        write_completion(dataset, "sub-01", options={}, inputs=inputs_of(bold), outputs=[output])
+    with pytest.raises(
+        OutputError, match=r"a\.nii\.gz cannot be written: Input/output error"
+    ):
+        write_completion(
+            dataset, "sub-01", options={}, inputs=inputs_of(bold), outputs=[output]
+        )
     assert not (dataset.root / "logs").exists()
 
 
@@ -164,23 +179,31 @@ def test_damaged_record(done, dataset, content):
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "", "away/x"])
-def test_a_record_that_leads_out_of_the_dataset_is_unreadable(done, dataset, tmp_path, name):
+def test_a_record_that_leads_out_of_the_dataset_is_unreadable(
+    done, dataset, tmp_path, name
+):
     for folder in (tmp_path, tmp_path / "elsewhere"):
         folder.mkdir(exist_ok=True)
         (folder / "secret").write_text("x")
     (dataset.root / "away").symlink_to(tmp_path / "elsewhere")
     path = dataset.root / "logs" / "complete" / "sub-01.json"
     facts = {"size": 1, "mtime_ns": 0, "sha256": "0"}
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"Outputs": {name: facts}}))
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"Outputs": {name: facts}})
+    )
     assert done() == "completion record unreadable: sub-01.json"
-    assert verify_outputs(dataset, "sub-01") == ("unreadable logs/complete/sub-01.json",)
+    assert verify_outputs(dataset, "sub-01") == (
+        "unreadable logs/complete/sub-01.json",
+    )
     assert recorded_outputs(dataset, "sub-01") == ()
 
 
 def test_dataset_may_move(done, dataset, bold, tmp_path):
     shutil.move(dataset.root, tmp_path / "moved")
     moved = DerivativeDataset(tmp_path / "moved")
-    assert why_incomplete(moved, "sub-01", options=OPTIONS, inputs=inputs_of(bold)) is None
+    assert (
+        why_incomplete(moved, "sub-01", options=OPTIONS, inputs=inputs_of(bold)) is None
+    )
 
 
 @pytest.mark.parametrize("size", [1, MIB, MIB + 1, 2 * MIB + 7])
@@ -200,7 +223,9 @@ def test_fingerprint_sees_both_ends_whatever_the_size(tmp_path, size, where):
     ("name", "size", "changed"),
     [("x.nii.gz", 3 * MIB, False), ("x.nii", 3 * MIB, True), ("x.nii", 9, False)],
 )
-def test_the_middle_of_a_large_plain_file_counts_by_its_time(dataset, name, size, changed):
+def test_the_middle_of_a_large_plain_file_counts_by_its_time(
+    dataset, name, size, changed
+):
     one = {"size": size, "mtime_ns": 1, "ends_sha256": "a"}
     write_completion(dataset, "sub-01", options={}, inputs={name: one}, outputs=[])
     later = {name: {**one, "mtime_ns": 2}}
@@ -210,7 +235,9 @@ def test_the_middle_of_a_large_plain_file_counts_by_its_time(dataset, name, size
 
 def test_inputs_elsewhere_of_one_name_are_numbered(tmp_path, bold):
     (tmp_path / bold.name).write_bytes(b"other")
-    found = input_fingerprints([bold, tmp_path / bold.name], tmp_path / "x", PathNames())
+    found = input_fingerprints(
+        [bold, tmp_path / bold.name], tmp_path / "x", PathNames()
+    )
     assert list(found) == ["<elsewhere>/bold.nii.gz", "<elsewhere>/bold.nii.gz (2)"]
 
 
@@ -225,7 +252,9 @@ def test_the_log_of_a_call(dataset, monkeypatch):
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", one.name)
     monkeypatch.setenv("DTG_CONTAINER_TAG", "x")
     write_call(one, "a = 1\n")
-    failed = Failure("01", "reading", "broken\tfile\nhere", "sub-01_ses-a", "sub-01_ses-a_run-1")
+    failed = Failure(
+        "01", "reading", "broken\tfile\nhere", "sub-01_ses-a", "sub-01_ses-a_run-1"
+    )
     write_outcome(one, [failed, Failure("02", "finding runs", "no runs")], 1.23456)
     folder = dataset.root / "logs" / one.name
     assert (folder / "config.toml").read_text() == "a = 1\n"
@@ -263,7 +292,9 @@ def test_of_a_participant_s_failures_those_of_the_newest_call_stand(dataset):
         ("2025-12-31T00:00:00+00:00", True),
     ],
 )
-def test_a_failure_stands_until_its_work_was_completed_later(dataset, completed, stands):
+def test_a_failure_stands_until_its_work_was_completed_later(
+    dataset, completed, stands
+):
     logged(
         dataset,
         "20260101T000000Z-aaaaaa",

@@ -25,7 +25,9 @@ from bids_dtg.files.regions import (
 
 # Names as tables of atlases have them: letters of any script, no control characters.
 NAMES = st.text(
-    st.characters(codec="utf-8", categories=("L", "N", "P", "S"), exclude_characters='"'),
+    st.characters(
+        codec="utf-8", categories=("L", "N", "P", "S"), exclude_characters='"'
+    ),
     min_size=1,
     max_size=12,
 )
@@ -36,7 +38,9 @@ FEW = settings(max_examples=40)
 def series(draw) -> RegionTable:
     names = draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
     shape = (len(names), draw(st.integers(1, 6)))
-    values = draw(arrays(np.float32, shape, elements=st.floats(width=32, allow_infinity=False)))
+    values = draw(
+        arrays(np.float32, shape, elements=st.floats(width=32, allow_infinity=False))
+    )
     return RegionTable(tuple(names), values)
 
 
@@ -44,7 +48,9 @@ def series(draw) -> RegionTable:
 def matrices(draw) -> RegionTable:
     names = draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
     elements = st.floats(-1, 1, width=32) | st.just(np.nan)
-    return RegionTable(tuple(names), draw(arrays(np.float64, (len(names),) * 2, elements=elements)))
+    return RegionTable(
+        tuple(names), draw(arrays(np.float64, (len(names),) * 2, elements=elements))
+    )
 
 
 @pytest.mark.slow
@@ -71,7 +77,10 @@ def test_matrices_are_read_back_as_they_were(tmp_path_factory, matrix):
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_text(tmp_path):
-    names, path = ("=cmd|' /C calc'!A0", "@SUM(A1)", "'V1"), tmp_path / "sub-01_relmat.tsv"
+    names, path = (
+        ("=cmd|' /C calc'!A0", "@SUM(A1)", "'V1"),
+        tmp_path / "sub-01_relmat.tsv",
+    )
     path.write_bytes(encode_relmat(RegionTable(names, np.eye(3))))
     cells = path.read_text().split("\n")[0].split("\t")
     assert cells[1:] == ["'=cmd|' /C calc'!A0", "'@SUM(A1)", "'V1"]
@@ -81,7 +90,10 @@ def test_a_name_that_a_spreadsheet_would_run_is_text(tmp_path):
 def test_frames_and_regions_without_a_value_are_known():
     values = np.array([[0.5, np.nan, 1], [np.nan] * 3], np.float32)
     found = RegionTable(("a", "b"), values)
-    assert (found.keep.tolist(), found.present.tolist()) == ([True, False, True], [True, False])
+    assert (found.keep.tolist(), found.present.tolist()) == (
+        [True, False, True],
+        [True, False],
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +143,9 @@ PARCELS = NodeFile("MNI152NLin6Asym", "Two", {3: "left", 7: "right"}, "Parcels o
 
 @pytest.mark.parametrize(("overlap", "suffix"), [(False, "dseg"), (True, "probseg")])
 def test_the_link_of_a_matrix_leads_to_the_names_of_its_rows(tmp_path, overlap, suffix):
-    nodes = NodeFile(PARCELS.space, PARCELS.label, PARCELS.names, "Parts", overlap=overlap)
+    nodes = NodeFile(
+        PARCELS.space, PARCELS.label, PARCELS.names, "Parts", overlap=overlap
+    )
     nodes.write(DerivativeDataset(tmp_path))
     (link,) = nodes.facts["NodeFiles"]
     path = tmp_path / link.removeprefix("bids::")
@@ -141,7 +155,9 @@ def test_the_link_of_a_matrix_leads_to_the_names_of_its_rows(tmp_path, overlap, 
     assert sidecar["Description"] == "Parts"
 
 
-def test_a_file_that_is_right_is_left_alone_and_another_atlas_of_the_name_is_written(tmp_path):
+def test_a_file_that_is_right_is_left_alone_and_another_atlas_of_the_name_is_written(
+    tmp_path,
+):
     dataset = DerivativeDataset(tmp_path)
     PARCELS.write(dataset)
     path = tmp_path / PARCELS.path

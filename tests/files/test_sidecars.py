@@ -36,15 +36,21 @@ def test_the_first_sidecar_that_states_degrees_of_freedom_counts(tmp_path):
 def test_the_time_of_the_first_volume_is_0_where_no_sidecar_states_it(tmp_path):
     silent = write(tmp_path / "a.json", RepetitionTime=2.0)
     assert stated_start_time([silent]) == 0.0
-    assert stated_start_time([silent, write(tmp_path / "b.json", StartTime=0.97)]) == 0.97
-    with pytest.raises(RunError, match=r"StartTime is 970\. Expected: seconds, 0 to 20"):
+    assert (
+        stated_start_time([silent, write(tmp_path / "b.json", StartTime=0.97)]) == 0.97
+    )
+    with pytest.raises(
+        RunError, match=r"StartTime is 970\. Expected: seconds, 0 to 20"
+    ):
         stated_start_time([write(tmp_path / "c.json", StartTime=970)])
 
 
 @pytest.mark.parametrize("value", ["many", True, -1, float("inf"), [3]])
 def test_degrees_of_freedom_that_are_no_number_are_refused(tmp_path, value):
     path = write(tmp_path / "a.json", **{RESIDUAL_DOF: value})
-    with pytest.raises(RunError, match=rf"a\.json: {RESIDUAL_DOF} is .* Expected: a number"):
+    with pytest.raises(
+        RunError, match=rf"a\.json: {RESIDUAL_DOF} is .* Expected: a number"
+    ):
         stated_residual_dof([path])
 
 

@@ -16,7 +16,11 @@ import torch
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, let_go
 
-TENSORS = {"a.b.x": np.arange(6.0).reshape(2, 3), "a.y": np.array(3.0), "z": np.zeros(2, np.int8)}
+TENSORS = {
+    "a.b.x": np.arange(6.0).reshape(2, 3),
+    "a.y": np.array(3.0),
+    "z": np.zeros(2, np.int8),
+}
 
 
 @pytest.fixture
@@ -37,10 +41,14 @@ def test_a_prefix_is_left_out_of_names(file):
 def test_errors_name_the_file_and_the_whole_name(file):
     with pytest.raises(BundleError, match=r"some\.safetensors has no tensor a\.q"):
         file.below("a.").shape("q", axes=1)
-    with pytest.raises(BundleError, match=r"a\.b\.x has shape \(2, 3\)\. Expected: 3 axes"):
+    with pytest.raises(
+        BundleError, match=r"a\.b\.x has shape \(2, 3\)\. Expected: 3 axes"
+    ):
         file.below("a.").shape("b.x", axes=3)
     file.path.write_bytes((2).to_bytes(8, "little") + b"{]")
-    with pytest.raises(BundleError, match=r"some\.safetensors cannot be read as safetensors"):
+    with pytest.raises(
+        BundleError, match=r"some\.safetensors cannot be read as safetensors"
+    ):
         file.shape("z", axes=1)
     with pytest.raises(BundleError, match=r"some\.safetensors cannot be read"):
         file.read()
@@ -50,7 +58,9 @@ def test_errors_name_the_file_and_the_whole_name(file):
 def test_values_that_are_not_finite_in_32_bits_are_refused_by_name(tmp_path, value):
     path = tmp_path / "some.safetensors"
     path.write_bytes(safetensors.numpy.save(TENSORS | {"a.q": np.array([0.0, value])}))
-    with pytest.raises(BundleError, match=r"some\.safetensors has values .* not finite in a\.q"):
+    with pytest.raises(
+        BundleError, match=r"some\.safetensors has values .* not finite in a\.q"
+    ):
         TensorFile(path).require_finite()
     TensorFile(path).below("z").require_finite()
 
@@ -66,7 +76,9 @@ def test_large_tensors_are_checked_without_a_copy(tmp_path):
         tracemalloc.stop()
     values[-1, -1, -1] = np.nan
     path.write_bytes(safetensors.numpy.save({"a": values}))
-    with pytest.raises(BundleError, match=r"some\.safetensors has values .* not finite in a"):
+    with pytest.raises(
+        BundleError, match=r"some\.safetensors has values .* not finite in a"
+    ):
         TensorFile(path).require_finite()
 
 
@@ -96,7 +108,9 @@ def test_rows_of_a_mapped_tensor_leave_the_memory_alone(tmp_path):
 def test_types_that_numpy_lacks_are_refused(tmp_path):
     path = tmp_path / "some.safetensors"
     path.write_bytes(safetensors.torch.save({"x": torch.tensor([1.0]).bfloat16()}))
-    with pytest.raises(BundleError, match=r"some\.safetensors .* x has numbers of type BF16"):
+    with pytest.raises(
+        BundleError, match=r"some\.safetensors .* x has numbers of type BF16"
+    ):
         TensorFile(path).read()
 
 
@@ -105,6 +119,10 @@ def test_types_that_numpy_lacks_are_refused(tmp_path):
 )
 def test_tensors_of_other_sizes_than_their_shapes_are_refused(tmp_path, damage):
     path = tmp_path / "some.safetensors"
-    path.write_bytes(damage(safetensors.numpy.save({"x": np.zeros((2, 3), np.float16)})))
-    with pytest.raises(BundleError, match=r"some\.safetensors cannot be read as safetensors"):
+    path.write_bytes(
+        damage(safetensors.numpy.save({"x": np.zeros((2, 3), np.float16)}))
+    )
+    with pytest.raises(
+        BundleError, match=r"some\.safetensors cannot be read as safetensors"
+    ):
         TensorFile(path).read(["x"])

@@ -34,14 +34,18 @@ PEOPLE = ("01", "02", "03", "04")
 
 @pytest.mark.parametrize("precision", ["none", "tf32"])
 @pytest.mark.parametrize("plan", ["auto", "dense", "slabs"])
-def test_plans_are_the_eager_network_whatever_precision_other_code_allows(plan, precision):
+def test_plans_are_the_eager_network_whatever_precision_other_code_allows(
+    plan, precision
+):
     rng, network = np.random.default_rng(0), random_network(ROIS, CONTRASTS, 8)
     mask = rng.random((40, 18, 14)) < 0.3  # several slabs cut it
     connectome = rng.uniform(-1, 1, (ROIS, mask.sum())).astype(np.float32)
     expected = make(FORMS["eager"], network, mask, "cpu")(connectome)
     torch.backends.fp32_precision = precision
     try:
-        prepared = prepare(Parameters.of(network), mask, "cuda", plan=plan, report=pytest.fail)
+        prepared = prepare(
+            Parameters.of(network), mask, "cuda", plan=plan, report=pytest.fail
+        )
         found = prepared.predict(connectome)
         assert prepared.predict(connectome).tobytes() == found.tobytes()
     finally:
@@ -51,10 +55,14 @@ def test_plans_are_the_eager_network_whatever_precision_other_code_allows(plan, 
 
 def test_the_published_size():
     mask, network = grey_matter(), random_network(50, 47, 64)
-    connectome = np.random.default_rng(0).uniform(-1, 1, (50, mask.sum())).astype(np.float32)
+    connectome = (
+        np.random.default_rng(0).uniform(-1, 1, (50, mask.sum())).astype(np.float32)
+    )
     expected = make(FORMS["blocks"], network, mask, "cpu")(connectome)
     for plan in ("dense", "slabs"):
-        found = prepare(Parameters.of(network), mask, "cuda", plan=plan).predict(connectome)
+        found = prepare(Parameters.of(network), mask, "cuda", plan=plan).predict(
+            connectome
+        )
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
@@ -79,9 +87,18 @@ def losses(device: str, folder: Path, **changes: object) -> list[float]:
         rng = np.random.default_rng(seed)
         connectomes = rng.normal(size=(people, 2, ROIS, EDGE**3)).astype(np.float32)
         maps = 0.4 * connectomes.mean(1)[:, :CONTRASTS] + 0.1
-        return PersonSamples(connectomes, maps.astype(np.float32), np.ones((EDGE,) * 3, bool))
+        return PersonSamples(
+            connectomes, maps.astype(np.float32), np.ones((EDGE,) * 3, bool)
+        )
 
-    given = {"features": 4, "loss": "crr", "epochs": 3, "patience": 0, "batch": 4, **changes}
+    given = {
+        "features": 4,
+        "loss": "crr",
+        "epochs": 3,
+        "patience": 0,
+        "batch": 4,
+        **changes,
+    }
     place = Workplace(folder, device)
     trained = train(cohort(8, 1), cohort(4, 2), TrainingPlan(**given), place)
     assert {tensor.device.type for tensor in trained.state.values()} == {"cpu"}
@@ -93,13 +110,17 @@ def losses(device: str, folder: Path, **changes: object) -> list[float]:
     ("changes", "tolerance"),
     [({}, TF32), ({"loss": "mse"}, TF32), ({"precision": "bf16-mixed"}, 5e-2)],
 )
-def test_epochs_have_the_losses_of_the_cpu_and_go_on_there(tmp_path, changes, tolerance):
+def test_epochs_have_the_losses_of_the_cpu_and_go_on_there(
+    tmp_path, changes, tolerance
+):
     expected = losses("cpu", tmp_path / "cpu", **(changes | {"precision": "32-true"}))
     found = losses("cuda", tmp_path / "cuda", **changes)
     assert found == pytest.approx(expected, rel=tolerance)
     if not changes:
         whole = losses("cpu", tmp_path / "whole", epochs=4)
-        assert losses("cpu", tmp_path / "cuda", epochs=4) == pytest.approx(whole, rel=TF32)
+        assert losses("cpu", tmp_path / "cuda", epochs=4) == pytest.approx(
+            whole, rel=TF32
+        )
 
 
 @pytest.mark.parametrize("architecture", ["lowrank", "hypernetwork"])
@@ -134,7 +155,9 @@ def test_networks_of_regions(tmp_path):
     networks = make_networks(series, weights + weights.swapaxes(1, 2), 2.0)
     recipe = Recipe(states=2, region_parameters=2, epochs=3, batch_size=4)
     here, there = (
-        fit(networks, recipe, workplace=Workplace(tmp_path / name, name)).restarts[0].elbo
+        fit(networks, recipe, workplace=Workplace(tmp_path / name, name))
+        .restarts[0]
+        .elbo
         for name in ("cpu", "cuda")
     )
     assert there == pytest.approx(here, rel=0.1)

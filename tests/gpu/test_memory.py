@@ -19,7 +19,9 @@ SLABS = "cuda has too little memory for the plan of slabs: going on with the pla
 ERRORS = [
     torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError(
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+    ),
     # Where there is no room for the work space of any algorithm.
     RuntimeError("GET was unable to find an engine to execute this computation"),
 ]
@@ -40,7 +42,11 @@ def connectome(bundle) -> Connectome:
 @pytest.fixture
 def pretended(bundle, monkeypatch):
     """Have the CPU pass for a GPU, on which convolutions of many values find no memory."""
-    to_tensor, to_module, convolve = torch.Tensor.to, torch.nn.Module.to, torch.nn.functional.conv3d
+    to_tensor, to_module, convolve = (
+        torch.Tensor.to,
+        torch.nn.Module.to,
+        torch.nn.functional.conv3d,
+    )
 
     def here(place):
         kind = getattr(place, "type", place)
@@ -56,7 +62,9 @@ def pretended(bundle, monkeypatch):
 
     ones = torch.ones
     monkeypatch.setattr(
-        torch, "ones", lambda *size, device="cpu", **more: ones(*size, device=here(device), **more)
+        torch,
+        "ones",
+        lambda *size, device="cpu", **more: ones(*size, device=here(device), **more),
     )
     for owner, move in ((torch.Tensor, to_tensor), (torch.nn.Module, to_module)):
         monkeypatch.setattr(
@@ -76,9 +84,13 @@ def test_a_full_gpu_leaves_the_work_to_the_cpu(pretended, bundle, connectome, er
     assert found.tobytes() == expected.tobytes()
 
 
-def test_a_gpu_that_nobody_names_makes_no_maps(pretended, bundle, connectome, monkeypatch):
+def test_a_gpu_that_nobody_names_makes_no_maps(
+    pretended, bundle, connectome, monkeypatch
+):
     there = Path.exists
-    monkeypatch.setattr(Path, "exists", lambda p: str(p) == "/dev/nvidiactl" or there(p))
+    monkeypatch.setattr(
+        Path, "exists", lambda p: str(p) == "/dev/nvidiactl" or there(p)
+    )
     pretended |= {"values": 0, "error": RuntimeError("the GPU was used")}
     expected = predict_maps(connectome, bundle, device="cpu").values
     assert predict_maps(connectome, bundle).values.tobytes() == expected.tobytes()

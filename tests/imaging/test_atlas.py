@@ -17,7 +17,9 @@ from bids_dtg.imaging.nifti import read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.templateflow import TemplateFlow
 
-GRID = Grid((4, 5, 6), np.array([[-2.0, 0, 0, 8], [0, 2, 0, -10], [0, 0, 2, 4], [0, 0, 0, 1]]))
+GRID = Grid(
+    (4, 5, 6), np.array([[-2.0, 0, 0, 8], [0, 2, 0, -10], [0, 0, 2, 4], [0, 0, 0, 1]])
+)
 MASK = np.ones(GRID.shape, bool)
 PLACES = VoxelPlaces.within(GRID, MASK)
 SPACE = "space-MNI152NLin6Asym_dseg.nii.gz"
@@ -38,15 +40,21 @@ def test_labels_are_those_at_the_voxels_whatever_the_storage_order(tmp_path):
     flip = np.diag([-1.0, 1, 1, 1])
     flip[0, 3] = GRID.shape[0] - 1
     straight = read_atlas(_save(tmp_path / f"atlas-a_{SPACE}", volume))
-    flipped = read_atlas(_save(tmp_path / f"atlas-b_{SPACE}", volume[::-1], GRID.affine @ flip))
+    flipped = read_atlas(
+        _save(tmp_path / f"atlas-b_{SPACE}", volume[::-1], GRID.affine @ flip)
+    )
     np.testing.assert_array_equal(straight.labels, volume.ravel())
     np.testing.assert_array_equal(flipped.labels, volume.ravel())
     assert list(straight.parcels) == list(range(1, 9))
 
 
 def test_names_come_from_the_table_and_the_file(tmp_path):
-    path = _save(tmp_path / "tpl-MNI152NLin6Asym_atlas-Yeo_desc-7_dseg.nii.gz", 1 + MASK)
-    path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text("index\tname\n2\tVis\n9\tX\n")
+    path = _save(
+        tmp_path / "tpl-MNI152NLin6Asym_atlas-Yeo_desc-7_dseg.nii.gz", 1 + MASK
+    )
+    path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text(
+        "index\tname\n2\tVis\n9\tX\n"
+    )
     atlas = read_atlas(path, PLACES)
     assert (atlas.key, dict(atlas.parcels)) == ("Yeo_seg-7", {2: "Vis"})
 
@@ -58,7 +66,11 @@ def test_names_come_from_the_table_and_the_file(tmp_path):
         (np.where(MASK, np.nan, 0), np.float32, "is not a label image"),
         (np.where(MASK, 1e30, 0), np.float32, "is not a label image"),
         (MASK * -1, np.int16, "is not a label image"),
-        (np.arange(27000).reshape(30, 30, 30), np.int32, "is not a label image.*at most 10,000"),
+        (
+            np.arange(27000).reshape(30, 30, 30),
+            np.int32,
+            "is not a label image.*at most 10,000",
+        ),
         (np.ones((*GRID.shape, 2)), np.int16, "has sizes .* one volume"),
         (MASK * 0, np.int16, "has no label in the model's grey matter"),
     ],
@@ -74,8 +86,12 @@ def test_a_table_that_counts_from_0_beside_an_image_that_counts_from_1(tmp_path)
     volume = 1 + np.arange(120).reshape(GRID.shape) % 4
     path = _save(tmp_path / f"atlas-HOCPA_{SPACE}", volume)
     rows = "".join(f"{index}\tname{index}\n" for index in range(4))
-    path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text(f"index\tname\n{rows}")
-    with pytest.raises(SettingsError, match=r"no row for 1 of the 4 labels .* the first 4\."):
+    path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text(
+        f"index\tname\n{rows}"
+    )
+    with pytest.raises(
+        SettingsError, match=r"no row for 1 of the 4 labels .* the first 4\."
+    ):
         read_atlas(path)
 
 
@@ -97,10 +113,12 @@ def test_the_digest_tells_images_of_one_name_apart(tmp_path):
 
 
 MODEL = Grid(
-    (76, 93, 78), np.array([[-2.0, 0, 0, 76], [0, 2, 0, -108], [0, 0, 2, -72], [0, 0, 0, 1]])
+    (76, 93, 78),
+    np.array([[-2.0, 0, 0, 76], [0, 2, 0, -108], [0, 0, 2, -72], [0, 0, 0, 1]]),
 )
 FSL = Grid(
-    (91, 109, 91), np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
+    (91, 109, 91),
+    np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]]),
 )
 
 
@@ -127,9 +145,13 @@ def test_means_of_a_real_map_are_those_of_nilearns_masker(shared, within):
     atlas = find_atlas("Schaefer400", places)
     assert [str(label) for label in atlas.parcels] == [row["index"] for row in rows]
     assert list(atlas.parcels.values()) == [row["name"] for row in rows]
-    column = {name: [float(row[name]) for row in rows] for name in rows[0] if name != "name"}
+    column = {
+        name: [float(row[name]) for row in rows] for name in rows[0] if name != "name"
+    }
     np.testing.assert_array_equal(atlas.voxels, column["voxels"])
-    np.testing.assert_array_equal(region_voxels(maps, atlas)[0], column[f"voxels{within}"])
+    np.testing.assert_array_equal(
+        region_voxels(maps, atlas)[0], column[f"voxels{within}"]
+    )
     means = region_means(maps, atlas)[0]
     np.testing.assert_allclose(means, column[f"mean{within}"], atol=1e-6)
 
@@ -143,7 +165,9 @@ def test_each_map_has_its_own_missing_places(seed, share):
     maps[rng.random(maps.shape) < share] = np.nan
     means, counts = region_means(maps, atlas, 0.1), region_voxels(maps, atlas)
     for row, mean, part in zip(maps, means, counts, strict=True):
-        for label, found, count, size in zip(atlas.parcels, mean, part, voxels, strict=True):
+        for label, found, count, size in zip(
+            atlas.parcels, mean, part, voxels, strict=True
+        ):
             values = row[(labels == label) & ~np.isnan(row)]
             assert count == len(values)
             enough = len(values) / size >= 0.1
@@ -153,7 +177,10 @@ def test_each_map_has_its_own_missing_places(seed, share):
 @pytest.mark.slow
 def test_an_atlas_in_another_template_is_carried_to_the_models(shared, tmp_path):
     """TemplateFlow's own images of the same 200 parcels in both templates."""
-    folder, home = shared / "data/real/parcellations", shared / "data/real/templateflow_like"
+    folder, home = (
+        shared / "data/real/parcellations",
+        shared / "data/real/templateflow_like",
+    )
     name = "tpl-{}_res-01_atlas-Schaefer2018_desc-200Parcels7Networks_dseg.nii.gz"
     places = VoxelPlaces.within(MODEL, find_mask(shared))
     here = TemplateFlow(home)

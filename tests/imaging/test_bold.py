@@ -66,7 +66,11 @@ def frames_of(path, per_block=7) -> np.ndarray:
 
 
 def readers() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("read ")]
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith("read ")
+    ]
 
 
 # --- frames
@@ -74,7 +78,9 @@ def readers() -> list[str]:
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
 @pytest.mark.parametrize("name", ["bold.nii", "bold.nii.gz"])
-@pytest.mark.parametrize("dtype", ["|u1", "<i2", ">i2", "<u2", "<i4", "<f4", ">f4", "<f8", "<i8"])
+@pytest.mark.parametrize(
+    "dtype", ["|u1", "<i2", ">i2", "<u2", "<i4", "<f4", ">f4", "<f8", "<i8"]
+)
 def test_frames_come_as_stored(tmp_path, kind, name, dtype):
     values = stored_values(dtype)
     path = write(tmp_path / name, values, kind=kind)
@@ -83,7 +89,9 @@ def test_frames_come_as_stored(tmp_path, kind, name, dtype):
     assert header.dtype == np.dtype(dtype)
     np.testing.assert_allclose(header.affine, AFFINE)
     # (i, j, k, t) -> (t, file voxels), i fastest
-    np.testing.assert_array_equal(frames_of(path), values.reshape(-1, SHAPE[3], order="F").T)
+    np.testing.assert_array_equal(
+        frames_of(path), values.reshape(-1, SHAPE[3], order="F").T
+    )
 
 
 def test_frames_that_are_wanted_together_come_so_while_memory_allows_it(tmp_path):
@@ -91,7 +99,9 @@ def test_frames_that_are_wanted_together_come_so_while_memory_allows_it(tmp_path
     path = write(tmp_path / "bold.nii.gz", np.zeros((125, 100, 100, 9), "<f8"))
     header = read_bold_header(path)
     for together, wanted in ((2, [2, 2, 2, 2, 1]), (16, [6, 3])):
-        assert [len(block) for block in stream_blocks(header, 32, together=together)] == wanted
+        assert [
+            len(block) for block in stream_blocks(header, 32, together=together)
+        ] == wanted
 
 
 @pytest.mark.parametrize(
@@ -108,18 +118,28 @@ def test_gzip_of_several_members_and_trailing_zeros_is_read(tmp_path):
     raw = write(tmp_path / "bold.nii", values).read_bytes()
     path = tmp_path / "members.nii.gz"
     path.write_bytes(gzip.compress(raw[:1000]) + gzip.compress(raw[1000:]) + bytes(50))
-    np.testing.assert_array_equal(frames_of(path), values.reshape(-1, SHAPE[3], order="F").T)
+    np.testing.assert_array_equal(
+        frames_of(path), values.reshape(-1, SHAPE[3], order="F").T
+    )
 
 
 def test_wanted_voxels_are_gathered_and_scaled_in_full_blocks(tmp_path):
     values = stored_values()
-    path = changed(write(tmp_path / "bold.nii", values), 112, np.array([0.5, 10.0], "<f4"))
+    path = changed(
+        write(tmp_path / "bold.nii", values), 112, np.array([0.5, 10.0], "<f4")
+    )
     sampling = LatticeSampling(np.array([3, 0, 119]), np.array([True, True, True]))
     streamed = stream_voxels(read_bold_header(path), sampling, 10)
     blocks = [(first, block.copy()) for first, block in streamed]
-    assert [(first, len(block)) for first, block in blocks] == [(0, 10), (10, 10), (20, 3)]
+    assert [(first, len(block)) for first, block in blocks] == [
+        (0, 10),
+        (10, 10),
+        (20, 3),
+    ]
     wanted = values.reshape(-1, SHAPE[3], order="F").T[:, [3, 0, 119]] * 0.5 + 10
-    np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), wanted)
+    np.testing.assert_array_equal(
+        np.concatenate([block for _, block in blocks]), wanted
+    )
 
 
 @pytest.mark.parametrize("stop", ["raise", "close"])
@@ -167,7 +187,9 @@ def test_a_head_start_that_was_killed_is_an_error(begun):
     with head_start(begun):
         (child,) = multiprocessing.active_children()
         child.kill()
-        with pytest.raises(RunError, match=r"the process that read .*bold\.nii\.gz died"):
+        with pytest.raises(
+            RunError, match=r"the process that read .*bold\.nii\.gz died"
+        ):
             frames_of(begun, 1)
 
 
@@ -180,12 +202,17 @@ def test_a_truncated_gzip_is_told_by_its_frame(tmp_path, monkeypatch, frame, ahe
     monkeypatch.setattr("bids_dtg.imaging.bold._FRAMES", 7)
     raw = write(tmp_path / "bold.nii", stored_values(largest=30000)).read_bytes()
     deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
-    head = deflate.compress(raw[: 352 + frame * 240 + 10]) + deflate.flush(zlib.Z_FULL_FLUSH)
+    head = deflate.compress(raw[: 352 + frame * 240 + 10]) + deflate.flush(
+        zlib.Z_FULL_FLUSH
+    )
     path = tmp_path / "cut.nii.gz"
     path.write_bytes(head)
     # What inflates last, less than a frame of a real run, may be lost at the cut.
     told = rf"cut\.nii\.gz ends at frame ({frame}|{frame - 1}) of 23"
-    with head_start(path if ahead else None), pytest.raises(RunError, match=told) as refused:
+    with (
+        head_start(path if ahead else None),
+        pytest.raises(RunError, match=told) as refused,
+    ):
         frames_of(path)
     assert refused.value.remedy == "fetch or make the file again"
     assert not readers()
@@ -228,7 +255,11 @@ def test_files_that_are_no_images_are_told(tmp_path, content, told):
         (70, np.array([32], "<i2"), "values of type complex64.*real numbers"),
         (280, np.full(4, np.nan, "<f4"), "affine"),
         (40, np.array([3, 5, 6, 4], "<i2"), "sizes 5 x 6 x 4.*at least two frames"),
-        (40, np.array([4, 5, 6, 4, 1], "<i2"), "sizes 5 x 6 x 4 x 1.*at least two frames"),
+        (
+            40,
+            np.array([4, 5, 6, 4, 1], "<i2"),
+            "sizes 5 x 6 x 4 x 1.*at least two frames",
+        ),
         (0, np.array([340], "<i4"), "sizeof_hdr is 340, not 348 or 540"),
         (344, np.array([b"ni1"]), "its magic is b'ni1"),
         (108, np.array([0], "<f4"), "vox_offset is 0, not 352"),
@@ -247,7 +278,9 @@ def test_only_zeros_may_follow_the_last_frame(tmp_path, name):
     raw = write(tmp_path / "whole.nii", stored_values()).read_bytes()
     path = tmp_path / name
     for after in (bytes(700), raw[352:], bytes(2**19) + b"x"):
-        path.write_bytes(gzip.compress(raw + after) if name.endswith("gz") else raw + after)
+        path.write_bytes(
+            gzip.compress(raw + after) if name.endswith("gz") else raw + after
+        )
         if after.strip(b"\0"):
             told = rf"{name} goes on after the 5 x 6 x 4 x 23 values of its header"
             for read in (frames_of, read_volume):
@@ -303,9 +336,13 @@ def words(header: tuple) -> str:
     ],
 )
 def test_a_header_alone_is_converted_by_its_unit(tmp_path, tr, unit, seconds):
-    header = read_bold_header(write(tmp_path / "bold.nii", stored_values(), tr=tr, unit=unit))
+    header = read_bold_header(
+        write(tmp_path / "bold.nii", stored_values(), tr=tr, unit=unit)
+    )
     if seconds is None:
-        with pytest.raises(RunError, match=r"bold\.nii\.gz has no repetition time, neither in"):
+        with pytest.raises(
+            RunError, match=r"bold\.nii\.gz has no repetition time, neither in"
+        ):
             decide(header.time, None)
         assert "header states no repetition time" in decide(header.time, 0.8)[1][0]
     else:
@@ -331,7 +368,11 @@ def test_other_times_are_refused_with_both_values_and_files(seconds, unit, facto
     assume(abs(factor - 1000) > 2)
     with pytest.raises(RunError) as caught:
         decide(header, seconds)
-    for part in (f"{SIDECAR} states a RepetitionTime of {seconds:g} s", str(BOLD), words(header)):
+    for part in (
+        f"{SIDECAR} states a RepetitionTime of {seconds:g} s",
+        str(BOLD),
+        words(header),
+    ):
         assert part in str(caught.value)
 
 
@@ -350,10 +391,15 @@ def test_other_times_are_refused_with_both_values_and_files(seconds, unit, facto
         ((1.0, "s"), 2.0, ("fMRIPost-AROMA", "0.1.11")),
     ],
 )
-def test_headers_that_programs_wrote_wrong_give_way_to_the_sidecar(header, stated, maker):
+def test_headers_that_programs_wrote_wrong_give_way_to_the_sidecar(
+    header, stated, maker
+):
     found, (note,) = decide(header, stated, ("another", "1"), maker)
     assert found == stated
-    assert f"({stated:g} s) was used; the header has {words(header)}: some releases" in note
+    assert (
+        f"({stated:g} s) was used; the header has {words(header)}: some releases"
+        in note
+    )
 
 
 @pytest.mark.parametrize(
@@ -370,7 +416,9 @@ def test_headers_that_programs_wrote_wrong_give_way_to_the_sidecar(header, state
 )
 def test_a_header_of_one_second_by_other_programs_is_refused(maker):
     """Two hundred frames in 3.3 minutes are not read as 6.7 minutes."""
-    with pytest.raises(RunError, match=r"states a RepetitionTime of 2 s, but .* states 1 s"):
+    with pytest.raises(
+        RunError, match=r"states a RepetitionTime of 2 s, but .* states 1 s"
+    ):
         decide((1.0, "s"), 2.0, maker)
 
 
@@ -384,7 +432,11 @@ def test_number_without_a_unit_may_be_in_any(seconds, unit):
 @pytest.mark.parametrize(
     ("header", "stated", "told"),
     [
-        ((800.0, "s"), None, r"bold\.nii\.gz: no sidecar.*at most 20.*is it in milliseconds\?"),
+        (
+            (800.0, "s"),
+            None,
+            r"bold\.nii\.gz: no sidecar.*at most 20.*is it in milliseconds\?",
+        ),
         ((20.1, None), None, r"bold\.nii\.gz: no sidecar.*at most 20"),
         *(
             ((2.0, "s"), stated, r"bold\.json: RepetitionTime is .*at most 20")
@@ -437,7 +489,9 @@ def test_voxels_of_the_mean_are_the_mean_of_voxels(header, shift_mm):
     sampling, method = Placement.through(places, ()).in_file(header, "linear")
     assert method == ("linear" if shift_mm else "none")
     mean = MeanFrame(header, np.ones(23, bool), 8)
-    frames = [block.copy() for _, block in stream_voxels(header, sampling, 5, watch=mean.add)]
+    frames = [
+        block.copy() for _, block in stream_voxels(header, sampling, 5, watch=mean.add)
+    ]
     expected = np.concatenate(frames)[:8].mean(axis=0)
     assert expected.any()
     np.testing.assert_allclose(mean.at(sampling), expected, rtol=1e-5)

@@ -55,7 +55,14 @@ MIRRORED = AFFINE @ np.diag([-1.0, 1, 1, 1])
     ("sform", "s_code", "qform", "q_code", "wanted", "apart"),
     [
         (AFFINE, 4, AFFINE, 4, AFFINE, 0),
-        (AFFINE, 4, moved(0.9), 4, AFFINE, 0),  # less than half a voxel: rounding, not meaning
+        (
+            AFFINE,
+            4,
+            moved(0.9),
+            4,
+            AFFINE,
+            0,
+        ),  # less than half a voxel: rounding, not meaning
         (AFFINE, 4, moved(30), 1, AFFINE, 30),  # the qform is that of the scanner
         (AFFINE, 4, moved(30), 0, AFFINE, 0),
         (AFFINE, 0, moved(30), 1, moved(30), 0),
@@ -110,7 +117,9 @@ def test_the_header_says_where_and_what_the_map_is():
 
 
 def test_several_maps_make_one_4d_file_without_a_time_stamp():
-    values = np.random.default_rng(1).standard_normal((3, MASK.sum())).astype(np.float32)
+    values = (
+        np.random.default_rng(1).standard_normal((3, MASK.sum())).astype(np.float32)
+    )
     content = PLACES.encode(values, intent="correlation")
     image = decode(content)
     assert image.shape == (5, 6, 4, 3)
@@ -124,7 +133,9 @@ def test_several_maps_make_one_4d_file_without_a_time_stamp():
 @pytest.mark.parametrize("quick", [False, True])
 def test_whole_numbers_are_stored_as_they_are_and_scaled_by_the_header(dtype, quick):
     volume = np.random.default_rng(0).integers(0, 100, GRID.shape).astype(dtype)
-    content = encode_integers(volume, GRID, slope=0.25, quick=quick, description="labels")
+    content = encode_integers(
+        volume, GRID, slope=0.25, quick=quick, description="labels"
+    )
     image = decode(content)
     assert image.get_data_dtype() == np.dtype(dtype)
     np.testing.assert_allclose(image.get_fdata(), volume * 0.25)
@@ -138,7 +149,9 @@ def test_whole_numbers_are_stored_as_they_are_and_scaled_by_the_header(dtype, qu
 def test_volumes_of_any_stored_type_are_read(tmp_path, dtype):
     values = np.random.default_rng(2).integers(0, 100, GRID.shape).astype(dtype)
     header = nib.Nifti1Header(endianness=">" if dtype[0] == ">" else "<")
-    nib.save(nib.Nifti1Image(values, AFFINE, header, dtype=dtype), tmp_path / "a.nii.gz")
+    nib.save(
+        nib.Nifti1Image(values, AFFINE, header, dtype=dtype), tmp_path / "a.nii.gz"
+    )
     np.testing.assert_array_equal(read_volume(tmp_path / "a.nii.gz")[0], values)
 
 
@@ -148,7 +161,9 @@ def test_scaled_volumes_are_scaled(tmp_path):
     nib.save(image, tmp_path / "a.nii")
     read, _ = read_volume(tmp_path / "a.nii")
     assert read.dtype == np.float32
-    np.testing.assert_allclose(read, nib.load(tmp_path / "a.nii").get_fdata(), rtol=1e-6)
+    np.testing.assert_allclose(
+        read, nib.load(tmp_path / "a.nii").get_fdata(), rtol=1e-6
+    )
 
 
 def test_a_mask_with_a_larger_view_and_flipped_storage_lands_on_the_grid(tmp_path):
@@ -162,7 +177,9 @@ def test_a_mask_with_a_larger_view_and_flipped_storage_lands_on_the_grid(tmp_pat
 
 def test_files_that_cannot_be_used_are_named(tmp_path):
     path = tmp_path / "m.nii.gz"
-    nib.save(nib.Nifti1Image(np.ones((3, 3, 3), np.uint8), np.diag([3, 3, 3, 1.0])), path)
+    nib.save(
+        nib.Nifti1Image(np.ones((3, 3, 3), np.uint8), np.diag([3, 3, 3, 1.0])), path
+    )
     with pytest.raises(RunError, match=r"m\.nii\.gz has voxels of 3 x 3 x 3 mm"):
         read_mask(path, GRID)
     content = nib.Nifti1Image(np.ones(GRID.shape, np.float32), AFFINE).to_bytes()

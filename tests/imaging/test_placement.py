@@ -39,11 +39,15 @@ def points_of(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def phantom(points: np.ndarray) -> np.ndarray:
     """(frames, points): three smooth patterns over some 3 cm, each with a course."""
     x, y, z = points.T / 5
-    patterns = np.stack([np.sin(x) + np.cos(y), np.sin(y + 1) * np.cos(z), np.cos(x + z)])
+    patterns = np.stack(
+        [np.sin(x) + np.cos(y), np.sin(y + 1) * np.cos(z), np.cos(x + z)]
+    )
     return 1000 + 100 * COURSES @ patterns
 
 
-def write_run(path: Path, affine: np.ndarray, shape: tuple[int, ...], values=phantom) -> Path:
+def write_run(
+    path: Path, affine: np.ndarray, shape: tuple[int, ...], values=phantom
+) -> Path:
     """Write the values at the voxels of a lattice of the file's space."""
     series = values(points_of(affine, shape))
     data = np.moveaxis(series.reshape(-1, *shape), 0, -1).astype(np.float32)
@@ -64,7 +68,10 @@ def around(points: np.ndarray, size: float, turn: float = 0.0):
     """Affine and shape of a lattice of this voxel size, turned (rad), that holds the points."""
     rotation = np.eye(3)
     rotation[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
-    low, high = (points @ rotation).min(axis=0) - size, (points @ rotation).max(axis=0) + size
+    low, high = (
+        (points @ rotation).min(axis=0) - size,
+        (points @ rotation).max(axis=0) + size,
+    )
     affine = np.eye(4)
     affine[:3, :3] = rotation * size
     affine[:3, 3] = rotation @ low
@@ -127,7 +134,9 @@ def test_an_analytic_phantom_under_known_transforms(tmp_path, name):
     expected = phantom(wanted)
     for one, other in zip(found, expected, strict=True):
         assert np.corrcoef(one, other)[0, 1] > 0.999
-    assert np.corrcoef(found.ravel(), phantom(centres()).ravel())[0, 1] < 0.95, "it is not trivial"
+    assert np.corrcoef(found.ravel(), phantom(centres()).ravel())[0, 1] < 0.95, (
+        "it is not trivial"
+    )
 
 
 def test_a_transform_that_was_changed_is_read_anew(tmp_path):
@@ -138,11 +147,15 @@ def test_a_transform_that_was_changed_is_read_anew(tmp_path):
         affine[0, 3] = shift
         path = write_text(tmp_path / "x.txt", [affine_part(affine)])
         os.utime(path, (second, second))
-        found.append(Placement.through(voxels, [TransformFile(path)]).points - centres()[[3, 40]])
+        found.append(
+            Placement.through(voxels, [TransformFile(path)]).points - centres()[[3, 40]]
+        )
     np.testing.assert_array_equal(found[0], found[1])
     assert abs(found[2] - found[0]).max() == pytest.approx(3.0)
     other = Grid(GRID.shape, GRID.affine + np.eye(4)[:, [3]] * [0, 0, 0, 7])
-    moved = Placement.through(VoxelPlaces(other, voxels.positions), [TransformFile(path)])
+    moved = Placement.through(
+        VoxelPlaces(other, voxels.positions), [TransformFile(path)]
+    )
     assert np.allclose(moved.points - centres(other)[[3, 40]], found[2], atol=1e-5)
 
 
@@ -184,7 +197,9 @@ def stored(data: np.ndarray, affine: np.ndarray, order: np.ndarray, path: Path) 
 
 @pytest.mark.parametrize("size", [2.0, 3.0])
 @pytest.mark.parametrize("interpolation", ["linear", "nearest"])
-def test_a_marker_on_the_left_is_on_the_left_in_every_storage_order(tmp_path, size, interpolation):
+def test_a_marker_on_the_left_is_on_the_left_in_every_storage_order(
+    tmp_path, size, interpolation
+):
     """Left is x < 0; a second, weaker marker in front and a third above tell the other axes."""
     affine, shape = around(centres(), size)
     if size == 2.0:  # on the lattice, as a look-up
@@ -198,9 +213,13 @@ def test_a_marker_on_the_left_is_on_the_left_in_every_storage_order(tmp_path, si
     assert len({order.tobytes() for order in orders()}) == 48
     for number, order in enumerate(orders()):
         found, _, _ = read(
-            stored(data, affine, order, tmp_path / f"{number}.nii"), interpolation=interpolation
+            stored(data, affine, order, tmp_path / f"{number}.nii"),
+            interpolation=interpolation,
         )
-        left, front, above = (found[0] > 250, *(abs(found[0] - x) < 40 for x in (200, 100)))
+        left, front, above = (
+            found[0] > 250,
+            *(abs(found[0] - x) < 40 for x in (200, 100)),
+        )
         assert np.linalg.norm(centres()[left].mean(axis=0) - [-14, 0, 0]) < 0.8, order
         assert centres()[left][:, 0].max() < -6
         assert centres()[front][:, 1].mean() > 5
@@ -227,7 +246,9 @@ def test_a_mask_is_read_where_the_run_is(tmp_path):
     assert mask[distance < 13.5].all()
     assert not mask[distance > 16.5].any()
     nib.save(nib.Nifti1Image(np.ones((*shape, 2), np.uint8), affine), path)
-    with pytest.raises(RunError, match=r"has sizes .*Expected: one volume of three dimensions"):
+    with pytest.raises(
+        RunError, match=r"has sizes .*Expected: one volume of three dimensions"
+    ):
         placement.mask(path)
 
 
@@ -240,7 +261,9 @@ def test_transforms_to_a_file_whose_forms_differ_are_refused(tmp_path):
     nib.save(image, tmp_path / "both.nii")
     assert read(tmp_path / "both.nii")[2] == "none"
     same = [TransformFile(write_text(tmp_path / "x.txt", [affine_part(np.eye(4))]))]
-    with pytest.raises(RunError, match="put a voxel 30 mm apart, and transforms may refer to"):
+    with pytest.raises(
+        RunError, match="put a voxel 30 mm apart, and transforms may refer to"
+    ):
         read(tmp_path / "both.nii", same)
 
 
@@ -265,11 +288,15 @@ def test_ants_gives_the_same_series_of_a_real_run(shared, tmp_path):
         VoxelPlaces.within(Grid(brain.shape, brain.affine), mask),
         [TransformFile(path) for path in files],
     )
-    for frame, (kind, name) in enumerate((("linear",) * 2, ("nearest", "nearestNeighbor"))):
+    for frame, (kind, name) in enumerate(
+        (("linear",) * 2, ("nearest", "nearestNeighbor"))
+    ):
         volume = np.asarray(nib.load(bold).dataobj[..., frame], np.float32)
         nib.save(nib.Nifti1Image(volume, header.affine), tmp_path / "frame.nii")
         moving = ants.image_read(str(tmp_path / "frame.nii"))
-        moved = ants.apply_transforms(fixed, moving, [str(path) for path in files], name)
+        moved = ants.apply_transforms(
+            fixed, moving, [str(path) for path in files], name
+        )
         wanted = moved.numpy()[mask]
         sampling, _ = placement.in_file(header, kind)
         found = sampling.apply(volume.ravel(order="F")[None], 1.0, 0.0)[0]

@@ -17,7 +17,9 @@ SIZES = st.tuples(*[st.integers(1, 8)] * 3)
 FLIPS = st.tuples(*[st.sampled_from([-1, 1])] * 3)
 
 
-def voxels(shape=(6, 5, 4), seed=0, flips=(-1, 1, 1), origin=(5.0, -8.0, 3.0)) -> VoxelPlaces:
+def voxels(
+    shape=(6, 5, 4), seed=0, flips=(-1, 1, 1), origin=(5.0, -8.0, 3.0)
+) -> VoxelPlaces:
     affine = np.diag([2.0 * flips[0], 2.0 * flips[1], 2.0 * flips[2], 1.0])
     affine[:3, 3] = origin
     mask = np.random.default_rng(seed).random(shape) < 0.7
@@ -28,7 +30,9 @@ def voxels(shape=(6, 5, 4), seed=0, flips=(-1, 1, 1), origin=(5.0, -8.0, 3.0)) -
 PLACES = voxels()
 
 
-@pytest.mark.parametrize(("shape", "affine"), [((4, 3), np.eye(4)), ((4, 3, 2), np.eye(3))])
+@pytest.mark.parametrize(
+    ("shape", "affine"), [((4, 3), np.eye(4)), ((4, 3, 2), np.eye(3))]
+)
 def test_a_grid_has_three_sizes_and_an_affine(shape, affine):
     with pytest.raises(ValueError, match="3 sizes and an affine"):
         Grid(shape, affine)
@@ -38,7 +42,9 @@ def test_a_grid_has_three_sizes_and_an_affine(shape, affine):
 @settings(max_examples=30, deadline=None)
 def test_a_map_comes_back_from_its_file(tmp_path_factory, seed):
     places = voxels(seed=seed)
-    values = np.random.default_rng(seed).normal(1.0, 3.0, places.number).astype(np.float32)
+    values = (
+        np.random.default_rng(seed).normal(1.0, 3.0, places.number).astype(np.float32)
+    )
     values[values == 0] = 1.0
     path = tmp_path_factory.mktemp("map") / f"map{places.extension}"
     path.write_bytes(places.encode(values, intent="z score", description="A map"))
@@ -51,7 +57,9 @@ def test_zero_and_nan_in_a_file_are_no_value(tmp_path):
     path = tmp_path / f"map{PLACES.extension}"
     path.write_bytes(PLACES.encode(values))
     found = PLACES.read(path)
-    np.testing.assert_array_equal(np.flatnonzero(np.isnan(found)), [3, PLACES.number - 1])
+    np.testing.assert_array_equal(
+        np.flatnonzero(np.isnan(found)), [3, PLACES.number - 1]
+    )
     path.write_bytes(PLACES.encode(np.zeros(PLACES.number)))
     with pytest.raises(RunError, match="has no value"):
         PLACES.read(path)
@@ -59,13 +67,19 @@ def test_zero_and_nan_in_a_file_are_no_value(tmp_path):
 
 @settings(max_examples=40, deadline=None)
 @given(SIZES, FLIPS, st.integers(0, 100), st.integers(-8, 8))
-def test_the_mirror_image_of_a_mirror_image_is_the_voxel_itself(shape, flips, seed, start):
+def test_the_mirror_image_of_a_mirror_image_is_the_voxel_itself(
+    shape, flips, seed, start
+):
     places = voxels(shape, seed, flips, (float(start), 1.0, 2.0))
     mirror = places.mirror()
     here = np.flatnonzero(mirror >= 0)
     np.testing.assert_array_equal(mirror[mirror[here]], here)
-    np.testing.assert_allclose(places.points[mirror[here]], places.points[here] * [-1, 1, 1])
-    mirrored = set(map(tuple, places.points * [-1, 1, 1])) & set(map(tuple, places.points))
+    np.testing.assert_allclose(
+        places.points[mirror[here]], places.points[here] * [-1, 1, 1]
+    )
+    mirrored = set(map(tuple, places.points * [-1, 1, 1])) & set(
+        map(tuple, places.points)
+    )
     assert len(here) == len(mirrored)
 
 
@@ -76,7 +90,9 @@ def test_voxels_in_any_order_go_to_their_own_positions():
     assert mixed.encode(values[order]) == PLACES.encode(values)
     np.testing.assert_array_equal(mixed.mask, PLACES.mask)
     np.testing.assert_array_equal(mixed.points, PLACES.points[order])
-    np.testing.assert_array_equal(mixed.lattice(2).block_of, PLACES.lattice(2).block_of[order])
+    np.testing.assert_array_equal(
+        mixed.lattice(2).block_of, PLACES.lattice(2).block_of[order]
+    )
     np.testing.assert_array_equal(PLACES.volume(values)[PLACES.mask], values)
 
 
@@ -100,7 +116,9 @@ def test_parts_that_do_not_fit_are_refused():
     ],
 )
 def test_maps_in_steps_are_small_where_8_bits_hold_them(tmp_path, values, stored):
-    places = VoxelPlaces(Grid((3, 1, 2), np.diag([2.0, 2.0, 2.0, 1.0])), np.array([0, 3, 4]))
+    places = VoxelPlaces(
+        Grid((3, 1, 2), np.diag([2.0, 2.0, 2.0, 1.0])), np.array([0, 3, 4])
+    )
     path = tmp_path / "map.nii.gz"
     path.write_bytes(places.encode_steps(np.array(values, np.float32), 0.1))
     image = nib.load(path)
@@ -118,7 +136,9 @@ def test_maps_in_steps_are_small_where_8_bits_hold_them(tmp_path, values, stored
 def test_blocks_are_interpolated_as_by_scipy(shape, edge, seed):
     places = voxels(shape, seed)
     lattice = places.lattice(edge)
-    values = np.random.default_rng(seed).normal(size=(2, *lattice.shape)).astype(np.float32)
+    values = (
+        np.random.default_rng(seed).normal(size=(2, *lattice.shape)).astype(np.float32)
+    )
     at = ((places.index - (edge - 1) / 2) / edge).T
     expected = [map_coordinates(row, at, order=1, mode="nearest") for row in values]
     np.testing.assert_allclose(lattice.interpolate(values), expected, atol=1e-6)
@@ -129,7 +149,9 @@ def test_blocks_are_interpolated_as_by_scipy(shape, edge, seed):
 
 # --- maps that others measured
 
-GRID = Grid((8, 9, 7), np.array([[-2.0, 0, 0, 8], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]]))
+GRID = Grid(
+    (8, 9, 7), np.array([[-2.0, 0, 0, 8], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]])
+)
 WHOLE = VoxelPlaces.within(GRID, np.ones(GRID.shape, bool))
 
 

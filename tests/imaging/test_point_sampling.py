@@ -22,10 +22,13 @@ from bids_dtg.inputs.run import TransformFile
 
 # 2 mm, right to left, 60 x 64 x 56 mm around the origin.
 MODEL = Grid(
-    (31, 33, 29), np.array([[-2.0, 0, 0, 30], [0, 2, 0, -32], [0, 0, 2, -28], [0, 0, 0, 1]])
+    (31, 33, 29),
+    np.array([[-2.0, 0, 0, 30], [0, 2, 0, -32], [0, 0, 2, -28], [0, 0, 0, 1]]),
 )
 TILTED = np.eye(4)
-TILTED[:3, :3] = np.linalg.qr(np.array([[1.0, 0.3, 0], [-0.3, 1, 0.2], [0, -0.2, 1]]))[0]
+TILTED[:3, :3] = np.linalg.qr(np.array([[1.0, 0.3, 0], [-0.3, 1, 0.2], [0, -0.2, 1]]))[
+    0
+]
 TILTED[:3, :3] *= np.sign(np.diag(TILTED[:3, :3]))
 
 
@@ -79,7 +82,9 @@ def test_values_at_the_rim_are_not_pulled_to_zero():
     """What lies between voxels of the mask and others is the mean of those of the mask."""
     voxels, sampling = sample_grid(PLACES, person_grid(), [np.linalg.inv(TILTED)])
     assert (sampling.support < 0.9).mean() > 0.05
-    assert np.allclose(sampling.apply(np.full((1, PLACES.number), 3.0, np.float32)), 3.0, atol=1e-4)
+    assert np.allclose(
+        sampling.apply(np.full((1, PLACES.number), 3.0, np.float32)), 3.0, atol=1e-4
+    )
     # a voxel has a value where most of its weight is in the mask: some half of a voxel's edge
     radius = np.linalg.norm(map_points(voxels.points, [np.linalg.inv(TILTED)]), axis=1)
     assert 25.0 < radius.max() < 27.0
@@ -131,7 +136,9 @@ def test_what_has_no_value_has_none_there():
 def test_a_grid_elsewhere_is_refused():
     away = np.eye(4)
     away[0, 3] = 500.0
-    with pytest.raises(ValueError, match="no voxel of the grid in T1w lies in the model's mask"):
+    with pytest.raises(
+        ValueError, match="no voxel of the grid in T1w lies in the model's mask"
+    ):
         sample_grid(PLACES, person_grid(), [away])
 
 
@@ -150,10 +157,14 @@ def test_ants_moves_maps_to_the_same_values(shared, tmp_path):
     stem = "sub-HAPPYTEST_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5"
     template = "tpl-MNI152NLin2009cAsym"
     brain, placed = read_single(
-        data / "templateflow_like" / template / f"{template}_res-02_desc-brain_mask.nii.gz"
+        data
+        / "templateflow_like"
+        / template
+        / f"{template}_res-02_desc-brain_mask.nii.gz"
     )
     native, at = read_single(
-        data / "fmriprep_like/sub-HAPPYTEST/func/sub-HAPPYTEST_task-rest_desc-coreg_boldref.nii.gz"
+        data
+        / "fmriprep_like/sub-HAPPYTEST/func/sub-HAPPYTEST_task-rest_desc-coreg_boldref.nii.gz"
     )
     ways = {
         Grid(brain.shape, placed, "MNI152NLin2009cAsym"): data
@@ -164,11 +175,17 @@ def test_ants_moves_maps_to_the_same_values(shared, tmp_path):
     }
     values = smooth(places.points)
     for grid, path in ways.items():
-        voxels, sampling = sample_grid(places, grid, read_transforms([TransformFile(path)]))
+        voxels, sampling = sample_grid(
+            places, grid, read_transforms([TransformFile(path)])
+        )
         found = sampling.apply(values[None])[0]
-        by_ants, inside = _by_ants([values, np.ones(places.number)], places, grid, path, tmp_path)
+        by_ants, inside = _by_ants(
+            [values, np.ones(places.number)], places, grid, path, tmp_path
+        )
         kept = voxels.positions
-        assert np.array_equal(np.flatnonzero(inside > 0.501), kept[inside[kept] > 0.501])
+        assert np.array_equal(
+            np.flatnonzero(inside > 0.501), kept[inside[kept] > 0.501]
+        )
         assert (inside[kept] > 0.499).all()
         assert np.corrcoef(found, by_ants[kept] / inside[kept])[0, 1] > 0.9999
         whole = sampling.support > 0.999
@@ -176,12 +193,16 @@ def test_ants_moves_maps_to_the_same_values(shared, tmp_path):
         assert np.corrcoef(sampling.matrix @ values, by_ants[kept])[0, 1] > 0.9999
 
 
-def _by_ants(maps, places: VoxelPlaces, grid: Grid, path: Path, folder: Path) -> list[np.ndarray]:
+def _by_ants(
+    maps, places: VoxelPlaces, grid: Grid, path: Path, folder: Path
+) -> list[np.ndarray]:
     """(voxels of the grid,) of each map over places."""
     fixed = folder / "fixed.nii.gz"
     everything = VoxelPlaces(grid, np.arange(int(np.prod(grid.shape))))
     fixed.write_bytes(everything.encode(np.zeros(everything.number)))
-    pairs = [(folder / f"{n}.nii.gz", folder / f"moved{n}.nii.gz") for n in range(len(maps))]
+    pairs = [
+        (folder / f"{n}.nii.gz", folder / f"moved{n}.nii.gz") for n in range(len(maps))
+    ]
     for values, (original, _) in zip(maps, pairs, strict=True):
         original.write_bytes(places.encode(values))
     apply_by_ants(fixed, pairs, [path])
@@ -233,14 +254,18 @@ def _vertices(shared, side):
 
 def _volume(shared, name):
     """One of the two volumes that Workbench sampled."""
-    image = nib.load(shared / "data/real/contrasts/narps-4965_9U7M-hypo1_unthresh.nii.gz")
+    image = nib.load(
+        shared / "data/real/contrasts/narps-4965_9U7M-hypo1_unthresh.nii.gz"
+    )
     if name == "narps":
         return np.asarray(image.dataobj, np.float32), image.affine
     affine = np.diag([-2.0, 2, 2, 1])
     affine[:3, 3] = 90, -126, -72
     i, j, k = np.indices((91, 109, 91))
     x, y, z = 90.0 - 2 * i, 2.0 * j - 126, 2.0 * k - 72
-    field = 2 * np.sin(x / 15) + np.cos(y / 20) * np.sin(z / 18) + x / 60 + y / 80 - z / 100
+    field = (
+        2 * np.sin(x / 15) + np.cos(y / 20) * np.sin(z / 18) + x / 60 + y / 80 - z / 100
+    )
     return field.astype(np.float32), affine
 
 

@@ -47,7 +47,9 @@ def test_each_voxel_is_found_in_any_crop_flip_and_order(
     on_grid = (to_grid[:3, :3] @ indices + to_grid[:3, 3:]).astype(int)
     inside = ((on_grid >= 0) & (on_grid < np.array([GRID.shape]).T)).all(axis=0)
     wanted = np.zeros(len(EVERY), np.float32)
-    values = np.random.default_rng(seed).random((2, indices.shape[1])).astype(np.float32)
+    values = (
+        np.random.default_rng(seed).random((2, indices.shape[1])).astype(np.float32)
+    )
     covered = np.zeros(len(EVERY), bool)
     flat = np.ravel_multi_index(on_grid[:, inside], GRID.shape)
     wanted[flat], covered[flat] = values[1][inside], True
@@ -77,7 +79,9 @@ def test_another_lattice_is_refused(affine):
 
 SHAPE = (7, 9, 5)
 # Anisotropic and left-handed, too.
-OBLIQUE = np.array([[-3.0, 0.4, 0.1, 9], [0.3, 2.5, -0.5, -11], [0.2, 0.4, 4, -8], [0, 0, 0, 1]])
+OBLIQUE = np.array(
+    [[-3.0, 0.4, 0.1, 9], [0.3, 2.5, -0.5, -11], [0.2, 0.4, 4, -8], [0, 0, 0, 1]]
+)
 
 
 def at(positions: np.ndarray) -> np.ndarray:
@@ -103,18 +107,30 @@ def test_any_image_is_interpolated_as_by_scipy(seed):
     found = sampled(positions, values)
     # Up to half a voxel beyond the outermost centres the image continues as it is there.
     wanted = [
-        map_coordinates(v.astype(float), positions.T, order=1, mode="nearest") for v in values
+        map_coordinates(v.astype(float), positions.T, order=1, mode="nearest")
+        for v in values
     ]
     # a share of a voxel below 1e-5 is left out
     np.testing.assert_allclose(found, wanted, rtol=0, atol=3e-2)
     nearest = sampled(positions, values, LatticeSampling.nearest)
-    rounded = tuple(np.clip(np.floor(positions + 0.5).astype(int), 0, np.array(SHAPE) - 1).T)
+    rounded = tuple(
+        np.clip(np.floor(positions + 0.5).astype(int), 0, np.array(SHAPE) - 1).T
+    )
     np.testing.assert_array_equal(nearest, values[(slice(None), *rounded)])
 
 
-@pytest.mark.parametrize("sample", [LinearSampling, LatticeSampling.nearest, CubicSampling])
+@pytest.mark.parametrize(
+    "sample", [LinearSampling, LatticeSampling.nearest, CubicSampling]
+)
 def test_outside_the_field_of_view_nothing_is_covered(sample):
-    positions = [[-0.49, 0, 0], [-0.51, 0, 0], [0, 8.49, 4], [0, 8.51, 4], [3, 3, 4.49], [3, 3, 9]]
+    positions = [
+        [-0.49, 0, 0],
+        [-0.51, 0, 0],
+        [0, 8.49, 4],
+        [0, 8.51, 4],
+        [3, 3, 4.49],
+        [3, 3, 9],
+    ]
     sampling = sample(SHAPE, OBLIQUE, at(positions))
     np.testing.assert_array_equal(sampling.covered, [True, False] * 3)
     out = sampling.apply(np.ones((2, int(np.prod(SHAPE))), np.int16), 2.0, 5.0)
@@ -134,7 +150,9 @@ def test_a_voxel_that_is_not_finite_spoils_what_it_has_a_share_in(sample):
     values[0, 3, 4, 2] = np.nan
     positions = [[3, 4, 2], [3.5, 4, 2], [2, 4, 2], [3, 4.001, 2], [4, 4, 2], [3, 3, 3]]
     found = sampled(positions, values, sample)[0]
-    np.testing.assert_array_equal(np.isnan(found), [True, True, False, True, False, False])
+    np.testing.assert_array_equal(
+        np.isnan(found), [True, True, False, True, False, False]
+    )
 
 
 def test_one_slice_and_one_point():

@@ -38,7 +38,11 @@ def example(seed: int, share: float = 0.6) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from([0.5, 3.0, 6.0, 25.0]), st.sampled_from([0.02, 0.6]))
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from([0.5, 3.0, 6.0, 25.0]),
+    st.sampled_from([0.02, 0.6]),
+)
 def test_a_frame_is_smoothed_as_by_scipy_within_the_mask(seed, fwhm, share):
     volume, mask, order = example(seed, share)
     smoothing = MaskedSmoothing(voxels(order), mask.reshape(-1)[order], fwhm)

@@ -22,7 +22,9 @@ def test_values_are_those_of_scipy(shape, dtype):
     frames = RNG.integers(-900, 900, (FRAMES_TOGETHER + 3, *shape)).astype(dtype)
     positions = RNG.uniform(-0.5, np.array(shape) - 0.5, (40_000, 3))
     inside = np.clip(positions, 0, np.array(shape) - 1).T
-    wanted = [map_coordinates(v.astype(float), inside, order=3, mode="mirror") for v in frames]
+    wanted = [
+        map_coordinates(v.astype(float), inside, order=3, mode="mirror") for v in frames
+    ]
     np.testing.assert_allclose(values(frames, positions), wanted, atol=2e-3)
 
 

@@ -37,7 +37,9 @@ def with_template(home: Path, to: str, origin: str) -> Path:
     return path
 
 
-def anatomy(root: Path, session: str | None = None, home: Path | None = None) -> Anatomy:
+def anatomy(
+    root: Path, session: str | None = None, home: Path | None = None
+) -> Anatomy:
     return Anatomy(root, "01", session, TemplateFlow(home or root / "templateflow"))
 
 
@@ -62,9 +64,13 @@ def test_the_only_session_with_a_t1w_image_has_that_of_all(tmp_path):
     assert anatomy(tmp_path, "b").t1w == only
     assert anatomy(tmp_path).t1w == only
     add(tmp_path, "desc-preproc_T1w.nii.gz", "c")
-    with pytest.raises(RunError, match=r"sub-01/ses-b/anat has no sub-01_ses-b_desc-preproc_T1w"):
+    with pytest.raises(
+        RunError, match=r"sub-01/ses-b/anat has no sub-01_ses-b_desc-preproc_T1w"
+    ):
         _ = anatomy(tmp_path, "b").t1w
-    with pytest.raises(RunError, match=r"sub-01/anat has no sub-01_desc-preproc_T1w\.nii\.gz"):
+    with pytest.raises(
+        RunError, match=r"sub-01/anat has no sub-01_desc-preproc_T1w\.nii\.gz"
+    ):
         _ = anatomy(tmp_path).t1w
 
 
@@ -79,7 +85,9 @@ def test_an_empty_folder_of_a_session_leaves_the_other_session_s_files(tmp_path)
 
 def test_a_missing_image_is_refused(tmp_path):
     add(tmp_path, "desc-preproc_T2w.nii.gz")
-    with pytest.raises(RunError, match=r"T1w image of fMRIPrep.*To do: give fMRIPrep's deriv"):
+    with pytest.raises(
+        RunError, match=r"T1w image of fMRIPrep.*To do: give fMRIPrep's deriv"
+    ):
         _ = anatomy(tmp_path).t1w
 
 
@@ -128,7 +136,9 @@ def test_the_session_in_a_name_decides(tmp_path):
 def test_a_file_in_the_folder_of_another_session_is_refused(tmp_path):
     path = add(tmp_path, xfm("T1w", SPACE), "a")
     moved = path.rename(path.with_name(path.name.replace("ses-a", "ses-b")))
-    with pytest.raises(RunError, match=rf"{moved} is named after session b, but .* session a\."):
+    with pytest.raises(
+        RunError, match=rf"{moved} is named after session b, but .* session a\."
+    ):
         anatomy(tmp_path, "a").transform("T1w", SPACE)
 
 
@@ -138,8 +148,12 @@ def test_the_sidecar_that_names_the_image_decides(tmp_path):
         add(tmp_path, f"acq-{acquisition}_desc-preproc_T1w.nii.gz")
     sidecar = tmp_path / "sub-01_task-rest_desc-preproc_bold.json"
     source = "bids::sub-01/anat/sub-01_acq-b_desc-preproc_T1w.nii.gz"
-    sidecar.write_text(json.dumps({"Sources": ["bids:raw:sub-01/func/x_bold.nii.gz", source]}))
-    reference = Anatomy(tmp_path, "01", None, TemplateFlow(tmp_path / "none"), (sidecar,))
+    sidecar.write_text(
+        json.dumps({"Sources": ["bids:raw:sub-01/func/x_bold.nii.gz", source]})
+    )
+    reference = Anatomy(
+        tmp_path, "01", None, TemplateFlow(tmp_path / "none"), (sidecar,)
+    )
     assert "_acq-b_" in reference.transform("T1w", SPACE).path.name
     assert "_acq-b_" in reference.t1w.name
 
@@ -184,7 +198,10 @@ def test_what_templateflow_lacks_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], rf"no sub-01_from-{SPACE}_to-T1w_mode-image_xfm\.h5\. To do: fmriprep --output-sp"),
+        (
+            [],
+            rf"no sub-01_from-{SPACE}_to-T1w_mode-image_xfm\.h5\. To do: fmriprep --output-sp",
+        ),
         ([xfm("fsnative", "T1w")], "To do: fmriprep --output-spaces"),
     ],
 )
@@ -198,7 +215,11 @@ def test_no_way_is_refused(tmp_path, names, message):
 def test_folders_of_studies_have_no_such_anatomy(tmp_path):
     flow = TemplateFlow(tmp_path)
     bids = InputDataset(tmp_path, "x", {}, tmp_path, input_type="fmriprep")
-    assert find_anatomy(bids, "01", None, templateflow=flow) == Anatomy(tmp_path, "01", None, flow)
+    assert find_anatomy(bids, "01", None, templateflow=flow) == Anatomy(
+        tmp_path, "01", None, flow
+    )
     hcp = InputDataset(tmp_path, "x", {}, tmp_path, input_type="hcp")
-    with pytest.raises(RunError, match="an HCP folder has no readable transforms to T1w"):
+    with pytest.raises(
+        RunError, match="an HCP folder has no readable transforms to T1w"
+    ):
         find_anatomy(hcp, "01", None, templateflow=flow)

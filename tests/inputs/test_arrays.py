@@ -18,7 +18,12 @@ SHARED = Path(os.environ.get("DTG_SHARED", "../shared"))
 REST = np.random.default_rng(0).standard_normal((3, 5, 40)).astype(np.float16)
 STRUCTURAL = np.random.default_rng(1).random((3, 5, 5))
 ABC = np.array(["a", "b", "c"])
-GOOD: dict[str, Any] = {"rest": REST, "tr_seconds": 0.72, "structural": STRUCTURAL, "people": ABC}
+GOOD: dict[str, Any] = {
+    "rest": REST,
+    "tr_seconds": 0.72,
+    "structural": STRUCTURAL,
+    "people": ABC,
+}
 BOLD: dict[str, Any] = {
     "task_bold": np.random.default_rng(2).normal(size=(3, 2, 5, 20)).astype(np.float32),
     "task_bold_runs": np.array(["hammerAP", "stroopAP"]),
@@ -33,7 +38,10 @@ def changed(arrays: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["all.npz", "all.h5"])
 def test_formats_hold_the_same(tmp_path: Path, name: str) -> None:
-    more = {"places": np.array([f"V{n}" for n in range(5)]), "families": np.array([7, 7, 8])}
+    more = {
+        "places": np.array([f"V{n}" for n in range(5)]),
+        "families": np.array([7, 7, 8]),
+    }
     path = write(tmp_path / name, **GOOD, **more)
     if name == "all.h5":  # what is no array is passed over
         with h5py.File(path, "a") as file:
@@ -50,7 +58,9 @@ def test_formats_hold_the_same(tmp_path: Path, name: str) -> None:
     assert people.notes == ()
 
 
-def test_rest_that_is_the_same_everywhere_or_not_finite_has_no_sketch(tmp_path: Path) -> None:
+def test_rest_that_is_the_same_everywhere_or_not_finite_has_no_sketch(
+    tmp_path: Path,
+) -> None:
     rest = REST.copy()
     rest[0], rest[1, 2, 3] = 1, np.nan
     people = read_arrays([write(tmp_path / "r.npz", **{**GOOD, "rest": rest})])
@@ -59,7 +69,9 @@ def test_rest_that_is_the_same_everywhere_or_not_finite_has_no_sketch(tmp_path: 
 
 def test_files_are_joined_by_people(tmp_path: Path) -> None:
     rest = write(tmp_path / "r.npz", rest=REST, tr_seconds=2.0, people=ABC)
-    other = write(tmp_path / "s.npz", structural=STRUCTURAL, people=["sub-c", "sub-a", "sub-d"])
+    other = write(
+        tmp_path / "s.npz", structural=STRUCTURAL, people=["sub-c", "sub-a", "sub-d"]
+    )
     people = read_arrays([rest, other])
     assert people.labels == ("a", "b", "c", "d")
     assert people.structural is not None
@@ -70,9 +82,13 @@ def test_files_are_joined_by_people(tmp_path: Path) -> None:
     assert np.array_equal(people.structural.of("c"), STRUCTURAL[0])
     assert people.notes == ("r.npz, s.npz: places have no names and are numbered",)
     unnamed = write(tmp_path / "t.npz", structural=STRUCTURAL)
-    with pytest.raises(DatasetError, match=r"t\.npz names no people\. Expected: the key people in"):
+    with pytest.raises(
+        DatasetError, match=r"t\.npz names no people\. Expected: the key people in"
+    ):
         read_arrays([rest, unnamed])
-    with pytest.raises(DatasetError, match=r"structural is in .*s\.npz and in .*all\.npz"):
+    with pytest.raises(
+        DatasetError, match=r"structural is in .*s\.npz and in .*all\.npz"
+    ):
         read_arrays([other, write(tmp_path / "all.npz", **GOOD)])
 
 
@@ -81,13 +97,23 @@ def test_sessions_are_files_of_their_own(tmp_path: Path) -> None:
     first = write(tmp_path / "1.npz", rest=REST, session="one", **names)
     second = write(tmp_path / "2.npz", rest=REST[:, :, :20], session="two", **names)
     people = read_arrays([first, second])
-    found = [(array.session, array.values.shape[2], array.tr_seconds) for array in people.rest]
+    found = [
+        (array.session, array.values.shape[2], array.tr_seconds)
+        for array in people.rest
+    ]
     assert found == [("one", 40, 2.0), ("two", 20, 2.0)]
     with pytest.raises(DatasetError, match=r"rest is in .*1\.npz and in .*again\.npz"):
-        read_arrays([first, write(tmp_path / "again.npz", rest=REST, session="one", **names)])
+        read_arrays(
+            [first, write(tmp_path / "again.npz", rest=REST, session="one", **names)]
+        )
     given = {"rest": REST, **names}
-    paths = [write(tmp_path / f"{n}.npz", places=[*"abcd", n], session=n, **given) for n in "xy"]
-    with pytest.raises(DatasetError, match=r"x\.npz: places and .*y\.npz: places differ"):
+    paths = [
+        write(tmp_path / f"{n}.npz", places=[*"abcd", n], session=n, **given)
+        for n in "xy"
+    ]
+    with pytest.raises(
+        DatasetError, match=r"x\.npz: places and .*y\.npz: places differ"
+    ):
         read_arrays(paths)
 
 
@@ -105,13 +131,19 @@ ODD = np.array([{"a": 1}], object)
         ({"tr_seconds": True}, "Expected: one number, seconds"),
         ({"session": "one\ntwo"}, r"session has the name 'one\\ntwo'"),
         ({"session": "../../x"}, "session has the name"),
-        ({"rest": REST[0]}, r"rest is float16 of shape \(5, 40\)\..*\(people, places, frames\)"),
+        (
+            {"rest": REST[0]},
+            r"rest is float16 of shape \(5, 40\)\..*\(people, places, frames\)",
+        ),
         ({"rest": REST[:2]}, "rest has 2 people, and .*people has 3"),
         ({"rest": REST[:, :4]}, "has 5 places, and .*rest has 4"),
         ({"rest": REST[:, :, :0]}, "not empty"),
         ({"rest": REST.astype(complex)}, r"rest is complex128 .*Expected: numbers"),
         ({"rest": REST.astype(str)}, r"rest is <U.*Expected: numbers"),
-        ({"people": ODD.repeat(3)}, "Object arrays cannot be loaded when allow_pickle=False"),
+        (
+            {"people": ODD.repeat(3)},
+            "Object arrays cannot be loaded when allow_pickle=False",
+        ),
         ({"people": np.array([b"a", b"\xe9", b"c"])}, r"all\.npz cannot be read"),
         ({"people": [1.0, 2.0, 3.0]}, "people is float64"),
         ({"people": ["a", "A", "b"]}, "has the name 'a' twice.*each session is a file"),
@@ -127,7 +159,9 @@ def test_what_makes_no_sense_is_refused(
         read_arrays([write(tmp_path / "all.npz", **changed(GOOD, changes))])
 
 
-def test_bold_of_tasks_and_edges_have_a_meaning_only_for_those_who_ask(tmp_path: Path) -> None:
+def test_bold_of_tasks_and_edges_have_a_meaning_only_for_those_who_ask(
+    tmp_path: Path,
+) -> None:
     rest, tasks = write(tmp_path / "r.npz", **GOOD), write(tmp_path / "t.h5", **BOLD)
     bold = read_arrays([rest, tasks], tasks=True).task_bold
     assert bold is not None
@@ -140,7 +174,8 @@ def test_bold_of_tasks_and_edges_have_a_meaning_only_for_those_who_ask(tmp_path:
     unread = "keys that are not used here: edges, task_bold, task_bold_runs"
     assert any(line.startswith(unread) for line in people.notes)
     with pytest.raises(
-        DatasetError, match=r"the files have edges, .*Expected: either rest \(.*or edges"
+        DatasetError,
+        match=r"the files have edges, .*Expected: either rest \(.*or edges",
     ):
         read_arrays([both], tasks=True)
     alone = write(tmp_path / "edges.npz", connectomes=edges, people=ABC)
@@ -162,8 +197,14 @@ def test_bold_of_tasks_and_edges_have_a_meaning_only_for_those_who_ask(tmp_path:
         ({"task_bold_tr_seconds": None}, "has task_bold but no task_bold_tr_seconds"),
         ({"task_bold_tr_seconds": 800.0}, "is it in milliseconds"),
         ({"task_bold_runs": np.array(["a", "a"])}, "has the name 'a' twice"),
-        ({"task_bold_runs": np.array(["a", "b", "c"])}, "task_bold.* has . runs, and .* has ."),
-        ({"task_bold": BOLD["task_bold"][:, :, :4]}, "task_bold has 4 places, and .*rest has 5"),
+        (
+            {"task_bold_runs": np.array(["a", "b", "c"])},
+            "task_bold.* has . runs, and .* has .",
+        ),
+        (
+            {"task_bold": BOLD["task_bold"][:, :, :4]},
+            "task_bold has 4 places, and .*rest has 5",
+        ),
         ({"task_bold": BOLD["task_bold"][:, 0]}, r"\(people, runs, places, frames\)"),
     ],
 )
@@ -180,7 +221,11 @@ def test_bold_of_tasks_that_does_not_fit_is_refused(
     [
         (["rest"], SettingsError, "'rest'. Expected: NAME=KEY"),
         (["bold=rest"], SettingsError, "NAME is one of people"),
-        (["rest=a", "rest=b"], SettingsError, "'rest=b'. Expected: NAME=KEY, each NAME once"),
+        (
+            ["rest=a", "rest=b"],
+            SettingsError,
+            "'rest=b'. Expected: NAME=KEY, each NAME once",
+        ),
         (["rest=other"], DatasetError, "no file has the key other"),
     ],
 )
@@ -208,7 +253,10 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", ["external storage", "virtual"])
 def test_values_in_another_file_are_not_read(tmp_path: Path, way: str) -> None:
-    path, other = write(tmp_path / "all.h5", **GOOD), write(tmp_path / "other.h5", **GOOD)
+    path, other = (
+        write(tmp_path / "all.h5", **GOOD),
+        write(tmp_path / "other.h5", **GOOD),
+    )
     with h5py.File(path, "r+") as file:
         shape, dtype = file["rest"].shape, file["rest"].dtype
         del file["rest"]
@@ -218,7 +266,9 @@ def test_values_in_another_file_are_not_read(tmp_path: Path, way: str) -> None:
             file.create_virtual_dataset("rest", layout)
         else:
             file.create_dataset("rest", shape, dtype, external=[(str(other), 0, 1200)])
-    with pytest.raises(DatasetError, match=r"all\.h5.*rest has its values in another file"):
+    with pytest.raises(
+        DatasetError, match=r"all\.h5.*rest has its values in another file"
+    ):
         read_arrays([path])
 
 
@@ -228,7 +278,13 @@ def test_values_in_another_file_are_not_read(tmp_path: Path, way: str) -> None:
 def test_real_data_are_read_unchanged() -> None:
     folder = SHARED / "sip/data"
     names = ("bold_REST1_LR_50.npz", "bold_REST2_LR_50.npz", "sc_50.npz")
-    keys = ["people=subject", "places=region", "rest=bold", "tr_seconds=tr", "structural=weights"]
+    keys = [
+        "people=subject",
+        "places=region",
+        "rest=bold",
+        "tr_seconds=tr",
+        "structural=weights",
+    ]
     people = read_arrays([folder / name for name in names], keys)
     assert len(people.labels) == 50
     assert [array.session for array in people.rest] == ["REST1-LR", "REST2-LR"]

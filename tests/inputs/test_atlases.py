@@ -48,9 +48,15 @@ def test_what_ships_has_names_terms_and_a_notice():
 
 
 def test_the_table_of_names_is_of_templateflows_files():
-    assert len({atlas_key(atlas.entities) for atlas in KNOWN.values()}) == len(KNOWN) == 24
+    assert (
+        len({atlas_key(atlas.entities) for atlas in KNOWN.values()}) == len(KNOWN) == 24
+    )
     known = KNOWN["schaefer100x17"]
-    assert dict(known.entities) == {"atlas": "Schaefer2018", "seg": "17n", "scale": "100"}
+    assert dict(known.entities) == {
+        "atlas": "Schaefer2018",
+        "seg": "17n",
+        "scale": "100",
+    }
     assert known.pinned.name.endswith("_desc-100Parcels17Networks_dseg.nii.gz")
 
 
@@ -107,9 +113,9 @@ def test_a_file_of_templateflow_must_lie_there_with_content(tmp_path):
     ):
         _find("Schaefer100", tmp_path)
     _image(path)
-    path.with_name(path.name.replace("_res-02", "").replace(".nii.gz", ".tsv")).write_text(
-        "index\tname\tcolor\n1\ta\t#1\n2\tb\t#2\n"
-    )
+    path.with_name(
+        path.name.replace("_res-02", "").replace(".nii.gz", ".tsv")
+    ).write_text("index\tname\tcolor\n1\ta\t#1\n2\tb\t#2\n")
     found = _find("schaefer100", tmp_path)
     assert (found.names, found.image) == ({1: "a", 2: "b"}, path)
 
@@ -123,8 +129,12 @@ def test_an_unknown_name_lists_what_there_is(tmp_path):
 
 
 def test_two_atlases_of_one_name(tmp_path):
-    path = _image(tmp_path / f"atlas-Schaefer2018_seg-7n_scale-400_space-{SPACE}_dseg.nii.gz")
-    with pytest.raises(SettingsError, match="two atlases Schaefer2018_seg-7n_scale-400"):
+    path = _image(
+        tmp_path / f"atlas-Schaefer2018_seg-7n_scale-400_space-{SPACE}_dseg.nii.gz"
+    )
+    with pytest.raises(
+        SettingsError, match="two atlases Schaefer2018_seg-7n_scale-400"
+    ):
         find_atlas_files(["Schaefer400", path], SPACE, TemplateFlow(None))
 
 
@@ -133,7 +143,10 @@ def test_two_atlases_of_one_name(tmp_path):
     [
         ("index\tname\n1\ta\n1\tb\n", "two rows have the same index"),
         ("number\tlabel\n1\tx\n", "it has no column index, only number, label"),
-        ("index\tregion\n1\tx\n", "it has no column name, only index, region. .*name or label"),
+        (
+            "index\tregion\n1\tx\n",
+            "it has no column name, only index, region. .*name or label",
+        ),
         ("index\tname\n1.5\tx\n", "the index '1.5' is no whole number"),
         ("index\tname\none\tx\n", "cannot be read"),
         ("index\tname\n1\ta\n2\n", "it is cut off"),
@@ -179,11 +192,22 @@ def test_a_bids_data_set_of_atlases(tmp_path, below):
     """BIDS 1.11's own layout, and that of XCP-D's output."""
     root = tmp_path / below
     _image(root / f"tpl-{SPACE}/tpl-{SPACE}_atlas-Mine_scale-100_res-2_dseg.nii.gz")
-    _image(root / f"tpl-{SPACE}/tpl-{SPACE}_atlas-Mine_scale-200_res-2_dseg.nii.gz", (1, 3))
-    _image(root / f"tpl-{SPACE}/tpl-{SPACE}_atlas-Mine_scale-200_res-1_dseg.nii.gz", (1, 3))
-    _image(root / "tpl-MNI152NLin2009cAsym/tpl-MNI152NLin2009cAsym_atlas-Mine_scale-200_dseg.nii")
-    (root / "atlas-Mine_scale-200_dseg.tsv").write_text("index\tname\n1\tone\n3\tthree\n")
-    (root / "dataset_description.json").write_text('{"Name": "x", "DatasetType": "atlas"}')
+    _image(
+        root / f"tpl-{SPACE}/tpl-{SPACE}_atlas-Mine_scale-200_res-2_dseg.nii.gz", (1, 3)
+    )
+    _image(
+        root / f"tpl-{SPACE}/tpl-{SPACE}_atlas-Mine_scale-200_res-1_dseg.nii.gz", (1, 3)
+    )
+    _image(
+        root
+        / "tpl-MNI152NLin2009cAsym/tpl-MNI152NLin2009cAsym_atlas-Mine_scale-200_dseg.nii"
+    )
+    (root / "atlas-Mine_scale-200_dseg.tsv").write_text(
+        "index\tname\n1\tone\n3\tthree\n"
+    )
+    (root / "dataset_description.json").write_text(
+        '{"Name": "x", "DatasetType": "atlas"}'
+    )
     (folder,) = atlas_datasets([f"atlas={tmp_path}", "fmriprep=/nowhere"])
     found = _find("mine_scale-200", None, folder)
     assert found.image.name == f"tpl-{SPACE}_atlas-Mine_scale-200_res-2_dseg.nii.gz"
@@ -196,7 +220,9 @@ def test_two_files_of_one_atlas_are_refused_with_both_names(tmp_path):
     name = f"tpl-{SPACE}_atlas-Mine_res-2_dseg.nii"
     paths = [_image(tmp_path / place / name) for place in ("first", "second")]
     folders = atlas_datasets(f"atlas={path.parent}" for path in paths)
-    with pytest.raises(SettingsError, match=f"Mine: two files may be .*{paths[0]} and {paths[1]}"):
+    with pytest.raises(
+        SettingsError, match=f"Mine: two files may be .*{paths[0]} and {paths[1]}"
+    ):
         _find("Mine", None, *folders)
 
 

@@ -21,7 +21,9 @@ from bids_dtg.files.text import write_json
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 from bids_dtg.inputs.studies import HCP, person_folders
 
-WORDS = DatasetWords(name="maps", citation="cff-version: 1.2.0", readme="x", workflow="toy")
+WORDS = DatasetWords(
+    name="maps", citation="cff-version: 1.2.0", readme="x", workflow="toy"
+)
 
 
 @pytest.fixture
@@ -54,7 +56,9 @@ def test_any_derivative_that_fmriprep_made(raw):
     (raw / "derivatives" / "broken" / "dataset_description.json").write_text("{")
     assert find_dataset(raw).root == root
     derivative(raw / "derivatives" / "prep-25")
-    with pytest.raises(DatasetError, match=r"several fMRIPrep derivatives: prep-24, prep-25"):
+    with pytest.raises(
+        DatasetError, match=r"several fMRIPrep derivatives: prep-24, prep-25"
+    ):
         find_dataset(raw)
     assert find_dataset(raw, [str(root)]).root == root
     assert find_dataset(raw, [f"fmriprep={root}", "statmaps=/nowhere"]).root == root
@@ -67,7 +71,10 @@ def test_any_derivative_that_fmriprep_made(raw):
     "content",
     [
         {"Name": "x", "DatasetType": "derivative"},
-        {"Name": "fMRIPrep", "PipelineDescription": {"Name": "fMRIPrep", "Version": "1.5.0"}},
+        {
+            "Name": "fMRIPrep",
+            "PipelineDescription": {"Name": "fMRIPrep", "Version": "1.5.0"},
+        },
     ],
 )
 def test_the_derivatives_folder_itself(tmp_path, content):
@@ -85,7 +92,9 @@ def test_missing_and_empty_folders_remind_of_mounts(tmp_path, raw, name, message
     (tmp_path / "file").write_text("")
     with pytest.raises(DatasetError, match=rf"BIDS_DIR .*/{name} {message}.*mounted"):
         find_dataset(tmp_path / name)
-    with pytest.raises(DatasetError, match=rf"--derivatives .*/{name} {message}.*mounted"):
+    with pytest.raises(
+        DatasetError, match=rf"--derivatives .*/{name} {message}.*mounted"
+    ):
         find_dataset(raw, [str(tmp_path / name)])
 
 
@@ -96,7 +105,9 @@ def test_not_a_dataset_says_what_was_seen_and_what_is_near(raw):
         match=r"derivatives is not a BIDS dataset: .*It has fmriprep.*did you mean .*/fmriprep\?",
     ):
         find_dataset(raw / "derivatives")
-    with pytest.raises(DatasetError, match=r"dataset_description.*did you mean .*fmriprep\?"):
+    with pytest.raises(
+        DatasetError, match=r"dataset_description.*did you mean .*fmriprep\?"
+    ):
         find_dataset(raw / "derivatives" / "fmriprep" / "sub-01")
 
 
@@ -107,7 +118,9 @@ def test_a_description_that_is_no_object_is_refused(tmp_path):
 
 
 def test_raw_without_derivatives(raw):
-    with pytest.raises(DatasetError, match=r"without fMRIPrep derivatives.*--derivatives"):
+    with pytest.raises(
+        DatasetError, match=r"without fMRIPrep derivatives.*--derivatives"
+    ):
         find_dataset(raw)
     with pytest.raises(DatasetError, match="is a raw dataset"):
         find_dataset(raw, [str(raw)])
@@ -117,7 +130,9 @@ def test_raw_without_derivatives(raw):
 def test_outputs_that_add_to_fmripreps_are_named_as_what_they_are(raw, name):
     root = derivative(raw / "derivatives" / "post", pipeline=name)
     for given in ((root,), (raw, [str(root)])):
-        with pytest.raises(DatasetError, match=rf"/post holds outputs of {name}.* fMRIPrep deriv"):
+        with pytest.raises(
+            DatasetError, match=rf"/post holds outputs of {name}.* fMRIPrep deriv"
+        ):
             find_dataset(*given)
     # Said to be fMRIPrep's, they are: whoever wrote both into one folder.
     assert find_dataset(root, input_type="fmriprep").input_type == "fmriprep"
@@ -139,7 +154,10 @@ def test_participants(tmp_path):
     (tmp_path / "sub-").rmdir()
     assert participants_in(tmp_path) == ("01", "010", "02")
     assert select_participants(dataset_at(tmp_path)) == ("01", "010", "02")
-    assert select_participants(dataset_at(tmp_path), ["sub-02", "01", "02"]) == ("01", "02")
+    assert select_participants(dataset_at(tmp_path), ["sub-02", "01", "02"]) == (
+        "01",
+        "02",
+    )
     with pytest.raises(DatasetError, match=r"no participant 03, 1.*e\.g\. .*01"):
         select_participants(dataset_at(tmp_path), ["1", "03"])
     with pytest.raises(SettingsError, match=r"\.\./01"):
@@ -154,8 +172,16 @@ def test_participants(tmp_path):
     [
         ("fMRIPrep", ("sub-02/func", "sub-01/ses-1/func", "logs"), ["01", "02"]),
         ("XCP-D", ("sub-02/func", "sub-01/func", "atlases"), ["01", "02"]),
-        ("", ("HCD02_V1_MR/MNINonLinear", "HCD02_V2_MR/MNINonLinear", "x/y"), ["HCD02"]),
-        ("", ("1234567_20227_2_0/fMRI", "1234568_2/fMRI", "x/y"), ["1234567", "1234568"]),
+        (
+            "",
+            ("HCD02_V1_MR/MNINonLinear", "HCD02_V2_MR/MNINonLinear", "x/y"),
+            ["HCD02"],
+        ),
+        (
+            "",
+            ("1234567_20227_2_0/fMRI", "1234568_2/fMRI", "x/y"),
+            ["1234567", "1234568"],
+        ),
     ],
 )
 def test_listed_participants(tmp_path, capsys, pipeline, folders, labels):
@@ -177,7 +203,8 @@ def test_listed_participants(tmp_path, capsys, pipeline, folders, labels):
 def test_dataset_without_participants(tmp_path):
     describe_dataset(tmp_path)
     with pytest.raises(
-        DatasetError, match=r"no participants .*It has dataset_description\.json.*mounted"
+        DatasetError,
+        match=r"no participants .*It has dataset_description\.json.*mounted",
     ):
         select_participants(dataset_at(tmp_path))
 
@@ -208,11 +235,17 @@ def test_places_where_output_may_go(raw):
     derivative(raw / "derivatives" / "fmriprep")
     dataset = find_dataset(raw)
     before = sorted(raw.rglob("*"))
-    for place in (raw / "derivatives" / "dtg", raw.parent / "out", raw.parent / "sub-x" / "out"):
+    for place in (
+        raw / "derivatives" / "dtg",
+        raw.parent / "out",
+        raw.parent / "sub-x" / "out",
+    ):
         assert check_output_location(place, dataset) == place.resolve()
     assert sorted(raw.rglob("*")) == before
     own = raw.parent / "out"
-    write_json(own / "dataset_description.json", {"GeneratedBy": [{"Name": "bids_dtg"}]})
+    write_json(
+        own / "dataset_description.json", {"GeneratedBy": [{"Name": "bids_dtg"}]}
+    )
     assert check_output_location(own, dataset) == own
 
 
@@ -220,10 +253,14 @@ def test_places_where_output_may_go(raw):
 def test_a_second_input_does_not_go_into_the_output_of_another(raw, place):
     derivative(raw / "derivatives" / "fmriprep")
     derivative(raw / "derivatives" / "prep 25")
-    one, two = (find_dataset(raw / "derivatives" / name) for name in ("fmriprep", "prep 25"))
+    one, two = (
+        find_dataset(raw / "derivatives" / name) for name in ("fmriprep", "prep 25")
+    )
     output = raw.parent / place
     DerivativeDataset(output).describe(two, WORDS)
-    with pytest.raises(SettingsError, match=rf"{place} .* {two.root}, not {one.root}\. To do: "):
+    with pytest.raises(
+        SettingsError, match=rf"{place} .* {two.root}, not {one.root}\. To do: "
+    ):
         check_output_location(output, one)
     assert check_output_location(output, two) == output
     (raw / "link").symlink_to(two.root)
@@ -248,5 +285,7 @@ def test_output_folder_is_made_and_tried(tmp_path):
     prepare_output_folder(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match=r"file/out cannot be written to: Not a directory"):
+    with pytest.raises(
+        SettingsError, match=r"file/out cannot be written to: Not a directory"
+    ):
         prepare_output_folder(tmp_path / "file" / "out")

@@ -24,7 +24,10 @@ def test_files_are_found_in_order(tmp_path):
     write(tmp_path, "sub-01_ses-b_task-go_events.tsv")
     write(tmp_path, "sub-01_ses-a_task-rest_events.tsv", folder="beh")
     write(tmp_path, "sub-01_ses-a_task-go_bold.json")
-    found = [(f.participant, f.session, f.task, f.name.get("run")) for f in find_events(tmp_path)]
+    found = [
+        (f.participant, f.session, f.task, f.name.get("run"))
+        for f in find_events(tmp_path)
+    ]
     assert found == [
         ("01", "a", "rest", None),
         ("01", "b", "go", None),
@@ -38,7 +41,9 @@ def test_other_names_are_left_out(tmp_path):
     folder = tmp_path / "sub-01" / "func"
     for name in ("sub-02_task-go_events.tsv", "sub-01_events.tsv", "x__events.tsv"):
         (folder / name).write_text("onset\n1\n")
-    assert [file.path.name for file in find_events(tmp_path)] == ["sub-01_task-go_events.tsv"]
+    assert [file.path.name for file in find_events(tmp_path)] == [
+        "sub-01_task-go_events.tsv"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,12 @@ import json
 import pytest
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.inputs.participants import read_families, read_participants, read_sets, write_sets
+from bids_dtg.inputs.participants import (
+    read_families,
+    read_participants,
+    read_sets,
+    write_sets,
+)
 from bids_dtg.stats.splits import SETS
 
 
@@ -19,7 +24,9 @@ def write(folder, text: str):
 
 def test_columns_have_values_by_label(tmp_path):
     rows = "sub-01\t20\tF\tn/a\n02\t31.5\tM\tx\nsub-03\n"
-    table = read_participants(write(tmp_path, f"participant_id\tage\tSex\tnote\n{rows}"))
+    table = read_participants(
+        write(tmp_path, f"participant_id\tage\tSex\tnote\n{rows}")
+    )
     assert table.find("age").numbers == {"01": 20.0, "02": 31.5}
     assert table.find("sex").levels == ("F", "M")
     assert not table.find("sex").is_number
@@ -36,7 +43,9 @@ def test_levels_of_numbers_are_in_order_of_size_and_infinity_is_no_number(tmp_pa
 
 def test_a_misspelt_name_gets_the_nearest_one(tmp_path):
     table = read_participants(write(tmp_path, "participant_id\treasoning\n01\t3\n"))
-    with pytest.raises(SettingsError, match=r"no column resoning.*did you mean reasoning"):
+    with pytest.raises(
+        SettingsError, match=r"no column resoning.*did you mean reasoning"
+    ):
         table.find("resoning")
 
 
@@ -46,7 +55,10 @@ def test_a_misspelt_name_gets_the_nearest_one(tmp_path):
         ("", "is empty"),
         ("name\tage\nx\t1\n", "the columns name, age"),
         ("participant_id\tage\tage\n01\t1\t2\n", "each column once"),
-        ("participant_id\tage\n01\t1\nsub-01\t2\n", "two values of age for sub-01, 1 and 2"),
+        (
+            "participant_id\tage\n01\t1\nsub-01\t2\n",
+            "two values of age for sub-01, 1 and 2",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused(tmp_path, text, why):
@@ -57,17 +69,25 @@ def test_what_cannot_be_used_is_refused(tmp_path, text, why):
 @pytest.mark.parametrize("cell", ["unknown", "NULL", "1O", "inf", "1,5", "1_0", "٣"])
 def test_a_cell_that_is_no_number_among_numbers_is_named(tmp_path, cell):
     cells = ["1", "2", "3.5", "4", "5", cell]
-    rows = "".join(f"{number:02d}\t{own}\t{own}\n" for number, own in enumerate(cells, 1))
+    rows = "".join(
+        f"{number:02d}\t{own}\t{own}\n" for number, own in enumerate(cells, 1)
+    )
     table = read_participants(write(tmp_path, f"participant_id\tage\tsite\n{rows}"))
     assert not table.find("age").is_number
     assert table.find("age").stray == f"'{cell}' of sub-06"
     assert table.find("site").stray is None  # a name
 
 
-@pytest.mark.parametrize("cells", [["27,5", "31,0", "28,25"], ["1.234,5", "7"], ["20", "-1,5e3"]])
+@pytest.mark.parametrize(
+    "cells", [["27,5", "31,0", "28,25"], ["1.234,5", "7"], ["20", "-1,5e3"]]
+)
 def test_numbers_with_a_comma_are_no_categories_however_few_they_are(tmp_path, cells):
-    rows = "".join(f"{number:02d}\t{cell}\t{cell}\n" for number, cell in enumerate(cells, 1))
-    table = read_participants(write(tmp_path, f"participant_id\tage\tfamily_id\n{rows}"))
+    rows = "".join(
+        f"{number:02d}\t{cell}\t{cell}\n" for number, cell in enumerate(cells, 1)
+    )
+    table = read_participants(
+        write(tmp_path, f"participant_id\tage\tfamily_id\n{rows}")
+    )
     with pytest.raises(SettingsError, match=r"age has '.*,.*with a decimal point"):
         table.find("age").require_usable()
     assert table.find("family_id").require_usable().texts["01"] == cells[0]  # a name
@@ -76,14 +96,30 @@ def test_numbers_with_a_comma_are_no_categories_however_few_they_are(tmp_path, c
 # The data dictionary's words on a column, its cells, and its numbers, its levels or its fault.
 UNITS = {"Levels": {"999": "unknown"}, "Units": "years"}
 DESCRIBED = {
-    "a group": ({"Levels": {"1": "patient", "2": "control"}}, ["2", "1", "1.0"], ("1", "2")),
+    "a group": (
+        {"Levels": {"1": "patient", "2": "control"}},
+        ["2", "1", "1.0"],
+        ("1", "2"),
+    ),
     "a list": ({"Levels": ["9", "10"]}, ["10", "9", "10"], ("9", "10")),
     "bands": ({"Levels": {"65+": "old"}}, ["20", "21", "22", "23", "65+"], 5),
     "a comma": ({"Levels": {"1,2": "both"}}, ["1,2", "1"], 2),
     "units": (UNITS, ["20", "21", "999"], [20, 21, 999]),
-    "no units": (UNITS | {"Units": "n/a"}, ["20", "999"], r"lists Levels of own, but not 20\. E"),
-    "a stray with units": (UNITS, ["1", "2", "3", "4", "old"], r"'old' of sub-04, and numbers"),
-    "a comma with units": (UNITS, ["1,5", "2"], r"own has '1,5' of sub-00.*without Units"),
+    "no units": (
+        UNITS | {"Units": "n/a"},
+        ["20", "999"],
+        r"lists Levels of own, but not 20\. E",
+    ),
+    "a stray with units": (
+        UNITS,
+        ["1", "2", "3", "4", "old"],
+        r"'old' of sub-04, and numbers",
+    ),
+    "a comma with units": (
+        UNITS,
+        ["1,5", "2"],
+        r"own has '1,5' of sub-00.*without Units",
+    ),
     "no levels": ({"Description": "a score"}, ["1", "2"], [1, 2]),
     "text": ("a score", ["1", "2"], [1, 2]),
 }
@@ -95,7 +131,9 @@ def test_levels_of_the_data_dictionary_make_a_category(tmp_path, what):
     rows = "".join(f"{number:02d}\t{cell}\n" for number, cell in enumerate(cells))
     path = write(tmp_path, f"participant_id\town\n{rows}")
     path.with_suffix(".json").write_text(json.dumps({"own": description}))
-    column = read_participants(path).find("own").of([f"{n:02d}" for n in range(len(cells))])
+    column = (
+        read_participants(path).find("own").of([f"{n:02d}" for n in range(len(cells))])
+    )
     if isinstance(expected, str):
         with pytest.raises(SettingsError, match=expected):
             column.require_usable()
@@ -107,10 +145,14 @@ def test_levels_of_the_data_dictionary_make_a_category(tmp_path, what):
         assert expected in (column.levels, len(column.levels))
 
 
-def test_a_damaged_data_dictionary_is_refused_but_families_and_sets_do_not_need_it(tmp_path):
+def test_a_damaged_data_dictionary_is_refused_but_families_and_sets_do_not_need_it(
+    tmp_path,
+):
     path = write(tmp_path, "participant_id\tfamily_id\tset\n01\tA\ttest\n")
     path.with_suffix(".json").write_text('{"family_id": ')
-    with pytest.raises(SettingsError, match=r"participants\.json cannot be read as JSON"):
+    with pytest.raises(
+        SettingsError, match=r"participants\.json cannot be read as JSON"
+    ):
         read_participants(path)
     assert read_families([tmp_path]).by_label == {"01": "A"}
     assert read_sets(path, SETS)["test"] == ("01",)
@@ -118,7 +160,14 @@ def test_a_damaged_data_dictionary_is_refused_but_families_and_sets_do_not_need_
 
 # Spreadsheets make numbers of labels; people write them as they like.
 OTHERWISE = [
-    *(("1", "01"), ("1.0", "01"), ("1.0", "1"), ("01.00", "1"), ("SUB-01", "01"), ("Sub-1", "01")),
+    *(
+        ("1", "01"),
+        ("1.0", "01"),
+        ("1.0", "1"),
+        ("01.00", "1"),
+        ("SUB-01", "01"),
+        ("Sub-1", "01"),
+    ),
     *(("hcd0001305", "HCD0001305"), ("SUB-a", "A"), ("10.0", "010")),
 ]
 
@@ -142,23 +191,37 @@ def test_labels_that_are_written_otherwise_are_refused_with_the_label_that_fits(
         read(["12"])
         read(["12", "13"])
     with path.open("a") as stream:
-        stream.write(f"sub-{label}\t20\tA\ttraining\n")  # the person is there, and another one
+        stream.write(
+            f"sub-{label}\t20\tA\ttraining\n"
+        )  # the person is there, and another one
     read_participants(path).require_labels([label, "12"])
 
 
 def test_a_row_without_a_label_is_of_nobody(tmp_path):
-    table = read_participants(write(tmp_path, "participant_id\tage\n01\t20\n\t30\nsub-\t31\n"))
+    table = read_participants(
+        write(tmp_path, "participant_id\tage\n01\t20\n\t30\nsub-\t31\n")
+    )
     table.require_labels(["0", "01"])
-    with pytest.raises(SettingsError, match="has participant 01, but the data have sub-1, who"):
+    with pytest.raises(
+        SettingsError, match="has participant 01, but the data have sub-1, who"
+    ):
         table.require_labels(["0", "1"])
 
 
-@pytest.mark.parametrize("column", ["family_id", "Family_ID", "FamilyID", "family-id", "family"])
+@pytest.mark.parametrize(
+    "column", ["family_id", "Family_ID", "FamilyID", "family-id", "family"]
+)
 @pytest.mark.parametrize(
     ("name", "sign", "person"),
-    [("tsv", "\t", "participant_id"), ("csv", ",", "Subject"), ("tsv", ",", "participant_id")],
+    [
+        ("tsv", "\t", "participant_id"),
+        ("csv", ",", "Subject"),
+        ("tsv", ",", "participant_id"),
+    ],
 )
-def test_families_are_read_however_the_table_is_written(tmp_path, column, name, sign, person):
+def test_families_are_read_however_the_table_is_written(
+    tmp_path, column, name, sign, person
+):
     rows = [(person, "age", column), ("sub-01", "30", "A"), ("sub-02", "31", "A")]
     rows += [("sub-03", "32", "n/a"), ("04", "33", "B"), ("05", "34")]
     table = tmp_path / f"participants.{name}"

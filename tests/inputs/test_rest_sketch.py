@@ -31,14 +31,18 @@ def rest(seed: int, places: int = 40, frames: int = 300) -> np.ndarray:
 CHANGES = {
     "the same": lambda values, rng: values,
     "another scale": lambda values, rng: values * 10,
-    "a scale of each place": lambda values, rng: values * rng.uniform(0.1, 9, (len(values), 1)),
+    "a scale of each place": lambda values, rng: (
+        values * rng.uniform(0.1, 9, (len(values), 1))
+    ),
     "another offset": lambda values, rng: values - 1e3,
     "another order": lambda values, rng: rng.permutation(values),
     "single precision": lambda values, rng: values.astype(np.float32),
     "half precision": lambda values, rng: (values - values.mean()).astype(np.float16),
     "three digits": lambda values, rng: np.round((values - 100) / np.ptp(values), 3),
     "whole numbers": lambda values, rng: np.round(values * 1000).astype(np.int32),
-    "places that do not vary": lambda values, rng: np.vstack([values, np.ones_like(values)]),
+    "places that do not vary": lambda values, rng: np.vstack(
+        [values, np.ones_like(values)]
+    ),
 }
 
 
@@ -63,7 +67,10 @@ def test_ten_thousand_others_are_never_taken_for_one_another():
 
 def nearest(sketches: list[str]) -> float:
     """Return the distance of the two sketches that lie nearest to each other."""
-    numbers = np.frombuffer(bytes.fromhex("".join(sketches)), ">i2").reshape(-1, NUMBERS) * 1e-4
+    numbers = (
+        np.frombuffer(bytes.fromhex("".join(sketches)), ">i2").reshape(-1, NUMBERS)
+        * 1e-4
+    )
     return float(KDTree(numbers).query(numbers, k=2, p=np.inf)[0][:, 1].min())
 
 
@@ -75,7 +82,9 @@ def test_rest_that_does_not_vary_is_nobodys():
 def edges(seed: int, regions: int = 20, common: float = 0.9) -> np.ndarray:
     """Make Fisher z of a connectome of which people have `common` of the variance in common."""
     count = regions * (regions - 1) // 2
-    group, own = (np.random.default_rng(s).standard_normal(count) for s in (2**40, seed))
+    group, own = (
+        np.random.default_rng(s).standard_normal(count) for s in (2**40, seed)
+    )
     return 0.3 + 0.25 * (np.sqrt(common) * group + np.sqrt(1 - common) * own)
 
 
@@ -105,14 +114,18 @@ EDGE_CHANGES = {
     "another order of regions": permuted,
     "single precision": lambda values, rng: values.astype(np.float32),
     "four decimals": lambda values, rng: np.round(values, 4),
-    "correlations of four decimals": lambda values, rng: np.arctanh(np.round(np.tanh(values), 4)),
+    "correlations of four decimals": lambda values, rng: np.arctanh(
+        np.round(np.tanh(values), 4)
+    ),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", EDGE_CHANGES)
 @given(seed=st.integers(0, 2**32), regions=st.integers(6, 60))
-def test_what_does_not_change_a_connectome_does_not_change_the_sketch(change, seed, regions):
+def test_what_does_not_change_a_connectome_does_not_change_the_sketch(
+    change, seed, regions
+):
     values = edges(seed, regions)
     other = EDGE_CHANGES[change](values, np.random.default_rng(seed))
     known = [sketch_edges(edges(seed + 1, regions)), sketch_edges(values)]

@@ -17,12 +17,16 @@ from bids_dtg.inputs.space_choice import SpaceRule
 
 @pytest.fixture(autouse=True)
 def no_templates(tmp_path_factory, monkeypatch) -> None:
-    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path_factory.mktemp("templateflow")))
+    monkeypatch.setenv(
+        "TEMPLATEFLOW_HOME", str(tmp_path_factory.mktemp("templateflow"))
+    )
 
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    return describe_dataset(tmp_path / "task-motor_ses-9" / "sub-77" / "anat" / "fmriprep")
+    return describe_dataset(
+        tmp_path / "task-motor_ses-9" / "sub-77" / "anat" / "fmriprep"
+    )
 
 
 def titles(runs):
@@ -66,7 +70,9 @@ def test_every_rest_task_by_default_and_labels_in_any_spelling(root):
     assert [run.task for run in find_runs(root, "01", Selection(["ses-A"]))] == [
         *("Resting", "rest", "restAP")
     ]
-    assert [run.task for run in find_runs(root, "01", Selection(tasks=["task-nback"]))] == ["nback"]
+    assert [
+        run.task for run in find_runs(root, "01", Selection(tasks=["task-nback"]))
+    ] == ["nback"]
     assert titles(find_runs(root, "01", Selection(["B"]))) == ["sub-01_ses-B_task-rest"]
 
 
@@ -84,7 +90,11 @@ def test_resolution_two_wins_then_none(root):
 def test_runs_come_in_natural_order(root):
     for run in (10, 9, 1):
         add_run(root, entities=f"run-{run}", parts=("bold",))
-    assert [dict(run.entities)["run"] for run in find_runs(root, "01")] == ["1", "9", "10"]
+    assert [dict(run.entities)["run"] for run in find_runs(root, "01")] == [
+        "1",
+        "9",
+        "10",
+    ]
 
 
 def test_uncompressed_and_phase_files(root):
@@ -112,7 +122,9 @@ def test_filters_mean_what_pybids_means(root):
     def found(**bids_filter):
         return [
             name.partition("task-rest")[2]
-            for name in titles(find_runs(root, "01", selection=Selection(filters=bids_filter)))
+            for name in titles(
+                find_runs(root, "01", selection=Selection(filters=bids_filter))
+            )
         ]
 
     add_run(root, task="nback")
@@ -122,10 +134,14 @@ def test_filters_mean_what_pybids_means(root):
     assert found(acq="mb") == ["_acq-mb"]
     assert found(acq=["mb", None], run=None) == ["", "_acq-mb"]
     assert found(acq="*") == ["_acq-mb", "_acq-sb"]
-    assert found(acq="Query.ANY") == found(acq="Query.REQUIRED") == ["_acq-mb", "_acq-sb"]
+    assert (
+        found(acq="Query.ANY") == found(acq="Query.REQUIRED") == ["_acq-mb", "_acq-sb"]
+    )
     assert found(acq="Query.NONE", dir="AP", run=2) == ["_dir-AP_run-2"]
     assert found(run="01") == ["_dir-AP_run-1"]
-    assert found(suffix="bold", datatype="func", extension=".nii.gz", desc="preproc", run="*") == [
+    assert found(
+        suffix="bold", datatype="func", extension=".nii.gz", desc="preproc", run="*"
+    ) == [
         "_dir-AP_run-1",
         "_dir-AP_run-2",
     ]
@@ -133,7 +149,9 @@ def test_filters_mean_what_pybids_means(root):
 
 def test_filter_file(tmp_path):
     path = tmp_path / "filter.json"
-    path.write_text(json.dumps({"bold": {"acq": "mb", "echo": None}, "t1w": {"x": 1}, "sbref": {}}))
+    path.write_text(
+        json.dumps({"bold": {"acq": "mb", "echo": None}, "t1w": {"x": 1}, "sbref": {}})
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_filter_file(path) == {"acq": "mb", "echo": None}
@@ -149,9 +167,18 @@ def test_filter_file(tmp_path):
         ('{"bold": {"run": [true, 2]}}', "run is True"),
         ('{"bold": {"run": []}}', "run is an empty list, which no file matches"),
         (f'{{"bold": {{"run": {"1" * 5000}}}}}', "cannot be read"),
-        ('{"bold": {"spac": "T1w"}}', r"'bold\.spac' is not known\..*did you mean space\?"),
-        ('{"bold": {"Session": "A"}}', r"'bold\.Session' is not known\..*did you mean session\?"),
-        ('{"bold": {"banana": 1}}', r"'bold\.banana' is not known\. Expected: one of acq, "),
+        (
+            '{"bold": {"spac": "T1w"}}',
+            r"'bold\.spac' is not known\..*did you mean space\?",
+        ),
+        (
+            '{"bold": {"Session": "A"}}',
+            r"'bold\.Session' is not known\..*did you mean session\?",
+        ),
+        (
+            '{"bold": {"banana": 1}}',
+            r"'bold\.banana' is not known\. Expected: one of acq, ",
+        ),
         ('{"blod": {"run": 1}}', "has no filters for 'bold'"),
     ],
 )
@@ -188,7 +215,9 @@ def test_bad_filter_files(tmp_path, text, message):
         ),
     ],
 )
-def test_runs_that_are_not_there_are_named_with_those_that_are(root, runs, selection, message):
+def test_runs_that_are_not_there_are_named_with_those_that_are(
+    root, runs, selection, message
+):
     for options in runs:
         add_run(root, **options)
     with pytest.raises(RunError, match=f"sub-01:? {message}"):
@@ -204,7 +233,10 @@ def test_runs_that_are_not_there_are_named_with_those_that_are(root, runs, selec
         ),
         # fMRIPrep's lists of what its tests write (.circleci/ds054_outputs.txt at 1a55c61e).
         (
-            ["from-orig_to-boldref_mode-image_desc-hmc_xfm.txt", "desc-hmc_boldref.nii.gz"],
+            [
+                "from-orig_to-boldref_mode-image_desc-hmc_xfm.txt",
+                "desc-hmc_boldref.nii.gz",
+            ],
             r"no BOLD series in .*only \S+boldref.nii.gz\. .*To do: fmriprep --level full",
         ),
     ],
@@ -240,7 +272,11 @@ def test_all_files_of_the_runs_that_are_elsewhere_are_named_at_once(root, pointe
     for number in (1, 2, 3):
         add_run(root, entities=f"run-{number}")
     add_run(root, entities="run-2", space="T1w", res=None)
-    gone = [path for path in (root / "sub-01" / "func").iterdir() if "run-3" not in path.name]
+    gone = [
+        path
+        for path in (root / "sub-01" / "func").iterdir()
+        if "run-3" not in path.name
+    ]
     for path in gone:
         path.unlink()
         if pointer:
@@ -271,12 +307,16 @@ def test_repetition_time_is_inherited(root):
     assert (run.tr_seconds, run.sidecars) == (1.5, (near,))
 
 
-@pytest.mark.parametrize("value", ["0", '"2.0"', "true", "NaN", "[2]", "20.5", "9" * 400])
+@pytest.mark.parametrize(
+    "value", ["0", '"2.0"', "true", "NaN", "[2]", "20.5", "9" * 400]
+)
 def test_impossible_repetition_time(root, value):
     bold = add_run(root)
     sidecar = bold.with_name(bold.name.replace(".nii.gz", ".json"))
     sidecar.write_text(f'{{"RepetitionTime": {value}}}')
-    with pytest.raises(RunError, match=r"desc-preproc_bold\.json: RepetitionTime is.*at most 20"):
+    with pytest.raises(
+        RunError, match=r"desc-preproc_bold\.json: RepetitionTime is.*at most 20"
+    ):
         find_runs(root, "01")
 
 
@@ -296,7 +336,9 @@ def test_a_run_in_another_space_only_is_told(root):
     add_run(root, entities="run-1")
     add_run(root, entities="run-1", space="T1w", res=None)
     add_run(root, entities="run-2", space="T1w", res=None)
-    with pytest.warns(UserWarning, match="sub-01_task-rest_run-2 is left out") as caught:
+    with pytest.warns(
+        UserWarning, match="sub-01_task-rest_run-2 is left out"
+    ) as caught:
         assert titles(find_runs(root, "01")) == ["sub-01_task-rest_run-1"]
     assert len(caught) == 1
 
@@ -312,7 +354,10 @@ def test_a_run_in_another_space_only_is_told(root):
 def test_a_run_without_its_series_is_told(root, recwarn, name):
     """As an interrupted fMRIPrep leaves it."""
     bold = add_run(root, entities="run-01")
-    for surface in ("run-01_hemi-L_space-fsaverage_bold.func.gii", "run-1_echo-1_bold.json"):
+    for surface in (
+        "run-01_hemi-L_space-fsaverage_bold.func.gii",
+        "run-1_echo-1_bold.json",
+    ):
         bold.with_name(f"sub-01_task-rest_{surface}").touch()
     (bold.parent / f"sub-01_task-nback_{name}").touch()
     assert titles(find_runs(root, "01")) == ["sub-01_task-rest_run-01"]
@@ -339,7 +384,11 @@ def test_another_run_s_table_and_mask_are_not_taken(root, other):
     own, bare = find_runs(root, "01")
     assert own.mask.name.startswith("sub-01_task-rest_space-")
     assert own.confounds.name == "sub-01_task-rest_desc-confounds_timeseries.tsv"
-    assert (bare.title, bare.mask, bare.confounds) == (f"sub-01_task-rest_{other}", None, None)
+    assert (bare.title, bare.mask, bare.confounds) == (
+        f"sub-01_task-rest_{other}",
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -352,7 +401,10 @@ def test_names_of_a_run_s_files_may_lack_part_and_write_its_number_otherwise(
     add_run(root, entities=companions, parts=("mask", "confounds"))
     (run,) = find_runs(root, "01")
     assert run.mask.name.startswith(f"sub-01_task-rest_{companions}_space-")
-    assert run.confounds.name == f"sub-01_task-rest_{companions}_desc-confounds_timeseries.tsv"
+    assert (
+        run.confounds.name
+        == f"sub-01_task-rest_{companions}_desc-confounds_timeseries.tsv"
+    )
 
 
 def test_a_run_without_its_own_coregistration_is_refused(root):
@@ -363,7 +415,9 @@ def test_a_run_without_its_own_coregistration_is_refused(root):
     (anat / "sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5").write_bytes(b"x")
     name = "sub-01_task-rest{}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt"
     (func / name.format("")).write_bytes(b"x")
-    with pytest.raises(RunError, match=rf"has no {name.format('_acq-mb')}\..*rerun fMRIPrep"):
+    with pytest.raises(
+        RunError, match=rf"has no {name.format('_acq-mb')}\..*rerun fMRIPrep"
+    ):
         find_runs(root, "01")
     (func / name.format("_acq-mb")).write_bytes(b"x")
     assert [run.transforms[1].path.name for run in find_runs(root, "01")] == [
@@ -375,7 +429,10 @@ def test_a_run_without_its_own_coregistration_is_refused(root):
 @pytest.mark.parametrize(
     ("name", "copy"),
     [
-        ("sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-brain_mask.nii.gz", ("nii.gz", "nii")),
+        (
+            "sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-brain_mask.nii.gz",
+            ("nii.gz", "nii"),
+        ),
         ("sub-01_task-rest_run-1_desc-confounds_timeseries.tsv", ("run-1", "run-01")),
     ],
 )
@@ -412,14 +469,22 @@ def test_two_coregistrations_of_a_run_are_refused(root):
         (["", "run-1", "run-2"], {""}),
         (["", "dir-AP", "dir-PA"], {""}),
         # Joins over run- alone, and over both.
-        (["", "dir-AP", "dir-AP_run-1", "dir-AP_run-2", "dir-PA_run-1"], {"", "dir-AP"}),
+        (
+            ["", "dir-AP", "dir-AP_run-1", "dir-AP_run-2", "dir-PA_run-1"],
+            {"", "dir-AP"},
+        ),
         (["", "acq-a_run-1", "acq-b_run-1"], set()),  # it joins no acquisitions
         (["", "run-001"], {""}),  # as of its own tests: test_nibabies_outputs.txt
     ],
 )
-def test_xcpd_s_joins_over_runs_and_directions_are_left_out(root, recwarn, kind, names, joins):
+def test_xcpd_s_joins_over_runs_and_directions_are_left_out(
+    root, recwarn, kind, names, joins
+):
     ending, model = {
-        "nifti": ("space-MNI152NLin6Asym_res-2_desc-denoised_bold.nii.gz", "MNI152NLin6Asym"),
+        "nifti": (
+            "space-MNI152NLin6Asym_res-2_desc-denoised_bold.nii.gz",
+            "MNI152NLin6Asym",
+        ),
         "cifti": ("space-fsLR_seg-A_stat-mean_timeseries.ptseries.nii", "fsLR parcels"),
     }[kind]
     func = root / "sub-01" / "func"
@@ -452,8 +517,9 @@ def test_one_measurement_in_two_files_is_refused_with_both_names(root, one, othe
     paths = sorted(add_run(root, entities=entities) for entities in (one, other))
     with pytest.raises(RunError) as caught:
         find_runs(root, "01")
-    assert f"two files of one measurement, {paths[0]} and {paths[1]}. Expected: one" in str(
-        caught.value
+    assert (
+        f"two files of one measurement, {paths[0]} and {paths[1]}. Expected: one"
+        in str(caught.value)
     )
 
 
@@ -466,7 +532,9 @@ def test_echoes_that_are_named_as_runs_are_refused(root, tmp_path, place, key):
         bold = add_run(root, entities=f"run-{number}")
         sidecar = bold.with_name(bold.name.replace(".nii.gz", ".json"))
         if place == "raw":
-            sidecar = raw / "sub-01" / "func" / f"sub-01_task-rest_run-{number}_bold.json"
+            sidecar = (
+                raw / "sub-01" / "func" / f"sub-01_task-rest_run-{number}_bold.json"
+            )
             sidecar.parent.mkdir(parents=True, exist_ok=True)
         facts = {"RepetitionTime": 2.0, key: value, "EchoTime": echo_time}
         sidecar.write_text(json.dumps(facts))
@@ -482,7 +550,9 @@ def test_a_copy_of_a_series_is_refused_wherever_it_lies(root):
     for copy in (bold.with_suffix(""), bold.parent / "old" / bold.name):
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(b"x")
-        with pytest.raises(RunError, match="has two files of one measurement") as caught:
+        with pytest.raises(
+            RunError, match="has two files of one measurement"
+        ) as caught:
             find_runs(root, "01")
         assert str(copy) in str(caught.value)
         copy.unlink()

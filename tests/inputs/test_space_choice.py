@@ -40,13 +40,21 @@ def with_template(home: Path, name: str = TEMPLATE) -> Path:
 
 def add_all(root: Path) -> None:
     """Add a run in every space, with everything that leads to the model's."""
-    for space, res in ((SPACE, "2"), (SPACE, "1"), (OTHER, None), ("T1w", None), (None, None)):
+    for space, res in (
+        (SPACE, "2"),
+        (SPACE, "1"),
+        (OTHER, None),
+        ("T1w", None),
+        (None, None),
+    ):
         add_run(root, space=space, res=res)
     add_transforms(root)
 
 
 def find(root: Path, home: Path, *, asked=None, on_lattice=None) -> RestRun:
-    rule = SpaceRule(asked=asked, on_lattice=on_lattice, templateflow=TemplateFlow(home))
+    rule = SpaceRule(
+        asked=asked, on_lattice=on_lattice, templateflow=TemplateFlow(home)
+    )
     (run,) = find_runs(root, "01", rule=rule)
     return run
 
@@ -155,18 +163,25 @@ def test_names_of_other_versions_of_fmriprep(root, home, word):
 
 
 @pytest.mark.parametrize("space", ["T1w", None])
-def test_a_native_run_goes_through_the_usual_template_where_that_is_the_only_way(root, home, space):
+def test_a_native_run_goes_through_the_usual_template_where_that_is_the_only_way(
+    root, home, space
+):
     add_run(root, space=space, res=None)
     add_transforms(root)
     anat = root / "sub-01" / "anat"
     usual = (anat / ANAT).rename(anat / ANAT.replace(SPACE, OTHER))
     with pytest.raises(
-        TransformMissingError, match=rf"no {ANAT[:-4]}\S+; .*TemplateFlow's.*To do: curl .*_xfm\.h5"
+        TransformMissingError,
+        match=rf"no {ANAT[:-4]}\S+; .*TemplateFlow's.*To do: curl .*_xfm\.h5",
     ):
         find(root, home)
     with_template(home)
     run = find(root, home)
-    assert names(run) == [Path(TEMPLATE).name, usual.name, *([COREG] if space is None else [])]
+    assert names(run) == [
+        Path(TEMPLATE).name,
+        usual.name,
+        *([COREG] if space is None else []),
+    ]
     assert run.space_reason == (
         f"{space or 'boldref'} with the transforms to {OTHER} and from there to {SPACE}; "
         f"there is no version in {SPACE}"
@@ -177,7 +192,9 @@ def test_a_native_run_goes_through_the_usual_template_where_that_is_the_only_way
 
 
 @pytest.mark.slow
-def test_the_way_through_the_usual_template_is_that_of_the_composed_transform(root, home):
+def test_the_way_through_the_usual_template_is_that_of_the_composed_transform(
+    root, home
+):
     """The connectome is the same as through one transform that composes the two."""
     turn, move = np.eye(4), np.eye(4)
     turn[:2, :2], move[:3, 3] = [[0.98, 0.1], [-0.1, 0.98]], (3.0, -2.0, 1.5)
@@ -213,10 +230,14 @@ def test_two_transforms_of_one_anatomy_are_no_reason_for_a_detour(root, home):
     (anat / ANAT.replace("sub-01_", "sub-01_acq-mpr_")).write_bytes(b"x")
     (anat / ANAT.replace(SPACE, OTHER)).write_bytes(b"x")
     with_template(home)
-    with pytest.raises(RunError, match=rf"two files may be .*_acq-mpr_from.* and .*/{ANAT}"):
+    with pytest.raises(
+        RunError, match=rf"two files may be .*_acq-mpr_from.* and .*/{ANAT}"
+    ):
         find(root, home)
     coreg = root / "sub-01" / "func" / COREG.replace(".txt", ".json")
-    coreg.write_text('{"Sources": ["bids::sub-01/anat/sub-01_acq-mpr_desc-preproc_T1w.nii.gz"]}')
+    coreg.write_text(
+        '{"Sources": ["bids::sub-01/anat/sub-01_acq-mpr_desc-preproc_T1w.nii.gz"]}'
+    )
     assert "_acq-mpr_" in names(find(root, home))[0]
     coreg.unlink()
     add_run(root, space=OTHER, res=None)
@@ -227,5 +248,7 @@ def test_one_run_whose_transform_must_be_fetched_is_not_left_out(root, home):
     add_run(root, entities="run-1")
     add_run(root, entities="run-2", space=OTHER, res=None)
     rule = SpaceRule(templateflow=TemplateFlow(home))
-    with pytest.raises(TransformMissingError, match="task-rest_run-2 is in other spaces only"):
+    with pytest.raises(
+        TransformMissingError, match="task-rest_run-2 is in other spaces only"
+    ):
         find_runs(root, "01", rule=rule)

@@ -43,7 +43,10 @@ def touch(root: Path, *names: str) -> Path:
 
 
 def add_hcp_task(
-    root: Path, analysis: str, maps: dict[str, dict[str, np.ndarray]], folder: str = "100307"
+    root: Path,
+    analysis: str,
+    maps: dict[str, dict[str, np.ndarray]],
+    folder: str = "100307",
 ) -> Path:
     """Add a task's maps as TaskfMRILevel2.sh of HCPpipelines leaves them.
 
@@ -56,7 +59,9 @@ def add_hcp_task(
     (feat / "Contrasts.txt").write_text("".join(f"{name}\n" for name in maps))
     for number, name in enumerate(maps, 1):
         for kind, values in maps[name].items():
-            path = feat / "StandardVolumeStats" / f"cope{number}.feat" / f"{kind}1.nii.gz"
+            path = (
+                feat / "StandardVolumeStats" / f"cope{number}.feat" / f"{kind}1.nii.gz"
+            )
             make_image(path, values.astype(np.float32))
     return feat
 
@@ -70,11 +75,16 @@ def patterns(folder: Path, *tables: str) -> Path:
 # --- names of BIDS
 
 
-def test_names_of_nilearn_are_read_and_the_first_statistic_of_everybody_is_kept(tmp_path):
+def test_names_of_nilearn_are_read_and_the_first_statistic_of_everybody_is_kept(
+    tmp_path,
+):
     stem = "sub-01/sub-01_task-wm_contrast-wm2bk"
     touch(
         tmp_path,
-        *(f"{stem}_stat-{stat}_statmap.nii.gz" for stat in ("effect", "variance", "t", "p")),
+        *(
+            f"{stem}_stat-{stat}_statmap.nii.gz"
+            for stat in ("effect", "variance", "t", "p")
+        ),
         "sub-02/ses-a/sub-02_ses-a_contrast-wm2bk_stat-z_statmap.nii",
         "sub-02/ses-a/sub-02_ses-a_contrast-wm2bk_stat-t_statmap.nii",
         "group/contrast-wm2bk_stat-z_statmap.nii.gz",
@@ -82,7 +92,11 @@ def test_names_of_nilearn_are_read_and_the_first_statistic_of_everybody_is_kept(
     )
     people = people_maps(find(tmp_path))
     first, second = (people[who].target["wm2bk"] for who in ("01", "02"))
-    assert (first.session, first.task, set(first.files)) == (None, "wm", {"t", "effect"})
+    assert (first.session, first.task, set(first.files)) == (
+        None,
+        "wm",
+        {"t", "effect"},
+    )
     assert (second.session, second.task, set(second.files)) == ("a", None, {"z", "t"})
     assert choose_statistic(people) == ("t", "")
     assert describe_files(people.values(), "t") == (
@@ -99,13 +113,31 @@ def test_without_a_statistic_of_everybody_the_call_is_refused(tmp_path):
 # Files beside a subject map of two runs, and what is chosen.
 RUNS = {
     "as many": ([f"sub-02_run-{n}_{A}" for n in "12"] + [f"sub-02_{A}"], "z"),
-    "none known": ([f"sub-02_{A}"], "an unknown number of runs of 1 participant (sub-02), 2 runs"),
-    "one": ([f"sub-02_run-1_{A}"], "a has 1 run of 1 participant (sub-02), 2 runs of 1 participan"),
-    "three": ([f"sub-02_run-{n}_{A}" for n in "123"] + [f"sub-02_{A}"], "3 runs of 1 participant"),
-    "over sessions": ([f"sub-02_ses-{n}_run-1_{A}" for n in "ab"] + [f"sub-02_{A}"], "z"),
-    "of another session": ([f"sub-02_ses-{n}_run-1_{A}" for n in "ab"], "a has 1 run of 1 partic"),
+    "none known": (
+        [f"sub-02_{A}"],
+        "an unknown number of runs of 1 participant (sub-02), 2 runs",
+    ),
+    "one": (
+        [f"sub-02_run-1_{A}"],
+        "a has 1 run of 1 participant (sub-02), 2 runs of 1 participan",
+    ),
+    "three": (
+        [f"sub-02_run-{n}_{A}" for n in "123"] + [f"sub-02_{A}"],
+        "3 runs of 1 participant",
+    ),
+    "over sessions": (
+        [f"sub-02_ses-{n}_run-1_{A}" for n in "ab"] + [f"sub-02_{A}"],
+        "z",
+    ),
+    "of another session": (
+        [f"sub-02_ses-{n}_run-1_{A}" for n in "ab"],
+        "a has 1 run of 1 partic",
+    ),
     "another contrast": ([f"sub-02_run-1_{A.replace('a_', 'b_')}"], "z"),
-    "effects": ([f"sub-02_run-1_{own}" for own in (A, A.replace("-z", "-effect"))], "effect"),
+    "effects": (
+        [f"sub-02_run-1_{own}" for own in (A, A.replace("-z", "-effect"))],
+        "effect",
+    ),
 }
 
 
@@ -119,7 +151,9 @@ def test_z_of_different_numbers_of_runs_are_refused_by_name(tmp_path, what):
     if expected in ("z", "effect"):
         statistic, words = choose_statistic(people)
         assert statistic == expected
-        assert words.startswith("maps of effects are used, as") == (expected == "effect")
+        assert words.startswith("maps of effects are used, as") == (
+            expected == "effect"
+        )
         return
     with pytest.raises(DatasetError, match=re.escape(expected)) as caught:
         choose_statistic(people)
@@ -138,8 +172,12 @@ def test_of_the_levels_of_fitlins_only_the_highest_is_used(tmp_path):
     assert not own.retest
     (tmp_path / f"node-subjectLevel/sub-01_{A}").unlink()
     own = people_maps(find(tmp_path))["01"]
-    found = [maps["a"].files["z"].relative_to(tmp_path) for maps in (own.target, own.retest)]
-    assert [str(path) for path in found] == [f"node-sessionLevel/sub-01_ses-{n}_{A}" for n in "ab"]
+    found = [
+        maps["a"].files["z"].relative_to(tmp_path) for maps in (own.target, own.retest)
+    ]
+    assert [str(path) for path in found] == [
+        f"node-sessionLevel/sub-01_ses-{n}_{A}" for n in "ab"
+    ]
 
 
 @pytest.mark.parametrize(("one", "other"), [("res-1_", "res-2_"), ("run-1_", "run-2_")])
@@ -151,7 +189,10 @@ def test_two_files_of_one_map_are_refused_and_never_averaged(tmp_path, one, othe
 
 
 def test_predicted_maps_are_never_taken_for_measured_ones(tmp_path):
-    touch(tmp_path, *(f"sub-01_desc-{own}_{A}" for own in ("synthetic", "halfwidth90", "groupSd")))
+    touch(
+        tmp_path,
+        *(f"sub-01_desc-{own}_{A}" for own in ("synthetic", "halfwidth90", "groupSd")),
+    )
     with pytest.raises(DatasetError, match=r"no measured maps .*not predicted maps"):
         find(tmp_path)
     touch(tmp_path, f"sub-01_desc-measured_{A}")
@@ -162,14 +203,18 @@ def test_predicted_maps_are_never_taken_for_measured_ones(tmp_path):
 
 
 def test_maps_of_parcels_are_no_volumes_and_others_of_cifti_are_not_read(tmp_path):
-    for number, ending in enumerate(("pscalar.nii", "dscalar.nii", "func.gii", "nii.gz"), 1):
+    for number, ending in enumerate(
+        ("pscalar.nii", "dscalar.nii", "func.gii", "nii.gz"), 1
+    ):
         touch(tmp_path, f"sub-0{number}_contrast-a_stat-z_statmap.{ending}")
     found = [(one.participant, one.space) for one in find(tmp_path)]
     assert found == [("01", "fsLR parcels"), ("04", None)]
 
 
 def test_a_place_without_maps_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match=r"gone cannot be read.* Expected: a folder of"):
+    with pytest.raises(
+        DatasetError, match=r"gone cannot be read.* Expected: a folder of"
+    ):
         find(tmp_path / "gone")
     touch(tmp_path, f"sub-01_{A}".replace("statmap", "mask"))
     with pytest.raises(DatasetError, match="no measured maps with recognised names"):
@@ -199,14 +244,19 @@ def test_maps_of_different_tasks_are_different_targets(tmp_path):
 
 def test_a_label_of_several_tasks_and_of_none_is_refused(tmp_path):
     touch(tmp_path, *(f"sub-01_{task}{A}" for task in ("task-b_", "", "task-c_")))
-    with pytest.raises(DatasetError, match="contrast a name the tasks b, c, others name no task"):
+    with pytest.raises(
+        DatasetError, match="contrast a name the tasks b, c, others name no task"
+    ):
         name_targets(find(tmp_path), {})
 
 
 @pytest.mark.parametrize(
     ("sidecar", "content"),
     [
-        ("sub-01_contrast-a_stat-z_statmap", '{"SpatialReference": "https://x/tpl-Other/T1w.nii"}'),
+        (
+            "sub-01_contrast-a_stat-z_statmap",
+            '{"SpatialReference": "https://x/tpl-Other/T1w.nii"}',
+        ),
         ("sub-01_contrast-a_statmap", '{"Space": "Other"}'),
         ("statmap", '{"SpatialReference": "Other"}'),
     ],
@@ -215,17 +265,30 @@ def test_a_sidecar_names_the_space(tmp_path, sidecar, content):
     touch(tmp_path, f"sub-01_{A}")
     maps, told = in_space(find(tmp_path), "MNI152NLin6Asym")
     assert len(maps) == 1
-    assert "1 file of measured maps name no space and are assumed to be in MNI152NLin6Asym" in told
+    assert (
+        "1 file of measured maps name no space and are assumed to be in MNI152NLin6Asym"
+        in told
+    )
     (tmp_path / f"{sidecar}.json").write_text(content)
     assert in_space(find(tmp_path), "Other")[1] == ""
-    with pytest.raises(DatasetError, match=r"maps are in Other\. Expected: MNI152NLin6Asym"):
+    with pytest.raises(
+        DatasetError, match=r"maps are in Other\. Expected: MNI152NLin6Asym"
+    ):
         in_space(find(tmp_path), "MNI152NLin6Asym")
 
 
-def test_the_named_space_goes_before_none_and_that_before_those_maps_can_be_brought_from(tmp_path):
-    spaces = {"01": ("", "Own", "Far", "Other"), "02": ("Far", "Other"), "03": ("", "Far")}
+def test_the_named_space_goes_before_none_and_that_before_those_maps_can_be_brought_from(
+    tmp_path,
+):
+    spaces = {
+        "01": ("", "Own", "Far", "Other"),
+        "02": ("Far", "Other"),
+        "03": ("", "Far"),
+    }
     for who, own in spaces.items():
-        touch(tmp_path, *(f"sub-{who}_{f'space-{name}_' * bool(name)}{A}" for name in own))
+        touch(
+            tmp_path, *(f"sub-{who}_{f'space-{name}_' * bool(name)}{A}" for name in own)
+        )
     maps, told = in_space(find(tmp_path), "Own", ["Far"])
     found = {(one.participant, one.space) for one in maps}
     assert found == {("01", "Own"), ("02", "Far"), ("03", None)}
@@ -241,15 +304,22 @@ def test_the_named_space_goes_before_none_and_that_before_those_maps_can_be_brou
 
 def test_a_pattern_file_finds_feat_folders(tmp_path):
     feat = "LANGUAGE/cope{}.feat/stats/zstat1.nii.gz"
-    touch(tmp_path, *(f"{who}/{feat.format(n)}" for who in ("100307", "sub-2") for n in (1, 4, 9)))
+    touch(
+        tmp_path,
+        *(f"{who}/{feat.format(n)}" for who in ("100307", "sub-2") for n in (1, 4, 9)),
+    )
     place = patterns(
         tmp_path,
         f'path = "{{sub}}/{feat.format("{contrast}")}"\nstatistic = "z"\nspace = "Own"\n'
         'task = "language"\ncontrasts = {1 = "languageMath", 4 = "languageStory"}',
     )
-    found = [(one.participant, one.contrast, one.task, one.space) for one in find(place)]
+    found = [
+        (one.participant, one.contrast, one.task, one.space) for one in find(place)
+    ]
     labels = ("languageMath", "languageStory")
-    assert found == [(who, label, "language", "Own") for who in ("100307", "2") for label in labels]
+    assert found == [
+        (who, label, "language", "Own") for who in ("100307", "2") for label in labels
+    ]
 
 
 def test_a_value_that_stands_twice_in_a_pattern_is_the_same(tmp_path):
@@ -268,7 +338,10 @@ PATH = 'path = "{sub}_{contrast}.nii"\nstatistic = "z"\n'
         ("path = [", r"maps\.toml"),
         ('path = "x.nii"\nstatistic = "z"\ncontrast = "a"', "has the pattern"),
         ('path = "/{sub}.nii"\nstatistic = "z"\ncontrast = "a"', "a relative path"),
-        ('path = "{sub}.nii"\nstatistic = "beta"\ncontrast = "a"', "'beta'.*z, t or effect"),
+        (
+            'path = "{sub}.nii"\nstatistic = "beta"\ncontrast = "a"',
+            "'beta'.*z, t or effect",
+        ),
         ('path = "{sub}.nii"\nstatistic = "z"', "the key contrast"),
         (f'{PATH}colour = "a"', "'colour': 'a'"),
         ('path = "{sub}.nii"\nstatistic = "z"\ncontrast = "a"', "matches the pattern"),
@@ -317,7 +390,10 @@ def test_sessions_are_in_the_order_in_which_they_happen(ordered):
 def test_a_session_that_is_asked_for_comes_first():
     sessions = ("test", "retest", "pilot")
     found = chosen(*sessions, preferred=("retest", "test"))
-    assert (found.target["faces"].session, found.retest["faces"].session) == ("retest", "test")
+    assert (found.target["faces"].session, found.retest["faces"].session) == (
+        "retest",
+        "test",
+    )
     # Who lacks it has the others.
     assert chosen(*sessions, preferred=("more",)).target["faces"].session == "pilot"
 
@@ -358,7 +434,11 @@ def test_a_contrast_without_events_has_no_map(tmp_path):
     folder = add_hcp_task(tmp_path, name, maps, folder="HCD01_V1_MR")
     shutil.rmtree(folder / "StandardVolumeStats/cope2.feat")
     (one,) = find(tmp_path)
-    assert (one.participant, one.session, list(one.files)) == ("HCD01", "V1", ["effect"])
+    assert (one.participant, one.session, list(one.files)) == (
+        "HCD01",
+        "V1",
+        ["effect"],
+    )
 
 
 def test_what_is_ambiguous_or_missing_in_hcps_folders_is_one_line(tmp_path):
@@ -371,5 +451,7 @@ def test_what_is_ambiguous_or_missing_in_hcps_folders_is_one_line(tmp_path):
     with pytest.raises(DatasetError, match=r"two effect maps of FACES: .*_s2_.*_s4_"):
         people_maps(find(tmp_path))
     (folder / "Contrasts.txt").unlink()
-    with pytest.raises(DatasetError, match=r"_hp200_s4_level2.feat/Contrasts.txt .*No such file"):
+    with pytest.raises(
+        DatasetError, match=r"_hp200_s4_level2.feat/Contrasts.txt .*No such file"
+    ):
         find(tmp_path)

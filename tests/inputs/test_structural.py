@@ -17,7 +17,9 @@ REGIONS = ("7Networks_LH_Vis_1", "7Networks_LH_Vis_2", "7Networks_RH_Vis_1")
 WEIGHTS = np.array([[9.0, 5, 1], [5, 7, 2], [1, 2, 0]])
 
 
-def table(path: Path, values: np.ndarray = WEIGHTS, names: tuple[str, ...] = REGIONS) -> Path:
+def table(
+    path: Path, values: np.ndarray = WEIGHTS, names: tuple[str, ...] = REGIONS
+) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ["\t".join(("region", *names))] if names else []
     for number, row in enumerate(values):
@@ -26,13 +28,17 @@ def table(path: Path, values: np.ndarray = WEIGHTS, names: tuple[str, ...] = REG
     return path
 
 
-def of(path: Path, key: str | None = None, person: str = "01", session: str | None = None):
+def of(
+    path: Path, key: str | None = None, person: str = "01", session: str | None = None
+):
     return StructuralSource(path, key).of(person, session, REGIONS)
 
 
 @pytest.mark.parametrize("known", [REGIONS, ("LH-Vis-1", "LH-Vis-2", "RH-Vis-1")])
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 0, 2]])
-def test_regions_come_in_the_order_of_the_atlas_however_they_are_spelt(tmp_path, order, known):
+def test_regions_come_in_the_order_of_the_atlas_however_they_are_spelt(
+    tmp_path, order, known
+):
     names = tuple(known[n] for n in order)
     path = table(tmp_path / "a.tsv", WEIGHTS[np.ix_(order, order)], names)
     found = of(path)
@@ -43,7 +49,9 @@ def test_regions_come_in_the_order_of_the_atlas_however_they_are_spelt(tmp_path,
 def test_regions_beside_those_of_the_atlas_are_left_out_with_a_note(tmp_path):
     wide = np.full((5, 5), np.nan)
     wide[np.ix_([1, 2, 4], [1, 2, 4])] = WEIGHTS
-    path = table(tmp_path / "4S.tsv", wide, ("LH-Pu", *REGIONS[:2], "Region3", REGIONS[2]))
+    path = table(
+        tmp_path / "4S.tsv", wide, ("LH-Pu", *REGIONS[:2], "Region3", REGIONS[2])
+    )
     found = of(path)
     assert np.array_equal(found.weights, WEIGHTS)
     assert found.notes == ("4S.tsv: 2 regions outside the atlas left out",)
@@ -52,8 +60,14 @@ def test_regions_beside_those_of_the_atlas_are_left_out_with_a_note(tmp_path):
 def test_a_matrix_of_the_atlas_alone_goes_before_one_of_more_regions(tmp_path):
     wide = np.zeros((4, 4))
     wide[:3, :3] = 2 * WEIGHTS
-    parts = {"atlas_4S_count_connectivity": wide, "atlas_4S_region_labels": [*REGIONS, "LH-Pu"]}
-    own = {"atlas_S_count_connectivity": WEIGHTS, "atlas_S_region_labels": list(REGIONS)}
+    parts = {
+        "atlas_4S_count_connectivity": wide,
+        "atlas_4S_region_labels": [*REGIONS, "LH-Pu"],
+    }
+    own = {
+        "atlas_S_count_connectivity": WEIGHTS,
+        "atlas_S_region_labels": list(REGIONS),
+    }
     path = tmp_path / "sub-01_connectivity.mat"
     savemat(path, parts)
     assert of(tmp_path).weights[0, 1] == 10
@@ -77,15 +91,35 @@ def test_an_order_that_is_trusted_is_noted(tmp_path):
             REGIONS[:2],
             r"has no 7Networks_RH_Vis_1 \(1 missing\)\. Expected: one matrix of the 3 regions",
         ),
-        (np.eye(4), (*REGIONS, "LH_Vis_3"), "has regions that the atlas lacks: LH_Vis_3"),
-        (np.eye(3), (*REGIONS[:2], REGIONS[0]), "has several regions with the same name"),
+        (
+            np.eye(4),
+            (*REGIONS, "LH_Vis_3"),
+            "has regions that the atlas lacks: LH_Vis_3",
+        ),
+        (
+            np.eye(3),
+            (*REGIONS[:2], REGIONS[0]),
+            "has several regions with the same name",
+        ),
         (np.eye(4), (), r"has 4 regions\. Expected: one matrix of the 3 regions"),
-        (WEIGHTS, ("2", "1", "3"), "numbered 2, 1, 3.*names of the regions, or ascending"),
+        (
+            WEIGHTS,
+            ("2", "1", "3"),
+            "numbered 2, 1, 3.*names of the regions, or ascending",
+        ),
         (np.ones((2, 4)), (), r"sizes 2 x 4\. Expected: one row and one column"),
-        (WEIGHTS - 3, REGIONS, "weights below 0, at 7Networks_LH_Vis_1 and 7Networks_RH_Vis_1"),
+        (
+            WEIGHTS - 3,
+            REGIONS,
+            "weights below 0, at 7Networks_LH_Vis_1 and 7Networks_RH_Vis_1",
+        ),
         (WEIGHTS * [1, 1, np.nan], REGIONS, "has NaN or infinite weights"),
         (np.triu(WEIGHTS), REGIONS, "has asymmetric weights, at 7Networks_LH_Vis_1"),
-        (np.eye(3), REGIONS, "no connection between two regions. Expected: symmetric weights"),
+        (
+            np.eye(3),
+            REGIONS,
+            "no connection between two regions. Expected: symmetric weights",
+        ),
     ],
 )
 def test_what_is_no_structural_connectome_is_refused(tmp_path, values, names, message):
@@ -96,40 +130,65 @@ def test_what_is_no_structural_connectome_is_refused(tmp_path, values, names, me
 
 def test_the_file_of_a_person_and_session_is_found(tmp_path):
     table(tmp_path / "sub-01" / "dwi" / "sub-01_relmat.tsv", WEIGHTS * 2)
-    table(tmp_path / "sub-01" / "ses-b" / "dwi" / "sub-01_ses-b_relmat.tsv", WEIGHTS * 3)
+    table(
+        tmp_path / "sub-01" / "ses-b" / "dwi" / "sub-01_ses-b_relmat.tsv", WEIGHTS * 3
+    )
     table(tmp_path / "sub-011" / "dwi" / "sub-011_relmat.tsv", WEIGHTS * 5)
     table(tmp_path / "sub-02" / "ses-b" / "sub-02_ses-b_relmat.tsv", WEIGHTS * 7)
     table(tmp_path / "sub-03_connectivity.csv", WEIGHTS * 11)
-    table(tmp_path / "qsirecon" / "sub-04" / "dwi" / "sub-04_connectivity.tsv", WEIGHTS * 13)
+    table(
+        tmp_path / "qsirecon" / "sub-04" / "dwi" / "sub-04_connectivity.tsv",
+        WEIGHTS * 13,
+    )
     table(tmp_path / "sub-05" / "connectome.csv", WEIGHTS * 17)
     for person in ("01", "05", "06"):  # a copy gone wrong
         table(tmp_path / f"sub-{person}" / "dwi" / "sub-09_relmat.tsv", WEIGHTS * 19)
     found = {
         (person, session): of(tmp_path, person=person, session=session)
         for person, session in [
-            *(("01", "b"), ("01", "a"), ("01", None), ("011", None), ("02", "a"), ("02", "b")),
+            *(
+                ("01", "b"),
+                ("01", "a"),
+                ("01", None),
+                ("011", None),
+                ("02", "a"),
+                ("02", "b"),
+            ),
             *(("03", None), ("04", "a"), ("05", None)),
         ]
     }
     factors = {key: one.weights[0, 1] / WEIGHTS[0, 1] for key, one in found.items()}
     assert list(factors.values()) == [3, 2, 2, 5, 7, 7, 11, 13, 17]
-    with pytest.raises(RunError, match=r"no structural connectome of sub-06\. Expected: sub-06_"):
+    with pytest.raises(
+        RunError, match=r"no structural connectome of sub-06\. Expected: sub-06_"
+    ):
         of(tmp_path, person="06")
     noted = {key: one.notes for key, one in found.items() if one.notes}
-    assert noted == {("02", "a"): ("the structural connectome of sub-02 is of session b",)}
+    assert noted == {
+        ("02", "a"): ("the structural connectome of sub-02 is of session b",)
+    }
 
 
 def test_who_has_none_is_told_apart_from_who_has_other_sessions(tmp_path):
     for session in "bc":
         table(tmp_path / f"sub-01/ses-{session}/sub-01_ses-{session}_relmat.tsv")
-    with pytest.raises(RunError, match=r"structural connectome of session a, only of sessions b"):
+    with pytest.raises(
+        RunError, match=r"structural connectome of session a, only of sessions b"
+    ):
         of(tmp_path, session="a")
-    with pytest.raises(RunError, match=r"no structural connectome of sub-07\. Expected: sub-07_"):
+    with pytest.raises(
+        RunError, match=r"no structural connectome of sub-07\. Expected: sub-07_"
+    ):
         of(tmp_path, person="07")
 
 
 def test_functional_connectivity_is_none(tmp_path):
-    table(tmp_path / "sub-01" / "func" / "sub-01_task-rest_stat-pearsoncorrelation_relmat.tsv")
+    table(
+        tmp_path
+        / "sub-01"
+        / "func"
+        / "sub-01_task-rest_stat-pearsoncorrelation_relmat.tsv"
+    )
     with pytest.raises(DatasetError, match="has no file of a structural connectome"):
         find_structural(settings(structural_connectivity=tmp_path))
 
@@ -144,14 +203,22 @@ def test_one_of_several_measures_is_chosen_by_its_key(tmp_path):
         "atlas_Other_radius2_count_connectivity": np.eye(5),
     }
     savemat(path, {**measures, "atlas_Schaefer3_region_labels": labels})
-    both = "atlas_Schaefer3_radius2_count_connectivity, atlas_Schaefer3_sift_radius2_count"
-    with pytest.raises(RunError, match=f"2 structural connectomes fit: {both}.*--array-key struct"):
+    both = (
+        "atlas_Schaefer3_radius2_count_connectivity, atlas_Schaefer3_sift_radius2_count"
+    )
+    with pytest.raises(
+        RunError, match=f"2 structural connectomes fit: {both}.*--array-key struct"
+    ):
         of(tmp_path)
     assert of(tmp_path, "sift").weights[0, 1] == 10
     assert of(tmp_path, "atlas_Schaefer3_radius2_count_connectivity").weights[0, 1] == 5
-    with pytest.raises(RunError, match=r"is named 'fa'\. Expected: one of atlas_Other_|'fa'"):
+    with pytest.raises(
+        RunError, match=r"is named 'fa'\. Expected: one of atlas_Other_|'fa'"
+    ):
         of(tmp_path, "fa")
-    with pytest.raises(RunError, match="atlas_Other_radius2_count_connectivity has 5 regions"):
+    with pytest.raises(
+        RunError, match="atlas_Other_radius2_count_connectivity has 5 regions"
+    ):
         of(tmp_path, "Other")
 
 
@@ -162,8 +229,13 @@ def test_a_region_without_any_connection_is_noted(tmp_path):
 
 def test_one_of_several_files_is_chosen_by_part_of_its_name(tmp_path):
     for number, measure in enumerate(("count", "meanlength"), 1):
-        table(tmp_path / f"sub-01/dwi/sub-01_desc-{measure}_connectivity.csv", WEIGHTS * number)
-    with pytest.raises(RunError, match=r"fit: sub-01_desc-count_connectivity\.csv, sub-01_desc-me"):
+        table(
+            tmp_path / f"sub-01/dwi/sub-01_desc-{measure}_connectivity.csv",
+            WEIGHTS * number,
+        )
+    with pytest.raises(
+        RunError, match=r"fit: sub-01_desc-count_connectivity\.csv, sub-01_desc-me"
+    ):
         of(tmp_path)
     assert of(tmp_path, "desc-count").weights[0, 1] == 5
 
@@ -182,10 +254,14 @@ def settings(**options: object) -> Settings:
 def test_the_options_say_where_they_are(tmp_path):
     assert find_structural(settings()) is None
     path = table(tmp_path / "a.tsv")
-    found = find_structural(settings(structural_connectivity=path, array_key=("structural=x",)))
+    found = find_structural(
+        settings(structural_connectivity=path, array_key=("structural=x",))
+    )
     assert found == StructuralSource(path, "x")
     assert found.is_shared
-    with pytest.raises(DatasetError, match=r"--structural-connectivity .*b\.tsv does not exist"):
+    with pytest.raises(
+        DatasetError, match=r"--structural-connectivity .*b\.tsv does not exist"
+    ):
         find_structural(settings(structural_connectivity=tmp_path / "b.tsv"))
 
 
@@ -199,7 +275,9 @@ NAMES = ("V1", "V2", "M1")
 def lines(delimiter: str, header: bool, index: bool) -> str:
     rows = [delimiter.join(f"{value:g}" for value in row) for row in SC]
     if index:
-        rows = [f"{name}{delimiter}{row}" for name, row in zip(NAMES, rows, strict=True)]
+        rows = [
+            f"{name}{delimiter}{row}" for name, row in zip(NAMES, rows, strict=True)
+        ]
     if header:
         rows.insert(0, delimiter.join([*([""] if index else []), *NAMES]))
     return "\n".join(rows) + "\n"
@@ -238,7 +316,9 @@ def test_text_that_is_no_matrix_is_refused(tmp_path, text, words):
 def test_other_names_in_rows_than_in_columns_are_refused(tmp_path):
     path = tmp_path / "sc.tsv"
     path.write_text("\tV1\tV2\tM1\nV1\t0\t2\t1\nM1\t2\t0\t3\nV2\t1\t3\t0\n")
-    with pytest.raises(RunError, match=r"other names in its rows than in its columns: M1 and V2\."):
+    with pytest.raises(
+        RunError, match=r"other names in its rows than in its columns: M1 and V2\."
+    ):
         StructuralSource(path).of("01", None, NAMES)
 
 
@@ -251,7 +331,12 @@ def test_a_matrix_that_looks_like_correlations_is_asked(tmp_path, factor, told):
 
 def test_the_only_square_variable_of_matlab_is_read(tmp_path):
     path = tmp_path / "sc.mat"
-    held = {"counts": csc_matrix(SC), "centres": np.ones((3, 2)), "title": "sc", "odd": {"sc": SC}}
+    held = {
+        "counts": csc_matrix(SC),
+        "centres": np.ones((3, 2)),
+        "title": "sc",
+        "odd": {"sc": SC},
+    }
     savemat(path, held, do_compression=True)
     np.testing.assert_array_equal(of(path).weights, SC)
     path.write_bytes(path.read_bytes()[:200])

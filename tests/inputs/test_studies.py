@@ -23,7 +23,8 @@ from bids_dtg.inputs.templateflow import TemplateFlow
 BOLD = np.random.default_rng(0).integers(1, 99, (3, 3, 3, 12)).astype(np.int16)
 
 
-def runs_of(root: Path, participant: str, selection=Selection(), input_type="auto", **options):  # noqa: B008
+def runs_of(root: Path, participant: str, selection=None, input_type="auto", **options):
+    selection = selection or Selection()
     rule = SpaceRule(templateflow=TemplateFlow(root / "nowhere"), **options)
     dataset = find_dataset(root, (), input_type)
     kind = dataset.input_type
@@ -75,7 +76,10 @@ def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path)
         for visit in (1, 2)
         for direction in ("AP", "PA")
     ]
-    assert titles(runs_of(tmp_path, "HCD0001305", Selection(sessions=["V2"]))) == titles(runs)[2:]
+    assert (
+        titles(runs_of(tmp_path, "HCD0001305", Selection(sessions=["V2"])))
+        == titles(runs)[2:]
+    )
     with pytest.raises(RunError, match=r"has no session V3; it has ses-V1, ses-V2"):
         runs_of(tmp_path, "HCD0001305", Selection(sessions=["V3"]))
 
@@ -84,7 +88,17 @@ def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path)
 @pytest.mark.parametrize(
     ("names", "joined"),
     [
-        (["REST1a_AP", "REST1a_PA", "REST1b_AP", "REST1b_PA", "REST2a_AP", "REST2b_PA"], []),
+        (
+            [
+                "REST1a_AP",
+                "REST1a_PA",
+                "REST1b_AP",
+                "REST1b_PA",
+                "REST2a_AP",
+                "REST2b_PA",
+            ],
+            [],
+        ),
         (["REST1_AP", "REST2a_AP", "REST2a_PA"], ["REST"]),
         (["REST1_AP", "REST2"], []),
         (["REST1_LR", "REST1_RL", "REST2"], ["REST", "REST1"]),
@@ -100,7 +114,9 @@ def test_no_run_of_hcp_is_ignored_in_silence(tmp_path, names, joined):
         runs = runs_of(tmp_path, "100307")
     assert {run.bold.parent.name for run in runs} == {f"rfMRI_{name}" for name in names}
     assert len(set(titles(runs))) == len(names)
-    left_out = [str(each.message).partition("_hp0")[0].rpartition("/")[2] for each in said]
+    left_out = [
+        str(each.message).partition("_hp0")[0].rpartition("/")[2] for each in said
+    ]
     assert left_out == [f"rfMRI_{name}" for name in joined]
 
 
@@ -117,12 +133,19 @@ def test_hcp_cleanings_are_taken_in_the_order_stated(tmp_path, missing):
     assert run.bold.name == f"rfMRI_REST1_LR_{order[missing]}.nii.gz"
     assert run.cleaned_as == order[missing]
     others = ", ".join(order[missing + 1 :])
-    assert run.space_reason.endswith(f"{order[missing]} chosen over {others}" if others else "r")
+    assert run.space_reason.endswith(
+        f"{order[missing]} chosen over {others}" if others else "r"
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "dense"),
-    [("", False), ("_hp2000", False), ("_hp2000_clean_new", False), ("_Atlas_hp2000", True)],
+    [
+        ("", False),
+        ("_hp2000", False),
+        ("_hp2000_clean_new", False),
+        ("_Atlas_hp2000", True),
+    ],
 )
 def test_hcp_runs_without_a_cleaned_series_are_named(tmp_path, kind, dense):
     add_hcp_run(tmp_path, run="rfMRI_REST1_LR", bold=BOLD)
@@ -137,7 +160,9 @@ def test_hcp_runs_without_a_cleaned_series_are_named(tmp_path, kind, dense):
         (first / "rfMRI_REST1_LR_Atlas_hp2000_clean.dtseries.nii").write_bytes(b"x")
     line = rf"100307: rfMRI_REST2_LR is left out: it has only {name.name}, not cleaned"
     with pytest.warns(UserWarning, match=line) as said:
-        runs = runs_of(tmp_path, "100307", **({"model": "fsLR parcels"} if dense else {}))
+        runs = runs_of(
+            tmp_path, "100307", **({"model": "fsLR parcels"} if dense else {})
+        )
     assert (len(runs), len(said)) == (1, 1)
     name.unlink()  # a folder of motion parameters and reference images is no run
     with warnings.catch_warnings():
@@ -148,21 +173,32 @@ def test_hcp_runs_without_a_cleaned_series_are_named(tmp_path, kind, dense):
 def test_an_hcp_session_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     add_hcp_run(tmp_path, "HCD1_V1_MR", bold=BOLD)
     add_hcp_run(tmp_path, "HCD1_V2_MR", bold=BOLD, cleaned="hp0")
-    (tmp_path / "HCD1_V3_MR" / "MNINonLinear" / "Results").mkdir(parents=True)  # without rest
+    (tmp_path / "HCD1_V3_MR" / "MNINonLinear" / "Results").mkdir(
+        parents=True
+    )  # without rest
     reason = r"V2_MR/MNINonLinear/Results has no cleaned resting run, only rfMRI_REST1_LR_hp0\.nii"
-    with pytest.warns(UserWarning, match=rf"^sub-HCD1_ses-V2 is left out: .*{reason}") as said:
+    with pytest.warns(
+        UserWarning, match=rf"^sub-HCD1_ses-V2 is left out: .*{reason}"
+    ) as said:
         assert len(runs_of(tmp_path, "HCD1")) == 1
     assert len(said) == 1
-    for session, why in (("V2", reason), ("V3", "V3_MR/MNINonLinear/Results has no cleaned")):
+    for session, why in (
+        ("V2", reason),
+        ("V3", "V3_MR/MNINonLinear/Results has no cleaned"),
+    ):
         asked = Selection(sessions=[session])
         refuse_absent(find_dataset(tmp_path), ["HCD1"], asked)
         with pytest.raises(RunError, match=why):
             runs_of(tmp_path, "HCD1", asked)
-    with pytest.raises(SettingsError, match=r"has no session V4; it has ses-V1, ses-V2, ses-V3"):
+    with pytest.raises(
+        SettingsError, match=r"has no session V4; it has ses-V1, ses-V2, ses-V3"
+    ):
         refuse_absent(find_dataset(tmp_path), ["HCD1"], Selection(sessions=["V4"]))
 
 
-def test_parcels_of_hcp_come_from_grayordinates_unless_the_template_is_asked_for(tmp_path):
+def test_parcels_of_hcp_come_from_grayordinates_unless_the_template_is_asked_for(
+    tmp_path,
+):
     volume = add_hcp_run(tmp_path, bold=BOLD)
     dense = volume.with_name("rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii")
     dense.write_bytes(b"x")
@@ -183,14 +219,19 @@ def test_hcp_2025_has_masks_by_other_names(tmp_path):
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [
-        ("rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean_rclean_tclean.dtseries.nii", "HCP-YA 2025"),
+        (
+            "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean_rclean_tclean.dtseries.nii",
+            "HCP-YA 2025",
+        ),
         ("rfMRI_REST1_LR.nii.gz", "Extended"),
     ],
 )
 def test_hcp_without_cleaned_volumes(tmp_path, name, remedy):
     path = add_hcp_run(tmp_path, bold=BOLD)
     path.rename(path.with_name(name))
-    with pytest.raises(RunError, match=rf"no cleaned resting run, only {name}\. .*{remedy}"):
+    with pytest.raises(
+        RunError, match=rf"no cleaned resting run, only {name}\. .*{remedy}"
+    ):
         runs_of(tmp_path, "100307")
 
 
@@ -198,7 +239,9 @@ def test_hcp_contents_that_are_elsewhere(tmp_path):
     path = add_hcp_run(tmp_path, bold=BOLD)
     path.unlink()
     path.symlink_to("../../.git/annex/objects/x")
-    with pytest.raises(RunError, match=rf"sub-100307: {path} .*broken link.*datalad get"):
+    with pytest.raises(
+        RunError, match=rf"sub-100307: {path} .*broken link.*datalad get"
+    ):
         runs_of(tmp_path, "100307")
     mask, second = (
         path.with_name("brainmask_fs.2.nii.gz"),
@@ -234,11 +277,14 @@ def test_ukb_folders(tmp_path, folder, title):
 
 
 @pytest.mark.parametrize(
-    "name", ["reg_standard/filtered_func_data_clean", "filtered_func_data_clean_standard"]
+    "name",
+    ["reg_standard/filtered_func_data_clean", "filtered_func_data_clean_standard"],
 )
 def test_ukb_names_of_warped_series(tmp_path, name):
     path = add_ukb_run(tmp_path, bold=BOLD, name=f"{name}.nii.gz", told_tr=False)
-    add_ukb_run(tmp_path, bold=BOLD, name="filtered_func_data_clean.nii.gz", told_tr=False)
+    add_ukb_run(
+        tmp_path, bold=BOLD, name="filtered_func_data_clean.nii.gz", told_tr=False
+    )
     (run,) = runs_of(tmp_path, "1234567")
     assert (run.bold, run.tr_seconds, run.sidecars) == (path, None, ())
     assert name in run.space_reason
@@ -261,7 +307,9 @@ def test_ukb_native_with_the_warp_of_fsl(tmp_path):
     assert run.mask == path.parent / "mask.nii.gz"
     assert warp in run.inputs
     path.unlink()
-    with pytest.raises(RunError, match=r"1234567 has no filtered_func_data_clean\.nii\.gz\."):
+    with pytest.raises(
+        RunError, match=r"1234567 has no filtered_func_data_clean\.nii\.gz\."
+    ):
         runs_of(tmp_path, "1234567")
 
 
@@ -288,10 +336,14 @@ def test_ukb_two_folders_of_one_session(tmp_path):
 
 def test_a_ukb_session_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     add_ukb_run(tmp_path, "1234567_2", bold=BOLD)
-    native = add_ukb_run(tmp_path, "1234567_3", bold=BOLD, name="filtered_func_data_clean.nii.gz")
+    native = add_ukb_run(
+        tmp_path, "1234567_3", bold=BOLD, name="filtered_func_data_clean.nii.gz"
+    )
     (tmp_path / "1234567_1" / "fMRI").mkdir(parents=True)  # without rest
     reason = rf"{native} is in native space, but .*_warp\.nii\.gz does not exist"
-    with pytest.warns(UserWarning, match=rf"^sub-1234567_ses-3 is left out: {reason}") as said:
+    with pytest.warns(
+        UserWarning, match=rf"^sub-1234567_ses-3 is left out: {reason}"
+    ) as said:
         assert titles(runs_of(tmp_path, "1234567")) == ["sub-1234567_ses-2_task-rest"]
     assert len(said) == 1
     asked = Selection(sessions=["3"])
@@ -305,9 +357,13 @@ def test_a_ukb_session_that_cannot_be_read_is_named_with_the_reason(tmp_path):
 
 def test_a_study_that_is_not_there(tmp_path):
     (tmp_path / "notes").mkdir()
-    with pytest.raises(DatasetError, match=r"no participants \(no fMRI folder\)\. It has notes"):
+    with pytest.raises(
+        DatasetError, match=r"no participants \(no fMRI folder\)\. It has notes"
+    ):
         select_participants(find_dataset(tmp_path, (), "ukb"))
-    with pytest.raises(DatasetError, match=r"--derivatives names x, and --input-type is hcp"):
+    with pytest.raises(
+        DatasetError, match=r"--derivatives names x, and --input-type is hcp"
+    ):
         find_dataset(tmp_path, ["x"], "hcp")
     with pytest.raises(DatasetError, match="is not a BIDS dataset"):
         find_dataset(tmp_path)
@@ -316,7 +372,9 @@ def test_a_study_that_is_not_there(tmp_path):
 def test_folders_of_two_studies_in_one_place_are_refused(tmp_path):
     add_hcp_run(tmp_path, bold=BOLD)
     add_ukb_run(tmp_path, bold=BOLD)
-    line = r"has HCP folders and UK Biobank folders\. Expected: .*--input-type hcp or ukb"
+    line = (
+        r"has HCP folders and UK Biobank folders\. Expected: .*--input-type hcp or ukb"
+    )
     with pytest.raises(DatasetError, match=line):
         find_dataset(tmp_path)
     assert select_participants(find_dataset(tmp_path, (), "ukb")) == ("1234567",)
@@ -324,7 +382,10 @@ def test_folders_of_two_studies_in_one_place_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "told"),
-    [({"asked": "T1w"}, "not in T1w.*leave --space out"), ({"model": "MNIx"}, "not in MNIx")],
+    [
+        ({"asked": "T1w"}, "not in T1w.*leave --space out"),
+        ({"model": "MNIx"}, "not in MNIx"),
+    ],
 )
 def test_studies_are_in_one_space(tmp_path, option, told):
     add_hcp_run(tmp_path, bold=BOLD)
@@ -336,9 +397,13 @@ def test_studies_are_in_one_space(tmp_path, option, told):
 def test_what_nobody_of_a_study_has_is_refused_from_names(tmp_path):
     add_hcp_run(tmp_path, bold=BOLD)
     dataset, rule = find_dataset(tmp_path), SpaceRule(asked="T1w")
-    with pytest.raises(SettingsError, match="has no run of task nback; it has task-rest"):
+    with pytest.raises(
+        SettingsError, match="has no run of task nback; it has task-rest"
+    ):
         refuse_absent(dataset, ["100307"], Selection(tasks=["nback"]))
-    with pytest.raises(SettingsError, match=f"an HCP folder is read in {SPACE}, not in T1w"):
+    with pytest.raises(
+        SettingsError, match=f"an HCP folder is read in {SPACE}, not in T1w"
+    ):
         refuse_absent_space(dataset, ["100307"], Selection(), rule)
     with pytest.raises(RunError, match="sub-100308 is not in"):
         runs_of(tmp_path, "100308")
@@ -346,7 +411,9 @@ def test_what_nobody_of_a_study_has_is_refused_from_names(tmp_path):
 
 def test_filters_are_for_bids_names(tmp_path):
     add_ukb_run(tmp_path, bold=BOLD)
-    with pytest.raises(SettingsError, match="--bids-filter-file was given for a UK Biobank folder"):
+    with pytest.raises(
+        SettingsError, match="--bids-filter-file was given for a UK Biobank folder"
+    ):
         runs_of(tmp_path, "1234567", Selection(filters={"run": 1}))
 
 
@@ -359,7 +426,12 @@ def test_xcpd_is_recognised_and_read(tmp_path):
     dataset = find_dataset(tmp_path)
     assert (dataset.input_type, dataset.name) == ("xcpd", "xcpd")
     (run,) = runs_of(tmp_path, "01")
-    assert (run.bold, run.mask, run.confounds, run.tr_seconds) == (bold, None, None, 2.0)
+    assert (run.bold, run.mask, run.confounds, run.tr_seconds) == (
+        bold,
+        None,
+        None,
+        2.0,
+    )
     assert run.title == "sub-01_task-rest_run-1"
     bold.unlink()
     (run,) = runs_of(tmp_path, "01")
@@ -368,7 +440,9 @@ def test_xcpd_is_recognised_and_read(tmp_path):
 
 def test_the_wrong_type_says_what_is_there(tmp_path):
     add_xcpd_run(tmp_path)
-    with pytest.raises(RunError, match=r"desc-preproc_bold image\. It has \S+desc-denoised_bold"):
+    with pytest.raises(
+        RunError, match=r"desc-preproc_bold image\. It has \S+desc-denoised_bold"
+    ):
         runs_of(tmp_path, "01", input_type="fmriprep")
 
 
@@ -389,5 +463,7 @@ def test_derivatives_below_a_raw_dataset(tmp_path):
     with pytest.raises(DatasetError, match=r"--derivatives names .*Expected: one of"):
         find_dataset(raw, both)
     assert find_dataset(raw, both, "xcpd").root == xcpd
-    with pytest.raises(DatasetError, match="is a raw dataset without XCP-D derivatives"):
+    with pytest.raises(
+        DatasetError, match="is a raw dataset without XCP-D derivatives"
+    ):
         find_dataset(describe_dataset(tmp_path / "other", kind="raw"), (), "xcpd")

@@ -30,7 +30,9 @@ def _find(dataset, participant="01", session=None, home=None):
 
 
 def _names(files):
-    return {side: [path.name for path in own.files] for side, own in files.sides.items()}
+    return {
+        side: [path.name for path in own.files] for side, own in files.sides.items()
+    }
 
 
 def _touch(folder, *names):
@@ -53,7 +55,9 @@ def test_fslr_mesh_is_taken_before_the_native_one(tmp_path):
     add_fmriprep_surfaces(tmp_path, "01")
     files = _find(dataset)
     assert files.reason == "midthickness on fsLR's mesh of sub-01/anat"
-    assert _names(files)["L"] == ["sub-01_hemi-L_space-fsLR_den-32k_midthickness.surf.gii"]
+    assert _names(files)["L"] == [
+        "sub-01_hemi-L_space-fsLR_den-32k_midthickness.surf.gii"
+    ]
     assert [transform.path.name for transform in files.transforms] == [
         "sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.txt"
     ]
@@ -62,12 +66,18 @@ def test_fslr_mesh_is_taken_before_the_native_one(tmp_path):
 
 @pytest.mark.parametrize("folder", ["anat", "ses-a/anat", "ses-b/anat"])
 @pytest.mark.parametrize("session", [None, "a"])
-def test_anatomy_of_the_session_of_the_person_or_of_the_only_session(tmp_path, folder, session):
+def test_anatomy_of_the_session_of_the_person_or_of_the_only_session(
+    tmp_path, folder, session
+):
     anat = tmp_path / "sub-01" / folder
-    names = [f"sub-01_hemi-{side}_space-fsLR_den-32k_midthickness.surf.gii" for side in "LR"]
+    names = [
+        f"sub-01_hemi-{side}_space-fsLR_den-32k_midthickness.surf.gii" for side in "LR"
+    ]
     _touch(anat, *names)
     add_transform(anat, "01")
-    assert _find(_dataset(tmp_path), session=session).sides["L"].files == (anat / names[0],)
+    assert _find(_dataset(tmp_path), session=session).sides["L"].files == (
+        anat / names[0],
+    )
 
 
 def test_registration_spheres_of_older_and_newer_names(tmp_path):
@@ -76,7 +86,10 @@ def test_registration_spheres_of_older_and_newer_names(tmp_path):
     add_transform(anat, "01")
     dataset = _dataset(tmp_path)
     assert not _find(dataset).sides  # fMRIPrep before 23.1
-    _touch(anat, *[f"sub-01_hemi-{side}_space-fsLR_desc-reg_sphere.surf.gii" for side in "LR"])
+    _touch(
+        anat,
+        *[f"sub-01_hemi-{side}_space-fsLR_desc-reg_sphere.surf.gii" for side in "LR"],
+    )
     assert _names(_find(dataset))["L"][1:] == [
         "sub-01_hemi-L_space-fsLR_desc-reg_sphere.surf.gii",
     ]
@@ -111,16 +124,26 @@ def test_two_surfaces_of_one_hemisphere_are_refused_with_both_names(tmp_path, na
     with pytest.raises(SeveralFilesError) as caught:
         _find(_dataset(tmp_path))
     assert all(
-        str(anat / name) in caught.value.found for name in (names[0], names[-len(names) // 2])
+        str(anat / name) in caught.value.found
+        for name in (names[0], names[-len(names) // 2])
     )
 
 
 def test_two_surfaces_of_one_hemisphere_of_hcp_are_refused(tmp_path):
     mesh = tmp_path / "100307" / "MNINonLinear" / "fsaverage_LR32k"
     ending = "midthickness_MSMAll.32k_fs_LR.surf.gii"
-    _touch(mesh, *(f"{person}.{side}.{ending}" for person in ("100307", "100408") for side in "LR"))
+    _touch(
+        mesh,
+        *(
+            f"{person}.{side}.{ending}"
+            for person in ("100307", "100408")
+            for side in "LR"
+        ),
+    )
     dataset = InputDataset(tmp_path, "test", {}, tmp_path, "hcp")
-    with pytest.raises(SeveralFilesError, match=r"100307\.L\.mid.* and .*100408\.L\.mid"):
+    with pytest.raises(
+        SeveralFilesError, match=r"100307\.L\.mid.* and .*100408\.L\.mid"
+    ):
         _find(dataset, "100307")
 
 
@@ -128,21 +151,30 @@ def test_transforms_of_the_other_template_are_composed(tmp_path, monkeypatch):
     anat = add_fmriprep_surfaces(tmp_path, "01")
     next(anat.glob("*xfm*")).unlink()
     dataset = _dataset(tmp_path)
-    assert "has no sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5" in _find(dataset).reason
+    assert (
+        "has no sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5"
+        in _find(dataset).reason
+    )
     own = add_transform(anat, "01", "MNI152NLin2009cAsym")
     home = tmp_path / "templateflow"
     monkeypatch.delenv("DTG_OFFLINE", raising=False)
     flow = TemplateFlow(home, download=True, plans=True)
     planned = find_surfaces(dataset, "01", None, model=SPACE, templateflow=flow)
-    assert "is missing or empty: TemplateFlow's transform" in planned.transforms[1].missing
+    assert (
+        "is missing or empty: TemplateFlow's transform" in planned.transforms[1].missing
+    )
     assert planned.transforms[1].path not in planned.inputs
     files = _find(dataset, home=home)
     assert not files.sides
     assert "cannot be brought to MNI152NLin6Asym" in files.reason
-    assert "tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5" in files.reason
+    assert (
+        "tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5" in files.reason
+    )
     between = "tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5"
     _touch(home / "tpl-MNI152NLin2009cAsym", between)
-    assert [transform.path.name for transform in _find(dataset, home=home).transforms] == [
+    assert [
+        transform.path.name for transform in _find(dataset, home=home).transforms
+    ] == [
         own.name,
         between,
     ]
@@ -156,7 +188,8 @@ def test_surfaces_of_xcpd_lie_in_the_template(tmp_path, input_type):
     assert not files.transforms
     assert files.reason.endswith("which XCP-D moved to MNI152NLin6Asym")
     names = [
-        f"sub-01_hemi-{side}_space-fsLR_den-32k_desc-hcp_midthickness.surf.gii" for side in "LR"
+        f"sub-01_hemi-{side}_space-fsLR_den-32k_desc-hcp_midthickness.surf.gii"
+        for side in "LR"
     ]
     _touch(anat, *names)
     assert _names(_find(dataset))["L"] == names[:1]
@@ -172,12 +205,18 @@ def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
     assert files.reason == "midthickness of 100307/MNINonLinear/fsaverage_LR32k"
     add_hcp_surfaces(tmp_path / "100307")
     files = _find(dataset, "100307")
-    assert files.sides["L"].files == (mesh / "100307.L.midthickness_MSMAll.32k_fs_LR.surf.gii",)
+    assert files.sides["L"].files == (
+        mesh / "100307.L.midthickness_MSMAll.32k_fs_LR.surf.gii",
+    )
     assert not files.transforms
     for path in mesh.glob("1*"):
-        path.with_name(f"._{path.name}").touch()  # Apple's, beside each file on a network drive
+        path.with_name(
+            f"._{path.name}"
+        ).touch()  # Apple's, beside each file on a network drive
     assert _find(dataset, "100307") == files
-    other = next(add_hcp_surfaces(tmp_path / "100408").glob("*.L.midthickness_MSMAll.*"))
+    other = next(
+        add_hcp_surfaces(tmp_path / "100408").glob("*.L.midthickness_MSMAll.*")
+    )
     (mesh / other.name).write_bytes(b"a copy gone wrong")
     assert _find(dataset, "100307") == files
     assert not _find(dataset, "100307", session="V1").sides
@@ -185,7 +224,9 @@ def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
         path.unlink()
     files = _find(dataset, "100307")
     assert not files.sides
-    assert files.reason.startswith("sub-100307 has no midthickness surfaces on the fsLR mesh")
+    assert files.reason.startswith(
+        "sub-100307 has no midthickness surfaces on the fsLR mesh"
+    )
 
 
 def test_content_that_is_elsewhere_is_refused(tmp_path):

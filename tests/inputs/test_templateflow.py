@@ -67,13 +67,18 @@ def test_what_is_missing_is_named_with_the_command(tmp_path, content):
 
 @pytest.mark.parametrize(
     ("options", "kind"),
-    [({}, TransformMissingError), ({"download": True, "plans": True}, TransformPlannedError)],
+    [
+        ({}, TransformMissingError),
+        ({"download": True, "plans": True}, TransformPlannedError),
+    ],
 )
 def test_nothing_is_downloaded_where_it_is_forbidden_or_planned(
     tmp_path, host, address, options, kind
 ):
     with pytest.raises(TransformMissingError) as caught:
-        TemplateFlow(tmp_path / "home", address=address, **options).transform(TO, ORIGIN)
+        TemplateFlow(tmp_path / "home", address=address, **options).transform(
+            TO, ORIGIN
+        )
     assert caught.type is kind
     assert not (tmp_path / "home").exists()
     assert host.asked == []
@@ -83,10 +88,15 @@ def test_download_replaces_a_stub(tmp_path, host, address, capsys):
     stub = tmp_path / "home" / NAME
     stub.parent.mkdir(parents=True)
     stub.touch()
-    path = TemplateFlow(tmp_path / "home", download=True, address=address).transform(TO, ORIGIN)
+    path = TemplateFlow(tmp_path / "home", download=True, address=address).transform(
+        TO, ORIGIN
+    )
     assert path == stub
     assert path.read_bytes() == CONTENT
-    assert f"downloading {path.name} (0 MB) to {path.parent}, once" in capsys.readouterr().err
+    assert (
+        f"downloading {path.name} (0 MB) to {path.parent}, once"
+        in capsys.readouterr().err
+    )
     assert list(path.parent.iterdir()) == [path]
     assert not [*(tmp_path / "home" / WORK_FOLDER).iterdir()]
 
@@ -118,9 +128,13 @@ def test_what_is_not_the_pinned_file_never_gets_its_name(
 
 def test_an_atlas_is_fetched_by_its_pin_where_that_is_allowed(tmp_path, host, address):
     name = f"tpl-{TO}/tpl-{TO}_res-02_atlas-A_dseg.nii.gz"
-    pinned = PinnedFile(name, f"md5:{hashlib.md5(CONTENT).hexdigest()}", size=len(CONTENT))
+    pinned = PinnedFile(
+        name, f"md5:{hashlib.md5(CONTENT).hexdigest()}", size=len(CONTENT)
+    )
     host.files[f"/{name}"] = CONTENT
-    with pytest.raises(RunError, match=r"dseg\.nii\.gz is missing.*bids_dtg fetches it"):
+    with pytest.raises(
+        RunError, match=r"dseg\.nii\.gz is missing.*bids_dtg fetches it"
+    ):
         TemplateFlow(tmp_path, address=address).atlas(pinned)
     with pytest.raises(RunError, match=r"missing.*: run without --dry-run to fetch it"):
         TemplateFlow(tmp_path, download=True, plans=True, address=address).atlas(pinned)
@@ -139,6 +153,8 @@ def test_what_has_no_pin_is_not_downloaded(tmp_path, host, address, download):
     infant = f"tpl-{TO}/tpl-{TO}_from-MNIInfant+2_mode-image_xfm.h5"
     host.files[f"/{infant}"] = CONTENT
     flow = TemplateFlow(tmp_path, download=download, address=address)
-    with pytest.raises(RunError, match=r"MNIInfant\+2_mode-image_xfm\.h5 is missing.*put such"):
+    with pytest.raises(
+        RunError, match=r"MNIInfant\+2_mode-image_xfm\.h5 is missing.*put such"
+    ):
         flow.transform(TO, "MNIInfant+2")
     assert host.asked == []

@@ -44,8 +44,12 @@ SURFACES = {
     ),
 }
 WAYS = {
-    **dict.fromkeys(("20.2", "21.0", "22.1"), "FreeSurfer's white and pial surfaces of sub-01"),
-    **dict.fromkeys(("23.1.0", "23.2", "24.1"), "midthickness of sub-01/anat, moved to fsLR's"),
+    **dict.fromkeys(
+        ("20.2", "21.0", "22.1"), "FreeSurfer's white and pial surfaces of sub-01"
+    ),
+    **dict.fromkeys(
+        ("23.1.0", "23.2", "24.1"), "midthickness of sub-01/anat, moved to fsLR's"
+    ),
     "25.0": "midthickness on fsLR's mesh of sub-01/anat",
 }
 
@@ -56,7 +60,9 @@ def touch(folder: Path, *names: str, stem: str = "sub-01_") -> None:
         (folder / f"{stem}{name}").write_text("content")
 
 
-def add_series(root: Path, *middles: str, name: str = "desc-preproc_bold.nii.gz") -> None:
+def add_series(
+    root: Path, *middles: str, name: str = "desc-preproc_bold.nii.gz"
+) -> None:
     """Add names of a run's series, and their sidecars."""
     for middle in middles:
         path = root / f"sub-01/func/sub-01_task-rest_{middle}{name}"
@@ -77,19 +83,25 @@ def tree_of(folder: Path, version: str, *, freesurfer: bool = True) -> Path:
     anat = root / "sub-01/anat"
     touch(anat, *ANATOMY)
     if freesurfer:
-        touch(anat, f"from-T1w_to-fsnative_{XFM}.txt", f"from-fsnative_to-T1w_{XFM}.txt")
+        touch(
+            anat, f"from-T1w_to-fsnative_{XFM}.txt", f"from-fsnative_to-T1w_{XFM}.txt"
+        )
         for side in "LR":
             touch(anat, *(f"hemi-{side}_{name}.surf.gii" for name in SURFACES[version]))
         # 20.2 puts FreeSurfer's folder beside its own.
         add_freesurfer(
-            folder / "freesurfer" if version == "20.2" else root / "sourcedata/freesurfer"
+            folder / "freesurfer"
+            if version == "20.2"
+            else root / "sourcedata/freesurfer"
         )
     return root
 
 
 def add_fsaverage(root: Path, version: str) -> list[Path]:
     """Add series as of `--output-spaces fsaverage5`; the entities' order changed in 22.0."""
-    names = "space-fsaverage5_hemi-{}_" if version < "22" else "hemi-{}_space-fsaverage5_"
+    names = (
+        "space-fsaverage5_hemi-{}_" if version < "22" else "hemi-{}_space-fsaverage5_"
+    )
     add_series(root, *map(names.format, "LR"), name="bold.func.gii")
     return sorted((root / "sub-01/func").glob("*_bold.func.gii"))
 
@@ -104,13 +116,17 @@ def find(root: Path, **rule) -> RestRun:
 def test_own_surfaces_of_each_release(tmp_path, version):
     run = find(tree_of(tmp_path, version))
     assert run.surfaces.reason.startswith(WAYS[version])
-    assert run.space_reason.startswith(f"{DEFAULT} at the vertices of the person's own surfaces (")
+    assert run.space_reason.startswith(
+        f"{DEFAULT} at the vertices of the person's own surfaces ("
+    )
     assert [file.path.name for file in run.surfaces.transforms] == [
         f"sub-01_from-{DEFAULT}_to-T1w_{XFM}.h5"
     ]
     assert run.surfaces.grey_matter.name == "sub-01_label-GM_probseg.nii.gz"
     assert run.surfaces.instead.template == DEFAULT
-    assert run.surfaces.instead.reason.startswith(f"the template's points in {DEFAULT} are by an")
+    assert run.surfaces.instead.reason.startswith(
+        f"the template's points in {DEFAULT} are by an"
+    )
     is_old = version in ("20.2", "21.0", "22.1")
     to_t1w = [(file.path.name, file.inverse) for file in run.surfaces.to_t1w]
     assert to_t1w == [(f"sub-01_from-T1w_to-fsnative_{XFM}.txt", False)] * is_old
@@ -124,13 +140,18 @@ def test_the_template_without_freesurfer(tmp_path, version):
     run = find(tree_of(tmp_path, version, freesurfer=False))
     assert not run.surfaces.sides
     assert run.surfaces.template == DEFAULT
-    assert "sub-01 has no surfaces with a registration to fsLR or fsaverage" in run.surfaces.reason
+    assert (
+        "sub-01 has no surfaces with a registration to fsLR or fsaverage"
+        in run.surfaces.reason
+    )
     assert "error .7 mm in the median" in run.surfaces.reason
     assert run.space_reason == f"{DEFAULT} at the vertices of a template's surface"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spaces", ["MNI", "MNI fsaverage5", "fsaverage5", "without FreeSurfer"])
+@pytest.mark.parametrize(
+    "spaces", ["MNI", "MNI fsaverage5", "fsaverage5", "without FreeSurfer"]
+)
 @pytest.mark.parametrize("version", SURFACES)
 def test_the_dry_run_says_the_way_of_each_release(tmp_path, capsys, version, spaces):
     root = tree_of(tmp_path, version, freesurfer=spaces != "without FreeSurfer")
@@ -142,21 +163,35 @@ def test_the_dry_run_says_the_way_of_each_release(tmp_path, capsys, version, spa
         frames = [nib.gifti.GiftiDataArray(np.ones(10_242, np.float32))] * 60
         for path in add_fsaverage(root, version):
             nib.save(nib.GiftiImage(darrays=frames), path)
-    words = ["participant", "--model", "hcp-glasser", "--denoise-strategy", "none", "--dry-run"]
+    words = [
+        "participant",
+        "--model",
+        "hcp-glasser",
+        "--denoise-strategy",
+        "none",
+        "--dry-run",
+    ]
     assert main([str(root), str(tmp_path / "out"), *words, "--min-minutes", "1"]) == 0
     way = {
         "fsaverage5": "fsaverage5, registered to fsLR",
         "without FreeSurfer": f"{DEFAULT} at the vertices of a template's surface",
-    }.get(spaces, f"{DEFAULT} at the vertices of the person's own surfaces ({WAYS[version]}")
+    }.get(
+        spaces,
+        f"{DEFAULT} at the vertices of the person's own surfaces ({WAYS[version]}",
+    )
     shown = capsys.readouterr().out
     assert way in shown
     # FreeSurfer's own files are in another space than the T1w image.
-    is_of_freesurfer = WAYS[version].startswith("FreeSurfer") and way.endswith(WAYS[version])
+    is_of_freesurfer = WAYS[version].startswith("FreeSurfer") and way.endswith(
+        WAYS[version]
+    )
     assert ("from-T1w_to-fsnative" in shown) == is_of_freesurfer
 
 
 @pytest.mark.parametrize("freesurfer", [True, False])
-def test_series_of_fsaverage_come_after_own_surfaces_and_before_the_template(tmp_path, freesurfer):
+def test_series_of_fsaverage_come_after_own_surfaces_and_before_the_template(
+    tmp_path, freesurfer
+):
     root = tree_of(tmp_path, "24.1", freesurfer=freesurfer)
     for side in "LR":
         add_series(root, f"hemi-{side}_space-fsaverage5_", name="bold.func.gii")
@@ -168,7 +203,9 @@ def test_series_of_fsaverage_come_after_own_surfaces_and_before_the_template(tmp
         assert run.tr_seconds == 2.0
         assert sum(path.name.endswith(".func.gii") for path in run.inputs) == 2
     assert find(root, asked="fsaverage5").bold.name.endswith("fsaverage5_bold.func.gii")
-    run.bold.with_name("sub-01_task-rest_hemi-R_space-fsaverage5_bold.func.gii").unlink()
+    run.bold.with_name(
+        "sub-01_task-rest_hemi-R_space-fsaverage5_bold.func.gii"
+    ).unlink()
     assert find(root).surfaces is not None  # one hemisphere is none
 
 
@@ -206,7 +243,9 @@ def test_freesurfer_in_a_given_folder_and_without_its_transform(tmp_path):
     root = tree_of(tmp_path, "22.1")
     add_freesurfer(tmp_path / "elsewhere")
     given = find(root, freesurfer=tmp_path / "elsewhere")
-    assert given.surfaces.sides["L"].fsaverage_sphere.is_relative_to(tmp_path / "elsewhere")
+    assert given.surfaces.sides["L"].fsaverage_sphere.is_relative_to(
+        tmp_path / "elsewhere"
+    )
     for path in (root / "sub-01/anat").glob("*fsnative*"):
         path.unlink()
     run = find(root)

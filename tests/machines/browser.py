@@ -14,7 +14,11 @@ from typing import Any
 import pytest
 
 # Without a graphics card WebGL is computed; Chromium wants to be asked for that.
-_WEBGL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+_WEBGL = [
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+]
 
 
 @dataclass
@@ -38,9 +42,13 @@ def chromium() -> Iterator[Any]:
     driver = [sys.executable, "-m", "playwright", "--version"]
     said = subprocess.run(driver, capture_output=True, text=True, check=False).stderr
     if "error while loading shared libraries" in said:
-        pytest.skip(f"playwright does not start (apt-get install libatomic1): {said.strip()}")
+        pytest.skip(
+            f"playwright does not start (apt-get install libatomic1): {said.strip()}"
+        )
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*_WEBGL, "--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=[*_WEBGL, "--no-sandbox"]
+        )
         yield browser
         browser.close()
 
@@ -55,9 +63,13 @@ def opened(browser: Any, path: Path, **options: Any) -> Iterator[Watched]:
         watched.wrong.extend([what] if bad else [])
 
     watched.page.on("pageerror", lambda error: note(str(error)))
-    watched.page.on("console", lambda said: note(said.text, said.type in ("error", "warning")))
+    watched.page.on(
+        "console", lambda said: note(said.text, said.type in ("error", "warning"))
+    )
     own = ("file:", "data:", "blob:")
-    watched.page.on("request", lambda asked: note(asked.url, not asked.url.startswith(own)))
+    watched.page.on(
+        "request", lambda asked: note(asked.url, not asked.url.startswith(own))
+    )
     watched.page.goto(path.as_uri(), timeout=90_000)
     yield watched
     context.close()

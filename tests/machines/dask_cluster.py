@@ -28,7 +28,12 @@ def dask_cluster(folder: Path, workers: int = 2, *, nanny: bool = False):
     with ExitStack() as ends, (folder / "log.txt").open("ab") as log:
 
         def start(kind: str, *words: str) -> subprocess.Popen[bytes]:
-            command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--no-dashboard"]
+            command = [
+                sys.executable,
+                "-m",
+                f"distributed.cli.dask_{kind}",
+                "--no-dashboard",
+            ]
             command += ["--scheduler-file", str(file), *words]
             process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
             ends.callback(process.wait, timeout=60)

@@ -44,7 +44,9 @@ class Place:
 
     number: int  # of the change, from 1
     copy: str  # the folder that the copy becomes
-    cut: bool = False  # whether the file that was opened right before has half of its content
+    cut: bool = (
+        False  # whether the file that was opened right before has half of its content
+    )
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ class Watch:
     """
 
     folder: str
-    log: str = os.devnull  # a file in which each change gets a line: what it is, and the path
+    log: str = (
+        os.devnull
+    )  # a file in which each change gets a line: what it is, and the path
     places: Sequence[Place] = ()
     signal: Signal | None = None
 
@@ -113,7 +117,9 @@ class ForkingProcess:
 _CHANGES = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir")
 
 
-def _watch(folder: str, log: str, places: Sequence[Mapping], signal: Mapping | None) -> None:
+def _watch(
+    folder: str, log: str, places: Sequence[Mapping], signal: Mapping | None
+) -> None:
     below = folder + os.sep
     lines = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     chosen = {place["number"]: Place(**place) for place in places}
@@ -165,7 +171,9 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
     # A shell that starts a command in the background has it ignore Ctrl-C.
     signals.signal(signals.SIGINT, signals.default_int_handler)
     for stream, target in ((sys.stdout, step["stdout"]), (sys.stderr, step["stderr"])):
-        os.dup2(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
+        os.dup2(
+            os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno()
+        )
     if step["watch"]:
         _watch(**step["watch"])
     for number, state in step["streams"]:
@@ -203,7 +211,9 @@ def _write_same_bytes() -> None:
     matplotlib.figure.Figure.savefig = save_empty
     for name in ("plot_glass_brain", "plot_design_matrix"):
         setattr(nilearn.plotting, name, lambda *_, **__: None)
-    time.perf_counter = lambda: 0.0  # by which durations in tables and checkpoints are measured
+    time.perf_counter = lambda: (
+        0.0
+    )  # by which durations in tables and checkpoints are measured
 
 
 def _main() -> None:
@@ -211,7 +221,10 @@ def _main() -> None:
     from tiny_job import TinyJob
 
     # Once here, with one thread and what it imports, is not once in each child.
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         TinyJob(Path(folder)).run("--omp-nthreads", 1)
     for module in sys.argv[1:]:
         import_module(module)
@@ -222,7 +235,9 @@ def _main() -> None:
         alive, held = os.pipe()  # held open by every descendant of the children
         children = [_fork(arguments, step) for arguments in step["arguments"]]
         os.close(held)
-        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        codes = [
+            os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children
+        ]
         if not select.select([alive], [], [], 20)[0]:
             codes.append("descendants are left")
         os.close(alive)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-EXTRAS = ("torch", "lightning", "bids", "templateflow", "distributed")  # what the core does without
+EXTRAS = (
+    "torch",
+    "lightning",
+    "bids",
+    "templateflow",
+    "distributed",
+)  # what the core does without
 # Python imports a module of this name as it starts, in every process.
 _SITE = """
 import sys
@@ -24,5 +30,9 @@ def without(folder: Path, *packages: str) -> dict[str, str]:
     """Return the environment of a process that finds none of some packages; the folder is new."""
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(_SITE.replace("{HIDDEN}", repr(packages)))
-    paths = [str(folder), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    paths = [
+        str(folder),
+        str(Path(__file__).parents[2]),
+        os.environ.get("PYTHONPATH", ""),
+    ]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -26,7 +26,9 @@ from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.files.download import PinnedFile
 from bids_dtg.inputs.templateflow import PINNED
 
-TRANSFORM = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5"
+TRANSFORM = (
+    "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5"
+)
 _NIFTI_HEADER = (348).to_bytes(4, "little")  # that it has so many bytes
 
 if TYPE_CHECKING:
@@ -61,7 +63,9 @@ class ModelHost:
         return replace(file, digest=f"git:{blob_id(content)}", size=None)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        path = re.sub(r"^http://[^/]+", "", request.path)  # a proxy is asked for whole addresses
+        path = re.sub(
+            r"^http://[^/]+", "", request.path
+        )  # a proxy is asked for whole addresses
         self.asked.append(request.path)
         fault = self.faults[path].pop(0) if self.faults[path] else Fault()
         content = self.files.get(path) if fault.content is None else fault.content
@@ -97,7 +101,9 @@ def serve(host: ModelHost) -> Iterator[str]:
         def do_CONNECT(self) -> None:
             """As a proxy, lead nowhere: who asks for another host meets no TLS, which is final."""
             with suppress(ConnectionError):
-                self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\nno other host is reached from here")
+                self.wfile.write(
+                    b"HTTP/1.0 200 OK\r\n\r\nno other host is reached from here"
+                )
             self.close_connection = True
 
         def log_message(self, *_: object) -> None:
@@ -131,10 +137,14 @@ def publish(monkeypatch: pytest.MonkeyPatch, model: PublishedMaps) -> None:
     monkeypatch.setitem(PUBLISHED, model.card.name, model)
 
 
-def pin_transform(monkeypatch: pytest.MonkeyPatch, host: ModelHost, content: bytes) -> None:
+def pin_transform(
+    monkeypatch: pytest.MonkeyPatch, host: ModelHost, content: bytes
+) -> None:
     """Serve a transform from fMRIPrep's default space, and have it pinned as the true one is."""
     digest = f"md5:{hashlib.md5(content).hexdigest()}"
-    monkeypatch.setitem(PINNED, TRANSFORM, PinnedFile(TRANSFORM, digest, size=len(content)))
+    monkeypatch.setitem(
+        PINNED, TRANSFORM, PinnedFile(TRANSFORM, digest, size=len(content))
+    )
     host.files[f"/{TRANSFORM}"] = content
 
 
@@ -173,7 +183,10 @@ def _give_signs(layer: torch.nn.Conv3d) -> None:
 
 
 def add_model(
-    host: ModelHost, name: str = "hcp-ya", checkpoint: bytes | None = None, rois: int = 4
+    host: ModelHost,
+    name: str = "hcp-ya",
+    checkpoint: bytes | None = None,
+    rois: int = 4,
 ) -> PublishedMaps:
     """Serve a small model under the published paths; the model as it would be pinned."""
     model = PUBLISHED[name]

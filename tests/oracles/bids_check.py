@@ -58,7 +58,9 @@ def require_every_file_seen(output: Path, folder: Path) -> int:
     schema.write_text(json.dumps(extended_schema(json.loads(official.read_text()))))
     copy = folder / "copy"
     shutil.copytree(output, copy, copy_function=os.link)
-    datasets = sorted((path.parent for path in copy.rglob("dataset_description.json")), key=_depth)
+    datasets = sorted(
+        (path.parent for path in copy.rglob("dataset_description.json")), key=_depth
+    )
     total = 0
     for number, dataset in enumerate(reversed(datasets)):
         alone = folder / f"dataset-{number}"
@@ -79,7 +81,9 @@ def data_files(dataset: Path) -> list[str]:
     return [
         str(name)
         for name in names
-        if not any(fnmatch(part, pattern) for part in name.parts for pattern in NOT_DATA)
+        if not any(
+            fnmatch(part, pattern) for part in name.parts for pattern in NOT_DATA
+        )
         and not name.name.startswith(".")
     ]
 

@@ -14,11 +14,15 @@ def standard(rows: np.ndarray) -> np.ndarray:
     return rows / rows.std(axis=1, keepdims=True)
 
 
-def connectome_of_rest(rest: np.ndarray, maps: np.ndarray, sets: tuple[int, ...]) -> np.ndarray:
+def connectome_of_rest(
+    rest: np.ndarray, maps: np.ndarray, sets: tuple[int, ...]
+) -> np.ndarray:
     """Return the connectome (rois, places) of rest (frames, places), each set by itself."""
     scaled = (rest - rest.mean(axis=0)) / rest.std(axis=0)
     rows = np.split(np.arange(sum(sets)), np.cumsum(sets)[:-1])
-    return np.vstack([regress(scaled, plain_series(scaled, maps[own]), 0.06) for own in rows])
+    return np.vstack(
+        [regress(scaled, plain_series(scaled, maps[own]), 0.06) for own in rows]
+    )
 
 
 def connectome_of(person: Person) -> np.ndarray:
@@ -63,23 +67,32 @@ class ByThePage:
                 inside = self.inside[q]
                 d.append(deviation[self.known[:, q]][:, rows][:, :, inside])
                 rest = mean[rows][:, inside]
-                designs = [np.vstack([np.ones(inside.sum()), rest + own]).T for own in d[q]]
+                designs = [
+                    np.vstack([np.ones(inside.sum()), rest + own]).T for own in d[q]
+                ]
                 own_maps = self.maps[self.known[:, q], q][:, inside]
                 slopes = [
                     np.linalg.lstsq(design, values, rcond=None)[0][1:]
                     for design, values in zip(designs, own_maps, strict=True)
                 ]
                 fits.append(np.mean(slopes, axis=0))
-                without.append([(np.sum(slopes, axis=0) - s) / (len(d[q]) - 1) for s in slopes])
+                without.append(
+                    [(np.sum(slopes, axis=0) - s) / (len(d[q]) - 1) for s in slopes]
+                )
                 linear.append(
-                    np.array([s @ (away * o) for s, o in zip(without[q], d[q], strict=True)])
+                    np.array(
+                        [s @ (away * o) for s, o in zip(without[q], d[q], strict=True)]
+                    )
                 )
             gains = self.gains(linear)
             for q in range(contrasts):
                 pooled = gains[q] * fits[q]
                 gram = np.array([own @ own.T for own in d[q]])
                 left = np.array(
-                    [o @ (y - pooled @ o) for o, y in zip(d[q], self.measured(q)[0], strict=True)]
+                    [
+                        o @ (y - pooled @ o)
+                        for o, y in zip(d[q], self.measured(q)[0], strict=True)
+                    ]
                 )
 
                 size = np.trace(gram.sum(axis=0)) / len(rows)
@@ -92,7 +105,9 @@ class ByThePage:
                 coefficients[q][number] = pooled + shared
                 found = [
                     (away * gains[q] * one + other) @ own
-                    for one, other, own in zip(without[q], shared_without, d[q], strict=True)
+                    for one, other, own in zip(
+                        without[q], shared_without, d[q], strict=True
+                    )
                 ]
                 predictions[q] = predictions[q] + np.array(found) / len(self.rows)
         joined = np.array([np.concatenate(of_contrast) for of_contrast in coefficients])

@@ -25,7 +25,9 @@ def correlate(voxels: np.ndarray, series: np.ndarray) -> np.ndarray:
     """(rois, voxels) Pearson r, 0 where undefined."""
     voxels, series = voxels - voxels.mean(axis=0), series - series.mean(axis=0)
     norms = np.sqrt(np.outer((series**2).sum(0), (voxels**2).sum(0)))
-    return np.divide(series.T @ voxels, norms, out=np.zeros_like(norms), where=norms > 0)
+    return np.divide(
+        series.T @ voxels, norms, out=np.zeros_like(norms), where=norms > 0
+    )
 
 
 def plain_connectome(
@@ -44,7 +46,9 @@ def regress(voxels: np.ndarray, series: np.ndarray, penalty: float) -> np.ndarra
     voxels, series = voxels - voxels.mean(axis=0), series - series.mean(axis=0)
     voxels, series = (
         np.divide(one, norm, out=np.zeros_like(one), where=norm > 0)
-        for one, norm in ((values, np.linalg.norm(values, axis=0)) for values in (voxels, series))
+        for one, norm in (
+            (values, np.linalg.norm(values, axis=0)) for values in (voxels, series)
+        )
     )
     varying = series.any(axis=0)
     rois = np.count_nonzero(varying)

@@ -16,7 +16,9 @@ from bids_dtg.dynamics.recipe import RECIPES, Recipe
 _AB = replace(RECIPES["published"])
 RECIPES_BY_PREFIX = {
     "AB": _AB,
-    "AN": replace(_AB, states=2, region_parameters=2, external_inputs=0, person_penalty=1.0),
+    "AN": replace(
+        _AB, states=2, region_parameters=2, external_inputs=0, person_penalty=1.0
+    ),
 }
 _DIRECTIONS = {"fw": "l0", "bw": "l0_reverse"}
 
@@ -69,8 +71,12 @@ class Reference:
             state[f"{ours}.out.bias"] = take(f"{theirs}_dense_bias")
             for word, suffix in _DIRECTIONS.items():
                 bias = take(f"{theirs}_{word}_bias")
-                state[f"{ours}.lstm.weight_ih_{suffix}"] = take(f"{theirs}_{word}_kernel").T
-                state[f"{ours}.lstm.weight_hh_{suffix}"] = take(f"{theirs}_{word}_recurrent").T
+                state[f"{ours}.lstm.weight_ih_{suffix}"] = take(
+                    f"{theirs}_{word}_kernel"
+                ).T
+                state[f"{ours}.lstm.weight_hh_{suffix}"] = take(
+                    f"{theirs}_{word}_recurrent"
+                ).T
                 state[f"{ours}.lstm.bias_ih_{suffix}"] = bias
                 state[f"{ours}.lstm.bias_hh_{suffix}"] = torch.zeros_like(bias)
         return state
@@ -89,7 +95,9 @@ class Reference:
             states=self.by_sample(self["eps_x"]).permute(2, 0, 1, 3),
             region=self.by_sample(self["eps_treg"]),
             person=self.by_sample(self["eps_tsub"]),
-            external=None if external is None else self.by_sample(external).permute(2, 0, 1),
+            external=None
+            if external is None
+            else self.by_sample(external).permute(2, 0, 1),
         )
 
     @staticmethod

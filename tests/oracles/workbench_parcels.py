@@ -26,7 +26,14 @@ STRUCTURES = {"L": "CORTEX_LEFT", "R": "CORTEX_RIGHT"}
 def sampled(volume: Path, surface: Path, folder: Path) -> np.ndarray:
     """Sample a volume at the vertices of a surface, (frames, vertices)."""
     out = folder / "sampled.func.gii"
-    words = ["wb_command", "-volume-to-surface-mapping", volume, surface, out, "-trilinear"]
+    words = [
+        "wb_command",
+        "-volume-to-surface-mapping",
+        volume,
+        surface,
+        out,
+        "-trilinear",
+    ]
     subprocess.run([*map(str, words)], check=True)
     return np.stack([array.data for array in nib.load(out).darrays])
 
@@ -42,7 +49,9 @@ def means(root: Path, run, places, folder: Path) -> np.ndarray:
     from bids_dtg.settings import CleaningOptions
 
     image = nib.load(run.bold)
-    frames = np.stack([image.dataobj[..., frame] for frame in FRAMES], axis=3).astype(np.float32)
+    frames = np.stack([image.dataobj[..., frame] for frame in FRAMES], axis=3).astype(
+        np.float32
+    )
     some = folder / "frames.nii.gz"
     nib.save(nib.Nifti1Image(frames, image.affine), some)
     planned = plan_run(run, places.space, CleaningOptions(min_minutes=1))
@@ -52,11 +61,15 @@ def means(root: Path, run, places, folder: Path) -> np.ndarray:
     mesh, used = surface_of(run)
     usable = {}
     of_sides = parcels_of_vertices(places)
-    usable["L"], usable["R"] = np.split(series.usable, [np.count_nonzero(of_sides["L"] >= 0)])
+    usable["L"], usable["R"] = np.split(
+        series.usable, [np.count_nonzero(of_sides["L"] >= 0)]
+    )
     sums, counts = np.zeros((len(FRAMES), places.number)), np.zeros(places.number)
     for side, structure in STRUCTURES.items():
         points = map_points(mesh[side], read_transforms(used.files.transforms))
-        surface = write_surface(folder / f"{side}.surf.gii", points, template_mesh(side)[1])
+        surface = write_surface(
+            folder / f"{side}.surf.gii", points, template_mesh(side)[1]
+        )
         words = ["wb_command", "-set-structure", surface, structure]
         subprocess.run([*map(str, words)], check=True)
         (at,) = np.nonzero(of_sides[side] >= 0)
@@ -83,7 +96,9 @@ def main(shared: Path) -> None:
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
                 root = write_happy_person(shared, folder, versions=(version,), own=own)
-                (run,) = find_runs(root, "HAPPYTEST", rule=SpaceRule(model="fsLR parcels"))
+                (run,) = find_runs(
+                    root, "HAPPYTEST", rule=SpaceRule(model="fsLR parcels")
+                )
                 key = f"{version} {'own' if own else 'template'}"
                 found[key] = means(root, run, places, folder).astype(np.float32)
     np.savez_compressed(STORED, **found)

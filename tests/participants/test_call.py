@@ -23,7 +23,9 @@ from bids_dtg.contrasts.participant.worker import LEVEL
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.settings import Settings
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="no process is forked here"
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,9 @@ def run(crowd, tmp_path, capsys):
 
     def call(*options: object):
         code = crowd.run("--no-reports", *options)
-        newest = max(out.glob("logs/*/failures.tsv"), key=lambda path: path.stat().st_mtime_ns)
+        newest = max(
+            out.glob("logs/*/failures.tsv"), key=lambda path: path.stat().st_mtime_ns
+        )
         return code, read_table(newest), capsys.readouterr().err
 
     return call
@@ -55,7 +59,9 @@ def die() -> None:
 
 def maps(folder: Path, *labels: str) -> dict[str, str]:
     """Return the maps of some participants, or of all."""
-    found = {name: content for name, content in tree(folder).items() if "statmap.nii" in name}
+    found = {
+        name: content for name, content in tree(folder).items() if "statmap.nii" in name
+    }
     return {k: v for k, v in found.items() if not labels or k[4:6] in labels}
 
 
@@ -82,7 +88,10 @@ def test_killed_at_work_costs_that_participant_only(crowd, run, monkeypatch, pro
     assert code == 1
     (failure,) = failures
     assert failure["participant_id"] == "sub-02"
-    assert "the process that worked on sub-02 died: it was ended by SIGKILL" in failure["message"]
+    assert (
+        "the process that worked on sub-02 died: it was ended by SIGKILL"
+        in failure["message"]
+    )
     assert "sub-02: failed: the process that worked on sub-02 died" in told
     whole = crowd.folder / "whole"
     assert maps(crowd.out) == maps(whole, "01", "03", "04")
@@ -95,7 +104,9 @@ def test_killed_at_work_costs_that_participant_only(crowd, run, monkeypatch, pro
 @pytest.mark.slow
 def test_memory_limit_leaves_two_processes(crowd):
     settings = crowd.settings(nprocs=4, mem_gb=0.8)
-    assert Request.prepare(settings).processes == 2  # two times 0.35 GB, for a tiny model
+    assert (
+        Request.prepare(settings).processes == 2
+    )  # two times 0.35 GB, for a tiny model
 
 
 @pytest.mark.slow
@@ -118,7 +129,9 @@ def dask(tmp_path_factory):
 
 
 def newest_failures(folder: Path) -> list[dict[str, str]]:
-    newest = max(folder.glob("logs/*/failures.tsv"), key=lambda path: path.stat().st_mtime_ns)
+    newest = max(
+        folder.glob("logs/*/failures.tsv"), key=lambda path: path.stat().st_mtime_ns
+    )
     return read_table(newest)
 
 
@@ -133,11 +146,14 @@ def test_tasks_make_what_processes_make(tmp_path, dask, capsys, monkeypatch):
     assert "Traceback" in capsys.readouterr().err
     assert job.run("--scheduler", dask, "--model", "tiny") == 1
     told = capsys.readouterr().err
-    assert f"warning: the model tiny is {job.model}, not {other}, which is ./tiny" in told
+    assert (
+        f"warning: the model tiny is {job.model}, not {other}, which is ./tiny" in told
+    )
     assert tree(job.out) == tree(job.folder / "whole")
     assert newest_failures(job.out) == newest_failures(job.folder / "whole")
     assert (
-        "3 participants: 2 sets of maps written, 0 already complete, 1 participant failed" in told
+        "3 participants: 2 sets of maps written, 0 already complete, 1 participant failed"
+        in told
     )
     assert "sub-02: failed: " in told
     assert job.run("--scheduler", dask) == 1
@@ -172,7 +188,9 @@ def test_a_dask_worker_that_is_killed_midway_costs_nobody(tmp_path, capsys, of_p
         assert job.run("--no-reports", "--scheduler", address) == 0
         killer.join()
     # The one that was complete may be found so by the other worker.
-    assert re.search("8 participants: [78] sets .* 0 participants failed", capsys.readouterr().err)
+    assert re.search(
+        "8 participants: [78] sets .* 0 participants failed", capsys.readouterr().err
+    )
     assert "Remove worker" in (tmp_path / "cluster" / "log.txt").read_text()
     assert tree(job.out) == tree(job.folder / "whole")
 
@@ -183,7 +201,10 @@ def test_no_scheduler_is_one_line(crowd, tmp_path):
     words = crowd.arguments("--scheduler", "nowhere://127.0.0.1:1", out=out)
     # A process of its own: what dask leaves of a client that failed holds up processes forked here.
     done = subprocess.run(
-        [sys.executable, "-m", "bids_dtg.cli", *words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "bids_dtg.cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     line = "--scheduler nowhere://127.0.0.1:1: no dask scheduler answers there"
@@ -218,16 +239,22 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
     )
     own = str(tmp_path / "own.toml")
     assert whole.outputs.atlases == ("HCP", own, "mine")
-    default = Settings.of(bids_dir=Path("/i"), output_dir=Path("/o"), analysis_level="participant")
+    default = Settings.of(
+        bids_dir=Path("/i"), output_dir=Path("/o"), analysis_level="participant"
+    )
     assert with_whole_paths(default).inputs.model == "hcp-ya"
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "model.json").write_text("{}")
-    assert with_whole_paths(default.replace(model="demo")).inputs.model == "demo"  # installed
+    assert (
+        with_whole_paths(default.replace(model="demo")).inputs.model == "demo"
+    )  # installed
     twins = default.replace(workflow="twin", task_file=("own.toml", "faces"))
     assert with_whole_paths(twins).modelling.task_file == (own, "faces")
 
 
 def test_a_level_that_was_sent_to_a_process_is_the_same():
-    sent = pickle.loads(pickle.dumps(LEVEL))  # else a worker of dask makes the work for each task
+    sent = pickle.loads(
+        pickle.dumps(LEVEL)
+    )  # else a worker of dask makes the work for each task
     assert sent is not LEVEL
     assert (sent, hash(sent)) == (LEVEL, hash(LEVEL))

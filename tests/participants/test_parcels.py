@@ -50,11 +50,15 @@ def read(run: RestRun, atlas: Atlas | None = None, **options) -> MeasuredSeries:
     return SeriesReader(atlas or tiny_atlas(), GRID, cleaning).measure(run)
 
 
-def by_the_book(found: MeasuredSeries, bold: np.ndarray, used: np.ndarray | None = None):
+def by_the_book(
+    found: MeasuredSeries, bold: np.ndarray, used: np.ndarray | None = None
+):
     labels = tiny_atlas().labels.reshape(TINY_SHAPE)
     inside = np.ones(TINY_SHAPE, bool) if used is None else used
     kept = bold[..., found.design.keep].astype(np.float64)
-    means = [kept[(labels == index) & inside].mean(axis=0) for index in tiny_atlas().parcels]
+    means = [
+        kept[(labels == index) & inside].mean(axis=0) for index in tiny_atlas().parcels
+    ]
     left = np.array(means) - np.array(means) @ found.design.basis @ found.design.basis.T
     return left / left.std(axis=1, keepdims=True)
 
@@ -139,7 +143,9 @@ def test_a_run_of_another_space_needs_transforms(tmp_path):
 def test_a_models_atlas_that_has_no_known_name_is_asked_for(tmp_path):
     inputs = InputOptions(tmp_path, tmp_path / "out", "participant")
     settings = Settings(inputs=inputs)
-    with pytest.raises(SettingsError, match="model's atlas Mine cannot be found") as caught:
+    with pytest.raises(
+        SettingsError, match="model's atlas Mine cannot be found"
+    ) as caught:
         read_atlases(settings, "Mine")
     assert "--atlases FILE" in str(caught.value)
 
@@ -164,7 +170,9 @@ def real_run(shared, participant: str, space: str | None = None) -> RestRun:
 def measure_real(run: RestRun, atlas: Atlas) -> MeasuredSeries:
     # One of the two tables of confounds has no motion.
     strategy = "none" if run.participant == "RAPIDTIDETEST" else "auto"
-    cleaning = resolve(CleaningOptions(denoise_strategy=strategy, min_minutes=1.0), "auto")
+    cleaning = resolve(
+        CleaningOptions(denoise_strategy=strategy, min_minutes=1.0), "auto"
+    )
     return SeriesReader(atlas, standard_grid(), cleaning).measure(run)
 
 
@@ -181,7 +189,8 @@ def test_a_real_run_gives_the_series_of_nilearn(shared, schaefer):
     used &= data.all(axis=3) | (mean <= 0.05 * np.median(mean[used]))
     mask = nib.Nifti1Image(used.astype(np.uint8), bold.affine)
     labels = nib.Nifti1Image(
-        schaefer.labels.reshape(standard_grid().shape).astype(np.int32), standard_grid().affine
+        schaefer.labels.reshape(standard_grid().shape).astype(np.int32),
+        standard_grid().affine,
     )
     masker = NiftiLabelsMasker(labels, mask_img=mask, standardize=None)
     columns = np.where(

@@ -33,10 +33,14 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         self.started, self.program = folder / "started", folder / "program"
-        self.program.write_text(PROGRAM.format(python=sys.executable, started=str(self.started)))
+        self.program.write_text(
+            PROGRAM.format(python=sys.executable, started=str(self.started))
+        )
         self.program.chmod(0o755)
         self.notes: list[str] = []
-        self.reports = Reports(DerivativeDataset(folder), wanted=True, note=self.notes.append)
+        self.reports = Reports(
+            DerivativeDataset(folder), wanted=True, note=self.notes.append
+        )
 
     @property
     def errors(self) -> dict[str, str]:
@@ -62,7 +66,10 @@ def test_answers_come_in_order_from_one_process_as_long_as_it_lives(scene):
             reports.request(label)
     assert [*scene.errors] == ["a", "b", "die", "c"]
     assert scene.errors["a"] == scene.errors["b"] != scene.errors["c"]
-    assert scene.errors["die"] == "its process died: it was ended by SIGKILL (out of memory?)"
+    assert (
+        scene.errors["die"]
+        == "its process died: it was ended by SIGKILL (out of memory?)"
+    )
     assert reports.failed == 4
     assert scene.started.read_text() == "xx"
 
@@ -79,7 +86,10 @@ def test_an_index_that_cannot_be_written_is_a_warning(scene, tmp_path, monkeypat
     (tmp_path / "index.html" / "x").mkdir(parents=True)
     with scene.reports:
         pass
-    assert f"warning: no index page: {tmp_path}/index.html cannot be written" in scene.notes[-1]
+    assert (
+        f"warning: no index page: {tmp_path}/index.html cannot be written"
+        in scene.notes[-1]
+    )
 
 
 def test_a_process_without_requests_is_ended_and_not_waited_for(scene):

@@ -81,13 +81,17 @@ def test_titles(combine, titles):
 def test_every_run_is_in_one_set_whatever_the_order(order, combine):
     averages = plan_averages([RUNS[index] for index in order], combine)
     assert averages == plan_averages(RUNS, combine)
-    assert sorted(run.bold for one in averages for run in one.runs) == sorted(r.bold for r in RUNS)
+    assert sorted(run.bold for one in averages for run in one.runs) == sorted(
+        r.bold for r in RUNS
+    )
     assert len({one.title for one in averages}) == len(averages)
     assert all(len({run.task for run in one.runs}) == 1 for one in averages)
 
 
 def test_a_second_run_does_not_rename_the_first():
-    (alone,) = plan_averages([_run("sub-01_task-rest_run-1_space-X_bold.nii.gz")], "session")
+    (alone,) = plan_averages(
+        [_run("sub-01_task-rest_run-1_space-X_bold.nii.gz")], "session"
+    )
     assert alone.title == "sub-01_task-rest"
 
 
@@ -99,7 +103,9 @@ def test_names_of_a_run_keep_all_but_storage():
         "dir": "AP",
         "run": "1",
     }
-    configured = "sub-01_ses-V02_hash-0f306a2f_task-rest_dir-PA_run-1_space-X_bold.nii.gz"
+    configured = (
+        "sub-01_ses-V02_hash-0f306a2f_task-rest_dir-PA_run-1_space-X_bold.nii.gz"
+    )
     (alone,) = plan_averages([_run(configured)], "session")
     assert alone.title == "sub-01_ses-V02_hash-0f306a2f_task-rest_dir-PA"
 
@@ -117,7 +123,9 @@ def _frames(number: int) -> np.ndarray:
         ({"": 30, "run-2": 30}, False),
     ],
 )
-def test_a_run_that_joins_others_of_fmriprep_is_left_out_by_its_frames(tmp_path, frames, joined):
+def test_a_run_that_joins_others_of_fmriprep_is_left_out_by_its_frames(
+    tmp_path, frames, joined
+):
     job = TinyJob(tmp_path, ())
     for entities, number in frames.items():
         add_run(job.bids, entities=entities, bold=_frames(number), affine=TINY_AFFINE)
@@ -126,7 +134,8 @@ def test_a_run_that_joins_others_of_fmriprep_is_left_out_by_its_frames(tmp_path,
         runs = bids_dtg.find_runs(job.settings())
     assert len(runs) == len(frames) - joined
     assert [
-        " is left out: it joins sub-01_task-rest_run-1" in str(one.message) for one in said
+        " is left out: it joins sub-01_task-rest_run-1" in str(one.message)
+        for one in said
     ] == ([True] * joined)
 
 
@@ -135,7 +144,9 @@ def test_a_file_in_the_folder_of_another_session_is_refused(tmp_path):
     add_run(job.bids, session="1")
     (job.bids / "sub-01/ses-1").rename(job.bids / "sub-01/ses-2")
     (run,) = bids_dtg.find_runs(job.settings())
-    with pytest.raises(RunError, match=r"sub-01_ses-1_task\S+ .*its folder is that of ses-2\."):
+    with pytest.raises(
+        RunError, match=r"sub-01_ses-1_task\S+ .*its folder is that of ses-2\."
+    ):
         plan_averages([run], "session")
 
 
@@ -152,7 +163,9 @@ def test_averages_of_an_earlier_version_are_made_anew(tmp_path, capsys):
     record["Outputs"][name] = next(iter(record["Outputs"].values()))
     path.write_text(json.dumps(record))
     assert job.run("--dry-run") == 0
-    assert f"(option version changed (0.0.1 to {__version__}))" in capsys.readouterr().out
+    assert (
+        f"(option version changed (0.0.1 to {__version__}))" in capsys.readouterr().out
+    )
     assert job.run() == 0
     assert "1 set of maps written, 0 already complete" in capsys.readouterr().err
     assert not left.exists()

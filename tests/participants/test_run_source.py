@@ -27,7 +27,9 @@ SERIES_OF = {
 
 @pytest.mark.parametrize("space", SERIES_OF)
 @pytest.mark.parametrize(("stated", "header"), [(2.0, 1.0), (0.8, 800.0)])
-def test_the_sidecar_holds_where_the_program_wrote_a_wrong_header(tmp_path, space, stated, header):
+def test_the_sidecar_holds_where_the_program_wrote_a_wrong_header(
+    tmp_path, space, stated, header
+):
     """The frames and the columns of a filter are those of the same run with a right header."""
     options = {"denoise_strategy": "none", "high_pass": 0.01, "min_minutes": 0.0}
     designs = []
@@ -48,14 +50,18 @@ def test_the_sidecar_holds_where_the_program_wrote_a_wrong_header(tmp_path, spac
     assert designs[0].basis.shape[1] > 2
     np.testing.assert_allclose(designs[1].basis, designs[0].basis, atol=1e-6)
     assert (
-        f"RepetitionTime ({stated:g} s) was used; the header has {header:g} s" in planned.notes[0]
+        f"RepetitionTime ({stated:g} s) was used; the header has {header:g} s"
+        in planned.notes[0]
     )
 
 
 @pytest.mark.slow
 def test_the_ready_series_is_met(shared):
     """The ready series was resampled once from the scan, by cubic splines as ours."""
-    func, stem = shared / "data/real/fmriprep_like/sub-HAPPYTEST/func", "sub-HAPPYTEST_task-rest_"
+    func, stem = (
+        shared / "data/real/fmriprep_like/sub-HAPPYTEST/func",
+        "sub-HAPPYTEST_task-rest_",
+    )
     name = f"{stem}space-{SPACE}_res-2_desc-"
     mask = nib.load(func / f"{name}brain_mask.nii.gz")
     inside = np.zeros(mask.shape, bool)  # every other voxel along each axis
@@ -65,7 +71,9 @@ def test_the_ready_series_is_met(shared):
     cleaning = CleaningOptions(denoise_strategy="none", min_minutes=0.0)
     source = RunSource.of(native, SPACE, places, cleaning)
     found = np.concatenate([block.copy() for _, block in source.blocks()])[::5]
-    ready = np.asarray(nib.load(func / f"{name}preproc_bold.nii.gz").dataobj)[places.mask].T[::5]
+    ready = np.asarray(nib.load(func / f"{name}preproc_bold.nii.gz").dataobj)[
+        places.mask
+    ].T[::5]
     # Over frames, voxel by voxel.
     one, other = (data - data.mean(axis=0, dtype=np.float64) for data in (found, ready))
     norms = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))

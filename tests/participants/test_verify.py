@@ -33,7 +33,10 @@ def test_a_damaged_participant_is_named_and_made_again(job, capsys):
     whole = tree(job.out)
     assert job.run("--verify") == 0
     told = capsys.readouterr()
-    assert told.out == "sub-01: complete (1 set of maps)\nsub-02: complete (1 set of maps)\n"
+    assert (
+        told.out
+        == "sub-01: complete (1 set of maps)\nsub-02: complete (1 set of maps)\n"
+    )
     assert "2 participants checked, 0 incomplete or damaged" in told.err
     target = min((job.out / "sub-02").rglob("*desc-synthetic_statmap.nii.gz"))
     gone = min((job.out / "sub-02").rglob("*_statmap.json"))
@@ -42,7 +45,9 @@ def test_a_damaged_participant_is_named_and_made_again(job, capsys):
     name, lost = (path.relative_to(job.out).as_posix() for path in (target, gone))
     assert job.run("--verify") == 1
     told = capsys.readouterr()
-    damage = ", ".join(sorted([f"missing {lost}", f"changed {name}"], key=lambda x: x.split()[1]))
+    damage = ", ".join(
+        sorted([f"missing {lost}", f"changed {name}"], key=lambda x: x.split()[1])
+    )
     assert told.out.splitlines()[1] == f"sub-02: damaged: {damage}"
     assert "1 incomplete or damaged; run participant again without --verify" in told.err
     assert job.run("--verify", "--participant-label", "01") == 0
@@ -58,8 +63,14 @@ def test_only_files_of_the_same_average_go_whatever_its_record_names(job):
     old = "sub-01/func/sub-01_task-rest_desc-old_statmap.json"
     kept = [
         *("participants.tsv", "sub-02/func/sub-02_task-rest_desc-old_statmap.json"),
-        *("sub-01/func/sub-01_task-other_desc-old_statmap.json", "sub-01/func/notes.txt"),
-        *("sub-01/task-rest.json", "sub-02/func/sub-01_task-rest_desc-old_statmap.json"),
+        *(
+            "sub-01/func/sub-01_task-other_desc-old_statmap.json",
+            "sub-01/func/notes.txt",
+        ),
+        *(
+            "sub-01/task-rest.json",
+            "sub-02/func/sub-01_task-rest_desc-old_statmap.json",
+        ),
     ]
     for name in (*kept, old):
         (job.out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -112,14 +123,18 @@ def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):
         )
 
     assert job.run(*options("here")) == 0
-    shutil.copy2(job.folder / "here/atlas-A_space-MNI152NLin6Asym_dseg.nii.gz", job.folder)
+    shutil.copy2(
+        job.folder / "here/atlas-A_space-MNI152NLin6Asym_dseg.nii.gz", job.folder
+    )
     assert job.run(*options("there")) == 0
     assert "0 sets of maps written, 2 already complete" in capsys.readouterr().err
 
 
 def test_every_changed_option_is_named(job, capsys):
     assert job.run() == 0
-    assert job.run("--min-minutes", "3", "--high-pass", "0.01", "--gsr", "--dry-run") == 0
+    assert (
+        job.run("--min-minutes", "3", "--high-pass", "0.01", "--gsr", "--dry-run") == 0
+    )
     told = capsys.readouterr().out
     assert "gsr changed" in told
     assert "high_pass changed" in told

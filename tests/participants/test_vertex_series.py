@@ -67,11 +67,15 @@ def test_native_volumes_and_those_in_the_template_give_one_connectome(shared, tm
 @pytest.mark.slow
 @pytest.mark.parametrize("own", [True, False], ids=["own", "template"])
 def test_the_dry_run_says_which_surface_and_why(shared, tmp_path, capsys, own):
-    root = write_happy_person(shared, tmp_path, versions=("MNI152NLin2009cAsym",), own=own)
+    root = write_happy_person(
+        shared, tmp_path, versions=("MNI152NLin2009cAsym",), own=own
+    )
     words = ["participant", "--model", "hcp-glasser", "--min-minutes", "1", "--dry-run"]
     assert program([str(root), str(tmp_path / "out"), *words]) == 0
     said = capsys.readouterr().out
-    where = "the person's own surfaces (midthickness" if own else "a template's surface\n"
+    where = (
+        "the person's own surfaces (midthickness" if own else "a template's surface\n"
+    )
     assert f"in MNI152NLin2009cAsym at the vertices of {where}" in said
     assert ("on a template's surface, as sub-" in said) == (not own)
 
@@ -79,7 +83,9 @@ def test_the_dry_run_says_which_surface_and_why(shared, tmp_path, capsys, own):
 @pytest.mark.slow
 def test_a_templates_surface_halves_the_deviation_of_maps(shared, tmp_path):
     bundle, found = load_bundle("hcp-glasser"), {}
-    root = write_happy_person(shared, tmp_path, versions=("MNI152NLin2009cAsym",), own=False)
+    root = write_happy_person(
+        shared, tmp_path, versions=("MNI152NLin2009cAsym",), own=False
+    )
     (run,) = find_runs(root, PERSON, rule=SpaceRule(model="fsLR parcels"))
     connectome = measure(run, bundle, CleaningOptions(min_minutes=0.5))
     assert connectome.deviation == 0.5
@@ -87,7 +93,9 @@ def test_a_templates_surface_halves_the_deviation_of_maps(shared, tmp_path):
         part = replace(connectome, deviation=factor)
         found[factor] = predict_maps(part, bundle, device="cpu", threads=1).values
     offset = bundle.correction.offset
-    np.testing.assert_allclose(found[0.5] - offset, (found[1.0] - offset) / 2, atol=1e-5)
+    np.testing.assert_allclose(
+        found[0.5] - offset, (found[1.0] - offset) / 2, atol=1e-5
+    )
 
 
 # --- a simulated person whose folds differ from the template's by 6 mm
@@ -105,8 +113,12 @@ def _copy(person, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", ["fsLR", "fsLR's sphere", "fsaverage's sphere", "FreeSurfer"])
-def test_own_surfaces_find_the_true_series_and_the_template_does_not(person, tmp_path, source):
+@pytest.mark.parametrize(
+    "source", ["fsLR", "fsLR's sphere", "fsaverage's sphere", "FreeSurfer"]
+)
+def test_own_surfaces_find_the_true_series_and_the_template_does_not(
+    person, tmp_path, source
+):
     root, truth = _copy(person, tmp_path), person[1]
     at_template, template = series_of(root, "01")
     add_surfaces(root, source)
@@ -148,7 +160,9 @@ def test_surfaces_that_are_not_where_the_grey_matter_is_give_way_to_the_template
 
 
 @pytest.mark.slow
-def test_vertices_without_data_are_left_out_and_parcels_need_half_of_theirs(person, tmp_path):
+def test_vertices_without_data_are_left_out_and_parcels_need_half_of_theirs(
+    person, tmp_path
+):
     root = _copy(person, tmp_path)
     (path,) = (root / "sub-01/func").glob("*_bold.nii.gz")
     next((root / "sub-01/func").glob("*_mask.nii.gz")).unlink()  # as of XCP-D

@@ -13,7 +13,13 @@ from bids_dtg.dynamics.phantom.people import simulate_weights
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.phantom.anatomy import load_anatomy
-from bids_dtg.phantom.regions import ATLAS, Parcels, draw_positions, draw_region_run, region_names
+from bids_dtg.phantom.regions import (
+    ATLAS,
+    Parcels,
+    draw_positions,
+    draw_region_run,
+    region_names,
+)
 from bids_dtg.twin.phantom.dataset import TwinPlan
 
 
@@ -79,7 +85,9 @@ PARCELS = Parcels.around(np.array([[-40.0, 0, 0], [40, 0, 0]]), "lr", load_anato
 
 
 def drawn_run(series: np.ndarray, seed: int) -> np.ndarray:
-    run = draw_region_run(PARCELS, series, np.random.default_rng(seed), repetition_time_s=1.0)
+    run = draw_region_run(
+        PARCELS, series, np.random.default_rng(seed), repetition_time_s=1.0
+    )
     return np.concatenate([block.copy() for block in run.blocks()])
 
 
@@ -102,7 +110,9 @@ def test_another_stream_gives_another_run():
 
 
 @pytest.mark.parametrize("plan", [NetworkPlan, TwinPlan])
-@pytest.mark.parametrize(("frames", "seconds"), [(99, 1.0), (2001, 1.0), (300, 0.4), (300, 3.1)])
+@pytest.mark.parametrize(
+    ("frames", "seconds"), [(99, 1.0), (2001, 1.0), (300, 0.4), (300, 3.1)]
+)
 def test_impossible_runs_are_refused(plan, frames, seconds):
     with pytest.raises(ValueError, match=f"not {frames} of {seconds:g} s"):
         plan(frames=frames, repetition_time_s=seconds)

@@ -73,7 +73,9 @@ FRAMES, STEADY = 240, 238
 @pytest.fixture(scope="module")
 def table(phantom):
     rng = np.random.default_rng(3)
-    frames = rng.normal(1000, 10, (FRAMES, phantom.anatomy.brain.sum())).astype(np.float32)
+    frames = rng.normal(1000, 10, (FRAMES, phantom.anatomy.brain.sum())).astype(
+        np.float32
+    )
     signals = signals_of([frames], phantom.anatomy)
     motion, _ = draw_motion(rng, FRAMES)
     return motion, *confounds_table(motion, signals, 1.5)
@@ -101,10 +103,14 @@ def test_the_24_motion_columns_are_there_and_what_they_say(table):
 
 
 def test_cosines_are_orthonormal_and_slow(table):
-    cosines = np.stack([c for name, c in table[1].items() if name.startswith("cosine")], axis=1)
+    cosines = np.stack(
+        [c for name, c in table[1].items() if name.startswith("cosine")], axis=1
+    )
     assert cosines.shape == (FRAMES, int(2 * STEADY * 1.5 / 128))
     np.testing.assert_array_equal(cosines[:2], 0.0)
-    np.testing.assert_allclose(cosines.T @ cosines, np.eye(cosines.shape[1]), atol=1e-12)
+    np.testing.assert_allclose(
+        cosines.T @ cosines, np.eye(cosines.shape[1]), atol=1e-12
+    )
     np.testing.assert_allclose(cosines.sum(axis=0), 0.0, atol=1e-12)
 
 
@@ -119,7 +125,9 @@ def test_only_first_frames_and_derivatives_are_missing(table):
 
 def test_outliers_mark_one_frame_each(table):
     motion, columns, _ = table
-    steady = [c for name, c in columns.items() if name.startswith("non_steady_state_outlier")]
+    steady = [
+        c for name, c in columns.items() if name.startswith("non_steady_state_outlier")
+    ]
     np.testing.assert_array_equal(np.stack(steady), np.eye(FRAMES)[:2])
     marked = sum(c for name, c in columns.items() if name.startswith("motion_outlier"))
     moved = framewise_displacement_mm(motion) > 0.5
@@ -130,9 +138,15 @@ def test_outliers_mark_one_frame_each(table):
 @pytest.mark.parametrize("cuts", [(0, 17), (0, 1, 5, 17)])
 def test_signals_are_those_of_the_whole_run(phantom, cuts):
     anatomy = phantom.anatomy
-    frames = np.random.default_rng(0).normal(100, 5, (17, anatomy.brain.sum())).astype(np.float32)
+    frames = (
+        np.random.default_rng(0)
+        .normal(100, 5, (17, anatomy.brain.sum()))
+        .astype(np.float32)
+    )
     blocks = [frames[start:end] for start, end in itertools.pairwise(cuts)]
-    found = {name: np.concatenate(own) for name, own in signals_of(blocks, anatomy).items()}
+    found = {
+        name: np.concatenate(own) for name, own in signals_of(blocks, anatomy).items()
+    }
     for column, tissue in enumerate((anatomy.fluid, anatomy.white, anatomy.brain)):
         expected = frames[:, tissue[anatomy.brain]].mean(axis=1)
         np.testing.assert_allclose(found["means"][:, column], expected, rtol=1e-5)

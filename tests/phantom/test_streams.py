@@ -12,7 +12,9 @@ keys = st.tuples(st.sampled_from(Purpose), small, small, small, small)
 
 def first_numbers(seed: int, key: tuple[Purpose, int, int, int, int]) -> list[int]:
     purpose, cohort, person, session, segment = key
-    rng = stream(seed, purpose, cohort=cohort, person=person, session=session, segment=segment)
+    rng = stream(
+        seed, purpose, cohort=cohort, person=person, session=session, segment=segment
+    )
     return rng.integers(0, 2**63, size=4).tolist()
 
 

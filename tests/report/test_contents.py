@@ -36,7 +36,10 @@ def test_files_of_other_names_are_passed_over(output):
 
 
 def test_of_several_parcellations_files_the_last_name_is_shown(output):
-    shown = [add(output, f"seg-{seg}_desc-own_timeseries.tsv") for seg in ("7n", "rois50", "tian")]
+    shown = [
+        add(output, f"seg-{seg}_desc-own_timeseries.tsv")
+        for seg in ("7n", "rois50", "tian")
+    ]
     (run,) = find_participant(output, "01", [SERIES]).runs
     assert run.files[SERIES] == shown[-1]
 
@@ -64,7 +67,10 @@ def test_maps_in_one_file_need_its_list_of_contrasts(output):
 def test_an_average_whose_maps_were_not_wanted_is_known_by_what_they_share(output):
     shared = output.root / "sub-01/sub-01_task-rest_statmap.json"
     shared.parent.mkdir()
-    facts = {"Runs": [{"Run": "sub-01_task-rest_run-1"}], "ExcludedRuns": {"run-2": "too short"}}
+    facts = {
+        "Runs": [{"Run": "sub-01_task-rest_run-1"}],
+        "ExcludedRuns": {"run-2": "too short"},
+    }
     write_json(shared, facts)
     (average,) = find_participant(output, "01").averages
     assert (average.title, average.maps) == ("sub-01_task-rest", ())

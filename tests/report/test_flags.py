@@ -26,7 +26,9 @@ GOOD = {
 }
 
 
-def files(quality: dict[str, str] = GOOD, sidecar: dict | None = None) -> ParticipantFiles:
+def files(
+    quality: dict[str, str] = GOOD, sidecar: dict | None = None
+) -> ParticipantFiles:
     run = RunFiles("sub-01_task-rest", quality, {})
     one = MapFile("motorT", Path("m"), sidecar or {})
     made = AverageFiles("sub-01_task-rest", (one,), (run.title,), {}, one.sidecar)
@@ -65,13 +67,18 @@ def test_a_figure_beyond_its_limit_is_flagged(column, value, level):
     assert flag.of == "sub-01_task-rest"
 
 
-@pytest.mark.parametrize(("note", "level"), [(NO_MASK, "warning"), (SAME_SIDES, "problem")])
+@pytest.mark.parametrize(
+    ("note", "level"), [(NO_MASK, "warning"), (SAME_SIDES, "problem")]
+)
 def test_a_note_that_matters_is_flagged_once_on_its_page_and_on_the_index(note, level):
     notes = {"Run": "sub-01_task-rest", "Notes": [note, "The header says 3 frames."]}
     found = files(sidecar={"Runs": [notes]})
     found = replace(found, runs=(replace(found.runs[0], facts=notes),))
     wanted = Flag(level, note, "sub-01_task-rest")
-    assert flagged(found, {}) == (wanted, Flag("note", notes["Notes"][1], "sub-01_task-rest"))
+    assert flagged(found, {}) == (
+        wanted,
+        Flag("note", notes["Notes"][1], "sub-01_task-rest"),
+    )
     assert own_flags(found, {}, PRESENTATION.quality_columns) == (wanted,)
 
 
@@ -82,7 +89,9 @@ def test_what_is_not_known_is_not_flagged():
     assert levels(flagged(files({}), {})) == ["good"]
     sidecar = {"Intervals": False}
     assert flagged(files(GOOD | {"fd_mean": "n/a"}, sidecar), {})[0] == verdict
-    assert levels(flagged(files(GOOD | {"fd_mean": "n/a", "tsnr_median": "20"}), {})) == ["warning"]
+    assert levels(
+        flagged(files(GOOD | {"fd_mean": "n/a", "tsnr_median": "20"}), {})
+    ) == ["warning"]
 
 
 def test_failures_come_first_and_models_that_are_not_for_science_are_named():
@@ -103,8 +112,12 @@ def test_every_flagged_figure_has_limits_that_are_part_of_what_they_limit(figure
     assert [level_of(figure, value) for value in values] == [None, "warning", "problem"]
 
 
-@pytest.mark.parametrize(("verdict", "level"), [("unusual", "warning"), ("outside", "problem")])
-def test_a_run_that_the_model_is_not_for_is_flagged_once_with_its_reasons(verdict, level):
+@pytest.mark.parametrize(
+    ("verdict", "level"), [("unusual", "warning"), ("outside", "problem")]
+)
+def test_a_run_that_the_model_is_not_for_is_flagged_once_with_its_reasons(
+    verdict, level
+):
     judged = {
         "training_distribution": verdict,
         "training_distribution_reasons": "80% of the grey matter has signal",
@@ -113,7 +126,10 @@ def test_a_run_that_the_model_is_not_for_is_flagged_once_with_its_reasons(verdic
     assert flag.level == level
     assert verdict in flag.text
     assert flag.text.endswith("80% of the grey matter has signal")
-    good = GOOD | {"training_distribution": "inside", "training_distribution_reasons": "n/a"}
+    good = GOOD | {
+        "training_distribution": "inside",
+        "training_distribution_reasons": "n/a",
+    }
     assert levels(flagged(files(good), {})) == ["good"]
 
 
@@ -131,8 +147,14 @@ PARTIAL = (
 
 def test_the_docs_have_the_limits_of_the_table():
     text = (Path(__file__).parents[2] / "docs/reference/reports.md").read_text()
-    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    documented = {name: [number_in(cell) for cell in cells] for name, *cells in rows[1:]}
+    rows = [
+        line.strip("| ").split(" | ")
+        for line in text.splitlines()
+        if line.startswith("| ")
+    ]
+    documented = {
+        name: [number_in(cell) for cell in cells] for name, *cells in rows[1:]
+    }
     names = {
         "minutes of rest left": "minutes_kept",
         PARTIAL: "dof_beyond_rois",

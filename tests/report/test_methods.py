@@ -16,7 +16,12 @@ from bids_dtg.contrasts.panels.presentation import methods_of
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import write_completion
 from bids_dtg.inputs.run import PARCELS, SPACE
-from bids_dtg.report.methods import LAST_METHODS, find_methods, methods_text, write_all_methods
+from bids_dtg.report.methods import (
+    LAST_METHODS,
+    find_methods,
+    methods_text,
+    write_all_methods,
+)
 from bids_dtg.settings import CleaningOptions, OutputOptions
 from bids_dtg.version import __version__
 
@@ -25,7 +30,11 @@ WIDTHS = SimpleNamespace(people=24, segments=4, left_out_in_turn=False)
 
 
 def model(
-    kind="attention-unet", training=COHORT, citation="", half_widths=None, **part: object
+    kind="attention-unet",
+    training=COHORT,
+    citation="",
+    half_widths=None,
+    **part: object,
 ) -> SimpleNamespace:
     """Return what the text says of a bundle; `part` as in its card."""
     card = SimpleNamespace(
@@ -49,7 +58,12 @@ def model(
 
 
 def markdown_of(
-    outputs=None, input_type="fmriprep", cleaning=None, space=SPACE, cortices=(), **change
+    outputs=None,
+    input_type="fmriprep",
+    cleaning=None,
+    space=SPACE,
+    cortices=(),
+    **change,
 ) -> str:
     """Return the text of the contrasts; `change` as of the model."""
     cleaning = cleaning or CleaningOptions(denoise_strategy="simple")
@@ -57,7 +71,9 @@ def markdown_of(
     return methods_text(
         *(
             methods_of(made, outputs or OutputOptions()),
-            SimpleNamespace(inputs=SimpleNamespace(input_type=input_type), cleaning=cleaning),
+            SimpleNamespace(
+                inputs=SimpleNamespace(input_type=input_type), cleaning=cleaning
+            ),
         ),
         bundle=made,
         space=space,
@@ -96,7 +112,11 @@ ROWS = [
     ({}, "mine 4 (SHA-256 abc123)", "XCP-D"),
     ({}, "Ask before use.", "t(.95"),
     ({}, "158,680", "ridge"),
-    ({}, "the model turned each segment's connectome into 47 contrast maps", "each run as a whole"),
+    (
+        {},
+        "the model turned each segment's connectome into 47 contrast maps",
+        "each run as a whole",
+    ),
     ({}, "done for segments of about 432 s", "nothing"),
     ({}, "4 minutes", "nothing"),
     ({}, "numpy 2.0", "nothing"),
@@ -105,18 +125,38 @@ ROWS = [
     ({}, "The model is a three-dimensional attention U-Net", "ridge"),
     ({}, "Oktay, O.", "Tavor, I."),
     ({}, "fMRIPrep derivatives (Esteban et al., 2019)", "Mehta"),
-    ({}, "trained on a cohort (958 participants; TR 0.72 s; cleaning: by FIX).", "unknown"),
+    (
+        {},
+        "trained on a cohort (958 participants; TR 0.72 s; cleaning: by FIX).",
+        "unknown",
+    ),
     ({"training": TrainingData("a cohort")}, "trained on a cohort.", "participants;"),
     ({"training": TrainingData()}, "does not name its training data", "a cohort"),
     ({"citation": "Me (2030). Mine."}, "- Me (2030). Mine. (the model)", "nothing"),
     ({"citation": SERIN}, "1572", "(the model)"),
     (cleaned("ica_aroma"), "ICA-AROMA", "motion parameters"),
-    (cleaned("compcor"), "24 motion parameters (where the confounds table has", "censored"),
-    (cleaned("compcor"), "cosines (high-pass; where the confounds table has them) were", "none"),
+    (
+        cleaned("compcor"),
+        "24 motion parameters (where the confounds table has",
+        "censored",
+    ),
+    (
+        cleaned("compcor"),
+        "cosines (high-pass; where the confounds table has them) were",
+        "none",
+    ),
     (NONE, "No confounds were removed", "motion parameters"),
     (of_parcels(None), "Runs were read as parcel series.", "vertices"),
-    (of_parcels("own"), f"{AT_VERTICES} the person's own surfaces", "half of their deviation"),
-    (of_parcels("template"), "maps have half of their deviation from the", "own surfaces"),
+    (
+        of_parcels("own"),
+        f"{AT_VERTICES} the person's own surfaces",
+        "half of their deviation",
+    ),
+    (
+        of_parcels("template"),
+        "maps have half of their deviation from the",
+        "own surfaces",
+    ),
     (of_parcels("fsaverage"), "Series on fsaverage's mesh were averaged", "Volumes"),
     (of_parcels("own", "fsaverage"), "fsaverage's sphere.", "read as parcel series"),
     (cleaned(dummy_scans="3"), "The first 3 frames were dropped", "fMRIPrep flagged"),
@@ -146,10 +186,22 @@ ROWS = [
     ),
     ({"input_type": "hcp", **NONE}, "Glasser, M. F.", "nilearn (Abraham"),
     ({"input_type": "ukb", **NONE}, "Alfaro-Almagro, F.", "Esteban"),
-    ({"outputs": OutputOptions(combine="run")}, "within each run", "within each session"),
-    ({"kind": "linear"}, "a linear model that predicts each voxel from its connectivity", "Oktay"),
+    (
+        {"outputs": OutputOptions(combine="run")},
+        "within each run",
+        "within each session",
+    ),
+    (
+        {"kind": "linear"},
+        "a linear model that predicts each voxel from its connectivity",
+        "Oktay",
+    ),
     ({"kind": "linear"}, "Tavor, I.", "attention U-Net"),
-    (WHOLE, "each run as a whole; the model turned each run's connectome into 47", "432 s"),
+    (
+        WHOLE,
+        "each run as a whole; the model turned each run's connectome into 47",
+        "432 s",
+    ),
     (WHOLE, "averaged within each session, weighted", "432 s"),
     (JOINED, "all runs of a session together", "were averaged"),
     (
@@ -157,7 +209,11 @@ ROWS = [
         "averaged over the sessions of a participant, weighted",
         "within each session",
     ),
-    (PARTIAL, "maps, in sets of 15 and 35 maps that were treated separately, were", "Pearson"),
+    (
+        PARTIAL,
+        "maps, in sets of 15 and 35 maps that were treated separately, were",
+        "Pearson",
+    ),
     (PARTIAL, "each divided by its standard deviation over time", "Pearson"),
     (PARTIAL, "regressed on all of them together", "Pearson"),
     (
@@ -165,8 +221,16 @@ ROWS = [
         "parcels of Schaefer2018_400 (Schaefer et al., 2018) and own.",
         "nothing",
     ),
-    ({"outputs": OutputOptions(atlases=("Schaefer2018_400",))}, "Schaefer, A., et al.", "own."),
-    ({"half_widths": WIDTHS}, "half-widths of 90 % prediction intervals", "no half-widths"),
+    (
+        {"outputs": OutputOptions(atlases=("Schaefer2018_400",))},
+        "Schaefer, A., et al.",
+        "own.",
+    ),
+    (
+        {"half_widths": WIDTHS},
+        "half-widths of 90 % prediction intervals",
+        "no half-widths",
+    ),
     (
         {"half_widths": WIDTHS},
         "over 24 participants, each predicted from 4 segments",
@@ -210,7 +274,8 @@ def test_every_reference_has_an_address_that_is_whole():
     )
     for text in everything:
         items = [
-            " ".join(item.split()) for item in re.split(r"\n- |\n\n", text.partition("\n- ")[2])
+            " ".join(item.split())
+            for item in re.split(r"\n- |\n\n", text.partition("\n- ")[2])
         ]
         assert len(items) > 1
         for item in items:
@@ -226,7 +291,10 @@ def made(dataset: DerivativeDataset, title: str, text: str) -> None:
 
 def test_the_output_explains_all_sets_in_it_and_no_other(tmp_path):
     dataset = DerivativeDataset(tmp_path)
-    first, second = "# Methods\n\nSimply.\n", "# Methods\n\nOtherwise.\n\n## References\n\n- A.\n"
+    first, second = (
+        "# Methods\n\nSimply.\n",
+        "# Methods\n\nOtherwise.\n\n## References\n\n- A.\n",
+    )
     kept = tmp_path / LAST_METHODS
     write_all_methods(dataset, "# Methods\n\nPlanned.\n")
     assert "Planned." in kept.read_text()

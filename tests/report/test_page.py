@@ -11,7 +11,11 @@ from bids_dtg.report.figures import curves, lines, matrices, scatter, spectra
 from bids_dtg.report.page import Page, Section, Table
 
 EVIL = "<script>alert('region')</script>"
-BETTER = ("VAR(1) per participant", "Mean FC of the other participants", "Retest (REST2)")
+BETTER = (
+    "VAR(1) per participant",
+    "Mean FC of the other participants",
+    "Retest (REST2)",
+)
 RNG = np.random.default_rng(0)
 
 
@@ -29,15 +33,22 @@ def fc_table(better=BETTER) -> Table:
 
 def losses(epochs=300):
     """Return the curves of three trainings; the second breaks off."""
-    series = {f"restart {n}": 2000 + 26000 * np.exp(-np.arange(epochs) / (6 + n)) for n in range(3)}
+    series = {
+        f"restart {n}": 2000 + 26000 * np.exp(-np.arange(epochs) / (6 + n))
+        for n in range(3)
+    }
     series["restart 1"][180:] = np.nan
-    return curves("Training loss a series, by restart.", "epoch", "negative ELBO (nats)", series)
+    return curves(
+        "Training loss a series, by restart.", "epoch", "negative ELBO (nats)", series
+    )
 
 
 def mean_fc(ends=None):
     fc = np.corrcoef(RNG.normal(size=(68, 200)) + RNG.normal(size=200))
     gaps = np.where(RNG.uniform(size=fc.shape) > 0.02, fc, np.nan)
-    return matrices("Mean FC.", {"Measured": fc, "Simulated": 0.7 * fc, "VAR(1)": gaps}, ends)
+    return matrices(
+        "Mean FC.", {"Measured": fc, "Simulated": 0.7 * fc, "VAR(1)": gaps}, ends
+    )
 
 
 def whole_page() -> tuple[Section, ...]:
@@ -51,7 +62,9 @@ def whole_page() -> tuple[Section, ...]:
     true, found = "true a", "recovered a"
     charts = (
         spectra("Power spectra: median over pairs, with quartiles.", frequency, powers),
-        scatter("Bifurcation parameter", true, found, points, groups=groups, identity=True),
+        scatter(
+            "Bifurcation parameter", true, found, points, groups=groups, identity=True
+        ),
         scatter("Bifurcation parameter", true, found, points),
         losses(),
     )
@@ -61,7 +74,9 @@ def whole_page() -> tuple[Section, ...]:
 
 def page_of(tmp_path, *sections: Section, **changes) -> str:
     facts = {"title": "evaluate", "lead": "Trained on REST1.", "flags": ()}
-    Page(**facts | changes, sections=sections or whole_page()).write(tmp_path / "page.html")
+    Page(**facts | changes, sections=sections or whole_page()).write(
+        tmp_path / "page.html"
+    )
     return (tmp_path / "page.html").read_text("utf-8")
 
 
@@ -70,7 +85,8 @@ def rows_of(page: str) -> dict[str, list[str]]:
     found = re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', page, re.DOTALL)
     return {
         name: [
-            re.sub("<[^>]+>", " ", cell).split("  ") for cell in re.findall("<td.*?</td>", cells)
+            re.sub("<[^>]+>", " ", cell).split("  ")
+            for cell in re.findall("<td.*?</td>", cells)
         ]
         for name, cells in found
     }
@@ -85,7 +101,9 @@ def test_what_is_judged_better_is_marked_and_nothing_else_whatever_the_means(tmp
     page = page_of(tmp_path, Section("FC", tables=(fc_table(),)))
     rows = rows_of(page)
     assert list(rows) == [row[0] for row in fc_table().rows]
-    marked = {name for name, cells in rows.items() if "better than the model" in str(cells[0])}
+    marked = {
+        name for name, cells in rows.items() if "better than the model" in str(cells[0])
+    }
     assert marked == set(BETTER)
     assert "the model" not in str([cells[1:] for cells in rows.values()])
     unjudged = page_of(tmp_path, Section("FC", tables=(fc_table(better=()),)))
@@ -93,7 +111,11 @@ def test_what_is_judged_better_is_marked_and_nothing_else_whatever_the_means(tmp
 
 
 def test_numbers_of_a_column_have_the_same_decimals_and_counts_have_none(tmp_path):
-    rows = [("a", 0.5, 40, "word"), ("b", (0.25, 0.1, 0.4), 6120, None), ("c", float("nan"), 1, "")]
+    rows = [
+        ("a", 0.5, 40, "word"),
+        ("b", (0.25, 0.1, 0.4), 6120, None),
+        ("c", float("nan"), 1, ""),
+    ]
     table = Table("Caption", ("Name", "score", "people", "words"), rows)
     page = page_of(tmp_path, Section("Scores", tables=(table,)))
     texts = {
@@ -147,7 +169,14 @@ def test_what_is_empty_is_left_out(tmp_path):
 
 @pytest.mark.parametrize(
     "values",
-    [[1.0] * 9, [np.nan, 2.0, np.nan, 2.0, 3.0], [0.0], [-1e9, 1e9], [1e-12] * 2, [np.inf, 1.0]],
+    [
+        [1.0] * 9,
+        [np.nan, 2.0, np.nan, 2.0, 3.0],
+        [0.0],
+        [-1e9, 1e9],
+        [1e-12] * 2,
+        [np.inf, 1.0],
+    ],
 )
 def test_charts_are_finite_whatever_the_values(tmp_path, values):
     values = np.array(values)
@@ -155,7 +184,9 @@ def test_charts_are_finite_whatever_the_values(tmp_path, values):
         "All",
         figures=(
             curves("c", "epoch", "loss", {"a": values, "b": values[:1]}),
-            spectra("s", np.arange(len(values)), {"a": (values / 2, values, 2 * values)}),
+            spectra(
+                "s", np.arange(len(values)), {"a": (values / 2, values, 2 * values)}
+            ),
             scatter("p", "x", "y", np.stack([values, values], axis=1), identity=True),
             scatter("p", "x", "y", np.stack([values, np.zeros_like(values)], axis=1)),
             matrices("m", {"a": np.outer(values, values)}),
@@ -165,12 +196,16 @@ def test_charts_are_finite_whatever_the_values(tmp_path, values):
     charts = charts_of(page)
     assert len(charts) >= 3
     for chart in charts:
-        assert not re.search(r"[\"ml ](nan|-?inf)", ElementTree.tostring(chart, "unicode").lower())
+        assert not re.search(
+            r"[\"ml ](nan|-?inf)", ElementTree.tostring(chart, "unicode").lower()
+        )
 
 
 def test_a_gap_breaks_the_line_and_a_lone_value_is_a_dot(tmp_path):
     values = np.array([1.0, np.nan, 2.0, 3.0])
-    page = page_of(tmp_path, Section("C", figures=(curves("c", "x", "y", {"a": values}),)))
+    page = page_of(
+        tmp_path, Section("C", figures=(curves("c", "x", "y", {"a": values}),))
+    )
     (line,) = re.findall(
         r'<path d="([^"]*)"[^>]*style="fill: none; stroke: var\(--series-1\)', page
     )[:1]
@@ -212,7 +247,10 @@ def test_charts_and_heat_maps_are_told_in_words(tmp_path):
     page = page_of(tmp_path)
     assert all(chart.attrib["aria-label"] for chart in charts_of(page))
     assert len(charts_of(page)) == 4
-    assert all("68 by 68, off the diagonal from" in alt for alt in re.findall('alt="(.*?)"', page))
+    assert all(
+        "68 by 68, off the diagonal from" in alt
+        for alt in re.findall('alt="(.*?)"', page)
+    )
 
 
 def test_a_scale_says_where_values_lie_beyond_it(tmp_path):
@@ -220,17 +258,24 @@ def test_a_scale_says_where_values_lie_beyond_it(tmp_path):
     (free,) = re.findall(ends, page_of(tmp_path, Section("M", figures=(mean_fc(),))))
     assert free == ("0", "\u2265\u00a00.8")
     given = mean_fc(ends=(-2.0, 2.0))
-    assert re.findall(ends, page_of(tmp_path, Section("M", figures=(given,)))) == [("\u22122", "2")]
+    assert re.findall(ends, page_of(tmp_path, Section("M", figures=(given,)))) == [
+        ("\u22122", "2")
+    ]
 
 
 @pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1200])
-def test_the_page_fits_asks_for_nothing_and_no_texts_of_a_chart_touch(tmp_path, theme, width):
+def test_the_page_fits_asks_for_nothing_and_no_texts_of_a_chart_touch(
+    tmp_path, theme, width
+):
     page_of(tmp_path)
     options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme}
-    with chromium() as browser, opened(browser, tmp_path / "page.html", **options) as watched:
+    with (
+        chromium() as browser,
+        opened(browser, tmp_path / "page.html", **options) as watched,
+    ):
         page = watched.page
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         boxes = page.evaluate(
@@ -256,12 +301,25 @@ def test_the_page_fits_asks_for_nothing_and_no_texts_of_a_chart_touch(tmp_path, 
 @pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.slow
 def test_words_of_a_table_stay_whole_on_a_phone_and_scroll(tmp_path):
-    words = ("measured maps", "edges of the connectome", "7Networks_RH_SalVentAttn_Med_7")
-    columns = ("contrast", "region", "peak, mm", "features", *(f"figure {n}" for n in range(8)))
+    words = (
+        "measured maps",
+        "edges of the connectome",
+        "7Networks_RH_SalVentAttn_Med_7",
+    )
+    columns = (
+        "contrast",
+        "region",
+        "peak, mm",
+        "features",
+        *(f"figure {n}" for n in range(8)),
+    )
     rows = [("emotionFaces", name, "-48, -66, -32", name, *range(8)) for name in words]
     page_of(tmp_path, Section("Words", tables=[Table("Words", columns, rows)]))
     options = {"viewport": {"width": 390, "height": 900}}
-    with chromium() as browser, opened(browser, tmp_path / "page.html", **options) as watched:
+    with (
+        chromium() as browser,
+        opened(browser, tmp_path / "page.html", **options) as watched,
+    ):
         lines = watched.page.evaluate(
             """[...document.querySelectorAll('td:not(.number)')].map(cell => {
                 const range = document.createRange();

@@ -20,7 +20,14 @@ from bids_dtg.files.regions import (
     read_series,
 )
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.panels import CARPET, COVERAGE, arrange, draw_between, notes_on_lost, read_of
+from bids_dtg.report.panels import (
+    CARPET,
+    COVERAGE,
+    arrange,
+    draw_between,
+    notes_on_lost,
+    read_of,
+)
 from bids_dtg.report.pictures import SIGNED
 
 NAMES = ("LH_Default_1", "LH_Vis_1", "RH_Vis_1")
@@ -67,12 +74,17 @@ def test_a_matrix_is_drawn_in_the_order_of_the_regions(tmp_path, canvas, picture
     found = read_of(run_of(tmp_path, RELMAT, content), RELMAT, read_relmat)
     assert found is not None
     assert arrange(found.names)[0].tolist() == [1, 2, 0]  # visual before default mode
-    lanes = draw_between(found.values, found.names, canvas, ("edges", "Edges"), (SIGNED, -1, 1))
+    lanes = draw_between(
+        found.values, found.names, canvas, ("edges", "Edges"), (SIGNED, -1, 1)
+    )
     assert lanes.words == "Edges of 3 parcels"
     drawn = np.asarray(Image.open(io.BytesIO(pictures[lanes.content])).convert("RGBA"))
     cell = drawn.shape[0] // 3
     centres = drawn[cell // 2 :: cell, cell // 2 :: cell]
-    red, blue = centres[0, 2], centres[1, 2]  # of LH_Vis_1 and of RH_Vis_1 with LH_Default_1
+    red, blue = (
+        centres[0, 2],
+        centres[1, 2],
+    )  # of LH_Vis_1 and of RH_Vis_1 with LH_Default_1
     assert red[0] > red[2]
     assert blue[2] > blue[0]
     assert (centres[[0, 1, 2], [0, 1, 2], 3] == 0).all()  # what is not known is blank
@@ -84,7 +96,9 @@ def test_parcels_without_a_series_are_named(tmp_path):
     run = run_of(tmp_path, SERIES, encode_series(RegionTable(NAMES, values)))
     (flag,) = notes_on_lost(run)
     assert flag.level == "warning"
-    assert flag.text.endswith("without a series, for lack of signal: LH_Vis_1, RH_Vis_1")
+    assert flag.text.endswith(
+        "without a series, for lack of signal: LH_Vis_1, RH_Vis_1"
+    )
     values[:] = 1
     run = run_of(tmp_path, SERIES, encode_series(RegionTable(NAMES, values)))
     assert not [*notes_on_lost(run)]
@@ -105,7 +119,9 @@ def names_of(regions: int) -> list[str]:
 
 def test_regions_are_in_order_of_networks_and_each_once():
     names = [*names_of(40), "subcortex"]
-    order, rows, _ = arrange([names[n] for n in np.random.default_rng(0).permutation(41)])
+    order, rows, _ = arrange(
+        [names[n] for n in np.random.default_rng(0).permutation(41)]
+    )
     assert sorted(order) == [*range(41)]
     assert [rows[0][0], rows[-1][0]] == ["Visual", "Other"]
     assert sum(size for *_, size in rows) == pytest.approx(100)

@@ -40,4 +40,6 @@ def test_the_index_repeats_that_a_model_is_not_for_science(tmp_path):
     write_index(DerivativeDataset(tmp_path))
     page = (tmp_path / "index.html").read_text("utf-8")
     assert ">Good<" not in page
-    assert page.index("Demo model &lt;b&gt;.") < page.index("None of 1 report flags a problem with")
+    assert page.index("Demo model &lt;b&gt;.") < page.index(
+        "None of 1 report flags a problem with"
+    )

@@ -66,7 +66,9 @@ def test_a_point_is_where_it_belongs(view, left, up):
 
 
 @pytest.mark.parametrize("order", [0, 1])
-@pytest.mark.parametrize("mm", [2.0, 2.7, 40.0])  # in a plane of voxels, between two, outside
+@pytest.mark.parametrize(
+    "mm", [2.0, 2.7, 40.0]
+)  # in a plane of voxels, between two, outside
 def test_values_are_those_of_interpolation_by_scipy(mm, order):
     values = np.random.default_rng(1).random((11, 19, 21)).astype(np.float32)
     # Stored along z, x and y, and from right to left.
@@ -87,7 +89,8 @@ def test_maps_are_warm_above_zero_and_cold_below():
     anatomy = Volume(np.ones(GRID.shape, np.float32), AFFINE)
     backdrop = Backdrop(anatomy, box_around(GRID), [(AXIAL, 0)])
     warm, cold = (
-        backdrop.draw_map(Volume(sign * anatomy.values, AFFINE), 1.0)[5, 5] for sign in (1, -1)
+        backdrop.draw_map(Volume(sign * anatomy.values, AFFINE), 1.0)[5, 5]
+        for sign in (1, -1)
     )
     assert warm[0] > warm[2]
     assert cold[2] > cold[0]
@@ -95,7 +98,9 @@ def test_maps_are_warm_above_zero_and_cold_below():
     assert len(set(grey[:3].tolist())) == 1
 
 
-@pytest.mark.parametrize("scale", [POSITIVE, NEGATIVE, AMOUNT, SIGNED], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "scale", [POSITIVE, NEGATIVE, AMOUNT, SIGNED], ids=lambda s: s.name
+)
 def test_scales_begin_and_end_with_their_colours(scale):
     table = scale.table
     assert ["#{:02x}{:02x}{:02x}".format(*table[i]) for i in (0, -1)] == [
@@ -135,11 +140,19 @@ class Plotting:
 
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def plot_stat_map(self, image: Any, *, axes: Any, vmax: float, cmap: str, **more: Any) -> None:
+    def plot_stat_map(
+        self, image: Any, *, axes: Any, vmax: float, cmap: str, **more: Any
+    ) -> None:
         values = np.asarray(image.dataobj)
         written = [text.get_text() for text in axes.figure.texts]
         self.rows.append(
-            {"values": values, "affine": image.affine, "vmax": vmax, "written": written, **more}
+            {
+                "values": values,
+                "affine": image.affine,
+                "vmax": vmax,
+                "written": written,
+                **more,
+            }
         )
         mean = np.full((2, 2), values[values != 0].mean() if values.any() else 0.0)
         axes.imshow(mean, cmap=cmap, vmin=-vmax, vmax=vmax, aspect="auto")
@@ -157,7 +170,10 @@ def plotting(monkeypatch):
 def test_each_map_has_a_row_and_all_have_one_scale(plotting):
     from matplotlib import pyplot as plt
 
-    weak, strong = np.full(PLACES_OF_ROWS.number, 1.0), np.full(PLACES_OF_ROWS.number, -3.0)
+    weak, strong = (
+        np.full(PLACES_OF_ROWS.number, 1.0),
+        np.full(PLACES_OF_ROWS.number, -3.0),
+    )
     strong[:4] = 50.0  # extremes, which would hide the rest
     before = plt.get_fignums()
     drawn = draw_maps(
@@ -168,11 +184,18 @@ def test_each_map_has_a_row_and_all_have_one_scale(plotting):
     assert first["vmax"] == second["vmax"] == pytest.approx(3.0)
     assert first["threshold"] == second["threshold"] == pytest.approx(0.3)
     # The map of each row lies where its voxels are.
-    np.testing.assert_array_equal(PLACES_OF_ROWS.volume(weak.astype(np.float32)), first["values"])
-    np.testing.assert_array_equal(second["values"].ravel()[[100, 103, 104, 899]], [50, 50, -3, -3])
+    np.testing.assert_array_equal(
+        PLACES_OF_ROWS.volume(weak.astype(np.float32)), first["values"]
+    )
+    np.testing.assert_array_equal(
+        second["values"].ravel()[[100, 103, 104, 899]], [50, 50, -3, -3]
+    )
     np.testing.assert_array_equal(first["affine"], ROWS_AFFINE)
     # What was there when a map was drawn: the title, and names of the rows above it.
-    assert [row["written"] for row in plotting.rows] == [["wm2bk (z)"], ["wm2bk (z)", "truth"]]
+    assert [row["written"] for row in plotting.rows] == [
+        ["wm2bk (z)"],
+        ["wm2bk (z)", "truth"],
+    ]
     picture = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"), int)
     assert picture.shape == (462, 990, 3)  # rows of 1.9 inches below a title of 0.4
     upper, lower = picture[169, 495], picture[378, 495]
@@ -180,8 +203,12 @@ def test_each_map_has_a_row_and_all_have_one_scale(plotting):
     assert lower[2] > lower[0]
 
 
-GLASS_AFFINE = np.array([[-8.0, 0, 0, 70], [0, 8, 0, -100], [0, 0, 8, -60], [0, 0, 0, 1]])
-GLASS_PLACES = VoxelPlaces.within(Grid((18, 22, 18), GLASS_AFFINE), np.ones((18, 22, 18), bool))
+GLASS_AFFINE = np.array(
+    [[-8.0, 0, 0, 70], [0, 8, 0, -100], [0, 0, 8, -60], [0, 0, 0, 1]]
+)
+GLASS_PLACES = VoxelPlaces.within(
+    Grid((18, 22, 18), GLASS_AFFINE), np.ones((18, 22, 18), bool)
+)
 
 
 def sides_of(values: np.ndarray, **more) -> tuple[np.ndarray, np.ndarray]:
@@ -224,7 +251,9 @@ def test_the_empty_brain_says_so_and_the_same_map_makes_the_same_file():
     # Below the brain stand words.
     bottom = slice(int(0.9 * len(nothing)), None)
     assert (nothing[bottom].min(axis=2) < 200).sum() > 100
-    first, again = (draw_glass_brain(GLASS_PLACES.points[:, 2], GLASS_PLACES) for _ in range(2))
+    first, again = (
+        draw_glass_brain(GLASS_PLACES.points[:, 2], GLASS_PLACES) for _ in range(2)
+    )
     assert first == again
 
 
@@ -274,7 +303,11 @@ def places_of(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rows and columns of the pixels that show brain, and where their vertices lie."""
     vertex, _ = surface_views()[number]
     rows, columns = np.nonzero(vertex >= 0)
-    return rows, columns, read_template("fsLR").points[SIDE[number]][vertex[rows, columns]]
+    return (
+        rows,
+        columns,
+        read_template("fsLR").points[SIDE[number]][vertex[rows, columns]],
+    )
 
 
 def toward_viewer(number: int) -> float:
@@ -317,7 +350,9 @@ def test_a_pixel_shows_what_lies_nearest_to_the_viewer(number):
 
 def test_above_zero_is_warm_and_below_cold_each_on_its_own_side_and_the_wall_is_grey():
     drawn = parts(draw_surfaces(on_cortex(1.0, -1.0), 1.0))
-    for number, (part, (vertex, light)) in enumerate(zip(drawn, surface_views(), strict=True)):
+    for number, (part, (vertex, light)) in enumerate(
+        zip(drawn, surface_views(), strict=True)
+    ):
         end = POSITIVE if number < 2 else NEGATIVE
         cortex = read_template("fsLR").cortex[SIDE[number]][vertex]
         known, wall = cortex & (vertex >= 0), ~cortex & (vertex >= 0)

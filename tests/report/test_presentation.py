@@ -50,12 +50,18 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 PULSES = Presentation(
-    dataset=DatasetWords("Pulses at rest", "Cite the program.\n\nprogram\n", "Pulses\n", "toy"),
+    dataset=DatasetWords(
+        "Pulses at rest", "Cite the program.\n\nprogram\n", "Pulses\n", "toy"
+    ),
     title="Pulses",
     about="Made up.",
-    methods=lambda bundle, outputs: MethodsWords("Pulses were made", "a toy", "", "", ""),
+    methods=lambda bundle, outputs: MethodsWords(
+        "Pulses were made", "a toy", "", "", ""
+    ),
     subtitle=lambda files: f"{len(files.runs)} pulse",
-    columns=(QualityColumn("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),),
+    columns=(
+        QualityColumn("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),
+    ),
     panels=(MOTION, Panel("The pulse", PULSE, draw, keep)),
 )
 
@@ -86,7 +92,10 @@ def toy(monkeypatch) -> Presentation:
 def described(folder, presentation) -> DerivativeDataset:
     """Describe an output of a workflow."""
     job = TinyJob(folder)
-    dataset, source = DerivativeDataset(job.out), SourceDataset(job.bids, "fmriprep", {}, job.bids)
+    dataset, source = (
+        DerivativeDataset(job.out),
+        SourceDataset(job.bids, "fmriprep", {}, job.bids),
+    )
     dataset.describe(source, presentation.dataset)
     return dataset
 
@@ -95,10 +104,17 @@ def described(folder, presentation) -> DerivativeDataset:
 def output(tmp_path, toy) -> DerivativeDataset:
     dataset = described(tmp_path, toy)
     figures = {column.name: None for column in toy.quality_columns}
-    figures |= {"participant_id": "sub-01", "task_id": "rest", "frames": 60, "frames_kept": 60}
+    figures |= {
+        "participant_id": "sub-01",
+        "task_id": "rest",
+        "frames": 60,
+        "frames_kept": 60,
+    }
     figures["pulse"] = 64
     list(write_quality(figures, toy.quality_columns, ENTITIES, dataset))
-    confounds = SimpleNamespace(fd_mm=np.full(FRAMES, 0.1), std_dvars=None, measured_fd_mm=None)
+    confounds = SimpleNamespace(
+        fd_mm=np.full(FRAMES, 0.1), std_dvars=None, measured_fd_mm=None
+    )
     design = SimpleNamespace(keep=np.ones(FRAMES, bool), tr_seconds=TR)
     data = SimpleNamespace(design=design, confounds=confounds)
     list(write_kept(toy.keep(data), ENTITIES, dataset))
@@ -120,7 +136,9 @@ def test_an_output_that_names_none_is_of_the_default(tmp_path):
 
 def test_an_output_of_a_workflow_that_is_not_known_is_refused(output, monkeypatch):
     monkeypatch.undo()
-    with pytest.raises(DatasetError, match=r"by the workflow 'toy'\. Expected: one of contrasts, "):
+    with pytest.raises(
+        DatasetError, match=r"by the workflow 'toy'\. Expected: one of contrasts, "
+    ):
         write_participant_report(output, "01", {})
 
 
@@ -142,7 +160,9 @@ def test_a_page_has_the_panels_and_columns_of_its_workflow_only(output):
 
 
 def test_the_group_page_shows_its_columns(output):
-    rows = [{"participant_id": "sub-01", "task_id": "rest", "pulse": "64", "coverage": "1"}]
+    rows = [
+        {"participant_id": "sub-01", "task_id": "rest", "pulse": "64", "coverage": "1"}
+    ]
     page = write_group_page(output, rows, {}).read_text()
     assert "Pulse" in page
     assert "Coverage of the model" not in page

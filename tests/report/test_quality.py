@@ -9,7 +9,13 @@ from bids_dtg.connectome.checks import LIMITS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import read_json
 from bids_dtg.report.presentation import Presentation
-from bids_dtg.report.quality import PARCELS, number, parcel_figures, read_quality, write_quality
+from bids_dtg.report.quality import (
+    PARCELS,
+    number,
+    parcel_figures,
+    read_quality,
+    write_quality,
+)
 from bids_dtg.workflows import WORKFLOWS, find_workflow
 
 ENTITIES = {"sub": "01", "task": "rest"}
@@ -23,8 +29,12 @@ def presentation(request) -> Presentation:
 def test_a_row_comes_back_as_it_was_written(presentation, tmp_path):
     output = DerivativeDataset(tmp_path)
     names = [column.name for column in presentation.quality_columns]
-    figures = {name: position for position, name in enumerate(names)} | {"session_id": None}
-    table, meanings = write_quality(figures, presentation.quality_columns, ENTITIES, output)
+    figures = {name: position for position, name in enumerate(names)} | {
+        "session_id": None
+    }
+    table, meanings = write_quality(
+        figures, presentation.quality_columns, ENTITIES, output
+    )
     row = read_quality(output.path(table))
     assert list(row) == names == list(read_json(output.path(meanings)))
     assert row["session_id"] == "n/a"
@@ -47,10 +57,14 @@ def test_figures_leave_out_parcels_without_a_series():
     series = np.random.default_rng(0).standard_normal((5, 100))
     whole = np.corrcoef(series[:4])
     series[4] = np.nan
-    found = parcel_figures(np.array([1, 1, 0.9, 0.8, 0.1]), np.corrcoef(series), np.ones(100))
+    found = parcel_figures(
+        np.array([1, 1, 0.9, 0.8, 0.1]), np.corrcoef(series), np.ones(100)
+    )
     assert (found["parcels"], found["parcels_kept"]) == (5, 4)
     assert found["coverage"] == pytest.approx(0.76)
     assert found["parcel_coverage_min"] == 0.1
-    assert found["fc_mean"] == pytest.approx(whole[np.triu_indices(4, 1)].mean(), abs=1e-4)
+    assert found["fc_mean"] == pytest.approx(
+        whole[np.triu_indices(4, 1)].mean(), abs=1e-4
+    )
     assert found["std_dvars_mean"] == 1
     assert [*found] == [column.name for column in PARCELS]

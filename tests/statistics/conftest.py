@@ -21,7 +21,10 @@ class Truth:
         number = len(EDGES[0])
         self.family = np.arange(PEOPLE) // 2
         self.site = self.family % SITES
-        own, families = rng.normal(size=PEOPLE), rng.normal(size=PEOPLE // 2)[self.family]
+        own, families = (
+            rng.normal(size=PEOPLE),
+            rng.normal(size=PEOPLE // 2)[self.family],
+        )
         of_site = np.array([3.0, -1.0, -3.0, 1.0])[self.site]
         edges = np.outer(own, rng.normal(size=number))
         edges += 2 * rng.normal(size=(PEOPLE // 2, number))[self.family]
@@ -36,7 +39,9 @@ class Truth:
             "family_id": [f"F{number:02d}" for number in self.family],
             "site": [f"site{number}" for number in self.site],
             "age": age.tolist(),
-            "score": (own + 0.05 * age + 0.3 * rng.normal(size=PEOPLE)).round(4).tolist(),
+            "score": (own + 0.05 * age + 0.3 * rng.normal(size=PEOPLE))
+            .round(4)
+            .tolist(),
             "luck": rng.normal(size=PEOPLE).round(4).tolist(),
             "of_family": (families + 0.05 * rng.normal(size=PEOPLE)).round(4).tolist(),
             "of_site": (of_site + rng.normal(size=PEOPLE)).round(4).tolist(),
@@ -60,6 +65,9 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> WrittenCohort:
     cohort.truth = Truth(cohort.places)
     rng = np.random.default_rng(0)
     cohort.labels = cohort.write(
-        cohort.truth.maps, cohort.truth.matrices(), cohort.truth.table, rng.random(PEOPLE)
+        cohort.truth.maps,
+        cohort.truth.matrices(),
+        cohort.truth.table,
+        rng.random(PEOPLE),
     )
     return cohort

@@ -26,14 +26,18 @@ def test_coordinates_are_the_principal_components_of_the_files(cohort, folder):
         for row in read_table(folder / "desc-people_coordinates.tsv")
         if row["features"] == "edges"
     ]
-    assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in cohort.labels]
+    assert [row["participant_id"] for row in rows] == [
+        f"sub-{label}" for label in cohort.labels
+    ]
     centred = cohort.truth.edges - cohort.truth.edges.mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
     found = np.array([[float(row[f"pc{n}"]) for n in (1, 2, 3)] for row in rows])
     wanted = (left * sizes)[:, :3] / np.sqrt(centred.shape[1])
     np.testing.assert_allclose(np.abs(found), np.abs(wanted), rtol=1e-3, atol=1e-5)
     distances = [float(row["distance"]) for row in rows]
-    np.testing.assert_allclose(distances, np.sqrt(np.square(centred).mean(axis=1)), rtol=1e-4)
+    np.testing.assert_allclose(
+        distances, np.sqrt(np.square(centred).mean(axis=1)), rtol=1e-4
+    )
 
 
 def test_clusters_and_shares_are_in_one_table(folder):
@@ -50,7 +54,9 @@ def test_clusters_and_shares_are_in_one_table(folder):
 
 def test_the_page_has_the_answer_first_and_the_tables_their_meanings(folder):
     page = (folder / "statistics_report.html").read_text()
-    assert page.index("the first two components explain") < page.index("Nearest to the mean")
+    assert page.index("the first two components explain") < page.index(
+        "Nearest to the mean"
+    )
     words = json.loads((folder / "desc-people_coordinates.json").read_text())
     assert {"distance", "pc1", "umap1"} <= set(words)
 
@@ -62,7 +68,8 @@ def test_umap_lays_people_out_by_what_they_share(cohort, folder):
     rows = [row for row in rows if row["features"] == "edges"]
     places = np.array([[float(row["umap1"]), float(row["umap2"])] for row in rows])
     own, drawn = (
-        np.linalg.norm(values[:, None] - values, axis=-1) + np.diag([np.inf] * len(rows))
+        np.linalg.norm(values[:, None] - values, axis=-1)
+        + np.diag([np.inf] * len(rows))
         for values in (cohort.truth.edges, places)
     )
     nearest = own.argmin(axis=1)
@@ -71,14 +78,22 @@ def test_umap_lays_people_out_by_what_they_share(cohort, folder):
 
 
 @pytest.mark.slow
-def test_umap_begins_at_the_components_of_those_who_are_drawn(cohort, monkeypatch, capsys):
-    umap = SimpleNamespace(UMAP=lambda init, **_: SimpleNamespace(fit_transform=lambda _: init))
+def test_umap_begins_at_the_components_of_those_who_are_drawn(
+    cohort, monkeypatch, capsys
+):
+    umap = SimpleNamespace(
+        UMAP=lambda init, **_: SimpleNamespace(fit_transform=lambda _: init)
+    )
     umap.__spec__ = umap
     monkeypatch.setitem(sys.modules, "umap", umap)
     monkeypatch.setattr("bids_dtg.statistics.embed._MOST_PEOPLE", 20)
     assert cohort.analyse("embed", "--name", "umap", "--voxels") == 0
-    assert "laid out: 20 of 48 participants, drawn with seed 0" in capsys.readouterr().err
-    rows = pd.read_csv(cohort.out / "group/embed-umap/desc-people_coordinates.tsv", sep="\t")
+    assert (
+        "laid out: 20 of 48 participants, drawn with seed 0" in capsys.readouterr().err
+    )
+    rows = pd.read_csv(
+        cohort.out / "group/embed-umap/desc-people_coordinates.tsv", sep="\t"
+    )
     rows = rows[rows["features"] == "edges"]
     assert len(rows) == 20
     scores, found = rows[["pc1", "pc2"]].to_numpy(), rows[["umap1", "umap2"]].to_numpy()

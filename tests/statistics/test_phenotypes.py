@@ -17,7 +17,9 @@ FEW = ("--permutations", 99)
 def results(cohort, name, *words):
     """Call the analysis; return the rows of its scores."""
     assert cohort.analyse("phenotypes", "--name", name, *words) == 0
-    return read_table(cohort.out / f"group/phenotypes-{name}/desc-phenotypes_scores.tsv")
+    return read_table(
+        cohort.out / f"group/phenotypes-{name}/desc-phenotypes_scores.tsv"
+    )
 
 
 def row(rows, features="edges", **cells):
@@ -56,17 +58,27 @@ def test_what_is_in_the_edges_is_found_and_maps_add_nothing(cohort, score):
     edges = row(score)
     assert edges["r_low"] < edges["r"] < edges["r_high"]
     assert edges["r"] > 0.8
-    assert (edges["p"], edges["p_fwe"], edges["people"], edges["families"]) == (0.01, 0.01, 48, 24)
+    assert (edges["p"], edges["p_fwe"], edges["people"], edges["families"]) == (
+        0.01,
+        0.01,
+        48,
+        24,
+    )
     contrasts = {one["contrast"] for one in score if one["features"] == "maps"}
     assert contrasts == {"all", *(c.label for c in cohort.bundle.contrasts)}
     assert row(score, left_out="sites")["r"] > 0.8
-    differences = read_table(cohort.out / "group/phenotypes-score/desc-phenotypes_differences.tsv")
+    differences = read_table(
+        cohort.out / "group/phenotypes-score/desc-phenotypes_differences.tsv"
+    )
     assert {one["contrast"] for one in differences} == contrasts
     assert "better" not in {one["verdict"] for one in differences}
     for one in differences:
         apart = row(score, "maps", contrast=one["contrast"])["r"] - edges["r"]
         assert float(one["difference"]) == pytest.approx(apart, abs=1e-5)
-    for words in ("score is predicted beyond chance from 5 of 5 sets", "covariates: age, site"):
+    for words in (
+        "score is predicted beyond chance from 5 of 5 sets",
+        "covariates: age, site",
+    ):
         assert words in page(cohort, "score")
 
 
@@ -76,14 +88,18 @@ def test_two_levels_are_found_and_what_chance_gives_is_called_nothing(cohort):
     sex = row(found, phenotype="sex")
     assert 0.6 < sex["auc_low"] < sex["auc"] < sex["auc_high"]
     assert sex["balanced_accuracy"] > 0.7
-    assert "luck is not predicted beyond chance from any of 5 sets" in page(cohort, "luck")
+    assert "luck is not predicted beyond chance from any of 5 sets" in page(
+        cohort, "luck"
+    )
 
 
 def test_relatives_are_never_on_both_sides(cohort, tmp_path):
     """What relatives share predicts nothing, unless a split tears them apart."""
     words = ("--phenotype", "of_family", *FEW)
     whole = row(results(cohort, "whole", *words))
-    alone = {name: own for name, own in cohort.truth.table.items() if name != "family_id"}
+    alone = {
+        name: own for name, own in cohort.truth.table.items() if name != "family_id"
+    }
     torn = row(results(moved(cohort, tmp_path, alone), "torn", *words))
     assert whole["p"] > 0.05
     assert torn["p"] == 0.01
@@ -97,7 +113,15 @@ def test_a_site_effect_is_no_prediction(cohort):
 
 
 def test_the_published_penalty_is_another(cohort, score):
-    words = ("--phenotype", "score", "--covariates", "age", "--ridge", "published", *FEW)
+    words = (
+        "--phenotype",
+        "score",
+        "--covariates",
+        "age",
+        "--ridge",
+        "published",
+        *FEW,
+    )
     assert row(results(cohort, "published", *words))["r"] != row(score)["r"]
 
 
@@ -128,16 +152,26 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
     ("name", "of", "line"),
     [
         ("eyes", lambda table: table["eyes"], ": it has 3 levels"),
-        ("huge", lambda table: 1e300 * np.array(table["score"]), ": its values exceed 1e+100"),
+        (
+            "huge",
+            lambda table: 1e300 * np.array(table["score"]),
+            ": its values exceed 1e+100",
+        ),
         (
             "same",
             lambda table: 0 * np.array(table["score"]),
             ": it has the same value for everybody",
         ),
-        ("rare", lambda table: [1] + 47 * [0], " from predicted maps: all training people"),
+        (
+            "rare",
+            lambda table: [1] + 47 * [0],
+            " from predicted maps: all training people",
+        ),
     ],
 )
-def test_columns_that_tell_nothing_are_left_out(cohort, tmp_path, capsys, name, of, line):
+def test_columns_that_tell_nothing_are_left_out(
+    cohort, tmp_path, capsys, name, of, line
+):
     table = tmp_path / "own.tsv"
     lines = map("{}\t{}".format, cohort.labels, of(cohort.truth.table))
     table.write_text("\n".join([f"participant_id\t{name}", *lines, ""]))
@@ -148,7 +182,10 @@ def test_columns_that_tell_nothing_are_left_out(cohort, tmp_path, capsys, name, 
 
 def test_one_person_alone_has_no_phenotype(cohort, capsys):
     assert cohort.analyse("phenotypes", "--participant-label", "P000") == 2
-    assert "no table of participants with a numeric or two-level column" in capsys.readouterr().err
+    assert (
+        "no table of participants with a numeric or two-level column"
+        in capsys.readouterr().err
+    )
 
 
 def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):
@@ -157,13 +194,28 @@ def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):
     rng = np.random.default_rng(0)
     pattern = rng.normal(size=cohort.places)
     measured = {
-        label: cohort.truth.table["score"][n] * pattern + 0.1 * rng.normal(size=cohort.places)
+        label: cohort.truth.table["score"][n] * pattern
+        + 0.1 * rng.normal(size=cohort.places)
         for n, label in enumerate(cohort.labels)
     }
     statmaps = cohort.write_measured(tmp_path / "statmaps", 0, measured)
-    words = ("--phenotype", "score", "--permutations", 99, "--voxels", "--contrast", contrast)
+    words = (
+        "--phenotype",
+        "score",
+        "--permutations",
+        99,
+        "--voxels",
+        "--contrast",
+        contrast,
+    )
     rows = results(
-        cohort, "measured", *words, "-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={statmaps}"
+        cohort,
+        "measured",
+        *words,
+        "-d",
+        f"fmriprep={cohort.bids}",
+        "-d",
+        f"statmaps={statmaps}",
     )
     assert row(rows, "measured")["r"] > 0.95
     folder = cohort.out / "group/phenotypes-measured"
@@ -177,16 +229,32 @@ def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):
     assert float(differences[0]["difference_high"]) < 0
 
 
-def test_all_contrasts_together_are_of_the_people_who_have_all(cohort, tmp_path, capsys):
+def test_all_contrasts_together_are_of_the_people_who_have_all(
+    cohort, tmp_path, capsys
+):
     """In the first contrast one person has no map, in the second another one a damaged map."""
     for contrast in range(3):
         maps = dict(zip(cohort.labels, cohort.truth.maps[:, contrast], strict=True))
         if contrast == 1:
             maps["P002"] = 0 * maps["P002"]
-        maps = {label: own for label, own in maps.items() if (contrast, label) != (0, "P001")}
+        maps = {
+            label: own
+            for label, own in maps.items()
+            if (contrast, label) != (0, "P001")
+        }
         statmaps = cohort.write_measured(tmp_path, contrast, maps)
-    words = ("-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={statmaps}", "--permutations", 0)
-    assert cohort.analyse("phenotypes", "--name", "some", "--phenotype", "score", *words) == 1
+    words = (
+        "-d",
+        f"fmriprep={cohort.bids}",
+        "-d",
+        f"statmaps={statmaps}",
+        "--permutations",
+        0,
+    )
+    assert (
+        cohort.analyse("phenotypes", "--name", "some", "--phenotype", "score", *words)
+        == 1
+    )
     line = "left out: 2 participants without measured maps of every contrast (sub-P001, sub-P002)"
     assert f"all: {line}" in capsys.readouterr().err
     assert line[1:] in page(cohort, "some")
@@ -195,7 +263,9 @@ def test_all_contrasts_together_are_of_the_people_who_have_all(cohort, tmp_path,
     whole = [label for label in cohort.labels if label not in ("P001", "P002")]
     few = ("--participant-label", *whole)
     found = results(cohort, "whole", "--phenotype", "score", *words, *few)
-    assert row(found, "measured", contrast="all") == row(rows, "measured", contrast="all")
+    assert row(found, "measured", contrast="all") == row(
+        rows, "measured", contrast="all"
+    )
     assert cohort.analyse("embed", "--name", "some", *words) == 1
     assert f"all: {line}" in capsys.readouterr().err
     clusters = read_table(cohort.out / "group/embed-some/desc-embedding_clusters.tsv")

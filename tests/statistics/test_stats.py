@@ -30,7 +30,8 @@ def summary(cohort, name):
 
 def row_of(cohort, name, features="edges", out=None):
     rows = read_table(
-        (out / "group/stats" if out else folder(cohort, name)) / "desc-tests_summary.tsv"
+        (out / "group/stats" if out else folder(cohort, name))
+        / "desc-tests_summary.tsv"
     )
     (found,) = (row for row in rows if row["features"] == features)
     return found
@@ -67,14 +68,22 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys):
     edges = read_table(folder(cohort, "score") / "desc-scoreEdges_tests.tsv")
     effect, t = least_squares(cohort, cohort.truth.edges)
     np.testing.assert_allclose([float(row["t"]) for row in edges], t, rtol=1e-4)
-    np.testing.assert_allclose([float(row["effect"]) for row in edges], effect, rtol=1e-4)
+    np.testing.assert_allclose(
+        [float(row["effect"]) for row in edges], effect, rtol=1e-4
+    )
     rows = read_table(folder(cohort, "score") / "desc-scoreMaps_tests.tsv")
-    assert {row["contrast"] for row in rows} == {c.label for c in cohort.bundle.contrasts}
+    assert {row["contrast"] for row in rows} == {
+        c.label for c in cohort.bundle.contrasts
+    }
     regions = np.unique(cohort.parcels)
     first = [row for row in rows if row["contrast"] == MATH]
     assert [row["name"] for row in first] == [str(number) for number in regions]
     means = np.stack(
-        [cohort.truth.maps[:, 0, cohort.parcels == own].mean(axis=1) for own in regions], axis=1
+        [
+            cohort.truth.maps[:, 0, cohort.parcels == own].mean(axis=1)
+            for own in regions
+        ],
+        axis=1,
     )
     found = [float(row["t"]) for row in first]
     np.testing.assert_allclose(found, least_squares(cohort, means)[1], rtol=1e-3)
@@ -83,7 +92,9 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys):
     assert float(best["p_fwe"]) == 0.005
     assert int(best["tests_fwe"]) == sum(float(row["p_fwe"]) <= 0.05 for row in edges)
     assert int(best["tests_fdr"]) == sum(float(row["q"]) <= 0.05 for row in edges)
-    assert json.loads((folder(cohort, "score") / "desc-scoreEdges_tests.json").read_text()).keys()
+    assert json.loads(
+        (folder(cohort, "score") / "desc-scoreEdges_tests.json").read_text()
+    ).keys()
     for words in (
         "Edges of the connectome, score: ",
         "199 permutations of whole families of the same size within sites, seed 0",
@@ -91,7 +102,9 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys):
     ):
         assert words in page(cohort, "score")
     assert "Open it in the viewer" in page(cohort, "score")
-    shown = json.loads(re.search(r'id="viewer-data">(.*?)</script>', page(cohort, "score"))[1])
+    shown = json.loads(
+        re.search(r'id="viewer-data">(.*?)</script>', page(cohort, "score"))[1]
+    )
     (of_maps,) = shown["averages"]
     addresses = [*of_maps["scripts"].values(), shown["library"], shown["backdrop"]]
     for address in (*addresses, shown["maps"][0]["file"]):
@@ -110,7 +123,9 @@ def test_voxels_have_maps_of_what_was_found(cohort):
     np.testing.assert_allclose(found["effect"], effect, rtol=1e-3, atol=1e-5)
     row = row_of(cohort, "voxels", "maps")
     assert 10 ** -found["logp"].max() == pytest.approx(float(row["p_fwe"]), rel=1e-4)
-    facts = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    facts = json.loads(
+        path.with_name(path.name.replace(".nii.gz", ".json")).read_text()
+    )
     assert facts["SpatialReference"] == "MNI152NLin6Asym"
     assert facts["Covariates"][0] == "age"
     assert facts["Synthetic"] is True
@@ -129,28 +144,44 @@ def test_the_mean_of_predicted_maps_has_no_p(cohort):
 
 def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
     assert call(cohort, "luck", "--phenotype", "luck") == 0
-    assert ", luck: none of 66 tests at corrected p \u2264 .05" in capsys.readouterr().err
+    assert (
+        ", luck: none of 66 tests at corrected p \u2264 .05" in capsys.readouterr().err
+    )
     assert call(cohort, "sex", "--phenotype", "sex") == 0
     rows = read_table(folder(cohort, "sex") / "desc-sexEdges_tests.tsv")
     truth = cohort.truth
     male = np.array(truth.table["sex"]) == "M"
     sites = (truth.site[:, None] == np.arange(4)).astype(float)
     effect = np.linalg.lstsq(np.column_stack([male, sites]), truth.edges)[0][0]
-    np.testing.assert_allclose([float(row["effect"]) for row in rows], effect, rtol=1e-4)
+    np.testing.assert_allclose(
+        [float(row["effect"]) for row in rows], effect, rtol=1e-4
+    )
     assert "sex (M against F)" in page(cohort, "sex")
     assert call(cohort, "size", "--phenotype", "size") == 0
-    assert "Predicted maps, size: no corrected p, as the overall size" in capsys.readouterr().err
+    assert (
+        "Predicted maps, size: no corrected p, as the overall size"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("--phenotype", "eyes"), "eyes has 3 levels. Expected: numbers, or two levels"),
+        (
+            ("--phenotype", "eyes"),
+            "eyes has 3 levels. Expected: numbers, or two levels",
+        ),
         (("--phenotype", "score", "luck"), "stats was given 2 phenotypes"),
         (("--covariates", "age"), "--covariates was given without --phenotype"),
         (("--session-label", "a", "b", "c"), "has results of session a or b or c"),
-        (("--phenotype", "drinks"), "drinks has 'few' of sub-P000, and numbers for the others"),
-        (("--phenotype", "weight"), "weight has '60,5' of sub-P000, '61,5' of sub-P001"),
+        (
+            ("--phenotype", "drinks"),
+            "drinks has 'few' of sub-P000, and numbers for the others",
+        ),
+        (
+            ("--phenotype", "weight"),
+            "weight has '60,5' of sub-P000, '61,5' of sub-P001",
+        ),
         (("--phenotype", "score", "--covariates", "weight"), "with a decimal point"),
         (("--phenotype", "scor"), "did you mean score"),
         (("--phenotype", "score", "--atlases", "none.nii.gz"), "none.nii.gz"),
@@ -178,7 +209,9 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
     assert "The largest effect of each contrast; without p, none is a finding" in shown
     assert ">t of " not in shown
     table = tmp_path / "own.tsv"
-    rows = [f"{label}\t{n // 4}\t{n // 4}\n" for n, label in enumerate(cohort.labels[:16:2])]
+    rows = [
+        f"{label}\t{n // 4}\t{n // 4}\n" for n, label in enumerate(cohort.labels[:16:2])
+    ]
     for column, ways in (("arm", "70 ways"), ("site", "1 way")):
         table.write_text(f"participant_id\tpatient\t{column}\n" + "".join(rows))
         assert call(cohort, "eight", "--phenotype", "patient", "-p", table) == 0
@@ -194,7 +227,16 @@ def test_levels_of_the_data_dictionary_are_columns_of_a_covariate(cohort, tmp_pa
     table = tmp_path / "own.tsv"
     rows = [f"{label}\t{n}\t{n % 3 + 1}\n" for n, label in enumerate(cohort.labels)]
     table.write_text("participant_id\tscore\tgroup\n" + "".join(rows))
-    words = ("--phenotype", "score", "--covariates", "group", "-p", table, "--contrast", MATH)
+    words = (
+        "--phenotype",
+        "score",
+        "--covariates",
+        "group",
+        "-p",
+        table,
+        "--contrast",
+        MATH,
+    )
     degrees = []
     for levels in ({}, {"1": "control", "2": "patient", "3": "relative"}):
         table.with_suffix(".json").write_text(json.dumps({"group": {"Levels": levels}}))
@@ -203,29 +245,55 @@ def test_levels_of_the_data_dictionary_are_columns_of_a_covariate(cohort, tmp_pa
     assert degrees == ["45", "44"]
 
 
-def test_a_contrast_of_few_people_has_no_p_and_takes_none_from_the_others(cohort, tmp_path, capsys):
+def test_a_contrast_of_few_people_has_no_p_and_takes_none_from_the_others(
+    cohort, tmp_path, capsys
+):
     """Six people have a measured map of the first contrast; the second's p are as without it."""
     few, whole = (contrast.label for contrast in cohort.bundle.contrasts[:2])
-    maps = [dict(zip(cohort.labels, own, strict=True)) for own in cohort.truth.maps.swapaxes(0, 1)]
+    maps = [
+        dict(zip(cohort.labels, own, strict=True))
+        for own in cohort.truth.maps.swapaxes(0, 1)
+    ]
     statmaps = cohort.write_measured(tmp_path, 1, maps[1])
-    words = ("--phenotype", "score", "-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={statmaps}")
+    words = (
+        "--phenotype",
+        "score",
+        "-d",
+        f"fmriprep={cohort.bids}",
+        "-d",
+        f"statmaps={statmaps}",
+    )
     assert call(cohort, "alone", *words) == 0
-    cohort.write_measured(tmp_path, 0, {label: maps[0][label] for label in cohort.labels[:12:2]})
+    cohort.write_measured(
+        tmp_path, 0, {label: maps[0][label] for label in cohort.labels[:12:2]}
+    )
     capsys.readouterr()
     assert call(cohort, "mixed", *words) == 0
     (said,) = [
-        line for line in capsys.readouterr().err.splitlines() if line.startswith("Measured maps, ")
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if line.startswith("Measured maps, ")
     ]
     assert f"No p of {few} (6 participants are too few)." in said
     rows, alone = summary(cohort, "mixed"), summary(cohort, "alone")["measured", whole]
     assert rows["measured", whole] == alone
     assert f" of {alone['tests']} tests at corrected p" in said
-    assert {rows["measured", few][name] for name in ("t", "p_fwe", "tests_fdr")} == {"n/a"}
+    assert {rows["measured", few][name] for name in ("t", "p_fwe", "tests_fdr")} == {
+        "n/a"
+    }
 
 
 def test_with_few_degrees_of_freedom_there_are_effects_only(cohort, tmp_path, capsys):
     few = ("--participant-label", *cohort.labels[:12:2])
-    words = ("--phenotype", "score", "--covariates", "age", "luck", "of_family", "--voxels")
+    words = (
+        "--phenotype",
+        "score",
+        "--covariates",
+        "age",
+        "luck",
+        "of_family",
+        "--voxels",
+    )
     assert call(cohort, "effects", *words, "--contrast", MATH, *few) == 0
     row = row_of(cohort, "effects")
     assert (row["dof"], row["t"], row["r"], row["p_fwe"]) == ("1", "n/a", "n/a", "n/a")
@@ -233,13 +301,18 @@ def test_with_few_degrees_of_freedom_there_are_effects_only(cohort, tmp_path, ca
     maps = sorted(folder(cohort, "effects").glob("*_statmap.nii.gz"))
     assert [path.name.split("stat-")[1].split("_")[0] for path in maps] == ["effect"]
     names, table = ("score", "age", "luck", "of_family"), tmp_path / "without_sites.tsv"
-    rows = zip(cohort.labels, *(cohort.truth.table[name] for name in names), strict=True)
+    rows = zip(
+        cohort.labels, *(cohort.truth.table[name] for name in names), strict=True
+    )
     lines = ["\t".join(map(str, row)) for row in [("participant_id", *names), *rows]]
     table.write_text("\n".join(lines))
     nine = ("--participant-label", *cohort.labels[:18:2], "-p", table)
     capsys.readouterr()
     assert call(cohort, "nine", *words, "--contrast", MATH, *nine) == 0
-    assert "no permutations: 4 degrees of freedom beside the covar" in capsys.readouterr().err
+    assert (
+        "no permutations: 4 degrees of freedom beside the covar"
+        in capsys.readouterr().err
+    )
     assert row_of(cohort, "nine")["t"] == "n/a"
 
 
@@ -247,8 +320,16 @@ def test_with_few_degrees_of_freedom_there_are_effects_only(cohort, tmp_path, ca
     ("analysis", "words", "line"),
     [
         ("stats", ("--phenotype", "score"), "would test score of 48"),
-        ("phenotypes", ("--covariates", "age"), "would predict score, luck, of_family, of_site"),
-        ("phenotypes", (), "not a phenotype: drinks has 'few' of sub-P000, and numbers for"),
+        (
+            "phenotypes",
+            ("--covariates", "age"),
+            "would predict score, luck, of_family, of_site",
+        ),
+        (
+            "phenotypes",
+            (),
+            "not a phenotype: drinks has 'few' of sub-P000, and numbers for",
+        ),
         ("phenotypes", (), "not a phenotype: weight has '60,5' of sub-P000"),
         ("embed", (), "would lay out 48"),
     ],
@@ -269,7 +350,12 @@ def sessions(tmp_path_factory):
     shutil.rmtree(cohort.bids / "sub-10")
     for number, label in enumerate(labels):
         for session in ("a", "b")[: 1 + (label != "10")]:
-            add_rest(cohort.bids, label, session=session, seed=number + 100 * (session == "b"))
+            add_rest(
+                cohort.bids,
+                label,
+                session=session,
+                seed=number + 100 * (session == "b"),
+            )
     assert cohort.run("--combine", "session") == 0
     rng = np.random.default_rng(0)
     for path in sorted(cohort.out.glob("sub-*/**/*_desc-synthetic_statmap.nii.gz")):
@@ -310,7 +396,9 @@ def test_two_sessions_of_the_same_people_are_compared(sessions, capsys):
     of_maps = [row for row in summary if row["features"] == "maps"]
     assert len({row["contrast"] for row in of_maps}) == len(of_maps) == 3
     assert {row["participants"] for row in of_maps} == {"9"}
-    assert sessions.analyse("stats", *words, "--participant-label", "01", "02", "03") == 0
+    assert (
+        sessions.analyse("stats", *words, "--participant-label", "01", "02", "03") == 0
+    )
     assert "no permutations: signs of 3 families are too few" in capsys.readouterr().err
     assert sessions.analyse("stats", "--session-label", "a", "b", "c") == 2
     assert "stats was given 3 sessions" in capsys.readouterr().err

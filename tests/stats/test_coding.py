@@ -9,7 +9,11 @@ from bids_dtg.stats.coding import Coded, add_levels, code
 
 
 @pytest.mark.slow
-@given(st.lists(st.sampled_from("ABCD"), min_size=2, max_size=30).filter(lambda v: len(set(v)) > 1))
+@given(
+    st.lists(st.sampled_from("ABCD"), min_size=2, max_size=30).filter(
+        lambda v: len(set(v)) > 1
+    )
+)
 def test_levels_are_told_apart_without_a_constant(values):
     coded = code({"site": values}, len(values))
     whole = np.column_stack([np.ones(len(values)), coded.values])
@@ -22,7 +26,10 @@ def test_levels_are_told_apart_without_a_constant(values):
 def test_numbers_stay_and_people_are_chosen():
     coded = code({"age": [3.0, 1.0, 2.0], "sex": ["M", "F", "F"]}, 3)
     assert coded.names == ("age", "sex: M")
-    assert coded.of(np.array([True, False, True])).values.tolist() == [[3.0, 1.0], [2.0, 0.0]]
+    assert coded.of(np.array([True, False, True])).values.tolist() == [
+        [3.0, 1.0],
+        [2.0, 0.0],
+    ]
     assert code({}, 4).values.shape == (4, 0)
 
 
@@ -41,10 +48,14 @@ def test_what_tells_nobody_apart_is_refused():
 def test_added_levels_and_others_never_depend_on_each_other(levels, seed):
     rng = np.random.default_rng(seed)
     numbers = np.column_stack([rng.normal(size=len(levels)), np.array(levels) == "A"])
-    added = add_levels(Coded(("age", "a"), numbers), "site", levels, rng.normal(size=len(levels)))
+    added = add_levels(
+        Coded(("age", "a"), numbers), "site", levels, rng.normal(size=len(levels))
+    )
     assert added.names[:2] == ("age", "a")
     whole = np.column_stack([np.ones(len(levels)), added.values])
-    rank = np.linalg.matrix_rank(np.column_stack([np.ones(len(levels)), numbers[:, :1]]))
+    rank = np.linalg.matrix_rank(
+        np.column_stack([np.ones(len(levels)), numbers[:, :1]])
+    )
     sites = np.array([[level == own for own in "ABC"] for level in levels], float)
     every = np.column_stack([np.ones(len(levels)), numbers, sites])
     assert np.linalg.matrix_rank(whole) == np.linalg.matrix_rank(every)

@@ -8,7 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, pearsonr
 
-from bids_dtg.stats.correlation import correlation, correlation_interval, weighted_correlation
+from bids_dtg.stats.correlation import (
+    correlation,
+    correlation_interval,
+    weighted_correlation,
+)
 
 X, NOISE = np.random.default_rng(0).standard_normal((2, 60))
 Y = X + NOISE
@@ -18,7 +22,9 @@ def test_correlation_is_pearsons_r_of_what_both_have():
     values, others = X[:30], Y[:30].copy()
     others[[3, 7]] = np.nan
     known = np.isfinite(others)
-    assert correlation(values, others) == pytest.approx(pearsonr(values[known], others[known])[0])
+    assert correlation(values, others) == pytest.approx(
+        pearsonr(values[known], others[known])[0]
+    )
     assert np.isnan(correlation(values, np.full(30, 5.0)))
     assert np.isnan(correlation(values, np.where(np.arange(30) < 2, others, np.nan)))
 
@@ -51,7 +57,9 @@ def test_r_of_people_who_count_several_times_is_that_of_their_copies(people, see
     rng = np.random.default_rng(seed)
     x, y = 50 + rng.standard_normal((2, 3, people))
     drawn = rng.integers(people, size=(20, people))
-    counts = np.stack([np.bincount(own, minlength=people) for own in drawn]).astype(float)
+    counts = np.stack([np.bincount(own, minlength=people) for own in drawn]).astype(
+        float
+    )
     expected = correlation(x[:, drawn], y[:, drawn])
     several = np.array([len(set(own)) > 2 for own in drawn])
     found = weighted_correlation(x, y, counts)

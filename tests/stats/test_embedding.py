@@ -23,7 +23,9 @@ def test_components_and_distances_are_those_of_the_points(points):
     wanted = PCA().fit(points)
     np.testing.assert_allclose(shares, wanted.explained_variance_ratio_[:29], atol=1e-9)
     np.testing.assert_allclose(
-        np.abs(scores[:, :3]), np.abs(wanted.transform(points)[:, :3]) / np.sqrt(50), atol=1e-9
+        np.abs(scores[:, :3]),
+        np.abs(wanted.transform(points)[:, :3]) / np.sqrt(50),
+        atol=1e-9,
     )
     apart = np.sqrt(np.square(points[3] - points[20]).mean())
     assert distances(products(points), 50)[3, 20] == pytest.approx(apart)
@@ -31,7 +33,10 @@ def test_components_and_distances_are_those_of_the_points(points):
 
 def test_silhouettes_are_those_of_scikit_learn_and_of_chance(points):
     # One point has a label of its own: it counts as 0.
-    apart, labels = distances(products(points), 50), np.repeat(["a", "b", "c", "d"], (10, 10, 9, 1))
+    apart, labels = (
+        distances(products(points), 50),
+        np.repeat(["a", "b", "c", "d"], (10, 10, 9, 1)),
+    )
     orders = permuted_orders(np.arange(30), 20)
     found = silhouettes(apart, labels, orders)
     wanted = [

@@ -6,14 +6,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_dtg.contrasts.baselines import LinearBaseline, ParcelLinearBaseline, roi_parcels
+from bids_dtg.contrasts.baselines import (
+    LinearBaseline,
+    ParcelLinearBaseline,
+    roi_parcels,
+)
 
-CASES = Path(os.environ.get("DTG_SHARED", "../shared")) / "reference/deeptaskgen/cases.npz"
+CASES = (
+    Path(os.environ.get("DTG_SHARED", "../shared")) / "reference/deeptaskgen/cases.npz"
+)
 
 
-def cohort(seed: int = 0, people: int = 3, rois: int = 4, contrasts: int = 2, voxels: int = 200):
+def cohort(
+    seed: int = 0, people: int = 3, rois: int = 4, contrasts: int = 2, voxels: int = 200
+):
     rng = np.random.default_rng(seed)
-    return rng.normal(size=(people, rois, voxels)), rng.normal(size=(people, contrasts, voxels))
+    return rng.normal(size=(people, rois, voxels)), rng.normal(
+        size=(people, contrasts, voxels)
+    )
 
 
 def plain_fit(features, target):
@@ -28,7 +38,9 @@ def test_linear_baseline_equals_the_original():
         pytest.skip(f"reference cases are not at {CASES} (DTG_SHARED)")
     with np.load(CASES) as case:
         X, Y = case["linear_X"], case["linear_y"][:, None]
-        coef, intercept, pred = (case[f"linear_{k}"] for k in ("coef", "intercept", "pred"))
+        coef, intercept, pred = (
+            case[f"linear_{k}"] for k in ("coef", "intercept", "pred")
+        )
     model = LinearBaseline().fit(X[:4], Y[:4])
     np.testing.assert_allclose(model.coef[0], coef, atol=1e-5)
     np.testing.assert_allclose(model.intercept[0], intercept, atol=1e-5)
@@ -77,7 +89,9 @@ def test_bad_input_names_the_person():
         LinearBaseline().predict(X)
     with pytest.raises(ValueError, match="found 3 and 2"):
         LinearBaseline().fit(X, Y[:2])
-    with pytest.raises(ValueError, match=r"Y\[0\] is \(contrasts, 200 voxels\), found \(2, 199\)"):
+    with pytest.raises(
+        ValueError, match=r"Y\[0\] is \(contrasts, 200 voxels\), found \(2, 199\)"
+    ):
         LinearBaseline().fit(X, Y[:, :, 1:])
     broken = X.copy()
     broken[1, 0, 0] = np.nan
@@ -85,7 +99,9 @@ def test_bad_input_names_the_person():
         LinearBaseline().fit(broken, Y)
     with pytest.raises(ValueError, match="differ between people"):
         LinearBaseline().fit([X[0], X[1, :3]], [Y[0], Y[1]])
-    with pytest.raises(ValueError, match=r"X\[0\] has 3 ROIs, the model was fitted on 4"):
+    with pytest.raises(
+        ValueError, match=r"X\[0\] has 3 ROIs, the model was fitted on 4"
+    ):
         LinearBaseline().fit(X, Y).predict(X[:, :3])
     broken = Y.copy()
     broken[2, 0, 0] = np.inf
@@ -93,7 +109,9 @@ def test_bad_input_names_the_person():
         LinearBaseline().fit(X, broken)
     with pytest.raises(ValueError, match="nobody would be left"):
         LinearBaseline().fit(X[:1], Y[:1]).without(X[0], Y[0])
-    with pytest.raises(ValueError, match=r"parcels are integers, \(voxels,\), found float64"):
+    with pytest.raises(
+        ValueError, match=r"parcels are integers, \(voxels,\), found float64"
+    ):
         ParcelLinearBaseline(np.zeros(200))
     with pytest.raises(ValueError, match="parcels are of 200 voxels, found 199"):
         ParcelLinearBaseline(PARCELS).fit(X[:, :, 1:], Y[:, :, 1:])
@@ -121,9 +139,15 @@ def test_the_published_form_is_a_fit_in_each_parcel():
     model = ParcelLinearBaseline(PARCELS).fit(X[:2], Y[:2])
     expected = np.full((2, 200), np.nan)
     for contrast in range(2):
-        for number, (label, fit) in enumerate(parcel_fits(X[:2], Y[:2], PARCELS, contrast).items()):
-            np.testing.assert_allclose(model.coef[contrast, number], fit[:-1], atol=1e-10)
-            np.testing.assert_allclose(model.intercept[contrast, number], fit[-1], atol=1e-10)
+        for number, (label, fit) in enumerate(
+            parcel_fits(X[:2], Y[:2], PARCELS, contrast).items()
+        ):
+            np.testing.assert_allclose(
+                model.coef[contrast, number], fit[:-1], atol=1e-10
+            )
+            np.testing.assert_allclose(
+                model.intercept[contrast, number], fit[-1], atol=1e-10
+            )
             inside = label == PARCELS
             new = X[2][:, inside]
             z = (new - new.mean(1, keepdims=True)) / new.std(1, keepdims=True)
@@ -139,7 +163,9 @@ def test_one_parcel_is_the_whole_brain():
     np.testing.assert_allclose(parcel.predict(X), whole.predict(X), atol=1e-6)
 
 
-@pytest.mark.parametrize("model", [LinearBaseline, lambda: ParcelLinearBaseline(PARCELS)])
+@pytest.mark.parametrize(
+    "model", [LinearBaseline, lambda: ParcelLinearBaseline(PARCELS)]
+)
 def test_leaving_one_out_is_a_fit_on_the_others(model):
     X, Y = cohort(seed=6)
     Y[1, 0, PARCELS == 7] = np.nan
@@ -158,7 +184,9 @@ def test_what_was_not_measured_counts_nowhere():
     X, Y = cohort(seed=7)
     gap, parcel = np.flatnonzero(PARCELS == 0)[:20], PARCELS == 14
     Y[0, 1, gap] = np.nan  # a part of a parcel
-    Y[1, 1, np.flatnonzero(parcel)[9:]] = np.nan  # too little is left for 5 coefficients
+    Y[1, 1, np.flatnonzero(parcel)[9:]] = (
+        np.nan
+    )  # too little is left for 5 coefficients
     model = ParcelLinearBaseline(PARCELS).fit(X, Y)
     # A person's features are of the whole parcel, as those of new people are.
     inside = PARCELS == 0
@@ -168,11 +196,15 @@ def test_what_was_not_measured_counts_nowhere():
     design = np.column_stack([z.T, np.ones(inside.sum())])[known]
     own = np.linalg.lstsq(design, Y[0, 1, inside][known], rcond=None)[0]
     others = [plain_fit(X[n][:, inside], Y[n, 1, inside]) for n in (1, 2)]
-    np.testing.assert_allclose(model.coef[1, 0], np.mean([own, *others], axis=0)[:-1], atol=1e-10)
+    np.testing.assert_allclose(
+        model.coef[1, 0], np.mean([own, *others], axis=0)[:-1], atol=1e-10
+    )
     expected = parcel_fits(X[[0, 2]], Y[[0, 2]], PARCELS, 1)[14]
     np.testing.assert_allclose(model.coef[1, 2], expected[:-1], atol=1e-10)
     # The other contrast has no gaps, and does not notice.
-    np.testing.assert_allclose(model.coef[0, 2], parcel_fits(X, Y, PARCELS, 0)[14][:-1], atol=1e-10)
+    np.testing.assert_allclose(
+        model.coef[0, 2], parcel_fits(X, Y, PARCELS, 0)[14][:-1], atol=1e-10
+    )
     Y[:, 0, parcel] = np.nan
     lacking = ParcelLinearBaseline(PARCELS).fit(X, Y).predict(X)[:, 0]
     assert not lacking[:, parcel].any()

@@ -7,7 +7,12 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from bids_dtg.phantom.anatomy import load_anatomy
-from bids_dtg.stats.map_checks import LEAST_PEOPLE, check_maps, judge_person, own_figures
+from bids_dtg.stats.map_checks import (
+    LEAST_PEOPLE,
+    check_maps,
+    judge_person,
+    own_figures,
+)
 
 PEOPLE = 8
 
@@ -61,7 +66,12 @@ def test_a_mirrored_map_is_found(places, mirror):
     (maps,) = cohort(places)
     maps[2] = mirrored(mirror, maps[2])
     found = check(maps, mirror)
-    assert [list(item.findings) for item in found] == [[], [], ["mirrored"], *([[]] * 5)]
+    assert [list(item.findings) for item in found] == [
+        [],
+        [],
+        ["mirrored"],
+        *([[]] * 5),
+    ]
     assert "left and right look swapped" in found[2].findings["mirrored"]
 
 
@@ -69,7 +79,11 @@ def test_another_scale_is_found_and_does_not_outweigh_the_others(places, mirror)
     (maps,) = cohort(places)
     maps[4] = maps[4] * 1000
     found = check(maps, mirror)
-    assert [list(item.findings) for item in found] == [*([[]] * 4), ["scale"], *([[]] * 3)]
+    assert [list(item.findings) for item in found] == [
+        *([[]] * 4),
+        ["scale"],
+        *([[]] * 3),
+    ]
     assert 500 < found[4].scale < 2000
 
 
@@ -94,10 +108,15 @@ def test_fewer_people_than_five_are_not_compared(places, mirror):
     [
         (lambda values, points: np.where(values > 1, 1.0, np.nan), "mask, labels"),
         (lambda values, points: np.where(values > 1, 2.0, 1.0), "mask, labels"),
-        (lambda values, points: np.full_like(values, 3.0), "100% of its values are the same"),
+        (
+            lambda values, points: np.full_like(values, 3.0),
+            "100% of its values are the same",
+        ),
         (lambda values, points: np.full_like(values, np.nan), "it is empty"),
         (
-            lambda values, points: np.where((points > [0, -20, 10]).all(axis=1), values, np.nan),
+            lambda values, points: np.where(
+                (points > [0, -20, 10]).all(axis=1), values, np.nan
+            ),
             "it covers",
         ),
         (lambda values, points: np.where(values > 2, values, np.nan), "less than 50%"),

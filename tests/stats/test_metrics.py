@@ -17,7 +17,9 @@ from bids_dtg.stats.metrics import (
     residual_correlation,
 )
 
-CASES = Path(os.environ.get("DTG_SHARED", "../shared")) / "reference/deeptaskgen/cases.npz"
+CASES = (
+    Path(os.environ.get("DTG_SHARED", "../shared")) / "reference/deeptaskgen/cases.npz"
+)
 
 
 @pytest.fixture
@@ -25,7 +27,11 @@ def reference():
     if not CASES.is_file():
         pytest.skip(f"reference cases are not at {CASES} (DTG_SHARED)")
     with np.load(CASES) as file:
-        return {k: file[k] for k in file.files if k.startswith(("metric", "corr", "diag", "dice"))}
+        return {
+            k: file[k]
+            for k in file.files
+            if k.startswith(("metric", "corr", "diag", "dice"))
+        }
 
 
 def people_maps(seed: int, people: int = 5, voxels: int = 60):
@@ -37,7 +43,9 @@ def people_maps(seed: int, people: int = 5, voxels: int = 60):
 def test_correlation_matrix_equals_the_original(reference):
     r = correlation_matrix(reference["metric_pred"], reference["metric_true"])
     np.testing.assert_allclose(r, reference["corr_matrix"], atol=1e-5)
-    assert diagonality(r).index == pytest.approx(float(reference["diag_index"]), abs=1e-5)
+    assert diagonality(r).index == pytest.approx(
+        float(reference["diag_index"]), abs=1e-5
+    )
 
 
 def test_dice_auc_equals_the_original(reference):
@@ -52,7 +60,9 @@ def test_rows_are_predictions():
     assert r[1, 3] == pytest.approx(np.corrcoef(pred[1], true[3])[0, 1])
 
 
-@given(seed=st.integers(0, 2**31), scale=st.floats(0.1, 1e3), shift=st.floats(-1e3, 1e3))
+@given(
+    seed=st.integers(0, 2**31), scale=st.floats(0.1, 1e3), shift=st.floats(-1e3, 1e3)
+)
 @settings(max_examples=30, deadline=None)
 def test_scale_and_shift_of_a_map_leave_r_alone(seed, scale, shift):
     pred, true = people_maps(seed)

@@ -23,7 +23,9 @@ def test_p_is_that_of_all_sign_flips():
     d = np.array([0.3, 0.5, -0.1, 0.8, 0.2, 0.4, 0.1, 0.6])
     flips = np.array(list(itertools.product([-1, 1], repeat=len(d))))
     exact = (np.abs(flips @ d) >= abs(d.sum()) - 1e-9).mean()
-    assert sign_flip_test(d[None], permutations=20_000)[0] == pytest.approx(exact, abs=0.004)
+    assert sign_flip_test(d[None], permutations=20_000)[0] == pytest.approx(
+        exact, abs=0.004
+    )
 
 
 def test_p_is_uniform_where_nothing_differs_and_small_where_something_does():
@@ -37,9 +39,13 @@ def test_p_is_uniform_where_nothing_differs_and_small_where_something_does():
 @pytest.mark.slow
 @given(arrays(float, st.integers(1, 12), elements=st.floats(0, 1)))
 def test_fdr_is_scipys(p):
-    np.testing.assert_allclose(false_discovery_rate(p), false_discovery_control(p), atol=1e-12)
+    np.testing.assert_allclose(
+        false_discovery_rate(p), false_discovery_control(p), atol=1e-12
+    )
     holed = np.append(p, np.nan)
-    np.testing.assert_allclose(false_discovery_rate(holed)[:-1], false_discovery_rate(p))
+    np.testing.assert_allclose(
+        false_discovery_rate(holed)[:-1], false_discovery_rate(p)
+    )
 
 
 @pytest.mark.slow
@@ -66,7 +72,9 @@ def test_the_interval_of_a_share_is_wilson_s():
     for hits, people in [(0, 10), (3, 12), (39, 39)]:
         expected = binomtest(hits, people).proportion_ci(method="wilson")
         found = wilson_interval(hits / people, people)
-        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+        assert (found.low, found.high) == pytest.approx(
+            (expected.low, expected.high), abs=1e-6
+        )
 
 
 def test_bootstrap_is_of_people():
@@ -77,6 +85,10 @@ def test_bootstrap_is_of_people():
         covered.append(found.low <= 0 <= found.high)
     assert 0.88 < np.mean(covered) < 0.99
     with_gap = bootstrap_interval(np.array([1.0, 2.0, 3.0, np.nan]))
-    assert (with_gap.mean, with_gap.low >= 1.0, with_gap.high <= 3.0) == (2.0, True, True)
+    assert (with_gap.mean, with_gap.low >= 1.0, with_gap.high <= 3.0) == (
+        2.0,
+        True,
+        True,
+    )
     assert np.isnan(bootstrap_interval(np.array([1.0, 2.0])).low)
     assert np.isnan(bootstrap_interval(np.array([np.nan])).mean)

@@ -24,7 +24,9 @@ def people():
     rng = np.random.default_rng(0)
     tested, covariates = rng.standard_normal(PEOPLE), rng.standard_normal((PEOPLE, 3))
     tested += covariates[:, 0]
-    values = rng.standard_normal((PEOPLE, 30)) + covariates @ rng.standard_normal((3, 30))
+    values = rng.standard_normal((PEOPLE, 30)) + covariates @ rng.standard_normal(
+        (3, 30)
+    )
     values[:, :3] += tested[:, None]
     return tested, covariates, values
 
@@ -34,19 +36,31 @@ def test_t_is_that_of_least_squares(people):
     columns = np.column_stack([tested, np.ones(PEOPLE), covariates])
     coefficients, squares, *_ = np.linalg.lstsq(columns, values)
     error = np.sqrt(squares / (PEOPLE - 5) * np.linalg.inv(columns.T @ columns)[0, 0])
-    found = fit_columns(values, Design.of(tested, covariates, np.empty((0, PEOPLE), int)))
+    found = fit_columns(
+        values, Design.of(tested, covariates, np.empty((0, PEOPLE), int))
+    )
     np.testing.assert_allclose(found.t, coefficients[0] / error, rtol=1e-9)
     np.testing.assert_allclose(found.effect, coefficients[0], rtol=1e-9)
-    np.testing.assert_allclose(found.r, found.t / np.sqrt(found.t**2 + PEOPLE - 5), rtol=1e-9)
+    np.testing.assert_allclose(
+        found.r, found.t / np.sqrt(found.t**2 + PEOPLE - 5), rtol=1e-9
+    )
 
 
 def test_t_and_p_are_those_of_nilearn_with_its_orders(people):
     tested, covariates, values = people
     theirs = permuted_ols(
-        tested, values, covariates, n_perm=99, random_state=5, n_jobs=1, output_type="dict"
+        tested,
+        values,
+        covariates,
+        n_perm=99,
+        random_state=5,
+        n_jobs=1,
+        output_type="dict",
     )
     # Its draws: one seed a job, and each permutation moves what the last one has moved.
-    own = np.random.RandomState(np.random.RandomState(5).randint(1, np.iinfo(np.int32).max - 1))
+    own = np.random.RandomState(
+        np.random.RandomState(5).randint(1, np.iinfo(np.int32).max - 1)
+    )
     orders, order = [], np.arange(PEOPLE)
     for _ in range(99):
         order = order[own.permutation(PEOPLE)]
@@ -84,7 +98,10 @@ def test_signs_and_orders_count_all_columns_of_all_tests(people):
         for o in orders
     ]
     least = np.abs(fit_columns(values, design).t)
-    p = [(1 + (np.array(null) >= one * (1 - 1e-9)).sum()) / (1 + len(orders) * 30) for one in least]
+    p = [
+        (1 + (np.array(null) >= one * (1 - 1e-9)).sum()) / (1 + len(orders) * 30)
+        for one in least
+    ]
     from scipy.stats import false_discovery_control
 
     np.testing.assert_allclose(whole.q, false_discovery_control(p), rtol=0.05)
@@ -106,8 +123,16 @@ def test_a_column_that_is_constant_or_not_known_is_not_tested(people):
     [
         (np.arange(6.0), np.arange(6.0)[:, None], "explain all of it"),
         (np.ones(6), np.empty((6, 0)), "the same for everybody"),
-        (np.arange(6.0) ** 2, np.eye(6)[:, :4], "6 participants are too few: .* 7 are needed"),
-        (np.arange(6.0) ** 2, np.eye(6)[:, :5], "too few: with 5 columns of covariates, 8 are"),
+        (
+            np.arange(6.0) ** 2,
+            np.eye(6)[:, :4],
+            "6 participants are too few: .* 7 are needed",
+        ),
+        (
+            np.arange(6.0) ** 2,
+            np.eye(6)[:, :5],
+            "too few: with 5 columns of covariates, 8 are",
+        ),
     ],
 )
 def test_a_question_without_an_answer_is_refused(tested, covariates, why):
@@ -121,7 +146,9 @@ def test_families_move_as_a_whole_and_within_sites():
     orders = permuted_orders(families, 500, sites=sites, seed=1)
     assert (sites[orders] == sites).all()
     moved = families[orders]
-    assert all((moved[:, own] == moved[:, own[:1]]).all() for own in ([0, 1], [2, 3], [4, 5]))
+    assert all(
+        (moved[:, own] == moved[:, own[:1]]).all() for own in ([0, 1], [2, 3], [4, 5])
+    )
     assert set(moved[:, 0]) == {0, 1}  # the other family of two is of one site
     assert set(moved[:, 6]) == {3, 4}
     assert different_orders(np.arange(9), families, sites) == 4
@@ -132,7 +159,9 @@ def test_families_move_as_a_whole_and_within_sites():
 def test_sizes_of_maps_that_go_with_patients_are_seen():
     rng = np.random.default_rng(2)
     patient = (np.arange(PEOPLE) < 10).astype(float)
-    design = Design.of(patient, np.empty((PEOPLE, 0)), permuted_orders(np.arange(PEOPLE), 199))
+    design = Design.of(
+        patient, np.empty((PEOPLE, 0)), permuted_orders(np.arange(PEOPLE), 199)
+    )
     values = rng.standard_normal((PEOPLE, 400))
     assert sizes_p(fit_columns(values, design).products, design) > 0.05
     values[patient > 0] *= 1.5

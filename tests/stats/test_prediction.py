@@ -9,7 +9,14 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from bids_dtg.stats.permutation import permuted_orders
-from bids_dtg.stats.prediction import Prediction, Target, family_folds, judge, predict, rotated
+from bids_dtg.stats.prediction import (
+    Prediction,
+    Target,
+    family_folds,
+    judge,
+    predict,
+    rotated,
+)
 
 PEOPLE, COLUMNS = 60, 90
 
@@ -17,7 +24,10 @@ PEOPLE, COLUMNS = 60, 90
 @pytest.fixture(scope="module")
 def people():
     rng = np.random.default_rng(0)
-    values, age = rng.standard_normal((PEOPLE, COLUMNS)), rng.standard_normal((PEOPLE, 1))
+    values, age = (
+        rng.standard_normal((PEOPLE, COLUMNS)),
+        rng.standard_normal((PEOPLE, 1)),
+    )
     values += age
     tested = values[:, :10].sum(axis=1) + age[:, 0] + rng.standard_normal(PEOPLE)
     return values, age, tested, np.arange(PEOPLE) // 2
@@ -38,7 +48,9 @@ def plain(values, age, tested, folds, ridge, families):
             search = GridSearchCV(
                 Ridge(),
                 {"alpha": np.logspace(-3, 3, 13) * size / len(train)},
-                scoring=lambda model, *own: -np.square(own[1] - model.predict(own[0])).sum(),
+                scoring=lambda model, *own: (
+                    -np.square(own[1] - model.predict(own[0])).sum()
+                ),
                 cv=GroupKFold(5),
             ).fit(x[train], y[train], groups=families[train])
             alpha = search.best_params_["alpha"]
@@ -56,7 +68,10 @@ def test_r_is_that_of_a_plain_loop(people, ridge):
     target = Target(tested, families, age, orders)
     found = predict(rotated(values), target, folds, ridge=ridge)
     left = tested - LinearRegression().fit(age, tested).predict(age)
-    several = [plain(values, age, own, folds, ridge, families) for own in (tested, *left[orders])]
+    several = [
+        plain(values, age, own, folds, ridge, families)
+        for own in (tested, *left[orders])
+    ]
     r = [np.corrcoef(*own)[0, 1] for own in several]
     np.testing.assert_allclose([found.r, *found.null], r, atol=1e-8)
     predicted, measured = several[0]
@@ -70,7 +85,9 @@ def test_scores_of_levels_are_those_of_scikit_learn(people):
     target = Target(second.astype(float), families, age, permuted_orders(families, 0))
     found = predict(rotated(values), target, family_folds(families, 5, seed=1))
     judged = judge(found, None, target)
-    assert judged.difference.mean == pytest.approx(roc_auc_score(second, found.predicted))
+    assert judged.difference.mean == pytest.approx(
+        roc_auc_score(second, found.predicted)
+    )
     assert judged.difference.low < judged.difference.mean < judged.difference.high
     assert found.balanced_accuracy(second) == pytest.approx(
         balanced_accuracy_score(second, found.predicted > 0)
@@ -82,7 +99,9 @@ def test_a_set_that_knows_more_is_better(people):
     values, age, tested, families = people
     folds = family_folds(families, 5, seed=1)
     target = Target(tested, families, age, np.empty((0, PEOPLE), int))
-    one, other = (predict(rotated(own), target, folds) for own in (values[:, :12], values[:, 12:]))
+    one, other = (
+        predict(rotated(own), target, folds) for own in (values[:, :12], values[:, 12:])
+    )
     assert judge(one, other, target).word == "better"
     assert judge(other, one, target).word == "worse"
 
@@ -112,7 +131,9 @@ def test_the_interval_of_an_auc_ends_at_1():
     predicted = np.linspace(1, -1, 40)
     predicted[4] = 0.5
     found = Prediction(predicted, tested - 0.5, np.empty(0))
-    target = Target(tested.astype(float), np.arange(40), np.empty((40, 0)), np.empty((0, 40)))
+    target = Target(
+        tested.astype(float), np.arange(40), np.empty((40, 0)), np.empty((0, 40))
+    )
     auc = judge(found, None, target).difference
     assert 0 < auc.low < auc.mean < auc.high == 1
     other = Prediction(-predicted, tested - 0.5, np.empty(0))

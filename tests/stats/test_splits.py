@@ -28,15 +28,25 @@ def test_the_order_of_the_labels_does_not_matter():
     shuffled = list(np.random.default_rng(0).permutation(PEOPLE))
     shares = {"validation": 0.25, "test": 0.25, "seed": 3}
     assert split_people(shuffled, **shares) == split_people(PEOPLE, **shares)
-    assert split_people(PEOPLE, **(shares | {"seed": 4})) != split_people(PEOPLE, **shares)
-    assert [len(getattr(split_people(PEOPLE, **shares), name)) for name in DRAWN] == [20, 10, 10]
+    assert split_people(PEOPLE, **(shares | {"seed": 4})) != split_people(
+        PEOPLE, **shares
+    )
+    assert [len(getattr(split_people(PEOPLE, **shares), name)) for name in DRAWN] == [
+        20,
+        10,
+        10,
+    ]
 
 
 def test_a_person_on_two_sides_is_refused():
     with pytest.raises(ValueError, match="two sets of the split: 02"):
         Split(("01", "02"), ("02",), ("03",))
-    with pytest.raises(ValueError, match="families are in two sets of the split: smith"):
-        Split(("01",), ("02",), ()).require_whole_families({"01": "smith", "02": "smith"})
+    with pytest.raises(
+        ValueError, match="families are in two sets of the split: smith"
+    ):
+        Split(("01",), ("02",), ()).require_whole_families(
+            {"01": "smith", "02": "smith"}
+        )
 
 
 def test_shares_that_leave_nobody_are_refused():

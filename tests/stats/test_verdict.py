@@ -46,10 +46,18 @@ def other_way(word: str) -> str:
     [
         (Verdict(SURE, 0.05, 8), "better", ""),
         (Verdict(Interval(-0.2, -0.3, -0.1), 0.01, 8), "worse", ""),
-        (Verdict(SURE, 0.05, 7), "too few people", "No verdict with 7 participants (8 are needed)"),
+        (
+            Verdict(SURE, 0.05, 7),
+            "too few people",
+            "No verdict with 7 participants (8 are needed)",
+        ),
         (Verdict(UNSURE, 0.01, 8), "interval holds 0", "95 % interval holds 0"),
         (Verdict(SURE, 0.0501, 8), "p above 0.05", "p above 0.05"),
-        (Verdict(UNSURE, 0.3, 8), "interval holds 0", "95 % interval holds 0; p above 0.05"),
+        (
+            Verdict(UNSURE, 0.3, 8),
+            "interval holds 0",
+            "95 % interval holds 0; p above 0.05",
+        ),
         (Verdict(SURE, 0.01, 40, 15), "better", ""),
         (
             Verdict(SURE, 0.01, 40, 14),
@@ -58,9 +66,16 @@ def other_way(word: str) -> str:
         ),
         (Verdict(Interval(1e-8, 0.5e-8, 2e-8), 0.01, 8), "interval holds 0", None),
         (Verdict.unknown(12), *2 * ("not computable (difference not defined)",)),
-        (Verdict(NO_ENDS, 0.01, 12), *2 * ("not computable (95 % interval not defined)",)),
+        (
+            Verdict(NO_ENDS, 0.01, 12),
+            *2 * ("not computable (95 % interval not defined)",),
+        ),
         (Verdict(SURE, NAN, 12), *2 * ("not computable (p not defined)",)),
-        (Verdict.unknown(0), "too few people", "No verdict with 0 participants (8 are needed)"),
+        (
+            Verdict.unknown(0),
+            "too few people",
+            "No verdict with 0 participants (8 are needed)",
+        ),
         (Verdict.unknown(40, 14), "too few of a level", None),
     ],
 )
@@ -83,7 +98,10 @@ def test_the_word_says_what_is_missing(found, word, why):
         (judge_differences(np.ones(7)), "too few people"),
         (Verdict(SURE, 0.01, 40, 14), "too few of a level"),
         (Verdict.unknown(40), "not computable (difference not defined)"),
-        (judge_scores(lambda counts: counts @ np.arange(30.0), 30, families=SEVEN), TOO_FEW),
+        (
+            judge_scores(lambda counts: counts @ np.arange(30.0), 30, families=SEVEN),
+            TOO_FEW,
+        ),
         (judge_differences(1 + np.arange(30.0), SEVEN), TOO_FEW),
     ],
 )
@@ -166,7 +184,9 @@ def test_each_test_is_judged_as_if_alone_and_p_corrected_for_all():
     adjusted = corrected(found)
     expected = false_discovery_control([one.p for one in found])
     assert [one.p for one in adjusted] == pytest.approx(list(expected))
-    assert [replace(one, p=0) for one in adjusted] == [replace(one, p=0) for one in found]
+    assert [replace(one, p=0) for one in adjusted] == [
+        replace(one, p=0) for one in found
+    ]
 
 
 @pytest.mark.slow
@@ -182,7 +202,9 @@ def test_the_interval_covers_the_mean(draw, least):
     rng = np.random.default_rng(5)
     for people, share in least.items():
         rows = np.stack([draw(rng, people) for _ in range(1500)])
-        half = student.ppf(0.975, people - 1) * rows.std(axis=1, ddof=1) / np.sqrt(people)
+        half = (
+            student.ppf(0.975, people - 1) * rows.std(axis=1, ddof=1) / np.sqrt(people)
+        )
         covered = np.abs(rows.mean(axis=1)) <= half
         some = [judge_differences(row).difference for row in rows[:40]]
         assert [one.low <= 0 <= one.high for one in some] == covered[:40].tolist()
@@ -192,7 +214,8 @@ def test_the_interval_covers_the_mean(draw, least):
 @pytest.mark.parametrize("people", [4, 8, 12, 40])
 def test_where_nothing_differs_a_verdict_is_rare(people):
     words = [
-        one.word for one in judge_each(np.random.default_rng(people).normal(size=(300, people)))
+        one.word
+        for one in judge_each(np.random.default_rng(people).normal(size=(300, people)))
     ]
     false = sum(word in DECIDED for word in words)
     assert false <= (binom.ppf(0.99, 300, 0.05) if people >= 8 else 0)
@@ -201,7 +224,8 @@ def test_where_nothing_differs_a_verdict_is_rare(people):
 
 def r_difference(one, other, wanted):
     return lambda counts: (
-        weighted_correlation(one, wanted, counts) - weighted_correlation(other, wanted, counts)
+        weighted_correlation(one, wanted, counts)
+        - weighted_correlation(other, wanted, counts)
     )
 
 
@@ -237,11 +261,15 @@ def test_bca_is_scipys_on_the_same_samples():
     x = rng.exponential(size=25)
     drawn = x[rng.integers(25, size=(5000, 25))].mean(axis=1)
     found = bca_interval(x.mean(), (x.sum() - x) / 24, drawn)
-    expected = bootstrap((x,), np.mean, n_resamples=20_000, method="BCa", random_state=1)
+    expected = bootstrap(
+        (x,), np.mean, n_resamples=20_000, method="BCa", random_state=1
+    )
     ends = expected.confidence_interval
     assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=0.03)
     plain = np.percentile(drawn, [2.5, 97.5])
-    assert found.low > plain[0]  # a sample that is skewed to the right reaches further there
+    assert (
+        found.low > plain[0]
+    )  # a sample that is skewed to the right reaches further there
     assert found.high > plain[1]
 
 
@@ -250,7 +278,9 @@ def test_a_mean_as_a_score_of_a_group_is_the_mean_of_differences():
     found = judge_scores(lambda counts: counts @ d / counts.sum(axis=1), 30, seed=3)
     alone = judge_differences(d, seed=3)
     assert found.difference.mean == pytest.approx(alone.difference.mean)
-    assert found.p == pytest.approx(alone.p)  # the jackknife's shares in a mean are the values
+    assert found.p == pytest.approx(
+        alone.p
+    )  # the jackknife's shares in a mean are the values
     assert found.difference.low == pytest.approx(alone.difference.low, abs=0.1)
 
 
@@ -270,7 +300,9 @@ def test_scores_that_are_as_good_are_rarely_called_different(people):
     words = []
     for seed in range(120):
         wanted, one, other = scores(people, [seed, people], (2.0, 2.0))
-        words.append(judge_scores(r_difference(one, other, wanted), people, seed=seed).word)
+        words.append(
+            judge_scores(r_difference(one, other, wanted), people, seed=seed).word
+        )
     assert sum(word in DECIDED for word in words) <= binom.ppf(0.99, 120, 0.05)
 
 
@@ -283,7 +315,10 @@ def test_relatives_are_drawn_as_one():
     strangers = judge_scores(r_difference(*twice), 24)
     assert kin.people == 12
     assert kin.p == pytest.approx(alone.p, abs=0.02)
-    lengths = [found.difference.high - found.difference.low for found in (alone, kin, strangers)]
+    lengths = [
+        found.difference.high - found.difference.low
+        for found in (alone, kin, strangers)
+    ]
     assert lengths[1] == pytest.approx(lengths[0], rel=0.15)
     assert lengths[2] < 0.9 * lengths[1]
 
@@ -302,10 +337,13 @@ def test_what_is_not_defined_gets_no_verdict():
 def test_what_was_learnt_from_the_same_people_is_less_sure():
     wanted, good, bad = scores(20, 3, (0.8, 1.5))
     difference = r_difference(good, bad, wanted)
-    given, learnt = (judge_scores(difference, 20, cross_validated=own) for own in (False, True))
+    given, learnt = (
+        judge_scores(difference, 20, cross_validated=own) for own in (False, True)
+    )
     for end in ("low", "high"):
         reach, wider = (
-            getattr(own.difference, end) - own.difference.mean for own in (given, learnt)
+            getattr(own.difference, end) - own.difference.mean
+            for own in (given, learnt)
         )
         assert wider == pytest.approx(2**0.5 * reach)
     assert learnt.difference.mean == given.difference.mean
@@ -319,7 +357,10 @@ def test_differences_of_what_was_learnt_from_the_same_people_are_less_sure():
     d = np.random.default_rng(5).normal(0.4, 1.0, 20)
     d[3] = np.nan
     given, learnt = (judge_differences(d, cross_validated=own) for own in (False, True))
-    assert (learnt.people, learnt.difference.mean) == (19, pytest.approx(given.difference.mean))
+    assert (learnt.people, learnt.difference.mean) == (
+        19,
+        pytest.approx(given.difference.mean),
+    )
     lengths = [own.difference.high - own.difference.low for own in (given, learnt)]
     assert lengths[1] == pytest.approx(2**0.5 * lengths[0])
     assert learnt.p > given.p
@@ -331,9 +372,15 @@ def test_a_family_counts_as_one_person(cross_validated):
     d = np.array([0.1, 0.4, np.nan, 0.3, -0.2, 0.5, 0.2, 0.6, 0.1, 0.4])
     both, families = np.stack([d, -d]), np.tile(np.arange(10), 2)
     once = judge_each(both, cross_validated=cross_validated)
-    assert judge_each(np.tile(both, 2), families, cross_validated=cross_validated) == once
+    assert (
+        judge_each(np.tile(both, 2), families, cross_validated=cross_validated) == once
+    )
     twice = judge_differences(np.tile(d, 2), families, cross_validated=cross_validated)
-    assert twice == judge_differences(d, np.arange(10), cross_validated=cross_validated) == once[0]
+    assert (
+        twice
+        == judge_differences(d, np.arange(10), cross_validated=cross_validated)
+        == once[0]
+    )
     apart = np.concatenate([d - 1, d + 1])
     of_means = judge_differences(apart, families, cross_validated=cross_validated)
     assert of_means.difference.mean == pytest.approx(once[0].difference.mean)

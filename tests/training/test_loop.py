@@ -16,7 +16,13 @@ from bids_dtg.contrasts.network.kind import with_new_outputs
 from bids_dtg.dynamics.model import NetworkModel, restored
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.errors import OutputError, RunError
-from bids_dtg.training.loop import Schedule, Task, Workplace, borrowed_chance, run_epochs
+from bids_dtg.training.loop import (
+    Schedule,
+    Task,
+    Workplace,
+    borrowed_chance,
+    run_epochs,
+)
 
 
 class Lowering(Task):
@@ -24,7 +30,11 @@ class Lowering(Task):
 
     def __init__(self, end: tuple[int, BaseException] | None, report, said=()) -> None:
         super().__init__()
-        self.weight, self._end, self._said = torch.nn.Parameter(torch.ones(1)), end, said
+        self.weight, self._end, self._said = (
+            torch.nn.Parameter(torch.ones(1)),
+            end,
+            said,
+        )
 
     def train_dataloader(self):
         return torch.utils.data.DataLoader(torch.ones(1), batch_size=1)
@@ -37,7 +47,9 @@ class Lowering(Task):
     def on_train_epoch_end(self):
         loss = float(self.weight.detach().square().sum())
         said = self._said[self.current_epoch] if self._said else loss
-        self.history.append({"epoch": self.current_epoch + 1, "loss": loss, "said": said})
+        self.history.append(
+            {"epoch": self.current_epoch + 1, "loss": loss, "said": said}
+        )
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), 0.1)
@@ -45,7 +57,10 @@ class Lowering(Task):
 
 def fit(folder, lines, end=None):
     return run_epochs(
-        partial(Lowering, end), Schedule(4, "loss", "min"), Workplace(folder), lines.append
+        partial(Lowering, end),
+        Schedule(4, "loss", "min"),
+        Workplace(folder),
+        lines.append,
     )
 
 
@@ -64,17 +79,23 @@ NAN = float("nan")
 def test_the_first_of_the_best_epochs_is_kept(tmp_path, said, better, best, epochs):
     def train(folder, longest):
         plan = Schedule(longest, "said", better, stop_after=2)
-        return run_epochs(partial(Lowering, None, said=said), plan, Workplace(folder), print)
+        return run_epochs(
+            partial(Lowering, None, said=said), plan, Workplace(folder), print
+        )
 
     found = train(tmp_path, 5)
     assert (found.epoch, found.updates, len(found.history)) == (best, best, epochs)
-    assert float(found.state["weight"].square()) == pytest.approx(found.history[best - 1]["loss"])
+    assert float(found.state["weight"].square()) == pytest.approx(
+        found.history[best - 1]["loss"]
+    )
     train(tmp_path / "parts", 2)
     assert str(train(tmp_path / "parts", 5)) == str(found)
 
 
 # 143: what the program makes of SIGTERM
-@pytest.mark.parametrize("raised", [SystemExit(143), SystemExit(129), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "raised", [SystemExit(143), SystemExit(129), KeyboardInterrupt()]
+)
 def test_the_signal_decides_how_the_program_ends(tmp_path, raised):
     lines = []
     with pytest.raises(type(raised)) as ended:
@@ -91,7 +112,10 @@ def test_checkpoints_are_written_where_they_stay(tmp_path, monkeypatch):
     """From another file system they would be copied, and half of one could be under its name."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     assert len(fit(tmp_path / "fit", []).history) == 4
-    assert sorted(path.name for path in (tmp_path / "fit").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in (tmp_path / "fit").iterdir()) == [
+        "best.ckpt",
+        "last.ckpt",
+    ]
 
 
 @pytest.mark.parametrize(("name", "size"), [("best.ckpt", 100), ("last.ckpt", 0)])
@@ -99,14 +123,23 @@ def test_a_broken_checkpoint_is_one_line(tmp_path, name, size):
     fit(tmp_path, [])
     path = tmp_path / name
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(RunError, match=f"{name} cannot be read.* remove {tmp_path} to start again"):
+    with pytest.raises(
+        RunError, match=f"{name} cannot be read.* remove {tmp_path} to start again"
+    ):
         fit(tmp_path, [])
 
 
 def test_fewer_epochs_than_were_trained_are_refused(tmp_path):
     fit(tmp_path, [])
-    with pytest.raises(RunError, match=r"holds a training of 4 epochs, and 3 are asked for"):
-        run_epochs(partial(Lowering, None), Schedule(3, "loss", "min"), Workplace(tmp_path), print)
+    with pytest.raises(
+        RunError, match=r"holds a training of 4 epochs, and 3 are asked for"
+    ):
+        run_epochs(
+            partial(Lowering, None),
+            Schedule(3, "loss", "min"),
+            Workplace(tmp_path),
+            print,
+        )
 
 
 @pytest.mark.slow
@@ -116,9 +149,14 @@ def test_a_checkpoint_that_the_disk_has_no_room_for_is_one_line(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
-        with pytest.raises(OutputError, match=r"ckpt cannot be written: File too large"):
+        with pytest.raises(
+            OutputError, match=r"ckpt cannot be written: File too large"
+        ):
             run_epochs(
-                partial(Lowering, None), Schedule(5, "loss", "min"), Workplace(tmp_path), print
+                partial(Lowering, None),
+                Schedule(5, "loss", "min"),
+                Workplace(tmp_path),
+                print,
             )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -158,10 +196,14 @@ def is_flushed() -> bool:
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_denormal_numbers_are_flushed_in_training_only(tmp_path, monkeypatch, one_thread, before):
+def test_denormal_numbers_are_flushed_in_training_only(
+    tmp_path, monkeypatch, one_thread, before
+):
     def train(folder):
         task = Decaying(print)
-        best = run_epochs(lambda report: task, Schedule(2, "loss", "min"), Workplace(folder), print)
+        best = run_epochs(
+            lambda report: task, Schedule(2, "loss", "min"), Workplace(folder), print
+        )
         return task.flushed, best.history
 
     torch.set_flush_denormal(before)
@@ -186,11 +228,15 @@ def asked(monkeypatch) -> list[int]:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_rng_state", numbers.append)
-    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda _state, number: numbers.append(number))
+    monkeypatch.setattr(
+        torch.cuda, "set_rng_state", lambda _state, number: numbers.append(number)
+    )
     return numbers
 
 
-@pytest.mark.parametrize(("device", "gpus"), [("cpu", []), ("cuda", [0, 0]), ("cuda:1", [1, 1])])
+@pytest.mark.parametrize(
+    ("device", "gpus"), [("cpu", []), ("cuda", [0, 0]), ("cuda:1", [1, 1])]
+)
 def test_only_the_gpu_in_use_is_asked(asked, device, gpus):
     with borrowed_chance(device):
         torch.manual_seed(5)

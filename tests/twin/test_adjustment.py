@@ -6,12 +6,18 @@ from hypothesis import strategies as st
 from bids_dtg.twin.adjustment import Adjustment, Covariates
 
 
-def people(seed: int, number: int = 30, edges: int = 7) -> tuple[Covariates, np.ndarray]:
+def people(
+    seed: int, number: int = 30, edges: int = 7
+) -> tuple[Covariates, np.ndarray]:
     rng = np.random.default_rng(seed)
-    values = np.column_stack([rng.normal(45, 15, number), rng.lognormal(-2, 0.4, number)])
+    values = np.column_stack(
+        [rng.normal(45, 15, number), rng.lognormal(-2, 0.4, number)]
+    )
     sites = np.array(["north", "south", "west"])[rng.integers(3, size=number)]
     known = Covariates({"age": values[:, 0], "motion": values[:, 1], "site": sites})
-    return known, rng.normal(0, 0.2, (number, edges)) + values[:, :1] * rng.normal(0, 0.01, edges)
+    return known, rng.normal(0, 0.2, (number, edges)) + values[:, :1] * rng.normal(
+        0, 0.01, edges
+    )
 
 
 @pytest.mark.slow
@@ -32,7 +38,9 @@ def test_what_is_left_is_the_residual_of_least_squares(seed):
 
 def test_covariates_that_are_the_same_for_all_change_nothing():
     edges = people(1)[1]
-    same = Covariates({"age": np.full(len(edges), 30.0), "site": np.full(len(edges), "a")})
+    same = Covariates(
+        {"age": np.full(len(edges), 30.0), "site": np.full(len(edges), "a")}
+    )
     np.testing.assert_array_equal(Adjustment.fit(edges, same).apply(edges, same), edges)
 
 

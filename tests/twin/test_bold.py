@@ -8,7 +8,13 @@ import torch
 from nilearn.glm.first_level.hemodynamic_models import compute_regressor, glover_hrf
 from twin_runs import a_run, a_task, answered_by
 
-from bids_dtg.twin.bold import bold_targets, fit_bold, performed_responses, predict_bold, responses
+from bids_dtg.twin.bold import (
+    bold_targets,
+    fit_bold,
+    performed_responses,
+    predict_bold,
+    responses,
+)
 from bids_dtg.twin.bold_runs import BoldRun, convolved
 from bids_dtg.twin.network import HyperNetwork, LowRank, Sizes, perform, states
 from bids_dtg.twin.trial_series import STEP_SECONDS, stack_people
@@ -46,7 +52,9 @@ def bold_of(study, sizes, noise=0.1, seed=0):
         of_person = []
         for first, run in zip((0, 2), runs, strict=True):
             seconds = np.arange(0.0, run.run_seconds, TR)
-            each = convolved(seconds, run.onset_seconds, run.onset_seconds + run.display_seconds)
+            each = convolved(
+                seconds, run.onset_seconds, run.onset_seconds + run.display_seconds
+            )
             values = each @ own[:, first + run.condition].T + 3.0
             values += rng.normal(0, noise, values.shape)
             of_person.append(BoldRun(values.astype(np.float32), TR))
@@ -55,7 +63,11 @@ def bold_of(study, sizes, noise=0.1, seed=0):
 
 
 def test_displays_are_convolved_as_by_nilearn():
-    frames, on, length = np.arange(0.0, 80.0, TR), np.array([3.3, 20.0]), np.array([1.9, 5.0])
+    frames, on, length = (
+        np.arange(0.0, 80.0, TR),
+        np.array([3.3, 20.0]),
+        np.array([1.9, 5.0]),
+    )
     condition = np.stack([on, length, np.ones(2)])
     expected, _ = compute_regressor(condition, "glover", frames, oversampling=100)
     found = convolved(frames, on, on + length).sum(axis=1)
@@ -81,7 +93,9 @@ def test_responses_are_found_in_what_was_kept():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("own_orders", [False, True], ids=["same for all", "own orders"])
+@pytest.mark.parametrize(
+    "own_orders", [False, True], ids=["same for all", "own orders"]
+)
 def test_a_read_out_finds_the_weights_of_states(own_orders):
     """BOLD is made by another way: states on the run's steps, convolved by numpy."""
     study = a_study(6, own_orders)
@@ -104,7 +118,9 @@ def test_a_read_out_finds_the_weights_of_states(own_orders):
                 course[at:] = 0.0
                 course[at : at + 262] = performed[segment]
             kernel = glover_hrf(STEP_SECONDS, oversampling=1)
-            found = np.stack([np.convolve(unit, kernel)[:4000] for unit in course.T], axis=1)
+            found = np.stack(
+                [np.convolve(unit, kernel)[:4000] for unit in course.T], axis=1
+            )
             end = max(at + 200, start)
             values = (found @ weights)[: end : round(TR / STEP_SECONDS)] + 5.0
             runs.append(BoldRun(values.astype(np.float32), TR))
@@ -124,7 +140,9 @@ def knowing(seed=0):
     rng = np.random.default_rng(seed)
     study = a_study()
     traits = rng.normal(size=PEOPLE)
-    edges = np.outer(traits, rng.normal(size=EDGES)) + rng.normal(0.0, 0.5, (PEOPLE, EDGES))
+    edges = np.outer(traits, rng.normal(size=EDGES)) + rng.normal(
+        0.0, 0.5, (PEOPLE, EDGES)
+    )
     sizes = np.tile(rng.uniform(0.5, 1.0, (3, 4)), (PEOPLE, 1, 1))
     sizes[:, 1] *= 1 + 0.4 * traits[:, None]
     return study, edges, sizes
@@ -141,7 +159,10 @@ def test_amplitudes_follow_connectomes_that_know_them_and_no_others():
     truth = sizes / readout.sd[:, None]
     np.testing.assert_allclose(readout.responses, truth.mean(axis=0), atol=0.05)
     for figure in (np.mean, np.ptp):  # of two conditions
-        assert np.corrcoef(figure(found[:, 1, :2], 1), figure(truth[:, 1, :2], 1))[0, 1] > 0.9
+        assert (
+            np.corrcoef(figure(found[:, 1, :2], 1), figure(truth[:, 1, :2], 1))[0, 1]
+            > 0.9
+        )
     ridge = readout.ridge(torch.from_numpy(edges)).numpy()
     np.testing.assert_allclose(found, ridge, atol=1e-3)
     assert found[:, [0, 2]].std(axis=0).max() < 1e-3
@@ -156,7 +177,9 @@ def outputs_twin(segments, regions=3):
     return HyperNetwork(EDGES, sizes, hidden=5).requires_grad_(False).eval()
 
 
-@pytest.mark.parametrize("own_orders", [False, True], ids=["same for all", "own orders"])
+@pytest.mark.parametrize(
+    "own_orders", [False, True], ids=["same for all", "own orders"]
+)
 def test_outputs_are_bold_at_volumes_and_differentiable(own_orders):
     study = a_study(5, own_orders, late=0.0)
     segments = stack_people(study)
@@ -166,11 +189,16 @@ def test_outputs_are_bold_at_volumes_and_differentiable(own_orders):
     for runs in bold:
         runs[0].values[:, 2] = runs[1].values[:, 2] = np.nan
     readout = fit_bold(bold, twin, edges, segments, regions=("a", "b", "c"))
-    assert (readout.weights.shape, readout.differ.tolist()) == ((0, 3), [True, True, False])
+    assert (readout.weights.shape, readout.differ.tolist()) == (
+        (0, 3),
+        [True, True, False],
+    )
     series = predict_bold(readout, twin, edges, segments)
     for person, runs in enumerate(series):
         own = segments.person(person)
-        outputs = perform(twin(torch.from_numpy(edges).float()), torch.from_numpy(segments.inputs))
+        outputs = perform(
+            twin(torch.from_numpy(edges).float()), torch.from_numpy(segments.inputs)
+        )
         for number, run in enumerate(runs):
             first = np.flatnonzero(own.run == number)[
                 np.argmin(own.start_seconds[own.run == number])
@@ -180,9 +208,13 @@ def test_outputs_are_bold_at_volumes_and_differentiable(own_orders):
             assert np.isnan(run.values[run.seconds < start]).all()
             at = (run.seconds[early] - start) / STEP_SECONDS
             for region in (0, 1):
-                steps = outputs[person, first, :, segments.tasks.buttons + region].numpy()
+                steps = outputs[
+                    person, first, :, segments.tasks.buttons + region
+                ].numpy()
                 expected = np.interp(at, np.arange(len(steps)), steps)
-                np.testing.assert_allclose(run.values[early, region], expected, atol=1e-5)
+                np.testing.assert_allclose(
+                    run.values[early, region], expected, atol=1e-5
+                )
         assert np.isnan(run.values[:, 2]).all()
     connectomes = torch.tensor(edges, dtype=torch.float32, requires_grad=True)
     found = performed_responses(readout, twin, connectomes, segments)
@@ -203,7 +235,9 @@ def test_targets_are_cubic_splines_of_bold_where_it_was_measured():
     bold = []
     for runs in study:
         seconds = [np.arange(0.0, run.run_seconds - 20.0, TR) for run in runs]
-        values = [np.stack([cubic(s), -cubic(s), np.full(len(s), np.nan)], 1) for s in seconds]
+        values = [
+            np.stack([cubic(s), -cubic(s), np.full(len(s), np.nan)], 1) for s in seconds
+        ]
         bold.append([BoldRun(own.astype(np.float32), TR) for own in values])
     bold[0][0].values[40:50] = np.nan
     bold[1][1] = None

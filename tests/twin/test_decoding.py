@@ -23,7 +23,9 @@ def assert_decodes_itself(segments) -> None:
     rows, decoded = segments.trials, decode(segments.action, segments)
     kept = rows.scored
     np.testing.assert_array_equal(decoded.button[kept], rows.button[kept])
-    wrong = np.abs(decoded.rt_seconds - rows.rt_seconds)[kept & np.isfinite(rows.rt_seconds)]
+    wrong = np.abs(decoded.rt_seconds - rows.rt_seconds)[
+        kept & np.isfinite(rows.rt_seconds)
+    ]
     assert wrong.max(initial=0.0) <= STEP_SECONDS + 1e-6
     missed = np.isnan(rows.rt_seconds)
     assert np.isnan(decoded.rt_seconds[missed]).all()
@@ -33,7 +35,11 @@ def assert_decodes_itself(segments) -> None:
 @few
 @given(runs(task=a_task("faces", buttons=2)), runs())
 def test_targets_of_several_people_are_decoded(faces, stroop):
-    people = [[faces, stroop], [answered_by(stroop, 7, late=0.03)], [answered_by(faces, 8)]]
+    people = [
+        [faces, stroop],
+        [answered_by(stroop, 7, late=0.03)],
+        [answered_by(faces, 8)],
+    ]
     assert_decodes_itself(stack_people(people))
 
 
@@ -52,12 +58,16 @@ def test_targets_of_real_people_are_decoded(shared):
     ]
     segments = stack_people(people, tasks=tasks)
     assert segments.inputs.shape[0] == 1
-    assert segments.trials.scored.sum() == sum(run.scored.sum() for own in people for run in own)
+    assert segments.trials.scored.sum() == sum(
+        run.scored.sum() for own in people for run in own
+    )
     assert_decodes_itself(segments)
 
 
 @few
-@given(st.floats(0.3, 1.5), st.floats(0.2, 0.4), st.floats(0.0, 1.0), st.floats(0.2, 0.8))
+@given(
+    st.floats(0.3, 1.5), st.floats(0.2, 0.4), st.floats(0.0, 1.0), st.floats(0.2, 0.8)
+)
 def test_the_quantiles_of_a_distribution_are_found(median, spread, offset, share):
     """The best outputs for held targets are the distribution of response times."""
     segments = make_segments([a_run([2.0, 5.0 + offset, 9.0])])

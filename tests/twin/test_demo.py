@@ -28,7 +28,11 @@ def test_a_small_demo_shows_results_beside_the_truth(tmp_path, capsys):
     assert {"stroop_rt: mean (s)", "stroop_rt: r with the truth"} <= {*rows}
     with np.load(next(tmp_path.rglob("desc-directions_edges.npz"))) as arrays:
         moved = arrays["moves"].tolist()
-    assert sum("lower" in name for name in rows) == sum("accuracy" not in name for name in moved)
+    assert sum("lower" in name for name in rows) == sum(
+        "accuracy" not in name for name in moved
+    )
     pages = [*tmp_path.rglob("twin_report.html")]
     assert len(pages) == 3
-    assert all("SIMULATED people: not for science" in page.read_text() for page in pages)
+    assert all(
+        "SIMULATED people: not for science" in page.read_text() for page in pages
+    )

@@ -28,7 +28,9 @@ def test_a_finished_training_serves_the_same_people_alone(tmp_path):
     assert again.history == one.history
     swapped = replace(segments.trials, condition=1 - segments.trials.condition)
     for given in ((edges[::-1], segments), (edges, replace(segments, trials=swapped))):
-        with pytest.raises(RunError, match="other people, another recipe or another seed"):
+        with pytest.raises(
+            RunError, match="other people, another recipe or another seed"
+        ):
             fit(*given, recipe=SMALL, workplace=place)
 
 
@@ -63,8 +65,13 @@ def test_a_shut_gate_makes_all_twins_the_group_s(architecture):
     assert not fitted.gate.open
     assert not fitted.twin.differ
     assert [*fitted.history] == ["group"]
-    performed, group = fitted.perform(shuffled, segments), fitted.perform_group(segments)
-    np.testing.assert_allclose(performed, np.broadcast_to(group, performed.shape), atol=1e-6)
+    performed, group = (
+        fitted.perform(shuffled, segments),
+        fitted.perform_group(segments),
+    )
+    np.testing.assert_allclose(
+        performed, np.broadcast_to(group, performed.shape), atol=1e-6
+    )
     covariates = np.column_stack([observed_measures(segments)[:, 0], np.arange(30)])
     assert not fit(edges, segments, covariates=covariates, **given).gate.open
 
@@ -83,12 +90,16 @@ def test_losses_of_conditions_are_means_over_steps_of_trials_windows(last):
         losses[condition[person, trial]].extend(loss.mean(axis=-1))
     expected = [np.mean(own) for own in losses]
     of = replace(rows, task=np.ones_like(rows.task), condition=last * rows.condition)
-    assert condition_losses(outputs, replace(segments, trials=of)) == pytest.approx(expected)
+    assert condition_losses(outputs, replace(segments, trials=of)) == pytest.approx(
+        expected
+    )
 
 
 def test_published_hypernetworks_have_no_group_and_edges_as_they_are():
     edges, segments = people()
-    recipe = replace(SMALL, group_epochs=0, hyper_epochs=2, hyper_updates=2, scale_edges=False)
+    recipe = replace(
+        SMALL, group_epochs=0, hyper_epochs=2, hyper_updates=2, scale_edges=False
+    )
     fitted = fit(edges, segments, architecture="hypernetwork", recipe=recipe)
     assert fitted.perform_group(segments) is None
     assert (fitted.gate, [*fitted.history]) == (None, ["people"])

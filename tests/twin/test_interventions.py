@@ -46,7 +46,11 @@ def test_networks_that_do_what_people_do_have_their_functions():
     rows = segments.trials
     share = np.where(rows.scored, rows.correct, 0).sum(axis=1) / rows.scored.sum(axis=1)
     np.testing.assert_allclose(own[:, 2], share)
-    assert [sign_of(function) for function in functions_of(segments.tasks)] == [-1, -1, 1]
+    assert [sign_of(function) for function in functions_of(segments.tasks)] == [
+        -1,
+        -1,
+        1,
+    ]
 
 
 @pytest.mark.slow
@@ -62,7 +66,9 @@ def test_gradients_are_those_of_finite_differences():
         return performed_functions(torch.sigmoid(outputs), segments)
 
     modulation = 0.1 * torch.randn(2, network.modulations, dtype=torch.float64)
-    assert torch.autograd.gradcheck(functions, modulation.requires_grad_(), eps=1e-7, atol=1e-4)
+    assert torch.autograd.gradcheck(
+        functions, modulation.requires_grad_(), eps=1e-7, atol=1e-4
+    )
 
 
 @pytest.mark.slow
@@ -75,15 +81,22 @@ def test_gradients_of_outputs_for_bold_are_those_of_finite_differences(monkeypat
     given = {"architecture": "hypernetwork", "recipe": replace(QUICK, group_epochs=0)}
     fitted = fit(edges, segments, bold=bold, **given)
     assert fitted.twin.sizes.outputs == 3 + 2
-    readout = fit_bold(bold, fitted.twin, edges, segments, regions=("V1", "rh-amygdala"))
+    readout = fit_bold(
+        bold, fitted.twin, edges, segments, regions=("V1", "rh-amygdala")
+    )
     fitted = replace(fitted, bold=readout)
     names = [function.what for function in functions_of(segments.tasks, readout)]
     assert names == ["rt", "effect", "accuracy", "rh-amygdala"]
     found, _ = gradients_of(fitted, edges, segments)
     for row in (2, 3):  # untrained twins have no times
         move = 0.02 * found[row] / np.linalg.norm(found[row])
-        ends = [predicted_functions(fitted, edges + by * move, segments)[:, row] for by in (-1, 1)]
-        assert (ends[1] - ends[0]).mean() / 2 == pytest.approx(found[row] @ move, rel=0.05)
+        ends = [
+            predicted_functions(fitted, edges + by * move, segments)[:, row]
+            for by in (-1, 1)
+        ]
+        assert (ends[1] - ends[0]).mean() / 2 == pytest.approx(
+            found[row] @ move, rel=0.05
+        )
     known = observed_functions(segments, readout, bold)[:, 3]
     assert np.isfinite(known).all()
 
@@ -134,7 +147,11 @@ def test_a_slope_is_that_of_least_squares_over_people_who_have_both():
 @pytest.mark.parametrize(
     ("x", "y", "why"),
     [
-        (np.arange(9.0), np.arange(9.0), "9 people outside the training set, 10 are needed"),
+        (
+            np.arange(9.0),
+            np.arange(9.0),
+            "9 people outside the training set, 10 are needed",
+        ),
         (np.arange(40.0), np.tile([0.0, 1.0], 20), "are not correlated over people"),
         (np.ones(40), np.arange(40.0), "are not correlated over people"),
         (1 + 1e-8 * np.arange(40), np.arange(40.0), "are not correlated over people"),
@@ -167,7 +184,12 @@ def test_evidence_is_larger_than_with_permuted_behaviour_where_connectomes_say_s
     assert as_large == 0
     shuffled = training[np.random.default_rng(0).permutation(40)]
     assert share(shuffled)[1] > 2
-    known = training, times, None, np.minimum(np.arange(40), 1)  # one alone, and all others
+    known = (
+        training,
+        times,
+        None,
+        np.minimum(np.arange(40), 1),
+    )  # one alone, and all others
     alike = permuted_evidence(known, edges, gradients, observed, permutations=3)
     np.testing.assert_allclose(alike, np.tile(evidence, (3, 1)))
     few = observed.copy()

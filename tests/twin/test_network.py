@@ -51,7 +51,9 @@ def test_states_and_outputs_are_those_of_torchs_layers(seen):
         torch.testing.assert_close(performed[person], out(expected), rtol=0, atol=1e-5)
         out(expected).square().sum().backward()
         theirs = [p.grad.flatten() for p in (*layer.parameters(), *out.parameters())]
-        torch.testing.assert_close(own.grad[person], torch.cat(theirs), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            own.grad[person], torch.cat(theirs), rtol=1e-3, atol=1e-4
+        )
 
 
 def test_one_network_performs_for_each_person_what_they_saw():
@@ -81,7 +83,9 @@ def test_a_modulation_changes_weights_as_the_equations_say():
             change[0], list(network.parts.values())
         )
         left, strength, right = torch.linalg.svd(network.recurrent)
-        modes = sum(mode[n] * strength[n] * torch.outer(left[:, n], right[n]) for n in range(2))
+        modes = sum(
+            mode[n] * strength[n] * torch.outer(left[:, n], right[n]) for n in range(2)
+        )
         expected = {
             "input": (1 + gain)[:, None] * network.input * (1 + channel),
             "recurrent": (1 + gain)[:, None] * network.recurrent + modes,
@@ -90,7 +94,9 @@ def test_a_modulation_changes_weights_as_the_equations_say():
             "output_bias": network.output_bias + offset,
         }
     for name in NAMES:
-        torch.testing.assert_close(getattr(found, name)[0], expected[name], rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            getattr(found, name)[0], expected[name], rtol=0, atol=1e-5
+        )
     assert a_network(rank=50).parts["modes"] == 6  # no more than units
 
 
@@ -105,7 +111,9 @@ def test_connectomes_become_measures_and_these_weights():
     expected = twin.network.weights(measures @ twin.of_measures.T)
     torch.testing.assert_close(twin(edges).recurrent, expected.recurrent)
     assert twin.differ
-    torch.testing.assert_close(twin(twin.edge_mean[None]).recurrent, twin.group().recurrent)
+    torch.testing.assert_close(
+        twin(twin.edge_mean[None]).recurrent, twin.group().recurrent
+    )
 
 
 def test_the_hypernetwork_is_its_equations():
@@ -125,7 +133,9 @@ def test_the_hypernetwork_is_its_equations():
         hidden = mish(linear(hidden, p["middle.weight"], p["middle.bias"]))
         flat = linear(hidden, p["last.weight"], p["last.bias"])
         expected = MainWeights.of_flat(flat, SIZES)
-        torch.testing.assert_close(found.recurrent, expected.recurrent, rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            found.recurrent, expected.recurrent, rtol=0, atol=1e-6
+        )
     assert network.group() is None
     assert network.differ
 

@@ -25,7 +25,9 @@ OWN = {
     "condition": {"column": "kind", "values": {"easy": ["a"], "hard": ["b", "c"]}},
     "correct": {"column": "side"},
     "response": {"rt": "rt", "button": "key"},
-    "inputs": [{"kind": "one-hot", "column": "side", "values": ["left", "right"], "channel": 0}],
+    "inputs": [
+        {"kind": "one-hot", "column": "side", "values": ["left", "right"], "channel": 0}
+    ],
 }
 IMAGE = {"kind": "image", "column": "picture", "channel": 2}
 
@@ -56,10 +58,22 @@ def test_shipped_tasks_are_the_published_ones():
 
 
 def test_the_task_of_the_documentation_is_read():
-    text = re.search(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+    text = re.search(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[
+        1
+    ]
     task = make_task(tomllib.loads(text), "docs")
-    cells = {"event": "trial", "direction": ">", "flankers": "other", "key": "j", "rt": "512"}
-    rows = [cells | {"onset": "3"}, cells | {"onset": "5", "key": "f"}, {**cells, "event": "rest"}]
+    cells = {
+        "event": "trial",
+        "direction": ">",
+        "flankers": "other",
+        "key": "j",
+        "rt": "512",
+    }
+    rows = [
+        cells | {"onset": "3"},
+        cells | {"onset": "5", "key": "f"},
+        {**cells, "event": "rest"},
+    ]
     trials = read_trials(task, rows)
     assert trials.stimulus.tolist() == [[0, 1, 0, 1]] * 2
     assert trials.condition.tolist() == [1, 1]
@@ -79,26 +93,78 @@ def test_a_file_of_ones_own_is_found_by_its_path(tmp_path):
     [
         ("name", None, r"name is missing. Expected: a text"),
         ("colour", "red", r"colour is not known. Expected: one of "),
-        ("timing.window_seconds", "two", r"timing.window_seconds is 'two'. Expected: a number"),
-        ("timing.display_seconds", 0, r"timing.display_seconds is 0. Expected: a number above 0"),
-        ("timing.segments_begin", "cues", r"is 'cues'. Expected: an input of the kind cue"),
+        (
+            "timing.window_seconds",
+            "two",
+            r"timing.window_seconds is 'two'. Expected: a number",
+        ),
+        (
+            "timing.display_seconds",
+            0,
+            r"timing.display_seconds is 0. Expected: a number above 0",
+        ),
+        (
+            "timing.segments_begin",
+            "cues",
+            r"is 'cues'. Expected: an input of the kind cue",
+        ),
         ("buttons", ["left"], r"buttons has 1. Expected: 2 to 100"),
-        ("buttons", ["left", "left"], r"buttons is \['left', 'left'\]. Expected: .*differ"),
+        (
+            "buttons",
+            ["left", "left"],
+            r"buttons is \['left', 'left'\]. Expected: .*differ",
+        ),
         ("channels", 1, r"inputs\[1\].channel needs channel 1. Expected: below 1"),
-        ("condition.values", {"easy": ["a"], "hard": "a"}, r"a value to two conditions"),
+        (
+            "condition.values",
+            {"easy": ["a"], "hard": "a"},
+            r"a value to two conditions",
+        ),
         ("correct", None, r"correct is missing. .*without a correct answer .gambling"),
-        ("correct.buttons", {"L": "up"}, r"correct.buttons names the button 'up'. .*left, right"),
-        ("response.accuracy", "hit", r"response.accuracy and button are given. .*one of them"),
+        (
+            "correct.buttons",
+            {"L": "up"},
+            r"correct.buttons names the button 'up'. .*left, right",
+        ),
+        (
+            "response.accuracy",
+            "hit",
+            r"response.accuracy and button are given. .*one of them",
+        ),
         ("inputs", [], r"inputs is \[\]. Expected: a list of tables"),
-        ("inputs", [{"kind": "sound"}], r"inputs\[1\].kind is 'sound'. .*one-hot, image, cue"),
-        ("inputs", [IMAGE, IMAGE], r"inputs\[2\].channel needs channel 2. .*inputs\[1\]"),
-        ("images.exact", {"a.bmp": [1]}, r"images.exact is {'a.bmp': \[1\]}. .*2 numbers"),
-        ("images.exact", {"a": [1, 99]}, r"is {'a': \[1, 99\]}. .*2 numbers from -10 to 10"),
-        ("images", {k: {"a": [1, 0]} for k in ("exact", "near")}, r"near has 'a', as images.exac"),
+        (
+            "inputs",
+            [{"kind": "sound"}],
+            r"inputs\[1\].kind is 'sound'. .*one-hot, image, cue",
+        ),
+        (
+            "inputs",
+            [IMAGE, IMAGE],
+            r"inputs\[2\].channel needs channel 2. .*inputs\[1\]",
+        ),
+        (
+            "images.exact",
+            {"a.bmp": [1]},
+            r"images.exact is {'a.bmp': \[1\]}. .*2 numbers",
+        ),
+        (
+            "images.exact",
+            {"a": [1, 99]},
+            r"is {'a': \[1, 99\]}. .*2 numbers from -10 to 10",
+        ),
+        (
+            "images",
+            {k: {"a": [1, 0]} for k in ("exact", "near")},
+            r"near has 'a', as images.exac",
+        ),
         ("name", " ", r"name is ' '. Expected: a text"),
         ("channels", 0, r"channels is 0. Expected: a whole number from 1"),
         ("inputs", ["side"], r"inputs is \['side'\]. Expected: a list of tables"),
-        ("condition.values", {f"c{n}": f"{n}" for n in range(101)}, r"has 101 conditions. .*100"),
+        (
+            "condition.values",
+            {f"c{n}": f"{n}" for n in range(101)},
+            r"has 101 conditions. .*100",
+        ),
     ],
 )
 def test_wrong_files_are_refused_by_one_line(path, value, fact):
@@ -110,6 +176,8 @@ def test_wrong_files_are_refused_by_one_line(path, value, fact):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_task_keeps_its_content_which_makes_it_again(name):
     task = find_task(name)
-    again = make_task(json.loads(json.dumps(task.content, allow_nan=False)), "model.json")
+    again = make_task(
+        json.loads(json.dumps(task.content, allow_nan=False)), "model.json"
+    )
     assert again == task
     assert again.content == task.content

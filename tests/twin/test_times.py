@@ -17,7 +17,10 @@ from bids_dtg.twin.times import (
 def test_means_and_effects_are_those_by_hand():
     task, other = a_task("stroop"), a_task("faces")
     rt = np.array([0.5, 0.7, np.nan, 0.9, 1.2, 0.6])
-    runs = [[a_run(np.arange(2.0, 20.0, 3.0), task=task, rt=rt)], [a_run([2.0], task=other)]]
+    runs = [
+        [a_run(np.arange(2.0, 20.0, 3.0), task=task, rt=rt)],
+        [a_run([2.0], task=other)],
+    ]
     segments = stack_people(runs)
     condition = runs[0][0].condition
     easy, hard = (np.nanmean(rt[condition == level]) for level in (0, 1))
@@ -36,7 +39,9 @@ def some_people(seed=0, people=60, edges=90):
     """Return connectomes, times of which the first depends on them, and covariates of both."""
     rng = np.random.default_rng(seed)
     covariates = rng.normal(size=(people, 2))
-    connectomes = rng.normal(size=(people, edges)) + covariates @ rng.normal(size=(2, edges))
+    connectomes = rng.normal(size=(people, edges)) + covariates @ rng.normal(
+        size=(2, edges)
+    )
     own = connectomes[:, :20].sum(axis=1) / 5
     times = np.column_stack([own + 5 * covariates[:, 0], rng.normal(size=people)])
     return connectomes, times, covariates
@@ -49,7 +54,9 @@ def test_weights_are_scikit_learns_of_those_who_have_the_time():
     for column, time in enumerate(times.T):
         known = np.isfinite(time)
         centred = connectomes[known] - connectomes.mean(axis=0)
-        model = RidgeCV(PENALTIES * (centred**2).sum() / known.sum()).fit(centred, time[known])
+        model = RidgeCV(PENALTIES * (centred**2).sum() / known.sum()).fit(
+            centred, time[known]
+        )
         np.testing.assert_allclose(found.weights[:, column], model.coef_, atol=1e-8)
     assert found.predictable[0]
     predicted = (connectomes - connectomes.mean(axis=0)) @ found.weights
@@ -64,10 +71,16 @@ def test_covariates_are_taken_out_of_connectomes_and_times():
         return values - fit.predict(covariates)
 
     expected = fit_ridges(rest(connectomes), rest(times)).weights
-    np.testing.assert_allclose(fit_ridges(connectomes, times, covariates).weights, expected)
+    np.testing.assert_allclose(
+        fit_ridges(connectomes, times, covariates).weights, expected
+    )
     moved = connectomes + 9 * covariates @ np.ones((2, 90)), times + 9 * covariates
-    np.testing.assert_allclose(fit_ridges(*moved, covariates).weights, expected, atol=1e-8)
-    plain, same = (find_gate(*both, covariates) for both in ((connectomes, times), moved))
+    np.testing.assert_allclose(
+        fit_ridges(*moved, covariates).weights, expected, atol=1e-8
+    )
+    plain, same = (
+        find_gate(*both, covariates) for both in ((connectomes, times), moved)
+    )
     np.testing.assert_allclose(plain.z, same.z, atol=1e-6)
     assert plain.open.all()
     assert not find_gate(connectomes, 5 * covariates, covariates).open.any()
@@ -97,5 +110,7 @@ def test_groups_have_gates_of_their_own_also_where_people_lack_measures():
 def test_gates_open_for_one_in_a_hundred_connectomes_without_information():
     rng = np.random.default_rng(0)
     times = rng.normal(size=(40, 2))
-    opened = [find_gate(rng.normal(size=(40, 60)), times).open.all() for _ in range(200)]
+    opened = [
+        find_gate(rng.normal(size=(40, 60)), times).open.all() for _ in range(200)
+    ]
     assert sum(opened) <= 7  # 2 expected; 8 or more in 1 of 1000

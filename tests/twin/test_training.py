@@ -26,7 +26,9 @@ SIZES = Sizes(inputs=3, units=5, outputs=2)
 
 def some_targets(people=4, seed=0, shared=True):
     draw = torch.Generator().manual_seed(seed)
-    flat = torch.rand(people, 12, generator=draw)  # each person is scored at 7 of 12 steps
+    flat = torch.rand(
+        people, 12, generator=draw
+    )  # each person is scored at 7 of 12 steps
     return Targets(
         inputs=torch.rand(1 if shared else people, 2, 6, SIZES.inputs, generator=draw),
         action=torch.rand(people, 2, 6, SIZES.outputs, generator=draw),
@@ -42,7 +44,9 @@ def test_losses_are_torchs_at_the_steps_that_are_scored():
     for person in (0, 1, 3):
         kept = targets.scored[person]
         action = targets.action[person][kept]
-        expected = binary_cross_entropy_with_logits(outputs[person][kept][:, :2], action)
+        expected = binary_cross_entropy_with_logits(
+            outputs[person][kept][:, :2], action
+        )
         torch.testing.assert_close(found[person], expected)
     assert found[2] == 0
 
@@ -105,14 +109,18 @@ def test_the_loss_of_measures_is_its_equation():
     torch.testing.assert_close(spread_of(observed), spread)
     everybody = torch.arange(6)
     with torch.no_grad():
-        outputs = perform(network.weights(observed.nan_to_num() @ start.T), targets.inputs)
+        outputs = perform(
+            network.weights(observed.nan_to_num() @ start.T), targets.inputs
+        )
         before = perform(network.group_weights(), targets.inputs)
         after, group = (
-            performed_measures(torch.sigmoid(own), segments) for own in (outputs, before)
+            performed_measures(torch.sigmoid(own), segments)
+            for own in (outputs, before)
         )
         wrong = ((after - group - observed) / spread).nan_to_num()
         expected = (
-            10 * action_losses(outputs, targets).mean() + 0.1 * wrong.square().mean(0).sum() / 2
+            10 * action_losses(outputs, targets).mean()
+            + 0.1 * wrong.square().mean(0).sum() / 2
         )
         expected += 1e-4 * (start * spread).square().sum()
         found = perform(task.networks("training", everybody), targets.inputs)

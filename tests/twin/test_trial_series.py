@@ -22,7 +22,9 @@ def test_tasks_of_other_sizes_work_together():
     segments = stack_people(people, tasks=tasks)
     assert segments.inputs.shape == (1, 3, 262, 10)
     assert segments.action.shape == (1, 3, 262, 4)
-    np.testing.assert_array_equal(segments.inputs[0, :, 1, 8:], [[0, 0], [1, 0], [0, 1]])
+    np.testing.assert_array_equal(
+        segments.inputs[0, :, 1, 8:], [[0, 0], [1, 0], [0, 1]]
+    )
     assert not segments.inputs[0, 0, :, 5:].any()
     np.testing.assert_array_equal(segments.task, [[0, 1, 2]])
 
@@ -39,7 +41,9 @@ def test_inputs_come_one_step_after_what_was_shown():
     on = slice(6, 6 + 18)  # step 5 is shown at step 6, for 1.5 s: 18.75 steps
     np.testing.assert_allclose(inputs[on], np.tile(run.stimulus[0], (18, 1)), atol=1e-6)
     np.testing.assert_allclose(inputs[24], 0.75 * run.stimulus[0], atol=1e-6)
-    np.testing.assert_allclose(inputs[44:62], np.tile(run.stimulus[1], (18, 1)), atol=1e-6)
+    np.testing.assert_allclose(
+        inputs[44:62], np.tile(run.stimulus[1], (18, 1)), atol=1e-6
+    )
 
 
 def test_targets_are_held_from_the_press_to_the_end_of_the_window():
@@ -50,10 +54,14 @@ def test_targets_are_held_from_the_press_to_the_end_of_the_window():
 
 
 def test_an_unknown_wrong_button_is_an_expectation():
-    run = replace(a_run([2.0], rt=[0.72], button=[-1]), correct_button=np.array([1], np.int8))
+    run = replace(
+        a_run([2.0], rt=[0.72], button=[-1]), correct_button=np.array([1], np.int8)
+    )
     np.testing.assert_array_equal(make_segments([run]).action[0, 9], [0.5, 0.0, 0.5])
     correct = replace(run, correct=np.array([True]))
-    np.testing.assert_array_equal(make_segments([correct]).action[0, 9], [0.0, 1.0, 0.0])
+    np.testing.assert_array_equal(
+        make_segments([correct]).action[0, 9], [0.0, 1.0, 0.0]
+    )
 
 
 @pytest.mark.parametrize("rt", [2.01, 6.6, np.nan])
@@ -89,7 +97,9 @@ def test_every_trial_is_in_one_segment_where_it_is_scored(faces, stroop):
     rows = segments.trials
     for number, run in enumerate((faces, stroop)):
         own = rows.task == number
-        np.testing.assert_array_equal(rows.trial[own], np.arange(len(run.onset_seconds)))
+        np.testing.assert_array_equal(
+            rows.trial[own], np.arange(len(run.onset_seconds))
+        )
         start = segments.start_seconds[rows.segment[own]]
         onset = start + STEP_SECONDS * rows.onset_step[own]
         np.testing.assert_allclose(onset, run.onset_seconds)
@@ -101,7 +111,9 @@ def test_every_trial_is_in_one_segment_where_it_is_scored(faces, stroop):
     # Windows do not overlap: no step of a segment is in two of them.
     steps = [
         (segment, step)
-        for segment, first, last in zip(rows.segment, rows.first_step, rows.last_step, strict=True)
+        for segment, first, last in zip(
+            rows.segment, rows.first_step, rows.last_step, strict=True
+        )
         for step in range(first, last + 1)
     ]
     assert len(steps) == len(set(steps))
@@ -111,7 +123,10 @@ def people_of(count):
     faces = a_run(np.arange(8.0, 60.0, 3.0), task=FACES)
     stroop = a_run(np.arange(2.0, 70.0, 4.5))
     return [
-        [answered_by(run, 10 * seed + n, late=0.01 * seed) for n, run in enumerate((faces, stroop))]
+        [
+            answered_by(run, 10 * seed + n, late=0.01 * seed)
+            for n, run in enumerate((faces, stroop))
+        ]
         for seed in range(count)
     ]
 
@@ -125,7 +140,9 @@ def test_people_who_saw_the_same_share_what_was_shown():
     for number, runs_of in enumerate(people):
         alone, own = make_segments(runs_of), stacked.person(number)
         for name in ("inputs", "action", "scored", "task", "run", "start_seconds"):
-            np.testing.assert_allclose(getattr(own, name), getattr(alone, name), atol=1e-4)
+            np.testing.assert_allclose(
+                getattr(own, name), getattr(alone, name), atol=1e-4
+            )
         np.testing.assert_array_equal(own.trials.rt_seconds, alone.trials.rt_seconds)
         np.testing.assert_array_equal(own.trials.button, alone.trials.button)
 
@@ -158,5 +175,7 @@ def test_a_stretch_begins_at_its_cue():
 
 def test_a_window_longer_than_a_segment_is_refused():
     run = a_run([2.0], task=a_task(window_seconds=30.0))
-    with pytest.raises(ValueError, match="a response window of 30 s does not fit into 262 steps"):
+    with pytest.raises(
+        ValueError, match="a response window of 30 s does not fit into 262 steps"
+    ):
         cut_run(run)

@@ -55,14 +55,27 @@ def keys(**changes: object):
         "channels": 2,
         "timing": {"window_seconds": 1.5, "display_seconds": 1.0},
         "correct": {"column": "side", "buttons": {"L": "left", "R": "right"}},
-        "response": {"rt": "rt", "rt_unit_seconds": 0.001, "button": "key", "no_response": ["0"]},
-        "inputs": [{"kind": "one-hot", "column": "side", "values": ["L", "R"], "channel": 0}],
+        "response": {
+            "rt": "rt",
+            "rt_unit_seconds": 0.001,
+            "button": "key",
+            "no_response": ["0"],
+        },
+        "inputs": [
+            {"kind": "one-hot", "column": "side", "values": ["L", "R"], "channel": 0}
+        ],
     }
     return make_task(content | changes, "keys.toml")
 
 
 def keys_row(onset: float, key: str, rt: object, side: str = "L") -> dict[str, str]:
-    return {"onset": str(onset), "duration": "n/a", "side": side, "key": key, "rt": str(rt)}
+    return {
+        "onset": str(onset),
+        "duration": "n/a",
+        "side": side,
+        "key": key,
+        "rt": str(rt),
+    }
 
 
 def test_faces_have_cues_images_and_blocks():
@@ -78,7 +91,11 @@ def test_faces_have_cues_images_and_blocks():
     assert trials.begin_seconds.tolist() == [8.03, 14.1, 29.0]
     assert trials.condition.tolist() == [0, 0, 1]
     assert trials.correct_button.tolist() == [1, 1, 1]
-    assert trials.button.tolist() == [1, 0, -1]  # an error is the other one of two buttons
+    assert trials.button.tolist() == [
+        1,
+        0,
+        -1,
+    ]  # an error is the other one of two buttons
     assert trials.correct.tolist() == [True, False, False]
     assert trials.stimulus[0].tolist() == [0, 0, 1, 0, 1, 1, 1, 0]
     assert trials.run_seconds == 394.4
@@ -98,10 +115,14 @@ def test_pressed_keys_and_milliseconds():
 
 def test_times_in_milliseconds_of_a_task_in_seconds_are_refused():
     rows = [stroop_row(4.0 * n, response_time=900 + n) for n in range(6)]
-    with pytest.raises(RunError, match="6 of 6 responses of the column response_time come later"):
+    with pytest.raises(
+        RunError, match="6 of 6 responses of the column response_time come later"
+    ):
         read_trials(find_task("stroop"), rows, "a.tsv")
     seconds = [stroop_row(4.0 * n, response_time=0.9) for n in range(6)]
-    trials = read_trials(find_task("stroop"), [*seconds, stroop_row(30.0, response_time=2.3)])
+    trials = read_trials(
+        find_task("stroop"), [*seconds, stroop_row(30.0, response_time=2.3)]
+    )
     assert (trials.rt_seconds[-1], bool(trials.scored.all())) == (2.3, True)
     task = find_task("stroop")
     task = replace(task, response=replace(task.response, rt_unit_seconds=0.001))
@@ -114,7 +135,9 @@ def test_accuracies_that_are_neither_right_nor_wrong_are_refused(cell):
     fact = f"has '{cell}' under accuracy_binarized in line 3"
     with pytest.raises(RunError, match=fact) as caught:
         read_trials(find_task("stroop"), rows, "a.tsv")
-    assert "one of 1, true, correct, 0, false, incorrect, wrong, error" in str(caught.value)
+    assert "one of 1, true, correct, 0, false, incorrect, wrong, error" in str(
+        caught.value
+    )
     task = find_task("stroop")
     own = replace(task, response=replace(task.response, correct_values=(cell,)))
     assert read_trials(own, rows).correct.tolist() == [False, True]
@@ -151,15 +174,21 @@ def test_rows_that_are_no_trial_are_left_out_and_counted(onsets, kept, note):
 def test_times_of_stimuli_in_milliseconds_are_refused(column):
     """Response times are in seconds."""
     rows = [
-        faces_row(4.0 * n, cueStartTime=4.0 * n - 3, cueEndTime=4.0 * n - 1, runEndTime=30)
+        faces_row(
+            4.0 * n, cueStartTime=4.0 * n - 3, cueEndTime=4.0 * n - 1, runEndTime=30
+        )
         for n in range(1, 7)
     ]
     read_trials(find_task("faces"), rows)
     for row in rows:
         row[column] = str(1000 * float(row[column]))
     if column == "cueStartTime":
-        rows = [{**row, "cueEndTime": str(1000 * float(row["cueEndTime"]))} for row in rows]
-    with pytest.raises(RunError, match=f"a.tsv: the column {column} gives .* divide milliseconds"):
+        rows = [
+            {**row, "cueEndTime": str(1000 * float(row["cueEndTime"]))} for row in rows
+        ]
+    with pytest.raises(
+        RunError, match=f"a.tsv: the column {column} gives .* divide milliseconds"
+    ):
         read_trials(find_task("faces"), rows, "a.tsv")
 
 
@@ -173,7 +202,9 @@ def test_of_two_trials_at_once_the_first_is_not_seen_and_not_scored():
 
 def test_values_that_stand_for_no_condition_are_listed_with_counts():
     values = ["con1", "CON1", "neutral7", "CON1", "n/a"]
-    rows = [stroop_row(onset=str(3 * n), trial_type=value) for n, value in enumerate(values)]
+    rows = [
+        stroop_row(onset=str(3 * n), trial_type=value) for n, value in enumerate(values)
+    ]
     trials = read_trials(find_task("stroop"), rows)
     assert trials.condition.tolist() == [0, -1, -1, -1, -1]
     assert trials.notes == (
@@ -187,9 +218,18 @@ def test_values_that_stand_for_no_condition_are_listed_with_counts():
     [
         ({"onset": "soon"}, r"'soon' under onset in line 2\. Expected: a number"),
         ({"onset": "1e999"}, r"'1e999' under onset in line 2"),
-        ({"onset": "1200000"}, r"'1200000' under onset in line 2\. Expected: a number up to 86400"),
-        ({"stimulus_text": "purple"}, r"'purple' under stimulus_text .* one of red, green, blue"),
-        ({"stimulus_color": "n/a"}, r"'n/a' under stimulus_color .*the correct button; .*no-go"),
+        (
+            {"onset": "1200000"},
+            r"'1200000' under onset in line 2\. Expected: a number up to 86400",
+        ),
+        (
+            {"stimulus_text": "purple"},
+            r"'purple' under stimulus_text .* one of red, green, blue",
+        ),
+        (
+            {"stimulus_color": "n/a"},
+            r"'n/a' under stimulus_color .*the correct button; .*no-go",
+        ),
         ({"stimulus_color": "x" * 999}, r"'x{59}…' under stimulus_color"),
         ({"response_time": "fast"}, r"'fast' under response_time"),
         ({"onset": "n/a"}, r"no trial of the task stroop"),
@@ -202,9 +242,13 @@ def test_wrong_cells_are_refused(changes, fact):
 
 def test_times_that_no_trial_can_have_are_refused():
     task = keys(timing={"window_seconds": 1.5})
-    with pytest.raises(RunError, match=r"'n/a' under duration in line 2\. Expected: above 0, or "):
+    with pytest.raises(
+        RunError, match=r"'n/a' under duration in line 2\. Expected: above 0, or "
+    ):
         read_trials(task, [keys_row(1, "left", 500)])
-    with pytest.raises(RunError, match=r"'2' under cueEndTime .* later than cueStartTime"):
+    with pytest.raises(
+        RunError, match=r"'2' under cueEndTime .* later than cueStartTime"
+    ):
         read_trials(find_task("faces"), [faces_row(5.0, cueStartTime=3, cueEndTime=2)])
 
 
@@ -217,6 +261,8 @@ def test_halves_of_a_run_have_its_trials_once():
     np.testing.assert_array_equal(both, run.onset_seconds)
     assert first.onset_seconds.max() < 21 <= second.onset_seconds.min()
     np.testing.assert_array_equal(np.append(first.scored, second.scored), run.scored)
-    np.testing.assert_array_equal(second.rt_seconds, run.rt_seconds[len(first.rt_seconds) :])
+    np.testing.assert_array_equal(
+        second.rt_seconds, run.rt_seconds[len(first.rt_seconds) :]
+    )
     begins = np.append(first.begin_seconds, second.begin_seconds)
     np.testing.assert_array_equal(begins, run.begin_seconds)

@@ -34,7 +34,9 @@ def contents(folder: Path) -> dict[str, str]:
 
 def test_of_two_other_trainings_one_is_refused(trained_maps, forks, tmp_path):
     out, errors = tmp_path / "out", tmp_path / "errors.txt"
-    call = image_people.arguments(trained_maps.inputs, out, "train", *trained_maps.train_words)
+    call = image_people.arguments(
+        trained_maps.inputs, out, "train", *trained_maps.train_words
+    )
     calls, whole = (call, [*call, "--seed", "1"]), []
     for words in calls:
         assert forks.run(words, stderr=errors) == [0], errors.read_text()
@@ -56,7 +58,9 @@ def test_a_folder_in_use_is_left_as_it_is(trained_maps, forks, tmp_path):
     with DerivativeDataset(out).locks() as locks:
         assert locks.take("model-own") is None
         during = tree(out, but=())
-        words = image_people.arguments(trained_maps.inputs, out, "train", *trained_maps.train_words)
+        words = image_people.arguments(
+            trained_maps.inputs, out, "train", *trained_maps.train_words
+        )
         assert forks.run(words, stderr=errors) == [2]
         assert tree(out, but=()) == during
     assert "group/model-own is in use by " in errors.read_text()

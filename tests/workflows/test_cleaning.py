@@ -43,18 +43,24 @@ class Spoilt:
             scale > 0, (columns - columns.mean(axis=0)) / np.where(scale, scale, 1), 0
         )
         columns = np.hstack([columns, self.mixing])
-        signal = rng.standard_normal((FRAMES, 6)) @ rng.standard_normal((6, np.prod(TINY_SHAPE)))
+        signal = rng.standard_normal((FRAMES, 6)) @ rng.standard_normal(
+            (6, np.prod(TINY_SHAPE))
+        )
         bold = 30 * signal + 20 * rng.standard_normal(signal.shape)
         bold += 15 * columns @ rng.standard_normal((columns.shape[1], signal.shape[1]))
         bold = (10_000 + bold).round().astype(np.int16)
-        self.bold_path = add_rest(self.root, bold=bold.T.reshape(*TINY_SHAPE, FRAMES), tr=TR)
+        self.bold_path = add_rest(
+            self.root, bold=bold.T.reshape(*TINY_SHAPE, FRAMES), tr=TR
+        )
         self.func = self.bold_path.parent
         write_nuisance(self.func / f"{TITLE}_desc-confounds_timeseries.tsv", self.table)
         write_aroma(self.func, TITLE, self.mixing, self.noise)
         write_tiny_bundle(folder / "tiny")
         self.bundle = load_bundle(str(folder / "tiny"))
         self.voxels = Reader(self.bundle, CleaningOptions())
-        self.bold = bold[:, self.voxels.places.positions].astype(np.float64)  # (frames, voxels)
+        self.bold = bold[:, self.voxels.places.positions].astype(
+            np.float64
+        )  # (frames, voxels)
 
     def measure(self, *options: str):
         """Clean with options as on the command line."""
@@ -113,8 +119,16 @@ def assert_same(measured, expected: np.ndarray) -> None:
     [
         ("--denoise-strategy simple", "simple", {}),
         ("--denoise-strategy simple --gsr", "simple", {"global_signal": "basic"}),
-        ("--denoise-strategy 36p", "simple", {"wm_csf": "full", "global_signal": "full"}),
-        ("--denoise-strategy scrubbing --fd-threshold 0.2", "scrubbing", {"fd_threshold": 0.2}),
+        (
+            "--denoise-strategy 36p",
+            "simple",
+            {"wm_csf": "full", "global_signal": "full"},
+        ),
+        (
+            "--denoise-strategy scrubbing --fd-threshold 0.2",
+            "scrubbing",
+            {"fd_threshold": 0.2},
+        ),
         ("--denoise-strategy compcor --gsr", "compcor", {"global_signal": "basic"}),
         ("--denoise-strategy none", None, {}),
     ],
@@ -135,7 +149,10 @@ def non_aggressive(spoilt: Spoilt, values: np.ndarray) -> np.ndarray:
 
 
 def test_aroma_is_nilearn_s_preset_on_an_image_denoised_non_aggressively(spoilt):
-    denoised = spoilt.func / f"{TITLE}_space-MNI152NLin6Asym_desc-smoothAROMAnonaggr_bold.nii.gz"
+    denoised = (
+        spoilt.func
+        / f"{TITLE}_space-MNI152NLin6Asym_desc-smoothAROMAnonaggr_bold.nii.gz"
+    )
     denoised.touch()
     table, keep = load_confounds_strategy(str(denoised), "ica_aroma", demean=False)
     denoised.unlink()

@@ -33,12 +33,16 @@ def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
     assert path.name == f"sub-01_task-rest_{CONNECTOME}.nii.gz"
     image, grid = nib.load(path), tiny_masks()[1]
     assert image.header.get_intent()[0] == "none"
-    facts = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    facts = json.loads(
+        path.with_name(path.name.replace(".nii.gz", ".json")).read_text()
+    )
     assert facts["Connectome"]["Form"] == "partial"
     assert facts["Connectome"]["RidgePenalty"] == PENALTY
     assert FORMS["partial"].words in facts["Description"]
 
     bold = tiny_bold()[grid].T.astype(np.float64)
-    series = np.genfromtxt(next(job.out.rglob("*_desc-rois_timeseries.tsv")), skip_header=1)
+    series = np.genfromtxt(
+        next(job.out.rglob("*_desc-rois_timeseries.tsv")), skip_header=1
+    )
     expected = regress(bold, series, PENALTY)
     np.testing.assert_allclose(image.get_fdata()[grid].T, expected, atol=1e-5)

@@ -67,7 +67,9 @@ def folder(path: Path) -> None:
 
 def holding(content: str | bytes) -> Edit:
     """Return a damage that puts something else in a file's place."""
-    return lambda path: path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return lambda path: path.write_bytes(
+        content.encode() if isinstance(content, str) else content
+    )
 
 
 def replaced(old: str, new: str) -> Edit:
@@ -90,7 +92,9 @@ def header(offset: int, stored: bytes) -> Edit:
 
     def edit(path: Path) -> None:
         content = gzip.decompress(path.read_bytes())
-        path.write_bytes(gzip.compress(content[:offset] + stored + content[offset + len(stored) :]))
+        path.write_bytes(
+            gzip.compress(content[:offset] + stored + content[offset + len(stored) :])
+        )
 
     return edit
 
@@ -135,7 +139,9 @@ def in_a_pipe(name: str) -> Edit:
         with h5py.File(path, "r+") as file:
             shape, dtype = file[name].shape, file[name].dtype
             del file[name]
-            file.create_dataset(name, shape, dtype, external=[(str(pipe), 0, h5py.h5f.UNLIMITED)])
+            file.create_dataset(
+                name, shape, dtype, external=[(str(pipe), 0, h5py.h5f.UNLIMITED)]
+            )
 
     return edit
 
@@ -187,10 +193,14 @@ OF_A_PERSON = {
     },
     CONFOUNDS: {
         "bytes": holding(b"\x00\xff\xfe" * 100),
-        "too few rows": confounds(lambda columns: [column.pop() for column in columns.values()]),
+        "too few rows": confounds(
+            lambda columns: [column.pop() for column in columns.values()]
+        ),
         "no motion": confounds(lambda columns: columns.pop("trans_x")),
         "broken link": broken_link,
-        "no values": confounds(lambda columns: columns["csf"].__setitem__(slice(30), ["n/a"] * 30)),
+        "no values": confounds(
+            lambda columns: columns["csf"].__setitem__(slice(30), ["n/a"] * 30)
+        ),
         "a word": confounds(lambda columns: columns["trans_x"].__setitem__(7, "oops")),
     },
     SIDECAR: {
@@ -235,7 +245,9 @@ def of_the_other(tmp_path_factory) -> dict[str, str]:
 
 
 def outputs(out: Path, label: str) -> dict[str, str]:
-    return {name: sha for name, sha in tree(out).items() if name.startswith(f"sub-{label}")}
+    return {
+        name: sha for name, sha in tree(out).items() if name.startswith(f"sub-{label}")
+    }
 
 
 def the_line(capsys) -> str:
@@ -243,7 +255,9 @@ def the_line(capsys) -> str:
     err = capsys.readouterr().err
     assert "Traceback" not in err
     assert "internal error" not in err
-    (line,) = [line for line in err.splitlines() if "error: " in line or "failed: " in line]
+    (line,) = [
+        line for line in err.splitlines() if "error: " in line or "failed: " in line
+    ]
     return line
 
 
@@ -256,7 +270,9 @@ def rows(table: dict) -> list:
 
 
 @pytest.mark.parametrize(("name", "damage"), rows(OF_A_PERSON))
-def test_a_damaged_file_costs_its_participant_alone(tmp_path, capsys, of_the_other, name, damage):
+def test_a_damaged_file_costs_its_participant_alone(
+    tmp_path, capsys, of_the_other, name, damage
+):
     job = people(tmp_path, name)
     damage(job.bids / name)
     assert job.run("--nprocs", "1") == 1
@@ -282,7 +298,9 @@ def test_a_file_that_never_ends_costs_its_participant_alone(
     endless(1)(job.bids / COMPOSITE)
     assert job.run("--nprocs", processes) == 1
     line = the_line(capsys)
-    assert "sub-01: it took too long: no step for 10 s; the last one was opening " in line
+    assert (
+        "sub-01: it took too long: no step for 10 s; the last one was opening " in line
+    )
     assert COMPOSITE.name in line
     assert outputs(job.out, "01") == {}
     assert outputs(job.out, "02") == of_the_other
@@ -296,10 +314,14 @@ def test_a_file_that_never_ends_costs_its_participant_alone_on_dask(
     job = people(tmp_path, COMPOSITE)
     endless(1)(job.bids / COMPOSITE)
     # Its workers are threads here, so that the limit is that of `soon`.
-    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local:
+    with distributed.LocalCluster(
+        n_workers=1, processes=False, dashboard_address=None
+    ) as local:
         assert job.run("--scheduler", local.scheduler_address) == 1
     line = the_line(capsys)
-    assert "sub-01: it took too long: no step for 10 s; the last one was opening " in line
+    assert (
+        "sub-01: it took too long: no step for 10 s; the last one was opening " in line
+    )
     assert outputs(job.out, "01") == {}
     assert outputs(job.out, "02") == of_the_other
 
@@ -332,12 +354,17 @@ def test_a_connectome_that_ends_its_process_costs_its_participant_alone(
     assert job.run(*words, "--dry-run") == 1
     told = capsys.readouterr().out
     (line,) = [line for line in told.splitlines() if "would fail: " in line]
-    assert "sub-01: would fail: the process that read its files died: it was ended by SIG" in line
+    assert (
+        "sub-01: would fail: the process that read its files died: it was ended by SIG"
+        in line
+    )
     assert line.endswith(f" after opening {damaged}")
     assert "3 participants, 1 would fail" in told
     assert job.run(*words) == 1
     line = the_line(capsys)
-    assert "sub-01: failed: the process that read sub-01 died: it was ended by SIG" in line
+    assert (
+        "sub-01: failed: the process that read sub-01 died: it was ended by SIG" in line
+    )
     assert line.endswith(f" after opening {damaged}")
     assert outputs(job.out, "01") == {}
     assert len(outputs(job.out, "02")) == len(outputs(job.out, "03")) > 5
@@ -358,7 +385,9 @@ def test_a_connectome_that_ends_its_process_costs_its_participant_alone(
     assert people.labels == ("01", "02", "03")
     assert people.connected == {"02", "03"}
     (note,) = [note for note in people.notes if "left out" in note]
-    assert re.search(rf"died: it was ended by SIG\w+ after opening {damaged} \(sub-01", note)
+    assert re.search(
+        rf"died: it was ended by SIG\w+ after opening {damaged} \(sub-01", note
+    )
 
 
 # --- files of the call: it is refused before anything is written
@@ -427,7 +456,9 @@ ARRAYS_OF_PEOPLE = {
     [
         *rows({"all.npz": ARRAYS_OF_PEOPLE, "all.h5": ARRAYS_OF_PEOPLE}),
         pytest.param(
-            "all.npz", arrays(people=np.array([{"a": 1}] * 12, object)), id="all.npz pickled"
+            "all.npz",
+            arrays(people=np.array([{"a": 1}] * 12, object)),
+            id="all.npz pickled",
         ),
         pytest.param("all.h5", in_a_pipe("rest"), id="all.h5 in a pipe"),
         pytest.param("all.h5", of_another_type, id="all.h5 type"),
@@ -469,7 +500,9 @@ def cohort(tmp_path_factory) -> TinyCohort:
 
 
 @pytest.mark.parametrize(("name", "damage"), rows(OF_A_TRAINING))
-def test_a_damaged_file_of_a_training_is_refused(cohort, tmp_path, capsys, name, damage):
+def test_a_damaged_file_of_a_training_is_refused(
+    cohort, tmp_path, capsys, name, damage
+):
     (cohort.folder / "split.tsv").write_text(SPLIT)
     (cohort.bids / "participants.tsv").write_text(FAMILIES)
     damage(cohort.folder / name)
@@ -495,7 +528,13 @@ def test_a_damaged_map_costs_its_participant_alone(tmp_path, capsys, how):
     (path, *_) = sorted((cohort.statmaps / "sub-01").iterdir())
     damage, expected = MEASURED[how]
     damage(path)
-    words = ["--architecture", "linear", *sets(cohort.labels, 0, 0.25), "--model-name", "own"]
+    words = [
+        "--architecture",
+        "linear",
+        *sets(cohort.labels, 0, 0.25),
+        "--model-name",
+        "own",
+    ]
     assert cohort.analyse("train", *words, "--no-reports") == expected
     told = capsys.readouterr().err
     assert "Traceback" not in told
@@ -521,14 +560,17 @@ def test_damaged_events_cost_their_run_alone(tmp_path, capsys, how):
     told = capsys.readouterr().err
     assert "Traceback" not in told
     assert any(
-        "1 run of 1 participant" in line and EVENTS.name in line for line in told.split("\n")
+        "1 run of 1 participant" in line and EVENTS.name in line
+        for line in told.split("\n")
     )
 
 
 def train_twins(folder: Path, *words: str) -> int:
     from bids_dtg.cli.run import main
 
-    return main(tiny_twins.arguments(folder, folder / "out", "train", *tiny_twins.TRAIN, *words))
+    return main(
+        tiny_twins.arguments(folder, folder / "out", "train", *tiny_twins.TRAIN, *words)
+    )
 
 
 # --- what an earlier call has left: made again, and never read or written elsewhere
@@ -550,10 +592,18 @@ EARLIER = {
     RECORD: {
         "truncated": truncated,
         "bytes": holding(b'{"a": "\xff"}'),
-        "of other folders": outputs_of_record(lambda facts: facts["Outputs"].update(OUTSIDE)),
-        "of methods elsewhere": outputs_of_record(lambda f: f.update(Methods="../../../victim")),
+        "of other folders": outputs_of_record(
+            lambda facts: facts["Outputs"].update(OUTSIDE)
+        ),
+        "of methods elsewhere": outputs_of_record(
+            lambda f: f.update(Methods="../../../victim")
+        ),
     },
-    "sub-01/func/*_statmap.nii.gz": {"empty": empty, "truncated": truncated, "gone": Path.unlink},
+    "sub-01/func/*_statmap.nii.gz": {
+        "empty": empty,
+        "truncated": truncated,
+        "gone": Path.unlink,
+    },
     "sub-01/*_statmap.json": {"empty": empty, "a list": holding("[]")},
     "sub-01/func/*_qc.tsv": {"empty": empty, "words": holding("a\tb\nx\ty\n")},
     "participants.tsv": {"empty": empty, "bytes": holding(b"participant_id\n\xff\n")},
@@ -599,8 +649,20 @@ def assert_nothing_acts(told: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(b"sub-..", b"sub-", b"sub- 01 ", b"sub-0" + FORGED, b"sub-" + TITLE, b"sub-\xff\xfe"),
-        *(b"sub-\xc2\x9b31m", "sub-\u202e10".encode(), b"sub-<script>alert(1)<", b"sub--help"),
+        *(
+            b"sub-..",
+            b"sub-",
+            b"sub- 01 ",
+            b"sub-0" + FORGED,
+            b"sub-" + TITLE,
+            b"sub-\xff\xfe",
+        ),
+        *(
+            b"sub-\xc2\x9b31m",
+            "sub-\u202e10".encode(),
+            b"sub-<script>alert(1)<",
+            b"sub--help",
+        ),
         *(b"sub-01_task-x", b"sub-%s%n{0}", b"sub-" + b"x" * 240, b"sub-[red]x"),
     ],
     ids=repr,
@@ -618,9 +680,17 @@ def test_a_hostile_folder_costs_nobody_else(tmp_path, capfd, of_the_other, name)
     "words",
     [
         *(["--participant-label", "../01"], ["--participant-label", "01\x1b[31m\n"]),
-        *(["--task-id", "../x"], ["--session-label", "../../etc"], ["--space", "../../x"]),
+        *(
+            ["--task-id", "../x"],
+            ["--session-label", "../../etc"],
+            ["--space", "../../x"],
+        ),
         *(["--model", "../../../etc"], ["--model", "a\0b"], ["--model", "m" * 5000]),
-        *(["--atlases", "../../etc/passwd"], ["--atlases", "~nosuchuser/a.nii"], ["-d", ""]),
+        *(
+            ["--atlases", "../../etc/passwd"],
+            ["--atlases", "~nosuchuser/a.nii"],
+            ["-d", ""],
+        ),
         ["--\x1b[31mforged"],
         *(["--mem-gb", "9" * 5000], ["--seed", "-1"], ["--fd-threshold", "nan"]),
     ],
@@ -662,7 +732,12 @@ def test_a_region_that_a_spreadsheet_would_run_is_text(tmp_path):
     table.write_text(table.read_text().replace(REGIONS[0], name))
     assert job.run("--nprocs", "1") == 0
     tables = [path.read_text() for path in job.out.rglob("*.tsv")]
-    cells = [cell for text in tables for line in text.splitlines() for cell in line.split("\t")]
+    cells = [
+        cell
+        for text in tables
+        for line in text.splitlines()
+        for cell in line.split("\t")
+    ]
     assert f"'{name}" in cells
     assert not [cell for cell in cells if cell.startswith(("=", "@"))]
     settings = Settings.of(
@@ -688,7 +763,18 @@ def test_links_that_lead_round_end(tmp_path, of_the_other):
 
 INPUTS = 200
 STRANGE = (
-    *("", " ", "n/a", "nan", "-inf", "1e400", "9" * 5000, "0x1F", "../../x", "~nosuchuser"),
+    *(
+        "",
+        " ",
+        "n/a",
+        "nan",
+        "-inf",
+        "1e400",
+        "9" * 5000,
+        "0x1F",
+        "../../x",
+        "~nosuchuser",
+    ),
     *(
         "\x00",
         "\x1b[31m",
@@ -714,9 +800,16 @@ def changed(rng: random.Random, content: bytes) -> bytes:
         to = at + rng.choice((1, 1, 4, 8, 64, 512))
         piece = content[at:to]
         new = rng.choice(
-            (bytes(b ^ 255 for b in piece), b"", piece * 2, rng.choice(STRANGE).encode())
+            (
+                bytes(b ^ 255 for b in piece),
+                b"",
+                piece * 2,
+                rng.choice(STRANGE).encode(),
+            )
         )
-        content = content[:at] if rng.random() < 0.1 else content[:at] + new + content[to:]
+        content = (
+            content[:at] if rng.random() < 0.1 else content[:at] + new + content[to:]
+        )
     return content
 
 
@@ -727,8 +820,21 @@ def test_inputs_made_by_chance_end_in_a_line(tmp_path, capfd):
     (tmp_path / CONFIG).write_text("[cleaning]\nmin_minutes = 1.0\nhigh_pass = 0.008\n")
     make_image(tmp_path / ATLAS, np.ones(TINY_SHAPE, np.int16), TINY_AFFINE)
     (tmp_path / LABELS).write_text("index\tname\n1\tA\n")
-    words = ["--participant-label", "01", "02", "--nprocs", "1", "--denoise-strategy", "simple"]
-    words += ["--bids-filter-file", tmp_path / FILTER, "--config-file", tmp_path / CONFIG]
+    words = [
+        "--participant-label",
+        "01",
+        "02",
+        "--nprocs",
+        "1",
+        "--denoise-strategy",
+        "simple",
+    ]
+    words += [
+        "--bids-filter-file",
+        tmp_path / FILTER,
+        "--config-file",
+        tmp_path / CONFIG,
+    ]
     words += ["--atlases", tmp_path / ATLAS]
     assert job.run(*words, out=tmp_path / "whole") == 0
     of_the_other = outputs(tmp_path / "whole", "02")

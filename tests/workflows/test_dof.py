@@ -60,8 +60,13 @@ def test_a_run_needs_twenty(job, frames, code, capsys):
     assert job.run() == code
     if code:
         line = capsys.readouterr().err
-        assert "has 19 degrees of freedom left (48 frames kept, minus 29 columns)" in line
-        assert "Expected: at least 20, as with fewer correlations are mostly chance. To" in line
+        assert (
+            "has 19 degrees of freedom left (48 frames kept, minus 29 columns)" in line
+        )
+        assert (
+            "Expected: at least 20, as with fewer correlations are mostly chance. To"
+            in line
+        )
 
 
 # --- cleaned elsewhere
@@ -102,7 +107,9 @@ def test_what_its_sidecar_states_is_used(tmp_path, capsys):
     path.write_text(json.dumps({"RepetitionTime": TR, "ResidualDegreesOfFreedom": 19}))
     assert job.run() == 1
     assert "has 19 degrees of freedom left" in capsys.readouterr().err
-    path.write_text(json.dumps({"RepetitionTime": TR, "ResidualDegreesOfFreedom": "many"}))
+    path.write_text(
+        json.dumps({"RepetitionTime": TR, "ResidualDegreesOfFreedom": "many"})
+    )
     assert job.run() == 1
     assert "ResidualDegreesOfFreedom is 'many'" in capsys.readouterr().err
 
@@ -117,7 +124,9 @@ def damage_few_minutes(job):
 def damage_columns(job):
     path = job.bids / "sub-02/func/sub-02_task-rest_desc-confounds_timeseries.tsv"
     table = confound_columns(60)
-    write_confounds(path, {name: rows for name, rows in table.items() if "trans" not in name})
+    write_confounds(
+        path, {name: rows for name, rows in table.items() if "trans" not in name}
+    )
 
 
 def damage_no_confounds(job):
@@ -152,4 +161,6 @@ def test_a_plan_names_runs_that_would_be_left_out(job, capsys):
     add_rest(job.bids, entities="run-2", seed=2, frames=44)
     assert job.run("--dry-run") == 0
     planned = capsys.readouterr().out
-    assert re.search(r"leaves out sub-01_task-rest_run-2: .* has 15 degrees of freedom", planned)
+    assert re.search(
+        r"leaves out sub-01_task-rest_run-2: .* has 15 degrees of freedom", planned
+    )

@@ -29,9 +29,17 @@ def chain(tmp_path_factory) -> Path:
     fmriprep = str(data / "fmriprep")
     assert main([fmriprep, str(study), "participant", *of_runs]) == 0
     training = ["--analysis", "train", "--architecture", "network", "--epochs", "2"]
-    assert main([fmriprep, str(study), "group", *common, *training, "--model-name", "chain"]) == 0
+    assert (
+        main(
+            [fmriprep, str(study), "group", *common, *training, "--model-name", "chain"]
+        )
+        == 0
+    )
     model = ["--model", str(study / "group/model-chain/bundle"), "--simulations", "2"]
-    assert main([fmriprep, str(study), "group", *common, "--analysis", "simulate", *model]) == 0
+    assert (
+        main([fmriprep, str(study), "group", *common, "--analysis", "simulate", *model])
+        == 0
+    )
     return folder
 
 
@@ -40,7 +48,9 @@ def test_everybody_has_parameters_and_simulations(chain):
     group = chain / "study/group"
     table = pd.read_csv(group / "model-chain/desc-regions_parameters.tsv", sep="\t")
     assert len(table) == PEOPLE * 20
-    assert np.isfinite(table[["theta1", "theta2", "theta3", "theta1_sd"]]).all(axis=None)
+    assert np.isfinite(table[["theta1", "theta2", "theta3", "theta1_sd"]]).all(
+        axis=None
+    )
     with np.load(group / "simulation-chain/desc-simulated_series.npz") as arrays:
         assert arrays["simulated"].shape[:3] == (PEOPLE, 2, 20)
 

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from network_job import FRAMES, REGIONS, NetworkJob, network_bold, slabs, weights, write_core
+from network_job import (
+    FRAMES,
+    REGIONS,
+    NetworkJob,
+    network_bold,
+    slabs,
+    weights,
+    write_core,
+)
 from tiny_job import read_table, tree
 from tiny_network import write_tiny_network
 
@@ -53,7 +61,9 @@ def test_series_and_connectivity_without_a_model(job, capsys):
     assert series.shape == (FRAMES, len(REGIONS))
     # The courses that were put into the parcels, but for what the cleaning takes.
     bold = network_bold(0)
-    means = np.stack([bold[slabs() == label].mean(axis=0) for label in range(1, 7)], axis=1)
+    means = np.stack(
+        [bold[slabs() == label].mean(axis=0) for label in range(1, 7)], axis=1
+    )
     assert min(np.corrcoef(series.T, means.T)[range(6), range(6, 12)]) > 0.8
     (matrix,) = out.glob("sub-01/func/*_stat-pearsoncorrelation_relmat.tsv")
     rows = [line.split("\t")[1:] for line in matrix.read_text().splitlines()[1:]]
@@ -101,13 +111,17 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     series = LagCovariances.of(series_of(out).T)
     process = load_linear_bundle(job.folder / "core").model().infer(series)
     (table,) = func.glob("*_desc-lag1_relmat.tsv")
-    np.testing.assert_allclose(read_relmat(table).values, process.transitions[0], atol=1e-4)
+    np.testing.assert_allclose(
+        read_relmat(table).values, process.transitions[0], atol=1e-4
+    )
     core = load_linear_bundle(job.folder / "core")
     # Features are of what was measured: no strength of shrinking touches them.
     (table,) = func.glob("*_desc-components_parameters.tsv")
     scores = core.components().scores(edges_of(series))
     found = read_table(table)
-    np.testing.assert_allclose([float(row["score"]) for row in found], scores, rtol=1e-3)
+    np.testing.assert_allclose(
+        [float(row["score"]) for row in found], scores, rtol=1e-3
+    )
     assert [row["icc"] for row in found] == ["n/a"] * len(scores)
     assert "Effective connectivity</h3>" in (out / "sub-01.html").read_text()
     methods = " ".join((out / "logs" / "CITATION.md").read_text().split())
@@ -127,7 +141,9 @@ def test_a_linear_core_reads_series_alone(job, capsys):
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused_before_the_start(job, model, capsys, more, message):
+def test_what_does_not_go_together_is_refused_before_the_start(
+    job, model, capsys, more, message
+):
     tables = write_tiny_network(job.folder / "tables").path
     other = write_core(job.folder / "other", atlas="Slabs", atlas_digest="0" * 64)
     places = {"model": model, "tables": tables, "other": other}
@@ -164,7 +180,15 @@ def test_who_cannot_be_modelled_fails_alone(tmp_path, capsys):
 def test_training_before_the_participant_level_says_what_comes_first(
     job, tmp_path, capsys, workflow
 ):
-    line = [job.bids, tmp_path / "absent", "group", "--workflow", workflow, "--analysis", "train"]
+    line = [
+        job.bids,
+        tmp_path / "absent",
+        "group",
+        "--workflow",
+        workflow,
+        "--analysis",
+        "train",
+    ]
     assert main([str(word) for word in line]) == 2
     error = capsys.readouterr().err
     assert f"what the participant level of --workflow {workflow} writes" in error

@@ -21,7 +21,9 @@ PEOPLE = tuple(f"{number:02}" for number in range(1, 25))
 
 def copied(out: Path) -> Iterator[tuple[int, Path]]:
     """Copy the files of sub-01 to people, and list them; yield each copy with the person's row."""
-    files = [path for path in out.rglob("*") if path.is_file() and "sub-01" in path.name]
+    files = [
+        path for path in out.rglob("*") if path.is_file() and "sub-01" in path.name
+    ]
     listed = out / "participants.tsv"
     header, own = listed.read_text().splitlines()
     lines = [own.replace("sub-01", f"sub-{label}") for label in PEOPLE]
@@ -41,14 +43,29 @@ def write_table(path: Path, rows: Sequence[dict[str, str]]) -> None:
 
 
 def call(out: Path, workflow: str, analysis: str, *more: str) -> int:
-    given = [str(out), str(out), "group", "--workflow", workflow, "--analysis", analysis]
-    table = ("--participants-file", str(out.parent / "people.tsv"), "--permutations", "99")
+    given = [
+        str(out),
+        str(out),
+        "group",
+        "--workflow",
+        workflow,
+        "--analysis",
+        analysis,
+    ]
+    table = (
+        "--participants-file",
+        str(out.parent / "people.tsv"),
+        "--permutations",
+        "99",
+    )
     return main([*given, *table, *more])
 
 
 def write_ages(out: Path, ages: np.ndarray) -> None:
     rows = zip(PEOPLE, ages, strict=True)
-    table = [{"participant_id": f"sub-{label}", "age": f"{age:.3f}"} for label, age in rows]
+    table = [
+        {"participant_id": f"sub-{label}", "age": f"{age:.3f}"} for label, age in rows
+    ]
     write_table(out.parent / "people.tsv", table)
 
 
@@ -76,7 +93,9 @@ def test_minutes_are_a_covariate_of_features(cores):
     assert call(cores, "dynamics", "stats", "--phenotype", "age") == 0
     (table,) = (cores / "group/stats").glob("*_tests.tsv")
     rows = read_table(table)
-    assert [row["name"] for row in rows] == [f"component{number}" for number in range(1, 6)]
+    assert [row["name"] for row in rows] == [
+        f"component{number}" for number in range(1, 6)
+    ]
     # Age and the first component follow the minutes; nothing is left of that.
     assert abs(float(rows[0]["r"])) < 0.5
     assert "minutes_kept" in next((cores / "group/stats").glob("*.html")).read_text()
@@ -94,7 +113,9 @@ def test_copies_of_one_person_predict_nothing(cores, capsys):
 
 def test_results_without_a_model_have_no_features(cores, capsys, tmp_path):
     bare = tmp_path / "bare"
-    shutil.copytree(cores, bare, ignore=shutil.ignore_patterns("*_parameters.*", "group"))
+    shutil.copytree(
+        cores, bare, ignore=shutil.ignore_patterns("*_parameters.*", "group")
+    )
     assert call(bare, "dynamics", "stats") == 2
     said = capsys.readouterr().err
     assert "has no results of participants with --model" in said
@@ -110,7 +131,9 @@ def test_predicted_times_and_changes_of_twins_go_with_age(tmp_path):
         if target.name.endswith("_desc-twin_behaviour.tsv"):
             seconds = age[person] / 40 + 0.01 * rng.standard_normal(20)
             rows = zip(read_table(target), seconds, strict=False)
-            write_table(target, [row | {"predicted_rt_seconds": f"{s:.6f}"} for row, s in rows])
+            write_table(
+                target, [row | {"predicted_rt_seconds": f"{s:.6f}"} for row, s in rows]
+            )
     changes = job.out / "group" / "intervention-tiny" / "desc-people_changes.tsv"
     changes.parent.mkdir(parents=True)
     known = {"function": "stroop_rt", "way": "all"}

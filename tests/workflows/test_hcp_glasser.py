@@ -47,7 +47,9 @@ def predict(series: np.ndarray) -> np.ndarray:
         of_rois = standardised(np.linalg.lstsq(own.T, values, rcond=None)[0])
         among = of_rois @ of_rois.T / FRAMES + PENALTY * np.eye(rois)
         found.append(np.linalg.solve(among, of_rois @ values.T / FRAMES))
-    return bundle.correction.apply(model.predict(np.concatenate(found).astype(np.float32)))
+    return bundle.correction.apply(
+        model.predict(np.concatenate(found).astype(np.float32))
+    )
 
 
 @pytest.mark.slow
@@ -78,13 +80,17 @@ def test_contrasts_are_beside_the_conditions_whose_maps_stay_the_same():
     index = {row.label: row.index for row in bundle.contrasts}
     assert list(index) == [row.label for row in hcp_contrasts()]
     for label, values in CONDITIONS.items():
-        np.testing.assert_allclose(maps[index[label], [0, 7, 200, 359]], values, rtol=3e-6)
+        np.testing.assert_allclose(
+            maps[index[label], [0, 7, 200, 359]], values, rtol=3e-6
+        )
     # Fitted as a map of its own, a contrast is near the difference of its conditions.
     apart = maps[index["languageMath"]] - maps[index["languageStory"]]
     contrast = maps[index["languageMathVsStory"]]
     assert np.corrcoef(apart, contrast)[0, 1] > 0.99
     assert np.abs(apart - contrast).max() > 0.01
-    mean = bundle.mean[[index[f"motor{name}"] for name in ("Lf", "Lh", "Rf", "Rh", "T")]].mean(0)
+    mean = bundle.mean[
+        [index[f"motor{name}"] for name in ("Lf", "Lh", "Rf", "Rh", "T")]
+    ].mean(0)
     own = bundle.mean[index["motorLfVsAvg"]]
     np.testing.assert_allclose(own, bundle.mean[index["motorLf"]] - mean, atol=1e-3)
 
@@ -97,13 +103,24 @@ def test_the_card_has_scores_of_each_contrast():
         for name in ("r_minus_group_average", "residual_r", "identified_of_4"):
             mean, low, high = row[name]
             assert low <= mean <= high
-    assert rows["languageMathVsStory"]["r_minus_group_average"] == [0.0201, 0.0164, 0.0237]
+    assert rows["languageMathVsStory"]["r_minus_group_average"] == [
+        0.0201,
+        0.0164,
+        0.0237,
+    ]
     hardly = {f"motor{name}VsAvg" for name in ("Lf", "Lh", "Rf", "T")} | {"wmToolVsAvg"}
     assert set(bundle.hardly_individual) == hardly
 
 
 def run(xcpd: Path, out: Path, *more: str) -> int:
-    words = [str(xcpd), str(out), "participant", "--model", "hcp-glasser", "--no-reports"]
+    words = [
+        str(xcpd),
+        str(out),
+        "participant",
+        "--model",
+        "hcp-glasser",
+        "--no-reports",
+    ]
     return main([*words, *more])
 
 
@@ -123,7 +140,9 @@ def made(tmp_path_factory) -> Path:
 
 def test_maps_of_parcels_are_those_of_plain_arithmetic(made):
     image, expected = maps_in(made), predict(rest())
-    np.testing.assert_allclose(image.get_fdata(), expected, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        image.get_fdata(), expected, atol=1e-5 * np.abs(expected).max()
+    )
     labels = [row.label for row in load_bundle("hcp-glasser").contrasts]
     assert list(image.header.get_axis(0).name) == labels
     (sidecar,) = (made / "sub-01").glob("*_statmap.json")
@@ -133,8 +152,14 @@ def test_maps_of_parcels_are_those_of_plain_arithmetic(made):
         Path(bids_dtg.__file__).parent / "bundles/hcp-glasser/HCP_DataUseTerms.txt"
     ).read_text()
     assert f'"{facts["ModelHowToAcknowledge"]}"' in terms
-    assert facts["Density"] == "360 parcels of fsLR's mesh (32,492 vertices per hemisphere)"
-    notes = {label: row.get("IndividualNote") for label, row in facts["ContrastDetails"].items()}
+    assert (
+        facts["Density"]
+        == "360 parcels of fsLR's mesh (32,492 vertices per hemisphere)"
+    )
+    notes = {
+        label: row.get("IndividualNote")
+        for label, row in facts["ContrastDetails"].items()
+    }
     assert notes["languageMathVsStory"] is None
     assert notes["motorLfVsAvg"].startswith(
         "This map hardly tells people apart: in held-out people"
@@ -147,7 +172,9 @@ def test_the_table_has_the_group_and_what_is_the_persons_own(made):
     rows, bundle = read_table(path), load_bundle("hcp-glasser")
     assert len(rows) == 47 * 360
     row = rows[360 + 7]
-    values = [float(row[name]) for name in ("predicted", "group", "difference", "half_width")]
+    values = [
+        float(row[name]) for name in ("predicted", "group", "difference", "half_width")
+    ]
     assert row["name"] == bundle.places.names[7]
     at = 1, 7
     own, group = maps_in(made).get_fdata()[at], bundle.mean[at]
@@ -168,17 +195,28 @@ def test_the_table_has_the_group_and_what_is_the_persons_own(made):
 def test_parcels_are_known_by_name_in_any_order(tmp_path, capsys, made, spelt, moved):
     axis, series = load_bundle("hcp-glasser").places.axis, rest()
     order = np.roll(np.arange(360), 180)
-    names = [spelt[name[0] == "R"].format(name[2:].removesuffix("_ROI")) for name in axis.name]
+    names = [
+        spelt[name[0] == "R"].format(name[2:].removesuffix("_ROI"))
+        for name in axis.name
+    ]
     made_axis = nib.cifti2.ParcelsAxis(
         [names[number] for number in order],
         [np.zeros((0, 3), int)] * 360,
-        [{side: own[moved:] for side, own in axis.vertices[number].items()} for number in order],
+        [
+            {side: own[moved:] for side, own in axis.vertices[number].items()}
+            for number in order
+        ],
         nvertices=axis.nvertices,
     )
-    assert run(write_xcpd_parcels(tmp_path, series[:, order], made_axis), tmp_path / "out") == 0
+    assert (
+        run(write_xcpd_parcels(tmp_path, series[:, order], made_axis), tmp_path / "out")
+        == 0
+    )
     said = capsys.readouterr().err
     assert ("differ from the model's in 360 parcels" in said) == bool(moved)
-    np.testing.assert_array_equal(maps_in(tmp_path / "out").get_fdata(), maps_in(made).get_fdata())
+    np.testing.assert_array_equal(
+        maps_in(tmp_path / "out").get_fdata(), maps_in(made).get_fdata()
+    )
     assert_first_vertices_lack(moved, tmp_path / "out")
 
 
@@ -211,13 +249,21 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     assert "on the template's surface." in page
     assert "participants of Human Connectome Project, young adults may be among" in page
     methods = " ".join((tmp_path / "out/logs/CITATION.md").read_text().split())
-    assert "a linear model that predicts each parcel from its connectivity with the ROIs" in methods
+    assert (
+        "a linear model that predicts each parcel from its connectivity with the ROIs"
+        in methods
+    )
     assert "90 % of the parcels of a newly measured map" in methods
     assert "Runs were read as parcel series. " in methods
     readme = (tmp_path / "out/README").read_text()
     assert "*_desc-parcels_statmap.tsv, the same as a table" in readme
-    assert page.count("Minus the group&#39;s map") + page.count("Minus the group's map") == 5
-    assert len(list((tmp_path / "out/sub-01/figures").glob("*_contrast-*_own.webp"))) == 5
+    assert (
+        page.count("Minus the group&#39;s map") + page.count("Minus the group's map")
+        == 5
+    )
+    assert (
+        len(list((tmp_path / "out/sub-01/figures").glob("*_contrast-*_own.webp"))) == 5
+    )
     assert "trained on 20 real participants" in page
     assert "As denoised by XCP-D" in page
     assert "Before cleaning" not in page
@@ -259,22 +305,40 @@ def assert_noise_is_flagged(out: Path, page: str) -> None:
         (lambda person, rng: rng.standard_normal((100, 360)), "outside"),
         (lambda person, rng: person[:, rng.permutation(360)], "outside"),
         (
-            lambda person, rng: np.hstack([person[:, :180], person[:, 180 + rng.permutation(180)]]),
+            lambda person, rng: np.hstack(
+                [person[:, :180], person[:, 180 + rng.permutation(180)]]
+            ),
             "outside",
         ),
     ],
-    ids=["real", "100 frames", "noise", "noise of 100 frames", "shuffled", "one side shuffled"],
+    ids=[
+        "real",
+        "100 frames",
+        "noise",
+        "noise of 100 frames",
+        "shuffled",
+        "one side shuffled",
+    ],
 )
-def test_real_people_are_inside_and_noise_and_shuffled_parcels_outside(shared, change, verdict):
+def test_real_people_are_inside_and_noise_and_shuffled_parcels_outside(
+    shared, change, verdict
+):
     rest_of_people = np.load(shared / "data/real/hcp30/rest.npz")["rest"]
-    maps, rng = bids_dtg.TaskMaps(model="hcp-glasser", t_r=2.16).fit(), np.random.default_rng(0)
+    maps, rng = (
+        bids_dtg.TaskMaps(model="hcp-glasser", t_r=2.16).fit(),
+        np.random.default_rng(0),
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        maps.transform([change(person.T, rng) for person in rest_of_people.astype(np.float32)])
+        maps.transform(
+            [change(person.T, rng) for person in rest_of_people.astype(np.float32)]
+        )
     told = [str(one.message) for one in caught if "the run is" in str(one.message)]
     assert len(told) == (len(rest_of_people) if verdict else 0)
     for line in told:
-        assert line.startswith(f"the array: the run is {verdict} for the model: the same parcels")
+        assert line.startswith(
+            f"the array: the run is {verdict} for the model: the same parcels"
+        )
 
 
 def write_grayordinates(xcpd: Path, series: np.ndarray, axis, how: str) -> list[str]:
@@ -284,10 +348,15 @@ def write_grayordinates(xcpd: Path, series: np.ndarray, axis, how: str) -> list[
     stem = parcels.name.removesuffix(".ptseries.nii")
     if how == "table":
         table = RegionTable(
-            tuple(f"Left{name[1:]}" if name[0] == "L" else name for name in axis.name), series.T
+            tuple(f"Left{name[1:]}" if name[0] == "L" else name for name in axis.name),
+            series.T,
         )
-        parcels.with_name(f"{stem.replace('_den-91k', '')}.tsv").write_bytes(encode_series(table))
-        sidecar = parcels.with_name("sub-01_task-rest_space-fsLR_den-91k_desc-denoised_bold.json")
+        parcels.with_name(f"{stem.replace('_den-91k', '')}.tsv").write_bytes(
+            encode_series(table)
+        )
+        sidecar = parcels.with_name(
+            "sub-01_task-rest_space-fsLR_den-91k_desc-denoised_bold.json"
+        )
         sidecar.write_text('{"RepetitionTime": 0.8}')
         return []
     dense = standard_grayordinates()
@@ -328,7 +397,9 @@ def test_tables_and_grayordinates_give_the_maps_of_parcels(tmp_path, made, how):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [10, 18])
-def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(tmp_path, capsys, lost):
+def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(
+    tmp_path, capsys, lost
+):
     axis, series = load_bundle("hcp-glasser").places.axis, rest()
     series[3, lost] = np.nan  # the first of those that stay
     series[:, lost + 1] = np.nan
@@ -338,7 +409,9 @@ def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(tmp_path, c
     said = capsys.readouterr()
     if lost == 18:
         assert (ended, planned) == (1, 1)
-        assert "lacks 20 of the model's 360 parcels, or their data: L_V1_ROI" in said.err
+        assert (
+            "lacks 20 of the model's 360 parcels, or their data: L_V1_ROI" in said.err
+        )
         assert "lacks 19 of the model's 360 parcels" in said.out
         return
     assert (ended, planned) == (0, 0)
@@ -376,7 +449,9 @@ def test_arrays_give_the_maps_of_files(made):
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     frame = maps.set_output(transform="pandas").transform([rest(), rest(1)])
     assert frame.shape == (2, 47 * 360)
-    np.testing.assert_allclose(frame["languageMath__L_V1_ROI"][0], expected[0, 0], rtol=1e-4)
+    np.testing.assert_allclose(
+        frame["languageMath__L_V1_ROI"][0], expected[0, 0], rtol=1e-4
+    )
     with pytest.raises(ValueError, match="360 parcels"):
         maps.transform(rest()[:, 1:])
 
@@ -390,10 +465,17 @@ def test_statistics_read_maps_parcel_by_parcel(tmp_path):
         table.append(f"sub-{number:02d}\t{20 + number**2}")
     (tmp_path / "people.tsv").write_text("\n".join(table) + "\n")
     assert run(xcpd, tmp_path / "out", "--nprocs", "1") == 0
-    people = np.stack([nib.load(one).get_fdata() for one in (tmp_path / "out").rglob(MAPS)])
+    people = np.stack(
+        [nib.load(one).get_fdata() for one in (tmp_path / "out").rglob(MAPS)]
+    )
     assert main([str(xcpd), str(tmp_path / "out"), "group"]) == 0
-    for name, expected in {"Mean": people.mean(axis=0), "Sd": people.std(axis=0, ddof=1)}.items():
-        (path,) = (tmp_path / "out/group").glob(f"*_desc-group{name}_statmap.pscalar.nii")
+    for name, expected in {
+        "Mean": people.mean(axis=0),
+        "Sd": people.std(axis=0, ddof=1),
+    }.items():
+        (path,) = (tmp_path / "out/group").glob(
+            f"*_desc-group{name}_statmap.pscalar.nii"
+        )
         image = nib.load(path)
         index = {row.label: row.index for row in load_bundle("hcp-glasser").contrasts}
         rows = [index[label] for label in image.header.get_axis(0).name]  # by task
@@ -401,8 +483,22 @@ def test_statistics_read_maps_parcel_by_parcel(tmp_path):
     page = (tmp_path / "out/group.html").read_text()
     assert '"key": "sd"' in page
     assert "axial slices" not in page
-    words = [str(xcpd), str(tmp_path / "out"), "group", "--analysis", "stats", "--no-reports"]
-    words += ["--phenotype", "age", "--permutations", "9", "-p", str(tmp_path / "people.tsv")]
+    words = [
+        str(xcpd),
+        str(tmp_path / "out"),
+        "group",
+        "--analysis",
+        "stats",
+        "--no-reports",
+    ]
+    words += [
+        "--phenotype",
+        "age",
+        "--permutations",
+        "9",
+        "-p",
+        str(tmp_path / "people.tsv"),
+    ]
     assert main(words) == 0
     (found,) = (tmp_path / "out/group/stats").glob("desc-ageMaps_tests.tsv")
     rows = read_table(found)

@@ -10,7 +10,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset, make_image
-from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run, write_motion, write_outliers
+from study_folders import (
+    add_hcp_run,
+    add_ukb_run,
+    add_xcpd_run,
+    write_motion,
+    write_outliers,
+)
 from tiny_bundle import TINY_AFFINE, write_tiny_bundle
 from tiny_job import FRAMES, TR, TinyJob, add_rest, read_table, tiny_bold
 
@@ -44,7 +50,11 @@ class StudyJob(TinyJob):
 
     def __init__(self, job: TinyJob, kind: str) -> None:
         self.folder = job.folder / kind
-        self.bids, self.out, self.model = self.folder / "in", self.folder / "out", job.model
+        self.bids, self.out, self.model = (
+            self.folder / "in",
+            self.folder / "out",
+            job.model,
+        )
         data = {"bold": tiny_bold(), "affine": TINY_AFFINE, "tr": TR}
         if kind == "xcpd":
             add_xcpd_run(self.bids, **data)
@@ -86,7 +96,10 @@ def test_same_data_same_bytes(job, kind, capsys):
     assert told["Runs"][0]["Transforms"] == []
     assert told["Runs"][0]["SpaceReason"].startswith("MNI152NLin6Asym, ")
     assert recorded_strategy(study.out) == "none"
-    assert 'input_type = "' + kind in next(study.out.glob("logs/*/config.toml")).read_text()
+    assert (
+        'input_type = "' + kind
+        in next(study.out.glob("logs/*/config.toml")).read_text()
+    )
     # Asked for in words, nothing is done again.
     capsys.readouterr()
     assert study.run("--input-type", kind, "--denoise-strategy", "none") == 0
@@ -108,22 +121,31 @@ def test_frames_that_xcpd_interpolated_are_left_out_and_shown(job, capsys):
     study.reports = False
     (qc,) = study.out.rglob("*_qc.tsv")
     row = read_table(qc)[0]
-    assert (row["frames"], row["frames_kept"], row["minutes_kept"]) == ("60", "48", "8.0")
+    assert (row["frames"], row["frames_kept"], row["minutes_kept"]) == (
+        "60",
+        "48",
+        "8.0",
+    )
     assert (row["tsnr_median"], row["fd_mean"]) == ("n/a", "0.4")
     told = sidecar(study.out)
     assert (
-        f"12 frames that XCP-D had interpolated ({table.name}) were" in told["Runs"][0]["Notes"][0]
+        f"12 frames that XCP-D had interpolated ({table.name}) were"
+        in told["Runs"][0]["Notes"][0]
     )
     assert told["Runs"][0]["Confounds"]["DroppedInterpolated"] == 12
     for name in ("_outliers.tsv", "_motion.tsv"):
         assert any(source.endswith(name) for source in told["Sources"])
-    frames = json.loads(next(study.out.rglob("*_desc-frames_timeseries.json")).read_text())
+    frames = json.loads(
+        next(study.out.rglob("*_desc-frames_timeseries.json")).read_text()
+    )
     assert "XCP-D's table of motion" in frames["framewise_displacement"]["Description"]
     flagged = "Frames that XCP-D had flagged for motion were left out."
     assert flagged in " ".join((study.out / "logs/CITATION.md").read_text().split())
     write_outliers(path, np.roll(flags, 1).astype(int))
     assert study.run("--dry-run") == 0
-    assert "would write 3 maps" in capsys.readouterr().out  # again, as the table has changed
+    assert (
+        "would write 3 maps" in capsys.readouterr().out
+    )  # again, as the table has changed
     write_outliers(path, (~flags).astype(int))
     assert study.run("--dry-run") == 1
     assert "has 2.0 of 10.0 minutes left (12 of 60 frames" in capsys.readouterr().out
@@ -133,26 +155,39 @@ def test_native_ukb_through_the_warp_of_fsl(job):
     """A native image with other storage, crop and place, and the field that leads there."""
     assert job.run("--denoise-strategy", "none") == 0
     ukb = job.folder / "native"
-    bold = np.pad(tiny_bold()[::-1], ((3, 1), (2, 0), (0, 4), (0, 0)), constant_values=1000)
-    scanner = np.array([[2.0, 0, 0, -40], [0, 1.6, -1.2, 33], [0, 1.2, 1.6, 5], [0, 0, 0, 1]])
+    bold = np.pad(
+        tiny_bold()[::-1], ((3, 1), (2, 0), (0, 4), (0, 0)), constant_values=1000
+    )
+    scanner = np.array(
+        [[2.0, 0, 0, -40], [0, 1.6, -1.2, 33], [0, 1.2, 1.6, 5], [0, 0, 0, 1]]
+    )
     name = "filtered_func_data_clean.nii.gz"
     path = add_ukb_run(ukb, bold=bold, affine=scanner, tr=TR, name=name)
     # Voxel i of the model is stored at 3 + 9 - i of 14, and FSL counts that from the other end.
     shift = np.array([(14 - 1 - (3 + 9)) * 2.0, 2 * 2.0, 0.0], np.float32)
     field = np.broadcast_to(shift, (*tiny_bold().shape[:3], 3))
-    make_image(path.parent / "reg" / "example_func2standard_warp.nii.gz", field, TINY_AFFINE)
+    make_image(
+        path.parent / "reg" / "example_func2standard_warp.nii.gz", field, TINY_AFFINE
+    )
     ready, job.bids, job.out = job.out, ukb, job.folder / "native_out"
     assert job.run() == 0
     (run,) = sidecar(job.out)["Runs"]
-    assert (run["Space"], run["Transforms"]) == ("boldref", ["example_func2standard_warp.nii.gz"])
+    assert (run["Space"], run["Transforms"]) == (
+        "boldref",
+        ["example_func2standard_warp.nii.gz"],
+    )
     assert_close(ready, job.out)
 
 
 def assert_close(out: Path, other: Path) -> None:
     """Compare maps that differ by the rounding of an interpolation at voxels only."""
-    pairs = zip(*(sorted(o.rglob("*_statmap.nii.gz")) for o in (out, other)), strict=True)
+    pairs = zip(
+        *(sorted(o.rglob("*_statmap.nii.gz")) for o in (out, other)), strict=True
+    )
     for one, two in pairs:
-        assert np.abs(nib.load(one).get_fdata() - nib.load(two).get_fdata()).max() < 1e-4
+        assert (
+            np.abs(nib.load(one).get_fdata() - nib.load(two).get_fdata()).max() < 1e-4
+        )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +201,9 @@ def test_a_plan_downloads_nothing(job, capsys, monkeypatch, offline, code):
     add_rest(root, space="MNI152NLin2009cAsym")
     job.bids = root
     assert job.run("--dry-run") == code
-    told = "sub-01: would fail: sub-01_task-rest is in" if code else "would first download"
+    told = (
+        "sub-01: would fail: sub-01_task-rest is in" if code else "would first download"
+    )
     out = capsys.readouterr().out
     assert told in out
     assert "(205 MB)" in out

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.slow
 STATMAP, RECORD = "desc-synthetic_statmap.nii.gz", "complete/sub-01_task-rest.json"
 POINTS = {
     "writing map 24 of 47": Signal(signal.SIGKILL, STATMAP, 24, cut=True),
-    "before the participants' table": Signal(signal.SIGKILL, "participants.tsv", cut=True),
+    "before the participants' table": Signal(
+        signal.SIGKILL, "participants.tsv", cut=True
+    ),
     "before the completion record": Signal(signal.SIGKILL, RECORD),
 }
 
@@ -36,7 +38,9 @@ def assert_files_are_whole(folder: Path) -> None:
             json.loads(path.read_text())
         elif path.suffix == ".tsv":
             assert path.read_text().endswith("\n")
-            assert all(None not in (*row, *row.values()) for row in read_table(path)), path
+            assert all(None not in (*row, *row.values()) for row in read_table(path)), (
+                path
+            )
         else:
             assert path.read_text().endswith("\n"), path
 
@@ -70,7 +74,9 @@ def test_killed_and_run_again(job, forks, point):
     assert forks.run(job.arguments(out=out)) == [0]
     assert tree(out) == tree(whole)
     assert not list(out.rglob(".dtg-*"))
-    records = (folder / "logs/complete/sub-01_task-rest.json" for folder in (out, whole))
+    records = (
+        folder / "logs/complete/sub-01_task-rest.json" for folder in (out, whole)
+    )
     one, other = (json.loads(record.read_text())["Outputs"] for record in records)
     assert one.keys() == other.keys()
     assert len([name for name in one if name.endswith(STATMAP)]) == 47
@@ -92,7 +98,9 @@ def test_processes_side_by_side(crowd, forks):
     assert_files_are_whole(crowd.out)
     assert tree(crowd.out) == tree(crowd.folder / "alone")
     table = read_table(crowd.out / "participants.tsv")
-    assert [row["participant_id"] for row in table] == [f"sub-{label}" for label in crowd.labels]
+    assert [row["participant_id"] for row in table] == [
+        f"sub-{label}" for label in crowd.labels
+    ]
     assert len(list((crowd.out / "logs").glob("*/config.toml"))) == 3
     assert len(list((crowd.out / "logs" / "complete").glob("*.json"))) == 3
 
@@ -100,13 +108,20 @@ def test_processes_side_by_side(crowd, forks):
 @pytest.mark.parametrize(
     ("number", "code", "told"),
     [
-        (signal.SIGTERM, 143, "bids_dtg: ended by signal 15; finished participants are kept"),
+        (
+            signal.SIGTERM,
+            143,
+            "bids_dtg: ended by signal 15; finished participants are kept",
+        ),
         (signal.SIGINT, 130, "bids_dtg: interrupted; finished participants are kept"),
     ],
 )
 def test_asked_to_stop(crowd, forks, number, code, told):
     """After the first participant is complete; others may have come far or not."""
-    out, errors = crowd.folder / f"stopped by {number}", crowd.folder / f"errors {number}.txt"
+    out, errors = (
+        crowd.folder / f"stopped by {number}",
+        crowd.folder / f"errors {number}.txt",
+    )
     watch = Watch(str(out), signal=Signal(number, "complete/sub-02_task-rest.json"))
     words = crowd.arguments("--nprocs", "1", out=out)
     assert forks.run(words, watch=watch, stderr=errors) == [code]
@@ -120,7 +135,9 @@ def test_asked_to_stop(crowd, forks, number, code, told):
     (table,) = out.glob("logs/*/failures.tsv")
     assert read_table(table) == []
     assert forks.run(crowd.arguments(out=out), stderr=errors) == [0]
-    (kept,) = re.findall(r"sets? of maps written, (\d) already complete", errors.read_text())
+    (kept,) = re.findall(
+        r"sets? of maps written, (\d) already complete", errors.read_text()
+    )
     assert int(kept) >= 1
     assert tree(out) == tree(crowd.folder / "alone")
 
@@ -129,7 +146,9 @@ def test_two_calls_on_the_same_participants_share_them(crowd, forks):
     out, errors = crowd.folder / "shared", crowd.folder / "shared.txt"
     assert forks.run(*[crowd.arguments(out=out)] * 2, stderr=errors) == [0, 0]
     told = errors.read_text()
-    made = re.findall(r"3 participants: (\d+) sets? of maps written, (\d+) already complete", told)
+    made = re.findall(
+        r"3 participants: (\d+) sets? of maps written, (\d+) already complete", told
+    )
     assert len(made) == 2
     assert sum(int(number) for number, _ in made) == 3
     assert tree(out) == tree(crowd.folder / "alone")

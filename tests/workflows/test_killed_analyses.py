@@ -42,7 +42,11 @@ JOBS = {
     "embed": ("results", "embed", ()),
     "train core": ("series", "train", ()),
     "train dynamics": ("networks", "train", tiny_networks.TRAIN),
-    "evaluate dynamics": ("networks", "evaluate", ("--model", "own", "--simulations", 2)),
+    "evaluate dynamics": (
+        "networks",
+        "evaluate",
+        ("--model", "own", "--simulations", 2),
+    ),
     "simulate": ("networks", "simulate", ("--model", "own", "--simulations", 2)),
     "fixed points": (
         "networks",
@@ -59,10 +63,17 @@ class Scene:
     """What analyses are called on; the files lie below one folder, and the output beside them."""
 
     def __init__(self, folder: Path, trained: dict, forks: ForkingProcess) -> None:
-        self.folder, self.out, self.trained, self.forks = folder, folder / "out", trained, forks
+        self.folder, self.out, self.trained, self.forks = (
+            folder,
+            folder / "out",
+            trained,
+            forks,
+        )
         self.cohort = TinyCohort(folder / "cohort", LABELS, contrasts=CONTRASTS)
         ages = "".join(f"sub-{label}\t{20 + int(label) ** 2}\n" for label in LABELS)
-        (self.cohort.bids / "participants.tsv").write_text(f"participant_id\tage\n{ages}")
+        (self.cohort.bids / "participants.tsv").write_text(
+            f"participant_id\tage\n{ages}"
+        )
 
     def words(self, name: str) -> list[str]:
         """Return what is typed for a job."""
@@ -74,8 +85,21 @@ class Scene:
 
     def _cohort(self, analysis: str) -> list:
         bids, maps = self.cohort.bids, self.cohort.statmaps
-        given = ["-d", f"fmriprep={bids}", "-d", f"statmaps={maps}", "--model", self.cohort.model]
-        return [bids, self.out, "group", *given, *(["--analysis", analysis] if analysis else [])]
+        given = [
+            "-d",
+            f"fmriprep={bids}",
+            "-d",
+            f"statmaps={maps}",
+            "--model",
+            self.cohort.model,
+        ]
+        return [
+            bids,
+            self.out,
+            "group",
+            *given,
+            *(["--analysis", analysis] if analysis else []),
+        ]
 
     _results = _cohort
 
@@ -83,7 +107,9 @@ class Scene:
         return image_people.arguments(self.trained["images"].inputs, self.out, analysis)
 
     def _networks(self, analysis: str) -> list:
-        return tiny_networks.arguments(self.trained["networks"].inputs, self.out, analysis)
+        return tiny_networks.arguments(
+            self.trained["networks"].inputs, self.out, analysis
+        )
 
     def _series(self, analysis: str) -> list:
         place = self.folder / "series"
@@ -115,7 +141,11 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory, trained_maps, trained_network, trained_twin):
-    trained = {"images": trained_maps, "networks": trained_network, "twins": trained_twin}
+    trained = {
+        "images": trained_maps,
+        "networks": trained_network,
+        "twins": trained_twin,
+    }
     with ForkingProcess(*all_modules()) as forks:
         yield Scene(tmp_path_factory.mktemp("scene"), trained, forks)
 
@@ -134,7 +164,9 @@ def contents(folder: Path) -> dict[str, str]:
         elif name.endswith(".ckpt"):
             kept = torch.load(folder / name, weights_only=True)
             weights = {key: value.tolist() for key, value in kept["state_dict"].items()}
-            found[name] = repr((weights, kept["history"], kept["epoch"], kept["global_step"]))
+            found[name] = repr(
+                (weights, kept["history"], kept["epoch"], kept["global_step"])
+            )
     return found
 
 
@@ -144,19 +176,26 @@ def places_of(log: list[str], folder: Path, count: int, turn: int) -> list[Place
     Of `count` places every other two are chosen, so that an even and an odd turn have all of them.
     One more is in a checkpoint, where there are any.
     """
-    half = [number for number, line in enumerate(log[:-1], 2) if line.startswith("open ")]
+    half = [
+        number for number, line in enumerate(log[:-1], 2) if line.startswith("open ")
+    ]
     chosen = []
     for place in range(count):
         if (place // 2 + turn) % 2:
             continue
         number = 1 + (2 * place + 1) * len(log) // (2 * count)
         cut = place % 2 == 1
-        chosen.append((min(half, key=lambda one: abs(one - number)) if cut else number, cut))
+        chosen.append(
+            (min(half, key=lambda one: abs(one - number)) if cut else number, cut)
+        )
     checkpoints = [number for number in half if log[number - 1].endswith(".ckpt")]
     if checkpoints:
         chosen.append((checkpoints[-1], True))
     # Two may have come to be one.
-    return [Place(number, str(folder / f"{number}"), cut) for number, cut in dict(chosen).items()]
+    return [
+        Place(number, str(folder / f"{number}"), cut)
+        for number, cut in dict(chosen).items()
+    ]
 
 
 @pytest.mark.slow
@@ -173,13 +212,17 @@ def test_killed_anywhere_and_run_again(scene, tmp_path, job):
         log.write_text("")
         errors.write_text("")
         watch = Watch(str(scene.out), str(log), places)
-        assert scene.forks.run(words, watch=watch, stderr=errors) == [0], errors.read_text()
+        assert scene.forks.run(words, watch=watch, stderr=errors) == [0], (
+            errors.read_text()
+        )
 
     scene.begin(job)
     call()
     whole = contents(scene.out)
     assert require_every_file_seen(scene.out, tmp_path) > 0
-    places = places_of(log.read_text().splitlines(), tmp_path, PLACES, [*JOBS].index(job))
+    places = places_of(
+        log.read_text().splitlines(), tmp_path, PLACES, [*JOBS].index(job)
+    )
     scene.begin(job)
     call(*places)
     assert contents(scene.out) == whole
@@ -203,14 +246,20 @@ def test_a_cross_validation_goes_on_after_the_groups_that_were_scored(scene, tmp
         log.write_text("")
         errors.write_text("")
         watch = Watch(str(scene.out), str(log), places)
-        assert scene.forks.run(words, watch=watch, stderr=errors) == [0], errors.read_text()
+        assert scene.forks.run(words, watch=watch, stderr=errors) == [0], (
+            errors.read_text()
+        )
         lines = errors.read_text().splitlines()
-        return [line.split(", ")[-1] for line in lines if re.match(r"group \d of 4: ", line)]
+        return [
+            line.split(", ")[-1] for line in lines if re.match(r"group \d of 4: ", line)
+        ]
 
     scene.begin("cross-validate linear")
     assert call() == ["fit on 9"] * 4
     whole = contents(scene.out)
-    number = next(n for n, line in enumerate(log.read_text().splitlines(), 1) if "scores3" in line)
+    number = next(
+        n for n, line in enumerate(log.read_text().splitlines(), 1) if "scores3" in line
+    )
     scene.begin("cross-validate linear")
     call(Place(number, str(copy), False))
     shutil.rmtree(scene.out)

@@ -44,7 +44,9 @@ def test_voxels_that_leave_the_field_of_view_have_no_map(tmp_path, kind):
     wanted = maps_of(tmp_path / "nan", kind, bold)
     assert found.keys() == wanted.keys()
     for name, values in found.items():
-        np.testing.assert_allclose(values, wanted[name], rtol=0, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            values, wanted[name], rtol=0, atol=1e-6, err_msg=name
+        )
         if "statmap" in name:
             gaps = np.isnan(values)
             assert np.array_equal(gaps, lost) if kind == LINEAR.name else not gaps.any()
@@ -54,9 +56,13 @@ def test_voxels_that_leave_the_field_of_view_have_no_map(tmp_path, kind):
 
 
 @pytest.mark.slow
-def test_parcels_without_data_have_no_value_and_are_named(tmp_path, capsys, monkeypatch):
+def test_parcels_without_data_have_no_value_and_are_named(
+    tmp_path, capsys, monkeypatch
+):
     """As XCP-D leaves them: NaN below its coverage, or constant."""
-    monkeypatch.setattr(run_source, "MOST_MISSING", 0.2)  # few parcels are a large share of 12
+    monkeypatch.setattr(
+        run_source, "MOST_MISSING", 0.2
+    )  # few parcels are a large share of 12
     job = ParcelCohort(tmp_path, ())
     job.model = tmp_path / "model"
     write_parcel_bundle(job.model)

@@ -26,12 +26,28 @@ from bids_dtg.workflows import all_workflows, find_workflow
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="forked processes note what they read"),
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="forked processes note what they read"
+    ),
 ]
 # These read all options, or use them only to name folders in files or to refuse them.
 BOOKKEEPING = {
-    *("options", "result_options", "replace", "__init__", "__eq__", "__hash__", "folders"),
-    *("of_data", "_refuse_options_of_networks", "_wrong_values", "_wrong_together", "check"),
+    *(
+        "options",
+        "result_options",
+        "replace",
+        "__init__",
+        "__eq__",
+        "__hash__",
+        "folders",
+    ),
+    *(
+        "of_data",
+        "_refuse_options_of_networks",
+        "_wrong_values",
+        "_wrong_together",
+        "check",
+    ),
 }
 
 
@@ -39,7 +55,10 @@ class Spy:
     """Notes in a file which options are read, also in forked processes."""
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.path, self.file = path, os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+        self.path, self.file = (
+            path,
+            os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY),
+        )
         note = self.note
         whole = Settings.options.fget
 
@@ -54,7 +73,9 @@ class Spy:
 
         for part in module._PARTS.values():
             monkeypatch.setattr(part, "__getattribute__", reading)
-        monkeypatch.setattr(Settings, "options", property(lambda own: Options(whole(own))))
+        monkeypatch.setattr(
+            Settings, "options", property(lambda own: Options(whole(own)))
+        )
 
     def note(self, name: str) -> None:
         frame = sys._getframe(2)
@@ -79,7 +100,10 @@ def of_contrasts(folder: Path, analysis: str | None) -> Iterator[Words]:
         return
     data = image_people.write(folder / "data", **image_people.people())
     networks = ("--architecture", "attention-unet", "--epochs", 1)
-    more = {"train": [("--architecture", "linear"), networks], "finetune": [("--epochs", 1)]}
+    more = {
+        "train": [("--architecture", "linear"), networks],
+        "finetune": [("--epochs", 1)],
+    }
     for number, words in enumerate(more.get(analysis, [()])):
         yield image_people.arguments(data, folder / f"out{number}", analysis, *words)
 
@@ -93,24 +117,47 @@ def of_statistics(folder: Path, analysis: str) -> Iterator[Words]:
         maps,
         np.tile(np.eye(PARCELS), (people, 1, 1))
         + 0.1 * rng.normal(size=(people, PARCELS, PARCELS)),
-        {"age": rng.integers(20, 40, people).tolist(), "score": rng.normal(size=people).tolist()},
+        {
+            "age": rng.integers(20, 40, people).tolist(),
+            "score": rng.normal(size=people).tolist(),
+        },
     )
     yield [
-        *(cohort.bids, cohort.out, "group", "--analysis", analysis, "--atlases", cohort.atlas),
-        *(() if analysis == "embed" else ("--phenotype", "score", "--permutations", 19)),
+        *(
+            cohort.bids,
+            cohort.out,
+            "group",
+            "--analysis",
+            analysis,
+            "--atlases",
+            cohort.atlas,
+        ),
+        *(
+            ()
+            if analysis == "embed"
+            else ("--phenotype", "score", "--permutations", 19)
+        ),
     ]
 
 
-def of_dynamics(folder: Path, analysis: str | None, trained: Trained) -> Iterator[Words]:
+def of_dynamics(
+    folder: Path, analysis: str | None, trained: Trained
+) -> Iterator[Words]:
     """Yield the words of calls that together read all options of an analysis of dynamics."""
     job = NetworkJob(folder)
     structural = ("--structural-connectivity", job.structural)
     if analysis is None:
         yield job.arguments("--model", write_core(folder / "core"), *structural)
         return
-    model = tiny_networks.TRAIN if analysis == "train" else ("--model", str(trained.bundle))
-    some = ("--participant-label", "01") if analysis == "fixed-points" else ()  # a minute less
-    yield tiny_networks.arguments(trained.inputs, folder / "arrays", analysis, *model, *some)
+    model = (
+        tiny_networks.TRAIN if analysis == "train" else ("--model", str(trained.bundle))
+    )
+    some = (
+        ("--participant-label", "01") if analysis == "fixed-points" else ()
+    )  # a minute less
+    yield tiny_networks.arguments(
+        trained.inputs, folder / "arrays", analysis, *model, *some
+    )
     yield job.arguments()
     yield [
         *(job.bids, job.out, "group", "--workflow", "dynamics", "--analysis", analysis),
@@ -135,13 +182,17 @@ def of_twin(folder: Path, analysis: str | None, trained: Trained) -> Iterator[Wo
     else:
         many = tiny_twins.write_twins(folder / "many", number=14, telling=True)
         model = tiny_twins.quick_model(many, 11).path
-        yield tiny_twins.arguments(many, out, analysis, "--model", model, "--permutations", 19)
+        yield tiny_twins.arguments(
+            many, out, analysis, "--model", model, "--permutations", 19
+        )
     tiny_twins.write_sets(folder / "sets")
     words = ("--dry-run", "--model", trained.bundle)[: 1 if analysis == "train" else 3]
     yield tiny_twins.arguments(data, folder / "sets", analysis, *words, arrays=None)
 
 
-def calls(folder: Path, workflow: str, analysis: str | None, models: Any) -> Iterator[list[str]]:
+def calls(
+    folder: Path, workflow: str, analysis: str | None, models: Any
+) -> Iterator[list[str]]:
     """Yield the words of calls that together read all options of a row."""
     if analysis in STATISTICS:
         made = of_statistics(folder, analysis)
@@ -172,7 +223,11 @@ def test_an_analysis_lists_the_options_that_it_reads(
     for call in words:
         main(call)  # its exit code does not matter here
     row = find_workflow(workflow)
-    unread = row.reads(analysis) - spy.names - {"verbose"}  # the program looks for -v itself
+    unread = (
+        row.reads(analysis) - spy.names - {"verbose"}
+    )  # the program looks for -v itself
     assert sorted(unread) == []
     for other in all_workflows():
-        assert analysis not in STATISTICS or other.reads(analysis) <= row.reads(analysis)
+        assert analysis not in STATISTICS or other.reads(analysis) <= row.reads(
+            analysis
+        )

@@ -61,18 +61,28 @@ def test_a_model_is_trained_on_series_and_maps_of_parcels(cohort):
 
 def test_its_maps_are_files_of_parcels(cohort):
     (path,) = cohort.out.rglob("*desc-synthetic_statmap.pscalar.nii")
-    assert path.name == "sub-01_task-rest_space-fsLR_stat-z_desc-synthetic_statmap.pscalar.nii"
+    assert (
+        path.name
+        == "sub-01_task-rest_space-fsLR_stat-z_desc-synthetic_statmap.pscalar.nii"
+    )
     image = nib.load(path)
     assert image.header.get_axis(1) == cohort.axis
     assert list(image.header.get_axis(0).name) == list(CONTRASTS)
-    bundle, rule = load_bundle(cohort.model), SpaceRule(model="fsLR parcels", asked=SPACE[1])
+    bundle, rule = (
+        load_bundle(cohort.model),
+        SpaceRule(model="fsLR parcels", asked=SPACE[1]),
+    )
     (run,) = find_runs(cohort.bids, "01", rule=rule, input_type="xcpd")
     assert "seg-Tiny" in run.bold.name
-    wanted = predict_maps(measure(run, bundle, input_type="xcpd"), bundle, device="cpu", threads=1)
+    wanted = predict_maps(
+        measure(run, bundle, input_type="xcpd"), bundle, device="cpu", threads=1
+    )
     np.testing.assert_allclose(image.get_fdata(), wanted.values, rtol=0, atol=1e-6)
     (connectome,) = cohort.out.rglob("*desc-connectome_statmap.pscalar.nii")
     names = list(nib.load(connectome).header.get_axis(0).name)
-    assert names == [f"roi{number:02d}" for number in range(1, 6)]  # half of 12 parcels, less one
+    assert names == [
+        f"roi{number:02d}" for number in range(1, 6)
+    ]  # half of 12 parcels, less one
 
 
 def test_parcels_that_xcpd_interpolated_are_left_out(cohort, tmp_path):
@@ -98,7 +108,9 @@ def test_a_second_call_does_nothing_and_the_group_page_has_the_run(cohort, capsy
     (mean,) = cohort.out.glob("group/*_desc-groupMean_statmap.pscalar.nii")
     (own,) = cohort.out.glob("sub-01/**/*_desc-synthetic_statmap.pscalar.nii")
     np.testing.assert_array_equal(nib.load(mean).get_fdata(), nib.load(own).get_fdata())
-    assert not [*cohort.out.glob("group/*_desc-groupSd_statmap.*")]  # of a single person
+    assert not [
+        *cohort.out.glob("group/*_desc-groupSd_statmap.*")
+    ]  # of a single person
 
 
 @pytest.mark.parametrize(
@@ -114,7 +126,9 @@ def test_a_second_call_does_nothing_and_the_group_page_has_the_run(cohort, capsy
 def test_what_needs_volumes_is_refused_at_once(cohort, words, option, capsys):
     assert cohort.run(*words) == 2
     said = capsys.readouterr().err
-    assert f"{option} was given with own, a model of parcels, whose maps are CIFTI" in said
+    assert (
+        f"{option} was given with own, a model of parcels, whose maps are CIFTI" in said
+    )
 
 
 @pytest.mark.parametrize("words", [SPACE, ("--model", "OWN")])
@@ -125,22 +139,29 @@ def test_a_network_of_parcels_is_refused(cohort, words, capsys):
     assert "needs voxels on a grid, and this model has none" in capsys.readouterr().err
 
 
-def test_statistics_read_measured_maps_of_parcels_by_name(tmp_path, capsys, monkeypatch):
+def test_statistics_read_measured_maps_of_parcels_by_name(
+    tmp_path, capsys, monkeypatch
+):
     """One file has its parcels in another order, and another one lacks the first parcel."""
     people = ParcelCohort(tmp_path, LABELS[:5])
     known = {contrast.label: contrast for contrast in hcp_contrasts()}
-    contrasts = tuple(replace(known[label], index=n) for n, label in enumerate(CONTRASTS))
+    contrasts = tuple(
+        replace(known[label], index=n) for n, label in enumerate(CONTRASTS)
+    )
     people.model = write_parcel_bundle(tmp_path / "model", contrasts=contrasts).path
     assert people.run() == 0
     maps, names = tiny_maps(people.labels, 12), list(people.axis.name)
     first, second = (
-        next(people.statmaps.glob(f"sub-{label}/*{CONTRASTS[1]}*")) for label in ("01", "02")
+        next(people.statmaps.glob(f"sub-{label}/*{CONTRASTS[1]}*"))
+        for label in ("01", "02")
     )
     save_maps(first, maps["01"][1:, ::-1], people.axis[::-1])
     save_maps(second, maps["02"][1:, 1:], people.axis[1:])
     read, reader = list[str](), features.read_parcel_maps
     monkeypatch.setattr(
-        features, "read_parcel_maps", lambda path: (read.append(path.name), reader(path))[1]
+        features,
+        "read_parcel_maps",
+        lambda path: (read.append(path.name), reader(path))[1],
     )
     assert people.analyse("stats") == 0
     # Once to learn the names of the first people's parcels, and once for all contrasts.
@@ -157,7 +178,9 @@ def test_statistics_read_measured_maps_of_parcels_by_name(tmp_path, capsys, monk
     second.with_name(second.name.replace("_contrast", "_run-1_contrast")).touch()
     capsys.readouterr()
     assert people.analyse("stats") == 2
-    line = f"the measured z maps are over different numbers of runs.*: {CONTRASTS[1]} has"
+    line = (
+        f"the measured z maps are over different numbers of runs.*: {CONTRASTS[1]} has"
+    )
     assert re.search(line, capsys.readouterr().err)
 
 
@@ -168,13 +191,17 @@ def test_series_that_are_all_damaged_give_no_parcels(tmp_path, capsys):
     assert "nobody in" in capsys.readouterr().err
 
 
-def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_error(cohort):
+def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_error(
+    cohort,
+):
     cohort.reports = True
     assert cohort.run("--participant-label", "01", "--reports-only") == 0
     page = (cohort.out / "sub-01.html").read_text()
     assert "Lateral and medial views of the left hemisphere" in page
     assert "The run was read as parcels" in page
-    found = {path.name for path in (cohort.out / "sub-01/figures").glob("*_contrast-*.webp")}
+    found = {
+        path.name for path in (cohort.out / "sub-01/figures").glob("*_contrast-*.webp")
+    }
     names = (f"sub-01_task-rest_contrast-{name}" for name in CONTRASTS)
     assert found == {f"{name}{what}.webp" for name in names for what in ("", "_own")}
     assert validate(cohort.out).errors == []

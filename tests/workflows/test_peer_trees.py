@@ -141,7 +141,9 @@ RUN_desc-confounds_timeseries.tsv
 _DENOISED = f"RUN_{_2009C}_desc-denoised_bold.nii.gz\n-\n-\n{_FROM_2009C}\n"
 
 TREES = {
-    "fMRIPrep 26": Tree("fMRIPrep 26.0.0", _TWO_RUNS, of_runs(_IN_2009C, "run-01", "run-02")),
+    "fMRIPrep 26": Tree(
+        "fMRIPrep 26.0.0", _TWO_RUNS, of_runs(_IN_2009C, "run-01", "run-02")
+    ),
     "fMRIPrep 26, the run's own grid": Tree(
         "fMRIPrep 26.0.0",
         _TWO_RUNS,
@@ -180,7 +182,9 @@ run-02_desc-confounds_timeseries.tsv
     ),
     "NiBabies 24": Tree(
         "NiBabies 24.0.0",
-        of_runs(_NIBABIES, "sub-01/ses-1mo/func/sub-01_ses-1mo_task-rest_acq-PA_run-001"),
+        of_runs(
+            _NIBABIES, "sub-01/ses-1mo/func/sub-01_ses-1mo_task-rest_acq-PA_run-001"
+        ),
         says="run-001 is in other spaces only [(]MNIInfant[+]1, boldref[)].* has no "
         "sub-01_ses-1mo_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5",
     ),
@@ -278,11 +282,23 @@ def test_runs_and_their_files(tree, tmp_path, monkeypatch):
     files = [
         "-" if path is None else path.name
         for run in runs
-        for path in (run.bold, run.mask, run.confounds, *(each.path for each in run.transforms))
+        for path in (
+            run.bold,
+            run.mask,
+            run.confounds,
+            *(each.path for each in run.transforms),
+        )
     ]
     ends = tree.runs.split()
     assert [name[-len(end) :] for name, end in zip(files, ends, strict=True)] == ends
-    own = [str(each.message) for each in said if "TemplateFlow's has" not in str(each.message)]
+    own = [
+        str(each.message)
+        for each in said
+        if "TemplateFlow's has" not in str(each.message)
+    ]
     assert len(own) == bool(tree.says)
     assert all(tree.says in line for line in own)
-    assert sum(find_component_files("ica_aroma", run) is not None for run in runs) == tree.aroma
+    assert (
+        sum(find_component_files("ica_aroma", run) is not None for run in runs)
+        == tree.aroma
+    )

@@ -30,7 +30,9 @@ from bids_dtg.files.sidecars import read_inherited
 _EMBEDDED = re.compile(rb"base64,([A-Za-z0-9+/=]{64,})")
 
 
-def find_leaks(folder: Path, words: Sequence[str], *, but: Sequence[str] = ()) -> dict[str, str]:
+def find_leaks(
+    folder: Path, words: Sequence[str], *, but: Sequence[str] = ()
+) -> dict[str, str]:
     """Return file -> the first of some words in its name or content, for those that hold one.
 
     `but` names folders at the top that are left out.
@@ -99,7 +101,10 @@ class PrivateCohort:
         self.options += ["--custom-confounds", self._confounds()]
         self.atlas = self._atlas()
         self.options += ["--bids-filter-file", self._write("filters/mine.json", "{}")]
-        self.options += ["--config-file", self._write("config/mine.toml", "[cleaning]\n")]
+        self.options += [
+            "--config-file",
+            self._write("config/mine.toml", "[cleaning]\n"),
+        ]
         self.split = self._write("splits/mine.tsv", self._split())
         names = self._write("site/sitecustomize.py", _NAMES_OF_THIS_MACHINE)
         self.environment = {
@@ -112,7 +117,15 @@ class PrivateCohort:
         }
 
     def run(self, level: str, *more: object) -> subprocess.CompletedProcess[str]:
-        words = [self.job.bids, self.out, level, *self.options, "--omp-nthreads", 1, *more]
+        words = [
+            self.job.bids,
+            self.out,
+            level,
+            *self.options,
+            "--omp-nthreads",
+            1,
+            *more,
+        ]
         words += [] if "--analysis" in more else ["--atlases", self.atlas]
         return subprocess.run(
             [sys.executable, "-m", "bids_dtg.cli", *map(str, words)],
@@ -137,7 +150,11 @@ class PrivateCohort:
         return path
 
     def _split(self) -> str:
-        rows = [f"sub-{label}\t{name}\n" for name, labels in SETS.items() for label in labels]
+        rows = [
+            f"sub-{label}\t{name}\n"
+            for name, labels in SETS.items()
+            for label in labels
+        ]
         return "participant_id\tset\n" + "".join(rows)
 
     def _confounds(self) -> Path:
@@ -172,7 +189,9 @@ def cohort(tmp_path_factory) -> PrivateCohort:
     words = ("--participant-label", "01", "02", "03", "--write", "maps", "connectome")
     words += ("--min-minutes", "6")
     done = cohort.run("participant", *words)
-    assert (done.returncode, "2 sets of maps written" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "2 sets of maps written" in done.stderr) == (1, True), (
+        done.stderr
+    )
     return cohort
 
 
@@ -185,10 +204,15 @@ def test_a_run_of_three_people_names_no_folder_user_or_host(cohort):
     damaged.write_bytes(damaged.read_bytes()[:400])
     done = cohort.run("group", "--participant-label", "01", "02")
     assert done.returncode == 0, done.stderr
-    assert f"&lt;output&gt;/sub-02/func/{damaged.name}" in (cohort.out / "group.html").read_text()
+    assert (
+        f"&lt;output&gt;/sub-02/func/{damaged.name}"
+        in (cohort.out / "group.html").read_text()
+    )
     assert cohort.leaks() == {}
     # What is shared of the logs: methods texts and completion records, but for where inputs lie.
-    logs = {name.split("/")[1] for name in cohort.leaks(but=()) if name.startswith("logs/")}
+    logs = {
+        name.split("/")[1] for name in cohort.leaks(but=()) if name.startswith("logs/")
+    }
     assert all(name == "input.json" or name.startswith("20") for name in logs), logs
 
 
@@ -196,7 +220,9 @@ def test_a_run_of_three_people_names_no_folder_user_or_host(cohort):
 def test_a_model_of_ones_own_and_its_evaluation_name_none(cohort):
     ridge = ("--architecture", "linear", "--model-name", "mine")
     trained = cohort.analyse("train", *ridge)
-    assert (trained.returncode, "validate, " in trained.stderr) == (1, True), trained.stderr
+    assert (trained.returncode, "validate, " in trained.stderr) == (1, True), (
+        trained.stderr
+    )
     bundle = cohort.out / "group/model-mine/bundle"
     judged = cohort.analyse("evaluate", "--model", bundle, "--model-name", "judged")
     assert "evaluation-judged" in judged.stderr, judged.stderr
@@ -225,7 +251,12 @@ def test_the_table_of_failures_has_set_run_and_stage_in_columns_of_their_own(coh
     (row,) = read_table(tables[0])
     assert row.pop("message").startswith("<input>/sub-03/func/sub-03_task-rest_")
     title = "sub-03_task-rest"
-    assert row == {"participant_id": "sub-03", "average": title, "run": title, "stage": "reading"}
+    assert row == {
+        "participant_id": "sub-03",
+        "average": title,
+        "run": title,
+        "stage": "reading",
+    }
 
 
 def test_sources_elsewhere_are_named_as_templateflow_names_them(cohort):

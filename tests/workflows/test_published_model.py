@@ -127,7 +127,10 @@ def test_the_program_ends_with_2_and_nothing_is_started(small, tmp_path, capsys)
     assert call(bids, tmp_path / "out", "participant") == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
-    ways = ("--model hcp-glasser, which comes with the program", "dtg-models fetch hcp-ya")
+    ways = (
+        "--model hcp-glasser, which comes with the program",
+        "dtg-models fetch hcp-ya",
+    )
     assert [err.index(way) for way in ways] == sorted(err.index(way) for way in ways)
     assert "demo" not in err
     assert not (tmp_path / "out").exists()
@@ -139,7 +142,9 @@ def eager_maps(checkpoint: Path, connectome: np.ndarray) -> np.ndarray:
 
     from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
 
-    volume = torch.from_numpy(np.ascontiguousarray(connectome.transpose(3, 0, 1, 2)))[None]
+    volume = torch.from_numpy(np.ascontiguousarray(connectome.transpose(3, 0, 1, 2)))[
+        None
+    ]
     with torch.inference_mode():
         return read_lightning_checkpoint(checkpoint)(volume.float())[0].numpy()
 
@@ -151,7 +156,9 @@ def compare_with_eager(out: Path, checkpoint: Path, mask: np.ndarray) -> None:
     assert not connectome[~mask].any()
     expected = eager_maps(checkpoint, connectome)
     for contrast, eager in zip(hcp_contrasts(), expected, strict=True):
-        (path,) = out.rglob(f"*_contrast-{contrast.label}_*desc-synthetic_statmap.nii.gz")
+        (path,) = out.rglob(
+            f"*_contrast-{contrast.label}_*desc-synthetic_statmap.nii.gz"
+        )
         found = nib.load(path).get_fdata()
         assert eager[mask].std() > 1e-4  # ten times what may differ
         np.testing.assert_allclose(found[mask], eager[mask], rtol=0, atol=1e-5)
@@ -177,12 +184,17 @@ def test_a_checkpoint_of_the_published_form_becomes_maps(
     model = add_model(host, checkpoint=reference.read_bytes(), rois=50)
     publish(monkeypatch, model)
     fetch_random_weights(capsys)
-    path = "eminSerin/deeptaskgen-models/64cf419273251cfd63675b680df37f25b02600cb/hcp-ya/"
+    path = (
+        "eminSerin/deeptaskgen-models/64cf419273251cfd63675b680df37f25b02600cb/hcp-ya/"
+    )
     assert f"/{path}main_model_hcp-ya_010525.ckpt" in host.asked
     bids = describe_dataset(tmp_path / "fmriprep")
     add_rest(bids)
     warm_up()
-    assert call(bids, tmp_path / "out", "participant", "--write", "maps", "connectome") == 0
+    assert (
+        call(bids, tmp_path / "out", "participant", "--write", "maps", "connectome")
+        == 0
+    )
     fetched = load_bundle("hcp-ya")
     assert fetched.grid.shape == TINY_SHAPE
     compare_with_eager(tmp_path / "out", reference, tiny_masks()[1])
@@ -198,7 +210,9 @@ def test_a_checkpoint_of_the_published_form_becomes_maps(
         "connectome",
     ]
     environment = without(tmp_path / "hidden", "torch", "lightning")
-    done = subprocess.run([*RUN, *words], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [*RUN, *words], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     compare_with_eager(tmp_path / "apart", reference, tiny_masks()[1])
 
@@ -214,7 +228,8 @@ def test_the_full_size_form_with_the_published_masks_becomes_maps(
         pytest.skip(f"no {reference} or {bids}")
     published = PUBLISHED["hcp-ya"]
     parts = [
-        nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz") for kind in ("cortical", "subcortical")
+        nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz")
+        for kind in ("cortical", "subcortical")
     ]
     grey = (parts[0].get_fdata() > 0) | (parts[1].get_fdata() > 0)
     brain = nib.load(mni / "MNI_2mm_brain_mask.nii")

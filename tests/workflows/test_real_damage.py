@@ -25,7 +25,9 @@ LABELS, SEEDS = ("01", "02", "03"), range(15)
 SHAPE = (20, 24, 21)
 AFFINE = np.array([[-8.0, 0, 0, 76], [0, 8, 0, -110], [0, 0, 8, -76], [0, 0, 0, 1]])
 WIDE = (32, 32, 32)
-WIDE_AFFINE = np.array([[8.0, 0, 0, -124], [0, 8, 0, -124], [0, 0, 8, -124], [0, 0, 0, 1]])
+WIDE_AFFINE = np.array(
+    [[8.0, 0, 0, -124], [0, 8, 0, -124], [0, 0, 8, -124], [0, 0, 0, 1]]
+)
 STRUCTURE = 4096  # bytes at the start of a file, which say where everything is
 
 
@@ -41,9 +43,14 @@ def damaged(content: bytes, seed: int) -> bytes:
     rng, whole = random.Random(seed), content
     while content == whole:
         for _ in range(rng.choice((1, 2, 5))):
-            at = rng.randrange(min(len(content), STRUCTURE) if seed % 2 else len(content))
+            at = rng.randrange(
+                min(len(content), STRUCTURE) if seed % 2 else len(content)
+            )
             piece = content[at : at + rng.choice((1, 4, 8, 64, 512))]
-            turned, noise = bytes(byte ^ 255 for byte in piece), rng.randbytes(len(piece))
+            turned, noise = (
+                bytes(byte ^ 255 for byte in piece),
+                rng.randbytes(len(piece)),
+            )
             new = rng.choice((turned, b"", piece * 2, noise))
             rest = b"" if rng.random() < 0.1 else content[at + len(piece) :]
             content = content[:at] + new + rest
@@ -53,10 +60,14 @@ def damaged(content: bytes, seed: int) -> bytes:
 class WholeBrainJob(TinyJob):
     """Three people with a small model of the whole brain."""
 
-    def __init__(self, folder: Path, shape: tuple[int, int, int], **options: object) -> None:
+    def __init__(
+        self, folder: Path, shape: tuple[int, int, int], **options: object
+    ) -> None:
         self.folder, self.out = folder, folder / "out"
         whole = np.ones(SHAPE, bool)
-        made = write_tiny_bundle(folder / "tiny", shape=SHAPE, affine=AFFINE, masks=(whole, whole))
+        made = write_tiny_bundle(
+            folder / "tiny", shape=SHAPE, affine=AFFINE, masks=(whole, whole)
+        )
         self.model = made.path
         self.bids = describe_dataset(folder / "fmriprep")
         for number, label in enumerate(LABELS):
@@ -110,13 +121,17 @@ def with_surfaces(folder: Path, shared: Path) -> tuple[TinyJob, Path, list[objec
             path = f"{stem}_hemi-{side}_space-fsLR_den-32k_midthickness.surf.gii"
             of_side = f"tpl-fsLR_desc-S1200_hemi-{side}_den-32k_midthickness.surf.gii"
             shutil.copyfile(real / of_side, path)
-        Path(f"{stem}_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.txt").write_text(identity)
+        Path(f"{stem}_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.txt").write_text(
+            identity
+        )
     name = "sub-01_hemi-L_space-fsLR_den-32k_midthickness.surf.gii"
     return job, job.bids / "sub-01/anat" / name, ["--surfaces", "fsLR"]
 
 
 def results(out: Path, label: str) -> dict[str, str]:
-    return {name: sha for name, sha in tree(out).items() if name.startswith(f"sub-{label}/")}
+    return {
+        name: sha for name, sha in tree(out).items() if name.startswith(f"sub-{label}/")
+    }
 
 
 FILES = {".mat": with_connectomes, ".h5": with_composites, ".gii": with_surfaces}
@@ -140,7 +155,9 @@ def test_a_file_damaged_by_chance_costs_its_person_alone(tmp_path, capfd, shared
         # Where bytes of values changed, the file may still be one.
         complete = [*out.glob("logs/complete/sub-01*")]
         assert code == len(lines) == (not complete), (seed, told)
-        assert all("sub-01: failed: " in line and path.stem in line for line in lines), (seed, told)
+        assert all(
+            "sub-01: failed: " in line and path.stem in line for line in lines
+        ), (seed, told)
         how = re.search("died|took too long", lines[0]) if lines else None
         ends[how[0] if how else "refused" if lines else "read"] += 1
         shutil.rmtree(out)

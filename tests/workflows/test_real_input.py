@@ -42,7 +42,10 @@ class RealJob:
 @pytest.fixture(scope="module")
 def job(shared, tmp_path_factory) -> RealJob:
     folder = tmp_path_factory.mktemp("real")
-    mni, checkpoint = shared / "data/mni", shared / "reference/deeptaskgen/random_fdim64.ckpt"
+    mni, checkpoint = (
+        shared / "data/mni",
+        shared / "reference/deeptaskgen/random_fdim64.ckpt",
+    )
     bids = shared / "data/real/fmriprep_like"
     if not checkpoint.is_file() or not bids.is_dir():
         pytest.skip(f"no {checkpoint} or {bids}")
@@ -50,7 +53,9 @@ def job(shared, tmp_path_factory) -> RealJob:
     write_roi_maps(shared, folder / "maps.nii.gz")
     brain = mni / "MNI_2mm_brain_mask_crop.nii"
     files = {"--maps": "maps.nii.gz", "--mask": "grey.nii.gz", "--brain-mask": brain}
-    words = [str(word) for pair in files.items() for word in (pair[0], folder / pair[1])]
+    words = [
+        str(word) for pair in files.items() for word in (pair[0], folder / pair[1])
+    ]
     model = folder / "random64"
     convert = ["convert", str(checkpoint), str(model), "--name", "random64", *words]
     assert models_cli.main(convert) == 0
@@ -58,13 +63,16 @@ def job(shared, tmp_path_factory) -> RealJob:
     arguments = [str(bids), str(out), "participant", "--model", str(model)]
     arguments += ["--participant-label", "HAPPYTEST"]
     grid = Grid(grey.shape, affine)
-    return RealJob(shared, bids, model, out, arguments, grid, read_mask(brain, grid), grey)
+    return RealJob(
+        shared, bids, model, out, arguments, grid, read_mask(brain, grid), grey
+    )
 
 
 def write_grey_matter(mni: Path, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Write the union of the cortical and the subcortical mask."""
     images = [
-        nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz") for kind in ("cortical", "subcortical")
+        nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz")
+        for kind in ("cortical", "subcortical")
     ]
     grey = (images[0].get_fdata() > 0) | (images[1].get_fdata() > 0)
     nib.save(nib.Nifti1Image(grey.astype(np.uint8), images[0].affine), path)
@@ -77,21 +85,34 @@ def write_roi_maps(shared: Path, path: Path) -> None:
     atlas = nib.load(shared / "data/real/parcellations" / name)
     labels = np.asarray(atlas.dataobj).astype(int)
     roi = np.where(labels > 0, (labels - 1) // PARCELS_A_ROI, -1)
-    maps = np.stack([roi == number for number in range(ROIS)], axis=-1).astype(np.float32)
+    maps = np.stack([roi == number for number in range(ROIS)], axis=-1).astype(
+        np.float32
+    )
     nib.save(nib.Nifti1Image(maps, atlas.affine), path)
 
 
 @pytest.fixture(scope="module")
 def made(job) -> RealJob:
-    assert main([*job.arguments, "--min-minutes", "2", "--write", "maps", "connectome"]) == 0
+    assert (
+        main([*job.arguments, "--min-minutes", "2", "--write", "maps", "connectome"])
+        == 0
+    )
     return job
 
 
 def test_default_refuses_the_short_run_with_its_numbers(job, capsys, tmp_path):
-    words = [word if word != str(job.out) else str(tmp_path / "out") for word in job.arguments]
+    words = [
+        word if word != str(job.out) else str(tmp_path / "out")
+        for word in job.arguments
+    ]
     assert main(words) == 1
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "failed: " in line]
-    assert f"{STEM}_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz has 2.1 of 2.1" in line
+    (line,) = [
+        line for line in capsys.readouterr().err.splitlines() if "failed: " in line
+    ]
+    assert (
+        f"{STEM}_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz has 2.1 of 2.1"
+        in line
+    )
     assert "Expected: at least 4 minutes. To do: lower --min-minutes" in line
     assert not list((tmp_path / "out").rglob("*.nii.gz"))
 
@@ -122,7 +143,12 @@ def test_pybids_finds_them(made):
     from bids import BIDSLayout
 
     layout = BIDSLayout(made.out, validate=False, is_derivative=True)
-    query = {"subject": "HAPPYTEST", "task": "rest", "suffix": "statmap", "desc": "synthetic"}
+    query = {
+        "subject": "HAPPYTEST",
+        "task": "rest",
+        "suffix": "statmap",
+        "desc": "synthetic",
+    }
     assert len(layout.get(**query, space="MNI152NLin6Asym", extension=".nii.gz")) == 47
 
 
@@ -136,13 +162,18 @@ def read(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the run on the grid, and (i, j, k) its grey voxels and those of ROI series."""
     func = job.bids / "sub-HAPPYTEST" / "func"
     bold, mask = (
-        on_grid(nib.load(func / f"{STEM}_space-MNI152NLin6Asym_res-2_desc-{what}.nii.gz"), job.grid)
+        on_grid(
+            nib.load(func / f"{STEM}_space-MNI152NLin6Asym_res-2_desc-{what}.nii.gz"),
+            job.grid,
+        )
         for what in ("preproc_bold", "brain_mask")
     )
     inside = (job.brain | job.grey) & (mask[..., 0] > 0) & (bold.std(axis=-1) > 0)
     means = bold.mean(axis=-1)
     left = inside & (bold == 0).any(axis=-1) & (means > 0.05 * np.median(means[inside]))
-    print(f"{(job.brain & (mask[..., 0] == 0)).sum()} brain voxels lie outside the run's mask")
+    print(
+        f"{(job.brain & (mask[..., 0] == 0)).sum()} brain voxels lie outside the run's mask"
+    )
     print(f"{left.sum()} of {inside.sum()} voxels leave the field of view")
     of_series = inside & ~left if left.sum() >= 0.001 * inside.sum() else inside
     return bold, job.grey & inside & ~left, job.brain & of_series
@@ -151,7 +182,10 @@ def read(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def cleaned(job, read) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return cleaned voxels (frames, n), ROI series, and which grey voxels (i, j, k) these are."""
-    func, name = job.bids / "sub-HAPPYTEST/func", f"{STEM}_space-MNI152NLin6Asym_res-2_desc"
+    func, name = (
+        job.bids / "sub-HAPPYTEST/func",
+        f"{STEM}_space-MNI152NLin6Asym_res-2_desc",
+    )
     bold, there, of_series = read
     image = func / f"{name}-preproc_bold.nii.gz"
     table, kept = load_confounds_strategy(str(image), denoise_strategy="simple")
@@ -177,7 +211,10 @@ def on_grid(image: nib.Nifti1Image, grid: Grid) -> np.ndarray:
     """Crop (and pad) an image of the same lattice to the grid, as float64 (i, j, k, n)."""
     data = image.get_fdata().reshape(*image.shape[:3], -1)
     to_file = np.linalg.inv(image.affine) @ grid.affine
-    steps, start = np.rint(to_file[:3, :3]).astype(int), np.rint(to_file[:3, 3]).astype(int)
+    steps, start = (
+        np.rint(to_file[:3, :3]).astype(int),
+        np.rint(to_file[:3, 3]).astype(int),
+    )
     assert np.abs(to_file[:3, :3] - steps).max() < 1e-4
     where = np.indices(grid.shape).reshape(3, -1).T @ steps.T + start
     inside = ((where >= 0) & (where < data.shape[:3])).all(axis=1)
@@ -221,7 +258,9 @@ def uncleaned(job) -> np.ndarray:
     return np.array([image.get_fdata()[job.grey] for image in images])
 
 
-def published_maps(job, bold: np.ndarray, grey: np.ndarray, brain: np.ndarray) -> np.ndarray:
+def published_maps(
+    job, bold: np.ndarray, grey: np.ndarray, brain: np.ndarray
+) -> np.ndarray:
     """Return maps (contrasts, grey voxels) by the steps of the public code, on whole arrays.
 
     ROI series are solved over the brain mask and correlated with each voxel of the grid; the
@@ -241,7 +280,9 @@ def published_maps(job, bold: np.ndarray, grey: np.ndarray, brain: np.ndarray) -
         return read_lightning_checkpoint(checkpoint)(volume)[0].numpy()[:, job.grey]
 
 
-def test_maps_are_those_of_the_published_steps_where_the_run_has_data(job, read, uncleaned):
+def test_maps_are_those_of_the_published_steps_where_the_run_has_data(
+    job, read, uncleaned
+):
     expected = published_maps(job, *read)
     furthest = np.abs(uncleaned - expected).max(axis=1) / np.abs(expected).max(axis=1)
     print(f"maps differ by up to {furthest.max():.2g} of their largest value")

@@ -21,7 +21,12 @@ from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cli.run import main
 from bids_dtg.connectome.form import PENALTY, Form
 from bids_dtg.contrasts import linear as linear_kind
-from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, load_bundle, write_bundle
+from bids_dtg.contrasts.bundle.bundle import (
+    BundleArrays,
+    ModelBundle,
+    load_bundle,
+    write_bundle,
+)
 from bids_dtg.contrasts.bundle.kinds import LINEAR
 from bids_dtg.contrasts.bundle.part import Recentring
 from bids_dtg.contrasts.contrast import hcp_contrasts
@@ -70,7 +75,9 @@ def real_places(shared: Path) -> tuple[VoxelPlaces, VoxelPlaces, np.ndarray]:
     labels = np.asarray(atlas.dataobj).astype(int)
     steps = np.linalg.inv(atlas.affine) @ grid.affine
     at = np.indices(grid.shape).reshape(3, -1).T @ steps[:3, :3].T + steps[:3, 3]
-    roi = (labels[tuple(np.rint(at).astype(int).T)].reshape(grid.shape)[brain] - 1) // PARCELS_A_ROI
+    roi = (
+        labels[tuple(np.rint(at).astype(int).T)].reshape(grid.shape)[brain] - 1
+    ) // PARCELS_A_ROI
     maps = (roi == np.arange(ROIS)[:, None]).astype(np.float32)
     return VoxelPlaces.within(grid, brain), VoxelPlaces.within(grid, grey), maps
 
@@ -116,7 +123,14 @@ def job(shared, tmp_path_factory) -> LinearJob:
         "maps",
         "connectome",
     ]
-    words += ["--participant-label", "HAPPYTEST", "--min-minutes", "2", "--omp-nthreads", "1"]
+    words += [
+        "--participant-label",
+        "HAPPYTEST",
+        "--min-minutes",
+        "2",
+        "--omp-nthreads",
+        "1",
+    ]
     assert main([*map(str, words)]) == 0
     (timing,) = out.glob("logs/*/timing.json")
     seconds = json.loads(timing.read_text())
@@ -130,17 +144,24 @@ def test_maps_are_the_model_of_the_connectome_that_was_written(job):
     rows /= rows.std(axis=1, keepdims=True)
     for contrast in job.bundle.contrasts[::9]:
         slopes = job.model.coefficients[contrast.index].astype(float)
-        correction, deviation = job.bundle.correction, job.model.weights * (rows - job.model.means)
+        correction, deviation = (
+            job.bundle.correction,
+            job.model.weights * (rows - job.model.means),
+        )
         expected = correction.gains[contrast.index] * (slopes @ deviation)
         expected += correction.offset[contrast.index]
         expected[~connectome.any(axis=0)] = np.nan  # voxels without data
-        found = job.on_mask(f"_contrast-{contrast.label}_stat-z_desc-synthetic_statmap.nii.gz")
+        found = job.on_mask(
+            f"_contrast-{contrast.label}_stat-z_desc-synthetic_statmap.nii.gz"
+        )
         np.testing.assert_allclose(found, expected, atol=2e-2, err_msg=contrast.label)
 
 
 def test_the_connectome_is_a_regression_on_the_series_that_were_written(job):
     table = np.genfromtxt(job.path("_desc-rois_timeseries.tsv"), skip_header=1)
-    facts = json.loads(job.path("_stat-partial_desc-connectome_statmap.json").read_text())
+    facts = json.loads(
+        job.path("_stat-partial_desc-connectome_statmap.json").read_text()
+    )
     penalty = facts["Connectome"]["RidgePenalty"]
     assert penalty == PENALTY
     values = job.on_mask("_stat-partial_desc-connectome_statmap.nii.gz").T
@@ -163,8 +184,12 @@ def test_the_validator_reports_no_error(job):
 
 
 def test_its_maps_take_less_than_a_second_of_the_model(job):
-    print(", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in job.seconds.items()))
-    connectome = job.on_mask("_stat-partial_desc-connectome_statmap.nii.gz").T.astype(np.float32)
+    print(
+        ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in job.seconds.items())
+    )
+    connectome = job.on_mask("_stat-partial_desc-connectome_statmap.nii.gz").T.astype(
+        np.float32
+    )
     taken = []
     for _ in range(3):  # on a machine that does other things, too
         start = time.process_time()

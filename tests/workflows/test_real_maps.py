@@ -56,9 +56,15 @@ def test_maps_of_one_contrast_are_alike_and_each_is_most_like_itself(maps):
     within = correlation_matrix(faces[:, known], faces[:, known])
     between = correlation_matrix(faces[:, known], words[:, known])
     others = within[~np.eye(len(faces), dtype=bool)]
-    print(f"faces with faces {others.mean():.3f}, faces with words {between.mean():.3f}")
+    print(
+        f"faces with faces {others.mean():.3f}, faces with words {between.mean():.3f}"
+    )
     assert np.isfinite(within).all()
     rng = np.random.default_rng(0)
-    noisy = faces + 0.5 * np.nanstd(faces) * rng.normal(size=faces.shape).astype(np.float32)
-    scores = PeopleScores.of(noisy[:, known], faces[:, known], faces[:, known].mean(axis=0))
+    noisy = faces + 0.5 * np.nanstd(faces) * rng.normal(size=faces.shape).astype(
+        np.float32
+    )
+    scores = PeopleScores.of(
+        noisy[:, known], faces[:, known], faces[:, known].mean(axis=0)
+    )
     assert scores.identified.all()

@@ -24,10 +24,17 @@ def inputs(shared, tmp_path_factory) -> Path:
 
     The data have no T1w image: their T1w space is that of the reference.
     """
-    source, root = shared / "data/real/fmriprep_like", tmp_path_factory.mktemp("real") / "fmriprep"
-    shutil.copytree(source, root, copy_function=lambda one, other: Path(other).symlink_to(one))
+    source, root = (
+        shared / "data/real/fmriprep_like",
+        tmp_path_factory.mktemp("real") / "fmriprep",
+    )
+    shutil.copytree(
+        source, root, copy_function=lambda one, other: Path(other).symlink_to(one)
+    )
     anat = root / f"sub-{LABEL}" / "anat"
-    reference = source / f"sub-{LABEL}/func/sub-{LABEL}_task-rest_desc-coreg_boldref.nii.gz"
+    reference = (
+        source / f"sub-{LABEL}/func/sub-{LABEL}_task-rest_desc-coreg_boldref.nii.gz"
+    )
     (anat / f"sub-{LABEL}_desc-preproc_T1w.nii.gz").symlink_to(reference)
     return root
 
@@ -36,7 +43,15 @@ def inputs(shared, tmp_path_factory) -> Path:
 def out(inputs, shared) -> Path:
     ants_python()
     folder = inputs.parent / "out"
-    words = [str(inputs), str(folder), "participant", "--model", "demo", "--min-minutes", "1"]
+    words = [
+        str(inputs),
+        str(folder),
+        "participant",
+        "--model",
+        "demo",
+        "--min-minutes",
+        "1",
+    ]
     words += ["--participant-label", LABEL, "--omp-nthreads", "1", "--no-reports"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEMPLATEFLOW_HOME", str(shared / "data/real/templateflow_like"))
@@ -48,20 +63,27 @@ def out(inputs, shared) -> Path:
 def test_maps_are_those_of_ants(out, inputs, shared, tmp_path, space):
     """Divided by the mask that ANTs moved, everywhere; alone where that mask is whole."""
     ways = {
-        "T1w": inputs / f"sub-{LABEL}/anat/sub-{LABEL}_from-{MODEL}_to-T1w_mode-image_xfm.h5",
+        "T1w": inputs
+        / f"sub-{LABEL}/anat/sub-{LABEL}_from-{MODEL}_to-T1w_mode-image_xfm.h5",
         OTHER: shared / f"data/real/templateflow_like/tpl-{OTHER}"
         f"/tpl-{OTHER}_from-{MODEL}_mode-image_xfm.h5",
     }
-    maps = sorted(out.glob(f"sub-*/func/*_space-{space}_*desc-synthetic_statmap.nii.gz"))
+    maps = sorted(
+        out.glob(f"sub-*/func/*_space-{space}_*desc-synthetic_statmap.nii.gz")
+    )
     assert len(maps) == 47
     res = "" if space == "T1w" else "_res-2"
     originals = [
-        path.with_name(path.name.replace(f"space-{space}{res}_", f"space-{MODEL}_res-2_"))
+        path.with_name(
+            path.name.replace(f"space-{space}{res}_", f"space-{MODEL}_res-2_")
+        )
         for path in maps
     ]
     first = nib.load(originals[0])
     mask = tmp_path / "mask.nii.gz"
-    nib.save(nib.Nifti1Image((first.get_fdata() != 0).astype(np.float32), first.affine), mask)
+    nib.save(
+        nib.Nifti1Image((first.get_fdata() != 0).astype(np.float32), first.affine), mask
+    )
     pairs = [(path, tmp_path / path.name) for path in originals]
     moved = tmp_path / "moved.nii.gz"
     apply_by_ants(maps[0], [*pairs, (mask, moved)], [ways[space]])
@@ -73,7 +95,9 @@ def test_maps_are_those_of_ants(out, inputs, shared, tmp_path, space):
         assert not (kept & (inside < 0.499)).any()
         assert kept[inside > 0.501].mean() > 0.9999
         lowest = {
-            "divided": min(lowest["divided"], _r(ours[kept], theirs[kept] / inside[kept])),
+            "divided": min(
+                lowest["divided"], _r(ours[kept], theirs[kept] / inside[kept])
+            ),
             "whole": min(lowest["whole"], _r(ours[whole], theirs[whole])),
             "plain": min(lowest["plain"], _r(ours[kept], theirs[kept])),
         }

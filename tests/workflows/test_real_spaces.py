@@ -41,9 +41,17 @@ def person(shared, tmp_path_factory) -> Person:
     folder, mni = tmp_path_factory.mktemp("spaces"), shared / "data/mni"
     brain = nib.load(mni / "MNI_2mm_brain_mask_crop.nii")
     kinds = ("cortical", "subcortical")
-    grey = sum(nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz").get_fdata() for kind in kinds) > 0
+    grey = (
+        sum(
+            nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz").get_fdata()
+            for kind in kinds
+        )
+        > 0
+    )
     name = "Schaefer2018_400Parcels_7Networks_order_FSLMNI152_2mm.nii.gz"
-    labels = np.asarray(nib.load(shared / "data/real/parcellations" / name).dataobj).astype(int)
+    labels = np.asarray(
+        nib.load(shared / "data/real/parcellations" / name).dataobj
+    ).astype(int)
     # The published grid is a crop of FSL's.
     parcels = labels[7 : 7 + brain.shape[0], 9 : 9 + brain.shape[1], : brain.shape[2]]
     mask = brain.get_fdata() > 0
@@ -56,8 +64,12 @@ def person(shared, tmp_path_factory) -> Person:
         ATTENTION_UNET.name,
         MapsPart(contrasts, Grid(brain.shape, brain.affine)),
     )
-    tensors = {k: v.numpy() for k, v in tiny_network(ROIS, len(contrasts)).state_dict().items()}
-    places = (VoxelPlaces.within(card.part.grid, inside) for inside in (mask, grey & mask))
+    tensors = {
+        k: v.numpy() for k, v in tiny_network(ROIS, len(contrasts)).state_dict().items()
+    }
+    places = (
+        VoxelPlaces.within(card.part.grid, inside) for inside in (mask, grey & mask)
+    )
     write_bundle(folder / "bundle", card, BundleArrays(tensors, maps, *places))
     bids = shared / "data/real/fmriprep_like"
     return Person(bids, folder / "bundle", parcels, grey & mask, folder)
@@ -78,9 +90,13 @@ def connectome(person: Person, space: str, interpolation: str = "cubic") -> np.n
     ]
     if not out.is_dir():
         assert main([*words, "--space", space, "--interpolation", interpolation]) == 0
-    (sidecar,) = out.rglob(f"*contrast-{hcp_contrasts()[0].label}_*desc-synthetic_statmap.nii.gz")
+    (sidecar,) = out.rglob(
+        f"*contrast-{hcp_contrasts()[0].label}_*desc-synthetic_statmap.nii.gz"
+    )
     (facts,) = read_inherited(sidecar)["Runs"]
-    assert facts["Interpolation"] == ("none" if space == "MNI152NLin6Asym" else interpolation)
+    assert facts["Interpolation"] == (
+        "none" if space == "MNI152NLin6Asym" else interpolation
+    )
     (path,) = out.rglob("*desc-connectome_statmap.nii.gz")
     return nib.load(path).get_fdata()[person.grey].T
 
@@ -94,8 +110,12 @@ def agreement(one: np.ndarray, other: np.ndarray) -> float:
 def parcel_means(person: Person, values: np.ndarray) -> np.ndarray:
     """(rois, parcels), which no longer depend on how smooth a single voxel is."""
     labels = person.parcels[person.grey]
-    with_data = [label for label in np.unique(labels[labels > 0]) if (labels == label).sum() > 20]
-    return np.stack([values[:, labels == label].mean(axis=1) for label in with_data], axis=1)
+    with_data = [
+        label for label in np.unique(labels[labels > 0]) if (labels == label).sum() > 20
+    ]
+    return np.stack(
+        [values[:, labels == label].mean(axis=1) for label in with_data], axis=1
+    )
 
 
 def test_native_with_transforms_agrees_with_the_ready_file(person):
@@ -103,15 +123,23 @@ def test_native_with_transforms_agrees_with_the_ready_file(person):
     ready, native = connectome(person, "MNI152NLin6Asym"), connectome(person, "boldref")
     assert agreement(ready, native) > 0.98
     assert agreement(parcel_means(person, ready), parcel_means(person, native)) > 0.99
-    linear, nearest = (connectome(person, "boldref", kind) for kind in ("linear", "nearest"))
-    assert 0.7 < agreement(ready, nearest) < agreement(ready, linear) < agreement(ready, native)
+    linear, nearest = (
+        connectome(person, "boldref", kind) for kind in ("linear", "nearest")
+    )
+    assert (
+        0.7
+        < agreement(ready, nearest)
+        < agreement(ready, linear)
+        < agreement(ready, native)
+    )
 
 
 def test_another_template_goes_through_the_composite(person, shared, monkeypatch):
     """These 4 mm images were made elsewhere, without motion correction: much less agreement."""
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(shared / "data/real/templateflow_like"))
     ready, other = (
-        connectome(person, space) for space in ("MNI152NLin6Asym", "MNI152NLin2009cAsym")
+        connectome(person, space)
+        for space in ("MNI152NLin6Asym", "MNI152NLin2009cAsym")
     )
     assert agreement(ready, other) > 0.5
     assert agreement(parcel_means(person, ready), parcel_means(person, other)) > 0.93

@@ -16,7 +16,8 @@ SIX, NINE = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
 TREES = "fmriprep_trees"
 MYCONNECTOME = f"{TREES}/neurocaps_ds000031"
 SIDECARS_ONLY = (
-    r"sub-0\d has no BOLD series in .*only \S+_bold\.json: .*no images\. To do: .*datalad"
+    r"sub-0\d has no BOLD series in .*only \S+_bold\.json: .*no images\."
+    r" To do: .*datalad"
 )
 TO_T1W = f"sub-HAPPYTEST_from-T1w_to-{SIX}_mode-image_xfm.h5"
 COREG = "sub-HAPPYTEST_task-rest_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt"
@@ -38,7 +39,12 @@ REFUSED = [
         "T1w",
         rf"no version of .* in T1w.*one of {NINE}, {SIX}:res-2, boldref",
     ),
-    ("fmriprep_like", "RAPIDTIDETEST", SIX, rf"no version of .* in {SIX}.*one of {NINE}"),
+    (
+        "fmriprep_like",
+        "RAPIDTIDETEST",
+        SIX,
+        rf"no version of .* in {SIX}.*one of {NINE}",
+    ),
     (f"{TREES}/ds002748-fmriprep", "01", None, SIDECARS_ONLY),
     (f"{TREES}/ds002748-fmriprep", "02", None, SIDECARS_ONLY),
     (f"{TREES}/ds002422-fmriprep", "01", None, SIDECARS_ONLY),
@@ -54,13 +60,18 @@ REFUSED = [
 NOT_READ = [
     (MYCONNECTOME, r"neurocaps_ds000031 is a raw dataset without fMRIPrep derivatives"),
     (TREES, r"is not a BIDS dataset: .*did you mean \S+ds002422-fmriprep\?"),
-    ("templateflow_like", r"is not a BIDS dataset: it has no dataset_description\.json"),
+    (
+        "templateflow_like",
+        r"is not a BIDS dataset: it has no dataset_description\.json",
+    ),
     ("transforms", r"is not a BIDS dataset"),
 ]
 
 
 def rule_at(shared: Path, asked: str | None) -> SpaceRule:
-    return SpaceRule(asked=asked, templateflow=TemplateFlow(shared / "data/real/templateflow_like"))
+    return SpaceRule(
+        asked=asked, templateflow=TemplateFlow(shared / "data/real/templateflow_like")
+    )
 
 
 @pytest.mark.parametrize(("tree", "participant", "asked", "space", "transforms"), READ)
@@ -93,7 +104,8 @@ def test_every_tree_is_in_a_table(shared):
     real = shared / "data" / "real"
     told = {tree for tree, *_ in [*READ, *REFUSED]} | {folder for folder, _ in NOT_READ}
     there = {
-        path.parent.relative_to(real).as_posix() for path in real.rglob("dataset_description.json")
+        path.parent.relative_to(real).as_posix()
+        for path in real.rglob("dataset_description.json")
     }
     assert there <= told
 

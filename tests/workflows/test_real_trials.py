@@ -36,7 +36,11 @@ def table(shared) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def runs(shared, table) -> dict[tuple[str, str, str], tuple[Trials, Trials]]:
     """Return each run as it is read, and with the responses that are implausible."""
-    tasks = {name: task for task in map(find_task, ("faces", "stroop")) for name in task.bids_tasks}
+    tasks = {
+        name: task
+        for task in map(find_task, ("faces", "stroop"))
+        for name in task.bids_tasks
+    }
     found = {}
     for file in find_events(shared / "twin/data/bids"):
         task, rows = tasks[file.task], read_events(file.path)
@@ -62,7 +66,11 @@ def one_hot(column: pd.Series) -> np.ndarray:
 def test_all_files_are_read(runs, table):
     assert len(runs) == 530
     assert len({person for person, _, _ in runs}) == 182
-    assert sum(len(trials.onset_seconds) for trials, _ in runs.values()) == len(table) == 46590
+    assert (
+        sum(len(trials.onset_seconds) for trials, _ in runs.values())
+        == len(table)
+        == 46590
+    )
 
 
 def test_trials_are_those_of_the_table(runs, table):
@@ -73,9 +81,13 @@ def test_trials_are_those_of_the_table(runs, table):
         near = {"rtol": 0, "atol": ROUNDED}
         np.testing.assert_allclose(trials.onset_seconds, rows.onset, **near)
         np.testing.assert_allclose(trials.rt_seconds, rows.rt, **near)
-        np.testing.assert_array_equal(labels(task.conditions, trials.condition), rows.condition)
+        np.testing.assert_array_equal(
+            labels(task.conditions, trials.condition), rows.condition
+        )
         chosen = labels(task.buttons, trials.button)
-        np.testing.assert_array_equal(chosen[trials.button >= 0], rows.response.dropna())
+        np.testing.assert_array_equal(
+            chosen[trials.button >= 0], rows.response.dropna()
+        )
         np.testing.assert_array_equal(trials.button >= 0, rows.response.notna())
         right = labels(task.buttons, trials.correct_button)
         np.testing.assert_array_equal(right, rows.correct_response)
@@ -97,8 +109,12 @@ def test_what_was_shown_is_that_of_the_table(runs, table):
         ]
         np.testing.assert_array_equal(trials.stimulus, np.hstack(shown))
         first = rows[rows.cue_start.notna()]
-        cues = np.stack([first.condition == "shape", first.cue_start, first.cue_end], axis=1)
-        np.testing.assert_allclose(trials.cues, cues.astype(float), rtol=0, atol=ROUNDED)
+        cues = np.stack(
+            [first.condition == "shape", first.cue_start, first.cue_end], axis=1
+        )
+        np.testing.assert_allclose(
+            trials.cues, cues.astype(float), rtol=0, atol=ROUNDED
+        )
         np.testing.assert_array_equal(np.cumsum(trials.cut), rows.block)
         np.testing.assert_allclose(trials.run_seconds, rows.run_end.max(), atol=ROUNDED)
         # Durations are those of the table, but for six trials at the onset of the next.
@@ -132,8 +148,15 @@ def is_alike(one, other, tolerance):
 
 
 def test_everybody_has_the_same_sequence_but_one_person_in_the_second_stroop_run(runs):
-    for task, run, others in (("faces", "AP", 0), ("stroop", "AP", 0), ("stroop", "PA", 1)):
-        known = [trials for trials, _ in (runs[key] for key in runs if key[1:] == (task, run))]
+    for task, run, others in (
+        ("faces", "AP", 0),
+        ("stroop", "AP", 0),
+        ("stroop", "PA", 1),
+    ):
+        known = [
+            trials
+            for trials, _ in (runs[key] for key in runs if key[1:] == (task, run))
+        ]
         first = known[0]
         same = [
             is_alike(first.stimulus, own.stimulus, 1e-6)
@@ -158,8 +181,12 @@ def test_everybody_has_the_same_sequence_but_one_person_in_the_second_stroop_run
 def test_figures_of_each_condition(runs, task, run, condition, rt, correct, missed):
     chosen = [trials for key, (_, trials) in runs.items() if key[1:] == (task, run)]
     index = find_task(task).conditions.index(condition)
-    times = np.concatenate([trials.rt_seconds[trials.condition == index] for trials in chosen])
-    right = np.concatenate([trials.correct[trials.condition == index] for trials in chosen])
+    times = np.concatenate(
+        [trials.rt_seconds[trials.condition == index] for trials in chosen]
+    )
+    right = np.concatenate(
+        [trials.correct[trials.condition == index] for trials in chosen]
+    )
     figures = np.nanmean(times), right.mean(), np.isnan(times).mean()
     np.testing.assert_allclose(figures, (rt, correct, missed), rtol=0, atol=0.0005)
 
@@ -174,7 +201,9 @@ def test_figures_of_each_condition(runs, task, run, condition, rt, correct, miss
     ],
 )
 def test_first_halves_predict_the_second_as_measured(runs, task, run, r, error, within):
-    own = [read for (_, name, way), (read, _) in runs.items() if (name, way) == (task, run)]
+    own = [
+        read for (_, name, way), (read, _) in runs.items() if (name, way) == (task, run)
+    ]
     chance = 1 / len(own[0].task.buttons)
     kept = [read for read in own if read.correct[read.scored].mean() >= chance]
     first, second = (

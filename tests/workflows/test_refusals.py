@@ -39,7 +39,9 @@ def the_line(capsys) -> str:
     """Return the only line on stderr that tells of an error."""
     err = capsys.readouterr().err
     assert "Traceback" not in err
-    (line,) = [line for line in err.splitlines() if "error: " in line or "failed: " in line]
+    (line,) = [
+        line for line in err.splitlines() if "error: " in line or "failed: " in line
+    ]
     return line
 
 
@@ -55,26 +57,44 @@ def code_of(call: Callable[[], int]) -> int:
 # Words after those of a sound call, and what the line must name.
 WORDS = {
     "an unknown participant": (["--participant-label", "09"], r"participant 09.* 01"),
-    "participants with a comma": (["--participant-label", "sub-01,sub-02"], "is not a label"),
+    "participants with a comma": (
+        ["--participant-label", "sub-01,sub-02"],
+        "is not a label",
+    ),
     "an unknown task": (["-t", "rset"], "no run of task rset; it has task-rest"),
     "a task of no name": (["--task-id", ""], "''"),
-    "a space in another case": (["--space", "MNI152NLin6asym"], "did you mean MNI152NLin6Asym"),
+    "a space in another case": (
+        ["--space", "MNI152NLin6asym"],
+        "did you mean MNI152NLin6Asym",
+    ),
     "an unknown model": (["--model", "tinny"], r"'tinny'.*did you mean tiny\?"),
     "a model that is not there": (["--model", "absent/tiny"], "absent/tiny"),
     "an unknown atlas": (["--atlases", "Schafer400"], "did you mean Schaefer400"),
     "an atlas that is not there": (["--atlases", "absent.nii.gz"], "absent.nii.gz"),
     "an unknown strategy": (["--denoise-strategy", "acompcor"], "did you mean compcor"),
     "an unknown mesh": (["--surfaces", "fsnative"], r"fsnative.*fsLR"),
-    "a surface for a model of voxels": (["--sample-on", "template"], "a model of voxels"),
+    "a surface for a model of voxels": (
+        ["--sample-on", "template"],
+        "a model of voxels",
+    ),
     "an unknown output space": (["--output-spaces", "MNI152NLin6"], "MNI152NLin6Asym"),
     "a mesh as an output space": (["--output-spaces", "fsaverage5"], "--surfaces"),
     "an unknown contrast": (["--contrast", "faces"], "faces"),
-    "a band turned round": (["--high-pass", "0.1", "--low-pass", "0.01"], "--low-pass 0.01"),
+    "a band turned round": (
+        ["--high-pass", "0.1", "--low-pass", "0.01"],
+        "--low-pass 0.01",
+    ),
     "a threshold without scrubbing": (["--fd-threshold", "0.3"], "--fd-threshold"),
     "a GPU that is not there": (["--device", "cuda:99"], "cuda:99"),
     "too little memory": (["--mem-gb", "0.2"], "Expected: 0.4 or more"),
-    "a configuration that is not there": (["--config-file", "absent.toml"], "absent.toml"),
-    "a filter that is not there": (["--bids-filter-file", "absent.json"], "absent.json"),
+    "a configuration that is not there": (
+        ["--config-file", "absent.toml"],
+        "absent.toml",
+    ),
+    "a filter that is not there": (
+        ["--bids-filter-file", "absent.json"],
+        "absent.json",
+    ),
     "derivatives that are not there": (["--derivatives", "absent"], "absent"),
 }
 
@@ -110,7 +130,10 @@ FOLDERS = {
     "no input": (_moved("absent"), "absent does not exist"),
     "a file as input": (_moved("file"), "file is not a folder"),
     "an empty input": (_moved("nothing"), "nothing is empty"),
-    "no data set": (lambda job: (job.bids / "dataset_description.json").unlink(), "fmriprep"),
+    "no data set": (
+        lambda job: (job.bids / "dataset_description.json").unlink(),
+        "fmriprep",
+    ),
     "the folder above": (_moved("."), "fmriprep"),
     "nobody": (lambda job: shutil.rmtree(job.bids / "sub-01"), "no participants"),
     "raw data": (_raw, "raw is a raw dataset"),
@@ -154,7 +177,10 @@ def test_an_output_that_must_not_be_is_refused(tmp_path, capsys, place):
     [
         ([], "BIDS_DIR, OUTPUT_DIR, analysis_level"),
         (["IN", "OUT", "partcipant"], "did you mean participant"),
-        (["participant", "IN", "OUT"], "invalid choice: 'OUT' (choose from participant, group)"),
+        (
+            ["participant", "IN", "OUT"],
+            "invalid choice: 'OUT' (choose from participant, group)",
+        ),
         (["IN", "", "participant"], "OUTPUT_DIR"),
         (["IN", "OUT", "group", "--model", "demo"], "holds no results"),
         (["IN", "OUT", "group", "--analysis", "train"], "--derivatives statmaps="),
@@ -180,20 +206,27 @@ def test_a_folder_that_is_gone_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     assert main(["IN", "OUT", "participant", "--model", "demo"]) == 2
-    assert "the folder that the program was started in does not exist any more" in the_line(capsys)
+    assert (
+        "the folder that the program was started in does not exist any more"
+        in the_line(capsys)
+    )
 
 
 @pytest.mark.slow
 def test_a_participant_without_a_label_that_others_have_fails_alone(job, capsys):
     add_rest(job.bids, "02", session="B")
-    assert job.run("--session-label", "B", "--dry-run", "--participant-label", "01") == 1
+    assert (
+        job.run("--session-label", "B", "--dry-run", "--participant-label", "01") == 1
+    )
     out = capsys.readouterr().out
     assert "sub-01: would fail: sub-01 has no session B" in out
     assert out.endswith("1 participant, 1 would fail; no output was written\n")
 
 
 @pytest.mark.slow
-def test_a_dry_run_counts_the_faults_of_a_participant_and_names_all_of_them_on_request(job, capsys):
+def test_a_dry_run_counts_the_faults_of_a_participant_and_names_all_of_them_on_request(
+    job, capsys
+):
     (job.bids / CONFOUNDS).unlink()
     for number in (1, 2):
         add_rest(job.bids, entities=f"run-{number}")
@@ -208,13 +241,18 @@ def test_a_dry_run_counts_the_faults_of_a_participant_and_names_all_of_them_on_r
     out = capsys.readouterr().out
     assert out.count(": would fail: sub-01_task-rest") == 3
     for number in (1, 2):  # faults that end the search for runs
-        mask = job.bids / FUNC / BOLD.name.replace("desc-preproc_bold", "desc-brain_mask")
+        mask = (
+            job.bids / FUNC / BOLD.name.replace("desc-preproc_bold", "desc-brain_mask")
+        )
         path = mask.with_name(mask.name.replace("task-rest", f"task-rest_run-{number}"))
         shutil.copy(path, path.with_suffix(""))
     assert job.run("--dry-run", "-v") == 1
     out = capsys.readouterr().out
     assert (
-        out.count("sub-01: would fail: two files may be the brain mask of sub-01_task-rest_") == 2
+        out.count(
+            "sub-01: would fail: two files may be the brain mask of sub-01_task-rest_"
+        )
+        == 2
     )
 
 
@@ -234,7 +272,9 @@ def _no_bold(job: TinyJob) -> None:
 def _cifti_only(job: TinyJob) -> None:
     shutil.rmtree(job.bids / FUNC)
     (job.bids / FUNC).mkdir()
-    (job.bids / FUNC / "sub-01_task-rest_space-fsLR_den-91k_bold.dtseries.nii").write_bytes(b"")
+    (
+        job.bids / FUNC / "sub-01_task-rest_space-fsLR_den-91k_bold.dtseries.nii"
+    ).write_bytes(b"")
 
 
 def _abcd_hcp(job: TinyJob) -> None:
@@ -299,14 +339,26 @@ def _infinite(job: TinyJob) -> None:
 OF_A_PERSON = {
     "another task": (_another_task, r"no resting-state run; it has task-nback"),
     "no series": (_no_bold, "sub-01 has no BOLD series"),
-    "ABCD": (_abcd_hcp, r"only sub-01\S+ of abcd-hcp-pipeline, .*Expected: .*fMRIPrep or XCP-D"),
-    "other spaces": (_other_spaces, r"MNI152NLin2009cAsym, T1w.*Expected: space-MNI152NLin6Asym"),
+    "ABCD": (
+        _abcd_hcp,
+        r"only sub-01\S+ of abcd-hcp-pipeline, .*Expected: .*fMRIPrep or XCP-D",
+    ),
+    "other spaces": (
+        _other_spaces,
+        r"MNI152NLin2009cAsym, T1w.*Expected: space-MNI152NLin6Asym",
+    ),
     "CIFTI only": (_cifti_only, "no desc-preproc_bold image. It has .*dtseries.nii"),
     "left and right": (_two_sides, "bold.nii.gz contradicts itself"),
     "no confounds": (lambda job: (job.bids / CONFOUNDS).unlink(), "no confounds table"),
-    "25 frames": (lambda job: add_rest(job.bids, frames=25), "25 frames are kept, too few"),
+    "25 frames": (
+        lambda job: add_rest(job.bids, frames=25),
+        "25 frames are kept, too few",
+    ),
     "milliseconds": (_with_times(800, 800), "RepetitionTime is 800.*milliseconds"),
-    "two times": (_with_times(TR, 1.1), r"10 s, but the header of \S+bold.nii.gz states 1.1 s"),
+    "two times": (
+        _with_times(TR, 1.1),
+        r"10 s, but the header of \S+bold.nii.gz states 1.1 s",
+    ),
     "one second": (_one_second, r"10 s, but the header of \S+bold.nii.gz states 1 s"),
     "no time": (_with_times(None, 0), "bold.nii.gz has no repetition time"),
     "an unknown entity": (_renamed("foo-1"), "sub-01"),
@@ -366,7 +418,8 @@ def test_files_of_another_participant_are_not_used(job, capsys, name):
     make_image(job.bids / name / "func" / BOLD.name, tiny_bold(seed=9), TINY_AFFINE, TR)
     assert job.run("--nprocs", "1") == 1
     assert re.search(
-        rf"{name}: failed: .*{BOLD.name} .*its folder is that of {name}", the_line(capsys)
+        rf"{name}: failed: .*{BOLD.name} .*its folder is that of {name}",
+        the_line(capsys),
     )
     shutil.rmtree(job.bids / name)
     assert job.run(out=job.folder / "other") == 0
@@ -376,7 +429,9 @@ def test_files_of_another_participant_are_not_used(job, capsys, name):
 # --- the disk
 
 
-def _unshared(job: TinyJob, mount: str, after: str = "") -> subprocess.CompletedProcess[str]:
+def _unshared(
+    job: TinyJob, mount: str, after: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Call the program in a mount namespace of its own, or skip where that is not allowed."""
     if (
         not shutil.which("unshare")
@@ -384,10 +439,15 @@ def _unshared(job: TinyJob, mount: str, after: str = "") -> subprocess.Completed
     ):
         pytest.skip("no mount namespaces here (unshare -m needs root)")
     job.out.mkdir()
-    words = " ".join(f"'{w}'" for w in [sys.executable, "-m", "bids_dtg.cli", *job.arguments()])
+    words = " ".join(
+        f"'{w}'" for w in [sys.executable, "-m", "bids_dtg.cli", *job.arguments()]
+    )
     command = f"{mount} || exit 99; {words}; code=$?; {after or ':'}; exit $code"
     done = subprocess.run(
-        ["unshare", "-m", "bash", "-c", command], capture_output=True, text=True, check=False
+        ["unshare", "-m", "bash", "-c", command],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode == 99:
         pytest.skip("mounting is not allowed here")
@@ -396,7 +456,9 @@ def _unshared(job: TinyJob, mount: str, after: str = "") -> subprocess.Completed
 
 @pytest.mark.slow
 def test_an_output_on_a_read_only_mount_is_refused(job):
-    mount = f"mount --bind '{job.out}' '{job.out}' && mount -o remount,bind,ro '{job.out}'"
+    mount = (
+        f"mount --bind '{job.out}' '{job.out}' && mount -o remount,bind,ro '{job.out}'"
+    )
     done = _unshared(job, mount)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
@@ -452,7 +514,9 @@ _PARENT = os.getpid()
         (_killed, "died: it was ended by SIGKILL"),
     ],
 )
-def test_a_fault_stays_with_its_participant(tmp_path, capsys, monkeypatch, happens, fact):
+def test_a_fault_stays_with_its_participant(
+    tmp_path, capsys, monkeypatch, happens, fact
+):
     job = TinyJob(tmp_path, ("01", "02", "03"))
     stream = bold.stream_blocks
 
@@ -464,7 +528,10 @@ def test_a_fault_stays_with_its_participant(tmp_path, capsys, monkeypatch, happe
     monkeypatch.setattr(bold, "stream_blocks", disturbed)
     assert job.run() == 1
     assert re.search(rf"sub-02: failed: .*{fact}", the_line(capsys))
-    assert {path.name[:6] for path in job.out.rglob("*statmap.nii.gz")} == {"sub-01", "sub-03"}
+    assert {path.name[:6] for path in job.out.rglob("*statmap.nii.gz")} == {
+        "sub-01",
+        "sub-03",
+    }
     assert job.run("--dry-run") == 0
     assert capsys.readouterr().out.count("complete, would be skipped") == 2
 

@@ -75,7 +75,9 @@ def test_they_can_be_made_anew_from_the_output_alone(job, capsys):
     assert job.run("--reports-only") == 0
     assert "1 report made" in capsys.readouterr().err
     found = tree(job.out)
-    pages = {name for name in wanted if name.endswith(".html")}  # they tell when they were made
+    pages = {
+        name for name in wanted if name.endswith(".html")
+    }  # they tell when they were made
     assert {k: v for k, v in found.items() if k not in pages} == {
         k: v for k, v in wanted.items() if k not in pages
     }
@@ -129,7 +131,9 @@ def test_no_old_report_lies_beside_new_maps(job):
     assert 'href="sub-01.html"' not in index
     assert 'href="sub-02.html"' in index
     job.reports = True
-    assert job.run("--gsr", "--participant-label", "01") == 0  # maps are complete, the page is not
+    assert (
+        job.run("--gsr", "--participant-label", "01") == 0
+    )  # maps are complete, the page is not
     assert "the global signal" in text_of(job, "sub-01.html")
     assert "the global signal" not in old
 
@@ -140,7 +144,9 @@ def test_a_failing_report_is_a_warning_and_the_next_is_made(job, capsys):
     job.reports = False
     assert job.run() == 0
     job.reports = True
-    broken = next((job.out / "sub-01/func").glob("*languageMath_*synthetic_statmap.nii.gz"))
+    broken = next(
+        (job.out / "sub-01/func").glob("*languageMath_*synthetic_statmap.nii.gz")
+    )
     broken.write_bytes(broken.read_bytes()[:200])
     assert job.run("--reports-only") == 1
     error = capsys.readouterr().err
@@ -154,7 +160,9 @@ def test_pages_that_cannot_be_made_are_counted_last(job, capsys, monkeypatch):
         add_rest(job.bids, label)
     (job.out / "index.html" / "of somebody else").mkdir(parents=True)
     with monkeypatch.context() as patch:
-        patch.setattr(sys, "executable", "/nowhere/python")  # of the process that makes pages
+        patch.setattr(
+            sys, "executable", "/nowhere/python"
+        )  # of the process that makes pages
         for words in ([], ["--reports-only"]):
             assert job.run(*words) == 1
             *_, line = capsys.readouterr().err.splitlines()

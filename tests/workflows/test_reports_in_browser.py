@@ -35,8 +35,13 @@ def out(tmp_path_factory) -> Path:
     """Six participants with two segments of rest each, and a group page."""
     job = TinyJob(tmp_path_factory.mktemp("pages"), ())
     for number in range(1, 7):
-        add_rest(job.bids, f"{number:02d}", frames=90 - number, seed=number, n_non_steady=2)
-    job.reports, job.model = True, with_half_widths(job.bundle, job.folder / "sure").path
+        add_rest(
+            job.bids, f"{number:02d}", frames=90 - number, seed=number, n_non_steady=2
+        )
+    job.reports, job.model = (
+        True,
+        with_half_widths(job.bundle, job.folder / "sure").path,
+    )
     assert job.run() == 0
     assert main([str(job.bids), str(job.out), "group"]) == 0
     return job.out
@@ -106,25 +111,34 @@ def test_a_page_fits_and_asks_nothing_of_the_network(browser, out, theme, width)
             assert min(sizes, default=9.0) >= 9.0, name
             ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (ground == "rgb(255, 255, 255)") == (theme == "light")
-            broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).length"
+            broken = (
+                "[...document.images].filter(i => i.complete && !i.naturalWidth).length"
+            )
             assert page.evaluate(broken) == 0
             watched.check()
 
 
 @pytest.mark.flaky(reruns=1)  # waits for a browser
 def test_a_picture_opens_the_viewer_with_the_right_map(browser, out):
-    with opened(browser, out / "sub-01.html", viewport={"width": 1280, "height": 900}) as watched:
+    with opened(
+        browser, out / "sub-01.html", viewport={"width": 1280, "height": 900}
+    ) as watched:
         page = watched.page
         open_map(page, 1)
         label = page.locator("dialog.viewer").get_attribute("data-shown").split()[0]
-        assert page.locator(".map[data-map='1']").last.get_attribute("id") == f"map-{label}"
+        assert (
+            page.locator(".map[data-map='1']").last.get_attribute("id")
+            == f"map-{label}"
+        )
         page.wait_for_timeout(500)
         first = picture(page)
         assert first.std() > 5
         assert colourful(first) > 500
         # Another map is another picture; the same one again is the same.
         page.keyboard.press("ArrowRight")
-        page.wait_for_selector(f"dialog.viewer[data-shown]:not([data-shown^='{label} '])")
+        page.wait_for_selector(
+            f"dialog.viewer[data-shown]:not([data-shown^='{label} '])"
+        )
         page.wait_for_timeout(500)
         second = picture(page)
         assert np.abs(first - second).mean() > 0.2
@@ -141,11 +155,15 @@ def test_a_picture_opens_the_viewer_with_the_right_map(browser, out):
 def test_the_value_at_the_crosshair_is_the_maps(browser, out):
     import nibabel as nib
 
-    with opened(browser, out / "sub-01.html", viewport={"width": 1280, "height": 900}) as watched:
+    with opened(
+        browser, out / "sub-01.html", viewport={"width": 1280, "height": 900}
+    ) as watched:
         page = watched.page
         open_map(page, 0)
         label = page.locator("dialog.viewer").get_attribute("data-shown").split()[0]
-        (path,) = (out / "sub-01/func").glob(f"*_contrast-{label}_*synthetic_statmap.nii.gz")
+        (path,) = (out / "sub-01/func").glob(
+            f"*_contrast-{label}_*synthetic_statmap.nii.gz"
+        )
         values = nib.load(path).get_fdata()
         peak = values.ravel()[np.argmax(np.abs(values))]
         told = page.locator("[data-part='value']").inner_text()
@@ -157,7 +175,9 @@ def test_the_value_at_the_crosshair_is_the_maps(browser, out):
 @pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.parametrize("name", ["index.html", f"sub-{HOSTILE}.html", "group.html"])
 def test_markup_in_names_is_text(browser, hostile, name):
-    with opened(browser, hostile / name, viewport={"width": 1280, "height": 900}) as watched:
+    with opened(
+        browser, hostile / name, viewport={"width": 1280, "height": 900}
+    ) as watched:
         page = watched.page
         page.evaluate("() => { window.hacked = () => { window.ran = true; }; }")
         page.wait_for_timeout(300)
@@ -205,7 +225,9 @@ def test_a_decision_made_on_a_page_changes_the_group(browser, out, tmp_path, cap
         "participant_id\tinclude\treason\nsub-02\tfalse\tasleep, as he said\nsub-03\ttrue\tn/a\n"
     )
 
-    (mean,) = (path.name for path in (copy / "group").glob("*languageMath_*groupMean*.nii.gz"))
+    (mean,) = (
+        path.name for path in (copy / "group").glob("*languageMath_*groupMean*.nii.gz")
+    )
     before = nib.load(copy / "group" / mean).get_fdata()
     assert main([str(copy), str(copy), "group"]) == 0
     assert "leaves out 1 participant: sub-02" in capsys.readouterr().err
@@ -213,7 +235,9 @@ def test_a_decision_made_on_a_page_changes_the_group(browser, out, tmp_path, cap
     maps = [
         nib.load(path).get_fdata()
         for label in ("01", "03", "04", "05", "06")
-        for path in (copy / f"sub-{label}/func").glob("*languageMath_*desc-synthetic*.nii.gz")
+        for path in (copy / f"sub-{label}/func").glob(
+            "*languageMath_*desc-synthetic*.nii.gz"
+        )
     ]
     np.testing.assert_allclose(after, np.mean(maps, axis=0), atol=1e-4)
     assert np.abs(after - before).max() > 1e-3
@@ -269,7 +293,9 @@ def parcel_under(page, x: float, y: float) -> str:
 
 @pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_cortex_turns_and_names_the_parcel_under_the_pointer(browser, parcels, width):
+def test_the_cortex_turns_and_names_the_parcel_under_the_pointer(
+    browser, parcels, width
+):
     size = {"viewport": {"width": width, "height": 900}, "has_touch": width < 500}
     with opened(browser, parcels / "sub-01.html", **size) as watched:
         page = watched.page
@@ -298,9 +324,15 @@ def test_the_cortex_turns_and_names_the_parcel_under_the_pointer(browser, parcel
         assert np.abs(picture(page) - left).max() > 50
         if width < 500:
             box = page.locator("dialog.viewer canvas").bounding_box()
-            page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+            page.touchscreen.tap(
+                box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+            )
             page.wait_for_timeout(300)
-            assert page.locator("dialog.viewer").get_attribute("data-parcel").startswith("L_")
+            assert (
+                page.locator("dialog.viewer")
+                .get_attribute("data-parcel")
+                .startswith("L_")
+            )
         watched.check()
 
 
@@ -311,7 +343,9 @@ def test_the_cortex_shows_each_contrast_as_map_or_faint_deviation(browser, parce
         open_contrast(page, 1)
         whole = picture(page)
         page.select_option("[data-part=layer]", "deviation")
-        page.wait_for_selector("dialog.viewer[data-shown$=' deviation']", timeout=30_000)
+        page.wait_for_selector(
+            "dialog.viewer[data-shown$=' deviation']", timeout=30_000
+        )
         page.wait_for_timeout(500)
         faint = picture(page)
         assert colourful(faint) < colourful(whole) / 2
@@ -320,7 +354,9 @@ def test_the_cortex_shows_each_contrast_as_map_or_faint_deviation(browser, parce
         page.locator("[data-part=next]").click()
         label = page.locator("dialog.viewer").get_attribute("data-shown")
         page.select_option("[data-part=map]", label="Language: Maths minus stories")
-        page.wait_for_selector("dialog.viewer[data-shown^=languageMathVsStory]", timeout=30_000)
+        page.wait_for_selector(
+            "dialog.viewer[data-shown^=languageMathVsStory]", timeout=30_000
+        )
         assert not label.startswith("languageMathVsStory")
         watched.check()
 

@@ -43,12 +43,15 @@ def other_bold(shape) -> np.ndarray:
     return (1000 + 30 * mixing @ waves + 20 * noise).round().astype(np.int16)
 
 
-def resampled(bold: np.ndarray, affine: np.ndarray, points: np.ndarray, order: int) -> np.ndarray:
+def resampled(
+    bold: np.ndarray, affine: np.ndarray, points: np.ndarray, order: int
+) -> np.ndarray:
     """Take a series at points (n, 3) mm by scipy; (i, j, k, frames) on the model's grid."""
     inverse = np.linalg.inv(affine)
     indices = (points @ inverse[:3, :3].T + inverse[:3, 3]).T
     frames = [
-        map_coordinates(bold[..., t].astype(float), indices, order=order) for t in range(FRAMES)
+        map_coordinates(bold[..., t].astype(float), indices, order=order)
+        for t in range(FRAMES)
     ]
     return np.stack(frames, axis=-1).reshape(*TINY_SHAPE, FRAMES).astype(np.float32)
 
@@ -79,7 +82,8 @@ def assert_same_maps(job: TinyJob, ready: np.ndarray, *more: object) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("size", "interpolation", "order"), [(2.0, "linear", 1), (2.0, "nearest", 0), (3.0, "cubic", 3)]
+    ("size", "interpolation", "order"),
+    [(2.0, "linear", 1), (2.0, "nearest", 0), (3.0, "cubic", 3)],
 )
 def test_the_same_space_off_the_lattice(job, size, interpolation, order):
     affine, shape = other_lattice(size)
@@ -92,7 +96,9 @@ def test_the_same_space_off_the_lattice(job, size, interpolation, order):
 
 def shift(points: np.ndarray) -> np.ndarray:
     """Displace by up to 3 mm; linear in space, so that a field holds it exactly."""
-    return points @ np.array([[0.02, 0.03, 0], [-0.05, 0, 0.01], [0.03, -0.02, 0.04]]) + (
+    return points @ np.array(
+        [[0.02, 0.03, 0], [-0.05, 0, 0.01], [0.03, -0.02, 0.04]]
+    ) + (
         1,
         -2,
         0.5,
@@ -132,4 +138,7 @@ def test_a_form_of_another_space_is_told(job):
     nib.save(image, path)
     assert job.run() == 0
     (note,) = (note for note in run_facts(job.out)["Notes"] if "qform" in note)
-    assert "sform was used; its qform, of another space, puts a voxel up to 43.3 mm" in note
+    assert (
+        "sform was used; its qform, of another space, puts a voxel up to 43.3 mm"
+        in note
+    )

@@ -20,9 +20,15 @@ ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202e]")
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 
 
-def program(*words: object, env=os.environ, **options) -> subprocess.CompletedProcess[str]:
+def program(
+    *words: object, env=os.environ, **options
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PROGRAM, *map(str, words)], capture_output=True, env=env, check=False, **options
+        [*PROGRAM, *map(str, words)],
+        capture_output=True,
+        env=env,
+        check=False,
+        **options,
     )
 
 
@@ -50,7 +56,9 @@ def test_a_transform_without_a_home_is_a_line_about_it(tmp_path, monkeypatch, ca
     for name in ("HOME", "XDG_CACHE_HOME", "TEMPLATEFLOW_HOME"):
         monkeypatch.delenv(name, raising=False)
     assert job.run() == 1
-    line = next(line for line in capsys.readouterr().err.splitlines() if "failed:" in line)
+    line = next(
+        line for line in capsys.readouterr().err.splitlines() if "failed:" in line
+    )
     assert "folder is unknown" in line
     assert "set TEMPLATEFLOW_HOME to a folder that has, or may receive, tpl-MNI" in line
 
@@ -109,7 +117,10 @@ def test_a_full_temporary_folder_is_one_early_line(tmp_path, monkeypatch, capsys
     assert main(job.arguments()) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "temporary files cannot be written: No usable temporary directory found in [" in error
+    assert (
+        "temporary files cannot be written: No usable temporary directory found in ["
+        in error
+    )
     assert f"'{tmp_path / 'missing'}'" in error
     assert "To do: set TMPDIR" in error
     assert not job.out.exists()

@@ -31,13 +31,20 @@ def study(folder: Path, artefact: float = 400) -> TinyJob:
     (folder / "fmriprep").rename(job.bids)
     rng = np.random.default_rng(3)
     mixing, where = rng.standard_normal((FRAMES, len(KINDS))), rng.random((10, 12, 9))
-    add_rest(job.bids, bold=tiny_bold() + (artefact * where[..., None] * mixing[:, 1]).astype("f4"))
+    add_rest(
+        job.bids,
+        bold=tiny_bold() + (artefact * where[..., None] * mixing[:, 1]).astype("f4"),
+    )
     for echo in (1, 2, 3):
         parts = ("bold", "json")
         add_rest(job.bids, entities=f"echo-{echo}", space=None, res=None, parts=parts)
     tedana = job.bids.with_name("tedana")
     write_tedana(tedana / "sub-01/func", TITLE, mixing, KINDS)
-    described = {"Name": "tedana", "BIDSVersion": "1.9.0", "GeneratedBy": [{"Name": "tedana"}]}
+    described = {
+        "Name": "tedana",
+        "BIDSVersion": "1.9.0",
+        "GeneratedBy": [{"Name": "tedana"}],
+    }
     (tedana / "dataset_description.json").write_text(json.dumps(described))
     return job
 

@@ -59,7 +59,10 @@ def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkey
     assert line.startswith(
         f"bids_dtg: error: {Path(TRANSFORM).name} cannot be fetched: http://127.0."
     )
-    assert f"curl -fL --create-dirs -o '{home(job) / TRANSFORM}' https://templateflow" in line
+    assert (
+        f"curl -fL --create-dirs -o '{home(job) / TRANSFORM}' https://templateflow"
+        in line
+    )
     assert "with DTG_OFFLINE=1 only participants who need it fail" in line
     assert not job.out.exists()
 
@@ -75,10 +78,15 @@ def test_refusals_that_files_show_are_said_before_the_download(job, host, capsys
     assert job.run("--dry-run") == 1
     out = capsys.readouterr().out
     assert "sub-01_task-rest: would first download" in out
-    assert "sub-02_task-rest: would fail: sub-02_task-rest has no confounds table" in out
+    assert (
+        "sub-02_task-rest: would fail: sub-02_task-rest has no confounds table" in out
+    )
     assert job.run() == 1
     before, _, after = capsys.readouterr().err.partition("downloading")
-    assert "sub-02_task-rest: would fail: sub-02_task-rest has no confounds table" in before
+    assert (
+        "sub-02_task-rest: would fail: sub-02_task-rest has no confounds table"
+        in before
+    )
     assert "sub-02: failed: sub-02_task-rest has no confounds table" in after
     assert host.asked == [f"/{TRANSFORM}"]
 

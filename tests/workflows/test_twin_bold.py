@@ -40,18 +40,34 @@ def test_a_hypernetwork_with_bold_is_trained_and_judged(
     architecture = ("--architecture", "hypernetwork", *TRAIN)
     assert main([*arguments(folder, out, "train", *architecture), *more]) == 0
     part = load_twin_bundle(out / "group" / "model-own" / "bundle").part
-    assert (part.architecture, part.bold_regions, part.bold_tr_seconds) == ("hypernetwork", 8, 0.8)
+    assert (part.architecture, part.bold_regions, part.bold_tr_seconds) == (
+        "hypernetwork",
+        8,
+        0.8,
+    )
     model = ("--model", str(out / "group" / "model-own" / "bundle"))
     assert main([*arguments(folder, out, "evaluate", *model), *more]) == 0
     judged = out / "group" / "evaluation-own"
     rows = read_rows(judged / "desc-regions_responses.tsv")
-    assert [row["region"] for row in rows] == [f"r{n}" for n in range(3) for _ in range(4)]
+    assert [row["region"] for row in rows] == [
+        f"r{n}" for n in range(3) for _ in range(4)
+    ]
     for row in rows:
         assert np.isfinite(float(row["twin_response"]))
         assert np.isfinite(float(row["twin_t"]))
         by_connectomes = "true" if outputs else "false"
-        assert (row["predicted_by_connectomes"], row["ridge_r_people"]) == (by_connectomes, "n/a")
-    assert ("output of the networks" in (judged / "twin_report.html").read_text()) == outputs
-    assert main([*arguments(folder, out, "evaluate", "--folds=halves", "--epochs=1"), *more]) == 0
+        assert (row["predicted_by_connectomes"], row["ridge_r_people"]) == (
+            by_connectomes,
+            "n/a",
+        )
+    assert (
+        "output of the networks" in (judged / "twin_report.html").read_text()
+    ) == outputs
+    assert (
+        main(
+            [*arguments(folder, out, "evaluate", "--folds=halves", "--epochs=1"), *more]
+        )
+        == 0
+    )
     row, *_ = read_rows(out / "group/folds-own/desc-regions_responses.tsv")
     assert abs(float(row["own_first_half_r_people"])) < 1

@@ -31,7 +31,13 @@ def chain(tmp_path_factory) -> Path:
     assert write_phantom([str(data), *simulated]) == 0
     (atlas,) = (data / "atlas").rglob("*_dseg.nii.gz")
     common = ["--workflow", "twin", "--omp-nthreads", "1"]
-    of_runs = [*common, "--derivatives", str(data / "fmriprep"), "--atlases", str(atlas)]
+    of_runs = [
+        *common,
+        "--derivatives",
+        str(data / "fmriprep"),
+        "--atlases",
+        str(atlas),
+    ]
     call = [str(data / "bids"), str(study)]
     first = ["--no-reports", "--participant-label", *LABELS[:PEOPLE]]
     assert main([*call, "participant", *of_runs, *first]) == 0
@@ -45,15 +51,29 @@ def chain(tmp_path_factory) -> Path:
     moving = ["--analysis", "intervene", *model, "--permutations", "2"]
     assert main([*call, "group", *common, *moving]) == 0
     for folds in ("3", "halves"):
-        judging = ["--analysis", "evaluate", "--folds", folds, "--model-name", folds, *few]
+        judging = [
+            "--analysis",
+            "evaluate",
+            "--folds",
+            folds,
+            "--model-name",
+            folds,
+            *few,
+        ]
         assert main([*call, "group", *common, *judging]) == 0
     return folder
 
 
 def _truth(chain: Path) -> pd.DataFrame:
-    table = pd.read_csv(chain / "data/truth/truth.tsv", sep="\t", index_col="participant_id")
-    both = table[["mean_rt_seconds_congruent", "mean_rt_seconds_incongruent"]].to_numpy()
-    return pd.DataFrame({"rt": both.mean(axis=1), "effect": both[:, 1] - both[:, 0]}, table.index)
+    table = pd.read_csv(
+        chain / "data/truth/truth.tsv", sep="\t", index_col="participant_id"
+    )
+    both = table[
+        ["mean_rt_seconds_congruent", "mean_rt_seconds_incongruent"]
+    ].to_numpy()
+    return pd.DataFrame(
+        {"rt": both.mean(axis=1), "effect": both[:, 1] - both[:, 0]}, table.index
+    )
 
 
 def _behaviour(chain: Path) -> pd.DataFrame:
@@ -103,7 +123,9 @@ def test_folds_judge_everybody_and_halves_the_same_people_later(chain):
     truth = _truth(chain)["rt"]
     for name, own in (("3", "connectome_ridge"), ("halves", "own_first_half")):
         (folder,) = (chain / "study/group").glob(f"*-{name}")
-        people = pd.read_csv(folder / "desc-people_predicted.tsv", sep="\t", index_col=0)
+        people = pd.read_csv(
+            folder / "desc-people_predicted.tsv", sep="\t", index_col=0
+        )
         assert sorted(people.index) == [f"sub-{label}" for label in LABELS]
         scores = pd.read_csv(folder / "desc-scores_models.tsv", sep="\t")
         assert {"twin", own} <= set(scores["model"])
@@ -114,7 +136,9 @@ def test_folds_judge_everybody_and_halves_the_same_people_later(chain):
 def test_a_move_has_about_its_true_effect(chain):
     folder = chain / "study/group/intervention-chain"
     table = pd.read_csv(folder / "desc-moves_judged.tsv", sep="\t")
-    (asked,) = table[(table["function"] == "stroop_rt") & (table["way"] == "all")].itertuples()
+    (asked,) = table[
+        (table["function"] == "stroop_rt") & (table["way"] == "all")
+    ].itertuples()
     with np.load(folder / "desc-directions_edges.npz") as file:
         step = file["steps"][list(file["moves"]).index("stroop_rt all")]
     phantom = TwinPhantom.of(TwinPlan(people=len(LABELS), frames=FRAMES))

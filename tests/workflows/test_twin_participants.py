@@ -52,7 +52,9 @@ def table(out: Path, label: str, what: str, extension: str = ".tsv") -> Path:
 
 
 def rows(out: Path, label: str, what: str) -> pd.DataFrame:
-    return pd.read_csv(table(out, label, what), sep="\t", na_values="n/a", keep_default_na=False)
+    return pd.read_csv(
+        table(out, label, what), sep="\t", na_values="n/a", keep_default_na=False
+    )
 
 
 def edges_of(path: Path) -> np.ndarray:
@@ -76,7 +78,9 @@ def test_connectomes_alone_without_a_model(tmp_path, capsys):
     found = edges_of(table(job.out, "01", "stat-fisherz_relmat"))
     expected = z_of(table(job.out, "01", "stat-mean_timeseries"))
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    sidecar = json.loads(table(job.out, "01", "stat-fisherz_relmat", ".json").read_text())
+    sidecar = json.loads(
+        table(job.out, "01", "stat-fisherz_relmat", ".json").read_text()
+    )
     assert (sidecar["Atlas"]["Key"], len(sidecar["Atlas"]["SHA256"])) == ("Slabs", 64)
     assert (sidecar["InputType"], sidecar["DenoiseStrategy"]) == ("fmriprep", "simple")
     assert sidecar["FramesKept"] == FRAMES
@@ -102,9 +106,14 @@ def test_runs_of_a_set_count_by_what_cleaning_has_left_of_them(tmp_path, capsys)
     assert job.run("--min-minutes", 3) == 0
     assert "sub-01_task-rest_run-3 was left out" in capsys.readouterr().err
     series = sorted(job.out.rglob("*_stat-mean_timeseries.tsv"))
-    dof = [json.loads(path.with_suffix(".json").read_text())[RESIDUAL_DOF] for path in series]
+    dof = [
+        json.loads(path.with_suffix(".json").read_text())[RESIDUAL_DOF]
+        for path in series
+    ]
     assert len(set(dof)) == 2
-    expected = sum(w * z_of(path) for w, path in zip(dof, series, strict=True)) / sum(dof)
+    expected = sum(w * z_of(path) for w, path in zip(dof, series, strict=True)) / sum(
+        dof
+    )
     path = table(job.out, "01", "stat-fisherz_relmat")
     assert path.name == f"sub-01_task-rest_{STEM}_stat-fisherz_relmat.tsv"
     np.testing.assert_allclose(edges_of(path), expected, atol=1e-5)
@@ -117,9 +126,13 @@ def test_runs_of_a_set_count_by_what_cleaning_has_left_of_them(tmp_path, capsys)
 
 
 def test_what_is_observed_is_what_the_event_file_has(job, performed):
-    events = pd.read_csv(next(job.raw.glob(f"sub-01/func/*{STROOP}*")), sep="\t", na_values="n/a")
+    events = pd.read_csv(
+        next(job.raw.glob(f"sub-01/func/*{STROOP}*")), sep="\t", na_values="n/a"
+    )
     times = events[events.trial_type.str.startswith("con")].response_time
-    found = rows(performed, "01", "desc-twin_behaviour").set_index(["task_name", "condition"])
+    found = rows(performed, "01", "desc-twin_behaviour").set_index(
+        ["task_name", "condition"]
+    )
     row = found.loc["stroop", "congruent"]
     assert row.trials == len(times)
     assert row.observed_rt_seconds == pytest.approx(times.mean(), abs=1e-4)
@@ -140,7 +153,10 @@ def test_the_twin_of_the_connectome_performs_the_persons_own_trials(job, perform
     found = rows(performed, "02", "desc-twin_trials").query("task_name == 'stroop'")
     twin, group = (
         decode(performance[0], segments.person(0))
-        for performance in (fitted.perform(edges[None], segments), fitted.perform_group(segments))
+        for performance in (
+            fitted.perform(edges[None], segments),
+            fitted.perform_group(segments),
+        )
     )
     for share in (0.1, 0.5, 0.9):
         column = f"predicted_rt_q{share:.0%}_seconds".replace("%", "")
@@ -150,7 +166,11 @@ def test_the_twin_of_the_connectome_performs_the_persons_own_trials(job, perform
     np.testing.assert_allclose(found.p_correct, outcomes[:, 0], atol=2e-5)
     np.testing.assert_allclose(found.p_miss, outcomes[:, 2], atol=2e-5)
     first = segments.person(0).trials.condition == 0
-    row = rows(performed, "02", "desc-twin_behaviour").set_index("condition").loc["congruent"]
+    row = (
+        rows(performed, "02", "desc-twin_behaviour")
+        .set_index("condition")
+        .loc["congruent"]
+    )
     for column, times in (
         ("group_rt_seconds", group.mean_seconds),
         ("predicted_rt_seconds", twin.mean_seconds),
@@ -166,17 +186,23 @@ def test_who_has_not_done_a_task_performs_somebody_elses_trials(performed):
     assert faces.trials.sum() == 18
     assert stroop.own_sequence.all()
     assert stroop.observed_rt_seconds.notna().all()
-    sidecar = json.loads(table(performed, "02", "desc-twin_behaviour", ".json").read_text())
+    sidecar = json.loads(
+        table(performed, "02", "desc-twin_behaviour", ".json").read_text()
+    )
     assert sidecar["SequencesOfOthers"] == {"faces": "sub-01_task-hammerAP_events.tsv"}
     assert "not a measurement" in sidecar["Description"]
     trials = rows(performed, "02", "desc-twin_trials").query("task_name == 'faces'")
     assert (
-        trials[["observed_rt_seconds", "observed_button", "observed_correct"]].isna().all(axis=None)
+        trials[["observed_rt_seconds", "observed_button", "observed_correct"]]
+        .isna()
+        .all(axis=None)
     )
 
 
 @pytest.mark.slow
-def test_changed_events_or_covariates_have_their_participants_made_again(tmp_path, capsys):
+def test_changed_events_or_covariates_have_their_participants_made_again(
+    tmp_path, capsys
+):
     job = TwinJob(tmp_path)
     table = job.raw / "participants.tsv"
     table.write_text("participant_id\tage\nsub-01\t20\nsub-02\t30\n")
@@ -227,7 +253,9 @@ def test_twins_with_bold_have_series_of_each_run(job, published, capsys):
         assert known[-5:].all()
         assert known.all() == (not published)
         assert run.a.std() > 0
-    facts = json.loads(table(out, "01", "desc-predicted_timeseries", ".json").read_text())
+    facts = json.loads(
+        table(out, "01", "desc-predicted_timeseries", ".json").read_text()
+    )
     assert facts["Units"] == "as task BOLD was given in training"
 
 
@@ -255,21 +283,32 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--atlases", "HCP", "Schaefer400", "Schaefer100"), "or a second one for task BOLD"),
+        (
+            ("--atlases", "HCP", "Schaefer400", "Schaefer100"),
+            "or a second one for task BOLD",
+        ),
         (("--atlases", "HCP", "hcp"), "--atlases names two atlases HCP"),
         (("--atlases", "none"), "one atlas with --workflow twin"),
         (("--model", "{model}", "--atlases", "HCP"), "19 regions"),
         (("--model", "{renamed}"), "the same regions in the same order"),
-        (("--model", "{other}"), "the parcels of Slabs have the same names as those of"),
+        (
+            ("--model", "{other}"),
+            "the parcels of Slabs have the same names as those of",
+        ),
         (("--task-file", "flanker"), "there is no task 'flanker'"),
     ],
 )
-def test_what_does_not_go_together_is_refused_before_the_start(job, capsys, more, message):
+def test_what_does_not_go_together_is_refused_before_the_start(
+    job, capsys, more, message
+):
     places = {
         "model": job.model(),
         "renamed": job.model("renamed", regions=REGIONS[::-1]),
         "other": job.model("other", atlas="Slabs", atlas_digest="0" * 64),
     }
-    assert job.run(*(word.format(**places) for word in more), out=job.folder / "never") == 2
+    assert (
+        job.run(*(word.format(**places) for word in more), out=job.folder / "never")
+        == 2
+    )
     assert message in capsys.readouterr().err
     assert not (job.folder / "never").exists()

@@ -32,7 +32,12 @@ def task_bold(seed: int) -> np.ndarray:
 
 def add_task_run(job: TwinJob, participant: str, **options: object) -> Path:
     """Add a run of Stroop whose first two frames are not in a steady state."""
-    given = {"task": STROOP, "bold": task_bold(7), "n_non_steady": 2, "affine": TINY_AFFINE}
+    given = {
+        "task": STROOP,
+        "bold": task_bold(7),
+        "n_non_steady": 2,
+        "affine": TINY_AFFINE,
+    }
     path = job.add_run(participant, **(given | options))
     beside = path.with_name(path.name.replace(".nii.gz", ".json"))
     beside.write_text(json.dumps({"RepetitionTime": TR, "StartTime": 2.5}))
@@ -74,10 +79,14 @@ def out(job, before) -> Path:
 
 
 def people_of(job: TwinJob, out: Path) -> TwinPeople:
-    return tiny_twins.people_of(job.folder, bids_dir=job.raw, output_dir=out, input_arrays=())
+    return tiny_twins.people_of(
+        job.folder, bids_dir=job.raw, output_dir=out, input_arrays=()
+    )
 
 
-def test_series_are_percent_of_the_mean_cleaned_without_low_pass_and_global_signal(job, out):
+def test_series_are_percent_of_the_mean_cleaned_without_low_pass_and_global_signal(
+    job, out
+):
     (path,) = out.rglob("*_desc-task_timeseries.tsv")
     names, found = read_task_bold(path)
     assert names == REGIONS
@@ -85,14 +94,18 @@ def test_series_are_percent_of_the_mean_cleaned_without_low_pass_and_global_sign
     kept = np.isfinite(found.values[:, 0])
     assert kept.tolist() == [False] * 2 + [True] * (FRAMES - 2)
     bold, labels = task_bold(7).astype(float), slabs()
-    means = np.stack([bold[labels == number].mean(axis=0) for number in range(1, 7)], 1)[kept]
+    means = np.stack(
+        [bold[labels == number].mean(axis=0) for number in range(1, 7)], 1
+    )[kept]
     (table,) = job.bids.rglob(f"sub-01_task-{STROOP}_desc-confounds_timeseries.tsv")
     confounds = pd.read_csv(table, sep="\t")
     wanted = confounds.filter(regex=r"^(trans|rot)_|^cosine|^csf$|^white_matter$")
     columns = wanted.fillna(wanted.mean()).to_numpy()[kept]
     columns = np.column_stack([columns, np.ones(len(columns))])
     left = means - columns @ np.linalg.lstsq(columns, means, rcond=None)[0]
-    np.testing.assert_allclose(found.values[kept], 100 * left / means.mean(axis=0), atol=2e-3)
+    np.testing.assert_allclose(
+        found.values[kept], 100 * left / means.mean(axis=0), atol=2e-3
+    )
 
 
 def test_connectomes_and_their_records_are_as_without_task_runs(job, before, out):
@@ -120,7 +133,9 @@ def test_a_second_atlas_has_the_regions_of_tasks_alone(job, out, capsys):
     assert job.run(*CLEANED, *atlases, "--dry-run", out=other) == 0
     plan = capsys.readouterr().out
     assert "a connectome of 6 parcels" in plan
-    assert f"on the clock of {job.raw}/sub-01/func/sub-01_task-{STROOP}_events.tsv" in plan
+    assert (
+        f"on the clock of {job.raw}/sub-01/func/sub-01_task-{STROOP}_events.tsv" in plan
+    )
     assert job.run(*CLEANED, *atlases, "--task-file", "stroop", out=other) == 0
     assert "task BOLD in the 2 parcels of Halves" in capsys.readouterr().err
     (path,) = other.rglob("*_desc-task_timeseries.tsv")

@@ -16,7 +16,10 @@ from bids_dtg.imaging.nifti import read_volume
 def job(tmp_path_factory) -> TinyJob:
     """A job with a model that has half-widths."""
     job = TinyJob(tmp_path_factory.mktemp("uncertainty"))
-    job.plain, job.model = job.model, with_half_widths(job.bundle, job.folder / "sure").path
+    job.plain, job.model = (
+        job.model,
+        with_half_widths(job.bundle, job.folder / "sure").path,
+    )
     assert job.run() == 0
     return job
 
@@ -39,7 +42,9 @@ def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
     for contrast, widths in zip(bundle.contrasts, wanted, strict=True):
         (path,) = [one for one in paths if f"_contrast-{contrast.label}_" in one.name]
         volume, affine = read_volume(path)
-        np.testing.assert_allclose(volume[bundle.places.mask], widths, atol=widths.max() / 500)
+        np.testing.assert_allclose(
+            volume[bundle.places.mask], widths, atol=widths.max() / 500
+        )
         assert not volume[~bundle.places.mask].any()
         np.testing.assert_allclose(affine, bundle.grid.affine)
         sidecar = map_facts(path)

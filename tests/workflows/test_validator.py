@@ -52,7 +52,9 @@ def test_it_passes_as_bidsignore_hides_what_it_does_not_know(job):
     patterns = [pattern.rstrip("/") for pattern in IGNORED]
     for _, _, place in hidden:
         parts = place.strip("/").split("/")
-        assert any(fnmatch(part, pattern) for part in parts for pattern in patterns), place
+        assert any(fnmatch(part, pattern) for part in parts for pattern in patterns), (
+            place
+        )
 
 
 @pytest.mark.slow

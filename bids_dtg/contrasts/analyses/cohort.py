@@ -52,7 +52,12 @@ WORK = "folds"  # its subfolder for arrays that are needed only until the model 
 FOLDS = "desc-folds_participants"  # table of the groups of a cross-validation
 _CAN_WRITE = (
     *(f"{BUNDLE}/", f"{ARRAYS}/", f"{CHECKPOINTS}/"),
-    *("desc-*_scores", "desc-targets_files", "desc-measuredMaps_qc", "desc-split_participants"),
+    *(
+        "desc-*_scores",
+        "desc-targets_files",
+        "desc-measuredMaps_qc",
+        "desc-split_participants",
+    ),
     *(FOLDS, EXCLUDED),
 )
 SIDES = ("target", "retest")  # the maps to predict, and those of a later session
@@ -69,12 +74,18 @@ class Cohort:
     """
 
     settings: Settings  # of the run
-    request: Request  # input dataset, participants and the model that is read or trained
+    request: (
+        Request  # input dataset, participants and the model that is read or trained
+    )
     place: Path  # of the measured maps
     results: ResultFolder  # where results go, below the output folder
     maps_words: str = ""  # origin of the masks and ROI maps of a model to be trained
-    learns: tuple[int, ...] = ()  # ROIs of each set of maps to be made from the training people
-    folds: tuple[ModelBundle, ...] = ()  # models of a cross-validation with their own ROI maps
+    learns: tuple[
+        int, ...
+    ] = ()  # ROIs of each set of maps to be made from the training people
+    folds: tuple[
+        ModelBundle, ...
+    ] = ()  # models of a cross-validation with their own ROI maps
 
     # Known from file names.
     maps: Mapping[str, PersonMaps] = field(default_factory=dict)  # by label, sorted
@@ -88,12 +99,18 @@ class Cohort:
     # Known after reading.
     people: tuple[Person, ...] = ()  # sorted by label
     failed: int = 0  # how many are left out because their data cannot be used
-    sketches: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of rest, by run
+    sketches: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # of rest, by run
     # Why maps were left out: label -> target or retest -> contrast -> words.
-    unusable: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    unusable: Mapping[str, Mapping[str, Mapping[str, str]]] = field(
+        default_factory=dict
+    )
     # Seconds per frame of everybody's rest; None where runs differ or it is not known.
     repetition_time_s: float | None = None
-    measured: tuple[str, ...] = ()  # sentences on the files of targets, and findings in them
+    measured: tuple[
+        str, ...
+    ] = ()  # sentences on the files of targets, and findings in them
 
     @classmethod
     def prepare(
@@ -113,7 +130,11 @@ class Cohort:
                 expected="--derivatives statmaps=PATH",
             )
         template, sets = None, tuple[int, ...]()
-        if kind and names_parcels(settings.inputs.space or "") and not names_model(settings):
+        if (
+            kind
+            and names_parcels(settings.inputs.space or "")
+            and not names_model(settings)
+        ):
             template = partial(parcel_template, kind)
         request = Request.prepare(settings.replace(derivatives=others), template)
         card = request.bundle.card
@@ -182,7 +203,10 @@ class Cohort:
     @property
     def rows(self) -> dict[str, int]:
         """Row of each contrast, by its `plain_contrast`."""
-        return {plain_contrast(contrast.label): contrast.index for contrast in self.contrasts}
+        return {
+            plain_contrast(contrast.label): contrast.index
+            for contrast in self.contrasts
+        }
 
     @property
     def sessions(self) -> str:
@@ -222,7 +246,9 @@ class Cohort:
         """Families; after reading, labels with the same rest count as one family too."""
         return with_copies(self.table_families, self.sketches)
 
-    def found(self, contrasts: Sequence[Contrast] | None, *, everything: bool = False) -> Cohort:
+    def found(
+        self, contrasts: Sequence[Contrast] | None, *, everything: bool = False
+    ) -> Cohort:
         """Find who has both scans, from file names only.
 
         Parameters
@@ -244,12 +270,16 @@ class Cohort:
         tasks = {plain_contrast(row.label): plain_contrast(row.task) for row in known}
         files, of_tasks = name_targets(files, tasks)
         asked = () if everything else self.settings.modelling.contrast
-        rows = contrast_rows([file.contrast for file in files], contrasts, bundle.contrasts, asked)
+        rows = contrast_rows(
+            [file.contrast for file in files], contrasts, bundle.contrasts, asked
+        )
         wanted = {plain_contrast(row.label) for row in rows}
         files = tuple(file for file in files if plain_contrast(file.contrast) in wanted)
         with_maps = sorted({file.participant for file in files})
         own = [file for file in files if file.participant in request.participants]
-        preferred = [plain_label(label, "ses") for label in self.settings.inputs.session_label]
+        preferred = [
+            plain_label(label, "ses") for label in self.settings.inputs.session_label
+        ]
         maps = people_maps(own, preferred)
         if not maps:
             raise DatasetError(
@@ -258,17 +288,27 @@ class Cohort:
             )
         statistic, of_runs = choose_statistic(maps)
         for who, them in maps.items():
-            retest = {key: own for key, own in them.retest.items() if statistic in own.files}
+            retest = {
+                key: own for key, own in them.retest.items() if statistic in own.files
+            }
             maps[who] = dataclasses.replace(them, retest=retest)
-        left_out = {who: "no measured maps" for who in request.participants if who not in maps}
-        if not request.settings.inputs.participant_label:  # else others were not asked for
-            left_out |= {who: "no rest" for who in with_maps if who not in request.participants}
+        left_out = {
+            who: "no measured maps" for who in request.participants if who not in maps
+        }
+        if (
+            not request.settings.inputs.participant_label
+        ):  # else others were not asked for
+            left_out |= {
+                who: "no rest" for who in with_maps if who not in request.participants
+            }
         ours = predicted and (
             f"{counted(predicted, 'file')} among the measured maps were predicted by "
             "bids_dtg and will not be used"
         )
         names = own_names(rows) if contrasts is None else ""
-        notes = tuple(note for note in (of_tasks, of_space, of_runs, ours, names) if note)
+        notes = tuple(
+            note for note in (of_tasks, of_space, of_runs, ours, names) if note
+        )
         return dataclasses.replace(
             self,
             maps=maps,
@@ -279,12 +319,16 @@ class Cohort:
             ways=ways,
         )
 
-    def find(self, contrasts: Sequence[Contrast] | None, *, everything: bool = False) -> Cohort:
+    def find(
+        self, contrasts: Sequence[Contrast] | None, *, everything: bool = False
+    ) -> Cohort:
         """Find who has both scans, as `found` does, and report it."""
         cohort = self.found(contrasts, everything=everything)
         for why in sorted(set(cohort.left_out.values())):
             who = [label for label, reason in cohort.left_out.items() if reason == why]
-            say(f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})")
+            say(
+                f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})"
+            )
         for line in (cohort.sessions, cohort.files, *cohort.notes):
             if line:
                 say(line)
@@ -350,11 +394,17 @@ class Cohort:
         """Print what the run would do; return 0, the number of failures."""
         labels, dataset = [row.label for row in self.contrasts], self.request.dataset
         how = find_strategy(self.request.settings.cleaning.denoise_strategy).in_words
-        show(f"{dataset.root} is read as {dataset.title}, {how}; measured maps in {self.place}")
-        show(f"{counted(len(labels), 'contrast')} ({self.statistic}): {', '.join(labels)}")
+        show(
+            f"{dataset.root} is read as {dataset.title}, {how}; measured maps in {self.place}"
+        )
+        show(
+            f"{counted(len(labels), 'contrast')} ({self.statistic}): {', '.join(labels)}"
+        )
         for use, people in sets.items():
             if people:
-                show(f"to {use}: {counted(len(people), 'participant')} ({named(people)})")
+                show(
+                    f"to {use}: {counted(len(people), 'participant')} ({named(people)})"
+                )
         own = self.results.name.startswith("model-")
         what = f"the model {self.name}" if own else f"scores of {self.bundle.card.name}"
         show(
@@ -386,7 +436,9 @@ def _form_of(kind: MapsKind, sets: Sequence[int]) -> Form:
     return Form(kind.connectome, tuple(sets))
 
 
-def _ways(request: Request, files: Sequence[StatMap]) -> tuple[dict[str, Path], list[RunError]]:
+def _ways(
+    request: Request, files: Sequence[StatMap]
+) -> tuple[dict[str, Path], list[RunError]]:
     """Return transforms to the templates of the maps, and errors for those without one."""
     ways: dict[str, Path] = {}
     lacks: list[RunError] = []
@@ -428,8 +480,12 @@ def contrast_rows(
     """
     present = {plain_contrast(label): label for label in found}
     known = {plain_contrast(row.label): row for row in (*hcp_contrasts(), *own)}
-    tasks = {label: known[key].task if key in known else "" for key, label in present.items()}
-    asked = {plain_contrast(label) for label in chosen_contrasts(labels, tasks)} or set(present)
+    tasks = {
+        label: known[key].task if key in known else "" for key, label in present.items()
+    }
+    asked = {plain_contrast(label) for label in chosen_contrasts(labels, tasks)} or set(
+        present
+    )
     order = [*known, *sorted(set(present) - set(known))]
     if contrasts is not None:
         order = [plain_contrast(row.label) for row in contrasts]
@@ -443,8 +499,12 @@ def contrast_rows(
         )
     made = []
     for number, key in enumerate(keys):
-        label = "".join(letter for letter in present[key] if letter.isascii() and letter.isalnum())
-        given = known.get(key) or Contrast(number, label, "", present[key], present[key])
+        label = "".join(
+            letter for letter in present[key] if letter.isascii() and letter.isalnum()
+        )
+        given = known.get(key) or Contrast(
+            number, label, "", present[key], present[key]
+        )
         made.append(dataclasses.replace(given, index=number))
     return tuple(made)
 
@@ -463,4 +523,6 @@ def own_names(contrasts: Sequence[Contrast]) -> str:
         return ""
     under = "its own name" if len(own) == 1 else "their own names"
     number = f"{len(own)} of {counted(len(contrasts), 'contrast')}"
-    return f"not among HCP's contrasts, so kept under {under}: {number} ({', '.join(own)})"
+    return (
+        f"not among HCP's contrasts, so kept under {under}: {number} ({', '.join(own)})"
+    )

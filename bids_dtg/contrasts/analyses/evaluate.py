@@ -81,9 +81,13 @@ def run_evaluation(settings: Settings) -> int:
         return _evaluate(with_measured(cohort), training, people)
 
 
-def _evaluate(cohort: Cohort, training: tuple[Person, ...], people: tuple[Person, ...]) -> int:
+def _evaluate(
+    cohort: Cohort, training: tuple[Person, ...], people: tuple[Person, ...]
+) -> int:
     settings, bundle, model = cohort.settings, cohort.bundle, cohort.model
-    known = {plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts}
+    known = {
+        plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts
+    }
     rows = [known[plain_contrast(contrast.label)] for contrast in cohort.contrasts]
 
     def predict(person: Person) -> Array:
@@ -104,8 +108,12 @@ def _evaluate(cohort: Cohort, training: tuple[Person, ...], people: tuple[Person
     if cohort.results.has_pages:
         sections = [_example(cohort, simple, predict, people, found.of(judged)["r"])]
     evaluation = write_scores(cohort, found, simple, judged, sections=sections)
-    say("r: predicted with measured maps; residual r: their deviations from the mean map, n/a for")
-    say("models that predict one map for everybody or were fitted for each person on all others")
+    say(
+        "r: predicted with measured maps; residual r: their deviations from the mean map, n/a for"
+    )
+    say(
+        "models that predict one map for everybody or were fitted for each person on all others"
+    )
     for row in evaluation["rows"]:
         residual = row["residual_r"][0] if row.get("residual_r") else "n/a"
         say(f"{row['model']}: r {row['r'][0]}, residual r {residual}")
@@ -144,8 +152,14 @@ def _example(
         maps = {key: np.asarray(values, np.float32) for key, values in maps.items()}
         places, units = cohort.bundle.places, cohort.bundle.card.part.units
         figures.append(draw_side_by_side(maps, places, title=name, units=units))
-    facts = {"person": f"sub-{label}", "r": float(of_people[label]), "people": simple.people}
-    return Section("Example", template="judged_example.html", facts=facts, figures=figures)
+    facts = {
+        "person": f"sub-{label}",
+        "r": float(of_people[label]),
+        "people": simple.people,
+    }
+    return Section(
+        "Example", template="judged_example.html", facts=facts, figures=figures
+    )
 
 
 def _require_enough(split_file: Path | None, training: int, people: int) -> None:

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.fit import check_fit, mean_prediction, recentred, write_fitted
+from bids_dtg.contrasts.analyses.fit import (
+    check_fit,
+    mean_prediction,
+    recentred,
+    write_fitted,
+)
 from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
 from bids_dtg.contrasts.analyses.measured import with_measured
 from bids_dtg.contrasts.analyses.reading import read
@@ -70,7 +75,10 @@ def run_finetuning(settings: Settings) -> int:
     own = None if settings.modelling.schedule == "new" else bundle.contrasts
     to_learn = cohort.found(own)
     if settings.modelling.schedule == "known" and len(to_learn.contrasts) != 1:
-        found, labels = to_learn.contrasts, [one.label for one in to_learn.contrasts[:5]]
+        found, labels = (
+            to_learn.contrasts,
+            [one.label for one in to_learn.contrasts[:5]],
+        )
         raise SettingsError(
             f"--schedule known was given with {counted(len(found), 'contrast')} "
             f"({', '.join(labels)})",
@@ -86,7 +94,9 @@ def run_finetuning(settings: Settings) -> int:
     check_fit(KINDS[bundle.card.kind], to_learn, learning)
     if cohort.is_dry:
         return cohort.print_plan(sets_of(planned))
-    rows = [cohort.rows[plain_contrast(contrast.label)] for contrast in to_learn.contrasts]
+    rows = [
+        cohort.rows[plain_contrast(contrast.label)] for contrast in to_learn.contrasts
+    ]
     with cohort.results.begun() as locks:
         cohort = read(cohort.among(planned.everybody), locks)
         return _finetune(with_measured(cohort), rows)
@@ -96,7 +106,9 @@ def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:
     """Tune to some rows of the people's maps, score all rows, and write the model."""
     bundle, split = cohort.bundle, kept_split(cohort)
     seen = leave_out_seen(cohort, split.test)
-    test = tuple(person.label for person in cohort.of(split.test) if person.label not in seen)
+    test = tuple(
+        person.label for person in cohort.of(split.test) if person.label not in seen
+    )
     training, validation = (
         _of_rows(cohort.of(own), rows) for own in (split.training, split.validation)
     )
@@ -109,10 +121,14 @@ def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:
         contrasts = bundle.contrasts
     evaluation = None
     if test:
-        evaluation = _score(cohort, fitted, tuned, dataclasses.replace(split, test=test))
+        evaluation = _score(
+            cohort, fitted, tuned, dataclasses.replace(split, test=test)
+        )
     else:
         say("the model is not scored, because there are no test participants")
-    made = write_fitted(cohort, fitted, split, evaluation, contrasts=contrasts, earlier=bundle)
+    made = write_fitted(
+        cohort, fitted, split, evaluation, contrasts=contrasts, earlier=bundle
+    )
     say(f"{made.card.name} {made.card.version}: {made.path}")
     return cohort.failed
 
@@ -123,13 +139,17 @@ def _of_rows(people: Sequence[Person], rows: Sequence[int]) -> list[Person]:
     # Indexing by a slice leaves the maps on disk.
     at = slice(first, last) if list(rows) == list(range(first, last)) else list(rows)
     own = (
-        dataclasses.replace(person, sessions=tuple(maps[at] for maps in person.sessions))
+        dataclasses.replace(
+            person, sessions=tuple(maps[at] for maps in person.sessions)
+        )
         for person in people
     )
     return [person for person in own if np.isfinite(person.maps).any()]
 
 
-def _places_in(contrasts: Sequence[Contrast], others: Sequence[Contrast]) -> dict[int, int]:
+def _places_in(
+    contrasts: Sequence[Contrast], others: Sequence[Contrast]
+) -> dict[int, int]:
     """Return the row of each contrast among others, by its row here, if it is there."""
     known = {plain_contrast(contrast.label): n for n, contrast in enumerate(others)}
     found = {n: known.get(plain_contrast(one.label)) for n, one in enumerate(contrasts)}
@@ -137,7 +157,9 @@ def _places_in(contrasts: Sequence[Contrast], others: Sequence[Contrast]) -> dic
 
 
 def _tune(
-    cohort: Cohort, people: tuple[Sequence[Person], Sequence[Person]], tuned: Sequence[Contrast]
+    cohort: Cohort,
+    people: tuple[Sequence[Person], Sequence[Person]],
+    tuned: Sequence[Contrast],
 ) -> FittedModel:
     """Fine-tune to contrasts, with their own rows of the output layer or with new rows."""
     from bids_dtg.contrasts.network.kind import OUTPUT, with_new_outputs, with_rows
@@ -157,7 +179,9 @@ def _tune(
     facts = {"schedule": schedule, "from": bundle.identity}
     fitted = dataclasses.replace(fitted, record={**facts, **fitted.record})
     labels = [contrast.label for contrast in tuned]
-    return recentred(fitted, people, labels, bundle.places, settings.modelling.recipe, say)
+    return recentred(
+        fitted, people, labels, bundle.places, settings.modelling.recipe, say
+    )
 
 
 def _whole(
@@ -181,7 +205,10 @@ def _whole(
 
     bundle = cohort.bundle
     state = with_outputs_of(
-        {name: torch.from_numpy(np.asarray(tensor)) for name, tensor in fitted.tensors.items()},
+        {
+            name: torch.from_numpy(np.asarray(tensor))
+            for name, tensor in fitted.tensors.items()
+        },
         bundle.network().state_dict(),
         at,
     )
@@ -190,9 +217,17 @@ def _whole(
     model = prepare(parameters, bundle.voxels.mask, "cpu")
     correction, old = None, bundle.correction
     if fitted.correction is not None or old is not None:
-        say(f"mean maps of {counted(len(people), 'participant')} before and after tuning")
-        gains = np.ones(len(bundle.contrasts), np.float32) if old is None else old.gains.copy()
-        before = mean_prediction(people, lambda own: predicted_maps(cohort.model.predict, own))
+        say(
+            f"mean maps of {counted(len(people), 'participant')} before and after tuning"
+        )
+        gains = (
+            np.ones(len(bundle.contrasts), np.float32)
+            if old is None
+            else old.gains.copy()
+        )
+        before = mean_prediction(
+            people, lambda own: predicted_maps(cohort.model.predict, own)
+        )
         after = mean_prediction(people, lambda own: predicted_maps(model.predict, own))
         gains[at] = 1.0 if fitted.correction is None else fitted.correction.gains
         offset = before - gains[:, None] * after
@@ -220,7 +255,11 @@ def _score(
 ) -> dict[str, Any]:
     """Score every contrast before and after tuning, and compare with simple models."""
     old, model = _places_in(cohort.contrasts, cohort.bundle.contrasts), cohort.model
-    rows = range(len(tuned)) if cohort.settings.modelling.schedule == "new" else old.values()
+    rows = (
+        range(len(tuned))
+        if cohort.settings.modelling.schedule == "new"
+        else old.values()
+    )
 
     def before(person: Person) -> Array:
         maps = np.full(person.maps.shape, np.nan, np.float32)
@@ -237,7 +276,9 @@ def _score(
     )
     transfer = transfer_rows(found, "tuned", {contrast.label for contrast in tuned})
     table = ResultTable(
-        TRANSFER_COLUMNS, transfer, "Scores before and after tuning: one row per contrast"
+        TRANSFER_COLUMNS,
+        transfer,
+        "Scores before and after tuning: one row per contrast",
     )
     cohort.results.table("desc-transfer_scores", table)
     section = Section(
@@ -245,4 +286,6 @@ def _score(
         template="judged_transfer.html",
         tables=[table.on_page("r before and after tuning, by contrast")],
     )
-    return write_scores(cohort, found, simple, "tuned", record=fitted.record, sections=[section])
+    return write_scores(
+        cohort, found, simple, "tuned", record=fitted.record, sections=[section]
+    )

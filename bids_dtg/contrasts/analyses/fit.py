@@ -23,7 +23,13 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.half_width import LEAST_PEOPLE, LEVEL, HalfWidths, LeftOutErrors
 from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import records
-from bids_dtg.contrasts.people import Array, FittedModel, Person, mean_maps, mean_segments
+from bids_dtg.contrasts.people import (
+    Array,
+    FittedModel,
+    Person,
+    mean_maps,
+    mean_segments,
+)
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import recentre
 from bids_dtg.engine.machine import one_blas_thread
@@ -44,7 +50,9 @@ def check_fit(kind: MapsKind, cohort: Cohort, split: Split) -> None:
     maps, number = cohort.maps, len(cohort.contrasts)
     incomplete = {label for label in people if len(maps[label].target) != number}
     numbers = len(split.training), len(split.validation)
-    kind.module().check(cohort.settings.modelling, *numbers, incomplete, cohort.bundle.places)
+    kind.module().check(
+        cohort.settings.modelling, *numbers, incomplete, cohort.bundle.places
+    )
 
 
 def fit_model(
@@ -97,22 +105,34 @@ def recentred(
     errors = LeftOutErrors(len(contrasts), places.lattice(places.block_edge))
     for person in validation:
         errors.add(fitted.predict(person), person.maps)
-    return replace(fitted, half_widths=errors.half_widths(segments=mean_segments(validation)))
+    return replace(
+        fitted, half_widths=errors.half_widths(segments=mean_segments(validation))
+    )
 
 
 def half_width_words(found: HalfWidths | None, units: str) -> str:
     """Describe the width of a model's intervals and their people, or why there are none."""
     if found is None:
-        return f"no half-widths: a network needs {LEAST_PEOPLE} validation people for them"
+        return (
+            f"no half-widths: a network needs {LEAST_PEOPLE} validation people for them"
+        )
     people = counted(found.people, "participant")
-    who = f"{people} left out in turn" if found.left_out_in_turn else f"{people} not in the fit"
+    who = (
+        f"{people} left out in turn"
+        if found.left_out_in_turn
+        else f"{people} not in the fit"
+    )
     widths = found.at_places
     median = float(np.nanmedian(widths)) if np.isfinite(widths).any() else float("nan")
-    return f"half-widths of {LEVEL} % intervals: median {median:.2f} {units}, from {who}"
+    return (
+        f"half-widths of {LEVEL} % intervals: median {median:.2f} {units}, from {who}"
+    )
 
 
 def _same_for_all(
-    individual: NDArray[np.bool_], contrasts: Sequence[str], report: Callable[[str], None]
+    individual: NDArray[np.bool_],
+    contrasts: Sequence[str],
+    report: Callable[[str], None],
 ) -> tuple[str, ...]:
     """Report and return the labels of contrasts whose maps do not differ between people."""
     pairs = zip(contrasts, individual, strict=True)
@@ -125,7 +145,9 @@ def _same_for_all(
     return same
 
 
-def mean_prediction(people: Sequence[Person], predict: Callable[[Person], Array]) -> Array:
+def mean_prediction(
+    people: Sequence[Person], predict: Callable[[Person], Array]
+) -> Array:
     """Return the mean of the maps that a model predicts for people, (contrasts, voxels)."""
     first, *others = people
     total = predict(first).astype(np.float64)
@@ -158,7 +180,10 @@ def write_fitted(
     """
     request = cohort.request
     base, training = cohort.bundle, cohort.of(split.training)
-    in_turn, labels = fitted.left_out_in_turn, [contrast.label for contrast in cohort.contrasts]
+    in_turn, labels = (
+        fitted.left_out_in_turn,
+        [contrast.label for contrast in cohort.contrasts],
+    )
     limits = records(ceilings(cohort.people, labels))
     recentring = Recentring(
         participants=len(training) if in_turn else len(split.validation),
@@ -231,4 +256,6 @@ def _sample_seconds(part: MapsPart, training: Sequence[Person]) -> float:
     minutes = [person.minutes for person in training]
     if not part.of_sessions or not np.isfinite(minutes).all():
         return part.segment_seconds
-    return round(60 * sum(minutes) / sum(len(person.connectomes) for person in training), 1)
+    return round(
+        60 * sum(minutes) / sum(len(person.connectomes) for person in training), 1
+    )

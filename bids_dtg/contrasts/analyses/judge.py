@@ -41,7 +41,13 @@ from bids_dtg.contrasts.judging.tables import (
     same_for_all,
     score_tables,
 )
-from bids_dtg.contrasts.people import FittedModel, MeanMaps, Person, mean_maps, predicted_maps
+from bids_dtg.contrasts.people import (
+    FittedModel,
+    MeanMaps,
+    Person,
+    mean_maps,
+    predicted_maps,
+)
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.places import Places, VoxelPlaces
@@ -88,7 +94,9 @@ class SimpleModels:
     # How each was fitted, by name, for JSON; lists if it was fitted several times.
     record: Mapping[str, Any]
     people: int  # number of people they were fitted on; if numbers differ, the group average's
-    mean: Array | None = None  # mean map of the training people; None: it differs between people
+    mean: Array | None = (
+        None  # mean map of the training people; None: it differs between people
+    )
     # Models that were fitted for each person on all others; they have no scores of individuality.
     leave_one_out: tuple[str, ...] = ()
     words: str = ""  # what they were fitted on
@@ -100,7 +108,9 @@ class SimpleModels:
             models={**self.models, GROUP_AVERAGE: lambda person: mean},
             people=people,
             mean=mean,
-            leave_one_out=tuple(name for name in self.leave_one_out if name != GROUP_AVERAGE),
+            leave_one_out=tuple(
+                name for name in self.leave_one_out if name != GROUP_AVERAGE
+            ),
             words=f"The group average is over the {counted(people, 'participant')} that the model "
             f"was trained on; the linear model was fitted on {self.people} of the people scored.",
         )
@@ -112,7 +122,9 @@ def linear_parcels(bundle: ModelBundle) -> NDArray[np.intp]:
     return roi_parcels(maps[bundle.card.part.connectome.one_set(len(maps))])
 
 
-def baselines(training: Sequence[Person], parcels: NDArray[np.intp], seed: int) -> SimpleModels:
+def baselines(
+    training: Sequence[Person], parcels: NDArray[np.intp], seed: int
+) -> SimpleModels:
     """Fit the group average and the linear model.
 
     The linear model reads one random segment of rest per person and, if there are several sets of
@@ -132,7 +144,10 @@ def baselines(training: Sequence[Person], parcels: NDArray[np.intp], seed: int) 
 
 
 def leave_one_out(
-    people: Sequence[Person], parcels: NDArray[np.intp], seed: int, families: Mapping[str, str]
+    people: Sequence[Person],
+    parcels: NDArray[np.intp],
+    seed: int,
+    families: Mapping[str, str],
 ) -> SimpleModels:
     """Return simple models that are fitted, for each person, on all people of other families.
 
@@ -161,7 +176,10 @@ def leave_one_out(
 
     def average(person: Person) -> Array:
         relatives = MeanMaps.of([people[number] for number in relatives_of(person)])
-        total, others = everybody.total - relatives.total, everybody.count - relatives.count
+        total, others = (
+            everybody.total - relatives.total,
+            everybody.count - relatives.count,
+        )
         found: Array = (total / np.maximum(others, 1)).astype(np.float32)
         return found
 
@@ -186,12 +204,19 @@ def _predicted(model: ParcelLinearBaseline, person: Person) -> Array:
 def _drawn_segments(people: Sequence[Person], seed: int) -> list[NDArray[np.float16]]:
     """Draw one segment of rest for each person; the segments stay on disk."""
     rng = np.random.default_rng(seed)
-    return [person.connectomes[rng.integers(len(person.connectomes))] for person in people]
+    return [
+        person.connectomes[rng.integers(len(person.connectomes))] for person in people
+    ]
 
 
 def _record(linear: ParcelLinearBaseline, seed: int) -> dict[str, Any]:
     _, parcels, rois = linear.coef.shape
-    return {"parcels": parcels, "coefficients": 1 + rois, "segments": "one drawn", "seed": seed}
+    return {
+        "parcels": parcels,
+        "coefficients": 1 + rois,
+        "segments": "one drawn",
+        "seed": seed,
+    }
 
 
 def score_models(
@@ -277,7 +302,9 @@ def score_fit(
         Rows of the model's maps that were measured in the people.
     """
     training = cohort.of(split.training)
-    simple = baselines(training, linear_parcels(cohort.bundle), cohort.settings.modelling.seed)
+    simple = baselines(
+        training, linear_parcels(cohort.bundle), cohort.settings.modelling.seed
+    )
     words = f"The model and simple models were fitted on {counted(len(training), 'participant')}."
     models = {**before, name: lambda person: fitted.predict(person)[rows]}
     # A correction found by leaving people out belongs to the fit; only others can be omitted.
@@ -316,7 +343,9 @@ def write_scores(
     labels = [contrast.label for contrast in cohort.contrasts]
     own = scores.of(judged)
     parts = {ALL_PLACES: None, **tissues_of(cohort.bundle.places)}
-    limits = {name: ceilings(cohort.people, labels, here) for name, here in parts.items()}
+    limits = {
+        name: ceilings(cohort.people, labels, here) for name, here in parts.items()
+    }
     places = {
         name: cohort.bundle.places.number if here is None else int(here.sum())
         for name, here in parts.items()
@@ -326,17 +355,26 @@ def write_scores(
     same, people = same_for_all(own), own.index.get_level_values("person").nunique()
     facts = {
         "participants": people,
-        "conventions": "; ".join(f"{one.title}: {one.meaning}" for one in MODEL_COLUMNS),
+        "conventions": "; ".join(
+            f"{one.title}: {one.meaning}" for one in MODEL_COLUMNS
+        ),
         "against": GROUP_AVERAGE,
         "simple_models": simple.record,
         "same_for_all": same,
         **{key: record[key] for key in ("cross_validation",) if key in record},
     }
-    described = {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared.rows}
+    described = {
+        **facts,
+        "fitted_on": simple.people,
+        "model": judged,
+        "comparisons": compared.rows,
+    }
     cohort.results.add(f"{ARRAYS}/")
     for name, table in tables.items():
         cohort.results.table(f"desc-{name}_scores", table)
-    cohort.results.json("desc-models_scores", {**tables["models"].dictionary(), **described})
+    cohort.results.json(
+        "desc-models_scores", {**tables["models"].dictionary(), **described}
+    )
     for name, matrices in scores.matrices.items():
         file = "".join(letter for letter in name.title() if letter.isalnum())
         cohort.store.write(f"matrices/{file}", matrices, {"model": name})
@@ -349,7 +387,9 @@ def write_scores(
             "sessions": cohort.sessions,
             "words": f"{simple.words}{seen_on_page(cohort.left_out)}".strip(),
             "form": cohort.form.words,
-            "parcels": sorted({fit["parcels"] for fit in np.atleast_1d(simple.record[LINEAR])}),
+            "parcels": sorted(
+                {fit["parcels"] for fit in np.atleast_1d(simple.record[LINEAR])}
+            ),
             "columns": [(column.title, column.meaning) for column in MODEL_COLUMNS[1:]],
             "rule": RULE,
             "folded": "cross_validation" in record,
@@ -358,10 +398,14 @@ def write_scores(
             "tables": (f"{TARGETS_TABLE}.tsv", f"{QUALITY_TABLE}.tsv"),
         }
         models, shown = tables["models"], [column.name for column in MODEL_COLUMNS]
-        individual = [row for row in models.rows if "product" in row]  # others have no more scores
+        individual = [
+            row for row in models.rows if "product" in row
+        ]  # others have no more scores
         of_all = counted(len(labels), "contrast")
         # Parcels are of no tissue: there is one row, which the scores have too.
-        by_tissue = [tables["parts"].on_page("The model by tissue")] if len(parts) > 1 else []
+        by_tissue = (
+            [tables["parts"].on_page("The model by tissue")] if len(parts) > 1 else []
+        )
         score_sections = [
             Section(
                 "Scores",
@@ -369,7 +413,8 @@ def write_scores(
                 facts=about,
                 tables=[
                     models.on_page(
-                        "Means over participants and contrasts, with 95 % intervals", shown[:_MAIN]
+                        "Means over participants and contrasts, with 95 % intervals",
+                        shown[:_MAIN],
                     ),
                     compared.on_page("The model compared with others", _OF_COMPARISONS),
                     dataclasses.replace(models, rows=individual).on_page(
@@ -386,7 +431,12 @@ def write_scores(
             Section("Tissues", tables=by_tissue),
             Section("People", template="judged_people.html", figures=_matrices(scores)),
             Section("Training", figures=_curves(record.get("network", {}))),
-            Section("Measured maps", cohort.measured, template="judged_files.html", facts=about),
+            Section(
+                "Measured maps",
+                cohort.measured,
+                template="judged_files.html",
+                facts=about,
+            ),
         ]
         page = Page(
             cohort.results.title,
@@ -400,7 +450,12 @@ def write_scores(
         cohort.results.page(page, MODEL_PAGE)
     cohort.store.discard("work")
     known = {"ceilings": records(limits[ALL_PLACES])} if len(limits[ALL_PLACES]) else {}
-    return {**facts, "rows": tables["models"].rows, "comparisons": compared.rows, **known}
+    return {
+        **facts,
+        "rows": tables["models"].rows,
+        "comparisons": compared.rows,
+        **known,
+    }
 
 
 def tissues_of(places: Places) -> dict[str, NDArray[np.bool_]]:
@@ -430,13 +485,20 @@ def tissues_of(places: Places) -> dict[str, NDArray[np.bool_]]:
         structures = np.array(list(atlas.parcels.values()))[atlas.columns[here]]
         of_cerebellum = np.char.startswith(structures, "CEREBELLUM")
         of_cortex = np.char.startswith(structures, "CORTEX")
-        tissues[here] = np.select([of_cortex, of_cerebellum], ["cortex", "cerebellum"], "subcortex")
+        tissues[here] = np.select(
+            [of_cortex, of_cerebellum], ["cortex", "cerebellum"], "subcortex"
+        )
     found = {tissue: tissues == tissue for tissue in TISSUES}
-    return {tissue: here for tissue, here in found.items() if here.sum() >= _LEAST_PLACES}
+    return {
+        tissue: here for tissue, here in found.items() if here.sum() >= _LEAST_PLACES
+    }
 
 
 def flags(
-    comparisons: Sequence[Mapping[str, Any]], fitted_on: int, share: str, same: Sequence[str]
+    comparisons: Sequence[Mapping[str, Any]],
+    fitted_on: int,
+    share: str,
+    same: Sequence[str],
 ) -> list[Flag]:
     """Return what a reader must know first: the verdicts, and their limits.
 
@@ -451,7 +513,9 @@ def flags(
     """
     found = []
     if same:
-        text = f"The predicted map is the same for everybody in {share}: {', '.join(same)}"
+        text = (
+            f"The predicted map is the same for everybody in {share}: {', '.join(same)}"
+        )
         found.append(Flag("warning", text))
     decided = [row for row in comparisons if row["verdict"] != TOO_FEW]
     if not decided:
@@ -464,9 +528,13 @@ def flags(
             level: Level = "good" if verdict == BETTER else "warning"
             found.append(Flag(level, f"{_QUESTIONS[row['question']]}: {about}"))
         elif verdict == WORSE:  # the table has the others
-            words = f"{row['score'].replace('_', ' ')} against {row['against']}: {about}"
+            words = (
+                f"{row['score'].replace('_', ' ')} against {row['against']}: {about}"
+            )
             found.append(Flag("warning", words))
-    above = {row["verdict"] for row in decided if not row["question"] and row["score"] == "r"}
+    above = {
+        row["verdict"] for row in decided if not row["question"] and row["score"] == "r"
+    }
     worth = {row["verdict"] for row in decided if row["question"] == WORTH_USING}
     if NO_VERDICT in above or (BETTER in above and fitted_on < _FEW):
         text = (
@@ -500,7 +568,9 @@ def _dots(rows: Sequence[Mapping[str, Any]], judged: str) -> figures.Figure | No
     r["noise ceiling"] = scores.groupby("contrast")["ceiling"].first()
     first = [judged, GROUP_AVERAGE, "noise ceiling"]
     others = [name for name in scores["model"].unique() if name not in first]
-    r = r.sort_values(judged, ascending=False)[[*first, *others]].dropna(axis=1, how="all")
+    r = r.sort_values(judged, ascending=False)[[*first, *others]].dropna(
+        axis=1, how="all"
+    )
     return figures.dots(
         "Mean r by contrast and model",
         "r of predicted and measured map",
@@ -516,10 +586,14 @@ def _matrices(scores: Scores) -> list[figures.Figure | None]:
         mean = np.ma.masked_invalid(matrices).mean(axis=0)
         means[name] = mean.filled(np.nan)
         away[name] = (mean - mean.mean(axis=1, keepdims=True)).filled(np.nan)
-    most = max((np.nanmax(np.abs(own), initial=0.0) for own in away.values()), default=0.0)
+    most = max(
+        (np.nanmax(np.abs(own), initial=0.0) for own in away.values()), default=0.0
+    )
     end = max(math.ceil(100 * float(most)) / 100, _LEAST_AWAY)  # the scale prints it
     return [
-        figures.matrices("r of measured maps (rows) with predicted ones (columns)", means),
+        figures.matrices(
+            "r of measured maps (rows) with predicted ones (columns)", means
+        ),
         figures.matrices("The same minus the mean of each row", away, (-end, end)),
     ]
 
@@ -528,7 +602,9 @@ def _curves(trained: Mapping[str, Any]) -> list[figures.Figure | None]:
     """Plot the learning curves of a trained network."""
     history = trained.get("history", ())
     return [
-        figures.curves(title, "epoch", title, {title: np.array([epoch[key] for epoch in history])})
+        figures.curves(
+            title, "epoch", title, {title: np.array([epoch[key] for epoch in history])}
+        )
         for key, title in _CURVES.items()
         if len(history) > 1 and all(key in epoch for epoch in history)
     ]

@@ -28,7 +28,9 @@ TARGETS_TABLE, QUALITY_TABLE = "desc-targets_files", "desc-measuredMaps_qc"
 _WORST_FIRST = ("unusable", "mirrored", "scale", "coverage", "outlier")
 _MOST_LINES = 40  # of findings in the log; the table has all
 _PARTICIPANT = Column("participant_id", "Participant")
-_USE = Column("use", "target: the map to predict; retest: the same contrast in a later session")
+_USE = Column(
+    "use", "target: the map to predict; retest: the same contrast in a later session"
+)
 _TARGET_COLUMNS = (
     _PARTICIPANT,
     _USE,
@@ -57,7 +59,10 @@ _QUALITY_COLUMNS = (
         "out, because it looks like a mask or a thresholded map",
     ),
     Column("sd", "Standard deviation of the values"),
-    Column("scale", f"sd over the group's median sd; reported beyond a factor of {SCALE_FACTOR:g}"),
+    Column(
+        "scale",
+        f"sd over the group's median sd; reported beyond a factor of {SCALE_FACTOR:g}",
+    ),
     Column(
         "r",
         "Correlation with the mean of the other participants' maps, each scaled to one standard "
@@ -81,14 +86,17 @@ def with_measured(cohort: Cohort) -> Cohort:
     cohort.results.add(f"{ARRAYS}/")
     found = _checked(cohort)
     quality = [
-        row | {"findings": ",".join(own) or None, "words": "; ".join(own.values()) or None}
+        row
+        | {"findings": ",".join(own) or None, "words": "; ".join(own.values()) or None}
         for row, own in found
     ]
     for name, table in {
         TARGETS_TABLE: ResultTable(
             _TARGET_COLUMNS, _target_rows(cohort), "Measured maps and their files"
         ),
-        QUALITY_TABLE: ResultTable(_QUALITY_COLUMNS, quality, "Quality of the measured maps"),
+        QUALITY_TABLE: ResultTable(
+            _QUALITY_COLUMNS, quality, "Quality of the measured maps"
+        ),
     }.items():
         cohort.results.table(name, table)
     lines = _lines(found)
@@ -111,8 +119,12 @@ def _checked(cohort: Cohort) -> list[tuple[dict[str, Any], dict[str, str]]]:
     for number, use in enumerate(SIDES):
         for contrast in cohort.contrasts:
             key = plain_contrast(contrast.label)
-            people = [one for one in cohort.people if key in cohort.planned(one.label, use)]
-            why = [cohort.unusable[one.label].get(use, {}).get(key, "") for one in people]
+            people = [
+                one for one in cohort.people if key in cohort.planned(one.label, use)
+            ]
+            why = [
+                cohort.unusable[one.label].get(use, {}).get(key, "") for one in people
+            ]
             usable = [
                 one.sessions[number][contrast.index]
                 for one, reason in zip(people, why, strict=True)
@@ -132,7 +144,9 @@ def _checked(cohort: Cohort) -> list[tuple[dict[str, Any], dict[str, str]]]:
                     continue
                 own = next(checked)
                 by_person.setdefault((about["participant_id"], use), []).append(own)
-                about |= {name: getattr(own.own, name) for name in ("coverage", "equal", "sd")}
+                about |= {
+                    name: getattr(own.own, name) for name in ("coverage", "equal", "sd")
+                }
                 about["scale"] = own.scale
                 if own.group is not None:
                     about |= {"r": own.group.r, "side_r": own.group.side_r}
@@ -156,7 +170,9 @@ def _lines(maps: Sequence[tuple[Mapping[str, Any], Mapping[str, str]]]) -> list[
     lines = [
         f"{who}, {kind} in {len(found)} of {counted(of_person[who, use], use)} "
         f"({named([contrast for contrast, _ in found])}): {found[0][1]}"
-        for (_, kind, who, use), found in sorted(grouped.items(), key=lambda item: item[0])
+        for (_, kind, who, use), found in sorted(
+            grouped.items(), key=lambda item: item[0]
+        )
     ]
     if len(lines) > _MOST_LINES:
         more = len(lines) - _MOST_LINES
@@ -183,7 +199,9 @@ def _target_rows(cohort: Cohort) -> list[dict[str, Any]]:
                         "session_id": one.session,
                         "statistic": cohort.statistic,
                         "space": one.space,
-                        "files": path.relative_to(root).as_posix() if inside else path.name,
+                        "files": path.relative_to(root).as_posix()
+                        if inside
+                        else path.name,
                     }
                 )
     return rows

@@ -22,7 +22,12 @@ from bids_dtg.cohort.maps import (
 from bids_dtg.cohort.people import require_own_dataset
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.contrasts.contrast import hcp_tasks
-from bids_dtg.contrasts.panels.maps import data_of_viewer, draw_gallery, first_cards, slice_text
+from bids_dtg.contrasts.panels.maps import (
+    data_of_viewer,
+    draw_gallery,
+    first_cards,
+    slice_text,
+)
 from bids_dtg.contrasts.panels.presentation import few_people, same_for_all
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import remove_stale_in
@@ -68,17 +73,43 @@ _MEAN = "groupMean"
 _COMPARED_COLUMNS = (
     Column("contrast", "Label of the contrast"),
     Column("people", "Participants whose predicted maps are averaged"),
-    Column("measured_people", "How many of them have a measured map in the measured mean"),
+    Column(
+        "measured_people", "How many of them have a measured map in the measured mean"
+    ),
     Column("r", "Correlation over voxels of the predicted with the measured mean map"),
-    Column("dice", "Area under the Dice curve of their strongest 5 to 50 % of voxels", "Dice AUC"),
+    Column(
+        "dice",
+        "Area under the Dice curve of their strongest 5 to 50 % of voxels",
+        "Dice AUC",
+    ),
 )
 # Keys that a mean map's sidecar copies from the participants' maps.
 _COMMON = (
-    *("Task", "Contrast", "SpatialReference", "Resolution", "Density", "Units", "Synthetic"),
-    *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
+    *(
+        "Task",
+        "Contrast",
+        "SpatialReference",
+        "Resolution",
+        "Density",
+        "Units",
+        "Synthetic",
+    ),
+    *(
+        "ModelName",
+        "ModelVersion",
+        "ModelKind",
+        "ModelSHA256",
+        "ModelNotice",
+        "NotForScience",
+    ),
     *("Individual", "IndividualNote"),
 )
-_OF_ONE_CONTRAST = ("Task", "Contrast", "Individual", "IndividualNote")  # those of one map
+_OF_ONE_CONTRAST = (
+    "Task",
+    "Contrast",
+    "Individual",
+    "IndividualNote",
+)  # those of one map
 _ENTITIES = ("space", "res", "den", "seg", "contrast", "stat")  # of files of mean maps
 Row = Mapping[str, str]  # of the quality table: one run
 Values = NDArray[np.float64]
@@ -114,7 +145,10 @@ def run_group(settings: Settings) -> int:
     labels = participants_asked(settings, output)
     participants = [find_without_details(output, label) for label in labels]
     rows = [
-        dict(run.quality) for participant in participants for run in participant.runs if run.quality
+        dict(run.quality)
+        for participant in participants
+        for run in participant.runs
+        if run.quality
     ]
     if not rows:
         raise DatasetError(
@@ -124,12 +158,16 @@ def run_group(settings: Settings) -> int:
     decisions = read_inclusion(output)
     say(*decision_lines(decisions, find_participant_labels(output)))
     if settings.behaviour.dry_run:
-        averages = [made for files in participants for made in files.averages if made.maps]
+        averages = [
+            made for files in participants for made in files.averages if made.maps
+        ]
         included = split_by_inclusion(decisions, averages)[0]
         return _print_plan(output, rows, included, settings.outputs.combine)
     with output.locks() as locks:
         locks.require(
-            "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
+            "group",
+            what=f"{output.root / 'group'}",
+            remedy="end it, if it is not wanted",
         )
         output.remove_stale_temporaries()
         remove_stale_in(output.root / "group" / "figures")
@@ -144,7 +182,10 @@ def _gather(
     decisions: Decisions,
 ) -> int:
     """Write the tables, the mean maps and the pages; return 0 failures."""
-    presentation, labels = presentation_of(output), [files.label for files in participants]
+    presentation, labels = (
+        presentation_of(output),
+        [files.label for files in participants],
+    )
     everything, decided = split_by_inclusion(
         decisions, (made for files in participants for made in files.averages)
     )
@@ -170,7 +211,9 @@ def _gather(
     columns = *presentation.quality_columns, *presentation.group_columns
     # Columns that this version does not know come last.
     names = list(
-        dict.fromkeys([column.name for column in columns] + [n for own in rows for n in own])
+        dict.fromkeys(
+            [column.name for column in columns] + [n for own in rows for n in own]
+        )
     )
     table = output.path(_TABLE)
     write_tsv(table, names, [[row.get(name, "n/a") for name in names] for row in rows])
@@ -190,14 +233,19 @@ def _gather(
             output,
             rows,
             {
-                one.label: own_flags(one, messages.get(one.label, {}), presentation.quality_columns)
+                one.label: own_flags(
+                    one, messages.get(one.label, {}), presentation.quality_columns
+                )
                 for one in participants
             },
             [(own.participant, own.what, own.message) for own in failures],
             means,
             decisions,
             averaged=len(maps.averages) if maps else 0,
-            left_out=[*decided, *((title, hidden.hide(why)) for title, why in left_out)],
+            left_out=[
+                *decided,
+                *((title, hidden.hide(why)) for title, why in left_out),
+            ],
             compared=compared.on_page("Mean maps, by contrast") if compared else None,
         )
         where += f" and {page}"
@@ -205,8 +253,12 @@ def _gather(
         output.remove(GROUP)  # the page of an earlier run shows other results
     write_all_methods(output, "")
     write_index(output, wanted=wanted)
-    with_runs = sum(any(run.quality for run in participant.runs) for participant in participants)
-    say(f"wrote {where}: {counted(len(rows), 'run')} of {counted(with_runs, 'participant')}")
+    with_runs = sum(
+        any(run.quality for run in participant.runs) for participant in participants
+    )
+    say(
+        f"wrote {where}: {counted(len(rows), 'run')} of {counted(with_runs, 'participant')}"
+    )
     return 0
 
 
@@ -237,7 +289,9 @@ def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
     for title, reason in left_out:
         by_reason.setdefault(reason, []).append(title)
     for reason, titles in by_reason.items():
-        say(f"not in the mean maps: {counted(len(titles), 'set')} ({named(titles)}), {reason}")
+        say(
+            f"not in the mean maps: {counted(len(titles), 'set')} ({named(titles)}), {reason}"
+        )
 
 
 def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable | None:
@@ -292,7 +346,9 @@ def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable |
             }
         )
     return ResultTable(
-        _COMPARED_COLUMNS, rows, "Predicted and measured mean maps: one row per contrast"
+        _COMPARED_COLUMNS,
+        rows,
+        "Predicted and measured mean maps: one row per contrast",
     )
 
 
@@ -306,7 +362,9 @@ def _add_to_runs(
     strategy: dict[str, str] = {}
     similarity: dict[str, str] = {}
     for made in (made for files in participants for made in files.averages):
-        strategy |= dict.fromkeys(made.runs, str(made.common.get("DenoiseStrategy") or "n/a"))
+        strategy |= dict.fromkeys(
+            made.runs, str(made.common.get("DenoiseStrategy") or "n/a")
+        )
         if np.isfinite(r := to_mean.get(made.title, np.nan)):
             similarity |= dict.fromkeys(made.runs, f"{r:.4f}")
     titles = [run.title for files in participants for run in files.runs if run.quality]
@@ -314,7 +372,9 @@ def _add_to_runs(
         row["denoise_strategy"] = strategy.get(title, "n/a")
         row["similarity"] = similarity.get(title, "n/a")
     if len(names := sorted({row["denoise_strategy"] for row in rows} - {"n/a"})) > 1:
-        say(f"runs are compared only within their cleaning strategy ({', '.join(names)})")
+        say(
+            f"runs are compared only within their cleaning strategy ({', '.join(names)})"
+        )
     say(*filter(None, [note_on_surfaces(rows)]))
 
 
@@ -341,9 +401,13 @@ def _write_means(
                 image = places.encode(values[position], description=text)
                 facts = _group_facts(maps, f"{word} over", description, first)
             elif position == 0:  # one file has all contrasts
-                file = build_name({**entities, "desc": desc}, "statmap", places.extension)
+                file = build_name(
+                    {**entities, "desc": desc}, "statmap", places.extension
+                )
                 image = places.encode_maps(values, labels)
-                facts = _group_facts(maps, f"{word} over", counted(len(labels), "contrast"), first)
+                facts = _group_facts(
+                    maps, f"{word} over", counted(len(labels), "contrast"), first
+                )
             else:
                 continue
             paths[desc] = path = output.path(f"group/{file}")
@@ -353,10 +417,16 @@ def _write_means(
         yield MapFile(first.label, paths[_MEAN], sidecar), paths.get(_SPREAD)
 
 
-def _group_facts(maps: GroupMaps, word: str, what: str, first: MapFile) -> dict[str, Any]:
+def _group_facts(
+    maps: GroupMaps, word: str, what: str, first: MapFile
+) -> dict[str, Any]:
     """Return the sidecar of a mean map, or of the spread."""
     of_voxels = isinstance(maps.places, VoxelPlaces)
-    copied = _COMMON if of_voxels else [key for key in _COMMON if key not in _OF_ONE_CONTRAST]
+    copied = (
+        _COMMON
+        if of_voxels
+        else [key for key in _COMMON if key not in _OF_ONE_CONTRAST]
+    )
     return {
         "Description": f"{word} {counted(maps.people, 'participant')} "
         f"({counted(len(maps.averages), 'average')} of predicted maps): {what}",
@@ -398,7 +468,9 @@ def measured(
     values = table.apply(pd.to_numeric, errors="coerce").dropna(axis=1, how="all")
     cleaned = np.array([row.get("denoise_strategy", "n/a") for row in rows])
     z = values.apply(
-        lambda own: own.groupby(cleaned).transform(lambda alike: robust_z(alike.to_numpy(float)))
+        lambda own: own.groupby(cleaned).transform(
+            lambda alike: robust_z(alike.to_numpy(float))
+        )
     )
     return [titled[str(name)] for name in values], values.to_numpy(), z.to_numpy()
 
@@ -452,16 +524,22 @@ def write_group_page(
     levels = [VERDICTS.get(row.get("training_distribution") or "", "") for row in rows]
     order = list(range(len(rows)))
     if len(rows) > _MOST_ROWS:  # runs with problems come first
-        order.sort(key=lambda n: (levels[n] != "problem", levels[n] != "warning", -marks[n]))
+        order.sort(
+            key=lambda n: (levels[n] != "problem", levels[n] != "warning", -marks[n])
+        )
     counts = {label: flag_counts(own) for label, own in flags.items()}
-    people = sorted(counts.items(), key=lambda own: (-own[1]["problems"], -own[1]["warnings"]))
+    people = sorted(
+        counts.items(), key=lambda own: (-own[1]["problems"], -own[1]["warnings"])
+    )
     maps = [mean for mean, _ in means]
     first = maps[0].sidecar if maps else {}
     notice = str(first.get("ModelNotice") or "") if first.get("NotForScience") else ""
     folder, gallery = dataset.root / "group" / "figures", None
     if maps:
         spread = {mean.label: image for mean, image in means if image is not None}
-        gallery = draw_gallery(*(dataset, folder, "group", maps), overlay=_OVERLAY, images=spread)
+        gallery = draw_gallery(
+            *(dataset, folder, "group", maps), overlay=_OVERLAY, images=spread
+        )
     seen = data_of_viewer([gallery] if gallery else [])  # numbers the cards
     page = render(
         "group.html",
@@ -489,7 +567,9 @@ def write_group_page(
         marks=marks,
         z=OUTLIER_Z,
         # The folder is listed once, not for each run.
-        reports={path.stem: link(path, dataset) for path in dataset.root.glob("sub-*.html")},
+        reports={
+            path.stem: link(path, dataset) for path in dataset.root.glob("sub-*.html")
+        },
         table=link(dataset.root / _TABLE, dataset),
         people=people[:_MOST_ROWS],
         everybody=len(people),

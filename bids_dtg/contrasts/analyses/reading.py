@@ -90,15 +90,21 @@ def read(cohort: Cohort, locks: Locks) -> Cohort:
         if label in failures:
             continue
         try:
-            sessions = tuple(store.read(_maps(label, side)) for side in cohort.sides(label))
-            people.append(_person(label, store, _rest(cohort, label), sessions, cohort.bundle))
+            sessions = tuple(
+                store.read(_maps(label, side)) for side in cohort.sides(label)
+            )
+            people.append(
+                _person(label, store, _rest(cohort, label), sessions, cohort.bundle)
+            )
         except DtgError as err:
             failures[label] = str(err)
     locks.release(_LOCK)
     cohort = _without(cohort, failures)
     notes = {label: store.notes(_rest(cohort, label)) for label in cohort.labels}
     times = {
-        round(seconds, 3) for own in notes.values() for seconds in own.get("repetition_times", ())
+        round(seconds, 3)
+        for own in notes.values()
+        for seconds in own.get("repetition_times", ())
     }
     cohort = dataclasses.replace(
         cohort,
@@ -128,7 +134,13 @@ def of_fold(cohort: Cohort, number: int) -> Cohort:
         return cohort
     bundle, store = cohort.folds[number - 1], _work(cohort)
     people = tuple(
-        _person(one.label, store, f"fold{number}/{_rest(cohort, one.label)}", one.sessions, bundle)
+        _person(
+            one.label,
+            store,
+            f"fold{number}/{_rest(cohort, one.label)}",
+            one.sessions,
+            bundle,
+        )
         for one in cohort.people
     )
     request = dataclasses.replace(cohort.request, bundle=bundle)
@@ -146,10 +158,15 @@ def with_maps_of(
     for number, group in enumerate(groups, 1):
         others = [label for label in training if label not in group]
         folds.append(_made_of(cohort, others, f"ROI maps without group {number}"))
-    seed, who = cohort.settings.modelling.seed, counted(len(training), "training participant")
+    seed, who = (
+        cohort.settings.modelling.seed,
+        counted(len(training), "training participant"),
+    )
     words = f"{cohort.maps_words} made by group ICA of {who} (seed {seed})"
     request = dataclasses.replace(cohort.request, bundle=bundle)
-    return dataclasses.replace(cohort, request=request, folds=tuple(folds), maps_words=words)
+    return dataclasses.replace(
+        cohort, request=request, folds=tuple(folds), maps_words=words
+    )
 
 
 def _made_of(cohort: Cohort, people: Sequence[str], title: str) -> ModelBundle:
@@ -157,7 +174,9 @@ def _made_of(cohort: Cohort, people: Sequence[str], title: str) -> ModelBundle:
     store, seed = _work(cohort), cohort.settings.modelling.seed
     name = title.lower().replace(" ", "_")
     facts = {
-        "people": {label: _wanted(cohort, label, reduces=True)[0].facts for label in people},
+        "people": {
+            label: _wanted(cohort, label, reduces=True)[0].facts for label in people
+        },
         "sets": list(cohort.learns),
         "seed": seed,
     }
@@ -186,9 +205,14 @@ def _reduced(label: str) -> str:
 
 def _rest(cohort: Cohort, label: str) -> str:
     """Return the name of a person's connectomes; each form and cut has its own."""
-    part, form = cohort.bundle.card.part, "" if cohort.form == MARGINAL else f"{cohort.form.name}_"
+    part, form = (
+        cohort.bundle.card.part,
+        "" if cohort.form == MARGINAL else f"{cohort.form.name}_",
+    )
     cut = "_of_whole_runs" if part.whole_runs else ""
-    return f"sub-{label}/{form}connectomes" + ("_of_sessions" if part.of_sessions else cut)
+    return f"sub-{label}/{form}connectomes" + (
+        "_of_sessions" if part.of_sessions else cut
+    )
 
 
 def _work(cohort: Cohort) -> ArrayStore:
@@ -214,7 +238,9 @@ def _measured(cohort: Cohort, label: str) -> dict[str, _Array]:
     found = {}
     for side in cohort.sides(label):
         maps = cohort.planned(label, side)
-        spaces = sorted({statmap.space or "" for statmap in maps.values()} & set(cohort.ways))
+        spaces = sorted(
+            {statmap.space or "" for statmap in maps.values()} & set(cohort.ways)
+        )
         used = {space: file_fingerprint(cohort.ways[space]) for space in spaces}
         transforms = {space: dict(one) for space, one in used.items()}
         facts = {
@@ -223,7 +249,9 @@ def _measured(cohort: Cohort, label: str) -> dict[str, _Array]:
             "statistic": cohort.statistic,
             "checks": _CHECKS,
             # Only file names and content hashes, because these facts are published.
-            "files": facts_of_files([statmap.files[cohort.statistic] for statmap in maps.values()]),
+            "files": facts_of_files(
+                [statmap.files[cohort.statistic] for statmap in maps.values()]
+            ),
             **({"transforms": transforms} if transforms else {}),
         }
         found[side] = _Array(cohort.cache, _maps(label, side), facts)
@@ -251,7 +279,11 @@ def _wanted(cohort: Cohort, label: str, *, reduces: bool) -> list[_Array]:
         geometry = _geometry(cohort.bundle)
         *_, maps = part.of_geometry
         del geometry[maps]
-        facts |= {"geometry": geometry, "means": _MOST_MEANS, "components": group_ica.FIRST}
+        facts |= {
+            "geometry": geometry,
+            "means": _MOST_MEANS,
+            "components": group_ica.FIRST,
+        }
         return [_Array(cohort.cache, _reduced(label), facts)]
     cut = {
         "segment_seconds": part.segment_seconds,
@@ -260,7 +292,9 @@ def _wanted(cohort: Cohort, label: str, *, reduces: bool) -> list[_Array]:
     }
     name = _rest(cohort, label)
     places = [(cohort.cache, name, cohort.bundle)]
-    places += [(_work(cohort), f"fold{n}/{name}", own) for n, own in enumerate(cohort.folds, 1)]
+    places += [
+        (_work(cohort), f"fold{n}/{name}", own) for n, own in enumerate(cohort.folds, 1)
+    ]
     return [
         _Array(store, name, facts | {"geometry": _geometry(bundle)} | cut)
         for store, name, bundle in places
@@ -328,11 +362,16 @@ def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
         Arrays or temporary files cannot be written, whoever's data are read.
     """
     root = cohort.cache.root
-    locks.require(_LOCK, what=f"{root}, to read people,", remedy="choose another OUTPUT_DIR")
+    locks.require(
+        _LOCK, what=f"{root}, to read people,", remedy="choose another OUTPUT_DIR"
+    )
     failures, missing = {}, []
     for label in cohort.labels:
         try:
-            arrays = (*_measured(cohort, label).values(), *_wanted(cohort, label, reduces=reduces))
+            arrays = (
+                *_measured(cohort, label).values(),
+                *_wanted(cohort, label, reduces=reduces),
+            )
             if not all(array.is_made for array in arrays):
                 missing.append(label)
         except DtgError as err:
@@ -428,7 +467,9 @@ def read_maps(
     points = _points(cohort)
     for contrast, statmap in maps.items():
         read_at: Callable[[Path], NDArray[np.float32]]
-        read_at = (places if isinstance(places, ParcelPlaces) else cohort.bundle.voxels).read
+        read_at = (
+            places if isinstance(places, ParcelPlaces) else cohort.bundle.voxels
+        ).read
         if (space := statmap.space or "") in points:
             read_at = partial(read_statmap, points=points[space], space=space)
         try:
@@ -448,12 +489,16 @@ def read_maps(
 def _points(cohort: Cohort) -> Mapping[str, NDArray[np.float64]]:
     """Return positions of the model's voxels in other templates, (voxels, 3) in RAS+ mm."""
     return {
-        space: map_points(cohort.bundle.voxels.points, read_transforms([TransformFile(path)]))
+        space: map_points(
+            cohort.bundle.voxels.points, read_transforms([TransformFile(path)])
+        )
         for space, path in cohort.ways.items()
     }
 
 
-def _reduce(cohort: Cohort, reader: Reader, label: str, reporter: Reporter) -> list[_Made]:
+def _reduce(
+    cohort: Cohort, reader: Reader, label: str, reporter: Reporter
+) -> list[_Made]:
     """Reduce a person's rest in one pass over each run."""
     found: NDArray[np.float32] | None = None
     sketches: dict[str, str] = {}
@@ -468,7 +513,9 @@ def _reduce(cohort: Cohort, reader: Reader, label: str, reporter: Reporter) -> l
     return [(found, {"sketches": sketches})]
 
 
-def _connectomes(cohort: Cohort, reader: Reader, label: str, reporter: Reporter) -> list[_Made]:
+def _connectomes(
+    cohort: Cohort, reader: Reader, label: str, reporter: Reporter
+) -> list[_Made]:
     """Compute a person's connectomes for the model and the folds, in one pass over each run."""
     part = cohort.bundle.card.part
     rows = rows_of([bundle.rois for bundle in (cohort.bundle, *cohort.folds)])
@@ -478,7 +525,9 @@ def _connectomes(cohort: Cohort, reader: Reader, label: str, reporter: Reporter)
     planned = cohort.request.averages(label)
     for run in (run for plan in planned for run in plan.runs):
         try:
-            measured = reader.measure(run, progress=lambda share: reporter.stage("rest", share))
+            measured = reader.measure(
+                run, progress=lambda share: reporter.stage("rest", share)
+            )
         except TooShortError:
             continue
         times.append(measured.design.tr_seconds)
@@ -489,7 +538,9 @@ def _connectomes(cohort: Cohort, reader: Reader, label: str, reporter: Reporter)
         for segment in measured.connectomes.segments:
             if part.of_sessions:
                 joined = sessions.get(run.session)
-                sessions[run.session] = segment if joined is None else joined.joined(segment)
+                sessions[run.session] = (
+                    segment if joined is None else joined.joined(segment)
+                )
             else:
                 segments.append(segment)
     segments += sessions.values()
@@ -499,10 +550,14 @@ def _connectomes(cohort: Cohort, reader: Reader, label: str, reporter: Reporter)
     with_copies(Families({}, ""), {label: sketches[0]}, options=ways)
     frames = sum(number for _, number in fd)
     mean_fd = sum(mm * number for mm, number in fd) / max(frames, 1)
-    dof, by_dof = sum(one.residual_dof for one in segments), all(plan.by_dof for plan in planned)
+    dof, by_dof = (
+        sum(one.residual_dof for one in segments),
+        all(plan.by_dof for plan in planned),
+    )
     notes = {
         "weights": [
-            segment_weight(one.seconds, one.residual_dof, by_dof=by_dof) for one in segments
+            segment_weight(one.seconds, one.residual_dof, by_dof=by_dof)
+            for one in segments
         ],
         "repetition_times": times,
         "seconds": sum(segment.seconds for segment in segments),
@@ -521,7 +576,9 @@ def _connectomes(cohort: Cohort, reader: Reader, label: str, reporter: Reporter)
 
 
 def _too_short(label: str) -> RunError:
-    return RunError(f"sub-{label} has no resting-state run with enough data left after cleaning")
+    return RunError(
+        f"sub-{label} has no resting-state run with enough data left after cleaning"
+    )
 
 
 def _together(bundle: ModelBundle, folds: Sequence[ModelBundle]) -> ModelBundle:

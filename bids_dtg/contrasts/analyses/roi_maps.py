@@ -83,7 +83,9 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
             )[0]
             places = read_series_header(run.bold).places
             if places is None or places.axis is None:
-                raise RunError(f"{run.bold} has no parcels of its own", expected=".ptseries.nii")
+                raise RunError(
+                    f"{run.bold} has no parcels of its own", expected=".ptseries.nii"
+                )
             break
         except DtgError as err:
             failures.append(err)
@@ -108,7 +110,9 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
     words = f"parcels are those of {run.bold.name}"
     card = ModelCard("parcels", "1", kind.name, part, description=words, files=digests)
     identity = hashlib.sha256(card.to_json().encode()).hexdigest()
-    return ModelBundle(asked.output.root / "group", card, identity, places, places, maps)
+    return ModelBundle(
+        asked.output.root / "group", card, identity, places, places, maps
+    )
 
 
 def with_roi_maps(
@@ -119,7 +123,9 @@ def with_roi_maps(
 ) -> ModelBundle:
     """Return a model to be trained, with ROI maps (of all sets, voxels) made for it."""
     several, combine = len(sets) > 1, None
-    form = dataclasses.replace(base.card.part.connectome, sets=tuple(sets) if several else ())
+    form = dataclasses.replace(
+        base.card.part.connectome, sets=tuple(sets) if several else ()
+    )
     if several:
         if base.card.part.grid is not None and (found := combination(maps, sets)):
             maps, combine = maps[found[0]], found[1].astype(np.float32)
@@ -136,7 +142,9 @@ def with_roi_maps(
         record={"roi_maps": records if several else records[0]},
     )
     identity = hashlib.sha256(card.to_json().encode()).hexdigest()
-    return dataclasses.replace(base, card=card, identity=identity, roi_maps=maps, combine=combine)
+    return dataclasses.replace(
+        base, card=card, identity=identity, roi_maps=maps, combine=combine
+    )
 
 
 def combination(
@@ -183,8 +191,12 @@ def combination(
     return (rows, combine) if _are_combined(maps, rows, combine) else None
 
 
-def _are_combined(maps: NDArray[np.floating], rows: slice, combine: NDArray[np.float64]) -> bool:
-    others = [number for number in range(len(maps)) if not rows.start <= number < rows.stop]
+def _are_combined(
+    maps: NDArray[np.floating], rows: slice, combine: NDArray[np.float64]
+) -> bool:
+    others = [
+        number for number in range(len(maps)) if not rows.start <= number < rows.stop
+    ]
     weights = combine[others].astype(np.float32)
     total, left, largest, most = np.zeros((4, len(others)))
     for low in range(0, maps.shape[1], _PLACES):
@@ -195,4 +207,6 @@ def _are_combined(maps: NDArray[np.floating], rows: slice, combine: NDArray[np.f
         left += np.einsum("rv,rv->r", rest, rest)
         np.maximum(largest, np.abs(own, out=own).max(axis=1), out=largest)
         np.maximum(most, np.abs(rest, out=rest).max(axis=1), out=most)
-    return bool((left <= _LEFT**2 * total).all() and (most <= _MOST_LEFT * largest).all())
+    return bool(
+        (left <= _LEFT**2 * total).all() and (most <= _MOST_LEFT * largest).all()
+    )

@@ -51,12 +51,17 @@ def draw_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
         if source is not None:
             found = read_sets(source, SETS, labels)
             # People who cannot be used now are dropped; people who are new are in no set.
-            sets = {name: [label for label in found[name] if label in labels] for name in SETS}
+            sets = {
+                name: [label for label in found[name] if label in labels]
+                for name in SETS
+            }
             split = Split(**{name: tuple(labels) for name, labels in sets.items()})
             split.require_whole_families(families)
         else:
             cohort.table_families.require_known()
-            alone = trains_on_all(options, len(labels), needs_validation=needs_validation)
+            alone = trains_on_all(
+                options, len(labels), needs_validation=needs_validation
+            )
             split = split_people(
                 labels,
                 validation=_SHARE if needs_validation else 0.0,
@@ -81,7 +86,9 @@ def kept_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
     return split
 
 
-def trains_on_all(options: ModellingOptions, people: int, *, needs_validation: bool) -> bool:
+def trains_on_all(
+    options: ModellingOptions, people: int, *, needs_validation: bool
+) -> bool:
     """Return whether everybody trains and cross-validation scores the model.
 
     With few people, a test set gives no verdict and leaves too few to train on.
@@ -94,7 +101,9 @@ def plan_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
     say_families(cohort)
     split = draw_split(cohort, needs_validation=needs_validation)
     if others := sorted(set(cohort.labels) - set(split.everybody)):
-        say(f"not in the split, left out: {counted(len(others), 'participant')} ({named(others)})")
+        say(
+            f"not in the split, left out: {counted(len(others), 'participant')} ({named(others)})"
+        )
     return split
 
 
@@ -130,12 +139,16 @@ def draw_folds(cohort: Cohort, split: Split, kind: MapsKind) -> Groups:
     """Draw the groups of a cross-validation; () if a test set is used or people are too few."""
     options, people = cohort.settings.modelling, split.training
     alone = len(split.everybody) == len(people)
-    if not alone or not trains_on_all(options, len(people), needs_validation=kind.is_network):
+    if not alone or not trains_on_all(
+        options, len(people), needs_validation=kind.is_network
+    ):
         return ()
     return draw_groups(people, cohort.families.by_label, seed=options.seed)
 
 
-def draw_groups(people: Sequence[str], families: Mapping[str, str], *, seed: int) -> Groups:
+def draw_groups(
+    people: Sequence[str], families: Mapping[str, str], *, seed: int
+) -> Groups:
     """Draw groups with enough people in each group and in each fit; () if that is impossible.
 
     Examples

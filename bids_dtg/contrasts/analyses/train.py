@@ -27,7 +27,12 @@ from bids_dtg.contrasts.analyses.splits import (
     sets_of,
 )
 from bids_dtg.contrasts.bundle.kinds import LINEAR, MapsKind, find_kind
-from bids_dtg.contrasts.judging.scores import Scores, join_groups, store_scores, stored_scores
+from bids_dtg.contrasts.judging.scores import (
+    Scores,
+    join_groups,
+    store_scores,
+    stored_scores,
+)
 from bids_dtg.contrasts.plan import CHECKPOINTS
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.files.array_store import ArrayStore
@@ -39,7 +44,9 @@ from bids_dtg.stats.splits import DRAWN, Split
 from bids_dtg.version import __version__
 
 FEW = 10  # with fewer training people, ROI maps made from their rest are poor
-_TIMES_AS_LONG = 2  # one fit, with ROI maps and connectomes, over reducing everybody's rest
+_TIMES_AS_LONG = (
+    2  # one fit, with ROI maps and connectomes, over reducing everybody's rest
+)
 _FOLD_COLUMNS = (
     Column("participant_id", "Participant"),
     Column("group", "Number of the participant's group, which is left out together"),
@@ -65,7 +72,9 @@ def run_training(settings: Settings) -> int:
     if cohort.is_dry:
         plan = sets_of(planned)
         if groups := draw_folds(cohort, planned, kind):
-            plan[f"cross-validate, {groups_in_words(groups)} left out in turn"] = planned.training
+            plan[f"cross-validate, {groups_in_words(groups)} left out in turn"] = (
+                planned.training
+            )
         return cohort.print_plan(plan)
     with cohort.results.begun() as locks:
         cohort = cohort.among(planned.everybody)
@@ -81,7 +90,9 @@ def _learning(cohort: Cohort, kind: MapsKind, training: int) -> Cohort:
         return cohort
     few, who = training < FEW, counted(training, "training participant")
     if few and names_model(cohort.settings):
-        say(f"ROI maps are taken from {card.name}: group ICA of {who} would make poor ones")
+        say(
+            f"ROI maps are taken from {card.name}: group ICA of {who} would make poor ones"
+        )
         return cohort
     if few:
         say(
@@ -98,7 +109,9 @@ def _with_roi_maps(cohort: Cohort, kind: MapsKind, locks: Locks) -> Cohort:
 
     The split is kept, so that nobody whose rest made these maps is drawn into the test set later.
     """
-    say("rest is read twice: first to make ROI maps, then to compute connectomes with them")
+    say(
+        "rest is read twice: first to make ROI maps, then to compute connectomes with them"
+    )
     begun = time.monotonic()
     cohort = reduced(cohort, locks)
     seconds = time.monotonic() - begun
@@ -106,7 +119,9 @@ def _with_roi_maps(cohort: Cohort, kind: MapsKind, locks: Locks) -> Cohort:
     groups = draw_folds(cohort, split, kind)
     if seconds > 1:  # else it was reduced by an earlier run
         left = duration(_TIMES_AS_LONG * seconds * (1 + len(groups)))
-        say(f"ROI maps, connectomes and {counted(1 + len(groups), 'fit')} will take about {left}")
+        say(
+            f"ROI maps, connectomes and {counted(1 + len(groups), 'fit')} will take about {left}"
+        )
     return with_maps_of(cohort, split.training, groups)
 
 
@@ -120,8 +135,14 @@ def _train(cohort: Cohort, kind: MapsKind) -> int:
     if groups:
         say(f"cross-validation: {groups_in_words(groups)} are left out in turn")
         sizes = [len(group) for group in groups]
-        drawn = {"groups": sizes, "seed": cohort.settings.modelling.seed, "families": "together"}
-        fitted = dataclasses.replace(fitted, record={**fitted.record, "cross_validation": drawn})
+        drawn = {
+            "groups": sizes,
+            "seed": cohort.settings.modelling.seed,
+            "families": "together",
+        }
+        fitted = dataclasses.replace(
+            fitted, record={**fitted.record, "cross_validation": drawn}
+        )
         found, simple = judge_folds(cohort, groups, kind)
     elif test:
         found, simple = score_fit(cohort, fitted, split)
@@ -131,7 +152,9 @@ def _train(cohort: Cohort, kind: MapsKind) -> int:
             "scored and its accuracy is unknown"
         )
     if groups or test:
-        simple = dataclasses.replace(simple, words=f"{simple.words} {fitted.words}".strip())
+        simple = dataclasses.replace(
+            simple, words=f"{simple.words} {fitted.words}".strip()
+        )
         evaluation = write_scores(cohort, found, simple, "model", record=fitted.record)
     bundle = write_fitted(cohort, fitted, split, evaluation)
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
@@ -140,7 +163,9 @@ def _train(cohort: Cohort, kind: MapsKind) -> int:
     return cohort.failed
 
 
-def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores, SimpleModels]:
+def judge_folds(
+    cohort: Cohort, groups: Groups, kind: MapsKind
+) -> tuple[Scores, SimpleModels]:
     """Leave each group out in turn, fit on the others, and score the model and simple models.
 
     Each fit learns everything anew: ROI maps, coefficients and gains. As with test people, only
@@ -176,7 +201,9 @@ def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores,
             stored = scores, simple.record
         by_group.append(stored[0])
         records.append(stored[1])
-    record = {name: [one[name] for one in records if name in one] for name in records[0]}
+    record = {
+        name: [one[name] for one in records if name in one] for name in records[0]
+    }
     people = sum(map(len, groups))
     fitted_on = [people - len(group) for group in groups]
     words = (
@@ -191,14 +218,17 @@ def judge_folds(cohort: Cohort, groups: Groups, kind: MapsKind) -> tuple[Scores,
 def _facts_of_scores(fold: Cohort, split: Split, kind: MapsKind) -> dict[str, Any]:
     """Return everything that the scores of a group depend on, as JSON values."""
     arrays = {
-        person.label: [_sha256_of(array) for array in (person.connectomes, *person.sessions)]
+        person.label: [
+            _sha256_of(array) for array in (person.connectomes, *person.sessions)
+        ]
         for person in fold.people
     }
     part = fold.bundle.card.part
     return {
         "version": __version__,
         "kind": kind.name,
-        "options": fold.settings.result_options | {"seed": fold.settings.modelling.seed},
+        "options": fold.settings.result_options
+        | {"seed": fold.settings.modelling.seed},
         "contrasts": [contrast.label for contrast in fold.contrasts],
         "geometry": {name: fold.bundle.card.files[name] for name in part.of_geometry},
         "arrays": arrays,

@@ -13,10 +13,20 @@ from bids_dtg.bundles.people import (
     hash_person,
     hash_rest,
 )
-from bids_dtg.cohort.known_people import RELATED, TRAINED, TUNED, labels_alone, say_left_out
+from bids_dtg.cohort.known_people import (
+    RELATED,
+    TRAINED,
+    TUNED,
+    labels_alone,
+    say_left_out,
+)
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.registry import canonical_name, published_id, published_names
+from bids_dtg.contrasts.bundle.registry import (
+    canonical_name,
+    published_id,
+    published_names,
+)
 from bids_dtg.errors import DtgError
 from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.inputs.dataset import own_name
@@ -37,8 +47,13 @@ def _hashes(cohort: Cohort, label: str) -> Person:
     digests = set[str]()
     with suppress(DtgError):  # a later step says why these data cannot be used
         # Hashes of files are the same with any cleaning.
-        digests = {file_fingerprint(run.bold)["ends_sha256"] for run in cohort.request.runs(label)}
-    family = hash_family(known or name or "", cohort.table_families.by_label.get(label, ""))
+        digests = {
+            file_fingerprint(run.bold)["ends_sha256"]
+            for run in cohort.request.runs(label)
+        }
+    family = hash_family(
+        known or name or "", cohort.table_families.by_label.get(label, "")
+    )
     return (
         person,
         *(hash_rest(digest) for digest in sorted(digests)),
@@ -59,11 +74,15 @@ def _published(cohort: Cohort, label: str) -> tuple[str, ...]:
     """
     known = canonical_name(_data_name(cohort) or "")
     names = tuple(name for name in published_names(label) if known in (None, name))
-    return tuple(hash_person(name, published_id(name, label) or label) for name in names)
+    return tuple(
+        hash_person(name, published_id(name, label) or label) for name in names
+    )
 
 
 def record_people(
-    cohort: Cohort, sets: Mapping[str, Sequence[str]], earlier: ModelBundle | None = None
+    cohort: Cohort,
+    sets: Mapping[str, Sequence[str]],
+    earlier: ModelBundle | None = None,
 ) -> ModelPeople:
     """Return the people that a new model and its earlier model were made with.
 
@@ -82,13 +101,16 @@ def record_people(
             "will be recognised only by their IDs and rest files"
         )
     kept = {
-        name: tuple(_hashes(cohort, label) for label in labels) for name, labels in sets.items()
+        name: tuple(_hashes(cohort, label) for label in labels)
+        for name, labels in sets.items()
     }
     made = ModelPeople({}).joined(ModelPeople(kept))
     return made if earlier is None else _known(earlier).joined(made)
 
 
-def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True) -> dict[str, str]:
+def leave_out_seen(
+    cohort: Cohort, labels: Sequence[str], *, warns: bool = True
+) -> dict[str, str]:
     """Return and report which people are left out, because they or relatives shaped the model.
 
     Copies of a person are of one family. After people were read, they are also recognised by the
@@ -102,27 +124,39 @@ def leave_out_seen(cohort: Cohort, labels: Sequence[str], *, warns: bool = True)
         matches[label] = found | sure, relatives
         by_form += [label] if sure else []
     related = cohort.families.relatives(
-        label for label, (_, relatives) in matches.items() if relatives & _SHAPING.keys()
+        label
+        for label, (_, relatives) in matches.items()
+        if relatives & _SHAPING.keys()
     )
     why = {
-        label: next((words for name, words in _SHAPING.items() if name in sets), RELATED)
+        label: next(
+            (words for name, words in _SHAPING.items() if name in sets), RELATED
+        )
         for label, (sets, _) in matches.items()
         if sets & _SHAPING.keys() or label in related
     }
     say_left_out(why)
     by_form = [label for label in by_form if why.get(label, RELATED) != RELATED]
-    if by_form and not canonical_name(_data_name(cohort) or ""):  # the dataset has no known name
+    if by_form and not canonical_name(
+        _data_name(cohort) or ""
+    ):  # the dataset has no known name
         say(
             f"{counted(len(by_form), 'participant')} of these ({named(by_form)}) have IDs from "
             f"the published lists of {' and '.join(published_names(by_form[0]))}, and are taken "
             "for the same people"
         )
     if warns:
-        _warn(cohort, seen, {own: sets for own, (sets, _) in matches.items() if own not in why})
+        _warn(
+            cohort,
+            seen,
+            {own: sets for own, (sets, _) in matches.items() if own not in why},
+        )
     return why
 
 
-def _warn(cohort: Cohort, seen: ModelPeople, kept: Mapping[str, frozenset[str]]) -> None:
+def _warn(
+    cohort: Cohort, seen: ModelPeople, kept: Mapping[str, frozenset[str]]
+) -> None:
     """Warn if it is uncertain whether people who are kept were among the model's."""
     bundle = cohort.bundle
     if seen.sets and not seen.by_content:
@@ -135,7 +169,9 @@ def _warn(cohort: Cohort, seen: ModelPeople, kept: Mapping[str, frozenset[str]])
             "publication does not say"
         )
     known = canonical_name(_data_name(cohort) or "")
-    if known and (other := [label for label in kept if published_id(known, label) is None]):
+    if known and (
+        other := [label for label in kept if published_id(known, label) is None]
+    ):
         say(
             f"warning: the IDs of {counted(len(other), 'participant')} ({named(other)}) are not in "
             f"the form of {known}: whether {bundle.card.name} was trained on them is not known"

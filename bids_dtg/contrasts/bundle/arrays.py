@@ -75,7 +75,9 @@ def geometry_files(geometry: Geometry, *, several: bool = False) -> dict[str, by
         (MASK_FILE, places, "model mask"),
     ):
         if isinstance(mask, VoxelPlaces):
-            files[name] = mask.encode(np.ones(mask.number, np.float32), description=words)
+            files[name] = mask.encode(
+                np.ones(mask.number, np.float32), description=words
+            )
     return files
 
 
@@ -95,7 +97,8 @@ def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
         )
     if part.grid is not None:
         brain, mask = (
-            _read_voxels(folder / name, part.grid) for name in (BRAIN_MASK_FILE, MASK_FILE)
+            _read_voxels(folder / name, part.grid)
+            for name in (BRAIN_MASK_FILE, MASK_FILE)
         )
         if not part.several:
             maps = read_roi_maps(folder / MAPS_FILE, brain)
@@ -139,7 +142,9 @@ def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
     with as_bundle_error("fetch or make the file again"):
         header = read_header(path)
         if len(header.shape) != 4:
-            raise BundleError(f"{path} has sizes {header.shape}", expected="4-D, a volume per ROI")
+            raise BundleError(
+                f"{path} has sizes {header.shape}", expected="4-D, a volume per ROI"
+            )
         sampling = LatticeSampling.between(
             header.shape, header.affine, brain.grid, brain.positions, name=str(path)
         )
@@ -162,7 +167,9 @@ def _read_voxels(path: Path, grid: Grid) -> VoxelPlaces:
     with as_bundle_error(_REMEDY):
         mask = read_mask(path, grid)
     if not mask.any():
-        raise BundleError(f"{path} is an empty mask", expected="some voxels", remedy=_REMEDY)
+        raise BundleError(
+            f"{path} is an empty mask", expected="some voxels", remedy=_REMEDY
+        )
     return VoxelPlaces.within(grid, mask)
 
 
@@ -183,7 +190,9 @@ def _check_values(path: Path, roi_maps: NDArray[np.float32]) -> None:
 
 
 @contextmanager
-def as_bundle_error(remedy: str | None = None, expected: str | None = None) -> Iterator[None]:
+def as_bundle_error(
+    remedy: str | None = None, expected: str | None = None
+) -> Iterator[None]:
     """Turn errors about images into errors about a bundle; replace remedy or expectation."""
     try:
         yield
@@ -220,7 +229,9 @@ def _read_listed_maps(
     maps, combine = tensors.pop(_LISTED_MAPS, np.empty(0)), tensors.pop(_COMBINE, None)
     made, number = (rois, rois) if combine is None else combine.shape
     if made != rois or maps.shape != (number, places) or tensors:
-        raise BundleError(f"{path} has ROI maps {maps.shape}", expected=f"{(rois, places)}")
+        raise BundleError(
+            f"{path} has ROI maps {maps.shape}", expected=f"{(rois, places)}"
+        )
     return maps, combine
 
 
@@ -243,7 +254,9 @@ def as_kept(correction: Correction | None) -> Correction | None:
     if correction is None:
         return None
     gains = [round(float(gain), GAIN_DIGITS) for gain in correction.gains]
-    return Correction(np.array(gains, np.float32), from_steps(*to_steps(correction.offset)))
+    return Correction(
+        np.array(gains, np.float32), from_steps(*to_steps(correction.offset))
+    )
 
 
 def encode_half_widths(widths: HalfWidths) -> bytes:
@@ -281,22 +294,30 @@ def read_half_widths(
         raise fields.wrong("block", edge, "a whole number of 1 or more")
     fields.refuse_unknown()
     lattice = places.lattice(edge)
-    values = _read_steps(folder / HALF_WIDTH_FILE, _HALF_WIDTH, (contrasts, *lattice.shape))
+    values = _read_steps(
+        folder / HALF_WIDTH_FILE, _HALF_WIDTH, (contrasts, *lattice.shape)
+    )
     return HalfWidths(people, segments, values, lattice, in_turn)
 
 
-def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def to_steps(
+    rows: NDArray[np.floating],
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Round rows (n, ...) to int8 steps; also return the value of a step in each row, (n,).
 
     A row's largest absolute value becomes 127, so errors are at most 1/254 of it.
     """
     largest = np.abs(rows).reshape(len(rows), -1).max(axis=1)
-    scale = np.where(largest > 0, largest, 1.0).astype(np.float32) / np.float32(_LARGEST_STEP)
+    scale = np.where(largest > 0, largest, 1.0).astype(np.float32) / np.float32(
+        _LARGEST_STEP
+    )
     steps = np.rint(rows / scale.reshape(-1, *[1] * (rows.ndim - 1)))
     return steps.astype(np.int8), scale
 
 
-def from_steps(steps: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+def from_steps(
+    steps: NDArray[np.int8], scale: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Return the rows that `to_steps` rounded."""
     rows = steps.astype(np.float32)
     rows *= scale.reshape(-1, *[1] * (steps.ndim - 1))

@@ -66,12 +66,18 @@ class ModelBundle(Bundle[MapsPart]):
     """A verified model of contrast maps: card, masks and ROI maps; weights are read on demand."""
 
     brain: Places  # where the ROI series are computed
-    places: Places  # where the model reads and predicts: voxels, parcels or numbered places
+    places: (
+        Places  # where the model reads and predicts: voxels, parcels or numbered places
+    )
     # (rois, brain voxels), 32 bits. With several sets (rois, places), set after set, 16 bits and
     # mapped from the file; if there is a `combine`, only those of the largest set.
     roi_maps: NDArray[np.floating]
-    correction: Correction | None = None  # of the model's maps; None: they are not corrected
-    half_widths: HalfWidths | None = None  # of prediction intervals; None: there are none
+    correction: Correction | None = (
+        None  # of the model's maps; None: they are not corrected
+    )
+    half_widths: HalfWidths | None = (
+        None  # of prediction intervals; None: there are none
+    )
     people: ModelPeople | None = None  # people used to make the model; None: not known
     # (contrasts, places), the mean prediction for the training people; None: not known
     mean: NDArray[np.float32] | None = None
@@ -157,7 +163,9 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             The card's scores are damaged.
         """
-        scores = JsonFields(self.card.evaluation or {}, str(self.path / CARD_FILE), "evaluation.")
+        scores = JsonFields(
+            self.card.evaluation or {}, str(self.path / CARD_FILE), "evaluation."
+        )
         if "contrasts" not in scores.items():
             return {}
         above = dict[str, tuple[float, float, float]]()
@@ -211,7 +219,9 @@ class ModelBundle(Bundle[MapsPart]):
             If the weights have changed since the bundle was loaded, or are damaged.
         """
         module, weights = KINDS[self.card.kind].module(), self.weights()
-        prepared: MapModel = module.prepare(weights, self.places, device, threads, report)
+        prepared: MapModel = module.prepare(
+            weights, self.places, device, threads, report
+        )
         return prepared
 
     def check_weights(self) -> None:
@@ -254,7 +264,9 @@ class ModelBundle(Bundle[MapsPart]):
         if not KINDS[self.card.kind].is_network:
             raise BundleError(
                 f"{weights.path} belongs to a model of kind {self.card.kind}",
-                expected=" or ".join(row.name for row in KINDS.values() if row.is_network),
+                expected=" or ".join(
+                    row.name for row in KINDS.values() if row.is_network
+                ),
             )
         return AttentionUNet.from_parameters(read(weights, self.places))
 
@@ -303,7 +315,9 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         half_widths=None
         if part.half_width is None
         else read_half_widths(folder, part.half_width, places, outputs),
-        people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+        people=ModelPeople.read(folder / PEOPLE_FILE)
+        if PEOPLE_FILE in card.files
+        else None,
         mean=mean,
         combine=combine,
     )
@@ -315,7 +329,9 @@ class BundleArrays:
 
     # The model's tensors, by its kind's names (arrays, or tensors on the CPU without gradients).
     tensors: Mapping[str, ArrayLike]
-    roi_maps: NDArray[np.floating]  # (rois, brain voxels); with several sets (rois, places)
+    roi_maps: NDArray[
+        np.floating
+    ]  # (rois, brain voxels); with several sets (rois, places)
     brain: Places  # where the ROI series are computed, on the card's grid
     places: Places  # where the model reads and predicts, on the same grid; or the brain itself
     # Correction of the model's maps; the card's `recentring` says how it was found.
@@ -324,7 +340,9 @@ class BundleArrays:
     mean: NDArray[np.float32] | None = None
     # (rois, maps), weights that combine `roi_maps` into the ROIs' maps; None: no combination.
     combine: NDArray[np.floating] | None = None
-    half_widths: HalfWidths | None = None  # of prediction intervals; None: there are none
+    half_widths: HalfWidths | None = (
+        None  # of prediction intervals; None: there are none
+    )
 
 
 def write_bundle(

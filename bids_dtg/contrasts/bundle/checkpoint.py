@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, Parameters, not_the_network
+from bids_dtg.contrasts.network.parameters import (
+    FIRST_WEIGHT,
+    Parameters,
+    not_the_network,
+)
 from bids_dtg.errors import BundleError
 
 if TYPE_CHECKING:
@@ -80,7 +84,8 @@ def read_parameters(path: str | Path) -> Parameters:
     state = content.get("state_dict") if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping):
         raise BundleError(
-            f"{path} has no state_dict", expected="a PyTorch Lightning checkpoint of the network"
+            f"{path} has no state_dict",
+            expected="a PyTorch Lightning checkpoint of the network",
         )
     return Parameters.from_arrays(_without_prefix(state, str(path)), source=str(path))
 
@@ -102,9 +107,13 @@ def _load_tensors_only(path: Path) -> object:
             overlap = sum(entry.file_size for entry in entries) > path.stat().st_size
             if packed or overlap or archive.testzip() is not None:
                 raise whole
-            (name,) = [name for name in archive.namelist() if name.endswith(f"/{_PICKLE}")]
+            (name,) = [
+                name for name in archive.namelist() if name.endswith(f"/{_PICKLE}")
+            ]
             with archive.open(name) as file:
-                return _TensorUnpickler(file, archive, name.removesuffix(_PICKLE)).load()
+                return _TensorUnpickler(
+                    file, archive, name.removesuffix(_PICKLE)
+                ).load()
     except _RefusedError as err:
         raise BundleError(
             f"{path} holds pickled objects ({err}), which could run code",
@@ -112,8 +121,22 @@ def _load_tensors_only(path: Path) -> object:
             remedy="save only the state_dict, and convert that",
         ) from err
     except (
-        *(zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError),
-        *(ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError),
+        *(
+            zipfile.BadZipFile,
+            pickle.UnpicklingError,
+            RuntimeError,
+            EOFError,
+            KeyError,
+            OSError,
+        ),
+        *(
+            ValueError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            RecursionError,
+            MemoryError,
+        ),
         *(OverflowError, struct.error),
     ) as err:
         raise whole from err
@@ -177,7 +200,11 @@ class _TensorUnpickler(pickle._Unpickler):
 
 
 def _array(
-    storage: NDArray[Any], offset: int, shape: tuple[int, ...], steps: tuple[int, ...], *_: object
+    storage: NDArray[Any],
+    offset: int,
+    shape: tuple[int, ...],
+    steps: tuple[int, ...],
+    *_: object,
 ) -> NDArray[Any]:
     """Return a tensor as an array, after a check that it lies within its storage.
 
@@ -187,22 +214,32 @@ def _array(
         raise ValueError("a storage is a tensor")
     if len(shape) != len(steps) or min((*shape, *steps, offset), default=0) < 0:
         raise ValueError("a tensor has contradictory sizes")
-    last = offset + sum((size - 1) * step for size, step in zip(shape, steps, strict=True))
+    last = offset + sum(
+        (size - 1) * step for size, step in zip(shape, steps, strict=True)
+    )
     if 0 not in shape and max(last + 1, math.prod(shape)) > len(storage):
         raise ValueError("a tensor lies outside its storage")
     bytes_of = [step * storage.itemsize for step in steps]
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, bytes_of, writeable=False)
+    return np.lib.stride_tricks.as_strided(
+        storage[offset:], shape, bytes_of, writeable=False
+    )
 
 
-def _without_prefix(state: Mapping[object, object], source: str) -> dict[str, NDArray[Any]]:
+def _without_prefix(
+    state: Mapping[object, object], source: str
+) -> dict[str, NDArray[Any]]:
     """Return the network's tensors under the published names.
 
     The network's prefix is the text before the name of the first block's weight (``model.``,
     ``module.`` or nothing). Keys without this prefix belong to the training and are left out.
     """
-    names = [name for name in state if isinstance(name, str) and name.endswith(FIRST_WEIGHT)]
+    names = [
+        name for name in state if isinstance(name, str) and name.endswith(FIRST_WEIGHT)
+    ]
     if len(names) != 1:
-        raise not_the_network(source, f"{len(names)} names end in {FIRST_WEIGHT}, not 1")
+        raise not_the_network(
+            source, f"{len(names)} names end in {FIRST_WEIGHT}, not 1"
+        )
     prefix = names[0].removesuffix(FIRST_WEIGHT)
     found = {
         name.removeprefix(prefix): value

@@ -70,7 +70,9 @@ def convert_checkpoint(
         If the bundle cannot be written.
     """
     network = read_parameters(checkpoint)
-    contrasts = _contrasts_for(network.sizes.out_channels, card.part.contrasts, checkpoint)
+    contrasts = _contrasts_for(
+        network.sizes.out_channels, card.part.contrasts, checkpoint
+    )
     grid, inside = _read_grid(mask, space, resolution)
     brain = VoxelPlaces.within(grid, _read_brain_mask(brain_mask, grid))
     roi_maps = read_roi_maps(maps, brain)
@@ -116,7 +118,9 @@ def _contrasts_for(
     return tuple(chosen)
 
 
-def _read_grid(path: Path, space: str, resolution: str | None) -> tuple[Grid, NDArray[np.bool_]]:
+def _read_grid(
+    path: Path, space: str, resolution: str | None
+) -> tuple[Grid, NDArray[np.bool_]]:
     """Return the mask (i, j, k) and the grid that it defines."""
     mask, affine = _read_binary(path)
     shape = (mask.shape[0], mask.shape[1], mask.shape[2])
@@ -126,7 +130,8 @@ def _read_grid(path: Path, space: str, resolution: str | None) -> tuple[Grid, ND
 def _read_brain_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     stored = _read_binary(path)[0]
     with as_bundle_error(
-        "resample it to the mask's grid first", "the lattice of the mask, or a crop or flip of it"
+        "resample it to the mask's grid first",
+        "the lattice of the mask, or a crop or flip of it",
     ):
         mask = read_mask(path, grid)
     lost = int(np.count_nonzero(stored)) - int(np.count_nonzero(mask))

@@ -26,8 +26,16 @@ def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     """Return names and texts of the facts that are specific to such models."""
     part, fact = bundle.card.part, bundle.card.with_source
     same = ", ".join(part.not_individual)
-    sets = f" in sets of {', '.join(map(str, part.connectome.sets))}" if part.several else ""
-    segment = "none, runs are read whole" if part.whole_runs else f"{part.segment_seconds:g} s"
+    sets = (
+        f" in sets of {', '.join(map(str, part.connectome.sets))}"
+        if part.several
+        else ""
+    )
+    segment = (
+        "none, runs are read whole"
+        if part.whole_runs
+        else f"{part.segment_seconds:g} s"
+    )
     if part.of_sessions:
         segment = f"none, runs of a session are joined ({part.segment_seconds:g} s in training)"
     return [
@@ -36,7 +44,10 @@ def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
         *_places_facts(bundle),
         ("ROIs", f"{bundle.rois}{sets}, series by dual regression"),
         ("connectome", part.connectome.title),
-        ("contrasts", fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)")),
+        (
+            "contrasts",
+            fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)"),
+        ),
         ("same map", f"for everybody in {same}" if same else ""),
     ]
 
@@ -47,7 +58,10 @@ def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
         words = "none, it reads arrays of named places"
         if bundle.card.part.parcels:
             words = "none, it reads parcels"
-        return [("grid", bundle.card.with_source("grid", words)), ("places", f"{number} places")]
+        return [
+            ("grid", bundle.card.with_source("grid", words)),
+            ("places", f"{number} places"),
+        ]
     sizes = " x ".join(str(size) for size in grid.shape)
     words = f"{sizes} voxels, {grid.space}, res-{grid.resolution or 'none'}"
     return [
@@ -61,7 +75,11 @@ def _people_words(people: ModelPeople | None) -> str:
     """List how many people each set of the model has, and the groups without a list."""
     if people is None:
         return "unknown, because the bundle has no list of the training people"
-    counts = [f"{people.count(name)} {name}" for name in (*SETS, UNCERTAIN) if people.count(name)]
+    counts = [
+        f"{people.count(name)} {name}"
+        for name in (*SETS, UNCERTAIN)
+        if people.count(name)
+    ]
     listed = f"{', '.join(counts) or 'nobody'}, listed as hashes"
     return "; ".join((listed, *(f"not listed: {text}" for text in people.unlisted)))
 
@@ -87,6 +105,10 @@ def _cell(figure: float | Sequence[float | None] | None) -> str:
     """Write a number, or a mean with its interval if that is known."""
     if figure is None:
         return ""
-    known = [x for x in (figure if isinstance(figure, Sequence) else [figure]) if x is not None]
+    known = [
+        x
+        for x in (figure if isinstance(figure, Sequence) else [figure])
+        if x is not None
+    ]
     mean, *ends = (f"{value:.3f}" for value in known)
     return f"{mean} [{', '.join(ends)}]" if ends else mean

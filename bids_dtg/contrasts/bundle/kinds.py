@@ -54,7 +54,9 @@ class MapsKind(Kind):
     sets: tuple[int, ...] = ()
     image_sets: tuple[int, ...] = ()  # the same for models of voxels, which take longer
     help: str = ""  # for ``--help``, where the name does not explain it
-    recipes: tuple[str, ...] = ("default",)  # training recipes, rows of `contrasts.plan.RECIPES`
+    recipes: tuple[str, ...] = (
+        "default",
+    )  # training recipes, rows of `contrasts.plan.RECIPES`
 
     def segment_seconds(self, base: float) -> float:
         """Return the length of rest that a model of this kind predicts from.
@@ -85,7 +87,9 @@ class MapsKind(Kind):
         """
         find_recipe(recipe)
         if recipe not in self.recipes:
-            able = " or ".join(kind.name for kind in KINDS.values() if recipe in kind.recipes)
+            able = " or ".join(
+                kind.name for kind in KINDS.values() if recipe in kind.recipes
+            )
             raise SettingsError(
                 f"--recipe {recipe} was given with --architecture {self.name}",
                 expected=f"--architecture {able}",

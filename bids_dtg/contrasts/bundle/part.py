@@ -35,7 +35,9 @@ _LABEL = "[A-Za-z0-9]+"
 class Recentring:
     """How the error in a model's mean maps was estimated; the offset is in `OFFSET_FILE`."""
 
-    participants: int  # people with both scans; each predicted by a model not trained on them
+    participants: (
+        int  # people with both scans; each predicted by a model not trained on them
+    )
     segments: int  # rest segments averaged in each prediction
     # Whether they are the training people, each left out of the fit in turn.
     left_out_in_turn: bool = False
@@ -46,14 +48,20 @@ class MapsPart(CardPart):
     """The part of the card of models of contrast maps, of any kind."""
 
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
-    grid: Grid | None = None  # of maps and masks; None: the model predicts parcels or listed places
-    places: int | None = None  # number of places of a model without a grid; None: it has a grid
+    grid: Grid | None = (
+        None  # of maps and masks; None: the model predicts parcels or listed places
+    )
+    places: int | None = (
+        None  # number of places of a model without a grid; None: it has a grid
+    )
     # Length of rest in one training sample; if it is longer than any run, runs are not cut.
     segment_seconds: float = 432.0
     statistic: str = "z"  # value of the BIDS entity stat- of the maps
     units: str = "z"  # unit of the maps
     recentring: Recentring | None = None  # None: maps are not corrected
-    gains: tuple[float, ...] | None = None  # of the contrasts' deviations; only with `recentring`
+    gains: tuple[float, ...] | None = (
+        None  # of the contrasts' deviations; only with `recentring`
+    )
     # How half-widths were made, in the form of `arrays.read_half_widths`; None: there are none.
     half_width: Mapping[str, Any] | None = None
     # Labels of contrasts whose map is the same for everybody; may omit those with gain 0.
@@ -87,14 +95,20 @@ class MapsPart(CardPart):
     def of_geometry(self) -> tuple[str, ...]:
         """Names of the files that define the grid and the ROIs; the ROI maps last."""
         if self.grid is not None:
-            return (BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE if self.several else MAPS_FILE)
+            return (
+                BRAIN_MASK_FILE,
+                MASK_FILE,
+                LISTED_MAPS_FILE if self.several else MAPS_FILE,
+            )
         return (PARCELS_FILE, LISTED_MAPS_FILE) if self.parcels else (LISTED_MAPS_FILE,)
 
     @property
     def required_files(self) -> tuple[str, ...]:
         """Names of the files that a bundle must have besides the weights."""
         of_values = {OFFSET_FILE: self.recentring, HALF_WIDTH_FILE: self.half_width}
-        return *self.of_geometry, *(name for name, own in of_values.items() if own is not None)
+        return *self.of_geometry, *(
+            name for name, own in of_values.items() if own is not None
+        )
 
     @property
     def several(self) -> bool:
@@ -128,7 +142,10 @@ class MapsPart(CardPart):
             "space": grid.space,
             "resolution": grid.resolution,
         }
-        content |= {"connectome": self.connectome.name, "rois": list(self.connectome.sets)}
+        content |= {
+            "connectome": self.connectome.name,
+            "rois": list(self.connectome.sets),
+        }
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and asdict(self.recentring)
         content["half_width"] = self.half_width and dict(self.half_width)
@@ -145,7 +162,9 @@ class MapsPart(CardPart):
         """
         listed = not fields.absent("places")
         if listed != fields.absent("grid"):
-            raise fields.wrong("grid", fields.value("grid"), "a grid, or places, and not both")
+            raise fields.wrong(
+                "grid", fields.value("grid"), "a grid, or places, and not both"
+            )
         contrasts, gains = _contrasts(fields), None
         if not fields.absent("gains"):
             gains = tuple(map(float, fields.numbers("gains", (len(contrasts),))))
@@ -199,7 +218,9 @@ def _grid(fields: JsonFields) -> Grid:
 def _form(fields: JsonFields) -> Form:
     """Read the form of the connectomes, and how many ROI maps each set has."""
     name, sets = fields.one_of("connectome", FORMS), fields.value("rois")
-    legal = isinstance(sets, list) and all(type(rois) is int and rois > 0 for rois in sets)
+    legal = isinstance(sets, list) and all(
+        type(rois) is int and rois > 0 for rois in sets
+    )
     if not legal or sets != sorted(set(sets)):
         raise fields.wrong("rois", sets, "increasing numbers of ROIs, one per set")
     if sets and not FORMS[name].joint:

@@ -50,7 +50,9 @@ class PublishedMaps(PublishedModel):
     maps: PinnedFile  # group-ICA maps, 4-D
     brain_mask: PinnedFile  # where the ROI series are computed
     mask: PinnedFile  # defines the grid
-    data_sets: tuple[str, ...]  # datasets whose published lists name the people it was made with
+    data_sets: tuple[
+        str, ...
+    ]  # datasets whose published lists name the people it was made with
     unlisted: tuple[str, ...]  # further people it was made with, in words
 
     @classmethod
@@ -168,5 +170,7 @@ def published_names(label: str) -> tuple[str, ...]:
 
 @cache
 def _lists() -> dict[str, ModelPeople]:
-    fields = JsonFields.parse(read_packaged("bids_dtg.contrasts.bundle", _PEOPLE), _PEOPLE)
+    fields = JsonFields.parse(
+        read_packaged("bids_dtg.contrasts.bundle", _PEOPLE), _PEOPLE
+    )
     return {name: ModelPeople.of(fields.nested(name)) for name in fields.items()}

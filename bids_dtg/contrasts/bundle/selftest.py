@@ -22,8 +22,12 @@ _FRAMES = 240
 _PLACES_AT_A_TIME = 1 << 14
 _NOISE = 1.5  # SD of a voxel's own noise; ROI signals have SD 1 at their peaks
 _BOX = 24  # edge, in voxels, of the box in which the network is also run by torch
-_AGREEMENT = 1e-5  # largest difference of both, as a share of the largest value (or of 1)
-_LEAST_AGREEING = 0.75  # share of contrasts A - B that must correlate with the difference A - B
+_AGREEMENT = (
+    1e-5  # largest difference of both, as a share of the largest value (or of 1)
+)
+_LEAST_AGREEING = (
+    0.75  # share of contrasts A - B that must correlate with the difference A - B
+)
 
 Maps = NDArray[np.float32]  # (contrasts, places)
 
@@ -41,20 +45,26 @@ def check_maps_model(bundle: ModelBundle) -> list[Check]:
     BundleError
         The weights cannot be read.
     """
-    connectome = simulated_connectome(bundle.place_roi_maps, bundle.card.part.connectome)
+    connectome = simulated_connectome(
+        bundle.place_roi_maps, bundle.card.part.connectome
+    )
     with np.errstate(over="ignore", invalid="ignore"):  # such values are found below
         maps = bundle.prepare(report=lambda _: None).predict(connectome)
         if bundle.correction is not None:
             maps = bundle.correction.apply(maps)
     wrong = int(np.count_nonzero(~np.isfinite(maps)))
-    words = f"{wrong} of {maps.size} values are not" if wrong else f"all {maps.size} values"
+    words = (
+        f"{wrong} of {maps.size} values are not" if wrong else f"all {maps.size} values"
+    )
     checks = [_eager(bundle, connectome), Check("values are finite", not wrong, words)]
     if wrong:
         return checks
     return [*checks, _differences(maps, bundle.contrasts)]
 
 
-def simulated_connectome(roi_maps: NDArray[np.floating], form: Form) -> NDArray[np.float32]:
+def simulated_connectome(
+    roi_maps: NDArray[np.floating], form: Form
+) -> NDArray[np.float32]:
     """Return the connectome of simulated rest, always the same one.
 
     Parameters
@@ -119,9 +129,13 @@ def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     with torch.inference_mode():
         expected = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, part]
     found = prepare(read(bundle.weights(), bundle.places), part).predict(values)
-    apart = float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max()))
+    apart = float(np.abs(found - expected).max()) / max(
+        1.0, float(np.abs(expected).max())
+    )
     agree = apart <= _AGREEMENT  # False for values that are not finite
-    words = f"to {apart:.1e} at {counted(int(part.sum()), 'voxel')} (limit {_AGREEMENT:g})"
+    words = (
+        f"to {apart:.1e} at {counted(int(part.sum()), 'voxel')} (limit {_AGREEMENT:g})"
+    )
     return Check(name, agree, words)
 
 

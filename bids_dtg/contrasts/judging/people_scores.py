@@ -38,7 +38,9 @@ class PeopleScores:
     index: Values  # (people,), r minus others_r: the model minus another person's prediction
     product: Values  # (people,), index times r
     identified: Values  # (people,), 1 if the own prediction is the most similar, 1 / k for k ties
-    residual_r: Values  # (people,), r after subtracting these people's means from both sides
+    residual_r: (
+        Values  # (people,), r after subtracting these people's means from both sides
+    )
     residual_r_training_mean: Values  # (people,), r after subtracting the training mean
     fingerprint: float  # share identified times mean r, as published; ties are misses
     # Jackknife shares by name, (people,). Their mean is the mean of the values above; their spread
@@ -89,7 +91,9 @@ class PeopleScores:
         """
         family = np.arange(len(predicted)) if families is None else families
         here = np.ones(predicted.shape[1], bool) if here is None else here
-        products, voxels = _products(predicted, measured, training_mean, here, slab_bytes)
+        products, voxels = _products(
+            predicted, measured, training_mean, here, slab_bytes
+        )
         if not voxels:
             raise ValueError("no voxel is covered by everybody's map")
         other = family[:, None] != family  # pairs from different families
@@ -108,7 +112,9 @@ class PeopleScores:
             np.nan_to_num(found) for found in _own_mean_r(centred, products)
         )
         residual, residual_fewer = _residual_r(centred, products)
-        training = np.diagonal(_correlations(centred, products, _P_AWAY, _M_AWAY)).copy()
+        training = np.diagonal(
+            _correlations(centred, products, _P_AWAY, _M_AWAY)
+        ).copy()
         if training_mean is None:
             training[:] = np.nan
         fingerprint = fingerprinting_score(matrix)
@@ -136,7 +142,9 @@ class PeopleScores:
                 "product": _shares((own - others) * own, (own - fewer) * own),
                 "identification": _shares(identified, _identified(ahead, beside)),
                 "residual_r": _shares(residual, residual_fewer),
-                "fingerprint": jackknife_shares(fingerprint, _rest(hits * 1.0) * _rest(own_fewer)),
+                "fingerprint": jackknife_shares(
+                    fingerprint, _rest(hits * 1.0) * _rest(own_fewer)
+                ),
             },
         )
 
@@ -151,7 +159,9 @@ class PeopleScores:
         r = np.diagonal(among)
         index = r - (among.sum(axis=1) - r) / max(n - 1, 1)
         known = np.isfinite(self.residual_r_training_mean).any()
-        training = np.nan_to_num(self.residual_r_training_mean, nan=0.0 if known else np.nan)
+        training = np.nan_to_num(
+            self.residual_r_training_mean, nan=0.0 if known else np.nan
+        )
         return {
             "r": r,
             "residual_r_training_mean": training,
@@ -191,12 +201,22 @@ def _products(
         if not known.all():
             p, m = p[:, known], m[:, known]
         # In float32 like the maps, because a rounded mean is an equally good centre.
-        mean, m_mean = (maps.mean(axis=0, dtype=np.float64).astype(np.float32) for maps in (p, m))
+        mean, m_mean = (
+            maps.mean(axis=0, dtype=np.float64).astype(np.float32) for maps in (p, m)
+        )
         training = (
-            mean if training_mean is None else np.asarray(training_mean[slab], np.float32)[known]
+            mean
+            if training_mean is None
+            else np.asarray(training_mean[slab], np.float32)[known]
         )
         common = np.stack(
-            [np.ones_like(mean), mean, m_mean, _deviations(mean, training), m_mean - training]
+            [
+                np.ones_like(mean),
+                mean,
+                m_mean,
+                _deviations(mean, training),
+                m_mean - training,
+            ]
         )
         apart = np.concatenate([_deviations(p, mean), m - m_mean])
         found[:-_COMMON, :-_COMMON] += apart @ apart.T
@@ -221,7 +241,12 @@ def _correlations(centred: Values, products: Values, p: int, m: int) -> Values:
     """Return r of predictions with measured maps (people, people); NaN where one is constant."""
     people = (len(products) - _COMMON) // 2
     both = slice(people), slice(people, -_COMMON)
-    covariances = centred[both] + centred[both[0], m][:, None] + centred[p, both[1]] + centred[p, m]
+    covariances = (
+        centred[both]
+        + centred[both[0], m][:, None]
+        + centred[p, both[1]]
+        + centred[p, m]
+    )
     sizes = map(_known, _variances(centred, p, m), _variances(products, p, m))
     r: Values = np.clip(covariances / np.sqrt(np.outer(*sizes)), -1.0, 1.0)
     return r
@@ -239,7 +264,9 @@ def _own_mean_r(centred: Values, products: Values) -> tuple[Values, Values]:
     own = np.diagonal(centred)[:n]
     size = centred[_P, _P] - 2 * centred[:n, _P] / rest + own / rest**2
     # A mean map that is constant up to rounding has no r.
-    all_size, size = (_known(found, predicted.mean()) for found in (centred[_P, _P], size))
+    all_size, size = (
+        _known(found, predicted.mean()) for found in (centred[_P, _P], size)
+    )
     return (
         np.clip(with_all / np.sqrt(all_size * measured), -1.0, 1.0),
         np.clip(without / np.sqrt(size[:, None] * measured), -1.0, 1.0),
@@ -254,7 +281,9 @@ def _residual_r(centred: Values, products: Values) -> tuple[Values, Values]:
     parts = centred[p, m], centred[p, p], centred[m, m]
     # Without person k, the deviation of person i is p_i + p_k / (n - 1).
     fewer = [
-        np.diagonal(part) + (part + part.T) / rest + np.diagonal(part)[:, None] / rest**2
+        np.diagonal(part)
+        + (part + part.T) / rest
+        + np.diagonal(part)[:, None] / rest**2
         for part in parts
     ]
     found = [
@@ -264,7 +293,9 @@ def _residual_r(centred: Values, products: Values) -> tuple[Values, Values]:
     return found[0], found[1]
 
 
-def _identified(better: NDArray[np.integer[Any]], tied: NDArray[np.integer[Any]]) -> Values:
+def _identified(
+    better: NDArray[np.integer[Any]], tied: NDArray[np.integer[Any]]
+) -> Values:
     found: Values = np.where(better > 0, 0.0, 1.0 / (1 + tied))
     return found
 
@@ -290,7 +321,9 @@ def _known(variance: Values | float, squares: Values | float) -> Values:
     return np.where(variance > 1e-6 * np.asarray(squares), variance, np.nan)
 
 
-def _deviations(maps: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
+def _deviations(
+    maps: NDArray[np.float32], mean: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Return maps minus a mean, with 0 in place of rounding error."""
     away = maps - mean
     away[np.abs(away) < 1e-6 * np.abs(mean)] = 0.0

@@ -32,7 +32,14 @@ _KEYS = ["contrast", "person"]
 # Scores that compare a person with others; not defined if each person has a model of their own,
 # fitted on all the others.
 INDIVIDUALITY = (
-    *("own_mean_r", "others_r", "index", "product", "residual_r", "residual_r_training_mean"),
+    *(
+        "own_mean_r",
+        "others_r",
+        "index",
+        "product",
+        "residual_r",
+        "residual_r_training_mean",
+    ),
     *("identification", "fingerprint"),
     *("own_index", "own_product", "own_residual_r", "own_identification"),
 )
@@ -44,7 +51,9 @@ class Scores(NamedTuple):
     # Columns: model, part, contrast, person, family, group (fold of a cross-validation; 0: none)
     # and scores. A person without a measured or predicted map of a contrast has no row for it.
     table: pd.DataFrame
-    matrices: Mapping[str, Values]  # by model, (contrasts, measured, predicted people); NaN: none
+    matrices: Mapping[
+        str, Values
+    ]  # by model, (contrasts, measured, predicted people); NaN: none
 
     def of(self, model: str, part: str = ALL_PLACES) -> pd.DataFrame:
         """Return the scores of a model over a part of the voxels, by contrast and person."""
@@ -102,7 +111,9 @@ def score_maps(
     (16, 1.0)
     """
     number, rows, _ = measured.shape
-    people, contrasts = labels or ([str(n) for n in range(size)] for size in (number, rows))
+    people, contrasts = labels or (
+        [str(n) for n in range(size)] for size in (number, rows)
+    )
     counted = slice(None) if here is None else here
     related = np.arange(number) if families is None else families
     frames, matrices = [], np.full((rows, number, number), np.nan)
@@ -114,7 +125,8 @@ def score_maps(
         if not there.size:
             continue
         p, m = (
-            maps[:, q] if len(there) == number else maps[there, q] for maps in (predicted, measured)
+            maps[:, q] if len(there) == number else maps[there, q]
+            for maps in (predicted, measured)
         )
         mean = None if training_mean is None else training_mean[q]
         found = PeopleScores.of(p, m, mean, families=related[there], here=here)
@@ -124,7 +136,9 @@ def score_maps(
             "person": [people[int(n)] for n in there],
             "family": related[there],
         }
-        frames.append(pd.DataFrame({**about, **found.by_name(), "dice": _dice(p, m, counted)}))
+        frames.append(
+            pd.DataFrame({**about, **found.by_name(), "dice": _dice(p, m, counted)})
+        )
     table = pd.concat(frames, ignore_index=True)
     table.insert(0, "model", name)
     table.insert(1, "part", ALL_PLACES)
@@ -144,7 +158,9 @@ def with_derived(scores: Scores) -> Scores:
         )
         for name, column in ((OWN_MEAN, "own_mean_r"), (ANOTHER, "others_r"))
     ]
-    return Scores(pd.concat([scores.table, *derived], ignore_index=True), scores.matrices)
+    return Scores(
+        pd.concat([scores.table, *derived], ignore_index=True), scores.matrices
+    )
 
 
 def without_individuality(scores: Scores) -> Scores:
@@ -155,7 +171,9 @@ def without_individuality(scores: Scores) -> Scores:
 def join(several: Sequence[Scores]) -> Scores:
     """Return the scores of several models on the same people."""
     table = pd.concat([one.table for one in several], ignore_index=True)
-    return Scores(table, {name: own for one in several for name, own in one.matrices.items()})
+    return Scores(
+        table, {name: own for one in several for name, own in one.matrices.items()}
+    )
 
 
 def join_groups(groups: Sequence[Scores]) -> Scores:
@@ -173,7 +191,9 @@ def join_groups(groups: Sequence[Scores]) -> Scores:
     >>> len(found.table), int(np.isnan(found.matrices["itself"][0]).sum())
     (16, 30)
     """
-    names = [name for name in groups[0].models if all(name in one.models for one in groups)]
+    names = [
+        name for name in groups[0].models if all(name in one.models for one in groups)
+    ]
     tables, families = [], 0
     for number, one in enumerate(groups, 1):
         # No family is in two groups.
@@ -223,7 +243,9 @@ def store_scores(
     table = np.asarray(scores.table.to_records(index=False, column_dtypes=longest))
     matrices = np.stack([*scores.matrices.values()])
     store.write(f"{name}/matrices", matrices, facts, {"models": [*scores.matrices]})
-    store.write(f"{name}/table", table, facts, {"record": dict(record)})  # the last file
+    store.write(
+        f"{name}/table", table, facts, {"record": dict(record)}
+    )  # the last file
 
 
 def stored_scores(
@@ -233,14 +255,18 @@ def stored_scores(
     if not (store.has(f"{name}/table", facts) and store.has(f"{name}/matrices", facts)):
         return None
     stored = store.read(f"{name}/table")
-    table = pd.DataFrame({column: stored[column] for column in stored.dtype.names or ()})
+    table = pd.DataFrame(
+        {column: stored[column] for column in stored.dtype.names or ()}
+    )
     models = store.notes(f"{name}/matrices")["models"]
     matrices = dict(zip(models, store.read(f"{name}/matrices"), strict=True))
     return Scores(table, matrices), store.notes(f"{name}/table")["record"]
 
 
 def ceilings(
-    people: Sequence[Person], contrasts: Sequence[str], here: NDArray[np.bool_] | None = None
+    people: Sequence[Person],
+    contrasts: Sequence[str],
+    here: NDArray[np.bool_] | None = None,
 ) -> pd.DataFrame:
     """Return the reliability of measured maps, and the noise ceilings that follow from it.
 
@@ -282,7 +308,9 @@ def ceilings(
     names = ["contrast", "retest_people", "reliability", "residual_reliability"]
     table = pd.DataFrame(rows, columns=names)
     table.insert(3, "ceiling", table["reliability"].clip(lower=0) ** 0.5)
-    return table.assign(residual_ceiling=table["residual_reliability"].clip(lower=0) ** 0.5)
+    return table.assign(
+        residual_ceiling=table["residual_reliability"].clip(lower=0) ** 0.5
+    )
 
 
 def _agreement(pairs: Sequence[tuple[Maps, ...]]) -> list[tuple[float, float]]:
@@ -301,11 +329,15 @@ def _agreement(pairs: Sequence[tuple[Maps, ...]]) -> list[tuple[float, float]]:
     ]
 
 
-def _dice(predicted: Maps, measured: Maps, here: slice | NDArray[np.bool_]) -> list[float]:
+def _dice(
+    predicted: Maps, measured: Maps, here: slice | NDArray[np.bool_]
+) -> list[float]:
     """Return each person's area under the Dice curve, over the voxels of both maps."""
     found = []
     for pair in zip(predicted, measured, strict=True):
         p, m = (maps[here] for maps in pair)
         known = np.isfinite(m) & np.isfinite(p)
-        found.append(float(dice_auc(p[known][None], m[known][None])[0]) if known.any() else 0.0)
+        found.append(
+            float(dice_auc(p[known][None], m[known][None])[0]) if known.any() else 0.0
+        )
     return found

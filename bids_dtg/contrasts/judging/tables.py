@@ -52,13 +52,27 @@ INDIVIDUAL, WORTH_USING = "individual", "worth using"
 NO_VERDICT = "above, no verdict"
 _COMPARED = ("r", "residual_r", "identification")
 # Serin et al. 2025 test the first three; for the fingerprinting score they only count contrasts.
-_TESTED = {"r": "r", "dice": "dice", "product": "own_product", "fingerprint": "fingerprint"}
-_OF_CONTRASTS = ("r", "own_mean_r", "index", "residual_r", "identification", "fingerprint")
+_TESTED = {
+    "r": "r",
+    "dice": "dice",
+    "product": "own_product",
+    "fingerprint": "fingerprint",
+}
+_OF_CONTRASTS = (
+    "r",
+    "own_mean_r",
+    "index",
+    "residual_r",
+    "identification",
+    "fingerprint",
+)
 _OF_PARTS = ("r", "r_minus_group_average", "index", "residual_r", "identification")
 
 _WILSON = "95 % interval (Wilson)"
 _R = "Correlation over voxels, or parcels, of a predicted with a measured map"
-_INDEX = "r minus the mean r with the model's predictions for participants of other families"
+_INDEX = (
+    "r minus the mean r with the model's predictions for participants of other families"
+)
 _RESIDUAL = (
     "r of deviations from the mean: predictions and measured maps each minus their mean over the "
     "test participants; n/a if all predictions are the same for everybody; if only those of some "
@@ -82,7 +96,11 @@ def _mean(name: str, meaning: str, heading: str = "") -> Column:
 MODEL_COLUMNS = (
     Column("model", "Name of the model"),
     _mean("r", _R),
-    _mean("r_minus_group_average", "r minus that of the group average", "r minus group average"),
+    _mean(
+        "r_minus_group_average",
+        "r minus that of the group average",
+        "r minus group average",
+    ),
     _mean(
         "r_minus_own_mean",
         "r minus that of the mean of the model's predictions for all test participants, one map "
@@ -92,7 +110,11 @@ MODEL_COLUMNS = (
     _mean("index", _INDEX, "r minus another person's (index)"),
     _mean("residual_r", _RESIDUAL, "residual r"),
     Column("identification", _IDENTIFIED, "identified", interval=_WILSON),
-    _mean("dice", "Area under the curve of Dice overlap of the strongest voxels", "Dice AUC"),
+    _mean(
+        "dice",
+        "Area under the curve of Dice overlap of the strongest voxels",
+        "Dice AUC",
+    ),
     _mean(
         "fingerprint",
         "Share identified (a tie is a miss) times mean r, per contrast, as published",
@@ -123,10 +145,17 @@ CONTRAST_COLUMNS = (
     Column("fingerprint", "Share identified (a tie is a miss) times mean r"),
     Column("same_for_all", "Whether the predicted map is the same for everybody"),
     Column("retest_people", "Participants measured twice in the contrast; n/a: none"),
-    Column("reliability", "r between the two measured maps, mean over those participants"),
+    Column(
+        "reliability", "r between the two measured maps, mean over those participants"
+    ),
     Column("ceiling", _CEILING),
-    Column("residual_reliability", "reliability of the maps minus their means over participants"),
-    Column("residual_ceiling", "Its square root: the residual r of a perfect prediction"),
+    Column(
+        "residual_reliability",
+        "reliability of the maps minus their means over participants",
+    ),
+    Column(
+        "residual_ceiling", "Its square root: the residual r of a perfect prediction"
+    ),
 )
 PERSON_COLUMNS = (
     Column("participant_id", "Participant"),
@@ -146,7 +175,9 @@ PART_COLUMNS = (
     Column("people", "Participants"),
     *(column for column in MODEL_COLUMNS if column.name in _OF_PARTS),
     Column("ceiling", f"{_CEILING}, mean over contrasts", "noise ceiling"),
-    Column("residual_ceiling", "The same for residual r", "noise ceiling of residual r"),
+    Column(
+        "residual_ceiling", "The same for residual r", "noise ceiling of residual r"
+    ),
 )
 COMPARISON_COLUMNS = (
     Column("against", "What the model is compared with"),
@@ -182,13 +213,18 @@ TRANSFER_COLUMNS = (
     Column("before", "r of the model before tuning"),
     Column("after", "r of the tuned model", "tuned model"),
     Column("group_average", "r of the group average of the training participants"),
-    Column("linear", "r of the linear model of Tavor et al. 2016, fitted to the same people"),
+    Column(
+        "linear",
+        "r of the linear model of Tavor et al. 2016, fitted to the same people",
+    ),
     Column(
         "difference",
         "r after tuning minus r before, mean over participants",
         interval="95 % interval",
     ),
-    Column("p", "Two-sided p by sign flips over participants; FDR-corrected over contrasts"),
+    Column(
+        "p", "Two-sided p by sign flips over participants; FDR-corrected over contrasts"
+    ),
     Column("verdict", RULE),
 )
 
@@ -232,7 +268,11 @@ def score_tables(
             person_rows(scores, model, people),
             "Scores: one row per participant",
         ),
-        "parts": (PART_COLUMNS, part_rows(scores, model, places, ceilings), "Scores by tissue"),
+        "parts": (
+            PART_COLUMNS,
+            part_rows(scores, model, places, ceilings),
+            "Scores by tissue",
+        ),
         "comparisons": (COMPARISON_COLUMNS, comparison_rows(scores, model), ""),
     }
     return {name: ResultTable(*table) for name, table in found.items()}
@@ -261,7 +301,9 @@ def summary_row(scores: Scores, model: str, part: str = ALL_PLACES) -> Row:
     if own["dice"].notna().any():
         row["dice"] = _interval(by_person(own, "dice"), 0.0, 1.0)
     if len(group) and model != GROUP_AVERAGE:
-        row["r_minus_group_average"] = _interval(_spread(own, _difference(own, group, "r")))
+        row["r_minus_group_average"] = _interval(
+            _spread(own, _difference(own, group, "r"))
+        )
     if not _is_individual(own):
         return row
     above = (own["r"] - own["own_mean_r"]).groupby(level="person", sort=False).mean()
@@ -324,7 +366,9 @@ def comparison_rows(scores: Scores, model: str) -> list[Row]:
                 "people": found.people,
                 "difference": cells(found.difference),
                 "p": number(found.table_p, 5),
-                "verdict": NO_VERDICT if fitted_to_others and found.word == BETTER else found.word,
+                "verdict": NO_VERDICT
+                if fitted_to_others and found.word == BETTER
+                else found.word,
             }
         )
     return rows
@@ -340,8 +384,14 @@ def contrast_rows(scores: Scores, ceilings: pd.DataFrame) -> list[Row]:
     found["relative_gain"] = relative_gain(found["r"].to_numpy(), of_contrast)
     for model in scores.models:
         own = scores.of(model)
-        same = found.loc[model].index.isin(same_for_all(own)) if _is_individual(own) else None
-        found.loc[[model], "same_for_all"] = pd.Series(same, found.loc[[model]].index, object)
+        same = (
+            found.loc[model].index.isin(same_for_all(own))
+            if _is_individual(own)
+            else None
+        )
+        found.loc[[model], "same_for_all"] = pd.Series(
+            same, found.loc[[model]].index, object
+        )
     return records(found.reset_index().merge(ceilings, "left", "contrast"))
 
 
@@ -368,7 +418,10 @@ def person_rows(scores: Scores, model: str, people: Sequence[Person]) -> list[Ro
 
 
 def part_rows(
-    scores: Scores, model: str, places: Mapping[str, int], ceilings: Mapping[str, pd.DataFrame]
+    scores: Scores,
+    model: str,
+    places: Mapping[str, int],
+    ceilings: Mapping[str, pd.DataFrame],
 ) -> list[Row]:
     """Return the scores of a model over all voxels or parcels, and over each tissue's.
 
@@ -378,10 +431,14 @@ def part_rows(
     for part in scores.table["part"].unique():
         found = summary_row(scores, model, part)
         row = {"part": part, "places": places.get(part)}
-        row["people"] = scores.of(model, part).index.get_level_values("person").nunique()
+        row["people"] = (
+            scores.of(model, part).index.get_level_values("person").nunique()
+        )
         row |= {name: found.get(name) for name in _OF_PARTS}
         if part in ceilings and len(of := ceilings[part]):
-            row |= {key: number(of[key].mean()) for key in ("ceiling", "residual_ceiling")}
+            row |= {
+                key: number(of[key].mean()) for key in ("ceiling", "residual_ceiling")
+            }
         rows.append(row)
     return rows
 
@@ -402,27 +459,40 @@ def published_tests(scores: Scores, model: str) -> list[Row]:
     """
     own = scores.of(model)
     contrasts = own.index.unique("contrast")
-    opponents = [name for name in (GROUP_AVERAGE, LINEAR, RETEST) if name in scores.models]
+    opponents = [
+        name for name in (GROUP_AVERAGE, LINEAR, RETEST) if name in scores.models
+    ]
     tables, differences = [], []
     for score, column in _TESTED.items():
         for name in opponents:
-            both = own[["family"]].assign(model=own[column], other=scores.of(name)[column])
+            both = own[["family"]].assign(
+                model=own[column], other=scores.of(name)[column]
+            )
             if score in ("product", "fingerprint") and both["other"].isna().all():
                 continue
             both["difference"] = both["model"] - both["other"]
             of = both.dropna().groupby(level="contrast", sort=False)
             found = (
-                of[["model", "other", "difference"]].mean().assign(people=of["family"].nunique())
+                of[["model", "other", "difference"]]
+                .mean()
+                .assign(people=of["family"].nunique())
             )
             if score != "fingerprint":
-                deltas = [cliffs_delta(*one[["model", "other"]].to_numpy().T) for _, one in of]
+                deltas = [
+                    cliffs_delta(*one[["model", "other"]].to_numpy().T) for _, one in of
+                ]
                 found["cliffs_delta"] = deltas
             else:  # one number for all people: not tested
                 both["difference"] = np.nan
             differences.append(_wide(both["difference"]))
             tables.append(found.reindex(contrasts).assign(score=score, against=name))
     p = sign_flip_test(_spread(own, np.concatenate(differences)))
-    tests = zip(records(pd.concat(tables).reset_index()), p, false_discovery_rate(p), strict=True)
+    tests = zip(
+        records(pd.concat(tables).reset_index()),
+        p,
+        false_discovery_rate(p),
+        strict=True,
+    )
     return [{**row, "p": number(p, 5), "q": number(q, 5)} for row, p, q in tests]
 
 
@@ -437,13 +507,24 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
     known = before.index.unique("contrast")
     is_new = ~own.index.isin(known, level="contrast")
     own = own[own.index.isin(before.index) | is_new]
-    names = {"before": BEFORE, "after": model, "group_average": GROUP_AVERAGE, "linear": LINEAR}
-    r = pd.DataFrame({key: scores.of(name)["r"].reindex(own.index) for key, name in names.items()})
+    names = {
+        "before": BEFORE,
+        "after": model,
+        "group_average": GROUP_AVERAGE,
+        "linear": LINEAR,
+    }
+    r = pd.DataFrame(
+        {key: scores.of(name)["r"].reindex(own.index) for key, name in names.items()}
+    )
     contrasts = list(own.index.unique("contrast"))
     sets = {
         "not tuned": [one for one in contrasts if one in known and one not in tuned],
         # New contrasts beside known ones would be in the mean after tuning only.
-        "tuned": [one for one in contrasts if one in tuned and (one in known or not len(known))],
+        "tuned": [
+            one
+            for one in contrasts
+            if one in tuned and (one in known or not len(known))
+        ],
         **{one: [one] for one in contrasts},
     }
     rows, found = [], []
@@ -458,7 +539,9 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
             found.append(Verdict.unknown(len(means)))
         rows.append(
             {
-                "contrast": name if name in contrasts else f"mean of {len(several)} {name}",
+                "contrast": name
+                if name in contrasts
+                else f"mean of {len(several)} {name}",
                 "tuned": several[0] in tuned,
                 "people": found[-1].people,
                 **{key: number(means[key].mean()) for key in names},
@@ -480,7 +563,10 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
 def records(table: pd.DataFrame) -> list[Row]:
     """Return the rows of a table as written in bundles: four decimals, None where not known."""
     rounded = table.round(4).astype(object).where(table.notna(), None)
-    return [{str(key): value for key, value in row.items()} for row in rounded.to_dict("records")]
+    return [
+        {str(key): value for key, value in row.items()}
+        for row in rounded.to_dict("records")
+    ]
 
 
 def same_for_all(own: pd.DataFrame) -> list[str]:
@@ -490,7 +576,9 @@ def same_for_all(own: pd.DataFrame) -> list[str]:
     """
     if not _is_individual(own):
         return []
-    found = own["residual_r"].groupby(level="contrast", sort=False).agg(["size", "count"])
+    found = (
+        own["residual_r"].groupby(level="contrast", sort=False).agg(["size", "count"])
+    )
     return list(found.index[(found["size"] > 1) & (found["count"] == 0)])
 
 

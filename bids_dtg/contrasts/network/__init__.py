@@ -25,4 +25,6 @@ def __getattr__(name: str) -> Any:
         from bids_dtg.contrasts.network.unet import AttentionUNet
 
         return AttentionUNet
-    raise AttributeError(f"module 'bids_dtg.contrasts.network' has no attribute {name!r}")
+    raise AttributeError(
+        f"module 'bids_dtg.contrasts.network' has no attribute {name!r}"
+    )

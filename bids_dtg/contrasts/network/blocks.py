@@ -43,7 +43,9 @@ class Field:
 class Blocks:
     """The blocks that a layer computes."""
 
-    reads: tuple[Rows, ...]  # per chunk (points, blocks), the rows that each point reads
+    reads: tuple[
+        Rows, ...
+    ]  # per chunk (points, blocks), the rows that each point reads
     number: Rows  # position of each block in the order of work, on the halved grid; `count` if none
     count: int  # number of blocks
     field: Field  # of the output, eight rows per block
@@ -163,7 +165,9 @@ def pooled_field(blocks: Blocks, wanted: Wanted) -> Field:
     """Return the field of 2×2×2 maxima, one row per block whose eight voxels are all wanted."""
     whole = _halved(wanted, np.logical_and)
     i, j, k = (n // 2 for n in wanted.shape)
-    return Field(np.where(whole, blocks.number, np.int32(blocks.count))[:i, :j, :k], blocks.count)
+    return Field(
+        np.where(whole, blocks.number, np.int32(blocks.count))[:i, :j, :k], blocks.count
+    )
 
 
 def doubled(grid: Wanted, shape: tuple[int, ...]) -> Wanted:
@@ -205,7 +209,8 @@ def _blocks(padded: Rows, step: int, width: int, wanted: Wanted, size: int) -> B
     number = np.full(coarse.shape, count, np.int32)
     number[coarse] = numbers
     chunks = tuple(
-        rows[points[:, None] + corners[start : start + size]] for start in range(0, count, size)
+        rows[points[:, None] + corners[start : start + size]]
+        for start in range(0, count, size)
     )
     return Blocks(chunks, number, count, _output_field(number, wanted, count, size))
 
@@ -231,7 +236,9 @@ def _merged(
     for point in points:
         is_uniform &= rows[corners + point] == first
     uniform, same = np.flatnonzero(is_uniform), np.arange(len(corners))
-    _, earliest, inverse = np.unique(first[uniform], return_index=True, return_inverse=True)
+    _, earliest, inverse = np.unique(
+        first[uniform], return_index=True, return_inverse=True
+    )
     same[uniform] = uniform[earliest[inverse]]
     is_kept = same == np.arange(len(corners))
     return np.flatnonzero(is_kept), (np.cumsum(is_kept) - 1)[same]
@@ -292,7 +299,9 @@ class Workers:
                     task(item)
 
         others = (
-            [] if self._pool is None else [self._pool.submit(work) for _ in range(self._count - 1)]
+            []
+            if self._pool is None
+            else [self._pool.submit(work) for _ in range(self._count - 1)]
         )
         work()
         for done in others:
@@ -304,7 +313,12 @@ def blas_threads() -> int:
     from threadpoolctl import threadpool_info
 
     return max(
-        (pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1
+        (
+            pool["num_threads"]
+            for pool in threadpool_info()
+            if pool["user_api"] == "blas"
+        ),
+        default=1,
     )
 
 
@@ -328,7 +342,9 @@ class BlockConv:
         Bias of each output channel, (out,).
     """
 
-    def __init__(self, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> None:
+    def __init__(
+        self, weight: NDArray[np.floating], bias: NDArray[np.floating]
+    ) -> None:
         taps = np.ascontiguousarray(weight.transpose(2, 3, 4, 1, 0), np.float32)
         self.weight = _transform_filter(taps).reshape(_POINTS, *taps.shape[3:])
         self.bias = bias.astype(np.float32)
@@ -341,14 +357,18 @@ class BlockConv:
 
         def worker() -> Task:
             widest = blocks.reads[0].size
-            points, products = (np.empty(widest * n, np.float32) for n in (inputs, outputs))
+            points, products = (
+                np.empty(widest * n, np.float32) for n in (inputs, outputs)
+            )
 
             def convolve(number: int) -> None:
                 size = blocks.reads[number].shape[1]
                 point = points[: _POINTS * size * inputs].reshape(_POINTS, size, inputs)
                 np.take(table, blocks.reads[number], axis=0, out=point, mode="clip")
                 _transform_input(point.reshape(4, 4, 4, -1))
-                product = products[: _POINTS * size * outputs].reshape(_POINTS, size, outputs)
+                product = products[: _POINTS * size * outputs].reshape(
+                    _POINTS, size, outputs
+                )
                 np.matmul(point, self.weight, out=product)
                 product = product.reshape(4, 4, 4, size, outputs)
                 product[_IN_ALL] += self.bias
@@ -415,7 +435,10 @@ def block_maxima(table: Table, blocks: Blocks, workers: Workers) -> Table:
 
 # On each axis, output 2m is input m - 1 times tap 2 plus input m times tap 0; output 2m + 1 is
 # input m times tap 1.
-_TAPS = {0: ((0, 2), (1, 0)), 1: ((1, 1),)}  # parity of the output: (input of the block, tap)
+_TAPS = {
+    0: ((0, 2), (1, 0)),
+    1: ((1, 1),),
+}  # parity of the output: (input of the block, tap)
 
 
 class BlockUpscale:
@@ -437,7 +460,12 @@ class BlockUpscale:
         ]
 
     def __call__(
-        self, table: Table, blocks: Blocks, window: Window, missing: range, workers: Workers
+        self,
+        table: Table,
+        blocks: Blocks,
+        window: Window,
+        missing: range,
+        workers: Workers,
     ) -> None:
         """Write rows of the output table, in whole chunks, from the input table's.
 
@@ -469,9 +497,15 @@ class BlockUpscale:
                 rows = window.at(blocks.rows(number)).reshape(8, size, outputs)
                 for position, ((first, weight), *others) in self.terms:
                     found = rows[position]
-                    np.matmul(sources[:, first : first + len(weight)], weight, out=found)
+                    np.matmul(
+                        sources[:, first : first + len(weight)], weight, out=found
+                    )
                     for start, weight in others:
-                        np.matmul(sources[:, start : start + len(weight)], weight, out=room[:size])
+                        np.matmul(
+                            sources[:, start : start + len(weight)],
+                            weight,
+                            out=room[:size],
+                        )
                         found += room[:size]
                     found += self.bias
 
@@ -480,7 +514,9 @@ class BlockUpscale:
         workers.each(worker, blocks.chunks(missing))
 
 
-def _runs(weight: Table, *taps: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, Table]]:
+def _runs(
+    weight: Table, *taps: tuple[tuple[int, int], ...]
+) -> Iterator[tuple[int, Table]]:
     """Yield the products that sum to one position of a block; adjacent sources are joined.
 
     Yields
@@ -500,13 +536,17 @@ def _runs(weight: Table, *taps: tuple[tuple[int, int], ...]) -> Iterator[tuple[i
     yield start, np.concatenate(run)
 
 
-def _axis_resize(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Table]:
+def _axis_resize(
+    source: int, target: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Table]:
     """Return each target voxel's two neighbours among `source` voxels, and the upper one's weight.
 
     Computed in float32, as in torch.
     """
     scale = np.float32(source) / np.float32(target)
-    place = scale * (np.arange(target, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5)
+    place = scale * (
+        np.arange(target, dtype=np.float32) + np.float32(0.5)
+    ) - np.float32(0.5)
     place = np.maximum(place, np.float32(0))
     lower = np.minimum(place.astype(np.intp), source - 1)
     return lower, np.minimum(lower + 1, source - 1), (place - lower).astype(np.float32)

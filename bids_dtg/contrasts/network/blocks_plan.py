@@ -67,7 +67,9 @@ class BlockPlan:
         field, skips = masked_field(mask), []
         self.down: list[tuple[BlockConv, Blocks]] = []
         downs = [f"downs.{level}" for level in range(levels)]
-        for name, wanted in zip(["in_block", *downs, "bottleneck"], encoder, strict=True):
+        for name, wanted in zip(
+            ["in_block", *downs, "bottleneck"], encoder, strict=True
+        ):
             conv = BlockConv(*parameters.convolution(name))
             blocks = conv_blocks(field, wanted, _chunk(conv))
             self.down.append((conv, blocks))
@@ -99,13 +101,17 @@ class BlockPlan:
             ((table, _),) = up.tables(table, skips.pop(), region, workers)
         out = np.empty((len(self.head_bias), connectome.shape[1]), np.float32)
         start = 0
-        for found, slab in self.up[-1].tables(table, skips[0], self.regions[-1], workers):
+        for found, slab in self.up[-1].tables(
+            table, skips[0], self.regions[-1], workers
+        ):
             stop = start + len(slab.voxels)
             self._read_out(found, slab.voxels, out[:, start:stop], workers)
             start = stop
         return out
 
-    def _read_out(self, table: Table, voxels: Rows, out: Table, workers: Workers) -> None:
+    def _read_out(
+        self, table: Table, voxels: Rows, out: Table, workers: Workers
+    ) -> None:
         """Write the maps (contrasts, voxels) of the last level's table into `out`."""
 
         def read(start: int) -> None:
@@ -137,10 +143,14 @@ class _Up:
             missing = upscaled.move(slab.upscaled)
             self.upscale(table, region.upscale_blocks, upscaled, missing, workers)
             missing = joined.move(slab.joined)
-            workers.each(lambda: self._joining(upscaled, skip, region, joined), missing[::_ROWS])
+            workers.each(
+                lambda: self._joining(upscaled, skip, region, joined), missing[::_ROWS]
+            )
             yield self.conv(joined.rows, slab.blocks, workers), slab
 
-    def _joining(self, upscaled: Window, skip: Table, region: _Region, joined: Window) -> Task:
+    def _joining(
+        self, upscaled: Window, skip: Table, region: _Region, joined: Window
+    ) -> Task:
         """Return a task that writes rows of [upscaled and resized, gated skip]."""
         channels = skip.shape[1]
         room = np.empty(8 * _ROWS * channels, np.float32)
@@ -158,28 +168,42 @@ class _Up:
 class _Region:
     """Rows that a decoder level reads and writes to compute the wanted voxels, slab by slab."""
 
-    def __init__(self, below: Field, skip: Field, wanted: Wanted, chunk: int, planes: int) -> None:
+    def __init__(
+        self, below: Field, skip: Field, wanted: Wanted, chunk: int, planes: int
+    ) -> None:
         concat = dilated(wanted)
         upscaled = tuple(2 * n + 1 for n in below.index.shape)
-        self.upscale_blocks = upscale_blocks(below, resize_reads(concat, upscaled), _BLOCKS)
+        self.upscale_blocks = upscale_blocks(
+            below, resize_reads(concat, upscaled), _BLOCKS
+        )
         self.resize = RowResize(self.upscale_blocks.field, concat)
         self.skip_reads = skip.index[concat]
         joined = masked_field(concat)
-        slabs = (slice(start, start + planes) for start in range(0, len(wanted), planes))
+        slabs = (
+            slice(start, start + planes) for start in range(0, len(wanted), planes)
+        )
         self.slabs = [
-            self._slab(joined, wanted, slab, chunk) for slab in slabs if wanted[slab].any()
+            self._slab(joined, wanted, slab, chunk)
+            for slab in slabs
+            if wanted[slab].any()
         ]
 
     def _slab(self, joined: Field, wanted: Wanted, slab: slice, chunk: int) -> _Slab:
-        near = slice(max(0, slab.start - 2), slab.stop + 2)  # an even start, like the blocks
+        near = slice(
+            max(0, slab.start - 2), slab.stop + 2
+        )  # an even start, like the blocks
         rows = _rows_between(joined, max(0, slab.start - 1), slab.stop + 1)
         index = joined.index[near]
         inside = (index >= rows.start) & (index < rows.stop)
-        field = Field(np.where(inside, index - rows.start, np.int32(len(rows))), len(rows))
+        field = Field(
+            np.where(inside, index - rows.start, np.int32(len(rows))), len(rows)
+        )
         asked = np.zeros_like(wanted)
         asked[slab] = wanted[slab]
         blocks = conv_blocks(field, asked[near], chunk)
-        upscaled = self.upscale_blocks.whole(self.resize.reads[:, rows.start : rows.stop])
+        upscaled = self.upscale_blocks.whole(
+            self.resize.reads[:, rows.start : rows.stop]
+        )
         return _Slab(upscaled, rows, blocks, blocks.field.index[asked[near]])
 
 
@@ -205,11 +229,14 @@ class _RowGate:
         self.of_skip, self.skip_bias = parameters.pointwise(f"{name}.W_x")
         self.psi, self.psi_bias = parameters.pointwise(f"{name}.psi.0")
 
-    def into(self, out: Table, gating: Table, skip: Table, reads: Rows, room: Table) -> None:
+    def into(
+        self, out: Table, gating: Table, skip: Table, reads: Rows, room: Table
+    ) -> None:
         """Write the gated projection of rows of `skip` into `out`; all are (rows, channels)."""
         size = out.size
         rows, projected, hidden = (
-            room[start : start + size].reshape(out.shape) for start in (0, size, 2 * size)
+            room[start : start + size].reshape(out.shape)
+            for start in (0, size, 2 * size)
         )
         np.take(skip, reads, axis=0, out=rows, mode="clip")
         np.matmul(rows, self.of_skip, out=projected)

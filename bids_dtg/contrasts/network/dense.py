@@ -42,10 +42,14 @@ class DensePlan:
         planes: int | None = None,
     ) -> None:
         self.device = torch.device(device)
-        self.network = folded_network(AttentionUNet.from_parameters(parameters)).to(self.device)
+        self.network = folded_network(AttentionUNet.from_parameters(parameters)).to(
+            self.device
+        )
         for weight in self.network.parameters():
             if weight.ndim == 5:
-                weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
+                weight.data = weight.data.contiguous(
+                    memory_format=torch.channels_last_3d
+                )
         self.grid_shape, self.planes = mask.shape, planes
         self.voxels = torch.from_numpy(np.flatnonzero(mask)).to(self.device)
         # Indices of voxels in each slab, because indexing by a mask waits for the device.
@@ -72,7 +76,10 @@ class DensePlan:
             up, skip = self.network.below_last_level(self.network.in_block(grid))
             del grid
             up = resize(up, skip.shape[2:])
-            slabs = [self._slab(up, skip, number, self.planes) for number in range(len(self.slabs))]
+            slabs = [
+                self._slab(up, skip, number, self.planes)
+                for number in range(len(self.slabs))
+            ]
             return torch.cat(slabs, dim=1)
 
     def _slab(self, up: Tensor, skip: Tensor, number: int, planes: int) -> Tensor:
@@ -131,5 +138,7 @@ def folded_network(network: AttentionUNet) -> AttentionUNet:
             conv, norm, relu = block.conv
             assert isinstance(conv, nn.Conv3d)
             assert isinstance(norm, nn.BatchNorm3d)
-            block.conv = nn.Sequential(fuse_conv_bn_eval(conv, norm), nn.Identity(), relu)
+            block.conv = nn.Sequential(
+                fuse_conv_bn_eval(conv, norm), nn.Identity(), relu
+            )
     return network

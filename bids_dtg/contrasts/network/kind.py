@@ -88,7 +88,9 @@ def prepare(
 ) -> MapModel:
     """Read the network and prepare it for a mask; torch is imported only for a GPU."""
     parameters = read(weights, places)
-    return prepare_network(parameters, _mask(places), device, threads=threads, report=report)
+    return prepare_network(
+        parameters, _mask(places), device, threads=threads, report=report
+    )
 
 
 def require_packages() -> None:
@@ -203,7 +205,9 @@ def fit(
     training, validation = people
     options, mask = settings.modelling, _mask(places)
     everybody = (*training, *validation)
-    incomplete = [p.label for p in everybody if not np.isfinite(p.maps).any(axis=1).all()]
+    incomplete = [
+        p.label for p in everybody if not np.isfinite(p.maps).any(axis=1).all()
+    ]
     check(options, len(training), len(validation), incomplete, places)
     recipe = find_recipe(options.recipe)
     plan = TrainingPlan(
@@ -228,9 +232,13 @@ def fit(
     )
     device = training_device(settings.resources.device, report)
     # A training continues only with the same options, people and data, but may have more epochs.
-    place = Workplace(folder / CHECKPOINTS / f"recipe-{_fingerprint(plan, people, start)}", device)
+    place = Workplace(
+        folder / CHECKPOINTS / f"recipe-{_fingerprint(plan, people, start)}", device
+    )
     try:
-        trained = train.train(to_train, to_choose, plan, place, start=start, report=report)
+        trained = train.train(
+            to_train, to_choose, plan, place, start=start, report=report
+        )
     except RuntimeError as err:
         if not lacks_memory(err):
             raise
@@ -255,9 +263,13 @@ def _fingerprint(
     """Return a hash of everything that a training depends on, except the number of epochs."""
     facts = {
         "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0)),
-        "people": [[(person.label, person.fingerprint()) for person in some] for some in people],
+        "people": [
+            [(person.label, person.fingerprint()) for person in some] for some in people
+        ],
         "shape": list(people[0][0].maps.shape),
-        "start": None if start is None else [float(tensor.sum()) for tensor in start.values()],
+        "start": None
+        if start is None
+        else [float(tensor.sum()) for tensor in start.values()],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -277,13 +289,19 @@ def with_outputs_of(
     state: Mapping[str, Tensor], original: Mapping[str, Tensor], rows: Sequence[int]
 ) -> dict[str, Tensor]:
     """Return tuned weights with an output layer of all contrasts, the others with old rows."""
-    whole = {**state, _WEIGHT: original[_WEIGHT].clone(), _BIAS: original[_BIAS].clone()}
+    whole = {
+        **state,
+        _WEIGHT: original[_WEIGHT].clone(),
+        _BIAS: original[_BIAS].clone(),
+    }
     for name in (_WEIGHT, _BIAS):
         whole[name][list(rows)] = state[name]
     return whole
 
 
-def with_new_outputs(state: Mapping[str, Tensor], contrasts: int, seed: int) -> dict[str, Tensor]:
+def with_new_outputs(
+    state: Mapping[str, Tensor], contrasts: int, seed: int
+) -> dict[str, Tensor]:
     """Return weights with a random output layer for new contrasts, initialised as in torch."""
     import torch
 

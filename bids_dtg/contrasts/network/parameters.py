@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 # Their shapes give the sizes of the network: (features, ROIs, …) and (contrasts, features, …).
 FIRST_WEIGHT, LAST_WEIGHT = "in_block.conv.0.weight", "out_block.1.weight"
-_COUNTER = "num_batches_tracked"  # of a batch norm; the only parameter that is an integer
+_COUNTER = (
+    "num_batches_tracked"  # of a batch norm; the only parameter that is an integer
+)
 _EPSILON = 1e-5  # torch's default for batch norm
 _PAIR = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -77,7 +79,9 @@ class Sizes:
             yield f"upscale.{level}.weight", (2 * width, width, 3, 3, 3)
             yield f"upscale.{level}.bias", (width,)
             for part, outputs in (("W_g", width), ("W_x", width), ("psi.0", 1)):
-                yield from _layer(f"attention_gates.{level}.{part}", width, outputs, edge=1)
+                yield from _layer(
+                    f"attention_gates.{level}.{part}", width, outputs, edge=1
+                )
         for level, width in enumerate(rising[:-1]):
             yield from _block(f"ups.{level}", 2 * width, width)
         yield from _block("out_block.0", 2 * self.features, self.features)
@@ -116,11 +120,17 @@ class Parameters:
         if missing or unknown:
             names = [f"{name} missing" for name in missing]
             names += [f"{name} unknown" for name in unknown]
-            raise not_the_network(source, f"{len(names)} name(s) differ, first {names[0]}")
-        return cls(sizes, {n: _checked(n, arrays[n], wanted[n], source) for n in wanted})
+            raise not_the_network(
+                source, f"{len(names)} name(s) differ, first {names[0]}"
+            )
+        return cls(
+            sizes, {n: _checked(n, arrays[n], wanted[n], source) for n in wanted}
+        )
 
     @classmethod
-    def of_tensors(cls, tensors: Mapping[str, Tensor], source: str = "the tensors") -> Parameters:
+    def of_tensors(
+        cls, tensors: Mapping[str, Tensor], source: str = "the tensors"
+    ) -> Parameters:
         """Check torch tensors, and copy them (see `from_arrays`)."""
         here = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
         # NumPy lacks some of torch's floating types.
@@ -150,7 +160,9 @@ class Parameters:
         Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient
         integer-arithmetic-only inference", CVPR, equation 14; computed in 64 bits.
         """
-        weight, bias = (array.astype(np.float64) for array in self.layer(f"{block}.conv.0"))
+        weight, bias = (
+            array.astype(np.float64) for array in self.layer(f"{block}.conv.0")
+        )
         gain, shift = self.layer(f"{block}.conv.1")
         norm = f"{block}.conv.1.running_"
         mean, variance = self.arrays[f"{norm}mean"], self.arrays[f"{norm}var"]
@@ -185,7 +197,9 @@ def _layer(
     yield f"{name}.bias", (outputs,)
 
 
-def _block(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _block(
+    name: str, inputs: int, outputs: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield the names and shapes of a convolution and its batch norm."""
     yield from _layer(f"{name}.conv.0", inputs, outputs, edge=3)
     for part in ("weight", "bias", "running_mean", "running_var"):
@@ -197,12 +211,16 @@ def _checked(
     name: str, array: NDArray[Any], shape: tuple[int, ...], source: str
 ) -> NDArray[np.generic]:
     """Return a copy of a parameter, in float32, or int64 for a counter."""
-    wanted: np.dtype[Any] = np.dtype(np.int64 if name.endswith(_COUNTER) else np.float32)
+    wanted: np.dtype[Any] = np.dtype(
+        np.int64 if name.endswith(_COUNTER) else np.float32
+    )
     if array.shape != shape:
         raise not_the_network(source, f"{name} has shape {array.shape}, not {shape}")
     if np.issubdtype(array.dtype, np.floating) != (wanted.kind == "f"):
         raise not_the_network(source, f"{name} has type {array.dtype}, not {wanted}")
-    with np.errstate(over="ignore"):  # overflow gives infinite values, which are refused below
+    with np.errstate(
+        over="ignore"
+    ):  # overflow gives infinite values, which are refused below
         copy = array.astype(wanted)
     if not np.isfinite(copy).all():
         raise not_the_network(source, f"{name} has values that are not finite")

@@ -92,7 +92,9 @@ class PreparedUNet:
             There is too little memory even for the last plan; torch raises no special exception.
         """
         if connectome.shape != self._shape:
-            raise ValueError(f"connectome of shape {connectome.shape}, expected {self._shape}")
+            raise ValueError(
+                f"connectome of shape {connectome.shape}, expected {self._shape}"
+            )
         values = np.ascontiguousarray(connectome, dtype=np.float32)
         return self._attempt(lambda: self._make().maps(values))
 
@@ -137,7 +139,9 @@ def lacks_memory(err: RuntimeError) -> bool:
     """
     import torch
 
-    return isinstance(err, torch.OutOfMemoryError) or any(w in str(err) for w in _TOO_LITTLE)
+    return isinstance(err, torch.OutOfMemoryError) or any(
+        w in str(err) for w in _TOO_LITTLE
+    )
 
 
 def prepare(
@@ -181,7 +185,9 @@ def prepare(
             f"mask of type {mask.dtype} and shape {mask.shape} with {mask.sum()} voxels"
         )
     sizes = parameters.sizes
-    check_input_shape((1, sizes.in_channels, *mask.shape), sizes.in_channels, sizes.levels)
+    check_input_shape(
+        (1, sizes.in_channels, *mask.shape), sizes.in_channels, sizes.levels
+    )
 
     def blocks() -> Plan:
         return BlockPlan(parameters, mask, threads or blas_threads())

@@ -82,15 +82,19 @@ class AttentionUNet(nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.features, self.levels = features, levels
         self.in_block = ConvBlock(in_channels, features)
-        self.downs = nn.ModuleList(ConvBlock(above, below) for above, below in pairwise(widths))
+        self.downs = nn.ModuleList(
+            ConvBlock(above, below) for above, below in pairwise(widths)
+        )
         self.bottleneck = ConvBlock(widths[-1], 2 * widths[-1])
         self.upscale = nn.ModuleList(
-            nn.ConvTranspose3d(2 * width, width, kernel_size=3, stride=2) for width in rising
+            nn.ConvTranspose3d(2 * width, width, kernel_size=3, stride=2)
+            for width in rising
         )
         self.attention_gates = nn.ModuleList(AttentionGate(width) for width in rising)
         self.ups = nn.ModuleList(ConvBlock(2 * width, width) for width in rising[:-1])
         self.out_block = nn.Sequential(
-            ConvBlock(2 * features, features), nn.Conv3d(features, out_channels, kernel_size=1)
+            ConvBlock(2 * features, features),
+            nn.Conv3d(features, out_channels, kernel_size=1),
         )
 
     @classmethod
@@ -98,8 +102,13 @@ class AttentionUNet(nn.Module):
         """Make the network from copies of parameters, in eval mode and on the CPU."""
         sizes = parameters.sizes
         with torch.device("meta"):  # no random weights are drawn
-            network = cls(sizes.in_channels, sizes.out_channels, sizes.features, sizes.levels)
-        state = {name: torch.from_numpy(array.copy()) for name, array in parameters.arrays.items()}
+            network = cls(
+                sizes.in_channels, sizes.out_channels, sizes.features, sizes.levels
+            )
+        state = {
+            name: torch.from_numpy(array.copy())
+            for name, array in parameters.arrays.items()
+        }
         network.load_state_dict(state, assign=True)
         return network.requires_grad_(True).eval()
 
@@ -127,7 +136,9 @@ class AttentionUNet(nn.Module):
     def after_first(self, first: Tensor) -> Tensor:
         """Predict the maps from the output of the first block."""
         up, skip = self.below_last_level(first)
-        x = torch.cat([resize(up, skip.shape[2:]), self.attention_gates[-1](up, skip)], dim=1)
+        x = torch.cat(
+            [resize(up, skip.shape[2:]), self.attention_gates[-1](up, skip)], dim=1
+        )
         out: Tensor = self.out_block(x)
         return out
 
@@ -137,7 +148,9 @@ class AttentionUNet(nn.Module):
         for down in self.downs:
             skips.append(down(F.max_pool3d(skips[-1], 2)))
         x = self.bottleneck(F.max_pool3d(skips[-1], 2))
-        for upscale, gate, block in zip(self.upscale, self.attention_gates, self.ups, strict=False):
+        for upscale, gate, block in zip(
+            self.upscale, self.attention_gates, self.ups, strict=False
+        ):
             skip, up = skips.pop(), upscale(x)
             x = block(torch.cat([resize(up, skip.shape[2:]), gate(up, skip)], dim=1))
         return self.upscale[-1](x), skips[0]

@@ -64,7 +64,9 @@ _MINUS = "\N{MINUS SIGN}"
 _THREADS = 2
 _NAMES = tomllib.loads(read_packaged(__package__, "names.toml"))
 _UNITS = {"arbitrary": "arbitrary units of the training scans"}  # as pages show them
-_SAME = "The same for everybody, because the model predicts no differences in this contrast"
+_SAME = (
+    "The same for everybody, because the model predicts no differences in this contrast"
+)
 # Slices through subcortical structures.
 BELOW = tuple((AXIAL, mm) for mm in (-24, -8, 2, 12))
 _STACKED = (0, 0, 8)  # pictures below each other, with 8 rows of pixels after each
@@ -88,7 +90,13 @@ _HALF_WIDTHS = {
 # Keys of the values of parcels in the viewer's script, and what the viewer shows of them.
 _MAP, _DEVIATION, _WIDTH, _SPREAD = "map", "deviation", "halfwidth", "sd"
 _LAYERS = (
-    {"key": _MAP, "title": "Map", "words": "Weak values fade.", "opacity": "", "amount": False},
+    {
+        "key": _MAP,
+        "title": "Map",
+        "words": "Weak values fade.",
+        "opacity": "",
+        "amount": False,
+    },
     {
         "key": _DEVIATION,
         "title": "Deviation from the group",
@@ -104,7 +112,13 @@ _POINTED = (
 )
 # The same of a group.
 _GROUP_LAYERS = (
-    {"key": _MAP, "title": "Mean", "words": "Weak values fade.", "opacity": "", "amount": False},
+    {
+        "key": _MAP,
+        "title": "Mean",
+        "words": "Weak values fade.",
+        "opacity": "",
+        "amount": False,
+    },
     {
         "key": _SPREAD,
         "title": "Standard deviation",
@@ -129,7 +143,9 @@ class Gallery:
     # The next three are for the viewer.
     scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
     backdrop: str = ""  # address of the anatomy
-    surface: Mapping[str, Any] | None = None  # for maps of parcels: fields of `surface_data`
+    surface: Mapping[str, Any] | None = (
+        None  # for maps of parcels: fields of `surface_data`
+    )
     sliced: bool = True  # whether slices of volumes are shown
 
 
@@ -149,7 +165,10 @@ def contrast_in_words(task: str, name: str) -> str:
     '2BK 1BK'
     """
     words = _NAMES.get(task, {}) if task in _NAMES["tasks"] else {}
-    sides = [[str(words.get(part, "")) for part in side.split("_")] for side in name.split("-")]
+    sides = [
+        [str(words.get(part, "")) for part in side.split("_")]
+        for side in name.split("-")
+    ]
     if not all(all(side) for side in sides):
         return name.replace("-", f" {_MINUS} ").replace("_", " ")
     text = " minus ".join(", ".join(side) for side in sides)
@@ -204,7 +223,9 @@ def draw_averages(
                 "common": made.common,
                 "of_parcels": made.maps[0].of_parcels,
                 "sliced": gallery.sliced,
-                "own": any(card["own"] for task in gallery.tasks for card in task["cards"]),
+                "own": any(
+                    card["own"] for task in gallery.tasks for card in task["cards"]
+                ),
                 "half_widths": HALF_WIDTH in gallery.scripts,
                 "slices": slice_text(),
                 "below": slice_text(BELOW),
@@ -213,7 +234,9 @@ def draw_averages(
             links=[("maps-1", "Contrasts")] if position == 1 else [],
             viewer=seen if position == 1 else None,
         )
-        for position, (made, gallery) in enumerate(zip(averages, galleries, strict=True), 1)
+        for position, (made, gallery) in enumerate(
+            zip(averages, galleries, strict=True), 1
+        )
     ]
     every = [
         Section(
@@ -228,14 +251,18 @@ def draw_averages(
     return [*first, *every]
 
 
-def _half_widths(dataset: DerivativeDataset, maps: Sequence[MapFile]) -> dict[str, Path]:
+def _half_widths(
+    dataset: DerivativeDataset, maps: Sequence[MapFile]
+) -> dict[str, Path]:
     """Return the images of the maps' half-widths, by contrast, if they are of the same model."""
     entities = dict(parse_name(maps[0].path.name).entities)
     if maps[0].of_parcels or "space" not in entities:
         return {}
 
     def path(contrast: str | None, extension: str) -> Path:
-        return dataset.root / half_width_path({**entities, "contrast": contrast}, extension)
+        return dataset.root / half_width_path(
+            {**entities, "contrast": contrast}, extension
+        )
 
     of_model = read_json(path(None, ".json")).get("ModelSHA256")
     if of_model is None or of_model != maps[0].sidecar.get("ModelSHA256"):
@@ -301,7 +328,9 @@ def first_cards(gallery: Gallery) -> list[dict[str, Any]]:
         card["anchor"]: {
             **card,
             "name": card["viewer"]["title"],
-            "scale": {key: task[key] for key in ("limit_text", "own_limit_text", "units")},
+            "scale": {
+                key: task[key] for key in ("limit_text", "own_limit_text", "units")
+            },
         }
         for task in gallery.tasks
         for card in task["cards"]
@@ -321,10 +350,13 @@ def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
             maps.append({"average": average, **card["viewer"]})
     if surface := shown[0].surface:
         scripts = [
-            {"title": gallery.title, "script": gallery.scripts[SYNTHETIC]} for gallery in shown
+            {"title": gallery.title, "script": gallery.scripts[SYNTHETIC]}
+            for gallery in shown
         ]
         return surface_data(scripts, maps, **surface)
-    averages = [{"title": gallery.title, "scripts": gallery.scripts} for gallery in shown]
+    averages = [
+        {"title": gallery.title, "scripts": gallery.scripts} for gallery in shown
+    ]
     return viewer_data(averages, maps, shown[0].backdrop)
 
 
@@ -359,14 +391,18 @@ def draw_gallery(
         A map cannot be read.
     """
     first = _choose(maps)
-    source = (ParcelMaps if maps[0].of_parcels else _Volumes)(maps[0], standard_anatomy())
+    source = (ParcelMaps if maps[0].of_parcels else _Volumes)(
+        maps[0], standard_anatomy()
+    )
 
     packed = dict[str, bytes]()  # for the viewer
     of_parcels = isinstance(source, ParcelMaps)
     spreads = _read_spreads(images) if of_parcels else {}
     spread_limit = _limit([*spreads.values()])
 
-    def card(limits: tuple[float, float], shown: MapFile, values: Array) -> dict[str, Any]:
+    def card(
+        limits: tuple[float, float], shown: MapFile, values: Array
+    ) -> dict[str, Any]:
         """Draw a map; return its card for the page and the viewer."""
         limit, own_limit = limits
         pixels = source.draw(values, limit)
@@ -384,15 +420,21 @@ def draw_gallery(
         if isinstance(source, ParcelMaps):
             packed[f"{shown.label} {_MAP}"] = values.astype("<f4").tobytes()
             if shown.label in spreads:
-                packed[f"{shown.label} {_SPREAD}"] = spreads[shown.label].astype("<f4").tobytes()
+                packed[f"{shown.label} {_SPREAD}"] = (
+                    spreads[shown.label].astype("<f4").tobytes()
+                )
         if isinstance(source, ParcelMaps) and (part := source.own_part(shown)):
             difference, half_widths = part
             packed[f"{shown.label} {_DEVIATION}"] = difference.astype("<f4").tobytes()
             packed[f"{shown.label} {_WIDTH}"] = half_widths.astype("<f4").tobytes()
             if shown.label in first:  # the viewer shows that of all maps
-                drawn = source.encode(source.draw(difference, own_limit, relative_size(*part)))
+                drawn = source.encode(
+                    source.draw(difference, own_limit, relative_size(*part))
+                )
                 own = {
-                    "picture": write_picture(dataset, folder, title, f"{what}_own", drawn),
+                    "picture": write_picture(
+                        dataset, folder, title, f"{what}_own", drawn
+                    ),
                     "half_width": f"{np.nanmean(half_widths):.3g}",
                 }
         return {
@@ -405,7 +447,9 @@ def draw_gallery(
             "same": same,
             "note": "" if same else note,
             "own": own,
-            "picture": write_picture(dataset, folder, title, what, source.encode(pixels)),
+            "picture": write_picture(
+                dataset, folder, title, what, source.encode(pixels)
+            ),
             "height": pixels.shape[0],
             "width": pixels.shape[1],
             "viewer": {  # in the form of `viewer_data`
@@ -424,13 +468,21 @@ def draw_gallery(
 
     tasks: list[dict[str, Any]] = []
     with ThreadPoolExecutor(_THREADS) as threads:
-        for (task, differences), group in groupby(maps, key=lambda m: (m.task, m.is_difference)):
+        for (task, differences), group in groupby(
+            maps, key=lambda m: (m.task, m.is_difference)
+        ):
             members = list(group)
             values = list(threads.map(source.read, members))
             limit, units = _limit(values), str(members[0].sidecar.get("Units") or "")
-            own = [source.own_part(one) for one in members if isinstance(source, ParcelMaps)]
+            own = [
+                source.own_part(one)
+                for one in members
+                if isinstance(source, ParcelMaps)
+            ]
             own_limit = _limit([part[0] for part in own if part])
-            cards = list(threads.map(partial(card, (limit, own_limit)), members, values))
+            cards = list(
+                threads.map(partial(card, (limit, own_limit)), members, values)
+            )
             # On a phone, the legend has no room for text in brackets.
             units = units.partition(" (")[0]
             heading = (task_in_words(task) or "Maps") + ": differences" * differences
@@ -446,7 +498,9 @@ def draw_gallery(
     if not isinstance(source, _Volumes):
         script = folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"
         keys = {key.partition(" ")[2] for key in packed}
-        layers, pointed = (_GROUP_LAYERS, _GROUP_POINTED) if spreads else (_LAYERS, _POINTED)
+        layers, pointed = (
+            (_GROUP_LAYERS, _GROUP_POINTED) if spreads else (_LAYERS, _POINTED)
+        )
         surface = {
             "meshes": write_meshes(dataset, source.of_vertex),
             "names": source.names,
@@ -500,12 +554,16 @@ class _Volumes:
     def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
         """Return the value furthest from 0, and its position in words and in mm."""
         index = np.unravel_index(int(np.argmax(np.abs(values))), values.shape)
-        where = (self.grid.affine[:3, :3] @ np.array(index) + self.grid.affine[:3, 3]).tolist()
+        where = (
+            self.grid.affine[:3, :3] @ np.array(index) + self.grid.affine[:3, 3]
+        ).tolist()
         place = ", ".join(f"{mm:.0f}" for mm in where).replace("-", _MINUS)
         return float(values[index]), f" at {place}", where
 
 
-def _sample_surfaces(values: Array, affine: NDArray[np.float64]) -> dict[Hemisphere, Array]:
+def _sample_surfaces(
+    values: Array, affine: NDArray[np.float64]
+) -> dict[Hemisphere, Array]:
     """Return the value of the voxel at each vertex of the template's surface."""
     sides = dict[Hemisphere, Array]()
     for side, points in read_template("fsLR").points.items():
@@ -604,7 +662,9 @@ class ParcelMaps:
         largest = int(np.argmax(np.abs(values)))
         return float(values[largest]), f" in {self._parcels.names[largest]}", None
 
-    def draw(self, values: Array, limit: float, opacity: Array | None = None) -> NDArray[np.uint8]:
+    def draw(
+        self, values: Array, limit: float, opacity: Array | None = None
+    ) -> NDArray[np.uint8]:
         """Draw both hemispheres and subcortical slices; (rows, columns, 4).
 
         `opacity` is (parcels,), from 0 to 1; None: weak values fade.
@@ -652,11 +712,18 @@ def _volume(path: Path) -> Array:
 
 
 def _write_overlays(
-    dataset: DerivativeDataset, folder: Path, title: str, images: Mapping[str, Path], grid: Grid
+    dataset: DerivativeDataset,
+    folder: Path,
+    title: str,
+    images: Mapping[str, Path],
+    grid: Grid,
 ) -> Path:
     """Write copies of overlays; those shared by all participants are written once."""
     first = next(iter(images.values()))
-    place, desc = first.relative_to(dataset.root).parts[0], parse_name(first.name).get("desc")
+    place, desc = (
+        first.relative_to(dataset.root).parts[0],
+        parse_name(first.name).get("desc"),
+    )
     script = folder / f"{title}_desc-{desc}{SCRIPT}"
     if place.startswith("tpl-"):
         script = dataset.root / f"figures/{place}_desc-{desc}{SCRIPT}"
@@ -673,7 +740,9 @@ def _read_spreads(images: Mapping[str, Path]) -> dict[str, Array]:
     spreads = dict[str, Array]()
     for path in set(images.values()):
         _, names, values = read_parcel_maps(path)
-        spreads |= {name: np.nan_to_num(own) for name, own in zip(names, values, strict=True)}
+        spreads |= {
+            name: np.nan_to_num(own) for name, own in zip(names, values, strict=True)
+        }
     return spreads
 
 

@@ -48,7 +48,9 @@ _NO_INTERVALS = "The model has no half-widths, so its maps have no intervals"
 _SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 _DATASET = DatasetWords(
     name="Synthetic task-activation maps from resting-state fMRI (bids_dtg)",
-    citation=_SAID["citation"].format(authors=", ".join(AUTHORS), version=__version__, paper=SERIN),
+    citation=_SAID["citation"].format(
+        authors=", ".join(AUTHORS), version=__version__, paper=SERIN
+    ),
     readme="",
     workflow="contrasts",
 )
@@ -88,7 +90,9 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     computed = said["computed"].format(
         rois=bundle.rois,
         contrasts=len(bundle.contrasts),
-        sets=said["sets"].format(first=", ".join(first), last=last) if form.sets else "",
+        sets=said["sets"].format(first=", ".join(first), last=last)
+        if form.sets
+        else "",
         where=said["standardised"].format(places=places) if form.joint else where,
         connected=said["partial" if form.joint else "marginal"].format(
             number=bundle.places.number, places=places, penalty=PENALTY
@@ -117,10 +121,14 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
         for key in outputs.atlases
     ]:
         computed += said["parcels"].format(atlases=" and ".join(atlases))
-    about = f"The model is {kind['model'].format(place=place)} {_trained(card.training)}"
+    about = (
+        f"The model is {kind['model'].format(place=place)} {_trained(card.training)}"
+    )
     text, known = f"{kind['method']} {about} {computed}", said["references"]
     references = "".join(known[name] for name in known if f"{name} " in text)
-    if card.citation and not any(part in references for part in card.citation.split()[-1:]):
+    if card.citation and not any(
+        part in references for part in card.citation.split()[-1:]
+    ):
         references += f"- {card.citation} (the model)\n"
     return MethodsWords(
         made=said["made"],
@@ -137,8 +145,16 @@ def _trained(training: TrainingData) -> str:
     if training.data == "unknown":
         return "whose bundle does not name its training data."
     facts = [
-        *([counted(training.participants, "participant")] if training.participants else []),
-        *([f"TR {training.repetition_time_s:g} s"] if training.repetition_time_s else []),
+        *(
+            [counted(training.participants, "participant")]
+            if training.participants
+            else []
+        ),
+        *(
+            [f"TR {training.repetition_time_s:g} s"]
+            if training.repetition_time_s
+            else []
+        ),
         *([f"cleaning: {training.cleaning}"] if training.cleaning != "unknown" else []),
     ]
     return f"trained on {training.data}" + (f" ({'; '.join(facts)})." if facts else ".")

@@ -59,14 +59,18 @@ _VIEWS = (
     tuple((SAGITTAL, mm) for mm in (-50, -25, -4, 25, 50)),
     tuple((CORONAL, mm) for mm in (-80, -58, -34, -10, 14, 40)),
 )
-_EDGE = 1.4  # sd of smoothing in pixels, without which outlines show the steps of voxels
+_EDGE = (
+    1.4  # sd of smoothing in pixels, without which outlines show the steps of voxels
+)
 _FLAT = 0.02  # change per pixel below which there is no edge
 _LINE = 1.6  # width of outlines in pixels
 _BRAIN_LINE, _GREY_LINE = (255, 90, 77), (82, 214, 255)
 _OUTLINE_KEYS = (("#ff5a4d", "brain mask of the model"), ("#52d6ff", "its grey matter"))
 _WORDS = tomllib.loads(read_packaged(__package__, "sidecars.toml"))
 COVERAGE_FILE = FileKind("dseg", "coverage", ".nii.gz")
-_STANDARDISED = "rest of the brain"  # label 3 if ROI series are computed over grey matter only
+_STANDARDISED = (
+    "rest of the brain"  # label 3 if ROI series are computed over grey matter only
+)
 _WITH_SIGNAL, _WITHOUT = (47, 165, 142), (224, 57, 46)
 _SIGNAL_KEYS = (("#2fa58e", "grey matter with signal"), ("#e0392e", "without signal"))
 CARPET_FILE = FileKind("timeseries", "carpet", ".tsv")
@@ -98,10 +102,16 @@ class MeasuredRun:
     interpolation: Interpolation  # interpolation that the options ask for
     sampled: Method  # interpolation that was used at the model's voxels
     cleaning: Mapping[str, object]  # decisions on the cleaning, for the sidecar
-    voxel_mm: float  # edge of a cube with the volume of the file's voxels, or vertex spacing
-    mask_overlap: float | None  # Dice of its brain mask and the model's; None if not known
+    voxel_mm: (
+        float  # edge of a cube with the volume of the file's voxels, or vertex spacing
+    )
+    mask_overlap: (
+        float | None
+    )  # Dice of its brain mask and the model's; None if not known
     notes: tuple[str, ...]  # sentences on unusual findings
-    surface: UsedSurface | None = None  # at whose vertices parcels were read; None: none
+    surface: UsedSurface | None = (
+        None  # at whose vertices parcels were read; None: none
+    )
     source: str = ""  # name of its dataset in BIDS URIs
     input_type: str = ""  # of its dataset
 
@@ -124,7 +134,9 @@ def keep_volume(
     grid = data.bundle.grid
     return Kept(
         kind,
-        encode_integers(values, grid, slope=slope, description=f"bids_dtg {kind.desc or ''}"),
+        encode_integers(
+            values, grid, slope=slope, description=f"bids_dtg {kind.desc or ''}"
+        ),
         sidecar={
             "Description": description,
             "Sources": [data.bold_uri],
@@ -166,8 +178,13 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
     bright = bold.values[bold.values > 0]
     top = float(np.quantile(bright, 0.99)) if bright.size else 1.0
     grey = 255 * np.clip(_slices(bold, bold.box) / top, 0, 1) ** 0.9
-    below = canvas("registration", encode(np.repeat(grey[..., None].astype(np.uint8), 3, axis=2)))
-    regions = {_GREY_LINE: np.isin(labels.values, (1, 2)), _BRAIN_LINE: labels.values > 0}
+    below = canvas(
+        "registration", encode(np.repeat(grey[..., None].astype(np.uint8), 3, axis=2))
+    )
+    regions = {
+        _GREY_LINE: np.isin(labels.values, (1, 2)),
+        _BRAIN_LINE: labels.values > 0,
+    }
     lines = np.zeros((*grey.shape, 4), np.uint8)
     for colour, inside in regions.items():
         region = Volume(inside.astype(np.float32), labels.affine)
@@ -176,19 +193,24 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
         lines[..., 3] = np.maximum(lines[..., 3], 255 * line)
     above = canvas("outlines", encode(lines, lossless=True))
     slices = "; ".join(
-        f"{'xyz'[views[0][0]]} = " + ", ".join(f"{mm:g}" for _, mm in views) for views in _VIEWS
+        f"{'xyz'[views[0][0]]} = " + ", ".join(f"{mm:g}" for _, mm in views)
+        for views in _VIEWS
     ).replace("-", "\N{MINUS SIGN}")
     over = above, "Outlines of the template's brain and grey matter", "Outlines"
     words = f"Mean BOLD in {sum(map(len, _VIEWS))} slices"
     caption = _caption("registration", slices=slices)
-    return Figure(caption=caption, parts=[Picture(below, words, over=over)], keys=_OUTLINE_KEYS)
+    return Figure(
+        caption=caption, parts=[Picture(below, words, over=over)], keys=_OUTLINE_KEYS
+    )
 
 
 def _slices(
     volume: Volume, box: Box, drawn: Callable[[Floats], Floats] = lambda cut: cut
 ) -> Floats:
     """Return slices in all directions, a row each, as `drawn` makes them of cuts."""
-    rows = [beside([drawn(volume.cut(box, view)) for view in views]) for views in _VIEWS]
+    rows = [
+        beside([drawn(volume.cut(box, view)) for view in views]) for views in _VIEWS
+    ]
     return together(rows, 0, 3, 3)
 
 
@@ -223,7 +245,9 @@ def _keep_coverage(data: MeasuredRun) -> Kept | None:
         return None
     tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))
     tissue[bundle.voxels.mask] = np.where(measured.covered, 1, 2)
-    labels = _WORDS["labels"] | ({"3": _STANDARDISED} if bundle.card.part.connectome.joint else {})
+    labels = _WORDS["labels"] | (
+        {"3": _STANDARDISED} if bundle.card.part.connectome.joint else {}
+    )
     return keep_volume(
         COVERAGE_FILE,
         tissue,
@@ -231,7 +255,9 @@ def _keep_coverage(data: MeasuredRun) -> Kept | None:
         description=_WORDS["coverage"],
         more={
             "Labels": labels,
-            "RoiCoverage": [round(float(share), 4) for share in measured.of_one_set().roi_coverage],
+            "RoiCoverage": [
+                round(float(share), 4) for share in measured.of_one_set().roi_coverage
+            ],
         },
     )
 
@@ -254,7 +280,10 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     share = float((labels.values == 1).sum()) / max(grey, 1)
     rois = enumerate(read_json(sidecar_of(path)).get("RoiCoverage") or (), 1)
     caption = _caption(
-        "coverage", share=share, voxels=grey, rois=sorted(rois, key=lambda roi: float(roi[1]))
+        "coverage",
+        share=share,
+        voxels=grey,
+        rois=sorted(rois, key=lambda roi: float(roi[1])),
     )
     picture = Picture(canvas("coverage", encode(pixels)), f"Coverage: {share:.1%}")
     return Figure(caption=caption, parts=[picture], keys=_SIGNAL_KEYS)
@@ -277,7 +306,9 @@ def _keep_carpet(data: MeasuredRun) -> Kept:
         for row in np.concatenate(values).clip(-_MOST, _MOST).T
     ]
     denoised_by = _DENOISED_BY.get(data.input_type) if data.run.cleaned_before else None
-    frames = "frame" if carpet.each == 1 else f"mean of {carpet.each} consecutive frames"
+    frames = (
+        "frame" if carpet.each == 1 else f"mean of {carpet.each} consecutive frames"
+    )
     return Kept(
         CARPET_FILE,
         encoded(tsv_text(names, rows)),
@@ -299,7 +330,9 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
     if not rows:
         return None
     cells = [[number(text) for text in row.values()] for row in rows]
-    values = np.array([[np.nan if cell is None else cell for cell in row] for row in cells]).T
+    values = np.array(
+        [[np.nan if cell is None else cell for cell in row] for row in cells]
+    ).T
     names = [name for name in rows[0] if not name.endswith(_CLEANED)]
     frames = read_rows(path) if (path := run.files.get(MOTION.kind)) else []
     kept = np.array([row.get("kept") == "1" for row in frames], bool)
@@ -322,7 +355,9 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
             dropped=below["dropped"],
         )
         for when, drawn in zip(
-            ("before", "after"), np.split(values, len(values) // len(names)), strict=False
+            ("before", "after"),
+            np.split(values, len(values) // len(names)),
+            strict=False,
         )
     ]
     caption = _caption(
@@ -376,7 +411,9 @@ def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the matrix, one pixel per cell."""
     rows = read_rows(path) if (path := run.files.get(CONNECTOME_FILE)) else []
     cells = [[number(text) for text in row.values()] for row in rows]
-    matrix = np.array([[np.nan if cell is None else cell for cell in row] for row in cells])
+    matrix = np.array(
+        [[np.nan if cell is None else cell for cell in row] for row in cells]
+    )
     if matrix.ndim != 2 or not matrix.size:
         return None
     others = matrix[~np.eye(len(matrix), dtype=bool)] if len(matrix) > 1 else matrix
@@ -386,9 +423,14 @@ def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
         form="matrix",
     )
     caption = _caption(
-        "connectome", rois=len(matrix), mean=float(others.mean()), sd=float(others.std())
+        "connectome",
+        rois=len(matrix),
+        mean=float(others.mean()),
+        sd=float(others.std()),
     )
-    return Figure(caption=caption, parts=[picture], scale=("\N{MINUS SIGN}1", "+1", SIGNED.css))
+    return Figure(
+        caption=caption, parts=[picture], scale=("\N{MINUS SIGN}1", "+1", SIGNED.css)
+    )
 
 
 REGISTRATION = Panel(
@@ -397,6 +439,8 @@ REGISTRATION = Panel(
 )
 COVERAGE = Panel("Coverage", COVERAGE_FILE, _draw_coverage, _keep_coverage, beside=True)
 CARPET = Panel("Carpet", CARPET_FILE, _draw_carpet, _keep_carpet, also=(MOTION.kind,))
-CONNECTOME = Panel("Connectome", CONNECTOME_FILE, _draw_connectome, _keep_connectome, folded=True)
+CONNECTOME = Panel(
+    "Connectome", CONNECTOME_FILE, _draw_connectome, _keep_connectome, folded=True
+)
 # In the order of the page.
 PANELS = (CARPET, MOTION, REGISTRATION, COVERAGE, CONNECTOME)

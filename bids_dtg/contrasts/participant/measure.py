@@ -123,7 +123,10 @@ class Reader:
         every, grey = np.arange(self.places.number), len(self.order)
         if not isinstance(self.places, VoxelPlaces):
             return {PARCEL: self._by_map(_evenly(every, _CARPET_GREY + _CARPET_REST))}
-        first, rest = _evenly(every[:grey], _CARPET_GREY), _evenly(every[grey:], _CARPET_REST)
+        first, rest = (
+            _evenly(every[:grey], _CARPET_GREY),
+            _evenly(every[grey:], _CARPET_REST),
+        )
         return {GREY: self._by_map(first), REST: rest}
 
     def _by_map(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -145,7 +148,9 @@ class Reader:
             valid,
             brain=self.in_brain,
             order=self.order,
-            homotopic=self.places.homotopic if isinstance(self.places, ParcelPlaces) else None,
+            homotopic=self.places.homotopic
+            if isinstance(self.places, ParcelPlaces)
+            else None,
             form=self.form,
             combine=self.bundle.combine,
         )
@@ -154,8 +159,12 @@ class Reader:
         """Check whether the model suits a run, by one set of ROIs."""
         combine, rows = self.bundle.combine, self.form.one_set(self.bundle.rois)
         maps = self.maps[:, : len(self.order)]
-        maps = maps[rows] if combine is None else combine[rows].astype(np.float32) @ maps
-        return judge_run(run.of_one_set(), mask_overlap, maps, np.argsort(self.order), self.mirror)
+        maps = (
+            maps[rows] if combine is None else combine[rows].astype(np.float32) @ maps
+        )
+        return judge_run(
+            run.of_one_set(), mask_overlap, maps, np.argsort(self.order), self.mirror
+        )
 
     @cached_property
     def mirror(self) -> NDArray[np.intp]:
@@ -220,7 +229,9 @@ class Reader:
             connectomes = connectomes.with_deviation(source.surface.deviation)
         places, of_parcels = self.bundle.places, tuple[str, ...]()
         if isinstance(places, ParcelPlaces):
-            require_parcels(run.bold, places, connectomes.covered, at_vertices=bool(run.cortex))
+            require_parcels(
+                run.bold, places, connectomes.covered, at_vertices=bool(run.cortex)
+            )
             of_parcels = notes_on_parcels(places.names, connectomes.covered)
         require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
         return MeasuredRun(
@@ -230,7 +241,9 @@ class Reader:
             bundle=self.bundle,
             connectomes=connectomes,
             carpet=carpet,
-            carpet_rows={kind: len(places) for kind, places in self.carpet_voxels.items()},
+            carpet_rows={
+                kind: len(places) for kind, places in self.carpet_voxels.items()
+            },
             design=design,
             cleaning={
                 **design.decisions,
@@ -428,9 +441,14 @@ def measure_array(
     (50, 163310)
     """
     if not isinstance(bundle, ModelBundle):
-        raise TypeError(f"the bundle is a {type(bundle).__name__}. Expected: from load_bundle")
+        raise TypeError(
+            f"the bundle is a {type(bundle).__name__}. Expected: from load_bundle"
+        )
     tr: object = repetition_time_s
-    if not isinstance(tr, int | float | np.number) or not 0 < float(tr) <= LONGEST_TR_SECONDS:
+    if (
+        not isinstance(tr, int | float | np.number)
+        or not 0 < float(tr) <= LONGEST_TR_SECONDS
+    ):
         raise ValueError(f"repetition_time_s is {tr!r}. Expected: {EXPECTED_TR}")
     bold, to_mm = real_numbers(bold, "bold"), np.asarray(affine, np.float64)
     if bold.ndim != 4 or to_mm.shape != (4, 4):
@@ -451,7 +469,12 @@ def measure_array(
         for first in range(0, frames, _FRAMES):
             # (i, j, k, frames) -> (frames, voxels), first axis of the image fastest.
             block = bold[..., first : first + _FRAMES]
-            yield first, sampling.apply(block.reshape(-1, block.shape[3], order="F").T, 1.0, 0.0)
+            yield (
+                first,
+                sampling.apply(
+                    block.reshape(-1, block.shape[3], order="F").T, 1.0, 0.0
+                ),
+            )
 
     found = _of_array(reader, design, sampling.covered, blocks)
     require_coverage("the array", found.coverage, "the model's grey matter")
@@ -490,7 +513,9 @@ def measure_parcels(
     assert isinstance(places, ParcelPlaces)
     series = real_numbers(series, "series")
     if series.ndim != 2 or series.shape[1] != places.number:
-        raise ValueError(f"series are (frames, {places.number} parcels), not {series.shape}")
+        raise ValueError(
+            f"series are (frames, {places.number} parcels), not {series.shape}"
+        )
     design = array_design(None, keep, len(series), repetition_time_s)
 
     def blocks() -> Blocks:
@@ -510,4 +535,6 @@ def _of_array(
 ) -> RunConnectomes:
     """Return the connectomes of an array in memory, computed in double precision."""
     voxels = replace(reader.of_run(valid), maps=reader.maps.astype(np.float64))
-    return run_connectomes(measure_run(blocks, design, voxels, segments=design.segments(math.inf)))
+    return run_connectomes(
+        measure_run(blocks, design, voxels, segments=design.segments(math.inf))
+    )

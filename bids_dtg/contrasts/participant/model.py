@@ -80,10 +80,13 @@ class Model:
             maps = self._prepared.result().predict(connectome)
         except (MemoryError, RuntimeError) as err:
             # Torch has no exception class for too little memory.
-            if isinstance(err, RuntimeError) and "can't allocate memory" not in str(err):
+            if isinstance(err, RuntimeError) and "can't allocate memory" not in str(
+                err
+            ):
                 raise
             raise RunError(
-                "there is too little memory for the network", remedy="use fewer --nprocs"
+                "there is too little memory for the network",
+                remedy="use fewer --nprocs",
             ) from err
         correction = self.bundle.correction
         return maps if correction is None else correction.scaled(deviation).apply(maps)
@@ -129,7 +132,11 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
         The model is missing and was not downloaded, or is damaged.
     """
     wanted = PUBLISHED.get(name_or_path)
-    watched = may_fetch and sys.stderr.isatty() and bool(download_hosts(os.environ, PUBLIC_HOST))
+    watched = (
+        may_fetch
+        and sys.stderr.isatty()
+        and bool(download_hosts(os.environ, PUBLIC_HOST))
+    )
     if wanted is None or is_installed(name_or_path) or not watched:
         return load_bundle(name_or_path)
     try:
@@ -140,7 +147,9 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
         raise BundleError(
             f"the model {wanted.card.name} is missing, and its download failed: {err.found}",
             expected=err.expected,
-            remedy=", or: ".join(filter(None, [err.remedy, how_to_get(wanted.card.name)])),
+            remedy=", or: ".join(
+                filter(None, [err.remedy, how_to_get(wanted.card.name)])
+            ),
         ) from err
     return load_bundle(name_or_path)
 
@@ -248,7 +257,9 @@ def estimate_maps(segments: Sequence[Connectome], model: Model) -> Estimate:
     BundleError, RunError
         See `predict_maps`.
     """
-    average = MapAverage(by_dof=all(math.isfinite(part.residual_dof) for part in segments))
+    average = MapAverage(
+        by_dof=all(math.isfinite(part.residual_dof) for part in segments)
+    )
     for part in segments:
         add_maps(average, model, part)
     return average.result(model.bundle.contrasts)

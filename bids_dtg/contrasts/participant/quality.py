@@ -15,7 +15,12 @@ from bids_dtg.contrasts.panels.run import MeasuredRun
 from bids_dtg.files.paths import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.participants.origin import camel_case, cleaning_note, first_figures, rounded
+from bids_dtg.participants.origin import (
+    camel_case,
+    cleaning_note,
+    first_figures,
+    rounded,
+)
 from bids_dtg.settings import Settings
 
 _RANGE_COLUMNS = (
@@ -95,7 +100,8 @@ def summarise(
         "SpaceReason": names.hide(run.space_reason),
         **({"CleanedAs": run.cleaned_as} if run.cleaned_as else {}),
         "Transforms": [
-            used.path.name + (" (inverse)" if used.inverse else "") for used in transforms
+            used.path.name + (" (inverse)" if used.inverse else "")
+            for used in transforms
         ],
         **of_surface,
         "Interpolation": measured.sampled,
@@ -105,7 +111,9 @@ def summarise(
         "Cleaning": camel_case(measured.cleaning),
         "Notes": [names.hide(note) for note in measured.notes],
     }
-    return RunSummary(run, figures, facts, result.coverage, confounds, judged, measured.notes)
+    return RunSummary(
+        run, figures, facts, result.coverage, confounds, judged, measured.notes
+    )
 
 
 def notes_on_average(
@@ -130,7 +138,9 @@ def notes_on_average(
         "CleaningNote": next(filter(None, cleanings), None),
         "AcquisitionNote": acquisition_note([summary.figures for summary in runs]),
         "SampleNote": _sample_note(card.part, runs),
-        "DegreesOfFreedomNote": None if all(own.run.dof_known for own in runs) else unknown,
+        "DegreesOfFreedomNote": None
+        if all(own.run.dof_known for own in runs)
+        else unknown,
     }
     return {key: note for key, note in notes.items() if note}
 
@@ -171,16 +181,28 @@ def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:
         ("repetition_time", "a repetition time of", "s", 1),
     ):
         of_model = figures[0][f"model_{name}"]
-        if of_model and (found := _far_from(of_model, [run[name] for run in figures], power)):
+        if of_model and (
+            found := _far_from(of_model, [run[name] for run in figures], power)
+        ):
             there.append(f"{what} {of_model:.3g} {unit}")
             here.append(f"{found} {unit}")
     if not there:
         return None
     runs = " and ".join(there)
-    return f"The model was trained on runs with {runs}; these have {' and '.join(here)}."
+    return (
+        f"The model was trained on runs with {runs}; these have {' and '.join(here)}."
+    )
 
 
 def _far_from(trained: float, values: Iterable[float], power: int = 1) -> str | None:
     """Return the range of values that differ by more than FAR_APART (as volumes with power 3)."""
-    far = [own for own in values if not 1 / FAR_APART <= (own / trained) ** power <= FAR_APART]
-    return " to ".join(f"{end:.3g}" for end in sorted({min(far), max(far)})) if far else None
+    far = [
+        own
+        for own in values
+        if not 1 / FAR_APART <= (own / trained) ** power <= FAR_APART
+    ]
+    return (
+        " to ".join(f"{end:.3g}" for end in sorted({min(far), max(far)}))
+        if far
+        else None
+    )

@@ -21,7 +21,12 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.panels.presentation import PRESENTATION, dataset_words
 from bids_dtg.contrasts.participant.model import bytes_needed, obtain_bundle
 from bids_dtg.contrasts.participant.outputs import REGIONS, USUAL, WRITES, in_words
-from bids_dtg.contrasts.participant.outputs.spaces import T1W, Target, choose_spaces, find_target
+from bids_dtg.contrasts.participant.outputs.spaces import (
+    T1W,
+    Target,
+    choose_spaces,
+    find_target,
+)
 from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
 from bids_dtg.engine.machine import divide, map_device
 from bids_dtg.errors import RunError, SettingsError
@@ -34,10 +39,20 @@ from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import MeshName
-from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, read_frame, read_series_header
+from bids_dtg.imaging.surfaces.parcel_series import (
+    SeriesHeader,
+    read_frame,
+    read_series_header,
+)
 from bids_dtg.inputs.anatomy import find_anatomy, find_surfaces
 from bids_dtg.inputs.atlases import atlas_datasets
-from bids_dtg.inputs.run import OF_PARCELS, RestRun, SurfaceFiles, TransformFile, is_series
+from bids_dtg.inputs.run import (
+    OF_PARCELS,
+    RestRun,
+    SurfaceFiles,
+    TransformFile,
+    is_series,
+)
 from bids_dtg.inputs.runs import find_runs as list_runs
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.participants.request import (
@@ -116,11 +131,15 @@ class Request(CallRequest):
         processes, threads = divide(
             settings.resources,
             units=len(asked.participants),
-            bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=device == "cpu"),
+            bytes_each=bytes_needed(
+                bundle.places.number, bundle.rois, on_cpu=device == "cpu"
+            ),
             on_cpu=device == "cpu",
         )
         atlases: tuple[Atlas, ...] = ()
-        datasets = atlas_datasets(settings.inputs.derivatives)  # refuses a path that is not there
+        datasets = atlas_datasets(
+            settings.inputs.derivatives
+        )  # refuses a path that is not there
         if settings.outputs.atlases and not bundle.card.part.parcels:
             atlases = choose_atlases(
                 settings.outputs.atlases,
@@ -145,7 +164,9 @@ class Request(CallRequest):
         )
         made.meshes  # noqa: B018 (unknown names are refused before anything is written)
         made._check_spaces()
-        if settings.inputs.analysis_level == "participant":  # training chooses among measured maps
+        if (
+            settings.inputs.analysis_level == "participant"
+        ):  # training chooses among measured maps
             made.contrasts  # noqa: B018 (likewise)
         return made
 
@@ -225,7 +246,9 @@ class Request(CallRequest):
         """Return a copy with another form of connectome and another length of segments."""
         card = self.bundle.card
         part = dataclasses.replace(card.part, connectome=form, segment_seconds=seconds)
-        bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
+        bundle = dataclasses.replace(
+            self.bundle, card=dataclasses.replace(card, part=part)
+        )
         return dataclasses.replace(self, bundle=bundle)
 
     @cached_property
@@ -246,7 +269,9 @@ class Request(CallRequest):
             sidecars=planned.sidecars,
         )
 
-    def targets(self, planned: AveragedRuns) -> tuple[dict[str, Target], dict[str, RunError]]:
+    def targets(
+        self, planned: AveragedRuns
+    ) -> tuple[dict[str, Target], dict[str, RunError]]:
         """Find further spaces of an average, by name, and why others cannot be reached."""
         who = planned.participant, planned.entities.get("ses")
         targets, errors = dict[str, Target](), dict[str, RunError]()
@@ -259,7 +284,9 @@ class Request(CallRequest):
 
     def unreached(self, planned: AveragedRuns) -> tuple[str, ...]:
         """Say which of the requested spaces an average cannot be written in."""
-        return tuple(_unwritten(name, err) for name, err in self.targets(planned)[1].items())
+        return tuple(
+            _unwritten(name, err) for name, err in self.targets(planned)[1].items()
+        )
 
     def reached(self, planned: AveragedRuns) -> Reached:
         """Return how maps are resampled to further spaces, and the request for just these."""
@@ -312,7 +339,9 @@ class Request(CallRequest):
         for name in self.spaces:
             try:
                 if name == T1W:
-                    find_anatomy(self.dataset, "*", None, templateflow=self.templateflow)
+                    find_anatomy(
+                        self.dataset, "*", None, templateflow=self.templateflow
+                    )
                 else:
                     dataclasses.replace(self, plans=True)._target(name, "*")
             except RunError as err:
@@ -331,7 +360,9 @@ class Request(CallRequest):
         own: dict[str, Any] = {"atlases": atlases}
         if self.settings.inputs.analysis_level == "participant":
             labels = [contrast.label for contrast in self.contrasts]
-            own["contrast"] = labels if len(labels) < len(self.bundle.contrasts) else ["all"]
+            own["contrast"] = (
+                labels if len(labels) < len(self.bundle.contrasts) else ["all"]
+            )
             own["write"] = sorted(self.kinds)
         return {**super().shaping_options(), **own}
 
@@ -367,7 +398,9 @@ class Reached:
     """The further spaces that the maps of an average can be written in."""
 
     request: Request  # which asks for no other spaces
-    samplings: tuple[tuple[Target, VoxelPlaces, PointSampling], ...]  # from the model's voxels
+    samplings: tuple[
+        tuple[Target, VoxelPlaces, PointSampling], ...
+    ]  # from the model's voxels
     failed: str  # why others cannot be reached; empty: all can
 
 
@@ -380,7 +413,11 @@ def first_file(settings: Settings) -> Path | None:
 
     It is found before the model is loaded; nothing is fetched or indexed for it.
     """
-    behaviour, inputs, resources = settings.behaviour, settings.inputs, settings.resources
+    behaviour, inputs, resources = (
+        settings.behaviour,
+        settings.inputs,
+        settings.resources,
+    )
     elsewhere = resources.scheduler or resources.device not in ("auto", "cpu")
     if behaviour.dry_run or elsewhere or inputs.bids_filter_file:
         return None
@@ -390,7 +427,9 @@ def first_file(settings: Settings) -> Path | None:
         asked = find_asked(settings.replace(dry_run=True))
         label, (card, _) = asked.participants[0], read_card(find_bundle(inputs.model))
         grid = card.part.grid
-        if grid is None or (asked.output.root / f"sub-{label}").exists():  # perhaps nothing is read
+        if (
+            grid is None or (asked.output.root / f"sub-{label}").exists()
+        ):  # perhaps nothing is read
             return None
         rule = asked.space_rule(grid.space, partial(lies_on_lattice, grid=grid))
         runs = list_runs(
@@ -444,7 +483,9 @@ def find_runs(settings: Settings) -> list[RestRun]:
     ['sub-sim001_task-rest']
     """
     request = Request.prepare(settings)
-    return [run for participant in request.participants for run in request.runs(participant)]
+    return [
+        run for participant in request.participants for run in request.runs(participant)
+    ]
 
 
 def _names_parcels(atlases: Sequence[str], bundle: ModelBundle) -> bool:

@@ -213,7 +213,9 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         images = list(img) if several else [img]  # type: ignore[arg-type]
         tables = _one_each(confounds, len(images), several, "confounds")
         kept = _one_each(sample_mask, len(images), several, "sample_mask")
-        estimates = (self._estimate(*item) for item in zip(images, tables, kept, strict=True))
+        estimates = (
+            self._estimate(*item) for item in zip(images, tables, kept, strict=True)
+        )
         if self._container != "default":
             return self._frame(estimates)
         found = [self._image(estimate) for estimate in estimates]
@@ -229,7 +231,9 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         """Fit, then transform the images; see `fit` and `transform`."""
         return self.fit(img, y).transform(img, confounds, sample_mask)
 
-    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+    def get_feature_names_out(
+        self, input_features: object = None
+    ) -> NDArray[np.object_]:
         """Return the names of the volumes, or data frame columns, that `transform` returns.
 
         Parameters
@@ -250,7 +254,11 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         else:
             atlas, fillable = self._regions()
             regions = np.array(list(atlas.parcels.values()), object)[fillable]
-        names = [f"{label}{_BETWEEN}{region}" for label in self.contrasts_ for region in regions]
+        names = [
+            f"{label}{_BETWEEN}{region}"
+            for label in self.contrasts_
+            for region in regions
+        ]
         return np.asarray(names, object)
 
     def set_output(self, *, transform: Container | None = None) -> TaskMaps:
@@ -269,7 +277,9 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         if transform is None:
             return self
         if transform not in _CONTAINERS:
-            raise ValueError(f"transform is {transform!r}. Expected: {', '.join(_CONTAINERS)}")
+            raise ValueError(
+                f"transform is {transform!r}. Expected: {', '.join(_CONTAINERS)}"
+            )
         # scikit-learn's `clone` looks for this name.
         self._sklearn_output_config = {"transform": transform}
         return self
@@ -301,7 +311,9 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
     def _settings(self) -> Settings:
         """Compose settings as on the command line, so that the same checks apply."""
-        names = {field.name for field in fields(CleaningOptions)} & self.get_params(False).keys()
+        names = {field.name for field in fields(CleaningOptions)} & self.get_params(
+            False
+        ).keys()
         settings = Settings.of(
             bids_dir=Path(),
             output_dir=Path(),
@@ -316,7 +328,9 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     def _prepare(self, settings: Settings) -> None:
         """Make the attributes that cannot be copied to other processes."""
         bundle, threads = self.bundle_, self.threads or available_cores()
-        self._reader = Reader(bundle, settings.cleaning, threads=threads, keep_whole=False)
+        self._reader = Reader(
+            bundle, settings.cleaning, threads=threads, keep_whole=False
+        )
         self._model = Model(bundle, map_device(settings.resources.device), threads)
         self._atlas: Atlas | None = None  # loaded when first needed
 
@@ -326,23 +340,41 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         bundle, reader = self.bundle_, self._reader
         if bundle.card.part.parcels:
             series = np.asarray(image)
-            kept = None if sample_mask is None else np.isin(np.arange(len(series)), sample_mask)
+            kept = (
+                None
+                if sample_mask is None
+                else np.isin(np.arange(len(series)), sample_mask)
+            )
             seconds = self.t_r or bundle.card.training.repetition_time_s or 1.0
-            measured = measure_parcels(series, reader, repetition_time_s=seconds, keep=kept)
+            measured = measure_parcels(
+                series, reader, repetition_time_s=seconds, keep=kept
+            )
             return self._judged(measured, None, "the array", [])
-        rule = SpaceRule(model=bundle.grid.space, templateflow=TemplateFlow.here(download=True))
-        given = as_run(image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r)
+        rule = SpaceRule(
+            model=bundle.grid.space, templateflow=TemplateFlow.here(download=True)
+        )
+        given = as_run(
+            image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r
+        )
         with given as (run, columns):
             cleaning = reader.cleaning
             if columns is not None:
-                cleaning = replace(cleaning, denoise_strategy="none", custom_confounds=columns)
+                cleaning = replace(
+                    cleaning, denoise_strategy="none", custom_confounds=columns
+                )
             keep = None if sample_mask is None else _kept(sample_mask, run)
             found = reader.measure(run, keep=keep, cleaning=cleaning)
         notes = [*found.notes, *_notes_on_columns(confounds, found)]
-        return self._judged(found.connectomes, found.mask_overlap, found.run.title, notes)
+        return self._judged(
+            found.connectomes, found.mask_overlap, found.run.title, notes
+        )
 
     def _judged(
-        self, run: RunConnectomes, mask_overlap: float | None, title: str, notes: list[str]
+        self,
+        run: RunConnectomes,
+        mask_overlap: float | None,
+        title: str,
+        notes: list[str],
     ) -> Estimate:
         """Predict maps of a run, and warn of its notes and of what is unusual for the model."""
         judged = self._reader.judge(run, mask_overlap)
@@ -352,7 +384,10 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
                 f"the run is {judged.verdict} for the model: {'; '.join(judged.reasons)}",
             ]
         estimate = estimate_maps(run.segments, self._model)
-        for note in (*(f"{title}: {note}" for note in notes), *self._model.take_notes()):
+        for note in (
+            *(f"{title}: {note}" for note in notes),
+            *self._model.take_notes(),
+        ):
             warnings.warn(note, stacklevel=5)
         return estimate
 
@@ -411,8 +446,14 @@ def _one_each(given: Any, number: int, several: bool, name: str) -> list[Any]:
     if not several:
         return [given]
     if not isinstance(given, list | tuple) or len(given) != number:
-        of = f"{len(given)} of them" if isinstance(given, list | tuple) else type(given).__name__
-        raise ValueError(f"{name} must be a list, one item for each of {number} images, not {of}")
+        of = (
+            f"{len(given)} of them"
+            if isinstance(given, list | tuple)
+            else type(given).__name__
+        )
+        raise ValueError(
+            f"{name} must be a list, one item for each of {number} images, not {of}"
+        )
     return list(given)
 
 
@@ -421,10 +462,16 @@ def _kept(sample_mask: ArrayLike, run: RestRun) -> NDArray[np.bool_]:
     given, frames = np.asarray(sample_mask), read_bold_header(run.bold).frames
     keep = np.zeros(frames, bool)
     try:
-        index = given if given.dtype == np.bool_ else given.astype(np.intp, casting="same_kind")
+        index = (
+            given
+            if given.dtype == np.bool_
+            else given.astype(np.intp, casting="same_kind")
+        )
         keep[index] = True
     except (IndexError, TypeError) as err:
-        raise ValueError(f"sample_mask has invalid indices of {frames} frames: {err}") from err
+        raise ValueError(
+            f"sample_mask has invalid indices of {frames} frames: {err}"
+        ) from err
     return keep
 
 

@@ -14,7 +14,11 @@ from bids_dtg.contrasts.participant.model import Model, add_maps
 from bids_dtg.contrasts.participant.outputs import CONNECTOME, in_words
 from bids_dtg.contrasts.participant.outputs.surfaces import template_note
 from bids_dtg.contrasts.participant.outputs.write import write_average, write_run
-from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average, summarise
+from bids_dtg.contrasts.participant.quality import (
+    RunSummary,
+    notes_on_average,
+    summarise,
+)
 from bids_dtg.contrasts.participant.request import Request, first_file
 from bids_dtg.engine.machine import one_blas_thread, return_memory
 from bids_dtg.inputs.run import RestRun
@@ -30,7 +34,9 @@ from bids_dtg.report.presentation import Kept
 class SegmentRead:
     """The connectome of a segment, sent after the whole run has been read."""
 
-    connectome: Connectome  # read by the model, or first joined with other runs of the session
+    connectome: (
+        Connectome  # read by the model, or first joined with other runs of the session
+    )
     session: str | None  # label of the run's session
     share: float  # share of the run's segments that were sent before, 0 to 1
 
@@ -178,7 +184,9 @@ class ParticipantWork(LevelWork):
     def begin(self) -> None:
         self._model.begin()
 
-    def _notes(self, planned: AveragedRuns, runs: Sequence[RunSummary]) -> Iterator[str]:
+    def _notes(
+        self, planned: AveragedRuns, runs: Sequence[RunSummary]
+    ) -> Iterator[str]:
         for run in runs:
             yield from (f"{run.run.title}: {note}" for note in run.notes)
         for run in runs:
@@ -187,7 +195,9 @@ class ParticipantWork(LevelWork):
                 yield f"{run.run.title} is {run.judged.verdict} for the model: {reasons}"
         if note := template_note(self.request.surfaces(planned)):
             yield f"{planned.title}: {note}"
-        yield from notes_on_average(self.request.bundle.card, runs, self.request.settings).values()
+        yield from notes_on_average(
+            self.request.bundle.card, runs, self.request.settings
+        ).values()
 
 
 LEVEL = Level(Request.prepare, ParticipantWork, first_file)

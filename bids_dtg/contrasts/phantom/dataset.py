@@ -57,7 +57,9 @@ def dataset_name(phantom: Phantom, cohort: int, content: str) -> str:
     """Return a dataset's name, which tells cohorts apart (their labels are the same)."""
     known = {member.value: member.name.lower() for member in Cohort}
     whose = f"seed {phantom.seed}, cohort {known.get(cohort, cohort)}"
-    return f"SIMULATED phantom 2, {whose}: {content}"  # hashed in bundles' lists of people
+    return (
+        f"SIMULATED phantom 2, {whose}: {content}"  # hashed in bundles' lists of people
+    )
 
 
 def describe_datasets(
@@ -115,7 +117,9 @@ def describe_datasets(
         _write_participants(root, people)
     for name in {"statmaps", "truth"} & {*contents}:
         units = {"Units": "z", "SpatialReference": SPACE, **marks()}
-        write_json(out / name / "statmap.json", {"Description": CONTENTS[name], **units})
+        write_json(
+            out / name / "statmap.json", {"Description": CONTENTS[name], **units}
+        )
 
 
 def write_participant(
@@ -183,7 +187,8 @@ def _write_maps(root: Path, person: Person, maps: Array, session: str | None) ->
 
 def _write_participants(root: Path, people: Sequence[Person]) -> None:
     rows = [
-        (f"sub-{participant_label(person.index)}", *phenotype(person).values()) for person in people
+        (f"sub-{participant_label(person.index)}", *phenotype(person).values())
+        for person in people
     ]
     write_tsv(root / "participants.tsv", ["participant_id", *_SHARES], rows)
     text = read_packaged("bids_dtg.contrasts.phantom", "participants.json")
@@ -209,7 +214,9 @@ def phenotype(person: Person) -> dict[str, int | float | str]:
     chance = person.stream(Purpose.PHENOTYPE).standard_normal(len(_SHARES))
     age, sex, reasoning, vigilance = (
         np.sqrt(share) * trait + np.sqrt(1.0 - share) * luck
-        for share, trait, luck in zip(_SHARES.values(), person.traits, chance, strict=False)
+        for share, trait, luck in zip(
+            _SHARES.values(), person.traits, chance, strict=False
+        )
     )
     return {
         "age": int(np.clip(round(_AGE_MEAN + _AGE_SD * age), *_AGE_RANGE)),
@@ -219,7 +226,9 @@ def phenotype(person: Person) -> dict[str, int | float | str]:
     }
 
 
-def draw_run(person: Person, frames: int, repetition_time_s: float, run: int = 0) -> BoldRun:
+def draw_run(
+    person: Person, frames: int, repetition_time_s: float, run: int = 0
+) -> BoldRun:
     """Draw a run of a person.
 
     Parameters
@@ -236,10 +245,16 @@ def draw_run(person: Person, frames: int, repetition_time_s: float, run: int = 0
     states = max(1, round(frames * repetition_time_s / p.SECONDS_PER_STATE))
     amplitude = np.exp(p.LOG_STATE * rng.standard_normal((states, p.NETWORKS)))
     independent = correlated(rng.standard_normal((frames, p.NETWORKS)), persistence)
-    series = independent @ person.series_mixing.T * amplitude[np.arange(frames) * states // frames]
+    series = (
+        independent
+        @ person.series_mixing.T
+        * amplitude[np.arange(frames) * states // frames]
+    )
     shared = p.GLOBAL_SIGNAL * correlated(rng.standard_normal(frames), persistence)
     noise = person.rest_noise(Purpose.RUN_NOISE, frames, segment=run)
-    motion = draw_motion(person.stream(Purpose.MOTION, segment=run), frames, level=person.motion)
+    motion = draw_motion(
+        person.stream(Purpose.MOTION, segment=run), frames, level=person.motion
+    )
     nuisance_maps, nuisance = draw_nuisance(
         phantom.anatomy,
         phantom.stable_maps,

@@ -18,7 +18,12 @@ from scipy.ndimage import gaussian_filter
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom import parameters as p
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.phantom.anatomy import FWHM_PER_SD, SmoothField, axis_positions_mm, load_anatomy
+from bids_dtg.phantom.anatomy import (
+    FWHM_PER_SD,
+    SmoothField,
+    axis_positions_mm,
+    load_anatomy,
+)
 from bids_dtg.phantom.run import brain_frames
 from bids_dtg.phantom.streams import Purpose, stream
 
@@ -38,7 +43,9 @@ TASKS: Mapping[str, str] = {
     "GAMBLING": "PUNISH REWARD",
 }
 # (task, condition) in the order of the design's columns.
-CONDITIONS = tuple((task, name) for task, names in TASKS.items() for name in names.split())
+CONDITIONS = tuple(
+    (task, name) for task, names in TASKS.items() for name in names.split()
+)
 
 
 class Phantom:
@@ -71,28 +78,39 @@ class Phantom:
         self.foci = foci = draw_foci(stream(seed, Purpose.FOCI))
         self.design = contrast_design().astype(np.float32)
         # Strength of each condition's maps.
-        self.gains = np.array([[p.TASK_GAINS[task]] for task, _ in CONDITIONS], np.float32)
+        self.gains = np.array(
+            [[p.TASK_GAINS[task]] for task, _ in CONDITIONS], np.float32
+        )
 
         # Effects of traits; all numbers are Gaussian, and sums over traits have variance 1.
-        normal, unit = stream(seed, Purpose.COUPLING).standard_normal, 1.0 / np.sqrt(p.TRAITS)
+        normal, unit = (
+            stream(seed, Purpose.COUPLING).standard_normal,
+            1.0 / np.sqrt(p.TRAITS),
+        )
         self.shift_traits = unit * normal((len(foci.network), 3, p.TRAITS))
         self.extent_traits = unit * normal((p.NETWORKS, p.TRAITS))
         self.strength_traits = unit * normal((p.NETWORKS, p.TRAITS))
-        self.loadings = p.MODE_STRENGTH * normal((p.NETWORKS, p.MODES))  # of the series' modes
+        self.loadings = p.MODE_STRENGTH * normal(
+            (p.NETWORKS, p.MODES)
+        )  # of the series' modes
         self.trait_loadings = unit * normal((p.NETWORKS, p.TRAIT_MODES, p.TRAITS))
 
         # Responses of networks, and of overlapping pairs of them, to conditions.
         responses = stream(seed, Purpose.RESPONSES)
         parts, density = condition_parts()
         unit_parts = parts / np.linalg.norm(parts, axis=1, keepdims=True)
-        self.weights = parts @ _sparse(responses, density, p.NETWORKS)  # (conditions, networks)
+        self.weights = parts @ _sparse(
+            responses, density, p.NETWORKS
+        )  # (conditions, networks)
         shape = len(CONDITIONS), p.NETWORKS, p.TRAITS
         self.trait_gains = unit * responses.standard_normal(shape)
         self.pairs = overlapping_pairs(foci)
         of_pairs = unit_parts @ responses.standard_normal((len(density), p.PAIRS))
         self.pair_weights = (p.PAIR_STRENGTH * of_pairs).astype(np.float32)
         noise = self.stable_maps.noise(stream(seed, Purpose.FIXED_MAPS), len(density))
-        self._fixed_noise: Array = np.tensordot(unit_parts.astype(np.float32), noise, axes=1)
+        self._fixed_noise: Array = np.tensordot(
+            unit_parts.astype(np.float32), noise, axes=1
+        )
 
     @cached_property
     def group_maps(self) -> Array:
@@ -126,7 +144,9 @@ class Phantom:
     @cached_property
     def motion_map(self) -> Array:
         """Spatial pattern of motion artefacts, the same for all people, (*lattice)."""
-        drawn: Array = _wide(self.voxel_noise.noise(stream(self.seed, Purpose.MOTION_MAP), 1))[0]
+        drawn: Array = _wide(
+            self.voxel_noise.noise(stream(self.seed, Purpose.MOTION_MAP), 1)
+        )[0]
         return drawn
 
     @cached_property
@@ -159,16 +179,26 @@ class Person:
         self.traits = self.stream(Purpose.TRAITS).standard_normal(p.TRAITS)  # (traits,)
         rng = self.stream(Purpose.NETWORKS)
         self._shift_mm = p.SHIFT_MM * self._part_of_traits(phantom.shift_traits, rng)
-        self._log_extent = p.LOG_EXTENT * self._part_of_traits(phantom.extent_traits, rng)
-        self._log_strength = p.LOG_STRENGTH * self._part_of_traits(phantom.strength_traits, rng)
-        self._log_strength += p.LOG_AMPLITUDE * self.stream(Purpose.AMPLITUDE).standard_normal()
+        self._log_extent = p.LOG_EXTENT * self._part_of_traits(
+            phantom.extent_traits, rng
+        )
+        self._log_strength = p.LOG_STRENGTH * self._part_of_traits(
+            phantom.strength_traits, rng
+        )
+        self._log_strength += (
+            p.LOG_AMPLITUDE * self.stream(Purpose.AMPLITUDE).standard_normal()
+        )
         drawn = self.stream(Purpose.MEASUREMENT)
         # Motion relative to the usual (partly explained by the first trait), and scanner noise.
         own = np.sqrt(1.0 - p.MOTION_TRAITS**2) * drawn.standard_normal()
-        self.motion = float(np.exp(p.LOG_MOTION * (p.MOTION_TRAITS * self.traits[0] + own)))
+        self.motion = float(
+            np.exp(p.LOG_MOTION * (p.MOTION_TRAITS * self.traits[0] + own))
+        )
         self.scanner_noise = p.SCANNER_NOISE if drawn.random() < 0.5 else 1.0
 
-    def stream(self, purpose: Purpose, session: int = 0, segment: int = 0) -> np.random.Generator:
+    def stream(
+        self, purpose: Purpose, session: int = 0, segment: int = 0
+    ) -> np.random.Generator:
         """Open one of the person's random streams."""
         return stream(
             self.phantom.seed,
@@ -222,7 +252,9 @@ class Person:
         person's traits t, and V (networks, modes) are modes drawn for this person.
         """
         modes = self.phantom.loadings
-        alone = self.stream(Purpose.OWN_MODES).standard_normal((p.NETWORKS, p.OWN_MODES))
+        alone = self.stream(Purpose.OWN_MODES).standard_normal(
+            (p.NETWORKS, p.OWN_MODES)
+        )
         own = p.TRAIT_COUPLING * (self.phantom.trait_loadings @ self.traits)
         covariance = modes @ modes.T + np.eye(len(modes)) + own @ own.T
         covariance += p.OWN_COUPLING**2 * (alone @ alone.T)
@@ -266,10 +298,14 @@ class Person:
         other = self.stream(Purpose.TAILS, session, segment)
         field = self.phantom.voxel_noise
         noise = np.float32(p.VOXEL_NOISE) * field.noise(own, frames)
-        noise += np.float32(p.VOXEL_NOISE * p.WIDE_NOISE) * _wide(field.noise(other, frames))
+        noise += np.float32(p.VOXEL_NOISE * p.WIDE_NOISE) * _wide(
+            field.noise(other, frames)
+        )
         noise *= _tails(p.LOG_TAIL, frames, other)
         noise *= np.float32(self.scanner_noise)
-        course = other.standard_normal((frames, 1, 1, 1)) * _tails(2 * p.LOG_TAIL, 1, other)
+        course = other.standard_normal((frames, 1, 1, 1)) * _tails(
+            2 * p.LOG_TAIL, 1, other
+        )
         level = np.float32(p.MOTION_SIGNAL * self.motion)
         noise += level * course.astype(np.float32) * self.phantom.motion_map
         return noise
@@ -294,8 +330,12 @@ class Person:
         """
         stable = self.stable(self.stream(Purpose.UNSEEN_SHIFT))
         count, grey = len(CONDITIONS), self.phantom.anatomy.grey
-        drawn = self.phantom.stable_maps.draw(self.stream(Purpose.OWN_MAPS), count + 1)[:, grey]
-        own = np.sqrt(p.OWN_SHARED) * drawn[:1] + np.sqrt(1.0 - p.OWN_SHARED) * drawn[1:]
+        drawn = self.phantom.stable_maps.draw(self.stream(Purpose.OWN_MAPS), count + 1)[
+            :, grey
+        ]
+        own = (
+            np.sqrt(p.OWN_SHARED) * drawn[:1] + np.sqrt(1.0 - p.OWN_SHARED) * drawn[1:]
+        )
         scaled = np.float32(p.OWN_SCALE) * own.astype(np.float32, copy=False)
         responses: Array = stable + self.phantom.gains * scaled
         return responses
@@ -317,7 +357,9 @@ class Person:
         )
         responses += phantom.pair_weights @ overlap
         fixed = np.float32(p.FIXED_SCALE) * phantom.fixed_maps
-        stable: Array = phantom.gains * (np.float32(p.NETWORK_SCALE) * responses + fixed)
+        stable: Array = phantom.gains * (
+            np.float32(p.NETWORK_SCALE) * responses + fixed
+        )
         return stable
 
     def true_maps(self) -> Array:
@@ -332,10 +374,14 @@ class Person:
         own, field = self.stream(Purpose.MAP_NOISE, session), self.phantom.map_noise
         level = np.exp(p.LOG_MAP_NOISE * own.standard_normal())
         noise = np.float32(level) * field.draw(own, len(CONDITIONS))
-        log = np.float32(p.LOG_TAIL) * field.draw(self.stream(Purpose.MAP_TAILS, session), 1)
+        log = np.float32(p.LOG_TAIL) * field.draw(
+            self.stream(Purpose.MAP_TAILS, session), 1
+        )
         noise *= np.exp(log - np.float32(p.LOG_TAIL**2))
         noise *= np.float32(self.motion**p.MOTION_MAP_NOISE)
-        return self.phantom.design @ (self.responses + noise[:, self.phantom.anatomy.grey])
+        return self.phantom.design @ (
+            self.responses + noise[:, self.phantom.anatomy.grey]
+        )
 
 
 def _sparse(rng: np.random.Generator, density: Float, n: int) -> Float:
@@ -378,8 +424,12 @@ def draw_foci(rng: np.random.Generator) -> Foci:
     affine = anatomy.grid.affine
     grey_mm = np.argwhere(anatomy.grey) @ affine[:3, :3].T + affine[:3, 3]
     first = _spaced(rng.permutation(grey_mm), p.NETWORKS, p.FOCUS_DISTANCE_MM)
-    mirrored = np.sort(rng.permutation(p.NETWORKS)[: round(p.MIRRORED_SHARE * p.NETWORKS)])
-    distant = np.sort(rng.permutation(p.NETWORKS)[: round(p.DISTANT_SHARE * p.NETWORKS)])
+    mirrored = np.sort(
+        rng.permutation(p.NETWORKS)[: round(p.MIRRORED_SHARE * p.NETWORKS)]
+    )
+    distant = np.sort(
+        rng.permutation(p.NETWORKS)[: round(p.DISTANT_SHARE * p.NETWORKS)]
+    )
     across = first[mirrored] * np.array([-1.0, 1.0, 1.0])
     elsewhere = grey_mm[rng.integers(len(grey_mm), size=len(distant))]
     heights = (
@@ -431,7 +481,9 @@ def network_maps(
         for f in np.flatnonzero(foci.network == k):
             # A Gaussian is a product of its profiles along i, j and k.
             gi, gj, gk = (
-                np.exp(-0.5 * ((axes[a] - centres[f, a]) / width) ** 2).astype(np.float32)
+                np.exp(-0.5 * ((axes[a] - centres[f, a]) / width) ** 2).astype(
+                    np.float32
+                )
                 for a in range(3)
             )
             gi *= np.float32(heights[k] * foci.height[f])
@@ -446,7 +498,9 @@ def overlapping_pairs(foci: Foci) -> NDArray[np.intp]:
     squared = width[:, None] ** 2 + width[None, :] ** 2
     apart = np.linalg.norm(foci.centre_mm[:, None] - foci.centre_mm[None, :], axis=2)
     # The integral of the product of two Gaussians, up to a factor.
-    product = np.outer(width**3, width**3) / squared**1.5 * np.exp(-0.5 * apart**2 / squared)
+    product = (
+        np.outer(width**3, width**3) / squared**1.5 * np.exp(-0.5 * apart**2 / squared)
+    )
     product *= np.outer(foci.height, foci.height)
     member = np.equal.outer(np.arange(len(foci.width_mm)), foci.network).astype(float)
     overlap = member @ product @ member.T
@@ -493,7 +547,10 @@ def contrast_design() -> Float:
 
 def _mean_of(task: str, name: str, beside: str = "") -> Float:
     """Weight the conditions of a part ("2BK", "BODY"); AVG is all but the cue and `beside`."""
-    parts = [set(condition.split("_")) if own == task else set() for own, condition in CONDITIONS]
+    parts = [
+        set(condition.split("_")) if own == task else set()
+        for own, condition in CONDITIONS
+    ]
     if name == "AVG":
         others = {"CUE", *beside.split("_")}
         chosen = np.array([bool(of) and not of & others for of in parts])
@@ -516,11 +573,15 @@ def condition_parts() -> tuple[Float, Float]:
     """
     own = {key: _own_parts(*key) for key in CONDITIONS}
     shared = [("", "common"), *((task, "task") for task in TASKS)]
-    names = shared + sorted({(task, name) for (task, _), parts in own.items() for name in parts})
+    names = shared + sorted(
+        {(task, name) for (task, _), parts in own.items() for name in parts}
+    )
     column = {name: n for n, name in enumerate(names)}
     parts = np.zeros((len(own), len(names)))
     for row, ((task, _), weights) in zip(parts, own.items(), strict=True):
-        row[column["", "common"]] = p.COMMON_WEIGHT * (p.MOTOR_COMMON if task == "MOTOR" else 1.0)
+        row[column["", "common"]] = p.COMMON_WEIGHT * (
+            p.MOTOR_COMMON if task == "MOTOR" else 1.0
+        )
         row[column[task, "task"]] = p.TASK_WEIGHT
         for name, weight in weights.items():
             row[column[task, name]] = p.CONDITION_WEIGHT * weight

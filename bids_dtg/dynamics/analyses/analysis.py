@@ -12,7 +12,12 @@ from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.known_people import RELATED, TRAINED, labels_alone, say_left_out
 from bids_dtg.cohort.model_analysis import ModelAnalysis
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, LINEAR_DYNAMICS, NETWORK_MODEL
+from bids_dtg.dynamics.bundle.kind import (
+    KIND_OF,
+    LINEAR,
+    LINEAR_DYNAMICS,
+    NETWORK_MODEL,
+)
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.bundle.network import SAME_TR, NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.networks import PeopleSeries
@@ -51,7 +56,9 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         people = NetworkPeople.prepare(settings, atlas, connected=connected)
         if bundle is not None and people.source.atlas:
             bundle.require_regions(
-                people.regions, atlas=people.source.atlas, atlas_digest=people.source.atlas_digest
+                people.regions,
+                atlas=people.source.atlas,
+                atlas_digest=people.source.atlas_digest,
             )
         return people
 
@@ -143,7 +150,10 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
     ) -> dict[str, Some]:
         """Return the people who have each session, by session, the model's session first."""
         people = self.people
-        names = (self.session, *(name for name in people.sessions if name != self.session))
+        names = (
+            self.session,
+            *(name for name in people.sessions if name != self.session),
+        )
         return {
             name or "rest": read(name, labels)
             for name in names
@@ -186,16 +196,21 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         bundle, people = self.core, self.people
         table = people.source.families.by_label
         why = dict.fromkeys(
-            bundle.relatives(people.labels, self.data_set, table, people.families), RELATED
+            bundle.relatives(people.labels, self.data_set, table, people.families),
+            RELATED,
         )
         seen = bundle.in_training_set(people.labels, self.data_set, self._sketches)
         why |= dict.fromkeys(seen, TRAINED)
-        labels = tuple(label for label in people.of_session(self.session) if label not in why)
+        labels = tuple(
+            label for label in people.of_session(self.session) if label not in why
+        )
         if not labels:
             return (), why
         self._require_fitting()
         self._say_if_by_label()
-        say(f"evaluated on people outside the training set of {bundle.card.name}: {named(labels)}")
+        say(
+            f"evaluated on people outside the training set of {bundle.card.name}: {named(labels)}"
+        )
         if alike := bundle.in_training_set(labels):
             say(
                 f"{bundle.card.name} was trained on people of {bundle.part.data_set} with the same "
@@ -284,7 +299,9 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
                 f"{counted(len(renamed), 'participant')} with other labels ({named(renamed)}) "
                 f"recognised in the training set of {bundle.card.name} by their series"
             )
-        return self._with_rest(there, f"nobody in the training set of {bundle.card.name}")
+        return self._with_rest(
+            there, f"nobody in the training set of {bundle.card.name}"
+        )
 
 
 def _folder_of(path: Path | None) -> Path | None:

@@ -23,10 +23,16 @@ _RUN: Mapping[str, Mapping[str, Callable[[Settings], int]]] = MappingProxyType(
         },
         "evaluate": {
             LINEAR: later("dynamics.analyses.evaluate:run_evaluation"),
-            NETWORK: later("dynamics.analyses.network_evaluation:run_network_evaluation"),
+            NETWORK: later(
+                "dynamics.analyses.network_evaluation:run_network_evaluation"
+            ),
         },
-        "simulate": dict.fromkeys(_WORDS, later("dynamics.analyses.simulate:run_simulation")),
-        "fixed-points": {NETWORK: later("dynamics.analyses.fixed_points:run_fixed_points")},
+        "simulate": dict.fromkeys(
+            _WORDS, later("dynamics.analyses.simulate:run_simulation")
+        ),
+        "fixed-points": {
+            NETWORK: later("dynamics.analyses.fixed_points:run_fixed_points")
+        },
     }
 )
 # Options that apply to networks only.
@@ -61,7 +67,11 @@ def run_analysis(analysis: str, settings: Settings) -> int:
         _refuse_options_of_networks(settings)
     else:
         packages = ("torch", "lightning") if analysis == "train" else ("torch",)
-        instead = f"give --architecture {LINEAR}, which needs none" if analysis == "train" else ""
+        instead = (
+            f"give --architecture {LINEAR}, which needs none"
+            if analysis == "train"
+            else ""
+        )
         what = f"--analysis {analysis} with {_WORDS[architecture]}"
         require(what, *packages, extra="train", otherwise=instead)
     return _RUN[analysis][architecture](settings)

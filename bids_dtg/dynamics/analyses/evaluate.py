@@ -58,7 +58,17 @@ _OF_CORES = (
     "with the row of the mean, which uses no data of the person."
 )
 _ON_PAGE = (
-    *("words", "fit", "fit_single", "residual", "identified", "r2", "nll", "fcd", "verdict_fit"),
+    *(
+        "words",
+        "fit",
+        "fit_single",
+        "residual",
+        "identified",
+        "r2",
+        "nll",
+        "fcd",
+        "verdict_fit",
+    ),
 )
 # Columns for a model that predicts by simulations.
 _OF_SIMULATIONS = (
@@ -74,7 +84,10 @@ _COLUMNS = (
     Column("name", "Name of the model, or of what it is compared with"),
     Column("words", "Description of the row", "predicted by"),
     Column("session", "Session that is predicted"),
-    Column("relation", f"Its relation to the session that is read: {SAME}, {ANOTHER}, or {HALF}"),
+    Column(
+        "relation",
+        f"Its relation to the session that is read: {SAME}, {ANOTHER}, or {HALF}",
+    ),
     Column("people", "Number of people"),
     Column(
         "fit",
@@ -88,9 +101,13 @@ _COLUMNS = (
         "Fit of the model minus fit of this row; above 0: the model is better",
         interval=T_INTERVAL,
     ),
-    Column("advantage_fit_p", "Two-sided p of the advantage, by sign flips over people"),
     Column(
-        "verdict_fit", f"Verdict on the model compared with this: {RULE}", "model against this, FC"
+        "advantage_fit_p", "Two-sided p of the advantage, by sign flips over people"
+    ),
+    Column(
+        "verdict_fit",
+        f"Verdict on the model compared with this: {RULE}",
+        "model against this, FC",
     ),
     Column(
         "residual",
@@ -105,7 +122,9 @@ _COLUMNS = (
         interval="95 % interval (Wilson)",
     ),
     Column(
-        "r2", "Share of the session's variance predicted one frame ahead, mean over people", "R²"
+        "r2",
+        "Share of the session's variance predicted one frame ahead, mean over people",
+        "R²",
     ),
     Column(
         "nll",
@@ -186,10 +205,14 @@ def _by_folds(settings: Settings) -> int:
         models: dict[str, LinearModel] = {}
         for number, group in enumerate(groups, 1):
             training = [label for label in labels if label not in group]
-            model = fit_core(TrainingPeople(some_people, name, training, others), people.tr_seconds)
+            model = fit_core(
+                TrainingPeople(some_people, name, training, others), people.tr_seconds
+            )
             models |= dict.fromkeys(group, model)
             frames = f"{model.shrinkage.process:g} and {model.shrinkage.connectivity:g} frames"
-            say(f"fold {number}: {counted(len(training), 'participant')}, shrinkage {frames}")
+            say(
+                f"fold {number}: {counted(len(training), 'participant')}, shrinkage {frames}"
+            )
         read, judge, which = _both(sessions)
         found = _judged(settings, read, judge, [models[label] for label in read.people])
         who = f"Linear cores of {len(groups)} folds, {counted(len(read.people), 'participant')}"
@@ -209,7 +232,11 @@ def _both(sessions: Mapping[str, PeopleSeries]) -> tuple[PeopleSeries, Judge, st
             if lost := len(own.people) - len(both):
                 say(f"left out: {counted(lost, 'participant')} without session {other}")
             judge = Judge(other, ANOTHER, again.of(both), {})
-            return own.of(both), judge, f"Predictions are made from {name} and judged on {other}."
+            return (
+                own.of(both),
+                judge,
+                f"Predictions are made from {name} and judged on {other}.",
+            )
     half = own.frames // 2
     judge = Judge(f"second half of {name}", HALF, _part(own, slice(half, None)), {})
     words = (
@@ -222,7 +249,9 @@ def _both(sessions: Mapping[str, PeopleSeries]) -> tuple[PeopleSeries, Judge, st
 def _part(people: PeopleSeries, frames: slice) -> PeopleSeries:
     # The degrees of freedom in a part are not known; `dof` is that of all frames.
     kept = None if people.kept is None else people.kept[:, frames]
-    return replace(people, series=standardised(people.series[..., frames]), kept=kept, dof=None)
+    return replace(
+        people, series=standardised(people.series[..., frames]), kept=kept, dof=None
+    )
 
 
 def _judged(
@@ -233,8 +262,12 @@ def _judged(
     people = read_people(read, models)
     by = replace(judge, means={person.label: person.mean for person in people})
     shares = [own.others.shrinkage.own_share(own.own.frames) for own in people]
-    share = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (min(shares), max(shares))))
-    core = replace(CORE, words=f"{CORE.words}: {share} of the person's own FC, and its process")
+    share = " to ".join(
+        dict.fromkeys(f"{end:.2f}" for end in (min(shares), max(shares)))
+    )
+    core = replace(
+        CORE, words=f"{CORE.words}: {share} of the person's own FC, and its process"
+    )
     return score_references(people, [by], (core, *REFERENCES), settings.modelling.seed)
 
 
@@ -256,7 +289,9 @@ def score_table(scored: Sequence[Scored], *, simulated: bool = False) -> ResultT
         if own.judge.name == session
     ]
     columns = (*_COLUMNS, *(_OF_SIMULATIONS if simulated else ()))
-    description = "How well a session of a person is predicted: one row per model and session"
+    description = (
+        "How well a session of a person is predicted: one row per model and session"
+    )
     return ResultTable(columns, rows, description)
 
 
@@ -264,16 +299,27 @@ def _score(own: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
     judge, figures = own.judge, own.figures
     known = np.isfinite(figures["fit"])
     row: dict[str, Any] = {"name": own.name, "words": own.words}
-    row |= {"session": judge.name, "relation": judge.relation, "people": int(known.sum())}
-    row |= {name: bootstrap_interval(figures[name]) for name in ("fit", "residual", "fcd")}
+    row |= {
+        "session": judge.name,
+        "relation": judge.relation,
+        "people": int(known.sum()),
+    }
+    row |= {
+        name: bootstrap_interval(figures[name]) for name in ("fit", "residual", "fcd")
+    }
     row |= {name: float(finite_mean(figures[name])) for name in ("r2", "nll")}
     if len(known) > 1:  # a single person cannot be confused with anybody
         row["identified"] = wilson_interval(own.identified, len(known))
     if own is not model:
-        found = judge_differences(model.figures["fit"] - figures["fit"], judge.people.kin)
+        found = judge_differences(
+            model.figures["fit"] - figures["fit"], judge.people.kin
+        )
         row |= {**found.columns("advantage_fit"), "verdict_fit": found.word}
     if simulated:
-        row |= {"fit_single": bootstrap_interval(figures["fit_single"]), "diverged": own.diverged}
+        row |= {
+            "fit_single": bootstrap_interval(figures["fit_single"]),
+            "diverged": own.diverged,
+        }
     return row
 
 
@@ -301,7 +347,9 @@ def score_section(table: ResultTable, judge: Judge, *text: str) -> Section:
                 [name for name in _ON_PAGE if name in known],
                 model=model,
                 better=[
-                    (str(row["words"]), "fit") for row in rows if row.get("verdict_fit") == WORSE
+                    (str(row["words"]), "fit")
+                    for row in rows
+                    if row.get("verdict_fit") == WORSE
                 ],
             ),
         ),
@@ -324,10 +372,14 @@ def score_flags(table: ResultTable, people: int) -> list[Flag]:
         if row.get("verdict_fit") == WORSE
     ]
     few = too_few(people)
-    flags = [Flag("warning", f"{few}: values may not hold for other people")] if few else []
+    flags = (
+        [Flag("warning", f"{few}: values may not hold for other people")] if few else []
+    )
     if better:
+        predictors = "; ".join(better)
         text = (
-            f"Functional connectivity is predicted better than by the model by {'; '.join(better)}"
+            "Functional connectivity is predicted better than by the model by "
+            f"{predictors}"
         )
         flags.append(Flag("warning", text))
     return flags
@@ -351,4 +403,6 @@ def say_scores(table: ResultTable) -> None:
     for row in table.rows:
         fit = row["fit"]
         assert isinstance(fit, Interval)
-        say(f"functional connectivity in {row['session']}, {row['words']}: r = {fit.mean:.3f}")
+        say(
+            f"functional connectivity in {row['session']}, {row['words']}: r = {fit.mean:.3f}"
+        )

@@ -53,10 +53,15 @@ _SUMMARY = (
         "Fixed points where 1 + eigenvalue is inside the unit circle for all eigenvalues",
         "points stable as a map",
     ),
-    Column("complex_eigenvalues", "Fixed points with complex eigenvalues", "points with rotation"),
+    Column(
+        "complex_eigenvalues",
+        "Fixed points with complex eigenvalues",
+        "points with rotation",
+    ),
 )
 _SETTLING = Column(
-    "settling", "Cases in which the map comes to rest from a random state, without noise"
+    "settling",
+    "Cases in which the map comes to rest from a random state, without noise",
 )
 # Draws of each person's parameters, and starts of the search for each draw; as published.
 _DRAWS, _NETWORK_STARTS = 4, 100
@@ -98,10 +103,14 @@ def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTab
     """Find fixed points of single regions for each combination of inputs."""
     people = min(_NODE_PEOPLE, len(inferred.region_mean))
     regions = inferred.region_mean.shape[1]
-    say(f"fixed points of {counted(regions, 'region')} of {counted(people, 'participant')}")
+    say(
+        f"fixed points of {counted(regions, 'region')} of {counted(people, 'participant')}"
+    )
     rng = np.random.default_rng(seed)
     own = inferred.draw_region(rng)[:people], inferred.draw_person(rng)[:people]
-    points = node_fixed_points(model, *own, levels=LEVELS, starts=_NODE_STARTS, seed=seed)
+    points = node_fixed_points(
+        model, *own, levels=LEVELS, starts=_NODE_STARTS, seed=seed
+    )
     externals = LEVELS if model.recipe.external_inputs else (0.0,)
     rows = []
     for u, network in enumerate(LEVELS):
@@ -144,7 +153,10 @@ def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
     `cases` is a mask in the shape of all cases.
     """
     here = cases.ravel()[points.case]
-    everything, stable = points.number()[cases], points.number(points.stable_flow)[cases]
+    everything, stable = (
+        points.number()[cases],
+        points.number(points.stable_flow)[cases],
+    )
     return {
         "cases": int(cases.sum()),
         "one_point": int((everything == 1).sum()),
@@ -161,7 +173,10 @@ def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
 def _sections(regions: ResultTable, networks: ResultTable) -> tuple[Section, ...]:
     """Return the page's sections on single regions and on people's networks."""
     rows = [
-        {**row, "network_input": f"{row['network_input']:g}".replace("-", "\N{MINUS SIGN}")}
+        {
+            **row,
+            "network_input": f"{row['network_input']:g}".replace("-", "\N{MINUS SIGN}"),
+        }
         for row in regions.rows
     ]
     by_input = ResultTable(regions.columns, rows, regions.description)

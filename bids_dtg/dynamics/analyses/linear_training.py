@@ -35,7 +35,10 @@ from bids_dtg.settings import Settings
 _SHRINKAGE_FILE, _COMPONENTS_FILE = "desc-shrinkage_scores", "desc-components_scores"
 _AT_ONCE = 20  # people whose series are in memory together
 _SHRINKAGE = (
-    Column("frames", "Weight of the training people's mean, in frames of a person's session"),
+    Column(
+        "frames",
+        "Weight of the training people's mean, in frames of a person's session",
+    ),
     Column(
         "nll",
         "Negative log density of other frames of the same people, each given the frames before "
@@ -59,7 +62,9 @@ _SHRINKAGE = (
 )
 _COMPONENTS = (
     Column("name", "Component"),
-    Column("share", "Share of the variance of covariances over people", "share of variance"),
+    Column(
+        "share", "Share of the variance of covariances over people", "share of variance"
+    ),
     Column("icc", "ICC(A,1) between two sessions of the training people", "retest ICC"),
 )
 
@@ -80,10 +85,14 @@ def run_linear_training(settings: Settings) -> int:
             expected=f"--architecture {NETWORK} to continue it, or another --model-name",
         )
     people, session = analysis.people, analysis.people.sessions[0]
-    labels = tuple(label for label in people.split.training if label in people.of_session(session))
+    labels = tuple(
+        label for label in people.split.training if label in people.of_session(session)
+    )
     require_enough(len(labels), f"with data in {session_words(session)} to train on")
     if settings.behaviour.dry_run:
-        return analysis.print_plan(f"the model {analysis.name} of {session_words(session)}", labels)
+        return analysis.print_plan(
+            f"the model {analysis.name} of {session_words(session)}", labels
+        )
     if len(people.sessions) > 1:
         say(f"training on {session_words(session)}; --session-label chooses another")
     known = ModelPeople.of_training(
@@ -94,7 +103,9 @@ def run_linear_training(settings: Settings) -> int:
     with analysis.results.begun():
         analysis.describe()
         model = fit_core(training, people.tr_seconds)
-        components = find_components(training.drawn(MOST_PEOPLE, settings.modelling.seed))
+        components = find_components(
+            training.drawn(MOST_PEOPLE, settings.modelling.seed)
+        )
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
         bundle = write_linear_bundle(
@@ -118,7 +129,9 @@ def run_linear_training(settings: Settings) -> int:
 class TrainingPeople:
     """Training people, read again at each iteration, a few at a time."""
 
-    read: Callable[[str, Sequence[str]], PeopleSeries]  # some people's series in a session
+    read: Callable[
+        [str, Sequence[str]], PeopleSeries
+    ]  # some people's series in a session
     session: str  # the training session
     labels: Sequence[str]
     # People with further sessions, by session; a person's first one judges the shrinkage.
@@ -145,12 +158,16 @@ class TrainingPeople:
                 yield TrainingPerson.of(
                     first.series[row],
                     None if first.kept is None else first.kept[row],
-                    None if again is None else covariances_of(again, again.people.index(label)),
+                    None
+                    if again is None
+                    else covariances_of(again, again.people.index(label)),
                     dof=first.dof_of(row),
                 )
 
 
-def require_enough(people: int, words: str, remedy: str = "add people to the training set") -> None:
+def require_enough(
+    people: int, words: str, remedy: str = "add people to the training set"
+) -> None:
     """Refuse fewer people than a linear core needs for training.
 
     Parameters
@@ -175,7 +192,10 @@ def require_enough(people: int, words: str, remedy: str = "add people to the tra
 
 
 def _write_results(
-    analysis: DynamicsAnalysis, model: LinearModel, components: Components | None, part: LinearPart
+    analysis: DynamicsAnalysis,
+    model: LinearModel,
+    components: Components | None,
+    part: LinearPart,
 ) -> None:
     """Write tables and page."""
     tables = {_SHRINKAGE_FILE: _shrinkage_table(model, part.tr_seconds)}
@@ -188,14 +208,18 @@ def _write_results(
     }
     sections = [_shrinkage_section(model, part.frames, tables[_SHRINKAGE_FILE])]
     if components is not None:
-        words = "Component scores are features for statistics. They come from unshrunken "
+        words = (
+            "Component scores are features for statistics. They come from unshrunken "
+        )
         shown = tables[_COMPONENTS_FILE].on_page("Components")
         sections.append(Section("Features", (f"{words}covariances.",), (shown,)))
     mean = Section(
         title="Mean of the training people",
         figures=(
             figures.matrices("Functional connectivity", {"mean": process.connectivity}),
-            figures.matrices("Transition, from the column's to the row's region", transitions),
+            figures.matrices(
+                "Transition, from the column's to the row's region", transitions
+            ),
         ),
     )
     analysis.write_page(
@@ -213,9 +237,14 @@ def _shrinkage_table(model: LinearModel, tr_seconds: float) -> ResultTable:
     for value, *scores in zip(GRID, *own.scores, strict=True) if own.scores else ():
         frames = round(value * GRID_TR / tr_seconds)
         rows.append(
-            {"frames": frames, **dict(zip(("nll", "nll_single", "fit"), scores, strict=True))}
+            {
+                "frames": frames,
+                **dict(zip(("nll", "nll_single", "fit"), scores, strict=True)),
+            }
         )
-    return ResultTable(_SHRINKAGE, rows, "Scores by strength of shrinkage: one row per strength")
+    return ResultTable(
+        _SHRINKAGE, rows, "Scores by strength of shrinkage: one row per strength"
+    )
 
 
 def _shrinkage_section(model: LinearModel, frames: int, table: ResultTable) -> Section:
@@ -242,7 +271,9 @@ def _components_table(components: Components) -> ResultTable:
     iccs = components.reliability or (None,) * len(components.loadings)
     rows = [
         {"name": f"component{number}", "share": share, "icc": icc}
-        for number, (share, icc) in enumerate(zip(components.shares, iccs, strict=True), 1)
+        for number, (share, icc) in enumerate(
+            zip(components.shares, iccs, strict=True), 1
+        )
     ]
     description = "Components as features, and their reliability: one row per component"
     return ResultTable(_COMPONENTS, rows, description)
@@ -257,5 +288,7 @@ def _flags(model: LinearModel) -> list[Flag]:
             f"regions were reduced by {model.diagonal_share:.0%}"
         )
     if model.order == 1:
-        found.append("For the same reason, a frame is predicted from the last frame alone")
+        found.append(
+            "For the same reason, a frame is predicted from the last frame alone"
+        )
     return [Flag("warning", text) for text in found]

@@ -21,8 +21,16 @@ from bids_dtg.dynamics.analyses.evaluate import (
     score_section,
     score_table,
 )
-from bids_dtg.dynamics.analyses.parameters import FEATURES_FILE, PARAMETERS, parameter_results
-from bids_dtg.dynamics.analyses.session_means import SessionMeans, beside, measured_means
+from bids_dtg.dynamics.analyses.parameters import (
+    FEATURES_FILE,
+    PARAMETERS,
+    parameter_results,
+)
+from bids_dtg.dynamics.analyses.session_means import (
+    SessionMeans,
+    beside,
+    measured_means,
+)
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.judging.predictions import (
     ANOTHER,
@@ -37,8 +45,19 @@ from bids_dtg.dynamics.judging.predictions import (
     score_references,
     score_row,
 )
-from bids_dtg.dynamics.judging.predictive import CHECKS, OUTSIDE_P, check_person, summarise
-from bids_dtg.dynamics.linear import FIXED, GroupSums, LinearModel, Shrinkage, covariances_of
+from bids_dtg.dynamics.judging.predictive import (
+    CHECKS,
+    OUTSIDE_P,
+    check_person,
+    summarise,
+)
+from bids_dtg.dynamics.linear import (
+    FIXED,
+    GroupSums,
+    LinearModel,
+    Shrinkage,
+    covariances_of,
+)
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.panels.words import PURPOSE_OF_NETWORKS
@@ -77,10 +96,14 @@ _CHECKS = (
     Column("observed", "Value in people's own sessions, mean over people"),
     Column("simulated", "Mean over simulations and people"),
     Column(
-        "low", "Lower end of the middle 90 % of simulations, mean over people", "5th percentile"
+        "low",
+        "Lower end of the middle 90 % of simulations, mean over people",
+        "5th percentile",
     ),
     Column(
-        "high", "Upper end of the middle 90 % of simulations, mean over people", "95th percentile"
+        "high",
+        "Upper end of the middle 90 % of simulations, mean over people",
+        "95th percentile",
     ),
     Column(
         "outside",
@@ -171,7 +194,9 @@ def _scored(
     ]
     means, checked = SessionMeans(networks.tr_seconds), list[dict[str, Values]]()
     labels = networks.people
-    say(f"simulating: {counted(simulations, 'session')} of {counted(len(labels), 'participant')}")
+    say(
+        f"simulating: {counted(simulations, 'session')} of {counted(len(labels), 'participant')}"
+    )
 
     def of_model() -> Iterator[tuple[str, Sequence[Prediction]]]:
         found = simulate(model, networks, inferred, simulations=simulations, seed=seed)
@@ -187,14 +212,24 @@ def _scored(
             continue
         say(f"simulating: {words}")
         found = simulate(
-            model, networks, inferred, simulations=fewer, seed=seed, first="prior", inputs=inputs
+            model,
+            networks,
+            inferred,
+            simulations=fewer,
+            seed=seed,
+            first="prior",
+            inputs=inputs,
         )
-        without = ((who, [of_simulations(own)]) for who, own in zip(labels, found, strict=True))
+        without = (
+            (who, [of_simulations(own)]) for who, own in zip(labels, found, strict=True)
+        )
         scored += score_row(name, words, without, judges)
     if networks.others.any(axis=1).all() and np.ptp(networks.weights, axis=0).any():
         words = "the model with another person's structural connectome, mean over other families"
         say(f"simulating: {words}")
-        said = _with_other_connectomes(model, known, networks, simulations=fewer, seed=seed)
+        said = _with_other_connectomes(
+            model, known, networks, simulations=fewer, seed=seed
+        )
         scored += score_row(OTHER_CONNECTOME, words, said, judges)
     scored += score_references(people, judges, REFERENCES, seed)
     return scored, means, checked
@@ -206,12 +241,20 @@ def _others(networks: Networks) -> list[LinearModel]:
         return []
     own = [covariances_of(networks, row) for row in range(len(networks.people))]
     everybody = GroupSums.over(own)
-    sums = (reduce(GroupSums.without, compress(own, kin), everybody) for kin in ~networks.others)
+    sums = (
+        reduce(GroupSums.without, compress(own, kin), everybody)
+        for kin in ~networks.others
+    )
     return [LinearModel.of(others, Shrinkage(*FIXED)) for others in sums]
 
 
 def _with_other_connectomes(
-    model: NetworkModel, known: tuple[str, ...], networks: Networks, *, simulations: int, seed: int
+    model: NetworkModel,
+    known: tuple[str, ...],
+    networks: Networks,
+    *,
+    simulations: int,
+    seed: int,
 ) -> Iterator[tuple[str, Sequence[Prediction]]]:
     """Yield predictions for people with other people's structural connectomes.
 
@@ -220,7 +263,9 @@ def _with_other_connectomes(
     """
     for label, apart in zip(networks.people, networks.others, strict=True):
         own, rows = networks.of([label]), np.flatnonzero(apart)
-        places = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_CONNECTOMES)).round()
+        places = np.linspace(
+            0, len(rows) - 1, min(len(rows), _MOST_CONNECTOMES)
+        ).round()
         said = []
         for row in rows[np.unique(places.astype(np.intp))]:
             other = replace(own, weights=networks.weights[[row]])
@@ -294,7 +339,12 @@ def _diverged(model: Scored, simulations: int) -> list[Flag]:
         return []
     total = simulations * len(model.judge.people.people)
     text = f"{model.diverged} of {total} simulations diverged and were left out"
-    return [Flag("warning", f"{text}. The model is unstable, possibly after too short a training")]
+    return [
+        Flag(
+            "warning",
+            f"{text}. The model is unstable, possibly after too short a training",
+        )
+    ]
 
 
 def outside_simulations(checks: Sequence[Row]) -> list[Flag]:
@@ -307,7 +357,9 @@ def outside_simulations(checks: Sequence[Row]) -> list[Flag]:
         above 10 %, the share for a correct model.
     """
     failed = [
-        f"{CHECKS[row['measure']][0]} ({row['outside'].mean:.0%} of people)".replace("%", " %")
+        f"{CHECKS[row['measure']][0]} ({row['outside'].mean:.0%} of people)".replace(
+            "%", " %"
+        )
         for row in checks
         if row["outside"].low > OUTSIDE_P
     ]

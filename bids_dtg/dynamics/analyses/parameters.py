@@ -41,7 +41,9 @@ PARAMETERS, FEATURES_FILE = "desc-parameters_scores", "desc-features_regressions
 _SURROGATES = 2000
 PARTICIPANT = Column("participant_id", "Participant", "participant")
 USE = (
-    Column("parameter", "Name of the parameter; parameters are in the order of their use"),
+    Column(
+        "parameter", "Name of the parameter; parameters are in the order of their use"
+    ),
     Column(
         "number_in_model",
         "Number of the parameter in the model's own order",
@@ -53,7 +55,9 @@ USE = (
         "KL, mean",
         unit="nats",
     ),
-    Column("kl_sd", "Its standard deviation over people and regions", "KL, sd", unit="nats"),
+    Column(
+        "kl_sd", "Its standard deviation over people and regions", "KL, sd", unit="nats"
+    ),
 )
 _ROLES = tuple(
     Column(
@@ -99,7 +103,9 @@ _OF_REGIONS = (
         "Adjusted R² of a regression on the parameters, over regions (means over people)",
         "adjusted R² over regions",
     ),
-    Column("p_regions", "p of adjusted_r2_regions, from surrogate maps", "p over regions"),
+    Column(
+        "p_regions", "p of adjusted_r2_regions, from surrogate maps", "p over regions"
+    ),
 )
 _THETA_OF_REGIONS = (
     Column("r_theta{}_regions", "Pearson r with parameter {} over regions"),
@@ -138,7 +144,9 @@ def parameter_results(
     theta = alignment.apply(inferred.region_mean)
     say("comparing parameters with features and maps")
     again, compared = _agreement(model, sessions, theta, alignment, known)
-    agreement = tuple(column.of(session) for session in compared for column in _AGREEMENT)
+    agreement = tuple(
+        column.of(session) for session in compared for column in _AGREEMENT
+    )
     rhos, _ = parameter_effects(model, networks)
     roles = (column for column in _ROLES if column.name.removeprefix("rho_") in rhos)
     of_parameters = ResultTable(
@@ -146,7 +154,10 @@ def parameter_results(
         [
             {
                 **row,
-                **{f"rho_{name}": float(alignment.apply(rho)[n]) for name, rho in rhos.items()},
+                **{
+                    f"rho_{name}": float(alignment.apply(rho)[n])
+                    for name, rho in rhos.items()
+                },
                 **again.get(str(row["parameter"]), {}),
             }
             for n, row in enumerate(uses(inferred, alignment))
@@ -210,7 +221,9 @@ def _agreement(
     for session in others:
         networks = sessions[session]
         if len(networks.people) < _FEWEST_RETESTED:
-            say(f"parameters in session {session} are not compared: 1 participant has it")
+            say(
+                f"parameters in session {session} are not compared: 1 participant has it"
+            )
             continue
         compared.append(session)
         first = features_of(sessions[own].of(networks.people))
@@ -270,7 +283,10 @@ def uses(inferred: Inferred, alignment: Alignment) -> list[Row]:
 
 
 def feature_table(
-    networks: Networks, theta: Values, maps: Mapping[str, Values], positions: Values | None
+    networks: Networks,
+    theta: Values,
+    maps: Mapping[str, Values],
+    positions: Values | None,
 ) -> ResultTable:
     """Regress features and maps on parameters.
 
@@ -309,7 +325,9 @@ def feature_table(
         *_OF_REGIONS,
         *(column.of(n) for n in numbers for column in _THETA_OF_REGIONS),
     )
-    return ResultTable(columns, rows, "Regressions on parameters: one row per feature or map")
+    return ResultTable(
+        columns, rows, "Regressions on parameters: one row per feature or map"
+    )
 
 
 def _of_regions(
@@ -324,13 +342,22 @@ def _of_regions(
     if positions is None or len(kept) < fewest or not vary:
         return {"regions": None, "adjusted_r2_regions": None, "p_regions": None}
     both = pairs if len(kept) == len(feature) else ()
-    surrogates = surrogates_of(feature[kept], positions[kept], both, _SURROGATES, seed=0)
+    surrogates = surrogates_of(
+        feature[kept], positions[kept], both, _SURROGATES, seed=0
+    )
     count, adjusted_r2, p_of_fit, correlations, p_of_r = regress_regions(
         feature[kept], theta[:, kept], surrogates
     )
-    row: Row = {"regions": count, "adjusted_r2_regions": adjusted_r2, "p_regions": p_of_fit}
+    row: Row = {
+        "regions": count,
+        "adjusted_r2_regions": adjusted_r2,
+        "p_regions": p_of_fit,
+    }
     for number, (r, p) in enumerate(zip(correlations, p_of_r, strict=True), 1):
-        row |= {f"r_theta{number}_regions": float(r), f"p_theta{number}_regions": float(p)}
+        row |= {
+            f"r_theta{number}_regions": float(r),
+            f"p_theta{number}_regions": float(p),
+        }
     return row
 
 

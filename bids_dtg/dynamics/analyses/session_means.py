@@ -20,7 +20,9 @@ class SessionMeans:
     def __init__(self, tr_seconds: float) -> None:
         self._tr_seconds = tr_seconds
         self._connectivity: Values = np.zeros(())  # (regions, regions), sum over people
-        self._power: list[Values] = []  # (bins,) of each person, mean over sessions and regions
+        self._power: list[
+            Values
+        ] = []  # (bins,) of each person, mean over sessions and regions
         self.frequency: Values = np.zeros(0)  # (bins,), Hz
 
     def add(self, sessions: Values, kept: NDArray[np.bool_] | None = None) -> None:
@@ -56,7 +58,9 @@ def measured_means(people: PeopleSeries) -> SessionMeans:
     return found
 
 
-def beside(measured: SessionMeans, simulated: SessionMeans) -> tuple[figures.Figure | None, ...]:
+def beside(
+    measured: SessionMeans, simulated: SessionMeans
+) -> tuple[figures.Figure | None, ...]:
     """Return figures of mean connectivity, and of spectra with the middle 90 % of people."""
     both = {"measured": measured, "simulated": simulated}
     connectivities = {name: own.connectivity for name, own in both.items()}

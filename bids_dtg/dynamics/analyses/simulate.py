@@ -8,7 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
-from bids_dtg.dynamics.analyses.session_means import SessionMeans, beside, measured_means
+from bids_dtg.dynamics.analyses.session_means import (
+    SessionMeans,
+    beside,
+    measured_means,
+)
 from bids_dtg.dynamics.bundle.network import NetworkBundle
 from bids_dtg.dynamics.linear import covariances_of
 from bids_dtg.dynamics.networks import PeopleSeries
@@ -36,7 +40,9 @@ def run_simulation(settings: Settings) -> int:
     labels = analysis.known() if of_network else analysis.inferable()
     number = settings.modelling.simulations
     if settings.behaviour.dry_run:
-        return analysis.print_plan(f"{counted(number, 'simulation')} of each person", labels)
+        return analysis.print_plan(
+            f"{counted(number, 'simulation')} of each person", labels
+        )
     with analysis.results.begun():
         analysis.describe()
         if of_network:
@@ -78,7 +84,10 @@ def _by_core(analysis: DynamicsAnalysis, people: PeopleSeries) -> Iterator[Array
 
 
 def _finite(
-    analysis: DynamicsAnalysis, labels: Sequence[str], found: Iterable[Array], means: SessionMeans
+    analysis: DynamicsAnalysis,
+    labels: Sequence[str],
+    found: Iterable[Array],
+    means: SessionMeans,
 ) -> Iterator[Array]:
     """Yield each person's simulations, and add them to `means`.
 
@@ -93,7 +102,10 @@ def _finite(
         any_finite |= finite > 0
         means.add(simulated)
         grown = len(simulated) - finite
-        say(f"sub-{label}: simulated" + (f", {grown} diverged (NaN or inf)" if grown else ""))
+        say(
+            f"sub-{label}: simulated"
+            + (f", {grown} diverged (NaN or inf)" if grown else "")
+        )
         yield simulated
     if not any_finite:
         raise BundleError(
@@ -103,7 +115,9 @@ def _finite(
         )
 
 
-def _write_series(analysis: DynamicsAnalysis, people: PeopleSeries, found: Iterable[Array]) -> None:
+def _write_series(
+    analysis: DynamicsAnalysis, people: PeopleSeries, found: Iterable[Array]
+) -> None:
     settings, card = analysis.settings, analysis.model.card
     number = settings.modelling.simulations
     shape = (len(people.people), number, len(people.regions), people.frames)
@@ -133,11 +147,15 @@ def _write_series(analysis: DynamicsAnalysis, people: PeopleSeries, found: Itera
         "ForScience": card.for_science,
         "Notice": card.notice,
     }
-    analysis.results.json(path.stem, {key: fact for key, fact in facts.items() if fact != ""})
+    analysis.results.json(
+        path.stem, {key: fact for key, fact in facts.items() if fact != ""}
+    )
     say(f"simulations: {path}")
 
 
-def _write_page(analysis: DynamicsAnalysis, people: PeopleSeries, means: SessionMeans) -> None:
+def _write_page(
+    analysis: DynamicsAnalysis, people: PeopleSeries, means: SessionMeans
+) -> None:
     drawn = beside(measured_means(people), means)
     analysis.write_page(
         {},

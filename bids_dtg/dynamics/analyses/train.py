@@ -12,7 +12,13 @@ from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
-from bids_dtg.dynamics.analyses.parameters import PARAMETERS, PARTICIPANT, USE, in_words, uses
+from bids_dtg.dynamics.analyses.parameters import (
+    PARAMETERS,
+    PARTICIPANT,
+    USE,
+    in_words,
+    uses,
+)
 from bids_dtg.dynamics.bundle.network import write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, Restart, fit, require_continuable
 from bids_dtg.dynamics.inference import Inferred, infer
@@ -38,15 +44,24 @@ _REGIONS = (
     Column("trained", "Whether the model was trained on this series"),
 )
 _THETA = (
-    Column("theta{}", "Posterior mean of parameter {}; parameters are in the order of their use"),
+    Column(
+        "theta{}",
+        "Posterior mean of parameter {}; parameters are in the order of their use",
+    ),
     Column("theta{}_sd", "Standard deviation of the posterior of parameter {}"),
 )
-_RESTART = Column("restart", "Number of the restart, a training from other random weights")
+_RESTART = Column(
+    "restart", "Number of the restart, a training from other random weights"
+)
 _HISTORY = (
     _RESTART,
     Column("epoch", "Number of the epoch, from 1"),
-    Column("loss", "Training loss, with the weights of this epoch", unit="nats per series"),
-    Column("elbo", "ELBO of training series, all terms with weight 1", "ELBO", unit="nats"),
+    Column(
+        "loss", "Training loss, with the weights of this epoch", unit="nats per series"
+    ),
+    Column(
+        "elbo", "ELBO of training series, all terms with weight 1", "ELBO", unit="nats"
+    ),
     Column(
         "held_out_elbo",
         "ELBO of held-out series, all terms with weight 1",
@@ -86,13 +101,17 @@ def run_training(settings: Settings) -> int:
     recipe = chosen_recipe(settings)
     analysis = DynamicsAnalysis.prepare(settings, MODEL, *_CAN_WRITE)
     people, session = analysis.people, analysis.people.sessions[0]
-    labels = tuple(label for label in people.split.training if label in people.of_session(session))
+    labels = tuple(
+        label for label in people.split.training if label in people.of_session(session)
+    )
     if not labels:
         raise SettingsError(
             f"nobody in the training set has data in {session_words(session)}",
             expected="people in the set training of --split-file",
         )
-    schedule = f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}"
+    schedule = (
+        f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}"
+    )
     if settings.behaviour.dry_run:
         what = f"the model {analysis.name} of {session_words(session)} ({schedule})"
         return analysis.print_plan(what, labels)
@@ -124,7 +143,9 @@ def run_training(settings: Settings) -> int:
         )
         facts = _facts(analysis, fitted)
         analysis.results.add(f"{BUNDLE}/")
-        card = write_network_bundle(analysis.results.bundle, fitted, known, **facts).card
+        card = write_network_bundle(
+            analysis.results.bundle, fitted, known, **facts
+        ).card
         say(f"{card.name} {card.version} ({card.kind}): {analysis.results.bundle}")
         _write_results(analysis, networks, fitted)
     return 0
@@ -142,7 +163,9 @@ def chosen_recipe(settings: Settings) -> Recipe:
         "batch_size": own.batch_size,
         "learning_rate": own.learning_rate,
     }
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    changes: dict[str, Any] = {
+        name: value for name, value in given.items() if value is not None
+    }
     return dataclasses.replace(find_recipe(own.recipe), **changes)
 
 
@@ -162,11 +185,15 @@ def _hours(restart: Restart) -> float:
     return sum(epoch.get("seconds", 0.0) for epoch in restart.history) / 3600
 
 
-def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitted) -> None:
+def _write_results(
+    analysis: DynamicsAnalysis, networks: Networks, fitted: Fitted
+) -> None:
     """Write the tables and the page of a newly fitted model."""
     inferred = infer(fitted.model, networks, fitted.people)
     rows = uses(inferred, alignment_of(inferred, networks))
-    use = ResultTable(USE, rows, "Divergence of parameters from their prior: one row per parameter")
+    use = ResultTable(
+        USE, rows, "Divergence of parameters from their prior: one row per parameter"
+    )
     held_out = int((~fitted.trained).sum())
     restarts = _restart_table(fitted)
     analysis.write_page(
@@ -200,14 +227,18 @@ def _write_results(analysis: DynamicsAnalysis, networks: Networks, fitted: Fitte
 
 def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
     """Return curves of loss and ELBO, one for each restart."""
-    known = {key for restart in fitted.restarts for epoch in restart.history for key in epoch}
+    known = {
+        key for restart in fitted.restarts for epoch in restart.history for key in epoch
+    }
     return tuple(
         figures.curves(
             caption=title,
             x_label="epoch",
             y_label="nats per series",
             series={
-                f"restart {n}": np.array([epoch.get(key, np.nan) for epoch in restart.history])
+                f"restart {n}": np.array(
+                    [epoch.get(key, np.nan) for epoch in restart.history]
+                )
                 for n, restart in enumerate(fitted.restarts, 1)
             },
         )
@@ -216,10 +247,15 @@ def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
     )
 
 
-def _region_table(inferred: Inferred, networks: Networks, fitted: Fitted) -> ResultTable:
+def _region_table(
+    inferred: Inferred, networks: Networks, fitted: Fitted
+) -> ResultTable:
     """Return regional parameters, in the order and with the signs that evaluations use."""
     alignment = alignment_of(inferred, networks)
-    means, sds = alignment.apply(inferred.region_mean), inferred.region_sd[..., alignment.order]
+    means, sds = (
+        alignment.apply(inferred.region_mean),
+        inferred.region_sd[..., alignment.order],
+    )
     rows = []
     for person, label in enumerate(networks.people):
         for region, name in enumerate(networks.regions):
@@ -230,7 +266,10 @@ def _region_table(inferred: Inferred, networks: Networks, fitted: Fitted) -> Res
                 row[f"theta{number}_sd"] = float(sds[person, region, number - 1])
             rows.append(row)
     numbers = range(1, means.shape[-1] + 1)
-    columns = (*_REGIONS, *(column.of(number) for number in numbers for column in _THETA))
+    columns = (
+        *_REGIONS,
+        *(column.of(number) for number in numbers for column in _THETA),
+    )
     return ResultTable(columns, rows, "Parameters of each region of each participant")
 
 

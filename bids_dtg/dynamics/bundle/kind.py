@@ -58,7 +58,9 @@ def _facts_of_network(bundle: NetworkBundle) -> list[tuple[str, str]]:
 
 def _facts_of_core(bundle: LinearBundle) -> list[tuple[str, str]]:
     part = bundle.part
-    chosen = f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, for lack of people"
+    chosen = (
+        f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, for lack of people"
+    )
     share = part.diagonal_share
     alone = f", covariances between regions reduced by {share:.0%}" if share else ""
     iccs = " ".join(f"{icc:.2f}" for icc in part.component_icc)
@@ -92,4 +94,6 @@ NETWORK_MODEL = Kind(
     facts=_facts_of_network,
 )
 KINDS = (LINEAR_DYNAMICS, NETWORK_MODEL)
-KIND_OF: Mapping[str, Kind] = MappingProxyType({LINEAR: LINEAR_DYNAMICS, NETWORK: NETWORK_MODEL})
+KIND_OF: Mapping[str, Kind] = MappingProxyType(
+    {LINEAR: LINEAR_DYNAMICS, NETWORK: NETWORK_MODEL}
+)

@@ -48,7 +48,9 @@ class LinearPart(FittedPart):
     connectivity_shrinkage: float
     # Data on which these were chosen; empty: fixed, as there were too few people.
     chosen_by: str = ""
-    diagonal_share: float = 0.0  # how far the mean's covariances between regions are shrunk to 0
+    diagonal_share: float = (
+        0.0  # how far the mean's covariances between regions are shrunk to 0
+    )
     session: str = ""  # session of the series; empty: not stated
     components: int = 0  # number of components; 0: none
     component_icc: tuple[float, ...] = ()  # retest ICC of each; empty: not known
@@ -61,7 +63,9 @@ class LinearPart(FittedPart):
     @property
     def shapes(self) -> Shapes:
         """Shapes of the model's tensors by name."""
-        found: dict[str, tuple[int, ...]] = {_GROUP: (LAGS + 1, self.regions, self.regions)}
+        found: dict[str, tuple[int, ...]] = {
+            _GROUP: (LAGS + 1, self.regions, self.regions)
+        }
         if self.components:
             edges = self.regions * (self.regions - 1) // 2
             found |= {_LOADINGS: (self.components, edges), _MEAN: (edges,)}
@@ -108,7 +112,9 @@ class LinearBundle(FittedBundle[LinearPart]):
             As `check_weights`.
         """
         part = self.part
-        shrinkage = Shrinkage(part.process_shrinkage, part.connectivity_shrinkage, part.chosen_by)
+        shrinkage = Shrinkage(
+            part.process_shrinkage, part.connectivity_shrinkage, part.chosen_by
+        )
         group = self.tensors()[_GROUP].astype(np.float64)
         return LinearModel(group, shrinkage, part.order, part.diagonal_share)
 
@@ -123,7 +129,9 @@ class LinearBundle(FittedBundle[LinearPart]):
         if not self.part.components:
             return None
         tensors = self.tensors()
-        mean, loadings, sd = (tensors[name].astype(np.float64) for name in (_MEAN, _LOADINGS, _SD))
+        mean, loadings, sd = (
+            tensors[name].astype(np.float64) for name in (_MEAN, _LOADINGS, _SD)
+        )
         return Components(mean, loadings, sd, reliability=self.part.component_icc)
 
 
@@ -174,7 +182,11 @@ def write_linear_bundle(
     """
     shrinkage, weights = model.shrinkage, {_GROUP: model.group}
     if components is not None:
-        weights |= {_LOADINGS: components.loadings, _MEAN: components.mean, _SD: components.sd}
+        weights |= {
+            _LOADINGS: components.loadings,
+            _MEAN: components.mean,
+            _SD: components.sd,
+        }
     fit = {
         "regions": len(regions),
         "people": len(labels),

@@ -75,7 +75,10 @@ class NetworkPart(FittedPart):
         recipe, encoder = self.recipe, self.recipe.encoder_units
         inputs = recipe.states + recipe.region_parameters + recipe.person_parameters + 1
         shapes: dict[str, tuple[int, ...]] = {
-            "transition.hidden.weight": (recipe.hidden, inputs + recipe.external_inputs),
+            "transition.hidden.weight": (
+                recipe.hidden,
+                inputs + recipe.external_inputs,
+            ),
             "transition.hidden.bias": (recipe.hidden,),
             "transition.out.weight": (recipe.states, recipe.hidden),
             "transition.out.bias": (recipe.states,),
@@ -87,7 +90,10 @@ class NetworkPart(FittedPart):
         }
         if recipe.external_inputs:
             shapes |= {"log_tau": (), "external_table": (self.people, self.frames, 2)}
-        for name, count in (("state", recipe.states), ("region", recipe.region_parameters)):
+        for name, count in (
+            ("state", recipe.states),
+            ("region", recipe.region_parameters),
+        ):
             shapes[f"{name}_encoder.out.weight"] = (2 * count, 2 * encoder)
             shapes[f"{name}_encoder.out.bias"] = (2 * count,)
             for way in ("l0", "l0_reverse"):
@@ -155,7 +161,10 @@ class NetworkBundle(FittedBundle[NetworkPart]):
             person, the one recognised by label and data set is returned.
         """
         label_of: dict[str, str] = {}
-        for known in (self.hashes(labels, data_set), self.hashes(labels, data_set, sketches)):
+        for known in (
+            self.hashes(labels, data_set),
+            self.hashes(labels, data_set, sketches),
+        ):
             for digest, label in zip(known, labels, strict=True):
                 label_of.setdefault(digest, label)
         return tuple(label_of.get(digest, digest) for digest in self.fitted_people)
@@ -171,7 +180,9 @@ class NetworkBundle(FittedBundle[NetworkPart]):
         from bids_dtg.dynamics.model import restored
 
         part = self.part
-        return restored(part.recipe, (part.people, part.regions, part.frames), self.state())
+        return restored(
+            part.recipe, (part.people, part.regions, part.frames), self.state()
+        )
 
 
 def load_network_bundle(name_or_path: str | Path) -> NetworkBundle:

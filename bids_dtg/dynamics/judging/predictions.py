@@ -34,7 +34,14 @@ Values = NDArray[np.floating[Any]]
 MODEL, RETEST, OTHER_PERSON = "model", "retest", "other_person"  # names of rows
 SAME, ANOTHER, HALF = "same session", "another session", "other half of the session"
 FCD_SIMULATIONS = 5  # simulations of each person whose FCD is compared
-FIGURES = ("fit", "fit_single", "residual", "r2", "nll", "fcd")  # metrics of each person
+FIGURES = (
+    "fit",
+    "fit_single",
+    "residual",
+    "r2",
+    "nll",
+    "fcd",
+)  # metrics of each person
 _GROUP_SHARE = 0.35  # weight of the mean in the process of order 1
 _NOTHING = 1e-3  # differences in r below this are none
 
@@ -45,7 +52,9 @@ class Prediction:
 
     edges: Values  # (edges,), functional connectivity
     process: LinearProcess | None = None  # predicts next frames; None: no prediction
-    fcd: Values | None = None  # (sessions, grid), distributions of FCD; None: no prediction
+    fcd: Values | None = (
+        None  # (sessions, grid), distributions of FCD; None: no prediction
+    )
     single: Values | None = None  # (simulations, edges), which `edges` is the mean of
     diverged: int = 0  # number of simulations that diverged and were left out
 
@@ -70,7 +79,9 @@ class Person:
     fcd: Values  # (grid,), distribution of the session's FCD
     frames: int
     others: LinearModel  # a core trained without the person
-    apart: tuple[int, ...]  # positions of people of other families, among all people read
+    apart: tuple[
+        int, ...
+    ]  # positions of people of other families, among all people read
 
     @property
     def edges(self) -> Values:
@@ -129,11 +140,17 @@ def _var_1(person: Person, _: Sequence[Person], seed: int) -> Sequence[Predictio
     return [_simulated(process, upper_edges(process.connectivity), person, seed)]
 
 
-def _other_person(person: Person, people: Sequence[Person], _: int) -> Sequence[Prediction]:
-    return [Prediction(people[row].edges, fcd=people[row].fcd[None]) for row in person.apart]
+def _other_person(
+    person: Person, people: Sequence[Person], _: int
+) -> Sequence[Prediction]:
+    return [
+        Prediction(people[row].edges, fcd=people[row].fcd[None]) for row in person.apart
+    ]
 
 
-def _simulated(process: LinearProcess, edges: Values, person: Person, seed: int) -> Prediction:
+def _simulated(
+    process: LinearProcess, edges: Values, person: Person, seed: int
+) -> Prediction:
     rng = np.random.default_rng([seed, *person.label.encode()])
     sessions = process.simulate(FCD_SIMULATIONS, person.frames, rng)
     return Prediction(edges, process, fcd_shares(sessions))
@@ -154,14 +171,18 @@ CORE = Row(MODEL, "the linear core", _core)
 REFERENCES = (
     Row("group", "the mean FC of other people, and the process of their mean", _group),
     Row(RETEST, "the person's session that is read, without a model", _retest),
-    Row("half_way", "half the person's own FC, half the mean of other people", _half_way),
+    Row(
+        "half_way", "half the person's own FC, half the mean of other people", _half_way
+    ),
     Row(
         "var_1",
         f"VAR(1) of covariances with a weight of {100 * _GROUP_SHARE:.0f} % on other people",
         _var_1,
     ),
     Row(
-        OTHER_PERSON, "another person's session, mean over people of other families", _other_person
+        OTHER_PERSON,
+        "another person's session, mean over people of other families",
+        _other_person,
     ),
 )
 
@@ -180,7 +201,9 @@ class Judge:
     def edges(self) -> Values:
         """(people, edges), functional connectivity over the kept frames."""
         every = range(len(self.people.people))
-        return np.stack([upper_edges(covariances_of(self.people, row).values[0]) for row in every])
+        return np.stack(
+            [upper_edges(covariances_of(self.people, row).values[0]) for row in every]
+        )
 
     @cached_property
     def fcd(self) -> Values:
@@ -195,9 +218,13 @@ class Judge:
         return {
             "fit": float(correlation(said.edges, edges)),
             "fit_single": (
-                np.nan if said.single is None else float(correlation(said.single, edges).mean())
+                np.nan
+                if said.single is None
+                else float(correlation(said.single, edges).mean())
             ),
-            "residual": np.nan if mean is None else _residual(said.edges - mean, edges - mean),
+            "residual": np.nan
+            if mean is None
+            else _residual(said.edges - mean, edges - mean),
             "r2": r2,
             "nll": nll,
             "fcd": np.nan
@@ -284,7 +311,9 @@ class Scored:
     @cached_property
     def identified(self) -> float:
         """Share of people whose session is closest to their own prediction."""
-        return identification_accuracy(correlation_matrix(self.edges, self.judge.edges).T)
+        return identification_accuracy(
+            correlation_matrix(self.edges, self.judge.edges).T
+        )
 
 
 def score_row(

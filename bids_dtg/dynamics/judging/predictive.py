@@ -84,7 +84,9 @@ CHECKS: Mapping[str, tuple[str, str, Callable[[Values, float], Values]]] = {
 }
 
 
-def check_person(own: Values, simulated: Values, tr_seconds: float) -> dict[str, Values]:
+def check_person(
+    own: Values, simulated: Values, tr_seconds: float
+) -> dict[str, Values]:
     """Measure a person's own session and simulated ones.
 
     Parameters
@@ -110,7 +112,9 @@ def check_person(own: Values, simulated: Values, tr_seconds: float) -> dict[str,
 ('fc_fit', 20), ('fcd_distance', 20)]
     """
     sessions = np.concatenate([own[None], simulated])
-    return {name: measure(sessions, tr_seconds) for name, (_, _, measure) in CHECKS.items()}
+    return {
+        name: measure(sessions, tr_seconds) for name, (_, _, measure) in CHECKS.items()
+    }
 
 
 def predictive_p(values: Values) -> Values:
@@ -132,12 +136,17 @@ def predictive_p(values: Values) -> Values:
     array([0.1, 0.2])
     """
     own, simulated = values[:, :1], values[:, 1:]
-    below, above = 1 + (simulated <= own).sum(axis=1), 1 + (simulated >= own).sum(axis=1)
+    below, above = (
+        1 + (simulated <= own).sum(axis=1),
+        1 + (simulated >= own).sum(axis=1),
+    )
     p: Values = np.minimum(2 * np.minimum(below, above) / values.shape[1], 1.0)
     return p
 
 
-def summarise(people: Sequence[Mapping[str, Values]]) -> list[dict[str, str | float | Interval]]:
+def summarise(
+    people: Sequence[Mapping[str, Values]],
+) -> list[dict[str, str | float | Interval]]:
     """Return a row of each measure: means over people, and the share of people outside.
 
     Parameters
@@ -163,6 +172,9 @@ def summarise(people: Sequence[Mapping[str, Values]]) -> list[dict[str, str | fl
         row: dict[str, str | float | Interval] = {"measure": name, "unit": unit}
         row |= {"people": len(values), "observed": float(values[:, 0].mean())}
         row |= {"simulated": float(simulated.mean()), "low": float(low.mean())}
-        row |= {"high": float(high.mean()), "outside": wilson_interval(outside, len(values))}
+        row |= {
+            "high": float(high.mean()),
+            "outside": wilson_interval(outside, len(values)),
+        }
         rows.append(row)
     return rows

@@ -13,7 +13,9 @@ from bids_dtg.report.panels import CARPET, COVERAGE, MOTION
 from bids_dtg.report.presentation import Panel, Presentation
 from bids_dtg.report.quality import PARCELS
 
-FUNCTIONAL = Panel(*("Functional connectivity", RELMAT, figures.draw_functional), beside=True)
+FUNCTIONAL = Panel(
+    *("Functional connectivity", RELMAT, figures.draw_functional), beside=True
+)
 STRUCTURAL = Panel(
     *("Structural connectome", figures.STRUCTURAL, figures.draw_structural),
     beside=True,

@@ -53,10 +53,16 @@ def draw_structural(run: RunFiles, canvas: Canvas) -> Figure | None:
     if table is None:
         return None
     weights = np.where(table.values > 0, table.values, np.nan)
-    words, ends = ("structural", "Structural connectivity"), (AMOUNT, np.log10(_LEAST), 0.0)
+    words, ends = (
+        ("structural", "Structural connectivity"),
+        (AMOUNT, np.log10(_LEAST), 0.0),
+    )
     lanes = draw_between(np.log10(weights), table.names, canvas, words, ends)
     others = upper_edges(table.values)
-    share, by = float((others > 0).mean()) if others.size else 0.0, arrange(table.names)[2]
+    share, by = (
+        float((others > 0).mean()) if others.size else 0.0,
+        arrange(table.names)[2],
+    )
     caption = (
         f"Weights between {len(table.names)} parcels, divided by the largest{by}; "
         f"on a log scale. {share:.0%} of the pairs are connected; the others are blank."
@@ -108,4 +114,6 @@ def list_components(run: RunFiles, canvas: Canvas) -> Figure | None:
         "people, and the scores' intraclass correlation between two sessions of the training "
         "people. Use them as features for statistics, with the minutes kept as a covariate."
     )
-    return Figure(caption=caption, parts=[Table("", ("Component", "Score", "Retest ICC"), rows)])
+    return Figure(
+        caption=caption, parts=[Table("", ("Component", "Score", "Retest ICC"), rows)]
+    )

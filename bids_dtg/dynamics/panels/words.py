@@ -21,15 +21,28 @@ from bids_dtg.files.regions import SERIES
 from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag, model_name, model_notice, notes_in_sidecars, stands_on
-from bids_dtg.report.methods import MethodsWords, averaged_within, fitted_to, parcel_methods
+from bids_dtg.report.flags import (
+    Flag,
+    model_name,
+    model_notice,
+    notes_in_sidecars,
+    stands_on,
+)
+from bids_dtg.report.methods import (
+    MethodsWords,
+    averaged_within,
+    fitted_to,
+    parcel_methods,
+)
 from bids_dtg.report.panels import notes_on_lost, parcels_in_words
 from bids_dtg.settings import OutputOptions
 from bids_dtg.version import AUTHORS, __version__
 
 TITLE = "Dynamics of resting-state activity"
 # What a kind of model is for, at the beginning of the page of its evaluation.
-PURPOSE_OF_CORES = "A linear core is for functional connectivity: it predicts that of another day."
+PURPOSE_OF_CORES = (
+    "A linear core is for functional connectivity: it predicts that of another day."
+)
 PURPOSE_OF_NETWORKS = (
     "A network is for its parameters: their maps over regions can be compared with those of "
     "cytoarchitecture and receptors. For functional connectivity of another day, fit a linear core."
@@ -122,7 +135,10 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
         return parcel_methods(made, (measured, connected), {})
     # The keys are how the text cites each work.
     names = ("Lütkepohl,", "Mejia")
-    cited = {name: f"- {work}\n" for name, work in zip(names, REFERENCES_OF_CORES, strict=True)}
+    cited = {
+        name: f"- {work}\n"
+        for name, work in zip(names, REFERENCES_OF_CORES, strict=True)
+    }
     return parcel_methods(
         "Linear processes of regions were inferred",
         (measured, connected, _described(facts.core)),
@@ -165,7 +181,11 @@ def subtitle(files: ParticipantFiles) -> str:
 def model_line(files: ParticipantFiles) -> str:
     """Say on how many people the model was trained, and that its results are estimates."""
     facts = _facts(files)
-    return f"{stands_on(facts)}Effective connectivity is the model's estimate." if facts else ""
+    return (
+        f"{stands_on(facts)}Effective connectivity is the model's estimate."
+        if facts
+        else ""
+    )
 
 
 def notes_on_runs(files: ParticipantFiles) -> Iterator[Flag]:
@@ -179,7 +199,11 @@ def notes_on_runs(files: ParticipantFiles) -> Iterator[Flag]:
 
 def missing(run: RunFiles) -> str:
     """Say in one sentence why a run has no effective connectivity; empty if it has some."""
-    return "" if _is_modelled(run) else "No effective connectivity: no model was given (--model)."
+    return (
+        ""
+        if _is_modelled(run)
+        else "No effective connectivity: no model was given (--model)."
+    )
 
 
 def _is_modelled(run: RunFiles) -> bool:

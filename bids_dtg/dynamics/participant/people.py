@@ -45,10 +45,16 @@ class NetworkPeople:
     """People to train or evaluate a model on; values are read when needed."""
 
     source: NetworkSource  # files of arrays, or the output of this program
-    sessions: tuple[str, ...]  # names of the requested sessions; "" if the source names none
-    labels: tuple[str, ...]  # requested people with series, and a structural connectome if needed
+    sessions: tuple[
+        str, ...
+    ]  # names of the requested sessions; "" if the source names none
+    labels: tuple[
+        str, ...
+    ]  # requested people with series, and a structural connectome if needed
     split: Split  # training, validation and test sets; without --split-file all are for training
-    families: Families  # of the participants; labels with the same series are one family
+    families: (
+        Families  # of the participants; labels with the same series are one family
+    )
     known: Sketches  # of people's series, by session
     notes: tuple[str, ...]  # sentences on assumptions, and on people left out
 
@@ -102,7 +108,12 @@ class NetworkPeople:
             split=split,
             families=families,
             known=known,
-            notes=(*source.notes, *left_out, *copies_in_words(families, known), *others),
+            notes=(
+                *source.notes,
+                *left_out,
+                *copies_in_words(families, known),
+                *others,
+            ),
         )
 
     @property
@@ -149,7 +160,9 @@ class NetworkPeople:
         """
         own, weights = self.series(session, labels), self._rest(session).weights
         assert weights is not None  # `connected` was asked for
-        counts = weights.read(own.people, self._weight_faults, "symmetric weights of 0 or more")
+        counts = weights.read(
+            own.people, self._weight_faults, "symmetric weights of 0 or more"
+        )
         self._note_connectomes(own, counts)
         return Networks(**vars(own), weights=normalised(np.stack(counts)))
 
@@ -175,7 +188,9 @@ class NetworkPeople:
         return PeopleSeries(
             people=tuple(wanted),
             regions=self.regions,
-            series=np.stack([standardised(values[:, : rest.frames]) for values in found]),
+            series=np.stack(
+                [standardised(values[:, : rest.frames]) for values in found]
+            ),
             tr_seconds=rest.tr_seconds,
             families=self.families.by_label,
             **rest.quality(wanted),
@@ -184,7 +199,9 @@ class NetworkPeople:
     def _wanted(self, session: str, labels: Sequence[str] | None) -> list[str]:
         """Return the people in `labels`, or all people, who have data in a session."""
         there = self.of_session(session)
-        wanted = [label for label in (there if labels is None else labels) if label in there]
+        wanted = [
+            label for label in (there if labels is None else labels) if label in there
+        ]
         if not wanted:
             raise DatasetError(
                 f"no data in {session_words(session)} for {named(labels or self.labels)}",
@@ -226,9 +243,14 @@ class NetworkPeople:
         """Return the faults of a person's series (regions, frames)."""
         finite = np.isfinite(values).all(axis=1)
         halves = np.array_split(values, 2, axis=1)  # each needs covariances
-        constant = finite & np.any([(own == own[:, :1]).all(1) for own in halves], axis=0)
+        constant = finite & np.any(
+            [(own == own[:, :1]).all(1) for own in halves], axis=0
+        )
         return [
-            *(f"{self.regions[n]} has NaN or infinite values" for n in np.flatnonzero(~finite)),
+            *(
+                f"{self.regions[n]} has NaN or infinite values"
+                for n in np.flatnonzero(~finite)
+            ),
             *(
                 f"{self.regions[n]} is constant in half of the session or more"
                 for n in np.flatnonzero(constant)
@@ -252,7 +274,9 @@ def session_words(session: str) -> str:
     return f"session {session}" if session else "the session without a name"
 
 
-def _chosen(sessions: Sequence[SessionRest], asked: Sequence[str]) -> tuple[SessionRest, ...]:
+def _chosen(
+    sessions: Sequence[SessionRest], asked: Sequence[str]
+) -> tuple[SessionRest, ...]:
     """Return the sessions of ``--session-label``, or all; punctuation in names is ignored."""
     wanted = {_plain(label): label for label in asked}
     there = {_plain(rest.session) for rest in sessions}
@@ -261,7 +285,9 @@ def _chosen(sessions: Sequence[SessionRest], asked: Sequence[str]) -> tuple[Sess
             f"no series are of session '{absent[0]}' (--session-label)",
             expected=f"one of {named([rest.session or 'no name' for rest in sessions])}",
         )
-    return tuple(rest for rest in sessions if not wanted or _plain(rest.session) in wanted)
+    return tuple(
+        rest for rest in sessions if not wanted or _plain(rest.session) in wanted
+    )
 
 
 def _plain(session: str) -> str:
@@ -273,7 +299,8 @@ def _require_alike(rest: Sequence[SessionRest]) -> None:
     for one in rest:
         if one.frames < LEAST_FRAMES:
             raise DatasetError(
-                f"{one.series.title} has {one.frames} frames", expected=f"{LEAST_FRAMES} or more"
+                f"{one.series.title} has {one.frames} frames",
+                expected=f"{LEAST_FRAMES} or more",
             )
         if one.tr_seconds != rest[0].tr_seconds:
             raise DatasetError(
@@ -292,13 +319,19 @@ def _whole_people(
     connected: bool,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the requested people with complete data, and notes on the others."""
-    wanted = tuple(dict.fromkeys(plain_label(label, "sub") for label in asked)) or source.labels
+    wanted = (
+        tuple(dict.fromkeys(plain_label(label, "sub") for label in asked))
+        or source.labels
+    )
     if absent := [label for label in wanted if label not in source.labels]:
         raise DatasetError(
-            f"no file has {', '.join(absent)}", expected=f"labels such as {named(source.labels)}"
+            f"no file has {', '.join(absent)}",
+            expected=f"labels such as {named(source.labels)}",
         )
     lacking = {
-        "no series": [label for label in wanted if not any(label in one.labels for one in rest)],
+        "no series": [
+            label for label in wanted if not any(label in one.labels for one in rest)
+        ],
         "no structural connectome": [
             label for label in wanted if connected and label not in source.connected
         ],
@@ -313,6 +346,7 @@ def _whole_people(
     if not labels:
         both = "both series and a structural connectome" if connected else "series"
         raise DatasetError(
-            f"nobody has {both}", expected="the same people's labels in the files of both"
+            f"nobody has {both}",
+            expected="the same people's labels in the files of both",
         )
     return labels, notes

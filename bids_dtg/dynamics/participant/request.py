@@ -25,7 +25,11 @@ from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.structural import StructuralMatrix, StructuralSource, find_structural
+from bids_dtg.inputs.structural import (
+    StructuralMatrix,
+    StructuralSource,
+    find_structural,
+)
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelRequest
 from bids_dtg.participants.request import AveragedRuns
@@ -100,7 +104,9 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         """Yield the input files of a planned result."""
         yield from super().input_files(planned)
         if self.structural is not None:
-            yield from self.structural.files_of(planned.participant, planned.entities.get("ses"))
+            yield from self.structural.files_of(
+                planned.participant, planned.entities.get("ses")
+            )
 
     def shaping_options(self) -> dict[str, Any]:
         """Return all options that change results."""

@@ -42,7 +42,14 @@ Array = NDArray[np.float64]
 Kept = NDArray[np.bool_]
 
 _SHORTEST = 0.9  # share of a session's median length; shorter series are left out
-_OF_RUN = ("acq", "ce", "rec", "dir", "run", "echo")  # entities that distinguish a session's runs
+_OF_RUN = (
+    "acq",
+    "ce",
+    "rec",
+    "dir",
+    "run",
+    "echo",
+)  # entities that distinguish a session's runs
 _AT_HAND = 40  # series that stay in memory
 _STRUCTURAL = "structural"  # desc- of structural connectomes
 
@@ -65,7 +72,9 @@ class PeopleValues:
         DatasetError
             `faults` finds a fault; the message includes `expected`.
         """
-        return read_rows(self, [own for own in labels if own in self.labels], faults, expected)
+        return read_rows(
+            self, [own for own in labels if own in self.labels], faults, expected
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +85,9 @@ class SessionRest:
     series: PeopleValues  # (regions, frames), gaps filled
     tr_seconds: float  # time between frames
     frames: int  # length to which all series are cut
-    weights: PeopleValues | None  # (regions, regions), streamline counts; None: not asked for
+    weights: (
+        PeopleValues | None
+    )  # (regions, regions), streamline counts; None: not asked for
     # Which of a person's frames were kept, and the degrees of freedom left after cleaning (NaN: not
     # known); None: all frames of all people were kept.
     measured: Callable[[str], tuple[Kept, float]] | None = None
@@ -93,7 +104,9 @@ class SessionRest:
         found = [self.measured(label) for label in labels]
         kept = np.stack([own[: self.frames] for own, _ in found])
         # Degrees of freedom are in proportion to the frames that remain.
-        shares = [mine.sum() / own.sum() for mine, (own, _) in zip(kept, found, strict=True)]
+        shares = [
+            mine.sum() / own.sum() for mine, (own, _) in zip(kept, found, strict=True)
+        ]
         return {"kept": kept, "dof": np.array([dof for _, dof in found]) * shares}
 
 
@@ -135,7 +148,9 @@ def find_array_people(
     """
     arrays = read_arrays(paths, keys)
     if len(arrays.places) < 2:
-        raise DatasetError("there is 1 region (places)", expected="2 or more, for a network")
+        raise DatasetError(
+            "there is 1 region (places)", expected="2 or more, for a network"
+        )
     structural = arrays.structural if connected else None
     if connected and structural is None:
         raise DatasetError(
@@ -149,7 +164,13 @@ def find_array_people(
         labels=arrays.labels,
         regions=arrays.places,
         sessions=tuple(
-            SessionRest(rest.session, _values(rest), rest.tr_seconds, rest.values.shape[2], weights)
+            SessionRest(
+                rest.session,
+                _values(rest),
+                rest.tr_seconds,
+                rest.values.shape[2],
+                weights,
+            )
             for rest in arrays.rest
         ),
         connected=frozenset(() if structural is None else structural.rows),
@@ -220,21 +241,27 @@ def find_output_people(
         labels=labels,
         regions=first.names,
         sessions=sessions,
-        connected=frozenset(run.table.label for run in runs if run.connections is not None),
+        connected=frozenset(
+            run.table.label for run in runs if run.connections is not None
+        ),
         families=read_families([settings.inputs.bids_dir, root], labels=labels),
         notes=left_out.lines(),
         atlas=first.table.atlas,
         atlas_digest=first.table.atlas_digest,
         cleaning=most_common([run.table.cleaning for run in runs]),
         files=tuple(
-            path for run in runs for path in (run.table.path, *(run.connections or ())[1:])
+            path
+            for run in runs
+            for path in (run.table.path, *(run.connections or ())[1:])
         ),
     )
 
 
 def _of_one_time(tables: list[OutputTable], left_out: LeftOut) -> list[OutputTable]:
     """Return the series with the most common time between frames."""
-    known = left_out.unless(lambda table: _tr_seconds(table) > 0, tables, "no RepetitionTime")
+    known = left_out.unless(
+        lambda table: _tr_seconds(table) > 0, tables, "no RepetitionTime"
+    )
     if not known:
         return []
     own = most_common([_tr_seconds(table) for table in known])
@@ -250,13 +277,19 @@ def _tr_seconds(table: OutputTable) -> float:
 
 
 def _read(
-    table: OutputTable, structural: StructuralSource | None, left_out: LeftOut, *, connected: bool
+    table: OutputTable,
+    structural: StructuralSource | None,
+    left_out: LeftOut,
+    *,
+    connected: bool,
 ) -> _Run | None:
     """Read a run; if it cannot be used, add a note and return None."""
     try:
         found = read_series(table.path)
         series, _ = _filled(found, _tr_seconds(table))
-        connections = _weights(table, found.names, structural, left_out) if connected else None
+        connections = (
+            _weights(table, found.names, structural, left_out) if connected else None
+        )
     except (ForeignFileError, RunError) as err:
         left_out.add(table, err.found)
         return None
@@ -282,7 +315,9 @@ def _filled(table: RegionTable, tr_seconds: float) -> tuple[Array, Kept]:
     if share > MOST_CENSORED:
         raise RunError(f"more than {MOST_CENSORED:.0%} of the frames were censored")
     there = np.flatnonzero(table.keep)
-    return values.astype(np.float64), np.asarray(table.keep[there[0] : there[-1] + 1], bool)
+    return values.astype(np.float64), np.asarray(
+        table.keep[there[0] : there[-1] + 1], bool
+    )
 
 
 def _weights(
@@ -304,7 +339,9 @@ def _weights(
         left_out.notes.extend(found.notes)
         return found.weights, found.path
     entities = {key: value for key, value in table.name.entities if key != "stat"}
-    name = build_name({**entities, "desc": _STRUCTURAL}, RELMAT.suffix, RELMAT.extension)
+    name = build_name(
+        {**entities, "desc": _STRUCTURAL}, RELMAT.suffix, RELMAT.extension
+    )
     path = table.path.with_name(name)
     try:
         matrix = read_relmat(path)
@@ -325,7 +362,8 @@ def _sessions(runs: Sequence[_Run], left_out: LeftOut) -> tuple[SessionRest, ...
         by_session.setdefault(_session(run.table.name, several_tasks), []).append(run)
     tr_seconds = most_common([_tr_seconds(run.table) for run in runs])
     return tuple(
-        _cut(session, by_session[session], tr_seconds, left_out) for session in sorted(by_session)
+        _cut(session, by_session[session], tr_seconds, left_out)
+        for session in sorted(by_session)
     )
 
 
@@ -343,13 +381,17 @@ def _session(name: BidsName, several_tasks: bool) -> str:
     return "-".join([*([ses] if (ses := name.get("ses")) else []), *parts])
 
 
-def _cut(session: str, runs: list[_Run], tr_seconds: float, left_out: LeftOut) -> SessionRest:
+def _cut(
+    session: str, runs: list[_Run], tr_seconds: float, left_out: LeftOut
+) -> SessionRest:
     """Return a session, without short series and with the others cut to the same length."""
     typical = median(run.frames for run in runs)
     enough = [run for run in runs if run.frames >= _SHORTEST * typical]
     for run in runs:
         if run not in enough:
-            short = f"shorter than {_SHORTEST:.0%} of the {typical:g} frames that most have"
+            short = (
+                f"shorter than {_SHORTEST:.0%} of the {typical:g} frames that most have"
+            )
             left_out.add(run.table, short)
     frames = min(run.frames for run in enough)
     longest = max(run.frames for run in enough)
@@ -359,7 +401,9 @@ def _cut(session: str, runs: list[_Run], tr_seconds: float, left_out: LeftOut) -
     return _of_runs(session, enough, frames, tr_seconds)
 
 
-def _of_runs(session: str, runs: Sequence[_Run], frames: int, tr_seconds: float) -> SessionRest:
+def _of_runs(
+    session: str, runs: Sequence[_Run], frames: int, tr_seconds: float
+) -> SessionRest:
     by_label = {run.table.label: run for run in runs}
     labels = frozenset(by_label)
     title = f"series of {f'session {session}' if session else 'people'} in the output"
@@ -374,7 +418,9 @@ def _of_runs(session: str, runs: Sequence[_Run], frames: int, tr_seconds: float)
         dof = by_label[label].table.number(RESIDUAL_DOF)
         return read(label)[1], float("nan") if dof is None else dof
 
-    connections = {label: run.connections[0] for label, run in by_label.items() if run.connections}
+    connections = {
+        label: run.connections[0] for label, run in by_label.items() if run.connections
+    }
     return SessionRest(
         session,
         PeopleValues(title, labels, lambda label: read(label)[0]),

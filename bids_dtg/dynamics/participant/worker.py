@@ -53,10 +53,16 @@ class NetworkWork(ParcelWork):
             return None, ()
         model, components = self._core
         own = LagCovariances.of(measured.series.values, measured.series.keep)
-        scores = () if components is None else tuple(components.scores(edges_of(own)).tolist())
+        scores = (
+            ()
+            if components is None
+            else tuple(components.scores(edges_of(own)).tolist())
+        )
         return model.infer(own).transitions, scores
 
-    def read_run(self, run: RestRun, progress: Callable[[float], None]) -> Iterator[Any]:
+    def read_run(
+        self, run: RestRun, progress: Callable[[float], None]
+    ) -> Iterator[Any]:
         """Yield the participant's structural connectome, then what `ParcelWork` yields."""
         yield self.request.structural_of(run)
         yield from super().read_run(run, progress)
@@ -69,7 +75,9 @@ class NetworkWork(ParcelWork):
         OutputError
             A file cannot be written.
         """
-        structural, (measured, seconds) = average.parts()  # each run has its own results
+        structural, (measured, seconds) = (
+            average.parts()
+        )  # each run has its own results
         start, planned, writer = time.perf_counter(), average.planned, self.writer
         if structural is not None:
             more = notes_beside_series(structural.weights, measured.fc)
@@ -78,7 +86,10 @@ class NetworkWork(ParcelWork):
         transitions, scores = self.describe(measured)
         average.reporter.stage("writing", 1.0)
         on_person = self.request.note_on_person(measured)
-        notes = (*(structural.notes if structural else ()), *([on_person] * bool(on_person)))
+        notes = (
+            *(structural.notes if structural else ()),
+            *([on_person] * bool(on_person)),
+        )
         files = writer.write(
             *(planned, measured, structural, transitions, scores),
             notes=notes,

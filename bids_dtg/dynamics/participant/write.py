@@ -78,7 +78,8 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
                 "series of parcels over the kept frames; n/a for parcels without a series",
                 **self.origin(measured),
                 **relationship_facts(
-                    "Pearson correlation", "Product-moment correlation of two series over frames"
+                    "Pearson correlation",
+                    "Product-moment correlation of two series over frames",
                 ),
             },
         )
@@ -135,7 +136,11 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         bundle = self._request.bundle
         iccs = (bundle.part.component_icc if bundle else ()) or (None,) * len(scores)
         rows = [
-            [f"component{number}", f"{score:.6g}", None if icc is None else f"{icc:.3f}"]
+            [
+                f"component{number}",
+                f"{score:.6g}",
+                None if icc is None else f"{icc:.3f}",
+            ]
             for number, (score, icc) in enumerate(zip(scores, iccs, strict=True), 1)
         ]
         yield from self.write_with(
@@ -144,7 +149,9 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
             {
                 "Description": "Features of the person for statistics: scores on principal "
                 "components of the training people's unshrunken covariances",
-                "name": {"Description": "Component, by decreasing variance over training people"},
+                "name": {
+                    "Description": "Component, by decreasing variance over training people"
+                },
                 "score": {
                     "Description": "Score in standard deviations of the training people; above 0: "
                     "the component's connectivity is stronger than their mean"

@@ -38,7 +38,9 @@ from bids_dtg.phantom.streams import Purpose, stream
 _DROPPED_SECONDS = 25.0  # until oscillations reach their amplitude
 _STREAMLINES = 1000.0  # of the strongest connection, in QSIRecon's files
 _DIGITS = 6  # decimals of a matrix in text
-_HEADER = b"MATLAB 5.0 MAT-file, SIMULATED".ljust(116)  # without the date that scipy writes
+_HEADER = b"MATLAB 5.0 MAT-file, SIMULATED".ljust(
+    116
+)  # without the date that scipy writes
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ class NetworkPhantom(RegionPhantom):
         """
         rng = stream(plan.seed, Purpose.STRUCTURE)
         weights, positions, names = simulate_weights(plan.people, plan.regions, rng)
-        people = simulate_hopf_people(weights, seed=plan.seed, regions=names, recipe=plan.hopf)
+        people = simulate_hopf_people(
+            weights, seed=plan.seed, regions=names, recipe=plan.hopf
+        )
         distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
         parcels = Parcels.around(positions, names, load_anatomy(block))
         return cls(plan, parcels, people.networks.people, people, distances)
@@ -143,7 +147,9 @@ class NetworkPhantom(RegionPhantom):
         weights = self.people.networks.weights[person]
         names = self.parcels.names
         entities = {"sub": label, "atlas": ATLAS, "desc": "structural"}
-        path = out / "connectomes" / build_path(entities, "relmat", ".tsv", datatype="dwi")
+        path = (
+            out / "connectomes" / build_path(entities, "relmat", ".tsv", datatype="dwi")
+        )
         write_tsv(path, ["name", *names], _rows(names, weights))
         words = {
             "RelationshipMeasure": "simulated weight of the connection; the largest is 1",
@@ -153,7 +159,11 @@ class NetworkPhantom(RegionPhantom):
         }
         write_json(path.with_suffix(".json"), {**words, **marks()})
         qsirecon = {"sub": label, "space": "T1w"}
-        path = out / "qsirecon" / build_path(qsirecon, "connectivity", ".mat", datatype="dwi")
+        path = (
+            out
+            / "qsirecon"
+            / build_path(qsirecon, "connectivity", ".mat", datatype="dwi")
+        )
         write_atomic(path, self._matlab(weights))
 
     def _matlab(self, weights: NDArray[np.float32]) -> bytes:
@@ -165,8 +175,10 @@ class NetworkPhantom(RegionPhantom):
         arrays = {
             f"{stem}_region_ids": np.arange(1, len(names) + 1),
             f"{stem}_region_labels": np.array(names),
-            f"{stem}_sift_radius2_count_connectivity": _STREAMLINES * weights.astype(np.float64),
-            f"{stem}_radius2_meanlength_connectivity": self.distances_mm * (weights > 0),
+            f"{stem}_sift_radius2_count_connectivity": _STREAMLINES
+            * weights.astype(np.float64),
+            f"{stem}_radius2_meanlength_connectivity": self.distances_mm
+            * (weights > 0),
         }
         savemat(content, arrays, long_field_names=True)
         return _HEADER + content.getvalue()[len(_HEADER) :]

@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.networks import Networks, normalised
-from bids_dtg.dynamics.test_models import Array, Hopf, HopfRecipe, simulate_hopf, unit_noise
+from bids_dtg.dynamics.test_models import (
+    Array,
+    Hopf,
+    HopfRecipe,
+    simulate_hopf,
+    unit_noise,
+)
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.phantom.regions import draw_positions, region_names
@@ -30,7 +36,9 @@ _FREQUENCY_HZ = (0.03, 0.07)
 # deviation of 2.3, and two people's weights correlate by 0.94. Here: 0.9, 1.7 and 0.88.
 _CONNECTED = 0.52
 _FALL_MM = 14.0  # distance over which weights fall by a factor e
-_GROUP_SD = 0.5  # sd of log weights between pairs, common to all people, besides distance
+_GROUP_SD = (
+    0.5  # sd of log weights between pairs, common to all people, besides distance
+)
 _OWN_SD = 0.35  # sd of log weights between people
 
 
@@ -210,7 +218,11 @@ def write_people(folder: Path, people: SimulatedPeople) -> None:
     write_atomic(folder / "networks.npz", content.getvalue())
     names = tuple(people.regional)
     rows = [
-        (f"sub-{label}", region, *(people.regional[name][row, column] for name in names))
+        (
+            f"sub-{label}",
+            region,
+            *(people.regional[name][row, column] for name in names),
+        )
         for row, label in enumerate(networks.people)
         for column, region in enumerate(networks.regions)
     ]

@@ -32,7 +32,9 @@ _DENSE = "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS"
 _PARCELS = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR"
 _NONE = -1
 _EXTENSION = 32  # NIfTI's code of CIFTI's XML
-_COLUMNS = re.compile(rb'<MatrixIndicesMap\b[^>]*AppliesToMatrixDimension=["\']1["\'][^>]*>')
+_COLUMNS = re.compile(
+    rb'<MatrixIndicesMap\b[^>]*AppliesToMatrixDimension=["\']1["\'][^>]*>'
+)
 _END_OF_COLUMNS = b"</MatrixIndicesMap>"
 # A parcel's name with its hemisphere, as atlases and programs write it.
 _SIDED = re.compile(r"(?i:(l|left|lh|r|right|rh))[_-](.+?)(?:_ROI)?")
@@ -61,8 +63,12 @@ def standard_grayordinates() -> Any:
     (91282, 31870)
     """
     arrays: Mapping[str, Any] = read_arrays("grayordinates_den-91k")
-    names = np.repeat(arrays["names"].astype(str), np.diff(arrays["offsets"], axis=1).ravel())
-    vertices = np.concatenate([arrays["left_vertices"], arrays["right_vertices"]]).astype(int)
+    names = np.repeat(
+        arrays["names"].astype(str), np.diff(arrays["offsets"], axis=1).ravel()
+    )
+    vertices = np.concatenate(
+        [arrays["left_vertices"], arrays["right_vertices"]]
+    ).astype(int)
     voxels = arrays["voxels_ijk"].astype(int)
     return _cifti.BrainModelAxis(
         names,
@@ -98,7 +104,9 @@ class ParcelPlaces(ListedPlaces):
 
     extension: ClassVar[str] = ".pscalar.nii"  # extension of files of maps
     space: ClassVar[str] = PARCELS  # their name as a space
-    entities: ClassVar[Mapping[str, str | None]] = {"space": "fsLR"}  # BIDS entities of maps
+    entities: ClassVar[Mapping[str, str | None]] = {
+        "space": "fsLR"
+    }  # BIDS entities of maps
 
     axis: Any = None  # nibabel's `ParcelsAxis`
 
@@ -157,13 +165,18 @@ class ParcelPlaces(ListedPlaces):
         numbers = [
             np.concatenate(
                 [
-                    *(own + CORTEX.index(side) * _PER_SIDE for side, own in sides.items()),
+                    *(
+                        own + CORTEX.index(side) * _PER_SIDE
+                        for side, own in sides.items()
+                    ),
                     np.reshape(voxels, (-1, 3)) @ _PER_AXIS,
                 ]
             )
             for _, voxels, sides in self.axis
         ]
-        return np.concatenate(numbers), np.repeat(np.arange(self.number), [*map(len, numbers)])
+        return np.concatenate(numbers), np.repeat(
+            np.arange(self.number), [*map(len, numbers)]
+        )
 
     def rows_in(self, other: ParcelPlaces) -> tuple[Indices, int]:
         """Find each parcel in a file, by name.
@@ -180,8 +193,12 @@ class ParcelPlaces(ListedPlaces):
         ValueError
             Parcels with the same names are at other positions.
         """
-        position = {parcel_name(name): number for number, name in enumerate(other.names)}
-        rows = np.array([position.get(parcel_name(name), _NONE) for name in self.names], np.intp)
+        position = {
+            parcel_name(name): number for number, name in enumerate(other.names)
+        }
+        rows = np.array(
+            [position.get(parcel_name(name), _NONE) for name in self.names], np.intp
+        )
         found = np.flatnonzero(rows != _NONE)
         if not len(found) or other.axis is None:  # a table has only names
             return rows, 0
@@ -194,7 +211,9 @@ class ParcelPlaces(ListedPlaces):
         shared = both / np.maximum(1, sizes + other_sizes - both)
         if np.median(shared) < _LEAST_SHARED:
             worst = self.names[int(found[shared.argmin()])]
-            raise ValueError(f"its parcel {worst} has other vertices or voxels than the model's")
+            raise ValueError(
+                f"its parcel {worst} has other vertices or voxels than the model's"
+            )
         return rows, int(np.count_nonzero(shared < 1))
 
     def on_atlas(self, path: Path) -> ParcelPlaces:
@@ -234,14 +253,19 @@ class ParcelPlaces(ListedPlaces):
         axis, (rows, _) = other.axis, self.rows_in(other)
         lacking: tuple[Any, ...] = (np.zeros((0, 3), int), {})
         held = [lacking if row == _NONE else axis[int(row)][1:] for row in rows]
-        shape: dict[str, Any] = {"affine": axis.affine, "volume_shape": axis.volume_shape}
+        shape: dict[str, Any] = {
+            "affine": axis.affine,
+            "volume_shape": axis.volume_shape,
+        }
         return ParcelPlaces.of_axis(
             _cifti.ParcelsAxis(
                 self.names, *zip(*held, strict=True), **shape, nvertices=axis.nvertices
             )
         )
 
-    def encode_maps(self, values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
+    def encode_maps(
+        self, values: NDArray[np.floating[Any]], names: Sequence[str]
+    ) -> bytes:
         """Return the bytes of a .pscalar.nii file of named maps (maps, parcels)."""
         return _head(names, self.axis, _PARCELS) + np.asarray(values, "<f4").T.tobytes()
 
@@ -253,8 +277,12 @@ class ParcelPlaces(ListedPlaces):
         try:
             rows, _ = self.rows_in(other)
         except ValueError as err:
-            raise RunError(f"{path}: {err}", expected="maps of the model's parcels") from err
-        values = np.where((rows == _NONE) | (maps[0][rows] == 0), np.float32(np.nan), maps[0][rows])
+            raise RunError(
+                f"{path}: {err}", expected="maps of the model's parcels"
+            ) from err
+        values = np.where(
+            (rows == _NONE) | (maps[0][rows] == 0), np.float32(np.nan), maps[0][rows]
+        )
         if np.isnan(values).all():
             raise UnusableMapError(f"{path} has no value at the model's parcels")
         return values
@@ -272,7 +300,9 @@ def parcel_name(name: str) -> str:
     return f"{found[1][0].upper()}_{found[2]}" if found else name
 
 
-def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, tuple[str, ...], NDArray[np.float32]]:
+def read_parcel_maps(
+    path: Path,
+) -> tuple[ParcelPlaces, tuple[str, ...], NDArray[np.float32]]:
     """Read the parcels of a file of maps, the names of the maps, and values (maps, parcels).
 
     Raises
@@ -295,7 +325,11 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
         The file has no header of CIFTI, or this does not say what its rows and columns are.
     """
     image = _nib.Nifti2Image.from_filename(path)
-    headers = [part.content for part in image.header.extensions if part.get_code() == _EXTENSION]
+    headers = [
+        part.content
+        for part in image.header.extensions
+        if part.get_code() == _EXTENSION
+    ]
     if len(headers) != 1:
         raise ValueError(f"it has {counted(len(headers), 'CIFTI header')}, not one")
     xml = headers[0]
@@ -349,7 +383,9 @@ def _head(names: Sequence[str], places: Any, intent: str) -> bytes:
     header.set_data_shape((1, 1, 1, 1, len(names), len(places)))
     header.set_intent(intent)
     # One element per line, as Workbench writes them; NiiVue cannot read any other form.
-    xml = _cifti.Cifti2Header.from_axes((_cifti.ScalarAxis(list(names)), places)).to_xml()
+    xml = _cifti.Cifti2Header.from_axes(
+        (_cifti.ScalarAxis(list(names)), places)
+    ).to_xml()
     extension = _nib.nifti1.Nifti1Extension("cifti", xml.replace(b"><", b">\n<"))
     header.extensions.append(extension)
     stream = BytesIO()

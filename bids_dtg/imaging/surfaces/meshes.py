@@ -61,7 +61,11 @@ _REMEDY = (
 _gifti: Any = nib.gifti  # nibabel has no types
 _freesurfer: Any = nib.freesurfer
 _GIFTI = ".gii"
-_CENTRE = ("VolGeomC_R", "VolGeomC_A", "VolGeomC_S")  # of FreeSurfer's image, in GIFTI files
+_CENTRE = (
+    "VolGeomC_R",
+    "VolGeomC_A",
+    "VolGeomC_S",
+)  # of FreeSurfer's image, in GIFTI files
 _STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 
 
@@ -70,9 +74,13 @@ class Template:
     """A standard mesh of both hemispheres, with group anatomy."""
 
     space: MeshName  # TemplateFlow's name of the mesh
-    points: Mapping[Hemisphere, NDArray[np.float64]]  # (vertices, 3), midthickness, RAS+ mm
+    points: Mapping[
+        Hemisphere, NDArray[np.float64]
+    ]  # (vertices, 3), midthickness, RAS+ mm
     faces: Mapping[Hemisphere, NDArray[np.intp]]  # (triangles, 3), indices of vertices
-    cortex: Mapping[Hemisphere, NDArray[np.bool_]]  # (vertices,), False on the medial wall
+    cortex: Mapping[
+        Hemisphere, NDArray[np.bool_]
+    ]  # (vertices,), False on the medial wall
 
 
 @cache
@@ -105,10 +113,17 @@ def read_template(space: MeshName) -> Template:
     left = arrays["faces_L"].astype(np.intp)
     return Template(
         space=space,
-        points={side: _shared(arrays[f"points_{side}"].astype(np.float64)) for side in SIDES},
+        points={
+            side: _shared(arrays[f"points_{side}"].astype(np.float64)) for side in SIDES
+        },
         # Hemispheres of fsLR are mirror images; those of fsaverage have the same triangles.
-        faces={"L": _shared(left), "R": _shared(left[:, _MIRRORED] if space == "fsLR" else left)},
-        cortex={side: _shared(arrays[f"cortex_{side}"].astype(np.bool_)) for side in SIDES},
+        faces={
+            "L": _shared(left),
+            "R": _shared(left[:, _MIRRORED] if space == "fsLR" else left),
+        },
+        cortex={
+            side: _shared(arrays[f"cortex_{side}"].astype(np.bool_)) for side in SIDES
+        },
     )
 
 
@@ -177,17 +192,31 @@ def _read_gifti(path: Path) -> tuple[Points, NDArray[np.intp], Points]:
         if image is None:
             raise RunError(f"{path} has no GIFTI element")
         points, faces = image.agg_data(("pointset", "triangle"))
-        stated = [facts for array in image.darrays if _CENTRE[0] in (facts := dict(array.meta))]
-        centre = [float(stated[0].get(key, 0)) for key in _CENTRE] if stated else [0.0] * 3
+        stated = [
+            facts
+            for array in image.darrays
+            if _CENTRE[0] in (facts := dict(array.meta))
+        ]
+        centre = (
+            [float(stated[0].get(key, 0)) for key in _CENTRE] if stated else [0.0] * 3
+        )
     if np.shape(points)[1:] != (3,) or np.shape(faces)[1:] != (3,):
-        raise RunError(f"{path} has no points and triangles", expected="a .surf.gii file")
+        raise RunError(
+            f"{path} has no points and triangles", expected="a .surf.gii file"
+        )
     _require_finite(points, path)
-    return np.asarray(points, np.float64), np.asarray(faces, np.intp), np.asarray(centre)
+    return (
+        np.asarray(points, np.float64),
+        np.asarray(faces, np.intp),
+        np.asarray(centre),
+    )
 
 
 def _require_finite(points: NDArray[Any], path: Path) -> None:
     if lacking := int(np.count_nonzero(~np.isfinite(points).all(axis=1))):
-        raise RunError(f"{path} has {lacking} vertices that are not finite", expected="none")
+        raise RunError(
+            f"{path} has {lacking} vertices that are not finite", expected="none"
+        )
 
 
 def encode_metrics(
@@ -198,7 +227,9 @@ def encode_metrics(
     The file names each map, and the structure, which Connectome Workbench requires.
     """
     image = _gifti.GiftiImage(
-        meta=_gifti.GiftiMetaData({"AnatomicalStructurePrimary": _STRUCTURES[hemisphere]}),
+        meta=_gifti.GiftiMetaData(
+            {"AnatomicalStructurePrimary": _STRUCTURES[hemisphere]}
+        ),
         darrays=[
             _gifti.GiftiDataArray(
                 np.asarray(row, np.float32),
@@ -214,7 +245,9 @@ def encode_metrics(
     return content
 
 
-def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisphere, Points]:
+def read_midthickness(
+    files: SurfaceFiles, brain: VoxelPlaces
+) -> Mapping[Hemisphere, Points]:
     """Read a participant's surfaces, and bring them to the fsLR mesh and the model's space.
 
     Parameters
@@ -239,7 +272,9 @@ def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisp
     found: dict[Hemisphere, Points] = {}
     for side in SIDES:
         (path, *_) = files.sides[side].midthickness
-        found[side] = map_points(points_on_fs_lr(files.sides[side], side)[0], transforms)
+        found[side] = map_points(
+            points_on_fs_lr(files.sides[side], side)[0], transforms
+        )
         if (inside := share_inside(found[side], brain)) < _LEAST_IN_BRAIN:
             raise RunError(
                 f"{path} has {inside:.1%} of its vertices in the brain mask of {brain.grid.space}",
@@ -322,8 +357,12 @@ def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Point
     surfaces = [_read_mesh(path) for path in files.midthickness]
     points, faces, centre = surfaces[0]
     if len(surfaces) > 1:
-        points = np.mean([_of_size(one[0], len(points), path) for one in surfaces], axis=0)
-    if not path.name.endswith(_GIFTI):  # FreeSurfer's points are relative to its image's centre
+        points = np.mean(
+            [_of_size(one[0], len(points), path) for one in surfaces], axis=0
+        )
+    if not path.name.endswith(
+        _GIFTI
+    ):  # FreeSurfer's points are relative to its image's centre
         points = points + centre
     if files.fs_lr_sphere is None and files.fsaverage_sphere is None:
         return _of_size(points, size, path), centre
@@ -385,7 +424,9 @@ def _of_size(points: Points, vertices: int, path: Path) -> Points:
     return points
 
 
-def sphere_weights(sphere: NDArray[np.float64], faces: Indices, wanted: NDArray[np.float64]) -> Any:
+def sphere_weights(
+    sphere: NDArray[np.float64], faces: Indices, wanted: NDArray[np.float64]
+) -> Any:
     """Return the weights that resample values or coordinates from one mesh to another.
 
     The line from the centre of the sphere to a point meets a triangle of the first mesh. The
@@ -424,19 +465,24 @@ def sphere_weights(sphere: NDArray[np.float64], faces: Indices, wanted: NDArray[
     triangles, weights = _in_triangles(corners, points, _NEAR)
     outside = np.flatnonzero(weights.min(axis=1) < -_ROUNDING)
     if len(outside):
-        triangles[outside], weights[outside] = _in_triangles(corners, points[outside], _FAR)
+        triangles[outside], weights[outside] = _in_triangles(
+            corners, points[outside], _FAR
+        )
     weights = np.maximum(weights, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
     starts = np.arange(0, 3 * len(points) + 1, 3)
     matrix = csr_array(
-        (weights.ravel(), faces[triangles].ravel(), starts), shape=(len(points), len(sphere))
+        (weights.ravel(), faces[triangles].ravel(), starts),
+        shape=(len(points), len(sphere)),
     )
     matrix.sum_duplicates()
     return matrix
 
 
 def _on_unit_sphere(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    on_sphere: NDArray[np.float64] = points / np.linalg.norm(points, axis=1, keepdims=True)
+    on_sphere: NDArray[np.float64] = points / np.linalg.norm(
+        points, axis=1, keepdims=True
+    )
     return on_sphere
 
 
@@ -466,7 +512,8 @@ def _in_triangles(
     first, second, third = corners[:, 0], corners[:, 1], corners[:, 2]
     # Volumes of the tetrahedra spanned by the point, the centre and two of the corners.
     normals = np.stack(
-        [np.cross(second, third), np.cross(third, first), np.cross(first, second)], axis=1
+        [np.cross(second, third), np.cross(third, first), np.cross(first, second)],
+        axis=1,
     )
     # (points, tried, corners); the sum is negative for triangles on the opposite side
     volumes = np.einsum("ptca,pa->ptc", normals[tried], points)

@@ -79,9 +79,13 @@ class SeriesHeader:
             columns = _grayordinates_of(self.axis, parcels)
         else:
             rows, others = parcels.rows_in(self.places)
-            columns = [rows[at : at + 1][rows[at : at + 1] >= 0] for at in range(len(rows))]
+            columns = [
+                rows[at : at + 1][rows[at : at + 1] >= 0] for at in range(len(rows))
+            ]
         ends = np.cumsum([0, *map(len, columns)])
-        shares = [np.full(len(own), 1 / max(1, len(own)), np.float32) for own in columns]
+        shares = [
+            np.full(len(own), 1 / max(1, len(own)), np.float32) for own in columns
+        ]
         width = len(self.axis) if self.places is None else self.places.number
         matrix = (np.concatenate(shares), np.concatenate(columns), ends)
         return csr_array(matrix, shape=(parcels.number, width)), others
@@ -104,14 +108,21 @@ def read_series_header(path: Path) -> SeriesHeader:
         frames = series.values.shape[1]
         header = SeriesHeader(path, frames, (0.0, None), ParcelPlaces(series.names))
     else:
-        with reading_image(path, as_what=" as a series of parcels or grayordinates (CIFTI)"):
+        with reading_image(
+            path, as_what=" as a series of parcels or grayordinates (CIFTI)"
+        ):
             time, axis, values = read_cifti(path)
             with path.open("rb") as file:
-                file.seek(values.offset + math.prod(values.shape) * values.dtype.itemsize)
+                file.seek(
+                    values.offset + math.prod(values.shape) * values.dtype.itemsize
+                )
                 require_end(file, path, values.shape)
             if not isinstance(time, _cifti.SeriesAxis):
                 raise ValueError(f"it has a {type(time).__name__}, not frames")
-            frames, step = len(time), (float(time.step), "s" if time.unit == "SECOND" else "Hz")
+            frames, step = (
+                len(time),
+                (float(time.step), "s" if time.unit == "SECOND" else "Hz"),
+            )
             if not path.name.endswith(DENSE):
                 header = SeriesHeader(path, frames, step, ParcelPlaces.of_axis(axis))
             elif isinstance(axis, _cifti.BrainModelAxis):
@@ -179,12 +190,21 @@ def _stream_mesh(
         columns = weights[:, number * header.vertices : (number + 1) * header.vertices]
         with reading_image(path, expected=_GIFTI_FILE):
             # nibabel's `agg_data` turns series round.
-            frames = [array.data for array in _gifti.GiftiImage.from_filename(path).darrays]
+            frames = [
+                array.data for array in _gifti.GiftiImage.from_filename(path).darrays
+            ]
         if {np.shape(frame) for frame in frames} != {(header.vertices,)}:
-            raise RunError(f"{path} has other arrays than {header.path}", expected="the same mesh")
+            raise RunError(
+                f"{path} has other arrays than {header.path}", expected="the same mesh"
+            )
         if len(frames) != header.frames:
-            raise RunError(f"{path} has {len(frames)} frames", expected=f"{header.frames}")
-        usable, differs = np.ones(header.vertices, bool), np.zeros(header.vertices, bool)
+            raise RunError(
+                f"{path} has {len(frames)} frames", expected=f"{header.frames}"
+            )
+        usable, differs = (
+            np.ones(header.vertices, bool),
+            np.zeros(header.vertices, bool),
+        )
         for frame in frames:
             usable &= np.isfinite(frame)
             differs |= frame != 0
@@ -193,7 +213,9 @@ def _stream_mesh(
         for at, frame in enumerate(frames):
             series[:, at] += columns @ np.where(usable, frame, 0).astype(np.float32)
     there = share >= LEAST_SHARE
-    series = np.where(there[:, None], series / np.where(there, share, 1)[:, None], np.float32(0))
+    series = np.where(
+        there[:, None], series / np.where(there, share, 1)[:, None], np.float32(0)
+    )
     for first in range(0, header.frames, _FRAMES):
         yield first, np.ascontiguousarray(series[:, first : first + _FRAMES].T)
 
@@ -219,7 +241,9 @@ def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
         left, right = values[pairs].T
     else:
         cortex = {
-            name: dict(zip(model.vertex.tolist(), values[columns].tolist(), strict=True))
+            name: dict(
+                zip(model.vertex.tolist(), values[columns].tolist(), strict=True)
+            )
             for name, columns, model in header.axis.iter_structures()
             if name in CORTEX
         }
@@ -227,7 +251,9 @@ def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
             return False
         of_left, of_right = (cortex[name] for name in CORTEX)
         common = sorted(of_left.keys() & of_right.keys())
-        left, right = (np.array([side[n] for n in common]) for side in (of_left, of_right))
+        left, right = (
+            np.array([side[n] for n in common]) for side in (of_left, of_right)
+        )
     there = np.isfinite(left) & np.isfinite(right)
     left, right = left[there], right[there]
     enough = len(left) >= _FEWEST_PAIRS and np.ptp(left) > 0
@@ -253,7 +279,9 @@ def _grayordinates_of(axis: Any, parcels: ParcelPlaces) -> list[NDArray[np.intp]
             column[name][model.vertex] = np.arange(len(axis))[of_structure]
     found = []
     for _, _, sides in parcels.axis:
-        own = [column[side][vertices] for side, vertices in sides.items() if side in column]
+        own = [
+            column[side][vertices] for side, vertices in sides.items() if side in column
+        ]
         joined = np.concatenate([*own, np.zeros(0, np.intp)])
         found.append(joined[joined >= 0].astype(np.intp))
     return found

@@ -68,7 +68,9 @@ class ParcelVertices:
         taken = np.flatnonzero(usable & (share >= LEAST_SHARE)[self.parcel])
         parcels = self.parcel[taken]
         values = (1.0 / used[parcels]).astype(np.float32)
-        weights = csr_array((values, (parcels, taken)), shape=(self.parcels, len(self.parcel)))
+        weights = csr_array(
+            (values, (parcels, taken)), shape=(self.parcels, len(self.parcel))
+        )
         return weights, share
 
 
@@ -97,7 +99,9 @@ def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, NDArray[np.
 
 
 def cortex_in_run(
-    places: ParcelPlaces, mesh: Mapping[Hemisphere, Points], transforms: Sequence[TransformFile]
+    places: ParcelPlaces,
+    mesh: Mapping[Hemisphere, Points],
+    transforms: Sequence[TransformFile],
 ) -> tuple[Points, ParcelVertices]:
     """Return the vertices in parcels (vertices, 3) in a run's space, RAS+ mm, and their parcels.
 
@@ -132,7 +136,9 @@ def parcels_on_fsaverage(places: ParcelPlaces, vertices: int) -> NDArray[np.intp
     """
     arrays: Mapping[str, Any] = read_arrays(REGISTERED)
     of_sides = parcels_of_vertices(places)
-    return np.concatenate([of_sides[side][arrays[f"nearest_{side}"][:vertices]] for side in SIDES])
+    return np.concatenate(
+        [of_sides[side][arrays[f"nearest_{side}"][:vertices]] for side in SIDES]
+    )
 
 
 def template_mesh(space: str) -> Mapping[Hemisphere, Points]:
@@ -149,7 +155,9 @@ class GreyMatter:
 
     at_vertices: float
     shifted: float  # the highest after a shift of 3 mm along an axis
-    by_centre: float | None  # the higher after a shift by plus or minus C_RAS; None: not known
+    by_centre: (
+        float | None
+    )  # the higher after a shift by plus or minus C_RAS; None: not known
 
     @property
     def is_displaced(self) -> bool:
@@ -204,16 +212,24 @@ def _read_own_cortex(
 def _aligned(mesh: Mapping[Hemisphere, Points]) -> Mapping[Hemisphere, Points]:
     """Turn, move and scale vertices to the template's of the same numbers (Procrustes)."""
     template = read_template("fsLR").points
-    points, wanted = (np.concatenate([of[side] for side in SIDES]) for of in (mesh, template))
+    points, wanted = (
+        np.concatenate([of[side] for side in SIDES]) for of in (mesh, template)
+    )
     middle, aim = points.mean(axis=0), wanted.mean(axis=0)
     left, sizes, right = np.linalg.svd((wanted - aim).T @ (points - middle))
-    sizes[2] *= np.linalg.det(left @ right)  # a reflection would exchange the hemispheres
+    sizes[2] *= np.linalg.det(
+        left @ right
+    )  # a reflection would exchange the hemispheres
     left[:, 2] *= np.linalg.det(left @ right)
-    turn = left @ right * sizes.sum() / np.maximum(np.square(points - middle).sum(), 1e-9)
+    turn = (
+        left @ right * sizes.sum() / np.maximum(np.square(points - middle).sum(), 1e-9)
+    )
     return {side: (mesh[side] - middle) @ turn.T + aim for side in SIDES}
 
 
-def _grey_matter_at(path: Path, mesh: Mapping[Hemisphere, Points], centre: Points) -> GreyMatter:
+def _grey_matter_at(
+    path: Path, mesh: Mapping[Hemisphere, Points], centre: Points
+) -> GreyMatter:
     """Sample the probability of grey matter at some cortical vertices, and beside them."""
     values, affine = read_single(path)
     flat, cortex = values.reshape(1, -1, order="F"), read_template("fsLR").cortex
@@ -236,7 +252,9 @@ def inside_mask(path: Path, points: Points) -> NDArray[np.bool_]:
     RunError
         The file is damaged, or has more than one volume.
     """
-    values, _ = read_single(path)  # first, as it refuses files that are not a single volume
+    values, _ = read_single(
+        path
+    )  # first, as it refuses files that are not a single volume
     header = read_header(path)
     sampling = LinearSampling(header.shape, header.affine, points)
     sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]

@@ -46,7 +46,9 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
             return TwinPeople.prepare(settings)
         _require_same_covariates(settings.statistics.covariates, bundle)
         part = bundle.part
-        people = TwinPeople.prepare(settings, part.tasks, part.atlas, bool(bundle.bold_regions))
+        people = TwinPeople.prepare(
+            settings, part.tasks, part.atlas, bool(bundle.bold_regions)
+        )
         _require_same_connectomes(people, bundle)
         return people
 
@@ -59,7 +61,10 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         """Return local folders that options name, by the placeholders that replace them."""
         modelling = settings.modelling
         split = [modelling.split_file] if modelling.split_file else []
-        files = {"split-file": split, "task-file": [Path(n) for n in settings.modelling.task_file]}
+        files = {
+            "split-file": split,
+            "task-file": [Path(n) for n in settings.modelling.task_file],
+        }
         return {
             f"{name}{n}": path.absolute().parent
             for name, paths in files.items()
@@ -81,11 +86,16 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         """Participants with a relative in the model's training set."""
         assert self.bundle is not None
         people, table = self.people, self.people.source.families.by_label
-        return self.bundle.relatives(people.labels, self.data_set, table, people.families)
+        return self.bundle.relatives(
+            people.labels, self.data_set, table, people.families
+        )
 
     def why_not(self, seen: Sequence[str]) -> dict[str, str]:
         """Return why training people and their relatives are left out, for table and page."""
-        return {**dict.fromkeys(self.relatives, RELATED), **dict.fromkeys(seen, TRAINED)}
+        return {
+            **dict.fromkeys(self.relatives, RELATED),
+            **dict.fromkeys(seen, TRAINED),
+        }
 
     def require_unseen(
         self, fewest_training: int, fitted: str
@@ -207,7 +217,9 @@ def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:
     """Refuse connectomes with other edges than the model's; warn of another kind or cleaning."""
     source, name = people.source, bundle.card.name
     if source.places_named:
-        bundle.require_regions(source.regions, atlas=source.atlas, atlas_digest=source.atlas_digest)
+        bundle.require_regions(
+            source.regions, atlas=source.atlas, atlas_digest=source.atlas_digest
+        )
     elif source.edges != bundle.part.edges:
         raise DatasetError(
             f"the files have connectomes of {counted(source.edges, 'edge')}, and the model {name} "
@@ -266,7 +278,9 @@ def participants_table(people: TwinPeople) -> ResultTable:
     """Return the table of requested participants: trials, whether used, and why not."""
     rows: list[Row] = []
     set_of = {
-        label: name for name, labels in dataclasses.asdict(people.split).items() for label in labels
+        label: name
+        for name, labels in dataclasses.asdict(people.split).items()
+        for label in labels
     }
     for label in (*people.labels, *people.left_out):
         own = people.behaviour.get(label, Behaviour((), ()))
@@ -283,13 +297,19 @@ def participants_table(people: TwinPeople) -> ResultTable:
             row |= {
                 f"trials_{task.name}": own.scored(task),
                 f"unscored_{task.name}": own.left_out(task),
-                f"share_correct_{task.name}": own.share_correct(task) if performed else None,
-                f"below_chance_{task.name}": own.below_chance(task) if performed else None,
+                f"share_correct_{task.name}": own.share_correct(task)
+                if performed
+                else None,
+                f"below_chance_{task.name}": own.below_chance(task)
+                if performed
+                else None,
             }
         rows.append(row)
     trials = (column.of(name) for name in people.tasks.names for column in _OF_TASK)
     return ResultTable(
-        (*_PARTICIPANTS, *trials, _UNREADABLE), rows, "Requested participants: one row each"
+        (*_PARTICIPANTS, *trials, _UNREADABLE),
+        rows,
+        "Requested participants: one row each",
     )
 
 
@@ -297,14 +317,26 @@ def trials_on_page(people: TwinPeople, labels: Sequence[str]) -> Table:
     """Return the page's table of the trials that a model was fitted to."""
     rows = []
     for task in people.tasks.tasks:
-        own = [people.behaviour[label] for label in labels if people.behaviour[label].of(task)]
+        own = [
+            people.behaviour[label]
+            for label in labels
+            if people.behaviour[label].of(task)
+        ]
         row = (
             task.name,
             len(own),
             sum(person.scored(task) for person in own),
             sum(person.left_out(task) for person in own),
-            float(np.nanmean([person.share_correct(task) for person in own])) if own else np.nan,
+            float(np.nanmean([person.share_correct(task) for person in own]))
+            if own
+            else np.nan,
         )
         rows.append(row)
-    columns = ("task", "participants", "scored trials", "trials not scored", "share correct")
+    columns = (
+        "task",
+        "participants",
+        "scored trials",
+        "trials not scored",
+        "share correct",
+    )
     return Table("Trials that the model was fitted to", columns, rows)

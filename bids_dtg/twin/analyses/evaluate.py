@@ -60,7 +60,9 @@ _CAN_WRITE = (
 )
 _CEILING = "noise ceiling (halves of trials)"
 _WILSON = "95 % interval (Wilson)"
-_OF_DIFFERENCE = "95 % interval (Student's t; for r over people by resampling people, BCa)"
+_OF_DIFFERENCE = (
+    "95 % interval (Student's t; for r over people by resampling people, BCa)"
+)
 _P = "Two-sided p of {} by sign flips over people; for r over people, of jackknife values"
 _NAMES = {"people": "people", TWIN: "their twins", GROUP: "network of the group"}
 _LARGE_T = 3.0  # which noise exceeds in fewer than 1 % of regions
@@ -77,7 +79,9 @@ _SCORES = (
     Column("task", "Task of the metric"),
     Column("condition", "Condition of the trials"),
     Column("model", "twin, or a baseline", "prediction"),
-    Column("value", "Value of the metric: r, or a mean over people", interval=BY_PEOPLE),
+    Column(
+        "value", "Value of the metric: r, or a mean over people", interval=BY_PEOPLE
+    ),
     Column(
         "error",
         "Mean absolute error over people",
@@ -98,19 +102,28 @@ _SCORES = (
         interval=_OF_DIFFERENCE,
     ),
     Column("advantage_p", _P.format("the advantage")),
-    Column("verdict", f"Verdict on the twin against this prediction: {RULE}", "the twin is"),
+    Column(
+        "verdict", f"Verdict on the twin against this prediction: {RULE}", "the twin is"
+    ),
 )
 _MATCHED = (
     Column("people", "How many people"),
     Column("matched", "Mean loss of people's own twins"),
     Column("mismatched", "Mean loss of other people's twins"),
-    Column("p", "p of a mean loss as low as own twins' under 2,000 random assignments to people"),
+    Column(
+        "p",
+        "p of a mean loss as low as own twins' under 2,000 random assignments to people",
+    ),
     Column(
         "better_than_average",
         "Share of people whose own twin is better than the mean of others",
         interval=_WILSON,
     ),
-    Column("identified", "Share of people whose own twin is the best of all", interval=_WILSON),
+    Column(
+        "identified",
+        "Share of people whose own twin is the best of all",
+        interval=_WILSON,
+    ),
     Column("mean_rank", "Mean rank of people's own twin among all, 1 the best"),
 )
 _REGIONS = (
@@ -129,8 +142,13 @@ _REGIONS = (
         "r over people of predicted with observed mean responses to the task; n/a: connectomes are "
         "not shown to predict the region",
     ),
-    Column("ridge_r_people", "The same, by a ridge on the connectome in training people"),
-    Column(f"{OWN_HALF}_r_people", "The same, by the person's own first half, with --folds halves"),
+    Column(
+        "ridge_r_people", "The same, by a ridge on the connectome in training people"
+    ),
+    Column(
+        f"{OWN_HALF}_r_people",
+        "The same, by the person's own first half, with --folds halves",
+    ),
     Column(
         "predicted_by_connectomes",
         "Whether responses in the region differ between twins",
@@ -162,8 +180,13 @@ def run_evaluation(settings: Settings) -> int:
     if folds is None:
         refuse_training_options(settings, "--folds N")
         return _by_model(settings)
-    analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
-    labels, architecture = analysis.people.split.everybody, chosen_architecture(settings)
+    analysis = TwinAnalysis.prepare(
+        settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS
+    )
+    labels, architecture = (
+        analysis.people.split.everybody,
+        chosen_architecture(settings),
+    )
     if folds == HALVES:
         groups: tuple[tuple[str, ...], ...] = (labels,)
         words = f"halves of the runs of {counted(len(labels), 'participant')}"
@@ -252,7 +275,9 @@ def _judged_by_folds(
         others = np.setdiff1d(np.arange(len(people.labels)), rows)
         say(f"fold {number} of {len(groups)}: {counted(len(others), 'participant')} …")
         fold = place / f"fold-{number}"
-        parts.append((rows, _judged(analysis, fits, people.of(others), people.of(rows), fold)))
+        parts.append(
+            (rows, _judged(analysis, fits, people.of(others), people.of(rows), fold))
+        )
     return join_folds(parts)
 
 
@@ -262,7 +287,10 @@ def _judged_by_halves(
     """Fit twins to everybody's first half of each run, and predict the second half."""
     first, second = (_half(analysis, people, number) for number in (0, 1))
     judged = _judged(analysis, fits, first, second, place / "halves")
-    models = {**judged.models, OWN_HALF: Predicted(times=observed_times(first.segments))}
+    models = {
+        **judged.models,
+        OWN_HALF: Predicted(times=observed_times(first.segments)),
+    }
     bold = judged.bold
     if bold is not None and first.bold is not None:
         bold = {**bold, OWN_HALF: responses(first.bold, first.segments)}
@@ -270,7 +298,11 @@ def _judged_by_halves(
 
 
 def _judged(
-    analysis: TwinAnalysis, fits: list[Row], training: Cohort, people: Cohort, place: Path
+    analysis: TwinAnalysis,
+    fits: list[Row],
+    training: Cohort,
+    people: Cohort,
+    place: Path,
 ) -> Judged:
     """Fit twins to some people and predict others; append a row on the fit."""
     fitted, adjustment = fit_people(analysis, training, place)
@@ -327,7 +359,9 @@ def _finish(
     analysis.write(tables, _page(analysis, lead, fits, found, judged, people))
 
 
-def evaluation_tables(found: Evaluation, judged: Judged, people: Cohort) -> dict[str, ResultTable]:
+def evaluation_tables(
+    found: Evaluation, judged: Judged, people: Cohort
+) -> dict[str, ResultTable]:
     """Return the tables, by the names of their files."""
     of_bold = {}
     if rows := list(_region_rows(judged, people.segments.tasks)):
@@ -356,7 +390,10 @@ def _region_rows(judged: Judged, tasks: TaskSet) -> Iterator[Row]:
     """Yield responses of each region to each condition, with t of the task."""
     if judged.bold is None:
         return
-    scores, names = score_bold(judged.bold, tasks), ("observed", "twin", "training_mean")
+    scores, names = (
+        score_bold(judged.bold, tasks),
+        ("observed", "twin", "training_mean"),
+    )
     means = {f"{name}_response": known_mean(judged.bold[name]) for name in names}
     for region, name in enumerate(judged.regions):
         if not np.isfinite(means["observed_response"][region]).any():
@@ -382,14 +419,16 @@ def _people_table(
     times, losses = judged.each("times"), judged.each("losses")
     columns = (
         Column("participant_id", "Participant"),
-        Column("fold", "Fold of the person, who was predicted from the others; n/a: none"),
+        Column(
+            "fold", "Fold of the person, who was predicted from the others; n/a: none"
+        ),
         *Column("observed_{}", f"Observed {{}}: {what}", unit="s").each(names),
         *(
             column
             for model in times
-            for column in Column(f"{model}_{{}}", f"{{}} as predicted by {model}", unit="s").each(
-                names
-            )
+            for column in Column(
+                f"{model}_{{}}", f"{{}} as predicted by {model}", unit="s"
+            ).each(names)
         ),
         *Column("{}_loss", "Cross-entropy of the button time series: {}").each(losses),
     )
@@ -400,7 +439,10 @@ def _people_table(
             "fold": None if judged.folds is None else int(judged.folds[number]) + 1,
         }
         for model, values in {"observed": found.observed, **times}.items():
-            row |= {f"{model}_{n}": v for n, v in zip(names, values[number].tolist(), strict=True)}
+            row |= {
+                f"{model}_{n}": v
+                for n, v in zip(names, values[number].tolist(), strict=True)
+            }
         rows.append(row | {f"{name}_loss": own[number] for name, own in losses.items()})
     return columns, rows
 
@@ -425,11 +467,16 @@ def winners(found: Evaluation) -> list[tuple[str, bool]]:
     sentences = []
     for name, (words, sign, *_) in FIGURES.items():
         clauses, worse = [], False
-        for twin in (score for score in found.scores if (score.figure, score.name) == (name, TWIN)):
+        for twin in (
+            score
+            for score in found.scores
+            if (score.figure, score.name) == (name, TWIN)
+        ):
             rivals = [
                 score
                 for score in found.scores
-                if (score.figure, score.task, score.condition) == (name, twin.task, twin.condition)
+                if (score.figure, score.task, score.condition)
+                == (name, twin.task, twin.condition)
                 and score.name != TWIN
                 and np.isfinite(score.value.mean)
             ]
@@ -468,7 +515,9 @@ def _page(
 ) -> Page:
     card = analysis.bundle.card if analysis.bundle else None
     best = winners(found)
-    flags = [Flag("warning", f"Below a baseline. {text}") for text, worse in best if worse]
+    flags = [
+        Flag("warning", f"Below a baseline. {text}") for text, worse in best if worse
+    ]
     if few := too_few(max(score.people for score in found.scores)):
         flags.append(Flag("warning", few))
     if same := [row["fold"] for row in fits if not row["twins_differ"]]:
@@ -549,15 +598,25 @@ def _table(found: Evaluation, task: str) -> Table:
     headings = {key: " ".join(part for part in key if part) for key in keys}
     values = {(s.figure, s.condition, s.name): s.value for s in scores}
     ceilings = {
-        (figure, "", _CEILING): found.ceilings.get(f"{task}_{figure}") for figure, _ in keys
+        (figure, "", _CEILING): found.ceilings.get(f"{task}_{figure}")
+        for figure, _ in keys
     }
-    cells = {key: (v.mean, v.low, v.high) for key, v in {**values, **ceilings}.items() if v}
+    cells = {
+        key: (v.mean, v.low, v.high) for key, v in {**values, **ceilings}.items() if v
+    }
     return Table(
         f"{task}: r over people, or mean over people, with 95 % intervals",
         ("prediction", *headings.values()),
-        [(_words(n), *(cells.get((*key, n)) for key in keys)) for n in (*names, _CEILING)],
+        [
+            (_words(n), *(cells.get((*key, n)) for key in keys))
+            for n in (*names, _CEILING)
+        ],
         model=_words(TWIN),
-        better=[(_words(s.name), headings[s.figure, s.condition]) for s in scores if s.is_worse],
+        better=[
+            (_words(s.name), headings[s.figure, s.condition])
+            for s in scores
+            if s.is_worse
+        ],
     )
 
 
@@ -585,7 +644,9 @@ def _curves(
             series[_NAMES[name]] = (np.concatenate([at, gap, at]), both)
         where = f"{task}, {condition} ({int(used.sum())} trials)"
         onset = "seconds from the onset"
-        yield figures.lines(f"Mean time series: {where}", onset, "share of trials", series)
+        yield figures.lines(
+            f"Mean time series: {where}", onset, "share of trials", series
+        )
 
 
 def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
@@ -602,7 +663,9 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
         facts={
             "twin": written(group_r(scores, "twin"), 3),
             "training": written(group_r(scores, "training_mean"), 3),
-            "large": written(100 * float(np.mean(np.abs(observed[there]) > _LARGE_T)), 0),
+            "large": written(
+                100 * float(np.mean(np.abs(observed[there]) > _LARGE_T)), 0
+            ),
             "outputs": GROUP not in judged.models,  # connectomes make all weights
             "open": int(bold["open"].all(axis=0).sum()),
             "regions": int(there.any(axis=1).sum()),
@@ -612,7 +675,13 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
             table.on_page(
                 "Responses of regions, means over people (SD)",
                 (
-                    *("region", "task", "condition", "observed_response", "twin_response"),
+                    *(
+                        "region",
+                        "task",
+                        "condition",
+                        "observed_response",
+                        "twin_response",
+                    ),
                     *("training_mean_response", "observed_t", "twin_t"),
                     *("r_people", "ridge_r_people"),
                     *([f"{OWN_HALF}_r_people"] if OWN_HALF in bold else []),

@@ -24,7 +24,13 @@ from bids_dtg.report.pictures import draw_glass_brain
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.splits import family_numbers
-from bids_dtg.stats.verdict import NO_EVIDENCE, Verdict, corrected, family_means, not_computable
+from bids_dtg.stats.verdict import (
+    NO_EVIDENCE,
+    Verdict,
+    corrected,
+    family_means,
+    not_computable,
+)
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.fitting import Fitted
@@ -74,20 +80,26 @@ _CAN_WRITE = (
 )
 Row = dict[str, Any]
 # Connectomes, mean times, covariates and numbers of families of training people; their ridges.
-_Known = tuple[tuple[NDArray[np.floating[Any]], Array, Array | None, NDArray[np.intp]], Ridges]
+_Known = tuple[
+    tuple[NDArray[np.floating[Any]], Array, Array | None, NDArray[np.intp]], Ridges
+]
 _FUNCTION = Column(
     "function",
     "Function of the twins' behaviour: mean response time of a task (rt), that in the second "
     "condition minus the first (effect), s; probability of the correct button (accuracy); response "
     "of a region, second condition minus the first, in SD of the training people's BOLD",
 )
-_DIRECTION = Column("direction", "Function to be changed, and whether it is lowered or raised")
+_DIRECTION = Column(
+    "direction", "Function to be changed, and whether it is lowered or raised"
+)
 _WAY = Column(
     "way",
     "all: along the difference between people in the function; selective: the part of it along "
     "which other predicted mean times do not differ",
 )
-_STEP = Column("step_size", "Size of the step, in standard deviations of the function over people")
+_STEP = Column(
+    "step_size", "Size of the step, in standard deviations of the function over people"
+)
 _JUDGED = (
     *(_DIRECTION, _WAY, _FUNCTION),
     Column(
@@ -97,14 +109,21 @@ _JUDGED = (
         "to 0.05; otherwise the words say what is missing",
     ),
     Column("why", "What is missing for a verdict"),
-    Column("change", f"Mean change at {_AT:g} SD, by the twins' prediction", interval=BY_PEOPLE),
+    Column(
+        "change",
+        f"Mean change at {_AT:g} SD, by the twins' prediction",
+        interval=BY_PEOPLE,
+    ),
     Column(
         "calibrated",
         "The change multiplied by the slope of observed on predicted values over people outside "
         "the training set",
         interval="95 % interval of the slope, by bootstrap over families",
     ),
-    Column("p", "p of as much evidence under permuted behaviour, corrected for all functions"),
+    Column(
+        "p",
+        "p of as much evidence under permuted behaviour, corrected for all functions",
+    ),
     Column("slope", "Slope of observed on predicted values over people"),
     Column("r", "r of observed with predicted values over people"),
     Column("evidence", "Change that ridges predict at one SD, multiplied by r"),
@@ -187,7 +206,9 @@ def run_interventions(settings: Settings) -> int:
     analysis = TwinAnalysis.prepare(settings, "intervention", *_CAN_WRITE)
     bundle = analysis.bundle
     assert bundle is not None
-    unseen, seen = analysis.require_unseen(_FEWEST_FITTED, "ridges of permuted behaviour")
+    unseen, seen = analysis.require_unseen(
+        _FEWEST_FITTED, "ridges of permuted behaviour"
+    )
     families = np.unique(family_numbers(unseen, analysis.people.families.by_label))
     if len(families) < FEWEST_PEOPLE:
         raise DatasetError(
@@ -199,13 +220,19 @@ def run_interventions(settings: Settings) -> int:
     number = settings.statistics.permutations
     permutations = PERMUTATIONS if number is None else number
     if settings.behaviour.dry_run:
-        return analysis.print_plan("gradients, moves of connectomes, tables and a page", unseen)
+        return analysis.print_plan(
+            "gradients, moves of connectomes, tables and a page", unseen
+        )
     people = analysis.cohort(unseen)
     training = analysis.cohort(seen) if len(seen) >= _FEWEST_FITTED else None
     with analysis.results.begun():
         analysis.describe()
-        say(f"running twins of {counted(len(unseen), 'participant')} outside the training set")
-        found = _studied(bundle, people, training, permutations, settings.modelling.seed)
+        say(
+            f"running twins of {counted(len(unseen), 'participant')} outside the training set"
+        )
+        found = _studied(
+            bundle, people, training, permutations, settings.modelling.seed
+        )
         regions = _region_names(bundle, analysis.people.source.regions)
         left_out = analysis.why_not(seen)
         if left_out:
@@ -219,24 +246,34 @@ def run_interventions(settings: Settings) -> int:
 
 
 def _studied(
-    bundle: TwinBundle, people: Cohort, training: Cohort | None, permutations: int, seed: int
+    bundle: TwinBundle,
+    people: Cohort,
+    training: Cohort | None,
+    permutations: int,
+    seed: int,
 ) -> _Study:
     fitted, adjustment = bundle.fitted(), bundle.adjustment
     functions, edges = functions_of(fitted.tasks, fitted.bold), people.edges(adjustment)
     known = None
     if training is not None and fitted.twin.group() is not None:
-        measures, covariates = observed_measures(training.segments), training.taken_out(adjustment)
+        measures, covariates = (
+            observed_measures(training.segments),
+            training.taken_out(adjustment),
+        )
         values = training.edges(adjustment), measures, covariates
         known = (*values, training.kin), fit_ridges(*values)
     before = predicted_functions(fitted, edges, people.segments)
     observed = observed_functions(people.segments, fitted.bold, people.bold)
     slopes = tuple(
-        slope_of(*both, people.kin, seed=seed) for both in zip(before.T, observed.T, strict=True)
+        slope_of(*both, people.kin, seed=seed)
+        for both in zip(before.T, observed.T, strict=True)
     )
     say("gradients …")
     gradients, by_measures = gradients_of(fitted, edges, people.segments, seed=seed)
     if by_measures is None and known is not None:
-        by_measures = _in_measures(gradients[: len(functions_of(fitted.tasks))], edges, known[1])
+        by_measures = _in_measures(
+            gradients[: len(functions_of(fitted.tasks))], edges, known[1]
+        )
     unpredicted = _unpredicted(fitted, known)
     moves, refused = [], {}
     for row, function in enumerate(functions):
@@ -253,23 +290,39 @@ def _studied(
                 predicted_functions(fitted, edges + size * delta, people.segments)
                 for size in STEP_SIZES
             )
-            keys = {"direction": _named(function), "way": way, "function": function.name}
+            keys = {
+                "direction": _named(function),
+                "way": way,
+                "function": function.name,
+            }
             change = after[STEP_SIZES.index(_AT)] - before
             moves.append(_Move(row, keys, delta, after, change))
     null = _null(fitted, edges, known, by_measures, observed, permutations, seed)
     return _Study(
-        functions, people, gradients, before, observed, slopes, tuple(moves), refused, *null
+        functions,
+        people,
+        gradients,
+        before,
+        observed,
+        slopes,
+        tuple(moves),
+        refused,
+        *null,
     )
 
 
-def _in_measures(gradients: Array, connectomes: NDArray[np.floating[Any]], ridges: Ridges) -> Array:
+def _in_measures(
+    gradients: Array, connectomes: NDArray[np.floating[Any]], ridges: Ridges
+) -> Array:
     """Return gradients in predicted measures, (functions, measures), of gradients in edges.
 
     First layers of hypernetworks follow the ridges, so a function is nearly linear in their
     predictions; what it follows besides is left out.
     """
     centred = connectomes - np.mean(connectomes, axis=0)
-    weights = np.linalg.lstsq(centred @ ridges.weights, centred @ gradients.T, rcond=None)[0]
+    weights = np.linalg.lstsq(
+        centred @ ridges.weights, centred @ gradients.T, rcond=None
+    )[0]
     return np.asarray(weights.T)
 
 
@@ -279,9 +332,13 @@ def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
     if (bold := fitted.bold) is not None:
         why = "connectomes are not shown to predict the region"
         shut = [
-            name for name, differs in zip(bold.regions, bold.differ, strict=True) if not differs
+            name
+            for name, differs in zip(bold.regions, bold.differ, strict=True)
+            if not differs
         ]
-        found = {f.name: why for f in functions_of(fitted.tasks, bold) if f.what in shut}
+        found = {
+            f.name: why for f in functions_of(fitted.tasks, bold) if f.what in shut
+        }
     if not fitted.twin.differ:
         why = "all twins are the group's network"
         return found | {function.name: why for function in functions_of(fitted.tasks)}
@@ -289,7 +346,9 @@ def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
         return found
     return found | {
         target.name: "the ridge on connectomes does not beat the mean of the training people"
-        for target, good in zip(measures_of(fitted.tasks), training[1].predictable, strict=True)
+        for target, good in zip(
+            measures_of(fitted.tasks), training[1].predictable, strict=True
+        )
         if not good
     }
 
@@ -307,7 +366,10 @@ def _null(
     if fitted.twin.group() is None:
         return {}, "each permutation of a published hypernetwork would need a training"
     if training is None or gradients is None:
-        return {}, f"{_FEWEST_FITTED} or more of the model's training participants are needed"
+        return (
+            {},
+            f"{_FEWEST_FITTED} or more of the model's training participants are needed",
+        )
     if not permutations:
         return {}, "no permutations were asked for"
     say(f"{counted(permutations, 'permutation')} of behaviour …")
@@ -320,8 +382,14 @@ def _null(
     # BOLD is not permuted.
     names = [function.name for function in functions_of(fitted.tasks)]
     return {
-        name: {"evidence": own, "permuted_as_large": number, "permutations": permutations}
-        for name, own, number in zip(names, evidence.tolist(), as_large.tolist(), strict=True)
+        name: {
+            "evidence": own,
+            "permuted_as_large": number,
+            "permutations": permutations,
+        }
+        for name, own, number in zip(
+            names, evidence.tolist(), as_large.tolist(), strict=True
+        )
     }, ""
 
 
@@ -364,7 +432,11 @@ def _judged_rows(found: _Study) -> list[Row]:
     verdicts = _verdicts(found)
     for row, function in enumerate(found.functions):
         if why := found.refused.get(function.name):
-            keys = {"direction": _named(function), "way": _ALL, "function": function.name}
+            keys = {
+                "direction": _named(function),
+                "way": _ALL,
+                "function": function.name,
+            }
             rows.append({**keys, "verdict": not_computable(why), "why": why})
         for move in found.moves:
             if move.target != row:
@@ -388,7 +460,14 @@ def _judged_rows(found: _Study) -> list[Row]:
                 word, why = verdict.named(raised, "the opposite"), verdict.why
             size = float(np.sqrt(np.mean((_AT * move.delta) ** 2)))
             rows.append(
-                {**move.keys, "verdict": word, "why": why, "change": change, "size": size, **more}
+                {
+                    **move.keys,
+                    "verdict": word,
+                    "why": why,
+                    "change": change,
+                    "size": size,
+                    **more,
+                }
             )
     return rows
 
@@ -446,7 +525,9 @@ def _people_rows(found: _Study) -> Iterator[Row]:
 def _edge_rows(found: _Study, regions: Sequence[str]) -> Iterator[Row]:
     first, second = np.triu_indices(len(regions), 1)
     for function, edges in zip(found.functions, found.gradients, strict=True):
-        for rank, edge in enumerate(np.argsort(-np.abs(edges), kind="stable")[:_STRONGEST], 1):
+        for rank, edge in enumerate(
+            np.argsort(-np.abs(edges), kind="stable")[:_STRONGEST], 1
+        ):
             yield {
                 "function": function.name,
                 "rank": rank,
@@ -457,13 +538,17 @@ def _edge_rows(found: _Study, regions: Sequence[str]) -> Iterator[Row]:
             }
 
 
-def _write_directions(analysis: TwinAnalysis, found: _Study, regions: Sequence[str]) -> None:
+def _write_directions(
+    analysis: TwinAnalysis, found: _Study, regions: Sequence[str]
+) -> None:
     """Write gradients and steps of one SD, by edge."""
     names = [f"{move.keys['function']} {move.keys['way']}" for move in found.moves]
     write_npz(
         analysis.results.add(DIRECTIONS),
         {
-            "functions": np.array([function.name for function in found.functions], np.str_),
+            "functions": np.array(
+                [function.name for function in found.functions], np.str_
+            ),
             "gradients": found.gradients,
             "moves": np.array(names, np.str_),
             "steps": np.array([move.delta for move in found.moves]),
@@ -494,7 +579,11 @@ def region_means(edges: Array, regions: int) -> Array:
 
 
 def _page(
-    analysis: TwinAnalysis, bundle: TwinBundle, found: _Study, regions: Sequence[str], left_out: str
+    analysis: TwinAnalysis,
+    bundle: TwinBundle,
+    found: _Study,
+    regions: Sequence[str],
+    left_out: str,
 ) -> Page:
     card, adjustment = bundle.card, bundle.adjustment
     flags = [Flag("warning", NO_EVIDENCE)]
@@ -546,7 +635,9 @@ def _scale(function: Target) -> float:
     return {RT: _MS, EFFECT: _MS, ACCURACY: _PERCENT}.get(function.what, 1.0)
 
 
-def _shown(interval: Interval | None, scale: float) -> tuple[float, float, float] | None:
+def _shown(
+    interval: Interval | None, scale: float
+) -> tuple[float, float, float] | None:
     if interval is None:
         return None
     return scale * interval.mean, scale * interval.low, scale * interval.high
@@ -560,10 +651,21 @@ def _verdict_table(found: _Study) -> Table:
         scale = scales[row["function"]]
         changes = [_shown(row.get(name), scale) for name in ("change", "calibrated")]
         name = f"{row['direction']}, {row['way']}"
-        rows.append((name, row["verdict"], *changes, *(row.get(each) for each in figures)))
+        rows.append(
+            (name, row["verdict"], *changes, *(row.get(each) for each in figures))
+        )
     return Table(
         f"Change of the function at {_AT:g} SD ({_UNITS})",
-        ("direction", "verdict", "by twins", "calibrated", "p", "permuted as large", "slope", "r"),
+        (
+            "direction",
+            "verdict",
+            "by twins",
+            "calibrated",
+            "p",
+            "permuted as large",
+            "slope",
+            "r",
+        ),
         rows,
     )
 
@@ -587,27 +689,42 @@ def _difference_table(found: _Study) -> Table:
         change, before = move.change[:, move.target], found.before[:, move.target]
         scale = _scale(found.functions[move.target])
         deviation = scale * float(np.nanstd(change)) if varies(change) else 0.0
-        r = (slope_of(level, change).r for level in (before, found.observed[:, move.target]))
+        r = (
+            slope_of(level, change).r
+            for level in (before, found.observed[:, move.target])
+        )
         rows.append((move.words, deviation, *r))
     return Table(
         f"Changes of people's twins at {_AT:g} SD ({_UNITS})",
-        ("direction", "SD over people", "r with the twin's level", "r with the observed level"),
+        (
+            "direction",
+            "SD over people",
+            "r with the twin's level",
+            "r with the observed level",
+        ),
         rows,
     )
 
 
-def _matrices(found: _Study, regions: Sequence[str]) -> tuple[figures.Figure | None, ...]:
+def _matrices(
+    found: _Study, regions: Sequence[str]
+) -> tuple[figures.Figure | None, ...]:
     """Return the gradients as matrices; functions of one unit share a scale."""
     maps: dict[float, dict[str, Array]] = {}
     rows, columns = np.triu_indices(len(regions), 1)
     for function, edges in zip(found.functions, found.gradients, strict=True):
         if len(regions) and edges.any():
-            square, scale = np.full((len(regions), len(regions)), np.nan), _scale(function)
+            square, scale = (
+                np.full((len(regions), len(regions)), np.nan),
+                _scale(function),
+            )
             square[rows, columns] = square[columns, rows] = scale * edges
             maps.setdefault(scale, {})[words_of(function)] = square
     units = {_MS: "ms", _PERCENT: "%", 1.0: "SD of BOLD"}
     return tuple(
-        figures.matrices(f"Gradient of each edge, {units[scale]} per unit of Fisher z", items)
+        figures.matrices(
+            f"Gradient of each edge, {units[scale]} per unit of Fisher z", items
+        )
         for scale, items in maps.items()
     )
 
@@ -623,7 +740,10 @@ def _brains(
         (atlas,) = read_atlases(analysis.settings, part.atlas)
     except SettingsError:
         return None
-    if part.atlas_digest not in ("", atlas.digest) or len(atlas.parcels) != part.regions:
+    if (
+        part.atlas_digest not in ("", atlas.digest)
+        or len(atlas.parcels) != part.regions
+    ):
         return None
     grid, inside = standard_grid(), atlas.columns < len(regions)
     places = VoxelPlaces.within(grid, inside.reshape(grid.shape))

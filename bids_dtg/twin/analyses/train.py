@@ -36,13 +36,19 @@ from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.participant.people import trial_notes
-from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
+from bids_dtg.twin.recipe import (
+    DEFAULT_ARCHITECTURE,
+    Recipe,
+    find_architecture,
+    find_recipe,
+)
 from bids_dtg.twin.times import PERMUTATIONS
 
 _FEWEST = 2  # people: one is left out to choose the best epoch
 _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
 _ALL_THE_SAME = (
-    "Connectomes are not shown to predict left-out people, so all twins are the group's network"
+    "Connectomes are not shown to predict left-out people, "
+    "so all twins are the group's network"
 )
 Row = dict[str, Any]
 _CAN_WRITE = (
@@ -56,7 +62,9 @@ _HISTORY = (
         "times-slower (the same again, at a third of the rate), or people (the hypernetwork)",
     ),
     Column("epoch", "Number of the epoch, from 1"),
-    Column("loss", "Training loss: cross-entropy of buttons, and squared error of measures"),
+    Column(
+        "loss", "Training loss: cross-entropy of buttons, and squared error of measures"
+    ),
     Column(
         "validation_loss",
         "Loss of the validation people, by which the best epoch is chosen; by default the stage "
@@ -133,7 +141,9 @@ def run_training(settings: Settings) -> int:
             ),
         }
         analysis.write(tables, _page(analysis, fitted, odd))
-        say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")
+        say(
+            f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}"
+        )
     return 0
 
 
@@ -154,7 +164,9 @@ def fit_people(
     settings, adjustment = analysis.settings, None
     if settings.statistics.covariates:
         adjustment = Adjustment.fit(training.connectomes, training.covariates)
-        say(f"connectomes and predicted times are adjusted for {named(adjustment.asked)}")
+        say(
+            f"connectomes and predicted times are adjusted for {named(adjustment.asked)}"
+        )
     fitted = fit(
         training.edges(adjustment),
         training.segments,
@@ -199,7 +211,9 @@ def chosen_architecture(settings: Settings) -> str:
     SettingsError
         No architecture has this name.
     """
-    return find_architecture(settings.modelling.architecture or DEFAULT_ARCHITECTURE).name
+    return find_architecture(
+        settings.modelling.architecture or DEFAULT_ARCHITECTURE
+    ).name
 
 
 def chosen_recipe(settings: Settings) -> Recipe:
@@ -210,7 +224,10 @@ def chosen_recipe(settings: Settings) -> Recipe:
     SettingsError
         No architecture or recipe has this name.
     """
-    modelling, architecture = settings.modelling, find_architecture(chosen_architecture(settings))
+    modelling, architecture = (
+        settings.modelling,
+        find_architecture(chosen_architecture(settings)),
+    )
     recipe = find_recipe(architecture.name, modelling.recipe)
     changes: dict[str, Any] = {
         **architecture.epochs(recipe, modelling.epochs),
@@ -266,11 +283,15 @@ def _which_epoch(fitted: Fitted) -> str:
     """Describe which epoch of each stage is taken."""
     words = "The best epoch has the lowest loss in people left out of the training."
     if {"group", "people"} <= {*fitted.history}:
-        words += " The stage people is trained on everybody, and its last epoch is taken."
+        words += (
+            " The stage people is trained on everybody, and its last epoch is taken."
+        )
     return words
 
 
-def _flags(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> tuple[Flag, ...]:
+def _flags(
+    analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]
+) -> tuple[Flag, ...]:
     """Return warnings on the data, on left-out participants, and on trials and connectomes."""
     people = analysis.people
     found = [
@@ -280,7 +301,9 @@ def _flags(analysis: TwinAnalysis, fitted: Fitted, odd: Sequence[str]) -> tuple[
         *trial_notes(people.tasks.tasks, people.behaviour, people.labels),
     ]
     if people.left_out:
-        found.append(f"{counted(len(people.left_out), 'participant')} left out: see the table")
+        found.append(
+            f"{counted(len(people.left_out), 'participant')} left out: see the table"
+        )
     return tuple(Flag("warning", text) for text in found)
 
 
@@ -292,7 +315,10 @@ def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
             y_label="loss",
             series={
                 words: np.array([record.get(key, np.nan) for record in history])
-                for key, words in (("loss", "training"), ("validation_loss", "validation"))
+                for key, words in (
+                    ("loss", "training"),
+                    ("validation_loss", "validation"),
+                )
             },
         )
         for stage, history in fitted.history.items()

@@ -52,7 +52,9 @@ class TwinBundle(FittedBundle[TwinPart]):
 
     PART: ClassVar[type[FittedPart]] = TwinPart
 
-    adjustment: Adjustment | None  # applied to connectomes before the twin; None: as measured
+    adjustment: (
+        Adjustment | None
+    )  # applied to connectomes before the twin; None: as measured
     bold_regions: tuple[str, ...]  # names of the regions of task BOLD; (): none
     bold_arrays: Mapping[str, NDArray[np.float64]]  # of the read-out, by name
 
@@ -79,7 +81,10 @@ class TwinBundle(FittedBundle[TwinPart]):
 
     def fits(self, regions: Sequence[str]) -> bool:
         """Return whether data of these regions fit the model, whose regions may have no names."""
-        return pairs_of(len(regions)) == self.part.edges and self.regions in ((), tuple(regions))
+        return pairs_of(len(regions)) == self.part.edges and self.regions in (
+            (),
+            tuple(regions),
+        )
 
     @property
     def fitted_to(self) -> str:
@@ -203,7 +208,9 @@ def write_twin_bundle(
     card = fitted_card(DIGITAL_TWIN.name, TwinPart, fit, facts, record_of(fitted))
     hashes = sorted(hash_person(card.part.data_set, label) for label in fitted.people)
     listed = encode_fitted(hashes, names, arrays)
-    return write_fitted(folder, card, state_arrays(fitted.twin), listed, people, load_twin_bundle)
+    return write_fitted(
+        folder, card, state_arrays(fitted.twin), listed, people, load_twin_bundle
+    )
 
 
 def record_of(fitted: Fitted) -> dict[str, Any]:
@@ -211,7 +218,8 @@ def record_of(fitted: Fitted) -> dict[str, Any]:
     return {
         "history": {
             stage: [
-                {name: finite_or_none(value) for name, value in epoch.items()} for epoch in epochs
+                {name: finite_or_none(value) for name, value in epoch.items()}
+                for epoch in epochs
             ]
             for stage, epochs in fitted.history.items()
         }

@@ -32,7 +32,9 @@ class TwinPart(FittedPart):
     edges: int  # of a connectome
     regions: int = 0  # whose pairs are the edges of a connectome; 0: edges are no pairs
     connectome: str = "unknown"  # how it was made, in words
-    covariates: int = 0  # columns removed from connectomes, one for each level of a category
+    covariates: int = (
+        0  # columns removed from connectomes, one for each level of a category
+    )
     seed: int = 0
     bold_regions: int = 0  # of task BOLD; 0: none
     bold_open: int = 0  # regions whose responses are predicted from connectomes
@@ -46,7 +48,9 @@ class TwinPart(FittedPart):
     @property
     def task_set(self) -> TaskSet:
         """The tasks as a network performs them."""
-        from bids_dtg.twin.trial_series import TaskSet  # imports SciPy, which cards do not need
+        from bids_dtg.twin.trial_series import (
+            TaskSet,
+        )  # imports SciPy, which cards do not need
 
         return TaskSet(self.tasks)
 
@@ -155,8 +159,12 @@ def _read_tasks(fields: JsonFields) -> tuple[Task, ...]:
     """
     listed = fields.list_of_nested("tasks")
     names = [inner.value("name") for inner in listed]
-    if not 1 <= len(listed) <= _MOST_TASKS or any(names.count(name) > 1 for name in names):
-        raise fields.wrong("tasks", names, f"1 to {_MOST_TASKS} tasks of different names")
+    if not 1 <= len(listed) <= _MOST_TASKS or any(
+        names.count(name) > 1 for name in names
+    ):
+        raise fields.wrong(
+            "tasks", names, f"1 to {_MOST_TASKS} tasks of different names"
+        )
     return tuple(
         _task(inner.items(), f"{fields.source}: tasks[{number}]")
         for number, inner in enumerate(listed)

@@ -22,7 +22,14 @@ from bids_dtg.stats.metrics import rivals
 from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
 from bids_dtg.stats.verdict import WORSE, Verdict, judge_differences, judge_scores
 from bids_dtg.twin.bold import group_t
-from bids_dtg.twin.judging.predictions import GROUP, GROUP_MEAN, OWN_HALF, TWIN, Cohort, Judged
+from bids_dtg.twin.judging.predictions import (
+    GROUP,
+    GROUP_MEAN,
+    OWN_HALF,
+    TWIN,
+    Cohort,
+    Judged,
+)
 from bids_dtg.twin.judging.scores import (
     choice_agreement,
     conditions_of,
@@ -30,7 +37,14 @@ from bids_dtg.twin.judging.scores import (
     outcome_brier,
     rt_crps,
 )
-from bids_dtg.twin.times import EFFECT, RT, Array, mean_times, observed_times, targets_of
+from bids_dtg.twin.times import (
+    EFFECT,
+    RT,
+    Array,
+    mean_times,
+    observed_times,
+    targets_of,
+)
 from bids_dtg.twin.trial_series import Segments, TaskSet
 
 ALWAYS_CORRECT, OTHERS = "always_correct", "others_twins"
@@ -138,13 +152,17 @@ class _Evaluating:
                         *self._within(own, wanted), seed=self.seed, draws=_DRAWS
                     )
                 error = self._mean(np.abs(own - wanted))
-                yield Score(target.what, target.task, "", name, value, error, people, verdict)
+                yield Score(
+                    target.what, target.task, "", name, value, error, people, verdict
+                )
 
     def _trials(self) -> Iterator[Score]:
         """Score single trials: choices by task, response times and outcomes by condition."""
         rows, seconds = self.segments.trials, self.judged.each("seconds")
         buttons = {**self.judged.each("button"), ALWAYS_CORRECT: rows.correct_button}
-        choices = {name: choice_agreement(own, self.segments) for name, own in buttons.items()}
+        choices = {
+            name: choice_agreement(own, self.segments) for name, own in buttons.items()
+        }
         crps = {
             name: rt_crps(own, seconds[name], rows.rt_seconds)
             for name, own in self.judged.each("answered").items()
@@ -188,7 +206,8 @@ class _Evaluating:
         rt = torch.from_numpy(self.segments.trials.rt_seconds)
         scored = self.segments.trials.scored
         one, other = (
-            mean_times(rt, self.segments, scored & half).double().numpy() for half in (even, ~even)
+            mean_times(rt, self.segments, scored & half).double().numpy()
+            for half in (even, ~even)
         )
         found = {}
         for column, target in enumerate(targets_of(self.segments.tasks)):
@@ -216,18 +235,27 @@ class _Evaluating:
         some = known[others]
         if len(some) < 2:
             return None, []
-        part, groups = losses[np.ix_(some, some)], None if folds is None else folds[some]
+        part, groups = (
+            losses[np.ix_(some, some)],
+            None if folds is None else folds[some],
+        )
         families = self.families[some]
-        matching = match(part, groups=groups, families=families, seed=self.seed, rounding=_ROUNDING)
+        matching = match(
+            part, groups=groups, families=families, seed=self.seed, rounding=_ROUNDING
+        )
         of_others = mean_of_others(part, groups, families)
         verdict = self._difference(of_others - np.diagonal(part), families)
         value = self._mean(of_others)
-        return matching, [Score("loss", "", "", OTHERS, value, None, len(some), verdict)]
+        return matching, [
+            Score("loss", "", "", OTHERS, value, None, len(some), verdict)
+        ]
 
     def _mean(self, values: Array) -> Interval:
         return bootstrap_interval(values, seed=self.seed, draws=_DRAWS)
 
-    def _difference(self, values: Array, families: NDArray[np.intp] | None = None) -> Verdict:
+    def _difference(
+        self, values: Array, families: NDArray[np.intp] | None = None
+    ) -> Verdict:
         return judge_differences(
             values,
             self.families if families is None else families,
@@ -336,11 +364,16 @@ def match(
         loss, groups = _of_families(loss, groups, families)
     blocks, people = _blocks(len(loss), groups), len(loss)
     own, others = np.diagonal(loss), mean_of_others(loss, groups)
-    drawn, rng = np.tile(np.arange(people), (permutations, 1)), np.random.default_rng(seed)
+    drawn, rng = (
+        np.tile(np.arange(people), (permutations, 1)),
+        np.random.default_rng(seed),
+    )
     for block in blocks:
         drawn[:, block] = rng.permuted(drawn[:, block], axis=1)
     rounding = max(rounding, 1e-12 * float(np.abs(loss).max()))
-    as_low = int((loss[drawn, np.arange(people)].mean(axis=1) <= own.mean() + rounding).sum())
+    as_low = int(
+        (loss[drawn, np.arange(people)].mean(axis=1) <= own.mean() + rounding).sum()
+    )
     lower, tied = np.zeros((2, people))
     for block in blocks:
         of = loss[np.ix_(block, block)]
@@ -353,7 +386,9 @@ def match(
         "matched": float(own.mean()),
         "mismatched": float(others.mean()),
         "p": (1 + as_low) / (1 + permutations),
-        "better_than_average": wilson_interval(float((own < others - rounding).mean()), people),
+        "better_than_average": wilson_interval(
+            float((own < others - rounding).mean()), people
+        ),
         "identified": wilson_interval(float(identified.mean()), people),
         "mean_rank": float((1 + lower + tied / 2).mean()),
     }
@@ -373,7 +408,9 @@ def mean_of_others(
     """
     loss = np.asarray(losses, np.float64)
     others = others_of(len(loss), groups, families)
-    found: NDArray[np.float64] = np.where(others, loss, 0.0).sum(axis=0) / others.sum(axis=0)
+    found: NDArray[np.float64] = np.where(others, loss, 0.0).sum(axis=0) / others.sum(
+        axis=0
+    )
     return found
 
 
@@ -403,7 +440,9 @@ def _of_families(
     return mean, None if groups is None else groups[first]
 
 
-def _blocks(people: int, groups: NDArray[np.integer[Any]] | None) -> list[NDArray[np.intp]]:
+def _blocks(
+    people: int, groups: NDArray[np.integer[Any]] | None
+) -> list[NDArray[np.intp]]:
     """Return the rows of each group."""
     if groups is None:
         return [np.arange(people)]
@@ -430,9 +469,13 @@ def score_bold(bold: Mapping[str, NDArray[Any]], tasks: TaskSet) -> dict[str, Ar
     """
     # Predictions vary less between people than measurements, so t uses measured people's SD.
     sds = bold["contrast_sds"].mean(axis=0)
-    of_task = np.repeat(np.arange(len(tasks.tasks)), [len(task.conditions) for task in tasks.tasks])
+    of_task = np.repeat(
+        np.arange(len(tasks.tasks)), [len(task.conditions) for task in tasks.tasks]
+    )
     means = {
-        name: np.stack([own[..., of_task == n].mean(axis=-1) for n in range(len(tasks.tasks))], -1)
+        name: np.stack(
+            [own[..., of_task == n].mean(axis=-1) for n in range(len(tasks.tasks))], -1
+        )
         for name, own in bold.items()
         if name in ("observed", TWIN, "ridge", OWN_HALF)
     }

@@ -18,7 +18,14 @@ from bids_dtg.twin.bold_runs import People as BoldOfPeople
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.fitting import Fitted, Outputs
 from bids_dtg.twin.judging.scores import outcome_shares
-from bids_dtg.twin.times import RT, Array, fit_ridges, mean_times, observed_times, targets_of
+from bids_dtg.twin.times import (
+    RT,
+    Array,
+    fit_ridges,
+    mean_times,
+    observed_times,
+    targets_of,
+)
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 TWIN, GROUP = "twin", "group_network"
@@ -26,7 +33,9 @@ GROUP_MEAN, COVARIATES, RIDGE = "group_mean", "covariates", "connectome_ridge"
 # The group's distribution, stretched to the mean time that the ridge on connectomes predicts.
 STRETCHED, OWN_HALF = "ridge_distribution", "own_first_half"
 FEWEST_TRAINING = 3  # people, for baselines
-_SMALLEST = 1e-6  # distance of probabilities from 0 and 1; float32 cannot be much closer to 1
+_SMALLEST = (
+    1e-6  # distance of probabilities from 0 and 1; float32 cannot be much closer to 1
+)
 _PAIRS_AT_ONCE = 40  # people whose twins are run on each other's sequences
 
 
@@ -48,11 +57,15 @@ class Cohort:
     bold: BoldOfPeople | None = None  # of their task runs; None: nobody has any
 
     def __post_init__(self) -> None:
-        if self.bold is not None and all(run is None for runs in self.bold for run in runs):
+        if self.bold is not None and all(
+            run is None for runs in self.bold for run in runs
+        ):
             object.__setattr__(self, "bold", None)
         sizes = {len(self.labels), len(self.segments.action), len(self.connectomes)}
         if len(sizes) > 1:
-            raise ValueError(f"labels, segments and connectomes are of {sorted(sizes)} people")
+            raise ValueError(
+                f"labels, segments and connectomes are of {sorted(sizes)} people"
+            )
 
     @cached_property
     def kin(self) -> NDArray[np.intp]:
@@ -85,7 +98,9 @@ class Cohort:
 class Predicted:
     """A model's predictions for people; None: it does not predict that."""
 
-    times: Array | None = None  # (people, targets): mean response times and effects, seconds
+    times: Array | None = (
+        None  # (people, targets): mean response times and effects, seconds
+    )
     seconds: Array | None = None  # (people, trials, steps), from each trial's onset
     answered: Array | None = None  # (people, trials, steps): share of responses by then
     correct: Array | None = None  # the same, with the correct button
@@ -103,7 +118,9 @@ class Judged:
 
     models: Mapping[str, Predicted]  # by name; `TWIN` is one
     losses: Array  # (people, people): of twins (rows) on people; NaN: of different fits, or unknown
-    folds: NDArray[np.intp] | None = None  # (people,); None: one fit of other people serves all
+    folds: NDArray[np.intp] | None = (
+        None  # (people,); None: one fit of other people serves all
+    )
     # `observed`, `twin` and `training_mean`: responses to conditions (people, regions, conditions),
     # in SD of the training people; with the ending `_contrasts`, second condition minus the first
     # (people, regions, tasks). `contrast_sds`: their SD over training people. `open`: whether
@@ -172,15 +189,21 @@ def _judged_bold(
         "ridge": np.where(readout.open[:, None], ridge, np.nan),
         "observed_contrasts": observed,
         # People without BOLD of their own do not count.
-        "twin_contrasts": np.where(np.isfinite(observed), contrasts(own, segments), np.nan),
-        "training_mean_contrasts": np.where(np.isfinite(observed), readout.contrasts, np.nan),
+        "twin_contrasts": np.where(
+            np.isfinite(observed), contrasts(own, segments), np.nan
+        ),
+        "training_mean_contrasts": np.where(
+            np.isfinite(observed), readout.contrasts, np.nan
+        ),
     }
     alike = {
         "training_mean": readout.responses,
         "contrast_sds": readout.contrast_sds,
         "open": readout.differ,
     }
-    return found | {name: np.broadcast_to(of, (number, *of.shape)) for name, of in alike.items()}
+    return found | {
+        name: np.broadcast_to(of, (number, *of.shape)) for name, of in alike.items()
+    }
 
 
 def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
@@ -244,7 +267,9 @@ def of_network(outputs: Outputs, segments: Segments) -> Predicted:
     several = len(rows.correct_button) > 1 and decoded.curve.ndim == 4
     shown = rows.correct_button if several else rows.correct_button[:1]
     missed = all_people(decoded.miss, 2) > 0.5
-    times = mean_times(torch.from_numpy(np.ascontiguousarray(decoded.mean_seconds)), segments)
+    times = mean_times(
+        torch.from_numpy(np.ascontiguousarray(decoded.mean_seconds)), segments
+    )
     return Predicted(
         times=times.double().numpy(),
         seconds=all_people(decoded.seconds, 3),
@@ -271,7 +296,9 @@ def own_losses(buttons: Outputs, segments: Segments) -> Array:
     likely = np.clip(buttons[..., : action.shape[-1]], _SMALLEST, 1 - _SMALLEST)
     loss = -(action * np.log(likely) + (1 - action) * np.log1p(-likely))
     count = weight.sum(axis=(1, 2, 3)) * action.shape[-1]
-    found: Array = (loss * weight).sum(axis=(1, 2, 3)) / np.where(count > 0, count, np.nan)
+    found: Array = (loss * weight).sum(axis=(1, 2, 3)) / np.where(
+        count > 0, count, np.nan
+    )
     return found
 
 
@@ -324,7 +351,9 @@ def _cross_losses(
     return losses
 
 
-def _baselines(training: Cohort, people: Cohort, adjustment: Adjustment | None) -> Models:
+def _baselines(
+    training: Cohort, people: Cohort, adjustment: Adjustment | None
+) -> Models:
     """Predict people by models that need no network."""
     times, number = observed_times(training.segments), len(people.labels)
     mean = np.nanmean(times, axis=0)
@@ -333,13 +362,20 @@ def _baselines(training: Cohort, people: Cohort, adjustment: Adjustment | None) 
     seconds, answered, shares = _empirical(training.segments, people.segments)
     found = {
         GROUP_MEAN: Predicted(
-            times=np.tile(mean, (number, 1)), seconds=seconds, answered=answered, shares=shares
+            times=np.tile(mean, (number, 1)),
+            seconds=seconds,
+            answered=answered,
+            shares=shares,
         )
     }
     if training.covariates.names:
         own, others = _encoded(training.covariates, people.covariates)
-        found[COVARIATES] = Predicted(times=mean + fit_ridges(own, times).predict(others))
-    ridges = fit_ridges(training.edges(adjustment), times, training.taken_out(adjustment))
+        found[COVARIATES] = Predicted(
+            times=mean + fit_ridges(own, times).predict(others)
+        )
+    ridges = fit_ridges(
+        training.edges(adjustment), times, training.taken_out(adjustment)
+    )
     ridge = mean + ridges.predict(people.edges(adjustment))
     found[RIDGE] = Predicted(times=ridge)
     stretched = _stretched(answered, seconds, ridge / mean, people.segments)
@@ -358,7 +394,9 @@ def _encoded(training: Covariates, others: Covariates) -> tuple[Array, Array]:
     mean = np.where(known, own, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     filled = [np.where(np.isfinite(values), values, mean) for values in (own, other)]
     sd = filled[0].std(axis=0)
-    both = (np.concatenate(filled) - filled[0].mean(axis=0)) / np.where(sd > 0, sd, np.inf)
+    both = (np.concatenate(filled) - filled[0].mean(axis=0)) / np.where(
+        sd > 0, sd, np.inf
+    )
     both = np.hstack([both, both[:, : len(training.number_names)] ** 2])
     return both[: len(own)], both[len(own) :]
 
@@ -388,18 +426,27 @@ def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Arra
             seconds[trials] = grid
             answered[trials] = np.searchsorted(rt, grid, side="right") / count
             misses = own.sum() - len(rt)
-            shares[trials] = np.array([correct, own.sum() - correct - misses, misses]) / count
+            shares[trials] = (
+                np.array([correct, own.sum() - correct - misses, misses]) / count
+            )
     return seconds, answered, shares
 
 
-def _stretched(answered: Array, seconds: Array, stretch: Array, segments: Segments) -> Array:
+def _stretched(
+    answered: Array, seconds: Array, stretch: Array, segments: Segments
+) -> Array:
     """Stretch distributions in time by predicted over mean response times, (people, targets)."""
     columns = [target.what == RT for target in targets_of(segments.tasks)]
     task = np.broadcast_to(segments.trials.task, answered.shape[:2])
-    by = np.take_along_axis(stretch[:, columns], np.clip(task, 0, None).astype(np.intp), axis=1)
+    by = np.take_along_axis(
+        stretch[:, columns], np.clip(task, 0, None).astype(np.intp), axis=1
+    )
     wanted = seconds / np.where(by > 0, by, np.nan)[..., None]
     found = np.full(answered.shape, np.nan)
     for person, trial in np.argwhere(np.isfinite(wanted).all(axis=-1)):
-        known = np.append(0.0, seconds[person, trial]), np.append(0.0, answered[person, trial])
+        known = (
+            np.append(0.0, seconds[person, trial]),
+            np.append(0.0, answered[person, trial]),
+        )
         found[person, trial] = np.interp(wanted[person, trial], *known)
     return found

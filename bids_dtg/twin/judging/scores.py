@@ -18,7 +18,9 @@ from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 Values = NDArray[Any]
 Flags = NDArray[np.bool_]
-_LEAST_ANSWERED = 1e-3  # a curve that ends lower predicts too few responses for a distribution
+_LEAST_ANSWERED = (
+    1e-3  # a curve that ends lower predicts too few responses for a distribution
+)
 
 
 def conditions_of(segments: Segments) -> Iterator[tuple[str, str, Flags]]:
@@ -102,7 +104,9 @@ def rt_crps(
     """
     rising = np.maximum.accumulate(np.asarray(curves, np.float64), axis=-1)
     rising, rt = np.maximum(rising, 0.0), np.asarray(rt_seconds, np.float64)
-    given = rising / np.where(rising[..., -1:] >= _LEAST_ANSWERED, rising[..., -1:], np.nan)
+    given = rising / np.where(
+        rising[..., -1:] >= _LEAST_ANSWERED, rising[..., -1:], np.nan
+    )
     # From the onset on, where F is 0.
     knots, heights = (
         np.concatenate([np.zeros((*values.shape[:-1], 1)), values], axis=-1)
@@ -116,7 +120,9 @@ def rt_crps(
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.clip(np.where(width > 0, (first - low) / width, 0.0), 0.0, 1.0)
     cut = start + share * (end - start)
-    pieces = share * width * _square(start, cut) + (1 - share) * width * _square(cut - 1, end - 1)
+    pieces = share * width * _square(start, cut) + (1 - share) * width * _square(
+        cut - 1, end - 1
+    )
     # Before the onset F is 0, and after the last step 1.
     outside = np.maximum(-rt, 0.0) + np.maximum(rt - knots[..., -1], 0.0)
     score: Values = pieces.sum(axis=-1) + outside
@@ -188,7 +194,9 @@ def _summed(curves: Values, seconds: Values, grid: Values) -> Values:
     return total
 
 
-def mean_curve(curves: Values, seconds: Values, used: Flags, window_seconds: float) -> Values:
+def mean_curve(
+    curves: Values, seconds: Values, used: Flags, window_seconds: float
+) -> Values:
     """Return the mean over people of their mean curve over trials, (2, steps): times, shares.
 
     Parameters
@@ -209,7 +217,9 @@ def mean_curve(curves: Values, seconds: Values, used: Flags, window_seconds: flo
     return np.stack([grid, np.mean(own, axis=0) if own else np.full(len(grid), np.nan)])
 
 
-def observed_curves(segments: Segments, *, correct: bool = False) -> tuple[Values, Values]:
+def observed_curves(
+    segments: Segments, *, correct: bool = False
+) -> tuple[Values, Values]:
     """Return people's own responses as curves: the times of steps and 0 or 1, to be averaged."""
     rows, tasks = segments.trials, segments.tasks
     grid = STEP_SECONDS * np.arange(1, tasks.window_steps + 1)
@@ -231,5 +241,7 @@ def per_second(seconds: Values, answered: Values) -> tuple[Values, Values]:
     """
     edges, heights = seconds[::2], answered[::2]
     widths = np.diff(edges)
-    shares = np.divide(np.diff(heights), widths, out=np.full(len(widths), np.nan), where=widths > 0)
+    shares = np.divide(
+        np.diff(heights), widths, out=np.full(len(widths), np.nan), where=widths > 0
+    )
     return (edges[1:] + edges[:-1]) / 2, shares

@@ -18,7 +18,14 @@ from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.figures import Figure
 from bids_dtg.report.numbers import figure
 from bids_dtg.report.page import Section
-from bids_dtg.report.panels import CARPET, COVERAGE, MOTION, arrange, draw_between, read_of
+from bids_dtg.report.panels import (
+    CARPET,
+    COVERAGE,
+    MOTION,
+    arrange,
+    draw_between,
+    read_of,
+)
 from bids_dtg.report.pictures import SIGNED
 from bids_dtg.report.presentation import Canvas, Panel, Presentation
 from bids_dtg.report.quality import PARCELS
@@ -40,7 +47,9 @@ def draw_averages(
     found = []
     for position, made in enumerate(files.combined, 1):
         canvas = partial(write_picture, dataset, folder, made.title)
-        drawn = {panel: shown for panel in _PANELS if (shown := panel.draw(made, canvas))}
+        drawn = {
+            panel: shown for panel in _PANELS if (shown := panel.draw(made, canvas))
+        }
         predicted, anchor = words.is_predicted(made), f"set-{position}"
         title = "Twin" if predicted else "Connectome"
         several = len(files.combined) > 1
@@ -49,7 +58,9 @@ def draw_averages(
                 title=title,
                 subtitle=made.title if several else "",
                 text=[_PREDICTED] * predicted + _lacks(made, drawn),
-                figures=[replace(shown, title=panel.title) for panel, shown in drawn.items()],
+                figures=[
+                    replace(shown, title=panel.title) for panel, shown in drawn.items()
+                ],
                 anchor=anchor,
                 links=[(anchor, made.title if several else title)],
             )
@@ -67,13 +78,17 @@ def _lacks(made: RunFiles, drawn: Collection[Panel]) -> list[str]:
     """Explain which panels of an average are missing, and why."""
     lacking = []
     if CONNECTOME not in drawn:
-        lacking.append("The connectome cannot be read: its file was removed or is damaged.")
+        lacking.append(
+            "The connectome cannot be read: its file was removed or is damaged."
+        )
     if behaviour.FILE in made.files and BEHAVIOUR not in drawn:
         lacking.append("No behaviour: its file is damaged.")
     elif not words.is_predicted(made):
         lacking.append("No predicted behaviour: no model was given (--model).")
     elif TIMES not in drawn:
-        lacking.append("No time series of trials: their file was removed or is damaged.")
+        lacking.append(
+            "No time series of trials: their file was removed or is damaged."
+        )
     return lacking
 
 
@@ -88,7 +103,9 @@ def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
         return None
     pairs, words = upper_edges(table.values), ("connectome", "Connectome")
     known = pairs[np.isfinite(pairs)]
-    lanes = draw_between(table.values, table.names, canvas, words, (SIGNED, -_END, _END))
+    lanes = draw_between(
+        table.values, table.names, canvas, words, (SIGNED, -_END, _END)
+    )
     caption = (
         f"Fisher\N{RIGHT SINGLE QUOTATION MARK}s z of the correlation between the cleaned series "
         f"of {len(table.names)} parcels{arrange(table.names)[2]}"

@@ -60,7 +60,11 @@ def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
     if not columns:
         return None
     shown = tuple(
-        (_name(row, rows), row.get("trials") or NOT_KNOWN, *(_cell(row, name) for name in columns))
+        (
+            _name(row, rows),
+            row.get("trials") or NOT_KNOWN,
+            *(_cell(row, name) for name in columns),
+        )
         for row in rows
     )
     headings = ("Task and condition", "Trials", *(_TITLES_OF[name] for name in columns))
@@ -72,7 +76,11 @@ def _name(row: BehaviourRow, rows: Sequence[BehaviourRow]) -> str:
     if condition != EFFECT:
         return f"{task}: {condition}"
     names = [own["condition"] for own in rows if own["task_name"] == task]
-    first, second, *_ = (*dict.fromkeys(name for name in names if name != EFFECT), "", "")
+    first, second, *_ = (
+        *dict.fromkeys(name for name in names if name != EFFECT),
+        "",
+        "",
+    )
     return f"{task}: {second} minus {first}" if second else f"{task}: effect"
 
 
@@ -82,7 +90,9 @@ def _cell(row: BehaviourRow, name: str) -> Cell:
 
 
 def _caption(rows: Sequence[BehaviourRow]) -> str:
-    others = (row for row in rows if row.get("own_sequence", "").lower() not in ("true", "1"))
+    others = (
+        row for row in rows if row.get("own_sequence", "").lower() not in ("true", "1")
+    )
     borrowed = list(dict.fromkeys(row["task_name"] for row in others))
     text = ""
     if has(rows, PREDICTED):
@@ -141,10 +151,14 @@ class Curve:
     trials: int  # number of averaged trials
     seconds: Values  # (times,), from the onset
     answered: Values  # (times,), 0 to 1
-    correct: Values  # (times,), likewise with the correct button; NaN where it is not known
+    correct: (
+        Values  # (times,), likewise with the correct button; NaN where it is not known
+    )
 
 
-def keep_trial_series(curves: Iterable[Curve], facts: Mapping[str, Any] | None = None) -> Kept:
+def keep_trial_series(
+    curves: Iterable[Curve], facts: Mapping[str, Any] | None = None
+) -> Kept:
     r"""Return the table of an average's curves for `write_kept`.
 
     Parameters
@@ -179,7 +193,9 @@ def read_trial_series(path: Path) -> tuple[Curve, ...]:
     found: dict[tuple[str, str, Of, int], list[Values]] = {}
     for row in read_rows(path):
         key = _key(row)
-        values = np.array([number(row.get(name)) for name in _NUMBERS], float)  # None: NaN
+        values = np.array(
+            [number(row.get(name)) for name in _NUMBERS], float
+        )  # None: NaN
         if key is not None and np.isfinite(values[:2]).all():
             found.setdefault(key, []).append(values)
     return tuple(Curve(*key, *np.array(values).T) for key, values in found.items())
@@ -197,9 +213,19 @@ def _rows(curves: Iterable[Curve]) -> Iterator[tuple[object, ...]]:
 
 def _key(row: Mapping[str, str]) -> tuple[str, str, Of, int] | None:
     """Return the key of a row's curve; None where the row is damaged."""
-    task, condition, trials = row.get("task_name"), row.get("condition"), number(row.get("trials"))
+    task, condition, trials = (
+        row.get("task_name"),
+        row.get("condition"),
+        number(row.get("trials")),
+    )
     of: Of | None = next((of for of in get_args(Of) if of == row.get("of")), None)
-    if not task or not condition or of is None or trials is None or not trials.is_integer():
+    if (
+        not task
+        or not condition
+        or of is None
+        or trials is None
+        or not trials.is_integer()
+    ):
         return None
     return task, condition, of, int(trials)
 
@@ -214,13 +240,19 @@ _Points = tuple[Values, Values]
 
 def draw_times(made: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the distribution of response times of each condition."""
-    return _draw(made, _density, _TIMES, y_label="share of trials per second", reach=((0.0,), ()))
+    return _draw(
+        made, _density, _TIMES, y_label="share of trials per second", reach=((0.0,), ())
+    )
 
 
 def draw_trial_series(made: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the time series of each condition: share of trials answered by each time."""
     return _draw(
-        made, _buttons, _SERIES_WORDS, y_label="share of trials", reach=((0.0,), (0.0, 1.0))
+        made,
+        _buttons,
+        _SERIES_WORDS,
+        y_label="share of trials",
+        reach=((0.0,), (0.0, 1.0)),
     )
 
 
@@ -249,14 +281,17 @@ def _draw(
     parts = [
         chart
         for (task, condition), found in groups.items()
-        if found and (chart := _chart(found, points, f"{task}: {condition}", **axis)) is not None
+        if found
+        and (chart := _chart(found, points, f"{task}: {condition}", **axis)) is not None
     ]
     return Figure(caption=f"{text} {_sources(curves)}", parts=parts) if parts else None
 
 
 def _sources(curves: Sequence[Curve]) -> str:
     of = {curve.of for curve in curves}
-    text = "Lines of models are predictions, not measurements." if of - {"person"} else ""
+    text = (
+        "Lines of models are predictions, not measurements." if of - {"person"} else ""
+    )
     return text if "person" in of else f"{text} The person has no responses."
 
 

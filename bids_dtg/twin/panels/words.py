@@ -10,8 +10,19 @@ from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag, left_out, model_name, notes_in_sidecars, stands_on
-from bids_dtg.report.methods import MethodsWords, averaged_within, fitted_to, parcel_methods
+from bids_dtg.report.flags import (
+    Flag,
+    left_out,
+    model_name,
+    notes_in_sidecars,
+    stands_on,
+)
+from bids_dtg.report.methods import (
+    MethodsWords,
+    averaged_within,
+    fitted_to,
+    parcel_methods,
+)
 from bids_dtg.report.panels import notes_on_lost, parcels_in_words
 from bids_dtg.settings import Combine, OutputOptions
 from bids_dtg.stats.verdict import NO_EVIDENCE
@@ -28,7 +39,9 @@ If you use these models, please cite the method and the program that made them.
 {", ".join(AUTHORS)}. bids_dtg, version {__version__}
 {PAPER}
 """
-_README = read_packaged("bids_dtg.twin.panels", "readme.txt").format(no_evidence=NO_EVIDENCE)
+_README = read_packaged("bids_dtg.twin.panels", "readme.txt").format(
+    no_evidence=NO_EVIDENCE
+)
 DATASET = DatasetWords(f"{TITLE} (bids_dtg)", _CITATION, _README, workflow="twin")
 
 
@@ -41,7 +54,9 @@ class TwinMethods:
     combine: Combine  # which runs make one connectome
     tasks: tuple[str, ...] = ()  # names of the tasks with event files
     model: TwinPart | None = None  # None: no model was given
-    of_task_runs: bool = False  # whether they are task runs, of which no connectome is made
+    of_task_runs: bool = (
+        False  # whether they are task runs, of which no connectome is made
+    )
 
 
 _CITED = {
@@ -51,8 +66,14 @@ _CITED = {
   https://doi.org/10.34133/bmef.0231
 """,
 }
-_METHOD = "which implements networks generated from connectomes (Takahashi et al., 2026)"
-_OF = {"run": "run", "session": "session and task", "participant": "participant and task"}
+_METHOD = (
+    "which implements networks generated from connectomes (Takahashi et al., 2026)"
+)
+_OF = {
+    "run": "run",
+    "session": "session and task",
+    "participant": "participant and task",
+}
 
 
 def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
@@ -67,7 +88,9 @@ def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
     (False, '')
     """
     if facts.of_task_runs:
-        return parcel_methods("Series of parcels were computed", (_on_clock(facts),), {})
+        return parcel_methods(
+            "Series of parcels were computed", (_on_clock(facts),), {}
+        )
     if facts.model is None:
         return parcel_methods("Connectomes were computed", (_connected(facts),), _CITED)
     return parcel_methods(
@@ -94,7 +117,9 @@ def _connected(facts: TwinMethods) -> str:
 
 
 def _on_clock(facts: TwinMethods) -> str:
-    series, _, _ = averaged_within(facts.atlas, facts.parcels).rpartition(", and each was scaled")
+    series, _, _ = averaged_within(facts.atlas, facts.parcels).rpartition(
+        ", and each was scaled"
+    )
     return (
         f"{series}; values are percent of each parcel's mean signal, at the times of the run's "
         "event file. These series are not used for connectomes."
@@ -112,7 +137,10 @@ def _performed(facts: TwinMethods) -> str:
 
 
 def _about(model: TwinPart) -> str:
-    fitted, tasks = fitted_to(model.people, model.data_set), [task.name for task in model.tasks]
+    fitted, tasks = (
+        fitted_to(model.people, model.data_set),
+        [task.name for task in model.tasks],
+    )
     made = f" Their connectomes: {model.connectome}." if model.connectome else ""
     return f"The model performs {', '.join(tasks)} and {fitted}{made}"
 

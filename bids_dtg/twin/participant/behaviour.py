@@ -15,7 +15,12 @@ from bids_dtg.connectome.parcels import fisher_z, mean_edges, upper_edges
 from bids_dtg.errors import RunError
 from bids_dtg.participants.parcels import MeasuredSeries
 from bids_dtg.twin.bundle.bundle import TwinBundle
-from bids_dtg.twin.judging.scores import mean_curve, means, observed_curves, outcome_shares
+from bids_dtg.twin.judging.scores import (
+    mean_curve,
+    means,
+    observed_curves,
+    outcome_shares,
+)
 from bids_dtg.twin.panels.behaviour import EFFECT, Curve, Of
 from bids_dtg.twin.participant.events import PerformedRun
 from bids_dtg.twin.trials import Trials
@@ -42,8 +47,12 @@ class AverageBehaviour:
     twin: Decoded  # answers of the connectome's twin, (trials, ...)
     group: Decoded | None  # of the group's network; None: the architecture has none
     regions: tuple[str, ...] = ()  # of BOLD
-    bold: Sequence[BoldRun | None] = ()  # of the twin in each run, in measured units; (): none
-    notes: tuple[str, ...] = ()  # sentences on what was left out of the participant's files
+    bold: Sequence[
+        BoldRun | None
+    ] = ()  # of the twin in each run, in measured units; (): none
+    notes: tuple[
+        str, ...
+    ] = ()  # sentences on what was left out of the participant's files
 
     @cached_property
     def shown(self) -> TrialRows:
@@ -69,7 +78,9 @@ class AverageBehaviour:
     @property
     def other_sequences(self) -> dict[str, str]:
         """Event files of other participants whose trials are performed, by task."""
-        return {run.trials.task.name: run.file.path.name for run in self.runs if not run.own}
+        return {
+            run.trials.task.name: run.file.path.name for run in self.runs if not run.own
+        }
 
     def rows(self) -> Iterator[Row]:
         """Yield a row for each task and condition, and one for each task's condition effect."""
@@ -92,7 +103,10 @@ class AverageBehaviour:
 
     def curves(self) -> Iterator[Curve]:
         """Yield curves of each condition, averaged over trials, of networks and of the person."""
-        own, one = observed_curves(self.segments), observed_curves(self.segments, correct=True)
+        own, one = (
+            observed_curves(self.segments),
+            observed_curves(self.segments, correct=True),
+        )
         sources: dict[Of, tuple[Any, Any, Any, Flags]] = {
             "person": (own[0][0], one[0][0], own[1][0], self.own & self.shown.scored)
         }
@@ -109,16 +123,22 @@ class AverageBehaviour:
                         continue
                     answered, correct, seconds, _ = sources[of]
                     (grid, share), (_, right) = (
-                        mean_curve(values[None], seconds[None], used[None], task.window_seconds)
+                        mean_curve(
+                            values[None], seconds[None], used[None], task.window_seconds
+                        )
                         for values in (answered, correct)
                     )
                     if not (self.shown.correct_button[used] >= 0).any():
                         right = np.full(len(grid), np.nan)
-                    yield Curve(task.name, name, of, int(used.sum()), grid, share, right)
+                    yield Curve(
+                        task.name, name, of, int(used.sum()), grid, share, right
+                    )
 
     def _trials(self, task: int, condition: int) -> Flags:
         rows = self.shown
-        return np.asarray(self.used & (rows.task == task) & (rows.condition == condition))
+        return np.asarray(
+            self.used & (rows.task == task) & (rows.condition == condition)
+        )
 
     def _row(self, task: str, condition: str, trials: Flags) -> Row:
         rows = self.shown
@@ -133,7 +153,9 @@ class AverageBehaviour:
             "predicted_rt_seconds": _mean_rt(self.twin, trials),
             "group_rt_seconds": _mean_rt(self.group, trials),
             "observed_rt_seconds": float(means(rows.rt_seconds, answered)),
-            "observed_median_rt_seconds": float(np.median(times)) if len(times) else np.nan,
+            "observed_median_rt_seconds": float(np.median(times))
+            if len(times)
+            else np.nan,
             "predicted_correct": float(means(self._outcomes[:, 0], trials)),
             "observed_correct": float(means(rows.correct, observed)),
             "predicted_miss": float(means(self._outcomes[:, 2], trials)),
@@ -188,7 +210,9 @@ def _mean_rt(decoded: Decoded | None, trials: Flags) -> float:
 def _effect(first: Row, second: Row) -> Row:
     """Return the second condition minus the first."""
     found = {
-        name: second[name] - value for name, value in first.items() if isinstance(value, float)
+        name: second[name] - value
+        for name, value in first.items()
+        if isinstance(value, float)
     }
     named = {
         "task_name": first["task_name"],
@@ -241,7 +265,9 @@ def behave(
     )
 
 
-def _bold(fitted: Fitted, edges: NDArray[np.float32], segments: Segments) -> list[BoldRun | None]:
+def _bold(
+    fitted: Fitted, edges: NDArray[np.float32], segments: Segments
+) -> list[BoldRun | None]:
     """Return the BOLD of a twin in the units of the measured one; none without a read-out."""
     from bids_dtg.twin.bold import predict_bold
 
@@ -250,7 +276,10 @@ def _bold(fitted: Fitted, edges: NDArray[np.float32], segments: Segments) -> lis
         return []
     (found,) = predict_bold(readout, fitted.twin, edges[None], segments)
     return [
-        run and replace(run, values=(run.values * readout.sd + readout.mean).astype(np.float32))
+        run
+        and replace(
+            run, values=(run.values * readout.sd + readout.mean).astype(np.float32)
+        )
         for run in found
     ]
 
@@ -279,7 +308,9 @@ class AverageConnectome:
         """Weight of each run: residual degrees of freedom, or minutes."""
         return tuple(
             segment_weight(
-                run.design.seconds_kept / 60, run.series.residual_dof, by_dof=self.by_dof
+                run.design.seconds_kept / 60,
+                run.series.residual_dof,
+                by_dof=self.by_dof,
             )
             for run in self.runs
         )

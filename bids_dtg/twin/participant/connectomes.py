@@ -37,7 +37,9 @@ from bids_dtg.settings import Settings
 Edges = NDArray[np.float32]
 
 CONNECTOME = "the connectome"  # in the names of sketches
-FISHER_Z = "fisherz"  # value of stat- of the connectomes that the participant level writes
+FISHER_Z = (
+    "fisherz"  # value of stat- of the connectomes that the participant level writes
+)
 # Keys of their sidecars: the list of runs, a run's title, and its minutes.
 RUNS, RUN, MINUTES = "Runs", "Run", "MinutesKept"
 LARGEST_Z = 3.0  # of an edge, in Fisher z: r is 0.995 there
@@ -55,7 +57,9 @@ class ConnectomeSource:
     places_named: bool  # whether the source has the names; False: they are made up
     edges: int  # number of edges of a connectome
     words: str  # how connectomes were made
-    expected: str  # for errors: files from which people have both a connectome and events
+    expected: (
+        str  # for errors: files from which people have both a connectome and events
+    )
     families: Families  # related people, as arrays name them
     notes: tuple[str, ...] = ()  # sentences on assumptions, and on what was left out
     atlas: str = ""  # key of the atlas of the regions; empty: not known
@@ -65,8 +69,12 @@ class ConnectomeSource:
     # (people, edges) by labels, Fisher z: the upper triangle row by row, averaged over a person's
     # runs. Raises a DatasetError that names people and regions where values cannot be used.
     connectomes: Callable[[Sequence[str]], Edges]
-    parts: Callable[[str], Mapping[str, str]]  # sketches, by name, of a connectome's parts
-    arrays: ArrayPeople | None = None  # content of files of arrays; None: it is no such file
+    parts: Callable[
+        [str], Mapping[str, str]
+    ]  # sketches, by name, of a connectome's parts
+    arrays: ArrayPeople | None = (
+        None  # content of files of arrays; None: it is no such file
+    )
 
     def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return named sketches of each person's connectomes, by which people are recognised.
@@ -113,7 +121,9 @@ def connectome_notes(
             f"{counted(len(labels), 'participant')} have the same connectome ({named(labels)})",
             expected="a connectome of each participant's own",
         )
-    strongest = np.take_along_axis(connectomes, np.abs(connectomes).argmax(1)[:, None], 1)[:, 0]
+    strongest = np.take_along_axis(
+        connectomes, np.abs(connectomes).argmax(1)[:, None], 1
+    )[:, 0]
     if (beyond := np.flatnonzero(np.abs(strongest) > LARGEST_Z)).size:
         found = [f"sub-{labels[row]}: {strongest[row]:.3g}" for row in beyond.tolist()]
         return (
@@ -132,7 +142,9 @@ _SAME = 1e-4  # largest asymmetry of correlations: files may have been rounded
 _EXPECTED = "the same labels in the arrays, under the key people, as in BIDS_DIR"
 
 
-def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> ConnectomeSource:
+def find_array_connectomes(
+    paths: Sequence[str], keys: Sequence[str]
+) -> ConnectomeSource:
     """Find connectomes in the files of ``--input-arrays`` without reading their values.
 
     Sessions of rest are averaged, weighted by their frames.
@@ -151,16 +163,22 @@ def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> Connect
         own = getattr(arrays, name) or ()
         if own := own if isinstance(own, tuple) else (own,):
             found[name] = own
-    unused = () if arrays.structural is None else ("not used by digital twins: structural",)
+    unused = (
+        () if arrays.structural is None else ("not used by digital twins: structural",)
+    )
 
     def parts(label: str) -> dict[str, str]:
         if not arrays.rest:
             return {}
-        return {f"session {name}": sketch for name, sketch in arrays.sketches(label).items()}
+        return {
+            f"session {name}": sketch for name, sketch in arrays.sketches(label).items()
+        }
 
     return ConnectomeSource(
         paths=arrays.files,
-        labels=tuple(sorted({label for own in found.values() for of in own for label in of.rows})),
+        labels=tuple(
+            sorted({label for own in found.values() for of in own for label in of.rows})
+        ),
         regions=arrays.places,
         places_named=arrays.places_named,
         edges=edges,
@@ -182,7 +200,10 @@ def _read_arrays(arrays: ArrayPeople, edges: int, labels: Sequence[str]) -> Edge
     total, frames = np.zeros((len(labels), edges)), np.zeros(len(labels))
     for array in arrays.rest:
         there = [row for row, label in enumerate(labels) if label in array.rows]
-        some, faults = [labels[row] for row in there], partial(_series_faults, arrays.places)
+        some, faults = (
+            [labels[row] for row in there],
+            partial(_series_faults, arrays.places),
+        )
         series = read_rows(array, some, faults, "series that vary and differ")
         for row, values in zip(there, series, strict=True):
             total[row] += values.shape[1] * _edges_of(np.asarray(np.corrcoef(values)))
@@ -295,7 +316,9 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSo
     tables = find_tables(settings, RELMAT, FISHER_Z, "connectomes", atlas, left_out)
     tables = _of_sessions(tables, settings.inputs.session_label, left_out)
     tables = _of_rest(tables, settings.inputs.task_id, left_out)
-    averages = [found for table in tables if (found := _read(table, left_out)) is not None]
+    averages = [
+        found for table in tables if (found := _read(table, left_out)) is not None
+    ]
     averages = list(_apart(of_the_same_regions(averages, left_out), left_out))
     if not averages:
         raise DatasetError(
@@ -337,7 +360,9 @@ def _of_sessions(
     wanted = {plain_label(label, "ses") for label in asked}
     if not wanted:
         return tables
-    return left_out.unless(lambda table: _sessions(table) <= wanted, tables, "another session")
+    return left_out.unless(
+        lambda table: _sessions(table) <= wanted, tables, "another session"
+    )
 
 
 def _of_rest(
@@ -418,7 +443,9 @@ def _mean(averages: Sequence[_Set]) -> Edges:
 
 def _weights(tables: Sequence[OutputTable]) -> list[float]:
     """Return the weight of each connectome; equal weights where one is not known."""
-    dof, minutes = ([table.number(key) for table in tables] for key in (RESIDUAL_DOF, MINUTES))
+    dof, minutes = (
+        [table.number(key) for table in tables] for key in (RESIDUAL_DOF, MINUTES)
+    )
     for by_dof, values in ((True, dof), (False, minutes)):
         known = [value for value in values if value is not None and value > 0]
         if len(known) == len(tables):

@@ -74,18 +74,23 @@ class TaskEvents:
     def identity(self) -> dict[str, str]:
         """SHA-256 of each task's definition, by name."""
         return {
-            task.name: hashlib.sha256(json.dumps(task.content, sort_keys=True).encode()).hexdigest()
+            task.name: hashlib.sha256(
+                json.dumps(task.content, sort_keys=True).encode()
+            ).hexdigest()
             for task in self.tasks
         }
 
-    def own_files(self, planned: AveragedRuns) -> Iterator[tuple[Task, tuple[NamedFile, ...]]]:
+    def own_files(
+        self, planned: AveragedRuns
+    ) -> Iterator[tuple[Task, tuple[NamedFile, ...]]]:
         """Yield each task with the participant's files, those of the average's session if any."""
         session = planned.entities.get("ses")
         for task in self.tasks:
             mine = tuple(
                 file
                 for file in self.files
-                if file.participant == planned.participant and file.task in task.bids_tasks
+                if file.participant == planned.participant
+                and file.task in task.bids_tasks
             )
             yield task, tuple(file for file in mine if file.session == session) or mine
 
@@ -96,7 +101,9 @@ class TaskEvents:
             if task.name in self.first:  # needed also where own files are damaged
                 yield self.first[task.name].file.path
 
-    def of(self, planned: AveragedRuns) -> tuple[tuple[PerformedRun, ...], tuple[str, ...]]:
+    def of(
+        self, planned: AveragedRuns
+    ) -> tuple[tuple[PerformedRun, ...], tuple[str, ...]]:
         """Read the runs of an average's tasks, with a note on each file that cannot be read."""
         runs: list[PerformedRun] = []
         troubles: list[str] = []
@@ -118,7 +125,9 @@ class TaskEvents:
                 yield f"    {task.name}: has no event file"
 
 
-def _read_first(tasks: Sequence[Task], files: Sequence[NamedFile]) -> Mapping[str, PerformedRun]:
+def _read_first(
+    tasks: Sequence[Task], files: Sequence[NamedFile]
+) -> Mapping[str, PerformedRun]:
     """Read the first readable event file of each task."""
     first: dict[str, PerformedRun] = {}
     for task in tasks:
@@ -137,7 +146,9 @@ def _read_first(tasks: Sequence[Task], files: Sequence[NamedFile]) -> Mapping[st
     return MappingProxyType(first)
 
 
-def _read(task: Task, files: Sequence[NamedFile], troubles: list[str]) -> list[PerformedRun]:
+def _read(
+    task: Task, files: Sequence[NamedFile], troubles: list[str]
+) -> list[PerformedRun]:
     """Read files of one task, and append the reasons for unreadable files to `troubles`."""
     found = []
     for file in files:
@@ -173,19 +184,25 @@ class Behaviour:
     def answered(self, task: Task) -> int:
         """Return the number of scored trials of a task with a response."""
         runs = self.of(task)
-        return sum(int((run.scored & np.isfinite(run.rt_seconds)).sum()) for run in runs)
+        return sum(
+            int((run.scored & np.isfinite(run.rt_seconds)).sum()) for run in runs
+        )
 
     def fewest(self, task: Task) -> int:
         """Return the number of scored trials in the task's condition that has fewest."""
         found = np.concatenate([run.condition[run.scored] for run in self.of(task)])
-        return min(int((found == number).sum()) for number in range(len(task.conditions)))
+        return min(
+            int((found == number).sum()) for number in range(len(task.conditions))
+        )
 
     def share_correct(self, task: Task) -> float:
         """Return the share of a task's scored trials that are correct; misses count as errors.
 
         NaN where no trial is scored.
         """
-        right = [correct for run in self.of(task) for correct in run.correct[run.scored]]
+        right = [
+            correct for run in self.of(task) for correct in run.correct[run.scored]
+        ]
         return float(np.mean(right)) if right else np.nan
 
     def below_chance(self, task: Task) -> bool:
@@ -236,7 +253,8 @@ def _require_apart(tasks: Sequence[Task]) -> None:
     ):
         if twice := [name for name in names if names.count(name) > 1]:
             raise SettingsError(
-                f"two tasks have {what} {twice[0]}", expected="tasks of different names and files"
+                f"two tasks have {what} {twice[0]}",
+                expected="tasks of different names and files",
             )
 
 

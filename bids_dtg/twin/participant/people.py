@@ -34,12 +34,19 @@ from bids_dtg.twin.participant.connectomes import (
     find_output_connectomes,
 )
 from bids_dtg.twin.participant.events import Behaviour, find_task_files, read_behaviour
-from bids_dtg.twin.participant.task_bold import Runs, TaskBold, find_array_bold, find_output_bold
+from bids_dtg.twin.participant.task_bold import (
+    Runs,
+    TaskBold,
+    find_array_bold,
+    find_output_bold,
+)
 from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trial_series import Segments, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials, values_in_words
 
-FEWEST_TRIALS = 5  # scored, in each condition; with fewer a person's mean times are unreliable
+FEWEST_TRIALS = (
+    5  # scored, in each condition; with fewer a person's mean times are unreliable
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +58,18 @@ class TwinPeople:
     behaviour: Mapping[str, Behaviour]  # of everybody with event files, by label
     labels: tuple[str, ...]  # requested participants with both
     left_out: Mapping[str, str]  # other requested participants, with the reason
-    split: Split  # use of `labels`; without --split-file everybody is in the training set
+    split: (
+        Split  # use of `labels`; without --split-file everybody is in the training set
+    )
     families: Families  # of related people; labels with the same rest are in one
     known: Sketches  # of people's rest by session, and of their connectomes
-    notes: tuple[str, ...]  # sentences on assumptions, and on participants who were left out
+    notes: tuple[
+        str, ...
+    ]  # sentences on assumptions, and on participants who were left out
     files: tuple[Path, ...]  # that data are read from, except arrays
-    task_bold: TaskBold | None = None  # BOLD of their runs of trials; None: nobody has any
+    task_bold: TaskBold | None = (
+        None  # BOLD of their runs of trials; None: nobody has any
+    )
 
     @classmethod
     def prepare(
@@ -83,7 +96,9 @@ class TwinPeople:
             source = find_array_connectomes(arrays, settings.modelling.array_key)
         else:
             source = find_output_connectomes(settings, atlas)
-        asked = tuple(plain_label(label, "sub") for label in settings.inputs.participant_label)
+        asked = tuple(
+            plain_label(label, "sub") for label in settings.inputs.participant_label
+        )
         chosen, files = find_task_files(settings, tasks)
         behaviour = read_behaviour(chosen, files, asked)
         labels, left_out, lacking = _whole_people(source, behaviour, asked)
@@ -95,7 +110,9 @@ class TwinPeople:
             bold = find_output_bold(settings, own)
         known = source.sketches(labels)
         source = replace(source, families=_families(settings, source))
-        families = with_copies(source.families, known, "connectome", "--participant-label")
+        families = with_copies(
+            source.families, known, "connectome", "--participant-label"
+        )
         split, others = given_split(settings.modelling.split_file, labels, families)
         return cls(
             source=source,
@@ -170,7 +187,9 @@ def _families(settings: Settings, source: ConnectomeSource) -> Families:
         return source.families
     table = table_path(settings)
     roots = [settings.inputs.bids_dir, settings.inputs.output_dir.absolute()]
-    families = read_families(roots, tables=[table] if table else [], labels=source.labels)
+    families = read_families(
+        roots, tables=[table] if table else [], labels=source.labels
+    )
     families.require_known()
     return families if families.by_label else source.families
 
@@ -182,11 +201,18 @@ def _whole_people(
     connectomes = frozenset(source.labels)
     there = sorted(connectomes | behaviour.keys())
     wanted = tuple(dict.fromkeys(asked)) or tuple(there)
-    if absent := [label for label in wanted if label not in connectomes | behaviour.keys()]:
+    if absent := [
+        label for label in wanted if label not in connectomes | behaviour.keys()
+    ]:
         raise DatasetError(
-            f"there are no files of {', '.join(absent)}", expected=f"labels such as {named(there)}"
+            f"there are no files of {', '.join(absent)}",
+            expected=f"labels such as {named(there)}",
         )
-    left_out = {label: why for label in wanted if (why := _why_not(label, connectomes, behaviour))}
+    left_out = {
+        label: why
+        for label in wanted
+        if (why := _why_not(label, connectomes, behaviour))
+    }
     labels = tuple(label for label in wanted if label not in left_out)
     notes = [
         f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})"
@@ -255,11 +281,17 @@ def _on_task(
     values = [value for run in runs for value in run.without_condition]
     for line in values_in_words(values):
         yield f"{task.name}: {line}"
-    few = [label for label, person in own.items() if person.fewest(task) < FEWEST_TRIALS]
-    silent = [
-        label for label, person in own.items() if 2 * person.answered(task) < person.scored(task)
+    few = [
+        label for label, person in own.items() if person.fewest(task) < FEWEST_TRIALS
     ]
-    low = [label for label in own if own[label].below_chance(task) and label not in silent]
+    silent = [
+        label
+        for label, person in own.items()
+        if 2 * person.answered(task) < person.scored(task)
+    ]
+    low = [
+        label for label in own if own[label].below_chance(task) and label not in silent
+    ]
     where = "a condition" if len(task.conditions) > 1 else "all"
     chance = f"below chance (1 in {len(task.buttons)}) with misses as errors"
     for who, what, more in (
@@ -310,15 +342,23 @@ def read_covariates(
     for name in asked:
         column = _checked(table.find(name).of(labels), labels)
         is_number = column.is_number and plain_column(column.name) not in SITE_COLUMNS
-        if adjustment is not None and name not in adjustment.categories and not is_number:
+        if (
+            adjustment is not None
+            and name not in adjustment.categories
+            and not is_number
+        ):
             raise SettingsError(
                 f"{path}: {column.name} is categorical, and the model adjusts for its numbers",
                 expected="the same kind of column as in training",
             )
         if is_number and (adjustment is None or name not in adjustment.categories):
-            covariate = np.array([column.numbers.get(label, np.nan) for label in labels])
+            covariate = np.array(
+                [column.numbers.get(label, np.nan) for label in labels]
+            )
         else:
-            covariate = np.array([column.texts.get(label, "") for label in labels], np.str_)
+            covariate = np.array(
+                [column.texts.get(label, "") for label in labels], np.str_
+            )
         values[column.name if adjustment is None else name] = covariate
     return Covariates(values)
 

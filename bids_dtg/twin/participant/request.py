@@ -44,7 +44,9 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     presentation: ClassVar[Presentation] = PRESENTATION
     second_atlas: ClassVar[str] = "task BOLD"
 
-    events: TaskEvents | None  # event files of the model's tasks; None: there is no model
+    events: (
+        TaskEvents | None
+    )  # event files of the model's tasks; None: there is no model
     tasks: tuple[Task, ...]  # whose runs are read as series of regions as well
     of_task_runs: bool = False  # whether it is the request for these runs alone
 
@@ -109,10 +111,14 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             for file in list_series(self.dataset, participant)
             if not visits or file.session in visits
         }
-        tasks = [name for task in self.tasks for name in task.bids_tasks if name in there]
+        tasks = [
+            name for task in self.tasks for name in task.bids_tasks if name in there
+        ]
         if not tasks:
             return ()
-        others = {key: value for key, value in self.bids_filter.items() if key != "task"}
+        others = {
+            key: value for key, value in self.bids_filter.items() if key != "task"
+        }
         try:
             if self.dataset.input_type == "xcpd":
                 raise RunError("XCP-D has filtered them, and may have left frames out")
@@ -120,7 +126,9 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             folder = self.dataset.bids_dir / f"sub-{participant}"
             return each_alone([*with_event_files(runs, events_of(folder, participant))])
         except RunError as err:
-            warnings.warn(f"sub-{participant}: task runs are not read: {err}", stacklevel=2)
+            warnings.warn(
+                f"sub-{participant}: task runs are not read: {err}", stacklevel=2
+            )
             return ()
 
     def of_average(self, planned: AveragedRuns) -> TwinRequest:
@@ -192,7 +200,9 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         present = measured.series.present
         if self.bundle is None or isinstance(measured.run, TaskRun) or present.all():
             return
-        lost = [name for name, there in zip(self.regions, present, strict=True) if not there]
+        lost = [
+            name for name, there in zip(self.regions, present, strict=True) if not there
+        ]
         raise RunError(
             f"{measured.run.title} has too little signal in {len(lost)} of {len(self.regions)} "
             f"parcels ({named(lost)})",
@@ -209,7 +219,9 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         what = f"a connectome of {parcels}"
         if self.bundle is None or self.events is None:
             return what, []
-        what += f" and behaviour in {named(self.events.names)} by {self.bundle.card.name}"
+        what += (
+            f" and behaviour in {named(self.events.names)} by {self.bundle.card.name}"
+        )
         return what, [*self.events.plan(planned)]
 
     def methods_facts(self) -> TwinMethods:
@@ -254,7 +266,12 @@ def _load(name_or_path: str) -> TwinBundle:
     BundleError
         No model has this name, or it is damaged.
     """
-    require("--workflow twin with --model", "torch", extra="train", otherwise="leave --model out")
+    require(
+        "--workflow twin with --model",
+        "torch",
+        extra="train",
+        otherwise="leave --model out",
+    )
     bundle = load_twin_bundle(name_or_path)
     bundle.check_weights()
     return bundle

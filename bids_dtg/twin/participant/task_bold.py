@@ -16,7 +16,12 @@ from bids_dtg.cohort.region_people import LeftOut, find_tables, list_tables
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import FileKind, parse_name
-from bids_dtg.files.regions import RegionTable, encode_series, read_series, series_sidecar
+from bids_dtg.files.regions import (
+    RegionTable,
+    encode_series,
+    read_series,
+    series_sidecar,
+)
 from bids_dtg.files.sidecars import stated_start_time
 from bids_dtg.inputs.arrays import ArrayPeople
 from bids_dtg.inputs.run import NamedFile, RestRun, belongs_to, require_one
@@ -45,7 +50,9 @@ class TaskRun(RestRun):
         return (*super().inputs, self.events)
 
 
-def with_event_files(runs: Sequence[RestRun], files: Sequence[NamedFile]) -> Iterator[TaskRun]:
+def with_event_files(
+    runs: Sequence[RestRun], files: Sequence[NamedFile]
+) -> Iterator[TaskRun]:
     """Yield a participant's task runs with an event file, and warn about the others."""
     for run in runs:
         name = parse_name(run.bold.name)
@@ -55,7 +62,9 @@ def with_event_files(runs: Sequence[RestRun], files: Sequence[NamedFile]) -> Ite
             start = stated_start_time(run.sidecars)
             yield TaskRun(**vars(run), events=paths[0], start_seconds=start)
         else:
-            warnings.warn(f"{run.title} is not read: it has no event file", stacklevel=2)
+            warnings.warn(
+                f"{run.title} is not read: it has no event file", stacklevel=2
+            )
 
 
 def each_alone(runs: Sequence[TaskRun]) -> tuple[AveragedRuns, ...]:
@@ -71,7 +80,9 @@ class TaskBold:
     """BOLD of people's task runs, all of the same regions; values are read on request."""
 
     regions: tuple[str, ...]  # names
-    read: Callable[[str], Runs]  # a person's, by label: one for each of the runs of trials
+    read: Callable[
+        [str], Runs
+    ]  # a person's, by label: one for each of the runs of trials
     notes: tuple[str, ...]  # sentences on who has it, and on runs that were left out
     files: tuple[Path, ...] = ()  # that are read, except arrays
 
@@ -127,14 +138,23 @@ def read_task_bold(path: Path) -> tuple[tuple[str, ...], BoldRun]:
     """
     series, sidecar = read_series(path), read_json_object(path.with_suffix(".json"))
     tr, start = sidecar.get("RepetitionTime"), sidecar.get("StartTime")
-    if not isinstance(tr, int | float) or not isinstance(start, int | float) or not tr > 0:
+    if (
+        not isinstance(tr, int | float)
+        or not isinstance(start, int | float)
+        or not tr > 0
+    ):
         raise ForeignFileError(
-            f"the sidecar of {path} lacks times", expected="RepetitionTime and StartTime in seconds"
+            f"the sidecar of {path} lacks times",
+            expected="RepetitionTime and StartTime in seconds",
         )
-    return series.names, BoldRun(np.ascontiguousarray(series.values.T), float(tr), float(start))
+    return series.names, BoldRun(
+        np.ascontiguousarray(series.values.T), float(tr), float(start)
+    )
 
 
-def find_output_bold(settings: Settings, behaviour: Mapping[str, Behaviour]) -> TaskBold | None:
+def find_output_bold(
+    settings: Settings, behaviour: Mapping[str, Behaviour]
+) -> TaskBold | None:
     """Find what the participant level has written for runs of trials; None: there is nothing.
 
     Parameters
@@ -154,7 +174,10 @@ def find_output_bold(settings: Settings, behaviour: Mapping[str, Behaviour]) -> 
     left_out = LeftOut("task run")
     tables = find_tables(settings, TASK_SERIES, "", "task BOLD", "", left_out)
     found = {
-        (table.label, PurePosixPath(str(table.sidecar.get(EVENT_FILE))).name): table.path
+        (
+            table.label,
+            PurePosixPath(str(table.sidecar.get(EVENT_FILE))).name,
+        ): table.path
         for table in tables
     }
     regions, _ = _read(tables[0].path)
@@ -181,7 +204,9 @@ def find_output_bold(settings: Settings, behaviour: Mapping[str, Behaviour]) -> 
         regions,
         lambda label: tuple(map(read_run, whose[label])),
         notes=(_in_words(whose), *left_out.lines()),
-        files=tuple(path for paths in whose.values() for path in paths if path is not None),
+        files=tuple(
+            path for paths in whose.values() for path in paths if path is not None
+        ),
     )
 
 
@@ -208,10 +233,15 @@ def find_array_bold(
 
     def number_of(label: str, file: NamedFile) -> int | None:
         there = label in array.rows and file.task in array.tasks
-        return array.tasks.index(file.task) if there and several[label, file.task] == 1 else None
+        return (
+            array.tasks.index(file.task)
+            if there and several[label, file.task] == 1
+            else None
+        )
 
     whose = {
-        label: [number_of(label, file) for file in own.files] for label, own in behaviour.items()
+        label: [number_of(label, file) for file in own.files]
+        for label, own in behaviour.items()
     }
 
     def read(label: str) -> Runs:
@@ -234,7 +264,10 @@ def find_array_bold(
         label
         for label, person in behaviour.items()
         if label in array.rows
-        and any(file.task in array.tasks and several[label, file.task] > 1 for file in person.files)
+        and any(
+            file.task in array.tasks and several[label, file.task] > 1
+            for file in person.files
+        )
     ]
     if unclear:
         notes.append(
@@ -249,7 +282,9 @@ def _read(path: Path) -> tuple[tuple[str, ...], BoldRun]:
     try:
         return read_task_bold(path)
     except ForeignFileError as err:
-        raise err.as_kind(DatasetError, remedy="run the participant level again") from err
+        raise err.as_kind(
+            DatasetError, remedy="run the participant level again"
+        ) from err
 
 
 def _trimmed(values: NDArray[np.float32], tr_seconds: float) -> BoldRun | None:
@@ -261,7 +296,9 @@ def _trimmed(values: NDArray[np.float32], tr_seconds: float) -> BoldRun | None:
 def _in_words(whose: Mapping[str, Sequence[object | None]]) -> str:
     """Count the runs of trials with BOLD, and the people who have some."""
     runs = [own for of_person in whose.values() for own in of_person]
-    people = sum(any(own is not None for own in of_person) for of_person in whose.values())
+    people = sum(
+        any(own is not None for own in of_person) for of_person in whose.values()
+    )
     there = sum(own is not None for own in runs)
     everybody = counted(len(whose), "participant")
     return f"BOLD in {there} of {counted(len(runs), 'run')} of trials, of {people} of {everybody}"

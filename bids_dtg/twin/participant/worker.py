@@ -71,12 +71,16 @@ class TwinWork(ParcelWork):
             measured.append(run)
         made, behaviour = AverageConnectome(tuple(measured), planned.by_dof), None
         average.reporter.stage("performing", 0.0)
-        runs, of_events = ((), ()) if request.events is None else request.events.of(planned)
+        runs, of_events = (
+            ((), ()) if request.events is None else request.events.of(planned)
+        )
         if request.bundle is not None and runs:
             edges = request.as_the_model_takes(planned.participant, made.upper)
             behaviour = behave(self.fitted, request.bundle, edges, runs, of_events)
         average.reporter.stage("writing", 1.0)
-        files += writer.write_average(planned, made, behaviour, left_out=average.left_out)
+        files += writer.write_average(
+            planned, made, behaviour, left_out=average.left_out
+        )
         complete_average(request, planned, average.inputs, files)
         return writer.notes(planned, made, behaviour, of_events=of_events), _line(made)
 
@@ -92,7 +96,9 @@ class TwinWork(ParcelWork):
         """
         ((measured, _),) = average.parts()  # a single run that is left out fails
         files = [*self.task_writer.write_task_run(measured)]
-        complete_average(self.request.for_task_runs, average.planned, average.inputs, files)
+        complete_average(
+            self.request.for_task_runs, average.planned, average.inputs, files
+        )
         return (
             [f"{measured.run.title}: {note}" for note in measured.notes],
             f"series of {counted(int(measured.series.present.sum()), 'parcel')}, "

@@ -21,7 +21,11 @@ from bids_dtg.report.participant import discard_report
 from bids_dtg.report.presentation import write_kept
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.panels.behaviour import keep_trial_series
-from bids_dtg.twin.participant.behaviour import QUANTILES, AverageBehaviour, AverageConnectome
+from bids_dtg.twin.participant.behaviour import (
+    QUANTILES,
+    AverageBehaviour,
+    AverageConnectome,
+)
 from bids_dtg.twin.participant.connectomes import FISHER_Z, MINUTES, RUN, RUNS
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.task_bold import (
@@ -40,7 +44,10 @@ _OWN = Column(
 )
 BEHAVIOUR = (
     _TASK,
-    Column("condition", "Condition of the trials; effect: the second condition minus the first"),
+    Column(
+        "condition",
+        "Condition of the trials; effect: the second condition minus the first",
+    ),
     Column(
         "trials",
         "Number of trials that count: the participant's scored trials; all trials where the "
@@ -58,7 +65,11 @@ BEHAVIOUR = (
         unit="s",
     ),
     Column("observed_rt_seconds", "Mean response time of the participant", unit="s"),
-    Column("observed_median_rt_seconds", "Median response time of the participant", unit="s"),
+    Column(
+        "observed_median_rt_seconds",
+        "Median response time of the participant",
+        unit="s",
+    ),
     *(
         column.of(outcome)
         for outcome in ("correct", "miss")
@@ -67,7 +78,9 @@ BEHAVIOUR = (
                 "predicted_{}",
                 "Mean over trials of the twin's probability of the outcome {}: an estimate",
             ),
-            Column("observed_{}", "Share of the participant's trials with the outcome {}"),
+            Column(
+                "observed_{}", "Share of the participant's trials with the outcome {}"
+            ),
         )
     ),
 )
@@ -84,11 +97,19 @@ TRIALS = (
         "Time by which the twin gives {} % of its responses to the trial: an estimate",
         unit="s",
     ).each(round(100 * share) for share in QUANTILES),
-    Column("predicted_button", "Most likely button of the twin at the end of the response window"),
+    Column(
+        "predicted_button",
+        "Most likely button of the twin at the end of the response window",
+    ),
     Column("p_correct", "Probability of the correct button, by the twin: an estimate"),
-    Column("p_miss", "Probability of no response within the window, by the twin: an estimate"),
+    Column(
+        "p_miss",
+        "Probability of no response within the window, by the twin: an estimate",
+    ),
     Column("observed_rt_seconds", "Response time of the participant", unit="s"),
-    Column("observed_button", "Button that the participant pressed; n/a: none, or unknown"),
+    Column(
+        "observed_button", "Button that the participant pressed; n/a: none, or unknown"
+    ),
     Column("observed_correct", "Whether the participant pressed the correct button"),
     Column("scored", "Whether the participant's trial is scored"),
 )
@@ -189,7 +210,9 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         for note in self._request.notes_on_model(planned.participant, made.upper):
             yield f"{planned.title}: {note}"
 
-    def _edge_facts(self, made: AverageConnectome, left_out: Mapping[str, str]) -> dict[str, Any]:
+    def _edge_facts(
+        self, made: AverageConnectome, left_out: Mapping[str, str]
+    ) -> dict[str, Any]:
         """Return the sidecar fields of a connectome: how it was made."""
         hide = self._request.path_names.hide
         return {
@@ -218,12 +241,20 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         }
 
     def _write_behaviour(
-        self, planned: AveragedRuns, made: AverageConnectome, behaviour: AverageBehaviour
+        self,
+        planned: AveragedRuns,
+        made: AverageConnectome,
+        behaviour: AverageBehaviour,
     ) -> Iterator[PurePosixPath]:
         facts = self._behaviour_facts(planned, made, behaviour)
         entities, output = self.entities(planned.entities), self._request.output
         for suffix, words, columns, rows in (
-            ("behaviour", "Behaviour in each task and condition", BEHAVIOUR, behaviour.rows()),
+            (
+                "behaviour",
+                "Behaviour in each task and condition",
+                BEHAVIOUR,
+                behaviour.rows(),
+            ),
             ("trials", "Behaviour in each trial", TRIALS, behaviour.trial_rows()),
         ):
             table = ResultTable(
@@ -265,13 +296,19 @@ class TwinWriter(ParcelWriter[TwinRequest]):
                 "measured: one row per volume, at the training people's repetition time",
                 "Units": "as task BOLD was given in training",
                 "events_file": {"Description": "Event file of the run"},
-                "seconds": {"Description": "Time of the volume in the run", "Units": "s"},
+                "seconds": {
+                    "Description": "Time of the volume in the run",
+                    "Units": "s",
+                },
                 **facts,
             },
         )
 
     def _behaviour_facts(
-        self, planned: AveragedRuns, made: AverageConnectome, behaviour: AverageBehaviour
+        self,
+        planned: AveragedRuns,
+        made: AverageConnectome,
+        behaviour: AverageBehaviour,
     ) -> dict[str, Any]:
         """Return the sidecar fields of behaviour: its sources, and the model."""
         request = self._request

@@ -57,7 +57,9 @@ def true_responses(people: TwinPeople, kind: Kind = "known") -> Array:
     own = np.array([rng.standard_normal(len(OWN)) for rng in drawn])
     by_traits = people.traits @ (weights / np.linalg.norm(weights, axis=0))
     amplitudes = np.ones((len(own), len(REGIONS)))
-    amplitudes[:, OWN] += _AMPLITUDE_SD * (np.sqrt(shared) * by_traits + np.sqrt(1 - shared) * own)
+    amplitudes[:, OWN] += _AMPLITUDE_SD * (
+        np.sqrt(shared) * by_traits + np.sqrt(1 - shared) * own
+    )
     return (kind != "noise") * amplitudes[..., None] * group
 
 
@@ -115,9 +117,13 @@ def simulate_bold(
 def _draw(run: Trials, sizes: Array, rng: np.random.Generator) -> BoldRun:
     """Draw the BOLD of a run from responses to conditions, (regions, conditions of all tasks)."""
     seconds = np.arange(0.0, run.run_seconds, TR_SECONDS)
-    each = convolved(seconds, run.onset_seconds, run.onset_seconds + run.display_seconds)
+    each = convolved(
+        seconds, run.onset_seconds, run.onset_seconds + run.display_seconds
+    )
     first = list(TASKS).index(run.task.name) * 2
-    white = rng.standard_normal((len(seconds), len(sizes))) * np.sqrt(1 - _PERSISTENCE**2)
+    white = rng.standard_normal((len(seconds), len(sizes))) * np.sqrt(
+        1 - _PERSISTENCE**2
+    )
     noise = _NOISE_SD * lfilter([1.0], [1.0, -_PERSISTENCE], white, axis=0)
     values = each @ sizes[:, first + run.condition].T + noise
     return BoldRun(values.astype(np.float32), TR_SECONDS)

@@ -46,7 +46,11 @@ class TwinPlan(RegionPlan):
 
     def recipe(self) -> dict[str, Any]:
         """Return the plan as fields of the dataset description."""
-        return {**super().recipe(), "Sequences": list(self.sequences), "TaskBold": self.task_bold}
+        return {
+            **super().recipe(),
+            "Sequences": list(self.sequences),
+            "TaskBold": self.task_bold,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +68,16 @@ class TwinPhantom(RegionPhantom):
     people: TwinPeople  # their connectomes are exactly the correlations of the series
 
     title: ClassVar[str] = "twins"
-    model: ClassVar[str] = "drift diffusion, with parameters that depend on the connectome"
+    model: ClassVar[str] = (
+        "drift diffusion, with parameters that depend on the connectome"
+    )
     contents: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"bids": "event files of tasks: a raw dataset without images"}
     )
     ignored: ClassVar[str] = "*_timeseries.*\ntpl-*\n"
-    truth: ClassVar[str] = "Connectomes, parameters and mean response times that were simulated."
+    truth: ClassVar[str] = (
+        "Connectomes, parameters and mean response times that were simulated."
+    )
 
     @classmethod
     def of(cls, plan: TwinPlan, *, block: int = BLOCK) -> TwinPhantom:
@@ -93,10 +101,18 @@ class TwinPhantom(RegionPhantom):
             for number, name in enumerate(region_names(plan.regions))
         )
         drawn = simulate_twin_people(
-            plan.people, "images", regions=plan.regions, seed=plan.seed, cohort=Cohort.DEMO
+            plan.people,
+            "images",
+            regions=plan.regions,
+            seed=plan.seed,
+            cohort=Cohort.DEMO,
         )
-        people = replace(drawn, connectomes=possible_edges(drawn.connectomes, plan.regions))
-        places = draw_positions(plan.regions // 2, stream(plan.seed, Purpose.TWIN_PLACES))
+        people = replace(
+            drawn, connectomes=possible_edges(drawn.connectomes, plan.regions)
+        )
+        places = draw_positions(
+            plan.regions // 2, stream(plan.seed, Purpose.TWIN_PLACES)
+        )
         parcels = Parcels.around(places, names, load_anatomy(block))
         return cls(plan, parcels, people.labels, people)
 
@@ -111,7 +127,9 @@ class TwinPhantom(RegionPhantom):
             persistence=persistence_of(plan.repetition_time_s),
         )
         rng = stream(plan.seed, Purpose.TWIN_IMAGE, person=person)
-        return draw_region_run(self.parcels, series, rng, repetition_time_s=plan.repetition_time_s)
+        return draw_region_run(
+            self.parcels, series, rng, repetition_time_s=plan.repetition_time_s
+        )
 
     def write_own(self, out: Path) -> None:
         """Write event files, task BOLD, and the truth.
@@ -131,10 +149,14 @@ class TwinPhantom(RegionPhantom):
         runs = self.people.runs(sequences, seed=self.plan.seed)
         write_events(out / "bids", self.people, sequences, runs)
         if self.plan.task_bold:
-            bold = simulate_bold(self.people, runs, seed=self.plan.seed, regions=self.parcels.names)
+            bold = simulate_bold(
+                self.people, runs, seed=self.plan.seed, regions=self.parcels.names
+            )
             for person, of_person in enumerate(bold):
                 for sequence, run in zip(sequences, of_person, strict=True):
-                    self._write_task_run(out / "fmriprep", person, sequence.name, run.values)
+                    self._write_task_run(
+                        out / "fmriprep", person, sequence.name, run.values
+                    )
 
     def _write_task_run(
         self, root: Path, person: int, task: str, series: NDArray[np.float32]
@@ -183,7 +205,9 @@ def possible_edges(edges: NDArray[np.floating], regions: int) -> NDArray[np.floa
     nearest /= sd[..., :, None] * sd[..., None, :]
     rows, columns = np.triu_indices(regions, 1)
     same = (values >= _LEAST_EIGENVALUE).all(axis=-1, keepdims=True)
-    return np.where(same, edges, np.arctanh(nearest[..., rows, columns])).astype(np.float32)
+    return np.where(same, edges, np.arctanh(nearest[..., rows, columns])).astype(
+        np.float32
+    )
 
 
 def correlations(edges: NDArray[np.floating], regions: int) -> Array:

@@ -87,7 +87,8 @@ def share_decided(seconds: ArrayLike, drift: ArrayLike, boundary: ArrayLike) -> 
     """
     a = np.asarray(boundary, np.float64)
     u, m = np.broadcast_arrays(
-        np.asarray(seconds, np.float64) / a**2, np.abs(np.asarray(drift, np.float64)) * a
+        np.asarray(seconds, np.float64) / a**2,
+        np.abs(np.asarray(drift, np.float64)) * a,
     )
     short, long = u < _SHORT, u >= _SHORT
     share = np.zeros(u.shape)
@@ -122,7 +123,9 @@ def _undecided_late(u: Array, m: Array) -> Array:
     return share
 
 
-def decision_quantiles(shares: ArrayLike, drift: ArrayLike, boundary: ArrayLike) -> Array:
+def decision_quantiles(
+    shares: ArrayLike, drift: ArrayLike, boundary: ArrayLike
+) -> Array:
     """Return the times by which given shares of the decisions are made.
 
     Each row's distribution is computed on a grid of 2,048 times and inverted linearly; an

@@ -89,7 +89,9 @@ def write_events(
     write_tsv(root / "participants.tsv", ["participant_id"], zip(names, strict=True))
     for name, of_person in zip(names, runs, strict=True):
         for sequence, trials in zip(sequences, of_person, strict=True):
-            path = root / name / "func" / f"{name}_task-{sequence.name}_run-01_events.tsv"
+            path = (
+                root / name / "func" / f"{name}_task-{sequence.name}_run-01_events.tsv"
+            )
             write_tsv(path, [*sequence.rows[0], _BUTTON], _event_rows(sequence, trials))
 
 
@@ -110,17 +112,25 @@ def write_task_bold(
         BOLD of each person's runs.
     """
     frames = max(len(run.values) for runs in bold for run in runs)
-    values = np.full((len(bold), len(sequences), len(regions), frames), np.nan, np.float32)
+    values = np.full(
+        (len(bold), len(sequences), len(regions), frames), np.nan, np.float32
+    )
     places = [list(regions).index(name) for name in REGIONS]
     for of_person, runs in zip(values, bold, strict=True):
         for of_run, run in zip(of_person, runs, strict=True):
             of_run[places, : len(run.values)] = run.values.T
     names = np.array([sequence.name for sequence in sequences])
-    arrays = {"task_bold": values, "task_bold_runs": names, "task_bold_tr_seconds": TR_SECONDS}
+    arrays = {
+        "task_bold": values,
+        "task_bold_runs": names,
+        "task_bold_tr_seconds": TR_SECONDS,
+    }
     write_arrays(path, people, regions, **arrays)
 
 
-def write_arrays(path: Path, people: TwinPeople, regions: Sequence[str], **arrays: Any) -> None:
+def write_arrays(
+    path: Path, people: TwinPeople, regions: Sequence[str], **arrays: Any
+) -> None:
     """Write arrays of people, as `edges`, with names of regions as an ``.npz`` file."""
     content, labels = io.BytesIO(), np.array(people.labels)
     np.savez_compressed(content, people=labels, places=np.array(regions), **arrays)
@@ -141,7 +151,9 @@ def write_truth(path: Path, people: TwinPeople) -> None:
         ],
         axis=1,
     )
-    rows = [(f"sub-{label}", *row) for label, row in zip(people.labels, values, strict=True)]
+    rows = [
+        (f"sub-{label}", *row) for label, row in zip(people.labels, values, strict=True)
+    ]
     write_tsv(path, ["participant_id", *columns], rows)
 
 

@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
-from bids_dtg.twin.phantom.diffusion import decision_quantiles, mean_decision_seconds, share_correct
+from bids_dtg.twin.phantom.diffusion import (
+    decision_quantiles,
+    mean_decision_seconds,
+    share_correct,
+)
 from bids_dtg.twin.phantom.world import (
     PARAMETERS,
     RUN_SD,
@@ -38,8 +42,12 @@ class TwinPeople:
 
     world: TwinWorld
     cohort: int  # number of the cohort: cohorts of a world have different people
-    persons: tuple[int, ...]  # numbers in the cohort: the same number is the same person
-    connectomes: NDArray[np.float32]  # (people, edges): upper triangle row by row, Fisher z
+    persons: tuple[
+        int, ...
+    ]  # numbers in the cohort: the same number is the same person
+    connectomes: NDArray[
+        np.float32
+    ]  # (people, edges): upper triangle row by row, Fisher z
     traits: Array  # (people, traits): mean 0, variance 1
     own: Array  # (people, parameters): part that is independent of traits, standardised
     lapses: Array  # (people,): share of trials without a response
@@ -100,7 +108,9 @@ class TwinPeople:
         connectomes = (self.connectomes + np.asarray(delta_edges)).astype(np.float32)
         return replace(self, connectomes=connectomes, traits=traits)
 
-    def runs(self, sequences: Sequence[TrialSequence], *, seed: int) -> list[list[Trials]]:
+    def runs(
+        self, sequences: Sequence[TrialSequence], *, seed: int
+    ) -> list[list[Trials]]:
         """Simulate everybody's responses to sequences.
 
         Parameters
@@ -128,12 +138,18 @@ class TwinPeople:
         for sequence in sequences:
             purpose, session = Purpose.TWIN_RESPONSES, crc32(sequence.name.encode())
             streams = [
-                stream(seed, purpose, cohort=self.cohort, person=person, session=session)
+                stream(
+                    seed, purpose, cohort=self.cohort, person=person, session=session
+                )
                 for person in self.persons
             ]
-            uniforms = np.array([rng.random((len(sequence.rows), UNIFORMS)) for rng in streams])
+            uniforms = np.array(
+                [rng.random((len(sequence.rows), UNIFORMS)) for rng in streams]
+            )
             state = np.array([rng.standard_normal(2) for rng in streams])
-            by_sequence.append(respond(sequence, self.parameters, self.lapses, state, uniforms))
+            by_sequence.append(
+                respond(sequence, self.parameters, self.lapses, state, uniforms)
+            )
         return [list(runs) for runs in zip(*by_sequence, strict=True)]
 
     def mean_rt_seconds(self, task: str) -> Array:
@@ -228,9 +244,14 @@ def _person(
     traits, own = rng.standard_normal(TRAITS), rng.standard_normal(len(PARAMETERS))
     rng.standard_normal(SKIPPED)
     lapse = rng.random()
-    shown = traits @ world.loadings + rng.standard_normal(len(world.nuisance)) @ world.nuisance
+    shown = (
+        traits @ world.loadings
+        + rng.standard_normal(len(world.nuisance)) @ world.nuisance
+    )
     noise = rng.standard_normal(len(world.mean), np.float32)
-    connectome = (world.mean + shown + world.difficulty.edge_noise_sd * noise).astype(np.float32)
+    connectome = (world.mean + shown + world.difficulty.edge_noise_sd * noise).astype(
+        np.float32
+    )
     return connectome, traits, own, lapse
 
 
@@ -240,7 +261,11 @@ SHORTEST_SECONDS = 0.2
 
 
 def respond(
-    sequence: TrialSequence, parameters: Array, lapses: Array, state: Array, uniforms: Array
+    sequence: TrialSequence,
+    parameters: Array,
+    lapses: Array,
+    state: Array,
+    uniforms: Array,
 ) -> list[Trials]:
     """Simulate people's responses to a sequence.
 
@@ -279,7 +304,12 @@ def respond(
     button = np.where(correct, trials.correct_button, wrong)
     button = np.where(missed, -1, button).astype(np.int8)
     return [
-        replace(trials, rt_seconds=rt_seconds[i], button=button[i], correct=(correct & ~missed)[i])
+        replace(
+            trials,
+            rt_seconds=rt_seconds[i],
+            button=button[i],
+            correct=(correct & ~missed)[i],
+        )
         for i in range(len(parameters))
     ]
 

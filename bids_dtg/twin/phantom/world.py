@@ -59,7 +59,12 @@ REGIMES: dict[Regime, Difficulty] = {
     "easy": Difficulty(shared=1.0, edge_noise_sd=0.11),
     "hard": Difficulty(shared=0.4, edge_noise_sd=0.20),
     "images": Difficulty(
-        shared=1.0, edge_noise_sd=0.02, loaded=0.3, loading_sd=0.06, nuisance_sd=0.015, mean_sd=0.05
+        shared=1.0,
+        edge_noise_sd=0.02,
+        loaded=0.3,
+        loading_sd=0.06,
+        nuisance_sd=0.015,
+        mean_sd=0.05,
     ),
 }
 
@@ -169,10 +174,16 @@ MEANS = np.array((0.516, 1.467, 2.576, 0.212, 0.551))
 SDS = np.array((0.126, 0.281, 0.367, 0.461, 0.508))
 _LEAST = np.array((0.15, 0.6, 0.3, -2.0, -2.0))
 _LEAST_DRIFT = 0.3  # of any condition, so that nobody is at chance
-_DELAYS = {"faces": 0.08, "stroop": 0.127}  # seconds: of the hard condition, in non-decision time
+_DELAYS = {
+    "faces": 0.08,
+    "stroop": 0.127,
+}  # seconds: of the hard condition, in non-decision time
 # SDs, seconds: of a person's non-decision time from run to run, and of its change within a run.
 RUN_SD, TREND_SD = 0.035, 0.10
-_LAPSE_MEAN, _LAPSE_SD = 0.022, 0.057  # share of trials without a response: a beta distribution
+_LAPSE_MEAN, _LAPSE_SD = (
+    0.022,
+    0.057,
+)  # share of trials without a response: a beta distribution
 
 
 def parameters_of(standard: NDArray[np.floating]) -> Array:
@@ -202,7 +213,9 @@ def lapses_of(uniform: Array) -> Array:
     from scipy.special import betaincinv
 
     size = _LAPSE_MEAN * (1.0 - _LAPSE_MEAN) / _LAPSE_SD**2 - 1.0
-    return np.asarray(betaincinv(_LAPSE_MEAN * size, (1.0 - _LAPSE_MEAN) * size, uniform))
+    return np.asarray(
+        betaincinv(_LAPSE_MEAN * size, (1.0 - _LAPSE_MEAN) * size, uniform)
+    )
 
 
 # Task entity of each shipped sequence -> name of its task.
@@ -246,4 +259,6 @@ def trial_sequence(name: str) -> TrialSequence:
 
 def _lures(task: Task, rows: list[dict[str, str]]) -> NDArray[np.int8]:
     words = [row.get(_WORD, "") for row in rows]
-    return np.array([task.buttons.index(w) if w in task.buttons else -1 for w in words], np.int8)
+    return np.array(
+        [task.buttons.index(w) if w in task.buttons else -1 for w in words], np.int8
+    )

@@ -16,7 +16,9 @@ def cohort(seed=0):
     rng = np.random.default_rng(seed)
     rest = rng.normal(size=(PEOPLE, SEGMENTS, ROIS, VOXELS)).astype(np.float16)
     maps = rng.normal(size=(PEOPLE, CONTRASTS, VOXELS)).astype(np.float32)
-    return [Person(str(n), rest[n], (400.0,) * SEGMENTS, (maps[n],)) for n in range(PEOPLE)]
+    return [
+        Person(str(n), rest[n], (400.0,) * SEGMENTS, (maps[n],)) for n in range(PEOPLE)
+    ]
 
 
 FAMILIES = {"1": "a", "2": "a"}
@@ -34,10 +36,15 @@ def published(training, person, drawn):
     for label in np.unique(PARCELS):
         inside = label == PARCELS
         fits = [
-            np.linalg.lstsq(design(p.connectomes[k], inside), p.maps[:, inside].T, rcond=None)[0]
+            np.linalg.lstsq(
+                design(p.connectomes[k], inside), p.maps[:, inside].T, rcond=None
+            )[0]
             for p, k in zip(training, drawn, strict=True)
         ]
-        parts = [design(segment, inside) @ np.mean(fits, axis=0) for segment in person.connectomes]
+        parts = [
+            design(segment, inside) @ np.mean(fits, axis=0)
+            for segment in person.connectomes
+        ]
         found[:, inside] = np.mean(parts, axis=0).T
     return found
 
@@ -55,7 +62,11 @@ def test_linear_tavor_is_the_published_model():
     np.testing.assert_allclose(simple.models[LINEAR](people[7]), expected, atol=1e-4)
     assert simple.people == 6
     reported = simple.record[LINEAR]
-    assert (reported["parcels"], reported["coefficients"], reported["seed"]) == (3, 5, 5)
+    assert (reported["parcels"], reported["coefficients"], reported["seed"]) == (
+        3,
+        5,
+        5,
+    )
 
 
 def test_leaving_one_out_is_the_published_model_of_the_others():
@@ -74,10 +85,14 @@ def test_relatives_are_left_out_with_a_person():
     """Person 1 is a relative of 2, or a copy: nothing of 1 is in what is predicted for 2."""
     people = cohort()
     changed = [people[0], with_maps(people[1], people[1].maps + 50), *people[2:]]
-    before, after = (leave_one_out(some, PARCELS, 5, FAMILIES) for some in (people, changed))
+    before, after = (
+        leave_one_out(some, PARCELS, 5, FAMILIES) for some in (people, changed)
+    )
     for name in (GROUP_AVERAGE, LINEAR):
         found = [some.models[name](people[2]) for some in (before, after)]
         np.testing.assert_allclose(*found, atol=1e-4)
     one = {person.label: "a" for person in people}
-    with pytest.raises(DatasetError, match="all 8 participants are of one family, or have"):
+    with pytest.raises(
+        DatasetError, match="all 8 participants are of one family, or have"
+    ):
         leave_one_out(people, PARCELS, 5, one)

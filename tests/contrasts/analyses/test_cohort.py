@@ -53,7 +53,9 @@ def serial(cohort, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_side_by_side_is_one_after_the_other_to_the_byte(cohort, serial, tmp_path, capsys):
+def test_side_by_side_is_one_after_the_other_to_the_byte(
+    cohort, serial, tmp_path, capsys
+):
     assert train(cohort, tmp_path / "out", "--nprocs", 3) == 0
     found = cached(tmp_path / "out")
     assert len(found) == len(LABELS) * 3 * 2
@@ -84,7 +86,9 @@ def test_the_number_of_processes_does_not_change_how_sums_are_rounded(
 
 
 @pytest.mark.slow
-def test_processes_that_are_started_afresh_do_the_same(cohort, serial, tmp_path, monkeypatch):
+def test_processes_that_are_started_afresh_do_the_same(
+    cohort, serial, tmp_path, monkeypatch
+):
     """As where no process is forked; and where a GPU is, whose driver does not outlive a fork."""
     monkeypatch.setattr(sys, "platform", "darwin")
     assert train(cohort, tmp_path / "out", "--nprocs", 2) == 0
@@ -92,7 +96,9 @@ def test_processes_that_are_started_afresh_do_the_same(cohort, serial, tmp_path,
 
 
 @pytest.mark.slow
-def test_what_is_killed_costs_one_participant(cohort, serial, tmp_path, capsys, monkeypatch):
+def test_what_is_killed_costs_one_participant(
+    cohort, serial, tmp_path, capsys, monkeypatch
+):
     opened = igzip.IGzipFile.__init__
 
     def killed(self, path, *more):
@@ -102,7 +108,9 @@ def test_what_is_killed_costs_one_participant(cohort, serial, tmp_path, capsys, 
 
     monkeypatch.setattr(igzip.IGzipFile, "__init__", killed)
     assert train(cohort, tmp_path / "out", "--nprocs", 2) == 1
-    assert "sub-02 is left out: the process that worked on this" in capsys.readouterr().err
+    assert (
+        "sub-02 is left out: the process that worked on this" in capsys.readouterr().err
+    )
     assert cached(tmp_path / "out") == {
         name: data
         for name, data in serial.items()
@@ -127,7 +135,10 @@ def test_what_cannot_be_read_costs_one_participant(tmp_path, capsys):
     assert all(f"sub-{label} would be left out: " in said for label in ("02", "03"))
     assert train(cohort, tmp_path / "out") == 1
     said = capsys.readouterr().err
-    assert "sub-02 is left out: sub-02 has no resting-state run with enough data left" in said
+    assert (
+        "sub-02 is left out: sub-02 has no resting-state run with enough data left"
+        in said
+    )
     assert "sub-03 is left out: sub-03 has no BOLD series" in said
     path = tmp_path / "out/group/cache/sub-04/target_maps.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"1")
@@ -162,7 +173,11 @@ def test_a_retest_is_never_the_target(renamed, cohort, serial, tmp_path, capsys)
 
 
 def found(cohort, folder, place, **more):
-    given = {"bids_dir": cohort.bids, "output_dir": folder / "out", "analysis_level": "group"}
+    given = {
+        "bids_dir": cohort.bids,
+        "output_dir": folder / "out",
+        "analysis_level": "group",
+    }
     given |= {"model": str(cohort.model), "analysis": "evaluate"}
     derivatives = (f"statmaps={place}",)
     prepared = Cohort.prepare(Settings.of(**{**given, "derivatives": derivatives}))
@@ -192,9 +207,13 @@ def test_maps_in_another_template_are_brought_through_templateflows_transform(
     shift[:3, 3] = 6, -4, 2  # where a point of the model's template lies in the other
     for path in sorted(cohort.statmaps.rglob("*_ses-a_*.nii.gz")):
         image = nib.load(path)
-        other = moved / path.name.replace("_contrast", "_space-MNI152NLin2009cAsym_contrast")
+        other = moved / path.name.replace(
+            "_contrast", "_space-MNI152NLin2009cAsym_contrast"
+        )
         other.parent.mkdir(exist_ok=True)
-        nib.save(nib.Nifti1Image(image.get_fdata("unchanged"), shift @ image.affine), other)
+        nib.save(
+            nib.Nifti1Image(image.get_fdata("unchanged"), shift @ image.affine), other
+        )
     with pytest.raises(
         DatasetError, match=r"maps are in MNI152NLin2009cAsym\. Expected: MNI152NLin6"
     ):
@@ -211,4 +230,7 @@ def test_maps_in_another_template_are_brought_through_templateflows_transform(
         assert not unusable
         assert ("MNI152NLin2009cAsym" in plan.ways) == (place == moved)
     np.testing.assert_allclose(read[moved], read[cohort.statmaps], rtol=0, atol=1e-5)
-    assert any("from other templates to MNI152NLin6Asym: MNI152NLin2009cA" in n for n in plan.notes)
+    assert any(
+        "from other templates to MNI152NLin6Asym: MNI152NLin2009cA" in n
+        for n in plan.notes
+    )

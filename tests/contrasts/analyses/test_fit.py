@@ -90,7 +90,12 @@ def test_runs_are_read_whole_beside_those_that_are_cut(tmp_path, capsys):
     # A kind that cuts runs does so with the grid of a model that does not.
     shutil.rmtree(cohort.out / "group/model-net")
     assert cohort.analyse("train", *network, "--model", linear) == 0
-    assert load_bundle(cohort.out / "group/model-net/bundle").card.part.segment_seconds == 432
+    assert (
+        load_bundle(cohort.out / "group/model-net/bundle").card.part.segment_seconds
+        == 432
+    )
     assert cohort.run("--participant-label", "01", "--model", linear) == 0
-    (sidecar,) = cohort.out.rglob(f"sub-01/**/*contrast-{CONTRASTS[0]}*synthetic_statmap.nii.gz")
+    (sidecar,) = cohort.out.rglob(
+        f"sub-01/**/*contrast-{CONTRASTS[0]}*synthetic_statmap.nii.gz"
+    )
     assert read_inherited(sidecar)["NSegments"] == 1

@@ -16,7 +16,9 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 LINEAR = ("--architecture", "linear")
 PEOPLE = 14  # without any group, ten or more: ROI maps are made of their rest
 FAMILIES = 4  # of two, beside people without relatives
-COUNTED = PEOPLE - FAMILIES - 1  # in verdicts, where a family is one, and so are two copies
+COUNTED = (
+    PEOPLE - FAMILIES - 1
+)  # in verdicts, where a family is one, and so are two copies
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -26,8 +28,13 @@ def few():
     """Make people, most of them in families of two; the last two are the same person."""
     made = people(number=PEOPLE)
     made["rest"][-1], made["targets"][-1] = 2 * made["rest"][-2], made["targets"][-2]
-    names = [f"f{n % FAMILIES}" if n < 2 * FAMILIES else f"alone{n}" for n in range(PEOPLE)]
-    made |= {"families": np.array(names), "contrasts": np.array(["WM 0bk:faces", "own rest"])}
+    names = [
+        f"f{n % FAMILIES}" if n < 2 * FAMILIES else f"alone{n}" for n in range(PEOPLE)
+    ]
+    made |= {
+        "families": np.array(names),
+        "contrasts": np.array(["WM 0bk:faces", "own rest"]),
+    }
     return made
 
 
@@ -60,10 +67,19 @@ def test_everybody_trains_and_everybody_is_judged(made):
     assert {row["people"] for row in card.evaluation["comparisons"]} == {COUNTED}
     assert sum(card.evaluation["cross_validation"]["groups"]) == PEOPLE
     assert card.record["cross_validation"]["seed"] == 0
-    names = {"model", "group average", "own mean prediction", "another person's prediction"}
+    names = {
+        "model",
+        "group average",
+        "own mean prediction",
+        "another person's prediction",
+    }
     assert {row["model"] for row in card.evaluation["rows"]} >= names
     widths = bundle.half_widths
-    assert (widths.people, widths.segments, widths.left_out_in_turn) == (PEOPLE, 1, True)
+    assert (widths.people, widths.segments, widths.left_out_in_turn) == (
+        PEOPLE,
+        1,
+        True,
+    )
     assert not (made / "arrays/work").exists()
 
 
@@ -71,7 +87,9 @@ def test_the_page_has_a_verdict_and_says_by_what(made):
     page = " ".join((made / "report.html").read_text().split())
     assert "No verdict" not in page
     assert "Scores and verdicts are from cross-validation: 4 groups of" in page
-    assert f"The model in the bundle is a fit to all {PEOPLE}. Simple models were" in page
+    assert (
+        f"The model in the bundle is a fit to all {PEOPLE}. Simple models were" in page
+    )
     assert "test participants of study" not in page
     assert "The linear model has one fit per parcel, of " in page
 
@@ -80,7 +98,9 @@ def test_families_and_copies_are_left_out_together(study, made):
     people, groups = few(), groups_of(made)
     assert sorted(groups) == sorted(people["people"])
     assert len(set(groups.values())) == 4
-    family = dict(zip(people["people"].tolist(), people["families"].tolist(), strict=True))
+    family = dict(
+        zip(people["people"].tolist(), people["families"].tolist(), strict=True)
+    )
     for name in family.values():
         assert len({groups[label] for label, own in family.items() if own == name}) == 1
     assert groups[f"0{PEOPLE - 2}"] == groups[f"0{PEOPLE - 1}"]
@@ -89,11 +109,19 @@ def test_families_and_copies_are_left_out_together(study, made):
 @pytest.mark.slow
 def test_the_bundle_is_that_of_a_fit_to_all(study, made):
     assert (
-        call(study, "train", *LINEAR, *sets(few()["people"].tolist(), 0, 0), "--model-name", "all")
+        call(
+            study,
+            "train",
+            *LINEAR,
+            *sets(few()["people"].tolist(), 0, 0),
+            "--model-name",
+            "all",
+        )
         == 0
     )
     one, all_of_them = (
-        load_bundle(folder / "bundle") for folder in (made, study / "out/group/model-all")
+        load_bundle(folder / "bundle")
+        for folder in (made, study / "out/group/model-all")
     )
     assert all_of_them.card.evaluation is None
     for name, tensor in one.weights().read().items():
@@ -117,7 +145,8 @@ def test_a_group_is_judged_by_what_its_own_maps_never_touched(study, made, tmp_p
     assert call(tmp_path, "train", *LINEAR, "--split-file", table) == 0
     folders = (made, tmp_path / "out/group/model-own")
     by_folds, by_split = (
-        np.load(folder / "arrays/matrices/Model.npy", mmap_mode="r") for folder in folders
+        np.load(folder / "arrays/matrices/Model.npy", mmap_mode="r")
+        for folder in folders
     )
     first = len(out)
     np.testing.assert_allclose(by_folds[:, :first, :first], by_split, atol=1e-6)
@@ -132,11 +161,21 @@ def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
     words = ("--participant-label", *alone, "--model-name", "seven")
     assert call(tmp_path, "train", *LINEAR, *words) == 0
     assert "the model of 7 participants is not scored" in capsys.readouterr().err
-    words = ("--participant-label", *alone, labels[5], "--model-name", "eight", "--dry-run")
+    words = (
+        "--participant-label",
+        *alone,
+        labels[5],
+        "--model-name",
+        "eight",
+        "--dry-run",
+    )
     assert call(tmp_path, "train", *LINEAR, *words) == 0
     shown = capsys.readouterr().out
     assert "to train: 8 participants" in shown
-    assert "to cross-validate, 4 groups of 2 participants left out in turn: 8 part" in shown
+    assert (
+        "to cross-validate, 4 groups of 2 participants left out in turn: 8 part"
+        in shown
+    )
 
 
 @pytest.mark.slow
@@ -146,7 +185,8 @@ def test_contrasts_that_hcp_lacks_are_named(study, made, capsys):
     assert line in capsys.readouterr().err
     assert line in " ".join(html.unescape((made / "report.html").read_text()).split())
     labels = [
-        one["label"] for one in json.loads((made / "bundle/model.json").read_text())["contrasts"]
+        one["label"]
+        for one in json.loads((made / "bundle/model.json").read_text())["contrasts"]
     ]
     assert labels == ["wm0bkFace", "ownrest"]
 
@@ -157,10 +197,17 @@ def test_five_people_who_are_in_twice_get_no_verdict(study):
     twice["contrasts"] = np.array(["WM 0bk:faces", "own rest"])
     for key, values in (("rest", 2 * twice["rest"]), ("targets", twice["targets"])):
         twice[key] = np.concatenate([twice[key], values])
-    twice["people"] = np.array([*twice["people"], *(f"c{own}" for own in twice["people"])])
+    twice["people"] = np.array(
+        [*twice["people"], *(f"c{own}" for own in twice["people"])]
+    )
     write(study / "twice", **twice)
     words = ("--model", study / "out/group/model-own/bundle", "--model-name", "twice")
     assert call(study / "twice", "evaluate", *words) == 0
     made = study / "twice/out/group/evaluation-twice"
-    assert "No verdict with 5 participants (8 are needed)" in (made / "report.html").read_text()
-    assert {row["people"] for row in read_table(made / "desc-contrasts_scores.tsv")} == {"5"}
+    assert (
+        "No verdict with 5 participants (8 are needed)"
+        in (made / "report.html").read_text()
+    )
+    assert {
+        row["people"] for row in read_table(made / "desc-contrasts_scores.tsv")
+    } == {"5"}

@@ -8,8 +8,20 @@ import numpy as np
 import pytest
 
 from bids_dtg.contrasts.analyses import judge
-from bids_dtg.contrasts.analyses.judge import TISSUES, SimpleModels, flags, score_models, tissues_of
-from bids_dtg.contrasts.judging.scores import ANOTHER, GROUP_AVERAGE, LINEAR, OWN_MEAN, RETEST
+from bids_dtg.contrasts.analyses.judge import (
+    TISSUES,
+    SimpleModels,
+    flags,
+    score_models,
+    tissues_of,
+)
+from bids_dtg.contrasts.judging.scores import (
+    ANOTHER,
+    GROUP_AVERAGE,
+    LINEAR,
+    OWN_MEAN,
+    RETEST,
+)
 from bids_dtg.contrasts.judging.tables import comparison_rows, part_rows, summary_row
 from bids_dtg.contrasts.people import Person
 from bids_dtg.files.array_store import ArrayStore
@@ -52,17 +64,29 @@ def found(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         nowhere = {"subcortex": np.zeros(VOXELS, bool)}
         patch.setattr(judge, "tissues_of", lambda places: HERE | nowhere)
-        return score_models(analysis, simple, models, people, "model", lambda line: None)
+        return score_models(
+            analysis, simple, models, people, "model", lambda line: None
+        )
 
 
 def test_models_stand_in_their_order_and_the_judged_one_is_followed_by_its_mean(found):
-    assert found.models == [GROUP_AVERAGE, LINEAR, "half", "model", OWN_MEAN, ANOTHER, RETEST]
+    assert found.models == [
+        GROUP_AVERAGE,
+        LINEAR,
+        "half",
+        "model",
+        OWN_MEAN,
+        ANOTHER,
+        RETEST,
+    ]
 
 
 def test_what_knows_everybody_else_has_r_and_no_score_of_individuality(found):
     row = summary_row(found, LINEAR)
     assert "r_minus_group_average" in row
-    assert not {"residual_r", "index", "ratio", "identification", "fingerprint"} & set(row)
+    assert not {"residual_r", "index", "ratio", "identification", "fingerprint"} & set(
+        row
+    )
     assert LINEAR not in found.matrices
     rows = comparison_rows(found, "model")
     assert {row["score"] for row in rows if row["against"] == LINEAR} == {"r"}
@@ -76,9 +100,14 @@ def test_tissues_have_scores_of_their_own_places(found):
     assert found.of("model", "subcortex").empty
     places = {"cortex": 250, "cerebellum": 100}
     rows = {row["part"]: row for row in part_rows(found, "model", places, {})}
-    assert {name: row["places"] for name, row in rows.items()} == {"all": None, **places}
+    assert {name: row["places"] for name, row in rows.items()} == {
+        "all": None,
+        **places,
+    }
     above = 1 - found.of(GROUP_AVERAGE, "cerebellum")["r"].mean()
-    assert rows["cerebellum"]["r_minus_group_average"][0] == pytest.approx(above, abs=1e-4)
+    assert rows["cerebellum"]["r_minus_group_average"][0] == pytest.approx(
+        above, abs=1e-4
+    )
 
 
 def compared(against, verdict, score="r", question=None):
@@ -111,7 +140,9 @@ def test_the_two_questions_come_first_and_alone_are_good(verdict, level):
     if verdict == "better":  # a difference that is small and sure shows its sign
         assert "better (0.0020, 95 % from 0.0010 to 0.0030, p < 0.001)" in first.text
     # Its mean map alone is above simple models.
-    assert any("to predict individuals" in flag.text for flag in rest) == (verdict != "better")
+    assert any("to predict individuals" in flag.text for flag in rest) == (
+        verdict != "better"
+    )
 
 
 def test_a_simple_model_that_wins_is_a_warning():
@@ -120,7 +151,9 @@ def test_a_simple_model_that_wins_is_a_warning():
     assert "r against group average: worse (\u22120.200" in flag.text
 
 
-@pytest.mark.parametrize(("verdict", "people"), [("above, no verdict", 300), ("better", 9)])
+@pytest.mark.parametrize(
+    ("verdict", "people"), [("above, no verdict", 300), ("better", 9)]
+)
 def test_to_be_above_the_average_of_few_others_is_not_praised(verdict, people):
     last = flags([compared("group average", verdict)], people, "", [])[-1]
     assert f"fitted on {people} people: the fewer, the noisier" in last.text
@@ -130,7 +163,10 @@ def test_few_people_give_no_verdict_and_one_map_for_everybody_is_named():
     row = {**compared("group average", "too few people"), "people": 4}
     first, second = flags([row], 5, "1 of 2 contrasts", ["faces"])
     assert first.text.startswith("No verdict with 4 participants (8 are needed)")
-    assert second.text == "The predicted map is the same for everybody in 1 of 2 contrasts: faces"
+    assert (
+        second.text
+        == "The predicted map is the same for everybody in 1 of 2 contrasts: faces"
+    )
 
 
 AFFINE = np.array([[-8.0, 0, 0, 90], [0, 8, 0, -126], [0, 0, 8, -72], [0, 0, 0, 1]])
@@ -165,7 +201,9 @@ def test_a_tissue_with_few_places_is_left_out(places):
     # Nor does one atlas without a place here hide the other.
     inner = np.zeros(SHAPE, bool)
     inner[tuple(index[:, np.flatnonzero(here["cerebellum"])])] = True
-    assert list(tissues_of(VoxelPlaces.within(Grid(SHAPE, AFFINE), inner))) == ["cerebellum"]
+    assert list(tissues_of(VoxelPlaces.within(Grid(SHAPE, AFFINE), inner))) == [
+        "cerebellum"
+    ]
 
 
 def test_places_with_names_alone_and_those_of_another_template_have_none():

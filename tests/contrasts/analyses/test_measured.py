@@ -18,7 +18,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 
 PEOPLE = tuple(f"{n:02d}" for n in range(1, 13))
 # A grid of its own around the tiny model's, with x = 0 in the middle.
-SHAPE, AFFINE = (21, 24, 21), np.array([[2.0, 0, 0, -20], [0, 2, 0, -40], [0, 0, 2, -18], [0] * 4])
+SHAPE, AFFINE = (
+    (21, 24, 21),
+    np.array([[2.0, 0, 0, -20], [0, 2, 0, -40], [0, 0, 2, -18], [0] * 4]),
+)
 AFFINE[3, 3] = 1
 
 
@@ -95,7 +98,11 @@ def damaged(tmp_path_factory):
     add_rest(cohort.bids, "20", seed=20)
     write(cohort.statmaps, name_of("30", CONTRASTS[0]), cohort.maps["06", CONTRASTS[0]])
     ones = np.ones(SHAPE)
-    write(cohort.statmaps, name_of("06", "x").replace("_statmap", "_desc-synthetic_statmap"), ones)
+    write(
+        cohort.statmaps,
+        name_of("06", "x").replace("_statmap", "_desc-synthetic_statmap"),
+        ones,
+    )
     return cohort
 
 
@@ -128,7 +135,11 @@ def test_values_that_no_map_has_are_refused_by_person_and_file(tmp_path, capsys)
     cohort = SmoothCohort(tmp_path)
     for who, damage in ABSURD.items():
         for contrast in CONTRASTS[: 1 if who in ("07", "08") else None]:
-            write(cohort.statmaps, name_of(who, contrast), damage(cohort.maps[who, contrast]))
+            write(
+                cohort.statmaps,
+                name_of(who, contrast),
+                damage(cohort.maps[who, contrast]),
+            )
     assert train(cohort) == 1
     err = capsys.readouterr().err
     for who in ("07", "08"):
@@ -136,7 +147,10 @@ def test_values_that_no_map_has_are_refused_by_person_and_file(tmp_path, capsys)
         line = f"measured maps: sub-{who}, unusable in 1 of 2 targets ({CONTRASTS[0]}): left out, "
         assert f"{line}because of {name}: its values reach 1e+38, too large" in err
     for who in ("09", "10"):
-        assert f"sub-{who} is left out: none of 2 measured maps can be used, because of " in err
+        assert (
+            f"sub-{who} is left out: none of 2 measured maps can be used, because of "
+            in err
+        )
         assert Path(name_of(who, CONTRASTS[0])).name in err
     assert "own 1 (linear)" in err
 
@@ -148,18 +162,27 @@ def test_who_lacks_maps_or_rest_is_named_always(lines):
 
 
 def test_predictions_among_the_maps_are_named_and_not_used(lines, damaged):
-    assert "1 file among the measured maps were predicted by bids_dtg and will not be used" in lines
+    assert (
+        "1 file among the measured maps were predicted by bids_dtg and will not be used"
+        in lines
+    )
 
 
 def test_a_table_has_the_figures_of_each_map_and_what_they_mean(lines, damaged):
     folder = damaged.out / "group/model-own"
     rows = read_table(folder / "desc-measuredMaps_qc.tsv")
     assert len(rows) == 20
-    by_person = {row["participant_id"]: row for row in rows if row["contrast"] == CONTRASTS[0]}
+    by_person = {
+        row["participant_id"]: row for row in rows if row["contrast"] == CONTRASTS[0]
+    }
     assert by_person["sub-01"]["findings"] == "mirrored"
-    assert float(by_person["sub-01"]["side_r"]) < 0 < float(by_person["sub-07"]["side_r"])
+    assert (
+        float(by_person["sub-01"]["side_r"]) < 0 < float(by_person["sub-07"]["side_r"])
+    )
     assert 300 < float(by_person["sub-04"]["scale"]) < 3000
-    assert {row["findings"] for label, row in by_person.items() if label > "sub-05"} == {"n/a"}
+    assert {
+        row["findings"] for label, row in by_person.items() if label > "sub-05"
+    } == {"n/a"}
     meanings = json.loads((folder / "desc-measuredMaps_qc.json").read_text())
     assert set(meanings) == {"Description", *rows[0]}
 
@@ -168,12 +191,21 @@ def test_table_and_page_name_the_files_of_each_target(lines, damaged):
     folder = damaged.out / "group/model-own"
     rows = read_table(folder / "desc-targets_files.tsv")
     (row,) = (
-        row for row in rows if row["participant_id"] == "sub-07" and row["contrast"] == CONTRASTS[1]
+        row
+        for row in rows
+        if row["participant_id"] == "sub-07" and row["contrast"] == CONTRASTS[1]
     )
     assert row["files"] == name_of("07", CONTRASTS[1])
-    assert [row[key] for key in ("use", "statistic", "space")] == ["target", "z", "MNI152NLin6Asym"]
+    assert [row[key] for key in ("use", "statistic", "space")] == [
+        "target",
+        "z",
+        "MNI152NLin6Asym",
+    ]
     page = (folder / "report.html").read_text()
-    assert f"20 z maps of 10 participants, such as {Path(name_of('01', CONTRASTS[0])).name}" in page
+    assert (
+        f"20 z maps of 10 participants, such as {Path(name_of('01', CONTRASTS[0])).name}"
+        in page
+    )
     assert "sub-01, mirrored in 2 of 2 targets" in page
     for text in (page, (folder / "desc-targets_files.tsv").read_text()):
         assert str(damaged.folder) not in text

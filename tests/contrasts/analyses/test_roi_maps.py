@@ -50,7 +50,10 @@ def test_one_set_and_sets_of_their_own_have_no_combinations():
 def test_sums_with_the_largest_set_serve_all_sets():
     rng = np.random.default_rng(3)
     maps = nested(rng, GREY)
-    courses, drift = rng.standard_normal((FRAMES, 6)), np.linspace(-1.0, 1.0, FRAMES)[:, None]
+    courses, drift = (
+        rng.standard_normal((FRAMES, 6)),
+        np.linspace(-1.0, 1.0, FRAMES)[:, None],
+    )
     bold = 100 + courses @ maps[5:] + rng.standard_normal((FRAMES, GREY)) + 50 * drift
     bold = (bold * 10 ** rng.random(GREY)).astype(np.float32)
     keep = rng.random(FRAMES) < 0.9
@@ -67,11 +70,15 @@ def test_sums_with_the_largest_set_serve_all_sets():
             **more,
         )
         blocks = lambda: ((t, bold[t : t + 32].copy()) for t in range(0, FRAMES, 32))  # noqa: E731
-        return run_connectomes(measure_run(blocks, design, voxels, segments=design.segments()))
+        return run_connectomes(
+            measure_run(blocks, design, voxels, segments=design.segments())
+        )
 
     found, expected = connectomes(maps[rows], combine=combine), connectomes(maps)
     np.testing.assert_allclose(found.whole.r, expected.whole.r, atol=1e-5)
     np.testing.assert_allclose(found.whole.roi_r, expected.whole.roi_r, atol=1e-5)
     for name in ("agreement", "roi_coverage", "roi_r"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-4)
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(expected, name), atol=1e-4
+        )
     assert found.whole.r.shape == (11, GREY)

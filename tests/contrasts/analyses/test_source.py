@@ -57,7 +57,9 @@ def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, 
     assert model.combine.shape == (sum(SETS), SETS[-1])
     assert model.rois == sum(SETS)
     made = card["record"]["roi_maps"]
-    assert [(one["rois"], one["people"]) for one in made] == [(rois, 10) for rois in SETS]
+    assert [(one["rois"], one["people"]) for one in made] == [
+        (rois, 10) for rois in SETS
+    ]
     store = ArrayStore(cohort.out / "group/cache")
     kept = store.read(f"sub-01/{NAME}")
     assert (kept.dtype, kept.shape) == (np.float16, (1, sum(SETS), model.places.number))
@@ -65,7 +67,15 @@ def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, 
 
 @pytest.mark.slow
 def test_a_participant_has_files_of_each_set(cohort, model, tmp_path):
-    words = ("--participant-label", "01", "--model", model.path, "--write", "maps", "connectome")
+    words = (
+        "--participant-label",
+        "01",
+        "--model",
+        model.path,
+        "--write",
+        "maps",
+        "connectome",
+    )
     assert cohort.run(*words, out=tmp_path) == 0
     # The table is of the set nearest to 50, which pages show.
     (table,) = tmp_path.rglob("*_stat-pearsoncorrelation_desc-connectome_relmat.tsv")
@@ -80,7 +90,9 @@ def test_a_participant_has_files_of_each_set(cohort, model, tmp_path):
         (series,) = tmp_path.rglob(f"*_seg-rois{number}_*timeseries.tsv")
         assert len(read_table(series)) > 0
         assert len(series.read_text().splitlines()[0].split("\t")) == number
-    (files,) = find_participant(DerivativeDataset(tmp_path), "01", of_runs=[RELMAT]).runs
+    (files,) = find_participant(
+        DerivativeDataset(tmp_path), "01", of_runs=[RELMAT]
+    ).runs
     assert "seg-rois50" in files.files[RELMAT].name
     image = next(iter(tmp_path.rglob("*synthetic_statmap.nii.gz")))
     (run,) = read_inherited(image)["Runs"]
@@ -100,7 +112,10 @@ def rest_of(cohort, label):
 @pytest.mark.slow
 def test_maps_are_those_of_the_page(cohort, model):
     """Given ROI maps and sd, against an independent version in float64 from BOLD on."""
-    store, maps = ArrayStore(cohort.out / "group/cache"), model.place_roi_maps.astype(float)
+    store, maps = (
+        ArrayStore(cohort.out / "group/cache"),
+        model.place_roi_maps.astype(float),
+    )
     rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
     training, test = [], []
     for row in rows:
@@ -126,7 +141,13 @@ def test_maps_are_those_of_the_page(cohort, model):
 
 @pytest.mark.slow
 def test_few_people_have_the_maps_of_the_model_that_is_named(cohort, tmp_path, capsys):
-    words = ("--architecture", "linear", *sets(LABELS, 0, 0), "--participant-label", *LABELS)
+    words = (
+        "--architecture",
+        "linear",
+        *sets(LABELS, 0, 0),
+        "--participant-label",
+        *LABELS,
+    )
     assert cohort.analyse("train", *words, out=tmp_path) == 0
     line = "ROI maps are taken from tiny: group ICA of 8 training participants would make poor ones"
     assert line in capsys.readouterr().err
@@ -137,16 +158,33 @@ def test_few_people_have_the_maps_of_the_model_that_is_named(cohort, tmp_path, c
 @pytest.mark.slow
 def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
     """A model that is trained with another one's ROI maps has all of its sets."""
-    words = ("--architecture", "linear", "--model", model.path, "--participant-label", *LABELS)
+    words = (
+        "--architecture",
+        "linear",
+        "--model",
+        model.path,
+        "--participant-label",
+        *LABELS,
+    )
     assert cohort.analyse("train", *words, out=tmp_path) == 0
     found = load_bundle(tmp_path / "group/model-own/bundle")
     assert found.card.part.connectome == model.card.part.connectome
     np.testing.assert_array_equal(found.roi_maps, model.roi_maps)
     np.testing.assert_array_equal(found.combine, model.combine)
-    assert found.card.evaluation["participants"] == len(LABELS)  # in groups that are left out
-    words = ("--architecture", "attention-unet", "--model", model.path, "--model-name", "c")
+    assert found.card.evaluation["participants"] == len(
+        LABELS
+    )  # in groups that are left out
+    words = (
+        "--architecture",
+        "attention-unet",
+        "--model",
+        model.path,
+        "--model-name",
+        "c",
+    )
     assert cohort.analyse("train", *words, out=tmp_path) == 2
     line = (
-        "with 175 ROI maps in sets of 25, 50 and 100 was given for a model of kind attention-unet"
+        "with 175 ROI maps in sets of 25, 50 and 100 was given "
+        "for a model of kind attention-unet"
     )
     assert line in capsys.readouterr().err

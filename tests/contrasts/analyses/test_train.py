@@ -36,9 +36,15 @@ def linear(cohort):
 
 def mean_of(cohort, people, bundle):
     """Mean of the maps as a network makes them of people, (contrasts, places)."""
-    store, model = ArrayStore(cohort.out / "group/cache"), bundle.prepare("cpu", 1, print)
+    store, model = (
+        ArrayStore(cohort.out / "group/cache"),
+        bundle.prepare("cpu", 1, print),
+    )
     rest = [store.read(f"{who}/connectomes") for who in people]
-    maps = [np.mean([model.predict(one.astype(np.float32)) for one in own], 0) for own in rest]
+    maps = [
+        np.mean([model.predict(one.astype(np.float32)) for one in own], 0)
+        for own in rest
+    ]
     return np.mean(maps, axis=0)
 
 
@@ -53,7 +59,9 @@ def test_a_trained_linear_model_is_a_bundle_with_its_table(cohort, linear):
     assert linear.card.training.repetition_time_s == TR
     # The model that gave masks and ROI maps is not for science; it was trained on other people.
     assert linear.card.notice.startswith("Masks and ROI maps are those of tiny ")
-    assert linear.card.notice.endswith("tiny is not for science, and so this model is not.")
+    assert linear.card.notice.endswith(
+        "tiny is not for science, and so this model is not."
+    )
     assert not linear.card.for_science
     rows = {row["model"]: row for row in linear.card.evaluation["rows"]}
     assert {"group average", FITS} | {"model", "retest"} <= set(rows)
@@ -90,13 +98,20 @@ def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, lin
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "sign"), [("tsv", "\t"), ("tsv", ","), ("csv", ",")])
 @pytest.mark.parametrize("column", ["family_id", "Family_ID"])
-def test_a_family_on_two_sides_is_refused(cohort, linear, tmp_path, capsys, name, sign, column):
+def test_a_family_on_two_sides_is_refused(
+    cohort, linear, tmp_path, capsys, name, sign, column
+):
     split, table = tmp_path / "split.tsv", cohort.statmaps / f"participants.{name}"
-    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-03\ttest\n")
+    split.write_text(
+        "participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-03\ttest\n"
+    )
     rows = [("participant_id", column), ("sub-01", "A"), ("sub-02", "A")]
     table.write_text("".join(sign.join(row) + "\n" for row in rows))
     try:
-        assert cohort.analyse("train", *LINEAR, "--split-file", split, "--model-name", "f") == 2
+        assert (
+            cohort.analyse("train", *LINEAR, "--split-file", split, "--model-name", "f")
+            == 2
+        )
         assert "families are in two sets of the split" in capsys.readouterr().err
         words = ("--model", linear.path, "--split-file", split, "--model-name", "f")
         assert cohort.analyse("evaluate", *words) == 2
@@ -110,7 +125,9 @@ def nothing_is_read(cohort, linear):
     """See that nobody is read, which takes hours: an analysis that begins writes its options."""
 
     def written():
-        return {path: path.stat().st_mtime_ns for path in cohort.out.glob("group/*/*.toml")}
+        return {
+            path: path.stat().st_mtime_ns for path in cohort.out.glob("group/*/*.toml")
+        }
 
     before = written()
     assert before
@@ -129,7 +146,12 @@ TWICE = {"01": "training", "02": "training", "+01": "test", "+02": "test", "03":
     [
         ("train", ("--epochs", 0), {}, "--epochs is 0"),
         ("train", FEW, {}, "only 0 validation participants, too few"),
-        ("train", (*FEW, "--recipe", "published"), {}, "only 0 validation participants, too few"),
+        (
+            "train",
+            (*FEW, "--recipe", "published"),
+            {},
+            "only 0 validation participants, too few",
+        ),
         (
             "train",
             (*UNET, "--recipe", "published", "--batch-size", 1),
@@ -144,11 +166,31 @@ TWICE = {"01": "training", "02": "training", "+01": "test", "+02": "test", "03":
             "1 participant without all contrasts, which the CR-R loss needs: 03",
         ),
         ("train", LINEAR, TWICE, "two values of set for sub-01, training and test"),
-        ("train", LINEAR, {"01": "training"}, "1 training participant: too few for a linear mod"),
-        ("train", (*LINEAR, "--recipe", "published"), {}, "--recipe published was given with --ar"),
-        ("train", LINEAR, {"01": "test"}, "has no training participant with usable data"),
+        (
+            "train",
+            LINEAR,
+            {"01": "training"},
+            "1 training participant: too few for a linear mod",
+        ),
+        (
+            "train",
+            (*LINEAR, "--recipe", "published"),
+            {},
+            "--recipe published was given with --ar",
+        ),
+        (
+            "train",
+            LINEAR,
+            {"01": "test"},
+            "has no training participant with usable data",
+        ),
         ("evaluate", (), {}, "no measured map has a contrast of the model"),
-        ("evaluate", ("--model", "OWN"), TWICE, "two values of set for sub-01, training and test"),
+        (
+            "evaluate",
+            ("--model", "OWN"),
+            TWICE,
+            "two values of set for sub-01, training and test",
+        ),
         (
             "evaluate",
             ("--model", "OWN"),
@@ -172,7 +214,9 @@ def test_what_cannot_be_done_is_reported_before_anything_is_read(
 
 
 @pytest.mark.slow
-def test_another_model_s_place_is_reported_before_anything_is_read(cohort, capsys, nothing_is_read):
+def test_another_model_s_place_is_reported_before_anything_is_read(
+    cohort, capsys, nothing_is_read
+):
     as_by_default = ("--epochs", 100, "--batch-size", 10, "--learning-rate", 0.001)
     assert cohort.analyse("train", *LINEAR, "--seed", 1, *as_by_default) == 2
     lines = capsys.readouterr().err
@@ -185,7 +229,10 @@ def test_who_is_in_no_set_is_reported(cohort, linear, tmp_path, capsys):
     split = tmp_path / "split.tsv"
     rows = [f"sub-{label}\ttraining\n" for label in LABELS[:5]]
     split.write_text("participant_id\tset\n" + "".join(rows))
-    assert cohort.analyse("train", *LINEAR, "--split-file", split, "--model-name", "some") == 0
+    assert (
+        cohort.analyse("train", *LINEAR, "--split-file", split, "--model-name", "some")
+        == 0
+    )
     lines = capsys.readouterr().err
     assert "not in the split, left out: 3 participants (06, 07, 08)" in lines
     assert "5 participants with rest and maps" in lines
@@ -197,7 +244,10 @@ def test_few_people_are_praised_on_no_page(cohort, linear, tmp_path):
     assert cohort.analyse("evaluate", *words, "--participant-label", *LABELS[:5]) == 0
     words = ("--model", linear.path, "--split-file")
     split = cohort.out / "group/model-own/desc-split_participants.tsv"
-    pages = [cohort.out / f"group/{name}/report.html" for name in ("model-own", "evaluation-few")]
+    pages = [
+        cohort.out / f"group/{name}/report.html"
+        for name in ("model-own", "evaluation-few")
+    ]
     for page in pages:
         text = page.read_text()
         assert "(8 are needed)" in text
@@ -209,7 +259,11 @@ def test_few_people_are_praised_on_no_page(cohort, linear, tmp_path):
     )
     # The group average is that of the people that the model was trained on.
     store, tested = ArrayStore(cohort.out / "group/cache"), split_of(split)
-    maps = [store.read(f"{who}/target_maps") for who, name in tested.items() if name == "test"]
+    maps = [
+        store.read(f"{who}/target_maps")
+        for who, name in tested.items()
+        if name == "test"
+    ]
     r = [[np.corrcoef(linear.mean[q], own[q])[0, 1] for q in (0, 1)] for own in maps]
     table = read_table(cohort.out / "group/evaluation-same/desc-models_scores.tsv")
     (average,) = (float(row["r"]) for row in table if row["model"] == "group average")
@@ -226,7 +280,10 @@ def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, linear):
     assert 'href="group/model-own/report.html"' in index
     page = (cohort.out / "group/model-own/report.html").read_text()
     assert 'href="../../index.html"' in page
-    assert "The model reads the partial form of the connectome: the series of each voxel" in page
+    assert (
+        "The model reads the partial form of the connectome: the series of each voxel"
+        in page
+    )
 
 
 @pytest.mark.slow
@@ -235,11 +292,26 @@ def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, linear):
     [
         ("train", LINEAR, 0, "to train: 6 participants"),
         ("train", (*LINEAR, "--contrast", "nosuch"), 2, "which no map is of"),
-        ("train", (*LINEAR, "--contrast", "emotionFace"), 2, "did you mean emotionFaces?"),
+        (
+            "train",
+            (*LINEAR, "--contrast", "emotionFace"),
+            2,
+            "did you mean emotionFaces?",
+        ),
         ("finetune", ("--schedule", "new", *NETWORK), 0, "to validate: 2 participants"),
-        ("evaluate", ("--model", "MODEL", "--split-file", "SPLIT"), 0, "to test: 2 participants"),
+        (
+            "evaluate",
+            ("--model", "MODEL", "--split-file", "SPLIT"),
+            0,
+            "to test: 2 participants",
+        ),
         ("evaluate", ("--model", "MODEL"), 2, "too few to compare"),
-        ("evaluate", ("--model", "MODEL", "--model-name", "other"), 2, "made with another model"),
+        (
+            "evaluate",
+            ("--model", "MODEL", "--model-name", "other"),
+            2,
+            "made with another model",
+        ),
     ],
 )
 def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
@@ -252,7 +324,9 @@ def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
     split = cohort.out / "group/model-own/desc-split_participants.tsv"
     files = {"MODEL": linear.path, "SPLIT": split}
     given = [files.get(word, word) for word in words]
-    name = () if "--model-name" in words or "MODEL" in words else ("--model-name", "dry")
+    name = (
+        () if "--model-name" in words or "MODEL" in words else ("--model-name", "dry")
+    )
     assert cohort.analyse(analysis, *given, *name, "--dry-run") == code
     printed = capsys.readouterr()
     assert said in printed.out + printed.err
@@ -304,13 +378,21 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, linear, tmp_path):
     assert [int(row["people"]) for row in retest] == [8, 7]
     matrices = ArrayStore(folder / "arrays")
     # Who lacks a contrast has no r of it.
-    assert np.isnan(matrices.read("matrices/Retest")).sum(axis=(1, 2)).tolist() == [0, 15]
+    assert np.isnan(matrices.read("matrices/Retest")).sum(axis=(1, 2)).tolist() == [
+        0,
+        15,
+    ]
     # What a prediction could reach, for each contrast, and who is predicted well.
     assert [row["retest_people"] for row in retest] == ["8", "7"]
     for row in retest:
-        assert float(row["ceiling"]) == pytest.approx(float(row["reliability"]) ** 0.5, abs=1e-3)
+        assert float(row["ceiling"]) == pytest.approx(
+            float(row["reliability"]) ** 0.5, abs=1e-3
+        )
         assert 0 < float(row["residual_ceiling"]) < 1
-    people = {row["participant_id"]: row for row in read_table(folder / "desc-people_scores.tsv")}
+    people = {
+        row["participant_id"]: row
+        for row in read_table(folder / "desc-people_scores.tsv")
+    }
     assert sorted(people) == [f"sub-{label}" for label in LABELS]
     for row in people.values():
         assert float(row["fd_mean"]) > 0
@@ -332,11 +414,19 @@ class TestNetwork:
         return load_bundle(cohort.out / "group/model-net/bundle")
 
     @pytest.mark.slow
-    def test_the_published_recipe_has_its_loss_and_keeps_the_best_epoch(self, cohort, tmp_path):
+    def test_the_published_recipe_has_its_loss_and_keeps_the_best_epoch(
+        self, cohort, tmp_path
+    ):
         split = tmp_path / "split.tsv"
-        people = {"03": "training", "04": "training", "05": "validation", "06": "validation"}
+        people = {
+            "03": "training",
+            "04": "training",
+            "05": "validation",
+            "06": "validation",
+        }
         split.write_text(
-            "participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in people.items())
+            "participant_id\tset\n"
+            + "".join(f"sub-{p}\t{s}\n" for p, s in people.items())
         )
         words = ("--recipe", "published", "--architecture", "attention-unet", *NETWORK)
         words += ("--split-file", split, "--model-name", "p")
@@ -354,7 +444,14 @@ class TestNetwork:
         words = ("--model", network.path, "--model-name", "two", *NETWORK)
         assert cohort.analyse("finetune", *words) == 2
         assert "--schedule known was given with 2 contrasts" in capsys.readouterr().err
-        words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "tuned")
+        words = (
+            "--model",
+            network.path,
+            "--contrast",
+            CONTRASTS[1],
+            "--model-name",
+            "tuned",
+        )
         assert cohort.analyse("finetune", *words, *NETWORK) == 0
         folder = cohort.out / "group/model-tuned"
         tuned = load_bundle(folder / "bundle")
@@ -362,7 +459,9 @@ class TestNetwork:
         before, after = network.network().state_dict(), tuned.network().state_dict()
         for name in ("out_block.1.weight", "out_block.1.bias"):
             np.testing.assert_array_equal(before[name], after[name])
-        assert not np.array_equal(before["in_block.conv.0.weight"], after["in_block.conv.0.weight"])
+        assert not np.array_equal(
+            before["in_block.conv.0.weight"], after["in_block.conv.0.weight"]
+        )
         assert tuned.card.part.gains[0] == network.card.part.gains[0]
         assert tuned.card.notice == network.card.notice
 
@@ -379,7 +478,9 @@ class TestNetwork:
         assert old.correction is None
         split = split_of(folder / "desc-split_participants.tsv")
         # Who trained or chose the epoch; 03 lacks the tuned contrast.
-        people = [who for who, name in split.items() if name != "test" and who != "sub-03"]
+        people = [
+            who for who, name in split.items() if name != "test" and who != "sub-03"
+        ]
         row = [one.label for one in old.contrasts].index(contrasts[0])
         before, raw = (mean_of(cohort, people, bundle)[row] for bundle in (old, tuned))
         after = tuned.correction.gains[row] * raw + tuned.correction.offset[row]
@@ -388,10 +489,20 @@ class TestNetwork:
 
     @pytest.mark.slow
     def test_every_contrast_is_scored_before_and_after(self, cohort, network):
-        words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "transfer")
+        words = (
+            "--model",
+            network.path,
+            "--contrast",
+            CONTRASTS[1],
+            "--model-name",
+            "transfer",
+        )
         assert cohort.analyse("finetune", *words, *NETWORK) == 0
         folder = cohort.out / "group/model-transfer"
-        rows = {row["contrast"]: row for row in read_table(folder / "desc-transfer_scores.tsv")}
+        rows = {
+            row["contrast"]: row
+            for row in read_table(folder / "desc-transfer_scores.tsv")
+        }
         tuned = {name: row["tuned"] for name, row in rows.items()}
         expected = {"mean of 1 not tuned": "false", "mean of 1 tuned": "true"}
         assert tuned == {**expected, CONTRASTS[0]: "false", CONTRASTS[1]: "true"}
@@ -400,19 +511,31 @@ class TestNetwork:
             for row in read_table(folder / "desc-contrasts_scores.tsv")
         }
         for contrast in CONTRASTS:
-            row = {key: float(rows[contrast][key]) for key in ("before", "after", "difference")}
-            assert row["before"] == pytest.approx(scores["before tuning", contrast], abs=1e-4)
+            row = {
+                key: float(rows[contrast][key])
+                for key in ("before", "after", "difference")
+            }
+            assert row["before"] == pytest.approx(
+                scores["before tuning", contrast], abs=1e-4
+            )
             assert row["after"] == pytest.approx(scores["tuned", contrast], abs=1e-4)
-            assert row["difference"] == pytest.approx(row["after"] - row["before"], abs=2e-4)
+            assert row["difference"] == pytest.approx(
+                row["after"] - row["before"], abs=2e-4
+            )
             assert float(rows[contrast]["linear"]) == scores["linear (Tavor)", contrast]
         page = (folder / "report.html").read_text()
         assert "Before and after" in page
         assert "mean of 1 not tuned" in page
 
     @pytest.mark.slow
-    def test_nothing_is_frozen_where_all_learn_and_the_rest_keep_their_rows(self, cohort, network):
+    def test_nothing_is_frozen_where_all_learn_and_the_rest_keep_their_rows(
+        self, cohort, network
+    ):
         words = ("--model", network.path, "--schedule", "all", "--model-name", "all")
-        assert cohort.analyse("finetune", *words, "--contrast", CONTRASTS[1], *NETWORK) == 0
+        assert (
+            cohort.analyse("finetune", *words, "--contrast", CONTRASTS[1], *NETWORK)
+            == 0
+        )
         tuned = load_bundle(cohort.out / "group/model-all/bundle")
         before, after = network.network().state_dict(), tuned.network().state_dict()
         weight = "out_block.1.weight"
@@ -422,7 +545,9 @@ class TestNetwork:
         assert cohort.analyse("finetune", *both, *NETWORK) == 0
 
     @pytest.mark.slow
-    def test_the_published_recipe_tunes_for_50_epochs_and_leaves_maps_as_they_are(self, cohort):
+    def test_the_published_recipe_tunes_for_50_epochs_and_leaves_maps_as_they_are(
+        self, cohort
+    ):
         published = (
             "--recipe",
             "published",
@@ -449,12 +574,21 @@ class TestNetwork:
         reported = split_of(cohort.out / "group/model-net/desc-split_participants.tsv")
         before = [label for label, name in reported.items() if name == "training"]
         new = [label for label, name in reported.items() if name != "training"]
-        sets = dict.fromkeys(new[:2], "training") | dict.fromkeys(before[:2], "validation")
+        sets = dict.fromkeys(new[:2], "training") | dict.fromkeys(
+            before[:2], "validation"
+        )
         sets |= dict.fromkeys(before[2:], "test")
         split = tmp_path / "split.tsv"
         rows = "".join(f"{label}\t{name}\n" for label, name in sets.items())
         split.write_text("participant_id\tset\n" + rows)
-        words = ("--model", network.path, "--contrast", CONTRASTS[0], "--model-name", "leak")
+        words = (
+            "--model",
+            network.path,
+            "--contrast",
+            CONTRASTS[0],
+            "--model-name",
+            "leak",
+        )
         assert cohort.analyse("finetune", *words, *NETWORK, "--split-file", split) == 0
         reported = capsys.readouterr().err
         assert "left out: 2 participants: the model was trained on them" in reported
@@ -468,12 +602,18 @@ class TestNetwork:
         monkeypatch.setattr("lightning.Trainer.fit", fit)
         unet = ("--architecture", "attention-unet", *NETWORK, "--model-name", "large")
         assert cohort.analyse("train", *unet) == 1
-        assert "too little memory to train on 3 participants at once" in capsys.readouterr().err
+        assert (
+            "too little memory to train on 3 participants at once"
+            in capsys.readouterr().err
+        )
 
     @pytest.mark.slow
     def test_new_contrasts_get_an_output_layer(self, cohort, network):
         words = ("--model", network.path, "--schedule", "new", "--model-name", "fresh")
-        assert cohort.analyse("finetune", *words, "--contrast", CONTRASTS[0], *NETWORK) == 0
+        assert (
+            cohort.analyse("finetune", *words, "--contrast", CONTRASTS[0], *NETWORK)
+            == 0
+        )
         fresh = load_bundle(cohort.out / "group/model-fresh/bundle")
         assert [one.label for one in fresh.contrasts] == [CONTRASTS[0]]
         rows = read_table(cohort.out / "group/model-fresh/desc-transfer_scores.tsv")
@@ -481,8 +621,12 @@ class TestNetwork:
         assert all(row["before"] != "n/a" for row in rows)
 
     @pytest.mark.slow
-    def test_contrasts_that_the_model_lacked_have_no_r_before_tuning(self, cohort, network):
-        assert not {one.label for one in load_bundle(cohort.model).contrasts} & {*CONTRASTS}
+    def test_contrasts_that_the_model_lacked_have_no_r_before_tuning(
+        self, cohort, network
+    ):
+        assert not {one.label for one in load_bundle(cohort.model).contrasts} & {
+            *CONTRASTS
+        }
         words = ("--schedule", "new", "--model-name", "lacked", *NETWORK)
         assert cohort.analyse("finetune", *words) == 0
         folder = cohort.out / "group/model-lacked"
@@ -494,8 +638,12 @@ class TestNetwork:
             if row["model"] == "tuned"
         }
         for row in rows[1:]:
-            assert float(row["after"]) == pytest.approx(float(scores[row["contrast"]]), abs=1e-4)
-        unknown = {(row["before"], row["difference"], row["p"], row["verdict"]) for row in rows}
+            assert float(row["after"]) == pytest.approx(
+                float(scores[row["contrast"]]), abs=1e-4
+            )
+        unknown = {
+            (row["before"], row["difference"], row["p"], row["verdict"]) for row in rows
+        }
         assert unknown == {("n/a",) * 4}
         assert "Before and after" in (folder / "report.html").read_text()
 
@@ -508,7 +656,12 @@ def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
 
     def epochs(name: str, number: int, *more: object) -> list[str]:
         capsys.readouterr()
-        assert cohort.analyse("train", *words, "--model-name", name, "--epochs", number, *more) == 0
+        assert (
+            cohort.analyse(
+                "train", *words, "--model-name", name, "--epochs", number, *more
+            )
+            == 0
+        )
         lines = capsys.readouterr().err.splitlines()
         return [line.split(":")[0] for line in lines if line.startswith("epoch")]
 
@@ -523,17 +676,31 @@ def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_model_of_sessions_is_tuned_on_joined_runs(tmp_path):
     pytest.importorskip("lightning", reason="the extra `train` is not installed")
-    labels, contrasts = tuple(f"{n:02d}" for n in range(1, 15)), ("languageMath", "languageStory")
+    labels, contrasts = (
+        tuple(f"{n:02d}" for n in range(1, 15)),
+        ("languageMath", "languageStory"),
+    )
     cohort = TinyCohort(tmp_path, labels, contrasts=contrasts)
     for seed, label in enumerate(labels, 50):
         add_rest(cohort.bids, label, entities="run-2", seed=seed)
     shutil.rmtree(cohort.model)
     write_tiny_bundle(cohort.model, sample="session")
-    words = ("--contrast", contrasts[1], *sets(labels, 0.72, 0), "--epochs", 1, "--batch-size", 2)
+    words = (
+        "--contrast",
+        contrasts[1],
+        *sets(labels, 0.72, 0),
+        "--epochs",
+        1,
+        "--batch-size",
+        2,
+    )
     assert cohort.analyse("finetune", *words) == 0
     tuned = load_bundle(cohort.out / "group/model-own/bundle")
     assert (
-        ArrayStore(cohort.out / "group/cache").read("sub-01/connectomes_of_sessions").shape[0] == 1
+        ArrayStore(cohort.out / "group/cache")
+        .read("sub-01/connectomes_of_sessions")
+        .shape[0]
+        == 1
     )
     assert tuned.card.part.segment_seconds == 2 * 600
     assert tuned.half_widths.people == 10

@@ -46,7 +46,9 @@ def evaluated(cohort, tmp_path, capsys):
 
     def evaluate(model, *words, people=4):
         out = tmp_path / "out"
-        shutil.copytree(cohort.out / "group/cache", out / "group/cache", dirs_exist_ok=True)
+        shutil.copytree(
+            cohort.out / "group/cache", out / "group/cache", dirs_exist_ok=True
+        )
         capsys.readouterr()
         assert cohort.analyse("evaluate", "--model", model, *words, out=out) == 0
         (table,) = out.glob("group/evaluation-*/desc-contrasts_scores.tsv")
@@ -76,7 +78,11 @@ def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path
     assert len(read_table(table)) == 5
     page = table.with_name("report.html").read_text()
     assert "Left out: 5 participants: the model was trained on them" in page
-    assert [own.people.count(name) for name in ("training", "validation", "test")] == [5, 0, 4]
+    assert [own.people.count(name) for name in ("training", "validation", "test")] == [
+        5,
+        0,
+        4,
+    ]
 
 
 @pytest.mark.slow
@@ -94,7 +100,9 @@ def test_other_cleaning_is_the_same_rest(cohort, own, capsys):
 
 
 @pytest.mark.slow
-def test_a_data_set_without_a_name_is_known_by_its_rest(cohort, evaluated, renamed, capsys):
+def test_a_data_set_without_a_name_is_known_by_its_rest(
+    cohort, evaluated, renamed, capsys
+):
     renamed("fMRIPrep - fMRI PREProcessing workflow")
     words = ("--architecture", "linear", *sets(IDS, 0, 0.45), "--model-name", "none")
     assert cohort.analyse("train", *words) == 0
@@ -103,21 +111,45 @@ def test_a_data_set_without_a_name_is_known_by_its_rest(cohort, evaluated, renam
 
 
 @pytest.mark.slow
-def test_a_tuned_model_lists_the_training_set_of_the_one_before(cohort, own, evaluated, tmp_path):
+def test_a_tuned_model_lists_the_training_set_of_the_one_before(
+    cohort, own, evaluated, tmp_path
+):
     split = tmp_path / "split.tsv"
     rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
     new = [row["participant_id"] for row in rows if row["set"] == "test"]
     sets = dict.fromkeys(new[:2], "training") | dict.fromkeys(new[2:], "validation")
-    split.write_text("participant_id\tset\n" + "".join(f"{p}\t{s}\n" for p, s in sets.items()))
-    words = ("--contrast", CONTRASTS[0], "--split-file", split, "--epochs", 1, "--batch-size", 2)
+    split.write_text(
+        "participant_id\tset\n" + "".join(f"{p}\t{s}\n" for p, s in sets.items())
+    )
+    words = (
+        "--contrast",
+        CONTRASTS[0],
+        "--split-file",
+        split,
+        "--epochs",
+        1,
+        "--batch-size",
+        2,
+    )
     words += ("--model", cohort.model, "--model-name", "tuned")
     words += (*NARROW, "--recipe", "default")
     assert cohort.analyse("train", "--architecture", "attention-unet", *words[2:]) == 0
     first = load_bundle(cohort.out / "group/model-tuned/bundle")
-    again = ("--model", first.path, "--contrast", CONTRASTS[0], "--epochs", 1, "--batch-size", 2)
+    again = (
+        "--model",
+        first.path,
+        "--contrast",
+        CONTRASTS[0],
+        "--epochs",
+        1,
+        "--batch-size",
+        2,
+    )
     rows = [row["participant_id"] for row in rows if row["participant_id"] not in sets]
     sets = dict.fromkeys(rows[:3], "training") | dict.fromkeys(rows[3:], "validation")
-    split.write_text("participant_id\tset\n" + "".join(f"{p}\t{s}\n" for p, s in sets.items()))
+    split.write_text(
+        "participant_id\tset\n" + "".join(f"{p}\t{s}\n" for p, s in sets.items())
+    )
     again += ("--split-file", split, "--model-name", "again")
     assert cohort.analyse("finetune", *again) == 0
     made = load_bundle(cohort.out / "group/model-again/bundle")
@@ -132,8 +164,14 @@ class TestPublishedLists:
         def listed(*numbers):
             return tuple((hash_person("HCP-YA", IDS[n]),) for n in numbers)
 
-        sets = {"training": listed(0, 1, 2), "validation": listed(3), UNCERTAIN: listed(4)}
-        seen = ModelPeople(sets, ("5 of the 39 test people of HCP-YA",), by_content=False)
+        sets = {
+            "training": listed(0, 1, 2),
+            "validation": listed(3),
+            UNCERTAIN: listed(4),
+        }
+        seen = ModelPeople(
+            sets, ("5 of the 39 test people of HCP-YA",), by_content=False
+        )
         return extend_bundle(own, tmp_path / "hcp", people=seen).path
 
     @pytest.mark.slow
@@ -148,7 +186,9 @@ class TestPublishedLists:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("name", ["HCP-YA", "hcp ya", "HCP Young Adult"])
-    def test_a_name_of_the_data_set_says_whose_they_are(self, hcp, evaluated, renamed, name):
+    def test_a_name_of_the_data_set_says_whose_they_are(
+        self, hcp, evaluated, renamed, name
+    ):
         renamed(name)
         reported = evaluated(hcp, people=5)
         assert "left out: 3 participants" in reported
@@ -159,7 +199,10 @@ class TestPublishedLists:
         renamed("HCP-D")
         reported = evaluated(hcp, people=len(IDS))
         assert f"warning: the IDs of {len(IDS)} participants (" in reported
-        assert "not in the form of HCP-D: whether own was trained on them is not known" in reported
+        assert (
+            "not in the form of HCP-D: whether own was trained on them is not known"
+            in reported
+        )
 
 
 @pytest.mark.slow

@@ -13,7 +13,12 @@ from tiny_bundle import extend_bundle, forge, tiny_masks, write_tiny_bundle
 
 from bids_dtg.contrasts.bundle.arrays import from_steps, to_steps
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.part import HALF_WIDTH_FILE, MEAN_FILE, OFFSET_FILE, Recentring
+from bids_dtg.contrasts.bundle.part import (
+    HALF_WIDTH_FILE,
+    MEAN_FILE,
+    OFFSET_FILE,
+    Recentring,
+)
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.recentring import Correction
@@ -23,11 +28,15 @@ from bids_dtg.errors import BundleError
 def tiny_correction(seed=0) -> Correction:
     rng = np.random.default_rng(seed)
     offset = rng.normal(size=(3, int(tiny_masks()[1].sum()))) * [[0.1], [1.0], [10.0]]
-    return Correction(np.array([0.5, 1.23456, 1.5], np.float32), offset.astype(np.float32))
+    return Correction(
+        np.array([0.5, 1.23456, 1.5], np.float32), offset.astype(np.float32)
+    )
 
 
 def recentred(folder):
-    return write_tiny_bundle(folder, correction=tiny_correction(), recentring=Recentring(40, 4))
+    return write_tiny_bundle(
+        folder, correction=tiny_correction(), recentring=Recentring(40, 4)
+    )
 
 
 @pytest.mark.slow
@@ -40,14 +49,20 @@ def test_a_correction_comes_back_to_half_a_step(tmp_path):
 
 
 def test_an_offset_of_zero_comes_back():
-    np.testing.assert_array_equal(from_steps(*to_steps(np.zeros((2, 5)))), np.zeros((2, 5)))
+    np.testing.assert_array_equal(
+        from_steps(*to_steps(np.zeros((2, 5)))), np.zeros((2, 5))
+    )
 
 
 @pytest.mark.slow
 def test_the_correction_is_applied_after_the_network(tmp_path):
     plain, bundle = write_tiny_bundle(tmp_path / "plain"), recentred(tmp_path / "tiny")
     assert plain.correction is None
-    x = np.random.default_rng(1).uniform(-1, 1, (4, plain.places.number)).astype(np.float32)
+    x = (
+        np.random.default_rng(1)
+        .uniform(-1, 1, (4, plain.places.number))
+        .astype(np.float32)
+    )
     before, after = (Model(model, "cpu", 1).predict(x) for model in (plain, bundle))
     expected = bundle.correction.gains[:, None] * before + bundle.correction.offset
     np.testing.assert_allclose(after, expected, atol=1e-5)
@@ -59,7 +74,10 @@ def test_the_correction_is_applied_after_the_network(tmp_path):
     ("content", "fact"),
     [
         (b"nothing", "cannot be read"),
-        (safetensors.numpy.save({"offset": np.zeros((3, 4), np.int8)}), r"offset is .*\(3, 4"),
+        (
+            safetensors.numpy.save({"offset": np.zeros((3, 4), np.int8)}),
+            r"offset is .*\(3, 4",
+        ),
     ],
 )
 def test_another_offset_is_refused(tmp_path, content, fact):
@@ -87,7 +105,10 @@ def test_half_widths_come_back_as_they_were_to_the_rounding(bundle, tmp_path):
     given = dataclasses.replace(given, left_out_in_turn=True)
     back = extend_bundle(bundle, tmp_path / "new", half_widths=given).half_widths
     assert (back.people, back.segments, back.left_out_in_turn) == (20, 4, True)
-    step = given.values.reshape(len(given.values), -1).max(axis=1)[:, None, None, None] / 127
+    step = (
+        given.values.reshape(len(given.values), -1).max(axis=1)[:, None, None, None]
+        / 127
+    )
     assert (np.abs(back.values - given.values) <= 1.01 * step).all()
     # No interval stays none, and one of hardly any width stays one.
     np.testing.assert_array_equal(back.values > 0, given.values > 0)
@@ -104,7 +125,9 @@ def test_half_widths_come_back_as_they_were_to_the_rounding(bundle, tmp_path):
         ("more", 1, "unknown field half_width.more"),
     ],
 )
-def test_a_card_that_does_not_fit_its_files_is_refused(bundle, tmp_path, key, value, fact):
+def test_a_card_that_does_not_fit_its_files_is_refused(
+    bundle, tmp_path, key, value, fact
+):
     made = extend_bundle(bundle, tmp_path / "new", half_widths=tiny_half_widths(bundle))
     path = made.path / "model.json"
     card = json.loads(path.read_text())
@@ -139,7 +162,9 @@ def test_values_that_are_not_finite_are_refused_by_file_and_name(whole, value):
                 changed = array.copy()
                 changed.reshape(-1)[-1] = value
                 forge(whole, name, safetensors.numpy.save(tensors | {tensor: changed}))
-                with pytest.raises(BundleError, match=rf"{name} .*not finite in {tensor}"):
+                with pytest.raises(
+                    BundleError, match=rf"{name} .*not finite in {tensor}"
+                ):
                     load_bundle(whole.path)
                 tried += 1
         forge(whole, name, content)
@@ -162,7 +187,11 @@ def test_gains_are_finite(whole, gain):
 
 def maps_of(bundle, seed=0) -> np.ndarray:
     shape = (len(bundle.contrasts), bundle.places.number)
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32) * [[0.1], [1], [10]]
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32) * [
+        [0.1],
+        [1],
+        [10],
+    ]
 
 
 @pytest.mark.slow

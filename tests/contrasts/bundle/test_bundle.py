@@ -66,7 +66,9 @@ def test_what_is_written_is_loaded(tmp_path):
     brain_mask, mask = tiny_masks()
     np.testing.assert_array_equal(bundle.brain.mask, brain_mask)
     np.testing.assert_array_equal(bundle.places.mask, mask)
-    expected = np.random.default_rng(3).normal(size=(5, brain_mask.sum())).astype(np.float32)
+    expected = (
+        np.random.default_rng(3).normal(size=(5, brain_mask.sum())).astype(np.float32)
+    )
     np.testing.assert_array_equal(bundle.roi_maps, expected)
     assert bundle.grid.shape == TINY_SHAPE
     np.testing.assert_array_equal(bundle.grid.affine, TINY_AFFINE)
@@ -103,7 +105,9 @@ def test_changed_bytes_are_refused_with_both_hashes(bundle_folder, name):
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     found = hashlib.sha256(data).hexdigest()
-    with pytest.raises(BundleError, match=f"{name} has changed.*{found}.*Expected: {expected}"):
+    with pytest.raises(
+        BundleError, match=f"{name} has changed.*{found}.*Expected: {expected}"
+    ):
         load_bundle(bundle_folder)
 
 
@@ -114,7 +118,9 @@ def test_missing_files_are_named(bundle_folder, name):
     with pytest.raises(BundleError, match=f"{name} cannot be read: No such"):
         load_bundle(bundle_folder)
     (bundle_folder / name).symlink_to(".git/annex/objects/absent")
-    with pytest.raises(BundleError, match=f"{name} has no content here: it is a broken link"):
+    with pytest.raises(
+        BundleError, match=f"{name} has no content here: it is a broken link"
+    ):
         load_bundle(bundle_folder)
 
 
@@ -165,7 +171,11 @@ def test_maps_are_finite_and_not_constant_in_the_brain(bundle_folder):
     values[~brain_mask] = np.nan  # nobody reads these
     replace_file(bundle_folder, "maps.nii.gz", nifti(values))
     load_bundle(bundle_folder)
-    for wrong, fact in ((np.nan, "NaN or infinite"), (np.inf, "NaN or infinite"), (3, "constant")):
+    for wrong, fact in (
+        (np.nan, "NaN or infinite"),
+        (np.inf, "NaN or infinite"),
+        (3, "constant"),
+    ):
         broken = values.copy()
         broken[brain_mask, 2] = np.where(np.arange(brain_mask.sum()) == 7, wrong, 3)
         replace_file(bundle_folder, "maps.nii.gz", nifti(broken))
@@ -177,12 +187,16 @@ def test_maps_are_finite_and_not_constant_in_the_brain(bundle_folder):
 def test_channels_must_match_maps_and_contrasts(bundle_folder):
     card = json.loads((bundle_folder / "model.json").read_text(encoding="utf-8"))
     edit_card(bundle_folder, contrasts=card["contrasts"][:2])
-    with pytest.raises(BundleError, match=r"predicts 3 maps\. Expected: 2, as model\.json lists"):
+    with pytest.raises(
+        BundleError, match=r"predicts 3 maps\. Expected: 2, as model\.json lists"
+    ):
         load_bundle(bundle_folder)
     edit_card(bundle_folder, contrasts=card["contrasts"])
     state = {k: v.numpy() for k, v in tiny_network(rois=6).state_dict().items()}
     replace_file(bundle_folder, "weights.safetensors", safetensors.numpy.save(state))
-    with pytest.raises(BundleError, match=r"maps\.nii\.gz holds 4 ROI maps\. Expected: 6"):
+    with pytest.raises(
+        BundleError, match=r"maps\.nii\.gz holds 4 ROI maps\. Expected: 6"
+    ):
         load_bundle(bundle_folder)
 
 
@@ -203,7 +217,9 @@ def listed(tmp_path):
     )
     maps = rng.normal(size=(3, 5)).astype(np.float32)
     tensors = tensors_of(model)
-    return write_bundle(tmp_path / "parcels", card, BundleArrays(tensors, maps, places, places))
+    return write_bundle(
+        tmp_path / "parcels", card, BundleArrays(tensors, maps, places, places)
+    )
 
 
 @pytest.mark.slow
@@ -214,7 +230,9 @@ def test_a_model_without_a_grid_is_written_and_loaded(listed):
     assert bundle.places.number == 5
     np.testing.assert_array_equal(bundle.roi_maps, listed.roi_maps)
     assert bundle.prepare().predict(np.ones((3, 5), np.float32)).shape == (2, 5)
-    with pytest.raises(BundleError, match="parcels is a model of 5 places without a grid"):
+    with pytest.raises(
+        BundleError, match="parcels is a model of 5 places without a grid"
+    ):
         _ = bundle.voxels
 
 
@@ -248,7 +266,10 @@ def test_damaged_maps_are_refused(listed, tensors, message):
 def test_parcels_and_sets_that_do_not_fit_are_refused(tmp_path):
     bundle = write_parcel_bundle(tmp_path / "parcels")
     other = ParcelPlaces.of_axis(parcels_axis(11)).to_xml()
-    for xml, fact in ((b"none", "cannot be read"), (other, "has 11 parcels. Expected: 12")):
+    for xml, fact in (
+        (b"none", "cannot be read"),
+        (other, "has 11 parcels. Expected: 12"),
+    ):
         with pytest.raises(BundleError, match=rf"parcels\.xml.*{fact}"):
             load_bundle(forge(bundle, "parcels.xml", xml))
     sets = Path(shutil.copytree(load_bundle("hcp-glasser").path, tmp_path / "sets"))

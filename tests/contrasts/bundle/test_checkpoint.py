@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint, read_parameters
+from bids_dtg.contrasts.bundle.checkpoint import (
+    read_lightning_checkpoint,
+    read_parameters,
+)
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.errors import BundleError
 
@@ -30,8 +33,15 @@ def saved(tmp_path, state, **other):
 
 
 def test_published_format(shared):
-    network = read_lightning_checkpoint(shared / "reference/deeptaskgen/random_fdim64.ckpt")
-    sizes = (network.in_channels, network.out_channels, network.features, network.levels)
+    network = read_lightning_checkpoint(
+        shared / "reference/deeptaskgen/random_fdim64.ckpt"
+    )
+    sizes = (
+        network.in_channels,
+        network.out_channels,
+        network.features,
+        network.levels,
+    )
     assert sizes == (50, 47, 64, 1)
     assert not network.training
 
@@ -49,8 +59,12 @@ def test_sizes_and_values_are_those_of_the_tensors(tmp_path, levels):
 @pytest.mark.parametrize("prefix", ["model.", "net.", "module._orig_mod."])
 def test_prefix_is_removed_and_other_keys_are_left_out(tmp_path, tensors, prefix):
     state = {prefix + name: value for name, value in tensors.items()}
-    network = read_lightning_checkpoint(saved(tmp_path, {**state, "loss.weight": torch.ones(2)}))
-    assert torch.equal(network.in_block.conv[0].weight, tensors["in_block.conv.0.weight"])
+    network = read_lightning_checkpoint(
+        saved(tmp_path, {**state, "loss.weight": torch.ones(2)})
+    )
+    assert torch.equal(
+        network.in_block.conv[0].weight, tensors["in_block.conv.0.weight"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,14 +74,26 @@ def test_prefix_is_removed_and_other_keys_are_left_out(tmp_path, tensors, prefix
         ("in_block.conv.0.weight", None, "in_block.conv.0.weight"),
         ("downs.0.conv.0.weight", None, "downs.0.conv.0.bias unknown|differ"),
         ("extra.weight", torch.ones(2), "extra.weight unknown"),
-        ("upscale.0.bias", torch.ones(3), r"upscale.0.bias has shape \(3,\), not \(8,\)"),
-        ("in_block.conv.0.weight", torch.ones(3), r"in_block.conv.0.weight has shape \(3,\)"),
+        (
+            "upscale.0.bias",
+            torch.ones(3),
+            r"upscale.0.bias has shape \(3,\), not \(8,\)",
+        ),
+        (
+            "in_block.conv.0.weight",
+            torch.ones(3),
+            r"in_block.conv.0.weight has shape \(3,\)",
+        ),
         (
             "upscale.0.bias",
             torch.ones(8, dtype=torch.int64),
             "upscale.0.bias has type int64, not float32",
         ),
-        ("upscale.0.bias", torch.full((8,), torch.nan), "upscale.0.bias has values .* not finite"),
+        (
+            "upscale.0.bias",
+            torch.full((8,), torch.nan),
+            "upscale.0.bias has values .* not finite",
+        ),
         ("upscale.0.bias", [1.0], "upscale.0.bias is list"),
     ],
 )
@@ -94,7 +120,9 @@ class _Attack:
 def test_pickled_code_is_refused_and_not_run(tmp_path, tensors):
     victim = tmp_path / "created"
     path = saved(tmp_path, tensors, hyper_parameters={"loss": _Attack(victim)})
-    with pytest.raises(BundleError, match=r"model.ckpt holds pickled objects") as caught:
+    with pytest.raises(
+        BundleError, match=r"model.ckpt holds pickled objects"
+    ) as caught:
         read_lightning_checkpoint(path)
     assert not victim.exists()
     assert "\n" not in str(caught.value)
@@ -125,11 +153,15 @@ def test_hyperparameters_of_a_training_become_inert(tmp_path, tensors):
 @pytest.mark.parametrize("value", [decimal.Decimal, zipfile.ZipFile])
 def test_hyperparameters_of_other_modules_are_refused_by_name(tmp_path, tensors, value):
     path = saved(tmp_path, tensors, hyper_parameters={"value": value})
-    with pytest.raises(BundleError, match=rf"objects \({value.__module__}\.{value.__name__}\)"):
+    with pytest.raises(
+        BundleError, match=rf"objects \({value.__module__}\.{value.__name__}\)"
+    ):
         read_lightning_checkpoint(path)
 
 
-def test_hyperparameters_of_code_that_is_not_here_are_not_imported(tmp_path, tensors, monkeypatch):
+def test_hyperparameters_of_code_that_is_not_here_are_not_imported(
+    tmp_path, tensors, monkeypatch
+):
     module = types.ModuleType("deeptaskgen")
 
     def corrcoef():
@@ -144,7 +176,9 @@ def test_hyperparameters_of_code_that_is_not_here_are_not_imported(tmp_path, ten
     assert module.__name__ not in sys.modules
 
 
-@pytest.mark.parametrize("name", ["posix.system", "builtins.eval", "torch.nn.x\nposix.system"])
+@pytest.mark.parametrize(
+    "name", ["posix.system", "builtins.eval", "torch.nn.x\nposix.system"]
+)
 def test_only_a_trainings_modules_become_inert(tmp_path, tensors, name):
     module, _, function = name.rpartition(".")
     attack = f"c{module}\n{function}\n(S'touch {tmp_path}/created'\ntR.".encode()
@@ -250,7 +284,9 @@ FLAT = {"shape": (4,), "steps": (1,)}
     ids=["long", "beside", "grown", "nested", "square", "far", "wide", "backwards"],
 )
 def test_tensors_beyond_their_storage_are_refused(tmp_path, tensor):
-    with pytest.raises(BundleError, match=r"whole.ckpt has no state_dict"):  # its tensor is read
+    with pytest.raises(
+        BundleError, match=r"whole.ckpt has no state_dict"
+    ):  # its tensor is read
         read_parameters(written(tmp_path / "whole.ckpt", pickled([_Tensor(**FLAT)])))
     with pytest.raises(BundleError, match=r"model.ckpt is damaged"):
         read_parameters(written(tmp_path / "model.ckpt", pickled([tensor])))
@@ -259,7 +295,9 @@ def test_tensors_beyond_their_storage_are_refused(tmp_path, tensor):
 def test_storages_that_overlap_are_refused(tmp_path):
     content = pickled([_Tensor(**FLAT)])
     with pytest.raises(BundleError, match=r"model.ckpt is damaged"):
-        read_parameters(written(tmp_path / "model.ckpt", content, values=1000, times=50))
+        read_parameters(
+            written(tmp_path / "model.ckpt", content, values=1000, times=50)
+        )
 
 
 @pytest.mark.parametrize(

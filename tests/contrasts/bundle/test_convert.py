@@ -23,7 +23,11 @@ def inputs(tmp_path):
     checkpoint = tmp_path / "model.ckpt"
     torch.save({"state_dict": tiny_network().state_dict()}, checkpoint)
     paths = {"checkpoint": checkpoint, "out": tmp_path / "out", "name": "converted"}
-    for name, values in (("maps", maps), ("brain_mask", brain_mask), ("mask", mask[..., None])):
+    for name, values in (
+        ("maps", maps),
+        ("brain_mask", brain_mask),
+        ("mask", mask[..., None]),
+    ):
         paths[name] = save(tmp_path / f"{name}.nii.gz", values)
     return paths | {"contrasts": hcp_contrasts()[:3]}
 
@@ -45,8 +49,12 @@ def convert(*, out, **inputs):
     """Convert files and facts that are given together, by their names."""
     names = ("checkpoint", "maps", "brain_mask", "mask")
     files = {name: inputs.pop(name) for name in names}
-    where = {name: inputs.pop(name) for name in ("space", "resolution") if name in inputs}
-    of_part = {name: inputs.pop(name) for name in ("segment_seconds",) if name in inputs}
+    where = {
+        name: inputs.pop(name) for name in ("space", "resolution") if name in inputs
+    }
+    of_part = {
+        name: inputs.pop(name) for name in ("segment_seconds",) if name in inputs
+    }
     part = MapsPart(inputs.pop("contrasts"), **of_part)
     card = ModelCard(kind="attention-unet", part=part, **{"version": "1", **inputs})
     return convert_checkpoint(out=out, card=card, **files, **where)
@@ -74,7 +82,9 @@ def test_converted_bundle_has_all_parts(inputs):
     assert (bundle.grid.space, bundle.grid.resolution) == ("MNI152NLin2009cAsym", None)
     x = torch.randn((1, 4, *TINY_SHAPE), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        torch.testing.assert_close(bundle.network()(x), tiny_network()(x), rtol=0, atol=0)
+        torch.testing.assert_close(
+            bundle.network()(x), tiny_network()(x), rtol=0, atol=0
+        )
 
 
 @pytest.mark.slow
@@ -110,14 +120,28 @@ def wide(values):
     [
         ("maps", half_a_voxel_away, "odd.nii has voxels of 2 x 2 x 2 mm"),
         ("brain_mask", half_a_voxel_away, "odd.nii has voxels of 2 x 2 x 2 mm"),
-        ("maps", lambda own: (own[:, :, :6], TINY_AFFINE), "does not cover {missing} voxels"),
+        (
+            "maps",
+            lambda own: (own[:, :, :6], TINY_AFFINE),
+            "does not cover {missing} voxels",
+        ),
         ("brain_mask", wide, "odd.nii has 2 voxels outside the grid"),
-        ("maps", lambda own: (own[..., :3], TINY_AFFINE), "odd.nii holds 3 ROI maps. Expected: 4"),
-        ("maps", lambda own: (own[..., 0], TINY_AFFINE), r"odd.nii has sizes \(10, 12, 9\)"),
+        (
+            "maps",
+            lambda own: (own[..., :3], TINY_AFFINE),
+            "odd.nii holds 3 ROI maps. Expected: 4",
+        ),
+        (
+            "maps",
+            lambda own: (own[..., 0], TINY_AFFINE),
+            r"odd.nii has sizes \(10, 12, 9\)",
+        ),
     ],
 )
 def test_images_that_do_not_fit_are_refused(inputs, tmp_path, name, change, line):
-    inputs[name] = save(tmp_path / "odd.nii", *change(np.asarray(nib.load(inputs[name]).dataobj)))
+    inputs[name] = save(
+        tmp_path / "odd.nii", *change(np.asarray(nib.load(inputs[name]).dataobj))
+    )
     missing = tiny_masks()[0][:, :, 6:].sum()
     with pytest.raises(BundleError, match=line.format(missing=missing)):
         convert(**inputs)
@@ -126,7 +150,11 @@ def test_images_that_do_not_fit_are_refused(inputs, tmp_path, name, change, line
 @pytest.mark.parametrize("name", ["mask", "brain_mask"])
 def test_masks_are_binary(inputs, tmp_path, name):
     brain_mask, _ = tiny_masks()
-    for values in (brain_mask * 0.25, brain_mask * 2.0, brain_mask[..., None] * np.ones(2)):
+    for values in (
+        brain_mask * 0.25,
+        brain_mask * 2.0,
+        brain_mask[..., None] * np.ones(2),
+    ):
         inputs[name] = save(tmp_path / "odd.nii", values.astype(np.float32))
         with pytest.raises(BundleError, match=r"odd\.nii .*Expected: a mask"):
             convert(**inputs)
@@ -137,7 +165,9 @@ def test_channels_must_match(inputs):
         convert(**inputs | {"contrasts": hcp_contrasts()[:2]})
     with pytest.raises(BundleError, match="predicts 3 contrasts, HCP-YA has 47"):
         convert(**inputs | {"contrasts": ()})
-    with pytest.raises(BundleError, match="contrast languageStory has index 1 at position 0"):
+    with pytest.raises(
+        BundleError, match="contrast languageStory has index 1 at position 0"
+    ):
         convert(**inputs | {"contrasts": hcp_contrasts()[1:4]})
 
 

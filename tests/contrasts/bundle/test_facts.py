@@ -13,7 +13,12 @@ from bids_dtg.contrasts.bundle.facts import maps_facts, maps_tables
 def test_a_row_a_model(tmp_path):
     rows = [
         {"model": "group average", "r": [0.5259, 0.51, 0.54]},
-        {"model": "network", "r": [0.5, None, None], "ratio": 0.0206, "residual_r": None},
+        {
+            "model": "network",
+            "r": [0.5, None, None],
+            "ratio": 0.0206,
+            "residual_r": None,
+        },
     ]
     evaluation = {"participants": 7, "conventions": "r: of maps", "rows": rows}
     bundle = write_tiny_bundle(tmp_path / "tiny")
@@ -27,9 +32,14 @@ def test_a_row_a_model(tmp_path):
     assert first == "group average  0.526 [0.510, 0.540]"
     assert second.split() == ["network", "0.500", "0.021"]
     assert conventions == "r: of maps"
-    card = dataclasses.replace(bundle.card, evaluation={**evaluation, "cross_validation": 5})
+    card = dataclasses.replace(
+        bundle.card, evaluation={**evaluation, "cross_validation": 5}
+    )
     said = maps_tables(dataclasses.replace(bundle, card=card))
-    assert "scores on 7 people by cross-validation, each predicted by a fit to others" in said
+    assert (
+        "scores on 7 people by cross-validation, each predicted by a fit to others"
+        in said
+    )
 
 
 @pytest.mark.slow

@@ -27,27 +27,38 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def connectome():
-    return np.random.default_rng(1).uniform(-1, 1, (ROIS, PLACES.number)).astype(np.float32)
+    return (
+        np.random.default_rng(1)
+        .uniform(-1, 1, (ROIS, PLACES.number))
+        .astype(np.float32)
+    )
 
 
 def test_what_is_not_in_the_table_is_refused_with_what_is():
     with pytest.raises(
-        SettingsError, match=r"--architecture is 'x'\. Expected: one of linear, attention-u"
+        SettingsError,
+        match=r"--architecture is 'x'\. Expected: one of linear, attention-u",
     ):
         find_kind("x")
     expected = r"recipe published was given with --architecture linear\. Expected: .*attention-unet"
     with pytest.raises(SettingsError, match=expected):
         LINEAR.require_recipe("published")
     for refuse in (LINEAR.require_recipe, find_recipe):
-        with pytest.raises(SettingsError, match=r"--recipe is 'x'\. Expected: one of default, pub"):
+        with pytest.raises(
+            SettingsError, match=r"--recipe is 'x'\. Expected: one of default, pub"
+        ):
             refuse("x")
     ATTENTION_UNET.require_recipe("published")
 
 
-def test_a_linear_model_predicts_through_a_bundle_what_it_did_before(tmp_path, connectome):
+def test_a_linear_model_predicts_through_a_bundle_what_it_did_before(
+    tmp_path, connectome
+):
     bundle = write_tiny_kind(tmp_path / "linear", LINEAR.name, linear_tensors())
     found = Model(bundle, "cpu", 1).predict(connectome)
-    np.testing.assert_allclose(found, tiny_linear().predict(connectome), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        found, tiny_linear().predict(connectome), rtol=1e-5, atol=1e-5
+    )
     with pytest.raises(BundleError, match=r"kind linear\. Expected: attention-unet"):
         bundle.network()
 
@@ -82,7 +93,9 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, kind, name, value):
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(tmp_path, name, change):
-    folder = forge_tiny_kind(tmp_path / "odd", LINEAR.name, **{f"linear.{name}": change})
+    folder = forge_tiny_kind(
+        tmp_path / "odd", LINEAR.name, **{f"linear.{name}": change}
+    )
     with pytest.raises(BundleError, match=r"does not fit the mask|holds 4 ROI maps"):
         load_bundle(folder).check_weights()
 

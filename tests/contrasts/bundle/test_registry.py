@@ -44,7 +44,8 @@ def test_ids_and_sizes_of_the_masks_are_those_of_the_real_files(shared):
     assert (f"git:{blob_id(brain)}", len(brain)) == (own.digest, own.size)
     # The published grey matter is the union of two masks, written by nibabel as float64.
     parts = [
-        nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz") for kind in ("cortical", "subcortical")
+        nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz")
+        for kind in ("cortical", "subcortical")
     ]
     union = (parts[0].get_fdata() > 0) | (parts[1].get_fdata() > 0)
     grey = nib.Nifti1Image(union.astype(np.float64), parts[0].affine).to_bytes()

@@ -33,7 +33,10 @@ def contrasts(*names: str) -> tuple[Contrast, ...]:
 
 def linear_bundle(folder, rows, **facts):
     """Write a linear model whose coefficients, (contrasts, rois), are given."""
-    places = np.zeros((ROIS, PLACES.number), np.float32), np.ones((ROIS, PLACES.number), np.float32)
+    places = (
+        np.zeros((ROIS, PLACES.number), np.float32),
+        np.ones((ROIS, PLACES.number), np.float32),
+    )
     tensors = tensors_of(LinearModel((ROIS,), *places, np.asarray(rows, np.float32)))
     return write_tiny_kind(folder, LINEAR.name, tensors, **facts)
 
@@ -66,7 +69,9 @@ def test_each_kind_is_checked(kind, tmp_path):
     has_network = KINDS[kind].is_network
     assert checks[EAGER].passed is (True if has_network else None)
     assert checks[FINITE].passed
-    assert selftest_lines(bundle, list(checks.values()))[-1].startswith("tiny 0: self-check ")
+    assert selftest_lines(bundle, list(checks.values()))[-1].startswith(
+        "tiny 0: self-check "
+    )
 
 
 def test_without_torch_the_comparison_is_skipped_by_name(tmp_path, monkeypatch):
@@ -102,6 +107,8 @@ def test_values_that_are_not_finite_are_found(tmp_path, rows):
 )
 def test_differences_have_the_sign_of_their_parts(tmp_path, rows, names, last, passed):
     rows[2] = last[0] * rows[0] + last[1] * rows[1]
-    check = found(linear_bundle(tmp_path / "model", rows, contrasts=contrasts(*names)))[SIGN]
+    check = found(linear_bundle(tmp_path / "model", rows, contrasts=contrasts(*names)))[
+        SIGN
+    ]
     assert check.passed is passed
     assert ("; not " in check.words) == (passed is False)

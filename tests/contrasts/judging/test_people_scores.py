@@ -67,7 +67,9 @@ def test_another_person_is_of_another_family():
         assert shares.mean() == pytest.approx(values.mean())
         for left in range(7):
             rest = np.arange(7) != left
-            fewer = PeopleScores.of(predicted[rest], measured[rest], families=families[rest])
+            fewer = PeopleScores.of(
+                predicted[rest], measured[rest], families=families[rest]
+            )
             without = (fewer.others_r if name == "others_r" else fewer.index).mean()
             expected = values.mean() + 6 * (values.mean() - without)
             assert shares[left] == pytest.approx(expected, abs=1e-4)
@@ -82,8 +84,15 @@ def test_a_person_s_share_is_what_the_score_loses_without_them():
     without = []
     for n in range(7):
         rest = np.delete(np.arange(7), n)
-        without.append(PeopleScores.of(predicted[rest], measured[rest], MEAN[:60]).by_name())
-    for name in {*whole} - {"own_index", "own_product", "own_residual_r", "own_identification"}:
+        without.append(
+            PeopleScores.of(predicted[rest], measured[rest], MEAN[:60]).by_name()
+        )
+    for name in {*whole} - {
+        "own_index",
+        "own_product",
+        "own_residual_r",
+        "own_identification",
+    }:
         shares = whole[name]
         scores = np.array([values[name].mean() for values in without])
         expected = shares.mean() + 6 * (scores.mean() - scores)
@@ -97,7 +106,9 @@ def test_voxels_that_somebody_lacks_are_left_out_for_all():
     holed_again[5, 150:200] = np.nan
     kept = np.r_[0:100, 200:500]
     found = PeopleScores.of(holed_again, holed, MEAN).by_name()
-    expected = PeopleScores.of(predicted[:, kept], measured[:, kept], MEAN[kept]).by_name()
+    expected = PeopleScores.of(
+        predicted[:, kept], measured[:, kept], MEAN[kept]
+    ).by_name()
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, atol=1e-6)
     holed[:] = np.nan

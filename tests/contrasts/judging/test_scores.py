@@ -46,7 +46,9 @@ def test_derived_rows_are_the_mean_prediction_and_that_for_others():
         q = int(contrast)
         mean = predicted[:there, q].mean(axis=0)
         expected = [np.corrcoef(mean, one)[0, 1] for one in measured[:there, q]]
-        assert found.of(OWN_MEAN).loc[contrast, "r"].mean() == pytest.approx(np.mean(expected))
+        assert found.of(OWN_MEAN).loc[contrast, "r"].mean() == pytest.approx(
+            np.mean(expected)
+        )
         r = np.corrcoef(measured[:there, q], predicted[:there, q])[:there, there:]
         others = r[~np.eye(there, dtype=bool)].mean()
         assert found.of(ANOTHER).loc[contrast, "r"].mean() == pytest.approx(others)
@@ -58,7 +60,10 @@ def test_groups_are_put_behind_each_other_and_their_families_stay_apart():
     own, other = slice(0, 5), slice(5, 9)
     groups = [
         score_maps(
-            "model", predicted[one], measured[one], families=np.zeros(len(measured[one]), int)
+            "model",
+            predicted[one],
+            measured[one],
+            families=np.zeros(len(measured[one]), int),
         )
         for one in (own, other)
     ]

@@ -66,7 +66,9 @@ def test_who_is_judged_in_groups_has_trained_the_others_and_is_less_sure():
             name, of_both[name][here], measured[here], labels=(labels[here], ["0", "1"])
         )
 
-    folded = join_groups([join([scored(name, own) for name in names]) for own in range(4)])
+    folded = join_groups(
+        [join([scored(name, own) for name in names]) for own in range(4)]
+    )
     flat = folded._replace(table=folded.table.assign(group=0))
     rows = (comparison_rows(one, "a") for one in (folded, flat))
     for row, given in zip(*rows, strict=True):
@@ -78,7 +80,9 @@ def test_who_is_judged_in_groups_has_trained_the_others_and_is_less_sure():
     assert row["r"] == given["r"]
     rows = (published_tests(one, "a") for one in (folded, flat))
     assert all(
-        row["p"] > given["p"] for row, given in zip(*rows, strict=True) if row["score"] == "r"
+        row["p"] > given["p"]
+        for row, given in zip(*rows, strict=True)
+        if row["score"] == "r"
     )
 
 
@@ -111,10 +115,18 @@ def test_a_leave_one_out_average_gives_no_verdict_that_praises():
     bought = score_maps("truth", np.broadcast_to(truth, measured.shape), measured)
     above = by_person(bought.of("truth"), "r") - by_person(group.of(GROUP_AVERAGE), "r")
     assert above.mean() > 0.02
-    (row,) = (row for row in comparison_rows(join([group, bought]), "truth") if not row["question"])
+    (row,) = (
+        row
+        for row in comparison_rows(join([group, bought]), "truth")
+        if not row["question"]
+    )
     assert row["verdict"] == "above, no verdict"
     noise = score_maps("noise", truth + 3 * rng.normal(size=measured.shape), measured)
-    (row,) = (row for row in comparison_rows(join([group, noise]), "noise") if not row["question"])
+    (row,) = (
+        row
+        for row in comparison_rows(join([group, noise]), "noise")
+        if not row["question"]
+    )
     assert row["verdict"] == "worse"
 
 
@@ -140,7 +152,10 @@ def test_relative_gain_is_mean_r_over_that_of_the_linear_model():
     linear[:, 1] *= -1
     both = join([mine, score_maps(LINEAR, linear, measured)])
     rows = [row for row in contrast_rows(both, NO_CEILINGS) if row["model"] == "mine"]
-    r = {name: both.of(name)["r"].groupby(level="contrast").mean() for name in ("mine", LINEAR)}
+    r = {
+        name: both.of(name)["r"].groupby(level="contrast").mean()
+        for name in ("mine", LINEAR)
+    }
     assert r[LINEAR]["1"] < 0 < r["mine"]["1"]
     expected = r["mine"]["0"] / r[LINEAR]["0"] - 1
     assert rows[0]["relative_gain"] == pytest.approx(expected, abs=1e-4)
@@ -150,7 +165,9 @@ def test_relative_gain_is_mean_r_over_that_of_the_linear_model():
 
 def test_r_of_exactly_0_has_no_ratio():
     measured, _ = cohort(np.random.default_rng(4), 5)
-    row = summary_row(score_maps("constant", np.ones_like(measured), measured), "constant")
+    row = summary_row(
+        score_maps("constant", np.ones_like(measured), measured), "constant"
+    )
     assert row["r"] == [0.0, 0.0, 0.0]
     assert row["ratio"] is None
 
@@ -183,7 +200,10 @@ def test_differences_are_paired_over_people_and_families_count_as_one():
     families = np.repeat(np.arange(6), 2)
     models = {GROUP_AVERAGE: predicted(), LINEAR: predicted(), "model": predicted()}
     found = join(
-        [score_maps(name, maps, measured, None, families) for name, maps in models.items()]
+        [
+            score_maps(name, maps, measured, None, families)
+            for name, maps in models.items()
+        ]
     )
     row = next(
         row
@@ -203,19 +223,28 @@ def test_a_row_a_person_has_their_own_scores():
     models = {GROUP_AVERAGE: mean, "model": predicted()}
     found = join([score_maps(name, maps, measured) for name, maps in models.items()])
     nothing = np.zeros((1, 1, VOXELS), np.float16)
-    people = [Person(str(n), nothing, (1.0,), (maps,), fd_mm=n) for n, maps in enumerate(measured)]
-    rows = person_rows(found, "model", [*people, Person("12", nothing, (1.0,), (measured[0],))])
+    people = [
+        Person(str(n), nothing, (1.0,), (maps,), fd_mm=n)
+        for n, maps in enumerate(measured)
+    ]
+    rows = person_rows(
+        found, "model", [*people, Person("12", nothing, (1.0,), (measured[0],))]
+    )
     assert [row["participant_id"] for row in rows] == [f"sub-{n}" for n in range(12)]
     assert [row["fd_mean"] for row in rows] == list(range(12))
     assert all(row["contrasts"] == 2 and row["minutes"] is None for row in rows)
-    typicality = [np.corrcoef(mean[0, q], measured[3, q])[0, 1] for q in range(CONTRASTS)]
+    typicality = [
+        np.corrcoef(mean[0, q], measured[3, q])[0, 1] for q in range(CONTRASTS)
+    ]
     assert rows[3]["typicality"] == pytest.approx(np.mean(typicality), abs=1e-4)
 
 
 def test_the_interval_of_an_r_ends_at_1():
     """Of three people two are predicted well, and Student's interval is wide."""
     measured = np.random.default_rng(0).standard_normal((3, 1, 500))
-    predicted = measured + np.array([0.1, 0.1, 1.5])[:, None, None] * measured[[1, 2, 0]]
+    predicted = (
+        measured + np.array([0.1, 0.1, 1.5])[:, None, None] * measured[[1, 2, 0]]
+    )
     row = summary_row(score_maps("model", predicted, measured), "model")
     mean, low, high = row["r"]
     assert low < mean < high == 1.0

@@ -25,7 +25,9 @@ def test_a_window_keeps_the_rows_that_are_wanted_again():
         missing = window.move(wanted)
         written.append(len(missing))
         window.at(missing)[:] = table[missing.start : missing.stop]
-        np.testing.assert_array_equal(window.rows[:-1], table[wanted.start : wanted.stop])
+        np.testing.assert_array_equal(
+            window.rows[:-1], table[wanted.start : wanted.stop]
+        )
         assert not window.rows[-1].any()
     assert written == [6, 4, 0, 2, 5]
 

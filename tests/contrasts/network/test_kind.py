@@ -25,9 +25,13 @@ def test_rows_predict_what_they_did_and_are_put_back():
     torch.testing.assert_close(maps(whole, 5), maps(state, 5))
     cut["out_block.1.bias"] += 1  # what was learnt goes to its rows alone
     moved = maps(with_outputs_of(cut, state, [3, 1]), 5) - maps(state, 5)
-    torch.testing.assert_close(moved.mean(dim=(0, 2, 3, 4)), torch.tensor([0.0, 1, 0, 1, 0]))
+    torch.testing.assert_close(
+        moved.mean(dim=(0, 2, 3, 4)), torch.tensor([0.0, 1, 0, 1, 0])
+    )
     cut["in_block.conv.0.weight"] += 1  # tuned: what it came from stays as it was
-    assert not torch.equal(cut["in_block.conv.0.weight"], state["in_block.conv.0.weight"])
+    assert not torch.equal(
+        cut["in_block.conv.0.weight"], state["in_block.conv.0.weight"]
+    )
 
 
 def test_new_outputs_keep_all_that_comes_before():
@@ -37,4 +41,6 @@ def test_new_outputs_keep_all_that_comes_before():
     assert torch.equal(
         new["out_block.1.weight"], with_new_outputs(state, 2, 1)["out_block.1.weight"]
     )
-    assert torch.equal(new["bottleneck.conv.0.weight"], state["bottleneck.conv.0.weight"])
+    assert torch.equal(
+        new["bottleneck.conv.0.weight"], state["bottleneck.conv.0.weight"]
+    )

@@ -7,7 +7,12 @@ import pytest
 import torch
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Parameters, Sizes
+from bids_dtg.contrasts.network.parameters import (
+    FIRST_WEIGHT,
+    LAST_WEIGHT,
+    Parameters,
+    Sizes,
+)
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.errors import BundleError
 
@@ -41,7 +46,9 @@ def test_the_network_comes_back_and_shares_no_memory(tensors):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_precisions_become_float32(tensors, dtype):
-    others = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
+    others = {
+        n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()
+    }
     found = Parameters.of_tensors(others).arrays
     assert found["out_block.1.bias"].dtype == np.float32
     np.testing.assert_allclose(
@@ -51,7 +58,9 @@ def test_other_precisions_become_float32(tensors, dtype):
 
 def test_sizes_are_those_of_the_first_and_last_weight(tensors):
     sizes = Parameters.of_tensors(tensors).sizes
-    assert tensors[FIRST_WEIGHT].shape[:2] == (sizes.features, sizes.in_channels) == (4, 5)
+    assert (
+        tensors[FIRST_WEIGHT].shape[:2] == (sizes.features, sizes.in_channels) == (4, 5)
+    )
     assert tensors[LAST_WEIGHT].shape[0] == sizes.out_channels == 3
 
 
@@ -59,7 +68,9 @@ def test_sizes_are_those_of_the_first_and_last_weight(tensors):
 def test_arrays_that_are_not_finite_in_32_bits_are_named(tensors, value):
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     arrays["upscale.0.bias"] = np.full(8, value)
-    with pytest.raises(BundleError, match=r"a file .* upscale.0.bias has values .* not finite"):
+    with pytest.raises(
+        BundleError, match=r"a file .* upscale.0.bias has values .* not finite"
+    ):
         Parameters.from_arrays(arrays, "a file")
 
 

@@ -62,7 +62,9 @@ def test_prepared_form_equals_the_original(shared, plan, checkpoint, case):
     folder = shared / "reference" / "deeptaskgen"
     arrays = dict(np.load(folder / case))
     mask = arrays.get("mask", np.ones(arrays["x"].shape[1:], dtype=bool))
-    prepared = prepare_thin(read_lightning_checkpoint(folder / checkpoint), mask, plan=plan)
+    prepared = prepare_thin(
+        read_lightning_checkpoint(folder / checkpoint), mask, plan=plan
+    )
     found = prepared.predict(arrays["x"][:, mask])
     np.testing.assert_allclose(found, arrays["y"][:, mask], rtol=0, atol=1e-5)
 
@@ -84,7 +86,10 @@ def test_prepared_form_equals_eager(plan, seed, levels, extra, share, clustered)
         corner = [rng.integers(n) for n in shape]
         mask = np.zeros(shape, dtype=bool)
         mask[
-            tuple(slice(c, c + 1 + int(n * share)) for c, n in zip(corner, shape, strict=True))
+            tuple(
+                slice(c, c + 1 + int(n * share))
+                for c, n in zip(corner, shape, strict=True)
+            )
         ] = 1
     else:
         mask = rng.random(shape) < share
@@ -92,7 +97,9 @@ def test_prepared_form_equals_eager(plan, seed, levels, extra, share, clustered)
     network = random_network(seed, levels=levels)
     connectome = rng.uniform(-1, 1, (5, np.count_nonzero(mask))).astype(np.float32)
     found = prepare_thin(network, mask, plan=plan).predict(connectome)
-    np.testing.assert_allclose(found, eager(network, mask, connectome), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        found, eager(network, mask, connectome), rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -100,20 +107,27 @@ def test_predicting_twice_gives_the_same_bytes_and_leaves_the_network_alone(plan
     network = random_network(1, features=8)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     mask = np.random.default_rng(0).random((13, 9, 10)) < 0.3
-    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    connectome = (
+        np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    )
     prepared = prepare_thin(network, mask, plan=plan)
     first = prepared.predict(connectome)
     assert first.dtype == np.float32
     assert first.tobytes() == prepared.predict(connectome).tobytes()
-    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert all(
+        torch.equal(before[name], value) for name, value in network.state_dict().items()
+    )
 
 
 def test_blocks_give_the_same_bytes_on_any_number_of_threads():
     network = random_network(2, features=8)
     mask = np.random.default_rng(0).random((25, 12, 14)) < 0.3
-    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    connectome = (
+        np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    )
     alone, three = (
-        prepare(network, mask, threads=threads).predict(connectome) for threads in (1, 3)
+        prepare(network, mask, threads=threads).predict(connectome)
+        for threads in (1, 3)
     )
     assert three.tobytes() == alone.tobytes()
 
@@ -146,19 +160,36 @@ class FullDevice:
     ],
 )
 def test_too_little_memory_leads_to_the_next_plan_for_good(error):
-    network, mask = random_network(4), np.random.default_rng(0).random((13, 9, 10)) < 0.3
-    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    network, mask = (
+        random_network(4),
+        np.random.default_rng(0).random((13, 9, 10)) < 0.3,
+    )
+    connectome = (
+        np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    )
     parameters, reported = Parameters.of(network), []
     ways = [
-        Way("first", "cpu", lambda: FullDevice(DensePlan(parameters, mask, "cpu"), 1, error)),
-        Way("second", "cpu", lambda: FullDevice(DensePlan(parameters, mask, "cpu", 4), 0, error)),
+        Way(
+            "first",
+            "cpu",
+            lambda: FullDevice(DensePlan(parameters, mask, "cpu"), 1, error),
+        ),
+        Way(
+            "second",
+            "cpu",
+            lambda: FullDevice(DensePlan(parameters, mask, "cpu", 4), 0, error),
+        ),
         Way("third", "cpu", lambda: pytest.fail("there was memory")),
     ]
     prepared = PreparedUNet(ways, (5, int(mask.sum())), reported.append)
     expected = eager(network, mask, connectome)
     for _ in range(2):
-        np.testing.assert_allclose(prepared.predict(connectome), expected, rtol=0, atol=1e-5)
-    assert reported == ["cpu has too little memory for the first: going on with the second on cpu"]
+        np.testing.assert_allclose(
+            prepared.predict(connectome), expected, rtol=0, atol=1e-5
+        )
+    assert reported == [
+        "cpu has too little memory for the first: going on with the second on cpu"
+    ]
 
 
 def test_a_full_gpu_leaves_the_work_to_the_processor(monkeypatch):
@@ -184,7 +215,9 @@ def test_other_errors_and_the_last_way_are_not_hidden():
     full = torch.cuda.OutOfMemoryError("full")
     bug = RuntimeError("sizes do not match")
     for ways, error in ((1, full), (2, bug)):
-        plans = [Way("one", "cpu", lambda error=error: FullDevice(None, 9, error))] * ways
+        plans = [
+            Way("one", "cpu", lambda error=error: FullDevice(None, 9, error))
+        ] * ways
         prepared = PreparedUNet(plans, (5, 512), pytest.fail)
         with pytest.raises(RuntimeError, match=str(error)):
             prepared.predict(np.zeros((5, 512), np.float32))
@@ -192,7 +225,10 @@ def test_other_errors_and_the_last_way_are_not_hidden():
 
 @pytest.mark.slow
 def test_published_size_in_slabs(shared):
-    parts = [shared / f"data/mni/MNI_2mm_{p}_mask_crop.nii.gz" for p in ("cortical", "subcortical")]
+    parts = [
+        shared / f"data/mni/MNI_2mm_{p}_mask_crop.nii.gz"
+        for p in ("cortical", "subcortical")
+    ]
     mask = np.any([np.asanyarray(nib.load(part).dataobj) > 0 for part in parts], axis=0)
     network = random_network(0, features=64, rois=50, contrasts=47)
     connectome = np.random.default_rng(0).uniform(-1, 1, (50, np.count_nonzero(mask)))
@@ -203,13 +239,18 @@ def test_published_size_in_slabs(shared):
 
 @pytest.mark.slow
 def test_published_size_on_the_real_mask(shared):
-    parts = [shared / f"data/mni/MNI_2mm_{p}_mask_crop.nii.gz" for p in ("cortical", "subcortical")]
+    parts = [
+        shared / f"data/mni/MNI_2mm_{p}_mask_crop.nii.gz"
+        for p in ("cortical", "subcortical")
+    ]
     mask = np.any([np.asanyarray(nib.load(part).dataobj) > 0 for part in parts], axis=0)
     network = random_network(0, features=64, rois=50, contrasts=47)
     rng = np.random.default_rng(0)
     connectome = rng.uniform(-1, 1, (50, np.count_nonzero(mask))).astype(np.float32)
     found = prepare(network, mask).predict(connectome)
-    np.testing.assert_allclose(found, eager(network, mask, connectome), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        found, eager(network, mask, connectome), rtol=0, atol=1e-5
+    )
 
 
 def test_wrong_shapes_are_named():

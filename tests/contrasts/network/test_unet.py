@@ -47,9 +47,21 @@ def test_names_of_the_levels():
     names = AttentionUNet(3, 2, features=2, levels=2).state_dict().keys()
     blocks = {name.rsplit(".conv", 1)[0] for name in names if ".conv.0.weight" in name}
     assert blocks == {
-        *("in_block", "downs.0", "downs.1", "bottleneck", "ups.0", "ups.1", "out_block.0")
+        *(
+            "in_block",
+            "downs.0",
+            "downs.1",
+            "bottleneck",
+            "ups.0",
+            "ups.1",
+            "out_block.0",
+        )
     }
-    assert {"upscale.2.bias", "attention_gates.2.psi.0.weight", "out_block.1.bias"} <= set(names)
+    assert {
+        "upscale.2.bias",
+        "attention_gates.2.psi.0.weight",
+        "out_block.1.bias",
+    } <= set(names)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 3, 8, 8), (1, 4, 8, 8, 8), (3, 8, 8, 8)])

@@ -26,11 +26,17 @@ LABELS = ("faces", "shapes")
 MODEL = "ab" * 32
 
 
-def write_map(output, label: str, desc: str, values: np.ndarray, **facts: object) -> None:
+def write_map(
+    output, label: str, desc: str, values: np.ndarray, **facts: object
+) -> None:
     stem = f"sub-01_task-rest_space-MNI152NLin6Asym_res-2_contrast-{label}_stat-z"
     path = output.root / f"sub-01/func/{stem}_desc-{desc}_statmap.nii.gz"
-    output.write(path.relative_to(output.root), PLACES.encode(values.astype(np.float32)))
-    write_json(sidecar_of(path), {"Task": "EMOTION", "Contrast": label, "Units": "z", **facts})
+    output.write(
+        path.relative_to(output.root), PLACES.encode(values.astype(np.float32))
+    )
+    write_json(
+        sidecar_of(path), {"Task": "EMOTION", "Contrast": label, "Units": "z", **facts}
+    )
 
 
 @pytest.fixture
@@ -75,26 +81,37 @@ def test_half_widths_are_offered_by_the_viewer_and_explained_on_the_page(output)
     for shown in made.viewer["maps"]:
         assert [overlay["desc"] for overlay in shown["overlays"]] == ["halfwidth"]
     assert all((output.root / card["picture"]).is_file() for card in cards_of(made))
-    assert len(list((output.root / "sub-01/figures").iterdir())) == len(LABELS) + 1  # and a script
+    assert (
+        len(list((output.root / "sub-01/figures").iterdir())) == len(LABELS) + 1
+    )  # and a script
     page = " ".join(write_participant_report(output, "01", {}).read_text().split())
-    assert "half-width of its prediction interval. In 9 of 10 voxels, a new measurement" in page
+    assert (
+        "half-width of its prediction interval. In 9 of 10 voxels, a new measurement"
+        in page
+    )
 
 
 def test_few_maps_come_first_and_all_are_closed_on_the_page(output):
     page = write_participant_report(output, "01", {}).read_text()
     order = [
-        page.index(text) for text in ("<h1>", "<h2>Contrasts", "<summary>All 2", 'id="decision')
+        page.index(text)
+        for text in ("<h1>", "<h2>Contrasts", "<summary>All 2", 'id="decision')
     ]
     assert order == sorted(order)
     assert page.count('<details class="gallery"') == 1
     numbers = [int(number) for number in re.findall(r'data-map="(\d+)"', page)]
     assert numbers == [0, 1, 0, 1]
-    assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="([^"]+)"', page))
+    assert len(set(re.findall(r' id="([^"]+)"', page))) == len(
+        re.findall(r' id="([^"]+)"', page)
+    )
 
 
 def test_a_map_that_is_the_same_for_everybody_is_grey_and_says_so(output):
     details = {"faces": {}, "shapes": {"Individual": False}}
-    write_json(output.root / "sub-01/sub-01_task-rest_statmap.json", {"ContrastDetails": details})
+    write_json(
+        output.root / "sub-01/sub-01_task-rest_statmap.json",
+        {"ContrastDetails": details},
+    )
     faces, shapes = cards_of(section(output))
     assert not faces["same"]
     page = write_participant_report(output, "01", {}).read_text()
@@ -112,9 +129,13 @@ STEM = "sub-01/func/sub-01_task-rest_space-fsLR_stat-z"
 TASKS = {"faces": "EMOTION", "shapes": "EMOTION", "math": "LANGUAGE"}
 
 
-def write_dense(output, desc: str, maps: dict[str, np.ndarray], **facts: object) -> None:
+def write_dense(
+    output, desc: str, maps: dict[str, np.ndarray], **facts: object
+) -> None:
     values = np.array([*maps.values()], np.float32)
-    output.write(f"{STEM}_desc-{desc}_statmap.pscalar.nii", PARCELS.encode_maps(values, [*maps]))
+    output.write(
+        f"{STEM}_desc-{desc}_statmap.pscalar.nii", PARCELS.encode_maps(values, [*maps])
+    )
     write_json(output.root / f"{STEM}_desc-{desc}_statmap.json", facts)
 
 
@@ -127,7 +148,10 @@ def dense(tmp_path):
     maps["shapes"][150] = -0.5  # a voxel
     maps["math"][70] = np.nan
     maps["math"][75] = 8.0
-    details = {label: {"Task": task, "Contrast": f"{label}-rest"} for label, task in TASKS.items()}
+    details = {
+        label: {"Task": task, "Contrast": f"{label}-rest"}
+        for label, task in TASKS.items()
+    }
     common = {"Units": "z (of voxels)", "ModelSHA256": MODEL}
     write_dense(output, "synthetic", maps, ContrastDetails=details, **common)
     return output
@@ -136,7 +160,9 @@ def dense(tmp_path):
 def test_maps_of_parcels_are_cards_by_task_that_the_viewer_of_the_cortex_opens(dense):
     made = section(dense)
     assert [one["label"] for one in made.viewer["maps"]] == ["faces", "shapes", "math"]
-    assert [layer["key"] for layer in made.viewer["layers"]] == ["map"]  # there is no table
+    assert [layer["key"] for layer in made.viewer["layers"]] == [
+        "map"
+    ]  # there is no table
     assert (dense.root / made.viewer["meshes"]).is_file()
     emotion, language = made.facts["tasks"]
     assert [(task["title"], task["units"]) for task in (emotion, language)] == [
@@ -150,7 +176,12 @@ def test_maps_of_parcels_are_cards_by_task_that_the_viewer_of_the_cortex_opens(d
     assert faces["name"] == "faces \N{MINUS SIGN} rest"
     assert (faces["anchor"], faces["number"]) == ("faces", 0)
     assert shapes["peak"] == "\N{MINUS SIGN}0.50 in P150"
-    assert shapes["alt"] == f"shapes-rest: predicted map, largest value {shapes['peak']}"
+    assert (
+        shapes["alt"] == f"shapes-rest: predicted map, largest value {shapes['peak']}"
+    )
     assert language["cards"][0]["peak"] == "+8.00 in P075"
     page = " ".join(write_participant_report(dense, "01", {}).read_text().split())
-    assert "on the template's surface; below, axial slices at z = \N{MINUS SIGN}24," in page
+    assert (
+        "on the template's surface; below, axial slices at z = \N{MINUS SIGN}24,"
+        in page
+    )

@@ -32,7 +32,11 @@ def parcels(*, voxels: bool = True) -> ParcelPlaces:
     axis = _cifti.ParcelsAxis(
         ["both", "left", "below"],
         [own[:1], none, own[1:]],
-        [{RIGHT: np.array([7, 2]), LEFT: np.array([9, 1])}, {LEFT: np.array([4, 30])}, {}],
+        [
+            {RIGHT: np.array([7, 2]), LEFT: np.array([9, 1])},
+            {LEFT: np.array([4, 30])},
+            {},
+        ],
         nvertices={LEFT: MESH_SIZE, RIGHT: MESH_SIZE},
         **volume,
     )
@@ -82,7 +86,10 @@ def slices_of(picture: np.ndarray, above: np.ndarray) -> list[np.ndarray]:
     whole = len(BELOW) * width + (len(BELOW) - 1) * SLICE_GAP
     start = (picture.shape[1] - whole) // 2
     step = width + SLICE_GAP
-    return [below[:height, start + number * step :][:, :width] for number in range(len(BELOW))]
+    return [
+        below[:height, start + number * step :][:, :width]
+        for number in range(len(BELOW))
+    ]
 
 
 def pixel_of(cut: np.ndarray, x: float, y: float) -> np.ndarray:
@@ -98,7 +105,9 @@ def test_maps_are_found_by_the_names_of_their_contrasts(path):
     held = ParcelMaps(faces, anatomy())
     np.testing.assert_array_equal(held.read(faces), [1.5, 0, -2])
     assert held.peak(held.read(faces)) == (-2, " in below", None)
-    with pytest.raises(RunError, match=r"a\.pscalar\.nii has no map gone\. Expected: the maps of"):
+    with pytest.raises(
+        RunError, match=r"a\.pscalar\.nii has no map gone\. Expected: the maps of"
+    ):
         held.read(MapFile("gone", path, {}))
 
 
@@ -120,7 +129,9 @@ def test_each_vertex_and_voxel_has_the_value_of_its_parcel(path):
 
 def test_a_deviation_is_as_opaque_as_it_is_large_relative_to_its_half_width(path):
     held, values = map_of(path, one_a_place((-8, 0, 2)), 3, 3, 3)
-    plain = draw_surfaces(dict.fromkeys(SIDES, np.full(MESH_SIZE, np.nan)), 3.0).astype(int)
+    plain = draw_surfaces(dict.fromkeys(SIDES, np.full(MESH_SIZE, np.nan)), 3.0).astype(
+        int
+    )
     colours = []
     for half_width in (3.0, 12.0, 1e6):
         opacity = relative_size(values, np.full(3, half_width, np.float32))
@@ -161,7 +172,9 @@ def test_values_of_each_side_are_drawn_on_that_side(path, voxels):
     sides["R"][np.flatnonzero(read_template("fsLR").cortex["R"])[:1]] = -9.0
     above = draw_surfaces(sides, 1.0)
     np.testing.assert_array_equal(picture[: len(above)], above)
-    assert (len(picture) > len(above)) == bool(voxels)  # without voxels there are no slices
+    assert (len(picture) > len(above)) == bool(
+        voxels
+    )  # without voxels there are no slices
     half = above.shape[1] // 2
     warmth = picture[: len(above), :, 0].astype(int) - picture[: len(above), :, 2]
     assert (warmth[:, :half] > 50).sum() > 10_000

@@ -85,7 +85,9 @@ def test_frames_that_hold_no_data_of_their_own_are_as_if_taken_out(job, value):
     assert len(found["in"].notes) == len(found["out"].notes) + 1
     assert f"{np.count_nonzero(FLAGS)} frames" in " ".join(found["in"].notes)
     courses = reader.courses(found["in"].run, 300)
-    np.testing.assert_allclose(courses, reader.courses(found["out"].run, 300), atol=1e-3)
+    np.testing.assert_allclose(
+        courses, reader.courses(found["out"].run, 300), atol=1e-3
+    )
 
 
 def test_an_empty_image_is_still_one_error(job):
@@ -97,7 +99,9 @@ def test_an_empty_image_is_still_one_error(job):
 
 @pytest.mark.slow
 def test_degrees_of_freedom_that_xcpd_left_are_of_the_frames_that_it_used(job):
-    path = add_xcpd_run(job.bids, bold=denoised(np.float32(9)), affine=TINY_AFFINE, tr=TR)
+    path = add_xcpd_run(
+        job.bids, bold=denoised(np.float32(9)), affine=TINY_AFFINE, tr=TR
+    )
     sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
     sidecar.write_text(f'{{"RepetitionTime": {TR}, "ResidualDegreesOfFreedom": 30}}')
     write_outliers(path, FLAGS.astype(int))
@@ -113,7 +117,9 @@ def test_another_run_s_mask_and_table_change_nothing(job, tmp_path):
     bundle = job.bundle
     (expected,) = find_runs(alone.bids, "01")
     _, found = find_runs(job.bids, "01")
-    with pytest.raises(RunError, match="sub-01_task-rest_acq-mb has no confounds table"):
+    with pytest.raises(
+        RunError, match="sub-01_task-rest_acq-mb has no confounds table"
+    ):
         measure(found, bundle)
     none = CleaningOptions(denoise_strategy="none")
     values = [measure(run, bundle, none).r for run in (found, expected)]
@@ -129,7 +135,9 @@ def test_what_joins_runs_adds_nothing_to_their_mean(job):
         return np.mean([measure(run, job.bundle, none).r for run in runs], axis=0)
 
     for direction, bold in zip(("AP", "PA"), parts, strict=True):
-        add_xcpd_run(job.bids, entities=f"dir-{direction}", bold=bold, affine=TINY_AFFINE, tr=TR)
+        add_xcpd_run(
+            job.bids, entities=f"dir-{direction}", bold=bold, affine=TINY_AFFINE, tr=TR
+        )
     expected = mean()
     joined = np.concatenate(parts, axis=-1)
     add_xcpd_run(job.bids, bold=joined, affine=TINY_AFFINE, tr=TR)
@@ -144,8 +152,12 @@ def test_what_cannot_be_measured_is_one_error(job):
     with pytest.raises(RunError, match=r"has 3\.3 of 3\.3 minutes left"):
         measure(run, bundle)
     elsewhere = dataclasses.replace(run, space="MNI152NLin2009cAsym")
-    with pytest.raises(RunError, match="in MNI152NLin2009cAsym, with no transforms to it"):
-        measure(elsewhere, bundle, CleaningOptions(denoise_strategy="none", min_minutes=1))
+    with pytest.raises(
+        RunError, match="in MNI152NLin2009cAsym, with no transforms to it"
+    ):
+        measure(
+            elsewhere, bundle, CleaningOptions(denoise_strategy="none", min_minutes=1)
+        )
 
 
 def parcel_run(job: ParcelCohort):

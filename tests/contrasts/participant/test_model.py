@@ -22,19 +22,28 @@ from bids_dtg.errors import RunError
     "error",
     [
         MemoryError("Unable to allocate 9 GiB for an array"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 B"),
+        RuntimeError(
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 B"
+        ),
     ],
 )
 def test_too_little_memory_is_one_line(tmp_path, monkeypatch, error):
     bundle = write_tiny_bundle(tmp_path / "tiny")
-    connectome, made = np.zeros((4, bundle.places.number), np.float32), Model(bundle, "cpu", 1)
+    connectome, made = (
+        np.zeros((4, bundle.places.number), np.float32),
+        Model(bundle, "cpu", 1),
+    )
     made.predict(connectome)  # prepares it
 
     def exhausted(*_, **__):
         raise error
 
-    monkeypatch.setattr(np, "ascontiguousarray", exhausted)  # which takes the connectome
-    with pytest.raises(RunError, match=r"too little memory for the network.*fewer --nprocs"):
+    monkeypatch.setattr(
+        np, "ascontiguousarray", exhausted
+    )  # which takes the connectome
+    with pytest.raises(
+        RunError, match=r"too little memory for the network.*fewer --nprocs"
+    ):
         made.predict(connectome)
 
 
@@ -64,7 +73,9 @@ def test_a_program_that_is_nice_already_stays_so(tmp_path, monkeypatch):
     """Only root may raise a priority, and a root in a container may not either."""
     set_to = []
     monkeypatch.setattr(os, "getpriority", lambda *_: 15)
-    monkeypatch.setattr(os, "setpriority", lambda _kind, _thread, niceness: set_to.append(niceness))
+    monkeypatch.setattr(
+        os, "setpriority", lambda _kind, _thread, niceness: set_to.append(niceness)
+    )
     bundle = write_tiny_bundle(tmp_path / "tiny")
     Model(bundle, "cpu", 1).predict(np.zeros((4, bundle.places.number), np.float32))
     assert set_to == [15]
@@ -82,7 +93,9 @@ def test_a_process_needs_more_for_a_larger_model():
 
 def test_a_process_with_a_gpu_needs_memory_for_torch_too():
     assert bytes_needed(1000, on_cpu=False) > bytes_needed(1000, on_cpu=True) + 0.3e9
-    assert bytes_needed(163310, 265, on_cpu=True) > 1.0e9  # as five sets of ROI maps took
+    assert (
+        bytes_needed(163310, 265, on_cpu=True) > 1.0e9
+    )  # as five sets of ROI maps took
 
 
 @pytest.mark.slow

@@ -27,7 +27,9 @@ def job(tmp_path) -> TinyJob:
     return TinyJob(tmp_path, ())
 
 
-def read_map(out: Path, title: str, contrast: str = "languageMath", desc: str = "synthetic"):
+def read_map(
+    out: Path, title: str, contrast: str = "languageMath", desc: str = "synthetic"
+):
     (path,) = out.rglob(f"{NAME.format(title, contrast, desc)}.nii.gz")
     return nib.load(path).get_fdata()
 
@@ -38,7 +40,10 @@ def read_sidecar(out: Path, title: str, contrast: str = "languageMath") -> dict:
 
 
 def titles(out: Path) -> set[str]:
-    return {path.name.partition("_space-")[0] for path in out.rglob("*synthetic_statmap.nii.gz")}
+    return {
+        path.name.partition("_space-")[0]
+        for path in out.rglob("*synthetic_statmap.nii.gz")
+    }
 
 
 def folders(out: Path) -> set[str]:
@@ -66,7 +71,10 @@ def test_names_of_the_sets(job):
     assert folders(session) == {"sub-01/ses-A/func", "sub-01/ses-B/func"}
 
     assert job.run("--combine", "participant", out=participant) == 0
-    assert titles(participant) == {"sub-01_task-rest", "sub-01_task-restEyes_acq-mb_dir-AP"}
+    assert titles(participant) == {
+        "sub-01_task-rest",
+        "sub-01_task-restEyes_acq-mb_dir-AP",
+    }
     assert folders(participant) == {"sub-01/func"}
     assert len(list(participant.rglob("*_qc.tsv"))) == 5
 
@@ -75,19 +83,27 @@ def test_average_is_weighted_by_residual_degrees_of_freedom(job):
     """C2: as much rest with fewer columns removed counts more."""
     frames = {1: 55, 2: 66, 3: 61}
     for run, number in frames.items():
-        add_rest(job.bids, entities=f"run-{run}", seed=run, frames=number, n_non_steady=3)
+        add_rest(
+            job.bids, entities=f"run-{run}", seed=run, frames=number, n_non_steady=3
+        )
     parts, whole = job.folder / "parts", job.out
     assert job.run("--combine", "run", out=parts) == 0
     assert job.run(out=whole) == 0
     runs = [read_map(parts, f"sub-01_task-rest_run-{run}") for run in frames]
-    facts = [read_sidecar(parts, f"sub-01_task-rest_run-{run}")["Runs"][0] for run in frames]
+    facts = [
+        read_sidecar(parts, f"sub-01_task-rest_run-{run}")["Runs"][0] for run in frames
+    ]
     weights = [run["ResidualDegreesOfFreedom"] for run in facts]
     columns = [run["Cleaning"]["Rank"] for run in facts]
-    assert weights == [n - 3 - lost for n, lost in zip(frames.values(), columns, strict=True)]
+    assert weights == [
+        n - 3 - lost for n, lost in zip(frames.values(), columns, strict=True)
+    ]
     expected = np.average(runs, axis=0, weights=weights)
     found = read_map(whole, "sub-01_task-rest")
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
-    by_time = np.average(runs, axis=0, weights=[number - 3 for number in frames.values()])
+    by_time = np.average(
+        runs, axis=0, weights=[number - 3 for number in frames.values()]
+    )
     assert np.abs(found - by_time).max() > 1e-4, "the weights show"
 
     sidecar = read_sidecar(whole, "sub-01_task-rest")
@@ -103,7 +119,12 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
     write_tiny_bundle(job.model, segment_seconds=3600.0, sample="session")
     runs = [tiny_bold(number, seed) for seed, number in enumerate((55, 80))]
     for number, bold in enumerate(runs, 1):
-        add_rest(job.bids, entities=f"run-{number}", bold=bold.astype(np.float32), session="1")
+        add_rest(
+            job.bids,
+            entities=f"run-{number}",
+            bold=bold.astype(np.float32),
+            session="1",
+        )
     add_rest(job.bids, session="2", seed=5)
     parts = [bold - bold.mean(axis=3, keepdims=True) for bold in runs]
     joined = TinyJob(job.folder / "joined", ())
@@ -117,7 +138,10 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
         assert own.run(*words) == 0
         assert own.run(*words, "--combine", "participant", out=own.folder / "both") == 0
     said = capsys.readouterr().err
-    assert "trained on joined runs of 60 minutes per session; these have 10 to 22.5" in said
+    assert (
+        "trained on joined runs of 60 minutes per session; these have 10 to 22.5"
+        in said
+    )
     for one, other, title in (
         (job.out, joined.out, "sub-01_ses-1_task-rest"),
         (job.folder / "both", joined.folder / "both", "sub-01_task-rest"),
@@ -126,7 +150,11 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
         assert np.std(wanted) > 0.01
     sidecar = read_sidecar(job.out, "sub-01_ses-1_task-rest")
-    assert (sidecar["NSegments"], sidecar["SecondsOfRest"], len(sidecar["Runs"])) == (1, 1350, 2)
+    assert (sidecar["NSegments"], sidecar["SecondsOfRest"], len(sidecar["Runs"])) == (
+        1,
+        1350,
+        2,
+    )
     assert sidecar["SampleNote"].endswith("60 minutes per session; these have 22.5.")
     methods = (job.out / "logs/CITATION.md").read_text()
     assert "done for all runs of a session together" in " ".join(methods.split())
@@ -194,7 +222,9 @@ def test_each_table_has_a_sidecar_and_what_a_set_shares_stands_once(job):
     matrix = next(job.out.rglob("*_relmat.tsv"))
     assert [row["name"] for row in rows] == list(read_table(matrix)[0])
     assert not list(job.out.rglob("*desc-synthetic_statmap.json"))
-    shared = json.loads((job.out / "sub-01" / "sub-01_task-rest_statmap.json").read_text())
+    shared = json.loads(
+        (job.out / "sub-01" / "sub-01_task-rest_statmap.json").read_text()
+    )
     assert shared["SkullStripped"] is True
     labels = [contrast.label for contrast in job.bundle.contrasts]
     assert list(shared["ContrastDetails"]) == labels
@@ -211,7 +241,10 @@ def test_run_that_is_too_short_is_left_out(job, capsys):
     assert "1 left out, with too little left" in err
     sidecar = read_sidecar(job.out, "sub-01_task-rest")
     assert [run["Run"] for run in sidecar["Runs"]] == ["sub-01_task-rest_run-1"]
-    (name,), (reason,) = sidecar["ExcludedRuns"].keys(), sidecar["ExcludedRuns"].values()
+    (name,), (reason,) = (
+        sidecar["ExcludedRuns"].keys(),
+        sidecar["ExcludedRuns"].values(),
+    )
     assert name == "sub-01_task-rest_run-2"
     assert "at least 8 minutes" in reason
     assert not [uri for uri in sidecar["Sources"] if "run-2" in uri]
@@ -229,7 +262,9 @@ def test_all_runs_too_short(job, capsys):
     for run in (1, 2):
         add_rest(job.bids, entities=f"run-{run}", seed=run)
     assert job.run("--min-minutes", "11") == 1
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "failed: " in line]
+    (line,) = [
+        line for line in capsys.readouterr().err.splitlines() if "failed: " in line
+    ]
     assert "sub-01_task-rest has no run that can be used" in line
     assert "run-1" in line
     assert "run-2" in line
@@ -254,7 +289,10 @@ def test_sidecar(job):
     assert sidecar["DenoiseStrategy"] == "scrubbing"
     (run,) = sidecar["Runs"]
     assert run["RepetitionTime"] == 10.0
-    assert (run["Confounds"]["FdThreshold"], run["Confounds"]["DummyScans"]) == (0.096, "auto")
+    assert (run["Confounds"]["FdThreshold"], run["Confounds"]["DummyScans"]) == (
+        0.096,
+        "auto",
+    )
     assert run["Confounds"]["DroppedNonSteady"] == 2
     cleaning = run["Cleaning"]
     assert cleaning["Frames"] == 70
@@ -277,8 +315,12 @@ def resolve(out: Path, uri: str) -> Path:
     """Follow a BIDS URI by the DatasetLinks of the output."""
     kind, dataset, relative = uri.split(":")
     assert kind == "bids"
-    link = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"][dataset]
-    if link == f"urn:dataset:{dataset}":  # in another place of this machine: only the logs know it
+    link = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"][
+        dataset
+    ]
+    if (
+        link == f"urn:dataset:{dataset}"
+    ):  # in another place of this machine: only the logs know it
         way = json.loads((out / "logs/input.json").read_text())[dataset]
     else:
         assert not urlsplit(link).scheme
@@ -294,7 +336,10 @@ def test_sources_resolve_in_odd_folders(tmp_path):
     elsewhere = tmp_path / "elsewhere" / "deep"
     assert job.run(out=elsewhere) == 0
     for out in (job.out, elsewhere):
-        assert all(resolve(out, uri) for uri in read_sidecar(out, "sub-01_task-rest")["Sources"])
+        assert all(
+            resolve(out, uri)
+            for uri in read_sidecar(out, "sub-01_task-rest")["Sources"]
+        )
 
 
 def test_nifti_header(job):
@@ -324,9 +369,21 @@ def test_quality_row(job):
     (path,) = job.out.rglob("*_qc.tsv")
     assert path.name == "sub-01_ses-A_task-rest_run-1_qc.tsv"
     (row,) = read_table(path)
-    assert (row["participant_id"], row["session_id"], row["run_id"]) == ("sub-01", "ses-A", "1")
-    assert (row["frames"], row["frames_kept"], row["minutes_kept"]) == ("60", "57", "9.5")
-    assert (row["repetition_time"], row["n_segments"], row["coverage"]) == ("10.0", "1", "1.0")
+    assert (row["participant_id"], row["session_id"], row["run_id"]) == (
+        "sub-01",
+        "ses-A",
+        "1",
+    )
+    assert (row["frames"], row["frames_kept"], row["minutes_kept"]) == (
+        "60",
+        "57",
+        "9.5",
+    )
+    assert (row["repetition_time"], row["n_segments"], row["coverage"]) == (
+        "10.0",
+        "1",
+        "1.0",
+    )
     assert 0 < float(row["fd_mean"]) < 0.1
     assert 10 < float(row["tsnr_median"]) < 30
     assert -1 <= float(row["connectome_reliability"]) <= 1
@@ -357,7 +414,10 @@ def test_connectome_reads_back(job):
     np.testing.assert_allclose(image.get_fdata()[grid].T, expected, atol=1e-5)
     assert not image.get_fdata()[~grid].any()
 
-    matrix = func / "sub-01_task-rest_seg-tiny_stat-pearsoncorrelation_desc-connectome_relmat.tsv"
+    matrix = (
+        func
+        / "sub-01_task-rest_seg-tiny_stat-pearsoncorrelation_desc-connectome_relmat.tsv"
+    )
     r = np.array([[float(x) for x in row.values()] for row in read_table(matrix)])
     np.testing.assert_allclose(r, np.corrcoef(series.T), atol=1e-5)
     rows = read_table(func / "sub-01_task-rest_desc-rois_timeseries.tsv")
@@ -370,7 +430,13 @@ def test_connectome_reads_back(job):
 
 def test_odd_but_legal_labels(tmp_path):
     job = TinyJob(tmp_path, ())
-    add_rest(job.bids, "A+b01", session="2", task="restOpen", entities="acq-1+2_rec-x_run-007")
+    add_rest(
+        job.bids,
+        "A+b01",
+        session="2",
+        task="restOpen",
+        entities="acq-1+2_rec-x_run-007",
+    )
     assert job.run() == 0
     assert titles(job.out) == {"sub-A+b01_ses-2_task-restOpen_acq-1+2_rec-x"}
     (record,) = (job.out / "logs" / "complete").iterdir()
@@ -410,7 +476,9 @@ def test_pybids_finds_each_file_by_its_entities(job):
     found = {Path(file.path): file.get_entities() for file in layout.get()}
     written = {*job.out.glob("sub-*/**/func/*.*"), *job.out.glob("tpl-*/*.*")}
     assert written <= found.keys()
-    assert {path.name.partition("_")[0].partition("-")[0] for path in written} >= {"sub"}
+    assert {path.name.partition("_")[0].partition("-")[0] for path in written} >= {
+        "sub"
+    }
     for path in written:
         name = parse_name(path.name)
         wanted = {PYBIDS.get(key, key): label for key, label in name.entities}
@@ -428,7 +496,10 @@ def test_pybids_reads_sidecars_and_builds_names(job):
     query = {"subject": "01", "session": "B", "contrast": "languageMath", "stat": "z"}
     (found,) = layout.get(**query, desc="synthetic", extension=".nii.gz")
     title = "sub-01_ses-B_task-rest"
-    assert Path(found.path).name == NAME.format(title, "languageMath", "synthetic") + ".nii.gz"
+    assert (
+        Path(found.path).name
+        == NAME.format(title, "languageMath", "synthetic") + ".nii.gz"
+    )
     metadata = found.get_metadata()
     # What all maps share, and what is this one's own.
     assert metadata == read_inherited(Path(found.path))

@@ -26,7 +26,9 @@ def test_runs_of_all_participants_in_order(job):
         "sub-02_ses-A_task-rest_run-2",
         "sub-02_task-rest",
     ]
-    assert {run.participant for run in find_runs(job.settings(participant_label=("02",)))} == {"02"}
+    assert {
+        run.participant for run in find_runs(job.settings(participant_label=("02",)))
+    } == {"02"}
     assert not job.out.exists()
 
 
@@ -34,8 +36,14 @@ def test_runs_of_all_participants_in_order(job):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("--contrast", "zzz"), "--contrast names zzz, which the model does not predict"),
-        (("--write", "regions"), "--write regions was given without an atlas. Expected: --atlases"),
+        (
+            ("--contrast", "zzz"),
+            "--contrast names zzz, which the model does not predict",
+        ),
+        (
+            ("--write", "regions"),
+            "--write regions was given without an atlas. Expected: --atlases",
+        ),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_anything_is(job, capsys, words, line):

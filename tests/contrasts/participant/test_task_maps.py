@@ -48,13 +48,18 @@ def maps(job) -> TaskMaps:
 @pytest.fixture(scope="module")
 def atlas(tmp_path_factory) -> Path:
     """Write a label image on the tiny model's grid, with the names of its three regions."""
-    path = tmp_path_factory.mktemp("atlas") / "tpl-MNI152NLin6Asym_atlas-halves_dseg.nii.gz"
+    path = (
+        tmp_path_factory.mktemp("atlas")
+        / "tpl-MNI152NLin6Asym_atlas-halves_dseg.nii.gz"
+    )
     labels = np.repeat(np.arange(3, dtype=np.int16) + 1, 4)[None, :, None] * np.ones(
         TINY_SHAPE, np.int16
     )
     make_image(path, labels, TINY_AFFINE)
     lines = ["index\tname", "1\tback", "2\tmiddle", "3\tfront"]
-    path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text("\n".join(lines) + "\n")
+    path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text(
+        "\n".join(lines) + "\n"
+    )
     return path
 
 
@@ -64,7 +69,9 @@ def bold_of(job: TinyJob, label: str = "01") -> Path:
 
 
 def written(job: TinyJob, contrast: str, label: str = "01", out: Path | None = None):
-    (path,) = (out or job.out).rglob(f"sub-{label}_*contrast-{contrast}_*synthetic_statmap.nii.gz")
+    (path,) = (out or job.out).rglob(
+        f"sub-{label}_*contrast-{contrast}_*synthetic_statmap.nii.gz"
+    )
     return nib.load(path)
 
 
@@ -154,7 +161,9 @@ def test_values_in_memory_are_not_rounded(job, stored):
     rng = np.random.default_rng(1)
     values = (1 + rng.random((*TINY_SHAPE, 60)) * 2).astype(stored)
     if stored is not np.uint8:
-        values[0, 0, 0] = 6e4  # outside the brain: whole numbers of 16 bits would be steps of 1
+        values[0, 0, 0] = (
+            6e4  # outside the brain: whole numbers of 16 bits would be steps of 1
+        )
     header = nib.Nifti1Header()
     header.set_data_dtype(np.int16)
     header.set_xyzt_units("mm", "sec")
@@ -212,17 +221,25 @@ def test_frames_are_kept_by_index_or_by_truth(job):
 def test_a_chosen_data_frame_with_other_columns_is_reported(job, maps):
     table = bold_of(job).with_name("sub-01_task-rest_desc-confounds_timeseries.tsv")
     frame = pd.read_csv(table, sep="\t").drop(columns="framewise_displacement")
-    with pytest.warns(UserWarning, match=r"csf_power2.* were not removed.*pass an array"):
+    with pytest.warns(
+        UserWarning, match=r"csf_power2.* were not removed.*pass an array"
+    ):
         maps.transform(bold_of(job), frame)
 
 
 def test_several_images_give_a_list(job, maps):
     paths = [bold_of(job, label) for label in ("01", "02")]
     found = maps.transform(paths)
-    assert [bits(image) for image in found] == [bits(maps.transform(path)) for path in paths]
+    assert [bits(image) for image in found] == [
+        bits(maps.transform(path)) for path in paths
+    ]
     assert bits(found[0]) != bits(found[1])
-    assert [bits(image) for image in maps.transform(paths, [None, None])] == list(map(bits, found))
-    with pytest.raises(ValueError, match=r"confounds must be a list, .* 2 images, not 1"):
+    assert [bits(image) for image in maps.transform(paths, [None, None])] == list(
+        map(bits, found)
+    )
+    with pytest.raises(
+        ValueError, match=r"confounds must be a list, .* 2 images, not 1"
+    ):
         maps.transform(paths, [None])
 
 
@@ -230,14 +247,20 @@ def test_several_images_give_a_list(job, maps):
 def test_a_connectome_at_hand_gives_its_maps(job, maps):
     run, _ = bids_dtg.find_runs(job.settings(denoise_strategy="simple"))
     bundle = bids_dtg.load_bundle(job.model)
-    connectome = bids_dtg.measure(run, bundle, CleaningOptions(denoise_strategy="simple"))
+    connectome = bids_dtg.measure(
+        run, bundle, CleaningOptions(denoise_strategy="simple")
+    )
     found = bids_dtg.predict_maps(connectome, bundle, device="cpu", threads=1)
     image = maps.transform(run)
     np.testing.assert_array_equal(image.get_fdata()[bundle.voxels.mask].T, found.values)
     with pytest.raises(SettingsError, match=r"\(3, 9\). Expected: \(4, "):
-        bids_dtg.predict_maps(Connectome(np.zeros((3, 9), np.float32), 100, 200.0), bundle)
+        bids_dtg.predict_maps(
+            Connectome(np.zeros((3, 9), np.float32), 100, 200.0), bundle
+        )
     with pytest.raises(SettingsError, match=r"partial.*Expected: .*which tiny reads"):
-        bids_dtg.predict_maps(Connectome(found.values, 100, 200.0, form=Form("partial")), bundle)
+        bids_dtg.predict_maps(
+            Connectome(found.values, 100, 200.0, form=Form("partial")), bundle
+        )
 
 
 @pytest.mark.slow
@@ -246,7 +269,9 @@ def test_a_data_frame_of_regions(job, maps, atlas, container):
     pytest.importorskip(container)
     paths = [bold_of(job, label) for label in ("01", "02")]
     regions = (
-        clone(maps).set_params(atlas=str(atlas), min_coverage=0.0).set_output(transform=container)
+        clone(maps)
+        .set_params(atlas=str(atlas), min_coverage=0.0)
+        .set_output(transform=container)
     )
     frame = regions.fit_transform(paths)
     assert type(frame).__module__.split(".")[0] == container
@@ -275,7 +300,8 @@ def test_the_containers_of_scikit_learn(job, maps, atlas):
     with pytest.raises(ValueError, match=r"'arrow'. Expected: default, pandas, polars"):
         regions.set_output(transform="arrow")
     assert isinstance(
-        clone(regions.set_output(transform="pandas")).fit_transform(bold_of(job)), pd.DataFrame
+        clone(regions.set_output(transform="pandas")).fit_transform(bold_of(job)),
+        pd.DataFrame,
     )
     with pytest.raises(SettingsError, match="atlas=None"):
         clone(maps).set_params(atlas=None).set_output(transform="pandas").fit_transform(
@@ -305,14 +331,18 @@ def test_regions_that_the_mask_cannot_fill_have_no_column(job, maps, tmp_path):
     labels[labels == 1] = 0
     make_image(path, labels, TINY_AFFINE)
     nowhere = clone(maps).set_params(atlas=str(path)).set_output(transform="pandas")
-    with pytest.raises(SettingsError, match="the model's mask holds at most 40% of a region"):
+    with pytest.raises(
+        SettingsError, match="the model's mask holds at most 40% of a region"
+    ):
         nowhere.fit_transform(bold_of(job))
 
 
 @pytest.mark.slow
 def test_it_stands_in_a_pipeline(job, maps, atlas):
     paths = [bold_of(job, label) for label in ("01", "02")] * 2
-    pipeline = make_pipeline(clone(maps).set_params(atlas=str(atlas), min_coverage=0.0), Ridge())
+    pipeline = make_pipeline(
+        clone(maps).set_params(atlas=str(atlas), min_coverage=0.0), Ridge()
+    )
     pipeline.set_output(transform="pandas")
     predicted = cross_val_predict(pipeline, paths, [0.0, 1.0, 0.0, 1.0], cv=2)
     assert predicted.shape == (4,)
@@ -324,7 +354,9 @@ def test_it_stands_in_a_pipeline(job, maps, atlas):
 def test_clones_and_parameters(maps):
     other = clone(maps)
     assert other.get_params() == maps.get_params()
-    assert other.set_params(denoise_strategy="none", gsr=False).denoise_strategy == "none"
+    assert (
+        other.set_params(denoise_strategy="none", gsr=False).denoise_strategy == "none"
+    )
     with pytest.raises(ValueError, match="Invalid parameter 'denoise_stategy'"):
         other.set_params(denoise_stategy="none")
     chosen = other.set_output(transform="pandas")
@@ -348,7 +380,9 @@ def test_options_of_the_cleaning_are_those_of_the_command_line():
 
 def test_a_fitted_estimator_travels(job, maps):
     path = bold_of(job)
-    assert bits(pickle.loads(pickle.dumps(maps)).transform(path)) == bits(maps.transform(path))
+    assert bits(pickle.loads(pickle.dumps(maps)).transform(path)) == bits(
+        maps.transform(path)
+    )
     unfitted = pickle.loads(pickle.dumps(clone(maps)))
     assert not hasattr(unfitted, "bundle_")
 
@@ -357,8 +391,16 @@ def test_a_fitted_estimator_travels(job, maps):
     ("options", "kind", "message"),
     [
         ({"model": "nowhere"}, BundleError, "nowhere"),
-        ({"denoise_strategy": "sample"}, SettingsError, "--denoise-strategy is 'sample'"),
-        ({"denoise_strategy": "none", "gsr": True}, SettingsError, "--gsr was given with"),
+        (
+            {"denoise_strategy": "sample"},
+            SettingsError,
+            "--denoise-strategy is 'sample'",
+        ),
+        (
+            {"denoise_strategy": "none", "gsr": True},
+            SettingsError,
+            "--gsr was given with",
+        ),
         ({"device": "gpu"}, SettingsError, "--device is 'gpu'"),
         ({"low_pass": -1.0}, SettingsError, "--low-pass is -1"),
     ],
@@ -371,9 +413,13 @@ def test_what_cannot_be_is_refused_when_it_is_fitted(job, options, kind, message
 def test_files_that_cannot_be_used_are_named(job, maps, tmp_path):
     with pytest.raises(RunError, match=r"nowhere_bold.nii.gz"):
         maps.transform(tmp_path / "sub-01_nowhere_bold.nii.gz")
-    with pytest.raises(TypeError, match="an image is a path, a nibabel image or a run, not int"):
+    with pytest.raises(
+        TypeError, match="an image is a path, a nibabel image or a run, not int"
+    ):
         maps.transform(3)
-    with pytest.raises(RunError, match=r"^sub-01: .*confounds_timeseries.tsv has 7 rows"):
+    with pytest.raises(
+        RunError, match=r"^sub-01: .*confounds_timeseries.tsv has 7 rows"
+    ):
         maps.transform(bold_of(job), np.zeros((7, 2)))
     image = nib.load(bold_of(job))
     image = nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
@@ -383,14 +429,27 @@ def test_files_that_cannot_be_used_are_named(job, maps, tmp_path):
 
 # Checks of arrays and of what is learnt: `transform` takes images and paths, and `fit` no data.
 NOT_APPLICABLE = {
-    *("check_fit_score_takes_y", "check_n_features_in_after_fitting", "check_n_features_in"),
+    *(
+        "check_fit_score_takes_y",
+        "check_n_features_in_after_fitting",
+        "check_n_features_in",
+    ),
     *("check_estimators_dtypes", "check_complex_data", "check_dtype_object"),
     *("check_estimators_empty_data_messages", "check_pipeline_consistency"),
-    *("check_estimators_nan_inf", "check_estimator_sparse_tag", "check_estimators_pickle"),
+    *(
+        "check_estimators_nan_inf",
+        "check_estimator_sparse_tag",
+        "check_estimators_pickle",
+    ),
     *("check_f_contiguous_array_estimator", "check_transformer_data_not_an_array"),
     *("check_transformer_general", "check_transformer_preserve_dtypes"),
     *("check_methods_sample_order_invariance", "check_methods_subset_invariance"),
-    *("check_dict_unchanged", "check_fit_idempotent", "check_fit1d", "check_fit2d_predict1d"),
+    *(
+        "check_dict_unchanged",
+        "check_fit_idempotent",
+        "check_fit1d",
+        "check_fit2d_predict1d",
+    ),
 }
 
 

@@ -54,7 +54,9 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_impossible_runs_are_refused(phantom, tmp_path, frames, seconds):
     run = {"frames": frames, "repetition_time_s": seconds}
     with pytest.raises(ValueError, match=f"not {frames} of {seconds:g} s"):
-        describe_datasets(tmp_path, phantom, [phantom.person(0, 0)], **run, generator=GENERATOR)
+        describe_datasets(
+            tmp_path, phantom, [phantom.person(0, 0)], **run, generator=GENERATOR
+        )
     assert not [*tmp_path.iterdir()]
 
 
@@ -64,7 +66,9 @@ def test_the_same_person_gives_the_same_bytes(person, fmriprep, tmp_path):
     write_run(tmp_path, again, **RUN)
     written = files(tmp_path)
     assert len(written) == 6
-    assert {name: data for name, data in files(fmriprep).items() if "sub-" in name} == written
+    assert {
+        name: data for name, data in files(fmriprep).items() if "sub-" in name
+    } == written
 
 
 @pytest.mark.parametrize("strategy", ["simple", "scrubbing", "compcor"])
@@ -97,18 +101,24 @@ def test_whole_datasets_are_valid_and_hold_the_person_s_maps(person, tmp_path):
         tmp_path, person, **RUN, stage=lambda name, share: stages.append((share, name))
     )
     assert stages == sorted(stages)
-    assert len(list((tmp_path / "statmaps").rglob("*_statmap.nii.gz"))) == 2 * len(hcp_contrasts())
+    assert len(list((tmp_path / "statmaps").rglob("*_statmap.nii.gz"))) == 2 * len(
+        hcp_contrasts()
+    )
     path = next((tmp_path / "truth").rglob("*contrast-wm2bk_*_statmap.nii.gz"))
     assert "_task-wm_" in path.name
     volume = np.asarray(nib.load(path).dataobj)
     truth = person.true_maps()[[c.label for c in hcp_contrasts()].index("wm2bk")]
     # In steps of 1/32.
-    np.testing.assert_allclose(volume[person.phantom.anatomy.grey], truth, atol=1 / 64 + 1e-5)
+    np.testing.assert_allclose(
+        volume[person.phantom.anatomy.grey], truth, atol=1 / 64 + 1e-5
+    )
     validator = shutil.which("bids-validator-deno")
     if validator is None:
         pytest.skip("bids-validator-deno is not installed")
     for root in tmp_path.iterdir():
-        report = subprocess.run([validator, root], capture_output=True, text=True, check=False)
+        report = subprocess.run(
+            [validator, root], capture_output=True, text=True, check=False
+        )
         assert report.returncode == 0, report.stdout
         assert "[ERROR]" not in report.stdout
 
@@ -130,7 +140,9 @@ def coarse(phantom):
 
 
 def test_a_run_has_its_frames_and_is_the_same_again(coarse):
-    one, again = (np.concatenate(list(draw_run(coarse, 70, 1.5).blocks())) for _ in range(2))
+    one, again = (
+        np.concatenate(list(draw_run(coarse, 70, 1.5).blocks())) for _ in range(2)
+    )
     assert one.shape == (70, coarse.phantom.anatomy.brain.sum())
     assert one.dtype == np.float32
     np.testing.assert_array_equal(one, again)
@@ -145,11 +157,15 @@ def test_cleaning_recovers_the_person_s_connectome(coarse):
     maps = np.zeros((50, frames.shape[1]), np.float32)
     maps[:, phantom.anatomy.grey_in_brain] = phantom.roi_maps
     keep = np.arange(300) >= 2
-    nuisance = np.stack([c for name, c in columns.items() if name.startswith(SIMPLE)], axis=1)
+    nuisance = np.stack(
+        [c for name, c in columns.items() if name.startswith(SIMPLE)], axis=1
+    )
     expected = np.mean([coarse.connectome(0, segment) for segment in range(4)], axis=0)
 
     def similarity(confounds):
-        connectome = voxel_to_roi(frames, maps, confounds, keep)[:, phantom.anatomy.grey_in_brain]
+        connectome = voxel_to_roi(frames, maps, confounds, keep)[
+            :, phantom.anatomy.grey_in_brain
+        ]
         return np.corrcoef(connectome.ravel(), expected.ravel())[0, 1]
 
     # As close as a segment without any nuisance is, but for the frames' correlation in time.
@@ -162,7 +178,10 @@ def test_traits_explain_the_scores_in_part(phantom):
     people = [phantom.person(Cohort.TRAINING, n) for n in range(400)]
     known = [phenotype(person) for person in people]
     traits = np.array([person.traits[:4] for person in people])
-    values = [[p[name] if name != "sex" else p[name] == "F" for p in known] for name in known[0]]
+    values = [
+        [p[name] if name != "sex" else p[name] == "F" for p in known]
+        for name in known[0]
+    ]
     r = [np.corrcoef(v, t)[0, 1] for v, t in zip(values, traits.T, strict=True)]
     assert 0.6 < r[0] < 0.8
     assert 0.45 < r[1] < 0.7

@@ -25,7 +25,10 @@ def test_people(phantom):
 
 
 def mean_r(predicted: NDArray, measured: NDArray) -> float:
-    r = [correlation_matrix(predicted[:, q], measured[:, q]) for q in range(measured.shape[1])]
+    r = [
+        correlation_matrix(predicted[:, q], measured[:, q])
+        for q in range(measured.shape[1])
+    ]
     return float(np.mean([np.diagonal(matrix) for matrix in r]))
 
 
@@ -39,14 +42,21 @@ def test_a_person_is_the_same_whenever_asked(phantom):
 
 @pytest.mark.slow
 def test_people_cohorts_sessions_segments_and_seeds_differ(phantom):
-    maps = [phantom.person(c, n).measured_maps(s) for c in (0, 1) for n in (0, 1) for s in (0, 1)]
+    maps = [
+        phantom.person(c, n).measured_maps(s)
+        for c in (0, 1)
+        for n in (0, 1)
+        for s in (0, 1)
+    ]
     r = np.corrcoef([m[0] for m in maps])
     assert (r[np.triu_indices(8, k=1)] < 0.9).all()
     person = phantom.person(0, 0)
     one, other, retest = (person.connectome(*key) for key in ((0, 0), (0, 1), (1, 0)))
     assert 0.3 < np.corrcoef(one.ravel(), other.ravel())[0, 1] < 0.95
     assert 0.3 < np.corrcoef(one.ravel(), retest.ravel())[0, 1] < 0.95
-    assert not np.allclose(Phantom(seed=1, block=4).foci.centre_mm, phantom.foci.centre_mm)
+    assert not np.allclose(
+        Phantom(seed=1, block=4).foci.centre_mm, phantom.foci.centre_mm
+    )
 
 
 def test_connectomes_agree_with_the_one_pass_route(phantom):
@@ -68,7 +78,8 @@ def test_math_minus_story_is_math_minus_story_noise_included(phantom):
     maps = phantom.person(0, 1).measured_maps(0)
     labels = [contrast.label for contrast in hcp_contrasts()]
     math, story, difference = (
-        maps[labels.index(f"language{name}")] for name in ("Math", "Story", "MathVsStory")
+        maps[labels.index(f"language{name}")]
+        for name in ("Math", "Story", "MathVsStory")
     )
     np.testing.assert_allclose(np.sqrt(2) * difference, math - story, atol=1e-5)
 
@@ -76,9 +87,14 @@ def test_math_minus_story_is_math_minus_story_noise_included(phantom):
 def test_scores_lie_near_the_published_ones(test_people):
     """Reconstruction by the group average and by a retest: 0.524 and 0.470 for HCP-YA."""
     measured = test_people["measured"]
-    matrices = [correlation_matrix(test_people["retest"][:, q], measured[:, q]) for q in range(47)]
+    matrices = [
+        correlation_matrix(test_people["retest"][:, q], measured[:, q])
+        for q in range(47)
+    ]
     retest = float(np.mean([diagonality(matrix).product for matrix in matrices]))
     others = (measured.sum(axis=0) - measured) / (PEOPLE - 1)
     assert 0.07 < retest < 0.12  # 0.097 for HCP-YA
     assert abs(mean_r(test_people["retest"], measured) - 0.470) < 0.04
-    assert 0.45 < mean_r(others, measured) < 0.55  # of 19 people, where the publication's is of 827
+    assert (
+        0.45 < mean_r(others, measured) < 0.55
+    )  # of 19 people, where the publication's is of 827

@@ -16,7 +16,9 @@ def test_foci_do_not_depend_on_the_voxels():
     )
     grid, mask = model_grid(3), load_anatomy(3).grey
     shift, extent, strength = np.eye(3) * 4, np.array([0.1, -0.2]), np.array([0.3, 0.0])
-    maps = network_maps(foci, grid, mask, shift_mm=shift, log_extent=extent, log_strength=strength)
+    maps = network_maps(
+        foci, grid, mask, shift_mm=shift, log_extent=extent, log_strength=strength
+    )
     mm = np.argwhere(mask) @ grid.affine[:3, :3].T + grid.affine[:3, 3]
     expected = np.zeros((2, len(mm)))
     for f, k in enumerate(foci.network):

@@ -10,13 +10,17 @@ def test_differences_are_differences_of_conditions():
     design, columns = contrast_design(), CONDITIONS
     row = {c.label: design[i] for i, c in enumerate(hcp_contrasts())}
     math_minus_story = row["languageMath"] - row["languageStory"]
-    np.testing.assert_allclose(np.sqrt(2) * row["languageMathVsStory"], math_minus_story)
+    np.testing.assert_allclose(
+        np.sqrt(2) * row["languageMathVsStory"], math_minus_story
+    )
     # An average of four conditions of variance 1 has variance 1/4: z is twice the mean.
     body = [columns.index(("WM", f"{load}_BODY")) for load in ("2BK", "0BK")]
     np.testing.assert_allclose(row["wmBody"][body], np.sqrt(0.5))
     motor = [columns.index(("MOTOR", part)) for part in ("LF", "LH", "RF", "T")]
     rest = row["motorRhVsAvg"][motor]
-    np.testing.assert_allclose(rest, -row["motorRhVsAvg"][columns.index(("MOTOR", "RH"))] / 4)
+    np.testing.assert_allclose(
+        rest, -row["motorRhVsAvg"][columns.index(("MOTOR", "RH"))] / 4
+    )
     assert row["motorAvg"][columns.index(("MOTOR", "CUE"))] == 0
     for contrast in hcp_contrasts():
         within = [i for i, (task, _) in enumerate(columns) if task != contrast.task]

@@ -28,7 +28,9 @@ def test_people_outside_the_training_set_are_left_out(bundle, call, out, capsys)
     assert "was not fitted to anybody in tiny" in capsys.readouterr().err
 
 
-def test_tables_of_people_are_found_by_their_series(call, arrays, out, tmp_path, capsys):
+def test_tables_of_people_are_found_by_their_series(
+    call, arrays, out, tmp_path, capsys
+):
     """Their labels, data set, scale and order do not count; each has the own row."""
     few = ("--model-name", "tables", "--epochs", "1", "--architecture", "network")
     assert call("train", *few) == 0
@@ -43,13 +45,23 @@ def test_tables_of_people_are_found_by_their_series(call, arrays, out, tmp_path,
                 content["people"] = [f"new{label}" for label in content["people"]]
                 content |= {"rest": content["rest"] * 10} if "rest" in content else {}
             np.savez(folder / path.name, **content)
-    model = ("--model", str(out / "group" / "model-tables" / "bundle"), "--simulations", "1")
+    model = (
+        "--model",
+        str(out / "group" / "model-tables" / "bundle"),
+        "--simulations",
+        "1",
+    )
     again = ("--model-name", "again")
-    assert main(arguments(turned, out, "evaluate", *model, "--model-name", "first")) == 0
+    assert (
+        main(arguments(turned, out, "evaluate", *model, "--model-name", "first")) == 0
+    )
     capsys.readouterr()
     assert main(arguments(renamed, out, "evaluate", *model, *again)) == 0
     said = capsys.readouterr().err
-    assert "4 participants with other labels (new04, new03, new02, new01) recognised in" in said
+    assert (
+        "4 participants with other labels (new04, new03, new02, new01) recognised in"
+        in said
+    )
     first, second = (
         read_rows(out / "group" / f"evaluation-{name}" / "desc-parameters_scores.tsv")
         for name in ("first", "again")
@@ -59,9 +71,13 @@ def test_tables_of_people_are_found_by_their_series(call, arrays, out, tmp_path,
     )
 
 
-def test_whoever_lacks_the_session_of_the_model_is_left_out(bundle, out, tmp_path, capsys):
+def test_whoever_lacks_the_session_of_the_model_is_left_out(
+    bundle, out, tmp_path, capsys
+):
     arrays = write_networks(tmp_path, people=(["03", "01"], PEOPLE))
-    call = arguments(arrays, out, "simulate", "--model", str(bundle), "--simulations", "1")
+    call = arguments(
+        arrays, out, "simulate", "--model", str(bundle), "--simulations", "1"
+    )
     assert main([*call, "--model-name", "some"]) == 0
     assert "left out: 2 participants without data in session REST1 (02, 04)" in (
         capsys.readouterr().err
@@ -70,13 +86,19 @@ def test_whoever_lacks_the_session_of_the_model_is_left_out(bundle, out, tmp_pat
     assert simulated["simulated"].shape[0] == len(simulated["people"]) == 2
     nobody = ("--participant-label", "04", "--session-label", "REST1", "REST2")
     assert main([*call, *nobody]) == 2
-    assert "nobody in the training set of own has data in session REST1" in capsys.readouterr().err
+    assert (
+        "nobody in the training set of own has data in session REST1"
+        in capsys.readouterr().err
+    )
 
 
 def test_other_times_between_frames_are_refused(bundle, out, tmp_path, capsys):
     arrays = write_networks(tmp_path, tr_seconds=1.6)
     assert main(arguments(arrays, out, "simulate", "--model", str(bundle))) == 2
-    assert "1.6 seconds between frames and the model own has 0.8" in capsys.readouterr().err
+    assert (
+        "1.6 seconds between frames and the model own has 0.8"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +109,9 @@ def test_other_times_between_frames_are_refused(bundle, out, tmp_path, capsys):
         (("fixed-points", "--model", "{bundle}"), "fixed points"),
     ],
 )
-def test_a_dry_run_says_what_a_network_would_write(words, plan, bundle, call, out, capsys):
+def test_a_dry_run_says_what_a_network_would_write(
+    words, plan, bundle, call, out, capsys
+):
     given = [word.format(bundle=bundle) for word in words]
     assert call(*given, "--model-name", "dry", "--dry-run") == 0
     assert f"would write {plan} to {out / 'group'}" in capsys.readouterr().out
@@ -99,9 +123,18 @@ def test_a_dry_run_says_what_a_network_would_write(words, plan, bundle, call, ou
     [
         ({}, "would write scores and a page"),
         ({}, "tiny lists its training participants only by label, so those who"),
-        ({"labels": [f"{n:02}" for n in range(6)]}, "Tiny study with the same labels (01, 02, 03"),
-        ({"people": ModelPeople({}, ("ten more",))}, "whose IDs are unknown (ten more)"),
-        ({"session": "DAY1"}, "trained on session DAY1, which is missing here; session REST1 is"),
+        (
+            {"labels": [f"{n:02}" for n in range(6)]},
+            "Tiny study with the same labels (01, 02, 03",
+        ),
+        (
+            {"people": ModelPeople({}, ("ten more",))},
+            "whose IDs are unknown (ten more)",
+        ),
+        (
+            {"session": "DAY1"},
+            "trained on session DAY1, which is missing here; session REST1 is",
+        ),
         (
             {"regions": "abcd"},
             "(lh_insula, lh_cuneus, rh_insula, rh_cuneus) and the model tiny has",
@@ -111,7 +144,9 @@ def test_a_dry_run_says_what_a_network_would_write(words, plan, bundle, call, ou
 def test_people_are_compared_with_those_of_a_core(facts, line, tmp_path, capsys):
     core = write_tiny_linear(tmp_path / "core", **{"regions": REGIONS, **facts})
     arrays, out = write_series(tmp_path / "arrays"), tmp_path / "out"
-    code = main(arguments(arrays, out, "evaluate", "--model", str(core.path), "--dry-run"))
+    code = main(
+        arguments(arrays, out, "evaluate", "--model", str(core.path), "--dry-run")
+    )
     said = capsys.readouterr()
     assert line in " ".join((said.out + said.err).split())
     assert code == (2 if "regions" in facts else 0)

@@ -24,11 +24,17 @@ def arrays(tmp_path_factory) -> Path:
         (("--recipe", "published"), "--recipe was given"),
     ],
 )
-def test_settings_of_a_network_are_refused_of_a_linear_core(words, flag, arrays, tmp_path, capsys):
-    call = arguments(arrays, tmp_path / "out", "train", "--architecture", "linear", *words)
+def test_settings_of_a_network_are_refused_of_a_linear_core(
+    words, flag, arrays, tmp_path, capsys
+):
+    call = arguments(
+        arrays, tmp_path / "out", "train", "--architecture", "linear", *words
+    )
     assert main(call) == 2
     err = capsys.readouterr().err
-    assert f"{flag} with a linear core, which has no such setting" in " ".join(err.split())
+    assert f"{flag} with a linear core, which has no such setting" in " ".join(
+        err.split()
+    )
     assert "--architecture network" in err
     assert not (tmp_path / "out").exists()
 
@@ -38,7 +44,13 @@ def test_analyses_that_a_linear_core_lacks_are_refused(arrays, tmp_path, capsys)
     bundle = write_tiny_linear(tmp_path / "tiny")
     model = ("--model", str(bundle.path))
     assert main(arguments(arrays, tmp_path / "out", "fixed-points", *model)) == 2
-    assert "--analysis fixed-points was given with a linear core" in capsys.readouterr().err
+    assert (
+        "--analysis fixed-points was given with a linear core"
+        in capsys.readouterr().err
+    )
     maps = ("--region-maps", str(tmp_path / "none.tsv"))
     assert main(arguments(arrays, tmp_path / "out", "evaluate", *model, *maps)) == 2
-    assert "--region-maps was given with a linear core, which has no" in capsys.readouterr().err
+    assert (
+        "--region-maps was given with a linear core, which has no"
+        in capsys.readouterr().err
+    )

@@ -39,9 +39,9 @@ def test_folds_judge_everybody_once_beside_what_is_simpler(out):
     folder = out / "group" / "folds-own"
     rows = {row["name"]: row for row in read_rows(folder / SCORES)}
     assert [*rows] == ["model", "group", "retest", "half_way", "var_1", "other_person"]
-    assert {(row["people"], row["session"], row["relation"]) for row in rows.values()} == {
-        ("12", "REST2", "another session")
-    }
+    assert {
+        (row["people"], row["session"], row["relation"]) for row in rows.values()
+    } == {("12", "REST2", "another session")}
     assert "of the person's own FC, and its process" in rows["model"]["words"]
     assert float(rows["model"]["fit"]) > float(rows["other_person"]["fit"])
     assert rows["group"]["residual"] == "n/a"
@@ -65,14 +65,19 @@ def test_halves_of_a_session_are_called_halves(out):
     words = ("--folds", "2", "--session-label", "REST1")
     assert call(out, "evaluate", *words, "--model-name", "halves") == 0
     folder = out / "group" / "folds-halves"
-    assert {(row["session"], row["relation"]) for row in read_rows(folder / SCORES)} == {
-        ("second half of REST1", "other half of the session")
-    }
+    assert {
+        (row["session"], row["relation"]) for row in read_rows(folder / SCORES)
+    } == {("second half of REST1", "other half of the session")}
     assert "nother session" not in (folder / "network_report.html").read_text()
 
 
 def test_simulations_are_written_and_repeat(out):
-    model = ("--model", str(out / "group" / "model-own" / "bundle"), "--simulations", "3")
+    model = (
+        "--model",
+        str(out / "group" / "model-own" / "bundle"),
+        "--simulations",
+        "3",
+    )
     path = out / "group" / "simulation-own" / "desc-simulated_series.npz"
     assert call(out, "simulate", *model) == 0
     before = path.read_bytes()
@@ -104,5 +109,7 @@ def test_a_row_is_judged_by_the_people_that_both_predict():
         flags = " ".join(flag.text for flag in score_flags(table, count))
         (shown,) = score_section(table, model.judge).tables
         assert (("words of var_1", "FC r") in shown.better) is (verdict == "worse")
-        assert ("predicted better than by the model by words of var_1" in flags) is (count == 12)
+        assert ("predicted better than by the model by words of var_1" in flags) is (
+            count == 12
+        )
     assert table.rows[1]["advantage_fit"].mean == pytest.approx(-0.023)

@@ -24,7 +24,11 @@ def test_a_core_is_trained_of_series_alone(arrays, tmp_path, capsys):
     assert main(arguments(arrays, tmp_path / "out", "train", *words)) == 0
     folder = tmp_path / "out" / "group" / "model-own"
     card = json.loads((folder / "bundle" / "model.json").read_text())
-    assert (card["kind"], card["recipe_name"], card["people"]) == ("linear-dynamics", "default", 10)
+    assert (card["kind"], card["recipe_name"], card["people"]) == (
+        "linear-dynamics",
+        "default",
+        10,
+    )
     assert (card["chosen_by"], card["order"]) == ("another session", 2)
     rows = read_rows(folder / "desc-shrinkage_scores.tsv")
     assert len(rows) == 8
@@ -34,7 +38,9 @@ def test_a_core_is_trained_of_series_alone(arrays, tmp_path, capsys):
     assert float(best["frames"]) == card["connectivity_shrinkage"]
     features = read_rows(folder / "desc-components_scores.tsv")
     assert [row["name"] for row in features] == [f"component{n}" for n in range(1, 6)]
-    assert [float(row["icc"]) for row in features] == pytest.approx(card["component_icc"])
+    assert [float(row["icc"]) for row in features] == pytest.approx(
+        card["component_icc"]
+    )
     before = (folder / "bundle" / "model.json").read_bytes()
     assert main(arguments(arrays, tmp_path / "new", "train", *words, "--dry-run")) == 0
     assert "would write the model own of session REST1 to " in capsys.readouterr().out
@@ -43,21 +49,32 @@ def test_a_core_is_trained_of_series_alone(arrays, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_few_people_have_a_fixed_shrinkage_and_fewer_are_refused(arrays, tmp_path, capsys):
+def test_few_people_have_a_fixed_shrinkage_and_fewer_are_refused(
+    arrays, tmp_path, capsys
+):
     words = ("--participant-label",)
     assert main(arguments(arrays, tmp_path / "out", "train", *words, *PEOPLE[:5])) == 0
     folder = tmp_path / "out" / "group" / "model-own"
     card = json.loads((folder / "bundle" / "model.json").read_text())
-    assert (card["process_shrinkage"], card["connectivity_shrinkage"]) == (2400.0, 500.0)
+    assert (card["process_shrinkage"], card["connectivity_shrinkage"]) == (
+        2400.0,
+        500.0,
+    )
     assert card["chosen_by"] == ""
     assert card["component_icc"] == []
-    assert "fixed, as fewer than 10 people" in (folder / "network_report.html").read_text()
+    assert (
+        "fixed, as fewer than 10 people" in (folder / "network_report.html").read_text()
+    )
     assert main(arguments(arrays, tmp_path / "none", "train", *words, *PEOPLE[:4])) == 2
-    assert "there are 4 participants with data in session REST1" in capsys.readouterr().err
+    assert (
+        "there are 4 participants with data in session REST1" in capsys.readouterr().err
+    )
     assert not (tmp_path / "none").exists()
 
 
-def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(arrays, tmp_path, capsys):
+def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(
+    arrays, tmp_path, capsys
+):
     (tmp_path / "out" / "group" / "model-own" / "checkpoints").mkdir(parents=True)
     assert main(arguments(arrays, tmp_path / "out", "train")) == 2
     err = " ".join(capsys.readouterr().err.split())
@@ -67,12 +84,20 @@ def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(arrays, tmp_p
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        (lambda rest: np.where(np.arange(4)[:, None] == 1, 3.0, rest), "lh_cuneus is constant"),
-        (lambda rest: np.where(np.arange(120) < 60, 0.0, rest), "rh_cuneus is constant in half of"),
+        (
+            lambda rest: np.where(np.arange(4)[:, None] == 1, 3.0, rest),
+            "lh_cuneus is constant",
+        ),
+        (
+            lambda rest: np.where(np.arange(120) < 60, 0.0, rest),
+            "rh_cuneus is constant in half of",
+        ),
         (lambda rest: rest[..., :40], "has 40 frames. Expected: 60 or more"),
     ],
 )
-def test_series_that_have_no_process_are_refused_in_a_line(change, found, tmp_path, capsys):
+def test_series_that_have_no_process_are_refused_in_a_line(
+    change, found, tmp_path, capsys
+):
     folder = write_series(tmp_path / "odd", names=("REST1",))
     (path,) = folder.glob("*.npz")
     with np.load(path) as file:

@@ -10,7 +10,10 @@ from tiny_networks import PEOPLE, REGIONS, TRAIN, arguments, write_networks
 
 from bids_dtg.cli.run import main
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.analyses.network_evaluation import outside_simulations, same_by_another
+from bids_dtg.dynamics.analyses.network_evaluation import (
+    outside_simulations,
+    same_by_another,
+)
 from bids_dtg.files.text import read_rows
 from bids_dtg.stats.paired import Interval
 
@@ -20,7 +23,14 @@ def test_a_network_is_judged_by_its_own_people(bundle, call, out):
     assert call("evaluate", "--model", str(bundle), "--simulations", "3") == 0
     folder = out / "group" / "evaluation-own"
     rows = read_rows(folder / "desc-evaluation_scores.tsv")
-    ours = ["model", "prior", "external_only", "network_only", "no_input", "other_connectome"]
+    ours = [
+        "model",
+        "prior",
+        "external_only",
+        "network_only",
+        "no_input",
+        "other_connectome",
+    ]
     same, another = (
         {row["name"]: row for row in rows if row["session"] == session}
         for session in ("REST1", "REST2")
@@ -38,7 +48,10 @@ def test_a_network_is_judged_by_its_own_people(bundle, call, out):
     parameters = read_rows(folder / "desc-parameters_scores.tsv")
     assert [row["parameter"] for row in parameters] == ["theta1", "theta2"]
     assert all(-1 <= float(row["icc_pairs_REST2"]) <= 1 for row in parameters)
-    features = {row["feature"]: row for row in read_rows(folder / "desc-features_regressions.tsv")}
+    features = {
+        row["feature"]: row
+        for row in read_rows(folder / "desc-features_regressions.tsv")
+    }
     assert -1 <= float(features["zero_crossings"]["icc_people_REST2"]) <= 1
     for table in folder.glob("*.tsv"):
         meanings = json.loads(table.with_suffix(".json").read_text())
@@ -56,7 +69,9 @@ def test_maps_by_region_are_compared_with_parameters(bundle, call, out, tmp_path
     table.write_text("\n".join(lines) + "\n")
     more = ("--simulations", "2", "--region-maps", str(table), "--model-name", "maps")
     assert call("evaluate", "--model", str(bundle), *more) == 0
-    rows = read_rows(out / "group" / "evaluation-maps" / "desc-features_regressions.tsv")
+    rows = read_rows(
+        out / "group" / "evaluation-maps" / "desc-features_regressions.tsv"
+    )
     assert "myelin" in {row["feature"] for row in rows}
 
 
@@ -65,7 +80,10 @@ def test_one_person_with_a_session_of_another_length_is_compared_by_simulations_
     tmp_path, capsys
 ):
     arrays = write_networks(
-        tmp_path / "arrays", regions=REGIONS[::4], people=(PEOPLE[:1], PEOPLE[:1]), frames=(90, 120)
+        tmp_path / "arrays",
+        regions=REGIONS[::4],
+        people=(PEOPLE[:1], PEOPLE[:1]),
+        frames=(90, 120),
     )
     out, bare = tmp_path / "out", ("--no-external-input", "--states", "1")
     assert main(arguments(arrays, out, "train", *TRAIN, *bare)) == 0
@@ -73,7 +91,9 @@ def test_one_person_with_a_session_of_another_length_is_compared_by_simulations_
     assert main(arguments(arrays, out, "evaluate", *model, "--simulations", "2")) == 0
     assert "REST2 are not compared: 1 participant has it" in capsys.readouterr().err
     folder = out / "group" / "evaluation-own"
-    assert {row["name"] for row in read_rows(folder / "desc-evaluation_scores.tsv")} == {
+    assert {
+        row["name"] for row in read_rows(folder / "desc-evaluation_scores.tsv")
+    } == {
         *("model", "prior", "network_only", "no_input"),
     }
     assert read_rows(folder / "desc-features_regressions.tsv") == []
@@ -84,5 +104,7 @@ def test_a_network_that_says_little_of_people_has_flags():
     other = {"name": "other_connectome", "session": "REST2", "verdict_fit": "worse"}
     (flag,) = same_by_another(ResultTable((), [other]))
     assert "another person's structural connectome fit REST2 equally well" in flag.text
-    (flag,) = outside_simulations([{"measure": "fc_fit", "outside": Interval(0.4, 0.2, 0.6)}])
+    (flag,) = outside_simulations(
+        [{"measure": "fc_fit", "outside": Interval(0.4, 0.2, 0.6)}]
+    )
     assert "1 of 1 predictive check fails" in flag.text

@@ -26,7 +26,11 @@ def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks)
     theta = np.tile(rng.standard_normal((68, 2)), (3, 1, 1))
     mirrored = np.tile(theta[0, :34, 1], 2)
     theta[:, 34:, 1] = theta[:, :34, 1]
-    maps = {"own": theta[0, :, 0], "mirrored": mirrored, "chance": rng.standard_normal(68)}
+    maps = {
+        "own": theta[0, :, 0],
+        "mirrored": mirrored,
+        "chance": rng.standard_normal(68),
+    }
     rows = feature_table(networks, theta, maps, positions_of(networks.regions)).rows
     by_name = {row["feature"]: row for row in rows}
     assert by_name["own"]["pairs"] == 3 * 68

@@ -27,7 +27,9 @@ def test_simulations_are_written_and_repeat(bundle, call, out):
 
 
 @pytest.mark.slow
-def test_a_model_whose_activity_has_no_bounds_is_refused(bundle, call, tmp_path, out, capsys):
+def test_a_model_whose_activity_has_no_bounds_is_refused(
+    bundle, call, tmp_path, out, capsys
+):
     model = shutil.copytree(bundle, tmp_path / "bundle")
     weights = model / "weights.safetensors"
     large = load_file(weights)

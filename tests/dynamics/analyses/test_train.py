@@ -16,7 +16,14 @@ def test_a_model_is_trained_and_its_tables_are_whole(bundle):
     assert card["kind"] == "network-model"
     rows = read_rows(bundle.parent / "desc-regions_parameters.tsv")
     assert len(rows) == len(PEOPLE) * len(REGIONS)
-    assert {"participant_id", "region", "trained", "theta1", "theta1_sd", "theta2"} <= set(rows[0])
+    assert {
+        "participant_id",
+        "region",
+        "trained",
+        "theta1",
+        "theta1_sd",
+        "theta2",
+    } <= set(rows[0])
     assert {row["trained"] for row in rows} == {"true", "false"}
     kl = read_rows(bundle.parent / "desc-parameters_scores.tsv")
     history = read_rows(bundle.parent / "desc-training_history.tsv")
@@ -24,17 +31,23 @@ def test_a_model_is_trained_and_its_tables_are_whole(bundle):
     meanings = json.loads((bundle.parent / "desc-regions_parameters.json").read_text())
     assert list(meanings) == ["Description", *rows[0]]
     # Parameters have the order of their use: the first is the furthest from the prior.
-    mean, sd = (np.array([float(row[f"theta1{end}"]) for row in rows]) for end in ("", "_sd"))
+    mean, sd = (
+        np.array([float(row[f"theta1{end}"]) for row in rows]) for end in ("", "_sd")
+    )
     divergence = ((sd**2 + mean**2 - 1) / 2 - np.log(sd)).mean()
     assert divergence == pytest.approx(float(kl[0]["kl_mean"]), rel=1e-3)
     restarts = read_rows(bundle.parent / "desc-restarts_scores.tsv")
     chosen = [row for row in restarts if row["chosen"] == "true"]
-    assert float(chosen[0]["held_out_elbo"]) == max(float(r["held_out_elbo"]) for r in restarts)
+    assert float(chosen[0]["held_out_elbo"]) == max(
+        float(r["held_out_elbo"]) for r in restarts
+    )
     assert "REST1" in (bundle.parent / "configuration.toml").read_text()
 
 
 @pytest.mark.slow
-def test_the_same_call_again_makes_the_same_and_another_is_refused(bundle, call, capsys):
+def test_the_same_call_again_makes_the_same_and_another_is_refused(
+    bundle, call, capsys
+):
     before = (bundle / "model.json").read_bytes()
     assert call("train", *TRAIN) == 0
     assert (bundle / "model.json").read_bytes() == before

@@ -27,7 +27,11 @@ def bundle(tmp_path) -> NetworkBundle:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "recipe",
-    [TINY_RECIPE, replace(TINY_RECIPE, external_inputs=0, person_parameters=0), Recipe()],
+    [
+        TINY_RECIPE,
+        replace(TINY_RECIPE, external_inputs=0, person_parameters=0),
+        Recipe(),
+    ],
     ids=["all", "least", "as it is"],
 )
 def test_what_is_written_is_loaded(tmp_path, recipe):
@@ -54,7 +58,10 @@ def test_what_is_written_is_loaded(tmp_path, recipe):
     [
         ({"people": 4}, r"external_table is .*\(4, 20, 2\)"),
         ({"frames": 21}, r"external_table is .*\(3, 20, 2\)"),
-        ({"recipe": {**asdict(TINY_RECIPE), "hidden": 0}}, "hidden is 1 or more, not 0"),
+        (
+            {"recipe": {**asdict(TINY_RECIPE), "hidden": 0}},
+            "hidden is 1 or more, not 0",
+        ),
         ({"recipe": {**asdict(TINY_RECIPE), "external_inputs": 2}}, "is 1 or 0, not 2"),
     ],
 )

@@ -22,7 +22,13 @@ from bids_dtg.dynamics.judging.predictions import (
     score_references,
     score_row,
 )
-from bids_dtg.dynamics.linear import GroupSums, LagCovariances, LinearModel, Shrinkage, shrunken
+from bids_dtg.dynamics.linear import (
+    GroupSums,
+    LagCovariances,
+    LinearModel,
+    Shrinkage,
+    shrunken,
+)
 from bids_dtg.dynamics.measures import connectivity, fcd_shares, ks_distance
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
 
@@ -44,7 +50,9 @@ def model(sessions) -> LinearModel:
     return LinearModel.of(GroupSums.over(people), Shrinkage(100.0, 50.0))
 
 
-def scored(model: LinearModel, read: PeopleSeries, by: PeopleSeries, relation: str = ANOTHER):
+def scored(
+    model: LinearModel, read: PeopleSeries, by: PeopleSeries, relation: str = ANOTHER
+):
     people = read_people(read, [model] * len(read.people))
     judge = Judge("REST2", relation, by, {own.label: own.mean for own in people})
     found = score_references(people, [judge], (CORE, *REFERENCES), 0)
@@ -79,7 +87,9 @@ def test_rows_predict_what_their_words_say(model, sessions):
 
 def test_next_frames_are_those_of_a_process_where_there_is_one(model, sessions):
     rows = scored(model, *sessions)
-    known = {name for name, own in rows.items() if np.isfinite(own.figures["nll"]).all()}
+    known = {
+        name for name, own in rows.items() if np.isfinite(own.figures["nll"]).all()
+    }
     assert known == {MODEL, "group", "var_1"}
     series = sessions[1].series[3].astype(float)
     process = model.infer(LagCovariances.of(sessions[0].series[3]))
@@ -91,7 +101,9 @@ def test_next_frames_are_those_of_a_process_where_there_is_one(model, sessions):
         )
     r2 = 1 - (missed**2).sum() / (series[:, 2:] ** 2).sum()
     size = np.einsum("if,ij,jf->", missed, np.linalg.inv(process.noise), missed) / 198
-    nll = 0.5 * ((np.linalg.slogdet(process.noise)[1] + size) / len(series) + np.log(2 * np.pi))
+    nll = 0.5 * (
+        (np.linalg.slogdet(process.noise)[1] + size) / len(series) + np.log(2 * np.pi)
+    )
     assert rows[MODEL].figures["r2"][3] == pytest.approx(r2)
     assert rows[MODEL].figures["nll"][3] == pytest.approx(nll)
 
@@ -106,7 +118,12 @@ def test_frames_that_were_left_out_change_no_score_but_that_of_fcd(model, sessio
             for own in sessions
         )
         rows = scored(model, first, again)
-        return [own.figures[name] for own in rows.values() for name in FIGURES if name != "fcd"]
+        return [
+            own.figures[name]
+            for own in rows.values()
+            for name in FIGURES
+            if name != "fcd"
+        ]
 
     for one, other in zip(scores(0.0), scores(5.0), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -119,7 +136,9 @@ def test_another_person_is_the_mean_over_all_of_other_families(model, sessions):
     for (first, second), others in ((few, [1, 2, 3]), (family, [2, 3])):
         rows = scored(model, first, second)
         fits = [np.corrcoef(fcs[other], again[0])[0, 1] for other in others]
-        assert rows["other_person"].figures["fit"][0] == pytest.approx(np.mean(fits), abs=1e-6)
+        assert rows["other_person"].figures["fit"][0] == pytest.approx(
+            np.mean(fits), abs=1e-6
+        )
     related = [replace(own, families=dict.fromkeys(PEOPLE, "a")) for own in few]
     assert "other_person" not in scored(model, *related)
 
@@ -129,7 +148,10 @@ def test_simulations_predict_their_mean_and_those_that_diverged_are_left_out(ses
     simulated = np.random.default_rng(0).standard_normal((2, 7, len(REGIONS), 200))
     simulated[1, 3, 0, 100:] = np.inf
     judge = Judge("REST2", ANOTHER, again, {})
-    said = ((label, [of_simulations(own)]) for label, own in zip(PEOPLE, simulated, strict=False))
+    said = (
+        (label, [of_simulations(own)])
+        for label, own in zip(PEOPLE, simulated, strict=False)
+    )
     (row,) = score_row(MODEL, "a network", said, [judge])
     assert isinstance(row, Scored)
     assert row.diverged == 1

@@ -6,9 +6,20 @@ import numpy as np
 import pytest
 from tiny_network import chance_networks
 
-from bids_dtg.dynamics.judging.predictive import CHECKS, check_person, predictive_p, summarise
+from bids_dtg.dynamics.judging.predictive import (
+    CHECKS,
+    check_person,
+    predictive_p,
+    summarise,
+)
 from bids_dtg.dynamics.linear import LagCovariances, yule_walker
-from bids_dtg.dynamics.measures import connectivity, fc_fit, fcd_shares, ks_distance, zero_crossings
+from bids_dtg.dynamics.measures import (
+    connectivity,
+    fc_fit,
+    fcd_shares,
+    ks_distance,
+    zero_crossings,
+)
 
 PROCESS = yule_walker(LagCovariances.of(chance_networks().series[0]).values, 1)
 
@@ -22,7 +33,9 @@ def test_each_figure_is_of_each_session():
     found = check_person(own, simulated, 0.72)
     assert list(found) == list(CHECKS)
     assert found["zero_crossings"][0] == pytest.approx(zero_crossings(own).mean())
-    assert found["zero_crossings"][4] == pytest.approx(zero_crossings(simulated[3]).mean())
+    assert found["zero_crossings"][4] == pytest.approx(
+        zero_crossings(simulated[3]).mean()
+    )
     fits = fc_fit(connectivity(simulated), connectivity(own))
     assert found["fc_fit"][0] == pytest.approx(fits.mean(), rel=1e-5)
     distances = ks_distance(fcd_shares(own), fcd_shares(simulated))
@@ -32,14 +45,19 @@ def test_each_figure_is_of_each_session():
 def test_p_counts_the_own_session_and_both_sides():
     simulated = np.tile(np.arange(1.0, 20.0), (4, 1))  # 19
     own = np.array([[0.0], [1.5], [10.0], [99.0]])
-    np.testing.assert_allclose(predictive_p(np.hstack([own, simulated])), [0.1, 0.2, 1.0, 0.1])
+    np.testing.assert_allclose(
+        predictive_p(np.hstack([own, simulated])), [0.1, 0.2, 1.0, 0.1]
+    )
     # Ties are no evidence.
     assert predictive_p(np.zeros((1, 100))).tolist() == [1.0]
 
 
 def test_people_outside_are_counted_where_simulations_are_enough():
     values = np.concatenate([[99.0], np.arange(1.0, 20.0)])
-    people = [dict.fromkeys(CHECKS, own) for own in (values, np.roll(values, 10), values * np.nan)]
+    people = [
+        dict.fromkeys(CHECKS, own)
+        for own in (values, np.roll(values, 10), values * np.nan)
+    ]
     row = summarise(people)[0]
     assert (row["people"], row["outside"].mean) == (2, 0.5)
     assert row["observed"] == pytest.approx((99 + 10) / 2)

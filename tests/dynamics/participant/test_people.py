@@ -18,11 +18,15 @@ LABELS = ("01", "02", "03")
 
 
 def series(session: int = 0, people: int = 3, frames: int = 80) -> np.ndarray:
-    return np.random.default_rng(session).normal(3.0, 2.0, (people, len(REGIONS), frames))
+    return np.random.default_rng(session).normal(
+        3.0, 2.0, (people, len(REGIONS), frames)
+    )
 
 
 def weights(people: int = 3) -> np.ndarray:
-    counts = np.random.default_rng(9).integers(1, 900, (people, len(REGIONS), len(REGIONS)))
+    counts = np.random.default_rng(9).integers(
+        1, 900, (people, len(REGIONS), len(REGIONS))
+    )
     return (counts + counts.transpose(0, 2, 1)).astype(np.uint16)
 
 
@@ -30,13 +34,26 @@ def write_people(folder: Path, **changed: Any) -> tuple[str, ...]:
     """Write two sessions and structural connectomes; None leaves an array out."""
     common = {"people": np.array(LABELS), "places": np.array(REGIONS)}
     files = {
-        "one.npz": {**common, "rest": series(0), "tr_seconds": 0.8, "session": "REST1-LR"},
-        "two.h5": {**common, "rest": series(1), "tr_seconds": 0.8, "session": "REST2-LR"},
+        "one.npz": {
+            **common,
+            "rest": series(0),
+            "tr_seconds": 0.8,
+            "session": "REST1-LR",
+        },
+        "two.h5": {
+            **common,
+            "rest": series(1),
+            "tr_seconds": 0.8,
+            "session": "REST2-LR",
+        },
         "links.npz": {**common, "structural": weights()},
     }
     for name, arrays in files.items():
         given = {**arrays, **changed.get(name.partition(".")[0], {})}
-        write(folder / name, **{key: value for key, value in given.items() if value is not None})
+        write(
+            folder / name,
+            **{key: value for key, value in given.items() if value is not None},
+        )
     return tuple(str(folder / name) for name in files)
 
 
@@ -60,7 +77,9 @@ def files(tmp_path) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("session", ["REST1-LR", "REST2-LR"])
-def test_each_session_is_standardised_and_has_the_persons_own_connections(files, session):
+def test_each_session_is_standardised_and_has_the_persons_own_connections(
+    files, session
+):
     people = prepare(files)
     assert people.sessions == ("REST1-LR", "REST2-LR")
     assert (people.labels, people.regions, people.tr_seconds) == (LABELS, REGIONS, 0.8)
@@ -70,17 +89,25 @@ def test_each_session_is_standardised_and_has_the_persons_own_connections(files,
     assert np.allclose(networks.series, expected, atol=1e-6)
     between = weights() * (1 - np.eye(len(REGIONS)))
     assert np.allclose(networks.weights, between / between.max((1, 2), keepdims=True))
-    assert (networks.people, networks.regions, networks.tr_seconds) == (LABELS, REGIONS, 0.8)
+    assert (networks.people, networks.regions, networks.tr_seconds) == (
+        LABELS,
+        REGIONS,
+        0.8,
+    )
 
 
 def test_a_session_and_people_are_chosen(files):
-    people = prepare(files, session_label=("rest2LR",), participant_label=("sub-03", "01"))
+    people = prepare(
+        files, session_label=("rest2LR",), participant_label=("sub-03", "01")
+    )
     assert (people.sessions, people.labels) == (("REST2-LR",), ("03", "01"))
     assert people.split.training == ("03", "01")
     words = r"session 'B' \(--session-label\).*one of REST1-LR, REST2-LR"
     with pytest.raises(SettingsError, match=words):
         prepare(files, session_label=("B",))
-    with pytest.raises(DatasetError, match=r"no file has 07\. Expected: labels such as 01, 02, 03"):
+    with pytest.raises(
+        DatasetError, match=r"no file has 07\. Expected: labels such as 01, 02, 03"
+    ):
         prepare(files, participant_label=("07",))
 
 
@@ -129,12 +156,20 @@ def with_value(array: np.ndarray, where: object, value: float) -> np.ndarray:
             {"two": {"tr_seconds": 1.0}},
             "has 1 seconds between frames, and .* has 0.8.*a step of the",
         ),
-        ({"two": {"rest": series(frames=LEAST_FRAMES - 1)}}, "has 59 frames. Expected: 60 or more"),
+        (
+            {"two": {"rest": series(frames=LEAST_FRAMES - 1)}},
+            "has 59 frames. Expected: 60 or more",
+        ),
         ({"two": {"session": "REST1-LR"}}, "or the key session in each"),
-        ({"links": {"people": np.array(["7", "8", "9"])}}, "nobody has both series and a struc"),
+        (
+            {"links": {"people": np.array(["7", "8", "9"])}},
+            "nobody has both series and a struc",
+        ),
     ],
 )
-def test_what_is_no_network_is_refused_before_values_are_read(tmp_path, changed, message):
+def test_what_is_no_network_is_refused_before_values_are_read(
+    tmp_path, changed, message
+):
     files = write_people(tmp_path, **changed)
     with pytest.raises(DatasetError, match=message):
         prepare(files)
@@ -148,7 +183,13 @@ def test_what_is_no_network_is_refused_before_values_are_read(tmp_path, changed,
             r"for 1 participant: sub-02: rh-a is constant in half .*\. Expected: series that vary",
         ),
         (
-            {"one": {"rest": with_value(with_value(series(), (0, 1, 7), np.nan), (2, 0), 0.0)}},
+            {
+                "one": {
+                    "rest": with_value(
+                        with_value(series(), (0, 1, 7), np.nan), (2, 0), 0.0
+                    )
+                }
+            },
             r"for 2 participants: sub-01: lh-b has NaN or infinite values, sub-03: lh-a is c",
         ),
         (
@@ -178,13 +219,21 @@ def test_values_that_cannot_be_used_name_people_and_regions(tmp_path, changed, m
 
 def test_connectomes_that_are_hardly_structural_are_noted_once(tmp_path, capsys):
     counts = weights()
-    counts[1] = 1000 * (1 + np.corrcoef(series()[1]))  # functional connectivity, in another unit
+    counts[1] = 1000 * (
+        1 + np.corrcoef(series()[1])
+    )  # functional connectivity, in another unit
     counts[2, 3], counts[2, :, 3] = 0, 0
     people = prepare(write_people(tmp_path, links={"structural": counts}))
     people.networks("REST1-LR")
     lines = capsys.readouterr().err
-    assert "connectomes of 1 participant (02): weights follow functional connectivity" in lines
-    assert "connectomes of 1 participant (03): 1 region without connections (rh-b)" in lines
+    assert (
+        "connectomes of 1 participant (02): weights follow functional connectivity"
+        in lines
+    )
+    assert (
+        "connectomes of 1 participant (03): 1 region without connections (rh-b)"
+        in lines
+    )
     people.networks("REST1-LR")
     assert "connectomes of" not in capsys.readouterr().err
 
@@ -194,7 +243,13 @@ def test_real_people_are_read_unchanged(shared):
     if not (folder / "sc_50.npz").is_file():
         pytest.skip(f"no people of the network model in {folder}")
     names = ("bold_REST1_LR_50.npz", "bold_REST2_LR_50.npz", "sc_50.npz")
-    keys = ("rest=bold", "people=subject", "places=region", "structural=weights", "tr_seconds=tr")
+    keys = (
+        "rest=bold",
+        "people=subject",
+        "places=region",
+        "structural=weights",
+        "tr_seconds=tr",
+    )
     people = prepare(tuple(str(folder / name) for name in names), array_key=keys)
     assert (people.sessions, people.tr_seconds) == (("REST1-LR", "REST2-LR"), 0.72)
     assert (len(people.labels), len(people.regions), people.notes) == (50, 68, ())

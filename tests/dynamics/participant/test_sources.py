@@ -21,7 +21,9 @@ ATLAS = {"atlas": "Tiny", "seg": "8n"}
 
 def chance_series(seed: int, frames: int = 90) -> np.ndarray:
     """Return series (regions, frames) that remember the frame before."""
-    values = np.random.default_rng(seed).standard_normal((len(REGIONS), frames)).cumsum(-1)
+    values = (
+        np.random.default_rng(seed).standard_normal((len(REGIONS), frames)).cumsum(-1)
+    )
     values -= values.mean(-1, keepdims=True)
     return (values / values.std(-1, keepdims=True)).astype(np.float32)
 
@@ -47,7 +49,13 @@ def write_run(
 ) -> Path:
     """Write a run's tables; returns that of the series. `facts` change its sidecar."""
     seed = int(label) * 10 + int(session or 0)
-    entities = {"sub": label, "ses": session, "task": "rest", "space": "MNI152NLin6Asym", **atlas}
+    entities = {
+        "sub": label,
+        "ses": session,
+        "task": "rest",
+        "space": "MNI152NLin6Asym",
+        **atlas,
+    }
     path = root / build_path({**entities, "stat": "mean"}, "timeseries", ".tsv")
     path.parent.mkdir(parents=True, exist_ok=True)
     series = chance_series(seed) if values is None else values
@@ -61,7 +69,9 @@ def write_run(
     }
     path.with_suffix(".json").write_text(json.dumps(sidecar))
     if connected:
-        matrix = RegionTable(names, chance_weights(int(label)) if weights is None else weights)
+        matrix = RegionTable(
+            names, chance_weights(int(label)) if weights is None else weights
+        )
         beside = root / build_path({**entities, "desc": "structural"}, "relmat", ".tsv")
         beside.write_bytes(encode_relmat(matrix))
     return path
@@ -101,8 +111,12 @@ def test_series_and_connectomes_come_back_as_they_were_written(tmp_path):
     assert people.of_session("2") == ("01", "02", "03")
     networks = people.networks("2", ["03", "01"])
     assert networks.people == ("03", "01")
-    assert np.allclose(networks.series, [chance_series(32), chance_series(12)], atol=1e-5)
-    assert np.allclose(networks.weights, [chance_weights(3), chance_weights(1)], atol=1e-6)
+    assert np.allclose(
+        networks.series, [chance_series(32), chance_series(12)], atol=1e-5
+    )
+    assert np.allclose(
+        networks.weights, [chance_weights(3), chance_weights(1)], atol=1e-6
+    )
     assert people.notes == ()
 
 
@@ -114,7 +128,9 @@ def test_gaps_are_filled_and_ends_cut(tmp_path):
     networks = people.networks("1")
     assert networks.frames == 87
     assert networks.kept[0].all()
-    assert np.flatnonzero(~networks.kept[1]).tolist() == [38]  # measures of FC leave it out
+    assert np.flatnonzero(~networks.kept[1]).tolist() == [
+        38
+    ]  # measures of FC leave it out
     gap = networks.series[1][:, 38]  # frame 40 of the run
     assert np.allclose(gap, networks.series[1][:, [37, 39]].mean(-1), atol=1e-5)
 
@@ -125,15 +141,30 @@ FULL = chance_series(20)
 @pytest.mark.parametrize(
     ("changed", "line"),
     [
-        ({"RepetitionTime": 0.9}, "more than 5% from the 0.8 s between frames that most runs have"),
+        (
+            {"RepetitionTime": 0.9},
+            "more than 5% from the 0.8 s between frames that most runs have",
+        ),
         ({"RepetitionTime": None}, "no RepetitionTime"),
         ({"Atlas": {"SHA256": "other"}}, "another label image"),
         ({"connected": False}, "no structural connectome"),
-        ({"weights": -chance_weights(2)}, "a structural connectome with weights below 0"),
+        (
+            {"weights": -chance_weights(2)},
+            "a structural connectome with weights below 0",
+        ),
         ({"values": FULL[:, :59]}, "fewer than 60 frames"),
-        ({"values": without(FULL, slice(10, 40))}, "more than 30% of the frames were censored"),
-        ({"values": np.where(np.arange(8)[:, None] < 3, np.nan, FULL)}, "3 parcels without a seri"),
-        ({"values": chance_series(2, 78)}, "shorter than 90% of the 90 frames that most have"),
+        (
+            {"values": without(FULL, slice(10, 40))},
+            "more than 30% of the frames were censored",
+        ),
+        (
+            {"values": np.where(np.arange(8)[:, None] < 3, np.nan, FULL)},
+            "3 parcels without a seri",
+        ),
+        (
+            {"values": chance_series(2, 78)},
+            "shorter than 90% of the 90 frames that most have",
+        ),
         ({"names": REGIONS[::-1]}, "other parcel names than most"),
     ],
 )
@@ -158,13 +189,17 @@ def test_runs_of_a_session_are_sessions_and_are_chosen(tmp_path):
 
 def test_connectomes_of_an_option_are_read_in_place_of_those_of_the_output(tmp_path):
     write_run(tmp_path / "out", "01", connected=False)
-    with pytest.raises(DatasetError, match="no series that a model can use: left out: 1 run"):
+    with pytest.raises(
+        DatasetError, match="no series that a model can use: left out: 1 run"
+    ):
         prepare(tmp_path / "out")
     lines = ["\t".join(map(str, row)) for row in chance_weights(5)]
     (tmp_path / "sc.tsv").write_text("\n".join(lines) + "\n")
     people = prepare(tmp_path / "out", structural_connectivity=tmp_path / "sc.tsv")
     assert np.allclose(people.networks("1").weights[0], chance_weights(5), atol=1e-6)
-    assert people.notes[0].startswith("sc.tsv names no regions; assumed to be in the order")
+    assert people.notes[0].startswith(
+        "sc.tsv names no regions; assumed to be in the order"
+    )
 
 
 def test_copies_are_known(tmp_path):

@@ -54,7 +54,9 @@ def without(measured: MeasuredSeries, region: int) -> MeasuredSeries:
     """Return a run of which a parcel has no signal."""
     values, coverage = measured.series.values.copy(), measured.series.coverage.copy()
     values[region], coverage[region] = np.nan, 0
-    return replace(measured, series=replace(measured.series, values=values, coverage=coverage))
+    return replace(
+        measured, series=replace(measured.series, values=values, coverage=coverage)
+    )
 
 
 def test_a_run_without_a_parcel_is_refused_with_its_name(work, measured):
@@ -69,13 +71,31 @@ def test_a_run_without_a_parcel_is_refused_with_its_name(work, measured):
 @pytest.mark.parametrize(
     ("pace", "frames", "message"),
     [
-        (1.06, range(100), "apart and those of the model core .* Expected: a difference of at m"),
-        (0.94, range(100), "a difference of at most 5%, as the model's step is one frame"),
-        (1.04, range(59), "59 frames from the first to the last kept one. Expected: 60 or more"),
-        (1.00, range(0, 99, 2), "49% of the 99 frames from .* Expected: at most 30%, for the mode"),
+        (
+            1.06,
+            range(100),
+            "apart and those of the model core .* Expected: a difference of at m",
+        ),
+        (
+            0.94,
+            range(100),
+            "a difference of at most 5%, as the model's step is one frame",
+        ),
+        (
+            1.04,
+            range(59),
+            "59 frames from the first to the last kept one. Expected: 60 or more",
+        ),
+        (
+            1.00,
+            range(0, 99, 2),
+            "49% of the 99 frames from .* Expected: at most 30%, for the mode",
+        ),
     ],
 )
-def test_a_run_of_other_frames_than_the_models_is_refused(work, measured, pace, frames, message):
+def test_a_run_of_other_frames_than_the_models_is_refused(
+    work, measured, pace, frames, message
+):
     design = measured.design
     keep = design.keep & np.isin(np.arange(len(design.keep)), frames)
     changed = replace(

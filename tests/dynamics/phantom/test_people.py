@@ -23,7 +23,9 @@ from bids_dtg.settings import Settings
 @settings(max_examples=20)
 @given(st.integers(1, 4), st.integers(2, 40), st.integers(0, 1000))
 def test_weights_are_those_of_undirected_networks(people, half, seed):
-    weights, positions, names = simulate_weights(people, 2 * half, np.random.default_rng(seed))
+    weights, positions, names = simulate_weights(
+        people, 2 * half, np.random.default_rng(seed)
+    )
     assert weights.shape == (people, 2 * half, 2 * half)
     np.testing.assert_array_equal(weights, weights.transpose(0, 2, 1))
     assert not np.diagonal(weights, axis1=1, axis2=2).any()

@@ -27,14 +27,20 @@ NAMES = [f"contrast {number}" for number in range(5)]
 
 
 def dense(path: Path) -> np.ndarray:
-    values = np.random.default_rng(0).normal(size=(len(NAMES), len(STANDARD))).astype(np.float32)
+    values = (
+        np.random.default_rng(0)
+        .normal(size=(len(NAMES), len(STANDARD)))
+        .astype(np.float32)
+    )
     path.write_bytes(encode_dscalar(values, NAMES))
     return values
 
 
 @pytest.mark.slow
 def test_the_axis_is_the_standard(shared):
-    standard = nib.load(shared / "data/real/surfaces/grayordinates/91282_Greyordinates.dscalar.nii")
+    standard = nib.load(
+        shared / "data/real/surfaces/grayordinates/91282_Greyordinates.dscalar.nii"
+    )
     assert standard.header.get_axis(1) == STANDARD
     for name, side in zip(CORTEX, SIDES, strict=True):
         cortex = np.flatnonzero(read_template("fsLR").cortex[side])
@@ -45,7 +51,9 @@ def test_the_axis_is_the_standard(shared):
 def test_nibabel_reads_scalars_with_the_right_intent(tmp_path):
     values = dense(tmp_path / "a.dscalar.nii")
     dense(tmp_path / "b.dscalar.nii")
-    assert (tmp_path / "a.dscalar.nii").read_bytes() == (tmp_path / "b.dscalar.nii").read_bytes()
+    assert (tmp_path / "a.dscalar.nii").read_bytes() == (
+        tmp_path / "b.dscalar.nii"
+    ).read_bytes()
     image = nib.load(tmp_path / "a.dscalar.nii")
     assert image.header.get_axis(1) == STANDARD
     assert int(image.nifti_header["intent_code"]) == 3006
@@ -57,13 +65,18 @@ def test_nibabel_reads_scalars_with_the_right_intent(tmp_path):
 def test_workbench_reads_names_structures_and_values(tmp_path):
     workbench = shutil.which("wb_command")
     if workbench is None:
-        pytest.skip("wb_command is not installed (apt-get install connectome-workbench)")
+        pytest.skip(
+            "wb_command is not installed (apt-get install connectome-workbench)"
+        )
     path = tmp_path / "a.dscalar.nii"
     values = dense(path)
 
     def run(*arguments):
         done = subprocess.run(
-            [workbench, *map(str, arguments)], capture_output=True, text=True, check=True
+            [workbench, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout
 
@@ -72,10 +85,21 @@ def test_workbench_reads_names_structures_and_values(tmp_path):
     assert "CIFTI - Dense Scalar" in said
     assert "29696 out of 32492 vertices" in said
     left, volume = tmp_path / "left.func.gii", tmp_path / "volume.nii.gz"
-    run("-cifti-separate", path, "COLUMN", "-metric", "CORTEX_LEFT", left, "-volume-all", volume)
+    run(
+        "-cifti-separate",
+        path,
+        "COLUMN",
+        "-metric",
+        "CORTEX_LEFT",
+        left,
+        "-volume-all",
+        volume,
+    )
     metric = np.stack([array.data for array in nib.load(left).darrays])
     np.testing.assert_array_equal(metric[:, STANDARD.vertex[:29696]], values[:, :29696])
-    voxels = np.asarray(nib.load(volume).dataobj)[tuple(STANDARD.voxel[STANDARD.volume_mask].T)]
+    voxels = np.asarray(nib.load(volume).dataobj)[
+        tuple(STANDARD.voxel[STANDARD.volume_mask].T)
+    ]
     np.testing.assert_array_equal(voxels.T, values[:, STANDARD.volume_mask])
 
 
@@ -102,7 +126,9 @@ def test_maps_and_parcels_come_back(tmp_path):
     assert np.array_equal(found, values)
     assert ParcelPlaces.of_xml(parcels.to_xml()).axis == parcels.axis
     file.write_bytes(content.replace(b"<MatrixIndicesMap", b"<<atrixIndicesMap", 1))
-    with pytest.raises(RunError, match=r"cannot be read: not well-formed .* a file of parcels"):
+    with pytest.raises(
+        RunError, match=r"cannot be read: not well-formed .* a file of parcels"
+    ):
         read_parcel_maps(file)
 
 
@@ -112,8 +138,14 @@ def test_what_is_no_map_of_the_parcels_is_refused(tmp_path):
     for axis, values, fact in (
         (two_parcels(), np.ones((2, 2)), "has 2 maps. Expected: one map per file"),
         (two_parcels(), np.zeros((1, 2)), "has no value at the model's parcels"),
-        (other, np.ones((1, 2)), "its parcel one has other vertices or voxels than the model's"),
+        (
+            other,
+            np.ones((1, 2)),
+            "its parcel one has other vertices or voxels than the model's",
+        ),
     ):
-        path.write_bytes(ParcelPlaces.of_axis(axis).encode_maps(values, "ab"[: len(values)]))
+        path.write_bytes(
+            ParcelPlaces.of_axis(axis).encode_maps(values, "ab"[: len(values)])
+        )
         with pytest.raises(RunError, match=fact):
             ParcelPlaces.of_axis(two_parcels()).read(path)

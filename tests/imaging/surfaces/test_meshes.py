@@ -48,7 +48,9 @@ def test_each_side_lies_on_its_side_in_the_brain_with_triangles_outward(space):
         assert len(faces) == 2 * SIZES[space] - 4
         corners = points[faces]
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        volume = (normals * corners[:, 0]).sum() / 6  # mm3, positive where normals look outward
+        volume = (
+            normals * corners[:, 0]
+        ).sum() / 6  # mm3, positive where normals look outward
         assert 2e5 < volume < 7e5
 
 
@@ -61,9 +63,16 @@ def test_they_equal_their_sources(shared):
         np.testing.assert_array_equal(template.points[side], points)
         same = np.sort(template.faces[side], axis=1) == np.sort(faces, axis=1)
         assert same.all()
-        roi = nib.load(folder / f"tpl-fsLR/{side}.atlasroi.32k_fs_LR.shape.gii").darrays[0].data > 0
+        roi = (
+            nib.load(folder / f"tpl-fsLR/{side}.atlasroi.32k_fs_LR.shape.gii")
+            .darrays[0]
+            .data
+            > 0
+        )
         np.testing.assert_array_equal(template.cortex[side], roi)
-        sphere, _ = read_surface(folder / f"tpl-fsLR/tpl-fsLR_hemi-{side}_den-32k_sphere.surf.gii")
+        sphere, _ = read_surface(
+            folder / f"tpl-fsLR/tpl-fsLR_hemi-{side}_den-32k_sphere.surf.gii"
+        )
         np.testing.assert_array_equal(fs_lr_sphere(side), sphere)
         stem = f"tpl-fsaverage/tpl-fsaverage_desc-regfusion_hemi-{side}_den-10k_midthickness"
         points, faces = read_surface(folder / f"{stem}.surf.gii")
@@ -107,13 +116,18 @@ def test_what_has_no_triangles_in_space_is_refused(tmp_path):
         (lambda text: "no surface", "cannot be read"),
         (lambda text: text.replace("GZipBase64Binary", "Zip"), "cannot be read"),
         (lambda text: re.sub("<Data>[^<]*", "<Data>", text), "cannot be read"),
-        (lambda text: text.replace('Dimensionality="2"', 'Dimensionality="3"'), "cannot be read"),
+        (
+            lambda text: text.replace('Dimensionality="2"', 'Dimensionality="3"'),
+            "cannot be read",
+        ),
     ],
 )
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, why):
     path = surface(tmp_path, POINTS, FACES)
     path.write_text(change(path.read_text()))
-    with pytest.raises(RunError, match=rf"mesh\.surf\.gii {why}.*Expected: a GIFTI file"):
+    with pytest.raises(
+        RunError, match=rf"mesh\.surf\.gii {why}.*Expected: a GIFTI file"
+    ):
         read_surface(path)
 
 
@@ -127,11 +141,14 @@ def _files(anat, *, native=False):
     sides = {}
     for side in SIDES:
         names = [
-            f"{stem.format(side)}{name}.surf.gii" for name in (f"{mesh}_midthickness", *spheres)
+            f"{stem.format(side)}{name}.surf.gii"
+            for name in (f"{mesh}_midthickness", *spheres)
         ]
         surface, *others = (anat / name for name in names)
         sides[side] = SurfaceSide((surface,), *others)
-    transform = TransformFile(anat / "sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.txt")
+    transform = TransformFile(
+        anat / "sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.txt"
+    )
     return SurfaceFiles("a test", sides, (transform,))
 
 
@@ -147,7 +164,9 @@ def test_points_come_back_from_the_persons_space(tmp_path, native):
 def test_points_in_another_space_than_the_name_says_are_refused(tmp_path):
     anat = add_fmriprep_surfaces(tmp_path, "01")
     t1w_as_template = SurfaceFiles("a test", _files(anat).sides)
-    with pytest.raises(RunError, match=r"hemi-L.* has 9?\d\.\d% of its vertices in the brain mask"):
+    with pytest.raises(
+        RunError, match=r"hemi-L.* has 9?\d\.\d% of its vertices in the brain mask"
+    ):
         read_midthickness(t1w_as_template, BRAIN)
     for side in SIDES:  # as XCP-D writes them: moved to the template before
         path = _files(anat).sides[side].files[0]
@@ -168,14 +187,18 @@ def test_another_mesh_is_refused(tmp_path):
 def test_a_sphere_of_another_mesh_is_refused(tmp_path):
     anat = add_fmriprep_surfaces(tmp_path, "01", native=True)
     write_surface(
-        _files(anat, native=True).sides["L"].files[1], fs_lr_sphere("L")[:50], [[0, 1, 2]]
+        _files(anat, native=True).sides["L"].files[1],
+        fs_lr_sphere("L")[:50],
+        [[0, 1, 2]],
     )
     with pytest.raises(RunError, match=r"has 50 vertices\. Expected: 32492"):
         read_midthickness(_files(anat, native=True), BRAIN)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("copied", [False, True], ids=["alone", "also under fsLR's name"])
+@pytest.mark.parametrize(
+    "copied", [False, True], ids=["alone", "also under fsLR's name"]
+)
 def test_fsaverages_sphere_leads_to_the_same_points(tmp_path, copied):
     anat = add_fmriprep_surfaces(tmp_path, "01", native=True)
     files = _files(anat, native=True)
@@ -214,15 +237,29 @@ def _both_left(anat):
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (_exchanged, r"hemi-L.* of its vertices on the side that its name says\. Expected: at lea"),
+        (
+            _exchanged,
+            r"hemi-L.* of its vertices on the side that its name says\. Expected: at lea",
+        ),
         (_both_left, r"hemi-R.* has [0-9.]+% of its vertices on the side"),
-        (_shuffled, r"hemi-L.* of its vertices within 30 mm of the template's\. Expected: at le"),
-        (lambda points, faces: (points[::-1], faces), r"within 30 mm of the template's"),
-        (lambda points, faces: (np.where(points > 60, np.nan, points), faces), "are not finite"),
+        (
+            _shuffled,
+            r"hemi-L.* of its vertices within 30 mm of the template's\. Expected: at le",
+        ),
+        (
+            lambda points, faces: (points[::-1], faces),
+            r"within 30 mm of the template's",
+        ),
+        (
+            lambda points, faces: (np.where(points > 60, np.nan, points), faces),
+            "are not finite",
+        ),
     ],
     ids=["exchanged", "both left", "shuffled", "backwards", "NaN"],
 )
-def test_vertices_that_are_not_where_the_template_has_them_are_refused(tmp_path, damage, why):
+def test_vertices_that_are_not_where_the_template_has_them_are_refused(
+    tmp_path, damage, why
+):
     anat = add_fmriprep_surfaces(tmp_path, "01")
     if damage in (_exchanged, _both_left):
         damage(anat)
@@ -237,11 +274,27 @@ def test_vertices_that_are_not_where_the_template_has_them_are_refused(tmp_path,
     ("which", "change", "why"),
     [
         (0, _shuffled, "within 30 mm of the template's"),
-        (0, lambda points, faces: (points, faces[::3]), r"has \d+ triangles\. Expected: 64980, "),
-        (0, lambda points, faces: (points, faces + 9), "triangles of vertices 9 to 32500. Expe"),
+        (
+            0,
+            lambda points, faces: (points, faces[::3]),
+            r"has \d+ triangles\. Expected: 64980, ",
+        ),
+        (
+            0,
+            lambda points, faces: (points, faces + 9),
+            "triangles of vertices 9 to 32500. Expe",
+        ),
         (1, _shuffled, "within 30 mm of the template's"),
-        (1, lambda sphere, faces: (sphere * [-1, 1, 1], faces), "within 30 mm of the template's"),
-        (1, lambda sphere, faces: (sphere + np.array([30, 0, 0]), faces), "vertices 70 to 130 mm"),
+        (
+            1,
+            lambda sphere, faces: (sphere * [-1, 1, 1], faces),
+            "within 30 mm of the template's",
+        ),
+        (
+            1,
+            lambda sphere, faces: (sphere + np.array([30, 0, 0]), faces),
+            "vertices 70 to 130 mm",
+        ),
         (1, lambda sphere, faces: (0 * sphere, faces), "has vertices 0 to 0 mm from 0"),
         (1, lambda sphere, faces: (sphere * np.nan, faces), "are not finite"),
     ],
@@ -273,7 +326,9 @@ def test_a_real_transform(shared):
     found = read_midthickness(SurfaceFiles("a test", sides, (transform,)), BRAIN)
     reference = np.load(real / "surfaces/reference/sub-HAPPYTEST_points.npz")
     for side in SIDES:
-        np.testing.assert_allclose(found[side], reference[f"fsLR32k_{side}_mni"], atol=1e-4)
+        np.testing.assert_allclose(
+            found[side], reference[f"fsLR32k_{side}_mni"], atol=1e-4
+        )
 
 
 # --- from one mesh to another
@@ -291,7 +346,9 @@ def _sphere(rng, vertices):
 def test_points_are_where_their_weights_say(seed, vertices):
     rng = np.random.default_rng(seed)
     sphere, faces = _sphere(rng, vertices)
-    assume(ConvexHull(sphere).equations[:, 3].max() < 0)  # else it does not surround its centre
+    assume(
+        ConvexHull(sphere).equations[:, 3].max() < 0
+    )  # else it does not surround its centre
     wanted, _ = _sphere(rng, 50)
     weights = sphere_weights(sphere, faces, wanted)
     np.testing.assert_allclose(weights.sum(axis=1), 1)
@@ -307,7 +364,9 @@ def test_it_equals_workbench(shared, side):
     stem = f"sub-HAPPYTEST_hemi-{side}"
     points, faces = read_surface(anat / f"{stem}_midthickness.surf.gii")
     sphere, _ = read_surface(anat / f"{stem}_space-fsLR_desc-reg_sphere.surf.gii")
-    expected, _ = read_surface(anat / f"{stem}_space-fsLR_den-32k_midthickness.surf.gii")
+    expected, _ = read_surface(
+        anat / f"{stem}_space-fsLR_den-32k_midthickness.surf.gii"
+    )
     moved = sphere_weights(sphere, faces, fs_lr_sphere(side)) @ points
     assert np.linalg.norm(moved - expected, axis=1).max() < 0.001
 
@@ -318,7 +377,9 @@ def test_a_point_in_a_long_triangle_beside_many_small_ones():
     sphere = np.vstack([np.eye(3), -np.eye(3), cap])
     sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
     faces = ConvexHull(sphere).simplices.astype(np.intp)
-    wanted = np.array([[0.0, 0.3, 1.0]]) + 0.08 * np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0]])
+    wanted = np.array([[0.0, 0.3, 1.0]]) + 0.08 * np.array(
+        [[1, 0, 0], [-1, 0, 0], [0, 1, 0]]
+    )
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
     directions = sphere_weights(sphere, faces, wanted) @ sphere
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

@@ -43,7 +43,9 @@ def some(axis: Any, rows: list[int]) -> ParcelPlaces:
 @pytest.mark.parametrize("dtype", ["<f4", "<f8", "<i2"])
 def test_series_of_parcels_are_those_of_nibabel(tmp_path: Path, dtype: str) -> None:
     axis = parcels_axis()
-    path = save_series(tmp_path / "a.ptseries.nii", tiny_series(12, 70).astype(dtype), axis)
+    path = save_series(
+        tmp_path / "a.ptseries.nii", tiny_series(12, 70).astype(dtype), axis
+    )
     header = read_series_header(path)
     assert (header.frames, header.time, header.places.axis) == (70, (10.0, "s"), axis)
     expected = nib.load(path).get_fdata(dtype=np.float32)
@@ -53,7 +55,9 @@ def test_series_of_parcels_are_those_of_nibabel(tmp_path: Path, dtype: str) -> N
     raw = nib.Nifti2Header(bytes(content[:540]))
     raw["scl_slope"], raw["scl_inter"] = 0.5, -3.0
     path.write_bytes(raw.binaryblock + content[540:])
-    np.testing.assert_allclose(read(path, some(axis, rows)), expected[:, rows] * 0.5 - 3, rtol=1e-6)
+    np.testing.assert_allclose(
+        read(path, some(axis, rows)), expected[:, rows] * 0.5 - 3, rtol=1e-6
+    )
 
 
 @pytest.mark.slow
@@ -64,7 +68,10 @@ def test_a_parcel_of_grayordinates_is_their_mean(tmp_path: Path) -> None:
     path = save_series(tmp_path / "a.dtseries.nii", values, axis)
     sides = [{_LEFT: vertices[:4]}, {_LEFT: vertices[4:]}]
     parcels = _cifti.ParcelsAxis(
-        ["L_one", "L_two"], [np.zeros((0, 3), int)] * 2, sides, nvertices={_LEFT: 32_492}
+        ["L_one", "L_two"],
+        [np.zeros((0, 3), int)] * 2,
+        sides,
+        nvertices={_LEFT: 32_492},
     )
     found = read(path, ParcelPlaces.of_axis(parcels))
     wanted = np.stack([values[:, :4].mean(axis=1), values[:, 4:6].mean(axis=1)], axis=1)
@@ -85,7 +92,9 @@ def test_a_table_is_read_by_names_in_any_spelling(tmp_path: Path) -> None:
     path.write_bytes(encode_series(RegionTable(("Right_V1", "Left_V1"), values.T)))
     header = read_series_header(path)
     assert (header.frames, header.time) == (3, (0.0, None))
-    np.testing.assert_array_equal(read(path, ParcelPlaces.of_axis(axis)), values[:, ::-1])
+    np.testing.assert_array_equal(
+        read(path, ParcelPlaces.of_axis(axis)), values[:, ::-1]
+    )
 
 
 def test_a_parcel_that_the_file_lacks_has_no_weight(tmp_path: Path) -> None:
@@ -101,7 +110,9 @@ def test_a_parcel_that_the_file_lacks_has_no_weight(tmp_path: Path) -> None:
 def test_a_right_hemisphere_with_the_values_of_the_left_is_seen(tmp_path, kind, copied):
     values = tiny_series(160 if kind == "dtseries" else 12, 9)
     half = 60 if kind == "dtseries" else 6
-    values[:, half : 2 * half] = values[:, :half] + (not copied) * values[:, half : half + 1]
+    values[:, half : 2 * half] = (
+        values[:, :half] + (not copied) * values[:, half : half + 1]
+    )
     names = tuple(f"{side}_area{number}" for side in "LR" for number in range(6))
     if kind == "tsv":
         path = tmp_path / "a_timeseries.tsv"
@@ -148,7 +159,12 @@ def test_files_that_are_no_run_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"gone\.ptseries\.nii"):
         read_series_header(tmp_path / "gone.ptseries.nii")
     mesh = _cifti.ParcelsAxis(
-        ["one"], [np.zeros((0, 3), int)], [{_LEFT: np.arange(3)}], nvertices={_LEFT: 10_242}
+        ["one"],
+        [np.zeros((0, 3), int)],
+        [{_LEFT: np.arange(3)}],
+        nvertices={_LEFT: 10_242},
     )
-    with pytest.raises(RunError, match="10242 vertices, not the cortex with fsLR's 32492"):
+    with pytest.raises(
+        RunError, match="10242 vertices, not the cortex with fsLR's 32492"
+    ):
         read_series_header(save_series(path, np.ones((4, 1), "f4"), mesh))

@@ -42,7 +42,9 @@ def fsl_point(voxel, shape, affine, sizes):
     return np.array([x * sizes[0], voxel[1] * sizes[1], voxel[2] * sizes[2]])
 
 
-def write_warp(folder: Path, sign: int, moving_sign: int, *, absolute: bool) -> TransformFile:
+def write_warp(
+    folder: Path, sign: int, moving_sign: int, *, absolute: bool
+) -> TransformFile:
     sizes, moving_sizes = (2.0, 2.5, 3.0), (2.4, 2.2, 3.1)
     affine = affine_of(sign, sizes, (10, -20, -5))
     moving_affine = affine_of(moving_sign, moving_sizes, (-4, 9, -30), 33)
@@ -57,7 +59,9 @@ def write_warp(folder: Path, sign: int, moving_sign: int, *, absolute: bool) -> 
     image = nib.Nifti1Image(values, affine)
     image.header.set_intent(2006, allow_unknown=True)
     nib.save(image, warp)
-    nib.save(nib.Nifti1Image(np.zeros((*MOVING_SHAPE, 2), np.int16), moving_affine), moving)
+    nib.save(
+        nib.Nifti1Image(np.zeros((*MOVING_SHAPE, 2), np.int16), moving_affine), moving
+    )
     return TransformFile(warp, warped=moving)
 
 
@@ -86,7 +90,9 @@ def test_outside_the_field_there_is_no_image(tmp_path):
 
 
 def test_as_fsl_reads_it(tmp_path):
-    nonlinear = pytest.importorskip("fsl.transform.nonlinear", reason="fslpy is not installed")
+    nonlinear = pytest.importorskip(
+        "fsl.transform.nonlinear", reason="fslpy is not installed"
+    )
     from fsl.data.image import Image
 
     for absolute in (False, True):
@@ -113,5 +119,7 @@ def test_what_is_no_field(tmp_path, shape, intent, told):
     image = nib.Nifti1Image(np.zeros(shape, np.float32), np.eye(4))
     image.header.set_intent(intent, allow_unknown=True)
     nib.save(image, file.path)
-    with pytest.raises(RunError, match=rf"warp\.nii\.gz cannot be read as a transform: {told}"):
+    with pytest.raises(
+        RunError, match=rf"warp\.nii\.gz cannot be read as a transform: {told}"
+    ):
         read_transforms([file])

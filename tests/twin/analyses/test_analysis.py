@@ -21,7 +21,9 @@ PEOPLE, UNSEEN = 24, 10
 def inputs(tmp_path_factory) -> Path:
     """Return the folder of people with a table of ages and sites."""
     folder = write_twins(
-        tmp_path_factory.mktemp("covariates") / "inputs", tasks=("stroopAP",), number=PEOPLE
+        tmp_path_factory.mktemp("covariates") / "inputs",
+        tasks=("stroopAP",),
+        number=PEOPLE,
     )
     with np.load(folder / "connectomes.npz") as arrays:
         rows = [

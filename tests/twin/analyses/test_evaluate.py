@@ -44,7 +44,9 @@ def test_unseen_people_are_judged_and_others_left_out(bundle, people, tmp_path, 
     tables = {path.stem: path for path in folder.glob("desc-*.tsv")}
     assert {*tables} == TABLES | {"desc-participants_excluded"}
     rows = read_rows(tables["desc-people_predicted"])
-    assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in LABELS[3:]]
+    assert [row["participant_id"] for row in rows] == [
+        f"sub-{label}" for label in LABELS[3:]
+    ]
     networks, simple = {"twin", "group_network"}, {"group_mean", "ridge_distribution"}
     assert models_of(folder, "crps") == models_of(folder, "brier") == networks | simple
     assert models_of(folder, "choice") == networks | {"always_correct"}
@@ -61,17 +63,21 @@ def test_unseen_people_are_judged_and_others_left_out(bundle, people, tmp_path, 
 
 
 @pytest.mark.slow
-def test_everybody_is_judged_once_by_folds_with_covariates(people, covariates, tmp_path):
+def test_everybody_is_judged_once_by_folds_with_covariates(
+    people, covariates, tmp_path
+):
     words = ("--folds", "2", "--epochs", "2", "--task-file", "stroop", *covariates)
     assert main(arguments(people, tmp_path, "evaluate", *words)) == 0
     judged = tmp_path / "group" / "folds-own"
     rows = read_rows(judged / "desc-people_predicted.tsv")
-    assert sorted(row["participant_id"] for row in rows) == [f"sub-{label}" for label in LABELS]
+    assert sorted(row["participant_id"] for row in rows) == [
+        f"sub-{label}" for label in LABELS
+    ]
     assert Counter(row["fold"] for row in rows) == {"1": 3, "2": 3}
     fits = read_rows(judged / "desc-folds_models.tsv")
-    assert [(row["judged"], row["trained_on"], row["twins_differ"]) for row in fits] == [
-        ("3", "3", "false")
-    ] * 2
+    assert [
+        (row["judged"], row["trained_on"], row["twins_differ"]) for row in fits
+    ] == [("3", "3", "false")] * 2
     assert not (judged / "checkpoints").exists()
     scores = read_rows(judged / "desc-scores_models.tsv")
     of_people = [row for row in scores if row["figure"] in ("rt", "effect")]
@@ -90,8 +96,13 @@ def test_second_halves_are_judged_beside_the_own_first_half(people, tmp_path):
     assert {"twin", "own_first_half", "connectome_ridge"} <= models_of(judged, "rt")
     rows = read_rows(judged / "desc-people_predicted.tsv")
     assert {row["fold"] for row in rows} == {"n/a"}
-    assert any(row["own_first_half_stroop_rt"] != row["observed_stroop_rt"] for row in rows)
-    assert "Twins, baselines and ridges saw earlier trials of the same people" in page_of(judged)
+    assert any(
+        row["own_first_half_stroop_rt"] != row["observed_stroop_rt"] for row in rows
+    )
+    assert (
+        "Twins, baselines and ridges saw earlier trials of the same people"
+        in page_of(judged)
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,19 +111,33 @@ def test_second_halves_are_judged_beside_the_own_first_half(people, tmp_path):
         (("--folds", "2", "--model", "MODEL"), "--folds and --model were given"),
         (("--folds", "1"), "--folds is 1. Expected: 2 or more"),
         (("--folds", "thirds"), "--folds"),
-        (("--folds", "2", "--participant-label", *LABELS[:4]), "2 participants would be trained"),
-        (("--folds", "halves", "--participant-label", *LABELS[:2]), "2 participants would be"),
-        (("--folds", "2", "--participant-label", LABELS[0]), "--folds 2: 1 families cannot be"),
+        (
+            ("--folds", "2", "--participant-label", *LABELS[:4]),
+            "2 participants would be trained",
+        ),
+        (
+            ("--folds", "halves", "--participant-label", *LABELS[:2]),
+            "2 participants would be",
+        ),
+        (
+            ("--folds", "2", "--participant-label", LABELS[0]),
+            "--folds 2: 1 families cannot be",
+        ),
         (("--model", "MODEL", "--epochs", "3"), "--epochs was given with --model"),
         (
             ("--model", "MODEL", "--covariates", "age"),
             "names age, and the model own adjusts for none",
         ),
-        (("--model", "MODEL", "--participant-label", *SEEN), "was fitted to everybody here"),
+        (
+            ("--model", "MODEL", "--participant-label", *SEEN),
+            "was fitted to everybody here",
+        ),
         ((), "--analysis evaluate was given without --model"),
     ],
 )
-def test_what_does_not_go_together_is_refused(words, refused, bundle, people, tmp_path, capsys):
+def test_what_does_not_go_together_is_refused(
+    words, refused, bundle, people, tmp_path, capsys
+):
     given = [str(bundle) if word == "MODEL" else word for word in words]
     assert main(arguments(people, tmp_path, "evaluate", *given)) == 2
     assert refused in capsys.readouterr().err

@@ -17,7 +17,9 @@ from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.interventions import predicted_functions
 
 PEOPLE, UNSEEN = 44, 14
-FUNCTIONS = [f"{task}_{what}" for task in ("faces", "stroop") for what in ("rt", "effect")]
+FUNCTIONS = [
+    f"{task}_{what}" for task in ("faces", "stroop") for what in ("rt", "effect")
+]
 FUNCTIONS += ["faces_accuracy", "stroop_accuracy"]
 
 
@@ -59,36 +61,52 @@ def test_each_function_is_moved_or_says_why_not(written):
     assert float(moved["calibrated"]) == pytest.approx(calibrated, rel=1e-4)
     for row in rows:
         selective = row["way"] == "selective"
-        assert (row["change"] == "n/a" or selective) == row["verdict"].startswith("not computable")
-        assert not selective or {row[name] for name in ("calibrated", "p", "slope")} == {"n/a"}
+        assert (row["change"] == "n/a" or selective) == row["verdict"].startswith(
+            "not computable"
+        )
+        assert not selective or {
+            row[name] for name in ("calibrated", "p", "slope")
+        } == {"n/a"}
     assert "not calibrated" in by_key["stroop_rt", "selective"]["why"]
     explained = json.loads((written / "desc-moves_judged.json").read_text())["verdict"]
     assert "sign flips" not in str(explained)
     assert by_key["stroop_effect", "all"]["why"].startswith(
-        ("the ridge on connectomes does not beat", "predicted and observed values are not")
+        (
+            "the ridge on connectomes does not beat",
+            "predicted and observed values are not",
+        )
     )
 
 
 def test_changes_are_those_of_twins_of_moved_connectomes(folder, model, written):
     people = people_of(folder)
     labels = people.labels[:UNSEEN]
-    edges, segments = people.source.connectomes(labels), people.stacked(people.runs(labels))
+    edges, segments = (
+        people.source.connectomes(labels),
+        people.stacked(people.runs(labels)),
+    )
     with np.load(written / "desc-directions_edges.npz") as arrays:
         steps = dict(zip(arrays["moves"].tolist(), arrays["steps"], strict=True))
-        gradients = dict(zip(arrays["functions"].tolist(), arrays["gradients"], strict=True))
+        gradients = dict(
+            zip(arrays["functions"].tolist(), arrays["gradients"], strict=True)
+        )
         assert arrays["places"].tolist() == [f"r{number}" for number in range(REGIONS)]
     fitted = model.fitted()
     before = predicted_functions(fitted, edges, segments)
     for name, delta in steps.items():
         function, way = name.split()
         column = FUNCTIONS.index(function)
-        change = (predicted_functions(fitted, edges + 2 * delta, segments) - before)[:, column]
+        change = (predicted_functions(fitted, edges + 2 * delta, segments) - before)[
+            :, column
+        ]
         rows = [
             row
             for row in table(written, "people_changes")
             if (row["function"], row["way"]) == (function, way)
         ]
-        assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in labels]
+        assert [row["participant_id"] for row in rows] == [
+            f"sub-{label}" for label in labels
+        ]
         found = [float(row["change"]) for row in rows]
         np.testing.assert_allclose(found, change, atol=1e-4)
         mean = [
@@ -98,16 +116,23 @@ def test_changes_are_those_of_twins_of_moved_connectomes(folder, model, written)
             == ("2", function, way, "true")
         ]
         of_families = [change[:2].mean(), *change[2:]]
-        assert mean == [(pytest.approx(np.mean(of_families), abs=1e-4), f"{UNSEEN - 1}")]
+        assert mean == [
+            (pytest.approx(np.mean(of_families), abs=1e-4), f"{UNSEEN - 1}")
+        ]
     assert "stroop_rt selective" in steps
     others = (
-        gradients["faces_rt"] @ np.array([steps["stroop_rt all"], steps["stroop_rt selective"]]).T
+        gradients["faces_rt"]
+        @ np.array([steps["stroop_rt all"], steps["stroop_rt selective"]]).T
     )
     assert abs(others[1]) < 1e-6 < abs(others[0])
 
 
 def test_edges_are_ranked_by_their_gradient_and_named(written):
-    rows = [row for row in table(written, "edges_attribution") if row["function"] == "stroop_rt"]
+    rows = [
+        row
+        for row in table(written, "edges_attribution")
+        if row["function"] == "stroop_rt"
+    ]
     sizes = [abs(float(row["per_z"])) for row in rows]
     assert sizes == sorted(sizes, reverse=True)
     pairs = list(zip(*np.triu_indices(REGIONS, 1), strict=True))
@@ -131,16 +156,23 @@ def test_hypernetworks_have_a_null_of_their_ridges(folder, tmp_path):
 @pytest.mark.slow
 def test_published_hypernetworks_have_no_null(folder, tmp_path, capsys):
     model = quick_model(folder, UNSEEN, "hypernetwork", group_epochs=0)
-    unnamed = {k: v for k, v in np.load(folder / "connectomes.npz").items() if k != "places"}
+    unnamed = {
+        k: v for k, v in np.load(folder / "connectomes.npz").items() if k != "places"
+    }
     path = str(write(tmp_path / "unnamed.npz", **unnamed))
-    call = arguments(folder, tmp_path, "intervene", "--model", str(model.path), arrays=path)
+    call = arguments(
+        folder, tmp_path, "intervene", "--model", str(model.path), arrays=path
+    )
     assert main([*call, "--dry-run"]) == 0
     assert "edges here have no names of regions" in capsys.readouterr().err
     assert main(call) == 0
     places = np.load(next(tmp_path.rglob("desc-directions_edges.npz")))["places"]
     assert tuple(places) == model.regions
     (page,) = tmp_path.rglob("twin_report.html")
-    assert "permutation of a published hypernetwork would need a training" in page.read_text()
+    assert (
+        "permutation of a published hypernetwork would need a training"
+        in page.read_text()
+    )
 
 
 @pytest.mark.slow
@@ -150,9 +182,13 @@ def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path):
     folder = write_twins(tmp_path / "people", number=12, tasks=("stroopAP",))
     people = np.load(folder / "connectomes.npz")["people"]
     values = np.random.default_rng(0).normal(0.0, 0.3, (12, 171))
-    np.savez(folder / "connectomes.npz", people=people, places=np.array(names), edges=values)
+    np.savez(
+        folder / "connectomes.npz", people=people, places=np.array(names), edges=values
+    )
     fitted = tiny_fitted_twin(edges=171, tasks=("stroop",))
-    bundle = write_tiny_twin(tmp_path / "m", fitted, regions=names, atlas="HCP", data_set="tiny")
+    bundle = write_tiny_twin(
+        tmp_path / "m", fitted, regions=names, atlas="HCP", data_set="tiny"
+    )
     call = arguments(folder, tmp_path / "out", "intervene", "--model", str(bundle.path))
     assert main(call) == 0
     (page,) = tmp_path.rglob("twin_report.html")
@@ -165,7 +201,10 @@ def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path):
 @pytest.mark.parametrize(
     ("more", "line"),
     [
-        ((), "3 participants outside the training set of own have a connectome and events here. "),
+        (
+            (),
+            "3 participants outside the training set of own have a connectome and events here. ",
+        ),
         (("--participant-label", *LABELS[:3]), "was fitted to everybody here"),
     ],
 )

@@ -21,9 +21,13 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle):
     assert [task.name for task in part.tasks] == ["faces", "stroop"]
     assert (part.data_set, part.connectome) == ("tiny", "edges from arrays, Fisher z")
     people = read_rows(bundle.parent / "desc-participants_trials.tsv")
-    assert [row["participant_id"] for row in people] == [f"sub-{label}" for label in SEEN]
+    assert [row["participant_id"] for row in people] == [
+        f"sub-{label}" for label in SEEN
+    ]
     assert {row["used"] for row in people} == {"true"}
-    assert {(row["trials_faces"], row["trials_stroop"]) for row in people} == {("18", "18")}
+    assert {(row["trials_faces"], row["trials_stroop"]) for row in people} == {
+        ("18", "18")
+    }
     history = read_rows(bundle.parent / "desc-training_history.tsv")
     stages = [row["stage"] for row in history]
     assert stages == ["group"] * 2  # three people tell nothing: the gate is shut
@@ -44,13 +48,17 @@ def test_all_weights_are_generated_where_asked_for(people, out, call, tmp_path):
     part = load_twin_bundle(folder / "bundle").part
     assert (part.architecture, part.people) == ("hypernetwork", 4)
     rows = read_rows(folder / "desc-participants_trials.tsv")
-    assert [(row["used"], row["set"], row["reason"]) for row in (rows[0], rows[1], rows[5])] == [
+    assert [
+        (row["used"], row["set"], row["reason"]) for row in (rows[0], rows[1], rows[5])
+    ] == [
         ("false", "test", "n/a"),
         ("true", "training", "n/a"),
         ("false", "n/a", "not in --split-file"),
     ]
     # Four people tell nothing: the gate is shut.
-    assert {row["stage"] for row in read_rows(folder / "desc-training_history.tsv")} == {"group"}
+    assert {
+        row["stage"] for row in read_rows(folder / "desc-training_history.tsv")
+    } == {"group"}
 
 
 def test_a_dry_run_writes_nothing(call, out, capsys):
@@ -59,17 +67,28 @@ def test_a_dry_run_writes_nothing(call, out, capsys):
     shown = capsys.readouterr().out
     assert "stroop: 6 runs, 108 scored trials" in shown
     assert "would process 6 participants" in shown
-    assert "the model dry (lowrank, at most 100 epochs of the stage group and 6" in shown
+    assert (
+        "the model dry (lowrank, at most 100 epochs of the stage group and 6" in shown
+    )
     assert call("evaluate", "--folds", "3", "--dry-run") == 0
-    assert "scores of 3 folds of 6 participants, tables and a page" in capsys.readouterr().out
+    assert (
+        "scores of 3 folds of 6 participants, tables and a page"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
     ("more", "line"),
     [
-        (("--participant-label", LABELS[0]), "1 participant would be trained on. Expected: 2 or"),
+        (
+            ("--participant-label", LABELS[0]),
+            "1 participant would be trained on. Expected: 2 or",
+        ),
         (("--task-file", "missing.toml"), "missing.toml"),
-        (("--array-key", "edges=missing"), "no file has the key missing, which --array-key gives"),
+        (
+            ("--array-key", "edges=missing"),
+            "no file has the key missing, which --array-key gives",
+        ),
         (("--participant-label", "nobody"), "there are no files of nobody"),
         (("--recipe", "published"), "--recipe"),
     ],
@@ -99,7 +118,9 @@ def test_options_change_the_recipe_of_the_stage_that_is_trained():
     published = {"recipe": "published", "architecture": "hypernetwork"}
     assert recipe(**published) == (0, plain[1], 800, 1e-6)
     assert recipe(**published, epochs=3)[2] == 3
-    settings = Settings.of(bids_dir="in", output_dir="out", analysis_level="group", workflow="twin")
+    settings = Settings.of(
+        bids_dir="in", output_dir="out", analysis_level="group", workflow="twin"
+    )
     both = [chosen_recipe(settings.replace(epochs=number)) for number in (4, 150)]
     assert [(own.group_epochs, own.times_epochs) for own in both] == [(4, 4), (150, 6)]
     batches = chosen_recipe(settings.replace(batch_size=3))

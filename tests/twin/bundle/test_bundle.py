@@ -36,7 +36,10 @@ def test_what_is_written_is_loaded_and_performs_the_same(tmp_path, architecture,
     fitted = tiny_fitted_twin(architecture, tasks=tasks)
     written = write_tiny_twin(tmp_path / "tiny", fitted)
     bundle = load_twin_bundle(tmp_path / "tiny")
-    assert (bundle.identity, bundle.part.outputs[0]) == (written.identity, str(len(tasks)))
+    assert (bundle.identity, bundle.part.outputs[0]) == (
+        written.identity,
+        str(len(tasks)),
+    )
     back = bundle.fitted()
     assert not back.twin.training
     assert (back.architecture, back.recipe, back.tasks) == (
@@ -46,7 +49,10 @@ def test_what_is_written_is_loaded_and_performs_the_same(tmp_path, architecture,
     )
     for name, tensor in fitted.twin.state_dict().items():
         torch.testing.assert_close(back.twin.state_dict()[name], tensor, rtol=0, atol=0)
-    connectomes, segments = np.random.default_rng(1).normal(size=(3, 6)), seen_by(fitted)
+    connectomes, segments = (
+        np.random.default_rng(1).normal(size=(3, 6)),
+        seen_by(fitted),
+    )
     found, expected = (f.perform(connectomes, segments) for f in (back, fitted))
     np.testing.assert_array_equal(found, expected)
     if architecture == "lowrank":
@@ -73,7 +79,8 @@ def test_bold_comes_back(tmp_path, architecture):
     edges, segments = rng.normal(size=(3, 6)), seen_by(fitted)
     assert fitted.perform(edges, segments).shape == segments.action.shape
     found, expected = (
-        predict_bold(readout, of.twin, edges, segments)[0][0].values for of in (back, fitted)
+        predict_bold(readout, of.twin, edges, segments)[0][0].values
+        for of in (back, fitted)
     )
     np.testing.assert_array_equal(found, expected)
     assert np.isfinite(found[-9:]).any(axis=0).tolist() == [True, False, True]
@@ -84,7 +91,10 @@ def test_bold_comes_back(tmp_path, architecture):
     [
         ({"architecture": "hypernetwork"}, r"weights\.safetensors: .*missing"),
         ({"edges": 7}, "edges is 7. Expected: 6, the pairs of 4 regions"),
-        ({"tasks": [{"name": "stroop"}] * 2}, r"tasks is .*100 tasks of different names"),
+        (
+            {"tasks": [{"name": "stroop"}] * 2},
+            r"tasks is .*100 tasks of different names",
+        ),
         ({"tasks": [{"name": "stroop"}]}, r"tasks\[0\]: buttons is missing"),
     ],
 )

@@ -95,7 +95,9 @@ def test_a_ceiling_is_the_r_with_the_truth():
     rng = np.random.default_rng(0)
     level = rng.normal(0.8, 0.1, 300)
     onset = np.arange(2.0, 122.0, 3.0)
-    runs = [[a_run(onset, rt=own + rng.normal(0, 0.4, 40).clip(-0.6, 0.9))] for own in level]
+    runs = [
+        [a_run(onset, rt=own + rng.normal(0, 0.4, 40).clip(-0.6, 0.9))] for own in level
+    ]
     people = Cohort(tuple(map(str, range(300))), stack_people(runs), np.zeros((300, 1)))
     twin = of_network(average(people), people.segments)
     found = evaluate(Judged({TWIN: twin}, np.full((300, 300), np.nan)), people)
@@ -105,7 +107,10 @@ def test_a_ceiling_is_the_r_with_the_truth():
     assert ceiling.low < ceiling.mean < ceiling.high
     assert found.ceilings["stroop_effect"].mean < 0.4
     even, rows = even_trials(people.segments), people.segments.trials
-    counts = [(rows.scored & np.isfinite(rows.rt_seconds) & half).sum(1) for half in (even, ~even)]
+    counts = [
+        (rows.scored & np.isfinite(rows.rt_seconds) & half).sum(1)
+        for half in (even, ~even)
+    ]
     assert np.abs(counts[0] - counts[1]).max() <= 2
 
 
@@ -120,7 +125,9 @@ def test_folds_widen_intervals_and_compare_twins_of_the_same_fold():
     twins = np.roll(people.segments.action, 1, axis=0)
     found = evaluate(by_folds(people, twins, folds), people)
     plain = judged(people, twins)
-    wide, narrow = (score(of, "crps", GROUP, "easy").verdict.difference for of in (found, plain))
+    wide, narrow = (
+        score(of, "crps", GROUP, "easy").verdict.difference for of in (found, plain)
+    )
     assert wide.mean == pytest.approx(narrow.mean)
     assert wide.high - wide.low == pytest.approx((narrow.high - narrow.low) * 2**0.5)
     own = evaluate(by_folds(people, people.segments.action, folds), people)
@@ -153,7 +160,9 @@ def test_p_is_small_for_own_twins_and_even_where_nothing_matches():
     found = match(losses(30, 0.05))
     assert found["p"] == pytest.approx(1 / 2001)
     assert found["mismatched"] - found["matched"] == pytest.approx(0.05, abs=0.01)
-    p = np.array([match(losses(12, 0.0, seed), permutations=199)["p"] for seed in range(60)])
+    p = np.array(
+        [match(losses(12, 0.0, seed), permutations=199)["p"] for seed in range(60)]
+    )
     assert 0.35 < p.mean() < 0.65
     assert (p < 0.05).mean() < 0.15
 
@@ -171,7 +180,10 @@ def test_twins_of_other_groups_and_of_relatives_are_no_rivals():
     matrix, groups = losses(12, 0.02), np.arange(12) % 3
     blocked = np.where(groups[:, None] == groups, matrix, np.nan)
     found = match(blocked, groups=groups)
-    each = [match(matrix[np.ix_(own, own)]) for own in (groups == number for number in range(3))]
+    each = [
+        match(matrix[np.ix_(own, own)])
+        for own in (groups == number for number in range(3))
+    ]
     for name in ("matched", "mismatched", "mean_rank"):
         assert found[name] == pytest.approx(np.mean([of[name] for of in each]))
     families = np.array([0, 1, 0, 2, 1, 3])
@@ -182,4 +194,6 @@ def test_twins_of_other_groups_and_of_relatives_are_no_rivals():
     once = match(some, families=families)
     own = np.diagonal(some)
     assert once["people"] == 4
-    assert once["matched"] == pytest.approx(np.mean([own[families == n].mean() for n in range(4)]))
+    assert once["matched"] == pytest.approx(
+        np.mean([own[families == n].mean() for n in range(4)])
+    )

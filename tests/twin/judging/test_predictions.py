@@ -40,7 +40,9 @@ class Given:
 
 
 def halves(people):
-    return Given(lambda edges: np.full((len(edges), *people.segments.action.shape[1:]), 0.5))
+    return Given(
+        lambda edges: np.full((len(edges), *people.segments.action.shape[1:]), 0.5)
+    )
 
 
 def test_the_matrix_of_losses_is_that_of_each_pair():
@@ -50,15 +52,21 @@ def test_the_matrix_of_losses_is_that_of_each_pair():
     losses = cross_losses(outputs, people.segments)
     for person in range(5):
         data = people.segments.people(np.full(5, person))
-        np.testing.assert_allclose(losses[:, person], own_losses(outputs, data), rtol=1e-5)
+        np.testing.assert_allclose(
+            losses[:, person], own_losses(outputs, data), rtol=1e-5
+        )
 
 
 def test_people_who_saw_other_things_get_each_twin_on_each_ones_sequence():
-    runs = [[a_run(ONSET + 0.5 * n * (np.arange(len(ONSET)) % 2), seed=n)] for n in range(4)]
+    runs = [
+        [a_run(ONSET + 0.5 * n * (np.arange(len(ONSET)) % 2), seed=n)] for n in range(4)
+    ]
     people = Cohort(tuple("abcd"), stack_people(runs), np.zeros((4, 3)))
     assert len(people.segments.inputs) == 4
     twins = halves(people)
-    np.testing.assert_allclose(predict_people(twins, people).losses, np.log(2), rtol=1e-5)
+    np.testing.assert_allclose(
+        predict_people(twins, people).losses, np.log(2), rtol=1e-5
+    )
     assert twins.seen == 5
     with pytest.raises(ValueError, match=r"of \[3, 4\] people"):
         replace(people, labels=("a", "b", "c"))
@@ -69,13 +77,19 @@ def test_the_ridge_is_scikit_learns_and_the_mean_the_training_people_s():
     models = predict_people(halves(people), people, training).models
     assert {*models} == {TWIN, GROUP_MEAN, RIDGE, STRETCHED}
     times = observed_times(training.segments)
-    np.testing.assert_allclose(models[GROUP_MEAN].times, np.tile(times.mean(axis=0), (30, 1)))
+    np.testing.assert_allclose(
+        models[GROUP_MEAN].times, np.tile(times.mean(axis=0), (30, 1))
+    )
     edges = training.connectomes.astype(float)
     scale = edges.var(axis=0).sum()
     for column, time in enumerate(times.T):
-        expected = RidgeCV(PENALTIES * scale).fit(edges, time).predict(people.connectomes)
+        expected = (
+            RidgeCV(PENALTIES * scale).fit(edges, time).predict(people.connectomes)
+        )
         np.testing.assert_allclose(models[RIDGE].times[:, column], expected, atol=1e-6)
-    assert {*predict_people(halves(people), people, training.of(np.arange(2))).models} == {TWIN}
+    assert {
+        *predict_people(halves(people), people, training.of(np.arange(2))).models
+    } == {TWIN}
 
 
 def test_distributions_are_the_training_people_s_stretched_by_the_ridge():

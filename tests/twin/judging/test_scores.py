@@ -10,7 +10,12 @@ from scipy.integrate import quad
 from sklearn.metrics import brier_score_loss
 from twin_runs import a_run, slow_and_quick, stack_people
 
-from bids_dtg.twin.judging.scores import choice_agreement, outcome_brier, outcome_shares, rt_crps
+from bids_dtg.twin.judging.scores import (
+    choice_agreement,
+    outcome_brier,
+    outcome_shares,
+    rt_crps,
+)
 
 SECONDS = 0.03 + 0.08 * np.arange(25)  # of steps since the onset
 FEW = settings(max_examples=20)
@@ -34,7 +39,9 @@ def test_crps_is_the_integral_of_its_definition(seed, rt):
 
     stretches = np.unique(np.concatenate([knots, [rt, -0.2, 2.4]]))
     pieces = [quad(square, *ends)[0] for ends in pairwise(stretches)]
-    assert float(rt_crps(curve, SECONDS, np.array(rt))) == pytest.approx(sum(pieces), abs=1e-7)
+    assert float(rt_crps(curve, SECONDS, np.array(rt))) == pytest.approx(
+        sum(pieces), abs=1e-7
+    )
 
 
 def test_crps_is_proper_and_of_no_response_and_no_curve_not_known():
@@ -43,7 +50,9 @@ def test_crps_is_proper_and_of_no_response_and_no_curve_not_known():
     own, other = (rt_crps(curve, SECONDS, rt).mean() for curve in (truth, late))
     assert own == pytest.approx(0.1, abs=0.005)  # a sixth of the width
     assert own < other
-    found = rt_crps(np.stack([truth, 0 * truth]), SECONDS, np.array([[np.nan, 0.8], [0.8, np.nan]]))
+    found = rt_crps(
+        np.stack([truth, 0 * truth]), SECONDS, np.array([[np.nan, 0.8], [0.8, np.nan]])
+    )
     np.testing.assert_array_equal(np.isfinite(found), [[False, False], [True, False]])
 
 
@@ -71,7 +80,9 @@ def test_outcomes_add_up_and_curves_that_pass_1_are_divided():
 
 
 def test_agreement_with_unknown_buttons_is_what_guessing_is_worth():
-    run = a_run([2.0, 5.0, 8.0, 11.0], rt=[0.8, 0.8, 0.8, np.nan], button=[0, -1, -1, -1])
+    run = a_run(
+        [2.0, 5.0, 8.0, 11.0], rt=[0.8, 0.8, 0.8, np.nan], button=[0, -1, -1, -1]
+    )
     segments = stack_people([[run]])
     right = run.correct_button.astype(int)
     button = np.where(np.arange(4) == 0, 0, (right + 1) % 3)

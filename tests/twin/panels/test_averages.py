@@ -42,7 +42,9 @@ def job(tmp_path_factory) -> TwinJob:
 @pytest.fixture
 def output(job, tmp_path) -> DerivativeDataset:
     """Return a copy of the output with a model, which a test may change."""
-    return DerivativeDataset(Path(shutil.copytree(job.folder / "modelled", tmp_path / "out")))
+    return DerivativeDataset(
+        Path(shutil.copytree(job.folder / "modelled", tmp_path / "out"))
+    )
 
 
 def page_of(output: DerivativeDataset, label: str = "01") -> str:
@@ -79,7 +81,10 @@ def test_a_page_shows_every_panel_and_loads_nothing_from_elsewhere(output):
 
 def test_without_a_model_there_is_a_connectome_alone(job, tmp_path):
     page = page_of(
-        DerivativeDataset(Path(shutil.copytree(job.folder / "alone", tmp_path / "out"))), "03"
+        DerivativeDataset(
+            Path(shutil.copytree(job.folder / "alone", tmp_path / "out"))
+        ),
+        "03",
     )
     assert shown(page) == ["Edges"]
     assert "No predicted behaviour: no model was given (--model)." in page

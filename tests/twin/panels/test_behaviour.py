@@ -10,7 +10,15 @@ from bids_dtg.twin.panels.behaviour import Curve, keep_trial_series, read_trial_
 def test_what_is_written_is_read(tmp_path):
     rng, table = np.random.default_rng(0), tmp_path / "series.tsv"
     written = [
-        Curve(task, "<b>&'", of, n, 0.08 * np.arange(n), rng.random(n), known * rng.random(n))
+        Curve(
+            task,
+            "<b>&'",
+            of,
+            n,
+            0.08 * np.arange(n),
+            rng.random(n),
+            known * rng.random(n),
+        )
         for n, (task, of, known) in enumerate(
             [("go", "twin", 1.0), ("go", "person", np.nan), ("a-b", "group", 1.0)], 1
         )
@@ -20,4 +28,6 @@ def test_what_is_written_is_read(tmp_path):
         for name in ("task", "condition", "of", "trials"):
             assert getattr(one, name) == getattr(other, name)
         for name in ("seconds", "answered", "correct"):
-            np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=5e-4)
+            np.testing.assert_allclose(
+                getattr(other, name), getattr(one, name), rtol=5e-4
+            )

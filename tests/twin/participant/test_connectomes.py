@@ -8,13 +8,24 @@ from typing import Any
 import numpy as np
 import pytest
 from given import split
-from tiny_twins import LABELS, PARCELS, arguments, edges, write_average, write_sets, write_twins
+from tiny_twins import (
+    LABELS,
+    PARCELS,
+    arguments,
+    edges,
+    write_average,
+    write_sets,
+    write_twins,
+)
 
 from bids_dtg.cli.run import main
 from bids_dtg.errors import DatasetError
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import load_twin_bundle
-from bids_dtg.twin.participant.connectomes import ConnectomeSource, find_output_connectomes
+from bids_dtg.twin.participant.connectomes import (
+    ConnectomeSource,
+    find_output_connectomes,
+)
 
 ONE, TWO, THREE = edges()["edges"][:3].astype(np.float64)
 
@@ -34,7 +45,9 @@ def find(root: Path, atlas: str = "", **options: Any) -> ConnectomeSource:
 def test_connectomes_come_back_as_they_were_written(tmp_path):
     found = find(write_sets(tmp_path))
     assert (found.labels, found.regions, found.edges) == (LABELS, PARCELS, 28)
-    assert np.allclose(found.connectomes([LABELS[3], LABELS[0]]), edges()["edges"][[3, 0]])
+    assert np.allclose(
+        found.connectomes([LABELS[3], LABELS[0]]), edges()["edges"][[3, 0]]
+    )
     assert (found.atlas, found.atlas_digest) == ("Tiny_seg-8n", "abc")
     assert (found.cleaning, found.notes) == ("fMRIPrep derivatives, simple", ())
     assert find(tmp_path, participant_label=(f"sub-{LABELS[2]}",)).labels == LABELS[2:3]
@@ -83,15 +96,23 @@ def test_connectomes_of_sessions_that_were_not_asked_for_are_left_out(tmp_path):
     write_average(tmp_path, "b", THREE, Runs=[{"Run": "sub-b_ses-1_task-rest"}])
     found = find(tmp_path, session_label=("ses-1",))
     assert np.allclose(found.connectomes(["a", "b"]), [ONE, THREE], atol=1e-6)
-    assert found.notes == ("left out: 1 connectome: another session (sub-a_ses-2_task-rest)",)
-    with pytest.raises(DatasetError, match=r"has no usable connectome for a twin: .*another sess"):
+    assert found.notes == (
+        "left out: 1 connectome: another session (sub-a_ses-2_task-rest)",
+    )
+    with pytest.raises(
+        DatasetError, match=r"has no usable connectome for a twin: .*another sess"
+    ):
         find(tmp_path, session_label=("3",))
 
 
 def test_no_run_counts_twice(tmp_path):
     write_average(tmp_path, "a", ONE, session="1", run="1", Runs=[{"Run": "one"}])
-    write_average(tmp_path, "a", TWO, session="1", Runs=[{"Run": "one"}, {"Run": "two"}])
-    write_average(tmp_path, "b", ONE, session="1", Runs=[{"Run": "one"}])  # of another participant
+    write_average(
+        tmp_path, "a", TWO, session="1", Runs=[{"Run": "one"}, {"Run": "two"}]
+    )
+    write_average(
+        tmp_path, "b", ONE, session="1", Runs=[{"Run": "one"}]
+    )  # of another participant
     found = find(tmp_path)
     assert np.allclose(found.connectomes(["a", "b"]), [TWO, ONE])
     assert found.notes == (
@@ -111,11 +132,16 @@ def without_parcel() -> np.ndarray:
         ({"Atlas": {"SHA256": "other"}}, "another label image"),
         ({"names": PARCELS[::-1]}, "other parcel names than most"),
         ({"values": without_parcel()}, "1 parcel without a series"),
-        ({"values": np.where(np.arange(28) == 4, np.nan, ONE)}, "1 of 28 edges are NaN or inf"),
+        (
+            {"values": np.where(np.arange(28) == 4, np.nan, ONE)},
+            "1 of 28 edges are NaN or inf",
+        ),
         ({"values": np.zeros(28)}, "all edges are the same"),
     ],
 )
-def test_a_connectome_that_cannot_be_used_is_left_out_with_a_line(tmp_path, changed, line):
+def test_a_connectome_that_cannot_be_used_is_left_out_with_a_line(
+    tmp_path, changed, line
+):
     for label, values in zip("acd", (ONE, TWO, THREE), strict=True):
         write_average(tmp_path, label, values)
     write_average(tmp_path, "b", **{"values": TWO, **changed})
@@ -127,24 +153,36 @@ def test_a_connectome_that_cannot_be_used_is_left_out_with_a_line(tmp_path, chan
 
 
 def test_one_atlas_is_read(tmp_path):
-    with pytest.raises(DatasetError, match=r"has no connectomes of regions \(_relmat.tsv\)"):
+    with pytest.raises(
+        DatasetError, match=r"has no connectomes of regions \(_relmat.tsv\)"
+    ):
         find(tmp_path)
     write_average(tmp_path, "a", ONE)
     write_average(tmp_path, "b", ONE, atlas={"atlas": "Other"})
-    with pytest.raises(DatasetError, match="has connectomes of several atlases: Other, Tiny_seg-8"):
+    with pytest.raises(
+        DatasetError, match="has connectomes of several atlases: Other, Tiny_seg-8"
+    ):
         find(tmp_path)
     assert find(tmp_path, atlas="Other").labels == ("b",)
-    with pytest.raises(DatasetError, match=r"no connectomes of Third .*but of Other, Tiny_seg-8n"):
+    with pytest.raises(
+        DatasetError, match=r"no connectomes of Third .*but of Other, Tiny_seg-8n"
+    ):
         find(tmp_path, atlas="Third")
 
 
 @pytest.mark.slow
 def test_a_twin_is_trained_and_judged_by_the_output_alone(tmp_path, capsys):
-    people, out = write_twins(tmp_path, tasks=("stroopAP",)), write_sets(tmp_path / "out")
+    people, out = (
+        write_twins(tmp_path, tasks=("stroopAP",)),
+        write_sets(tmp_path / "out"),
+    )
     sets = split(LABELS[:4], LABELS[4:])
     train = arguments(people, out, "train", "--epochs", "1", *sets, arrays=None)
     assert main([*train, "--dry-run"]) == 0
-    assert "28 edges a connectome (Pearson correlations of parcel series" in capsys.readouterr().out
+    assert (
+        "28 edges a connectome (Pearson correlations of parcel series"
+        in capsys.readouterr().out
+    )
     assert main(train) == 0
     bundle = load_twin_bundle(out / "group/model-own/bundle")
     assert (bundle.regions, bundle.part.people) == (PARCELS, 4)
@@ -152,12 +190,23 @@ def test_a_twin_is_trained_and_judged_by_the_output_alone(tmp_path, capsys):
     assert bundle.card.training.cleaning == "fMRIPrep derivatives, simple"
     judge = arguments(people, out, "evaluate", "--model", str(bundle.path), arrays=None)
     assert main([*judge, "--dry-run"]) == 0
-    assert f"would process 2 participants ({LABELS[4]}, {LABELS[5]})" in capsys.readouterr().out
+    assert (
+        f"would process 2 participants ({LABELS[4]}, {LABELS[5]})"
+        in capsys.readouterr().out
+    )
     for label, values in zip(LABELS, edges()["edges"], strict=True):
-        write_average(out, label, values, Atlas={"SHA256": "other"}, DenoiseStrategy="36p")
+        write_average(
+            out, label, values, Atlas={"SHA256": "other"}, DenoiseStrategy="36p"
+        )
     assert main([*judge, "--dry-run"]) == 2
-    assert "the parcels of Tiny_seg-8n have the same names as those of" in capsys.readouterr().err
+    assert (
+        "the parcels of Tiny_seg-8n have the same names as those of"
+        in capsys.readouterr().err
+    )
     for label, values in zip(LABELS, edges()["edges"], strict=True):
         write_average(out, label, values, DenoiseStrategy="36p")
     assert main([*judge, "--dry-run"]) == 0
-    assert "cleaned by fMRIPrep derivatives, 36p; the training set of" in capsys.readouterr().err
+    assert (
+        "cleaned by fMRIPrep derivatives, 36p; the training set of"
+        in capsys.readouterr().err
+    )

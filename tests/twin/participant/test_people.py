@@ -28,7 +28,9 @@ def rewrite(folder: Path, **changed: Any) -> None:
     """Write the connectomes anew with other arrays; None leaves one out."""
     arrays = {**edges(), **changed}
     (folder / "connectomes.npz").unlink()
-    write(folder / "connectomes.npz", **{k: v for k, v in arrays.items() if v is not None})
+    write(
+        folder / "connectomes.npz", **{k: v for k, v in arrays.items() if v is not None}
+    )
 
 
 def test_edges_are_taken_as_they_are_in_the_order_asked_for(folder):
@@ -41,13 +43,19 @@ def test_edges_are_taken_as_they_are_in_the_order_asked_for(folder):
     alone = people.stacked(people.runs([LABELS[1]]))
     assert np.array_equal(segments.action[1], alone.action[0])
     assert people.notes == ()
-    with pytest.raises(DatasetError, match="the trials cannot be used: there is no trial"):
+    with pytest.raises(
+        DatasetError, match="the trials cannot be used: there is no trial"
+    ):
         people.stacked([[]])
 
 
-def test_families_are_those_of_the_table_that_is_given_else_of_the_arrays(folder, tmp_path):
+def test_families_are_those_of_the_table_that_is_given_else_of_the_arrays(
+    folder, tmp_path
+):
     def write_table(path: Path, families: str) -> Path:
-        rows = [f"sub-{label}\t{name}" for label, name in zip(LABELS, families, strict=True)]
+        rows = [
+            f"sub-{label}\t{name}" for label, name in zip(LABELS, families, strict=True)
+        ]
         path.write_text("\n".join(["participant_id\tfamily_id", *rows]))
         return path
 
@@ -58,16 +66,22 @@ def test_families_are_those_of_the_table_that_is_given_else_of_the_arrays(folder
     assert people_of(folder).families.by_label[LABELS[1]] == "y"
     rewrite(folder, families=np.array([*"kkkkmm"]))
     assert people_of(folder).families.by_label[LABELS[1]] == "k"
-    assert people_of(folder, participants_file=given).families.by_label[LABELS[1]] == "a"
+    assert (
+        people_of(folder, participants_file=given).families.by_label[LABELS[1]] == "a"
+    )
     given.write_text("age\n20\n")
     (folder / "bids/participants.tsv").unlink()
     rewrite(folder)
-    with pytest.raises(SettingsError, match=r"the families are not known: .*people\.tsv"):
+    with pytest.raises(
+        SettingsError, match=r"the families are not known: .*people\.tsv"
+    ):
         people_of(folder, participants_file=given)
 
 
 def test_series_become_fisher_z(folder):
-    rest = np.random.default_rng(0).normal(size=(len(LABELS), REGIONS, 50)).cumsum(axis=-1)
+    rest = (
+        np.random.default_rng(0).normal(size=(len(LABELS), REGIONS, 50)).cumsum(axis=-1)
+    )
     rewrite(folder, edges=None, rest=rest, tr_seconds=np.array(0.8))
     above = np.triu_indices(REGIONS, 1)
     expected = [np.arctanh(np.corrcoef(series))[above] for series in rest]
@@ -83,7 +97,13 @@ def test_sessions_of_rest_are_averaged_by_their_frames(folder):
     rewrite(folder, **common, rest=one, session=np.array("one"))
     (folder / "connectomes.npz").rename(folder / "one.npz")
     write(folder / "connectomes.npz", **edges())
-    rewrite(folder, **common, rest=two[:5], session=np.array("two"), people=np.array(LABELS[:5]))
+    rewrite(
+        folder,
+        **common,
+        rest=two[:5],
+        session=np.array("two"),
+        people=np.array(LABELS[:5]),
+    )
     people = people_of(
         folder, input_arrays=(str(folder / "one.npz"), str(folder / "connectomes.npz"))
     )
@@ -133,22 +153,31 @@ def test_trials_that_are_not_scored_and_people_below_chance_are_named_and_kept(f
     every = sum(len(run.onset_seconds) for runs in people.runs(LABELS) for run in runs)
     unscored, low = people.notes
     assert unscored.startswith(f"stroop: 1 of {every} trials not scored")
-    assert low.startswith("stroop: 1 participant below chance (1 in 3) with misses as errors")
+    assert low.startswith(
+        "stroop: 1 participant below chance (1 in 3) with misses as errors"
+    )
 
 
 @pytest.mark.parametrize(
-    "other", ["beh/{}_run-01", "func/{}_run-1", "func/{}_run-02", "func/{}_acq-old_run-01"]
+    "other",
+    ["beh/{}_run-01", "func/{}_run-1", "func/{}_run-02", "func/{}_acq-old_run-01"],
 )
 def test_a_copy_of_a_run_does_not_count_as_another(folder, other):
     path, trials = events_of(folder, LABELS[0]), people_of(folder).runs(LABELS[:1])
-    copy = path.parents[1] / f"{other.format(path.name.partition('_run')[0])}_events.tsv"
+    copy = (
+        path.parents[1] / f"{other.format(path.name.partition('_run')[0])}_events.tsv"
+    )
     copy.parent.mkdir(exist_ok=True)
     copy.write_text(path.read_text())
     people = people_of(folder)
-    assert [len(runs) for runs in people.runs(LABELS[:1])] == [len(runs) for runs in trials]
+    assert [len(runs) for runs in people.runs(LABELS[:1])] == [
+        len(runs) for runs in trials
+    ]
     (note,) = people.notes
     assert "1 run of 1 participant" in note
-    assert all(name in note for name in (str(path), str(copy), "has the same trials as"))
+    assert all(
+        name in note for name in (str(path), str(copy), "has the same trials as")
+    )
 
 
 def change(folder: Path, label: str, column: str, values: list[str]) -> None:
@@ -162,7 +191,10 @@ def change(folder: Path, label: str, column: str, values: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("rt", "fact"),
-    [("n/a", f"has no response in {TRIALS} trials"), ("0.01", "has no trial that can be scored")],
+    [
+        ("n/a", f"has no response in {TRIALS} trials"),
+        ("0.01", "has no trial that can be scored"),
+    ],
 )
 def test_somebody_without_a_response_is_left_out_by_name(folder, rt, fact):
     change(folder, LABELS[4], "response_time", [rt] * TRIALS)
@@ -194,9 +226,15 @@ def of_rest(series: np.ndarray) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (of_edges((1, 3), np.nan), f"1 participant: sub-{LABELS[1]}: 1 of 28 edges are NaN or inf"),
+        (
+            of_edges((1, 3), np.nan),
+            f"1 participant: sub-{LABELS[1]}: 1 of 28 edges are NaN or inf",
+        ),
         (of_edges(2, 0.5), f"{LABELS[2]}: all edges are the same"),
-        (of_edges(2, 1e4 * edges()["edges"][2]), ".* of 28 edges are beyond 3 .*: not Fisher z"),
+        (
+            of_edges(2, 1e4 * edges()["edges"][2]),
+            ".* of 28 edges are beyond 3 .*: not Fisher z",
+        ),
         (of_rest(wrong(SERIES, (4, 2), 3.0)), f"sub-{LABELS[4]}: r2 is constant"),
         (of_rest(SERIES[:, [0, 1, 2, 3, 4, 5, 6, 0]]), "the same series at r0 and r7"),
     ],
@@ -214,7 +252,9 @@ def test_large_edges_and_people_with_one_connectome_are_named(folder):
     assert connectome_notes(values, LABELS, alone) == ()
     values[1, 0] = -3.5
     (large,) = connectome_notes(values, LABELS, alone)
-    assert large.startswith(f"1 participant with edges beyond 3 in Fisher z (sub-{LABELS[1]}: -3.5")
+    assert large.startswith(
+        f"1 participant with edges beyond 3 in Fisher z (sub-{LABELS[1]}: -3.5"
+    )
     rewrite(folder, edges=np.repeat(values[:1], 6, axis=0))
     people = people_of(folder)
     with pytest.raises(DatasetError, match="6 participants have the same connectome"):
@@ -227,8 +267,14 @@ def test_large_edges_and_people_with_one_connectome_are_named(folder):
         ({"edges": None}, r"the files have .*edges \(people, edges\)"),
         ({"edges": edges()["edges"][:, :14]}, "has 14 edges, and there are 8 places"),
         ({"edges": edges()["edges"][:4]}, "edges has 4 people, and .*people has 6"),
-        ({"people": np.array([f"x{n}" for n in range(6)])}, "nobody has both a connectome and eve"),
-        ({**of_rest(np.ones((6, 2830, 2))), "places": None}, "4003035 edges.*regions, not voxels"),
+        (
+            {"people": np.array([f"x{n}" for n in range(6)])},
+            "nobody has both a connectome and eve",
+        ),
+        (
+            {**of_rest(np.ones((6, 2830, 2))), "places": None},
+            "4003035 edges.*regions, not voxels",
+        ),
     ],
 )
 def test_arrays_that_are_no_connectomes_are_refused_before_values_are_read(
@@ -246,7 +292,9 @@ def test_tasks_are_those_with_event_files_or_those_named(folder, tmp_path):
         "stroop",
         "faces",
     )
-    with pytest.raises(DatasetError, match=r"no event files of 1 task of --task-file \(faces\)"):
+    with pytest.raises(
+        DatasetError, match=r"no event files of 1 task of --task-file \(faces\)"
+    ):
         people_of(folder, task_file=("stroop", "faces"))
     with pytest.raises(SettingsError, match="there is no task 'flanker'"):
         people_of(folder, task_file=("flanker",))
@@ -294,7 +342,10 @@ def test_numbers_and_categories_are_in_the_order_of_the_people(settings, capsys)
 
 
 def test_covariates_that_cannot_be_used_are_refused(settings, tmp_path):
-    for name, line in (("empty", "empty: none of 5"), ("IQ", "IQ has 'high' of sub-03, and numb")):
+    for name, line in (
+        ("empty", "empty: none of 5"),
+        ("IQ", "IQ has 'high' of sub-03, and numb"),
+    ):
         with pytest.raises(SettingsError, match=line):
             read_covariates(settings(name), (*COVERED, "05"))
     table = tmp_path / "participants.tsv"
@@ -302,11 +353,15 @@ def test_covariates_that_cannot_be_used_are_refused(settings, tmp_path):
     with pytest.raises(SettingsError, match=r"age has '31,5' of sub-02.*decimal point"):
         read_covariates(settings("age"), COVERED)
     table.unlink()
-    with pytest.raises(SettingsError, match="there is no table of participants with a column age"):
+    with pytest.raises(
+        SettingsError, match="there is no table of participants with a column age"
+    ):
         read_covariates(settings("age"), COVERED)
 
 
-def test_a_column_with_levels_is_a_category_in_training_and_for_one_person(settings, tmp_path):
+def test_a_column_with_levels_is_a_category_in_training_and_for_one_person(
+    settings, tmp_path
+):
     levels = {"20": "twenty", "31.5": "more", "40": "old"}
     (tmp_path / "participants.json").write_text(json.dumps({"age": {"Levels": levels}}))
     found = read_covariates(settings("age"), COVERED)
@@ -317,9 +372,12 @@ def test_a_column_with_levels_is_a_category_in_training_and_for_one_person(setti
     (tmp_path / "participants.json").unlink()
     alone = read_covariates(settings(), COVERED[:1], adjustment)
     np.testing.assert_allclose(
-        adjustment.apply(connectomes[:1], alone), adjustment.apply(connectomes, found)[:1]
+        adjustment.apply(connectomes[:1], alone),
+        adjustment.apply(connectomes, found)[:1],
     )
     of_numbers = Adjustment.fit(connectomes, read_covariates(settings("age"), COVERED))
     (tmp_path / "participants.json").write_text(json.dumps({"age": {"Levels": levels}}))
-    with pytest.raises(SettingsError, match="age is categorical, and the model adjusts for its"):
+    with pytest.raises(
+        SettingsError, match="age is categorical, and the model adjusts for its"
+    ):
         read_covariates(settings(), COVERED[:1], of_numbers)

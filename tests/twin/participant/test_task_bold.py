@@ -53,7 +53,9 @@ def people_of(folder: Path, **options: Any) -> TwinPeople:
 
 
 def a_run(seed: int, regions: int = len(NAMES)) -> BoldRun:
-    values = np.random.default_rng(seed).normal(size=(FRAMES, regions)).astype(np.float32)
+    values = (
+        np.random.default_rng(seed).normal(size=(FRAMES, regions)).astype(np.float32)
+    )
     values[2] = np.nan
     return BoldRun(values, 0.8, 0.4)
 
@@ -62,7 +64,9 @@ def write_run(
     folder: Path, label: str, task: str, bold: BoldRun, names: tuple[str, ...] = NAMES
 ) -> Path:
     """Write a run as the participant level does."""
-    name = f"sub-{label}_task-{task}_run-01_space-MNI6_atlas-Tiny_desc-task_timeseries.tsv"
+    name = (
+        f"sub-{label}_task-{task}_run-01_space-MNI6_atlas-Tiny_desc-task_timeseries.tsv"
+    )
     path = folder / "out" / f"sub-{label}" / "func" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_task_bold(names, bold))
@@ -75,7 +79,8 @@ def write_run(
 def same(found: BoldRun | None, expected: BoldRun) -> bool:
     return found is not None and (
         np.array_equal(found.values, expected.values, equal_nan=True)
-        and (found.tr_seconds, found.start_seconds) == (expected.tr_seconds, expected.start_seconds)
+        and (found.tr_seconds, found.start_seconds)
+        == (expected.tr_seconds, expected.start_seconds)
     )
 
 
@@ -95,7 +100,10 @@ def test_runs_of_trials_have_the_series_of_their_event_files(folder):
     write_run(folder, LABELS[1], "hammerAP", a_run(5))
     people = people_of(folder)
     (second, first, third) = people.bold([LABELS[1], LABELS[0], LABELS[2]])
-    assert [trials.task.name for trials in people.runs([LABELS[1]])[0]] == ["faces", "stroop"]
+    assert [trials.task.name for trials in people.runs([LABELS[1]])[0]] == [
+        "faces",
+        "stroop",
+    ]
     assert same(second[0], a_run(5))
     assert same(second[1], a_run(1))
     assert first[0] is None
@@ -112,10 +120,14 @@ def test_series_of_other_parcels_are_refused_by_name(folder):
     write_run(folder, LABELS[0], "stroopAP", a_run(0))
     other = write_run(folder, LABELS[1], "stroopAP", a_run(1, 3), ("a", "b", "c"))
     people = people_of(folder)
-    with pytest.raises(DatasetError, match=f"{other.name} has 3 parcels, and they are not those"):
+    with pytest.raises(
+        DatasetError, match=f"{other.name} has 3 parcels, and they are not those"
+    ):
         people.bold(LABELS[:2])
     other.with_suffix(".json").write_text('{"StartTime": 0}')
-    with pytest.raises(DatasetError, match=f"the sidecar of .*{other.name} lacks times"):
+    with pytest.raises(
+        DatasetError, match=f"the sidecar of .*{other.name} lacks times"
+    ):
         people.bold(LABELS[:2])
 
 
@@ -128,13 +140,17 @@ def test_bold_of_two_atlases_stops_only_who_uses_it(folder):
         other.write_bytes(each.read_bytes())
     with pytest.raises(DatasetError, match="Other"):
         people_of(folder)
-    model = write_tiny_twin(folder / "model", tiny_fitted_twin(edges=28), regions=PARCELS)
+    model = write_tiny_twin(
+        folder / "model", tiny_fitted_twin(edges=28), regions=PARCELS
+    )
     more = ("--model", str(model.path), "--dry-run")
     assert main(arguments(folder, folder / "out", "evaluate", *more, arrays=None)) == 0
 
 
 def with_arrays(folder: Path, **changed: Any) -> TwinPeople:
-    values = np.random.default_rng(0).normal(size=(3, 2, REGIONS, FRAMES)).astype(np.float32)
+    values = (
+        np.random.default_rng(0).normal(size=(3, 2, REGIONS, FRAMES)).astype(np.float32)
+    )
     values[0, 1, :, 7:] = np.nan  # a shorter run
     values[1, 0] = np.nan  # a run that was not done
     arrays = {
@@ -151,7 +167,9 @@ def with_arrays(folder: Path, **changed: Any) -> TwinPeople:
 def test_runs_of_arrays_belong_to_the_event_files_of_their_task(folder):
     people = with_arrays(folder)
     values = people.source.arrays.task_bold.of(LABELS[0])
-    (faces, stroop), (_, absent), nobody = people.bold([LABELS[0], LABELS[1], LABELS[5]])
+    (faces, stroop), (_, absent), nobody = people.bold(
+        [LABELS[0], LABELS[1], LABELS[5]]
+    )
     assert np.array_equal(faces.values, values[1].T[:7])
     assert np.array_equal(stroop.values, values[0].T)
     assert (stroop.tr_seconds, stroop.start_seconds) == (0.8, 0.0)
@@ -168,7 +186,10 @@ def test_a_second_event_file_of_a_task_leaves_open_which_is_meant(folder):
     ((faces, first, second),) = people.bold(LABELS[:1])
     assert faces is not None
     assert (first, second) == (None, None)
-    assert f"1 participant with several event files of a task ({LABELS[0]})" in people.notes[-1]
+    assert (
+        f"1 participant with several event files of a task ({LABELS[0]})"
+        in people.notes[-1]
+    )
 
 
 def test_two_event_files_of_a_run_are_refused_with_both_names(tmp_path):
@@ -187,8 +208,14 @@ def test_two_event_files_of_a_run_are_refused_with_both_names(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.full((3, 2, REGIONS, FRAMES), np.inf), f"has infinite values for sub-{LABELS[0]}"),
-        (np.zeros((3, 2, REGIONS - 1, FRAMES)), "task_bold has 7 places, and .*places has 8"),
+        (
+            np.full((3, 2, REGIONS, FRAMES), np.inf),
+            f"has infinite values for sub-{LABELS[0]}",
+        ),
+        (
+            np.zeros((3, 2, REGIONS - 1, FRAMES)),
+            "task_bold has 7 places, and .*places has 8",
+        ),
     ],
 )
 def test_arrays_that_cannot_be_used_are_refused(folder, values, message):

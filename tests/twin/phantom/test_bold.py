@@ -12,11 +12,15 @@ from bids_dtg.twin.phantom.people import simulate_twin_people
 @pytest.mark.parametrize(("kind", "shared"), [("known", 1.0), ("unknown", 0.0)])
 def test_amplitudes_of_two_regions_follow_traits_or_do_not(kind, shared):
     people = simulate_twin_people(500, "easy", regions=10, seed=1)
-    amplitudes = true_responses(people, kind) / true_responses(people, kind).mean(axis=0)
+    amplitudes = true_responses(people, kind) / true_responses(people, kind).mean(
+        axis=0
+    )
     others = [region for region in range(len(REGIONS)) if region not in OWN]
     np.testing.assert_allclose(amplitudes[:, others], 1.0)
     for region in OWN:
         own = amplitudes[:, region, 0]
         assert own.std() == pytest.approx(0.4, abs=0.05)
-        explained = people.traits @ np.linalg.lstsq(people.traits, own - 1, rcond=None)[0]
+        explained = (
+            people.traits @ np.linalg.lstsq(people.traits, own - 1, rcond=None)[0]
+        )
         assert explained.var() / own.var() == pytest.approx(shared, abs=0.05)

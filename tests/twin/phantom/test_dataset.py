@@ -63,7 +63,9 @@ def cleaned_edges(out: Path, label: str) -> np.ndarray:
 
 
 def test_cleaned_images_correlate_as_the_connectome_says(phantom, out):
-    for edges, label in zip(phantom.people.connectomes, phantom.people.labels, strict=True):
+    for edges, label in zip(
+        phantom.people.connectomes, phantom.people.labels, strict=True
+    ):
         found = cleaned_edges(out, label)
         assert np.corrcoef(found, edges)[0, 1] > 0.85
         assert np.sqrt(((found - edges) ** 2).mean()) < 0.1
@@ -71,7 +73,9 @@ def test_cleaned_images_correlate_as_the_connectome_says(phantom, out):
 
 @pytest.mark.slow
 def test_runs_of_tasks_have_bold_that_responds(tmp_path):
-    plan = TwinPlan(people=1, regions=8, frames=100, sequences=("stroopAP",), task_bold=True)
+    plan = TwinPlan(
+        people=1, regions=8, frames=100, sequences=("stroopAP",), task_bold=True
+    )
     phantom = written(plan, tmp_path)
     (image,) = (tmp_path / "fmriprep").rglob("*_task-stroopAP_run-01_*_bold.nii.gz")
     (atlas,) = (tmp_path / "atlas").rglob("*_dseg.nii.gz")
@@ -84,7 +88,9 @@ def test_runs_of_tasks_have_bold_that_responds(tmp_path):
     series = volume[labels == number + 1].mean(axis=0)
     columns = pd.read_csv(next(image.parent.glob("*stroopAP*timeseries.tsv")), sep="\t")
     motion = columns[[name for name in columns if name[:3] in ("tra", "rot")]].fillna(0)
-    design = np.column_stack([np.ones(len(series)), motion, expected.values[:, number]])[5:]
+    design = np.column_stack(
+        [np.ones(len(series)), motion, expected.values[:, number]]
+    )[5:]
     slope = np.linalg.lstsq(design, series[5:], rcond=None)[0][-1]
     assert slope == pytest.approx(10.0, abs=3.0)  # intensity of one unit of a series
 
@@ -107,5 +113,7 @@ def test_series_correlate_exactly_as_asked_for(regions, seed, persistence):
     rng = np.random.default_rng(seed)
     edges = possible_edges(rng.normal(0.0, 0.4, regions * (regions - 1) // 2), regions)
     series = draw_rest(edges, regions, rng, frames=40, persistence=persistence)
-    np.testing.assert_allclose(np.corrcoef(series.T), correlations(edges, regions), atol=1e-5)
+    np.testing.assert_allclose(
+        np.corrcoef(series.T), correlations(edges, regions), atol=1e-5
+    )
     np.testing.assert_allclose(series.std(axis=0), 1.0, atol=1e-5)

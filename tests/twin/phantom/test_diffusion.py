@@ -18,7 +18,9 @@ drifts = st.floats(-6.0, 6.0)
 boundaries = st.floats(0.4, 4.0)
 
 
-def stepped(drift: float, boundary: float, paths: int = 3000) -> tuple[np.ndarray, np.ndarray]:
+def stepped(
+    drift: float, boundary: float, paths: int = 3000
+) -> tuple[np.ndarray, np.ndarray]:
     """Simulate paths in steps of 1 ms; decision seconds and whether the choice was correct.
 
     A path in steps overshoots a boundary by 0.5826 √step on average (Chernoff, 1965), so
@@ -50,7 +52,13 @@ def test_figures_are_those_of_a_simulation_in_steps(drift, boundary):
 
 
 @settings(max_examples=25)
-@given(drift=drifts, boundary=boundaries, shares=st.lists(st.floats(0.001, 0.999), min_size=1))
+@given(
+    drift=drifts,
+    boundary=boundaries,
+    shares=st.lists(st.floats(0.001, 0.999), min_size=1),
+)
 def test_quantiles_invert_the_distribution(drift, boundary, shares):
     times = decision_quantiles(shares, drift, boundary)
-    np.testing.assert_allclose(share_decided(times[0], drift, boundary), shares, atol=1e-5)
+    np.testing.assert_allclose(
+        share_decided(times[0], drift, boundary), shares, atol=1e-5
+    )

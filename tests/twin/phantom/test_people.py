@@ -11,7 +11,9 @@ from bids_dtg.twin.phantom.people import simulate_twin_people
 from bids_dtg.twin.phantom.world import MEANS, SDS, trial_sequence
 
 
-@pytest.mark.parametrize(("regime", "shared"), [("easy", 1.0), ("hard", 0.4), ("images", 1.0)])
+@pytest.mark.parametrize(
+    ("regime", "shared"), [("easy", 1.0), ("hard", 0.4), ("images", 1.0)]
+)
 def test_traits_decide_the_regimes_share_of_the_parameters(regime, shared):
     people = simulate_twin_people(1500, regime, regions=8, seed=2)
     kept = people.traits @ people.world.weights
@@ -44,5 +46,7 @@ def test_mean_times_are_those_of_many_responses():
 def test_a_change_along_loadings_changes_the_traits_by_as_much(steps):
     people = simulate_twin_people(2, "hard", regions=20, seed=5)
     changed = people.after(np.array(steps) @ people.world.loadings)
-    np.testing.assert_allclose(changed.traits - people.traits, [steps, steps], atol=1e-8)
+    np.testing.assert_allclose(
+        changed.traits - people.traits, [steps, steps], atol=1e-8
+    )
     np.testing.assert_array_equal(changed.own, people.own)

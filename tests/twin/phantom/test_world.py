@@ -30,7 +30,9 @@ def test_shipped_sequences_have_the_published_trials(name, trials, harder):
 @pytest.mark.parametrize("name", sorted(SEQUENCES))
 def test_shipped_sequences_are_those_of_the_real_files(shared, name):
     mine = trial_sequence(name).trials
-    paths = sorted((shared / "twin" / "data" / "bids").rglob(f"*_task-{name}_*events.tsv"))
+    paths = sorted(
+        (shared / "twin" / "data" / "bids").rglob(f"*_task-{name}_*events.tsv")
+    )
     if not paths:
         pytest.skip("no event files of the real study in the shared test data")
     for path in paths[:10]:

@@ -27,5 +27,9 @@ USUAL = (MAPS, REGIONS)
 def in_words(contrasts: int, kinds: Collection[str]) -> str:
     """Describe what is written, in a few words."""
     maps = counted(contrasts, "map")
-    found = [maps if MAPS in kinds else f"regions of {maps}"] if {*kinds} != {CONNECTOME} else []
+    found = (
+        [maps if MAPS in kinds else f"regions of {maps}"]
+        if {*kinds} != {CONNECTOME}
+        else []
+    )
     return " and ".join([*found, *(["connectomes"] if CONNECTOME in kinds else [])])

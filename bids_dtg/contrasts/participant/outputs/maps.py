@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 # Path below the output folder, and content (for a JSON file, its fields).
 File = tuple[PurePosixPath, bytes | dict[str, Any]]
 Entities = Mapping[str, str]  # BIDS entities that an average's file names share
-Maps = NDArray[np.float32]  # (contrasts, voxels), of all contrasts of the model; NaN: no value
+Maps = NDArray[
+    np.float32
+]  # (contrasts, voxels), of all contrasts of the model; NaN: no value
 
 WORDS = tomllib.loads(read_packaged(__package__, "words.toml"))
 _STEPS = 255  # largest 8-bit value
@@ -90,11 +92,15 @@ def _images(
     """Yield an image per contrast, encoded in threads; for parcels, one image of all contrasts."""
     if isinstance(bundle.places, ParcelPlaces):
         chosen = values[[contrast.index for contrast in contrasts]]
-        image = bundle.places.encode_maps(chosen, [contrast.label for contrast in contrasts])
+        image = bundle.places.encode_maps(
+            chosen, [contrast.label for contrast in contrasts]
+        )
         yield path(bundle.places.extension), image
         return
     with ThreadPoolExecutor(threads) as pool:
-        for first in range(0, len(contrasts), threads):  # hold only a few images in memory
+        for first in range(
+            0, len(contrasts), threads
+        ):  # hold only a few images in memory
             some = contrasts[first : first + threads]
             paths = [path(".nii.gz", contrast.label) for contrast in some]
             yield from zip(paths, pool.map(encode, some), strict=True)
@@ -131,7 +137,10 @@ def map_files(
     }
 
     def encode(contrast: Contrast) -> bytes:
-        own = {"Description": NOT_MEASURED + contrast.description, "Contrast": contrast.label}
+        own = {
+            "Description": NOT_MEASURED + contrast.description,
+            "Contrast": contrast.label,
+        }
         return (places or bundle.voxels).encode(
             maps[contrast.index],
             intent="z score" if bundle.card.part.statistic == "z" else "none",
@@ -167,10 +176,16 @@ def average_sidecar(
     """
     by_dof = math.isfinite(estimate.residual_dof)
     bundle, names, settings = request.bundle, request.path_names, request.settings
-    part, training, source = bundle.card.part, bundle.card.training, request.dataset.name
+    part, training, source = (
+        bundle.card.part,
+        bundle.card.training,
+        request.dataset.name,
+    )
     common = {
         "Description": f"{NOT_MEASURED}{counted(len(contrasts), 'contrast')}, one map each",
-        "Sources": [uri for summary in runs for uri in run_sources(summary.run, source)],
+        "Sources": [
+            uri for summary in runs for uri in run_sources(summary.run, source)
+        ],
         "Synthetic": True,
         "Units": part.units,
         **bundle.metadata,
@@ -225,7 +240,9 @@ def _note_on_individuality(bundle: ModelBundle, label: str) -> dict[str, Any]:
         return {}
     mean, low, high = scores[label]
     words = WORDS["hardly_individual"]
-    return {key: text.format(mean=mean, low=low, high=high) for key, text in words.items()}
+    return {
+        key: text.format(mean=mean, low=low, high=high) for key, text in words.items()
+    }
 
 
 def region_files(
@@ -290,12 +307,16 @@ def parcel_files(
     """
     own = {**entities, **bundle.places.entities, "stat": bundle.card.part.statistic}
     columns = {
-        name: {"Description": text.format(level=LEVEL)} for name, text in WORDS["parcels"].items()
+        name: {"Description": text.format(level=LEVEL)}
+        for name, text in WORDS["parcels"].items()
     }
     for name in list(columns)[2:]:
         columns[name]["Units"] = bundle.card.part.units
     about = "Predicted values at the model's parcels, one row per contrast and parcel"
-    yield PARCELS.path(own, ".json"), {"Description": about, **columns, **model_facts(bundle)}
+    yield (
+        PARCELS.path(own, ".json"),
+        {"Description": about, **columns, **model_facts(bundle)},
+    )
     assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
     unknown = np.full_like(maps, np.nan)
     group = unknown if bundle.mean is None else bundle.mean
@@ -303,8 +324,12 @@ def parcel_files(
     lines = ["\t".join(columns)]
     for contrast in contrasts:
         row = contrast.index
-        values = np.stack([maps[row], group[row], maps[row] - group[row], widths[row]], axis=1)
-        for name, numbers in zip(bundle.places.names, number_lines(values), strict=True):
+        values = np.stack(
+            [maps[row], group[row], maps[row] - group[row], widths[row]], axis=1
+        )
+        for name, numbers in zip(
+            bundle.places.names, number_lines(values), strict=True
+        ):
             lines.append(f"{contrast.label}\t{name_cell(name)}\t{numbers}")
     yield PARCELS.path(own), ("\n".join(lines) + "\n").encode()
 
@@ -358,7 +383,10 @@ def half_width_paths(bundle: ModelBundle) -> list[PurePosixPath]:
     if bundle.card.part.parcels:
         images = [_half_width_path(bundle, bundle.places.extension)]
     else:
-        images = [_half_width_path(bundle, ".nii.gz", found.label) for found in bundle.contrasts]
+        images = [
+            _half_width_path(bundle, ".nii.gz", found.label)
+            for found in bundle.contrasts
+        ]
     return [*images, _half_width_path(bundle, ".json")]
 
 

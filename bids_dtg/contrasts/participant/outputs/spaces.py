@@ -39,7 +39,9 @@ class Target:
 
     grid: Grid  # of the resampled maps
     transforms: tuple[TransformFile, ...]  # from its points to the model's, in order
-    image: Path | None = None  # image that defines its field of view; None: the template's
+    image: Path | None = (
+        None  # image that defines its field of view; None: the template's
+    )
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -60,7 +62,11 @@ class Target:
 
 # TemplateFlow's grids of 2 mm.
 _TEMPLATES = {
-    name: Grid(shape, np.array([[2.0, 0, 0, x], [0, 2, 0, y], [0, 0, 2, z], [0, 0, 0, 1]]), name)
+    name: Grid(
+        shape,
+        np.array([[2.0, 0, 0, x], [0, 2, 0, y], [0, 0, 2, z], [0, 0, 0, 1]]),
+        name,
+    )
     for name, shape, (x, y, z) in (
         ("MNI152NLin2009cAsym", (97, 115, 97), (-96.5, -132.5, -78.5)),
         ("MNI152NLin6Asym", (91, 109, 91), (-90.0, -126.0, -72.0)),
@@ -107,7 +113,9 @@ def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
     require_contents(files, anatomy.participant)
     header = read_header(image)
     if len(header.shape) < 3:
-        raise RunError(f"{image} has sizes {header.shape}", expected="an image of three dimensions")
+        raise RunError(
+            f"{image} has sizes {header.shape}", expected="an image of three dimensions"
+        )
     require_one_form(header)
     sizes = model.voxel_sizes_mm
     grid = grid_over(header.shape, header.affine, min(sizes), space="T1w")
@@ -148,10 +156,14 @@ def choose_spaces(asked: Sequence[str], model: str) -> tuple[str, ...]:
 def _space(asked: str) -> str:
     given, *modifiers = asked.split(":")
     name = _ALIASES.get(given, given)
-    legal = ", ".join([*(f"{n}[:res-{g.resolution}]" for n, g in _TEMPLATES.items()), T1W])
+    legal = ", ".join(
+        [*(f"{n}[:res-{g.resolution}]" for n, g in _TEMPLATES.items()), T1W]
+    )
     if name not in (*_TEMPLATES, T1W):
         # A mesh, such as fMRIPrep's fsaverage5.
-        begun = (mesh for mesh in DENSITIES if given.casefold().startswith(mesh.casefold()))
+        begun = (
+            mesh for mesh in DENSITIES if given.casefold().startswith(mesh.casefold())
+        )
         mesh = next(begun, None)
         raise SettingsError(
             f"--output-spaces has '{asked}'" + (", which is a mesh" if mesh else ""),
@@ -163,7 +175,11 @@ def _space(asked: str) -> str:
     grid = _TEMPLATES.get(name)
     for modifier in modifiers:
         key, _, value = modifier.partition("-")
-        if grid is None or key != "res" or not same_label("run", value, grid.resolution or ""):
+        if (
+            grid is None
+            or key != "res"
+            or not same_label("run", value, grid.resolution or "")
+        ):
             raise SettingsError(
                 f"--output-spaces has '{asked}', which maps cannot be written in",
                 expected=f"one of {legal}",
@@ -207,7 +223,9 @@ def space_sidecar(
     return map_path(entities, bundle, ".json", places=places), facts
 
 
-@lru_cache(maxsize=4)  # for a template, shared by all participants; places are compared by id
+@lru_cache(
+    maxsize=4
+)  # for a template, shared by all participants; places are compared by id
 def _sampling(
     places: VoxelPlaces, grid: Grid, transforms: tuple[TransformFile, ...]
 ) -> tuple[VoxelPlaces, PointSampling]:
@@ -216,5 +234,6 @@ def _sampling(
     except ValueError as err:
         names = " and ".join(transform.path.name for transform in transforms)
         raise RunError(
-            f"{names}: {err}", expected=f"transforms from {grid.space} to {places.grid.space}"
+            f"{names}: {err}",
+            expected=f"transforms from {grid.space} to {places.grid.space}",
         ) from err

@@ -64,12 +64,15 @@ def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
             )
     if names and space != TEMPLATE_SPACE:
         raise SettingsError(
-            f"--surfaces was given for a model in {space}", expected=f"a model in {TEMPLATE_SPACE}"
+            f"--surfaces was given for a model in {space}",
+            expected=f"a model in {TEMPLATE_SPACE}",
         )
     return tuple(cast("MeshName", name) for name in dict.fromkeys(names))
 
 
-def sample_mesh(bundle: ModelBundle, name: MeshName, files: SurfaceFiles | None) -> PointSampling:
+def sample_mesh(
+    bundle: ModelBundle, name: MeshName, files: SurfaceFiles | None
+) -> PointSampling:
     """Find how maps are sampled on a mesh; fsLR uses the participant's own surfaces, if any.
 
     Returns
@@ -153,13 +156,19 @@ def surface_map_files(
         image = encode_dscalar(taken, labels)
         yield path(".dscalar.nii", _GRAYORDINATES), image
     vertices[:, ~cortex] = np.nan
-    for side, of_side in zip(SIDES, np.split(vertices, len(SIDES), axis=1), strict=True):
+    for side, of_side in zip(
+        SIDES, np.split(vertices, len(SIDES), axis=1), strict=True
+    ):
         name = path(".func.gii", DENSITIES[mesh], side)
         yield name, encode_metrics(of_side, side, names=labels)
 
 
 def surface_facts(
-    mesh: MeshName, files: SurfaceFiles | None, root: Path, source: str, names: PathNames
+    mesh: MeshName,
+    files: SurfaceFiles | None,
+    root: Path,
+    source: str,
+    names: PathNames,
 ) -> dict[str, Any]:
     """Return which surfaces the samples are from, and why.
 
@@ -181,7 +190,9 @@ def surface_facts(
         "SurfaceNote": names.hide(f"Sampled on {_WORDS[kind]}{why}."),
     }
     if files is not None and kind == "own":
-        facts["SurfaceSources"] = [source_uri(path, root, source) for path in files.inputs]
+        facts["SurfaceSources"] = [
+            source_uri(path, root, source) for path in files.inputs
+        ]
     return facts
 
 
@@ -201,7 +212,9 @@ def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampl
 def _shares(sampling: PointSampling, cortex: NDArray[np.bool_]) -> dict[str, float]:
     """Return the shares of cortical vertices at the edge of the model's mask, and outside it."""
     vertices = np.flatnonzero(cortex)
-    whole, partial = (float(kind[vertices].mean()) for kind in (sampling.whole, sampling.partial))
+    whole, partial = (
+        float(kind[vertices].mean()) for kind in (sampling.whole, sampling.partial)
+    )
     return {
         "ShareOfVerticesWithPartialSupport": round(partial, 5),
         "ShareOfVerticesWithoutValue": round(1 - whole - partial, 5),
@@ -212,7 +225,9 @@ def _spatial_reference(name: MeshName, density: str) -> str | dict[str, str]:
     template = f"{_TEMPLATEFLOW}/tpl-{name}"
     if density != _GRAYORDINATES:
         return template
-    volume = f"{_TEMPLATEFLOW}/tpl-{TEMPLATE_SPACE}/tpl-{TEMPLATE_SPACE}_res-02_T1w.nii.gz"
+    volume = (
+        f"{_TEMPLATEFLOW}/tpl-{TEMPLATE_SPACE}/tpl-{TEMPLATE_SPACE}_res-02_T1w.nii.gz"
+    )
     surface = f"{template}/tpl-{name}_den-32k_hemi-{{}}_midthickness.surf.gii"
     return {
         "VolumeReference": volume,

@@ -96,9 +96,13 @@ def write_average(
     # Remove an earlier report, which shows other maps, in case making the new one fails.
     discard_report(request.output, planned.participant)
     contrasts = [
-        contrast for contrast in request.contrasts if not np.isnan(maps[contrast.index]).all()
+        contrast
+        for contrast in request.contrasts
+        if not np.isnan(maps[contrast.index]).all()
     ]
-    sidecar = average_sidecar(entities, estimate, contrasts, request, runs=runs, left_out=left_out)
+    sidecar = average_sidecar(
+        entities, estimate, contrasts, request, runs=runs, left_out=left_out
+    )
     files = _write(request, [sidecar])
     if MAPS in request.kinds:
         files += _write(request, map_files(entities, maps, contrasts, request))
@@ -107,8 +111,12 @@ def write_average(
             files += _write(request, parcel_files(entities, maps, contrasts, bundle))
         root, source = planned.runs[0].root, request.dataset.name
         for target, voxels, sampling in elsewhere:
-            files += _write(request, [space_sidecar(entities, target, bundle, root, source)])
-            moved = map_files(entities, sampling.apply(maps), contrasts, request, voxels)
+            files += _write(
+                request, [space_sidecar(entities, target, bundle, root, source)]
+            )
+            moved = map_files(
+                entities, sampling.apply(maps), contrasts, request, voxels
+            )
             files += _write(request, moved)
         for name, sampling in meshes:
             facts = surface_facts(name, surfaces, root, source, request.path_names)
@@ -118,7 +126,9 @@ def write_average(
             files += _write(request, samples)
     if REGIONS in request.kinds:
         for atlas in request.atlases:
-            files += _write(request, region_files(entities, atlas, maps, contrasts, bundle=bundle))
+            files += _write(
+                request, region_files(entities, atlas, maps, contrasts, bundle=bundle)
+            )
     return files
 
 
@@ -141,14 +151,20 @@ def _half_widths(request: Request) -> list[PurePosixPath]:
     paths = half_width_paths(bundle)
     there = all(output.path(path).exists() for path in paths)
     # Existing files may be of another model that an earlier run used.
-    if not there or read_json(output.path(paths[-1])).get("ModelSHA256") != bundle.identity:
+    if (
+        not there
+        or read_json(output.path(paths[-1])).get("ModelSHA256") != bundle.identity
+    ):
         values = bundle.half_widths.at_places
         _write(request, half_width_files(bundle, values, request.threads))
     return paths
 
 
 def _connectome_files(
-    request: Request, summary: RunSummary, connectomes: RunConnectomes, entities: Entities
+    request: Request,
+    summary: RunSummary,
+    connectomes: RunConnectomes,
+    entities: Entities,
 ) -> Iterator[File]:
     """Yield the files of a run's connectome, of one set of ROIs."""
     bundle, source = request.bundle, request.dataset.name
@@ -156,7 +172,12 @@ def _connectome_files(
     whole, places = connectomes.whole, bundle.places
     assert whole is not None  # asked for
     form = whole.form
-    named = {**entities, **places.entities, "stat": form.statistic, "desc": "connectome"}
+    named = {
+        **entities,
+        **places.entities,
+        "stat": form.statistic,
+        "desc": "connectome",
+    }
     if isinstance(places, ParcelPlaces):
         there = np.where(connectomes.covered, whole.r, np.float32("nan"))
         image = places.encode_maps(there, rois)

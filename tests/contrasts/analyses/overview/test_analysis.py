@@ -33,20 +33,26 @@ def made(tmp_path_factory) -> TinyJob:
 
 
 def maps_of(job: TinyJob, contrast: str = "languageMath") -> np.ndarray:
-    paths = sorted(job.out.glob(f"sub-*/func/*_contrast-{contrast}_*synthetic_statmap.nii.gz"))
+    paths = sorted(
+        job.out.glob(f"sub-*/func/*_contrast-{contrast}_*synthetic_statmap.nii.gz")
+    )
     return np.stack([nib.load(path).get_fdata() for path in paths])
 
 
 def pooled_of(out):
     """Return the mean maps of everybody in an output."""
     dataset = DerivativeDataset(out)
-    averages = [one for label in PEOPLE for one in find_participant(dataset, label).averages]
+    averages = [
+        one for label in PEOPLE for one in find_participant(dataset, label).averages
+    ]
     return mean_of_averages(dataset, averages)
 
 
 def test_the_table_has_a_row_a_run_and_a_dictionary(made):
     rows = read_table(made.out / "group/desc-runs_qc.tsv")
-    assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in PEOPLE]
+    assert [row["participant_id"] for row in rows] == [
+        f"sub-{label}" for label in PEOPLE
+    ]
     reported = json.loads((made.out / "group/desc-runs_qc.json").read_text())
     assert set(reported) == set(rows[0])
     own = read_table(made.out / "sub-01/func/sub-01_task-rest_qc.tsv")[0]
@@ -62,7 +68,9 @@ def test_without_reports_there_are_tables_and_maps_and_no_page(made, tmp_path, c
     assert capsys.readouterr().err.endswith(
         f"wrote {out}/group/desc-runs_qc.tsv: 6 runs of 6 participants\n"
     )
-    assert tree(out) == {k: v for k, v in tree(made.out).items() if not k.endswith(".html")}
+    assert tree(out) == {
+        k: v for k, v in tree(made.out).items() if not k.endswith(".html")
+    }
 
 
 def test_mean_and_spread_are_those_of_the_maps(made):
@@ -70,8 +78,12 @@ def test_mean_and_spread_are_those_of_the_maps(made):
     (mean,) = made.out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
     (spread,) = made.out.glob("group/*_contrast-languageMath_*groupSd_statmap.nii.gz")
     np.testing.assert_allclose(nib.load(mean).get_fdata(), maps.mean(axis=0), atol=1e-5)
-    np.testing.assert_allclose(nib.load(spread).get_fdata(), maps.std(axis=0, ddof=1), atol=1e-5)
-    sidecar = json.loads(mean.with_name(mean.name.replace(".nii.gz", ".json")).read_text())
+    np.testing.assert_allclose(
+        nib.load(spread).get_fdata(), maps.std(axis=0, ddof=1), atol=1e-5
+    )
+    sidecar = json.loads(
+        mean.with_name(mean.name.replace(".nii.gz", ".json")).read_text()
+    )
     assert sidecar["NSets"] == 6
     assert sidecar["NotForScience"] is True
 
@@ -109,7 +121,9 @@ def test_the_group_page_counts_a_lost_mask_as_the_persons_page_does(made, tmp_pa
 
 
 @pytest.mark.slow
-def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(made, tmp_path):
+def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(
+    made, tmp_path
+):
     out = shutil.copytree(made.out, tmp_path / "out")
     verdicts = ("inside", "unusual", "outside", "outside", "inside", "inside")
     for label, verdict in zip(PEOPLE, verdicts, strict=True):
@@ -143,23 +157,33 @@ def test_maps_of_another_model_are_left_out(made, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(made.out, out)
     for path in (out / "sub-02").glob("*_statmap.json"):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"ModelSHA256": "other"}))
+        path.write_text(
+            json.dumps(json.loads(path.read_text()) | {"ModelSHA256": "other"})
+        )
     pooled = pooled_of(out)
     assert "sub-02_task-rest" not in pooled.averages
-    assert pooled.left_out == (("sub-02_task-rest", "its model differs from that of most"),)
+    assert pooled.left_out == (
+        ("sub-02_task-rest", "its model differs from that of most"),
+    )
 
 
 def without_values(path):
     image = nib.load(path)
-    nib.save(nib.Nifti1Image(np.full(image.shape, np.nan, np.float32), image.affine), path)
+    nib.save(
+        nib.Nifti1Image(np.full(image.shape, np.nan, np.float32), image.affine), path
+    )
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b""), without_values])
-@pytest.mark.parametrize("label", ["01", "03"])  # the first participant's maps give the mask
+@pytest.mark.parametrize(
+    "label", ["01", "03"]
+)  # the first participant's maps give the mask
 def test_a_damaged_map_leaves_its_set_out(made, tmp_path, label, damage):
     out = tmp_path / "out"
     shutil.copytree(made.out, out)
-    broken = next((out / f"sub-{label}/func").glob("*languageStory_*synthetic_statmap.nii.gz"))
+    broken = next(
+        (out / f"sub-{label}/func").glob("*languageStory_*synthetic_statmap.nii.gz")
+    )
     damage(broken)
     pooled = pooled_of(out)
     assert len(pooled.averages) == 5
@@ -176,9 +200,15 @@ def test_who_has_no_data_at_a_voxel_does_not_count_there(made, tmp_path):
             values = image.get_fdata(dtype=np.float32)
             values[tuple(np.argwhere(values)[voxel])] = np.nan
             nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
-    found, whole, intact = pooled_of(out), pooled_of(made.out), DerivativeDataset(made.out)
+    found, whole, intact = (
+        pooled_of(out),
+        pooled_of(made.out),
+        DerivativeDataset(made.out),
+    )
     assert (found.places.mask == whole.places.mask).all()
-    kept = [find_participant(intact, label).averages[0].maps[0].path for label in PEOPLE]
+    kept = [
+        find_participant(intact, label).averages[0].maps[0].path for label in PEOPLE
+    ]
     maps = np.stack([nib.load(path).get_fdata()[whole.places.mask] for path in kept])
     maps[0, 0] = maps[2, 5] = np.nan
     np.testing.assert_allclose(found.mean[0], np.nanmean(maps, axis=0), atol=1e-6)
@@ -197,13 +227,18 @@ def test_a_dry_run_writes_nothing_and_prints_what_would_be_done(made, tmp_path, 
     before = tree(out, but=())
     assert main([str(made.bids), str(out), "group", "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert f"would write {out / 'group/desc-runs_qc.tsv'}: 6 runs of 6 participants" in printed
+    assert (
+        f"would write {out / 'group/desc-runs_qc.tsv'}: 6 runs of 6 participants"
+        in printed
+    )
     assert f"would write {out / 'group.html'}" in printed
     assert tree(out, but=()) == before
 
 
 @pytest.mark.slow
-def test_bids_dir_must_be_the_dataset_of_the_results_or_their_folder(made, tmp_path, capsys):
+def test_bids_dir_must_be_the_dataset_of_the_results_or_their_folder(
+    made, tmp_path, capsys
+):
     out = shutil.copytree(made.out, tmp_path / "out")
     other = describe_dataset(tmp_path / "other")
     add_rest(other, "99")
@@ -237,7 +272,10 @@ def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):
     assert "sub-07" not in page
     assert '<p class="soft">None.</p>' in page.partition("<h2>Failures</h2>")[2]
     assert main([*words, "02", "99"]) == 2
-    assert "has no participant 99. Expected: e.g. 01, 02, 03, 04, 05 (6" in capsys.readouterr().err
+    assert (
+        "has no participant 99. Expected: e.g. 01, 02, 03, 04, 05 (6"
+        in capsys.readouterr().err
+    )
 
 
 # --- each person once, and cleanings apart
@@ -272,36 +310,54 @@ def test_a_second_way_to_combine_is_told_and_never_guessed(combined, capsys, wor
     group = [str(combined.bids), str(combined.out), "group"]
     assert main([*group, *words]) == 2
     said = capsys.readouterr().err
-    assert "2 kinds: --combine participant: 1 set (sub-04_task-rest); --combine session: 5" in said
+    assert (
+        "2 kinds: --combine participant: 1 set (sub-04_task-rest); --combine session: 5"
+        in said
+    )
     assert "To do: choose with --combine participant or session" in said
     stats = [*group, "--analysis", "stats", "--voxels", "--dry-run"]
     assert main(stats) == 2
     assert "--combine participant or session" in capsys.readouterr().err
     assert main([*stats, "--combine", "participant"]) == 0
-    assert "of --combine participant; not used: those of session" in capsys.readouterr().err
+    assert (
+        "of --combine participant; not used: those of session"
+        in capsys.readouterr().err
+    )
     assert main([*stats, "--combine", "run"]) == 2
-    assert "has no results of --combine run, but of --combine partic" in capsys.readouterr().err
+    assert (
+        "has no results of --combine run, but of --combine partic"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow
 def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
     out = shutil.copytree(combined.out, tmp_path / "out")
     assert main([str(combined.bids), str(out), "group", "--combine", "session"]) == 0
-    assert "of --combine session; not used: those of participant" in capsys.readouterr().err
+    assert (
+        "of --combine session; not used: those of participant"
+        in capsys.readouterr().err
+    )
     (path,) = out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
     # The two sessions of sub-04 are one person.
     maps = {
         one.name.partition("_space")[0]: nib.load(one).get_fdata()
-        for one in out.glob("sub-*/**/*_contrast-languageMath_*synthetic_statmap.nii.gz")
+        for one in out.glob(
+            "sub-*/**/*_contrast-languageMath_*synthetic_statmap.nii.gz"
+        )
     }
     assert len(maps) == 6
     people = [maps[f"sub-{label}_task-rest"] for label in ("01", "02", "03")]
     people.append((maps["sub-04_ses-a_task-rest"] + maps["sub-04_ses-b_task-rest"]) / 2)
-    np.testing.assert_allclose(nib.load(path).get_fdata(), np.mean(people, axis=0), atol=1e-5)
+    np.testing.assert_allclose(
+        nib.load(path).get_fdata(), np.mean(people, axis=0), atol=1e-5
+    )
     (spread,) = out.glob("group/*_contrast-languageMath_*groupSd_statmap.nii.gz")
     expected = np.std(people, axis=0, ddof=1)
     np.testing.assert_allclose(nib.load(spread).get_fdata(), expected, atol=1e-5)
-    sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    sidecar = json.loads(
+        path.with_name(path.name.replace(".nii.gz", ".json")).read_text()
+    )
     assert (sidecar["NParticipants"], sidecar["NSets"]) == (4, 5)
 
 
@@ -309,14 +365,18 @@ def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
 def test_cleanings_are_not_mixed(tmp_path, capsys):
     job = TinyJob(tmp_path, PEOPLE)
     assert job.run("--participant-label", *PEOPLE[:4]) == 0
-    assert job.run("--participant-label", *PEOPLE[4:], "--denoise-strategy", "none") == 0
+    assert (
+        job.run("--participant-label", *PEOPLE[4:], "--denoise-strategy", "none") == 0
+    )
     assert main([str(job.bids), str(job.out), "group"]) == 0
     lines = capsys.readouterr().err
     assert (
         "not in the mean maps: 2 sets (sub-05_task-rest, sub-06_task-rest), made with "
         "--denoise-strategy none, most with simple"
     ) in lines
-    assert "runs are compared only within their cleaning strategy (none, simple)" in lines
+    assert (
+        "runs are compared only within their cleaning strategy (none, simple)" in lines
+    )
     (path,) = job.out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
     expected = maps_of(job)[:4].mean(axis=0)
     np.testing.assert_allclose(nib.load(path).get_fdata(), expected, atol=1e-5)

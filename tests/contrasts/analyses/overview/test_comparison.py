@@ -18,10 +18,15 @@ def test_group_maps_are_compared_where_measured_ones_are_given(tmp_path, capsys)
     job = TinyJob(tmp_path, PEOPLE)
     assert job.run() == 0
     name, rng, measured = "languageMath", np.random.default_rng(0), []
-    first = nib.load(next(job.out.glob(f"sub-01/func/*_contrast-{name}_*synthetic_statmap.nii.gz")))
+    first = nib.load(
+        next(job.out.glob(f"sub-01/func/*_contrast-{name}_*synthetic_statmap.nii.gz"))
+    )
     for label in PEOPLE[:2]:
         values = rng.normal(size=first.shape).astype(np.float32) + first.get_fdata()
-        path = tmp_path / f"statmaps/sub-{label}/sub-{label}_contrast-{name}_stat-z_statmap.nii.gz"
+        path = (
+            tmp_path
+            / f"statmaps/sub-{label}/sub-{label}_contrast-{name}_stat-z_statmap.nii.gz"
+        )
         path.parent.mkdir(parents=True)
         nib.save(nib.Nifti1Image(values.astype(np.float32), first.affine), path)
         measured.append(values)
@@ -39,7 +44,9 @@ def test_group_maps_are_compared_where_measured_ones_are_given(tmp_path, capsys)
     pair = predicted[here], np.mean(measured, axis=0)[here]
     assert (row["contrast"], row["people"], row["measured_people"]) == (name, "3", "2")
     assert float(row["r"]) == pytest.approx(np.corrcoef(*pair)[0, 1], abs=1e-3)
-    assert float(row["dice"]) == pytest.approx(dice_auc(pair[0][None], pair[1][None])[0], abs=5e-3)
+    assert float(row["dice"]) == pytest.approx(
+        dice_auc(pair[0][None], pair[1][None])[0], abs=5e-3
+    )
     assert "Predicted and measured" in (job.out / "group.html").read_text()
     assert main(call) == 0  # without them there is no comparison, nor an earlier one
     assert not table.exists()

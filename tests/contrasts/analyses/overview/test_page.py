@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.contrasts.analyses.overview import OUTLIER_Z, measured, robust_z, write_group_page
+from bids_dtg.contrasts.analyses.overview import (
+    OUTLIER_Z,
+    measured,
+    robust_z,
+    write_group_page,
+)
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.files.derivatives import DerivativeDataset
 
@@ -43,7 +48,11 @@ def test_the_page_of_very_many_runs_has_no_more_rows_than_a_browser_opens(tmp_pa
     names = [f"{number:04d}" for number in range(2080)]
     rng = np.random.default_rng(0)
     rows = [
-        {"participant_id": f"sub-{name}", "task_id": "rest", "fd_mean": f"{rng.gamma(4, 0.04)}"}
+        {
+            "participant_id": f"sub-{name}",
+            "task_id": "rest",
+            "fd_mean": f"{rng.gamma(4, 0.04)}",
+        }
         for name in names
     ]
     failures = [(name, "reading", "cut short") for name in names]

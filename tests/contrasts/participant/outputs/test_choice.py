@@ -47,7 +47,10 @@ def test_files_of_chosen_contrasts_are_the_bytes_of_the_whole_run(whole, tmp_pat
     }
     several = {name for name in some if some[name] != everything.get(name)}
     # What is of all contrasts: the table, and the sidecar.
-    assert {name.rpartition("_")[2] for name in several} == {"statmap.tsv", "statmap.json"}
+    assert {name.rpartition("_")[2] for name in several} == {
+        "statmap.tsv",
+        "statmap.json",
+    }
     (table,) = out.glob("sub-01/func/*_desc-regions_statmap.tsv")
     theirs = whole.out / table.relative_to(out)
     assert table.read_text() == "".join(

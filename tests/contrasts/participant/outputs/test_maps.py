@@ -32,7 +32,10 @@ def test_gains_and_maps_that_are_the_same_for_everybody_are_recorded(tmp_path):
     gains = np.array([0, 0.5, 1.5], np.float32)
     correction = Correction(gains, np.ones((3, int(tiny_masks()[1].sum())), np.float32))
     job = TinyJob(tmp_path)
-    facts = {"recentring": Recentring(40, 4), "same_for_all": (job.bundle.contrasts[2].label,)}
+    facts = {
+        "recentring": Recentring(40, 4),
+        "same_for_all": (job.bundle.contrasts[2].label,),
+    }
     job.model = tmp_path / "corrected"
     write_tiny_bundle(job.model, correction=correction, **facts)
     found = facts_of(job)
@@ -48,7 +51,9 @@ def test_a_copied_map_names_model_version_and_cleaning(tmp_path):
         assert not {"Recentred", "Gain"} & set(one)
     for path in job.out.glob(MAPS):
         image = nib.load(path)
-        ((code, text),) = ((one.get_code(), one.text) for one in image.header.extensions)
+        ((code, text),) = (
+            (one.get_code(), one.text) for one in image.header.extensions
+        )
         said = json.loads(text)
         assert code == 6
         assert said["Contrast"] in path.name
@@ -65,7 +70,8 @@ def test_a_session_has_one_sidecar_for_all_maps(tmp_path):
     assert shared.name == "sub-01_task-rest_statmap.json"
     (made,) = find_participant(DerivativeDataset(job.out), "01").averages
     assert {shown.label: (shown.name, shown.task) for shown in made.maps} == {
-        contrast.label: (contrast.name, contrast.task) for contrast in job.bundle.contrasts
+        contrast.label: (contrast.name, contrast.task)
+        for contrast in job.bundle.contrasts
     }
 
 
@@ -80,5 +86,6 @@ def test_half_widths_of_another_model_take_the_place_of_the_first_ones(tmp_path)
         assert json.loads(sidecar.read_text())["ModelSHA256"] == made.identity
         images = [*job.out.glob("tpl-*/*_desc-halfwidth_statmap.nii.gz")]
         assert {
-            json.loads(nib.load(path).header.extensions[0].text)["ModelSHA256"] for path in images
+            json.loads(nib.load(path).header.extensions[0].text)["ModelSHA256"]
+            for path in images
         } == {made.identity}

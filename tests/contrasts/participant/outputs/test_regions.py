@@ -32,7 +32,9 @@ def make_atlas(bundle, parcels=5, size=None):
     labels = np.arange(bundle.places.number) % (parcels + 1)
     counts = np.bincount(labels, minlength=parcels + 1)[1:]
     named = {label: f"region {label}" for label in range(1, parcels + 1)}
-    return Atlas({"atlas": "Mine", "seg": "two"}, labels, named, counts if size is None else size)
+    return Atlas(
+        {"atlas": "Mine", "seg": "two"}, labels, named, counts if size is None else size
+    )
 
 
 def make_maps(bundle, seed=0):
@@ -71,7 +73,13 @@ def test_thin_parcels_have_a_coverage_and_no_mean(bundle):
     whole = make_atlas(bundle).voxels
     atlas = make_atlas(bundle, size=whole * [1, 2, 3, 1, 10])
     rows, _ = make_rows(bundle, atlas, make_maps(bundle))
-    assert [row["mean"] == "n/a" for row in rows[:5]] == [False, False, True, False, True]
+    assert [row["mean"] == "n/a" for row in rows[:5]] == [
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
     assert [row["coverage"] for row in rows[:5]] == [
         "1.0000",
         "0.5000",
@@ -108,14 +116,20 @@ def test_tables_of_a_call_hold_the_means_of_its_maps(tmp_path):
     labels[~tiny_masks()[1]] = 0
     atlas = job.folder / MINE
     nib.save(nib.Nifti1Image(labels, TINY_AFFINE), atlas)
-    atlas.with_name(MINE.replace(".nii.gz", ".tsv")).write_text("index\tname\n3\tleft\n7\tright\n")
+    atlas.with_name(MINE.replace(".nii.gz", ".tsv")).write_text(
+        "index\tname\n3\tleft\n7\tright\n"
+    )
     assert job.run("--atlases", "HCP", atlas) == 0
-    (path,) = job.out.rglob("*atlas-Mine_seg-two_scale-5_stat-z_desc-regions_statmap.tsv")
+    (path,) = job.out.rglob(
+        "*atlas-Mine_seg-two_scale-5_stat-z_desc-regions_statmap.tsv"
+    )
     assert len(list(job.out.rglob("*_atlas-HCP_*regions_statmap.tsv"))) == 1
     rows, grid = read_table(path), tiny_masks()[1]
     assert len(rows) == 3 * 2
     for row in rows:
-        (image,) = job.out.rglob(f"*_contrast-{row['contrast']}_*_desc-synthetic_statmap.nii.gz")
+        (image,) = job.out.rglob(
+            f"*_contrast-{row['contrast']}_*_desc-synthetic_statmap.nii.gz"
+        )
         inside = grid & (labels == int(row["index"]))
         values = nib.load(image).get_fdata()[inside]
         assert float(row["mean"]) == pytest.approx(values.mean(), abs=1e-6)

@@ -76,28 +76,38 @@ def resampled(path: Path, mask: np.ndarray, affine: np.ndarray, shape) -> np.nda
     at = (there @ back[:3, :3].T + back[:3, 3]).T
     values, _ = read_volume(path)
     total, weight = (
-        map_coordinates(volume.astype(float), at, order=1, mode="constant").reshape(shape)
+        map_coordinates(volume.astype(float), at, order=1, mode="constant").reshape(
+            shape
+        )
         for volume in (np.where(mask, values, 0), mask)
     )
     return np.where(weight >= 0.5, total / np.maximum(weight, 0.5), 0)
 
 
-def assert_resampled(original: Path, moved: Path, mask: np.ndarray, atol: float = 1e-3) -> None:
+def assert_resampled(
+    original: Path, moved: Path, mask: np.ndarray, atol: float = 1e-3
+) -> None:
     found, affine = read_volume(moved)
     wanted = resampled(original, mask, affine, found.shape)
     rim = (found != 0) != (wanted != 0)  # a weight of a half, but for rounding
     assert rim.mean() < 1e-3
     assert np.count_nonzero(found) > 100
-    np.testing.assert_allclose(found[~rim], wanted[~rim], atol=atol * np.abs(wanted).max())
+    np.testing.assert_allclose(
+        found[~rim], wanted[~rim], atol=atol * np.abs(wanted).max()
+    )
 
 
 def test_maps_in_the_own_space_and_in_a_template(job):
     spaces = ("--output-spaces", "T1w", f"{OTHER}:res-02", SPACE)
     assert job.run(*spaces) == 0
     mask = job.bundle.voxels.mask
-    original = only(job.out / "sub-01", f"*space-{SPACE}_res-2_{MAPS}-synthetic_statmap.nii.gz")
+    original = only(
+        job.out / "sub-01", f"*space-{SPACE}_res-2_{MAPS}-synthetic_statmap.nii.gz"
+    )
     own = only(job.out / "sub-01", f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz")
-    other = only(job.out / "sub-01", f"*_space-{OTHER}_res-2_{MAPS}-synthetic_statmap.nii.gz")
+    other = only(
+        job.out / "sub-01", f"*_space-{OTHER}_res-2_{MAPS}-synthetic_statmap.nii.gz"
+    )
     assert_resampled(original, own, mask)
     assert_resampled(original, other, mask)
     # the field of view of the T1w image, at the model's voxel size; TemplateFlow's grid
@@ -108,18 +118,26 @@ def test_maps_in_the_own_space_and_in_a_template(job):
     assert np.allclose(nib.load(other).affine[:3, 3], (-96.5, -132.5, -78.5))
     assert nib.load(own).header.get_intent()[0] == "z score"
     # half-widths are one set, on the model's grid
-    assert {path.parent.name for path in job.out.rglob("*halfwidth*")} == {f"tpl-{SPACE}"}
+    assert {path.parent.name for path in job.out.rglob("*halfwidth*")} == {
+        f"tpl-{SPACE}"
+    }
     assert len(list(job.out.rglob("*_space-T1w_*statmap.nii.gz"))) == 3
 
 
 def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
     assert job.run("--output-spaces", "T1w", OTHER) == 0
     own = map_facts(only(job.out, f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz"))
-    assert own["SpatialReference"] == ("bids:fmriprep:sub-01/anat/sub-01_desc-preproc_T1w.nii.gz")
-    assert own["Resolution"].startswith("2 x 2 x 2 mm, 22 x 25 x 21 voxels over the field of view")
+    assert own["SpatialReference"] == (
+        "bids:fmriprep:sub-01/anat/sub-01_desc-preproc_T1w.nii.gz"
+    )
+    assert own["Resolution"].startswith(
+        "2 x 2 x 2 mm, 22 x 25 x 21 voxels over the field of view"
+    )
     assert own["Transforms"] == [f"sub-01_from-{SPACE}_to-T1w_mode-image_xfm.txt"]
     assert own["ResampledFrom"] == SPACE
-    assert own["Interpolation"].startswith("linear, from voxels in the model's mask only")
+    assert own["Interpolation"].startswith(
+        "linear, from voxels in the model's mask only"
+    )
     original = only(job.out, f"*space-{SPACE}_*{MAPS}-synthetic_statmap.nii.gz")
     assert own["Sources"] == [
         f"bids:fmriprep:sub-01/anat/{own['Transforms'][0]}",
@@ -127,8 +145,13 @@ def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
     ]
     assert own["Units"] == map_facts(original)["Units"]
     assert own["ModelSHA256"] == job.bundle.identity
-    there = map_facts(only(job.out, f"*_space-{OTHER}_*{MAPS}-synthetic_statmap.nii.gz"))
-    assert there["SpatialReference"] == f"https://templateflow.s3.amazonaws.com/tpl-{OTHER}"
+    there = map_facts(
+        only(job.out, f"*_space-{OTHER}_*{MAPS}-synthetic_statmap.nii.gz")
+    )
+    assert (
+        there["SpatialReference"]
+        == f"https://templateflow.s3.amazonaws.com/tpl-{OTHER}"
+    )
     assert there["Transforms"] == [f"tpl-{OTHER}_from-{SPACE}_mode-image_xfm.h5"]
     assert there["Contrast"] == "MATH"
 
@@ -146,7 +169,11 @@ def test_a_set_is_made_again_when_a_transform_or_the_spaces_change(job, capsys):
 
 
 def maps_of(folder: Path) -> dict[str, str]:
-    return {name: digest for name, digest in tree(folder).items() if name.endswith("map.nii.gz")}
+    return {
+        name: digest
+        for name, digest in tree(folder).items()
+        if name.endswith("map.nii.gz")
+    }
 
 
 def test_a_space_that_cannot_be_reached_costs_only_the_maps_in_it(job, capsys):
@@ -160,7 +187,10 @@ def test_a_space_that_cannot_be_reached_costs_only_the_maps_in_it(job, capsys):
     said = capsys.readouterr().out
     assert "sub-02_task-rest: would write 3 maps to " in said
     assert f"    would fail: {line}\n2 participants, 1 would fail" in said
-    assert "    on surfaces: " in said.partition("also written in T1w, through sub-01_from-")[2]
+    assert (
+        "    on surfaces: "
+        in said.partition("also written in T1w, through sub-01_from-")[2]
+    )
     assert job.run(out=job.folder / "plain") == 0
     capsys.readouterr()
     for complete in (0, 1):  # it is tried again
@@ -168,14 +198,23 @@ def test_a_space_that_cannot_be_reached_costs_only_the_maps_in_it(job, capsys):
         said = capsys.readouterr().err
         assert f"sub-02: failed: {line}\n" in said
         assert f"{2 - complete} set" in said
-        assert f"of maps written, {complete} already complete, 1 participant failed" in said
+        assert (
+            f"of maps written, {complete} already complete, 1 participant failed"
+            in said
+        )
     assert list((job.out / "sub-01").rglob("*space-T1w*"))
     assert maps_of(job.out / "sub-02") == maps_of(job.folder / "plain" / "sub-02") != {}
     log = max(job.out.rglob("failures.tsv"))
-    assert log.read_text().splitlines()[1].startswith("sub-02\tsub-02_task-rest\tn/a\twriting")
+    assert (
+        log.read_text()
+        .splitlines()[1]
+        .startswith("sub-02\tsub-02_task-rest\tn/a\twriting")
+    )
     add_anatomy(job.bids, "02")
     assert job.run("--output-spaces", "T1w") == 0
-    assert "1 set of maps written, 1 already complete, 0 part" in capsys.readouterr().err
+    assert (
+        "1 set of maps written, 1 already complete, 0 part" in capsys.readouterr().err
+    )
     assert list((job.out / "sub-02").rglob("*space-T1w*"))
 
 
@@ -200,7 +239,10 @@ def test_spaces_that_nobody_has_are_refused_at_once(job, home, capsys, spaces, l
 
 @pytest.mark.parametrize(
     ("shape", "size_mm", "fact"),
-    [((10, 10), 1.0, "has sizes (10, 10)"), ((90, 90, 90), 20.0, "field of view of 1800 x 1800")],
+    [
+        ((10, 10), 1.0, "has sizes (10, 10)"),
+        ((90, 90, 90), 20.0, "field of view of 1800 x 1800"),
+    ],
 )
 def test_an_image_that_is_no_head_is_refused(job, capsys, shape, size_mm, fact):
     path = only(job.bids, "sub-01_desc-preproc_T1w.nii.gz")
@@ -226,7 +268,10 @@ def test_two_forms_that_differ_are_refused(job, capsys):
     image.set_qform(moved, 2)
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, image.header), path)
     assert job.run("--output-spaces", "T1w") == 1
-    assert "voxel 5 mm apart, and transforms may refer to either" in capsys.readouterr().err
+    assert (
+        "voxel 5 mm apart, and transforms may refer to either"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_transform_that_cannot_be_read_costs_only_the_maps_through_it(job, capsys):

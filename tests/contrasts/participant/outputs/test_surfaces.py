@@ -24,7 +24,9 @@ from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 pytestmark = pytest.mark.slow
 
 AXIS = standard_grayordinates()
-VERTICES = dict(zip("LR", (AXIS.vertex[AXIS.name == side] for side in CORTEX), strict=True))
+VERTICES = dict(
+    zip("LR", (AXIS.vertex[AXIS.name == side] for side in CORTEX), strict=True)
+)
 # 8 mm voxels over the whole brain, on the lattice of the template.
 SHAPE = (20, 24, 21)
 AFFINE = np.array([[-8.0, 0, 0, 76], [0, 8, 0, -110], [0, 0, 8, -76], [0, 0, 0, 1]])
@@ -38,7 +40,9 @@ class SurfaceJob(TinyJob):
         whole = np.ones(SHAPE, bool)
         grey = whole.copy()
         grey[:, :, 14] = False  # a gap, so that some vertices have part of their voxels
-        made = write_tiny_bundle(folder / "plain", shape=SHAPE, affine=AFFINE, masks=(whole, grey))
+        made = write_tiny_bundle(
+            folder / "plain", shape=SHAPE, affine=AFFINE, masks=(whole, grey)
+        )
         self.bundle = _with_half_widths(made, folder / "model")
         self.model = self.bundle.path
         rng = np.random.default_rng(0)
@@ -63,7 +67,9 @@ def _with_half_widths(bundle, folder):
 def read_metrics(path: Path) -> tuple[list[str], np.ndarray]:
     """Return the names of maps and their values, (maps, vertices), as nibabel reads them."""
     arrays = nib.load(path).darrays
-    return [array.metadata["Name"] for array in arrays], np.stack([array.data for array in arrays])
+    return [array.metadata["Name"] for array in arrays], np.stack(
+        [array.data for array in arrays]
+    )
 
 
 def dscalars(out: Path, desc: str = "synthetic") -> list[Path]:
@@ -92,12 +98,23 @@ def expected(job: SurfaceJob, points: np.ndarray) -> np.ndarray:
 
     maps = []
     for contrast in job.bundle.contrasts:
-        (path,) = job.out.glob(f"sub-*/**/*contrast-{contrast.label}_*desc-synthetic*.nii.gz")
+        (path,) = job.out.glob(
+            f"sub-*/**/*contrast-{contrast.label}_*desc-synthetic*.nii.gz"
+        )
         image = nib.load(path)
         values = np.where(job.bundle.places.mask, image.get_fdata(), np.nan)
         faces = read_template("fsLR").faces["L"]
-        options = {"interpolation": "linear", "kind": "ball", "radius": 0.0, "n_samples": 1}
-        maps.append(vol_to_surf(nib.Nifti1Image(values, image.affine), [points, faces], **options))
+        options = {
+            "interpolation": "linear",
+            "kind": "ball",
+            "radius": 0.0,
+            "n_samples": 1,
+        }
+        maps.append(
+            vol_to_surf(
+                nib.Nifti1Image(values, image.affine), [points, faces], **options
+            )
+        )
     return np.stack(maps)
 
 
@@ -117,7 +134,9 @@ def test_maps_are_sampled_on_the_participants_surfaces(tmp_path, kind):
     wanted = expected(job, points)[:, VERTICES["L"]]
     whole = np.isfinite(wanted).all(axis=0)
     assert 0.7 < whole.mean() < 1  # the others lie at the gap
-    np.testing.assert_allclose(values[:, : len(whole)][:, whole], wanted[:, whole], atol=1e-4)
+    np.testing.assert_allclose(
+        values[:, : len(whole)][:, whole], wanted[:, whole], atol=1e-4
+    )
     sidecar = facts(path)
     assert sidecar["Surfaces"] == "participant"
     where = "MNINonLinear/fsaverage_LR32k" if kind == "hcp" else "sub-01/anat"
@@ -141,11 +160,15 @@ def test_both_files_of_a_side_hold_the_same_and_no_medial_wall(tmp_path):
     assert job.run("--surfaces", "fsLR") == 0
     values, start = one_dscalar(job.out), 0
     for side, word in zip(SIDES, ("CortexLeft", "CortexRight"), strict=True):
-        (path,) = job.out.rglob(f"*_hemi-{side}_space-fsLR_den-32k_stat-z_desc-synthetic*.func.gii")
+        (path,) = job.out.rglob(
+            f"*_hemi-{side}_space-fsLR_den-32k_stat-z_desc-synthetic*.func.gii"
+        )
         assert nib.load(path).meta["AnatomicalStructurePrimary"] == word
         maps = read_metrics(path)[1]
         vertices = VERTICES[side]
-        np.testing.assert_array_equal(maps[:, vertices], values[:, start : start + len(vertices)])
+        np.testing.assert_array_equal(
+            maps[:, vertices], values[:, start : start + len(vertices)]
+        )
         wall = np.setdiff1d(np.arange(maps.shape[1]), vertices)
         assert np.isnan(maps[:, wall]).all()
         start += len(vertices)
@@ -158,7 +181,9 @@ def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
     first = one_dscalar(job.out)
     anat = add_fmriprep_surfaces(job.bids, "01")
     assert job.run(*arguments) == 0
-    np.testing.assert_allclose(one_dscalar(job.out), first, atol=0.05)  # as the template's points
+    np.testing.assert_allclose(
+        one_dscalar(job.out), first, atol=0.05
+    )  # as the template's points
     (path,) = dscalars(job.out)
     assert facts(path)["Surfaces"] == "participant"
     time = path.stat().st_mtime_ns
@@ -168,7 +193,10 @@ def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
     points, faces = read_template("fsLR").points["L"], read_template("fsLR").faces["L"]
     write_surface(left, points + np.array([0, 0, 80]), faces)
     assert job.run(*arguments) == 1
-    assert "% of its vertices in the brain mask of MNI152NLin6Asym" in capsys.readouterr().err
+    assert (
+        "% of its vertices in the brain mask of MNI152NLin6Asym"
+        in capsys.readouterr().err
+    )
     left.unlink()
     assert job.run(*arguments) == 0
     assert facts(path)["Surfaces"] == "template"
@@ -177,8 +205,14 @@ def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (lambda path: write_surface(path, *_far_from_the_head()), "% of its vertices in the brain"),
-        (lambda path: path.write_text("/annex/objects/MD5E-s1--a\n"), "has no content here"),
+        (
+            lambda path: write_surface(path, *_far_from_the_head()),
+            "% of its vertices in the brain",
+        ),
+        (
+            lambda path: path.write_text("/annex/objects/MD5E-s1--a\n"),
+            "has no content here",
+        ),
     ],
 )
 def test_surfaces_that_cannot_be_used_are_named(tmp_path, capsys, spoil, why):
@@ -200,7 +234,10 @@ def _far_from_the_head() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_models_of_other_spaces_are_refused():
-    assert check_surfaces(["fsLR", "fsaverage", "fsLR"], "MNI152NLin6Asym") == ("fsLR", "fsaverage")
+    assert check_surfaces(["fsLR", "fsaverage", "fsLR"], "MNI152NLin6Asym") == (
+        "fsLR",
+        "fsaverage",
+    )
     with pytest.raises(
         SettingsError, match="--surfaces was given for a model in MNI152NLin2009cAsym"
     ):
