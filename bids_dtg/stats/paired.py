@@ -211,13 +211,12 @@ def false_discovery_rate(p: Values) -> NDArray[np.float64]:
     >>> false_discovery_rate(np.array([0.01, 0.02, 0.6])).round(3)
     array([0.03, 0.03, 0.6 ])
     """
+    from scipy.stats import false_discovery_control
+
     values = np.asarray(p, np.float64)
     adjusted = np.full(values.shape, np.nan)
-    known = np.flatnonzero(np.isfinite(values))
-    order = known[np.argsort(values[known])]
-    scaled = values[order] * len(order) / np.arange(1, len(order) + 1)
-    # An adjusted p is at most that of the next larger p.
-    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    finite = np.isfinite(values)
+    adjusted[finite] = false_discovery_control(values[finite])
     return adjusted
 
 
