@@ -133,6 +133,8 @@ class Workflow:
     features: Mapping[str, FeatureKind] = field(default_factory=dict)
     # Kinds of results of a participant, by the values of ``--write``, with their explanations.
     writes: Mapping[str, str] = field(default_factory=dict)
+    # Rooms of the package whose folders ``pages`` hold templates of its pages.
+    pages: tuple[str, ...] = ()
     # Makes the table and the pages of all participants, without ``--analysis``. It takes the
     # options of the participant level, so that one command line serves both.
     group: Run | None = None

@@ -76,6 +76,7 @@ ROW = Workflow(
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     writes=WRITES,
     presentation=constant("contrasts.panels.presentation:PRESENTATION"),
+    pages=("contrasts", "statistics"),
     kinds=KINDS.values,
     published=constant("contrasts.bundle.registry:PUBLISHED"),
     recipes=tuple(RECIPES),

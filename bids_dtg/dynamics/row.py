@@ -127,6 +127,7 @@ ROW = Workflow(
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     presentation=constant("dynamics.panels:PRESENTATION"),
+    pages=("statistics",),
     kinds=constant("dynamics.bundle.kind:KINDS"),
     recipes=tuple(RECIPES),
     architectures={

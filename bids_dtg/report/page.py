@@ -22,11 +22,13 @@ from bids_dtg.report.flags import Flag, sorted_flags
 from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, numbers_of, written
 from bids_dtg.report.pictures import GRADIENTS
 from bids_dtg.version import __version__
+from bids_dtg.workflows import all_workflows
 
 if TYPE_CHECKING:
     from bids_dtg.report.figures import Figure
 
-FOLDER = Path(str(resources.files("bids_dtg.report")))  # of templates and style sheets
+# The room of templates that all pages use, style sheets and scripts.
+FOLDER = Path(str(resources.files("bids_dtg.report")))
 # A cell as pages show it: text, interval, mark, and the value to sort by (None: by its text).
 Written: TypeAlias = tuple[str, str, str, str | None]
 _BETTER = "better than the model"  # the mark of a row that is judged so
@@ -107,7 +109,8 @@ class Section:
     text: Sequence[str] = ()  # paragraphs
     tables: Sequence[Table] = ()
     figures: Sequence[Figure | None] = ()
-    template: str = ""  # template of paragraphs above the text; empty: none
+    # Template of paragraphs above the text, as for `render`; empty: none.
+    template: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)  # variables of that template
     subtitle: str = ""  # beside the title
     anchor: str = ""  # empty: from its number
@@ -205,7 +208,7 @@ def render(
     Parameters
     ----------
     template
-        File name of the template.
+        File name of a template of the kit; else ``ROOM/NAME.html`` for ``bids_dtg/ROOM/pages``.
     title
         Title of the browser's tab, and heading of the page where the template has one.
     links
@@ -248,10 +251,19 @@ def link(path: Path, dataset: DerivativeDataset) -> str:
 
 @functools.cache
 def _environment() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import (
+        ChoiceLoader,
+        Environment,
+        FileSystemLoader,
+        PrefixLoader,
+        StrictUndefined,
+    )
 
+    rooms = {room for workflow in all_workflows() for room in workflow.pages}
+    kit = FileSystemLoader(FOLDER / "templates")
+    pages = {room: FileSystemLoader(FOLDER.parent / room / "pages") for room in rooms}
     return Environment(
-        loader=FileSystemLoader(FOLDER / "templates"),
+        loader=ChoiceLoader([kit, PrefixLoader(pages)]),
         autoescape=True,
         finalize=_visible,
         undefined=StrictUndefined,

@@ -327,7 +327,7 @@ def _write(
         _CLUSTERS, clusters, "Clusters of points, and shares of their variance"
     )
     results.table("desc-embedding_clusters", table)
-    lead = sentences("embed_lead.html", layouts=layouts)
+    lead = sentences("statistics/embed_lead.html", layouts=layouts)
     say(lead)
     sections = [
         Section(
@@ -337,10 +337,12 @@ def _write(
         ),
         Section(
             "People",
-            template="embed_people.html",
+            template="statistics/embed_people.html",
             facts={"ends": [_ends(layout) for layout in of_people]},
         ),
-        Section("Methods", template="embed_how.html", facts={"people": people}),
+        Section(
+            "Methods", template="statistics/embed_how.html", facts={"people": people}
+        ),
     ]
     page = Page("Embedding", lead, people.flags, sections)
     results.page(page)

@@ -370,7 +370,7 @@ def _write(results: ResultFolder, study: _Study) -> None:
     }
     sections = [
         _section(study, shown, differences),
-        Section("Methods", template="phenotypes_how.html", facts=facts),
+        Section("Methods", template="statistics/phenotypes_how.html", facts=facts),
     ]
     lead = " ".join(headlines[:_MOST_ANSWERS])
     page = Page("Phenotypes", lead, study.people.flags, sections)
@@ -473,7 +473,7 @@ def _headline(
         if verdict in ("better", "worse")
     ]
     return sentences(
-        "phenotypes_lead.html",
+        "statistics/phenotypes_lead.html",
         name=name,
         title=sets[order[0]].title,
         what="AUC" if "auc" in best else "r",

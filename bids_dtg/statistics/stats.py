@@ -566,7 +566,7 @@ class _Answer:
         """The answer in a sentence."""
         best = self.best
         return sentences(
-            "stats_lead.html",
+            "statistics/stats_lead.html",
             words=self.words,
             title=self.question.title,
             no_p="; ".join(self.without_p) if best.plan.no_p else "",
@@ -766,7 +766,9 @@ def _write(
             one.corrected is not None for a in answers for one in a.tested
         ),
     }
-    sections.append(Section("Methods", template="stats_how.html", facts=facts))
+    sections.append(
+        Section("Methods", template="statistics/stats_how.html", facts=facts)
+    )
     lead = " ".join(answer.headline for answer in answers)
     viewer = None
     if seen:

@@ -137,6 +137,7 @@ ROW = Workflow(
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     presentation=constant("twin.panels.averages:PRESENTATION"),
+    pages=("twin", "statistics"),
     kinds=constant("twin.bundle.part:KINDS"),
     recipes=tuple(RECIPES),
     architectures={name: row.help for name, row in ARCHITECTURES.items()},

@@ -8,7 +8,8 @@ import pytest
 from browser import chromium, opened
 
 from bids_dtg.report.figures import curves, lines, matrices, scatter, spectra
-from bids_dtg.report.page import Page, Section, Table
+from bids_dtg.report.page import FOLDER, Page, Section, Table, load_template
+from bids_dtg.workflows import all_workflows
 
 EVIL = "<script>alert('region')</script>"
 BETTER = (
@@ -333,3 +334,13 @@ def test_words_of_a_table_stay_whole_on_a_phone_and_scroll(tmp_path):
         assert watched.page.evaluate(f"{box}.scrollWidth > {box}.clientWidth")
         assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
         watched.check()
+
+
+def test_every_template_is_found_through_a_workflows_row():
+    room_pages = [*FOLDER.parent.glob("*/pages/*.html")]
+    rooms = {room for workflow in all_workflows() for room in workflow.pages}
+    assert rooms == {path.parents[1].name for path in room_pages}
+    for path in room_pages:
+        load_template(f"{path.parents[1].name}/{path.name}")
+    for path in (FOLDER / "templates").glob("*.html"):
+        load_template(path.name)

@@ -158,7 +158,10 @@ def _example(
         "people": simple.people,
     }
     return Section(
-        "Example", template="judged_example.html", facts=facts, figures=figures
+        "Example",
+        template="contrasts/judged_example.html",
+        facts=facts,
+        figures=figures,
     )
 
 

@@ -283,7 +283,7 @@ def _score(
     cohort.results.table("desc-transfer_scores", table)
     section = Section(
         "Before and after",
-        template="judged_transfer.html",
+        template="contrasts/judged_transfer.html",
         tables=[table.on_page("r before and after tuning, by contrast")],
     )
     return write_scores(

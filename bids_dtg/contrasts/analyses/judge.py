@@ -409,7 +409,7 @@ def write_scores(
         score_sections = [
             Section(
                 "Scores",
-                template="judged_scores.html",
+                template="contrasts/judged_scores.html",
                 facts=about,
                 tables=[
                     models.on_page(
@@ -424,17 +424,21 @@ def write_scores(
             ),
             Section(
                 "Contrasts",
-                template="judged_contrasts.html",
+                template="contrasts/judged_contrasts.html",
                 facts=about,
                 figures=[_dots(tables["contrasts"].rows, judged)],
             ),
             Section("Tissues", tables=by_tissue),
-            Section("People", template="judged_people.html", figures=_matrices(scores)),
+            Section(
+                "People",
+                template="contrasts/judged_people.html",
+                figures=_matrices(scores),
+            ),
             Section("Training", figures=_curves(record.get("network", {}))),
             Section(
                 "Measured maps",
                 cohort.measured,
-                template="judged_files.html",
+                template="contrasts/judged_files.html",
                 facts=about,
             ),
         ]

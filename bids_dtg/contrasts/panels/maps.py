@@ -215,7 +215,7 @@ def draw_averages(
         Section(
             title="Contrasts",
             subtitle=made.title if several else "",
-            template="maps.html",
+            template="contrasts/maps.html",
             leads=True,
             facts={
                 "chosen": {"title": "", "cards": first_cards(gallery)},
@@ -241,7 +241,7 @@ def draw_averages(
     every = [
         Section(
             title="",
-            template="maps_all.html",
+            template="contrasts/maps_all.html",
             facts={"of": gallery.title if several else "", "tasks": gallery.tasks},
             anchor=f"all-{position}",
             links=[("all-1", "All contrasts")] if position == 1 else [],

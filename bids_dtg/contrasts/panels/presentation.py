@@ -174,7 +174,7 @@ def subtitle(files: ParticipantFiles) -> str:
     common = files.averages[0].common
     kind = str(common.get("ModelKind") or "")
     return sentences(
-        "maps_subtitle.html",
+        "contrasts/maps_subtitle.html",
         line="results",
         maps=sum(len(made.maps) for made in files.averages),
         averages=sum(bool(made.maps) for made in files.averages),
@@ -189,7 +189,7 @@ def model_line(files: ParticipantFiles) -> str:
     if not files.averages:
         return ""
     people = training_people(files.averages[0].common)
-    return sentences("maps_subtitle.html", line="", people=people)
+    return sentences("contrasts/maps_subtitle.html", line="", people=people)
 
 
 def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:

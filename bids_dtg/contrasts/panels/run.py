@@ -372,7 +372,7 @@ def _noun(names: Sequence[str]) -> str:
 
 
 def _caption(panel: str, **facts: Any) -> str:
-    return sentences("run_captions.html", panel=panel, **facts)
+    return sentences("contrasts/run_captions.html", panel=panel, **facts)
 
 
 def _keep_connectome(data: MeasuredRun) -> Kept:

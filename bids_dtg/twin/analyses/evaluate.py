@@ -545,14 +545,14 @@ def _page(
         sections=(
             Section(
                 "Which prediction is best",
-                template="twin_times.html",
+                template="twin/times.html",
                 facts=facts,
                 tables=tuple(_table(found, task) for task in tasks),
                 figures=tuple(_scatters(found, judged, people, tasks)),
             ),
             Section(
                 "Real and simulated trials",
-                template="twin_trials.html",
+                template="twin/trials.html",
                 figures=tuple(_curves(judged, people.segments, tasks)),
             ),
             *_bold_sections(judged, people),
@@ -566,7 +566,7 @@ def _fit_sections(fits: Sequence[Row], facts: Row) -> Iterator[Section]:
     """Yield the section on fits by folds or halves; nothing for a model."""
     if fits:
         table = ResultTable(_FOLDS, fits).on_page("", folded="Fits, one row per fold")
-        yield Section("Fits", template="twin_fits.html", facts=facts, tables=(table,))
+        yield Section("Fits", template="twin/fits.html", facts=facts, tables=(table,))
 
 
 def _words(name: str) -> str:
@@ -659,7 +659,7 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
     table = ResultTable(_REGIONS, list(_region_rows(judged, tasks)))
     yield Section(
         "Task BOLD",
-        template="twin_bold.html",
+        template="twin/bold.html",
         facts={
             "twin": written(group_r(scores, "twin"), 3),
             "training": written(group_r(scores, "training_mean"), 3),
@@ -711,7 +711,7 @@ def _match_sections(found: Evaluation, judged: Judged) -> Iterator[Section]:
     end = round_up(max(largest, _LEAST_LOSS_SHARE * float(np.nanmean(judged.losses))))
     yield Section(
         "Own connectome or somebody else's",
-        template="twin_matched.html",
+        template="twin/matched.html",
         tables=(ResultTable(_MATCHED, [found.matching]).on_page("Losses of twins"),),
         figures=(
             figures.matrices(

@@ -609,18 +609,18 @@ def _page(
         sections=(
             Section(
                 "What the moves change",
-                template="twin_moves.html",
+                template="twin/moves.html",
                 facts=facts,
                 tables=(_verdict_table(found), *_effect_tables(found)),
             ),
             Section(
                 "Differences between people",
-                template="twin_people.html",
+                template="twin/people.html",
                 tables=(_difference_table(found),),
             ),
             Section(
                 "Gradients",
-                template="twin_gradients.html",
+                template="twin/gradients.html",
                 facts=facts,
                 figures=(
                     *_matrices(found, regions),

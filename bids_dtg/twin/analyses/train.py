@@ -335,4 +335,4 @@ def _connectome_sections(fitted: Fitted) -> Iterator[Section]:
             "permutations": PERMUTATIONS,
             "generates_all": find_architecture(fitted.architecture).generates_all,
         }
-        yield Section("Connectomes", template="twin_connectomes.html", facts=facts)
+        yield Section("Connectomes", template="twin/connectomes.html", facts=facts)
