@@ -15,7 +15,7 @@ from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
 from bids_dtg.cohort.result_folder import BUNDLE
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.training_set import record_people
-from bids_dtg.contrasts.bundle.arrays import as_kept
+from bids_dtg.contrasts.bundle.arrays import as_stored
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import GAIN_DIGITS, MapsPart, Recentring
@@ -222,7 +222,7 @@ def write_fitted(
         evaluation=evaluation or ({"ceilings": limits} if limits else None),
     )
     # Predict with the rounded gains of the bundle, as its users will.
-    kept = replace(fitted, correction=as_kept(fitted.correction))
+    kept = replace(fitted, correction=as_stored(fitted.correction))
     arrays = BundleArrays(
         fitted.tensors,
         base.roi_maps,

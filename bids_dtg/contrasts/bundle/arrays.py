@@ -70,14 +70,14 @@ def geometry_files(geometry: Geometry, *, several: bool = False) -> dict[str, by
         files[MAPS_FILE] = brain.encode(roi_maps, description="ROI maps")
     if isinstance(places, ParcelPlaces):
         files[PARCELS_FILE] = places.to_xml()
-    for name, mask, words in (
+    masks = (
         (BRAIN_MASK_FILE, brain, "brain mask"),
         (MASK_FILE, places, "model mask"),
-    ):
+    )
+    for name, mask, words in masks:
         if isinstance(mask, VoxelPlaces):
-            files[name] = mask.encode(
-                np.ones(mask.number, np.float32), description=words
-            )
+            ones = np.ones(mask.number, np.float32)
+            files[name] = mask.encode(ones, description=words)
     return files
 
 
@@ -89,32 +89,39 @@ def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
     BundleError
         If a file is damaged or holds something else.
     """
-    if part.several and (found := sum(part.connectome.sets)) != rois:
+    listed = sum(part.connectome.sets)
+    if part.several and listed != rois:
         raise BundleError(
-            f"{folder / CARD_FILE} lists {found} ROI maps under rois",
+            f"{folder / CARD_FILE} lists {listed} ROI maps under rois",
             expected=f"{rois}, the number that the weights read",
             remedy=_REMEDY,
         )
     if part.grid is not None:
-        brain, mask = (
-            _read_voxels(folder / name, part.grid)
-            for name in (BRAIN_MASK_FILE, MASK_FILE)
-        )
-        if not part.several:
-            maps = read_roi_maps(folder / MAPS_FILE, brain)
-            if len(maps) != rois:
-                raise BundleError(
-                    f"{folder / MAPS_FILE} holds {len(maps)} ROI maps",
-                    expected=f"{rois}, the number that the weights read",
-                )
-            return brain, mask, maps, None
-        return brain, mask, *_read_listed_maps(folder, rois, mask.number, mapped=True)
+        return _read_voxel_geometry(folder, part.grid, rois, several=part.several)
     number = part.places or 0
     if part.parcels:
         places: Places = read_parcels(folder / PARCELS_FILE, number)
     else:
         places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
-    return places, places, *_read_listed_maps(folder, rois, number, mapped=part.several)
+    roi_maps, combine = _read_listed_maps(folder, rois, number, mapped=part.several)
+    return places, places, roi_maps, combine
+
+
+def _read_voxel_geometry(
+    folder: Path, grid: Grid, rois: int, *, several: bool
+) -> Geometry:
+    brain = _read_voxels(folder / BRAIN_MASK_FILE, grid)
+    mask = _read_voxels(folder / MASK_FILE, grid)
+    if several:
+        maps, combine = _read_listed_maps(folder, rois, mask.number, mapped=True)
+        return brain, mask, maps, combine
+    roi_maps = read_roi_maps(folder / MAPS_FILE, brain)
+    if len(roi_maps) != rois:
+        raise BundleError(
+            f"{folder / MAPS_FILE} holds {len(roi_maps)} ROI maps",
+            expected=f"{rois}, the number that the weights read",
+        )
+    return brain, mask, roi_maps, None
 
 
 def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
@@ -226,9 +233,10 @@ def _read_listed_maps(
     """Read ROI maps (rois, places), and the weights that combine them into all ROIs' maps."""
     path = folder / LISTED_MAPS_FILE
     tensors = TensorFile(path).read([_LISTED_MAPS] if mapped else ())
-    maps, combine = tensors.pop(_LISTED_MAPS, np.empty(0)), tensors.pop(_COMBINE, None)
-    made, number = (rois, rois) if combine is None else combine.shape
-    if made != rois or maps.shape != (number, places) or tensors:
+    maps = tensors.pop(_LISTED_MAPS, np.empty(0))
+    combine = tensors.pop(_COMBINE, None)
+    combined, number = (rois, rois) if combine is None else combine.shape
+    if combined != rois or maps.shape != (number, places) or tensors:
         raise BundleError(
             f"{path} has ROI maps {maps.shape}", expected=f"{(rois, places)}"
         )
@@ -249,21 +257,21 @@ def read_correction(folder: Path, part: MapsPart, places: int) -> Correction | N
     return Correction(np.array(part.gains, np.float32), offset)
 
 
-def as_kept(correction: Correction | None) -> Correction | None:
+def as_stored(correction: Correction | None) -> Correction | None:
     """Return a correction with the rounded gains and the 8-bit offset that a bundle stores."""
     if correction is None:
         return None
     gains = [round(float(gain), GAIN_DIGITS) for gain in correction.gains]
-    return Correction(
-        np.array(gains, np.float32), from_steps(*to_steps(correction.offset))
-    )
+    offset = from_steps(*to_steps(correction.offset))
+    return Correction(np.array(gains, np.float32), offset)
 
 
 def encode_half_widths(widths: HalfWidths) -> bytes:
     """Encode half-widths as the file's bytes (deterministic)."""
     steps, scale = to_steps(widths.values)
     # A half-width must not be rounded to 0, which means that there is no interval.
-    steps[widths.values > 0] = np.maximum(steps[widths.values > 0], 1)
+    positive = widths.values > 0
+    steps[positive] = np.maximum(steps[positive], 1)
     return encode_steps(_HALF_WIDTH, steps, scale)
 
 
@@ -308,9 +316,8 @@ def to_steps(
     A row's largest absolute value becomes 127, so errors are at most 1/254 of it.
     """
     largest = np.abs(rows).reshape(len(rows), -1).max(axis=1)
-    scale = np.where(largest > 0, largest, 1.0).astype(np.float32) / np.float32(
-        _LARGEST_STEP
-    )
+    span = np.where(largest > 0, largest, 1.0).astype(np.float32)
+    scale = span / np.float32(_LARGEST_STEP)
     steps = np.rint(rows / scale.reshape(-1, *[1] * (rows.ndim - 1)))
     return steps.astype(np.int8), scale
 

@@ -66,18 +66,13 @@ class ModelBundle(Bundle[MapsPart]):
     """A verified model of contrast maps: card, masks and ROI maps; weights are read on demand."""
 
     brain: Places  # where the ROI series are computed
-    places: (
-        Places  # where the model reads and predicts: voxels, parcels or numbered places
-    )
+    # Where the model reads and predicts: voxels, parcels or numbered places.
+    places: Places
     # (rois, brain voxels), 32 bits. With several sets (rois, places), set after set, 16 bits and
     # mapped from the file; if there is a `combine`, only those of the largest set.
     roi_maps: NDArray[np.floating]
-    correction: Correction | None = (
-        None  # of the model's maps; None: they are not corrected
-    )
-    half_widths: HalfWidths | None = (
-        None  # of prediction intervals; None: there are none
-    )
+    correction: Correction | None = None  # of the maps; None: they are not corrected
+    half_widths: HalfWidths | None = None  # of prediction intervals; None: no intervals
     people: ModelPeople | None = None  # people used to make the model; None: not known
     # (contrasts, places), the mean prediction for the training people; None: not known
     mean: NDArray[np.float32] | None = None
@@ -126,9 +121,9 @@ class ModelBundle(Bundle[MapsPart]):
     @property
     def training_voxel_mm(self) -> float:
         """Voxel edge of the training runs, or of the grid if not stated; NaN for parcels."""
-        stated = self.card.training.voxel_size_mm
         if isinstance(self.places, ParcelPlaces):
             return math.nan
+        stated = self.card.training.voxel_size_mm
         return voxel_edge_mm(self.grid.affine) if stated is None else stated
 
     @property
@@ -218,9 +213,9 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             If the weights have changed since the bundle was loaded, or are damaged.
         """
-        module, weights = KINDS[self.card.kind].module(), self.weights()
+        module = KINDS[self.card.kind].module()
         prepared: MapModel = module.prepare(
-            weights, self.places, device, threads, report
+            self.weights(), self.places, device, threads, report
         )
         return prepared
 
@@ -262,11 +257,10 @@ class ModelBundle(Bundle[MapsPart]):
 
         weights = self.weights()
         if not KINDS[self.card.kind].is_network:
+            networks = [row.name for row in KINDS.values() if row.is_network]
             raise BundleError(
                 f"{weights.path} belongs to a model of kind {self.card.kind}",
-                expected=" or ".join(
-                    row.name for row in KINDS.values() if row.is_network
-                ),
+                expected=" or ".join(networks),
             )
         return AttentionUNet.from_parameters(read(weights, self.places))
 
@@ -296,28 +290,34 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     """
     folder = find_bundle(name_or_path)
     card, identity = read_verified_card(folder, MapsPart)
+    part = card.part
     weights = TensorFile(folder / WEIGHTS_FILE)
     rois, outputs = KINDS[card.kind].module().channels(weights)
-    if outputs != len(card.part.contrasts):
+    if outputs != len(part.contrasts):
         raise BundleError(
             f"{weights.path} predicts {outputs} maps",
-            expected=f"{len(card.part.contrasts)}, as model.json lists",
+            expected=f"{len(part.contrasts)}, as model.json lists",
         )
-    part = card.part
     brain, places, roi_maps, combine = read_geometry(folder, part, rois)
-    mean = None
+    mean = half_widths = people = None
     if MEAN_FILE in card.files:
         shape = outputs, places.number
         mean = read_tensors(folder / MEAN_FILE, {"mean": ("float32", shape)})["mean"]
     correction = read_correction(folder, part, places.number)
+    if part.half_width is not None:
+        half_widths = read_half_widths(folder, part.half_width, places, outputs)
+    if PEOPLE_FILE in card.files:
+        people = ModelPeople.read(folder / PEOPLE_FILE)
     return ModelBundle(
-        *(folder, card, identity, brain, places, roi_maps, correction),
-        half_widths=None
-        if part.half_width is None
-        else read_half_widths(folder, part.half_width, places, outputs),
-        people=ModelPeople.read(folder / PEOPLE_FILE)
-        if PEOPLE_FILE in card.files
-        else None,
+        folder,
+        card,
+        identity,
+        brain=brain,
+        places=places,
+        roi_maps=roi_maps,
+        correction=correction,
+        half_widths=half_widths,
+        people=people,
         mean=mean,
         combine=combine,
     )
@@ -329,9 +329,8 @@ class BundleArrays:
 
     # The model's tensors, by its kind's names (arrays, or tensors on the CPU without gradients).
     tensors: Mapping[str, ArrayLike]
-    roi_maps: NDArray[
-        np.floating
-    ]  # (rois, brain voxels); with several sets (rois, places)
+    # (rois, brain voxels); with several sets (rois, places)
+    roi_maps: NDArray[np.floating]
     brain: Places  # where the ROI series are computed, on the card's grid
     places: Places  # where the model reads and predicts, on the same grid; or the brain itself
     # Correction of the model's maps; the card's `recentring` says how it was found.
@@ -340,9 +339,7 @@ class BundleArrays:
     mean: NDArray[np.float32] | None = None
     # (rois, maps), weights that combine `roi_maps` into the ROIs' maps; None: no combination.
     combine: NDArray[np.floating] | None = None
-    half_widths: HalfWidths | None = (
-        None  # of prediction intervals; None: there are none
-    )
+    half_widths: HalfWidths | None = None  # of prediction intervals; None: no intervals
 
 
 def write_bundle(

@@ -51,6 +51,23 @@ _STORAGES: Mapping[str, np.dtype[Any]] = {
 }
 _HALF = "BFloat16Storage"
 _PICKLE = "data.pkl"
+# What zipfile, pickle and NumPy raise on a damaged file.
+_DAMAGE_ERRORS = (
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    RecursionError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 
 def read_lightning_checkpoint(path: str | Path) -> AttentionUNet:
@@ -107,38 +124,18 @@ def _load_tensors_only(path: Path) -> object:
             overlap = sum(entry.file_size for entry in entries) > path.stat().st_size
             if packed or overlap or archive.testzip() is not None:
                 raise whole
-            (name,) = [
-                name for name in archive.namelist() if name.endswith(f"/{_PICKLE}")
-            ]
+            pickles = [n for n in archive.namelist() if n.endswith(f"/{_PICKLE}")]
+            (name,) = pickles
+            folder = name.removesuffix(_PICKLE)
             with archive.open(name) as file:
-                return _TensorUnpickler(
-                    file, archive, name.removesuffix(_PICKLE)
-                ).load()
+                return _TensorUnpickler(file, archive, folder).load()
     except _RefusedError as err:
         raise BundleError(
             f"{path} holds pickled objects ({err}), which could run code",
             expected="tensors and plain values only",
             remedy="save only the state_dict, and convert that",
         ) from err
-    except (
-        *(
-            zipfile.BadZipFile,
-            pickle.UnpicklingError,
-            RuntimeError,
-            EOFError,
-            KeyError,
-            OSError,
-        ),
-        *(
-            ValueError,
-            TypeError,
-            AttributeError,
-            IndexError,
-            RecursionError,
-            MemoryError,
-        ),
-        *(OverflowError, struct.error),
-    ) as err:
+    except _DAMAGE_ERRORS as err:
         raise whole from err
 
 
@@ -165,7 +162,8 @@ class _TensorUnpickler(pickle._Unpickler):
 
     def __init__(self, file: Any, archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(file)
-        self._archive, self._folder = archive, folder
+        self._archive = archive
+        self._folder = folder
         self._storages: dict[tuple[str, str], NDArray[Any]] = {}  # each is read once
 
     def find_class(self, module: str, name: str) -> Any:
@@ -214,14 +212,13 @@ def _array(
         raise ValueError("a storage is a tensor")
     if len(shape) != len(steps) or min((*shape, *steps, offset), default=0) < 0:
         raise ValueError("a tensor has contradictory sizes")
-    last = offset + sum(
-        (size - 1) * step for size, step in zip(shape, steps, strict=True)
-    )
+    spans = [(size - 1) * step for size, step in zip(shape, steps, strict=True)]
+    last = offset + sum(spans)
     if 0 not in shape and max(last + 1, math.prod(shape)) > len(storage):
         raise ValueError("a tensor lies outside its storage")
-    bytes_of = [step * storage.itemsize for step in steps]
+    strides = [step * storage.itemsize for step in steps]
     return np.lib.stride_tricks.as_strided(
-        storage[offset:], shape, bytes_of, writeable=False
+        storage[offset:], shape, strides, writeable=False
     )
 
 
@@ -233,20 +230,19 @@ def _without_prefix(
     The network's prefix is the text before the name of the first block's weight (``model.``,
     ``module.`` or nothing). Keys without this prefix belong to the training and are left out.
     """
-    names = [
-        name for name in state if isinstance(name, str) and name.endswith(FIRST_WEIGHT)
-    ]
-    if len(names) != 1:
+    named = {name: value for name, value in state.items() if isinstance(name, str)}
+    first_weights = [name for name in named if name.endswith(FIRST_WEIGHT)]
+    if len(first_weights) != 1:
         raise not_the_network(
-            source, f"{len(names)} names end in {FIRST_WEIGHT}, not 1"
+            source, f"{len(first_weights)} names end in {FIRST_WEIGHT}, not 1"
         )
-    prefix = names[0].removesuffix(FIRST_WEIGHT)
-    found = {
-        name.removeprefix(prefix): value
-        for name, value in state.items()
-        if isinstance(name, str) and name.startswith(prefix)
-    }
-    return {name: _as_array(name, value, source) for name, value in found.items()}
+    prefix = first_weights[0].removesuffix(FIRST_WEIGHT)
+    tensors = {}
+    for name, value in named.items():
+        if name.startswith(prefix):
+            published_name = name.removeprefix(prefix)
+            tensors[published_name] = _as_array(published_name, value, source)
+    return tensors
 
 
 def _as_array(name: str, value: object, source: str) -> NDArray[Any]:

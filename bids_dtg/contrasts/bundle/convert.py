@@ -70,19 +70,18 @@ def convert_checkpoint(
         If the bundle cannot be written.
     """
     network = read_parameters(checkpoint)
-    contrasts = _contrasts_for(
-        network.sizes.out_channels, card.part.contrasts, checkpoint
-    )
-    grid, inside = _read_grid(mask, space, resolution)
+    sizes = network.sizes
+    contrasts = _contrasts_for(sizes.out_channels, card.part.contrasts, checkpoint)
+    grid, model_mask = _read_grid(mask, space, resolution)
     brain = VoxelPlaces.within(grid, _read_brain_mask(brain_mask, grid))
     roi_maps = read_roi_maps(maps, brain)
-    if len(roi_maps) != network.sizes.in_channels:
+    if len(roi_maps) != sizes.in_channels:
         raise BundleError(
             f"{maps} holds {len(roi_maps)} ROI maps",
-            expected=f"{network.sizes.in_channels}, one for each input of {checkpoint}",
+            expected=f"{sizes.in_channels}, one for each input of {checkpoint}",
         )
     card = replace(card, part=replace(card.part, contrasts=contrasts, grid=grid))
-    places = VoxelPlaces.within(grid, inside)
+    places = VoxelPlaces.within(grid, model_mask)
     arrays = BundleArrays(network.arrays, roi_maps, brain, places)
     return write_bundle(out, card, arrays, people)
 
@@ -128,7 +127,7 @@ def _read_grid(
 
 
 def _read_brain_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
-    stored = _read_binary(path)[0]
+    stored, _ = _read_binary(path)
     with as_bundle_error(
         "resample it to the mask's grid first",
         "the lattice of the mask, or a crop or flip of it",

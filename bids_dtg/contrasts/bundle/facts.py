@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bids_dtg.bundles.overview import table_lines
 from bids_dtg.bundles.people import UNCERTAIN, ModelPeople
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.stats.splits import SETS
 
 # Column headings by key of a row; a value is one number, or a mean and its interval.
@@ -24,32 +25,29 @@ _COLUMNS = {
 
 def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     """Return names and texts of the facts that are specific to such models."""
-    part, fact = bundle.card.part, bundle.card.with_source
+    part = bundle.card.part
+    with_source = bundle.card.with_source
+    sets = ""
+    if part.several:
+        sets = f" in sets of {', '.join(map(str, part.connectome.sets))}"
+    contrasts = f"{len(bundle.contrasts)} ({part.statistic} maps)"
     same = ", ".join(part.not_individual)
-    sets = (
-        f" in sets of {', '.join(map(str, part.connectome.sets))}"
-        if part.several
-        else ""
-    )
-    segment = (
-        "none, runs are read whole"
-        if part.whole_runs
-        else f"{part.segment_seconds:g} s"
-    )
-    if part.of_sessions:
-        segment = f"none, runs of a session are joined ({part.segment_seconds:g} s in training)"
     return [
         ("people", _people_words(bundle.people)),
-        ("segment", fact("segment_seconds", segment)),
+        ("segment", with_source("segment_seconds", _segment_words(part))),
         *_places_facts(bundle),
         ("ROIs", f"{bundle.rois}{sets}, series by dual regression"),
         ("connectome", part.connectome.title),
-        (
-            "contrasts",
-            fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)"),
-        ),
+        ("contrasts", with_source("contrasts", contrasts)),
         ("same map", f"for everybody in {same}" if same else ""),
     ]
+
+
+def _segment_words(part: MapsPart) -> str:
+    seconds = f"{part.segment_seconds:g} s"
+    if part.of_sessions:
+        return f"none, runs of a session are joined ({seconds} in training)"
+    return "none, runs are read whole" if part.whole_runs else seconds
 
 
 def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
@@ -75,13 +73,11 @@ def _people_words(people: ModelPeople | None) -> str:
     """List how many people each set of the model has, and the groups without a list."""
     if people is None:
         return "unknown, because the bundle has no list of the training people"
-    counts = [
-        f"{people.count(name)} {name}"
-        for name in (*SETS, UNCERTAIN)
-        if people.count(name)
-    ]
-    listed = f"{', '.join(counts) or 'nobody'}, listed as hashes"
-    return "; ".join((listed, *(f"not listed: {text}" for text in people.unlisted)))
+    counts = {name: people.count(name) for name in (*SETS, UNCERTAIN)}
+    listed = [f"{count} {name}" for name, count in counts.items() if count]
+    words = [f"{', '.join(listed) or 'nobody'}, listed as hashes"]
+    words += [f"not listed: {text}" for text in people.unlisted]
+    return "; ".join(words)
 
 
 def maps_tables(bundle: ModelBundle) -> list[str]:
@@ -105,10 +101,6 @@ def _cell(figure: float | Sequence[float | None] | None) -> str:
     """Write a number, or a mean with its interval if that is known."""
     if figure is None:
         return ""
-    known = [
-        x
-        for x in (figure if isinstance(figure, Sequence) else [figure])
-        if x is not None
-    ]
-    mean, *ends = (f"{value:.3f}" for value in known)
+    figures = figure if isinstance(figure, Sequence) else [figure]
+    mean, *ends = (f"{value:.3f}" for value in figures if value is not None)
     return f"{mean} [{', '.join(ends)}]" if ends else mean

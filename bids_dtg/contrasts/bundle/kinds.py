@@ -56,7 +56,7 @@ class MapsKind(Kind):
     help: str = ""  # for ``--help``, where the name does not explain it
     recipes: tuple[str, ...] = (
         "default",
-    )  # training recipes, rows of `contrasts.plan.RECIPES`
+    )  # of training; rows of `contrasts.plan.RECIPES`
 
     def segment_seconds(self, base: float) -> float:
         """Return the length of rest that a model of this kind predicts from.
@@ -87,12 +87,10 @@ class MapsKind(Kind):
         """
         find_recipe(recipe)
         if recipe not in self.recipes:
-            able = " or ".join(
-                kind.name for kind in KINDS.values() if recipe in kind.recipes
-            )
+            able = [kind.name for kind in KINDS.values() if recipe in kind.recipes]
             raise SettingsError(
                 f"--recipe {recipe} was given with --architecture {self.name}",
-                expected=f"--architecture {able}",
+                expected=f"--architecture {' or '.join(able)}",
             )
 
 

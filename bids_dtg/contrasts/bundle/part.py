@@ -35,9 +35,8 @@ _LABEL = "[A-Za-z0-9]+"
 class Recentring:
     """How the error in a model's mean maps was estimated; the offset is in `OFFSET_FILE`."""
 
-    participants: (
-        int  # people with both scans; each predicted by a model not trained on them
-    )
+    # People with both scans; each was predicted by a model not trained on them.
+    participants: int
     segments: int  # rest segments averaged in each prediction
     # Whether they are the training people, each left out of the fit in turn.
     left_out_in_turn: bool = False
@@ -48,20 +47,17 @@ class MapsPart(CardPart):
     """The part of the card of models of contrast maps, of any kind."""
 
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
-    grid: Grid | None = (
-        None  # of maps and masks; None: the model predicts parcels or listed places
-    )
-    places: int | None = (
-        None  # number of places of a model without a grid; None: it has a grid
-    )
+    # Grid of maps and masks; None: the model predicts parcels or listed places.
+    grid: Grid | None = None
+    # Number of places of a model without a grid; None: it has a grid.
+    places: int | None = None
     # Length of rest in one training sample; if it is longer than any run, runs are not cut.
     segment_seconds: float = 432.0
     statistic: str = "z"  # value of the BIDS entity stat- of the maps
     units: str = "z"  # unit of the maps
     recentring: Recentring | None = None  # None: maps are not corrected
-    gains: tuple[float, ...] | None = (
-        None  # of the contrasts' deviations; only with `recentring`
-    )
+    # Gains of the contrasts' deviations; only with `recentring`.
+    gains: tuple[float, ...] | None = None
     # How half-widths were made, in the form of `arrays.read_half_widths`; None: there are none.
     half_width: Mapping[str, Any] | None = None
     # Labels of contrasts whose map is the same for everybody; may omit those with gain 0.
@@ -95,20 +91,16 @@ class MapsPart(CardPart):
     def of_geometry(self) -> tuple[str, ...]:
         """Names of the files that define the grid and the ROIs; the ROI maps last."""
         if self.grid is not None:
-            return (
-                BRAIN_MASK_FILE,
-                MASK_FILE,
-                LISTED_MAPS_FILE if self.several else MAPS_FILE,
-            )
+            maps_file = LISTED_MAPS_FILE if self.several else MAPS_FILE
+            return BRAIN_MASK_FILE, MASK_FILE, maps_file
         return (PARCELS_FILE, LISTED_MAPS_FILE) if self.parcels else (LISTED_MAPS_FILE,)
 
     @property
     def required_files(self) -> tuple[str, ...]:
         """Names of the files that a bundle must have besides the weights."""
-        of_values = {OFFSET_FILE: self.recentring, HALF_WIDTH_FILE: self.half_width}
-        return *self.of_geometry, *(
-            name for name, own in of_values.items() if own is not None
-        )
+        facts = {OFFSET_FILE: self.recentring, HALF_WIDTH_FILE: self.half_width}
+        of_facts = [name for name, fact in facts.items() if fact is not None]
+        return *self.of_geometry, *of_facts
 
     @property
     def several(self) -> bool:
@@ -165,13 +157,15 @@ class MapsPart(CardPart):
             raise fields.wrong(
                 "grid", fields.value("grid"), "a grid, or places, and not both"
             )
-        contrasts, gains = _contrasts(fields), None
+        contrasts = _contrasts(fields)
+        labels = {contrast.label for contrast in contrasts}
+        gains = recentring = None
         if not fields.absent("gains"):
             gains = tuple(map(float, fields.numbers("gains", (len(contrasts),))))
+        if not fields.absent("recentring"):
+            recentring = fields.nested("recentring").record(Recentring)
         same = fields.value("same_for_all")
-        if not isinstance(same, list) or not {c.label for c in contrasts}.issuperset(
-            map(str, same)
-        ):
+        if not isinstance(same, list) or not labels.issuperset(map(str, same)):
             raise fields.wrong("same_for_all", same, "labels of contrasts")
         part = cls(
             contrasts=contrasts,
@@ -180,9 +174,7 @@ class MapsPart(CardPart):
             segment_seconds=fields.number("segment_seconds"),
             statistic=fields.text("statistic", _LABEL, "letters and digits"),
             units=fields.text("units"),
-            recentring=None
-            if fields.absent("recentring")
-            else fields.nested("recentring").record(Recentring),
+            recentring=recentring,
             gains=gains,
             half_width=fields.mapping_or_none("half_width"),
             same_for_all=tuple(same),
@@ -217,7 +209,8 @@ def _grid(fields: JsonFields) -> Grid:
 
 def _form(fields: JsonFields) -> Form:
     """Read the form of the connectomes, and how many ROI maps each set has."""
-    name, sets = fields.one_of("connectome", FORMS), fields.value("rois")
+    name = fields.one_of("connectome", FORMS)
+    sets = fields.value("rois")
     legal = isinstance(sets, list) and all(
         type(rois) is int and rois > 0 for rois in sets
     )
@@ -229,10 +222,11 @@ def _form(fields: JsonFields) -> Form:
 
 
 def _contrasts(fields: JsonFields) -> tuple[Contrast, ...]:
-    contrasts, texts = [], ("label", "task", "name", "description")
+    contrasts = []
     try:
         for item in fields.list_of_nested("contrasts"):
-            contrasts.append(Contrast(item.whole("index"), *map(item.text, texts)))
+            texts = map(item.text, ("label", "task", "name", "description"))
+            contrasts.append(Contrast(item.whole("index"), *texts))
             item.refuse_unknown()
         return check_contrasts(contrasts)
     except ValueError as err:

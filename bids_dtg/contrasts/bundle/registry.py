@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from bids_dtg.contrasts.bundle.bundle import ModelBundle
 
 # Files and facts about all models.
-_KNOWN = tomllib.loads(read_packaged(__package__, "published.toml"))
-SERIN: str = _KNOWN["card"]["citation"]
+_TABLE = tomllib.loads(read_packaged(__package__, "published.toml"))
+SERIN: str = _TABLE["card"]["citation"]
 
 # Hashes of training people's IDs, from lists that the authors published; made by
 # `scripts/published_people.py`.
@@ -50,9 +50,8 @@ class PublishedMaps(PublishedModel):
     maps: PinnedFile  # group-ICA maps, 4-D
     brain_mask: PinnedFile  # where the ROI series are computed
     mask: PinnedFile  # defines the grid
-    data_sets: tuple[
-        str, ...
-    ]  # datasets whose published lists name the people it was made with
+    # Datasets whose published lists name the people it was made with.
+    data_sets: tuple[str, ...]
     unlisted: tuple[str, ...]  # further people it was made with, in words
 
     @classmethod
@@ -63,11 +62,11 @@ class PublishedMaps(PublishedModel):
             kind=ATTENTION_UNET.name,
             part=MapsPart((), **facts["part"]),
             training=TrainingData(**facts["training"]),
-            sources=_KNOWN["sources"] | facts.get("sources", {}),
-            **_KNOWN["card"],
+            sources=_TABLE["sources"] | facts.get("sources", {}),
+            **_TABLE["card"],
             **facts["card"],
         )
-        pinned = _KNOWN["files"] | {"checkpoint": facts["checkpoint"]}
+        pinned = _TABLE["files"] | {"checkpoint": facts["checkpoint"]}
         files = {
             part: PinnedFile(
                 f"{file['repository']}/{file['commit']}/{file['path']}",
@@ -135,7 +134,7 @@ def _entry(file: PinnedFile, path: Path) -> dict[str, Any]:
 
 
 PUBLISHED: Mapping[str, PublishedMaps] = {
-    name: PublishedMaps.of(name, facts) for name, facts in _KNOWN["models"].items()
+    name: PublishedMaps.of(name, facts) for name, facts in _TABLE["models"].items()
 }
 
 
@@ -148,7 +147,9 @@ def canonical_name(data_set: str) -> str | None:
     ('HCP-YA', None)
     """
     plain = "".join(letter for letter in data_set.casefold() if letter.isalnum())
-    return next((name for name, known in _NAMES.items() if plain in known), None)
+    return next(
+        (name for name, spellings in _NAMES.items() if plain in spellings), None
+    )
 
 
 def published_id(data_set: str, label: str) -> str | None:
@@ -159,8 +160,8 @@ def published_id(data_set: str, label: str) -> str | None:
     >>> published_id("HCP-D", "HCD0000000V1MR"), published_id("HCP-YA", "01")
     ('HCD0000000', None)
     """
-    found = _IDS[data_set].fullmatch(label)
-    return found and found[1].upper()
+    match = _IDS[data_set].fullmatch(label)
+    return match and match[1].upper()
 
 
 def published_names(label: str) -> tuple[str, ...]:
@@ -170,7 +171,6 @@ def published_names(label: str) -> tuple[str, ...]:
 
 @cache
 def _lists() -> dict[str, ModelPeople]:
-    fields = JsonFields.parse(
-        read_packaged("bids_dtg.contrasts.bundle", _PEOPLE), _PEOPLE
-    )
+    text = read_packaged("bids_dtg.contrasts.bundle", _PEOPLE)
+    fields = JsonFields.parse(text, _PEOPLE)
     return {name: ModelPeople.of(fields.nested(name)) for name in fields.items()}

@@ -22,12 +22,10 @@ _FRAMES = 240
 _PLACES_AT_A_TIME = 1 << 14
 _NOISE = 1.5  # SD of a voxel's own noise; ROI signals have SD 1 at their peaks
 _BOX = 24  # edge, in voxels, of the box in which the network is also run by torch
-_AGREEMENT = (
-    1e-5  # largest difference of both, as a share of the largest value (or of 1)
-)
-_LEAST_AGREEING = (
-    0.75  # share of contrasts A - B that must correlate with the difference A - B
-)
+# Largest difference of both networks, as a share of the largest value (or of 1).
+_AGREEMENT = 1e-5
+# Share of contrasts A - B that must correlate with the difference A - B.
+_LEAST_AGREEING = 0.75
 
 Maps = NDArray[np.float32]  # (contrasts, places)
 
@@ -52,14 +50,14 @@ def check_maps_model(bundle: ModelBundle) -> list[Check]:
         maps = bundle.prepare(report=lambda _: None).predict(connectome)
         if bundle.correction is not None:
             maps = bundle.correction.apply(maps)
+    agreement = _agreement(bundle, connectome)
+    finite = "values are finite"
     wrong = int(np.count_nonzero(~np.isfinite(maps)))
-    words = (
-        f"{wrong} of {maps.size} values are not" if wrong else f"all {maps.size} values"
-    )
-    checks = [_eager(bundle, connectome), Check("values are finite", not wrong, words)]
     if wrong:
-        return checks
-    return [*checks, _differences(maps, bundle.contrasts)]
+        words = f"{wrong} of {maps.size} values are not"
+        return [agreement, Check(finite, False, words)]
+    is_finite = Check(finite, True, f"all {maps.size} values")
+    return [agreement, is_finite, _differences(maps, bundle.contrasts)]
 
 
 def simulated_connectome(
@@ -85,25 +83,26 @@ def simulated_connectome(
     series = _standardised(series[:-2] + series[1:-1] + series[2:])
     roi_maps = roi_maps.astype(np.float32, copy=False)
     weights = roi_maps / np.maximum(np.abs(roi_maps).max(axis=1, keepdims=True), 1e-12)
-    found = np.empty((rois, places), np.float32)
+    marginal = np.empty((rois, places), np.float32)
     for first in range(0, places, _PLACES_AT_A_TIME):
         part = slice(first, first + _PLACES_AT_A_TIME)
         signal = series @ weights[:, part]
         noise = (rng.random(signal.shape) - 0.5) * (_NOISE * math.sqrt(12))
-        found[:, part] = series.T @ _standardised(signal + noise) / _FRAMES
+        marginal[:, part] = series.T @ _standardised(signal + noise) / _FRAMES
     if not form.joint:
-        return found
-    return form.mixing(series.T @ series / _FRAMES).T.astype(np.float32) @ found
+        return marginal
+    mixing = form.mixing(series.T @ series / _FRAMES)
+    return mixing.T.astype(np.float32) @ marginal
 
 
 def _standardised(series: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scale series (frames, any) to mean 0 and variance 1."""
     centred = series - series.mean(axis=0)
-    found: NDArray[np.float64] = centred / centred.std(axis=0)
-    return found
+    standardised: NDArray[np.float64] = centred / centred.std(axis=0)
+    return standardised
 
 
-def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
+def _agreement(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     """Compare the prepared network with torch's network in a box of the grid."""
     name = "prepared and eager agree"
     if not KINDS[bundle.card.kind].is_network:
@@ -115,45 +114,53 @@ def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     from bids_dtg.contrasts.network.kind import read
     from bids_dtg.contrasts.network.prepared import prepare
 
-    mask, where = bundle.voxels.mask, np.argwhere(bundle.voxels.mask)
-    starts = [
-        min(max(int(middle) - _BOX // 2, 0), max(size - _BOX, 0))
-        for middle, size in zip(where[len(where) // 2], mask.shape, strict=True)
-    ]
-    box = tuple(slice(start, start + _BOX) for start in starts)
+    mask = bundle.voxels.mask
+    box = _box_of(mask)
     inside = np.zeros(mask.shape, bool)
     inside[box] = mask[box]
-    part, values = mask[box], connectome[:, inside[mask]]
-    grid = np.zeros((1, len(values), *part.shape), np.float32)
-    grid[0, :, part] = values.T
+    box_mask = mask[box]
+    values = connectome[:, inside[mask]]  # (rois, voxels of the box)
+    grid = np.zeros((1, len(values), *box_mask.shape), np.float32)
+    grid[0, :, box_mask] = values.T
     with torch.inference_mode():
-        expected = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, part]
-    found = prepare(read(bundle.weights(), bundle.places), part).predict(values)
-    apart = float(np.abs(found - expected).max()) / max(
-        1.0, float(np.abs(expected).max())
-    )
-    agree = apart <= _AGREEMENT  # False for values that are not finite
-    words = (
-        f"to {apart:.1e} at {counted(int(part.sum()), 'voxel')} (limit {_AGREEMENT:g})"
-    )
-    return Check(name, agree, words)
+        eager = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, box_mask]
+    parameters = read(bundle.weights(), bundle.places)
+    prepared = prepare(parameters, box_mask).predict(values)
+    difference = float(np.abs(prepared - eager).max())
+    share = difference / max(1.0, float(np.abs(eager).max()))
+    agree = share <= _AGREEMENT  # False for values that are not finite
+    voxels = counted(int(box_mask.sum()), "voxel")
+    return Check(name, agree, f"to {share:.1e} at {voxels} (limit {_AGREEMENT:g})")
+
+
+def _box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """Return the box around the middle one of the mask's voxels, within the grid."""
+    voxels = np.argwhere(mask)
+    middle = voxels[len(voxels) // 2]
+    box = []
+    for position, size in zip(middle, mask.shape, strict=True):
+        last = max(size - _BOX, 0)
+        start = min(max(int(position) - _BOX // 2, 0), last)
+        box.append(slice(start, start + _BOX))
+    return tuple(box)
 
 
 def _differences(maps: Maps, contrasts: Sequence[Contrast]) -> Check:
     """Check that the map of each contrast A - B correlates with the map of A minus that of B."""
     name = "differences have their sign"
     number = {(contrast.task, contrast.name): contrast.index for contrast in contrasts}
-    agree: dict[str, bool] = {}
+    correlations = {}  # with the difference, by label
     for contrast in contrasts:
         first, minus, second = contrast.name.partition("-")
         pair = number.get((contrast.task, first)), number.get((contrast.task, second))
         if minus and None not in pair:
-            parts = maps[pair[0]] - maps[pair[1]]
-            agree[contrast.label] = bool(correlation(maps[contrast.index], parts) > 0)
-    if not agree:
+            difference = maps[pair[0]] - maps[pair[1]]
+            correlations[contrast.label] = correlation(maps[contrast.index], difference)
+    if not correlations:
         return Check(name, None, "no contrast is the difference of two others")
-    against = [label for label, right in agree.items() if not right]
-    words = f"{len(agree) - len(against)} of {len(agree)}"
+    against = [label for label, r in correlations.items() if not r > 0]
+    agreeing = len(correlations) - len(against)
+    words = f"{agreeing} of {len(correlations)}"
     words += f"; not {', '.join(against)}" if against else ""
-    enough = len(agree) - len(against) >= _LEAST_AGREEING * len(agree)
+    enough = agreeing >= _LEAST_AGREEING * len(correlations)
     return Check(name, enough, f"{words} (limit {_LEAST_AGREEING:.0%})")

@@ -43,10 +43,10 @@ class Field:
 class Blocks:
     """The blocks that a layer computes."""
 
-    reads: tuple[
-        Rows, ...
-    ]  # per chunk (points, blocks), the rows that each point reads
-    number: Rows  # position of each block in the order of work, on the halved grid; `count` if none
+    # The rows that each point reads, one array (points, blocks) per chunk.
+    reads: tuple[Rows, ...]
+    # Position of each block in the order of work, on the halved grid; `count` if none.
+    number: Rows
     count: int  # number of blocks
     field: Field  # of the output, eight rows per block
 
@@ -70,8 +70,9 @@ class Blocks:
 
     def whole(self, rows: Rows) -> range:
         """Return all rows of the chunks that write the given rows, and of the chunks between."""
-        of = self.chunks(range(int(rows.min()), int(rows.max()) + 1))
-        return range(of.start * self._size, min(of.stop * self._size, self.field.count))
+        chunks = self.chunks(range(int(rows.min()), int(rows.max()) + 1))
+        stop = min(chunks.stop * self._size, self.field.count)
+        return range(chunks.start * self._size, stop)
 
     @property
     def _size(self) -> int:
@@ -110,13 +111,13 @@ class Window:
         -------
         The wanted rows that must still be written, which are the last ones.
         """
-        kept = range(wanted.start, wanted.start)
+        overlap = range(wanted.start, wanted.start)
         if wanted.start in self.held:
-            kept = range(wanted.start, min(wanted.stop, self.held.stop))
-        self._room[: len(kept)] = self.at(kept)
+            overlap = range(wanted.start, min(wanted.stop, self.held.stop))
+        self._room[: len(overlap)] = self.at(overlap)
         self.held = wanted
         self._room[len(wanted)] = 0
-        return range(kept.stop, wanted.stop)
+        return range(overlap.stop, wanted.stop)
 
 
 def masked_field(mask: Wanted) -> Field:
@@ -164,10 +165,9 @@ def upscale_blocks(field: Field, wanted: Wanted, size: int) -> Blocks:
 def pooled_field(blocks: Blocks, wanted: Wanted) -> Field:
     """Return the field of 2×2×2 maxima, one row per block whose eight voxels are all wanted."""
     whole = _halved(wanted, np.logical_and)
+    index = np.where(whole, blocks.number, np.int32(blocks.count))
     i, j, k = (n // 2 for n in wanted.shape)
-    return Field(
-        np.where(whole, blocks.number, np.int32(blocks.count))[:i, :j, :k], blocks.count
-    )
+    return Field(index[:i, :j, :k], blocks.count)
 
 
 def doubled(grid: Wanted, shape: tuple[int, ...]) -> Wanted:
@@ -204,8 +204,9 @@ def _blocks(padded: Rows, step: int, width: int, wanted: Wanted, size: int) -> B
     corners = step * np.argwhere(coarse) @ strides
     points = np.indices((width,) * 3).reshape(3, -1).T @ strides
     rows = padded.ravel()
-    kept, numbers = _merged(rows, corners, points)
-    corners, count = corners[kept], len(kept)
+    distinct, numbers = _merged(rows, corners, points)
+    corners = corners[distinct]
+    count = len(distinct)
     number = np.full(coarse.shape, count, np.int32)
     number[coarse] = numbers
     chunks = tuple(
@@ -235,13 +236,15 @@ def _merged(
     is_uniform = np.ones(len(corners), bool)
     for point in points:
         is_uniform &= rows[corners + point] == first
-    uniform, same = np.flatnonzero(is_uniform), np.arange(len(corners))
+    uniform = np.flatnonzero(is_uniform)
     _, earliest, inverse = np.unique(
         first[uniform], return_index=True, return_inverse=True
     )
+    blocks = np.arange(len(corners))
+    same = blocks.copy()  # the first block with the same values
     same[uniform] = uniform[earliest[inverse]]
-    is_kept = same == np.arange(len(corners))
-    return np.flatnonzero(is_kept), (np.cumsum(is_kept) - 1)[same]
+    is_distinct = same == blocks
+    return np.flatnonzero(is_distinct), (np.cumsum(is_distinct) - 1)[same]
 
 
 def _output_field(number: Rows, wanted: Wanted, count: int, size: int) -> Field:
@@ -284,7 +287,7 @@ class Workers:
         Exception
             The first exception raised by a task.
         """
-        left = iter(items)
+        waiting = iter(items)
         lock = threading.Lock()
 
         def work() -> None:
@@ -293,33 +296,25 @@ class Workers:
                 task = prepare()
                 while True:
                     with lock:
-                        item = next(left, None)
+                        item = next(waiting, None)
                     if item is None:
                         return
                     task(item)
 
-        others = (
-            []
-            if self._pool is None
-            else [self._pool.submit(work) for _ in range(self._count - 1)]
-        )
+        helpers = []
+        if self._pool is not None:
+            helpers = [self._pool.submit(work) for _ in range(self._count - 1)]
         work()
-        for done in others:
-            done.result()
+        for helper in helpers:
+            helper.result()
 
 
 def blas_threads() -> int:
     """Return the number of threads of NumPy's BLAS, as set by the user or by this program."""
     from threadpoolctl import threadpool_info
 
-    return max(
-        (
-            pool["num_threads"]
-            for pool in threadpool_info()
-            if pool["user_api"] == "blas"
-        ),
-        default=1,
-    )
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return max((pool["num_threads"] for pool in pools), default=1)
 
 
 _POINTS = 4**3  # products per block and pair of channels
@@ -357,23 +352,23 @@ class BlockConv:
 
         def worker() -> Task:
             widest = blocks.reads[0].size
-            points, products = (
-                np.empty(widest * n, np.float32) for n in (inputs, outputs)
-            )
+            point_room = np.empty(widest * inputs, np.float32)
+            product_room = np.empty(widest * outputs, np.float32)
 
             def convolve(number: int) -> None:
-                size = blocks.reads[number].shape[1]
-                point = points[: _POINTS * size * inputs].reshape(_POINTS, size, inputs)
-                np.take(table, blocks.reads[number], axis=0, out=point, mode="clip")
-                _transform_input(point.reshape(4, 4, 4, -1))
-                product = products[: _POINTS * size * outputs].reshape(
-                    _POINTS, size, outputs
-                )
-                np.matmul(point, self.weight, out=product)
-                product = product.reshape(4, 4, 4, size, outputs)
-                product[_IN_ALL] += self.bias
+                reads = blocks.reads[number]
+                size = reads.shape[1]
+                points = point_room[: reads.size * inputs]
+                points = points.reshape(_POINTS, size, inputs)
+                np.take(table, reads, axis=0, out=points, mode="clip")
+                _transform_input(points.reshape(4, 4, 4, -1))
+                products = product_room[: reads.size * outputs]
+                products = products.reshape(_POINTS, size, outputs)
+                np.matmul(points, self.weight, out=products)
+                products = products.reshape(4, 4, 4, size, outputs)
+                products[_IN_ALL] += self.bias
                 rows = blocks.written(out, number).reshape(2, 2, 2, size, outputs)
-                np.maximum(_transform_output(product), 0, out=rows)
+                np.maximum(_transform_output(products), 0, out=rows)
 
             return convolve
 
@@ -434,11 +429,8 @@ def block_maxima(table: Table, blocks: Blocks, workers: Workers) -> Table:
 
 
 # On each axis, output 2m is input m - 1 times tap 2 plus input m times tap 0; output 2m + 1 is
-# input m times tap 1.
-_TAPS = {
-    0: ((0, 2), (1, 0)),
-    1: ((1, 1),),
-}  # parity of the output: (input of the block, tap)
+# input m times tap 1. Parity of the output: (input of the block, tap).
+_TAPS = {0: ((0, 2), (1, 0)), 1: ((1, 1),)}
 
 
 class BlockUpscale:
@@ -495,23 +487,23 @@ class BlockUpscale:
                 np.take(table, reads.T, axis=0, out=points[:size], mode="clip")
                 sources = points[:size].reshape(size, 8 * inputs)
                 rows = window.at(blocks.rows(number)).reshape(8, size, outputs)
-                for position, ((first, weight), *others) in self.terms:
-                    found = rows[position]
-                    np.matmul(
-                        sources[:, first : first + len(weight)], weight, out=found
-                    )
-                    for start, weight in others:
-                        np.matmul(
-                            sources[:, start : start + len(weight)],
-                            weight,
-                            out=room[:size],
-                        )
-                        found += room[:size]
-                    found += self.bias
+                for position, terms in self.terms:
+                    sums = rows[position]
+                    first_term, *further_terms = terms
+                    _multiply(sources, first_term, sums)
+                    for term in further_terms:
+                        _multiply(sources, term, room[:size])
+                        sums += room[:size]
+                    sums += self.bias
 
             return upscale
 
         workers.each(worker, blocks.chunks(missing))
+
+
+def _multiply(sources: Table, term: tuple[int, Table], out: Table) -> None:
+    start, weight = term
+    np.matmul(sources[:, start : start + len(weight)], weight, out=out)
 
 
 def _runs(
@@ -525,7 +517,8 @@ def _runs(
         The first column that is read, and weights (columns, out).
     """
     inputs = weight.shape[0]
-    start, run = 0, list[Table]()
+    start = 0
+    run = list[Table]()
     for (i, u), (j, v), (k, w) in product(*taps):
         column = (4 * i + 2 * j + k) * inputs
         if run and column != start + len(run) * inputs:
@@ -544,12 +537,12 @@ def _axis_resize(
     Computed in float32, as in torch.
     """
     scale = np.float32(source) / np.float32(target)
-    place = scale * (
-        np.arange(target, dtype=np.float32) + np.float32(0.5)
-    ) - np.float32(0.5)
-    place = np.maximum(place, np.float32(0))
-    lower = np.minimum(place.astype(np.intp), source - 1)
-    return lower, np.minimum(lower + 1, source - 1), (place - lower).astype(np.float32)
+    half = np.float32(0.5)
+    position = scale * (np.arange(target, dtype=np.float32) + half) - half
+    position = np.maximum(position, np.float32(0))
+    lower = np.minimum(position.astype(np.intp), source - 1)
+    upper = np.minimum(lower + 1, source - 1)
+    return lower, upper, (position - lower).astype(np.float32)
 
 
 def resize_reads(wanted: Wanted, source: tuple[int, ...]) -> Wanted:
@@ -559,11 +552,11 @@ def resize_reads(wanted: Wanted, source: tuple[int, ...]) -> Wanted:
             continue
         lower, upper, _ = _axis_resize(size, wanted.shape[axis])
         moved = np.moveaxis(wanted, axis, 0)
-        read = np.zeros((size, *moved.shape[1:]), bool)
+        sources = np.zeros((size, *moved.shape[1:]), bool)
         for plane, below, above in zip(moved, lower, upper, strict=True):
-            read[below] |= plane
-            read[above] |= plane
-        wanted = np.moveaxis(read, 0, axis)
+            sources[below] |= plane
+            sources[above] |= plane
+        wanted = np.moveaxis(sources, 0, axis)
     return wanted
 
 
@@ -571,8 +564,8 @@ def upscale_reads(wanted: Wanted) -> Wanted:
     """Return the voxels that a transposed convolution reads to give `wanted` (2n + 1 per axis)."""
     for axis in range(3):
         moved = np.moveaxis(wanted, axis, 0)
-        last, even, odd = len(moved) // 2, moved[::2], moved[1::2]
-        wanted = np.moveaxis(even[:last] | even[1:] | odd, 0, axis)
+        even, odd = moved[::2], moved[1::2]
+        wanted = np.moveaxis(even[: len(odd)] | even[1:] | odd, 0, axis)
     return wanted
 
 
@@ -580,17 +573,17 @@ class RowResize:
     """Trilinear resize to the grid of `wanted`, one row per wanted voxel."""
 
     def __init__(self, source: Field, wanted: Wanted) -> None:
-        places: list[tuple[NDArray[np.intp], ...]] = []
+        neighbours: list[tuple[NDArray[np.intp], ...]] = []  # of each axis
         self.weights: list[Table] = []
-        for axis, voxel in enumerate(np.nonzero(wanted)):
+        for axis, voxels in enumerate(np.nonzero(wanted)):
             size = source.index.shape[axis]
             lower, upper, weight = _axis_resize(size, wanted.shape[axis])
             if size == wanted.shape[axis]:
-                places.append((voxel,))
+                neighbours.append((voxels,))
             else:
-                places.append((lower[voxel], upper[voxel]))
-                self.weights.append(weight[voxel][:, None])
-        corners = [source.index[corner] for corner in product(*places)]
+                neighbours.append((lower[voxels], upper[voxels]))
+                self.weights.append(weight[voxels][:, None])
+        corners = [source.index[corner] for corner in product(*neighbours)]
         self.reads = np.stack(corners)
 
     def into(self, out: Table, source: Window, start: int, room: Table) -> None:

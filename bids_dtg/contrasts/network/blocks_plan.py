@@ -62,21 +62,21 @@ class BlockPlan:
     """
 
     def __init__(self, parameters: Parameters, mask: Wanted, threads: int) -> None:
-        self.threads, levels = threads, parameters.sizes.levels
-        decoder, encoder = _wanted_regions(mask, levels)
-        field, skips = masked_field(mask), []
+        self.threads = threads
+        levels = range(parameters.sizes.levels)
+        decoder, encoder = _wanted_regions(mask, len(levels))
+        field = masked_field(mask)
+        skips = []
         self.down: list[tuple[BlockConv, Blocks]] = []
-        downs = [f"downs.{level}" for level in range(levels)]
-        for name, wanted in zip(
-            ["in_block", *downs, "bottleneck"], encoder, strict=True
-        ):
+        downs = ["in_block", *(f"downs.{level}" for level in levels), "bottleneck"]
+        for name, wanted in zip(downs, encoder, strict=True):
             conv = BlockConv(*parameters.convolution(name))
             blocks = conv_blocks(field, wanted, _chunk(conv))
             self.down.append((conv, blocks))
             skips.append(blocks.field)
             field = pooled_field(blocks, wanted)
         field = skips.pop()
-        ups = [*(f"ups.{level}" for level in range(levels)), "out_block.0"]
+        ups = [*(f"ups.{level}" for level in levels), "out_block.0"]
         self.up = [_Up(parameters, level, name) for level, name in enumerate(ups)]
         self.regions: list[_Region] = []
         for up, wanted in zip(self.up, decoder[::-1], strict=True):
@@ -91,7 +91,8 @@ class BlockPlan:
             return self._maps(connectome, workers)
 
     def _maps(self, connectome: Table, workers: Workers) -> Table:
-        table, skips = _rows_of(connectome), []
+        table = _rows_of(connectome)
+        skips = []
         for conv, blocks in self.down[:-1]:
             skips.append(conv(table, blocks, workers))
             table = block_maxima(skips[-1], blocks, workers)
@@ -101,11 +102,10 @@ class BlockPlan:
             ((table, _),) = up.tables(table, skips.pop(), region, workers)
         out = np.empty((len(self.head_bias), connectome.shape[1]), np.float32)
         start = 0
-        for found, slab in self.up[-1].tables(
-            table, skips[0], self.regions[-1], workers
-        ):
+        slab_tables = self.up[-1].tables(table, skips[0], self.regions[-1], workers)
+        for slab_table, slab in slab_tables:
             stop = start + len(slab.voxels)
-            self._read_out(found, slab.voxels, out[:, start:stop], workers)
+            self._read_out(slab_table, slab.voxels, out[:, start:stop], workers)
             start = stop
         return out
 
@@ -156,11 +156,12 @@ class _Up:
         room = np.empty(8 * _ROWS * channels, np.float32)
 
         def join(start: int) -> None:
-            places = range(start, min(start + _ROWS, joined.held.stop))
-            rows = joined.at(places)
-            region.resize.into(rows[:, :channels], upscaled, start, room)
-            reads = region.skip_reads[start : places.stop]
-            self.gate.into(rows[:, channels:], rows[:, :channels], skip, reads, room)
+            stop = min(start + _ROWS, joined.held.stop)
+            rows = joined.at(range(start, stop))
+            resized, gated = rows[:, :channels], rows[:, channels:]
+            region.resize.into(resized, upscaled, start, room)
+            reads = region.skip_reads[start:stop]
+            self.gate.into(gated, resized, skip, reads, room)
 
         return join
 
@@ -172,39 +173,32 @@ class _Region:
         self, below: Field, skip: Field, wanted: Wanted, chunk: int, planes: int
     ) -> None:
         concat = dilated(wanted)
-        upscaled = tuple(2 * n + 1 for n in below.index.shape)
-        self.upscale_blocks = upscale_blocks(
-            below, resize_reads(concat, upscaled), _BLOCKS
-        )
+        upscaled_shape = tuple(2 * n + 1 for n in below.index.shape)
+        upscaled = resize_reads(concat, upscaled_shape)
+        self.upscale_blocks = upscale_blocks(below, upscaled, _BLOCKS)
         self.resize = RowResize(self.upscale_blocks.field, concat)
         self.skip_reads = skip.index[concat]
         joined = masked_field(concat)
-        slabs = (
-            slice(start, start + planes) for start in range(0, len(wanted), planes)
-        )
-        self.slabs = [
-            self._slab(joined, wanted, slab, chunk)
-            for slab in slabs
-            if wanted[slab].any()
-        ]
+        self.slabs = []
+        for start in range(0, len(wanted), planes):
+            slab = slice(start, start + planes)
+            if wanted[slab].any():
+                self.slabs.append(self._slab(joined, wanted, slab, chunk))
 
     def _slab(self, joined: Field, wanted: Wanted, slab: slice, chunk: int) -> _Slab:
-        near = slice(
-            max(0, slab.start - 2), slab.stop + 2
-        )  # an even start, like the blocks
+        # The planes around the slab; an even start, like the blocks.
+        near = slice(max(0, slab.start - 2), slab.stop + 2)
         rows = _rows_between(joined, max(0, slab.start - 1), slab.stop + 1)
         index = joined.index[near]
         inside = (index >= rows.start) & (index < rows.stop)
-        field = Field(
-            np.where(inside, index - rows.start, np.int32(len(rows))), len(rows)
-        )
-        asked = np.zeros_like(wanted)
-        asked[slab] = wanted[slab]
-        blocks = conv_blocks(field, asked[near], chunk)
-        upscaled = self.upscale_blocks.whole(
-            self.resize.reads[:, rows.start : rows.stop]
-        )
-        return _Slab(upscaled, rows, blocks, blocks.field.index[asked[near]])
+        slab_index = np.where(inside, index - rows.start, np.int32(len(rows)))
+        wanted_here = np.zeros_like(wanted)
+        wanted_here[slab] = wanted[slab]
+        wanted_here = wanted_here[near]
+        blocks = conv_blocks(Field(slab_index, len(rows)), wanted_here, chunk)
+        resize_rows = self.resize.reads[:, rows.start : rows.stop]
+        upscaled = self.upscale_blocks.whole(resize_rows)
+        return _Slab(upscaled, rows, blocks, blocks.field.index[wanted_here])
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,11 +274,9 @@ def _wanted_regions(mask: Wanted, levels: int) -> tuple[list[Wanted], list[Wante
 
 def _rows_between(field: Field, start: int, stop: int) -> range:
     """Return the rows of planes start … stop along i, in a table in C order."""
-    before, within = (
-        np.count_nonzero(index < field.count)
-        for index in (field.index[:start], field.index[start:stop])
-    )
-    return range(before, before + within)
+    has_row = field.index < field.count
+    before = np.count_nonzero(has_row[:start])
+    return range(before, before + np.count_nonzero(has_row[start:stop]))
 
 
 def _rows_of(connectome: Table) -> Table:

@@ -42,15 +42,14 @@ class DensePlan:
         planes: int | None = None,
     ) -> None:
         self.device = torch.device(device)
-        self.network = folded_network(AttentionUNet.from_parameters(parameters)).to(
-            self.device
-        )
+        network = folded_network(AttentionUNet.from_parameters(parameters))
+        self.network = network.to(self.device)
+        channels_last = torch.channels_last_3d
         for weight in self.network.parameters():
             if weight.ndim == 5:
-                weight.data = weight.data.contiguous(
-                    memory_format=torch.channels_last_3d
-                )
-        self.grid_shape, self.planes = mask.shape, planes
+                weight.data = weight.data.contiguous(memory_format=channels_last)
+        self.grid_shape = mask.shape
+        self.planes = planes
         self.voxels = torch.from_numpy(np.flatnonzero(mask)).to(self.device)
         # Indices of voxels in each slab, because indexing by a mask waits for the device.
         size = planes or len(mask)
@@ -62,10 +61,9 @@ class DensePlan:
     def maps(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
         with torch.inference_mode():
-            found: NDArray[np.float32] = (
-                self._maps(torch.from_numpy(connectome).to(self.device)).cpu().numpy()
-            )
-        return found
+            maps = self._maps(torch.from_numpy(connectome).to(self.device))
+            values: NDArray[np.float32] = maps.cpu().numpy()
+        return values
 
     def _maps(self, connectome: Tensor) -> Tensor:
         grid = on_grid(connectome[None], self.voxels, self.grid_shape)
@@ -116,19 +114,20 @@ def exact_convolutions() -> Iterator[None]:
         (cudnn, "enabled", True),
         (cudnn, "deterministic", True),
         (cudnn, "benchmark", False),
-        # From torch 2.9 on, the older name is refused after the newer one was used.
-        (cudnn.conv, "fp32_precision", "ieee")
-        if hasattr(cudnn, "conv")
-        else (cudnn, "allow_tf32", False),
     ]
-    before = [(place, name, getattr(place, name)) for place, name, _ in wanted]
+    # From torch 2.9 on, the older name is refused after the newer one was used.
+    if hasattr(cudnn, "conv"):
+        wanted.append((cudnn.conv, "fp32_precision", "ieee"))
+    else:
+        wanted.append((cudnn, "allow_tf32", False))
+    before = [(module, name, getattr(module, name)) for module, name, _ in wanted]
     try:
-        for place, name, value in wanted:
-            setattr(place, name, value)
+        for module, name, value in wanted:
+            setattr(module, name, value)
         yield
     finally:
-        for place, name, value in before:
-            setattr(place, name, value)
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 def folded_network(network: AttentionUNet) -> AttentionUNet:
@@ -138,7 +137,6 @@ def folded_network(network: AttentionUNet) -> AttentionUNet:
             conv, norm, relu = block.conv
             assert isinstance(conv, nn.Conv3d)
             assert isinstance(norm, nn.BatchNorm3d)
-            block.conv = nn.Sequential(
-                fuse_conv_bn_eval(conv, norm), nn.Identity(), relu
-            )
+            folded = fuse_conv_bn_eval(conv, norm)
+            block.conv = nn.Sequential(folded, nn.Identity(), relu)
     return network

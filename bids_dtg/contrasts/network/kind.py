@@ -88,9 +88,8 @@ def prepare(
 ) -> MapModel:
     """Read the network and prepare it for a mask; torch is imported only for a GPU."""
     parameters = read(weights, places)
-    return prepare_network(
-        parameters, _mask(places), device, threads=threads, report=report
-    )
+    mask = _mask(places)
+    return prepare_network(parameters, mask, device, threads=threads, report=report)
 
 
 def require_packages() -> None:
@@ -101,11 +100,9 @@ def require_packages() -> None:
     SettingsError
         torch or Lightning is missing.
     """
+    otherwise = "--architecture linear, which needs none"
     require(
-        "training a network",
-        *("torch", "lightning"),
-        extra="train",
-        otherwise="--architecture linear, which needs none",
+        "training a network", "torch", "lightning", extra="train", otherwise=otherwise
     )
 
 
@@ -204,40 +201,34 @@ def fit(
 
     training, validation = people
     options, mask = settings.modelling, _mask(places)
-    everybody = (*training, *validation)
-    incomplete = [
-        p.label for p in everybody if not np.isfinite(p.maps).any(axis=1).all()
-    ]
+    incomplete = []
+    for person in (*training, *validation):
+        if not np.isfinite(person.maps).any(axis=1).all():
+            incomplete.append(person.label)
     check(options, len(training), len(validation), incomplete, places)
-    recipe = find_recipe(options.recipe)
-    plan = TrainingPlan(
-        features=options.features if start is None else len(start[FIRST_WEIGHT]),
-        loss=recipe.loss,
-        choose_by=recipe.choose_by,
-        learning_rate=options.learning_rate or NETWORK_RATE,
-        epochs=options.epochs or NETWORK_EPOCHS,
-        frozen=frozen,
-        seed=options.seed,
-        batch=min(options.batch_size or NETWORK_BATCH, len(training)),
-    )
-    to_train, to_choose = (
-        train.PersonSamples(
-            [person.connectomes for person in some],
-            [person.maps for person in some],
+    plan = _plan(options, len(training), start, frozen)
+
+    def samples(people: Sequence[Person]) -> train.PersonSamples:
+        return train.PersonSamples(
+            [person.connectomes for person in people],
+            [person.maps for person in people],
             mask,
             # 0 outside the measured brain, as in the published training.
-            zero_for_nan=recipe.loss == "crr",
+            zero_for_nan=plan.loss == "crr",
         )
-        for some in people
-    )
+
     device = training_device(settings.resources.device, report)
     # A training continues only with the same options, people and data, but may have more epochs.
-    place = Workplace(
-        folder / CHECKPOINTS / f"recipe-{_fingerprint(plan, people, start)}", device
-    )
+    recipe_folder = f"recipe-{_fingerprint(plan, people, start)}"
+    place = Workplace(folder / CHECKPOINTS / recipe_folder, device)
     try:
         trained = train.train(
-            to_train, to_choose, plan, place, start=start, report=report
+            samples(training),
+            samples(validation),
+            plan,
+            place,
+            start=start,
+            report=report,
         )
     except RuntimeError as err:
         if not lacks_memory(err):
@@ -255,22 +246,44 @@ def fit(
     )
 
 
+def _plan(
+    options: ModellingOptions,
+    people: int,
+    start: Mapping[str, Tensor] | None,
+    frozen: tuple[str, ...],
+) -> TrainingPlan:
+    recipe = find_recipe(options.recipe)
+    return TrainingPlan(
+        features=options.features if start is None else len(start[FIRST_WEIGHT]),
+        loss=recipe.loss,
+        choose_by=recipe.choose_by,
+        learning_rate=options.learning_rate or NETWORK_RATE,
+        epochs=options.epochs or NETWORK_EPOCHS,
+        frozen=frozen,
+        seed=options.seed,
+        batch=min(options.batch_size or NETWORK_BATCH, people),
+    )
+
+
 def _fingerprint(
     plan: TrainingPlan,
-    people: Sequence[Sequence[Person]],
+    people: tuple[Sequence[Person], Sequence[Person]],
     start: Mapping[str, Tensor] | None,
 ) -> str:
     """Return a hash of everything that a training depends on, except the number of epochs."""
-    facts = {
+
+    def prints(people: Sequence[Person]) -> list[tuple[str, str]]:
+        return [(person.label, person.fingerprint()) for person in people]
+
+    training, validation = people
+    facts: dict[str, object] = {
         "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0)),
-        "people": [
-            [(person.label, person.fingerprint()) for person in some] for some in people
-        ],
-        "shape": list(people[0][0].maps.shape),
-        "start": None
-        if start is None
-        else [float(tensor.sum()) for tensor in start.values()],
+        "people": [prints(training), prints(validation)],
+        "shape": list(training[0].maps.shape),
+        "start": None,
     }
+    if start is not None:
+        facts["start"] = [float(tensor.sum()) for tensor in start.values()]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -289,12 +302,9 @@ def with_outputs_of(
     state: Mapping[str, Tensor], original: Mapping[str, Tensor], rows: Sequence[int]
 ) -> dict[str, Tensor]:
     """Return tuned weights with an output layer of all contrasts, the others with old rows."""
-    whole = {
-        **state,
-        _WEIGHT: original[_WEIGHT].clone(),
-        _BIAS: original[_BIAS].clone(),
-    }
+    whole = dict(state)
     for name in (_WEIGHT, _BIAS):
+        whole[name] = original[name].clone()
         whole[name][list(rows)] = state[name]
     return whole
 
@@ -310,5 +320,5 @@ def with_new_outputs(
         torch.manual_seed(seed)
         layer = torch.nn.Conv3d(channels, contrasts, kernel_size=1)
     assert layer.bias is not None
-    kept = {name: tensor.clone() for name, tensor in state.items()}
-    return {**kept, _WEIGHT: layer.weight.detach(), _BIAS: layer.bias.detach()}
+    weights = {name: tensor.clone() for name, tensor in state.items()}
+    return {**weights, _WEIGHT: layer.weight.detach(), _BIAS: layer.bias.detach()}

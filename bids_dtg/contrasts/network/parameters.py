@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 # Their shapes give the sizes of the network: (features, ROIs, …) and (contrasts, features, …).
 FIRST_WEIGHT, LAST_WEIGHT = "in_block.conv.0.weight", "out_block.1.weight"
-_COUNTER = (
-    "num_batches_tracked"  # of a batch norm; the only parameter that is an integer
-)
+# A batch norm's counter, the only parameter that is an integer.
+_COUNTER = "num_batches_tracked"
 _EPSILON = 1e-5  # torch's default for batch norm
 _PAIR = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -69,7 +68,8 @@ class Sizes:
         return dict(self._shapes())
 
     def _shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        widths, rising = self.widths, self.widths[::-1]
+        widths = self.widths
+        rising = widths[::-1]
         yield from _block("in_block", self.in_channels, self.features)
         for level, (above, below) in enumerate(pairwise(widths)):
             yield from _block(f"downs.{level}", above, below)
@@ -78,10 +78,9 @@ class Sizes:
             # Transposed: input channels come first.
             yield f"upscale.{level}.weight", (2 * width, width, 3, 3, 3)
             yield f"upscale.{level}.bias", (width,)
+            gate = f"attention_gates.{level}"
             for part, outputs in (("W_g", width), ("W_x", width), ("psi.0", 1)):
-                yield from _layer(
-                    f"attention_gates.{level}.{part}", width, outputs, edge=1
-                )
+                yield from _layer(f"{gate}.{part}", width, outputs, edge=1)
         for level, width in enumerate(rising[:-1]):
             yield from _block(f"ups.{level}", 2 * width, width)
         yield from _block("out_block.0", 2 * self.features, self.features)
@@ -114,30 +113,29 @@ class Parameters:
             One is missing, unknown, of the wrong shape or type, or not finite.
         """
         sizes = Sizes.of(arrays, source)
-        wanted = sizes.shapes()
-        missing = sorted(wanted.keys() - arrays.keys())
-        unknown = sorted(arrays.keys() - wanted.keys())
-        if missing or unknown:
-            names = [f"{name} missing" for name in missing]
-            names += [f"{name} unknown" for name in unknown]
-            raise not_the_network(
-                source, f"{len(names)} name(s) differ, first {names[0]}"
-            )
-        return cls(
-            sizes, {n: _checked(n, arrays[n], wanted[n], source) for n in wanted}
-        )
+        shapes = sizes.shapes()
+        differences = [f"{name} missing" for name in sorted(shapes.keys() - arrays)]
+        differences += [f"{name} unknown" for name in sorted(arrays.keys() - shapes)]
+        if differences:
+            words = f"{len(differences)} name(s) differ, first {differences[0]}"
+            raise not_the_network(source, words)
+        checked = {
+            name: _checked(name, arrays[name], shape, source)
+            for name, shape in shapes.items()
+        }
+        return cls(sizes, checked)
 
     @classmethod
     def of_tensors(
         cls, tensors: Mapping[str, Tensor], source: str = "the tensors"
     ) -> Parameters:
         """Check torch tensors, and copy them (see `from_arrays`)."""
-        here = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-        # NumPy lacks some of torch's floating types.
-        arrays = {
-            name: (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-            for name, tensor in here.items()
-        }
+        arrays = {}
+        for name, tensor in tensors.items():
+            on_cpu = tensor.detach().cpu()
+            if on_cpu.is_floating_point():
+                on_cpu = on_cpu.float()  # NumPy lacks some of torch's floating types
+            arrays[name] = on_cpu.numpy()
         return cls.from_arrays(arrays, source)
 
     @classmethod
@@ -160,9 +158,8 @@ class Parameters:
         Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient
         integer-arithmetic-only inference", CVPR, equation 14; computed in 64 bits.
         """
-        weight, bias = (
-            array.astype(np.float64) for array in self.layer(f"{block}.conv.0")
-        )
+        layer = self.layer(f"{block}.conv.0")
+        weight, bias = (array.astype(np.float64) for array in layer)
         gain, shift = self.layer(f"{block}.conv.1")
         norm = f"{block}.conv.1.running_"
         mean, variance = self.arrays[f"{norm}mean"], self.arrays[f"{norm}var"]
@@ -211,16 +208,14 @@ def _checked(
     name: str, array: NDArray[Any], shape: tuple[int, ...], source: str
 ) -> NDArray[np.generic]:
     """Return a copy of a parameter, in float32, or int64 for a counter."""
-    wanted: np.dtype[Any] = np.dtype(
-        np.int64 if name.endswith(_COUNTER) else np.float32
-    )
+    is_counter = name.endswith(_COUNTER)
+    wanted: np.dtype[Any] = np.dtype(np.int64 if is_counter else np.float32)
     if array.shape != shape:
         raise not_the_network(source, f"{name} has shape {array.shape}, not {shape}")
-    if np.issubdtype(array.dtype, np.floating) != (wanted.kind == "f"):
+    if np.issubdtype(array.dtype, np.floating) == is_counter:
         raise not_the_network(source, f"{name} has type {array.dtype}, not {wanted}")
-    with np.errstate(
-        over="ignore"
-    ):  # overflow gives infinite values, which are refused below
+    # Overflow gives infinite values, which are refused below.
+    with np.errstate(over="ignore"):
         copy = array.astype(wanted)
     if not np.isfinite(copy).all():
         raise not_the_network(source, f"{name} has values that are not finite")

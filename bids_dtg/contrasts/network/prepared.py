@@ -26,7 +26,10 @@ T = TypeVar("T")
 # Messages of torch, cuDNN, cuBLAS and Apple's backend on too little memory. The last one is
 # torch's, if no cuDNN algorithm has enough memory for its work space.
 _TOO_LITTLE = (
-    *("out of memory", "can't allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED"),
+    "out of memory",
+    "can't allocate memory",
+    "ALLOC_FAILED",
+    "ALLOCATION_FAILED",
     "was unable to find an engine",
 )
 
@@ -67,7 +70,9 @@ class PreparedUNet:
         shape: tuple[int, int],
         report: Callable[[str], None],
     ) -> None:
-        self._ways, self._shape, self._report = list(ways), shape, report
+        self._ways = list(ways)
+        self._shape = shape
+        self._report = report
         self._plan: Plan | None = None
         self._attempt(self._make)
 
@@ -119,11 +124,13 @@ class PreparedUNet:
     def _step_down(self) -> None:
         import torch
 
-        self._plan, failed = None, self._ways.pop(0)
+        self._plan = None
+        failed = self._ways.pop(0)
+        following = self._ways[0]
         torch.cuda.empty_cache()
         self._report(
             f"{failed.device} has too little memory for the {failed.name}: "
-            f"going on with the {self._ways[0].name} on {self._ways[0].device}"
+            f"going on with the {following.name} on {following.device}"
         )
 
 
@@ -139,9 +146,8 @@ def lacks_memory(err: RuntimeError) -> bool:
     """
     import torch
 
-    return isinstance(err, torch.OutOfMemoryError) or any(
-        w in str(err) for w in _TOO_LITTLE
-    )
+    has_words = any(words in str(err) for words in _TOO_LITTLE)
+    return isinstance(err, torch.OutOfMemoryError) or has_words
 
 
 def prepare(
@@ -184,10 +190,8 @@ def prepare(
         raise ValueError(
             f"mask of type {mask.dtype} and shape {mask.shape} with {mask.sum()} voxels"
         )
-    sizes = parameters.sizes
-    check_input_shape(
-        (1, sizes.in_channels, *mask.shape), sizes.in_channels, sizes.levels
-    )
+    rois = parameters.sizes.in_channels
+    check_input_shape((1, rois, *mask.shape), rois, parameters.sizes.levels)
 
     def blocks() -> Plan:
         return BlockPlan(parameters, mask, threads or blas_threads())
@@ -202,9 +206,7 @@ def prepare(
         "slabs": Way("plan of slabs", device, lambda: dense(slab_planes)),
         "blocks": Way("plan of blocks", "cpu", blocks),
     }
-    if plan != "auto":
-        chosen = [ways[plan]]
-    else:
-        chosen = [ways["blocks"]] if device == "cpu" else list(ways.values())
-
-    return PreparedUNet(chosen, (sizes.in_channels, int(mask.sum())), report)
+    if plan == "auto" and device == "cpu":
+        plan = "blocks"
+    chosen = list(ways.values()) if plan == "auto" else [ways[plan]]
+    return PreparedUNet(chosen, (rois, int(mask.sum())), report)

@@ -105,10 +105,8 @@ class AttentionUNet(nn.Module):
             network = cls(
                 sizes.in_channels, sizes.out_channels, sizes.features, sizes.levels
             )
-        state = {
-            name: torch.from_numpy(array.copy())
-            for name, array in parameters.arrays.items()
-        }
+        arrays = parameters.arrays
+        state = {name: torch.from_numpy(arrays[name].copy()) for name in arrays}
         network.load_state_dict(state, assign=True)
         return network.requires_grad_(True).eval()
 
@@ -136,9 +134,8 @@ class AttentionUNet(nn.Module):
     def after_first(self, first: Tensor) -> Tensor:
         """Predict the maps from the output of the first block."""
         up, skip = self.below_last_level(first)
-        x = torch.cat(
-            [resize(up, skip.shape[2:]), self.attention_gates[-1](up, skip)], dim=1
-        )
+        gated = self.attention_gates[-1](up, skip)
+        x = torch.cat([resize(up, skip.shape[2:]), gated], dim=1)
         out: Tensor = self.out_block(x)
         return out
 
@@ -151,8 +148,10 @@ class AttentionUNet(nn.Module):
         for upscale, gate, block in zip(
             self.upscale, self.attention_gates, self.ups, strict=False
         ):
-            skip, up = skips.pop(), upscale(x)
-            x = block(torch.cat([resize(up, skip.shape[2:]), gate(up, skip)], dim=1))
+            skip = skips.pop()
+            up = upscale(x)
+            resized = resize(up, skip.shape[2:])
+            x = block(torch.cat([resized, gate(up, skip)], dim=1))
         return self.upscale[-1](x), skips[0]
 
 
