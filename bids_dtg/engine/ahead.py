@@ -77,9 +77,8 @@ def do_ahead(
         The reading process died between two units.
     """
     reporter = MessageReporter(send)
-    with closing(
-        run_ahead(partial(_read_units, work, take), forked=work.forks)
-    ) as pieces:
+    read_units = partial(_read_units, work, take)
+    with closing(run_ahead(read_units, forked=work.forks)) as pieces:
         for label in pieces:
             events = _of_unit(pieces)
             do_unit(label, partial(work.finish, label, events, reporter), send)
@@ -138,11 +137,8 @@ def _in_process(work: Callable[[Send[Event]], None]) -> Generator[Event, None, N
             try:
                 with waiting_for_reader():
                     event = receive_value(receiver)
-            except (
-                EOFError,
-                OSError,
-            ):  # it has ended; OSError if in the middle of an event
-                break
+            except (EOFError, OSError):
+                break  # it has ended; OSError if in the middle of an event
             yield event
         receiver.close()
         process.join()
@@ -212,10 +208,10 @@ def receive_value(receiver: Connection) -> Any:
     EOFError, OSError
         The sender has ended: between two values (EOFError) or in the middle of one (OSError).
     """
-    sizes, content = receiver.recv(), receiver.recv_bytes()
-    buffers = [
-        np.empty(size, np.uint8) for size in sizes
-    ]  # empty, as zeros would take time
+    sizes = receiver.recv()
+    content = receiver.recv_bytes()
+    # Empty arrays, as zeros would take time.
+    buffers = [np.empty(size, np.uint8) for size in sizes]
     for buffer in buffers:
         receiver.recv_bytes_into(buffer.data)
     return pickle.loads(content, buffers=buffers)  # noqa: S301  (sent by our own process)

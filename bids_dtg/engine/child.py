@@ -18,9 +18,10 @@ from typing import NoReturn
 
 from bids_dtg.engine.machine import end_with_parent, wait_asleep
 
-# How long a process may take to end, and the time between two requests to end. The request is
-# repeated because Python drops what a signal handler raises while an object is being deleted.
-_END_SECONDS, _ASK_SECONDS = 10.0, 1.0
+_END_SECONDS = 10.0  # how long a process may take to end
+# Between two requests to end. They are repeated because Python drops what a signal handler raises
+# while an object is being deleted.
+_ASK_SECONDS = 1.0
 # Signals whose handlers raise.
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -113,8 +114,8 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         work()
         code = 0
-    except SystemExit as end_:
-        code = end_.code
+    except SystemExit as err:
+        code = err.code
     except Exception:
         traceback.print_exc()
     finally:
@@ -125,21 +126,20 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(
-        128 + number
-    )  # an exception, so that half-written files are removed
+    # An exception, so that half-written files are removed.
+    raise SystemExit(128 + number)
 
 
 def end_children(processes: Sequence[BaseProcess], *, at_once: bool = False) -> None:
     """End processes; unless `at_once`, they get time to remove half-written files."""
     working = [] if at_once else list(processes)
-    end = time.monotonic() + _END_SECONDS
-    while working and time.monotonic() < end:
+    deadline = time.monotonic() + _END_SECONDS
+    while working and time.monotonic() < deadline:
         for process in working:
             process.terminate()
-        again = time.monotonic() + _ASK_SECONDS
+        next_request = time.monotonic() + _ASK_SECONDS
         for process in working:
-            process.join(max(0.0, again - time.monotonic()))
+            process.join(max(0.0, next_request - time.monotonic()))
         working = [process for process in working if process.is_alive()]
     for process in processes:
         process.kill()
@@ -158,8 +158,5 @@ def describe_end(exit_code: int | None, last_step: str = "") -> str:
     if exit_code is None or exit_code >= 0:
         return f"it ended with exit code {exit_code}{after}"
     name = signal.Signals(-exit_code).name
-    return (
-        f"it was ended by {name}"
-        + (" (out of memory?)" if name == "SIGKILL" else "")
-        + after
-    )
+    guess = " (out of memory?)" if name == "SIGKILL" else ""
+    return f"it was ended by {name}{guess}{after}"

@@ -27,18 +27,18 @@ from bids_dtg.progress import Reporter
 if TYPE_CHECKING:
     from distributed import Client
 
-Given = TypeVar("Given", bound=Hashable)
+Argument = TypeVar("Argument", bound=Hashable)
 Result = TypeVar("Result")
 
-# How long to look for the scheduler, and the longest wait before units are tried again.
-_CONNECT_SECONDS, _LOOK_SECONDS = 15.0, 1.0
+_CONNECT_SECONDS = 15.0  # how long to look for the scheduler
+_LOOK_SECONDS = 1.0  # longest wait before units are tried again
 _LANE = 0  # one line of progress for all tasks: dask's dashboard shows the workers
 
 # Two units at once in a dask worker would share its cores.
 _one_at_a_time = threading.Lock()
 
 
-class Cluster(Generic[Given, Result]):
+class Cluster(Generic[Argument, Result]):
     """Does work as tasks of a dask scheduler.
 
     Parameters
@@ -46,9 +46,9 @@ class Cluster(Generic[Given, Result]):
     address
         Address of the scheduler, such as tcp://node01:8786.
     prepare
-        Makes the work from `given`; called once in each process. It must be a module-level
+        Makes the work from `argument`; called once in each process. It must be a module-level
         function, or equal its unpickled copy.
-    given
+    argument
         Value that is pickled with each task.
 
     Raises
@@ -58,9 +58,12 @@ class Cluster(Generic[Given, Result]):
     """
 
     def __init__(
-        self, address: str, prepare: Callable[[Given], Work[Result]], given: Given
+        self,
+        address: str,
+        prepare: Callable[[Argument], Work[Result]],
+        argument: Argument,
     ) -> None:
-        self._task = partial(_do, prepare, given)
+        self._task = partial(_do, prepare, argument)
         self._client = _connect(address)
 
     def run(
@@ -77,21 +80,16 @@ class Cluster(Generic[Given, Result]):
         try:
             completed = as_completed(loop=self._client.loop)
             if not self._client.nthreads():
-                yield (
-                    _LANE,
-                    Happened(
-                        "note", "the scheduler has no workers yet; waiting for some"
-                    ),
-                )
+                note = "the scheduler has no workers yet; waiting for some"
+                yield _LANE, Happened("note", note)
             while backlog or running:
                 while (label := backlog.take()) is not None:
                     task = self._client.submit(self._task, label, pure=False)
                     running[task] = label
                     completed.add(task)
                 if not running:
-                    threading.Event().wait(
-                        min(_LOOK_SECONDS, backlog.seconds_to_next or 0.0)
-                    )
+                    wait = min(_LOOK_SECONDS, backlog.seconds_to_next or 0.0)
+                    threading.Event().wait(wait)
                     continue
                 task = next(completed)
                 for message in _messages_of(task, running.pop(task)):
@@ -111,9 +109,9 @@ def _connect(address: str) -> Client:
     try:
         return Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as err:
-        place, cause = without_secrets(address), without_secrets(str(err))
+        cause = without_secrets(str(err))
         raise SettingsError(
-            f"--scheduler {place}: no dask scheduler answers there ({cause})",
+            f"--scheduler {without_secrets(address)}: no dask scheduler answers there ({cause})",
             expected="an address such as tcp://node01:8786, as dask-scheduler prints it",
         ) from err
 
@@ -140,25 +138,27 @@ def _messages_of(task: Any, label: str) -> list[Message[Any]]:
 
 
 def _do(
-    prepare: Callable[[Given], Work[Result]], given: Given, label: str
+    prepare: Callable[[Argument], Work[Result]], argument: Argument, label: str
 ) -> list[Message[Result]]:
     """Do a unit of work as a dask task, and return its messages except for stages."""
     with _one_at_a_time:
-        found = _process(prepare, given).do(label)
-        return [
-            one
-            for one in found
-            if not (isinstance(one, Happened) and one.kind == "stage")
-        ]
+        messages = _process(prepare, argument).do(label)
+        return [message for message in messages if not _is_stage(message)]
 
 
-class _Process(Generic[Given, Result]):
+def _is_stage(message: Message[Result]) -> bool:
+    return isinstance(message, Happened) and message.kind == "stage"
+
+
+class _Process(Generic[Argument, Result]):
     """A process that a dask worker keeps, as to prepare takes longer than many units."""
 
-    def __init__(self, prepare: Callable[[Given], Work[Result]], given: Given) -> None:
+    def __init__(
+        self, prepare: Callable[[Argument], Work[Result]], argument: Argument
+    ) -> None:
         # It is started afresh, as dask's processes have threads.
         self._pool: Pool[Result] = Pool(
-            partial(_Unprepared, prepare, given), 1, forked=False
+            partial(_Unprepared, prepare, argument), 1, forked=False
         )
         self._wait_for_labels()
         # Before multiprocessing's own function, which would wait for the process.
@@ -189,11 +189,13 @@ class _Process(Generic[Given, Result]):
             raise
 
 
-class _Unprepared(Generic[Given, Result]):
+class _Unprepared(Generic[Argument, Result]):
     """Work that is prepared by its first unit, whose error it is if that fails."""
 
-    def __init__(self, prepare: Callable[[Given], Work[Result]], given: Given) -> None:
-        self._prepared = functools.lru_cache(maxsize=1)(partial(prepare, given))
+    def __init__(
+        self, prepare: Callable[[Argument], Work[Result]], argument: Argument
+    ) -> None:
+        self._prepared = functools.lru_cache(maxsize=1)(partial(prepare, argument))
 
     def __call__(self, label: str, reporter: Reporter) -> Result:
         return self._prepared()(label, reporter)

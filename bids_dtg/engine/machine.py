@@ -51,13 +51,12 @@ def available_cores(root: Path = _ROOT) -> int:
     root
         Folder that holds ``proc`` and ``sys``.
     """
-    # Affinity is not known on macOS.
-    mine = (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
-    return max(1, min([mine, *(int(cores) for cores in _core_quotas(root))]))
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:  # macOS
+        cores = os.cpu_count() or 1
+    quotas = [int(quota) for quota in _core_quotas(root)]
+    return max(1, min([cores, *quotas]))
 
 
 def available_memory(root: Path = _ROOT) -> int | None:
@@ -68,9 +67,10 @@ def available_memory(root: Path = _ROOT) -> int | None:
     root
         Folder that holds ``proc`` and ``sys``.
     """
-    limits = [*_memory_left(root)]
-    if found := _found(r"MemAvailable: +(\d+) kB", root / "proc/meminfo"):
-        limits.append(1024 * found)
+    limits = [*_free_memory_of_cgroups(root)]
+    available_kb = _number_in(root / "proc/meminfo", r"MemAvailable: +(\d+) kB")
+    if available_kb:
+        limits.append(1024 * available_kb)
     return max(0, min(limits)) if limits else None
 
 
@@ -88,8 +88,8 @@ def allowed_threads() -> int:
     >>> allowed_threads() >= 1
     True
     """
-    said = os.environ.get(THREAD_VARIABLES[0], "")
-    return max(1, int(said)) if said.isdecimal() else available_cores()
+    threads = os.environ.get(THREAD_VARIABLES[0], "")
+    return max(1, int(threads)) if threads.isdecimal() else available_cores()
 
 
 def in_threads(do: Callable[[slice], None], number: int) -> None:
@@ -99,11 +99,11 @@ def in_threads(do: Callable[[slice], None], number: int) -> None:
 
     Examples
     --------
-    >>> found = [0] * 5
+    >>> squares = [0] * 5
     >>> def square(part: slice) -> None:
-    ...     found[part] = [place**2 for place in range(5)[part]]
+    ...     squares[part] = [number**2 for number in range(5)[part]]
     >>> in_threads(square, 5)
-    >>> found
+    >>> squares
     [0, 1, 4, 9, 16]
     """
     from concurrent.futures import ThreadPoolExecutor
@@ -181,41 +181,41 @@ def end_with_parent() -> None:
 
 def _core_quotas(root: Path) -> Iterator[float]:
     for folder in _cgroups(root, "cpu"):
-        with suppress(
-            OSError, ValueError
-        ):  # cgroup v2: quota and period in µs; quota may be "max"
+        # cgroup v2: quota and period in µs; the quota may be "max"
+        with suppress(OSError, ValueError):
             quota, period = (folder / "cpu.max").read_text().split()
             yield int(quota) / int(period)
-        with suppress(OSError, ValueError, ZeroDivisionError):  # v1; -1 means no limit
-            quota, period = (
-                (folder / f"cpu.cfs_{n}_us").read_text() for n in ("quota", "period")
-            )
+        # v1; a quota of -1 means no limit
+        with suppress(OSError, ValueError, ZeroDivisionError):
+            quota = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
             if int(quota) > 0:
                 yield int(quota) / int(period)
 
 
-def _memory_left(root: Path) -> Iterator[int]:
+def _free_memory_of_cgroups(root: Path) -> Iterator[int]:
     names = {
         "memory.max": "memory.current",
         "memory.limit_in_bytes": "memory.usage_in_bytes",
     }
     for folder in _cgroups(root, "memory"):
-        for limit, used in names.items():
+        for limit_name, usage_name in names.items():
             with suppress(OSError, ValueError):  # "max" is not a number
-                left = int((folder / limit).read_text()) - int(
-                    (folder / used).read_text()
-                )
+                limit = int((folder / limit_name).read_text())
+                usage = int((folder / usage_name).read_text())
                 # The system frees the cache of files when memory is needed.
-                yield left + _found(
-                    r"(?:total_)?inactive_file (\d+)", folder / "memory.stat"
+                cache = _number_in(
+                    folder / "memory.stat", r"(?:total_)?inactive_file (\d+)"
                 )
+                yield limit - usage + cache
 
 
-def _found(pattern: str, path: Path) -> int:
+def _number_in(path: Path, pattern: str) -> int:
     """Return the number in the line of a file that begins with a pattern; 0 if there is none."""
     with suppress(OSError):
-        if found := re.search(f"^{pattern}", path.read_text(), re.MULTILINE):
-            return int(found[1])
+        match = re.search(f"^{pattern}", path.read_text(), re.MULTILINE)
+        if match:
+            return int(match[1])
     return 0
 
 
@@ -226,15 +226,15 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
     except OSError:
         return
     for line in lines:
-        number, controllers, place = line.split(":", 2)
+        number, controllers, cgroup = line.split(":", 2)
         if number != "0" and controller not in controllers.split(","):
             continue
         top = root / "sys/fs/cgroup" / ("" if number == "0" else controllers)
         # Inside a container, its own cgroup may appear as the top one.
-        inner = top / place.strip("/")
-        yield from (
-            folder for folder in (inner, *inner.parents) if folder.is_relative_to(top)
-        )
+        inner = top / cgroup.strip("/")
+        for folder in (inner, *inner.parents):
+            if folder.is_relative_to(top):
+                yield folder
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
@@ -271,7 +271,8 @@ def given_threads(resources: ResourceOptions) -> int | None:
 
     A warning says where these are fewer than ``--omp-nthreads``.
     """
-    cores, threads = allowed_cores(resources), resources.omp_nthreads
+    cores = allowed_cores(resources)
+    threads = resources.omp_nthreads
     if threads is None or threads <= cores:
         return threads
     limit = (
@@ -318,7 +319,8 @@ def divide(
     SettingsError
         One process needs more memory than the user allowed.
     """
-    cores, memory = allowed_cores(resources), available_memory()
+    cores = allowed_cores(resources)
+    memory = available_memory()
     threads = given_threads(resources)
     if resources.mem_gb is not None:
         memory = int(min(resources.mem_gb * 1e9, _MOST_MEMORY))
@@ -390,7 +392,6 @@ def _why_not(device: str) -> str | None:
     try:
         torch.ones(1, device=device).add(1).item()
     except Exception as err:  # AssertionError, RuntimeError, NotImplementedError
-        return re.split(r"\n|\. ", str(err).strip())[0].rstrip(
-            "."
-        )  # its first sentence
+        first_sentence, *_ = re.split(r"\n|\. ", str(err).strip())
+        return first_sentence.rstrip(".")
     return None

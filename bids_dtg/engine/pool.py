@@ -42,8 +42,8 @@ Result = TypeVar("Result")
 
 # After so many deaths in a row with nothing done, the data are not to blame, and the pool gives up.
 _MOST_DEATHS = 3
-# A process without a step for so long is stuck; how often that is checked.
-_STUCK_SECONDS, _LOOK_SECONDS = 600.0, 5.0
+_STUCK_SECONDS = 600.0  # a process without a step for so long is stuck
+_LOOK_SECONDS = 5.0  # between two looks whether a process is stuck
 
 
 @dataclass(eq=False)
@@ -56,12 +56,11 @@ class _Member:
     requests: Connection  # receives its requests for labels, and sends the answers
     steps: Steps  # of the unit that it is working on
     taken: list[str] = field(default_factory=list)  # labels not finished yet, in order
-    begun: str | None = None  # the one that it is working on
+    begun: str | None = None  # the label that it is working on
     asks: bool = False  # whether it waits for a label
-    # Its steps at the last look, the time of that look, and the seconds without a step before it.
-    seen: int = 0
+    seen_steps: int = 0  # at the last look
     looked_at: float = field(default_factory=time.monotonic)
-    quiet_seconds: float = 0.0
+    quiet_seconds: float = 0.0  # without a step before the last look
 
     @property
     def ends(self) -> tuple[Connection, Connection]:
@@ -70,11 +69,16 @@ class _Member:
 
     def is_stuck(self) -> bool:
         """Look whether it has been without a step for too long."""
-        now, count = time.monotonic(), self.steps.count
+        now = time.monotonic()
+        step_count = self.steps.count
         # A longer time between two looks means that this process was suspended, like the others.
         seconds = min(now - self.looked_at, 2 * _LOOK_SECONDS)
-        self.quiet_seconds = self.quiet_seconds + seconds if count == self.seen else 0.0
-        self.seen, self.looked_at = count, now
+        if step_count == self.seen_steps:
+            self.quiet_seconds += seconds
+        else:
+            self.quiet_seconds = 0.0
+        self.seen_steps = step_count
+        self.looked_at = now
         return self.quiet_seconds > _STUCK_SECONDS
 
 
@@ -103,11 +107,9 @@ class Pool(Generic[Result]):
         before_start: Callable[[], None] = lambda: None,
     ) -> None:
         self._context = process_context(forked=forked)
-        self._prepare, self._processes, self._before_start = (
-            prepare,
-            processes,
-            before_start,
-        )
+        self._prepare = prepare
+        self._processes = processes
+        self._before_start = before_start
         self._members: list[_Member] = []
         self._deaths = 0  # in a row with nothing done
 
@@ -142,26 +144,27 @@ class Pool(Generic[Result]):
         self._members.clear()
 
     def _start_processes(self, backlog: Backlog) -> None:
-        free = sorted(
-            set(range(self._processes)) - {member.lane for member in self._members}
-        )
+        if backlog.seconds_to_next != 0:
+            return
+        used_lanes = {member.lane for member in self._members}
+        free_lanes = sorted(set(range(self._processes)) - used_lanes)
         # A process that has no label yet will take one.
-        left = len(backlog) - sum(not member.taken for member in self._members)
-        for lane in free[: max(0, left)] if backlog.seconds_to_next == 0 else ():
+        idle = sum(not member.taken for member in self._members)
+        waiting = max(0, len(backlog) - idle)
+        for lane in free_lanes[:waiting]:
             self._before_start()
             messages, far_messages = self._context.Pipe(duplex=False)
             requests, far_requests = self._context.Pipe()
             steps = Steps(self._context)
+            near_ends = [messages, requests]
+            for member in self._members:
+                near_ends += member.ends
             process = start_child(
                 self._context,
                 partial(_serve, self._prepare, far_messages, far_requests, steps),
                 name=f"worker {lane + 1}",
                 far_ends=[far_messages, far_requests],
-                near_ends=[
-                    messages,
-                    requests,
-                    *(end for m in self._members for end in m.ends),
-                ],
+                near_ends=near_ends,
             )
             self._members.append(_Member(lane, process, messages, requests, steps))
 
@@ -201,7 +204,8 @@ class Pool(Generic[Result]):
                         member.begun = label
                     case End(label):
                         member.taken.remove(label)
-                        member.begun, self._deaths = None, 0
+                        member.begun = None
+                        self._deaths = 0
                 yield member.lane, message
 
     def _answer(self, member: _Member, backlog: Backlog) -> None:

@@ -55,13 +55,17 @@ class MessageReporter:
     """A reporter whose lines are shown by another process."""
 
     def __init__(self, send: Callable[[Happened], None]) -> None:
-        self._send, self._stage, self._shown_at = send, "", 0.0
+        self._send = send
+        self._stage = ""
+        self._shown_at = 0.0
 
     def stage(self, name: str, share: float) -> None:
         step(name)
-        if name != self._stage or time.monotonic() - self._shown_at > _STAGE_SECONDS:
+        quiet_seconds = time.monotonic() - self._shown_at
+        if name != self._stage or quiet_seconds > _STAGE_SECONDS:
             self._send(Happened("stage", name, share))
-            self._stage, self._shown_at = name, time.monotonic()
+            self._stage = name
+            self._shown_at = time.monotonic()
 
     def finish(self, message: str) -> None:
         self._send(Happened("line", message))
@@ -157,9 +161,11 @@ class Backlog:
         *,
         grows: bool = False,
     ) -> None:
-        # Earliest time, place in the order, and label of each.
-        self._waiting = [(0.0, place, label) for place, label in enumerate(labels)]
-        self._first, self._clock, self._hold_up = 0, clock, hold_up
+        # Earliest time, rank in the order, and label of each participant.
+        self._waiting = [(0.0, rank, label) for rank, label in enumerate(labels)]
+        self._first_rank = 0
+        self._clock = clock
+        self._hold_up = hold_up
         self.grows = grows
 
     def __len__(self) -> int:
@@ -168,16 +174,19 @@ class Backlog:
     @property
     def seconds_to_next(self) -> float | None:
         """Seconds until `take` has a participant to return; None if none is left."""
-        return max(0.0, self._waiting[0][0] - self._clock()) if self._waiting else None
+        if not self._waiting:
+            return None
+        earliest, _rank, _label = self._waiting[0]
+        return max(0.0, earliest - self._clock())
 
     def take(self) -> str | None:
         """Return the next participant; None if none can be processed now."""
         while self.seconds_to_next == 0:
-            _, place, label = heapq.heappop(self._waiting)
+            _, rank, label = heapq.heappop(self._waiting)
             seconds = self._hold_up(label)
             if not seconds:
                 return label
-            heapq.heappush(self._waiting, (self._clock() + seconds, place, label))
+            heapq.heappush(self._waiting, (self._clock() + seconds, rank, label))
         return None
 
     def add(self, label: str) -> None:
@@ -187,5 +196,5 @@ class Backlog:
 
     def put_back(self, label: str) -> None:
         """Put back a participant whose work was not begun, to be handed out next."""
-        self._first -= 1
-        heapq.heappush(self._waiting, (0.0, self._first, label))
+        self._first_rank -= 1
+        heapq.heappush(self._waiting, (0.0, self._first_rank, label))
