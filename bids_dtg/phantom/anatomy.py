@@ -36,9 +36,8 @@ class Anatomy:
 
     grid: Grid  # the model grid or blocks of it
     brain: NDArray[np.bool_]  # (i, j, k), within which ROI series are computed
-    grey: NDArray[
-        np.bool_
-    ]  # (i, j, k), grey matter within the brain, which has neural signal
+    # (i, j, k), grey matter within the brain, which has neural signal
+    grey: NDArray[np.bool_]
     white: NDArray[np.bool_]  # (i, j, k), deep white matter
     fluid: NDArray[np.bool_]  # (i, j, k), cerebrospinal fluid
     intensity: NDArray[np.float32]  # (i, j, k), T1-weighted, 0 to 1
@@ -66,13 +65,15 @@ def model_grid(block: int = 1) -> Grid:
     affine = np.diag([-size, size, size, 1.0])
     centre = block - 1.0  # mm from the first voxel's centre to the block's
     affine[:3, 3] = np.array(MODEL_ORIGIN_MM) + np.array([-centre, centre, centre])
-    a, b, c = (-(-n // block) for n in MODEL_SHAPE)
-    return Grid((a, b, c), affine, resolution=f"{size:g}")
+    i, j, k = (-(-voxels // block) for voxels in MODEL_SHAPE)
+    return Grid((i, j, k), affine, resolution=f"{size:g}")
 
 
 def load_anatomy(block: int = 1) -> Anatomy:
     """Build the masks; a block belongs to a tissue if at least half of its voxels do."""
-    grey, white, intensity = (_template(tissue) for tissue in ("gm", "wm", "t1"))
+    grey = _template("gm")
+    white = _template("wm")
+    intensity = _template("t1")
     brain = intensity > _BRAIN_INTENSITY
     masks = {
         "brain": brain,
@@ -80,18 +81,20 @@ def load_anatomy(block: int = 1) -> Anatomy:
         "white": brain & (white > _WHITE_SHARE),
         "fluid": brain & (grey + white < _FLUID_SHARE),
     }
-    coarse = {name: _block_means(mask, block) >= 0.5 for name, mask in masks.items()}
-    coarse["grey"] &= coarse["brain"]
-    return Anatomy(
-        model_grid(block), intensity=_block_means(intensity, block), **coarse
-    )
+    block_masks = {
+        tissue: _block_means(mask, block) >= 0.5 for tissue, mask in masks.items()
+    }
+    block_masks["grey"] &= block_masks["brain"]
+    block_intensity = _block_means(intensity, block)
+    return Anatomy(model_grid(block), intensity=block_intensity, **block_masks)
 
 
 def _block_means(volume: NDArray[np.generic], block: int) -> NDArray[np.float32]:
     """Average over blocks; missing voxels of an incomplete block count as 0."""
-    padded = np.pad(volume.astype(np.float32), [(0, -n % block) for n in volume.shape])
-    a, b, c = (n // block for n in padded.shape)
-    blocks = padded.reshape(a, block, b, block, c, block)
+    padding = [(0, -voxels % block) for voxels in volume.shape]
+    padded = np.pad(volume.astype(np.float32), padding)
+    i, j, k = (voxels // block for voxels in padded.shape)
+    blocks = padded.reshape(i, block, j, block, k, block)
     means: NDArray[np.float32] = blocks.mean(axis=(1, 3, 5))
     return means
 
@@ -105,24 +108,25 @@ def _template(tissue: str) -> NDArray[np.float32]:
     # The template's voxels are at whole mm, so each model voxel coincides with one of them.
     grid = model_grid()
     to_template = np.linalg.inv(affine) @ grid.affine
-    step, start = np.diagonal(to_template)[:3], to_template[:3, 3]
-    axes = [
-        np.rint(start[a] + step[a] * np.arange(grid.shape[a])).astype(int)
-        for a in range(3)
-    ]
-    return values[np.ix_(*axes)]
+    step = np.diagonal(to_template)[:3]
+    start = to_template[:3, 3]
+    template_voxels = []  # along each axis
+    for axis, voxels in enumerate(grid.shape):
+        positions = start[axis] + step[axis] * np.arange(voxels)
+        template_voxels.append(np.rint(positions).astype(int))
+    return values[np.ix_(*template_voxels)]
 
 
 def _smooth(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    padded = np.pad(
-        values, [(int(a == axis), int(a == axis)) for a in range(3)], mode="edge"
-    )
-    n = values.shape[axis]
-    parts = [
-        weight * padded[(slice(None),) * axis + (slice(shift, shift + n),)]
-        for shift, weight in enumerate(_SMOOTHING)
-    ]
-    smoothed: NDArray[np.float32] = parts[0] + parts[1] + parts[2]
+    padding = [(0, 0)] * 3
+    padding[axis] = (1, 1)
+    padded = np.pad(values, padding, mode="edge")
+    voxels = values.shape[axis]
+    weighted = []
+    for shift, weight in enumerate(_SMOOTHING):
+        along_axis = slice(shift, shift + voxels)
+        weighted.append(weight * padded[(slice(None),) * axis + (along_axis,)])
+    smoothed: NDArray[np.float32] = weighted[0] + weighted[1] + weighted[2]
     return smoothed
 
 
@@ -146,10 +150,14 @@ class SmoothField:
     def on(cls, grid: Grid, fwhm_mm: float) -> SmoothField:
         """Make fields on a grid without rotations, with a kernel of `fwhm_mm`."""
         sd_mm = fwhm_mm / FWHM_PER_SD
-        nodes = axis_positions_mm(model_grid(_LATTICE_BLOCK))
+        axes = zip(
+            axis_positions_mm(grid),
+            axis_positions_mm(model_grid(_LATTICE_BLOCK)),
+            strict=True,
+        )
         i, j, k = (
-            _axis_weights((x[:, None] - x_node[None, :]) / sd_mm)
-            for x, x_node in zip(axis_positions_mm(grid), nodes, strict=True)
+            _axis_weights((voxels[:, None] - nodes[None, :]) / sd_mm)
+            for voxels, nodes in axes
         )
         return cls((i, j, k))
 
@@ -160,11 +168,12 @@ class SmoothField:
 
     def spread(self, noise: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn noise (n, *lattice) into fields (n, i, j, k)."""
-        wi, wj, wk = self.weights
+        weights_i, weights_j, weights_k = self.weights
         # The smallest intermediate arrays come first; the last product makes the voxels.
-        along_i = np.tensordot(noise, wi, axes=(1, 1))  # n, b, c, i
-        along_ij = np.tensordot(along_i, wj, axes=(1, 1))  # n, c, i, j
-        fields: NDArray[np.float32] = np.matmul(along_ij.transpose(0, 2, 3, 1), wk.T)
+        along_i = np.tensordot(noise, weights_i, axes=(1, 1))  # n, nodes, nodes, i
+        along_ij = np.tensordot(along_i, weights_j, axes=(1, 1))  # n, nodes, i, j
+        nodes_last = along_ij.transpose(0, 2, 3, 1)
+        fields: NDArray[np.float32] = np.matmul(nodes_last, weights_k.T)
         return fields  # n, i, j, k
 
     def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
@@ -181,7 +190,10 @@ def axis_positions_mm(grid: Grid) -> list[NDArray[np.float64]]:
     [19, 24, 20]
     """
     affine = grid.affine
-    return [affine[a, 3] + affine[a, a] * np.arange(grid.shape[a]) for a in range(3)]
+    return [
+        affine[axis, 3] + affine[axis, axis] * np.arange(voxels)
+        for axis, voxels in enumerate(grid.shape)
+    ]
 
 
 def _axis_weights(distance: NDArray[np.float64]) -> NDArray[np.float32]:

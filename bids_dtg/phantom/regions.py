@@ -34,13 +34,13 @@ Array = NDArray[np.float64]
 _RADII_MM = np.array([62.0, 82.0, 58.0])  # of the ellipsoid on which regions lie
 _LEAST_X_MM = 6.0  # smallest distance from the midline
 # sd in units of the regions' series; a parcel's mean has far less noise.
-_VOXEL_NOISE, _NOISE_FWHM_MM = 0.4, 7.0
+_VOXEL_NOISE = 0.4
+_NOISE_FWHM_MM = 7.0
 _NUISANCE_FWHM_MM = 16.0
 _MOTION_SIGNAL = 1.0  # sd of the motion signal that all voxels share, in the same units
-_FRAMES, _SECONDS = (
-    (100, 2000),
-    (0.5, 3.0),
-)  # limits of a run's frames and repetition time
+# Limits of a run's frames and repetition time.
+_FRAMES = (100, 2000)
+_SECONDS = (0.5, 3.0)
 ATLAS = "SimulatedRegions"  # value of the entity atlas-
 BLOCK = 2  # voxels of 4 mm, so that files are an eighth of the size of 2 mm ones
 TRUTH = "truth"  # folder of the true values, which are unknown for real people
@@ -69,9 +69,8 @@ def region_names(regions: int) -> tuple[str, ...]:
         raise ValueError(
             f"two hemispheres need an even number of regions from 4, not {regions}"
         )
-    return tuple(
-        f"{side}-r{r:02d}" for side in ("lh", "rh") for r in range(1, regions // 2 + 1)
-    )
+    numbers = [f"r{number:02d}" for number in range(1, regions // 2 + 1)]
+    return tuple(f"{side}-{number}" for side in ("lh", "rh") for number in numbers)
 
 
 def draw_positions(hemisphere: int, rng: np.random.Generator) -> Array:
@@ -97,9 +96,11 @@ def draw_positions(hemisphere: int, rng: np.random.Generator) -> Array:
     (True, np.float64(0.0))
     """
     direction = rng.standard_normal((hemisphere, 3))
-    left = _RADII_MM * direction / np.linalg.norm(direction, axis=1, keepdims=True)
-    left[:, 0] = -np.maximum(np.abs(left[:, 0]), _LEAST_X_MM)
-    return np.concatenate([left, left * [-1.0, 1.0, 1.0]])
+    length = np.linalg.norm(direction, axis=1, keepdims=True)
+    left_positions = _RADII_MM * direction / length
+    distance_to_midline = np.abs(left_positions[:, 0])
+    left_positions[:, 0] = -np.maximum(distance_to_midline, _LEAST_X_MM)
+    return np.concatenate([left_positions, left_positions * [-1.0, 1.0, 1.0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +109,7 @@ class Parcels:
 
     anatomy: Anatomy
     names: tuple[str, ...]  # of the regions
-    owner: NDArray[np.intp]  # (grey voxels,), number of the region
+    region_of_voxel: NDArray[np.intp]  # (grey voxels,), number of the region
 
     @classmethod
     def around(
@@ -142,20 +143,21 @@ class Parcels:
         # The midline is where x is 0; along y and z, the grey matter's centre is elsewhere.
         centred = points - points.mean(axis=0) * [0.0, 1.0, 1.0]
         distance = np.linalg.norm(centred[:, None] - positions, axis=-1)
-        distance[(centred[:, :1] < 0) != (positions[:, 0] < 0)] = np.inf
-        owner = distance.argmin(axis=1)
-        missing = sorted(set(range(len(names))) - set(owner.tolist()))
-        if missing:
-            raise ValueError(
-                f"no voxel is nearest to {', '.join(names[row] for row in missing)}"
-            )
-        return cls(anatomy, tuple(names), owner)
+        across_midline = (centred[:, :1] < 0) != (positions[:, 0] < 0)
+        distance[across_midline] = np.inf
+        nearest = distance.argmin(axis=1)
+        empty = sorted(set(range(len(names))) - set(nearest.tolist()))
+        if empty:
+            empty_names = ", ".join(names[region] for region in empty)
+            raise ValueError(f"no voxel is nearest to {empty_names}")
+        return cls(anatomy, tuple(names), nearest)
 
     @property
     def maps(self) -> NDArray[np.float32]:
         """Whether a voxel belongs to a region, (regions, grey voxels), 1 or 0."""
-        owned: NDArray[np.bool_] = self.owner == np.arange(len(self.names))[:, None]
-        return owned.astype(np.float32)
+        regions = np.arange(len(self.names))
+        belongs: NDArray[np.bool_] = self.region_of_voxel == regions[:, None]
+        return belongs.astype(np.float32)
 
     def write(self, root: Path) -> Path:
         """Write the files of the atlas in a BIDS dataset, and return the path of its image.
@@ -166,10 +168,9 @@ class Parcels:
             Root folder of the dataset; its ``dataset_description.json`` is not written.
         """
         grid = self.anatomy.grid
-        labels = np.zeros(
-            grid.shape, np.int16
-        )  # regions from 1, 0 outside the grey matter
-        labels[self.anatomy.grey] = self.owner + 1
+        # Regions from 1, 0 outside the grey matter.
+        labels = np.zeros(grid.shape, np.int16)
+        labels[self.anatomy.grey] = self.region_of_voxel + 1
         entities = {"tpl": grid.space, "atlas": ATLAS, "res": grid.resolution}
         folder = root / f"tpl-{grid.space}"
         image = folder / build_name(entities, "dseg", ".nii.gz")
@@ -215,26 +216,27 @@ def draw_region_run(
     >>> draw_region_run(sides, series, rng, repetition_time_s=1.5).frames
     50
     """
-    anatomy, frames = parcels.anatomy, len(series)
+    anatomy = parcels.anatomy
+    frames = len(series)
     persistence = persistence_of(repetition_time_s)
-    field = SmoothField.on(anatomy.grid, _NOISE_FWHM_MM)
-    noise = field.noise(rng, frames)
+    noise_field = SmoothField.on(anatomy.grid, _NOISE_FWHM_MM)
+    noise = noise_field.noise(rng, frames)
     noise *= np.float32(_VOXEL_NOISE)
     motion = draw_motion(rng, frames)
     # All voxels share a random mixture of the motion parameters.
-    parameters = motion[0] - motion[0].mean(axis=0)
-    shared = (parameters / parameters.std(axis=0)) @ rng.standard_normal(
-        parameters.shape[1]
-    )
-    smooth = SmoothField.on(anatomy.grid, _NUISANCE_FWHM_MM)
+    parameters, _ = motion
+    centred = parameters - parameters.mean(axis=0)
+    mixture = rng.standard_normal(centred.shape[1])
+    shared = (centred / centred.std(axis=0)) @ mixture
+    nuisance_field = SmoothField.on(anatomy.grid, _NUISANCE_FWHM_MM)
     nuisance_maps, nuisance = draw_nuisance(
-        anatomy, smooth, motion, persistence, rng, jerk=0.0
+        anatomy, nuisance_field, motion, persistence, rng, jerk=0.0
     )
     return BoldRun(
         repetition_time_s=repetition_time_s,
-        motion=motion[0],
+        motion=parameters,
         anatomy=anatomy,
-        field=field,
+        field=noise_field,
         network_maps=parcels.maps,
         series=series,
         shared=np.asarray(_MOTION_SIGNAL * shared / shared.std(), np.float32),
@@ -261,7 +263,8 @@ class RegionPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        (fewest, most), (shortest, longest) = _FRAMES, _SECONDS
+        fewest, most = _FRAMES
+        shortest, longest = _SECONDS
         seconds = self.repetition_time_s
         if not (fewest <= self.frames <= most and shortest <= seconds <= longest):
             raise ValueError(
@@ -291,9 +294,8 @@ class RegionPhantom(ABC):
     title: ClassVar[str]  # what is simulated, plural
     model: ClassVar[str]  # how series or people are simulated, in words
     contents: ClassVar[Mapping[str, str]]  # further datasets, by their folders
-    ignored: ClassVar[
-        str
-    ]  # patterns of files that the validator does not know, one per line
+    # Patterns of files that the validator does not know, one per line.
+    ignored: ClassVar[str]
     truth: ClassVar[str]  # content of the folder `TRUTH`, in words
 
     @abstractmethod
@@ -301,7 +303,7 @@ class RegionPhantom(ABC):
         """Draw a person's resting run."""
 
     @abstractmethod
-    def write_own(self, out: Path) -> None:
+    def write_further_datasets(self, out: Path) -> None:
         """Write the files of the further datasets and the truth, without their descriptions."""
 
     def write(
@@ -334,7 +336,7 @@ class RegionPhantom(ABC):
             )
         rows = [(f"sub-{label}",) for label in self.labels]
         write_tsv(out / "fmriprep" / "participants.tsv", ["participant_id"], rows)
-        self.write_own(out)
+        self.write_further_datasets(out)
         write_text(out / TRUTH / "README", f"{self.truth} {WARNING}\n")
         image = self.parcels.write(out / "atlas")
         for person, label in enumerate(self.labels):

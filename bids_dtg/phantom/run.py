@@ -47,9 +47,8 @@ _DRIFT = 3.0  # sd of a drift over voxels and frames
 _PULSATION = {"fluid": 15.0, "white": 4.0}  # sd of a tissue's own signal
 _JERK = 20.0  # sd of the change in intensity during a jerk
 _UNSATURATED = 0.25  # how much brighter the first frame is
-_HEAD_RADIUS_MM = (
-    50.0  # turns an angle into a displacement, as in framewise displacement
-)
+# Turns an angle into a displacement, as in framewise displacement.
+_HEAD_RADIUS_MM = 50.0
 _WALK_MM = 0.015  # sd of a step of the slow drift
 _TREMOR_MM = 0.02  # sd of the tremor
 _LOG_LEVEL = 0.3  # sd of the log of a run's level of motion
@@ -61,18 +60,15 @@ WARNING = (
 )
 DESCRIP = "SIMULATED, no real person (bids_dtg.phantom)"
 _FRACTION_DIGITS = 6  # of cells in the confounds table
-_OFFSET = (
-    7,
-    9,
-    0,
-)  # of the model grid in FSL's 2 mm field of view, which fMRIPrep writes
+# Of the model grid in FSL's 2 mm field of view, which fMRIPrep writes.
+_OFFSET = (7, 9, 0)
 _SLOPE = 2.0  # intensity per stored unit; rounding is far below the noise
 _HIGH_PASS_S = 128.0
 _COMPONENTS = 6
-_OUTLIER_FD_MM, _OUTLIER_STD_DVARS = 0.5, 1.5
-_COMPONENT_VOXELS = (
-    1500  # white-matter and fluid voxels from which components are computed
-)
+_OUTLIER_FD_MM = 0.5
+_OUTLIER_STD_DVARS = 1.5
+# White-matter and fluid voxels from which components are computed.
+_COMPONENT_VOXELS = 1500
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,12 +135,12 @@ def brain_frames(
     ------
     (frames, brain voxels), float32
     """
-    inside, grey = anatomy.brain, anatomy.grey_in_brain
+    grey = anatomy.grey_in_brain
     for start in range(0, len(series), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        frames = field.spread(noise[part])[:, inside]
-        frames += shared[part, None]
-        frames[:, grey] += series[part] @ maps
+        block = slice(start, start + _BLOCK)
+        frames = field.spread(noise[block])[:, anatomy.brain]
+        frames += shared[block, None]
+        frames[:, grey] += series[block] @ maps
         yield frames
 
 
@@ -153,8 +149,9 @@ def framewise_displacement_mm(motion: Column) -> Column:
 
     Returns (frames,), of which the first is NaN.
     """
-    weights = np.array([1.0] * 3 + [_HEAD_RADIUS_MM] * 3)
-    return np.concatenate([[np.nan], np.abs(np.diff(motion, axis=0)) @ weights])
+    to_mm = np.array([1.0] * 3 + [_HEAD_RADIUS_MM] * 3)
+    changes = np.abs(np.diff(motion, axis=0))
+    return np.concatenate([[np.nan], changes @ to_mm])
 
 
 def draw_motion(
@@ -195,9 +192,9 @@ def persistence_of(repetition_time_s: float) -> float:
 def correlated(white: NDArray[_Float], persistence: float) -> NDArray[_Float]:
     """Turn white noise (frames, ...) into AR(1) noise of the same variance, in place."""
     fresh = np.sqrt(1.0 - persistence**2)
-    for t in range(1, len(white)):
-        white[t] *= fresh
-        white[t] += persistence * white[t - 1]
+    for frame in range(1, len(white)):
+        white[frame] *= fresh
+        white[frame] += persistence * white[frame - 1]
     return white
 
 
@@ -240,26 +237,27 @@ def draw_nuisance(
         [getattr(anatomy, tissue)[anatomy.brain] for tissue in _PULSATION]
     )
     fields = field.draw(rng, 6)[:, anatomy.brain]
-    drifts, jerks = _drifts(frames, rng), np.zeros((frames, 3))
+    drifts = _DRIFT * _drifts(frames, rng)
+    jerks = np.zeros((frames, 3))
     jerks[jerking] = jerk * rng.standard_normal((len(jerking), 3))
     pulses = [
         sd * correlated(rng.standard_normal((frames, 1)), persistence)
         for sd in _PULSATION.values()
     ]
-    parts: tuple[tuple[NDArray[Any], NDArray[Any]], ...] = (
-        (mean[anatomy.brain][None], _saturation(frames)[:, None]),
-        (
-            _MOTION_LEAK * _motion_maps(mean, anatomy),
-            parameters - parameters.mean(axis=0),
-        ),
-        (fields[:3], _DRIFT * drifts),
-        (fields[3:], jerks),
-        (tissues.astype(np.float32), np.concatenate(pulses, axis=1)),
+    # Of each signal, the map and the time course.
+    mean_image = (mean[anatomy.brain][None], _saturation(frames)[:, None])
+    motion_leak = (
+        _MOTION_LEAK * _motion_maps(mean, anatomy),
+        parameters - parameters.mean(axis=0),
     )
-    maps, courses = zip(*parts, strict=True)
-    return np.concatenate(maps).astype(np.float32), np.hstack(courses).astype(
-        np.float32
-    )
+    drift = (fields[:3], drifts)
+    jerking_field = (fields[3:], jerks)
+    pulsation = (tissues.astype(np.float32), np.concatenate(pulses, axis=1))
+    signals: list[tuple[NDArray[Any], NDArray[Any]]]
+    signals = [mean_image, motion_leak, drift, jerking_field, pulsation]
+    maps = np.concatenate([signal_map for signal_map, _ in signals])
+    courses = np.hstack([course for _, course in signals])
+    return maps.astype(np.float32), courses.astype(np.float32)
 
 
 def _mean_image(
@@ -267,9 +265,8 @@ def _mean_image(
 ) -> Array:
     """Return the mean image (i, j, k), with the person's own bias field."""
     bias = 1.0 + 0.03 * field.draw(rng, 1)[0]
-    image: Array = (
-        (_GREY_INTENSITY - _T1_INTENSITY * anatomy.intensity) * bias * anatomy.brain
-    )
+    tissue = _GREY_INTENSITY - _T1_INTENSITY * anatomy.intensity
+    image: Array = tissue * bias * anatomy.brain
     return image
 
 
@@ -282,31 +279,29 @@ def _motion_maps(mean: Array, anatomy: Anatomy) -> Array:
     brain = anatomy.brain
     axes = axis_positions_mm(anatomy.grid)
     steps = np.diagonal(anatomy.grid.affine)[:3]
-    slopes = [np.asarray(np.gradient(mean, float(steps[a]), axis=a)) for a in range(3)]
-    gx, gy, gz = (slope[brain] for slope in slopes)  # per mm
-    x, y, z = (
-        np.broadcast_to(
-            axis.reshape([-1 if a == b else 1 for b in range(3)]), brain.shape
-        )[brain]
-        for a, axis in enumerate(axes)
+    gx, gy, gz = (  # per mm
+        np.asarray(np.gradient(mean, float(step), axis=axis))[brain]
+        for axis, step in enumerate(steps)
     )
-    turns = (gz * y - gy * z, gx * z - gz * x, gy * x - gx * y)
+    x, y, z = (
+        np.broadcast_to(positions, brain.shape)[brain] for positions in np.ix_(*axes)
+    )
+    turns = [gz * y - gy * z, gx * z - gz * x, gy * x - gx * y]
     return -np.stack([gx, gy, gz, *turns]).astype(np.float32)
 
 
 def _saturation(frames: int) -> NDArray[np.float64]:
     """Return the brightness of the frames, 1 in the steady state."""
     course = np.ones(frames)
-    course[:STEADY_FRAMES] += _UNSATURATED * np.exp(
-        -np.arange(min(STEADY_FRAMES, frames))
-    )
+    unsteady = np.arange(min(STEADY_FRAMES, frames))
+    course[:STEADY_FRAMES] += _UNSATURATED * np.exp(-unsteady)
     return course
 
 
 def _drifts(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw three slow time courses, (frames, 3), from a line, a parabola and a half wave."""
-    t = np.linspace(-1.0, 1.0, frames)
-    shapes = np.stack([t, t**2 - 1.0 / 3.0, np.cos(np.pi * t)], axis=1)
+    time = np.linspace(-1.0, 1.0, frames)
+    shapes = np.stack([time, time**2 - 1.0 / 3.0, np.cos(np.pi * time)], axis=1)
     drifts: NDArray[np.float64] = shapes @ rng.standard_normal((3, 3))
     return drifts
 
@@ -371,39 +366,47 @@ def write_series(root: Path, run: BoldRun, entities: dict[str, Any]) -> None:
     entities
         Entities of the run in the names of files.
     """
+    grid = run.anatomy.grid
+    field = ", FSL's field of view" if grid.shape == MODEL_SHAPE else ""
+    voxels = f"voxels of {grid.resolution} mm{field}"
+    resolution = {"Resolution": {grid.resolution: voxels}}
+    seconds = run.repetition_time_s
+
+    bold = {**entities, **grid.entities, "desc": "preproc"}
+    bold_sidecar = {
+        "RepetitionTime": seconds,
+        "TaskName": entities["task"],
+        "SkullStripped": True,
+        **resolution,
+    }
     signals: dict[str, list[Array]] = defaultdict(list)
-    grid, seconds = run.anatomy.grid, run.repetition_time_s
     blocks = recorded(run.blocks(), run.anatomy, signals)
     image = encode_bold(
         blocks, run.anatomy, frames=run.frames, repetition_time_s=seconds
     )
-    field = ", FSL's field of view" if grid.shape == MODEL_SHAPE else ""
-    resolution = {
-        "Resolution": {grid.resolution: f"voxels of {grid.resolution} mm{field}"}
-    }
-    facts = {
-        "RepetitionTime": seconds,
-        "TaskName": entities["task"],
-        "SkullStripped": True,
-    }
-    bold = {**entities, **grid.entities, "desc": "preproc"}
-    mask = {**entities, **grid.entities, "desc": "brain"}
-    table = {**entities, "desc": "confounds"}
-    columns, details = confounds_table(run.motion, signals, seconds)
-    cells = (
-        [round(cell, _FRACTION_DIGITS) for cell in own.tolist()]
-        for own in columns.values()
-    )
-    rows, path = zip(*cells, strict=True), build_path(table, "timeseries", ".tsv")
-    write_tsv(root / path, list(columns), rows)
     save(root, bold, "bold", ".nii.gz", image)
+    _save_sidecar(root, bold, "bold", bold_sidecar)
+
+    mask = {**entities, **grid.entities, "desc": "brain"}
     save(root, mask, "mask", ".nii.gz", encode_mask(run.anatomy))
-    for named, suffix, content in (
-        (bold, "bold", facts | resolution),
-        (mask, "mask", {"Type": "Brain", **resolution}),
-        (table, "timeseries", details),
-    ):
-        write_json(root / build_path(named, suffix, ".json"), {**content, **marks()})
+    _save_sidecar(root, mask, "mask", {"Type": "Brain", **resolution})
+
+    confounds = {**entities, "desc": "confounds"}
+    columns, column_details = confounds_table(run.motion, signals, seconds)
+    cells = [
+        [round(cell, _FRACTION_DIGITS) for cell in column.tolist()]
+        for column in columns.values()
+    ]
+    table = root / build_path(confounds, "timeseries", ".tsv")
+    write_tsv(table, list(columns), zip(*cells, strict=True))
+    _save_sidecar(root, confounds, "timeseries", column_details)
+
+
+def _save_sidecar(
+    root: Path, entities: dict[str, Any], suffix: str, content: dict[str, Any]
+) -> None:
+    path = root / build_path(entities, suffix, ".json")
+    write_json(path, {**content, **marks()})
 
 
 def marks() -> dict[str, Any]:
@@ -463,9 +466,10 @@ def _field_of_view(anatomy: Anatomy) -> tuple[Grid, tuple[NDArray[np.intp], ...]
     inside = np.nonzero(anatomy.brain)
     if anatomy.grid.shape != MODEL_SHAPE:
         return anatomy.grid, inside
-    return standard_grid(), tuple(
-        own + n for own, n in zip(inside, _OFFSET, strict=True)
-    )
+    shifted = [
+        indices + offset for indices, offset in zip(inside, _OFFSET, strict=True)
+    ]
+    return standard_grid(), tuple(shifted)
 
 
 def confounds_table(
@@ -490,16 +494,16 @@ def confounds_table(
         Metadata of the columns that need some.
     """
     frames = len(motion)
-    whole = {
-        name: np.concatenate(parts).astype(np.float64)
-        for name, parts in signals.items()
+    run_signals = {
+        name: np.concatenate(blocks).astype(np.float64)
+        for name, blocks in signals.items()
     }
     columns: dict[str, Column] = {}
-    for name, column in zip(
-        ("csf", "white_matter", GLOBAL), whole["means"].T, strict=True
-    ):
+    tissues = ("csf", "white_matter", GLOBAL)
+    for name, column in zip(tissues, run_signals["means"].T, strict=True):
         columns |= _expanded(name, column)
-    dvars, fd = np.sqrt(whole["changes"]), framewise_displacement_mm(motion)
+    fd = framewise_displacement_mm(motion)
+    dvars = np.sqrt(run_signals["changes"])
     dvars[0] = np.nan
     columns["dvars"] = dvars
     # Relative to the median change of the run.
@@ -507,11 +511,11 @@ def confounds_table(
     columns[FD] = fd
     for name, column in zip(MOTION, motion.T, strict=True):
         columns |= _expanded(name, column)
-    steady = stop_band(
+    steady_cosines = stop_band(
         frames - STEADY_FRAMES, repetition_time_s, high_pass_hz=1 / _HIGH_PASS_S
     )
-    cosines = np.pad(steady, ((STEADY_FRAMES, 0), (0, 0)))
-    components, sidecar = _components(whole["voxels"], steady)
+    cosines = np.pad(steady_cosines, ((STEADY_FRAMES, 0), (0, 0)))
+    components, sidecar = _components(run_signals["voxels"], steady_cosines)
     columns |= components
     columns |= {f"cosine{n:02d}": column for n, column in enumerate(cosines.T)}
     columns |= _one_hot("non_steady_state_outlier", np.arange(STEADY_FRAMES), frames)
@@ -523,8 +527,9 @@ def confounds_table(
 def _expanded(name: str, column: Column) -> dict[str, Column]:
     """Return a column, its derivative, and the squares of both."""
     derivative = np.concatenate([[np.nan], np.diff(column)])
-    columns = column, derivative, column**2, derivative**2
-    return {name + end: own for end, own in zip(EXPANSIONS, columns, strict=True)}
+    columns = [column, derivative, column**2, derivative**2]
+    names = [name + expansion for expansion in EXPANSIONS]
+    return dict(zip(names, columns, strict=True))
 
 
 def _components(
@@ -575,17 +580,22 @@ def recorded(
         (frames, 3); ``changes``, the mean square change from the previous frame, (frames,), the
         first 0; ``voxels``, a sample of white matter and fluid, (frames, voxels).
     """
-    brain, last = anatomy.brain, None
-    tissues = [anatomy.fluid[brain], anatomy.white[brain], np.ones(brain.sum(), bool)]
-    weights = np.stack([t / t.sum() for t in tissues], axis=1).astype(np.float32)
-    inner = np.flatnonzero(tissues[0] | tissues[1])
-    sample = inner[:: -(-len(inner) // _COMPONENT_VOXELS)]
+    fluid = anatomy.fluid[anatomy.brain]
+    white = anatomy.white[anatomy.brain]
+    tissues = [fluid, white, np.ones(len(fluid), bool)]
+    # (brain voxels, tissues)
+    weights = np.stack([tissue / tissue.sum() for tissue in tissues], axis=1)
+    weights = weights.astype(np.float32)
+    component_voxels = np.flatnonzero(fluid | white)
+    sample = component_voxels[:: -(-len(component_voxels) // _COMPONENT_VOXELS)]
+    previous: Array | None = None  # the last frame of the block before
     for frames in blocks:
         signals["means"].append(frames @ weights)
         signals["voxels"].append(frames[:, sample])
-        change = np.diff(frames, axis=0, prepend=frames[:1] if last is None else last)
-        signals["changes"].append(
-            np.einsum("tv,tv->t", change, change) / np.float32(change.shape[1])
-        )
-        last = frames[-1:].copy()
+        if previous is None:
+            previous = frames[:1]
+        change = np.diff(frames, axis=0, prepend=previous)
+        squares = np.einsum("tv,tv->t", change, change)
+        signals["changes"].append(squares / np.float32(change.shape[1]))
+        previous = frames[-1:].copy()
         yield frames

@@ -31,11 +31,11 @@ class Purpose(IntEnum):
     TRAITS = 10
     NETWORKS = 11
     UNSEEN_SHIFT = 12
-    OWN_MAPS = 13
+    PERSON_MAPS = 13
     PHENOTYPE = 15
     TOPOGRAPHY = 16
     AMPLITUDE = 17
-    OWN_MODES = 18
+    PERSON_MODES = 18
     MEASUREMENT = 19
     # A session, segment or run of a person
     SERIES = 20

@@ -26,7 +26,8 @@ from torch import Tensor
 from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
 
-_BEST, _LAST = "best.ckpt", "last.ckpt"
+_BEST = "best.ckpt"
+_LAST = "last.ckpt"
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # as Lightning names it
 
 
@@ -55,9 +56,8 @@ class Schedule:
     epochs: int  # at most
     monitor: str  # key of the epochs' records that decides which epoch is the best
     better: Literal["min", "max"]  # whether low or high values of it are better
-    stop_after: int | None = (
-        None  # stop after so many epochs without improvement; None: never
-    )
+    # Stop after so many epochs without improvement; None: never.
+    stop_after: int | None = None
     minutes: float | None = None  # at most, earlier runs included; epochs are completed
     precision: Precision = "32-true"
 
@@ -189,8 +189,8 @@ def _fit(
 def _best(history: Sequence[Mapping[str, float]], schedule: Schedule) -> int:
     """Return the index of the best epoch, the first if several tie; NaN counts as worst."""
     values = np.array([epoch[schedule.monitor] for epoch in history])
-    values = values if schedule.better == "max" else -values
-    return int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))
+    scores = values if schedule.better == "max" else -values
+    return int(np.argmax(np.where(np.isfinite(scores), scores, -np.inf)))
 
 
 def _is_finished(history: Sequence[Mapping[str, float]], schedule: Schedule) -> bool:
@@ -198,17 +198,16 @@ def _is_finished(history: Sequence[Mapping[str, float]], schedule: Schedule) -> 
     done = len(history)
     if not done or schedule.stop_after is None:
         return done >= schedule.epochs
-    return (
-        done >= schedule.epochs
-        or done - 1 - _best(history, schedule) >= schedule.stop_after
-    )
+    since_best = done - 1 - _best(history, schedule)
+    return done >= schedule.epochs or since_best >= schedule.stop_after
 
 
 class _Keeper(Checkpoint):
     """Saves the last and the best epoch, a file each, and stops training that is finished."""
 
     def __init__(self, schedule: Schedule, folder: Path) -> None:
-        self._schedule, self._folder = schedule, folder
+        self._schedule = schedule
+        self._folder = folder
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, task: Any) -> None:
         """Write the checkpoints to resume from; `task` has already recorded the epoch."""
@@ -286,7 +285,6 @@ def borrowed_chance(device: str = "cpu") -> Iterator[None]:
     True
     """
     kind, _, number = device.partition(":")
-    with torch.random.fork_rng(
-        [int(number or 0)] if kind == "cuda" else [], device_type="cuda"
-    ):
+    gpus = [int(number or 0)] if kind == "cuda" else []
+    with torch.random.fork_rng(gpus, device_type="cuda"):
         yield

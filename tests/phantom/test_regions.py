@@ -53,12 +53,12 @@ def test_a_voxel_belongs_to_the_nearest_region_of_its_side(seed):
     positions, parcels = drawn(seed)
     points = ANATOMY.places.points
     left = points[:, 0] < 0
-    assert (left == (positions[parcels.owner, 0] < 0)).all()
+    assert (left == (positions[parcels.region_of_voxel, 0] < 0)).all()
     centre = points.mean(axis=0) * [0, 1, 1]
     voxel = seed % len(points)
     same = np.flatnonzero((positions[:, 0] < 0) == left[voxel])
     distances = np.linalg.norm(positions[same] - (points[voxel] - centre), axis=1)
-    assert parcels.owner[voxel] == same[distances.argmin()]
+    assert parcels.region_of_voxel[voxel] == same[distances.argmin()]
 
 
 def test_a_region_without_a_voxel_is_refused():
@@ -73,7 +73,7 @@ def test_the_program_reads_the_atlas_that_is_written(tmp_path):
     atlas = find_atlas(image, ANATOMY.places, templateflow=TemplateFlow(None))
     assert atlas.key == ATLAS
     assert tuple(atlas.parcels.values()) == parcels.names
-    np.testing.assert_array_equal(atlas.labels, parcels.owner + 1)
+    np.testing.assert_array_equal(atlas.labels, parcels.region_of_voxel + 1)
     assert b"SIMULATED" in bytes(nib.load(image).header["descrip"])
     by_name = find_atlas(
         ATLAS, ANATOMY.places, templateflow=TemplateFlow(None), datasets=[tmp_path]
@@ -99,7 +99,7 @@ def test_the_series_are_in_their_parcels_and_nowhere_else():
     assert len(beside)
     assert not added[:, beside].any()
     for region in range(2):
-        own = added[:, grey[PARCELS.owner == region]]
+        own = added[:, grey[PARCELS.region_of_voxel == region]]
         assert np.corrcoef(own.mean(axis=1), series[:, region])[0, 1] > 0.999
 
 

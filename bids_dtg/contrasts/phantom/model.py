@@ -252,7 +252,7 @@ class Person:
         person's traits t, and V (networks, modes) are modes drawn for this person.
         """
         modes = self.phantom.loadings
-        alone = self.stream(Purpose.OWN_MODES).standard_normal(
+        alone = self.stream(Purpose.PERSON_MODES).standard_normal(
             (p.NETWORKS, p.OWN_MODES)
         )
         own = p.TRAIT_COUPLING * (self.phantom.trait_loadings @ self.traits)
@@ -330,9 +330,9 @@ class Person:
         """
         stable = self.stable(self.stream(Purpose.UNSEEN_SHIFT))
         count, grey = len(CONDITIONS), self.phantom.anatomy.grey
-        drawn = self.phantom.stable_maps.draw(self.stream(Purpose.OWN_MAPS), count + 1)[
-            :, grey
-        ]
+        drawn = self.phantom.stable_maps.draw(
+            self.stream(Purpose.PERSON_MAPS), count + 1
+        )[:, grey]
         own = (
             np.sqrt(p.OWN_SHARED) * drawn[:1] + np.sqrt(1.0 - p.OWN_SHARED) * drawn[1:]
         )

@@ -128,7 +128,7 @@ class NetworkPhantom(RegionPhantom):
         seconds = self.plan.repetition_time_s
         return draw_region_run(self.parcels, series, rng, repetition_time_s=seconds)
 
-    def write_own(self, out: Path) -> None:
+    def write_further_datasets(self, out: Path) -> None:
         """Write connectomes and the truth.
 
         Parameters

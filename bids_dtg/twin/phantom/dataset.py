@@ -131,7 +131,7 @@ class TwinPhantom(RegionPhantom):
             self.parcels, series, rng, repetition_time_s=plan.repetition_time_s
         )
 
-    def write_own(self, out: Path) -> None:
+    def write_further_datasets(self, out: Path) -> None:
         """Write event files, task BOLD, and the truth.
 
         Parameters
