@@ -59,23 +59,23 @@ _MAY_LACK: Mapping[str, tuple[tuple[str, ...], str]] = {
     "high_pass": (("cosine",), "no cosine columns: nothing was high-pass filtered."),
     "motion": (MOTION, "no motion columns: {0} removed none."),
 }
+_OTHER_STRATEGY = (
+    "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
+)
 _CUSTOM = "--custom-confounds"
 # Number of kept frames at the start of a run in which a column may lack values, as first and second
 # derivatives do.
 _WITHOUT_VALUES = 2
-_SUFFIXES = (
-    "timeseries",
-    "regressors",
-)  # of fMRIPrep's tables since 20.2, and before that
+# Of fMRIPrep's tables since 20.2, and before that.
+_SUFFIXES = ("timeseries", "regressors")
 
 
 @dataclass(frozen=True, eq=False)
 class Confounds:
     """What cleaning needs from the confounds table and the files next to it."""
 
-    values: NDArray[
-        np.float64
-    ]  # (frames, columns), all frames, as in the table; may hold NaN
+    # (frames, columns), all frames, as in the table; may hold NaN
+    values: NDArray[np.float64]
     names: tuple[str, ...]  # of the columns
     keep: NDArray[np.bool_]  # (frames,), False for frames to drop
     fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None if it is unknown
@@ -97,11 +97,12 @@ class Confounds:
     def mean_fd_mm(self) -> float | None:
         """Mean framewise displacement over all frames, including dropped ones; None if unknown."""
         fd_mm = self.fd_mm if self.measured_fd_mm is None else self.measured_fd_mm
-        return (
-            None if fd_mm is None or np.isnan(fd_mm).all() else float(np.nanmean(fd_mm))
-        )
+        if fd_mm is None or np.isnan(fd_mm).all():
+            return None
+        return float(np.nanmean(fd_mm))
 
 
+# Long, as its steps stand in the order in which a run's faults are to be reported.
 def load_confounds(
     run: RestRun, options: CleaningOptions, *, n_frames: int
 ) -> Confounds:
@@ -122,43 +123,38 @@ def load_confounds(
         The table or a file next to it is missing, unreadable, of another length, or lacks columns
         or values.
     """
-    row = find_strategy(options.denoise_strategy)
-    n_dummy = None if options.dummy_scans == "auto" else int(options.dummy_scans)
-    cells: Cells = {}
-    names, facts, notes = tuple[str, ...](), dict[str, Any](), list[str]()
+    strategy = find_strategy(options.denoise_strategy)
     where = f"sub-{run.participant}: {run.confounds}"
+    cells: Cells = {}
     if run.confounds is not None:
-        compcor = "compcor" in row.parts
+        compcor = "compcor" in strategy.parts
         cells = read_confounds(run.confounds, run, n_frames, components=compcor)
-    if row.reads_table:
-        names = _names(cells, run, row, options, facts, notes)
+    names: tuple[str, ...] = ()
+    facts: dict[str, Any] = {}
+    notes: list[str] = []
+    if strategy.reads_table:
+        names = _names(cells, run, strategy, options, facts, notes)
     columns = {
         name: read_column(cells, name, where) for name in (*names, FD, STD_DVARS)
     }
-    values = (
-        np.array([columns[name] for name in names], np.float64)
-        .reshape(len(names), n_frames)
-        .T
-    )
+    rows = np.array([columns[name] for name in names], np.float64)
+    values = rows.reshape(len(names), n_frames).T
     # The first value of a derivative is n/a; it gets the second value.
     values[:1] = np.where(np.isnan(values[:1]), values[1:2], values[:1])
-    dummy = np.arange(n_frames) < (n_dummy or 0)
-    non_steady = flagged_frames(cells if n_dummy is None else {}, n_frames, where)
+    dummy, non_steady = _initial_frames(cells, options, n_frames, where)
     mixing = noise = None
-    if row.noise is not None:
+    if strategy.noise is not None:
         at_start = int(np.argmin(np.append(non_steady | dummy, False)))
-        mixing, noise = read_components(row.name, run, n_frames, at_start)
+        mixing, noise = read_components(strategy.name, run, n_frames, at_start)
         facts |= {"components": len(noise), "noise_components": int(noise.sum())}
-    fd, dvars, thresholds = columns[FD], columns[STD_DVARS], row.thresholds(options)
-    over_fd = _above(fd, thresholds.get("fd_threshold"), n_frames)
-    over_dvars = _above(dvars, thresholds.get("std_dvars_threshold"), n_frames)
+    thresholds = strategy.thresholds(options)
+    over_fd = _above(columns[FD], thresholds.get("fd_threshold"), n_frames)
+    over_dvars = _above(
+        columns[STD_DVARS], thresholds.get("std_dvars_threshold"), n_frames
+    )
     scrubbed = censored(over_fd | over_dvars, SHORTEST_STRETCH)
     interpolated = interpolated_frames(run, n_frames)
-    if run.outliers is not None and (count := int(interpolated.sum())):
-        frames, were = counted(count, "frame"), "was" if count == 1 else "were"
-        notes.append(
-            f"{frames} that XCP-D had interpolated ({run.outliers.name}) {were} left out."
-        )
+    notes += _interpolation_note(run, int(interpolated.sum()))
     dropped = {
         "non_steady": non_steady,
         "dummy": dummy,
@@ -168,25 +164,26 @@ def load_confounds(
         "isolated": scrubbed & ~over_fd & ~over_dvars,
     }
     keep = ~np.any([*dropped.values()], axis=0)
-    used = (*names, *((FD, STD_DVARS) if row.censors else ()))
-    _require_values({name: columns[name] for name in used}, keep, where)
+    used = {name: columns[name] for name in (*names, *_censoring_columns(strategy))}
+    _require_values(used, keep, where)
     if options.custom_confounds is not None:
         path = find_custom_table(options.custom_confounds, run)
-        further, further_names = read_custom_table(path, run, n_frames)
-        where = f"sub-{run.participant}: {path}"
-        _require_values(dict(zip(further_names, further.T, strict=True)), keep, where)
-        values, names = np.hstack([values, further]), (*names, *further_names)
+        custom_values, custom_names = read_custom_table(path, run, n_frames)
+        custom_columns = dict(zip(custom_names, custom_values.T, strict=True))
+        _require_values(custom_columns, keep, f"sub-{run.participant}: {path}")
+        values = np.hstack([values, custom_values])
+        names += custom_names
         facts["custom_confounds"] = path.name
-    by_xcpd = displacements(run, n_frames)
+    fd_mm, measured_fd_mm = displacements(run, n_frames) or (columns[FD], None)
     return Confounds(
         values=values,
         names=names,
         keep=keep,
-        fd_mm=fd if by_xcpd is None else by_xcpd[0],
-        std_dvars=dvars,
-        dropped={why: int(frames.sum()) for why, frames in dropped.items()},
+        fd_mm=fd_mm,
+        std_dvars=columns[STD_DVARS],
+        dropped={reason: int(frames.sum()) for reason, frames in dropped.items()},
         decisions={
-            "strategy": row.name,
+            "strategy": strategy.name,
             "dummy_scans": options.dummy_scans,
             **thresholds,
             **facts,
@@ -194,78 +191,105 @@ def load_confounds(
         notes=tuple(notes),
         mixing=mixing,
         noise=noise,
-        measured_fd_mm=None if by_xcpd is None else by_xcpd[1],
+        measured_fd_mm=measured_fd_mm,
     )
+
+
+def _initial_frames(
+    cells: Cells, options: CleaningOptions, n_frames: int, where: str
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the frames (frames,) dropped by --dummy-scans, and those flagged by fMRIPrep."""
+    if options.dummy_scans == "auto":
+        return np.zeros(n_frames, bool), flagged_frames(cells, n_frames, where)
+    dummy = np.arange(n_frames) < int(options.dummy_scans)
+    return dummy, np.zeros(n_frames, bool)
+
+
+def _interpolation_note(run: RestRun, count: int) -> list[str]:
+    if run.outliers is None or not count:
+        return []
+    were = "was" if count == 1 else "were"
+    return [
+        f"{counted(count, 'frame')} that XCP-D had interpolated ({run.outliers.name}) {were} "
+        "left out."
+    ]
+
+
+def _censoring_columns(strategy: Strategy) -> tuple[str, ...]:
+    return (FD, STD_DVARS) if strategy.censors else ()
 
 
 def confound_files(run: RestRun, options: CleaningOptions) -> tuple[Path, ...]:
     """List the existing files, other than the confounds table, on which cleaning depends."""
-    row, found = find_strategy(options.denoise_strategy), list[Path]()
-    if "compcor" in row.parts and (path := metadata_file(run)):
-        found.append(path)
-    if row.noise is not None:
-        found += find_component_files(row.name, run) or ()
+    strategy = find_strategy(options.denoise_strategy)
+    files: list[Path] = []
+    if "compcor" in strategy.parts and (path := metadata_file(run)):
+        files.append(path)
+    if strategy.noise is not None:
+        files += find_component_files(strategy.name, run) or ()
     if options.custom_confounds is not None:
         with suppress(RunError):  # reported when the run is read
-            found.append(find_custom_table(options.custom_confounds, run))
-    return tuple(found)
+            files.append(find_custom_table(options.custom_confounds, run))
+    return tuple(files)
 
 
 def _names(
     cells: Cells,
     run: RestRun,
-    row: Strategy,
+    strategy: Strategy,
     options: CleaningOptions,
     facts: dict[str, Any],
     notes: list[str],
 ) -> tuple[str, ...]:
     """Choose the columns that a strategy removes, in nilearn's order; add facts and notes."""
-    remedy = (
-        "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
-    )
     if run.confounds is None:
         raise RunError(
             f"{run.title} has no confounds table next to {run.bold}",
             expected="…_desc-confounds_timeseries.tsv",
-            remedy=f"copy it there, or {remedy}",
+            remedy=f"copy it there, or {_OTHER_STRATEGY}",
         )
-    components = compcor_columns(cells, run) if "compcor" in row.parts else ()
-    arguments = row.nilearn_arguments(options)
-    lacking = [
-        part
-        for part, (beginnings, _) in _MAY_LACK.items()
-        if part in arguments["strategy"]
-        and not any(name.startswith(beginnings) for name in cells)
-    ]
-    parts = set(arguments["strategy"]) - (set(lacking) & set(row.optional))
-    own = [
-        base + end
-        for part in _BASES
-        if part in parts
-        for base in _BASES[part]
-        for end in _ENDS[arguments[part]]
-    ]
-    needed = [*own, *((FD, STD_DVARS) if row.censors else ())]
-    if missing := [name for name in needed if name not in cells]:
-        some = ", ".join(missing[:8]) + (
-            f" and {len(missing) - 8} more" if missing[8:] else ""
-        )
-        raise RunError(
-            f"sub-{run.participant}: {run.confounds} lacks {len(missing)} of {len(needed)} columns "
-            f"that strategy {row.name} needs: {some}; it has {', '.join([*cells][:8])}, …",
-            remedy=remedy,
-        )
-    cosines = [
-        name for name in cells if "high_pass" in parts and name.startswith("cosine")
-    ]
+    components = compcor_columns(cells, run) if "compcor" in strategy.parts else ()
+    arguments = strategy.nilearn_arguments(options)
+    lacking = []
+    for part, (beginnings, _) in _MAY_LACK.items():
+        present = any(name.startswith(beginnings) for name in cells)
+        if part in arguments["strategy"] and not present:
+            lacking.append(part)
+    parts = set(arguments["strategy"]) - (set(lacking) & set(strategy.optional))
+    expanded: list[str] = []
+    for part, bases in _BASES.items():
+        if part in parts:
+            endings = _ENDS[arguments[part]]
+            expanded += [base + ending for base in bases for ending in endings]
+    _require_columns(cells, run, strategy, expanded)
+    cosines = [name for name in cells if name.startswith("cosine")]
+    if "high_pass" not in parts:
+        cosines = []
     facts["gsr"] = options.gsr
-    notes += [
-        f"The confounds table has {_MAY_LACK[part][1].format(row.name)}"
-        for part in lacking
-        # With --high-pass, our own cosines replace the table's.
-        if part != "high_pass" or options.high_pass is None
-    ]
-    return tuple(sorted({*own, *components, *cosines}))
+    for part in lacking:
+        # With --high-pass, cosines of the wanted frequencies replace the table's.
+        if part != "high_pass" or options.high_pass is None:
+            _, note = _MAY_LACK[part]
+            notes.append(f"The confounds table has {note.format(strategy.name)}")
+    return tuple(sorted({*expanded, *components, *cosines}))
+
+
+def _require_columns(
+    cells: Cells, run: RestRun, strategy: Strategy, removed: list[str]
+) -> None:
+    """Refuse a table without all columns that are removed, or by which frames are censored."""
+    needed = [*removed, *_censoring_columns(strategy)]
+    missing = [name for name in needed if name not in cells]
+    if not missing:
+        return
+    listed = ", ".join(missing[:8])
+    if missing[8:]:
+        listed += f" and {len(missing) - 8} more"
+    raise RunError(
+        f"sub-{run.participant}: {run.confounds} lacks {len(missing)} of {len(needed)} columns "
+        f"that strategy {strategy.name} needs: {listed}; it has {', '.join([*cells][:8])}, …",
+        remedy=_OTHER_STRATEGY,
+    )
 
 
 def _require_values(
@@ -281,10 +305,9 @@ def _require_values(
     missing = {name: frames for name, frames in missing.items() if len(frames)}
     if missing:
         name, frames = next(iter(missing.items()))
-        others = len(missing) - 1
-        further = (
-            f" (and {counted(others, 'further column')} likewise)" if others else ""
-        )
+        further = ""
+        if len(missing) > 1:
+            further = f" (and {counted(len(missing) - 1, 'further column')} likewise)"
         raise RunError(
             f"{where} has no number in {counted(len(frames), 'frame')} of column {name}, from row "
             f"{frames[0] + 1} on{further}",
@@ -369,10 +392,10 @@ def find_custom_table(folder: Path, run: RestRun) -> Path:
     candidates = [
         place / name for name in dict.fromkeys(names) for place in (folder, below)
     ]
-    there = [path for path in candidates if path.is_file() or path.is_symlink()]
-    require_one(there, f"the table of {run.title} for {_CUSTOM}")
-    if there:
-        return there[0]
+    tables = [path for path in candidates if path.is_file() or path.is_symlink()]
+    require_one(tables, f"the table of {run.title} for {_CUSTOM}")
+    if tables:
+        return tables[0]
     raise RunError(
         f"{run.title} has no table for {_CUSTOM} {folder}",
         expected=" or ".join(str(path) for path in candidates),

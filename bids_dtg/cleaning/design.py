@@ -51,15 +51,16 @@ def stop_band(
     -------
     (frames, columns), orthonormal, without the constant; low frequencies first.
     """
-    orders, slow = np.arange(1, frames), 0
+    orders = np.arange(1, frames)
+    slow = 0
     if high_pass_hz is not None:
         slow = min(frames - 1, int(np.floor(2 * frames * high_pass_hz * tr_seconds)))
-    fastest = np.inf if low_pass_hz is None else low_pass_hz
-    wanted = orders[(orders <= slow) | (orders / (2 * frames * tr_seconds) > fastest)]
+    fastest_hz = np.inf if low_pass_hz is None else low_pass_hz
+    frequencies_hz = orders / (2 * frames * tr_seconds)
+    removed = orders[(orders <= slow) | (frequencies_hz > fastest_hz)]
     middles = (np.arange(frames) + 0.5) * np.pi / frames
-    columns: NDArray[np.float64] = np.sqrt(2 / frames) * np.cos(
-        middles[:, None] * wanted
-    )
+    cosines = np.cos(middles[:, None] * removed)
+    columns: NDArray[np.float64] = np.sqrt(2 / frames) * cosines
     return columns
 
 
@@ -80,22 +81,19 @@ def design_run(
     TooShortError
         Less than ``min_minutes`` or `MIN_DOF` remain, or there are fewer frames than columns.
     """
-    kept, frames = int(np.count_nonzero(confounds.keep)), len(confounds.keep)
-    minutes, total = kept * tr_seconds / 60, frames * tr_seconds / 60
-    if minutes < options.min_minutes or kept == 0:
-        raise TooShortError(
-            f"{run.bold} has {minutes:.1f} of {total:.1f} minutes left ({kept} of "
-            f"{frames} frames of {tr_seconds:g} s)",
-            expected=f"at least {options.min_minutes:g} minutes",
-            remedy="lower --min-minutes or censor less, but note that short runs give noisy maps",
-        )
-    high, low = options.high_pass, options.low_pass
+    _require_minutes(run, confounds, tr_seconds, options.min_minutes)
+    frames = len(confounds.keep)
+    high = options.high_pass
+    low = options.low_pass
     band = stop_band(frames, tr_seconds, high_pass_hz=high, low_pass_hz=low)
     slow = stop_band(frames, tr_seconds, high_pass_hz=high).shape[1]
     fast = band.shape[1] - slow
     try:
         design = TemporalDesign.build(
-            *(confounds.values, confounds.names, confounds.keep, tr_seconds),
+            confounds.values,
+            confounds.names,
+            confounds.keep,
+            tr_seconds,
             stop_band=band,
             mixing=confounds.mixing,
             noise=confounds.noise,
@@ -106,25 +104,14 @@ def design_run(
             f"{run.bold} cannot be cleaned: {err}",
             remedy=f"choose a --denoise-strategy with fewer columns{wider}",
         ) from err
-    before = ""
     if run.cleaned_before:
         lost = math.nan
         if run.dof_stated is not None:
             # XCP-D's regression excluded interpolated frames; the intercept is counted here too.
-            lost = max(
-                frames - confounds.dropped["interpolated"] - 1 - run.dof_stated, 0.0
-            )
+            regressed_frames = frames - confounds.dropped["interpolated"]
+            lost = max(regressed_frames - 1 - run.dof_stated, 0.0)
         design = replace(design, lost_before=lost)
-        before = f" and {lost:g} used by earlier cleaning"
-    if (left := design.residual_dof()) < MIN_DOF:  # False for NaN, which means unknown
-        filtering = design.filtering
-        of_band = f", {filtering} of them for frequencies" if filtering else ""
-        raise TooShortError(
-            f"{run.bold} has {left:.0f} degrees of freedom left ({design.frames_kept} frames kept, "
-            f"minus {design.rank} columns{of_band}{before})",
-            expected=f"at least {MIN_DOF}, as with fewer correlations are mostly chance",
-            remedy="remove fewer columns, widen the band or censor less",
-        )
+    _require_dof(run, design)
     notes = []
     if high is not None and not slow:
         notes.append(
@@ -136,6 +123,38 @@ def design_run(
             "nothing."
         )
     return design, tuple(notes)
+
+
+def _require_minutes(
+    run: RestRun, confounds: Confounds, tr_seconds: float, min_minutes: float
+) -> None:
+    frames = len(confounds.keep)
+    frames_kept = int(np.count_nonzero(confounds.keep))
+    minutes = frames_kept * tr_seconds / 60
+    total = frames * tr_seconds / 60
+    if minutes < min_minutes or frames_kept == 0:
+        raise TooShortError(
+            f"{run.bold} has {minutes:.1f} of {total:.1f} minutes left ({frames_kept} of "
+            f"{frames} frames of {tr_seconds:g} s)",
+            expected=f"at least {min_minutes:g} minutes",
+            remedy="lower --min-minutes or censor less, but note that short runs give noisy maps",
+        )
+
+
+def _require_dof(run: RestRun, design: TemporalDesign) -> None:
+    dof = design.residual_dof()
+    if dof < MIN_DOF:  # False for NaN, which means unknown
+        filtering = design.filtering
+        of_band = f", {filtering} of them for frequencies" if filtering else ""
+        before = ""
+        if run.cleaned_before:
+            before = f" and {design.lost_before:g} used by earlier cleaning"
+        raise TooShortError(
+            f"{run.bold} has {dof:.0f} degrees of freedom left ({design.frames_kept} frames kept, "
+            f"minus {design.rank} columns{of_band}{before})",
+            expected=f"at least {MIN_DOF}, as with fewer correlations are mostly chance",
+            remedy="remove fewer columns, widen the band or censor less",
+        )
 
 
 def frequency_facts(options: CleaningOptions) -> dict[str, float]:

@@ -30,12 +30,14 @@ class _Program:
 
 
 def _noise_of_aroma(courses: str, path: Path, text: str) -> list[bool]:
-    components = len(courses.strip().split("\n")[-1].split())
+    last_row = courses.strip().split("\n")[-1]
+    components = len(last_row.split())
     if path.suffix == ".csv":
-        numbers = [int(word) for word in re.split(r"[\s,]+", text.strip()) if word]
-        if not set(numbers) <= {*range(1, components + 1)}:
-            raise ValueError(f"{path.name} names {numbers} of {components} components")
-        return [number in numbers for number in range(1, components + 1)]
+        noise = [int(word) for word in re.split(r"[\s,]+", text.strip()) if word]
+        numbers = range(1, components + 1)
+        if not set(noise) <= set(numbers):
+            raise ValueError(f"{path.name} names {noise} of {components} components")
+        return [number in noise for number in numbers]
     rows = parse_table(text, path).dicts()
     if len(rows) != components:
         raise ValueError(
@@ -54,11 +56,12 @@ def _noise_of_tedana(courses: str, path: Path, text: str) -> list[bool]:
         return re.sub(r"_0+(?=\d)", "_", component.strip())
 
     rows = parse_table(text, path).dicts()
-    kinds = {plain(row["Component"]): row["classification"] for row in rows}
-    names = [plain(word) for word in courses.split("\n", 1)[0].split()]
-    if not kinds.keys() & set(names):
+    classes = {plain(row["Component"]): row["classification"] for row in rows}
+    header = courses.split("\n", 1)[0]
+    names = [plain(word) for word in header.split()]
+    if not classes.keys() & set(names):
         raise ValueError(f"{path.name} names none of the components")
-    return [kinds.get(word) == "rejected" for word in names]
+    return [classes.get(name) == "rejected" for name in names]
 
 
 # By the name of the strategy that removes their noise components.
@@ -103,16 +106,18 @@ def find_component_files(strategy: str, run: RestRun) -> tuple[Path, Path] | Non
     SeveralFilesError
         Several neighbouring datasets, or several files of a folder, fit equally well.
     """
-    program, func = _PROGRAMS[strategy], run.bold.parent
-    if beside := _pair(program, func, run.title):
-        return beside
+    program = _PROGRAMS[strategy]
+    func = run.bold.parent
+    if pair := _pair(program, func, run.title):
+        return pair
     if not func.is_relative_to(run.root):
         return None
-    near = sorted(
-        p for p in run.root.parent.glob("*") if program.word in p.name.casefold()
-    )
-    folders = (path / func.relative_to(run.root) for path in near if path != run.root)
-    pairs = [pair for folder in folders if (pair := _pair(program, folder, run.title))]
+    pairs = []
+    for dataset in sorted(run.root.parent.glob("*")):
+        if program.word not in dataset.name.casefold() or dataset == run.root:
+            continue
+        if pair := _pair(program, dataset / func.relative_to(run.root), run.title):
+            pairs.append(pair)
     mixings = [mixing for mixing, _ in pairs]
     require_one(mixings, f"the components of {program.name} of {run.title}")
     return pairs[0] if pairs else None
@@ -120,9 +125,8 @@ def find_component_files(strategy: str, run: RestRun) -> tuple[Path, Path] | Non
 
 def _pair(program: _Program, folder: Path, title: str) -> tuple[Path, Path] | None:
     """Return a run's time courses and their classification in a folder, unless one is missing."""
-    mixing, noise = (
-        _first(folder, title, names) for names in (program.mixing, program.noise)
-    )
+    mixing = _first(folder, title, program.mixing)
+    noise = _first(folder, title, program.noise)
     return (mixing, noise) if mixing and noise else None
 
 
@@ -143,19 +147,20 @@ def read_components(
     RunError
         Files are missing, unreadable, or do not match each other or the run.
     """
-    program, files = _PROGRAMS[strategy], find_component_files(strategy, run)
+    program = _PROGRAMS[strategy]
+    files = find_component_files(strategy, run)
     if files is None:
         raise RunError(
             f"{run.title} has no outputs of {program.name} in {run.bold.parent}",
             expected=program.expected,
             remedy=program.remedy,
         )
-    path, noise_path = files
+    mixing_path, noise_path = files
     try:
-        with reading(f"{path} and {noise_path.name}"):
-            require_contents([path], run.participant)
-            courses = read_text(path)
-            mixing = _parse_mixing(path, courses)
+        with reading(f"{mixing_path} and {noise_path.name}"):
+            require_contents([mixing_path], run.participant)
+            courses = read_text(mixing_path)
+            mixing = _parse_mixing(mixing_path, courses)
             # May be an empty list, if nothing is noise.
             noise = program.which(courses, noise_path, read_text(noise_path))
     except ForeignFileError as err:
@@ -165,7 +170,8 @@ def read_components(
             expected="a column of numbers for each component, and a classification of each",
             remedy=program.remedy,
         ) from err
-    return _of_all_frames(mixing, path, run, n_frames, dropped), np.array(noise)
+    courses_of_run = _of_all_frames(mixing, mixing_path, run, n_frames, dropped)
+    return courses_of_run, np.array(noise)
 
 
 def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
@@ -194,11 +200,9 @@ def _of_all_frames(
     absent = int(np.argmax(np.append(padded.any(axis=1), True)))  # initial rows of 0
     if missing in (0, dropped) and absent <= dropped:
         return padded
-    zeros = (
-        f", the first {absent - missing} of them of zeros"
-        if absent > max(missing, 0)
-        else ""
-    )
+    zeros = ""
+    if absent > max(missing, 0):
+        zeros = f", the first {absent - missing} of them of zeros"
     raise RunError(
         f"sub-{run.participant}: {path} has {len(mixing)} rows{zeros}",
         expected=f"{n_frames}, the frames of {run.bold.name}; at most the {dropped} that are "
@@ -214,9 +218,10 @@ def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
     patterns = [
         re.compile(re.escape(title) + between + re.escape(name)) for name in names
     ]
-    there = sorted(folder.glob(f"{title}_*"))
+    run_files = sorted(folder.glob(f"{title}_*"))
     for pattern in patterns:
-        if matching := [path for path in there if pattern.fullmatch(path.name)]:
+        matching = [path for path in run_files if pattern.fullmatch(path.name)]
+        if matching:
             require_one(matching, f"the components of {title}")
             return matching[0]
     return None

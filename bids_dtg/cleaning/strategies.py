@@ -22,7 +22,8 @@ from bids_dtg.settings.option import find_row
 AUTO = "auto"  # the strategy that suits the input type
 # Scrubbing drops frames with a larger standardised DVARS, and stretches of fewer frames between
 # censored ones (Power et al. 2014).
-SCRUBBING_STD_DVARS, SHORTEST_STRETCH = 1.5, 5
+SCRUBBING_STD_DVARS = 1.5
+SHORTEST_STRETCH = 5
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,16 @@ class Strategy:
     name: str  # on the command line, in TOML files and in sidecars
     removes: str  # removed columns, for ``--help`` and the documentation
     parts: tuple[str, ...] = ()  # nilearn's names; empty if the table is not read
-    arguments: Mapping[str, str] = field(
-        default_factory=dict
-    )  # extent of each part, for nilearn
-    optional: tuple[
-        str, ...
-    ] = ()  # parts that are skipped if the table has none of their columns
-    keeps_cosines: bool = (
-        False  # whether the table's cosines are removed even with --high-pass
-    )
+    # Extent of each part, for nilearn.
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    # Parts that are skipped if the table has none of their columns.
+    optional: tuple[str, ...] = ()
+    # Whether the table's cosines are removed even with --high-pass.
+    keeps_cosines: bool = False
     # Program whose noise components are also removed, for the methods text.
     noise: str | None = None
-    default_for: tuple[
-        InputChoice, ...
-    ] = ()  # input types for which ``auto`` chooses it
+    # Input types for which ``auto`` chooses it.
+    default_for: tuple[InputChoice, ...] = ()
 
     @property
     def reads_table(self) -> bool:
@@ -65,9 +62,9 @@ class Strategy:
     @property
     def help(self) -> str:
         """What it does, for ``--help``."""
-        return self.removes + (
-            ", and censoring by FD and DVARS" if self.censors else ""
-        )
+        if self.censors:
+            return f"{self.removes}, and censoring by FD and DVARS"
+        return self.removes
 
     @property
     def in_words(self) -> str:
@@ -92,11 +89,8 @@ class Strategy:
             "scrub": SHORTEST_STRETCH,
             **self.arguments,
         }
-        if (
-            options.high_pass is not None
-            and not self.keeps_cosines
-            and "high_pass" in parts
-        ):
+        replaces_cosines = options.high_pass is not None and not self.keeps_cosines
+        if replaces_cosines and "high_pass" in parts:
             parts.remove("high_pass")
         if options.gsr and "global_signal" not in parts:
             parts.append("global_signal")
@@ -195,20 +189,19 @@ def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOption
         name = next(
             row.name for row in STRATEGIES.values() if input_type in row.default_for
         )
-    row, asked = find_strategy(name), f"was given with --denoise-strategy {name}"
-    if options.gsr and not row.reads_table:
+    strategy = find_strategy(name)
+    misuse = f"was given with --denoise-strategy {name}"
+    if options.gsr and not strategy.reads_table:
         first = next(iter(STRATEGIES))
         raise SettingsError(
-            f"--gsr {asked}",
+            f"--gsr {misuse}",
             expected=f"a strategy that reads the confounds table, e.g. {first}",
         )
-    if options.fd_threshold != OPTIONS["fd_threshold"].default and not row.censors:
-        names = " or ".join(
-            other.name for other in STRATEGIES.values() if other.censors
-        )
+    if options.fd_threshold != OPTIONS["fd_threshold"].default and not strategy.censors:
+        censoring = [row.name for row in STRATEGIES.values() if row.censors]
         raise SettingsError(
-            f"--fd-threshold {asked}",
-            expected=f"--denoise-strategy {names}, which censors frames",
+            f"--fd-threshold {misuse}",
+            expected=f"--denoise-strategy {' or '.join(censoring)}, which censors frames",
         )
     return dataclasses.replace(options, denoise_strategy=name)
 
@@ -216,8 +209,8 @@ def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOption
 @cache
 def cleaning_words() -> dict[str, Any]:
     """Return the sentences of the methods text, from `words.toml`."""
-    found: dict[str, Any] = tomllib.loads(read_packaged(__package__, "words.toml"))
-    return found
+    words: dict[str, Any] = tomllib.loads(read_packaged(__package__, "words.toml"))
+    return words
 
 
 def cleaning_text(options: CleaningOptions) -> str:
@@ -232,37 +225,48 @@ def cleaning_text(options: CleaningOptions) -> str:
     -------
     Sentences with full stops, which cite the keys of `cleaning_words()["references"]`.
     """
-    row, say = find_strategy(options.denoise_strategy), cleaning_words()
-    arguments = row.nilearn_arguments(options)
-    removed = [
-        forms[arguments.get(part, "always")] + say["somewhere"] * (part in row.optional)
-        for part, forms in say["parts"].items()
-        if row.reads_table and part in arguments["strategy"]
-    ]
-    asked = {name: getattr(options, name) for name in say["further"]}
-    removed += [
-        say["further"][name].format(x) for name, x in asked.items() if x is not None
-    ]
+    strategy = find_strategy(options.denoise_strategy)
+    words = cleaning_words()
+    removed = _removed_confounds(strategy, options)
     sentences = []
     if options.smoothing_fwhm is not None:
-        sentences.append(say["smoothed"].format(fwhm=options.smoothing_fwhm))
-    if row.reads_table:
-        sentences.append(say["chosen"])
-    if row.noise is not None:
-        sentences.append(say["noise"].format(noise=row.noise))
+        sentences.append(words["smoothed"].format(fwhm=options.smoothing_fwhm))
+    if strategy.reads_table:
+        sentences.append(words["chosen"])
+    if strategy.noise is not None:
+        sentences.append(words["noise"].format(noise=strategy.noise))
     if removed:
         filtered = options.high_pass is not None or options.low_pass is not None
-        how = say["one_regression" if filtered else "regression"]
-        listed = ", ".join(removed[:-1]) + " and " * bool(removed[1:]) + removed[-1]
+        how = words["one_regression" if filtered else "regression"]
+        *earlier, last = removed
+        listed = f"{', '.join(earlier)} and {last}" if earlier else last
         # "fMRIPrep" keeps its lower-case f.
-        listed = (
-            listed if listed.startswith("fMRIPrep") else listed[0].upper() + listed[1:]
-        )
-        how = how.format(kept=say["kept"] * row.censors)
-        sentences.append(say["removed"].format(listed=listed, how=how))
+        if not listed.startswith("fMRIPrep"):
+            listed = listed[0].upper() + listed[1:]
+        how = how.format(kept=words["kept"] if strategy.censors else "")
+        sentences.append(words["removed"].format(listed=listed, how=how))
     else:
-        sentences.append(say["nothing"])
-    if row.censors:
+        sentences.append(words["nothing"])
+    if strategy.censors:
         limits = {"fd": options.scrubbing_fd_mm, "dvars": SCRUBBING_STD_DVARS}
-        sentences.append(say["censored"].format(**limits))
+        sentences.append(words["censored"].format(**limits))
     return ". ".join(sentences) + "."
+
+
+def _removed_confounds(strategy: Strategy, options: CleaningOptions) -> list[str]:
+    """Return what is removed from the runs, in the words of `words.toml`."""
+    words = cleaning_words()
+    arguments = strategy.nilearn_arguments(options)
+    removed = []
+    for part, phrases in words["parts"].items():
+        if not strategy.reads_table or part not in arguments["strategy"]:
+            continue
+        phrase = phrases[arguments.get(part, "always")]
+        if part in strategy.optional:
+            phrase += words["somewhere"]
+        removed.append(phrase)
+    for option, phrase in words["further"].items():
+        value = getattr(options, option)
+        if value is not None:
+            removed.append(phrase.format(value))
+    return removed

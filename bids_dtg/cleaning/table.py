@@ -21,16 +21,16 @@ from bids_dtg.files.sidecars import read_sidecar
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 
-Cells = Mapping[
-    str, tuple[str, ...]
-]  # text of the cells (frames,) of a table, by column
+# Text of the cells (frames,) of a table, by column.
+Cells = Mapping[str, tuple[str, ...]]
 Column = NDArray[np.float64]  # (frames,), NaN where n/a
 
 # Hundreds of columns that most strategies do not use; skipping them saves half a second.
 _COMPONENTS = ("a_comp_cor", "c_comp_cor", "w_comp_cor")
 _UNUSED = ("t_comp_cor", "edge_comp", "motion_outlier")
 _COMBINED = "combined"  # fMRIPrep's name of the mask of white matter and CSF together
-FD, STD_DVARS = "framewise_displacement", "std_dvars"
+FD = "framewise_displacement"
+STD_DVARS = "std_dvars"
 _FILTERED_FD = f"{FD}_filtered"  # by which XCP-D censored, where it filtered motion
 # Prefix of fMRIPrep's one-hot columns of initial frames that are not in steady state.
 NON_STEADY = "non_steady_state"
@@ -64,7 +64,7 @@ def read_cells(
     RunError
         It is missing, unreadable or cut off, or does not have `frames` rows, if that is given.
     """
-    who = f"sub-{run.participant}: "
+    participant = f"sub-{run.participant}: "
     try:
         require_contents([path], run.participant)
         content = read_bytes(path).replace(b"\r\n", b"\n")
@@ -72,29 +72,32 @@ def read_cells(
         end = content.find(b"\n", len(content.rstrip()))
         table = parse_table(content if end < 0 else content[:end], path, wanted=wanted)
     except ForeignFileError as err:
-        raise err.as_kind(RunError, who, expected=expected, remedy=remedy) from err
+        raise err.as_kind(
+            RunError, participant, expected=expected, remedy=remedy
+        ) from err
     if table.short:
         raise RunError(
-            f"{who}{path} has lines with fewer cells than its header, or is cut off",
+            f"{participant}{path} has lines with fewer cells than its header, or is cut off",
             remedy="copy it again",
         )
     if frames not in (None, len(table.rows)):
         raise RunError(
-            f"{who}{path} has {len(table.rows)} rows",
+            f"{participant}{path} has {len(table.rows)} rows",
             expected=f"{frames}, the frames of {run.bold.name}",
             remedy="copy both again from the same run of the program that made them",
         )
     if all(plain_number(name) is not None for name in table.header):
         raise RunError(
-            f"{who}{path} has no header",
+            f"{participant}{path} has no header",
             expected="a first line with the names of the columns",
         )
-    cells = dict[str, tuple[str, ...]]()
+    cells: dict[str, tuple[str, ...]] = {}
     columns = zip(*table.rows, strict=True)
-    times = Counter[str]()
+    columns_before: Counter[str] = Counter()  # of the same name
     for name, column in zip(table.header, columns, strict=False):
-        cells[f"{name}.{times[name]}" if times[name] else name] = column
-        times[name] += 1
+        number = columns_before[name]
+        cells[f"{name}.{number}" if number else name] = column
+        columns_before[name] += 1
     return cells
 
 
@@ -142,7 +145,8 @@ def read_column(cells: Cells, name: str, where: str) -> Column | None:
     if name not in cells:
         return None
     values = np.full(len(cells[name]), np.nan)
-    for row, cell in enumerate(word.strip() for word in cells[name]):
+    for row, text in enumerate(cells[name]):
+        cell = text.strip()
         if cell.lower() in _NOT_KNOWN:
             continue
         number = plain_number(cell)
@@ -182,11 +186,11 @@ def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
         The table cannot be read, or belongs to another series.
     """
     flags = _outliers(run)
-    left = int(np.count_nonzero(~flags))
-    if run.outliers is not None and n_frames not in (len(flags), left):
+    unflagged = int(np.count_nonzero(~flags))
+    if run.outliers is not None and n_frames not in (len(flags), unflagged):
         raise RunError(
-            f"sub-{run.participant}: {run.outliers} has {len(flags)} rows, {left} of them without "
-            "a flag",
+            f"sub-{run.participant}: {run.outliers} has {len(flags)} rows, {unflagged} of them "
+            "without a flag",
             expected=f"{n_frames} of either, the frames of {run.bold.name}",
             remedy="copy both again from the same run of XCP-D",
         )
@@ -199,14 +203,14 @@ def _outliers(run: RestRun) -> NDArray[np.bool_]:
         return np.zeros(0, bool)
     where = f"sub-{run.participant}: {run.outliers}"
     expected = f"a column {FD} with 1 for each flagged frame and 0 for each other"
-    column = read_column(read_cells(run.outliers, run, expected=expected), FD, where)
-    if column is None or np.isnan(column).any():
-        lacks = (
-            f"no column {FD}"
-            if column is None
-            else f"rows without a value in column {FD}"
+    cells = read_cells(run.outliers, run, expected=expected)
+    column = read_column(cells, FD, where)
+    if column is None:
+        raise RunError(f"{where} has no column {FD}", expected=expected)
+    if np.isnan(column).any():
+        raise RunError(
+            f"{where} has rows without a value in column {FD}", expected=expected
         )
-        raise RunError(f"{where} has {lacks}", expected=expected)
     return np.asarray(column != 0)
 
 
