@@ -34,7 +34,8 @@ The rooms, from top to bottom. A room imports only rooms below it:
 - `inputs`: datasets: their participants, runs, spaces and measured maps
 - `engine`: processes that work side by side; knows nothing of brains
 - `files`: names and files of BIDS derivatives: whole files, or none
-- `settings`: every option, written once
+- `settings`: the options of every workflow; slices have their own in their modules `options`
+- `option`: a field that is also a command-line option and a TOML key
 - `errors`: errors for people: what was found, what was expected, what to do
 - `extras`: packages that only some work needs, and how to install them
 - `progress`: what a person sees while the program works: bars, or lines

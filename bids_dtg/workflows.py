@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.engine.machine import importing
+from bids_dtg.option import find_row
 from bids_dtg.settings import FIELDS, Settings
-from bids_dtg.settings.option import find_row
 
 if TYPE_CHECKING:
     import argparse
@@ -57,6 +57,10 @@ class Analysis:
         False  # whether ``--model`` must be given, as its default does not fit
     )
     instead_of_model: str = ""  # an option that can be given instead of ``--model``
+    # What options mean and their defaults here, in words, where ``--help`` would say otherwise.
+    helps: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, str] = field(default_factory=dict)
+    halves: bool = False  # whether ``--folds halves`` is possible
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,9 @@ class Workflow:
     recipes: tuple[str, ...] = ()  # values of ``--recipe``; empty: no such option
     # The workflow's own values of options that are not given, by name.
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    # What options mean and their defaults in this workflow, as in `Analysis`.
+    helps: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, str] = field(default_factory=dict)
     # Kinds of features that statistics read from its results, by name.
     features: Mapping[str, FeatureKind] = field(default_factory=dict)
     # Kinds of results of a participant, by the values of ``--write``, with their explanations.

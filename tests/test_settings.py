@@ -98,10 +98,6 @@ def test_what_makes_results_anew_follows_results_and_nothing_else():
         ),
         ({"verify": True, "dry_run": True}, "--verify and --dry-run were given"),
         (
-            {"folds": "halves", "workflow": "twin"},
-            "--folds is halves. Expected: a number, or",
-        ),
-        (
             {"array_key": ["rest=bold"]},
             "--array-key was given. Expected: --input-arrays",
         ),

@@ -16,8 +16,8 @@ from typing import Any
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.text import read_packaged
+from bids_dtg.option import find_row
 from bids_dtg.settings import OPTIONS, CleaningOptions, InputChoice
-from bids_dtg.settings.option import find_row
 
 AUTO = "auto"  # the strategy that suits the input type
 # Scrubbing drops frames with a larger standardised DVARS, and stretches of fewer frames between

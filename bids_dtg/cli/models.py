@@ -16,7 +16,7 @@ from bids_dtg.cli.exits import Parser, call
 from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.errors import BundleError, DtgError
 from bids_dtg.notices import run_program, say, show
-from bids_dtg.settings.option import find_row
+from bids_dtg.option import find_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,10 +19,16 @@ from bids_dtg.cleaning.strategies import AUTO as AUTO_STRATEGY
 from bids_dtg.cleaning.strategies import STRATEGIES
 from bids_dtg.cli.exits import Parser
 from bids_dtg.errors import did_you_mean
-from bids_dtg.settings import FILE_ONLY, OPTIONS
-from bids_dtg.settings.option import Option
+from bids_dtg.option import Option
+from bids_dtg.settings import FIELDS, OPTIONS
 from bids_dtg.version import __version__
-from bids_dtg.workflows import DEFAULT, WORKFLOWS, Workflow, all_workflows
+from bids_dtg.workflows import (
+    DEFAULT,
+    Analysis,
+    Workflow,
+    all_workflows,
+    find_workflow,
+)
 
 _GROUPS = {
     "selection": "what to process",
@@ -39,23 +45,21 @@ _GROUPS = {
 # The options of the overview, in the order of `OPTIONS`.
 EVERYDAY = frozenset(
     (
-        *(
-            "participant_label",
-            "session_label",
-            "task_id",
-            "derivatives",
-            "workflow",
-            "model",
-        ),
-        *(
-            "denoise_strategy",
-            "analysis",
-            "output_spaces",
-            "surfaces",
-            "atlases",
-            "device",
-        ),
-        *("nprocs", "mem_gb", "dry_run"),
+        "participant_label",
+        "session_label",
+        "task_id",
+        "derivatives",
+        "workflow",
+        "model",
+        "denoise_strategy",
+        "analysis",
+        "output_spaces",
+        "surfaces",
+        "atlases",
+        "device",
+        "nprocs",
+        "mem_gb",
+        "dry_run",
     )
 )
 _PLACES = "BIDS_DIR OUTPUT_DIR"
@@ -180,6 +184,14 @@ class Topic:
             "prints all options."
         )
 
+    def words(self, table: str, option: str) -> str:
+        """Return the words that its rows have for an option: `helps` or `shown`; empty: none."""
+        rows: list[Analysis | Workflow] = [self.workflow]
+        if self.analysis is not None:
+            rows.insert(0, self.workflow.analyses[self.analysis])
+        words = (getattr(row, table).get(option, "") for row in rows)
+        return next(filter(None, words), "")
+
     def readers(self, option: str) -> str:
         """Return in words what reads an option: parts of this workflow, else other workflows."""
         row = self.workflow
@@ -239,36 +251,21 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
     topic
         Limits the parser to the options that such a run reads; None: all options.
     """
-    workflow, shown, names, unsaid = None, OPTIONS, tuple[str, ...](), tuple[str, ...]()
+    options, typed = OPTIONS, tuple[str, ...]()
     parser = _with_places(_USAGE, _DESCRIPTION, _EPILOG)
     if topic is not None:
         parser = _with_places(topic.usage, topic.description, topic.epilog)
-        workflow, shown = topic.workflow, topic.options
-        names = tuple(filter(None, (topic.analysis, workflow.name)))
-        unsaid = ("workflow", "analysis")  # they are typed
-    values = values_of(workflow)
-    explained = {"workflow", "write"}
-    if workflow is not None:  # the others are long
-        explained |= {"architecture", "denoise_strategy"}
+        options, typed = topic.options, ("workflow", "analysis")
+    values = values_of(topic.workflow if topic else None)
     for group, title in _GROUPS.items():
         section = parser.add_argument_group(title)
-        for name, option in shown.items():
+        for name, option in options.items():
             if option.group == group:
-                default = default_shown(option, names)
-                words = values[name] if name in explained else {}
-                parts = [
-                    f"{value}: {meaning}" for value, meaning in words.items() if meaning
-                ]
-                said = "; ".join([option.help, *parts])
-                said += f" (default: {default})" if default else ""
-                help_text = argparse.SUPPRESS if name in unsaid else said
-                _add_option(
-                    section,
-                    option,
-                    help_text,
-                    option.flags,
-                    tuple(values.get(name, ())),
-                )
+                choices = values.get(name, {})
+                help_text = _help_text(option, choices, topic)
+                if name in typed:
+                    help_text = argparse.SUPPRESS
+                _add_option(section, option, help_text, option.flags, tuple(choices))
     section.add_argument(
         "--config-file",
         metavar="FILE",
@@ -299,13 +296,11 @@ def overview() -> str:
     ]
     epilog = f"more help:\n{_columns(more)}\n\n{_EXAMPLES}"
     parser = _with_places(_USAGE, _DESCRIPTION, epilog, brief=True)
-    section, choices = (
-        parser.add_argument_group("options that most runs need"),
-        values_of(),
-    )
+    section = parser.add_argument_group("options that most runs need")
+    choices, usual = values_of(), Topic(find_workflow(DEFAULT))
     for name, option in OPTIONS.items():
         if name in EVERYDAY:
-            default = default_shown(option, (DEFAULT,))
+            default = default_shown(option, usual)
             values = ", ".join(choices.get(name, ()))
             said = option.help.partition(";")[0]
             # Longer lists of values have a line of their own below.
@@ -367,35 +362,78 @@ def _add_option(
     section.add_argument(*flags, **arguments)
 
 
-def default_shown(option: Option, names: Sequence[str] = ()) -> str:
+def _help_text(option: Option, choices: Mapping[str, str], topic: Topic | None) -> str:
+    """Return what an option means, with its values and its default."""
+    parts = [option.help]
+    if topic is None:
+        special = _by_row("helps", option.name)
+        parts += [f"with {typed}: {words}" for typed, words in special.items()]
+    elif words := topic.words("helps", option.name):
+        parts = [words]
+    explained = {"workflow", "write"}
+    if topic is not None:  # the others are long
+        explained |= {"architecture", "denoise_strategy"}
+    if option.name in explained:
+        parts += [f"{value}: {words}" for value, words in choices.items() if words]
+    default = default_shown(option, topic)
+    return "; ".join(parts) + (f" (default: {default})" if default else "")
+
+
+def default_shown(option: Option, topic: Topic | None = None) -> str:
     """Return an option's default in words; empty where it goes without saying.
 
     Parameters
     ----------
     option
         The option.
-    names
-        The analysis and the workflow whose default is wanted; empty: all defaults.
+    topic
+        The analysis or the workflow whose default is wanted; None: all defaults.
 
     Examples
     --------
-    >>> default_shown(OPTIONS["epochs"], ("train", "twin"))
+    >>> default_shown(OPTIONS["epochs"], Topic(find_workflow("twin"), "train"))
     'that of --recipe'
     """
-    shown = option.shown
-    special = dict(shown) if isinstance(shown, Mapping) else {"": shown}
-    usual = special.pop("", None) or option.default
-    for name in names:
-        if name in special:
-            return str(special[name])
+    if topic is not None and (words := topic.words("shown", option.name)):
+        return words
+    usual = option.shown or option.default
     # The default of a flag or a count goes without saying.
     unsaid = usual in (None, (), "") or option.hint is bool or option.name == "verbose"
     parts = ["" if unsaid else str(usual)]
-    for words in () if names else dict.fromkeys(special.values()):
-        alike = [name for name, other in special.items() if other == words]
-        flag = "--workflow" if alike[0] in WORKFLOWS else "--analysis"
-        parts.append(f"with {flag} {' or '.join(alike)}: {words}")
+    if topic is None:
+        special = _by_row("shown", option.name)
+        parts += [f"with {typed}: {words}" for typed, words in special.items()]
     return "; ".join(parts)
+
+
+def _by_row(table: str, option: str) -> dict[str, str]:
+    """Return the words that rows of workflows and analyses have for an option.
+
+    Parameters
+    ----------
+    table
+        `helps` or `shown`, a field of the rows.
+    option
+        Name of the option.
+
+    Returns
+    -------
+    dict
+        Words, by the flag and the values of the rows that have them.
+    """
+    names: dict[tuple[str, str], list[str]] = {}
+    for workflow in all_workflows():
+        rows: list[tuple[str, str, Analysis | Workflow]] = [
+            ("--workflow", workflow.name, workflow)
+        ]
+        rows += [("--analysis", name, row) for name, row in workflow.analyses.items()]
+        for flag, name, row in rows:
+            if words := getattr(row, table).get(option):
+                names.setdefault((flag, words), []).append(name)
+    return {
+        f"{flag} {' or '.join(dict.fromkeys(alike))}": words
+        for (flag, words), alike in names.items()
+    }
 
 
 def values_of(workflow: Workflow | None = None) -> dict[str, dict[str, str]]:
@@ -487,7 +525,8 @@ def with_hyphens(
         if flag not in known and topic is not None and flag in option_of:
             readers = topic.readers(option_of[flag])
             parser.error(f"{flag} is not read by {topic.call}, but by {readers}")
-        if (name := flag[2:].replace("-", "_")) in FILE_ONLY and is_flag:
+        name = flag[2:].replace("-", "_")
+        if is_flag and name in FIELDS and FIELDS[name].file_only:
             parser.error(
                 f"{flag} is not an option; in a --config-file, it is {name} = VALUE"
             )

@@ -66,6 +66,7 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
         )
     if name is not None:
         _require_model(workflow, name, settings)
+        _require_number_of_folds(workflow, name, settings)
         return workflow.analyses[name].run
     if level == "group":
         assert workflow.group is not None
@@ -92,6 +93,19 @@ def _require_model(workflow: Workflow, name: str, settings: Settings) -> None:
         raise SettingsError(
             f"--workflow {workflow.name} --analysis {name} was given without --model",
             expected=f"a model trained by --workflow {workflow.name} --analysis train{other}",
+        )
+
+
+def _require_number_of_folds(workflow: Workflow, name: str, settings: Settings) -> None:
+    if settings.statistics.folds == "halves" and not workflow.analyses[name].halves:
+        with_halves = [
+            f"--workflow {row.name} --analysis {analysis}"
+            for row in all_workflows()
+            for analysis, own in row.analyses.items()
+            if own.halves
+        ]
+        raise SettingsError(
+            "--folds is halves", expected=f"a number, or {' or '.join(with_halves)}"
         )
 
 

@@ -31,6 +31,7 @@ from bids_dtg.inputs.statmaps import (
     people_maps,
 )
 from bids_dtg.notices import counted, named, say
+from bids_dtg.option import flag
 from bids_dtg.report.contents import (
     AverageFiles,
     MapFile,
@@ -38,8 +39,7 @@ from bids_dtg.report.contents import (
     combination,
     find_participant,
 )
-from bids_dtg.settings import OPTIONS
-from bids_dtg.settings.option import flag
+from bids_dtg.settings import OPTIONS, CleaningOptions
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.map_checks import own_figures
 
@@ -301,7 +301,7 @@ def _made_with(made: AverageFiles) -> dict[str, object]:
     names = (
         name
         for name, option in OPTIONS.items()
-        if option.part == "cleaning" and not name.startswith("min_")
+        if option.part is CleaningOptions and not name.startswith("min_")
     )
     return {
         "model": made.common.get("ModelSHA256"),

@@ -30,11 +30,11 @@ from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.provenance import file_fingerprint, named_files
 from bids_dtg.files.text import read_json, write_json, write_text
 from bids_dtg.notices import named, say
+from bids_dtg.option import MODELS, flag, plain
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.report.page import Page
 from bids_dtg.report.participant import INDEX, STATISTICS_PAGE, UNFINISHED, write_index
 from bids_dtg.settings import FIELDS, Settings, to_toml
-from bids_dtg.settings.option import MODELS, flag, plain
 from bids_dtg.version import __version__
 from bids_dtg.workflows import find_workflow
 

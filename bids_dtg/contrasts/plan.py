@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from bids_dtg.settings.option import find_row
+from bids_dtg.option import find_row
 
 Loss = Literal["mse", "crr"]  # crr is mse with deviations scaled by 1 + alpha
 EpochChoice = Literal["r", "residual_r"]

@@ -61,11 +61,13 @@ ROW = Workflow(
                 later("contrasts.analyses.finetune:run_finetuning"),
                 "adapt --model to participants' rest and measured maps",
                 reads=(*_OF_PEOPLE, *_OF_TRAINING, "schedule"),
+                shown={"epochs": f"{NETWORK_EPOCHS}, or 50 with --recipe published"},
             ),
             "evaluate": Analysis(
                 later("contrasts.analyses.evaluate:run_evaluation"),
                 "score the maps of --model against participants' measured maps",
                 reads=_OF_PEOPLE,
+                shown={"model_name": "that of --model"},
             ),
             **{
                 name: replace(row, reads=(*row.reads, *_OF_MAPS))
@@ -75,6 +77,9 @@ ROW = Workflow(
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     writes=WRITES,
+    helps={
+        "recipe": "how networks are trained; published: CR-R loss, no re-centring",
+    },
     presentation=constant("contrasts.panels.presentation:PRESENTATION"),
     pages=("contrasts", "statistics"),
     kinds=KINDS.values,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from bids_dtg.settings.option import find_row
+from bids_dtg.option import find_row
 
 _LEAST_ONE = (
     *("states", "region_parameters", "hidden", "encoder_units"),

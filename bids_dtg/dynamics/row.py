@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bids_dtg.dynamics.bundle.kind import LINEAR, NETWORK
 from bids_dtg.dynamics.recipe import RECIPES
+from bids_dtg.settings import ATLASES
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
     OF_RUNS,
@@ -64,6 +65,8 @@ _OF_TRAINING = (
     *("region_parameters", "no_external_input", "restarts"),
 )
 
+_OF_MODEL = {"model_name": "that of --model"}
+
 # Each person's features, for analyses over people.
 FEATURES = (
     FeatureKind(
@@ -109,23 +112,35 @@ ROW = Workflow(
                 ),
                 needs_model=True,
                 instead_of_model="folds",
+                shown=_OF_MODEL | {"folds": "none, as --model is evaluated"},
             ),
             "simulate": Analysis(
                 partial(_RUN, "simulate"),
                 "simulate each participant's regional activity with --model",
                 reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
+                shown=_OF_MODEL,
             ),
             "fixed-points": Analysis(
                 partial(_RUN, "fixed-points"),
                 "find the fixed points of --model and their stability",
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
+                shown=_OF_MODEL,
             ),
             **ANALYSES,
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
+    helps={
+        "atlases": f"the atlas whose regions are modelled; {ATLASES}",
+        "recipe": "how networks are trained; published: 1,001 epochs and two restarts",
+        "batch_size": "regions per batch",
+    },
+    shown={
+        "split_file": "all train",
+        **dict.fromkeys(("epochs", "batch_size", "learning_rate"), "that of --recipe"),
+    },
     presentation=constant("dynamics.panels:PRESENTATION"),
     pages=("statistics",),
     kinds=constant("dynamics.bundle.kind:KINDS"),

@@ -2,9 +2,9 @@
 
 Each option is defined once, as a field of its part; the command line, the TOML file, the
 records and the documentation are all made from `OPTIONS`. A processing step receives only the
-part that it needs, e.g. `settings.cleaning`.
+part that it needs, e.g. `settings.cleaning`. What only one slice of the program reads is defined
+in its module `options` and read as `settings.part(TwinOptions)`.
 
-- `option`: a field that is also a command-line option and a TOML key
 - `checks`: refuses illegal values and contradictory options
 """
 
@@ -12,26 +12,31 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Collection, Mapping
+import pkgutil
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.foreign import read_toml, reading
-from bids_dtg.settings.checks import check
-from bids_dtg.settings.option import (
+from bids_dtg.option import (
+    COUNT,
     MODELS,
     REQUIRED,
     RESULTS,
+    Limits,
     Option,
     convert,
     option,
     options_of,
     plain,
 )
+from bids_dtg.settings.checks import check
 
+Part = TypeVar("Part")
 InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
 InputChoice = Literal["auto", InputType]
 Interpolation = Literal["linear", "nearest", "cubic"]
@@ -44,10 +49,34 @@ Combine = Literal["run", "session", "participant"]
 NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
 MAP_PERMUTATIONS = 1000
 FOLDS = 5
-FILE_ONLY = ("features",)  # options that only --config-file can set
-# Analyses whose results are named after the model that they use.
-_BY_MODEL = ("evaluate", "simulate", "fixed-points", "intervene")
-_OF_RECIPE = dict.fromkeys(("dynamics", "twin"), "that of --recipe")
+# Where atlases are from, for ``--help``.
+ATLASES = (
+    "names (Schaefer100 to Schaefer1000, Schaefer400x17, HCP, HOCPA25), label images with space- "
+    "in their names, or none"
+)
+# What slices add: their dataclasses of options.
+_SLICES = (
+    "bids_dtg.contrasts.options:ContrastsOptions",
+    "bids_dtg.dynamics.options:DynamicsOptions",
+    "bids_dtg.twin.options:TwinOptions",
+    "bids_dtg.statistics.options:PhenotypeOptions",
+)
+
+_LARGEST = sys.float_info.max
+_MEASURE: Limits = (sys.float_info.min, _LARGEST, "a finite number above 0")
+# As PyTorch and NumPy accept.
+_SEED: Limits = (0, 2**63 - 1, "0 or more, and less than 2^63")
+_DEVICE = r"auto|cpu|cuda(:\d{1,9})?|mps", "auto, cpu, cuda, cuda:N or mps"
+# Written as in fMRIPrep's --output-spaces.
+_SPACE = (
+    r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
+    r"|fsLR(:(seg|atlas)-[A-Za-z0-9]+)+",
+    "the name of a space, e.g. MNI152NLin6Asym:res-2, T1w, boldref",
+)
+_NAME = (
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
+    "1 to 100 letters, digits, '.', '-', '_'",
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +138,7 @@ class InputOptions:
         "fsLR:seg-NAME for training on parcels from CIFTI",
         metavar="SPACE",
         shown="the available one that needs the least resampling",
+        form=_SPACE,
     )
     sample_on: SampledOn | None = option(
         None,
@@ -145,6 +175,7 @@ class CleaningOptions:
         "framewise displacement in mm above which scrubbing censors a frame",
         metavar="MM",
         shown=f"{SCRUBBING_FD_MM} with scrubbing",
+        limits=_MEASURE,
     )
     gsr: bool = option(False, "also remove the global signal")
     custom_confounds: Path | None = option(
@@ -153,19 +184,31 @@ class CleaningOptions:
         metavar="FOLDER",
     )
     high_pass: float | None = option(
-        None, "high-pass cut-off, instead of fMRIPrep's cosines", metavar="HZ"
+        None,
+        "high-pass cut-off, instead of fMRIPrep's cosines",
+        metavar="HZ",
+        limits=_MEASURE,
     )
-    low_pass: float | None = option(None, "low-pass cut-off", metavar="HZ")
+    low_pass: float | None = option(
+        None, "low-pass cut-off", metavar="HZ", limits=_MEASURE
+    )
     smoothing_fwhm: float | None = option(
-        None, "smooth each frame within the brain mask", metavar="MM"
+        None,
+        "smooth each frame within the brain mask",
+        metavar="MM",
+        limits=_MEASURE,
     )
     dummy_scans: str = option(
         "auto",
         "frames to drop at the start of each run; auto: those that fMRIPrep flagged",
         metavar="auto|N",
+        form=(r"auto|\d{1,9}", "auto or a whole number"),
     )
     min_minutes: float = option(
-        4.0, "minimum duration of a run after censoring", metavar="MINUTES"
+        4.0,
+        "minimum duration of a run after censoring",
+        metavar="MINUTES",
+        limits=(0, _LARGEST, "0 or more, and finite"),
     )
     interpolation: Interpolation = option(
         "cubic", "interpolation of series that are not on the model's grid"
@@ -192,19 +235,10 @@ class ModellingOptions:
         "what to do at the group level; --analysis NAME --help explains one",
         shown="none: a table and a page of all participants",
     )
-    architecture: str | None = option(
-        None, "kind of model to train", shown={"": "linear", "twin": "lowrank"}
-    )
+    architecture: str | None = option(None, "kind of model to train", shown="linear")
     recipe: str = option(
         "default",
-        "how networks are trained; published: as in the paper of the workflow (contrasts: CR-R "
-        "loss, no re-centring; dynamics: 1,001 epochs and two restarts; twin: the paper's sizes)",
-    )
-    schedule: Literal["known", "new", "all"] = option(
-        "known",
-        "what finetune adapts; known: one of the model's contrasts, its output row frozen; new: "
-        "contrasts that the model lacks, with a new output layer; all: the model's contrasts, "
-        "nothing frozen",
+        "how networks are trained; published: as in the workflow's paper",
     )
     contrast: tuple[str, ...] = option(
         (),
@@ -218,10 +252,8 @@ class ModellingOptions:
         flags=("--model-name", "--name"),
         metavar="NAME",
         shapes=(),
-        shown={
-            "": "own; none for statistics",
-            **dict.fromkeys(_BY_MODEL, "that of --model"),
-        },
+        shown="own",
+        form=_NAME,
     )
     input_arrays: tuple[str, ...] = option(
         (),
@@ -235,53 +267,31 @@ class ModellingOptions:
         None,
         "table with the columns participant_id and set (training, validation, calibration, test)",
         metavar="TSV",
-        shown={
-            "": "drawn at random, families together",
-            **dict.fromkeys(("dynamics", "twin"), "all train"),
-        },
+        shown="drawn at random, families together",
     )
     epochs: int | None = option(
         None,
-        "maximum number of training epochs; twins: of each stage",
-        shown={
-            "": f"{NETWORK_EPOCHS}",
-            "finetune": f"{NETWORK_EPOCHS}, or 50 with --recipe published",
-            **_OF_RECIPE,
-        },
+        "maximum number of training epochs",
+        shown=f"{NETWORK_EPOCHS}",
+        limits=COUNT,
     )
     batch_size: int | None = option(
         None,
-        "participants per batch (dynamics: regions)",
-        shown={"": str(NETWORK_BATCH), **_OF_RECIPE},
+        "participants per batch",
+        shown=str(NETWORK_BATCH),
+        limits=COUNT,
     )
-    features: int = option(64, "channels of the network's first level")
     learning_rate: float | None = option(
         None,
         "initial learning rate of Adam",
         metavar="RATE",
-        shown={"": f"{NETWORK_RATE:g}", **_OF_RECIPE},
+        shown=f"{NETWORK_RATE:g}",
+        limits=_MEASURE,
     )
-    seed: int = option(0, "seed of splits, initial weights, batches and simulations")
-    states: int | None = option(
-        None, "dimensions of a region's state", group="dynamics", shown="3"
-    )
-    region_parameters: int | None = option(
-        None,
-        "parameters of each region of each participant",
-        group="dynamics",
-        shown="3",
-    )
-    no_external_input: bool = option(
-        False, "train without an input shared by all regions", group="dynamics"
-    )
-    restarts: int | None = option(
-        None,
-        "trainings, of which the one with the best held-out ELBO is kept",
-        group="dynamics",
-        shown="1; 2 with --recipe published",
-    )
-    simulations: int = option(
-        50, "simulations per participant", group="dynamics", shapes=()
+    seed: int = option(
+        0,
+        "seed of splits, initial weights, batches and simulations",
+        limits=_SEED,
     )
     structural_connectivity: Path | None = option(
         None,
@@ -290,20 +300,6 @@ class ModellingOptions:
         "--array-key structural=KEY chooses one",
         group="dynamics",
         metavar="FILE|FOLDER",
-    )
-    region_maps: Path | None = option(
-        None,
-        "table of regional maps to compare parameters with",
-        group="dynamics",
-        shapes=(),
-    )
-    task_file: tuple[str, ...] = option(
-        (),
-        "tasks to perform: TOML files that describe the columns of event files, or names of "
-        "built-in tasks (faces, stroop); a trained model knows its tasks",
-        group="twin",
-        metavar="TOML|NAME",
-        shown="built-in tasks with event files in BIDS_DIR",
     )
 
 
@@ -320,19 +316,10 @@ class StatisticsOptions:
         metavar="TSV",
         shown="participants.tsv of BIDS_DIR",
     )
-    phenotype: tuple[str, ...] = option(
-        (),
-        "columns of the table to test or to predict",
-        metavar="NAME",
-        shown={
-            "": "each numeric or two-level column that is not a covariate",
-            "stats": "none",
-        },
-    )
     covariates: tuple[str, ...] = option(
         (),
         "columns to adjust for, from the table or the quality metrics (fd_mean, minutes_kept); "
-        "text is categorical; twins: connectomes and mean response times are adjusted",
+        "text is categorical",
         metavar="NAME",
         shown="none",
     )
@@ -342,18 +329,14 @@ class StatisticsOptions:
     permutations: int | None = option(
         None,
         "permutations of participants, signs or behaviour; 0: none",
-        shown={"": str(MAP_PERMUTATIONS), "intervene": "200"},
+        shown=str(MAP_PERMUTATIONS),
+        limits=(0, 1_000_000, "0 to 1,000,000"),
     )
     folds: int | Literal["halves"] | None = option(
         None,
-        "folds of a cross-validation over participants; for twins also halves: train on the first "
-        "half of each run, evaluate on the second",
-        shown={"": str(FOLDS), "evaluate": "none, as --model is evaluated"},
-    )
-    ridge: Literal["nested", "published"] = option(
-        "nested",
-        "ridge penalty; nested: chosen within the training participants; published: features "
-        "divided by training participants",
+        "folds of a cross-validation over participants",
+        shown=str(FOLDS),
+        limits=(2, COUNT[1], "2 or more"),
     )
 
     @property
@@ -400,9 +383,7 @@ class OutputOptions:
     )
     atlases: tuple[str, ...] = option(
         (),
-        "atlases to average maps over; for dynamics and twins, the one whose regions are modelled "
-        "(twins: a second one for task BOLD); names (Schaefer100 to Schaefer1000, Schaefer400x17, "
-        "HCP, HOCPA25), label images with space- in their names, or none",
+        f"atlases to average maps over; {ATLASES}",
         metavar="NAME|FILE",
         shown="none, or the model's",
     )
@@ -424,20 +405,26 @@ class ResourceOptions:
         "auto, cpu, cuda, cuda:N or mps; auto: train on a GPU, predict maps on the CPU",
         group="model",
         metavar="DEVICE",
+        form=_DEVICE,
     )
     nprocs: int | None = option(
         None,
         "most cores to use, of all processes together",
         shown="all, as memory allows",
+        limits=COUNT,
     )
     omp_nthreads: int | None = option(
-        None, "threads of each process", shown="cores / processes"
+        None,
+        "threads of each process",
+        shown="cores / processes",
+        limits=COUNT,
     )
     mem_gb: float | None = option(
         None,
         "memory of all processes together",
         metavar="GB",
         shown="what is available",
+        limits=_MEASURE,
     )
     scheduler: str | None = option(
         None,
@@ -504,6 +491,10 @@ class Settings:
     behaviour: BehaviourOptions = field(
         default_factory=BehaviourOptions
     )  # of the program
+    # Options of single slices: an object of each of their dataclasses.
+    slices: tuple[Any, ...] = field(
+        default_factory=lambda: tuple(part() for part in _SLICE_PARTS)
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -517,28 +508,51 @@ class Settings:
         SettingsError
             An option is unknown, has a value of the wrong type, or is missing.
         """
-        parts: dict[str, dict[str, Any]] = {name: {} for name in _PARTS}
+        values: dict[type, dict[str, Any]] = {
+            part: {} for part in (*_PARTS.values(), *_SLICE_PARTS)
+        }
         for name, value in options.items():
             row = find_option(name, "Settings")
-            parts[row.part][name] = convert(value, row.hint, row.typed)
+            values[row.part][name] = convert(value, row.hint, row.typed)
         required = [row for row in FIELDS.values() if row.default is REQUIRED]
         if lacking := [row.typed for row in required if row.name not in options]:
             raise SettingsError(
                 f"{', '.join(lacking)}: neither on the command line nor in --config-file",
                 expected=" ".join(row.typed for row in required),
             )
-        return cls(**{name: _PARTS[name](**values) for name, values in parts.items()})
+        parts = {name: part(**values[part]) for name, part in _PARTS.items()}
+        slices = tuple(part(**values[part]) for part in _SLICE_PARTS)
+        return cls(**parts, slices=slices)
 
     def replace(self, **options: Any) -> Settings:
         """Return these settings with some options changed."""
         return Settings.of(**{**self.options, **options})
 
+    def part(self, kind: type[Part]) -> Part:
+        """Return the options of a slice, by their dataclass.
+
+        Examples
+        --------
+        >>> from bids_dtg.dynamics.options import DynamicsOptions
+        >>> settings = Settings.of(
+        ...     bids_dir="in", output_dir="out", analysis_level="group", simulations=9
+        ... )
+        >>> settings.part(DynamicsOptions).simulations
+        9
+        """
+        return next(part for part in self.slices if isinstance(part, kind))
+
+    def by_option(self) -> Iterator[tuple[Option, Any]]:
+        """Yield each option and its value."""
+        parts = {type(part): part for part in self.slices}
+        parts |= {part: getattr(self, name) for name, part in _PARTS.items()}
+        for name, row in FIELDS.items():
+            yield row, getattr(parts[row.part], name)
+
     @property
     def options(self) -> dict[str, Any]:
         """All values, by name."""
-        return {
-            name: getattr(getattr(self, row.part), name) for name, row in FIELDS.items()
-        }
+        return {option.name: value for option, value in self.by_option()}
 
     @property
     def result_options(self) -> dict[str, Any]:
@@ -555,14 +569,15 @@ _PARTS: Mapping[str, Any] = {
     for name, hint in get_type_hints(Settings).items()
     if dataclasses.is_dataclass(hint)
 }
+_SLICE_PARTS: tuple[Any, ...] = tuple(map(pkgutil.resolve_name, _SLICES))
 # All fields by name, in the order of ``--help`` within each group; below, those with a flag.
 FIELDS: Mapping[str, Option] = {
     option.name: option
-    for part, own in _PARTS.items()
-    for option in options_of(part, own)
+    for part in (*_PARTS.values(), *_SLICE_PARTS)
+    for option in options_of(part)
 }
 OPTIONS: Mapping[str, Option] = {
-    name: option for name, option in FIELDS.items() if name not in FILE_ONLY
+    name: option for name, option in FIELDS.items() if not option.file_only
 }
 # Editors complete the names of options from the signature.
 _KEYWORDS = [

@@ -13,6 +13,7 @@ _ASKED = (
     *("session_label", "model", "model_name", "seed"),
     *("participants_file", "phenotype", "permutations"),
 )
+_UNNAMED = {"model_name": "none"}
 ANALYSES: Mapping[str, Analysis] = MappingProxyType(
     {
         "stats": Analysis(
@@ -20,17 +21,20 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
             "mean, association with a phenotype, or difference of two sessions, in each region, "
             "voxel or edge",
             reads=(*_ASKED, "covariates"),
+            shown=_UNNAMED | {"phenotype": "none"},
         ),
         "phenotypes": Analysis(
             later("statistics.phenotypes:run_phenotypes"),
             "prediction of phenotypes from maps, compared with that from connectomes and measured "
             "maps",
             reads=(*_ASKED, "covariates", "folds", "ridge"),
+            shown=_UNNAMED,
         ),
         "embed": Analysis(
             later("statistics.embed:run_embed"),
             "low-dimensional layouts of participants and contrasts",
             reads=_ASKED,
+            shown=_UNNAMED,
         ),
     }
 )

@@ -19,6 +19,7 @@ from bids_dtg.inputs.participants import (
     plain_column,
 )
 from bids_dtg.notices import say
+from bids_dtg.statistics.options import PhenotypeOptions
 from bids_dtg.stats.coding import Coded, add_levels
 from bids_dtg.workflows import FeatureKind
 
@@ -36,10 +37,8 @@ def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
         There is no table, no such column, or no column that can be a phenotype.
     """
     options = people.settings.statistics
-    if options.phenotype:
-        return tuple(
-            dict.fromkeys(people.column(name).name for name in options.phenotype)
-        )
+    if names := people.settings.part(PhenotypeOptions).phenotype:
+        return tuple(dict.fromkeys(people.column(name).name for name in names))
     addresses = (*PERSON_COLUMNS, *FAMILY_COLUMNS, *SITE_COLUMNS)
     taken = {people.column(name).name for name in options.covariates}
     found = []

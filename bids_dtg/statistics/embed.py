@@ -29,6 +29,7 @@ from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.page import Page, Section, sentences
 from bids_dtg.settings import Settings
+from bids_dtg.statistics.options import PhenotypeOptions
 from bids_dtg.stats.embedding import (
     FEWEST_FOR_UMAP,
     distances,
@@ -167,7 +168,7 @@ def run_embed(settings: Settings) -> int:
 def _levels(people: GroupPeople) -> dict[str, Mapping[str, str]]:
     """Return the levels of people, by phenotype."""
     found = {}
-    for name in people.settings.statistics.phenotype:
+    for name in people.settings.part(PhenotypeOptions).phenotype:
         column = people.column(name)
         if not 1 < len(column.levels) <= _MOST_LEVELS:
             raise SettingsError(

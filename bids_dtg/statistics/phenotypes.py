@@ -26,6 +26,7 @@ from bids_dtg.report import figures
 from bids_dtg.report.page import Page, Section, sentences
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.asked import covariates_of, phenotypes_asked, values_of
+from bids_dtg.statistics.options import PhenotypeOptions
 from bids_dtg.stats.permutation import FEWEST_ORDERS, different_orders, permuted_orders
 from bids_dtg.stats.prediction import (
     Array,
@@ -185,7 +186,7 @@ class _Study:
                         features[rows],
                         asked.target,
                         folds,
-                        ridge=self.people.settings.statistics.ridge,
+                        ridge=self.people.settings.part(PhenotypeOptions).ridge,
                         within=of_sites,
                     )
                 except ValueError as err:
@@ -361,7 +362,7 @@ def _write(results: ResultFolder, study: _Study) -> None:
     for name, said in study.words.items():
         alike.setdefault(tuple(said), []).append(name)
     facts = {
-        "ridge": study.people.settings.statistics.ridge,
+        "ridge": study.people.settings.part(PhenotypeOptions).ridge,
         "folds": study.people.settings.statistics.cross_validated,
         "seed": seed,
         "words": alike,

@@ -41,6 +41,7 @@ from bids_dtg.report.viewer import (
 )
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.asked import camel_case, covariates_of, values_of
+from bids_dtg.statistics.options import PhenotypeOptions
 from bids_dtg.stats.permutation import (
     FEWEST_ORDERS,
     ColumnTests,
@@ -160,13 +161,14 @@ class Question:
             The question cannot be tested, or nobody has a value of the phenotype.
         """
         settings, options = people.settings, people.settings.statistics
-        if len(options.phenotype) > 1:
+        phenotypes = settings.part(PhenotypeOptions).phenotype
+        if len(phenotypes) > 1:
             raise SettingsError(
-                f"stats was given {len(options.phenotype)} phenotypes",
+                f"stats was given {len(phenotypes)} phenotypes",
                 expected="one, so that its p is not affected by others",
             )
-        if options.phenotype:
-            found = people.column(options.phenotype[0])
+        if phenotypes:
+            found = people.column(phenotypes[0])
             if not found.is_number and len(found.levels) > 2:
                 raise SettingsError(
                     f"{found.name} has {len(found.levels)} levels",

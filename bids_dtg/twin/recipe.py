@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bids_dtg.settings.option import find_row
+from bids_dtg.option import find_row
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from bids_dtg.settings import ATLASES
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.twin.recipe import ARCHITECTURES, RECIPES
 from bids_dtg.workflows import (
@@ -73,6 +74,8 @@ _OF_TRAINING = (
     "device",
 )
 
+_OF_MODEL = {"model_name": "that of --model"}
+
 # Features of people, for group analyses.
 FEATURES = (
     FeatureKind(
@@ -121,6 +124,12 @@ ROW = Workflow(
                 ),
                 needs_model=True,
                 instead_of_model="folds",
+                helps={
+                    "folds": "folds of a cross-validation over participants; halves: train on the "
+                    "first half of each run, evaluate on the second",
+                },
+                shown=_OF_MODEL | {"folds": "none, as --model is evaluated"},
+                halves=True,
             ),
             "intervene": Analysis(
                 partial(_analysis, "intervene", "intervene:run_interventions"),
@@ -128,6 +137,7 @@ ROW = Workflow(
                 "when connectomes are moved",
                 reads=("model", *_OF_BEHAVIOUR, "permutations"),
                 needs_model=True,
+                shown=_OF_MODEL | {"permutations": "200"},
             ),
             **{
                 name: replace(row, reads=(*row.reads, "combine"))
@@ -136,6 +146,19 @@ ROW = Workflow(
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
+    helps={
+        "atlases": "the atlas whose regions make connectomes, and a second one for task BOLD; "
+        f"{ATLASES}",
+        "recipe": "how networks are trained; published: the sizes of the paper",
+        "epochs": "maximum number of training epochs of each stage",
+        "covariates": "columns to adjust connectomes and mean response times for; text is "
+        "categorical",
+    },
+    shown={
+        "architecture": "lowrank",
+        "split_file": "all train",
+        **dict.fromkeys(("epochs", "batch_size", "learning_rate"), "that of --recipe"),
+    },
     presentation=constant("twin.panels.averages:PRESENTATION"),
     pages=("twin", "statistics"),
     kinds=constant("twin.bundle.part:KINDS"),

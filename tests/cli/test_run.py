@@ -408,6 +408,10 @@ def told(tmp_path, monkeypatch, capsys):
         ),
         ("group --analysis phenotypes --folds 1", "--folds is 1. Expected: 2 or more"),
         (
+            "group --analysis phenotypes --folds halves",
+            "--folds is halves. Expected: a number, or --workflow twin --analysis evaluate",
+        ),
+        (
             "group --analysis stats --permutations -1",
             "--permutations is -1. Expected: 0 to 1",
         ),

@@ -22,6 +22,7 @@ from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.participant.worker import LEVEL
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.settings import Settings
+from bids_dtg.twin.options import TwinOptions
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="no process is forked here"
@@ -249,7 +250,7 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
         with_whole_paths(default.replace(model="demo")).inputs.model == "demo"
     )  # installed
     twins = default.replace(workflow="twin", task_file=("own.toml", "faces"))
-    assert with_whole_paths(twins).modelling.task_file == (own, "faces")
+    assert with_whole_paths(twins).part(TwinOptions).task_file == (own, "faces")
 
 
 def test_a_level_that_was_sent_to_a_process_is_the_same():

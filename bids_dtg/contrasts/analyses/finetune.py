@@ -27,6 +27,7 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.judging.scores import BEFORE
 from bids_dtg.contrasts.judging.tables import TRANSFER_COLUMNS, transfer_rows
 from bids_dtg.contrasts.network import kind as network_kind
+from bids_dtg.contrasts.options import ContrastsOptions
 from bids_dtg.contrasts.people import FittedModel, Person, predicted_maps
 from bids_dtg.contrasts.plan import CHECKPOINTS, find_recipe
 from bids_dtg.contrasts.recentring import Correction
@@ -72,9 +73,14 @@ def run_finetuning(settings: Settings) -> int:
             expected=f"{' or '.join(able)}, which can be fine-tuned",
         )
     say_unlisted(bundle)
-    own = None if settings.modelling.schedule == "new" else bundle.contrasts
+    own = (
+        None if settings.part(ContrastsOptions).schedule == "new" else bundle.contrasts
+    )
     to_learn = cohort.found(own)
-    if settings.modelling.schedule == "known" and len(to_learn.contrasts) != 1:
+    if (
+        settings.part(ContrastsOptions).schedule == "known"
+        and len(to_learn.contrasts) != 1
+    ):
         found, labels = (
             to_learn.contrasts,
             [one.label for one in to_learn.contrasts[:5]],
@@ -115,7 +121,7 @@ def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:
     tuned = [cohort.contrasts[row] for row in rows]
     fitted = _tune(cohort, (training, validation), tuned)
     contrasts = cohort.contrasts
-    if cohort.settings.modelling.schedule != "new":
+    if cohort.settings.part(ContrastsOptions).schedule != "new":
         places = _places_in(tuned, bundle.contrasts)
         fitted = _whole(cohort, fitted, list(places.values()), [*training, *validation])
         contrasts = bundle.contrasts
@@ -165,7 +171,10 @@ def _tune(
     from bids_dtg.contrasts.network.kind import OUTPUT, with_new_outputs, with_rows
 
     settings, bundle = cohort.settings, cohort.bundle
-    schedule, state = settings.modelling.schedule, bundle.network().state_dict()
+    schedule, state = (
+        settings.part(ContrastsOptions).schedule,
+        bundle.network().state_dict(),
+    )
     if schedule == "new":
         start = with_new_outputs(state, len(tuned), settings.modelling.seed)
     else:
@@ -257,7 +266,7 @@ def _score(
     old, model = _places_in(cohort.contrasts, cohort.bundle.contrasts), cohort.model
     rows = (
         range(len(tuned))
-        if cohort.settings.modelling.schedule == "new"
+        if cohort.settings.part(ContrastsOptions).schedule == "new"
         else old.values()
     )
 

@@ -59,7 +59,7 @@ from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.notices import counted, duration, say
 from bids_dtg.progress import Board, Reporter
-from bids_dtg.settings import OPTIONS
+from bids_dtg.settings import OPTIONS, CleaningOptions
 from bids_dtg.version import __version__
 
 # Increase this when the checks of maps change, so that arrays are made again.
@@ -266,7 +266,7 @@ def _wanted(cohort: Cohort, label: str, *, reduces: bool) -> list[_Array]:
         "options": {
             name: known[name]
             for name, option in OPTIONS.items()
-            if option.part == "cleaning" and name in known
+            if option.part is CleaningOptions and name in known
         },
         "version": __version__,
         "inputs": {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.errors import SettingsError
-from bids_dtg.settings.option import find_row
+from bids_dtg.option import find_row
 from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:

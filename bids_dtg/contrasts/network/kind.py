@@ -26,6 +26,7 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Parameters
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
+from bids_dtg.contrasts.options import ContrastsOptions
 from bids_dtg.contrasts.people import FittedModel, MapModel, Person
 from bids_dtg.contrasts.plan import CHECKPOINTS, TrainingPlan, find_recipe
 from bids_dtg.engine.machine import training_device
@@ -206,7 +207,7 @@ def fit(
         if not np.isfinite(person.maps).any(axis=1).all():
             incomplete.append(person.label)
     check(options, len(training), len(validation), incomplete, places)
-    plan = _plan(options, len(training), start, frozen)
+    plan = _plan(settings, len(training), start, frozen)
 
     def samples(people: Sequence[Person]) -> train.PersonSamples:
         return train.PersonSamples(
@@ -247,14 +248,16 @@ def fit(
 
 
 def _plan(
-    options: ModellingOptions,
+    settings: Settings,
     people: int,
     start: Mapping[str, Tensor] | None,
     frozen: tuple[str, ...],
 ) -> TrainingPlan:
+    options = settings.modelling
     recipe = find_recipe(options.recipe)
+    features = settings.part(ContrastsOptions).features
     return TrainingPlan(
-        features=options.features if start is None else len(start[FIRST_WEIGHT]),
+        features=features if start is None else len(start[FIRST_WEIGHT]),
         loss=recipe.loss,
         choose_by=recipe.choose_by,
         learning_rate=options.learning_rate or NETWORK_RATE,

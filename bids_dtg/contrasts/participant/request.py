@@ -55,6 +55,7 @@ from bids_dtg.inputs.run import (
 )
 from bids_dtg.inputs.runs import find_runs as list_runs
 from bids_dtg.inputs.statmaps import chosen_contrasts
+from bids_dtg.option import find_row
 from bids_dtg.participants.request import (
     Asked,
     AveragedRuns,
@@ -71,7 +72,6 @@ from bids_dtg.participants.run_source import (
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import OPTIONS, Settings
-from bids_dtg.settings.option import find_row
 
 _LABELS = ".dlabel.nii"
 

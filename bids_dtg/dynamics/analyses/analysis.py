@@ -21,6 +21,7 @@ from bids_dtg.dynamics.bundle.kind import (
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.bundle.network import SAME_TR, NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.dynamics.options import DynamicsOptions
 from bids_dtg.dynamics.panels.words import dataset_words
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
 from bids_dtg.errors import DatasetError
@@ -72,7 +73,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         return {
             "split-file": _folder_of(settings.modelling.split_file),
             "structural": settings.modelling.structural_connectivity,
-            "region-maps": _folder_of(settings.modelling.region_maps),
+            "region-maps": _folder_of(settings.part(DynamicsOptions).region_maps),
         }
 
     def plan(self, labels: Sequence[str]) -> Iterator[str]:

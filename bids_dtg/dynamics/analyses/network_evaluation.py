@@ -60,6 +60,7 @@ from bids_dtg.dynamics.linear import (
 )
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.options import DynamicsOptions
 from bids_dtg.dynamics.panels.words import PURPOSE_OF_NETWORKS
 from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.inputs.cortex import read_region_maps
@@ -126,7 +127,9 @@ def run_network_evaluation(settings: Settings) -> int:
         settings, "evaluation", SCORES, _CHECKS_FILE, PARAMETERS, FEATURES_FILE
     )
     labels, bundle = analysis.known(), analysis.network
-    maps = read_region_maps(settings.modelling.region_maps, analysis.people.regions)
+    maps = read_region_maps(
+        settings.part(DynamicsOptions).region_maps, analysis.people.regions
+    )
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", labels)
     with analysis.results.begun():
@@ -164,7 +167,7 @@ def run_network_evaluation(settings: Settings) -> int:
             ),
             [
                 *below_publication(scores),
-                *_diverged(scored[0], settings.modelling.simulations),
+                *_diverged(scored[0], settings.part(DynamicsOptions).simulations),
                 *score_flags(scores, len(np.unique(networks.kin))),
                 *same_by_another(scores),
                 *outside_simulations(checks),
@@ -183,7 +186,7 @@ def _scored(
 ) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]]]:
     """Score simulations and simpler models; return the simulations' means and checks, too."""
     networks, seed = next(iter(sessions.values())), settings.modelling.seed
-    simulations = settings.modelling.simulations
+    simulations = settings.part(DynamicsOptions).simulations
     fewer = min(simulations, ABLATION_SIMULATIONS)
     others = _others(networks)
     people = read_people(networks, others) if others else []

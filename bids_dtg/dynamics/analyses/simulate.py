@@ -16,6 +16,7 @@ from bids_dtg.dynamics.analyses.session_means import (
 from bids_dtg.dynamics.bundle.network import NetworkBundle
 from bids_dtg.dynamics.linear import covariances_of
 from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.dynamics.options import DynamicsOptions
 from bids_dtg.errors import BundleError
 from bids_dtg.files.array_store import new_array, write_npz
 from bids_dtg.files.paths import temporary_folder
@@ -38,7 +39,7 @@ def run_simulation(settings: Settings) -> int:
     analysis = DynamicsAnalysis.prepare(settings, "simulation", _SERIES)
     of_network = isinstance(analysis.model, NetworkBundle)
     labels = analysis.known() if of_network else analysis.inferable()
-    number = settings.modelling.simulations
+    number = settings.part(DynamicsOptions).simulations
     if settings.behaviour.dry_run:
         return analysis.print_plan(
             f"{counted(number, 'simulation')} of each person", labels
@@ -69,7 +70,7 @@ def _by_network(
         model,
         people,
         infer(model, people, analysis.row_labels),
-        simulations=settings.modelling.simulations,
+        simulations=settings.part(DynamicsOptions).simulations,
         seed=settings.modelling.seed,
     )
 
@@ -80,7 +81,9 @@ def _by_core(analysis: DynamicsAnalysis, people: PeopleSeries) -> Iterator[Array
     for row, label in enumerate(people.people):
         rng = np.random.default_rng([settings.modelling.seed, *label.encode()])
         process = model.infer(covariances_of(people, row))
-        yield process.simulate(settings.modelling.simulations, people.frames, rng)
+        yield process.simulate(
+            settings.part(DynamicsOptions).simulations, people.frames, rng
+        )
 
 
 def _finite(
@@ -119,7 +122,7 @@ def _write_series(
     analysis: DynamicsAnalysis, people: PeopleSeries, found: Iterable[Array]
 ) -> None:
     settings, card = analysis.settings, analysis.model.card
-    number = settings.modelling.simulations
+    number = settings.part(DynamicsOptions).simulations
     shape = (len(people.people), number, len(people.regions), people.frames)
     path = analysis.results.add(f"{_SERIES}.npz")
     with temporary_folder() as folder:  # one person's series are in memory at a time

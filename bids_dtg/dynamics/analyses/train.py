@@ -23,6 +23,7 @@ from bids_dtg.dynamics.bundle.network import write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, Restart, fit, require_continuable
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.options import DynamicsOptions
 from bids_dtg.dynamics.parameters import alignment_of
 from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.dynamics.recipe import Recipe, find_recipe
@@ -153,20 +154,20 @@ def run_training(settings: Settings) -> int:
 
 def chosen_recipe(settings: Settings) -> Recipe:
     """Return the recipe of ``--recipe``, with the changes of other options."""
-    own = settings.modelling
-    given = {
-        "states": own.states,
-        "region_parameters": own.region_parameters,
-        "external_inputs": 0 if own.no_external_input else None,
-        "restarts": own.restarts,
-        "epochs": own.epochs,
-        "batch_size": own.batch_size,
-        "learning_rate": own.learning_rate,
+    modelling, network = settings.modelling, settings.part(DynamicsOptions)
+    options = {
+        "states": network.states,
+        "region_parameters": network.region_parameters,
+        "external_inputs": 0 if network.no_external_input else None,
+        "restarts": network.restarts,
+        "epochs": modelling.epochs,
+        "batch_size": modelling.batch_size,
+        "learning_rate": modelling.learning_rate,
     }
     changes: dict[str, Any] = {
-        name: value for name, value in given.items() if value is not None
+        name: value for name, value in options.items() if value is not None
     }
-    return dataclasses.replace(find_recipe(own.recipe), **changes)
+    return dataclasses.replace(find_recipe(modelling.recipe), **changes)
 
 
 def _facts(analysis: DynamicsAnalysis, fitted: Fitted) -> dict[str, Any]:

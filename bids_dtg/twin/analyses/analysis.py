@@ -22,6 +22,7 @@ from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.twin.bold_runs import People
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.judging.predictions import Cohort
+from bids_dtg.twin.options import TwinOptions
 from bids_dtg.twin.panels.words import DATASET
 from bids_dtg.twin.participant.events import Behaviour
 from bids_dtg.twin.participant.people import TwinPeople, read_covariates
@@ -63,7 +64,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         split = [modelling.split_file] if modelling.split_file else []
         files = {
             "split-file": split,
-            "task-file": [Path(n) for n in settings.modelling.task_file],
+            "task-file": [Path(n) for n in settings.part(TwinOptions).task_file],
         }
         return {
             f"{name}{n}": path.absolute().parent

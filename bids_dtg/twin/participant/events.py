@@ -20,6 +20,7 @@ from bids_dtg.notices import counted, named
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle
+from bids_dtg.twin.options import TwinOptions
 from bids_dtg.twin.tasks import SHIPPED, Task, find_task
 from bids_dtg.twin.trials import Trials, read_trials
 
@@ -229,7 +230,7 @@ def find_task_files(
         There are no event files of the tasks.
     """
     root = name_folder(settings.inputs.bids_dir).root
-    given = settings.modelling.task_file if tasks is None else ()
+    given = settings.part(TwinOptions).task_file if tasks is None else ()
     wanted = tuple(map(find_task, given or SHIPPED)) if tasks is None else tuple(tasks)
     _require_apart(wanted)
     entities = [name for task in wanted for name in task.bids_tasks]

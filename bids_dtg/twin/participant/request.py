@@ -28,6 +28,7 @@ from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.options import TwinOptions
 from bids_dtg.twin.panels.averages import PRESENTATION
 from bids_dtg.twin.panels.words import TwinMethods
 from bids_dtg.twin.participant.connectomes import OF_PARCELS, Edges
@@ -251,7 +252,7 @@ def _tasks(settings: Settings, bundle: TwinBundle | None) -> tuple[Task, ...]:
     """
     if bundle is not None:
         return bundle.part.tasks
-    if settings.modelling.task_file or len(settings.outputs.atlases) > 1:
+    if settings.part(TwinOptions).task_file or len(settings.outputs.atlases) > 1:
         return find_task_files(settings, None)[0]
     return tuple(map(find_task, SHIPPED))
 

@@ -16,13 +16,19 @@ Row = TypeVar("Row")
 RESULTS, MODELS = "results", "models"  # what an option can change
 REQUIRED = dataclasses.MISSING
 
+Limits = tuple[
+    float, float, str
+]  # the least and the most of a number, and both in words
+_MOST = 10**9 - 1
+COUNT: Limits = (1, _MOST, f"1 to {_MOST:,}")
+
 
 @dataclass(frozen=True)
 class Option:
     """An option, as the command line, the TOML file, the records and the documentation need it."""
 
     name: str
-    part: str  # field of `Settings` that it belongs to
+    part: type  # dataclass of options that it belongs to
     hint: Any  # type of its values
     default: Any  # `REQUIRED`: it has none
     group: str  # heading in ``--help`` and table in the TOML file
@@ -31,9 +37,14 @@ class Option:
     shapes: tuple[str, ...]
     flags: tuple[str, ...]  # its spellings; empty for a positional argument
     metavar: str | None = None  # name of the value in ``--help``
-    # The default in words, for ``--help``, where the value itself says little. A mapping holds the
-    # defaults of single workflows or analyses by name, and the usual default under "".
-    shown: str | Mapping[str, str] | None = None
+    # The default in words, for ``--help``, where the value itself says little. Rows of workflows
+    # and analyses have words for defaults of their own.
+    shown: str | None = None
+    limits: Limits | None = None  # of a number
+    form: tuple[str, str] | None = (
+        None  # of a text: a pattern, and what it means in words
+    )
+    file_only: bool = False  # whether only --config-file can set it
 
     @property
     def typed(self) -> str:
@@ -56,14 +67,15 @@ def option(default: Any, help_text: str, **facts: Any) -> Any:
     return field(default=default, metadata={"help": help_text, **facts})
 
 
-def options_of(part: str, options: type) -> Iterator[Option]:
+def options_of(part: type) -> Iterator[Option]:
     """Yield the options of a part, a dataclass with the defaults `GROUP` and perhaps `SHAPES`."""
-    hints = get_type_hints(options)
-    usual = {"group": vars(options)["GROUP"], "shapes": vars(options).get("SHAPES", ())}
-    for own in dataclasses.fields(options):
-        flags = () if own.default is REQUIRED else (flag(own.name),)
-        facts = {"flags": flags, **usual, **own.metadata}
-        yield Option(own.name, part, hints[own.name], own.default, **facts)
+    hints = get_type_hints(part)
+    usual = {"group": vars(part)["GROUP"], "shapes": vars(part).get("SHAPES", ())}
+    for field_ in dataclasses.fields(part):
+        name, default = field_.name, field_.default
+        flags = () if default is REQUIRED else (flag(name),)
+        facts = {"flags": flags, **usual, **field_.metadata}
+        yield Option(name, part, hints[name], default, **facts)
 
 
 def flag(name: str) -> str:
