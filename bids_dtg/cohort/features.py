@@ -211,7 +211,7 @@ class FeatureSource:
         words = self.kind.words
         if not labels:
             raise DatasetError(f"no participant's {words} can be read: {why}")
-        if not len(known := rows.known(number)):
+        if not len(known := rows.complete_columns(number)):
             raise DatasetError(
                 f"there is no location where all of {counted(len(labels), 'participant')} have "
                 f"{words}"

@@ -53,19 +53,27 @@ class ArrayStore:
         path = self._array(name)
         with atomic_file(path) as file:
             np.save(file, np.ascontiguousarray(array), allow_pickle=False)
-        record = {"facts": facts, "notes": notes or {}, "sha256": sha256_of_file(path)}
-        write_json(self._facts(name), {**record, "bytes": path.stat().st_size})
+        record = {
+            "facts": facts,
+            "notes": notes or {},
+            "sha256": sha256_of_file(path),
+            "bytes": path.stat().st_size,
+        }
+        write_json(self._facts(name), record)
 
     def has(self, name: str, facts: Mapping[str, Any]) -> bool:
         """Return whether an array exists, has its full size and was made from these facts."""
-        record, path = read_json(self._facts(name)), self._array(name)
-        made_so = record.get("facts") == json.loads(json.dumps(facts))
-        return made_so and path.is_file() and path.stat().st_size == record.get("bytes")
+        record = read_json(self._facts(name))
+        path = self._array(name)
+        same_facts = record.get("facts") == json.loads(json.dumps(facts))
+        if not same_facts or not path.is_file():
+            return False
+        return path.stat().st_size == record.get("bytes")
 
     def notes(self, name: str) -> Mapping[str, Any]:
         """Return the notes stored with an array; empty if the array is missing."""
-        found = read_json(self._facts(name)).get("notes", {})
-        return found if isinstance(found, dict) else {}
+        notes = read_json(self._facts(name)).get("notes", {})
+        return notes if isinstance(notes, dict) else {}
 
     def read(self, name: str) -> NDArray[Any]:
         """Map an array into memory, read-only, after verifying its checksum.
@@ -124,14 +132,14 @@ def new_array(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        made: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
+        array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
         if hasattr(os, "posix_fallocate"):  # not on macOS
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError as err:
         path.unlink(missing_ok=True)
         raise output_error(path, err) from err
-    return made
+    return array
 
 
 class MappedRows:
@@ -162,19 +170,20 @@ class MappedRows:
     >>> rows.add(1, np.array([1, np.nan, 3]))
     >>> rows.add(0, np.array([7, 8, 9]))
     >>> rows.add(1, np.array([4, 5, 6]))
-    >>> rows.known(1).tolist()
+    >>> rows.complete_columns(1).tolist()
     [0, 2]
-    >>> rows.table(1, rows.known(1)).tolist()
+    >>> rows.table(1, rows.complete_columns(1)).tolist()
     [[1.0, 3.0], [4.0, 6.0]]
     """
 
     def __init__(self, path: Path, tables: int, rows: int, columns: int) -> None:
-        self._path, self._rows, self._counts = path, rows, [0] * tables
-        self._first = new_array(
-            path, (tables, rows, columns)
-        ).offset  # bytes before the values
+        self._path = path
+        self._rows = rows
+        self._row_counts = [0] * tables
+        self._header_bytes = new_array(path, (tables, rows, columns)).offset
         self._file = path.open("r+b")
-        self._known = np.ones((tables, columns), bool)
+        # (tables, columns), whether all rows have a finite value
+        self._complete = np.ones((tables, columns), bool)
 
     def add(self, table: int, row: NDArray[Any]) -> None:
         """Add a row (columns,) to a table.
@@ -185,16 +194,16 @@ class MappedRows:
             The file cannot be written.
         """
         try:
-            self._file.seek(self._place(table, self._counts[table]))
+            self._file.seek(self._place(table, self._row_counts[table]))
             self._file.write(np.asarray(row, np.float32).tobytes())
         except OSError as err:
             raise output_error(self._path, err) from err
-        self._known[table] &= np.isfinite(row)
-        self._counts[table] += 1
+        self._complete[table] &= np.isfinite(row)
+        self._row_counts[table] += 1
 
-    def known(self, table: int) -> NDArray[np.intp]:
+    def complete_columns(self, table: int) -> NDArray[np.intp]:
         """Return the columns in which all rows of a table have a finite value."""
-        return np.flatnonzero(self._known[table])
+        return np.flatnonzero(self._complete[table])
 
     def table(self, table: int, columns: NDArray[np.intp]) -> NDArray[np.float32]:
         """Map some columns of a table, (rows, columns), after its rows have been added.
@@ -205,16 +214,18 @@ class MappedRows:
             The file of the remaining columns cannot be written.
         """
         self._file.flush()
-        shape = self._counts[table], self._known.shape[1]
-        values: NDArray[np.float32] = np.memmap(
-            self._path, np.float32, "r", self._place(table, 0), shape
+        n_rows = self._row_counts[table]
+        n_columns = self._complete.shape[1]
+        rows: NDArray[np.float32] = np.memmap(
+            self._path, np.float32, "r", self._place(table, 0), (n_rows, n_columns)
         )
-        if len(columns) == shape[1]:
-            return values
-        left = new_array(self._path.with_suffix(".kept.npy"), (shape[0], len(columns)))
-        for row, whole in zip(left, values, strict=True):
-            row[:] = whole[columns]
-        return left
+        if len(columns) == n_columns:
+            return rows
+        path = self._path.with_suffix(".kept.npy")
+        selected_rows = new_array(path, (n_rows, len(columns)))
+        for selected, row in zip(selected_rows, rows, strict=True):
+            selected[:] = row[columns]
+        return selected_rows
 
     def close(self) -> None:
         """Close the file; tables stay mapped."""
@@ -222,8 +233,8 @@ class MappedRows:
 
     def _place(self, table: int, row: int) -> int:
         """Return where a row of a table begins in the file, in bytes."""
-        row_bytes = self._known.shape[1] * np.dtype(np.float32).itemsize
-        return self._first + (table * self._rows + row) * row_bytes
+        row_bytes = self._complete.shape[1] * np.dtype(np.float32).itemsize
+        return self._header_bytes + (table * self._rows + row) * row_bytes
 
 
 def write_npz(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
@@ -240,5 +251,5 @@ def write_npz(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Read the arrays that `write_npz` wrote."""
-    with np.load(path, allow_pickle=False) as held:
-        return dict(held)
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)

@@ -113,9 +113,8 @@ def remove_stale_temporaries(folder: Path) -> None:
 def remove_stale_in(folder: Path) -> None:
     """Remove such files in one folder only, as a shared folder may have 100,000 folders below."""
     for path in filter(_is_stale, folder.glob(".dtg-*.tmp")):
-        with suppress(
-            OSError
-        ):  # another process removed it first, or it cannot be removed
+        # Another process may have removed it first, or it cannot be removed.
+        with suppress(OSError):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)  # a half-written bundle
             else:
@@ -128,9 +127,8 @@ def this_host() -> str:
     namespace = ""
     with suppress(OSError):  # not Linux
         namespace = str(Path("/proc/self/ns/pid").readlink())
-    return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[
-        :8
-    ]
+    host = f"{socket.gethostname()} {namespace}"
+    return hashlib.sha256(host.encode()).hexdigest()[:8]
 
 
 def output_error(path: Path, err: OSError) -> OutputError:
@@ -170,10 +168,10 @@ def _has_ended(pid: int) -> bool:
     """Return whether no process of this host has this number, except a zombie."""
     try:
         os.kill(pid, 0)
-        return (
-            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-        )
-    except OSError as err:
-        return isinstance(
-            err, ProcessLookupError
-        )  # others: of another user, or not Linux
+        # The state follows the command, which is in brackets and may contain some.
+        _, _, fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        return fields.split()[0] == "Z"
+    except ProcessLookupError:
+        return True
+    except OSError:  # of another user, or not Linux
+        return False

@@ -26,7 +26,8 @@ from bids_dtg.notices import visible_lines
 from bids_dtg.version import __version__
 
 BIDS_VERSION = "1.11.1"
-_DESCRIPTION, _PROGRAM = "dataset_description.json", "bids_dtg"
+_DESCRIPTION = "dataset_description.json"
+_PROGRAM = "bids_dtg"
 # Patterns of names for which BIDS (schema 1.11) has no rule, each with a comment. `figures` has no
 # slash, so that it also covers the folders below sub-*.
 IGNORED = {
@@ -53,9 +54,8 @@ _PATIENCE = 60.0  # seconds
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # name of TemplateFlow in BIDS URIs
 RAW = "raw"  # name of the raw dataset in BIDS URIs
-_NO_ADDRESS = (
-    "urn:dataset:"  # prefix of the name of a folder that has no public address
-)
+# Prefix of the name of a folder that has no public address.
+_NO_ADDRESS = "urn:dataset:"
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
 # Keys of the description that users may edit, in addition to keys that the program does not write.
 _EDITABLE = ("Name", "Authors", "License")
@@ -86,11 +86,8 @@ class SourceDataset:
     @property
     def notice(self) -> str:
         """A warning about its participants; empty: none."""
-        return (
-            "SIMULATED people: not for science"
-            if self.description.get("Simulated")
-            else ""
-        )
+        simulated = self.description.get("Simulated")
+        return "SIMULATED people: not for science" if simulated else ""
 
 
 @dataclass(frozen=True)
@@ -98,9 +95,8 @@ class DatasetWords:
     """Texts that describe an output dataset."""
 
     name: str  # Name in dataset_description.json
-    citation: (
-        str  # how to cite it: a sentence, an empty line, then one reference per line
-    )
+    # How to cite it: a sentence, an empty line, then one reference per line.
+    citation: str
     readme: str  # text of the README
     workflow: str  # the workflow that makes it
 
@@ -175,9 +171,11 @@ class DerivativeDataset:
         words
             Texts that describe the dataset.
         """
-        links, found = _links(source, self.root), read_json(self.root / _DESCRIPTION)
+        links = _links(source, self.root)
+        existing = read_json(self.root / _DESCRIPTION)
+        edited = {key: existing[key] for key in _EDITABLE if existing.get(key)}
         description = {
-            **found,
+            **existing,
             "Name": words.name,
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
@@ -185,22 +183,22 @@ class DerivativeDataset:
             **_sources(source, links[source.name]),
             "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
             **_cited(source, words),
-            **{key: found[key] for key in _EDITABLE if found.get(key)},
+            **edited,
         }
-        places = _places(source).items()
-        ways = {name: os.path.relpath(place, self.root) for name, place in places}
         self.write_if_changed(_DESCRIPTION, json_text(description))
-        self.write_if_changed(_INPUT, json_text(ways))
+        relative_folders = {
+            name: os.path.relpath(folder, self.root)
+            for name, folder in _folders(source).items()
+        }
+        self.write_if_changed(_INPUT, json_text(relative_folders))
         path = self.root / ".bidsignore"
         with reading(path, OutputError):
             lines = read_text(path).splitlines() if path.exists() else []
         for pattern, comment in IGNORED.items():
             lines += [] if pattern in lines else [f"# {comment}", pattern]
         self.write_if_changed(path.name, "\n".join(lines) + "\n")
-        if (
-            not (self.root / "README").exists()
-            and not (self.root / "README.md").exists()
-        ):
+        readmes = (self.root / "README", self.root / "README.md")
+        if not any(readme.exists() for readme in readmes):
             self.write_if_changed("README", visible_lines(words.readme))
 
     def remove_stale_temporaries(self) -> None:
@@ -226,25 +224,29 @@ class DerivativeDataset:
             write_json(self.path("participants.json"), _PARTICIPANTS)
         path = self.path("participants.tsv")
         with self.locks() as locks:
-            if owner := locks.take("participants", wait=_PATIENCE):
+            if holder := locks.take("participants", wait=_PATIENCE):
                 raise OutputError(
-                    f"{path} is in use by {owner}", remedy="run the command again"
+                    f"{path} is in use by {holder}", remedy="run the command again"
                 )
             with reading(path, OutputError):
                 table = read_table(path) if path.exists() else Table(path, (), ())
-            columns, rows = table.header, {row[0]: row for row in table.rows}
+            columns = table.header
+            rows = {row[0]: row for row in table.rows}  # by participant
             if columns[:1] != ("participant_id",):
-                columns, rows = ("participant_id",), {}
+                columns = ("participant_id",)
+                rows = {}
             # A dictionary keeps the order, and looks up names faster than a list.
-            wanted = dict.fromkeys(
+            participants = dict.fromkeys(
                 f"sub-{label}" for label in participants_in(self.root)
             )
-            if columns != table.header or wanted.keys() != rows.keys():
-                absent = [None] * (len(columns) - 1)
-                write_tsv(
-                    path, columns, [rows.get(name, (name, *absent)) for name in wanted]
-                )
-        return tuple(name for name in rows if name not in wanted)
+            if columns != table.header or participants.keys() != rows.keys():
+                no_values = [None] * (len(columns) - 1)
+                updated = [
+                    rows.get(participant, (participant, *no_values))
+                    for participant in participants
+                ]
+                write_tsv(path, columns, updated)
+        return tuple(name for name in rows if name not in participants)
 
 
 def participants_in(root: Path) -> tuple[str, ...]:
@@ -258,7 +260,9 @@ def participants_in(root: Path) -> tuple[str, ...]:
     try:
         with os.scandir(root) as entries:
             names = [
-                e.name for e in entries if e.name.startswith("sub-") and e.is_dir()
+                entry.name
+                for entry in entries
+                if entry.name.startswith("sub-") and entry.is_dir()
             ]
     except OSError as err:
         raise DatasetError(f"{root} cannot be listed: {err.strerror or err}") from err
@@ -279,16 +283,18 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
         results from another input.
     """
     output = expand_home(output_dir, "OUTPUT_DIR").resolve()
-    source, bids_dir = dataset.root.resolve(), dataset.bids_dir.resolve()
-    held = [folder for folder in (source, bids_dir) if output in folder.parents]
-    in_raw = (
-        bids_dir in output.parents and bids_dir / "derivatives" not in output.parents
-    )
+    source = dataset.root.resolve()
+    bids_dir = dataset.bids_dir.resolve()
+    inputs_within = [
+        folder for folder in (source, bids_dir) if output in folder.parents
+    ]
+    in_derivatives = bids_dir / "derivatives" in output.parents
+    in_raw = bids_dir in output.parents and not in_derivatives
     description = read_json(output / _DESCRIPTION)
     made_by = _generator(description).get("Name")
-    place = read_json(output / _INPUT).get(dataset.name)
-    earlier = (output / place).resolve() if isinstance(place, str) else source
-    wrong = {
+    folder = read_json(output / _INPUT).get(dataset.name)
+    earlier = (output / folder).resolve() if isinstance(folder, str) else source
+    faults = {
         "is the input dataset itself": output in (bids_dir, source),
         f"is inside the dataset {source}": source in output.parents,
         f"is inside the raw dataset {bids_dir}, but not in its derivatives folder": in_raw,
@@ -299,14 +305,15 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
         f"holds results from {earlier}, not {source}": (
             earlier.is_dir() and not earlier.samefile(source)
         ),
-        f"contains the input {next(iter(held), '')}": held,
+        f"contains the input {next(iter(inputs_within), '')}": inputs_within,
     }
-    for words, is_so in wrong.items():
-        if is_so:
-            beside = f"e.g. {bids_dir / 'derivatives' / 'bids_dtg'}"
+    for fault, applies in faults.items():
+        if applies:
+            choice = "another OUTPUT_DIR"
+            if bids_dir != source:
+                choice = f"e.g. {bids_dir / 'derivatives' / 'bids_dtg'}"
             raise SettingsError(
-                f"OUTPUT_DIR {output} {words}",
-                remedy=f"choose {beside if bids_dir != source else 'another OUTPUT_DIR'}",
+                f"OUTPUT_DIR {output} {fault}", remedy=f"choose {choice}"
             )
     return output
 
@@ -360,8 +367,8 @@ def prepare_output_folder(output_dir: Path) -> None:
 
 def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the entry of the program that made the dataset, from its description."""
-    made = description.get("GeneratedBy")
-    first = made[0] if isinstance(made, list) and made else {}
+    programs = description.get("GeneratedBy")
+    first = programs[0] if isinstance(programs, list) and programs else {}
     return first if isinstance(first, dict) else {}
 
 
@@ -384,9 +391,8 @@ def _this_program(workflow: str) -> dict[str, Any]:
     }
     if container := running_container():
         kind, _, tag = container.partition(":")
-        tag = (
-            PurePosixPath(tag).name if tag.startswith("/") else tag
-        )  # an Apptainer image file
+        if tag.startswith("/"):  # an Apptainer image file
+            tag = PurePosixPath(tag).name
         program["Container"] = {"Type": kind, "Tag": tag}
     return program
 
@@ -394,11 +400,11 @@ def _this_program(workflow: str) -> dict[str, Any]:
 def _cited(source: SourceDataset, words: DatasetWords) -> dict[str, Any]:
     """Return how to cite the results; authors and licence are those of the source data."""
     raw = read_json(source.bids_dir / _DESCRIPTION)
-    asked, _, references = words.citation.partition("\n\n")
+    acknowledgement, _, references = words.citation.partition("\n\n")
     cited = {
         "Authors": source.description.get("Authors") or raw.get("Authors"),
         "License": source.description.get("License"),
-        "HowToAcknowledge": " ".join(asked.split()),
+        "HowToAcknowledge": " ".join(acknowledgement.split()),
         "ReferencesAndLinks": references.splitlines(),
     }
     return {key: value for key, value in cited.items() if value}
@@ -413,10 +419,12 @@ def _sources(source: SourceDataset, url: str) -> dict[str, Any]:
     return {"SourceDatasets": [entry]} if entry else {}
 
 
-def _places(source: SourceDataset) -> dict[str, Path]:
+def _folders(source: SourceDataset) -> dict[str, Path]:
     """Return the input's folders by their names in BIDS URIs."""
-    raw = source.raw_root
-    return {source.name: source.root, **({RAW: raw} if raw else {})}
+    folders = {source.name: source.root}
+    if source.raw_root:
+        folders[RAW] = source.raw_root
+    return folders
 
 
 def _links(source: SourceDataset, root: Path) -> dict[str, str]:
@@ -427,19 +435,19 @@ def _links(source: SourceDataset, root: Path) -> dict[str, str]:
     people and machines, so a DOI replaces them or, without one, a name that is not an address.
     """
     links = {}
+    folders = _folders(source)
     near = [
-        place
-        for place in _places(source).values()
-        if place.parent == root.parent or place in root.parents
+        folder
+        for folder in folders.values()
+        if folder.parent == root.parent or folder in root.parents
     ]
-    for name, place in _places(source).items():
-        if any(folder in (place, *place.parents) for folder in near):
-            links[name] = quote(
-                os.fsencode(Path(os.path.relpath(place, root)).as_posix())
-            )
-        else:
-            doi = source.description.get("DatasetDOI") if place == source.root else None
-            links[name] = (
-                doi if isinstance(doi, str) and ":" in doi else f"{_NO_ADDRESS}{name}"
-            )
+    for name, folder in folders.items():
+        if any(neighbour in (folder, *folder.parents) for neighbour in near):
+            relative = Path(os.path.relpath(folder, root)).as_posix()
+            links[name] = quote(os.fsencode(relative))
+            continue
+        links[name] = f"{_NO_ADDRESS}{name}"
+        doi = source.description.get("DatasetDOI")
+        if folder == source.root and isinstance(doi, str) and ":" in doi:
+            links[name] = doi
     return links

@@ -15,7 +15,8 @@ from bids_dtg.notices import without_secrets
 from bids_dtg.progress import Reporter, step
 from bids_dtg.version import __version__
 
-MIRROR_VARIABLE, OFFLINE_VARIABLE = "DTG_MODEL_MIRROR", "DTG_OFFLINE"
+MIRROR_VARIABLE = "DTG_MODEL_MIRROR"
+OFFLINE_VARIABLE = "DTG_OFFLINE"
 # Folder of downloads and the lock, inside the folder that files are fetched into.
 WORK_FOLDER = ".downloads"
 
@@ -47,12 +48,14 @@ class PinnedFile:
     def is_at(self, path: Path) -> bool:
         """Return whether a file has the pinned content."""
         algorithm, _, expected = self.digest.partition(":")
-        blob = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+        if algorithm == "git":
+            header = b"blob %d\0" % path.stat().st_size
+            hasher = hashlib.sha1(header, usedforsecurity=False)
+        else:
+            hasher = hashlib.new(algorithm)
         with path.open("rb") as file:
-            found = hashlib.file_digest(
-                file, (lambda: blob) if algorithm == "git" else algorithm
-            )
-        return found.hexdigest() == expected
+            digest = hashlib.file_digest(file, lambda: hasher)
+        return digest.hexdigest() == expected
 
 
 def download_hosts(env: Mapping[str, str], public: str) -> list[str]:
@@ -75,10 +78,8 @@ def download_hosts(env: Mapping[str, str], public: str) -> list[str]:
     """
     if env.get(OFFLINE_VARIABLE, "0") not in ("", "0"):
         return []
-    return [
-        *(mirror.rstrip("/") for mirror in env.get(MIRROR_VARIABLE, "").split()),
-        public,
-    ]
+    mirrors = env.get(MIRROR_VARIABLE, "").split()
+    return [*(mirror.rstrip("/") for mirror in mirrors), public]
 
 
 @contextmanager
@@ -104,21 +105,20 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
     work = folder / WORK_FOLDER
     with Locks(work) as locks:
         try:
-            if owner := locks.take("download"):
+            if holder := locks.take("download"):
                 reporter.note(
-                    f"waiting for {owner}, which is downloading into {folder}"
+                    f"waiting for {holder}, which is downloading into {folder}"
                 )
-                while locks.take(
-                    "download", wait=_WAIT_SECONDS
-                ):  # for as long as it takes
-                    step(f"waiting for {owner}")
+                # For as long as it takes.
+                while locks.take("download", wait=_WAIT_SECONDS):
+                    step(f"waiting for {holder}")
         except OutputError as err:
             raise err.as_kind(OutputError, remedy=remedy) from err
-        for left in work.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            elif left.name.startswith("tmp"):  # pooch's
-                left.unlink(missing_ok=True)
+        for path in work.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name.startswith("tmp"):  # pooch's
+                path.unlink(missing_ok=True)
         yield work
 
 
@@ -145,22 +145,8 @@ def obtain_file(
     OutputError
         The file cannot be written.
     """
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel(
-        "WARNING"
-    )  # otherwise it shows addresses with passwords
-    download = pooch.HTTPDownloader(
-        progressbar=_Progress(file, reporter),
-        chunk_size=_PIECE_BYTES,
-        timeout=_TIMEOUTS,
-        headers={
-            "User-Agent": f"bids_dtg/{__version__}",
-            "Accept-Encoding": "identity",
-        },
-    )
-    path, answers = folder / file.local_name, []
+    path = folder / file.local_name
+    answers = []
     try:
         if path.is_file():  # from an earlier run
             if file.is_at(path):
@@ -168,27 +154,9 @@ def obtain_file(
             path.unlink()
         for host in hosts:
             url = f"{host}/{file.location}"
-            store = pooch.create(
-                folder,
-                "",
-                registry={
-                    path.name: None
-                },  # verified below, as pooch does not know git's ids
-                urls={path.name: url},
-                retry_if_failed=_RETRIES,
-            )
-            try:
-                store.fetch(path.name, downloader=download)
-                if file.is_at(path):
-                    # pooch lets only the owner read it, but the folder may be shared.
-                    path.chmod(folder.stat().st_mode & 0o666)
-                    return path
-                reason = (
-                    f"wrong content, {path.stat().st_size} bytes, not {file.digest}"
-                )
-                path.unlink()
-            except (requests.RequestException, ValueError) as err:
-                reason = _reason(err)
+            reason = _fetch(file, url, path, reporter)
+            if reason is None:
+                return path
             answers.append(without_secrets(f"{url}: {reason}"))
     except OSError as err:
         raise OutputError(
@@ -201,12 +169,51 @@ def obtain_file(
     )
 
 
+def _fetch(file: PinnedFile, url: str, path: Path, reporter: Reporter) -> str | None:
+    """Download a file to a path; return the reason for a failure, None if it is there."""
+    import pooch
+    import requests
+
+    # By default it shows addresses with passwords.
+    pooch.get_logger().setLevel("WARNING")
+    headers = {
+        "User-Agent": f"bids_dtg/{__version__}",
+        "Accept-Encoding": "identity",
+    }
+    download = pooch.HTTPDownloader(
+        progressbar=_Progress(file, reporter),
+        chunk_size=_PIECE_BYTES,
+        timeout=_TIMEOUTS,
+        headers=headers,
+    )
+    store = pooch.create(
+        path.parent,
+        "",
+        registry={path.name: None},  # verified below, as pooch does not know git's ids
+        urls={path.name: url},
+        retry_if_failed=_RETRIES,
+    )
+    try:
+        store.fetch(path.name, downloader=download)
+    except (requests.RequestException, ValueError) as err:
+        return _reason(err)
+    if file.is_at(path):
+        # pooch lets only the owner read it, but the folder may be shared.
+        path.chmod(path.parent.stat().st_mode & 0o666)
+        return None
+    reason = f"wrong content, {path.stat().st_size} bytes, not {file.digest}"
+    path.unlink()
+    return reason
+
+
 class _Progress:
     """Progress bar with the interface that pooch requires; it ends a download that is too long."""
 
     def __init__(self, file: PinnedFile, reporter: Reporter) -> None:
-        self._total, self._done = 0, 0
-        self._size, self._name, self._reporter = file.size, file.name, reporter
+        self._total = 0
+        self._done = 0
+        self._file = file
+        self._reporter = reporter
 
     @property
     def total(self) -> int:
@@ -215,17 +222,20 @@ class _Progress:
     @total.setter
     def total(self, total: int) -> None:
         """Begin a download of so many bytes; 0: the host does not say."""
-        self._total, self._done = total, 0
+        self._total = total
+        self._done = 0
 
     def update(self, size: int) -> None:
         self._done += size
         # pooch adds the size of its pieces, of which the last one may be smaller.
-        if self._size is not None and self._done > self._size + _PIECE_BYTES:
-            raise ValueError(f"more than the {self._size} bytes of the file were sent")
+        size_of_file = self._file.size
+        if size_of_file is not None and self._done > size_of_file + _PIECE_BYTES:
+            raise ValueError(
+                f"more than the {size_of_file} bytes of the file were sent"
+            )
         share = self._done / self.total if self.total else 0.0
-        self._reporter.stage(
-            f"{self._name}, {self._done / 1e6:.1f} MB", min(share, 1.0)
-        )
+        megabytes = self._done / 1e6
+        self._reporter.stage(f"{self._file.name}, {megabytes:.1f} MB", min(share, 1.0))
 
     def reset(self) -> None:
         self._done = 0
@@ -239,8 +249,8 @@ def _reason(err: Exception) -> str:
     response = getattr(err, "response", None)
     if response is not None:
         return f"HTTP {response.status_code} {response.reason or ''}".strip()
-    while isinstance(
-        inner := getattr(err, "reason", None) or err.__context__, Exception
-    ):
-        err = inner
+    cause = getattr(err, "reason", None) or err.__context__
+    while isinstance(cause, Exception):
+        err = cause
+        cause = getattr(err, "reason", None) or err.__context__
     return " ".join(str(err).split())[:_LONGEST] or type(err).__name__

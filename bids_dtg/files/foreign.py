@@ -33,8 +33,10 @@ from bids_dtg.progress import step
 _OF_DRIVES = re.compile(r"[.@#$~][^/]*|lost\+found|__MACOSX")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # git-annex does not accept a pointer of more than 32 KiB.
-_LONGEST_POINTER, _POINTER_START = 32_768, 1024
-_ANNEX, _LFS = b"/annex/objects/", b"version https://git-lfs"
+_LONGEST_POINTER = 32_768
+_POINTER_START = 1024
+_ANNEX = b"/annex/objects/"
+_LFS = b"version https://git-lfs"
 _NO_CONTENT = (
     "has no content here: it is a broken link, or a git-annex or git-LFS pointer"
 )
@@ -47,9 +49,8 @@ class Table:
 
     path: Path
     header: tuple[str, ...]  # column names, unchanged; () for an empty file
-    rows: tuple[
-        tuple[str, ...], ...
-    ]  # each as long as the header; missing cells are empty
+    # Each as long as the header; missing cells are empty.
+    rows: tuple[tuple[str, ...], ...]
     short: int = 0  # number of lines with fewer cells than the header
 
     def dicts(self) -> list[dict[str, str]]:
@@ -93,13 +94,12 @@ def reading(
     except ImportError:
         raise  # a package is missing
     except Exception as err:
-        said = (err.strerror if isinstance(err, OSError) else None) or " ".join(
-            str(err).split()
-        )
-        said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
-        raise kind(
-            f"{source} cannot be read{as_what}: {said or type(err).__name__}"
-        ) from err
+        reason = " ".join(str(err).split()) or type(err).__name__
+        if isinstance(err, OSError) and err.strerror:
+            reason = err.strerror
+        if len(reason) > _LONGEST:
+            reason = f"{reason[:_LONGEST]}…"
+        raise kind(f"{source} cannot be read{as_what}: {reason}") from err
 
 
 # --- Files of a folder
@@ -125,13 +125,12 @@ def files_below(root: Path) -> Iterator[Path]:
                 continue
             entered.add((status.st_dev, status.st_ino))
             # Real folders come first, so that links to them are skipped, not the folders.
-            folders[:] = sorted(
-                (name for name in folders if _OF_DRIVES.fullmatch(name) is None),
-                key=lambda name: (Path(folder, name).is_symlink(), name),
-            )
-            yield from (
-                Path(folder, name) for name in sorted(names) if not name.startswith(".")
-            )
+            data_folders = [name for name in folders if not _OF_DRIVES.fullmatch(name)]
+            links = {name for name in data_folders if Path(folder, name).is_symlink()}
+            folders[:] = sorted(data_folders, key=lambda name: (name in links, name))
+            for name in sorted(names):
+                if not name.startswith("."):
+                    yield Path(folder, name)
 
 
 def matching(root: Path, pattern: str) -> list[Path]:
@@ -142,14 +141,12 @@ def matching(root: Path, pattern: str) -> list[Path]:
     >>> matching(Path("there is no such folder"), "*/*.nii.gz")
     []
     """
-    return [
-        path
-        for path in sorted(root.glob(pattern))
-        if not any(
-            part != ".." and _OF_DRIVES.fullmatch(part)
-            for part in path.relative_to(root).parts
-        )
-    ]
+    paths = []
+    for path in sorted(root.glob(pattern)):
+        names = set(path.relative_to(root).parts) - {".."}
+        if not any(map(_OF_DRIVES.fullmatch, names)):
+            paths.append(path)
+    return paths
 
 
 # --- Files whose content may be elsewhere or may have changed
@@ -199,27 +196,34 @@ def require_contents(paths: Iterable[Path], participant: str) -> None:
     RunError
         A file has no content. If files can be fetched, the remedy is one `datalad get` for all.
     """
-    who, paths = f"sub-{participant}: ", tuple(dict.fromkeys(paths))
-    if stubs := [str(path) for path in paths if is_stub(path)]:
-        others = f" (as are {len(stubs) - 1} other files)" if len(stubs) > 1 else ""
+    paths = tuple(dict.fromkeys(paths))
+    stubs = [str(path) for path in paths if is_stub(path)]
+    if stubs:
+        further = f" (as are {len(stubs) - 1} other files)" if stubs[1:] else ""
         raise RunError(
-            f"{who}{stubs[0]} {_NO_CONTENT}{others}",
+            f"sub-{participant}: {stubs[0]} {_NO_CONTENT}{further}",
             expected="the file's content",
             remedy=f"datalad get {shlex.join(stubs)}",
         )
     for path in paths:
-        with reading(f"{who}{path}", RunError):
+        with reading(f"sub-{participant}: {path}", RunError):
             size = path.stat().st_size
         if not size:
             raise RunError(
-                f"{who}{path} is empty", remedy="copy it again, or rerun fMRIPrep"
+                f"sub-{participant}: {path} is empty",
+                remedy="copy it again, or rerun fMRIPrep",
             )
 
 
 def file_state(status: os.stat_result) -> tuple[int, ...]:
     """Return values that differ once a file has changed: device, inode, size and two times."""
-    times = status.st_mtime_ns, status.st_ctime_ns
-    return status.st_dev, status.st_ino, status.st_size, *times
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
 
 
 def sha256_of_file(path: Path) -> str:
@@ -321,16 +325,15 @@ def as_text(content: bytes, path: Path) -> str:
     >>> as_text(b"\xef\xbb\xbfcsf", Path("t.tsv"))
     'csf'
     """
-    found = "binary, or UTF-16"  # Excel exports "Unicode text" as UTF-16
+    encoding = "binary, or UTF-16"  # Excel exports "Unicode text" as UTF-16
     try:
-        if "\0" not in (
-            text := content.decode("utf-8-sig")
-        ):  # numpy would drop trailing NULs
+        text = content.decode("utf-8-sig")
+        if "\0" not in text:  # numpy would drop trailing NULs
             return text
     except UnicodeDecodeError as err:
-        found = f"not UTF-8 at byte {err.start}"
+        encoding = f"not UTF-8 at byte {err.start}"
     raise ForeignFileError(
-        f"{path} cannot be read as text: it is {found}",
+        f"{path} cannot be read as text: it is {encoding}",
         expected="text in UTF-8",
         remedy="save it as UTF-8",
     )
@@ -491,13 +494,13 @@ def _table(
     header = [*map(with_formula, next(reader, []))]
     while header and not header[-1].strip():
         header.pop()  # a tab at the end of the line
-    kept = [
-        place for place, name in enumerate(header) if wanted is None or wanted(name)
+    columns = [
+        column for column, name in enumerate(header) if wanted is None or wanted(name)
     ]
-    rows, short = [], 0
-    has_formulas = (
-        "'" in lines.getvalue()
-    )  # only they begin with an apostrophe; asked once
+    rows = []
+    short = 0
+    # Only formulas begin with an apostrophe.
+    has_formulas = "'" in lines.getvalue()
     for cells in reader:
         if not any(cells):
             continue
@@ -507,6 +510,7 @@ def _table(
             )
         short += len(cells) < len(header)
         cells += [""] * (len(header) - len(cells))
-        row = [cells[place] for place in kept]
+        row = [cells[column] for column in columns]
         rows.append(tuple(map(with_formula, row) if has_formulas else row))
-    return Table(path, tuple([header[place] for place in kept]), tuple(rows), short)
+    names = tuple([header[column] for column in columns])
+    return Table(path, names, tuple(rows), short)

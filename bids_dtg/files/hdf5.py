@@ -39,7 +39,7 @@ def member(group: Any, name: str) -> Any:
         raise ValueError(f"it has no {name}")
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name} is a link, not values in this file")
-    found = group[name]
-    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+    content = group[name]
+    if isinstance(content, h5py.Dataset) and (content.external or content.is_virtual):
         raise ValueError(f"{name} has its values in another file")
-    return found
+    return content

@@ -33,9 +33,9 @@ class Locks:
     --------
     >>> from tempfile import mkdtemp
     >>> folder = Path(mkdtemp())
-    >>> with Locks(folder) as mine, Locks(folder) as others:
-    ...     mine.take("model-own") is None
-    ...     others.take("model-own").startswith(f"process {os.getpid()} on ")
+    >>> with Locks(folder) as first, Locks(folder) as second:
+    ...     first.take("model-x") is None
+    ...     second.take("model-x").startswith(f"process {os.getpid()} on ")
     True
     True
     """
@@ -80,12 +80,11 @@ class Locks:
             if not isinstance(lock, SoftFileLock):
                 path.write_text(_this_process())
         except Timeout:
-            owner = "another run of the program"
-            with suppress(OSError, ValueError):
-                owner = (
-                    " ".join(path.read_text().split()) or "a run that has just begun"
-                )
-            return owner
+            try:
+                holder = " ".join(path.read_text().split())
+            except (OSError, ValueError):
+                return "another run of the program"
+            return holder or "a run that has just begun"
         except OSError as err:
             lock.release()
             raise output_error(path, err) from err
@@ -111,10 +110,10 @@ class Locks:
         OutputError
             The lock's file cannot be written.
         """
-        owner = self.take(name)
-        if owner is not None:
+        holder = self.take(name)
+        if holder is not None:
             raise SettingsError(
-                f"{what} is in use by {owner}",
+                f"{what} is in use by {holder}",
                 remedy=f"wait until it has ended, or {remedy}; if that process no longer "
                 f"exists, remove {self._path(name)}",
             )
@@ -122,10 +121,9 @@ class Locks:
     def release(self, name: str) -> None:
         """Release a lock, if this run holds it."""
         if name in self._held:
+            # Before the release, while nobody else can hold it.
             with suppress(OSError):
-                self._path(
-                    name
-                ).unlink()  # before the release, while nobody else can hold it
+                self._path(name).unlink()
             self._held[name].release()
             # Forget it last, so that if a signal interrupts, the end of the run releases it again.
             self._held.pop(name, None)

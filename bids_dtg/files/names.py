@@ -13,46 +13,44 @@ from bids_dtg.errors import OutputError, SettingsError
 # `hash` (the program's configuration, placed as by NiBabies), and `contrast` and `stat` (statistic
 # maps, placed before `desc` as by FitLins).
 ENTITY_ORDER = (
-    *(
-        "sub",
-        "tpl",
-        "ses",
-        "hash",
-        "cohort",
-        "sample",
-        "task",
-        "tracksys",
-        "acq",
-        "nuc",
-        "voi",
-    ),
-    *(
-        "ce",
-        "trc",
-        "stain",
-        "rec",
-        "dir",
-        "run",
-        "mod",
-        "echo",
-        "flip",
-        "inv",
-        "mt",
-        "part",
-    ),
-    *(
-        "proc",
-        "hemi",
-        "space",
-        "split",
-        "recording",
-        "chunk",
-        "atlas",
-        "seg",
-        "scale",
-        "res",
-    ),
-    *("den", "label", "contrast", "stat", "desc"),
+    "sub",
+    "tpl",
+    "ses",
+    "hash",
+    "cohort",
+    "sample",
+    "task",
+    "tracksys",
+    "acq",
+    "nuc",
+    "voi",
+    "ce",
+    "trc",
+    "stain",
+    "rec",
+    "dir",
+    "run",
+    "mod",
+    "echo",
+    "flip",
+    "inv",
+    "mt",
+    "part",
+    "proc",
+    "hemi",
+    "space",
+    "split",
+    "recording",
+    "chunk",
+    "atlas",
+    "seg",
+    "scale",
+    "res",
+    "den",
+    "label",
+    "contrast",
+    "stat",
+    "desc",
 )
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 _INDEX_ENTITIES = frozenset({"run", "echo", "flip", "inv", "split", "chunk"})
@@ -78,10 +76,8 @@ class BidsName:
         return dict(self.entities).get(key)
 
     def __str__(self) -> str:
-        return (
-            "_".join([*(f"{k}-{v}" for k, v in self.entities), self.suffix])
-            + self.extension
-        )
+        pairs = [f"{key}-{label}" for key, label in self.entities]
+        return "_".join([*pairs, self.suffix]) + self.extension
 
 
 @dataclass(frozen=True)
@@ -136,14 +132,17 @@ def parse_name(name: str) -> BidsName:
     """
     stem, dot, rest = PurePosixPath(name).name.partition(".")
     *pairs, suffix = stem.split("_")
-    split = [pair.partition("-") for pair in pairs]
-    keys = [key for key, _, _ in split]
-    complete = all(key and value for key, _, value in split)
-    if not suffix or "-" in suffix or not complete or len(set(keys)) < len(keys):
+    entities = []
+    for pair in pairs:
+        key, _, label = pair.partition("-")
+        entities.append((key, label))
+    complete = all(key and label for key, label in entities)
+    distinct = len(dict(entities)) == len(entities)
+    if not suffix or "-" in suffix or not complete or not distinct:
         raise ValueError(
             f"{name!r} is not a BIDS name (key-value_..._suffix.extension)"
         )
-    return BidsName(tuple((key, value) for key, _, value in split), suffix, dot + rest)
+    return BidsName(tuple(entities), suffix, dot + rest)
 
 
 def build_name(entities: Mapping[str, str | None], suffix: str, extension: str) -> str:
@@ -169,11 +168,11 @@ def build_name(entities: Mapping[str, str | None], suffix: str, extension: str) 
         raise ValueError(
             f"unknown entities {unknown}; known: {', '.join(ENTITY_ORDER)}"
         )
-    pairs = [
-        f"{key}-{_checked(value, key)}"
-        for key in ENTITY_ORDER
-        if (value := entities.get(key)) is not None
-    ]
+    pairs = []
+    for key in ENTITY_ORDER:
+        label = entities.get(key)
+        if label is not None:
+            pairs.append(f"{key}-{_checked(label, key)}")
     return "_".join([*pairs, _checked(suffix, "suffix")]) + extension
 
 
@@ -206,7 +205,9 @@ def participant_folder(
     'sub-01/ses-1'
     """
     folder = PurePosixPath(f"sub-{_checked(participant or '', 'sub')}")
-    return folder / f"ses-{_checked(session, 'ses')}" if session is not None else folder
+    if session is None:
+        return folder
+    return folder / f"ses-{_checked(session, 'ses')}"
 
 
 def plain_label(text: str, entity: str) -> str:
@@ -231,7 +232,7 @@ def plain_label(text: str, entity: str) -> str:
     return label
 
 
-def same_label(entity: str, one: str, other: str) -> bool:
+def same_label(entity: str, first: str, second: str) -> bool:
     """Return whether two labels are equivalent: `run-1` is `run-01`, `sub-1` is not `sub-01`.
 
     Examples
@@ -239,9 +240,9 @@ def same_label(entity: str, one: str, other: str) -> bool:
     >>> same_label("run", "1", "01"), same_label("sub", "1", "01")
     (True, False)
     """
-    if entity in _INDEX_ENTITIES and one.isdecimal() and other.isdecimal():
-        return one.lstrip("0") == other.lstrip("0")
-    return one == other
+    if entity in _INDEX_ENTITIES and first.isdecimal() and second.isdecimal():
+        return first.lstrip("0") == second.lstrip("0")
+    return first == second
 
 
 def plain_index(entity: str, label: str) -> str:

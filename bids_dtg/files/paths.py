@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import quote
 
@@ -84,9 +85,8 @@ def temporary_folder() -> Iterator[Path]:
 
 def temporary_error(err: OSError, needed: str = "some megabytes") -> SettingsError:
     """Return the error for a temporary folder that cannot be used or is too small."""
-    place = (
-        f" in {tempfile.tempdir}" if tempfile.tempdir else ""
-    )  # otherwise, the error names it
+    # If there is none, the error names it.
+    place = f" in {tempfile.tempdir}" if tempfile.tempdir else ""
     return SettingsError(
         f"temporary files cannot be written{place}: {err.strerror or err}",
         remedy=f"set TMPDIR to a writable folder with {needed} free",
@@ -104,9 +104,8 @@ class PathNames:
     '<input>/sub-01 is empty, <home>/x and <elsewhere> are not'
     """
 
-    folders: tuple[
-        tuple[str, str], ...
-    ] = ()  # absolute folder, name; longest folder first
+    # Absolute folder, name; longest folder first.
+    folders: tuple[tuple[str, str], ...] = ()
 
     def plus(self, folders: Mapping[str, Path | None]) -> PathNames:
         """Name further folders; the targets of links and file:// spellings are included.
@@ -121,9 +120,8 @@ class PathNames:
         for name, folder in folders.items():
             for text in _spellings(folder):
                 named.setdefault(text, name)
-        return PathNames(
-            tuple(sorted(named.items(), key=lambda item: (-len(item[0]), item[0])))
-        )
+        by_length = sorted(named.items(), key=lambda item: (-len(item[0]), item[0]))
+        return PathNames(tuple(by_length))
 
     def hide(self, text: str) -> str:
         """Return a text with absolute paths replaced by the names of their folders.
@@ -134,12 +132,13 @@ class PathNames:
             Text for people; relative paths in it are kept.
         """
         names = dict(self.folders)
-        known = "|".join(map(re.escape, names)) or "(?!)"  # matches nothing
-        return re.sub(
-            f"{_BEGIN}(?:(?P<known>{known}){_END}|{_QUOTED}|{_UNKNOWN})",
-            lambda found: f"<{names[found['known']]}>" if found["known"] else ELSEWHERE,
-            text,
-        )
+        folders = "|".join(map(re.escape, names)) or "(?!)"  # matches nothing
+
+        def replacement(path: re.Match[str]) -> str:
+            return f"<{names[path['folder']]}>" if path["folder"] else ELSEWHERE
+
+        pattern = f"{_BEGIN}(?:(?P<folder>{folders}){_END}|{_QUOTED}|{_UNKNOWN})"
+        return re.sub(pattern, replacement, text)
 
     def name(self, path: Path) -> str:
         """Return a path that starts with its folder's name; `<elsewhere>/FILE` if it has none.
@@ -176,23 +175,17 @@ def _spellings(folder: Path | None) -> Iterator[str]:
     """Yield the spellings of a folder that a message may contain."""
     if folder is None:
         return
-    if "{" in str(
-        folder
-    ):  # a path pattern with entities in braces: take the folder before them
-        parts = folder.parts
-        folder = Path(*parts[: next(n for n, part in enumerate(parts) if "{" in part)])
-    absolute = folder.absolute()
-    places = [absolute]
+    # Of a path pattern with entities in braces, take the folder before them.
+    before_braces = takewhile(lambda part: "{" not in part, folder.parts)
+    absolute = Path(*before_braces).absolute()
+    paths = [absolute]
     with suppress(OSError, RuntimeError):  # a circular link
-        places.append(absolute.resolve())
-    for place in places:
-        if place == Path(place.anchor):
+        paths.append(absolute.resolve())
+    for path in paths:
+        if path == Path(path.anchor):
             continue
-        text = place.as_posix()
-        # As it is, in addresses, in notes and in errors.
-        yield from (
-            text,
-            quote(os.fsencode(text)),
-            visible(text),
-            visible(" ".join(text.split())),
-        )
+        text = path.as_posix()
+        yield text
+        yield quote(os.fsencode(text))  # in addresses
+        yield visible(text)  # in notes
+        yield visible(" ".join(text.split()))  # in errors

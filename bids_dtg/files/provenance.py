@@ -88,16 +88,17 @@ def named_files(paths: Iterable[Path], root: Path, names: PathNames) -> dict[str
     A file elsewhere is listed under the name of its folder, such as `<custom-confounds>/x.tsv`;
     files with the same such name are numbered.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in dict.fromkeys(paths):
         inside = path.is_relative_to(root)
-        given = path.relative_to(root).as_posix() if inside else names.name(path)
-        name, number = given, 1
-        while name in found:
+        plain_name = path.relative_to(root).as_posix() if inside else names.name(path)
+        name = plain_name
+        number = 1
+        while name in files:
             number += 1
-            name = f"{given} ({number})"
-        found[name] = path
-    return found
+            name = f"{plain_name} ({number})"
+        files[name] = path
+    return files
 
 
 def write_completion(
@@ -129,19 +130,24 @@ def write_completion(
     methods
         Methods text.
     """
-    path, outputs, facts = _record_path(dataset, title), sorted(outputs), {}
+    path = _record_path(dataset, title)
+    outputs = sorted(outputs)
     flush_to_disk(outputs)
+    output_facts = {}
     for output in outputs:
-        status, name = output.stat(), output.relative_to(dataset.root).as_posix()
-        sizes = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
-        facts[name] = {**sizes, "sha256": sha256_of_file(output)}
+        status = output.stat()
+        output_facts[output.relative_to(dataset.root).as_posix()] = {
+            "size": status.st_size,
+            "mtime_ns": status.st_mtime_ns,
+            "sha256": sha256_of_file(output),
+        }
     record = {
         "Title": title,
         "Methods": methods,
         "Completed": datetime.now(UTC).isoformat(timespec="seconds"),
         "Options": dict(options),
         "Inputs": {name: dict(inputs[name]) for name in sorted(inputs)},
-        "Outputs": facts,
+        "Outputs": output_facts,
     }
     write_json(path, record)
     flush_to_disk([path])
@@ -193,7 +199,8 @@ def why_incomplete(
         return NOT_DONE
     except ForeignFileError:
         return f"completion record unreadable: {title}.json"
-    before, now = record["Options"], json.loads(json.dumps(dict(options)))
+    before = record["Options"]
+    now = json.loads(json.dumps(dict(options)))
     changed = [
         f"{name} changed ({_shortened(before.get(name))} to {_shortened(now.get(name))})"
         for name in sorted({*before, *now})
@@ -237,14 +244,16 @@ def verify_outputs(dataset: DerivativeDataset, title: str) -> tuple[str, ...]:
         record = _whole_record(dataset, title)
     except ForeignFileError:
         return (f"unreadable {_RECORDS}/{path.name}",)
-    outputs = sorted(record["Outputs"].items())
-    found = {
-        name: _damage(dataset.root / name, one, by_time=False) for name, one in outputs
-    }
-    damaged = [name for name, damage in found.items() if damage]
-    if damaged != record.pop(_DAMAGED, []):
-        write_json(path, {**record, **({_DAMAGED: damaged} if damaged else {})})
-    return tuple(f"{found[name]} {name}" for name in damaged)
+    damages: dict[str, str] = {}
+    for name, recorded in sorted(record["Outputs"].items()):
+        damage = _damage(dataset.root / name, recorded, by_time=False)
+        if damage:
+            damages[name] = damage
+    if list(damages) != record.pop(_DAMAGED, []):
+        if damages:
+            record[_DAMAGED] = list(damages)
+        write_json(path, record)
+    return tuple(f"{damage} {name}" for name, damage in damages.items())
 
 
 def _record_path(dataset: DerivativeDataset, title: str) -> Path:
@@ -264,26 +273,24 @@ def _whole_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
     path = _record_path(dataset, title)
     record = read_json_object(path)
     with reading(path, as_what=" as a completion record"):
-        _ = (
-            {**record["Options"], **record["Inputs"]},
-            [*map(dataset.path, record["Outputs"])],
-        )
+        _ = {**record["Options"], **record["Inputs"]}
+        for output in record["Outputs"]:
+            dataset.path(output)
     return record
 
 
-def _same_content(name: str, one: Fingerprint, other: Fingerprint) -> bool:
+def _same_content(name: str, recorded: Fingerprint, current: Fingerprint) -> bool:
     """Return whether two fingerprints are of the same content.
 
     A copy has another time, so the time counts only if the ends of the file might not reveal a
     change. That is so for large files, except gzip files, which end with a checksum of their
     content.
     """
-    same_ends = (one["size"], one["ends_sha256"]) == (
-        other["size"],
-        other["ends_sha256"],
-    )
-    covered = name.endswith(".gz") or one["size"] <= 2 * _END
-    return same_ends and (covered or one["mtime_ns"] == other["mtime_ns"])
+    same_size = recorded["size"] == current["size"]
+    same_ends = recorded["ends_sha256"] == current["ends_sha256"]
+    same_time = recorded["mtime_ns"] == current["mtime_ns"]
+    covered = name.endswith(".gz") or recorded["size"] <= 2 * _END
+    return same_size and same_ends and (covered or same_time)
 
 
 def _damage(path: Path, recorded: Mapping[str, Any], *, by_time: bool) -> str | None:
@@ -311,9 +318,8 @@ class Failure:
     participant: str  # label without sub-
     stage: str  # what was being done, e.g. "reading"
     message: str  # one line
-    title: str = (
-        ""  # title of the averaged maps; empty if their processing had not begun
-    )
+    # Title of the averaged maps; empty if their processing had not begun.
+    title: str = ""
     run: str = ""  # title of the run; empty if no single run caused it
 
     @property
@@ -330,17 +336,26 @@ def new_log(dataset: DerivativeDataset) -> Path:
 def write_call(log: Path, toml: str, *, model: str | None = None) -> None:
     """Write a run's configuration, and the versions of program, model, packages and platform."""
     write_text(log / "config.toml", toml)
-    system = {"platform": platform.platform(), "container": running_container()}
-    used = {} if model is None else {"model": model}
-    versions = {"bids_dtg": __version__, **used, **system, **package_versions()}
-    write_json(log / "versions.json", versions)
+    versions: dict[str, str | None] = {"bids_dtg": __version__}
+    if model is not None:
+        versions["model"] = model
+    versions["platform"] = platform.platform()
+    versions["container"] = running_container()
+    write_json(log / "versions.json", {**versions, **package_versions()})
 
 
 def write_outcome(log: Path, failures: Sequence[Failure], seconds: float) -> None:
     """Write the table of failures, which may have no rows, and the seconds that the run took."""
     write_json(log / "timing.json", {"seconds": round(seconds, 3)})
     rows = [
-        (f"sub-{f.participant}", f.title, f.run, f.stage, f.message) for f in failures
+        (
+            f"sub-{failure.participant}",
+            failure.title,
+            failure.run,
+            failure.stage,
+            failure.message,
+        )
+        for failure in failures
     ]
     write_tsv(log / "failures.tsv", _FAILURE_COLUMNS, rows)
 
@@ -360,36 +375,44 @@ def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:
     For each participant, these are the failures of the newest run that logged any, except those
     whose averaged maps have been completed later. Each log is read only once.
     """
-    newest: dict[str, tuple[str, list[Failure]]] = {}
+    newest: dict[str, tuple[str, list[Failure]]] = {}  # when the run began, failures
     # Names of log folders begin with the time, so the newest comes last.
     for table in sorted(dataset.root.glob("logs/*T*Z-*/failures.tsv")):
-        begun, logged = table.parent.name, dict[str, list[Failure]]()
-        for row in read_rows(table):
-            # An edited log may lack columns; it must not prevent the report.
-            person, title, run, stage, message = (
-                "" if (cell := row.get(key, "")) == "n/a" else cell
-                for key in _FAILURE_COLUMNS
-            )
-            label = person.removeprefix("sub-")
-            logged.setdefault(label, []).append(
-                Failure(label, stage, message, title, run)
-            )
-        newest |= {label: (begun, failures) for label, failures in logged.items()}
-    completed: dict[str, list[tuple[str, str]]] = {}
-    for title in completed_titles(dataset) if newest else ():
+        for label, failures in _logged_failures(table).items():
+            newest[label] = (_time_of(table.parent.name), failures)
+    if not newest:
+        return ()
+    completed: dict[str, list[tuple[str, str]]] = {}  # title, time of completion
+    for title in completed_titles(dataset):
         label = title.partition("_")[0].removeprefix("sub-")
         if label in newest:
-            # In the format of the names of log folders.
-            since = str(completion_record(dataset, title).get("Completed", ""))
-            when = since.replace("-", "").replace(":", "")
-            completed.setdefault(label, []).append((title, when))
-    return tuple(
-        failure
-        for label, (begun, failures) in sorted(newest.items())
-        for failure in failures
-        # A failure without a title, such as one in the search for runs, is resolved by any maps.
-        if not any(
-            when[:15] > begun[:15] and failure.title in ("", title)
-            for title, when in completed.get(label, ())
+            when = str(completion_record(dataset, title).get("Completed", ""))
+            completed.setdefault(label, []).append((title, _time_of(when)))
+    unresolved = []
+    for label, (begun, failures) in sorted(newest.items()):
+        later = [title for title, when in completed.get(label, ()) if when > begun]
+        for failure in failures:
+            # One without a title, such as one in the search for runs, is resolved by any maps.
+            if failure.title not in later and (failure.title or not later):
+                unresolved.append(failure)
+    return tuple(unresolved)
+
+
+def _logged_failures(table: Path) -> dict[str, list[Failure]]:
+    """Read a log's table of failures, by participant."""
+    logged: dict[str, list[Failure]] = {}
+    for row in read_rows(table):
+        # An edited log may lack columns; it must not prevent the report.
+        cells = [row.get(column, "") for column in _FAILURE_COLUMNS]
+        participant, title, run, stage, message = (
+            "" if cell == "n/a" else cell for cell in cells
         )
-    )
+        label = participant.removeprefix("sub-")
+        failure = Failure(label, stage, message, title, run)
+        logged.setdefault(label, []).append(failure)
+    return logged
+
+
+def _time_of(text: str) -> str:
+    """Return the time at the start of a log folder's name or an ISO date, to compare them."""
+    return text.replace("-", "").replace(":", "")[:15]

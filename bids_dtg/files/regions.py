@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -96,7 +97,8 @@ class RegionTable:
 
     def __post_init__(self) -> None:
         """Check the names and the shape of the values."""
-        if len({name.strip() for name in self.names} - {""}) < max(1, len(self.names)):
+        distinct = {name.strip() for name in self.names} - {""}
+        if len(distinct) < max(1, len(self.names)):
             raise ValueError("regions need names that differ")
         if self.values.ndim != 2 or len(self.values) != len(self.names):
             raise ValueError(
@@ -167,8 +169,8 @@ def series_sidecar(
 
     Examples
     --------
-    >>> found = series_sidecar(["V1"], 0.8, FramesKept=120)
-    >>> found["RepetitionTime"], found["SamplingFrequency"], found["FramesKept"]
+    >>> sidecar = series_sidecar(["V1"], 0.8, FramesKept=120)
+    >>> sidecar["RepetitionTime"], sidecar["SamplingFrequency"], sidecar["FramesKept"]
     (0.8, 1.25, 120)
     """
     return {
@@ -267,9 +269,8 @@ class NodeFile:
             "Description": self.description,
             "SpatialReference": f"https://templateflow.s3.amazonaws.com/tpl-{self.space}",
         }
-        output.write_if_changed(
-            self.path, tsv_text(["index", "name"], [*self.names.items()])
-        )
+        table = tsv_text(["index", "name"], [*self.names.items()])
+        output.write_if_changed(self.path, table)
         output.write_if_changed(self.path.with_suffix(".json"), json_text(sidecar))
 
 
@@ -281,10 +282,7 @@ def segment_label(*words: str) -> str:
     >>> segment_label("Schaefer2018", "7n", "400"), segment_label("hcp-ya")
     ('Schaefer20187n400', 'hcpya')
     """
-    return (
-        "".join(c for word in words for c in word if c.isascii() and c.isalnum())
-        or "nodes"
-    )
+    return re.sub("[^0-9A-Za-z]", "", "".join(words)) or "nodes"
 
 
 def relationship_facts(

@@ -53,12 +53,13 @@ def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, .
     RunError
         A sidecar is not a JSON object, or its RepetitionTime is not a number above 0 and up to 20.
     """
-    read: list[Path] = []
+    sidecars: list[Path] = []
     for sidecar in sidecars_of(bold, root):
-        read.append(sidecar)
-        if (seconds := stated_repetition_time(sidecar)) is not None:
-            return seconds, tuple(read)
-    return None, tuple(read)
+        sidecars.append(sidecar)
+        seconds = stated_repetition_time(sidecar)
+        if seconds is not None:
+            return seconds, tuple(sidecars)
+    return None, tuple(sidecars)
 
 
 def stated_repetition_time(sidecar: Path) -> float | None:
@@ -120,17 +121,14 @@ def _stated(
         value = _facts_of(sidecar).get(key)
         if value is None or value == "n/a":
             continue
-        number = type(value) in (int, float)
-        if (
-            not number
-            or not 0 <= value <= most
-            or value in (math.inf, None if zero else 0)
-        ):
+        is_number = type(value) in (int, float)
+        in_range = is_number and 0 <= value <= most and value != math.inf
+        if not in_range or (value == 0 and not zero):
             raise RunError(
                 # Shortened, as a list or a number may be long.
                 f"{sidecar}: {key} is {reprlib.repr(value)}",
                 expected=expected,
-                remedy=in_milliseconds(value) if number else None,
+                remedy=in_milliseconds(value) if is_number else None,
             )
         return float(value)
     return None
@@ -185,32 +183,33 @@ def read_inherited(file: Path) -> dict[str, Any]:
     entities with the file override the others. Damaged or missing sidecars count as empty.
     """
     name = parse_name(file.name)
-    found: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     for folder in (file.parent.parent, file.parent):
         for path in reversed(_applying(folder, name)):
-            found |= read_json(path)
-    return found
+            metadata |= read_json(path)
+    return metadata
 
 
 def _applying(folder: Path, name: BidsName) -> list[Path]:
     """List the JSON files of a folder that apply to a file, the most specific first."""
-    sharing = []
+    applying = []  # number of entities, path
     for path in folder.glob(f"*{name.suffix}.json"):
         try:
             parsed = parse_name(path.name)
         except ValueError:
             continue
         if parsed.suffix == name.suffix and applies_to(parsed, name):
-            sharing.append((len(parsed.entities), path))
-    return [path for _, path in sorted(sharing, reverse=True)]
+            applying.append((len(parsed.entities), path))
+    return [path for _, path in sorted(applying, reverse=True)]
 
 
 def applies_to(sidecar: BidsName, file: BidsName) -> bool:
     """Return whether the file has all entities of the sidecar, with the same labels."""
-    return all(
-        (label := file.get(key)) is not None and same_label(key, value, label)
-        for key, value in sidecar.entities
-    )
+    for key, label in sidecar.entities:
+        file_label = file.get(key)
+        if file_label is None or not same_label(key, label, file_label):
+            return False
+    return True
 
 
 def sidecars_of(bold: Path, root: Path) -> Iterator[Path]:
@@ -220,5 +219,6 @@ def sidecars_of(bold: Path, root: Path) -> Iterator[Path]:
     if beside.exists() or beside.is_symlink():
         yield beside
     folders = [bold.parent, *bold.parent.parents]
-    for folder in folders[: folders.index(root) + 1 if root in folders else 1]:
+    depth = folders.index(root) + 1 if root in folders else 1
+    for folder in folders[:depth]:
         yield from (path for path in _applying(folder, name) if path != beside)

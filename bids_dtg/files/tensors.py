@@ -86,33 +86,40 @@ class TensorFile:
                     f" has values that are not finite in {self.prefix}{name}"
                 )
 
-    def error(self, found: str, expected: str | None = None) -> BundleError:
+    def error(self, fault: str, expected: str | None = None) -> BundleError:
         """Return the error for tensors that are not as expected; it begins with the path."""
-        return BundleError(f"{self.path}{found}", expected=expected, remedy=_REMEDY)
+        return BundleError(f"{self.path}{fault}", expected=expected, remedy=_REMEDY)
 
     def _mapped(self) -> dict[str, NDArray[Any]]:
         """Map the tensors from the file, by their names without the prefix."""
-        found = {}
+        tensors = {}
         try:
             with (
                 reading(self.path, as_what=" as safetensors"),
                 open_foreign(self.path) as file,
             ):
                 # The file begins with the header's size as a little-endian 64-bit integer.
-                whole = np.memmap(file, np.uint8, "r")
-                begin = 8 + int.from_bytes(whole[:8].tobytes(), "little")
-                header, values = json.loads(whole[8:begin].tobytes()), whole[begin:]
+                content = np.memmap(file, np.uint8, "r")
+                begin = 8 + int.from_bytes(content[:8].tobytes(), "little")
+                header = json.loads(content[8:begin].tobytes())
                 for name, facts in sorted(header.items()):
                     if name.startswith(self.prefix) and name != "__metadata__":
-                        if (kind := facts["dtype"]) not in _TYPES:
-                            raise ValueError(f"{name} has numbers of type {kind}")
-                        own = values[slice(*facts["data_offsets"])].view(_TYPES[kind])
-                        found[name.removeprefix(self.prefix)] = own.reshape(
-                            facts["shape"]
-                        )
+                        tensor = _tensor(name, facts, content[begin:])
+                        tensors[name.removeprefix(self.prefix)] = tensor
         except ForeignFileError as err:
             raise err.as_kind(BundleError, remedy=_REMEDY) from err
-        return found
+        return tensors
+
+
+def _tensor(
+    name: str, facts: Mapping[str, Any], values: NDArray[np.uint8]
+) -> NDArray[Any]:
+    """Return a view of a tensor, from its entry in the header and the bytes after the header."""
+    kind = facts["dtype"]
+    if kind not in _TYPES:
+        raise ValueError(f"{name} has numbers of type {kind}")
+    numbers = values[slice(*facts["data_offsets"])].view(_TYPES[kind])
+    return numbers.reshape(facts["shape"])
 
 
 def let_go(array: NDArray[Any]) -> None:
@@ -120,18 +127,19 @@ def let_go(array: NDArray[Any]) -> None:
     mapping = getattr(array, "_mmap", None)
     if mapping is None or not hasattr(mmap, "MADV_DONTNEED"):
         return
-    first = array.ctypes.data - np.frombuffer(mapping, np.uint8).ctypes.data
-    before = first % mmap.PAGESIZE
-    mapping.madvise(mmap.MADV_DONTNEED, first - before, before + array.nbytes)
+    first_byte = array.ctypes.data - np.frombuffer(mapping, np.uint8).ctypes.data
+    within_page = first_byte % mmap.PAGESIZE
+    page = first_byte - within_page
+    mapping.madvise(mmap.MADV_DONTNEED, page, within_page + array.nbytes)
 
 
 def encode_arrays(arrays: Mapping[str, ArrayLike]) -> bytes:
     """Return the bytes of a file of arrays or CPU tensors; equal arrays give equal bytes."""
     # Not `ascontiguousarray`, which would turn scalars into arrays of one axis.
-    whole = {
+    contiguous = {
         name: np.asarray(array, order="C") for name, array in sorted(arrays.items())
     }
-    return safetensors.numpy.save(whole)
+    return safetensors.numpy.save(contiguous)
 
 
 def _is_finite(array: NDArray[Any]) -> bool:
@@ -139,6 +147,6 @@ def _is_finite(array: NDArray[Any]) -> bool:
     if array.ndim > 1 and array.nbytes > _MUCH:
         return all(map(_is_finite, array))
     with np.errstate(over="ignore"):
-        found = bool(np.isfinite(array.astype(np.float32, copy=False)).all())
+        finite = bool(np.isfinite(array.astype(np.float32, copy=False)).all())
     let_go(array)
-    return found
+    return finite

@@ -62,10 +62,7 @@ def tsv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     >>> tsv_text(["participant_id", "fd_mean"], [["sub-01", None]]).splitlines()[1].split()
     ['sub-01', 'n/a']
     """
-    lines = [
-        "\t".join(map(_cell, columns)),
-        *("\t".join(_cell(value) for value in row) for row in rows),
-    ]
+    lines = ["\t".join(map(_cell, row)) for row in (columns, *rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -86,9 +83,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _cell(value: object) -> str:
-    if (
-        value is None or value != value
-    ):  # NaN is the only value that differs from itself
+    # NaN is the only value that differs from itself.
+    if value is None or value != value:
         return "n/a"
     # A tab or line break inside a cell would shift the following cells.
     return without_formula(visible(" ".join(str(value).split()))) or "n/a"

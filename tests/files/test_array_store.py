@@ -97,10 +97,10 @@ def test_what_all_rows_have_is_kept(tmp_path_factory, values):
         rows.add(0, row[::-1])
         rows.add(1, row)
     known = np.flatnonzero(np.isfinite(values).all(axis=0))
-    assert np.array_equal(rows.known(1), known)
+    assert np.array_equal(rows.complete_columns(1), known)
     if len(known):
         np.testing.assert_array_equal(rows.table(1, known), values[:, known])
-        first = rows.table(0, rows.known(0))
+        first = rows.table(0, rows.complete_columns(0))
         np.testing.assert_array_equal(first[:, ::-1], values[:, known])
     rows.close()
 
