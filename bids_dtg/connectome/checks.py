@@ -1,4 +1,4 @@
-"""Checks of a run that need no data of other people, and the limits of quality metrics.
+"""Checks of a run that need no data of other people.
 
 A wrong grid, side, space or cleaning changes how a connectome resembles the model's ROI maps. That
 resemblance alone does not reveal a swap of left and right: an ROI's series is computed where its
@@ -6,15 +6,10 @@ map lies, so a mirrored run resembles the maps too. The run is therefore read a 
 mirrored maps, using the connectome and the part of each voxel's series that the ROI series explain.
 If the maps are nearly symmetric, or do not fit this brain, both readings fit equally well, and
 nothing is concluded about sides.
-
-The limits are rules of thumb: docs/tried.md says how often simulated runs exceed them, and
-docs/reference/reports.md lists those that the reports flag. None of them excludes a run;
-`--min-minutes` does.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.files.text import read_packaged
+from bids_dtg.connectome.quality import METRICS, REASONS
 
 if TYPE_CHECKING:
     from bids_dtg.connectome.connectome import RunConnectomes
@@ -43,45 +38,6 @@ _LEAST_EVIDENCE = 2.3
 
 Verdict = Literal["inside", "unusual", "outside"]
 _ORDER: tuple[Verdict, ...] = ("inside", "unusual", "outside")
-
-
-@dataclass(frozen=True)
-class Limit:
-    """The limits of a metric's usual values."""
-
-    unusual: float  # a value that reaches this is unusual
-    outside: float  # a value that reaches this is too bad; below `unusual` if low values are bad
-    text: str = ""  # what reaching the limits means, for metrics of `judge_run`
-
-    @property
-    def low_is_bad(self) -> bool:
-        """Whether smaller values are worse."""
-        return self.outside < self.unusual
-
-    def steps(self, value: float) -> int:
-        """Return how many of the two limits a value has reached: 0, 1 or 2; 0 for NaN.
-
-        Parameters
-        ----------
-        value
-            Value of the metric, in its own unit.
-
-        Examples
-        --------
-        >>> [LIMITS["coverage"].steps(share) for share in (0.99, 0.9, 0.5)]
-        [0, 1, 2]
-        """
-        sign = -1.0 if self.low_is_bad else 1.0
-        return sum(
-            sign * value >= sign * limit for limit in (self.unusual, self.outside)
-        )
-
-
-LIMITS = {
-    figure: Limit(**row)
-    for figure, row in tomllib.loads(read_packaged(__package__, "checks.toml")).items()
-}
-CHECKS = {figure: limit.text for figure, limit in LIMITS.items() if limit.text}
 
 
 @dataclass(frozen=True)
@@ -133,10 +89,10 @@ def judge_run(
     }
     found = [
         (
-            _ORDER[LIMITS[figure].steps(float(figures[figure]))],
+            _ORDER[METRICS[figure].steps(float(figures[figure]))],
             text.format(value=figures[figure]),
         )
-        for figure, text in CHECKS.items()
+        for figure, text in REASONS.items()
     ]
     found.sort(key=lambda finding: -_ORDER.index(finding[0]))
     reasons = tuple(text for verdict, text in found if verdict != "inside")

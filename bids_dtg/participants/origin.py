@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -10,15 +9,13 @@ from typing import Any
 
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.strategies import find_strategy
-from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri, parse_name
 from bids_dtg.files.provenance import Fingerprint, recorded_outputs, write_completion
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.inputs.run import RestRun, other_side
-from bids_dtg.participants.request import AveragedRuns, CallRequest, run_entities
+from bids_dtg.participants.request import AveragedRuns, CallRequest
 from bids_dtg.settings import InputChoice
 
 # How the runs of each input type were made before any cleaning here, and a pattern for its names.
@@ -201,60 +198,3 @@ def _is_of(planned: AveragedRuns, path: PurePosixPath) -> bool:
         return False
     own = path.parts[0] == f"sub-{planned.participant}"
     return own and planned.entities.items() <= named.items()
-
-
-def first_figures(
-    run: RestRun,
-    design: TemporalDesign,
-    confounds: Confounds,
-    *,
-    voxel_mm: float,
-    residual_dof: float,
-    model_tr_seconds: float | None = None,
-    model_voxel_mm: float = math.nan,
-) -> dict[str, object]:
-    """Return the metrics of `report.quality.FIRST`, except the effective degrees of freedom.
-
-    Parameters
-    ----------
-    run
-        The run, from `find_runs`.
-    design
-        Frames kept and columns removed.
-    confounds
-        The confounds that the columns came from.
-    voxel_mm
-        Edge of a cube with the volume of one voxel of the file.
-    residual_dof
-        Residual degrees of freedom; NaN where unknown.
-    model_tr_seconds, model_voxel_mm
-        Repetition time and voxel size of the training runs; None and NaN where unknown.
-    """
-    fd = confounds.mean_fd_mm
-    return {
-        "participant_id": f"sub-{run.participant}",
-        "session_id": f"ses-{run.session}" if run.session else None,
-        "task_id": run.task,
-        "run_id": run_entities(run).get("run"),
-        "repetition_time": design.tr_seconds,
-        "model_repetition_time": model_tr_seconds,
-        "voxel_size": rounded(voxel_mm),
-        "model_voxel_size": rounded(model_voxel_mm),
-        "frames": len(design.keep),
-        "frames_kept": design.frames_kept,
-        "minutes_kept": round(design.seconds_kept / 60, 3),
-        "confound_columns": design.rank,
-        "residual_dof": rounded(residual_dof),
-        "fd_mean": None if fd is None else round(fd, 4),
-    }
-
-
-def rounded(value: float, digits: int = 4) -> float | None:
-    """Round a number for a table; None where it is unknown.
-
-    Examples
-    --------
-    >>> rounded(0.123456), rounded(math.nan)
-    (0.1235, None)
-    """
-    return round(value, digits) if math.isfinite(value) else None

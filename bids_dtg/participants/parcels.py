@@ -47,11 +47,10 @@ from bids_dtg.participants.origin import (
     atlas_facts,
     camel_case,
     cleaning_note,
-    first_figures,
     model_facts,
-    rounded,
     run_sources,
 )
+from bids_dtg.participants.quality import first_figures, parcel_figures, rounded
 from bids_dtg.participants.request import CallRequest, find_asked, run_entities
 from bids_dtg.participants.run_source import (
     RunSource,
@@ -62,7 +61,7 @@ from bids_dtg.participants.run_source import (
 from bids_dtg.participants.worker import LevelWork
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import write_kept
-from bids_dtg.report.quality import parcel_figures, write_quality
+from bids_dtg.report.quality import write_quality
 from bids_dtg.settings import OPTIONS, CleaningOptions, Settings
 
 COVERAGE = FileKind("bold", None, ".tsv")

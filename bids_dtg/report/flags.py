@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.connectome.checks import CHECKS, LIMITS
+from bids_dtg.connectome.quality import METRICS, REASONS, QualityMetric
 from bids_dtg.notices import NO_MASK, SAME_SIDES, TEMPLATE_SURFACE, counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.quality import QualityColumn, number
+from bids_dtg.report.quality import number
 
 if TYPE_CHECKING:
     from bids_dtg.report.presentation import Presentation
@@ -44,7 +44,7 @@ class Flag:
 
 def level_of(figure: str, value: float) -> Level | None:
     """Return the level of a quality metric's value; None where it is within its limits."""
-    limit = LIMITS.get(figure)
+    limit = METRICS.get(figure)
     return None if limit is None else _BY_STEPS[limit.steps(value)]
 
 
@@ -80,7 +80,7 @@ def flags_of(
 def own_flags(
     files: ParticipantFiles,
     failures: Mapping[str, str],
-    columns: Sequence[QualityColumn],
+    columns: Sequence[QualityMetric],
 ) -> tuple[Flag, ...]:
     """Collect the flags of a participant's own runs, without those of the model.
 
@@ -201,11 +201,11 @@ def notes_in_sidecars(run: RunFiles) -> Iterator[Flag]:
         yield Flag("note", note, run.title)
 
 
-def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
+def _of_run(run: RunFiles, columns: Sequence[QualityMetric]) -> Iterator[Flag]:
     for column in columns:
         value = number(run.quality.get(column.name)) if column.flag else None
-        # Where the run was judged as a whole, the metrics of `CHECKS` are among the reasons.
-        judged = column.name in CHECKS and "training_distribution" in run.quality
+        # Where the run was judged as a whole, the metrics with a reason are among the reasons.
+        judged = column.name in REASONS and "training_distribution" in run.quality
         if value is not None and not judged and (level := level_of(column.name, value)):
             yield Flag(level, column.flag.format(value=value), run.title)
     notes = run.facts.get("Notes", ())

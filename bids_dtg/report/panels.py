@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.checks import LIMITS
+from bids_dtg.connectome.quality import METRICS
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import FileKind
@@ -117,7 +117,7 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     rows = read_rows(path) if (path := run.files.get(MOTION_FILE)) else []
     kept = np.array([row.get("kept") == "1" for row in rows], bool)
     censored = run.facts.get("Confounds", {}).get("FdThreshold")
-    limit = censored or LIMITS["fd_mean"].unusual
+    limit = censored or METRICS["fd_mean"].unusual
     lanes = [
         _over_run(title, values, limit if column == "framewise_displacement" else None)
         for column, title in _TITLES.items()

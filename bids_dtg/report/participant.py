@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bids_dtg.connectome.checks import LIMITS
+from bids_dtg.connectome.quality import METRICS, QualityMetric
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign
@@ -39,7 +39,7 @@ from bids_dtg.report.methods import find_methods
 from bids_dtg.report.page import Section, Table, lay_out, link, load_template, render
 from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
-from bids_dtg.report.quality import QualityColumn, number
+from bids_dtg.report.quality import number
 from bids_dtg.report.viewer import remove_unlinked, write_picture
 
 INDEX, GROUP = "index.html", "group.html"
@@ -211,7 +211,7 @@ def _made(
 
 
 def _key_figures(
-    runs: Sequence[RunFiles], columns: Sequence[QualityColumn]
+    runs: Sequence[RunFiles], columns: Sequence[QualityMetric]
 ) -> list[dict[str, Any]]:
     """Return the metrics of the summary: title, value, unit, level, and a remark."""
 
@@ -239,7 +239,7 @@ def _key_figures(
         )
     for column in columns:
         if column.summary and (found := values(column.name)):
-            limit = LIMITS.get(column.name)
+            limit = METRICS.get(column.name)
             low_is_bad = limit is not None and limit.low_is_bad
             worst, words = (
                 (min(found), ", lowest") if low_is_bad else (max(found), ", highest")

@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
+from bids_dtg.connectome.quality import FIRST, LAST, QualityMetric
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import write_json
-from bids_dtg.report import quality
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.figures import Figure
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.page import Section
-from bids_dtg.report.quality import QualityColumn
 from bids_dtg.settings import OutputOptions
 from bids_dtg.workflows import DEFAULT, find_workflow
 
@@ -102,13 +101,13 @@ class Presentation:
     subtitle: Callable[[ParticipantFiles], str] = lambda files: (
         ""
     )  # of a participant's page
-    columns: tuple[QualityColumn, ...] = ()  # its own columns of the quality table
+    columns: tuple[QualityMetric, ...] = ()  # its own columns of the quality table
     panels: tuple[Panel, ...] = ()  # on a run, in the order of the page
     # Sections of a participant's page after the runs, with their pictures in a folder.
     sections: Callable[
         [DerivativeDataset, ParticipantFiles, Path], Sequence[Section]
     ] = lambda dataset, files, folder: ()
-    group_columns: tuple[QualityColumn, ...] = ()  # columns that the group level adds
+    group_columns: tuple[QualityMetric, ...] = ()  # columns that the group level adds
     # Its own flags of runs and averages.
     notes: Callable[[ParticipantFiles], Iterable[Flag]] = lambda files: ()
     model: Callable[[ParticipantFiles], str] = lambda files: ""  # a line on the model
@@ -122,9 +121,9 @@ class Presentation:
     made: str = "maps"  # the results of a participant, in a word
 
     @property
-    def quality_columns(self) -> tuple[QualityColumn, ...]:
+    def quality_columns(self) -> tuple[QualityMetric, ...]:
         """All columns of a run's quality table, in their order."""
-        return (*quality.FIRST, *self.columns, *quality.LAST)
+        return (*FIRST, *self.columns, *LAST)
 
     @property
     def run_files(self) -> tuple[FileKind, ...]:

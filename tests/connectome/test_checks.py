@@ -9,13 +9,20 @@ import numpy as np
 import pytest
 
 from bids_dtg.connectome.checks import (
-    LIMITS,
-    Limit,
     homotopic_rank,
     map_identity,
     mirrored_gain,
     pairs_of_sides,
     symmetry,
+)
+from bids_dtg.connectome.quality import (
+    FIRST,
+    LAST,
+    MAPS,
+    MAPS_OF_GROUP,
+    METRICS,
+    PARCELS,
+    QualityMetric,
 )
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import Reader
@@ -105,17 +112,25 @@ def test_the_rank_of_homotopic_pairs_is_that_of_a_plain_count():
     assert np.isnan(homotopic_rank(series, homotopic[:, :29]))
 
 
-@pytest.mark.parametrize("figure", LIMITS)
-def test_every_limit_orders_its_steps(figure):
-    limit = LIMITS[figure]
-    worse = -1e-3 if limit.outside < limit.unusual else 1e-3
-    values = (limit.unusual - worse, limit.unusual + worse, limit.outside + worse)
-    assert [limit.steps(value) for value in values] == [0, 1, 2]
+LIMITED = [metric for metric in METRICS.values() if metric.unusual is not None]
+
+
+@pytest.mark.parametrize("metric", LIMITED, ids=lambda metric: metric.name)
+def test_every_limit_orders_its_steps(metric):
+    worse = -1e-3 if metric.low_is_bad else 1e-3
+    values = (metric.unusual - worse, metric.unusual + worse, metric.outside + worse)
+    assert [metric.steps(value) for value in values] == [0, 1, 2]
 
 
 def test_a_value_at_the_limit_has_reached_it():
-    limit = Limit(0.8, 0.5)
-    assert [limit.steps(value) for value in (0.8, 0.5, float("nan"))] == [1, 2, 0]
+    metric = QualityMetric("share", "A share", unusual=0.8, outside=0.5)
+    assert [metric.steps(value) for value in (0.8, 0.5, float("nan"))] == [1, 2, 0]
+
+
+def test_metrics_of_one_name_have_the_same_limits():
+    for metric in (*FIRST, *PARCELS, *MAPS, *MAPS_OF_GROUP, *LAST):
+        namesake = METRICS[metric.name]
+        assert (metric.unusual, metric.outside) == (namesake.unusual, namesake.outside)
 
 
 # --- sides that are exchanged
@@ -145,7 +160,7 @@ def test_the_other_reading_follows_from_the_connectome():
         read(maps, maps, 1, mirrored=mirrored) for mirrored in (False, True)
     )
     assert np.isnan(stored)
-    assert mirrored > LIMITS["mirrored_gain"].outside
+    assert mirrored > METRICS["mirrored_gain"].outside
 
 
 @pytest.mark.parametrize("asymmetry", [0.0, 0.01])
@@ -155,7 +170,7 @@ def test_where_maps_are_nearly_symmetric_nothing_is_said(asymmetry, mirrored):
     for seed in range(12):
         maps = blobs(seed, asymmetry)
         gain = read(maps, maps, seed, mirrored=mirrored)
-        assert LIMITS["mirrored_gain"].steps(gain) == 0
+        assert METRICS["mirrored_gain"].steps(gain) == 0
 
 
 def test_maps_without_another_side_tell_nothing():

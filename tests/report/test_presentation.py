@@ -9,6 +9,7 @@ import pytest
 from tiny_job import FRAMES, TR, TinyJob
 
 from bids_dtg import workflows
+from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.contrasts.analyses.overview import write_group_page
 from bids_dtg.contrasts.panels.presentation import PRESENTATION as MAPS
 from bids_dtg.errors import DatasetError
@@ -28,7 +29,7 @@ from bids_dtg.report.presentation import (
     presentation_of,
     write_kept,
 )
-from bids_dtg.report.quality import QualityColumn, write_quality
+from bids_dtg.report.quality import write_quality
 from bids_dtg.settings import Settings
 from bids_dtg.workflows import Workflow
 
@@ -60,7 +61,7 @@ PULSES = Presentation(
     ),
     subtitle=lambda files: f"{len(files.runs)} pulse",
     columns=(
-        QualityColumn("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),
+        QualityMetric("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),
     ),
     panels=(MOTION, Panel("The pulse", PULSE, draw, keep)),
 )

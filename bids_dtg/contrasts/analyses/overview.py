@@ -21,6 +21,7 @@ from bids_dtg.cohort.maps import (
 )
 from bids_dtg.cohort.people import require_own_dataset
 from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.contrasts.contrast import hcp_tasks
 from bids_dtg.contrasts.panels.maps import (
     data_of_viewer,
@@ -60,7 +61,7 @@ from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.page import Table, link, render
 from bids_dtg.report.participant import GROUP, INDEX, write_index
 from bids_dtg.report.presentation import presentation_of
-from bids_dtg.report.quality import QualityColumn, dictionary
+from bids_dtg.report.quality import dictionary
 from bids_dtg.report.viewer import remove_unlinked
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
@@ -457,8 +458,8 @@ def robust_z(values: Values) -> Values:
 
 
 def measured(
-    rows: Sequence[Row], measures: Iterable[QualityColumn]
-) -> tuple[list[QualityColumn], Values, Values]:
+    rows: Sequence[Row], measures: Iterable[QualityMetric]
+) -> tuple[list[QualityMetric], Values, Values]:
     """Return the measures with a title and a value in any run, their values and z scores.
 
     Both are (runs, measures), NaN where n/a. Robust z scores compare runs with the same cleaning.

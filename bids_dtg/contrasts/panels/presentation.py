@@ -10,6 +10,7 @@ from typing import Any
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import PENALTY
+from bids_dtg.connectome.quality import MAPS, MAPS_OF_GROUP
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import SERIN
@@ -25,15 +26,10 @@ from bids_dtg.report.flags import Flag, not_for_science, trained_on, training_pe
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.page import sentences
 from bids_dtg.report.presentation import Presentation
-from bids_dtg.report.quality import packaged_columns
 from bids_dtg.settings import OutputOptions
 from bids_dtg.stats.verdict import FEWEST
 from bids_dtg.version import AUTHORS, __version__
 
-_COLUMNS = tomllib.loads(read_packaged(__package__, "columns.toml"))
-COLUMNS = packaged_columns(_COLUMNS, "columns")
-# Columns that the group level adds to the table of all runs.
-GROUP_COLUMNS = packaged_columns(_COLUMNS, "group_columns")
 _NO_VOLUME = (
     "The run was read as parcels. It holds no brain volume, so there are no figures of its "
     "registration and coverage."
@@ -249,10 +245,10 @@ PRESENTATION = Presentation(
     about="Predicted from resting-state fMRI, not measured.",
     methods=methods_of,
     subtitle=subtitle,
-    columns=COLUMNS,
+    columns=MAPS,
     panels=PANELS,
     sections=draw_averages,
-    group_columns=GROUP_COLUMNS,
+    group_columns=MAPS_OF_GROUP,
     notes=notes_on_averages,
     model=model_line,
     missing=missing,

@@ -15,15 +15,12 @@ from bids_dtg.contrasts.panels.run import MeasuredRun
 from bids_dtg.files.paths import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.participants.origin import (
-    camel_case,
-    cleaning_note,
-    first_figures,
-    rounded,
-)
+from bids_dtg.participants.origin import camel_case, cleaning_note
+from bids_dtg.participants.quality import first_figures, rounded
 from bids_dtg.settings import Settings
 
-_RANGE_COLUMNS = (
+# Metrics of the verdict that no other step computes.
+_OF_VERDICT = (
     "mask_overlap",
     "roi_map_identity",
     "hemispheric_similarity",
@@ -75,7 +72,7 @@ def summarise(
         "roi_coverage_min": round(float(result.roi_coverage.min()), 4),
         "tsnr_median": rounded(result.median_tsnr, 2),
         "connectome_reliability": rounded(result.reliability),
-        **{name: rounded(judged.figures[name]) for name in _RANGE_COLUMNS},
+        **{name: rounded(judged.figures[name]) for name in _OF_VERDICT},
         "surface": measured.surface.kind if measured.surface else None,
         "training_distribution": judged.verdict,
         "training_distribution_reasons": "; ".join(judged.reasons) or None,

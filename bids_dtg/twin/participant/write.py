@@ -14,8 +14,8 @@ from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import RELMAT, relationship_facts
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
-from bids_dtg.participants.origin import rounded
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
+from bids_dtg.participants.quality import rounded
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.report.participant import discard_report
 from bids_dtg.report.presentation import write_kept

@@ -31,7 +31,8 @@ from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_vox
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.notices import counted
-from bids_dtg.participants.origin import atlas_facts, model_facts, rounded, run_sources
+from bids_dtg.participants.origin import atlas_facts, model_facts, run_sources
+from bids_dtg.participants.quality import rounded
 from bids_dtg.report.contents import DETAILS, NOT_MEASURED, SYNTHETIC
 from bids_dtg.version import __version__
 
