@@ -14,7 +14,7 @@ import dataclasses
 import inspect
 import pkgutil
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -497,7 +497,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        check(FIELDS, self.options)
 
     @classmethod
     def of(cls, **options: Any) -> Settings:
@@ -542,17 +542,12 @@ class Settings:
         """
         return next(part for part in self.slices if isinstance(part, kind))
 
-    def by_option(self) -> Iterator[tuple[Option, Any]]:
-        """Yield each option and its value."""
-        parts = {type(part): part for part in self.slices}
-        parts |= {part: getattr(self, name) for name, part in _PARTS.items()}
-        for name, row in FIELDS.items():
-            yield row, getattr(parts[row.part], name)
-
     @property
     def options(self) -> dict[str, Any]:
         """All values, by name."""
-        return {option.name: value for option, value in self.by_option()}
+        parts = {type(part): part for part in self.slices}
+        parts |= {part: getattr(self, name) for name, part in _PARTS.items()}
+        return {name: getattr(parts[row.part], name) for name, row in FIELDS.items()}
 
     @property
     def result_options(self) -> dict[str, Any]:

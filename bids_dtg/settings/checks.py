@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.option import flag
+from bids_dtg.option import Option, flag
 
-if TYPE_CHECKING:
-    from bids_dtg.settings import Settings
+Values = Mapping[str, Any]
 
 # Options that exclude each other, and what is expected instead.
 _EXCLUSIVE = (
@@ -26,48 +25,58 @@ _EXCLUSIVE = (
 )
 
 
-def check(settings: Settings) -> None:
-    """Raise SettingsError for the first illegal value or contradiction between options."""
-    for found, expected in (*_wrong_values(settings), *_wrong_together(settings)):
+def check(options: Mapping[str, Option], values: Values) -> None:
+    """Raise SettingsError for the first illegal value or contradiction between options.
+
+    Parameters
+    ----------
+    options
+        Every option, by name.
+    values
+        Its value, by the same names.
+    """
+    for found, expected in (*_wrong_values(options, values), *_wrong_together(values)):
         raise SettingsError(found, expected=expected)
 
 
-def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
+def _wrong_values(
+    options: Mapping[str, Option], values: Values
+) -> Iterator[tuple[str, str]]:
     """Yield what was found and what was expected, for illegal values of single options."""
-    for option, value in settings.by_option():
+    for name, option in options.items():
+        value = values[name]
         if option.limits is not None and isinstance(value, int | float):
             least, most, words = option.limits
             if not least <= value <= most:
-                yield f"{flag(option.name)} is {value}", words
+                yield f"{flag(name)} is {value}", words
         if option.form is not None and value is not None:
             pattern, words = option.form
             if not re.fullmatch(pattern, value, re.ASCII):
-                yield f"{flag(option.name)} is '{value}'", words
-    if re.search("[@?]", settings.resources.scheduler or ""):  # logs keep the options
+                yield f"{flag(name)} is '{value}'", words
+    if re.search("[@?]", values["scheduler"] or ""):  # logs keep the options
         found = "--scheduler is an address with a user name, password or query"
         yield found, "one such as tcp://node01:8786"
 
 
-def _wrong_together(settings: Settings) -> Iterator[tuple[str, str]]:
+def _wrong_together(values: Values) -> Iterator[tuple[str, str]]:
     """Yield what was found and what was expected, for options that contradict each other."""
-    options = settings.options
-    level, analysis = settings.inputs.analysis_level, settings.modelling.analysis
+    level, analysis = values["analysis_level"], values["analysis"]
     if analysis is not None and level != "group":
         yield f"--analysis {analysis} was given with {level}", "group"
     for name in ("verify", "reports_only", "list_participants"):
-        if level == "group" and options[name]:
+        if level == "group" and values[name]:
             yield f"{flag(name)} was given with group", "participant"
-    slow, fast = settings.cleaning.high_pass, settings.cleaning.low_pass
-    if slow and fast and slow >= fast:
+    high_pass, low_pass = values["high_pass"], values["low_pass"]
+    if high_pass and low_pass and high_pass >= low_pass:
         words = "a band, e.g. --high-pass 0.01 --low-pass 0.1"
-        yield f"--high-pass {slow:g} is not below --low-pass {fast:g}", words
-    for column in sorted({*options["phenotype"]} & {*options["covariates"]}):
+        yield f"--high-pass {high_pass:g} is not below --low-pass {low_pass:g}", words
+    for column in sorted({*values["phenotype"]} & {*values["covariates"]}):
         yield f"{column} is given as --phenotype and as --covariates", "one of them"
     for first, second, words in _EXCLUSIVE:
-        if options[first] and options[second]:
+        if values[first] and values[second]:
             yield f"{flag(first)} and {flag(second)} were given", words
-    keys, structural = options["array_key"], options["structural_connectivity"]
-    if keys and not (options["input_arrays"] or structural):
+    keys, structural = values["array_key"], values["structural_connectivity"]
+    if keys and not (values["input_arrays"] or structural):
         yield "--array-key was given", "--input-arrays with it"
     other_keys = [text for text in keys if not text.startswith("structural=")]
     if structural and other_keys:
