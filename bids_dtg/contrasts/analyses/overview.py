@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.contrasts.contrast import hcp_tasks
 from bids_dtg.contrasts.panels.maps import (
+    Gallery,
     data_of_viewer,
     draw_gallery,
     first_cards,
@@ -38,7 +40,13 @@ from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.statmaps import plain_contrast, statmaps_place
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.inputs.statmaps import (
+    PersonMaps,
+    Statistic,
+    plain_contrast,
+    statmaps_place,
+)
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.reports import existing_output, participants_asked
 from bids_dtg.report.contents import (
@@ -75,7 +83,8 @@ _COMPARED_COLUMNS = (
     Column("contrast", "Label of the contrast"),
     Column("people", "Participants whose predicted maps are averaged"),
     Column(
-        "measured_people", "How many of them have a measured map in the measured mean"
+        "measured_people",
+        "How many of them have a measured map in the measured mean",
     ),
     Column("r", "Correlation over voxels of the predicted with the measured mean map"),
     Column(
@@ -86,31 +95,24 @@ _COMPARED_COLUMNS = (
 )
 # Keys that a mean map's sidecar copies from the participants' maps.
 _COMMON = (
-    *(
-        "Task",
-        "Contrast",
-        "SpatialReference",
-        "Resolution",
-        "Density",
-        "Units",
-        "Synthetic",
-    ),
-    *(
-        "ModelName",
-        "ModelVersion",
-        "ModelKind",
-        "ModelSHA256",
-        "ModelNotice",
-        "NotForScience",
-    ),
-    *("Individual", "IndividualNote"),
-)
-_OF_ONE_CONTRAST = (
     "Task",
     "Contrast",
+    "SpatialReference",
+    "Resolution",
+    "Density",
+    "Units",
+    "Synthetic",
+    "ModelName",
+    "ModelVersion",
+    "ModelKind",
+    "ModelSHA256",
+    "ModelNotice",
+    "NotForScience",
     "Individual",
     "IndividualNote",
-)  # those of one map
+)
+# Those of a single contrast.
+_OF_ONE_CONTRAST = ("Task", "Contrast", "Individual", "IndividualNote")
 _ENTITIES = ("space", "res", "den", "seg", "contrast", "stat")  # of files of mean maps
 Row = Mapping[str, str]  # of the quality table: one run
 Values = NDArray[np.float64]
@@ -131,6 +133,52 @@ LEAST_RUNS = 5
 # Factors that turn a median or mean absolute deviation into the standard deviation of a normal
 # distribution.
 _MAD_TO_SD, _MEAN_AD_TO_SD = 1.4826, 1.2533
+
+
+@dataclass(frozen=True, eq=False)
+class RunQuality:
+    """Quality measures of runs, and how far each value is from those of other runs."""
+
+    rows: Sequence[Row]  # of the quality table, one a run
+    measures: Sequence[QualityMetric]  # with a title, and a value in any run
+    values: Values  # (runs, measures), NaN where n/a
+    z: Values  # (runs, measures), robust z scores
+
+    @property
+    def is_outlier(self) -> NDArray[np.bool_]:
+        """Whether each value is far from those of other runs, (runs, measures)."""
+        return np.abs(np.nan_to_num(self.z)) > OUTLIER_Z
+
+    @property
+    def levels(self) -> list[str]:
+        """How each run resembles the training data, as the level of a flag."""
+        verdicts = (row.get("training_distribution") for row in self.rows)
+        return [VERDICTS.get(verdict or "", "") for verdict in verdicts]
+
+    def most_unusual(self) -> list[int]:
+        """Return the numbers of the runs that the page shows; with many, problems come first."""
+        numbers = list(range(len(self.rows)))
+        if len(numbers) <= _MOST_ROWS:
+            return numbers
+        levels, outliers = self.levels, self.is_outlier.sum(axis=1)
+
+        def rank(number: int) -> tuple[bool, bool, int]:
+            level = levels[number]
+            return level != "problem", level != "warning", -int(outliers[number])
+
+        return sorted(numbers, key=rank)[:_MOST_ROWS]
+
+
+@dataclass(frozen=True, eq=False)
+class MeanMaps:
+    """Mean maps over participants as files, and their comparison with measured maps."""
+
+    maps: Sequence[MapFile] = ()
+    # By the label of the contrast, the image of the standard deviation over people.
+    spreads: Mapping[str, Path] = field(default_factory=dict)
+    averages: int = 0  # number of sets of maps that were averaged
+    left_out: Sequence[tuple[str, str]] = ()  # title of each other set, and the reason
+    compared: Table | None = None  # with measured mean maps; None: none were given
 
 
 def run_group(settings: Settings) -> int:
@@ -159,11 +207,9 @@ def run_group(settings: Settings) -> int:
     decisions = read_inclusion(output)
     say(*decision_lines(decisions, find_participant_labels(output)))
     if settings.behaviour.dry_run:
-        averages = [
-            made for files in participants for made in files.averages if made.maps
-        ]
-        included = split_by_inclusion(decisions, averages)[0]
-        return _print_plan(output, rows, included, settings.outputs.combine)
+        averages, _ = split_by_inclusion(decisions, _averages_of(participants))
+        with_maps = [average for average in averages if average.maps]
+        return _print_plan(output, rows, with_maps, settings.outputs.combine)
     with output.locks() as locks:
         locks.require(
             "group",
@@ -175,6 +221,10 @@ def run_group(settings: Settings) -> int:
         return _gather(settings, output, participants, rows, decisions)
 
 
+def _averages_of(participants: Sequence[ParticipantFiles]) -> list[AverageFiles]:
+    return [average for files in participants for average in files.averages]
+
+
 def _gather(
     settings: Settings,
     output: DerivativeDataset,
@@ -183,84 +233,74 @@ def _gather(
     decisions: Decisions,
 ) -> int:
     """Write the tables, the mean maps and the pages; return 0 failures."""
-    presentation, labels = (
-        presentation_of(output),
-        [files.label for files in participants],
-    )
-    everything, decided = split_by_inclusion(
-        decisions, (made for files in participants for made in files.averages)
-    )
-    averages = [made for made in everything if made.maps]
-    maps = None
-    if averages:
-        maps = mean_of_averages(output, averages, settings.outputs.combine)
-    left_out = maps.left_out if maps else ()
+    averages, excluded = split_by_inclusion(decisions, _averages_of(participants))
+    with_maps = [average for average in averages if average.maps]
+    group: GroupMaps | None = None
+    if with_maps:
+        group = mean_of_averages(output, with_maps, settings.outputs.combine)
+    left_out = group.left_out if group else ()
     _report_left_out(left_out)
-    means = [*_write_means(output, maps)] if maps else []
-    current = {path for mean, spread in means for path in (mean.path, spread)}
-    for path in output.path("group").glob("*_desc-group*_statmap.*nii*"):
-        if path not in current:  # of an earlier run, of other people
-            path.unlink()
-            sidecar_of(path).unlink(missing_ok=True)
-    compared = _compare_with_measured(settings, maps) if maps else None
-    if compared is not None:
-        compared.write(output.path(_COMPARED))
-    else:  # that of an earlier run may be of other people
-        output.remove(_COMPARED)
-        output.remove(_COMPARED.replace(".tsv", ".json"))
-    _add_to_runs(rows, participants, maps)
-    columns = *presentation.quality_columns, *presentation.group_columns
-    # Columns that this version does not know come last.
-    names = list(
-        dict.fromkeys(
-            [column.name for column in columns] + [n for own in rows for n in own]
-        )
-    )
-    table = output.path(_TABLE)
-    write_tsv(table, names, [[row.get(name, "n/a") for name in names] for row in rows])
-    write_json(table.with_suffix(".json"), dictionary(columns))
-    where, wanted = str(table), not settings.behaviour.no_reports
-    if wanted:
-        failures = [
-            failure
-            for failure in all_failures(output)
-            if not settings.inputs.participant_label or failure.participant in labels
-        ]
-        messages: dict[str, dict[str, str]] = {}
-        for failure in failures:
-            messages.setdefault(failure.participant, {})[failure.what] = failure.message
-        hidden = PathNames().plus({"output": output.root}).plus(machine_folders())
-        page = write_group_page(
-            output,
-            rows,
-            {
-                one.label: own_flags(
-                    one, messages.get(one.label, {}), presentation.quality_columns
-                )
-                for one in participants
-            },
-            [(own.participant, own.what, own.message) for own in failures],
-            means,
-            decisions,
-            averaged=len(maps.averages) if maps else 0,
-            left_out=[
-                *decided,
-                *((title, hidden.hide(why)) for title, why in left_out),
-            ],
+    maps, spreads = _write_means(output, group) if group else ([], {})
+    _remove_earlier_means(output, {*(mean.path for mean in maps), *spreads.values()})
+    compared = _compare_with_measured(settings, group) if group else None
+    _write_comparison(output, compared)
+    _add_to_runs(rows, participants, group)
+    written = str(_write_run_table(output, rows))
+    wants_pages = not settings.behaviour.no_reports
+    if wants_pages:
+        hide = (PathNames().plus({"output": output.root}).plus(machine_folders())).hide
+        without_maps = [(title, hide(reason)) for title, reason in left_out]
+        means = MeanMaps(
+            maps,
+            spreads,
+            averages=len(group.averages) if group else 0,
+            left_out=[*excluded, *without_maps],
             compared=compared.on_page("Mean maps, by contrast") if compared else None,
         )
-        where += f" and {page}"
+        failures = _failures_of(settings, output, participants)
+        flags = _flags_of(output, participants, failures)
+        page = write_group_page(output, rows, flags, failures, decisions, means)
+        written += f" and {page}"
     else:
         output.remove(GROUP)  # the page of an earlier run shows other results
     write_all_methods(output, "")
-    write_index(output, wanted=wanted)
+    write_index(output, wanted=wants_pages)
     with_runs = sum(
         any(run.quality for run in participant.runs) for participant in participants
     )
-    say(
-        f"wrote {where}: {counted(len(rows), 'run')} of {counted(with_runs, 'participant')}"
-    )
+    runs = f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}"
+    say(f"wrote {written}: {runs}")
     return 0
+
+
+def _failures_of(
+    settings: Settings,
+    output: DerivativeDataset,
+    participants: Sequence[ParticipantFiles],
+) -> list[tuple[str, str, str]]:
+    """Return participant, stage and message of failures; of some people if some were asked for."""
+    labels = {files.label for files in participants}
+    return [
+        (failure.participant, failure.what, failure.message)
+        for failure in all_failures(output)
+        if not settings.inputs.participant_label or failure.participant in labels
+    ]
+
+
+def _flags_of(
+    output: DerivativeDataset,
+    participants: Sequence[ParticipantFiles],
+    failures: Sequence[tuple[str, str, str]],
+) -> dict[str, tuple[Flag, ...]]:
+    """Return the flags of participants' own runs, by label."""
+    columns = presentation_of(output).quality_columns
+    messages: dict[str, dict[str, str]] = {}
+    for participant, stage, message in failures:
+        messages.setdefault(participant, {})[stage] = message
+    return {
+        files.label: own_flags(files, messages.get(files.label, {}), columns)
+        for files in participants
+    }
 
 
 def _print_plan(
@@ -271,8 +311,8 @@ def _print_plan(
 ) -> int:
     """Print what would be written; return 0, as no failure."""
     people = len({row.get("participant_id") for row in rows})
-    of = f"{counted(len(rows), 'run')} of {counted(people, 'participant')}"
-    show(f"would write {output.root / _TABLE}: {of}")
+    runs = f"{counted(len(rows), 'run')} of {counted(people, 'participant')}"
+    show(f"would write {output.root / _TABLE}: {runs}")
     if averages:
         chosen, left_out = choose_averages(averages, combine)
         _report_left_out(left_out)
@@ -290,151 +330,218 @@ def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
     for title, reason in left_out:
         by_reason.setdefault(reason, []).append(title)
     for reason, titles in by_reason.items():
-        say(
-            f"not in the mean maps: {counted(len(titles), 'set')} ({named(titles)}), {reason}"
-        )
+        sets = f"{counted(len(titles), 'set')} ({named(titles)})"
+        say(f"not in the mean maps: {sets}, {reason}")
 
 
-def _compare_with_measured(settings: Settings, maps: GroupMaps) -> ResultTable | None:
+def _compare_with_measured(settings: Settings, group: GroupMaps) -> ResultTable | None:
     """Compare mean predicted maps with the mean measured maps of the same people.
 
     Returns
     -------
-    One row per contrast; None if no folder of measured maps was given.
+    One row per contrast; None if no folder of measured maps was given, or no contrast is in both.
 
     Raises
     ------
     DatasetError
         Measured maps are in other spaces, or a contrast of a person has several maps.
     """
-    places = maps.places
-    place, _ = statmaps_place(settings.inputs.derivatives)
-    if place is None:
+    places = group.places
+    folder, _ = statmaps_place(settings.inputs.derivatives)
+    if folder is None:
         return None
-    people = {title.partition("_")[0].removeprefix("sub-") for title in maps.averages}
+    people = {title.partition("_")[0].removeprefix("sub-") for title in group.averages}
     space = places.grid.space if isinstance(places, VoxelPlaces) else places.space
-    chosen, statistic = choose_measured(
-        *(place, space, hcp_tasks(), settings.inputs.session_label),
+    measured, statistic = choose_measured(
+        folder,
+        space,
+        hcp_tasks(),
+        settings.inputs.session_label,
         lambda statmap: statmap.participant in people,
     )
     rows = []
-    for first, predicted in zip(maps.first, maps.mean, strict=True):
-        key, number = plain_contrast(first.label), 0
-        total, count = np.zeros(places.number), np.zeros(places.number, np.intp)
-        for label, own in chosen.items():
-            if key not in own.target:
-                continue
-            try:
-                values = read_measured(own.target[key], statistic, places.read)
-            except RunError as err:
-                say(f"sub-{label} is not in the measured mean of {first.label}: {err}")
-                continue
-            known = np.isfinite(values)
-            total[known] += values[known]
-            count += known
-            number += 1
+    for contrast, predicted in zip(group.first, group.mean, strict=True):
+        mean, number = _measured_mean(contrast.label, measured, statistic, places)
         if not number:
             continue
-        both = (count > 0) & np.isfinite(predicted)
-        measured = total[both] / count[both]
+        in_both = np.isfinite(mean) & np.isfinite(predicted)
+        pair = predicted[in_both], mean[in_both]
         rows.append(
             {
-                "contrast": first.label,
-                "people": maps.people,
+                "contrast": contrast.label,
+                "people": group.people,
                 "measured_people": number,
-                "r": float(correlation(predicted[both], measured)),
-                "dice": float(dice_auc(predicted[None, both], measured[None])[0]),
+                "r": float(correlation(*pair)),
+                "dice": float(dice_auc(pair[0][None], pair[1][None])[0]),
             }
         )
-    return ResultTable(
-        _COMPARED_COLUMNS,
-        rows,
-        "Predicted and measured mean maps: one row per contrast",
-    )
+    if not rows:
+        say(
+            f"no map in {folder} has a contrast that was predicted: nothing is compared"
+        )
+        return None
+    description = "Predicted and measured mean maps: one row per contrast"
+    return ResultTable(_COMPARED_COLUMNS, rows, description)
+
+
+def _measured_mean(
+    contrast: str,
+    measured: Mapping[str, PersonMaps],
+    statistic: Statistic,
+    places: VoxelPlaces | ParcelPlaces,
+) -> tuple[Values, int]:
+    """Return people's mean measured map, (places,), NaN without a value, and how many are in it."""
+    key = plain_contrast(contrast)
+    total = np.zeros(places.number)
+    count = np.zeros(places.number, np.intp)  # of people with a value
+    people = 0
+    for label, person in measured.items():
+        if key not in person.target:
+            continue
+        try:
+            values = read_measured(person.target[key], statistic, places.read)
+        except RunError as err:
+            say(f"sub-{label} is not in the measured mean of {contrast}: {err}")
+            continue
+        has_value = np.isfinite(values)
+        total[has_value] += values[has_value]
+        count += has_value
+        people += 1
+    mean = np.full(places.number, np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean, people
+
+
+def _write_comparison(output: DerivativeDataset, compared: ResultTable | None) -> None:
+    """Write the table; without one, remove that of an earlier run, which may be of other people."""
+    if compared is not None:
+        compared.write(output.path(_COMPARED))
+        return
+    output.remove(_COMPARED)
+    output.remove(_COMPARED.replace(".tsv", ".json"))
 
 
 def _add_to_runs(
     rows: Sequence[dict[str, str]],
     participants: Sequence[ParticipantFiles],
-    maps: GroupMaps | None,
+    group: GroupMaps | None,
 ) -> None:
     """Add each run's denoising strategy and its similarity to the group."""
-    to_mean = dict(zip(maps.averages, maps.to_mean, strict=True)) if maps else {}
-    strategy: dict[str, str] = {}
-    similarity: dict[str, str] = {}
-    for made in (made for files in participants for made in files.averages):
-        strategy |= dict.fromkeys(
-            made.runs, str(made.common.get("DenoiseStrategy") or "n/a")
-        )
-        if np.isfinite(r := to_mean.get(made.title, np.nan)):
-            similarity |= dict.fromkeys(made.runs, f"{r:.4f}")
+    r_to_mean: dict[str, float] = {}
+    if group:
+        r_to_mean = dict(zip(group.averages, group.to_mean, strict=True))
+    strategies: dict[str, str] = {}
+    similarities: dict[str, str] = {}
+    for average in _averages_of(participants):
+        strategy = str(average.common.get("DenoiseStrategy") or "n/a")
+        strategies |= dict.fromkeys(average.runs, strategy)
+        r = r_to_mean.get(average.title, np.nan)
+        if np.isfinite(r):
+            similarities |= dict.fromkeys(average.runs, f"{r:.4f}")
     titles = [run.title for files in participants for run in files.runs if run.quality]
     for row, title in zip(rows, titles, strict=True):
-        row["denoise_strategy"] = strategy.get(title, "n/a")
-        row["similarity"] = similarity.get(title, "n/a")
-    if len(names := sorted({row["denoise_strategy"] for row in rows} - {"n/a"})) > 1:
+        row["denoise_strategy"] = strategies.get(title, "n/a")
+        row["similarity"] = similarities.get(title, "n/a")
+    names = sorted({row["denoise_strategy"] for row in rows} - {"n/a"})
+    if len(names) > 1:
         say(
             f"runs are compared only within their cleaning strategy ({', '.join(names)})"
         )
     say(*filter(None, [note_on_surfaces(rows)]))
 
 
+def _write_run_table(output: DerivativeDataset, rows: Sequence[Row]) -> Path:
+    """Write the quality table of all runs and its dictionary; return its path."""
+    presentation = presentation_of(output)
+    columns = (*presentation.quality_columns, *presentation.group_columns)
+    # Columns that this version does not know come last.
+    in_rows = [name for row in rows for name in row]
+    names = list(dict.fromkeys([column.name for column in columns] + in_rows))
+    path = output.path(_TABLE)
+    write_tsv(path, names, [[row.get(name, "n/a") for name in names] for row in rows])
+    write_json(path.with_suffix(".json"), dictionary(columns))
+    return path
+
+
 def _write_means(
-    output: DerivativeDataset, maps: GroupMaps
-) -> Iterator[tuple[MapFile, Path | None]]:
-    """Write the mean and the spread of each contrast; yield them for the page."""
-    places, kinds = (
-        maps.places,
-        {_MEAN: ("Mean", maps.mean), _SPREAD: ("Standard deviation", maps.sd)},
-    )
-    labels = [first.label for first in maps.first]
+    output: DerivativeDataset, group: GroupMaps
+) -> tuple[list[MapFile], dict[str, Path]]:
+    """Write the mean and the spread of each contrast.
+
+    Returns
+    -------
+    The mean maps, and the image of the spread by the contrast's label, if there are several people.
+    """
+    means: list[MapFile] = []
+    spreads: dict[str, Path] = {}
+    of_voxels = isinstance(group.places, VoxelPlaces)
     paths: dict[str, Path] = {}
-    for position, first in enumerate(maps.first):
-        name = parse_name(first.path.name)
-        entities = {key: name.get(key) for key in _ENTITIES}
-        description = first.description.removeprefix(NOT_MEASURED)
-        for desc, (word, values) in kinds.items():
-            if values is None:
-                continue
-            if isinstance(places, VoxelPlaces):
-                file = build_name({**entities, "desc": desc}, "statmap", ".nii.gz")
-                text = f"bids_dtg {__version__} group"
-                image = places.encode(values[position], description=text)
-                facts = _group_facts(maps, f"{word} over", description, first)
-            elif position == 0:  # one file has all contrasts
-                file = build_name(
-                    {**entities, "desc": desc}, "statmap", places.extension
-                )
-                image = places.encode_maps(values, labels)
-                facts = _group_facts(
-                    maps, f"{word} over", counted(len(labels), "contrast"), first
-                )
-            else:
-                continue
-            paths[desc] = path = output.path(f"group/{file}")
-            output.write(f"group/{file}", image)
-            write_json(sidecar_of(path), facts)
-        sidecar = {**first.sidecar, "Description": description}
-        yield MapFile(first.label, paths[_MEAN], sidecar), paths.get(_SPREAD)
+    for number, contrast in enumerate(group.first):
+        # One file of parcels has all contrasts.
+        if of_voxels or number == 0:
+            paths = _write_statistics(output, group, number)
+        description = contrast.description.removeprefix(NOT_MEASURED)
+        sidecar = {**contrast.sidecar, "Description": description}
+        means.append(MapFile(contrast.label, paths[_MEAN], sidecar))
+        if _SPREAD in paths:
+            spreads[contrast.label] = paths[_SPREAD]
+    return means, spreads
+
+
+def _write_statistics(
+    output: DerivativeDataset, group: GroupMaps, number: int
+) -> dict[str, Path]:
+    """Write mean and spread of a contrast, or of all contrasts of parcels; return their paths."""
+    places, contrast = group.places, group.first[number]
+    name = parse_name(contrast.path.name)
+    entities = {key: name.get(key) for key in _ENTITIES}
+    statistics = {
+        _MEAN: ("Mean", group.mean),
+        _SPREAD: ("Standard deviation", group.sd),
+    }
+    paths: dict[str, Path] = {}
+    for desc, (word, values) in statistics.items():
+        if values is None:
+            continue
+        if isinstance(places, VoxelPlaces):
+            extension = ".nii.gz"
+            text = f"bids_dtg {__version__} group"
+            image = places.encode(values[number], description=text)
+            subject = contrast.description.removeprefix(NOT_MEASURED)
+        else:
+            extension = places.extension
+            labels = [contrast.label for contrast in group.first]
+            image = places.encode_maps(values, labels)
+            subject = counted(len(labels), "contrast")
+        file = build_name({**entities, "desc": desc}, "statmap", extension)
+        paths[desc] = output.path(f"group/{file}")
+        output.write(f"group/{file}", image)
+        facts = _group_facts(group, f"{word} over", subject, contrast)
+        write_json(sidecar_of(paths[desc]), facts)
+    return paths
+
+
+def _remove_earlier_means(output: DerivativeDataset, current: set[Path]) -> None:
+    """Remove mean maps of an earlier run, of other people."""
+    for path in output.path("group").glob("*_desc-group*_statmap.*nii*"):
+        if path not in current:
+            path.unlink()
+            sidecar_of(path).unlink(missing_ok=True)
 
 
 def _group_facts(
-    maps: GroupMaps, word: str, what: str, first: MapFile
+    group: GroupMaps, word: str, subject: str, contrast: MapFile
 ) -> dict[str, Any]:
     """Return the sidecar of a mean map, or of the spread."""
-    of_voxels = isinstance(maps.places, VoxelPlaces)
-    copied = (
-        _COMMON
-        if of_voxels
-        else [key for key in _COMMON if key not in _OF_ONE_CONTRAST]
-    )
+    of_voxels = isinstance(group.places, VoxelPlaces)
+    copied = [key for key in _COMMON if of_voxels or key not in _OF_ONE_CONTRAST]
     return {
-        "Description": f"{word} {counted(maps.people, 'participant')} "
-        f"({counted(len(maps.averages), 'average')} of predicted maps): {what}",
-        **{key: first.sidecar[key] for key in copied if key in first.sidecar},
+        "Description": f"{word} {counted(group.people, 'participant')} "
+        f"({counted(len(group.averages), 'average')} of predicted maps): {subject}",
+        **{key: contrast.sidecar[key] for key in copied if key in contrast.sidecar},
         **({"SkullStripped": True} if of_voxels else {}),
-        "NParticipants": maps.people,
-        "NSets": len(maps.averages),
+        "NParticipants": group.people,
+        "NSets": len(group.averages),
     }
 
 
@@ -445,35 +552,35 @@ def robust_z(values: Values) -> Values:
     deviation replaces the median one (Iglewicz & Hoaglin 1993). NaN with fewer than `LEAST_RUNS`
     values, or if all are equal.
     """
-    known = values[np.isfinite(values)]
-    if len(known) < LEAST_RUNS:
+    finite = values[np.isfinite(values)]
+    if len(finite) < LEAST_RUNS:
         return np.full(len(values), np.nan)
-    middle = np.median(known)
-    apart = np.abs(known - middle)
-    spread = _MAD_TO_SD * np.median(apart) or _MEAN_AD_TO_SD * apart.mean()
-    if spread <= 1e-12 * max(abs(middle), 1.0):
+    median = np.median(finite)
+    deviations = np.abs(finite - median)
+    spread = _MAD_TO_SD * np.median(deviations) or _MEAN_AD_TO_SD * deviations.mean()
+    if spread <= 1e-12 * max(abs(median), 1.0):
         return np.full(len(values), np.nan)
-    z: Values = (values - middle) / spread
+    z: Values = (values - median) / spread
     return z
 
 
-def measured(
-    rows: Sequence[Row], measures: Iterable[QualityMetric]
-) -> tuple[list[QualityMetric], Values, Values]:
-    """Return the measures with a title and a value in any run, their values and z scores.
+def quality_of(rows: Sequence[Row], measures: Iterable[QualityMetric]) -> RunQuality:
+    """Compare runs by those measures that have a title and a value in any run.
 
-    Both are (runs, measures), NaN where n/a. Robust z scores compare runs with the same cleaning.
+    Robust z scores compare runs with the same cleaning.
     """
     titled = {measure.name: measure for measure in measures if measure.title}
     table = pd.DataFrame(rows).reindex(columns=[*titled])
     values = table.apply(pd.to_numeric, errors="coerce").dropna(axis=1, how="all")
-    cleaned = np.array([row.get("denoise_strategy", "n/a") for row in rows])
-    z = values.apply(
-        lambda own: own.groupby(cleaned).transform(
-            lambda alike: robust_z(alike.to_numpy(float))
-        )
-    )
-    return [titled[str(name)] for name in values], values.to_numpy(), z.to_numpy()
+    strategies = np.array([row.get("denoise_strategy", "n/a") for row in rows])
+
+    def z_within_strategy(measure: pd.Series[float]) -> pd.Series[float]:
+        by_strategy = measure.groupby(strategies)
+        return by_strategy.transform(lambda runs: robust_z(runs.to_numpy(float)))
+
+    z = values.apply(z_within_strategy)
+    shown = [titled[str(name)] for name in values]
+    return RunQuality(rows, shown, values.to_numpy(), z.to_numpy())
 
 
 def write_group_page(
@@ -481,11 +588,8 @@ def write_group_page(
     rows: Sequence[Row],
     flags: Mapping[str, Sequence[Flag]],
     failures: Sequence[tuple[str, str, str]] = (),
-    means: Sequence[tuple[MapFile, Path | None]] = (),
     decisions: Decisions | None = None,
-    *,
-    compared: Table | None = None,
-    **averages: Any,
+    means: MeanMaps | None = None,
 ) -> Path:
     """Write the group page and its figures.
 
@@ -499,15 +603,10 @@ def write_group_page(
         Flags of participants' own runs (`flags.own_flags`), by label.
     failures
         Participant, what failed, and the message.
-    means
-        Mean maps, and the image of each one's spread over people, if there are several.
     decisions
         On participants; None: none.
-    compared
-        Comparison of predicted and measured mean maps; None: there is none.
-    averages
-        Number of sets that were averaged (`averaged`), and the title of each other set with the
-        reason (`left_out`).
+    means
+        Mean maps; None: there are none.
 
     Raises
     ------
@@ -516,74 +615,102 @@ def write_group_page(
     OutputError
         A file cannot be written.
     """
-    presentation = presentation_of(dataset)
-    measures, values, z = measured(
-        rows, (*presentation.quality_columns, *presentation.group_columns)
-    )
-    out = np.abs(np.nan_to_num(z)) > OUTLIER_Z
-    marks = out.sum(axis=1).tolist()
-    levels = [VERDICTS.get(row.get("training_distribution") or "", "") for row in rows]
-    order = list(range(len(rows)))
-    if len(rows) > _MOST_ROWS:  # runs with problems come first
-        order.sort(
-            key=lambda n: (levels[n] != "problem", levels[n] != "warning", -marks[n])
-        )
-    counts = {label: flag_counts(own) for label, own in flags.items()}
-    people = sorted(
-        counts.items(), key=lambda own: (-own[1]["problems"], -own[1]["warnings"])
-    )
-    maps = [mean for mean, _ in means]
-    first = maps[0].sidecar if maps else {}
-    notice = str(first.get("ModelNotice") or "") if first.get("NotForScience") else ""
-    folder, gallery = dataset.root / "group" / "figures", None
-    if maps:
-        spread = {mean.label: image for mean, image in means if image is not None}
+    presentation, means = presentation_of(dataset), means or MeanMaps()
+    columns = (*presentation.quality_columns, *presentation.group_columns)
+    folder = dataset.root / "group" / "figures"
+    gallery = None
+    if means.maps:
         gallery = draw_gallery(
-            *(dataset, folder, "group", maps), overlay=_OVERLAY, images=spread
+            dataset,
+            folder,
+            "group",
+            means.maps,
+            overlay=_OVERLAY,
+            images=means.spreads,
         )
-    seen = data_of_viewer([gallery] if gallery else [])  # numbers the cards
     page = render(
         "group.html",
         title="Group: bids_dtg",
-        links=[
-            *(("summary", "Summary"), ("runs", "Runs")),
-            *([("maps", "Mean maps")] if gallery else []),
-            *([("measured", "Predicted and measured")] if compared else []),
-            ("decisions", "Decisions"),
-            ("failures", "Failures"),
-        ],
-        participants=len({row.get("participant_id") for row in rows}),
-        failed=len({participant for participant, _, _ in failures}),
-        levels=levels,
-        problems=sum(count["level"] == "problem" for count in counts.values()),
-        warnings=sum(count["level"] == "warning" for count in counts.values()),
-        notices=[*filter(None, (notice, few_people(first))), *same_for_all(maps)],
-        rows=rows,
-        shown=order[:_MOST_ROWS],
-        most=_MOST_ROWS,
-        fewest=LEAST_RUNS,
-        measures=measures,
-        values=values,
-        out=out,
-        marks=marks,
-        z=OUTLIER_Z,
-        # The folder is listed once, not for each run.
-        reports={
-            path.stem: link(path, dataset) for path in dataset.root.glob("sub-*.html")
-        },
-        table=link(dataset.root / _TABLE, dataset),
-        people=people[:_MOST_ROWS],
-        everybody=len(people),
-        inclusion=page_facts(decisions or {}, sorted(counts)),
-        failures=failures,
-        compared=compared,
-        maps={"of": "", "tasks": gallery.tasks} if gallery else None,
-        chosen=first_cards(gallery) if gallery else (),
-        slices=slice_text() if gallery and not maps[0].of_parcels else "",
-        viewer_data=seen,
-        **{"averaged": 0, "left_out": (), **averages},
+        links=_links(means, gallery),
+        **_facts_of_runs(dataset, quality_of(rows, columns)),
+        **_facts_of_people(flags, failures, decisions or {}),
+        **_facts_of_maps(means, gallery),
     )
     path = dataset.path(GROUP)
     write_text(path, page)
     remove_unlinked(dataset, folder, page)
     return path
+
+
+def _links(means: MeanMaps, gallery: Gallery | None) -> list[tuple[str, str]]:
+    """Return the anchor and the title of each section of the page."""
+    links = [("summary", "Summary"), ("runs", "Runs")]
+    if gallery:
+        links.append(("maps", "Mean maps"))
+    if means.compared:
+        links.append(("measured", "Predicted and measured"))
+    return [*links, ("decisions", "Decisions"), ("failures", "Failures")]
+
+
+def _facts_of_runs(dataset: DerivativeDataset, quality: RunQuality) -> dict[str, Any]:
+    """Return what the page says of runs."""
+    pages = dataset.root.glob("sub-*.html")  # listed once, not for each run
+    return {
+        "participants": len({row.get("participant_id") for row in quality.rows}),
+        "rows": quality.rows,
+        "shown": quality.most_unusual(),
+        "most": _MOST_ROWS,
+        "fewest": LEAST_RUNS,
+        "measures": quality.measures,
+        "values": quality.values,
+        "out": quality.is_outlier,
+        "marks": quality.is_outlier.sum(axis=1).tolist(),
+        "levels": quality.levels,
+        "z": OUTLIER_Z,
+        "reports": {path.stem: link(path, dataset) for path in pages},
+        "table": link(dataset.root / _TABLE, dataset),
+    }
+
+
+def _facts_of_people(
+    flags: Mapping[str, Sequence[Flag]],
+    failures: Sequence[tuple[str, str, str]],
+    decisions: Decisions,
+) -> dict[str, Any]:
+    """Return what the page says of participants; those with problems come first."""
+    counts = {label: flag_counts(of_person) for label, of_person in flags.items()}
+
+    def rank(person: tuple[str, dict[str, Any]]) -> tuple[int, int]:
+        _, count = person
+        return -count["problems"], -count["warnings"]
+
+    levels = [count["level"] for count in counts.values()]
+    return {
+        "failed": len({participant for participant, _, _ in failures}),
+        "problems": levels.count("problem"),
+        "warnings": levels.count("warning"),
+        "people": sorted(counts.items(), key=rank)[:_MOST_ROWS],
+        "everybody": len(counts),
+        "inclusion": page_facts(decisions, sorted(counts)),
+        "failures": failures,
+    }
+
+
+def _facts_of_maps(means: MeanMaps, gallery: Gallery | None) -> dict[str, Any]:
+    """Return what the page says of mean maps, and the viewer's data."""
+    sidecar = means.maps[0].sidecar if means.maps else {}
+    notice = ""
+    if sidecar.get("NotForScience"):
+        notice = str(sidecar.get("ModelNotice") or "")
+    notices = [text for text in (notice, few_people(sidecar)) if text]
+    viewer = data_of_viewer([gallery] if gallery else [])  # numbers the cards
+    return {
+        "notices": [*notices, *same_for_all(means.maps)],
+        "averaged": means.averages,
+        "left_out": means.left_out,
+        "compared": means.compared,
+        "maps": {"of": "", "tasks": gallery.tasks} if gallery else None,
+        "chosen": first_cards(gallery) if gallery else (),
+        "slices": slice_text() if gallery and not means.maps[0].of_parcels else "",
+        "viewer_data": viewer,
+    }

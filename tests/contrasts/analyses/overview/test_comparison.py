@@ -51,3 +51,18 @@ def test_group_maps_are_compared_where_measured_ones_are_given(tmp_path, capsys)
     assert main(call) == 0  # without them there is no comparison, nor an earlier one
     assert not table.exists()
     assert "Predicted and measured" not in (job.out / "group.html").read_text()
+
+
+@pytest.mark.slow
+def test_measured_maps_of_contrasts_that_were_not_predicted_are_named(tmp_path, capsys):
+    job = TinyJob(tmp_path, PEOPLE[:1])
+    assert job.run() == 0
+    source = next(job.out.glob("sub-01/func/*_contrast-languageMath_*_statmap.nii.gz"))
+    path = tmp_path / "statmaps/sub-01_contrast-gambling_stat-z_statmap.nii.gz"
+    path.parent.mkdir()
+    nib.save(nib.load(source), path)
+    call = [str(job.bids), str(job.out), "group"]
+    assert main([*call, "-d", f"statmaps={path.parent}"]) == 0
+    said = f"no map in {path.parent} has a contrast that was predicted: "
+    assert said in capsys.readouterr().err
+    assert not (job.out / "group/desc-measured_comparison.tsv").exists()

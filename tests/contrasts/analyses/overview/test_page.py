@@ -6,7 +6,7 @@ import numpy as np
 
 from bids_dtg.contrasts.analyses.overview import (
     OUTLIER_Z,
-    measured,
+    quality_of,
     robust_z,
     write_group_page,
 )
@@ -37,10 +37,10 @@ def test_columns_are_those_that_any_run_has():
         {"fd_mean": "3"},
         {"fd_mean": "n/a"},
     ]
-    (measure,), values, z = measured(rows, PRESENTATION.quality_columns)
-    assert measure.name == "fd_mean"
-    assert (np.abs(z[:, 0]) > OUTLIER_Z).tolist() == [False] * 6 + [True, False]
-    assert np.isnan(values[:, 0]).tolist() == [False] * 7 + [True]
+    quality = quality_of(rows, PRESENTATION.quality_columns)
+    assert [measure.name for measure in quality.measures] == ["fd_mean"]
+    assert quality.is_outlier[:, 0].tolist() == [False] * 6 + [True, False]
+    assert np.isnan(quality.values[:, 0]).tolist() == [False] * 7 + [True]
 
 
 def test_the_page_of_very_many_runs_has_no_more_rows_than_a_browser_opens(tmp_path):
@@ -68,9 +68,10 @@ def test_runs_are_compared_with_those_that_were_cleaned_alike():
         return [{"tsnr_median": str(v), "denoise_strategy": strategy} for v in values]
 
     usual = [50.0, 51, 49, 50.5, 49.5, 50.2, 49.8]
-    _, _, z = measured(
-        [*rows("simple", 2 * usual), *rows("none", [value / 2 for value in usual[:5]])],
+    halves = [value / 2 for value in usual[:5]]
+    quality = quality_of(
+        [*rows("simple", 2 * usual), *rows("none", halves)],
         PRESENTATION.quality_columns,
     )
-    assert z.shape == (19, 1)
-    assert (np.abs(z) < OUTLIER_Z).all()
+    assert quality.z.shape == (19, 1)
+    assert (np.abs(quality.z) < OUTLIER_Z).all()
