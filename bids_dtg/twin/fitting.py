@@ -44,6 +44,7 @@ from bids_dtg.twin.recipe import (
     find_recipe,
 )
 from bids_dtg.twin.times import (
+    RT,
     Array,
     Gate,
     find_gate,
@@ -205,12 +206,15 @@ def fit(
     numbers = family_numbers(labels, families)
     with borrowed_chance():
         torch.manual_seed(_drawn(seed))
-        group = _group_network(recipe, segments)
+        sizes = Sizes(segments.tasks.inputs, recipe.units, segments.tasks.buttons)
+        group = (
+            ModulatedNetwork(sizes, rank=recipe.rank) if recipe.group_epochs else None
+        )
         twin = empty_twin(
             architecture, recipe, values.shape[1], segments.tasks, regions
         )
-    known = (values, numbers) if measured is None else (values, numbers, measured)
-    identity = _identity(known, segments, (architecture, recipe), seed)
+    arrays = (values, numbers) if measured is None else (values, numbers, measured)
+    identity = _identity(arrays, segments, architecture, recipe, seed)
     with (
         temporary_folder()
         if workplace is None
@@ -226,19 +230,22 @@ def fit(
             report,
             _split(recipe, numbers, seed),
         )
-        history, gate = {} if group is None else run.group(group), None
-        if group is not None and values.shape[1]:
-            measures = observed_measures(segments)
-            gate = find_gate(values, measures, covariates, numbers, seed=seed)
-        opened = gate is not None and bool(gate.open.all())
+        history: History = {}
+        gate, opened = None, group is None
         if group is not None:
+            history = run.group(group)
             twin.start_from(group)
-        if isinstance(twin, LowRank):
-            if opened:
-                set_ridges(twin, values, measures, covariates)
-                history = {**history, **run.times(twin)}
-        elif opened or group is None:
-            history = {**history, **run.people(twin, values, measured, covariates)}
+            if values.shape[1]:
+                measures = observed_measures(segments)
+                gate = find_gate(values, measures, covariates, numbers, seed=seed)
+                opened = bool(gate.open.all())
+        if opened:
+            differences = (
+                run.times(twin, values, covariates)
+                if isinstance(twin, LowRank)
+                else run.people(twin, values, measured, covariates)
+            )
+            history = {**history, **differences}
     return Fitted(
         twin.eval(), architecture, recipe, segments.tasks, labels, seed, history, gate
     )
@@ -247,24 +254,6 @@ def fit(
 def outputs_bold(architecture: str, recipe: Recipe) -> bool:
     """Return whether networks are trained on BOLD, as published."""
     return find_architecture(architecture).generates_all and not recipe.group_epochs
-
-
-def _group_network(recipe: Recipe, segments: Segments) -> ModulatedNetwork | None:
-    """Return the untrained network of the group; None: there is none."""
-    sizes = Sizes(segments.tasks.inputs, recipe.units, segments.tasks.buttons)
-    return ModulatedNetwork(sizes, rank=recipe.rank) if recipe.group_epochs else None
-
-
-def set_ridges(
-    twin: LowRank,
-    connectomes: NDArray[np.floating[Any]],
-    measures: Array,
-    covariates: Array | None = None,
-) -> None:
-    """Fit the ridges of a twin in place."""
-    ridges = fit_ridges(connectomes, measures, covariates)
-    twin.edge_mean.copy_(torch.from_numpy(ridges.edge_mean))
-    twin.edge_weights.copy_(torch.from_numpy(ridges.weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,8 +283,19 @@ class _Run:
         network.find_modes()
         return {"group": tuple(best.history)}
 
-    def times(self, twin: LowRank) -> History:
-        """Train the mapping of measures to weights; again, slower, if a condition gets worse."""
+    def times(
+        self,
+        twin: LowRank,
+        connectomes: NDArray[np.float32],
+        covariates: Array | None,
+    ) -> History:
+        """Fit the ridges, and train the mapping of measures to weights.
+
+        It is trained again, slower, if a condition gets worse. At last it is stretched.
+        """
+        ridges = fit_ridges(connectomes, observed_measures(self.segments), covariates)
+        twin.edge_mean.copy_(torch.from_numpy(ridges.edge_mean))
+        twin.edge_weights.copy_(torch.from_numpy(ridges.weights))
         network, observed = (
             twin.network.requires_grad_(False),
             self.observed(self.split),
@@ -313,7 +313,23 @@ class _Run:
             if not self._worse(twin, observed["training"]):
                 break
             rate *= _SLOWER
+        twin.of_measures.mul_(self._stretch(twin, torch.from_numpy(connectomes)))
         return history
+
+    def _stretch(self, twin: LowRank, connectomes: Tensor) -> float:
+        """Return the ratio of the SDs over people of predicted and of performed mean times.
+
+        Training shrinks differences between people, as single presses hardly depend on them.
+        """
+        predicted = twin.measures(connectomes)
+        buttons = run_networks(twin.with_measures, predicted, self.segments)
+        performed = performed_measures(torch.from_numpy(buttons), self.segments)
+        times = [measure.what == RT for measure in measures_of(self.segments.tasks)]
+        sums = [
+            float(np.nanstd(measures.numpy()[:, times], axis=0).sum())
+            for measures in (predicted, performed)
+        ]
+        return sums[0] / sums[1] if all(sums) else 1.0
 
     def observed(self, split: Mapping[str, NDArray[np.intp]]) -> dict[str, Tensor]:
         """Return people's measures minus the training people's mean."""
@@ -524,13 +540,13 @@ def _checked(
 def _identity(
     people: tuple[NDArray[Any], ...],
     segments: Segments,
-    row: tuple[str, Recipe],
+    architecture: str,
+    recipe: Recipe,
     seed: int,
 ) -> str:
     """Return a hash that identifies a training: people, responses, recipe and seed."""
-    name, recipe = row
     shaping = sorted({**asdict(recipe), "patience": None}.items())
-    digest = hashlib.sha256(repr((name, shaping, seed)).encode())
+    digest = hashlib.sha256(repr((architecture, shaping, seed)).encode())
     rows = segments.trials  # tasks and conditions define the mean times
     seen = segments.inputs, segments.action, segments.scored, rows.rt_seconds
     for array in (*people, *seen, rows.task, rows.condition):

@@ -33,7 +33,7 @@ class Recipe:
     times_rate: float = 3e-3
     times_people: int = 12  # in a batch
     times_weight: float = 0.1  # of the squared error of performed measures, in SD
-    times_penalty: float = 1e-4  # of the squared weights
+    times_decay: float = 2e-4  # of weights, by Adam
 
     # The hypernetwork.
     hyper_units: int = 64

@@ -427,22 +427,12 @@ class TimesTask(MeasuresTask):
         )
 
     def rates(self) -> list[dict[str, Any]]:
-        return [{"params": [self.matrix], "lr": self.rate}]
+        decay = self.recipe.times_decay
+        return [{"params": [self.matrix], "lr": self.rate, "weight_decay": decay}]
 
     def batch_size(self, people: int, segments: int) -> tuple[int, int]:
         """Take all segments, as a mean time needs all trials."""
         return min(people, self.recipe.times_people), segments
-
-    def loss(
-        self,
-        data: str,
-        people: Tensor,
-        segments: Tensor,
-        outputs: Tensor,
-        targets: Targets,
-    ) -> Tensor:
-        plain = super().loss(data, people, segments, outputs, targets)
-        return plain + self.recipe.times_penalty * self.matrix.square().sum()
 
 
 def performed_measures(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from twin_runs import QUICK, connectomes_of, fitted_quickly, slow_and_quick
 
 from bids_dtg.errors import RunError
@@ -45,10 +46,13 @@ def test_connectomes_of_other_people_or_with_unknown_values_are_refused():
 
 @pytest.mark.slow
 def test_connectomes_predict_slow_and_quick_people():
-    fitted, *_ = fitted_quickly()
+    fitted, edges, segments, _ = fitted_quickly()
     assert fitted.gate.open
     assert fitted.twin.differ
     assert list(fitted.history)[:2] == ["group", "times"]
+    ridge = fitted.twin.measures(torch.from_numpy(edges))[:, 0].numpy()
+    performed = predicted_functions(fitted, edges, segments)[:, 0]
+    assert performed.std() > 0.75 * ridge.std()  # unless stretched, 0.69
     unseen, new = slow_and_quick(people=20, seed=5)
     found = predicted_functions(fitted, connectomes_of(new, seed=8), unseen)[:, 0]
     assert np.corrcoef(found, new)[0, 1] > 0.7
