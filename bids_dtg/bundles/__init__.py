@@ -1,11 +1,13 @@
 """Bundles: folders that hold a model of any kind, with everything that its use needs.
 
-- `bundle`: loads, verifies, writes and fetches bundles
+Each module imports only those before it:
+
 - `card`: the model card in `model.json`, and checks of its fields
-- `kinds`: the kinds of model, and the published models
-- `fitted`: what bundles of models fitted to people's regions share
 - `people`: the people used to make a model, as hashes
-- `store`: where bundles are installed, and how they are found
+- `bundle`: a bundle's files, verified and written
+- `kinds`: the kinds of model, and the published models
+- `store`: where bundles are installed, and how they are found, loaded and fetched
+- `fitted`: what bundles of models fitted to people's regions share
 - `overview`: lines and tables that ``dtg-models`` prints
 - `checkpoint`: the public name of `bids_dtg.contrasts.bundle.checkpoint`
 """

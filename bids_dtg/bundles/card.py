@@ -12,14 +12,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.errors import BundleError
-from bids_dtg.files.foreign import as_text, parse_json_object, read_bytes, reading
+from bids_dtg.files.foreign import parse_json_object, reading
 
 CARD_FILE = "model.json"
 FORMAT_VERSION = 1  # of this file, and of people.json
@@ -49,8 +47,9 @@ class JsonFields:
         self, values: Mapping[str, Any], source: str, prefix: str = ""
     ) -> None:
         self.source = source
-        self._values, self._prefix = dict(values), prefix
-        self._read: set[str] = set()
+        self._values = dict(values)
+        self._prefix = prefix
+        self._keys_read: set[str] = set()
 
     @classmethod
     def parse(cls, text: str, source: str) -> JsonFields:
@@ -60,7 +59,8 @@ class JsonFields:
 
     def require_version(self) -> None:
         """Raise BundleError if the file has another format version."""
-        if (version := self.whole("format_version")) != FORMAT_VERSION:
+        version = self.whole("format_version")
+        if version != FORMAT_VERSION:
             raise BundleError(
                 f"{self.source} has format version {version}",
                 expected=f"{FORMAT_VERSION}",
@@ -71,7 +71,7 @@ class JsonFields:
         """Return the value of a field, unchecked."""
         if key not in self._values:
             raise BundleError(f"{self.source} has no field {self._prefix}{key}")
-        self._read.add(key)
+        self._keys_read.add(key)
         return self._values[key]
 
     def absent(self, key: str) -> bool:
@@ -79,50 +79,52 @@ class JsonFields:
         return self.value(key) is None
 
     def _checked(self, key: str, is_right: Callable[[Any], bool], expected: str) -> Any:
-        found = self.value(key)
-        if not is_right(found):
-            raise self.wrong(key, found, expected)
-        return found
+        value = self.value(key)
+        if not is_right(value):
+            raise self.wrong(key, value, expected)
+        return value
 
     def text(self, key: str, pattern: str = "(?s:.*)", expected: str = "text") -> str:
         """Return a text that matches a pattern, which `expected` describes."""
-        right = re.compile(pattern).fullmatch
-        return str(
-            self._checked(
-                key, lambda v: isinstance(v, str) and bool(right(v)), expected
-            )
-        )
+
+        def matches(value: Any) -> bool:
+            return isinstance(value, str) and bool(re.fullmatch(pattern, value))
+
+        return str(self._checked(key, matches, expected))
 
     def one_of(self, key: str, legal: Collection[str]) -> str:
         """Return a text that is one of the legal ones."""
-        return self.text(
-            key, "|".join(map(re.escape, legal)), f"one of {', '.join(legal)}"
-        )
+        pattern = "|".join(map(re.escape, legal))
+        return self.text(key, pattern, f"one of {', '.join(legal)}")
 
     def flag(self, key: str) -> bool:
         """Return true or false."""
-        return bool(
-            self._checked(key, lambda found: isinstance(found, bool), "true or false")
+        flag: bool = self._checked(
+            key, lambda value: isinstance(value, bool), "true or false"
         )
+        return flag
 
     def whole(self, key: str) -> int:
         """Return a whole number of 0 or more."""
-        expected = "a whole number of 0 or more"
-        return int(self._checked(key, lambda v: type(v) is int and v >= 0, expected))
+
+        def is_whole(value: Any) -> bool:
+            return type(value) is int and value >= 0
+
+        return int(self._checked(key, is_whole, "a whole number of 0 or more"))
 
     def number(self, key: str) -> float:
         """Return a finite number of 0 or more."""
-        expected = "a number of 0 or more"
-        return float(
-            self._checked(key, lambda v: _are_numbers(v, ()) and v >= 0, expected)
-        )
+
+        def is_number(value: Any) -> bool:
+            return _are_numbers(value, ()) and bool(value >= 0)
+
+        return float(self._checked(key, is_number, "a number of 0 or more"))
 
     def numbers(self, key: str, shape: tuple[int, ...]) -> list[Any]:
         """Return finite numbers as nested lists of the given shape."""
         expected = f"{' x '.join(map(str, shape))} finite numbers"
-        return list(
-            self._checked(key, lambda found: _are_numbers(found, shape), expected)
-        )
+        numbers = self._checked(key, lambda value: _are_numbers(value, shape), expected)
+        return list(numbers)
 
     def nested(self, key: str) -> JsonFields:
         """Return the fields of an object inside this one; errors name both."""
@@ -134,8 +136,8 @@ class JsonFields:
 
     def list_of_nested(self, key: str) -> list[JsonFields]:
         """Return the fields of each object in a list."""
-        found = self._checked(key, lambda found: isinstance(found, list), "a list")
-        return [self._wrap(key, item, f"{key}[{n}]") for n, item in enumerate(found)]
+        items = self._checked(key, lambda value: isinstance(value, list), "a list")
+        return [self._wrap(key, item, f"{key}[{n}]") for n, item in enumerate(items)]
 
     def record(self, kind: type[Record]) -> Record:
         """Read an object whose keys are the fields of a flat dataclass, as `scalars` does."""
@@ -152,51 +154,52 @@ class JsonFields:
             "float": self.number,
         }
         values: dict[str, Any] = {}
-        for own in fields(kind):
-            plain = str(own.type).removesuffix(" | None")
-            if plain in readers:
-                empty = plain != own.type and self.absent(own.name)
-                values[own.name] = None if empty else readers[plain](own.name)
+        for attribute in fields(kind):
+            plain_type = str(attribute.type).removesuffix(" | None")
+            if plain_type not in readers:
+                continue
+            optional = plain_type != attribute.type
+            if optional and self.absent(attribute.name):
+                values[attribute.name] = None
+            else:
+                values[attribute.name] = readers[plain_type](attribute.name)
         return values
 
     def items(self) -> Mapping[str, Any]:
         """Return all fields, for an object with arbitrary keys."""
-        self._read.update(self._values)
+        self._keys_read.update(self._values)
         return self._values
 
     def refuse_unknown(self) -> None:
         """Raise BundleError for a field that was not read, as ignoring it might change the maps."""
         for key in self._values:
-            if key not in self._read:
+            if key not in self._keys_read:
                 raise BundleError(
                     f"{self.source} has an unknown field {self._prefix}{key}",
                     remedy="correct it, or install a newer bids_dtg if the bundle needs one",
                 )
 
-    def wrong(self, key: str, found: Any, expected: str) -> BundleError:
+    def wrong(self, key: str, value: Any, expected: str) -> BundleError:
         """Return the error for a field with a wrong value."""
-        shown = json.dumps(found, default=str)
+        shown = json.dumps(value, default=str)
         return BundleError(
             f"{self.source}: {self._prefix}{key} is {shown:.60}", expected=expected
         )
 
-    def _wrap(self, key: str, found: Any, name: str) -> JsonFields:
-        if not isinstance(found, dict):
-            raise self.wrong(key, found, "an object")
-        return JsonFields(found, self.source, f"{self._prefix}{name}.")
+    def _wrap(self, key: str, value: Any, name: str) -> JsonFields:
+        if not isinstance(value, dict):
+            raise self.wrong(key, value, "an object")
+        return JsonFields(value, self.source, f"{self._prefix}{name}.")
 
 
-def _are_numbers(found: Any, shape: tuple[int, ...]) -> bool:
+def _are_numbers(value: Any, shape: tuple[int, ...]) -> bool:
     """Return whether a value is nested lists of finite numbers with a shape."""
     try:
-        array = np.array(found)
+        array = np.array(value)
     except ValueError:  # lists of different lengths
         return False
-    return (
-        array.shape == shape
-        and array.dtype.kind in "if"
-        and bool(np.isfinite(array).all())
-    )
+    numeric = array.dtype.kind in "if"
+    return array.shape == shape and numeric and bool(np.isfinite(array).all())
 
 
 def finite_or_none(value: float) -> float | None:
@@ -246,8 +249,8 @@ def without_times(record: Any) -> Any:
     """
     if isinstance(record, Mapping):
         return {
-            key: without_times(own)
-            for key, own in record.items()
+            key: without_times(value)
+            for key, value in record.items()
             if key not in _DURATIONS
         }
     if isinstance(record, (list, tuple)):
@@ -263,9 +266,8 @@ class TrainingData:
     repetition_time_s: float | None = None  # seconds per frame; None if unknown
     cleaning: str = "unknown"  # how the runs were cleaned, in words
     participants: int | None = None  # how many people; None if unknown
-    voxel_size_mm: float | None = (
-        None  # voxel size of the runs; None: that of the model's grid
-    )
+    # Voxel size of the runs; None: that of the model's grid.
+    voxel_size_mm: float | None = None
 
     @property
     def simulated(self) -> bool:
@@ -277,10 +279,9 @@ class TrainingData:
 class ModelCard(Generic[Part]):
     """All facts about a model except its weights, for the program and for readers."""
 
-    name: (
-        str  # letters, digits, dot, dash and underscore; the bundle's folder has it too
-    )
-    version: str  # the model's own version
+    # Letters, digits, dot, dash and underscore; the bundle's folder has it too.
+    name: str
+    version: str  # of the model
     kind: str  # which code runs it: a row of `bids_dtg.bundles.kinds`
     part: Part  # the fields of its kind
     licence: str = "unknown"  # SPDX name, or words
@@ -289,47 +290,46 @@ class ModelCard(Generic[Part]):
     training: TrainingData = TrainingData()
     for_science: bool = True  # False: every output and log carries the notice
     notice: str = ""  # shown to users at each use, e.g. data-use terms; may be empty
-    files: Mapping[str, str] = field(
-        default_factory=dict
-    )  # name -> SHA-256 in hexadecimal
+    # Name -> SHA-256 in hexadecimal.
+    files: Mapping[str, str] = field(default_factory=dict)
     # Field (e.g. training.data) -> "stated" by the makers, or "inferred" from what they published;
     # empty where the makers wrote the card.
     sources: Mapping[str, str] = field(default_factory=dict)
-    record: Mapping[str, Any] | None = (
-        None  # how it was trained, for readers; not interpreted
-    )
-    evaluation: Mapping[str, Any] | None = (
-        None  # its scores, for readers; not interpreted
-    )
+    # How it was trained and its scores, for readers; not interpreted.
+    record: Mapping[str, Any] | None = None
+    evaluation: Mapping[str, Any] | None = None
 
     def to_json(self) -> str:
         """Return the text of `model.json`; equal cards give equal text."""
-        own = dict(vars(self))
-        for_readers = {name: own.pop(name) for name in ("record", "evaluation")}
-        own |= {
-            "training": asdict(self.training),
-            "files": dict(sorted(self.files.items())),
-        }
-        part = own.pop("part").to_json()
-        content = {"format_version": FORMAT_VERSION, **own, **part, **for_readers}
+        values = dict(vars(self))
+        part = values.pop("part").to_json()
+        for_readers = {name: values.pop(name) for name in ("record", "evaluation")}
+        values["training"] = asdict(self.training)
+        values["files"] = dict(sorted(self.files.items()))
+        content = {"format_version": FORMAT_VERSION, **values, **part, **for_readers}
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def with_source(self, field: str, text: str) -> str:
         """Return a text on a field, with its source (stated or inferred) where known."""
-        return (
-            f"{text} ({self.sources[field]})"
-            if text and field in self.sources
-            else text
-        )
+        if text and field in self.sources:
+            return f"{text} ({self.sources[field]})"
+        return text
 
     @classmethod
-    def from_json(cls, text: str, source: str = CARD_FILE) -> ModelCard[Any]:
+    def from_json(
+        cls,
+        text: str,
+        parts: Mapping[str, Callable[[], type[CardPart]]],
+        source: str = CARD_FILE,
+    ) -> ModelCard[Any]:
         """Read the text of `model.json`.
 
         Parameters
         ----------
         text
             Content of the file, JSON.
+        parts
+            For the name of each kind, a function that imports the class of its part of a card.
         source
             What errors name, usually the file's path.
 
@@ -341,20 +341,17 @@ class ModelCard(Generic[Part]):
         """
         fields = JsonFields.parse(text, source)
         fields.require_version()
-        kinds = all_kinds()
-        part = kinds[fields.one_of("kind", kinds)].part().read(fields)
+        part = parts[fields.one_of("kind", parts)]().read(fields)
         files = dict(fields.nested("files").items())
         for name, digest in files.items():
-            if (
-                not _NAME.fullmatch(name)
-                or name == CARD_FILE
-                or not _SHA256.fullmatch(str(digest))
-            ):
+            plain = _NAME.fullmatch(name) and name != CARD_FILE
+            if not plain or not _SHA256.fullmatch(str(digest)):
                 expected = "plain names in the bundle's folder, each with a SHA-256 in hexadecimal"
                 raise fields.wrong("files", {name: digest}, expected)
-        if lacking := {WEIGHTS_FILE, *part.required_files} - files.keys():
+        missing = {WEIGHTS_FILE, *part.required_files} - files.keys()
+        if missing:
             raise BundleError(
-                f"{source} lists no {' and no '.join(sorted(lacking))} under files"
+                f"{source} lists no {' and no '.join(sorted(missing))} under files"
             )
         fields.text("name", _NAME.pattern, "letters, digits, '.', '-', '_'")
         card: ModelCard[Any] = ModelCard(
@@ -372,12 +369,3 @@ class ModelCard(Generic[Part]):
             )
         fields.refuse_unknown()
         return card
-
-
-def read_card(folder: Path) -> tuple[ModelCard[Any], bytes]:
-    """Return a bundle's card and the bytes of its file; BundleError if it is wrong."""
-    path = folder / CARD_FILE
-    with reading(path, BundleError):
-        raw = read_bytes(path)
-        text = as_text(raw, path)
-    return ModelCard.from_json(text, str(path)), raw

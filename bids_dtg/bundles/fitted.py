@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import (
     Bundle,
     read_tensors,
-    read_verified_card,
     require_finite,
     write_files,
 )
@@ -32,7 +31,7 @@ from bids_dtg.bundles.card import (
     without_times,
 )
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_family, hash_person
-from bids_dtg.bundles.store import find_bundle
+from bids_dtg.bundles.store import find_bundle, read_verified_card
 from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
@@ -58,12 +57,10 @@ class FittedPart(CardPart):
     """The part of a card that all such models have, besides that of their kind."""
 
     people: int  # how many it was fitted to
-    recipe_name: str = (
-        "default"  # value of --recipe; fields of the recipe may have been changed
-    )
-    data_set: str = (
-        ""  # name of the dataset, with which people are hashed; empty: it has none
-    )
+    # Value of --recipe; fields of the recipe may have been changed.
+    recipe_name: str = "default"
+    # Name of the dataset, with which people are hashed; empty: it has none.
+    data_set: str = ""
     atlas: str = ""  # key of the atlas whose parcels the regions are; empty: unknown
     atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: unknown
 
@@ -79,7 +76,7 @@ class FittedPart(CardPart):
 
 
 FittedTo = TypeVar("FittedTo", bound=FittedPart)
-Made = TypeVar("Made", bound="FittedBundle[Any]")
+AnyFitted = TypeVar("Made", bound="FittedBundle[Any]")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -98,7 +95,7 @@ class FittedBundle(Bundle[FittedTo]):
         return self.card.part
 
     @classmethod
-    def load(cls: type[Made], name_or_path: str | Path) -> Made:
+    def load(cls: type[AnyFitted], name_or_path: str | Path) -> AnyFitted:
         """Find, verify and load a bundle, without PyTorch.
 
         Parameters
@@ -115,18 +112,19 @@ class FittedBundle(Bundle[FittedTo]):
         folder = find_bundle(name_or_path)
         card, identity = read_verified_card(folder, cls.PART)
         with reading(folder / FITTED_FILE, BundleError):
-            people, names, arrays = read_fitted(folder / FITTED_FILE)
-            more = cls.of_fitted(names, arrays, card.part)
+            hashes, names, arrays = read_fitted(folder / FITTED_FILE)
+            fields_of_kind = cls.of_fitted(names, arrays, card.part)
+        people = None
+        if PEOPLE_FILE in card.files:
+            people = ModelPeople.read(folder / PEOPLE_FILE)
         return cls(
             path=folder,
             card=card,
             identity=identity,
             regions=names.get(REGIONS, ()),
-            fitted_people=people,
-            people=ModelPeople.read(folder / PEOPLE_FILE)
-            if PEOPLE_FILE in card.files
-            else None,
-            **more,
+            fitted_people=hashes,
+            people=people,
+            **fields_of_kind,
         )
 
     @classmethod
@@ -172,18 +170,17 @@ class FittedBundle(Bundle[FittedTo]):
         sketches
             Sketches of their data, where known.
         """
-        name, known = (
-            self.part.data_set if data_set is None else data_set,
-            set(self.fitted_people),
-        )
-        found = []
+        data_set_name = self.part.data_set if data_set is None else data_set
+        training_set = set(self.fitted_people)
+        hashes = []
         for label in labels:
-            own = hash_person(name, label)
-            if own not in known and self.people is not None:
-                alike = self.people.persons_alike([*sketches.get(label, ())])
-                own = next((person for person in alike if person in known), own)
-            found.append(own)
-        return found
+            digest = hash_person(data_set_name, label)
+            if digest not in training_set and self.people is not None:
+                same_data = self.people.persons_alike([*sketches.get(label, ())])
+                trained = [person for person in same_data if person in training_set]
+                digest = trained[0] if trained else digest
+            hashes.append(digest)
+        return hashes
 
     def in_training_set(
         self,
@@ -195,9 +192,12 @@ class FittedBundle(Bundle[FittedTo]):
 
         Parameters are those of `hashes`.
         """
-        known, hashes = set(self.fitted_people), self.hashes(labels, data_set, sketches)
+        training_set = set(self.fitted_people)
+        hashes = self.hashes(labels, data_set, sketches)
         return tuple(
-            label for label, own in zip(labels, hashes, strict=True) if own in known
+            label
+            for label, digest in zip(labels, hashes, strict=True)
+            if digest in training_set
         )
 
     def relatives(
@@ -218,13 +218,15 @@ class FittedBundle(Bundle[FittedTo]):
         families
             The same, with copies of a person as one family.
         """
-        known = self.people or ModelPeople({})
-        found = families.relatives(
-            label
-            for label in labels
-            if known.find([hash_family(data_set, table.get(label, ""))])[1]
-        )
-        return tuple(label for label in labels if label in found)
+        training_people = self.people or ModelPeople({})
+        of_trained_families = []
+        for label in labels:
+            family = hash_family(data_set, table.get(label, ""))
+            _, sets_with_relatives = training_people.find([family])
+            if sets_with_relatives:
+                of_trained_families.append(label)
+        relatives = families.relatives(of_trained_families)
+        return tuple(label for label in labels if label in relatives)
 
     def note_on(self, label: str, data_set: str, sketches: Collection[str]) -> str:
         """Return a sentence if a person is in the training set, else an empty text."""
@@ -241,26 +243,28 @@ class FittedBundle(Bundle[FittedTo]):
         Parameters
         ----------
         regions
-            Names, in order. If the model does not know the names of its own, numbers are compared.
+            Names, in order. If the model has no names of regions, numbers are compared.
         atlas, atlas_digest
             Key and digest of the atlas of these regions; empty: unknown. They are compared if the
-            model knows its own, as different parcels may have equal names.
+            model has some, as different parcels may have equal names.
 
         Raises
         ------
         BundleError
             Number, names, order or parcels differ.
         """
-        part, name = self.part, self.card.name
+        part = self.part
+        name = self.card.name
         if not self.fits(regions):
-            own = f" ({named(self.regions)})" if self.regions else ""
+            names = f" ({named(self.regions)})" if self.regions else ""
+            remedy = "give data of these regions, and in arrays their names under the key places"
+            if part.atlas:
+                remedy = f"choose its atlas {part.atlas} with --atlases"
             raise BundleError(
                 f"there are {counted(len(regions), 'region')} ({named(regions)}) and the model "
-                f"{name} was fitted to {self.fitted_to}{own}",
+                f"{name} was fitted to {self.fitted_to}{names}",
                 expected="the same regions in the same order",
-                remedy=f"choose its atlas {part.atlas} with --atlases"
-                if part.atlas
-                else "give data of these regions, and in arrays their names under the key places",
+                remedy=remedy,
             )
         if part.atlas_digest and atlas_digest and part.atlas_digest != atlas_digest:
             raise BundleError(
@@ -335,10 +339,14 @@ def fitted_card(
     record
         Record of how the model was fitted.
     """
-    names = {own.name for own in fields(part)}
-    of_part = part(
-        **fit, **{name: fact for name, fact in facts.items() if name in names}
-    )
+    names = {field.name for field in fields(part)}
+    facts_of_part = {name: fact for name, fact in facts.items() if name in names}
+    facts_of_card = {
+        name: fact
+        for name, fact in facts.items()
+        if name not in names and name != "cleaning"
+    }
+    of_part = part(**fit, **facts_of_part)
     return ModelCard(
         version="1",
         kind=kind,
@@ -351,11 +359,7 @@ def fitted_card(
         ),
         record=without_times(record),
         for_science=not facts.get("notice"),
-        **{
-            name: fact
-            for name, fact in facts.items()
-            if name not in names | {"cleaning"}
-        },
+        **facts_of_card,
     )
 
 
@@ -376,12 +380,12 @@ def encode_fitted(
         Further arrays, by name.
     """
     letters = {
-        own: np.frombuffer("\n".join(names[own]).encode(), np.uint8) for own in names
+        tensor: np.frombuffer("\n".join(words).encode(), np.uint8)
+        for tensor, words in names.items()
     }
-    rows = np.frombuffer(bytes.fromhex("".join(people)), np.uint8).reshape(
-        -1, _HASH_BYTES
-    )
-    return encode_arrays({_PEOPLE: rows, **letters, **arrays})
+    hashes = np.frombuffer(bytes.fromhex("".join(people)), np.uint8)
+    hashes = hashes.reshape(-1, _HASH_BYTES)
+    return encode_arrays({_PEOPLE: hashes, **letters, **arrays})
 
 
 def read_fitted(
@@ -398,14 +402,11 @@ def read_fitted(
     """
     arrays = TensorFile(path).read()
     people = tuple(row.tobytes().hex() for row in arrays.pop(_PEOPLE))
-    letters = [
-        own
-        for own, array in arrays.items()
-        if array.dtype == np.uint8 and array.ndim == 1
-    ]
-    names = {
-        own: tuple(arrays.pop(own).tobytes().decode().split("\n")) for own in letters
-    }
+    names = {}
+    for tensor, array in list(arrays.items()):
+        if array.dtype == np.uint8 and array.ndim == 1:
+            del arrays[tensor]
+            names[tensor] = tuple(array.tobytes().decode().split("\n"))
     return people, names, arrays
 
 
@@ -420,8 +421,8 @@ def write_fitted(
     weights: Mapping[str, NDArray[Any]],
     fitted: bytes,
     people: ModelPeople | None,
-    load: Callable[[Path], Made],
-) -> Made:
+    load: Callable[[Path], AnyFitted],
+) -> AnyFitted:
     """Write the bundle of a fitted model, and load it again.
 
     The files are written to a hidden folder beside `folder`, which is loaded as a check and then

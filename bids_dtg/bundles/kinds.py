@@ -35,15 +35,13 @@ class Kind:
     name: str  # in cards and tables
     workflow: str  # the value of --workflow that uses such models
     predicts: str  # what its models predict, in words
-    part: Callable[[], type[CardPart]]  # its own part of the card
-    load: Callable[
-        [Path], Bundle[Any]
-    ]  # finds, verifies and loads the bundle in a folder
-    # Returns its own facts for ``dtg-models info``: names and texts.
+    part: Callable[[], type[CardPart]]  # the kind's part of the card
+    # Finds, verifies and loads the bundle in a folder.
+    load: Callable[[Path], Bundle[Any]]
+    # Returns the kind's facts for ``dtg-models info``: names and texts.
     facts: Callable[[Any], list[tuple[str, str]]]
-    tables: Callable[[Any], list[str]] = (
-        lambda bundle: []
-    )  # further lines, such as scores
+    # Further lines, such as scores.
+    tables: Callable[[Any], list[str]] = lambda bundle: []
     # Runs a model on simulated input and checks its output; an empty list: no self-check.
     selftest: Callable[[Any], list[Check]] = lambda bundle: []
 
@@ -82,8 +80,7 @@ class PublishedModel(ABC):
 
 def all_published() -> Mapping[str, PublishedModel]:
     """Return the published models of all workflows, by name."""
-    return {
-        name: model
-        for row in all_workflows()
-        for name, model in row.published().items()
-    }
+    models: dict[str, PublishedModel] = {}
+    for row in all_workflows():
+        models |= row.published()
+    return models

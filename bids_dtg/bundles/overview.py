@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.bundle import Bundle
-from bids_dtg.bundles.card import read_card
 from bids_dtg.bundles.kinds import Check, all_kinds, all_published
-from bids_dtg.bundles.store import installed_models
+from bids_dtg.bundles.store import installed_models, read_card
 from bids_dtg.errors import BundleError
 from bids_dtg.notices import counted
 
@@ -17,16 +16,19 @@ _VERDICTS = {True: "pass", False: "FAIL", None: "skipped"}
 
 
 def bundle_lines(bundle: Bundle[Any]) -> list[str]:
-    """Describe a bundle, one line per fact: facts of every kind, then those of its own kind."""
-    card, training, fact = bundle.card, bundle.card.training, bundle.card.with_source
-    participants = (
-        counted(training.participants, "participant") if training.participants else ""
-    )
-    trained = (
+    """Describe a bundle, one line per fact: facts that all have, then those of its kind."""
+    card = bundle.card
+    fact = card.with_source
+    training = card.training
+    participants = ""
+    if training.participants:
+        participants = counted(training.participants, "participant")
+    trained_on = [
         fact("training.data", training.data),
         fact("training.participants", participants),
-    )
+    ]
     frame = f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""
+    notice = card.notice if card.for_science else f"NOT FOR SCIENCE: {card.notice}"
     facts = [
         ("model", f"{card.name}, version {card.version} ({card.kind})"),
         ("folder", str(bundle.path)),
@@ -34,11 +36,8 @@ def bundle_lines(bundle: Bundle[Any]) -> list[str]:
         ("description", fact("description", card.description)),
         ("licence", fact("licence", card.licence)),
         ("citation", fact("citation", card.citation)),
-        (
-            "notice",
-            card.notice if card.for_science else f"NOT FOR SCIENCE: {card.notice}",
-        ),
-        ("trained on", ", ".join(filter(None, trained))),
+        ("notice", notice),
+        ("trained on", ", ".join(filter(None, trained_on))),
         ("cleaning", fact("training.cleaning", training.cleaning)),
         ("frame", fact("training.repetition_time_s", frame)),
         *all_kinds()[card.kind].facts(bundle),
@@ -83,11 +82,13 @@ def selftest_lines(bundle: Bundle[Any], checks: Sequence[Check]) -> list[str]:
     rows = [
         (f"  {_VERDICTS[check.passed]:<7}", check.name, check.words) for check in checks
     ]
-    numbers = {
-        passed: sum(check.passed is passed for check in checks) for passed in _VERDICTS
-    }
-    words = [counted(numbers[True], "check") + " passed"]
-    words += [f"{numbers[False]} failed"] if numbers[False] else []
-    words += [f"{numbers[None]} skipped"] if numbers[None] else []
-    verdict = "failed" if numbers[False] else "passed"
+    passed = sum(check.passed is True for check in checks)
+    failed = sum(check.passed is False for check in checks)
+    skipped = sum(check.passed is None for check in checks)
+    words = [f"{counted(passed, 'check')} passed"]
+    if failed:
+        words.append(f"{failed} failed")
+    if skipped:
+        words.append(f"{skipped} skipped")
+    verdict = "failed" if failed else "passed"
     return [*table_lines(rows), f"{title}: self-check {verdict}: {', '.join(words)}"]

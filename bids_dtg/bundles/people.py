@@ -27,8 +27,10 @@ PEOPLE_FILE = "people.json"
 UNCERTAIN = "uncertain"
 _SETS = (*SETS, UNCERTAIN)
 _PREFIX = "bids_dtg person 1"  # changing it changes all hashes
-# Hexadecimal digits of a hash of a person or of rest, of a family, and of a sketch.
-_OF_PERSON, _OF_FAMILY, _OF_SKETCH = 32, 40, 64
+# Hexadecimal digits, by which the kinds of hashes are told apart.
+_OF_PERSON = 32  # or of rest
+_OF_FAMILY = 40
+_OF_SKETCH = 64
 
 # One person: the hash of dataset name and id (the name may be empty), hashes of the content of each
 # resting file, sketches of rest or edges, and the hash of the family, where known.
@@ -41,16 +43,15 @@ class ModelPeople:
 
     Examples
     --------
-    >>> seen = ModelPeople({"training": ((hash_person("My study", "01"),),)})
-    >>> sorted(seen.find([hash_person("my-study", "01")])[0])
+    >>> people = ModelPeople({"training": ((hash_person("My study", "01"),),)})
+    >>> sorted(people.find([hash_person("my-study", "01")])[0])
     ['training']
     """
 
     sets: Mapping[str, tuple[Person, ...]]  # by `SETS` and `UNCERTAIN`
     unlisted: tuple[str, ...] = ()  # groups of people whose ids are unknown, in words
-    by_content: bool = (
-        True  # whether all can be recognised by their rest, regardless of labels
-    )
+    # Whether all can be recognised by their rest, regardless of labels.
+    by_content: bool = True
 
     @classmethod
     def of_training(
@@ -70,32 +71,30 @@ class ModelPeople:
         families
             Names of families by label, where known.
         """
-        people = [
-            (
-                hash_person(data_set, label),
-                *sorted(filter(None, own)),
-                *filter(None, [hash_family(data_set, families.get(label, ""))]),
-            )
-            for label, own in sketches.items()
-        ]
-        return cls(
-            {"training": _sorted(people)}, by_content=all(map(any, sketches.values()))
-        )
+        people = []
+        for label, sketches_of_person in sketches.items():
+            family = hash_family(data_set, families.get(label, ""))
+            hashes = [*sorted(sketches_of_person), family]
+            person = (hash_person(data_set, label), *filter(None, hashes))
+            people.append(person)
+        by_content = all(map(any, sketches.values()))
+        return cls({"training": _sorted(people)}, by_content=by_content)
 
     def count(self, name: str) -> int:
         """Return how many people are in a set."""
         return len(self.sets.get(name, ()))
 
-    def joined(self, other: ModelPeople) -> ModelPeople:
-        """Return the people of both; a person may be in several sets."""
-        both = {
-            name: _sorted((*self.sets.get(name, ()), *other.sets.get(name, ())))
-            for name in _SETS
-        }
+    def joined(self, second: ModelPeople) -> ModelPeople:
+        """Return the people of two models; a person may be in several sets."""
+        sets = {}
+        for name in _SETS:
+            people = (*self.sets.get(name, ()), *second.sets.get(name, ()))
+            if people:
+                sets[name] = _sorted(people)
         return ModelPeople(
-            {name: people for name, people in both.items() if people},
-            tuple(dict.fromkeys((*self.unlisted, *other.unlisted))),
-            self.by_content and other.by_content,
+            sets,
+            tuple(dict.fromkeys((*self.unlisted, *second.unlisted))),
+            self.by_content and second.by_content,
         )
 
     def find(self, person: Collection[str]) -> tuple[frozenset[str], frozenset[str]]:
@@ -108,51 +107,55 @@ class ModelPeople:
         -------
         The sets with the person, and the sets with a relative.
         """
-        known = self._sets_of_hashes
-        sketches = [own for own in person if len(own) == _OF_SKETCH]
-        listed = [own for own in known if len(own) == _OF_SKETCH] if sketches else []
-        own = [digest for digest in person if len(digest) == _OF_PERSON]
-        own += filter(None, alike(listed, sketches))
-        family = [digest for digest in person if len(digest) == _OF_FAMILY]
-        found, related = (
-            frozenset(name for digest in digests for name in known.get(digest, ()))
-            for digests in (own, family)
-        )
-        return found, related
+        hashes = [digest for digest in person if len(digest) == _OF_PERSON]
+        families = [digest for digest in person if len(digest) == _OF_FAMILY]
+        sketches = [digest for digest in person if len(digest) == _OF_SKETCH]
+        if sketches:
+            listed = [
+                digest for digest in self._sets_of_hash if len(digest) == _OF_SKETCH
+            ]
+            hashes += filter(None, alike(listed, sketches))
+        return self._sets_with(hashes), self._sets_with(families)
+
+    def _sets_with(self, hashes: Iterable[str]) -> frozenset[str]:
+        """Return the sets that contain any of these hashes."""
+        sets: set[str] = set()
+        for digest in hashes:
+            sets |= self._sets_of_hash.get(digest, set())
+        return frozenset(sets)
 
     def persons_alike(self, sketches: Sequence[str]) -> tuple[str, ...]:
         """Return the first hash of each sketch's person; empty for people who are not listed."""
-        person_of = {
-            own: person[0]
-            for people in self.sets.values()
-            for person in people
-            for own in person
-            if len(own) == _OF_SKETCH
-        }
-        return tuple(person_of.get(own, "") for own in alike(list(person_of), sketches))
+        first_hash: dict[str, str] = {}  # of the person, by sketch
+        for people in self.sets.values():
+            for person in people:
+                for digest in person:
+                    if len(digest) == _OF_SKETCH:
+                        first_hash[digest] = person[0]
+        listed = alike(list(first_hash), sketches)
+        return tuple(first_hash.get(sketch, "") for sketch in listed)
 
     @cached_property
-    def _sets_of_hashes(self) -> dict[str, set[str]]:
+    def _sets_of_hash(self) -> dict[str, set[str]]:
         """The sets that each hash is in."""
-        found: dict[str, set[str]] = {}
+        sets: dict[str, set[str]] = {}
         for name, people in self.sets.items():
-            for own in (own for person in people for own in person):
-                found.setdefault(own, set()).add(name)
-        return found
+            for person in people:
+                for digest in person:
+                    sets.setdefault(digest, set()).add(name)
+        return sets
 
     def encode(self) -> bytes:
         """Encode the file; equal people give equal bytes."""
+        sets = {name: _sorted(self.sets[name]) for name in _SETS if self.sets.get(name)}
         content = {
             "format_version": FORMAT_VERSION,
             "by_content": self.by_content,
-            "sets": {
-                name: _sorted(self.sets[name]) for name in _SETS if self.sets.get(name)
-            },
+            "sets": sets,
             "unlisted": list(self.unlisted),
         }
-        return encoded(
-            json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n"
-        )
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        return encoded(text + "\n")
 
     @classmethod
     def read(cls, path: Path) -> ModelPeople:
@@ -165,7 +168,8 @@ class ModelPeople:
         """Read the fields of the file; BundleError if they are wrong."""
         fields.require_version()
         listed = fields.nested("sets").items()
-        unlisted, by_content = fields.value("unlisted"), fields.flag("by_content")
+        unlisted = fields.value("unlisted")
+        by_content = fields.flag("by_content")
         fields.refuse_unknown()
         sets = {name: tuple(map(tuple, people)) for name, people in listed.items()}
         return cls(sets, tuple(unlisted), by_content)

@@ -1,18 +1,33 @@
-"""Where model bundles are installed, and how they are found by name or path."""
+"""Where model bundles are installed, and how they are found, loaded and fetched."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from bids_dtg.bundles.card import CARD_FILE, read_card
-from bids_dtg.bundles.kinds import all_published
+from bids_dtg.bundles.bundle import Bundle, move_bundle, verify_file
+from bids_dtg.bundles.card import CARD_FILE, ModelCard, Part
+from bids_dtg.bundles.kinds import PublishedModel, all_kinds, all_published
+from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.errors import BundleError, SettingsError, did_you_mean
+from bids_dtg.files.download import (
+    OFFLINE_VARIABLE,
+    download_folder,
+    download_hosts,
+    obtain_file,
+)
+from bids_dtg.files.foreign import as_text, read_bytes, reading
 from bids_dtg.files.paths import expand_home
 from bids_dtg.inputs.run import OF_PARCELS
+from bids_dtg.progress import Reporter
 
+PUBLIC_HOST = "https://raw.githubusercontent.com"
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 # Models of a container image, put there when it is built.
 IMAGE_FOLDER = Path("/opt/dtg/models")
@@ -42,12 +57,12 @@ def find_bundle(name_or_path: str | Path) -> Path:
     is_path = isinstance(name_or_path, Path) or _is_path(text)
     installed = None if is_path else _installed(text)
     path = _expanded(text)
-    there = bool(text) and _is_bundle(path)
+    exists = bool(text) and _is_bundle(path)
     if installed is not None:
-        if there and not path.samefile(installed):
+        if exists and not path.samefile(installed):
             _warn(text, installed, f"{path.absolute()}, which is ./{text}")
         return installed
-    if there:
+    if exists:
         return path
     if not is_path:
         raise _unknown_name(text)
@@ -56,6 +71,89 @@ def find_bundle(name_or_path: str | Path) -> Path:
         expected=f"a bundle's folder, with its {CARD_FILE}",
         remedy="fetch one with dtg-models fetch, or make one with dtg-models convert",
     )
+
+
+def parse_card(text: str, source: str = CARD_FILE) -> ModelCard[Any]:
+    """Read the text of a card of any kind; BundleError if it is wrong.
+
+    Parameters
+    ----------
+    text, source
+        As for `ModelCard.from_json`.
+    """
+    parts = {name: kind.part for name, kind in all_kinds().items()}
+    return ModelCard.from_json(text, parts, source)
+
+
+def read_card(folder: Path) -> tuple[ModelCard[Any], bytes]:
+    """Return a bundle's card and the bytes of its file; BundleError if it is wrong."""
+    path = folder / CARD_FILE
+    with reading(path, BundleError):
+        raw = read_bytes(path)
+        text = as_text(raw, path)
+    return parse_card(text, str(path)), raw
+
+
+def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
+    """Find, verify and load a bundle of any kind.
+
+    Parameters
+    ----------
+    name_or_path
+        As for `find_bundle`.
+
+    Raises
+    ------
+    BundleError
+        There is no such bundle, or it is incomplete or damaged.
+    """
+    folder = find_bundle(name_or_path)
+    return all_kinds()[read_card(folder)[0].kind].load(folder)
+
+
+def kind_of(name_or_path: str | Path) -> str:
+    """Return the kind of a bundle; empty if it cannot be read, which loading it would report.
+
+    Parameters
+    ----------
+    name_or_path
+        As for `find_bundle`.
+    """
+    try:
+        return read_card(find_bundle(name_or_path))[0].kind
+    except BundleError:
+        return ""
+
+
+def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part], str]:
+    """Read a bundle's card, and compare all files with it.
+
+    Returns
+    -------
+    The card, and the bundle's identity.
+
+    Raises
+    ------
+    BundleError
+        The card cannot be read or is of another kind, or a file is missing or has changed.
+    """
+    card, raw = read_card(folder)
+    files = dict(card.files)
+    # This file may be deleted before a bundle is published.
+    if not (folder / PEOPLE_FILE).exists():
+        files.pop(PEOPLE_FILE, None)
+    card = replace(card, files=files)
+    if not isinstance(card.part, part):
+        kinds = all_kinds()
+        wanted = next(kind for kind in kinds.values() if kind.part() is part)
+        raise BundleError(
+            f"{folder} is a model of kind {card.kind}",
+            expected=f"one that predicts {wanted.predicts}",
+            remedy=kinds[card.kind].remedy,
+        )
+    for name, digest in card.files.items():
+        verify_file(folder / name, digest)
+    return card, hashlib.sha256(raw).hexdigest()
 
 
 def how_to_get(name: str) -> str:
@@ -127,12 +225,15 @@ def refuse_model_folder(output_dir: Path) -> None:
 
 def installed_models() -> list[Path]:
     """List the bundles that can be used by name; the first one with a name is used."""
-    found = []
+    bundles = []
     for folder in model_folders():
-        # Hidden folders are unfinished bundles. A model folder may itself be a single bundle.
-        below = [card.parent for card in sorted(folder.glob(f"[!.]*/{CARD_FILE}"))]
-        found += [folder] if _is_bundle(folder) else below
-    return found
+        if _is_bundle(folder):  # a model folder may itself be a single bundle
+            bundles.append(folder)
+            continue
+        # Hidden folders are unfinished bundles.
+        cards = sorted(folder.glob(f"[!.]*/{CARD_FILE}"))
+        bundles += [card.parent for card in cards]
+    return bundles
 
 
 def model_folders() -> dict[Path, str]:
@@ -148,11 +249,8 @@ def model_folders() -> dict[Path, str]:
 
 def user_cache() -> Path:
     """Return the user's own model folder (XDG base directories)."""
-    return (
-        _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-        / "bids_dtg"
-        / "models"
-    )
+    caches = _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return caches / "bids_dtg" / "models"
 
 
 def _installed(text: str) -> Path | None:
@@ -161,9 +259,9 @@ def _installed(text: str) -> Path | None:
     return next((folder for folder in models if folder.name == text), None)
 
 
-def _warn(name: str, used: Path, other: str) -> None:
+def _warn(name: str, used: Path, unused: str) -> None:
     """Say which of two bundles with one name is used."""
-    warnings.warn(f"the model {name} is {used.absolute()}, not {other}", stacklevel=3)
+    warnings.warn(f"the model {name} is {used.absolute()}, not {unused}", stacklevel=3)
 
 
 def _is_bundle(path: Path) -> bool:
@@ -172,9 +270,8 @@ def _is_bundle(path: Path) -> bool:
 
 
 def _is_path(text: str) -> bool:
-    return text.startswith((".", "~")) or any(
-        sign in text for sign in (os.sep, os.altsep) if sign
-    )
+    separators = (os.sep, os.altsep or os.sep)
+    return text.startswith((".", "~")) or any(sign in text for sign in separators)
 
 
 def _expanded(text: str) -> Path:
@@ -183,14 +280,97 @@ def _expanded(text: str) -> Path:
 
 def _unknown_name(name: str) -> BundleError:
     names = list(dict.fromkeys(path.name for path in installed_models()))
-    installed, published = f"; installed: {', '.join(names) or 'none'}", all_published()
+    installed = f"; installed: {', '.join(names) or 'none'}"
+    published = all_published()
     if name in published:
         return BundleError(
             f"no model called {name!r}{installed}", remedy=how_to_get(name)
         )
-    places = ", ".join(map(str, model_folders()))
+    folders = ", ".join(map(str, model_folders()))
     return BundleError(
-        f"no model called {name!r} in {places}{installed}",
+        f"no model called {name!r} in {folders}{installed}",
         remedy=did_you_mean(name, [*names, *published])
         or "give a bundle's folder, or see dtg-models list",
     )
+
+
+# --- Published models
+
+
+def fetch_models(
+    models: Sequence[PublishedModel], folder: Path, reporter: Reporter
+) -> list[Bundle[Any]]:
+    """Fetch published models and convert them to bundles; existing bundles are only verified.
+
+    One process at a time works in a folder; others wait, and then find its bundles. Files
+    that were fetched for a model are kept until its bundle is complete.
+
+    Parameters
+    ----------
+    models
+        The models to fetch.
+    folder
+        The bundles become subfolders of it, under the models' names.
+    reporter
+        Shows the progress of the download.
+
+    Returns
+    -------
+    The bundles, verified, in the order of `models`.
+
+    Raises
+    ------
+    BundleError
+        A file cannot be fetched with the right content, or an existing bundle is damaged or
+        another one.
+    OutputError
+        The folder cannot be written.
+
+    Notes
+    -----
+    `requests` reads proxies and certificates from the environment. `DTG_MODEL_MIRROR` has base URLs
+    that are tried before GitHub, and `DTG_OFFLINE` forbids all downloads.
+    """
+    targets = {model: folder / model.card.name for model in models}
+    absent = [model for model, target in targets.items() if not target.exists()]
+    hosts = download_hosts(os.environ, PUBLIC_HOST) if absent else []
+    if absent and not hosts:
+        raise BundleError(f"nothing is fetched: {OFFLINE_VARIABLE} is set")
+    remedy = "choose a folder with dtg-models fetch --into FOLDER, and name it in DTG_MODEL_DIR"
+    if absent:
+        with download_folder(folder, reporter, remedy=remedy) as work:
+            for model in absent:
+                target = targets[model]
+                if target.exists():  # made by another process while this one waited
+                    continue
+                reporter.note(
+                    f"fetching {model.card.name} {model.card.version} into {target}"
+                )
+                reporter.note(model.card.notice)
+                with reading(target, BundleError):
+                    fetched = {
+                        file: obtain_file(file, work, hosts, reporter)
+                        for file in model.files
+                    }
+                bundle = model.convert(fetched, work / target.name, reporter.note)
+                move_bundle(bundle, target)
+            for model in models:
+                for file in model.files:
+                    (work / file.local_name).unlink(missing_ok=True)
+    return [_verified(target, model) for model, target in targets.items()]
+
+
+def _verified(target: Path, model: PublishedModel) -> Bundle[Any]:
+    card = model.card
+    remedy = f"remove the folder {target}, then fetch it again"
+    try:
+        bundle = load_any_bundle(target)
+    except BundleError as err:
+        raise err.as_kind(BundleError, remedy=remedy) from err
+    if (bundle.card.name, bundle.card.version) != (card.name, card.version):
+        raise BundleError(
+            f"{target} holds {bundle.card.name} {bundle.card.version}",
+            expected=f"{card.name} {card.version}",
+            remedy=remedy,
+        )
+    return bundle

@@ -15,13 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from bids_dtg.bundles.bundle import (
     Bundle,
     read_tensors,
-    read_verified_card,
     require_finite,
     write_files,
 )
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, JsonFields, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
-from bids_dtg.bundles.store import find_bundle
+from bids_dtg.bundles.store import find_bundle, read_verified_card
 from bids_dtg.contrasts.bundle.arrays import (
     OFFSET,
     encode_half_widths,

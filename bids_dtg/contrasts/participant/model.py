@@ -14,8 +14,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import PUBLIC_HOST, fetch_models
-from bids_dtg.bundles.store import how_to_get, is_installed, user_cache
+from bids_dtg.bundles.store import (
+    PUBLIC_HOST,
+    fetch_models,
+    how_to_get,
+    is_installed,
+    user_cache,
+)
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.kinds import KINDS

@@ -13,8 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bids_dtg.bundles.card import read_card
-from bids_dtg.bundles.store import find_bundle
+from bids_dtg.bundles.store import find_bundle, read_card
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast

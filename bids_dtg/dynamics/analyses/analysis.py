@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from bids_dtg.bundles.bundle import kind_of
+from bids_dtg.bundles.store import kind_of
 from bids_dtg.cohort.known_people import RELATED, TRAINED, labels_alone, say_left_out
 from bids_dtg.cohort.model_analysis import ModelAnalysis
 from bids_dtg.cohort.result_table import ResultTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from bids_dtg.bundles.bundle import kind_of
+from bids_dtg.bundles.store import kind_of
 from bids_dtg.cohort.region_people import model_given
 from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, NETWORK
 from bids_dtg.errors import SettingsError
