@@ -42,7 +42,7 @@ from bids_dtg.inputs.statmaps import (
 )
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.stats.map_checks import LEAST_PEOPLE, SCALE_FACTOR, own_figures
+from bids_dtg.stats.map_checks import LEAST_PEOPLE, SCALE_FACTOR, map_figures
 from bids_dtg.workflows import FeatureKind, find_workflow
 
 Row = NDArray[np.float32]
@@ -438,7 +438,7 @@ def _of_maps(
 
     def read_usable(label: str, contrast: str) -> Row:
         row = read(label, contrast)
-        if why := own_figures(row).unusable:
+        if why := map_figures(row).unusable:
             raise RunError(f"the map cannot be used: {why}")
         return row
 

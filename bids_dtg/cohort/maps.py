@@ -41,7 +41,7 @@ from bids_dtg.report.contents import (
 )
 from bids_dtg.settings import OPTIONS, CleaningOptions
 from bids_dtg.stats.correlation import correlation
-from bids_dtg.stats.map_checks import own_figures
+from bids_dtg.stats.map_checks import map_figures
 
 PlacesRead = TypeVar("PlacesRead", VoxelPlaces, ParcelPlaces)
 # Keys kept of sidecars; memory could not hold all those of thousands of participants.
@@ -494,6 +494,6 @@ def read_measured(
     """
     path = statmap.files[statistic]
     values = read(path)
-    if why := own_figures(values).unusable:
+    if why := map_figures(values).unusable:
         raise UnusableMapError(f"of {path.name}: {why}")
     return values

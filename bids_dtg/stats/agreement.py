@@ -44,8 +44,8 @@ def agreement(ratings: Values) -> Agreement:
 
     Examples
     --------
-    >>> found = agreement(np.array([[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]))
-    >>> float(found.absolute.round(3)), float(found.consistency.round(3))
+    >>> icc = agreement(np.array([[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]))
+    >>> float(icc.absolute.round(3)), float(icc.consistency.round(3))
     (0.667, 1.0)
     """
     values = np.asarray(ratings, np.float64)
@@ -55,14 +55,14 @@ def agreement(ratings: Values) -> Agreement:
             f"(..., targets, measurements) of shape {values.shape}"
         )
     targets, times = values.shape[-2:]
-    grand = values.mean(axis=(-2, -1), keepdims=True)
-    of_targets = values.mean(axis=-1, keepdims=True) - grand
-    of_times = values.mean(axis=-2, keepdims=True) - grand
-    rest = values - grand - of_targets - of_times
-    # Mean squares between targets, between measurements, and of the residual.
-    msr = times * (of_targets**2).sum(axis=(-2, -1)) / (targets - 1)
-    msc = targets * (of_times**2).sum(axis=(-2, -1)) / (times - 1)
-    mse = (rest**2).sum(axis=(-2, -1)) / ((targets - 1) * (times - 1))
+    grand_mean = values.mean(axis=(-2, -1), keepdims=True)
+    target_effects = values.mean(axis=-1, keepdims=True) - grand_mean
+    time_effects = values.mean(axis=-2, keepdims=True) - grand_mean
+    residuals = values - grand_mean - target_effects - time_effects
+    # Mean squares, by their names in the papers: between targets, between measurements, residual.
+    msr = times * (target_effects**2).sum(axis=(-2, -1)) / (targets - 1)
+    msc = targets * (time_effects**2).sum(axis=(-2, -1)) / (times - 1)
+    mse = (residuals**2).sum(axis=(-2, -1)) / ((targets - 1) * (times - 1))
     consistent = msr + (times - 1) * mse
     absolute = consistent + times * (msc - mse) / targets
     return Agreement(_ratio(msr - mse, absolute), _ratio(msr - mse, consistent))

@@ -58,9 +58,8 @@ def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) ->
         if isinstance(values[0], str):
             levels = sorted({str(value) for value in values})[1:]
             names += [f"{name}: {level}" for level in levels]
-            parts.append(
-                np.array([[value == level for level in levels] for value in values])
-            )
+            dummies = [[value == level for level in levels] for value in values]
+            parts.append(np.array(dummies))
         else:
             names.append(name)
             parts.append(np.asarray(values, np.float64)[:, None])
@@ -70,12 +69,12 @@ def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) ->
 def add_levels(
     coded: Coded, name: str, levels: Sequence[str], tested: NDArray[np.floating[Any]]
 ) -> Coded:
-    """Add the levels of a column to others, except levels that the others already determine.
+    """Add the levels of a column to a design, except levels that its columns already determine.
 
     Parameters
     ----------
     coded
-        The other columns, of any rank.
+        The design, of any rank.
     name, levels
         The column's name, and the level of each person.
     tested
@@ -97,19 +96,21 @@ def add_levels(
       ...
     ValueError: it is the same for all people of a site
     """
-    others = coded.values - coded.values.mean(axis=0)
-    others = others / np.where((span := np.ptp(others, axis=0)) > 0, span, 1)
-    basis, _ = _orthonormal(np.column_stack([np.ones(len(levels)), others]))
-    names, columns = list(coded.names), [coded.values]
+    centred = coded.values - coded.values.mean(axis=0)
+    span = np.ptp(centred, axis=0)
+    scaled = centred / np.where(span > 0, span, 1)
+    basis = _orthonormal(np.column_stack([np.ones(len(levels)), scaled]))
+    names = list(coded.names)
+    columns = [coded.values]
     for level in sorted(set(levels))[1:]:
-        column = np.array([own == level for own in levels], np.float64)
-        wider, added = _orthonormal(np.column_stack([basis, column]))
-        if added == basis.shape[1] + 1:
-            basis = wider
+        column = np.array([label == level for label in levels], np.float64)
+        wider_basis = _orthonormal(np.column_stack([basis, column]))
+        if wider_basis.shape[1] == basis.shape[1] + 1:
+            basis = wider_basis
             names.append(f"{name}: {level}")
             columns.append(column[:, None])
-    left = tested - basis @ (basis.T @ tested)
-    if np.linalg.norm(left) <= _NOTHING * np.linalg.norm(tested - tested.mean()):
+    residual = tested - basis @ (basis.T @ tested)
+    if np.linalg.norm(residual) <= _NOTHING * np.linalg.norm(tested - tested.mean()):
         raise ValueError(f"it is the same for all people of a {name}")
     if len(levels) - basis.shape[1] - 1 < 1:
         raise ValueError(
@@ -118,8 +119,8 @@ def add_levels(
     return Coded(tuple(names), np.concatenate(columns, axis=1))
 
 
-def _orthonormal(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-    """Return an orthonormal basis of the columns, and its rank."""
+def _orthonormal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an orthonormal basis of the columns, (people, rank)."""
     vectors, values, _ = np.linalg.svd(columns, full_matrices=False)
-    basis = vectors[:, values > _NOTHING * values.max()]
-    return basis, basis.shape[1]
+    basis: NDArray[np.float64] = vectors[:, values > _NOTHING * values.max()]
+    return basis

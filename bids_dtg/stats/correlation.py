@@ -16,12 +16,12 @@ _DRAWS_AT_ONCE = 500
 _CONSTANT = 1e-12  # for values of variance 1, a smaller variance is rounding error
 
 
-def correlation(values: Values, others: Values) -> Values:
+def correlation(x: Values, y: Values) -> Values:
     """Return Pearson r over the last axis; pairs with a value that is not finite are left out.
 
     Parameters
     ----------
-    values, others
+    x, y
         (..., values); leading axes are broadcast.
 
     Returns
@@ -35,23 +35,22 @@ def correlation(values: Values, others: Values) -> Values:
     >>> round(float(r), 3)
     0.5
     """
-    x, y = np.broadcast_arrays(values, others)
-    known = np.isfinite(x) & np.isfinite(y)
-    if known.all():
-        r = np.einsum("...v,...v->...", unit_length(x), unit_length(y))
-    else:
-        r = np.einsum("...v,...v->...", unit_length(x, known), unit_length(y, known))
-    return np.where(known.sum(axis=-1) >= _FEWEST_PAIRS, np.clip(r, -1.0, 1.0), np.nan)
+    x, y = np.broadcast_arrays(x, y)
+    finite = np.isfinite(x) & np.isfinite(y)
+    used = None if finite.all() else finite
+    r = np.einsum("...v,...v->...", unit_length(x, used), unit_length(y, used))
+    enough = finite.sum(axis=-1) >= _FEWEST_PAIRS
+    return np.where(enough, np.clip(r, -1.0, 1.0), np.nan)
 
 
 def correlation_interval(
-    values: Values, others: Values, *, seed: int = 0, draws: int = DRAWS
+    x: Values, y: Values, *, seed: int = 0, draws: int = DRAWS
 ) -> Interval:
     """Return Pearson r over people and its 95 % interval by resampling people.
 
     Parameters
     ----------
-    values, others
+    x, y
         (people,); people with a value that is not finite are left out.
     seed, draws
         Seed and number of the bootstrap samples of people.
@@ -69,33 +68,35 @@ def correlation_interval(
 
     Examples
     --------
-    >>> x = np.random.default_rng(0).standard_normal((2, 200))
-    >>> found = correlation_interval(x[0], x[0] + x[1])
-    >>> bool(0.5 < found.low < found.mean < found.high < 0.9)
+    >>> x, noise = np.random.default_rng(0).standard_normal((2, 200))
+    >>> interval = correlation_interval(x, x + noise)
+    >>> bool(0.5 < interval.low < interval.mean < interval.high < 0.9)
     True
     """
-    x, y = np.asarray(values, np.float64), np.asarray(others, np.float64)
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y = x[known], y[known]
+    finite = np.isfinite(x) & np.isfinite(y)
+    x = np.asarray(x, np.float64)[finite]
+    y = np.asarray(y, np.float64)[finite]
     r = float(correlation(x, y)) if len(x) else float("nan")
     if not np.isfinite(r):
         return Interval(r, float("nan"), float("nan"))
-    rng, found = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    sampled_r = []
     for start in range(0, draws, _DRAWS_AT_ONCE):
-        people = rng.integers(len(x), size=(min(_DRAWS_AT_ONCE, draws - start), len(x)))
-        found.append(correlation(x[people], y[people]))
-    low, high = np.nanpercentile(np.concatenate(found), [2.5, 97.5])
+        count = min(_DRAWS_AT_ONCE, draws - start)
+        people = rng.integers(len(x), size=(count, len(x)))
+        sampled_r.append(correlation(x[people], y[people]))
+    low, high = np.nanpercentile(np.concatenate(sampled_r), [2.5, 97.5])
     return Interval(r, float(low), float(high))
 
 
 def weighted_correlation(
-    values: Values, others: Values, counts: NDArray[np.float64]
+    x: Values, y: Values, counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return Pearson r over people, given how often each counts.
 
     Parameters
     ----------
-    values, others
+    x, y
         (..., people), finite values in any unit.
     counts
         (samples, people), whole numbers, as in bootstrap samples; not all 0.
@@ -112,57 +113,62 @@ def weighted_correlation(
     array([0.5])
     """
     # Standardised values keep the sums of squares precise.
-    x, y = np.broadcast_arrays(*(_standardized(own) for own in (values, others)))
+    x, y = np.broadcast_arrays(_standardized(x), _standardized(y))
     people = counts.sum(axis=1)
-    mean_x, mean_y, xx, yy, xy = (
-        own @ counts.T / people for own in (x, y, np.square(x), np.square(y), x * y)
-    )
-    power_x, power_y = xx - np.square(mean_x), yy - np.square(mean_y)
-    differs = (power_x > _CONSTANT) & (power_y > _CONSTANT)
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(values @ counts.T / people)
+
+    mean_x = mean(x)
+    mean_y = mean(y)
+    variance_x = mean(np.square(x)) - np.square(mean_x)
+    variance_y = mean(np.square(y)) - np.square(mean_y)
+    covariance = mean(x * y) - mean_x * mean_y
+    differs = (variance_x > _CONSTANT) & (variance_y > _CONSTANT)
     with np.errstate(invalid="ignore"):
-        r = (xy - mean_x * mean_y) / np.sqrt(
-            np.where(differs, power_x * power_y, np.nan)
-        )
-    found: NDArray[np.float64] = np.clip(r, -1.0, 1.0)
-    return found
+        size = np.sqrt(np.where(differs, variance_x * variance_y, np.nan))
+        r: NDArray[np.float64] = np.clip(covariance / size, -1.0, 1.0)
+    return r
 
 
 def _standardized(values: Values) -> NDArray[np.float64]:
-    own = np.asarray(values, np.float64)
-    own = own - own.mean(axis=-1, keepdims=True)
-    size = own.std(axis=-1, keepdims=True)
-    found: NDArray[np.float64] = own / np.where(size > 0, size, 1.0)
-    return found
+    centred = np.asarray(values, np.float64)
+    centred = centred - centred.mean(axis=-1, keepdims=True)
+    sd = centred.std(axis=-1, keepdims=True)
+    standardized: NDArray[np.float64] = centred / np.where(sd > 0, sd, 1.0)
+    return standardized
 
 
-def unit_length(values: Values, known: NDArray[np.bool_] | None = None) -> Values:
+def unit_length(values: Values, used: NDArray[np.bool_] | None = None) -> Values:
     """Centre values and scale them to length 1 over the last axis; NaN where constant.
 
     Parameters
     ----------
     values
         (..., values), scaled along the last axis.
-    known
-        (..., values), which values count; the others become 0. None: all count.
+    used
+        (..., values), which values count; those that do not become 0. None: all count.
 
     Examples
     --------
     >>> unit_length(np.array([1.0, 3.0, 1.0, 3.0]))
     array([-0.5,  0.5, -0.5,  0.5])
     """
-    own = np.asarray(values, np.result_type(values, np.float32))
-    used = np.ones(1, np.bool_) if known is None else known
-    count = np.broadcast_to(used, own.shape).sum(axis=-1, keepdims=True)
-    count = np.maximum(count, 1).astype(own.dtype)
-    counted = own if known is None else np.where(known, own, 0.0)
+    floats = np.asarray(values, np.result_type(values, np.float32))
+    dtype = floats.dtype
+    if used is None:
+        used = np.ones(1, np.bool_)
+    else:
+        floats = np.where(used, floats, 0.0)
+    count = np.broadcast_to(used, floats.shape).sum(axis=-1, keepdims=True)
+    count = np.maximum(count, 1).astype(dtype)
     # Values that are not finite give NaN here, as intended.
     with np.errstate(invalid="ignore", over="ignore"):
-        centred = (counted - counted.sum(axis=-1, keepdims=True) / count) * used
+        centred = (floats - floats.sum(axis=-1, keepdims=True) / count) * used
         length = np.sqrt(np.einsum("...v,...v->...", centred, centred))[..., None]
         # What rounding leaves of a constant has no meaningful direction.
-        rounding = (
-            8 * np.finfo(own.dtype).eps * np.abs(counted).max(axis=-1, keepdims=True)
-        )
+        largest = np.abs(floats).max(axis=-1, keepdims=True)
+        rounding = 8 * np.finfo(dtype).eps * largest
         has_direction = np.isfinite(length) & (length > rounding * np.sqrt(count))
         unit: Values = centred / np.where(has_direction, length, np.nan)
     return unit

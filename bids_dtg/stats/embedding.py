@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 FEWEST_FOR_UMAP = 8  # points
-_NEIGHBOURS, _SPREAD, _COMPONENTS = 15, 10.0, 50
+_NEIGHBOURS = 15
+_SPREAD = 10.0
+_COMPONENTS = 50
 _ROUNDING = 1e-7  # a component below this share of the variance is rounding error
 
 
@@ -34,23 +36,24 @@ def principal_components(products: Array, columns: int) -> tuple[Array, Array]:
     >>> scores[:, 0].round(6), shares.round(6)
     (array([-2., -1.,  3.]), array([1.]))
     """
-    sizes, vectors = np.linalg.eigh(products)
-    sizes, vectors = sizes[::-1], vectors[:, ::-1]
-    total = np.maximum(sizes, 0).sum()
-    kept = sizes > _ROUNDING * max(total, np.finfo(float).tiny)
-    scores = vectors[:, kept] * np.sqrt(sizes[kept] / columns)
+    variances, vectors = np.linalg.eigh(products)
+    variances = variances[::-1]
+    vectors = vectors[:, ::-1]
+    total = max(np.maximum(variances, 0).sum(), np.finfo(float).tiny)
+    present = variances > _ROUNDING * total
+    scores = vectors[:, present] * np.sqrt(variances[present] / columns)
     # Fix the sign, independent of the order of points: the score furthest from 0 is positive.
     furthest = scores[np.abs(scores).argmax(axis=0), np.arange(scores.shape[1])]
-    return scores * np.sign(furthest), sizes[kept] / max(total, np.finfo(float).tiny)
+    return scores * np.sign(furthest), variances[present] / total
 
 
 def distances(products: Array, columns: int) -> Array:
     """Return root mean square distances between points, (points, points)."""
     squares = np.diag(products)
-    apart = np.maximum(squares[:, None] + squares - 2 * products, 0.0)
-    np.fill_diagonal(apart, 0.0)
-    found: Array = np.sqrt(apart / columns)
-    return found
+    squared_distances = np.maximum(squares[:, None] + squares - 2 * products, 0.0)
+    np.fill_diagonal(squared_distances, 0.0)
+    root_mean_squares: Array = np.sqrt(squared_distances / columns)
+    return root_mean_squares
 
 
 def umap_is_missing() -> bool:
@@ -75,15 +78,17 @@ def umap_layout(scores: Array, seed: int) -> Array:
     """
     from umap import UMAP
 
-    used = np.ascontiguousarray(scores[:, :_COMPONENTS], np.float32)
-    layout = UMAP(
-        n_neighbors=min(_NEIGHBOURS, len(used) - 1),
+    components = np.ascontiguousarray(scores[:, :_COMPONENTS], np.float32)
+    first_two = components[:, :2]
+    start = first_two * (_SPREAD / np.abs(first_two).max())
+    umap = UMAP(
+        n_neighbors=min(_NEIGHBOURS, len(components) - 1),
         min_dist=0.1,
-        init=(used[:, :2] * (_SPREAD / np.abs(used[:, :2]).max())).astype(np.float32),
+        init=start.astype(np.float32),
         random_state=seed,
         n_jobs=1,
-    ).fit_transform(used)
-    return np.asarray(layout, np.float64)
+    )
+    return np.asarray(umap.fit_transform(components), np.float64)
 
 
 def silhouettes(
@@ -107,29 +112,31 @@ def silhouettes(
 
     Examples
     --------
-    >>> places = np.array([0.0, 0.1, 5.0, 5.1])
-    >>> apart = np.abs(places[:, None] - places)
+    >>> points = np.array([0.0, 0.1, 5.0, 5.1])
+    >>> apart = np.abs(points[:, None] - points)
     >>> silhouettes(apart, ["a", "a", "b", "b"], np.empty((0, 4), int)).round(2)
     array([0.98])
     """
-    names, code = np.unique(np.asarray(labels), return_inverse=True)
-    if not 1 < len(names) < len(code):
+    names, cluster_of_point = np.unique(np.asarray(labels), return_inverse=True)
+    points = len(cluster_of_point)
+    if not 1 < len(names) < points:
         return np.full(1 + len(orders), np.nan)
-    number = np.bincount(code)
-    found = []
-    for order in [np.arange(len(code)), *orders]:
-        own = code[order]
-        member = (own[:, None] == np.arange(len(names))).astype(float)
-        total = apart @ member
-        row = np.arange(len(own))
-        within = total[row, own] / np.maximum(number[own] - 1, 1)
-        mean = total / number
-        mean[row, own] = np.inf
-        beside = mean.min(axis=1)
-        alone = number[own] == 1
-        most = np.maximum(np.maximum(within, beside), np.finfo(float).tiny)
-        found.append(np.where(alone, 0, (beside - within) / most).mean())
-    return np.array(found)
+    sizes = np.bincount(cluster_of_point)
+    means = []
+    for order in [np.arange(points), *orders]:
+        cluster = cluster_of_point[order]
+        member = (cluster[:, None] == np.arange(len(names))).astype(float)
+        total_distance = apart @ member  # (points, clusters)
+        point = np.arange(points)
+        same_cluster = total_distance[point, cluster]
+        within = same_cluster / np.maximum(sizes[cluster] - 1, 1)
+        mean_distance = total_distance / sizes
+        mean_distance[point, cluster] = np.inf
+        nearest = mean_distance.min(axis=1)  # of the neighbouring clusters
+        larger = np.maximum(np.maximum(within, nearest), np.finfo(float).tiny)
+        silhouette = np.where(sizes[cluster] == 1, 0, (nearest - within) / larger)
+        means.append(silhouette.mean())
+    return np.array(means)
 
 
 def variance_shares(values: NDArray[Any]) -> tuple[float, float, float]:
@@ -147,17 +154,19 @@ def variance_shares(values: NDArray[Any]) -> tuple[float, float, float]:
 
     Examples
     --------
-    >>> found = variance_shares(np.array([[[0.0], [2.0]], [[4.0], [6.0]]]))
-    >>> [round(share, 6) for share in found]
+    >>> shares = variance_shares(np.array([[[0.0], [2.0]], [[4.0], [6.0]]]))
+    >>> [round(share, 6) for share in shares]
     [0.8, 0.2, 0.0]
     >>> variance_shares(np.ones((1, 4, 3)))  # maps that are the same for everybody
     (nan, nan, nan)
     """
     contrasts, people, _ = values.shape
-    grand = values.mean(axis=(0, 1), dtype=np.float64)
-    total = float(np.square(values - grand).sum())
+    grand_mean = values.mean(axis=(0, 1), dtype=np.float64)
+    total = float(np.square(values - grand_mean).sum())
     if total <= 0:
         return float("nan"), float("nan"), float("nan")
-    of_contrasts = people * float(np.square(values.mean(axis=1) - grand).sum()) / total
-    of_people = contrasts * float(np.square(values.mean(axis=0) - grand).sum()) / total
-    return of_contrasts, of_people, max(0.0, 1 - of_contrasts - of_people)
+    between_contrasts = float(np.square(values.mean(axis=1) - grand_mean).sum())
+    between_people = float(np.square(values.mean(axis=0) - grand_mean).sum())
+    contrast_share = people * between_contrasts / total
+    people_share = contrasts * between_people / total
+    return contrast_share, people_share, max(0.0, 1 - contrast_share - people_share)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 People = NDArray[np.floating[Any]] | Sequence[NDArray[np.floating[Any]]]
 VOXELS_A_COEFFICIENT = 2.0  # the fewest in a parcel
 # Normal equations are used with more voxels per coefficient, and if their condition is better.
-_MANY, _WORST = 100, 1e8
+_MANY = 100
+_WORST = 1e8
 Region = slice | NDArray[np.intp]  # selects voxels
 _Model = TypeVar("_Model", bound="_RegionBaseline")
 
@@ -58,8 +59,8 @@ class _RegionBaseline:
                 f"X and Y need the same people, found {len(X)} and {len(Y)}"
             )
         self._people = 0
-        for n in range(len(X)):
-            self._add(_checked(X[n], Y[n], n), 1)
+        for person in range(len(X)):
+            self._add(_checked(X[person], Y[person], person), 1)
         return self
 
     def without(
@@ -77,7 +78,7 @@ class _RegionBaseline:
         Returns
         -------
         Self
-            A new model, fitted on all the others.
+            A new model, fitted on all the rest.
 
         Raises
         ------
@@ -88,24 +89,25 @@ class _RegionBaseline:
             raise ValueError(
                 f"the model was fitted on {self._people} people: nobody would be left"
             )
-        others = copy.copy(self)
-        others._total, others._count = self._total.copy(), self._count.copy()
-        others._add(_checked(connectome, maps, 0), -1)
-        return others
+        reduced = copy.copy(self)
+        reduced._total = self._total.copy()
+        reduced._count = self._count.copy()
+        reduced._add(_checked(connectome, maps, 0), -1)
+        return reduced
 
     def _add(self, person: tuple[NDArray[Any], NDArray[Any]], sign: int) -> None:
         connectome, maps = person
         regions = self._regions(connectome.shape[1])
-        shape = len(maps), len(regions), 1 + len(connectome)
+        shape = (len(maps), len(regions), 1 + len(connectome))
         if not self._people:
-            self._total, self._count = np.zeros(shape), np.zeros(shape[:2], np.int64)
+            self._total = np.zeros(shape)
+            self._count = np.zeros(shape[:2], np.int64)
         elif self._total.shape != shape:
             raise ValueError("the numbers of ROIs and contrasts differ between people")
         self._people += sign
         for number, region in enumerate(regions):
-            fits, fitted = fit_maps(
-                standardised(connectome[:, region]), maps[:, region]
-            )
+            features = standardised(connectome[:, region])
+            fits, fitted = fit_maps(features, maps[:, region])
             self._total[:, number] += sign * fits
             self._count[:, number] += sign * fitted
 
@@ -141,21 +143,20 @@ class _RegionBaseline:
         coefficients = self._coefficients()
         rois = coefficients.shape[2] - 1
         maps = []
-        for n in range(len(X)):
-            connectome = _checked_connectome(X[n], n)
+        for person in range(len(X)):
+            connectome = _checked_connectome(X[person], person)
             if len(connectome) != rois:
                 raise ValueError(
-                    f"X[{n}] has {len(connectome)} ROIs, the model was fitted on {rois}"
+                    f"X[{person}] has {len(connectome)} ROIs, the model was fitted on {rois}"
                 )
-            regions = self._regions(connectome.shape[1])
-            found = np.empty((len(coefficients), connectome.shape[1]), np.float32)
-            for number, region in enumerate(regions):
-                fit, features = (
-                    coefficients[:, number],
-                    standardised(connectome[:, region]),
-                )
-                found[:, region] = fit[:, 1:] @ features + fit[:, :1]
-            maps.append(found)
+            voxels = connectome.shape[1]
+            predicted = np.empty((len(coefficients), voxels), np.float32)
+            for number, region in enumerate(self._regions(voxels)):
+                intercepts = coefficients[:, number, :1]
+                slopes = coefficients[:, number, 1:]
+                features = standardised(connectome[:, region])
+                predicted[:, region] = slopes @ features + intercepts
+            maps.append(predicted)
         return np.stack(maps)
 
 
@@ -244,7 +245,9 @@ class ParcelLinearBaseline(_RegionBaseline):
             raise ValueError(
                 f"parcels are integers, (voxels,), found {parcels.dtype} of shape {parcels.shape}"
             )
-        self._members = tuple(np.flatnonzero(parcels == n) for n in np.unique(parcels))
+        self._members = tuple(
+            np.flatnonzero(parcels == label) for label in np.unique(parcels)
+        )
         self._voxels = len(parcels)
 
     @property
@@ -353,21 +356,21 @@ def fit_maps(
     ([[3.0, 2.0]], [True])
     """
     rois, voxels = features.shape
-    found = np.zeros((len(maps), 1 + rois))
-    known = np.isfinite(maps)
-    voxels_known = known.sum(axis=1)
-    enough = VOXELS_A_COEFFICIENT * (1 + rois)
-    fitted: NDArray[np.bool_] = (voxels_known >= enough) | (voxels_known == voxels)
+    coefficients = np.zeros((len(maps), 1 + rois))
+    measured = np.isfinite(maps)
+    voxels_measured = measured.sum(axis=1)
+    enough = voxels_measured >= VOXELS_A_COEFFICIENT * (1 + rois)
+    fitted: NDArray[np.bool_] = enough | (voxels_measured == voxels)
     design = np.concatenate([np.ones((1, voxels)), features])
     # Contrasts with the same missing voxels are solved together.
-    for alike in rows_alike(known):
-        contrasts = alike[fitted[alike]]
+    for rows in rows_alike(measured):
+        contrasts = rows[fitted[rows]]
         if len(contrasts):
-            inside = known[contrasts[0]]
+            inside = measured[contrasts[0]]
             targets = maps[np.ix_(contrasts, inside)].astype(np.float64)
-            own = design if inside.all() else design[:, inside]
-            found[contrasts] = _least_squares(own, targets)
-    return found, fitted
+            inside_design = design if inside.all() else design[:, inside]
+            coefficients[contrasts] = _least_squares(inside_design, targets)
+    return coefficients, fitted
 
 
 def _least_squares(
@@ -375,16 +378,17 @@ def _least_squares(
 ) -> NDArray[np.float64]:
     """Return coefficients (targets, rows of the design)."""
     rows, voxels = design.shape
-    if (
-        voxels > _MANY * rows
-    ):  # the normal equations are as exact here, and ten times as fast
+    if voxels > _MANY * rows:
+        # The normal equations are as exact here, and ten times as fast.
         gram = design @ design.T
         if np.linalg.cond(gram) < _WORST:
-            return np.asarray(np.linalg.solve(gram, design @ targets.T).T, np.float64)
-    return np.asarray(np.linalg.lstsq(design.T, targets.T, rcond=None)[0].T, np.float64)
+            solution = np.linalg.solve(gram, design @ targets.T)
+            return np.asarray(solution.T, np.float64)
+    solution, *_ = np.linalg.lstsq(design.T, targets.T, rcond=None)
+    return np.asarray(solution.T, np.float64)
 
 
-def rows_alike(known: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+def rows_alike(rows: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
     """Return groups of identical rows, as row numbers.
 
     Examples
@@ -393,7 +397,7 @@ def rows_alike(known: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
     [[0, 2], [1]]
     """
     groups: dict[bytes, list[int]] = {}
-    for number, row in enumerate(np.packbits(known, axis=1)):
+    for number, row in enumerate(np.packbits(rows, axis=1)):
         groups.setdefault(row.tobytes(), []).append(number)
     return [np.array(numbers) for numbers in groups.values()]
 
@@ -401,14 +405,16 @@ def rows_alike(known: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
 def _checked(
     connectome: NDArray[np.floating[Any]], maps: NDArray[np.floating[Any]], person: int
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-    own, targets = _checked_connectome(connectome, person), np.asarray(maps)
-    if targets.ndim != 2 or targets.shape[1] != own.shape[1]:
+    connectome = _checked_connectome(connectome, person)
+    maps = np.asarray(maps)
+    voxels = connectome.shape[1]
+    if maps.ndim != 2 or maps.shape[1] != voxels:
         raise ValueError(
-            f"Y[{person}] is (contrasts, {own.shape[1]} voxels), found {targets.shape}"
+            f"Y[{person}] is (contrasts, {voxels} voxels), found {maps.shape}"
         )
-    if np.isinf(targets).any():
+    if np.isinf(maps).any():
         raise ValueError(f"Y[{person}] has infinite values")
-    return own, targets
+    return connectome, maps
 
 
 def _checked_connectome(

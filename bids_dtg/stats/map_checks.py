@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 Indices = NDArray[np.intp]
 
-# A map that covers less than the first share of voxels is not used; less than the second, reported.
-LEAST_COVERAGE, USUAL_COVERAGE = 0.5, 0.75
+LEAST_COVERAGE = 0.5  # a map that covers a smaller share of the voxels is not used
+USUAL_COVERAGE = 0.75  # a map that covers a smaller share is reported
 # A map with one value at more than this share of its voxels is a mask, labels, or thresholded.
 MOST_EQUAL = 0.5
 # No statistic or effect is this large; a thousand squares of it still fit into 32-bit floats.
@@ -27,18 +27,21 @@ LEAST_PEOPLE = 5
 # A standard deviation above the group's median times this, or below it over this, is reported.
 SCALE_FACTOR = 4.0
 # Left-right differences must correlate this much among people to tell the sides apart.
-LEAST_SIDE_R, _SIDE_HINT = 0.15, 0.1
+LEAST_SIDE_R = 0.15
+_SIDE_HINT = 0.1  # in several contrasts of a person together
 # This many contrasts of a person together can show a swap that a single one cannot.
 LEAST_TOGETHER = 3
 # An outlier's r with the others' mean is below the median by this, and by 3.5 robust deviations.
-LEAST_DROP, _OUTLIER_Z, _MAD_TO_SD = 0.2, 3.5, 1.4826
+LEAST_DROP = 0.2
+_OUTLIER_Z = 3.5
+_MAD_TO_SD = 1.4826
 # Evenly spread voxels that are compared; a sample is enough because maps are smooth.
 _SAMPLE = 20_000
 
 
 @dataclass(frozen=True)
-class OwnFigures:
-    """Metrics of a map on its own."""
+class MapFigures:
+    """Metrics of a map alone."""
 
     coverage: float  # share of the voxels with a value
     equal: float  # share of finite values equal to the most frequent one; NaN where there is none
@@ -77,34 +80,32 @@ class GroupFigures:
 class Checked:
     """A map's metrics and what is wrong with it."""
 
-    own: OwnFigures
+    figures: MapFigures
     group: GroupFigures | None  # None: too few people to compare with
-    scale: (
-        float  # standard deviation over the group's median; NaN where it is not known
-    )
+    scale: float  # standard deviation over the group's median; NaN where not known
     findings: Mapping[str, str] = field(default_factory=dict)  # kind -> words
     usual_side_r: float = np.nan  # the group's median of `GroupFigures.side_r`
 
 
-def own_figures(values: Array) -> OwnFigures:
+def map_figures(values: Array) -> MapFigures:
     """Compute the metrics of a map (voxels,), NaN where it has no value.
 
     Examples
     --------
     >>> import numpy as np
-    >>> own_figures(np.array([1.0, 1.0, 1.0, np.nan])).unusable[:31]
+    >>> map_figures(np.array([1.0, 1.0, 1.0, np.nan])).unusable[:31]
     '100% of its values are the same'
     """
     # Infinite values count; NaN means no value.
     largest = float(np.abs(values).max(initial=0.0, where=~np.isnan(values)))
-    known = values[np.isfinite(values)]
-    if not known.size:
-        return OwnFigures(0.0 if not largest else 1.0, np.nan, np.nan, largest)
-    _, counts = np.unique(known[_sample(known.size)], return_counts=True)
-    return OwnFigures(
-        coverage=known.size / values.size,
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return MapFigures(0.0 if not largest else 1.0, np.nan, np.nan, largest)
+    _, counts = np.unique(finite[_sample(finite.size)], return_counts=True)
+    return MapFigures(
+        coverage=finite.size / values.size,
         equal=float(counts.max() / counts.sum()),
-        sd=float(known.std(dtype=np.float64)),
+        sd=float(finite.std(dtype=np.float64)),
         largest=largest,
     )
 
@@ -131,30 +132,33 @@ def check_maps(
     In the order of the maps; with fewer than `LEAST_PEOPLE` maps, they are not compared.
     """
     maps = list(maps)
-    own = [own_figures(values) for values in maps]
+    figures = [map_figures(values) for values in maps]
     if len(maps) < LEAST_PEOPLE:
         return [
-            Checked(figures, None, np.nan, _own_findings(figures)) for figures in own
+            Checked(of_map, None, np.nan, _coverage_findings(of_map))
+            for of_map in figures
         ]
     # A sample of the voxels, then mirrored pairs, each pair once.
     sample = _sample(len(mirror))
-    ones = sample[mirror[sample] > sample]
-    places = np.concatenate([sample, ones, mirror[ones]])
-    total, count = np.zeros(len(places)), np.zeros(len(places))
-    for whole, sd in zip(maps, sds, strict=True):
-        values = np.asarray(whole[places], np.float64)
-        known = np.isfinite(values)
-        total += np.where(known, values, 0.0) / (sd or 1.0)
-        count += known
-    beside = []
-    for whole, sd in zip(maps, sds, strict=True):
-        values = np.asarray(whole[places], np.float64)
-        known = np.isfinite(values)
-        others = count - known
-        rest = total - np.where(known, values, 0.0) / (sd or 1.0)
-        mean = np.where(others > 0, rest / np.maximum(others, 1), np.nan)
-        beside.append(_compare(values, mean, len(sample)))
-    return _judge(own, beside, np.asarray(sds, float))
+    paired = sample[mirror[sample] > sample]
+    places = np.concatenate([sample, paired, mirror[paired]])
+    total = np.zeros(len(places))  # of maps scaled to a standard deviation of 1
+    count = np.zeros(len(places))  # of maps with a value
+    for map_values, sd in zip(maps, sds, strict=True):
+        values = np.asarray(map_values[places], np.float64)
+        finite = np.isfinite(values)
+        total += np.where(finite, values, 0.0) / (sd or 1.0)
+        count += finite
+    group_figures = []
+    for map_values, sd in zip(maps, sds, strict=True):
+        values = np.asarray(map_values[places], np.float64)
+        finite = np.isfinite(values)
+        rest_total = total - np.where(finite, values, 0.0) / (sd or 1.0)
+        rest_count = count - finite
+        rest_mean = rest_total / np.maximum(rest_count, 1)
+        rest_mean = np.where(rest_count > 0, rest_mean, np.nan)
+        group_figures.append(_compare(values, rest_mean, len(sample)))
+    return _judge(figures, group_figures, np.asarray(sds, float))
 
 
 def judge_person(maps: Sequence[Checked]) -> dict[str, str]:
@@ -180,33 +184,33 @@ def judge_person(maps: Sequence[Checked]) -> dict[str, str]:
 def _compare(values: Array, mean: Array, size: int) -> GroupFigures:
     """Compare a map with the others' mean, by its first `size` values and by mirrored pairs."""
 
-    def sides(row: Array) -> Array:
-        ones, others = np.split(row[size:], 2)
-        return ones - others
+    def difference_of_sides(row: Array) -> Array:
+        first, mirrored = np.split(row[size:], 2)
+        return first - mirrored
 
-    return GroupFigures(_r(values[:size], mean[:size]), _r(sides(values), sides(mean)))
+    side_r = _r(difference_of_sides(values), difference_of_sides(mean))
+    return GroupFigures(_r(values[:size], mean[:size]), side_r)
 
 
 def _judge(
-    own: Sequence[OwnFigures],
-    beside: Sequence[GroupFigures],
+    map_figures: Sequence[MapFigures],
+    group_figures: Sequence[GroupFigures],
     sds: NDArray[np.float64],
 ) -> list[Checked]:
     usual_sd = float(np.median(sds[sds > 0])) if (sds > 0).any() else np.nan
-    r = np.array([figures.r for figures in beside])
+    r = np.array([group.r for group in group_figures])
     usual_r = float(np.nanmedian(r)) if np.isfinite(r).any() else np.nan
     spread = _MAD_TO_SD * float(np.nanmedian(np.abs(r - usual_r))) if r.size else np.nan
-    sides = np.array([figures.side_r for figures in beside])
+    sides = np.array([group.side_r for group in group_figures])
     usual_side = float(np.nanmedian(sides)) if np.isfinite(sides).any() else np.nan
     checked = []
-    for figures, group, sd in zip(own, beside, sds, strict=True):
-        findings = _own_findings(figures)
+    for figures, group, sd in zip(map_figures, group_figures, sds, strict=True):
+        findings = _coverage_findings(figures)
         scale = sd / usual_sd
         if scale > SCALE_FACTOR or scale < 1 / SCALE_FACTOR:
             findings["scale"] = f"its scale is {scale:.3g} times the group's median"
-        if usual_side >= LEAST_SIDE_R and group.side_r < -max(
-            LEAST_SIDE_R, usual_side / 2
-        ):
+        most_swapped = -max(LEAST_SIDE_R, usual_side / 2)
+        if usual_side >= LEAST_SIDE_R and group.side_r < most_swapped:
             findings["mirrored"] = (
                 f"left and right look swapped: the left-right difference correlates "
                 f"{group.side_r:.2f} with other people's (median {usual_side:.2f})"
@@ -219,7 +223,7 @@ def _judge(
     return checked
 
 
-def _own_findings(figures: OwnFigures) -> dict[str, str]:
+def _coverage_findings(figures: MapFigures) -> dict[str, str]:
     if figures.coverage < USUAL_COVERAGE:
         return {"coverage": f"it covers {figures.coverage:.0%} of the model's mask"}
     return {}
@@ -229,11 +233,12 @@ def _sample(size: int) -> Indices:
     return np.linspace(0, size - 1, min(size, _SAMPLE), dtype=np.intp)
 
 
-def _r(one: Array, other: Array) -> float:
+def _r(x: Array, y: Array) -> float:
     """Return the correlation over shared values; NaN if fewer than 3, or if one is constant."""
-    known = np.isfinite(one) & np.isfinite(other)
-    if known.sum() < 3:
+    shared = np.isfinite(x) & np.isfinite(y)
+    if shared.sum() < 3:
         return float("nan")
-    a, b = one[known] - one[known].mean(), other[known] - other[known].mean()
-    size = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(a @ b) / size if size > 0 else float("nan")
+    x = x[shared] - x[shared].mean()
+    y = y[shared] - y[shared].mean()
+    size = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y) / size if size > 0 else float("nan")

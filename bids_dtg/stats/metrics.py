@@ -102,13 +102,15 @@ def diagonality(matrix: NDArray[np.floating[Any]]) -> Diagonality:
         raise ValueError(
             f"diagonality compares people: at least 2 needed, found {people}"
         )
-    own = np.diagonal(r)
-    others = (r.sum(axis=1) - own) / (people - 1)
-    index, reconstruction = float((own - others).mean()), float(own.mean())
+    same_person = np.diagonal(r)
+    mean_of_rest = (r.sum(axis=1) - same_person) / (people - 1)
+    advantage = same_person - mean_of_rest
+    index = float(advantage.mean())
+    mean_r = float(same_person.mean())
     return Diagonality(
         index=index,
-        product=float(((own - others) * own).mean()),
-        ratio=index / reconstruction if reconstruction else float("nan"),
+        product=float((advantage * same_person).mean()),
+        ratio=index / mean_r if mean_r else float("nan"),
     )
 
 
@@ -142,7 +144,8 @@ def identification_accuracy(matrix: NDArray[np.floating[Any]]) -> float:
     0.25
     """
     better, tied = rivals(matrix)
-    return float(np.where(better.any(axis=1), 0.0, 1.0 / (1 + tied.sum(axis=1))).mean())
+    credit = 1.0 / (1 + tied.sum(axis=1))
+    return float(np.where(better.any(axis=1), 0.0, credit).mean())
 
 
 def fingerprinting_score(matrix: NDArray[np.floating[Any]]) -> float:
@@ -175,9 +178,9 @@ def fingerprinting_score(matrix: NDArray[np.floating[Any]]) -> float:
     0.35
     """
     better, tied = rivals(matrix)
-    own = np.diagonal(np.asarray(matrix, dtype=np.float64))
-    hit = ~(better | tied).any(axis=1) & np.isfinite(own)
-    return float(hit.mean() * np.nan_to_num(own).mean())
+    same_person = np.diagonal(np.asarray(matrix, dtype=np.float64))
+    identified = ~(better | tied).any(axis=1) & np.isfinite(same_person)
+    return float(identified.mean() * np.nan_to_num(same_person).mean())
 
 
 def relative_gain(
@@ -232,10 +235,12 @@ def rivals(
     r = np.asarray(matrix, dtype=np.float64)
     if r.ndim != 2 or r.shape[0] != r.shape[1] or not r.size:
         raise ValueError(f"a people-by-people matrix is square, found {r.shape}")
-    above_own = np.where(np.isfinite(r), r, -2.0)
-    above_own = above_own - np.diagonal(above_own)[:, None]
-    others = ~np.eye(len(r), dtype=bool)
-    return others & (above_own > _TIE), others & (np.abs(above_own) <= _TIE)
+    defined = np.where(np.isfinite(r), r, -2.0)
+    advantage = defined - np.diagonal(defined)[:, None]
+    off_diagonal = ~np.eye(len(r), dtype=bool)
+    better = off_diagonal & (advantage > _TIE)
+    tied = off_diagonal & (np.abs(advantage) <= _TIE)
+    return better, tied
 
 
 def residual_correlation(
@@ -269,26 +274,30 @@ def residual_correlation(
     --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> group, own = rng.standard_normal(500), rng.standard_normal((3, 500))
-    >>> residual_correlation(own, 3 * group + 2 * own).round(2)
+    >>> group, deviations = rng.standard_normal(500), rng.standard_normal((3, 500))
+    >>> residual_correlation(deviations, 3 * group + 2 * deviations).round(2)
     array([1., 1., 1.])
     """
     predicted, measured = _as_pair(pred, true)
     if mean is None:
-        centres = predicted.mean(axis=0), measured.mean(axis=0)
+        mean_predicted = predicted.mean(axis=0)
+        mean_measured = measured.mean(axis=0)
     else:
-        centre = np.asarray(mean, dtype=np.float64)
-        if centre.shape != (predicted.shape[1],):
+        mean_predicted = mean_measured = np.asarray(mean, dtype=np.float64)
+        if mean_predicted.shape != (predicted.shape[1],):
             raise ValueError(
-                f"the mean map is ({predicted.shape[1]},), found {centre.shape}"
+                f"the mean map is ({predicted.shape[1]},), found {mean_predicted.shape}"
             )
-        centres = centre, centre
     # Rounding is judged by the size of the map, not of the deviation: a map that
     # equals the mean leaves nothing but rounding error.
-    own = _standardised(predicted - centres[0], size=np.abs(predicted).max(axis=1))
-    other = _standardised(measured - centres[1], size=np.abs(measured).max(axis=1))
-    r: NDArray[np.float64] = np.clip((own * other).sum(axis=1), -1.0, 1.0)
-    return r
+    predicted_deviations = _standardised(
+        predicted - mean_predicted, size=np.abs(predicted).max(axis=1)
+    )
+    measured_deviations = _standardised(
+        measured - mean_measured, size=np.abs(measured).max(axis=1)
+    )
+    r = (predicted_deviations * measured_deviations).sum(axis=1)
+    return np.clip(r, -1.0, 1.0)
 
 
 def dice_auc(pred: Maps, true: Maps) -> NDArray[np.float64]:
@@ -324,25 +333,22 @@ def dice_auc(pred: Maps, true: Maps) -> NDArray[np.float64]:
     predicted, measured = _as_pair(pred, true)
     if not (np.isfinite(predicted).all() and np.isfinite(measured).all()):
         raise ValueError("dice_auc needs finite maps, found NaN or infinity")
-    return np.array(
-        [
-            _dice_area(np.abs(p), np.abs(t))
-            for p, t in zip(predicted, measured, strict=True)
-        ]
-    )
+    maps = zip(np.abs(predicted), np.abs(measured), strict=True)
+    return np.array([_dice_area(pred_map, true_map) for pred_map, true_map in maps])
 
 
 def _dice_area(pred: NDArray[np.float64], true: NDArray[np.float64]) -> float:
-    sorted_pred, sorted_true = np.sort(pred), np.sort(true)
+    sorted_pred = np.sort(pred)
+    sorted_true = np.sort(true)
     dice = []
     for percentage in DICE_PERCENTAGES:
         # Integers, because (1 - 0.05) * n in floating point is just below an integer for some n.
         rank = (100 - percentage) * len(pred) // 100
-        strong_pred, strong_true = pred > sorted_pred[rank], true > sorted_true[rank]
+        strong_pred = pred > sorted_pred[rank]
+        strong_true = true > sorted_true[rank]
+        shared = int((strong_pred & strong_true).sum())
         total = int(strong_pred.sum()) + int(strong_true.sum())
-        dice.append(
-            2 * int((strong_pred & strong_true).sum()) / total if total else 0.0
-        )
+        dice.append(2 * shared / total if total else 0.0)
     step = DICE_PERCENTAGES.step / 100
     return float(step * (sum(dice) - (dice[0] + dice[-1]) / 2))
 

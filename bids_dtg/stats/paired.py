@@ -44,20 +44,20 @@ def t_interval(values: Values) -> Interval:
     Examples
     --------
     >>> import numpy as np
-    >>> found = t_interval(np.array([0.1, 0.2, 0.3, 0.4]))
-    >>> round(found.low, 3), round(found.mean, 3), round(found.high, 3)
+    >>> interval = t_interval(np.array([0.1, 0.2, 0.3, 0.4]))
+    >>> round(interval.low, 3), round(interval.mean, 3), round(interval.high, 3)
     (0.045, 0.25, 0.455)
     """
     from scipy.special import stdtrit
 
-    known = np.asarray(values, np.float64)
-    known = known[np.isfinite(known)]
-    n, nothing = len(known), float("nan")
-    mean = float(known.mean()) if n else nothing
+    finite = np.asarray(values, np.float64)
+    finite = finite[np.isfinite(finite)]
+    n = len(finite)
+    mean = float(finite.mean()) if n else float("nan")
     if n < 3:
-        return Interval(mean, nothing, nothing)
-    half = float(stdtrit(n - 1, 0.975)) * float(known.std(ddof=1)) / np.sqrt(n)
-    return Interval(mean, float(mean - half), float(mean + half))
+        return Interval(mean, float("nan"), float("nan"))
+    half_width = float(stdtrit(n - 1, 0.975)) * float(finite.std(ddof=1)) / np.sqrt(n)
+    return Interval(mean, float(mean - half_width), float(mean + half_width))
 
 
 def bootstrap_interval(
@@ -79,18 +79,19 @@ def bootstrap_interval(
     Examples
     --------
     >>> import numpy as np
-    >>> found = bootstrap_interval(np.arange(20.0))
-    >>> found.mean, 6.5 < found.low < 7.5, 11.5 < found.high < 12.5
+    >>> interval = bootstrap_interval(np.arange(20.0))
+    >>> interval.mean, 6.5 < interval.low < 7.5, 11.5 < interval.high < 12.5
     (9.5, True, True)
     """
-    known = np.asarray(values, np.float64)
-    known = known[np.isfinite(known)]
-    if len(known) < 3:
-        mean = float(known.mean()) if len(known) else float("nan")
+    finite = np.asarray(values, np.float64)
+    finite = finite[np.isfinite(finite)]
+    n = len(finite)
+    if n < 3:
+        mean = float(finite.mean()) if n else float("nan")
         return Interval(mean, float("nan"), float("nan"))
-    people = np.random.default_rng(seed).integers(len(known), size=(draws, len(known)))
-    low, high = np.percentile(known[people].mean(axis=1), [2.5, 97.5])
-    return Interval(float(known.mean()), float(low), float(high))
+    samples = np.random.default_rng(seed).integers(n, size=(draws, n))  # of people
+    low, high = np.percentile(finite[samples].mean(axis=1), [2.5, 97.5])
+    return Interval(float(finite.mean()), float(low), float(high))
 
 
 def jackknife_shares(score: float, without: Values) -> NDArray[np.float64]:
@@ -145,8 +146,8 @@ def wilson_interval(share: float, people: int) -> Interval:
 
     Examples
     --------
-    >>> found = wilson_interval(0.0, 10)
-    >>> round(found.low, 3), round(found.high, 3)
+    >>> interval = wilson_interval(0.0, 10)
+    >>> round(interval.low, 3), round(interval.high, 3)
     (0.0, 0.278)
     """
     if not people or not np.isfinite(share):
@@ -154,10 +155,10 @@ def wilson_interval(share: float, people: int) -> Interval:
     z2 = 1.959964**2 / people
     middle = (share + z2 / 2) / (1 + z2)
     # For a share of 0 or 1, rounding can make this negative.
-    half = np.sqrt(z2 * max(share * (1 - share) + z2 / 4, 0.0)) / (1 + z2)
-    return Interval(
-        float(share), max(0.0, float(middle - half)), min(1.0, float(middle + half))
-    )
+    half_width = np.sqrt(z2 * max(share * (1 - share) + z2 / 4, 0.0)) / (1 + z2)
+    low = max(0.0, float(middle - half_width))
+    high = min(1.0, float(middle + half_width))
+    return Interval(float(share), low, high)
 
 
 def sign_flip_test(
@@ -185,17 +186,18 @@ def sign_flip_test(
     array([0.24877512])
     """
     d = np.asarray(differences, np.float64)
-    known = np.isfinite(d)
-    d, n = np.where(known, d, 0.0), known.sum(axis=1)
+    finite = np.isfinite(d)
+    d = np.where(finite, d, 0.0)
     # Flipping signs leaves Σd² unchanged, so |t| grows with |Σd| and sums can be compared.
     observed = np.abs(d.sum(axis=1)) * (1 - 1e-12)
-    rng, larger = np.random.default_rng(seed), np.zeros(len(d))
+    rng = np.random.default_rng(seed)
+    larger = np.zeros(len(d))
     for start in range(0, permutations, _DRAWS_AT_ONCE):
         count = min(_DRAWS_AT_ONCE, permutations - start)
         signs = rng.choice([-1.0, 1.0], size=(d.shape[1], count))
         larger += (np.abs(d @ signs) >= observed[:, None]).sum(axis=1)
     p = (1.0 + larger) / (1.0 + permutations)
-    return np.where(n >= 2, p, np.nan)
+    return np.where(finite.sum(axis=1) >= 2, p, np.nan)
 
 
 def false_discovery_rate(p: Values) -> NDArray[np.float64]:
@@ -220,8 +222,8 @@ def false_discovery_rate(p: Values) -> NDArray[np.float64]:
     return adjusted
 
 
-def cliffs_delta(one: Values, other: Values) -> float:
-    """Return Cliff's delta, -1 to 1; above 0 where values of `one` tend to be larger.
+def cliffs_delta(first: Values, second: Values) -> float:
+    """Return Cliff's delta, -1 to 1; above 0 where values of `first` tend to be larger.
 
     Notes
     -----
@@ -235,12 +237,11 @@ def cliffs_delta(one: Values, other: Values) -> float:
     >>> cliffs_delta(np.array([3.0, 4.0]), np.array([np.nan]))
     nan
     """
-    a, b = (
-        np.sort(x[np.isfinite(x)])
-        for x in (np.asarray(one, float), np.asarray(other, float))
-    )
+    a = np.sort(np.asarray(first, float)[np.isfinite(first)])
+    b = np.sort(np.asarray(second, float)[np.isfinite(second)])
     if not len(a) or not len(b):
         return float("nan")
+    # Pairs in which b is smaller, and in which it is larger.
     below = np.searchsorted(b, a, side="left").sum()
     above = (len(b) - np.searchsorted(b, a, side="right")).sum()
     return float(int(below) - int(above)) / (len(a) * len(b))

@@ -19,10 +19,10 @@ Integers = NDArray[np.integer[Any]]
 FEWEST_ORDERS = 100  # with fewer distinct orders, a p value means little
 _COLUMNS = 2048  # tested at once
 _VALUES_AT_ONCE = 2**19  # permuted statistics held at once
-_VALUES_OF_PRODUCTS = (
-    2**25
-)  # with more values than this, inner products use a subset of columns
-_STEPS, _MOST_T = 1024, 64  # histogram of |t|: bins per unit, and its upper end
+# With more values than this, inner products use a subset of columns.
+_VALUES_OF_PRODUCTS = 2**25
+_STEPS = 1024  # bins of the histogram of |t| per unit
+_MOST_T = 64  # its upper end
 _NOTHING = 1e-7  # a residual below this share of the column is rounding error
 _TIE = 1e-9  # t with a smaller relative difference count as equal
 
@@ -52,21 +52,19 @@ def permuted_orders(
 
     Examples
     --------
-    >>> found = permuted_orders([0, 0, 1, 1, 2], 999)  # two pairs, and one person alone
-    >>> np.unique(found, axis=0)
+    >>> orders = permuted_orders([0, 0, 1, 1, 2], 999)  # two pairs, and one person alone
+    >>> np.unique(orders, axis=0)
     array([[0, 1, 2, 3, 4],
            [2, 3, 0, 1, 4]], dtype=int32)
     """
-    groups = _alike(families, sites)
+    groups = _exchangeable(families, sites)
     rng = np.random.default_rng(seed)
-    orders = np.tile(
-        np.arange(sum(rows.size for rows in groups), dtype=np.int32), (draws, 1)
-    )
+    people = sum(rows.size for rows in groups)
+    orders = np.tile(np.arange(people, dtype=np.int32), (draws, 1))
     for rows in groups:
-        number = np.tile(np.arange(len(rows)), (draws, 1))
-        orders[:, rows.ravel()] = rows[rng.permuted(number, axis=1)].reshape(
-            draws, rows.size
-        )
+        family = np.tile(np.arange(len(rows)), (draws, 1))
+        permuted_rows = rows[rng.permuted(family, axis=1)]  # (draws, families, members)
+        orders[:, rows.ravel()] = permuted_rows.reshape(draws, rows.size)
     return orders
 
 
@@ -81,11 +79,12 @@ def different_orders(
     70
     """
     column = np.asarray(values)
-    found: int = 1
-    for rows in _alike(families, sites):
-        times = Counter(tuple(own) for own in column[rows].tolist())
-        found *= factorial(len(rows)) // prod(factorial(own) for own in times.values())
-    return found
+    orders: int = 1
+    for rows in _exchangeable(families, sites):
+        repeats = Counter(tuple(family) for family in column[rows].tolist())
+        equal_orders = prod(factorial(count) for count in repeats.values())
+        orders *= factorial(len(rows)) // equal_orders
+    return orders
 
 
 def flipped_signs(
@@ -101,20 +100,22 @@ def flipped_signs(
            [ 1,  1, -1],
            [ 1,  1,  1]], dtype=int8)
     """
-    names, number = np.unique(np.asarray(families), return_inverse=True)
+    names, family_of_person = np.unique(np.asarray(families), return_inverse=True)
     rng = np.random.default_rng(seed)
-    return rng.choice(np.array([-1, 1], np.int8), size=(draws, len(names)))[:, number]
+    signs = rng.choice(np.array([-1, 1], np.int8), size=(draws, len(names)))
+    return signs[:, family_of_person]
 
 
-def _alike(families: ArrayLike, sites: ArrayLike | None) -> list[Integers]:
+def _exchangeable(families: ArrayLike, sites: ArrayLike | None) -> list[Integers]:
     """Return groups of exchangeable families, each (families, members) of row numbers."""
     family = np.asarray(families)
     site = np.zeros(len(family), np.intp) if sites is None else np.asarray(sites)
     groups: dict[tuple[object, ...], list[Integers]] = {}
     order = np.argsort(family, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(family[order])) + 1):
-        own = members[np.argsort(site[members], kind="stable")]
-        groups.setdefault(tuple(site[own].tolist()), []).append(own)
+    ends = np.flatnonzero(np.diff(family[order])) + 1
+    for members in np.split(order, ends):
+        by_site = members[np.argsort(site[members], kind="stable")]
+        groups.setdefault(tuple(site[by_site].tolist()), []).append(by_site)
     return [np.stack(rows) for rows in groups.values()]
 
 
@@ -124,9 +125,8 @@ class Design:
 
     tested: Array  # (people,), minus what covariates explain
     covariates: Array  # (people, columns), orthonormal, the constant first; none: a mean is tested
-    draws: (
-        Integers  # (draws, people), orders or signs of people; empty: no p is computed
-    )
+    # (draws, people), orders or signs of people; empty: no p is computed
+    draws: Integers
 
     @classmethod
     def of(cls, tested: Array, covariates: Array, orders: Integers) -> Design:
@@ -137,27 +137,28 @@ class Design:
         ValueError
             The covariates explain all of it, or leave no degree of freedom.
         """
+        people = len(tested)
         centred = covariates - covariates.mean(axis=0)
-        vectors, sizes, _ = np.linalg.svd(
-            centred / np.where((span := np.ptp(centred, axis=0)) > 0, span, 1),
-            full_matrices=False,
-        )
-        one = np.full((len(tested), 1), len(tested) ** -0.5)
-        basis = np.hstack(
-            [one, vectors[:, sizes > 1e-8 * max(sizes.max(initial=0.0), 1.0)]]
-        )
-        left = tested - basis @ (basis.T @ tested)
+        span = np.ptp(centred, axis=0)
+        scaled = centred / np.where(span > 0, span, 1)
+        vectors, sizes, _ = np.linalg.svd(scaled, full_matrices=False)
+        independent = sizes > 1e-8 * max(sizes.max(initial=0.0), 1.0)
+        constant = np.full((people, 1), people**-0.5)
+        basis = np.hstack([constant, vectors[:, independent]])
+        residual = tested - basis @ (basis.T @ tested)
         # As many covariates as people explain anything, so that this comes first.
-        if len(tested) - (columns := basis.shape[1] - 1) < 3:
+        columns = basis.shape[1] - 1
+        if people - columns < 3:
             raise ValueError(
-                f"{len(tested)} participants are too few: with {columns} columns of covariates, "
+                f"{people} participants are too few: with {columns} columns of covariates, "
                 f"{columns + 3} are needed"
             )
-        if np.linalg.norm(left) <= _NOTHING * np.linalg.norm(tested - tested.mean()):
+        size = np.linalg.norm(tested - tested.mean())
+        if np.linalg.norm(residual) <= _NOTHING * size:
             raise ValueError(
                 "the covariates explain all of it, or it is the same for everybody"
             )
-        return cls(left, basis, orders)
+        return cls(residual, basis, orders)
 
     @classmethod
     def of_mean(cls, signs: Integers) -> Design:
@@ -172,32 +173,30 @@ class Design:
 
     def unit(self, values: NDArray[Any]) -> tuple[Array, Array]:
         """Return the residuals of columns scaled to length 1, and their lengths; NaN where 0."""
-        own = np.asarray(values, np.float64)
-        left = own - self.covariates @ (self.covariates.T @ own)
-        length = np.linalg.norm(left, axis=0)
-        length[~(length > _NOTHING * np.linalg.norm(own, axis=0))] = np.nan
-        return left / length, length
+        columns = np.asarray(values, np.float64)
+        residuals = columns - self.covariates @ (self.covariates.T @ columns)
+        length = np.linalg.norm(residuals, axis=0)
+        length[~(length > _NOTHING * np.linalg.norm(columns, axis=0))] = np.nan
+        return residuals / length, length
 
     def by_chance(self, unit: Array) -> Iterator[tuple[slice, Array]]:
         """Yield a range of draws, and |t| of each column in them, (draws, columns)."""
-        tested, other = (
-            self.tested / np.linalg.norm(self.tested),
-            self.covariates[:, 1:].T,
-        )
-        step = max(1, _VALUES_AT_ONCE // (max(unit.shape[1], 64) * (1 + len(other))))
+        tested = self.tested / np.linalg.norm(self.tested)
+        # (covariates, people); the constant is left out, because no order changes it
+        covariates = self.covariates[:, 1:].T
+        values_of_draw = max(unit.shape[1], 64) * (1 + len(covariates))
+        step = max(1, _VALUES_AT_ONCE // values_of_draw)
         for start in range(0, len(self.draws), step):
-            some = self.draws[start : start + step]
-            if not self.covariates.size:
-                share = np.square((tested * some) @ unit)
+            draws = self.draws[start : start + step]
+            if not self.covariates.size:  # draws are signs
+                share = np.square((tested * draws) @ unit)
             else:
-                share = np.square(tested[some] @ unit)
-                if len(other):  # the constant is left out, because no order changes it
-                    moved = other[:, some].reshape(-1, len(tested)) @ unit
-                    taken = (
-                        np.square(moved).reshape(len(other), *share.shape).sum(axis=0)
-                    )
-                    share /= np.maximum(1 - taken, _TIE)
-            yield slice(start, start + len(some)), self._t(share)
+                share = np.square(tested[draws] @ unit)
+            if len(covariates):
+                permuted = covariates[:, draws].reshape(-1, len(tested)) @ unit
+                shares = np.square(permuted).reshape(len(covariates), *share.shape)
+                share /= np.maximum(1 - shares.sum(axis=0), _TIE)
+            yield slice(start, start + len(draws)), self._t(share)
 
     def _t(self, share: Array) -> Array:
         """Return |t| from shares of explained variance."""
@@ -228,24 +227,26 @@ def fit_columns(values: NDArray[Any], design: Design) -> ColumnTests:
         The test.
     """
     people, columns = values.shape
-    effect, r = np.full(columns, np.nan), np.full(columns, np.nan)
+    effect = np.full(columns, np.nan)
+    r = np.full(columns, np.nan)
     products = np.zeros((people, people))
-    some_columns = (
-        -(-people * columns // _VALUES_OF_PRODUCTS) or 1
-    )  # every column, every second, …
+    product_step = -(-people * columns // _VALUES_OF_PRODUCTS) or 1  # of columns
     largest = np.zeros(len(design.draws))
     counts = np.zeros(_STEPS * _MOST_T + 1, np.int64)
     norm = float(np.linalg.norm(design.tested))
     for start in range(0, columns, _COLUMNS):
         unit, length = design.unit(values[:, start : start + _COLUMNS])
-        known = np.flatnonzero(np.isfinite(length))
-        unit, length = unit[:, known], length[known]
-        own = design.tested @ unit / norm
-        r[start + known], effect[start + known] = own, own * length / norm
-        few = unit[:, ::some_columns]
-        products += few @ few.T
-        for some, t in design.by_chance(unit) if len(known) else ():
-            largest[some] = np.maximum(largest[some], t.max(axis=1))
+        defined = np.flatnonzero(np.isfinite(length))
+        if not len(defined):
+            continue
+        unit = unit[:, defined]
+        partial_r = design.tested @ unit / norm
+        r[start + defined] = partial_r
+        effect[start + defined] = partial_r * length[defined] / norm
+        sampled = unit[:, ::product_step]
+        products += sampled @ sampled.T
+        for draws, t in design.by_chance(unit):
+            largest[draws] = np.maximum(largest[draws], t.max(axis=1))
             steps = np.minimum(t * _STEPS, _STEPS * _MOST_T).astype(np.int32)
             counts += np.bincount(steps.ravel(), minlength=len(counts))
     t = np.sign(r) * design._t(np.square(r))
@@ -270,28 +271,33 @@ def correct(tests: Sequence[ColumnTests]) -> list[Corrected]:
     (Benjamini and Hochberg), which are taken from the |t| of all columns and draws pooled,
     because the draws of a single column are too few.
     """
-    together = np.sort(np.max([one.largest for one in tests], axis=0))
-    above = np.cumsum(np.sum([one.counts for one in tests], axis=0)[::-1])[::-1]
-    raw, found = [], []
-    for one in tests:
-        least = np.abs(one.t) * (1 - _TIE)
-        known = np.isfinite(least)
-        own = np.sort(one.largest)
-        p = [
-            np.where(
-                known, (1 + len(a) - np.searchsorted(a, least)) / (1 + len(a)), np.nan
-            )
-            for a in (together, own)
-        ]
-        step = np.where(known, np.minimum(least * _STEPS, _STEPS * _MOST_T), 0).astype(
-            np.intp
+    largest_of_all = np.max([test.largest for test in tests], axis=0)
+    counts = np.sum([test.counts for test in tests], axis=0)
+    at_least = np.cumsum(counts[::-1])[::-1]  # number of |t| in this bin or above
+    uncorrected = []
+    for test in tests:
+        t = np.abs(test.t) * (1 - _TIE)
+        defined = np.isfinite(t)
+        step = np.where(defined, np.minimum(t * _STEPS, _STEPS * _MOST_T), 0)
+        p = (1 + at_least[step.astype(np.intp)]) / (1 + at_least[0])
+        uncorrected.append(np.where(defined, p, np.nan))
+    ends = np.cumsum([len(p) for p in uncorrected])[:-1]
+    q = np.split(false_discovery_rate(np.concatenate(uncorrected)), ends)
+    return [
+        Corrected(
+            p=_p_of_largest(test.t, largest_of_all),
+            p_contrast=_p_of_largest(test.t, test.largest),
+            q=rate,
         )
-        raw.append(np.where(known, (1 + above[step]) / (1 + above[0]), np.nan))
-        found.append(p)
-    q = np.split(
-        false_discovery_rate(np.concatenate(raw)), np.cumsum([len(p) for p in raw])[:-1]
-    )
-    return [Corrected(p, own, rate) for (p, own), rate in zip(found, q, strict=True)]
+        for test, rate in zip(tests, q, strict=True)
+    ]
+
+
+def _p_of_largest(t: Array, largest: Array) -> Array:
+    """Return p of columns from the largest |t| of each draw, (draws,); NaN where t is."""
+    draws = len(largest)
+    below = np.searchsorted(np.sort(largest), np.abs(t) * (1 - _TIE))
+    return np.where(np.isfinite(t), (1 + draws - below) / (1 + draws), np.nan)
 
 
 def sizes_p(products: Array, design: Design) -> float:
@@ -314,31 +320,34 @@ def sizes_p(products: Array, design: Design) -> float:
     the tested column is not taken for a difference in variance.
     """
     people = len(design.tested)
+    tiny = np.finfo(float).tiny
     tested = design.tested / np.linalg.norm(design.tested)
     model = np.column_stack([design.covariates, tested])
-    free = 1 - np.square(model).sum(axis=1)
-    known = free > _NOTHING
+    free = 1 - np.square(model).sum(axis=1)  # 1 minus a person's leverage
+    has_residual = free > _NOTHING
     columns = []
-    for own in (tested, np.abs(tested)):
-        rest = own - design.covariates @ (design.covariates.T @ own)
+    for column in (tested, np.abs(tested)):
+        residual = column - design.covariates @ (design.covariates.T @ column)
+        length = float(np.linalg.norm(residual))
         # In two groups of equal size, everybody is equally far from the mean: no column is left.
-        if (length := float(np.linalg.norm(rest))) > _NOTHING:
-            columns.append(rest / length)
-    most = []
+        if length > _NOTHING:
+            columns.append(residual / length)
+    largest_r = []  # of each order, the observed one first
     squares = np.diag(products)
     for order in [np.arange(people), *design.draws]:
-        moved = model[order]
-        beside = products @ moved
-        left = squares - 2 * (moved * beside).sum(axis=1)
-        left += ((moved @ (moved.T @ beside)) * moved).sum(axis=1)
-        logs, rows = np.zeros(people), known[order]
-        size = left[rows] / free[order][rows]
-        logs[rows] = np.log(np.maximum(size, np.finfo(float).tiny))
+        permuted = model[order]
+        with_model = products @ permuted
+        residual_squares = squares - 2 * (permuted * with_model).sum(axis=1)
+        explained = permuted @ (permuted.T @ with_model)
+        residual_squares += (explained * permuted).sum(axis=1)
+        rows = has_residual[order]
+        sizes = residual_squares[rows] / free[order][rows]
+        logs = np.zeros(people)
+        logs[rows] = np.log(np.maximum(sizes, tiny))
         logs[~rows] = logs[rows].mean()
-        explained = design.covariates[order]
-        logs = logs - explained @ (explained.T @ logs)
-        length = max(float(np.linalg.norm(logs)), np.finfo(float).tiny)
-        most.append(
-            max(abs(float(logs @ column[order])) / length for column in columns)
-        )
-    return float(np.mean(np.array(most) >= most[0] * (1 - _TIE)))
+        covariates = design.covariates[order]
+        logs = logs - covariates @ (covariates.T @ logs)
+        length = max(float(np.linalg.norm(logs)), tiny)
+        r = [abs(float(logs @ column[order])) / length for column in columns]
+        largest_r.append(max(r))
+    return float(np.mean(np.array(largest_r) >= largest_r[0] * (1 - _TIE)))

@@ -20,9 +20,8 @@ Ridge = Literal["nested", "published"]
 _COLUMNS = 20_000  # read at once
 _GRID = np.logspace(-3, 3, 13)  # penalties, in units of the mean variance of a person
 _INNER = 5  # inner folds of training people, by which a penalty is chosen
-_ROUNDING = (
-    1e-12  # a component below this share of the largest variance is rounding error
-)
+# A component below this share of the largest variance is rounding error.
+_ROUNDING = 1e-12
 _TIE = 1e-9
 
 
@@ -32,9 +31,8 @@ class Target:
 
     tested: Array  # (people,); 0 and 1 for two levels
     families: Integers  # (people,); a family is held out as a whole
-    covariates: (
-        Array  # (people, columns), regressed out with coefficients of training people
-    )
+    # (people, columns), regressed out with coefficients of training people
+    covariates: Array
     orders: Integers  # (permutations, people), see `bids_dtg.stats.permutation`
 
     @property
@@ -70,8 +68,8 @@ class Prediction:
 
     def balanced_accuracy(self, second: NDArray[np.bool_]) -> float:
         """Return the share of people classified correctly, averaged over the two levels."""
-        right = (self.predicted > 0) == second
-        return float((right[second].mean() + right[~second].mean()) / 2)
+        correct = (self.predicted > 0) == second
+        return float((correct[second].mean() + correct[~second].mean()) / 2)
 
     def score(self, second: NDArray[np.bool_] | None) -> Weighted:
         """Return r, or the AUC for two levels, as a function of how often each person counts."""
@@ -79,16 +77,17 @@ class Prediction:
             return lambda counts: weighted_correlation(
                 self.predicted, self.measured, counts
             )
-        pairs = (
-            np.sign(self.predicted[second][:, None] - self.predicted[~second]) / 2 + 0.5
-        )
+        # (second level, first level), 1 where the order is right, 0.5 for a tie
+        difference = self.predicted[second][:, None] - self.predicted[~second]
+        pairs = np.sign(difference) / 2 + 0.5
 
         def area(counts: Array) -> Array:
-            ours, theirs = counts[:, second], counts[:, ~second]
-            number = ours.sum(axis=1) * theirs.sum(axis=1)
-            total = np.einsum("sf,sf->s", ours @ pairs, theirs)
-            shares = np.full(len(total), np.nan)
-            np.divide(total, number, out=shares, where=number > 0)
+            second_counts = counts[:, second]
+            first_counts = counts[:, ~second]
+            number = second_counts.sum(axis=1) * first_counts.sum(axis=1)
+            right = np.einsum("sf,sf->s", second_counts @ pairs, first_counts)
+            shares = np.full(len(right), np.nan)
+            np.divide(right, number, out=shares, where=number > 0)
             return shares
 
         return area
@@ -110,30 +109,31 @@ def rotated(values: NDArray[Any]) -> Array:
         (people, columns), finite; may be mapped from a file.
     """
     if values.shape[1] <= len(values):
-        own = np.asarray(values, np.float64)
-        centred: Array = own - own.mean(axis=0)
+        columns = np.asarray(values, np.float64)
+        centred: Array = columns - columns.mean(axis=0)
         return centred
     return of_products(products(values))
 
 
 def products(values: NDArray[Any]) -> Array:
     """Return inner products of people's deviations from the mean, (people, people)."""
-    found = np.zeros((len(values),) * 2)
+    people = len(values)
+    sums = np.zeros((people, people))
     for start in range(0, values.shape[1], _COLUMNS):
         block = np.asarray(values[:, start : start + _COLUMNS], np.float64)
         block = block - block.mean(axis=0)
-        found += block @ block.T
-    return found
+        sums += block @ block.T
+    return sums
 
 
 def common_products(
-    summed: tuple[Sequence[str], Array], more: tuple[Sequence[str], Array]
+    first: tuple[Sequence[str], Array], second: tuple[Sequence[str], Array]
 ) -> tuple[tuple[str, ...], Array]:
     """Add inner products of people, such as those of another contrast, of those who are in both.
 
     Parameters
     ----------
-    summed, more
+    first, second
         Labels of people, and their `products`.
 
     Returns
@@ -144,28 +144,28 @@ def common_products(
     --------
     >>> everybody = products(np.array([[1.0], [2.0], [6.0]]))
     >>> some = products(np.array([[1.0], [6.0]]))
-    >>> labels, found = common_products((("a", "b", "c"), everybody), (("a", "c"), some))
-    >>> labels, bool(np.allclose(found, 2 * some))
+    >>> labels, total = common_products((("a", "b", "c"), everybody), (("a", "c"), some))
+    >>> labels, bool(np.allclose(total, 2 * some))
     (('a', 'c'), True)
     """
-    labels = tuple(label for label in summed[0] if label in set(more[0]))
+    in_second = set(second[0])
+    labels = tuple(label for label in first[0] if label in in_second)
     total = np.zeros((len(labels), len(labels)))
-    for whose, found in (summed, more):
-        part = found
-        if tuple(whose) != labels:
-            rows = [whose.index(label) for label in labels]
-            part = found[np.ix_(rows, rows)]
-            part = part - part.mean(axis=0)
-            part = part - part.mean(axis=1, keepdims=True)
-        total += part
+    for people, inner_products in (first, second):
+        if tuple(people) != labels:
+            rows = [people.index(label) for label in labels]
+            inner_products = inner_products[np.ix_(rows, rows)]
+            inner_products = inner_products - inner_products.mean(axis=0)
+            inner_products = inner_products - inner_products.mean(axis=1, keepdims=True)
+        total += inner_products
     return labels, total
 
 
-def of_products(found: Array) -> Array:
+def of_products(inner_products: Array) -> Array:
     """Return principal component scores with these inner products between people."""
-    sizes, vectors = np.linalg.eigh(found)
-    kept = sizes > _ROUNDING * max(float(sizes[-1]), 0.0)
-    scores: Array = vectors[:, kept] * np.sqrt(sizes[kept])
+    variances, vectors = np.linalg.eigh(inner_products)
+    present = variances > _ROUNDING * max(float(variances[-1]), 0.0)
+    scores: Array = vectors[:, present] * np.sqrt(variances[present])
     return scores
 
 
@@ -179,16 +179,16 @@ def family_folds(families: Integers, folds: int, seed: int) -> Integers:
     """
     from sklearn.model_selection import GroupKFold
 
-    if len(np.unique(families)) < folds:
-        number = counted(len(np.unique(families)), "family", "families")
-        raise ValueError(f"{number} cannot be divided into {folds} folds")
-    found = np.empty(len(families), np.intp)
-    divided = GroupKFold(folds, shuffle=True, random_state=seed).split(
-        found, groups=families
-    )
-    for fold, (_, test) in enumerate(divided):
-        found[test] = fold
-    return found
+    number = len(np.unique(families))
+    if number < folds:
+        words = counted(number, "family", "families")
+        raise ValueError(f"{words} cannot be divided into {folds} folds")
+    fold_of_person = np.empty(len(families), np.intp)
+    splitter = GroupKFold(folds, shuffle=True, random_state=seed)
+    splits = splitter.split(fold_of_person, groups=families)
+    for fold, (_, test) in enumerate(splits):
+        fold_of_person[test] = fold
+    return fold_of_person
 
 
 def site_folds(families: Integers, sites: Integers) -> Integers:
@@ -199,12 +199,13 @@ def site_folds(families: Integers, sites: Integers) -> Integers:
     >>> site_folds(np.array([0, 0, 0, 1, 2]), np.array([7, 7, 9, 9, 9])).tolist()
     [0, 0, 0, 1, 1]
     """
-    family = np.unique(families, return_inverse=True)[1]
-    site = np.unique(sites, return_inverse=True)[1]
+    _, family = np.unique(families, return_inverse=True)
+    _, site = np.unique(sites, return_inverse=True)
     count = np.zeros((family.max() + 1, site.max() + 1), np.intp)
     np.add.at(count, (family, site), 1)
-    found: Integers = np.unique(count.argmax(axis=1)[family], return_inverse=True)[1]
-    return found
+    site_of_family = count.argmax(axis=1)
+    _, folds = np.unique(site_of_family[family], return_inverse=True)
+    return np.asarray(folds)
 
 
 def predict(
@@ -236,25 +237,27 @@ def predict(
     ValueError
         The training people of a fold all have the same phenotype or features.
     """
-    tested, covariates = target.tested, target.covariates
-    everybody = _basis(covariates)
-    left = tested - everybody @ np.linalg.lstsq(everybody, tested)[0]
-    targets = np.column_stack([left, left[target.orders].T])
-    predicted, measured = np.empty_like(targets), np.empty_like(targets)
+    tested = target.tested
+    columns = _basis(target.covariates)
+    residual = tested - columns @ np.linalg.lstsq(columns, tested)[0]
+    # The phenotype, then its permutations.
+    targets = np.column_stack([residual, residual[target.orders].T])
+    predicted = np.empty_like(targets)
+    measured = np.empty_like(targets)
     for fold in np.unique(folds):
         test = folds == fold
-        columns = _basis(covariates, ~test)
-        (x, x_test), (y, y_test) = (
-            _without(own, columns, test) for own in (features, targets)
-        )
+        columns = _basis(target.covariates, ~test)
+        x, x_test = _without(features, columns, test)
+        y, y_test = _without(targets, columns, test)
         if np.ptp(y[:, 0]) < _TIE * max(np.ptp(tested), 1e-300):
             raise ValueError("all training people of a fold have the same value of it")
-        size = float(np.square(x - x.mean(axis=0)).sum())
-        if not x.shape[1] or size <= 0:
+        sum_of_squares = float(np.square(x - x.mean(axis=0)).sum())
+        if not x.shape[1] or sum_of_squares <= 0:
             raise ValueError("the features of a fold's training people do not differ")
-        alphas = np.full(y.shape[1], size / len(x) ** 2)
+        alphas = np.full(y.shape[1], sum_of_squares / len(x) ** 2)
         if ridge == "nested":
-            alphas = _chosen(x, y, _GRID * size / len(x), target.families[~test])
+            grid = _GRID * sum_of_squares / len(x)
+            alphas = _chosen(x, y, grid, target.families[~test])
         predicted[test] = _fitted(x, y, x_test)(alphas)
         measured[test] = y_test
         if within:
@@ -268,13 +271,19 @@ def predict(
 
 def _fitted(x: Array, y: Array, x_test: Array) -> Callable[[Array], Array]:
     """Return a function from each target's penalty to the ridge predictions for test people."""
-    mean, mean_y = x.mean(axis=0), y.mean(axis=0)
-    left, sizes, right = np.linalg.svd(x - mean, full_matrices=False)
-    targets, test = left.T @ (y - mean_y), (x_test - mean) @ right.T
-    return lambda alphas: (
-        mean_y
-        + test @ (sizes[:, None] / (np.square(sizes)[:, None] + alphas) * targets)
-    )
+    mean_x = x.mean(axis=0)
+    mean_y = y.mean(axis=0)
+    u, singular, vt = np.linalg.svd(x - mean_x, full_matrices=False)
+    singular = singular[:, None]
+    # In the space of the components.
+    targets = u.T @ (y - mean_y)
+    test = (x_test - mean_x) @ vt.T
+
+    def predict_test(alphas: Array) -> Array:
+        shrinkage = singular / (np.square(singular) + alphas)
+        return np.asarray(mean_y + test @ (shrinkage * targets))
+
+    return predict_test
 
 
 def _chosen(x: Array, y: Array, grid: Array, families: Integers) -> Array:
@@ -284,20 +293,19 @@ def _chosen(x: Array, y: Array, grid: Array, families: Integers) -> Array:
     errors = np.zeros((len(grid), y.shape[1]))
     count = min(_INNER, len(np.unique(families)))
     for train, test in GroupKFold(count).split(x, groups=families):
-        predict_by = _fitted(x[train], y[train], x[test])
-        for place, alpha in enumerate(grid):
-            errors[place] += np.square(y[test] - predict_by(alpha)).sum(axis=0)
+        predict_test = _fitted(x[train], y[train], x[test])
+        for row, alpha in enumerate(grid):
+            errors[row] += np.square(y[test] - predict_test(alpha)).sum(axis=0)
     best: Array = grid[errors.argmin(axis=0)]
     return best
 
 
 def _basis(covariates: Array, training: NDArray[np.bool_] | None = None) -> Array:
     """Return a constant and the covariates, scaled by training people; 0 where these are alike."""
-    own = covariates if training is None else covariates[training]
-    span = np.ptp(own, axis=0)
-    scaled = np.where(
-        span > 0, (covariates - own.mean(axis=0)) / np.where(span > 0, span, 1), 0
-    )
+    of_training = covariates if training is None else covariates[training]
+    span = np.ptp(of_training, axis=0)
+    centred = covariates - of_training.mean(axis=0)
+    scaled = np.where(span > 0, centred / np.where(span > 0, span, 1), 0)
     return np.column_stack([np.ones(len(covariates)), scaled])
 
 
@@ -306,44 +314,50 @@ def _without(
 ) -> tuple[Array, Array]:
     """Regress columns out of training and test people, with coefficients of training people."""
     coefficients = np.linalg.lstsq(columns[~test], values[~test])[0]
-    left = values - columns @ coefficients
-    return left[~test], left[test]
+    residuals = values - columns @ coefficients
+    return residuals[~test], residuals[test]
 
 
 def judge(
-    one: Prediction, other: Prediction | None, target: Target, seed: int = 0
+    prediction: Prediction,
+    reference: Prediction | None,
+    target: Target,
+    seed: int = 0,
 ) -> Verdict:
     """Judge the r of a prediction (two levels: the AUC), or its difference from another's.
 
     Parameters
     ----------
-    one, other
+    prediction, reference
         Predictions in the same folds.
     target
         What was predicted; families are resampled and flipped as a whole.
     seed
         Seed of the bootstrap samples of people.
     """
-    second, people = target.second, len(target.tested)
-    score = one.score(second)
+    second = target.second
+    people = len(target.tested)
     rarer = None if second is None else int(min(second.sum(), (~second).sum()))
-    beside = None if other is None else other.score(second)
+    score = prediction.score(second)
+    reference_score = None if reference is None else reference.score(second)
 
     def difference(counts: Array) -> Array:
-        return score(counts) if beside is None else score(counts) - beside(counts)
+        if reference_score is None:
+            return score(counts)
+        return score(counts) - reference_score(counts)
 
-    found = judge_scores(
+    verdict = judge_scores(
         difference,
         people,
         rarer=rarer,
         families=target.families,
-        cross_validated=beside is not None,
+        cross_validated=reference is not None,
         seed=seed,
     )
-    if found is None:
+    if verdict is None:
         return Verdict.unknown(people, rarer)
     # Widened for few people, an interval may leave the range of an r or an AUC.
     least, most = (0.0, 1.0) if second is not None else (-1.0, 1.0)
-    if beside is not None:
+    if reference is not None:
         least, most = least - most, most - least
-    return replace(found, difference=found.difference.within(least, most))
+    return replace(verdict, difference=verdict.difference.within(least, most))

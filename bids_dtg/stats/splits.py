@@ -21,9 +21,8 @@ class Split:
     training: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
-    calibration: tuple[
-        str, ...
-    ] = ()  # only in a split that is given; drawn splits have none
+    # Only in a split that is given; drawn splits have none.
+    calibration: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count = Counter(self.everybody)
@@ -51,10 +50,10 @@ class Split:
             for label in getattr(self, name):
                 if label in families:
                     sides.setdefault(families[label], set()).add(name)
-        torn = sorted(family for family, found in sides.items() if len(found) > 1)
-        if torn:
+        divided = sorted(family for family, sets in sides.items() if len(sets) > 1)
+        if divided:
             raise ValueError(
-                f"families are in two sets of the split: {', '.join(torn)}"
+                f"families are in two sets of the split: {', '.join(divided)}"
             )
 
 
@@ -98,14 +97,14 @@ def split_people(
         )
     groups = _whole_families(labels, families)
     order = np.random.default_rng(seed).permutation(sorted(groups))
-    wanted = {"test": test * len(labels), "validation": validation * len(labels)}
+    sizes = {"test": test * len(labels), "validation": validation * len(labels)}
     sets: dict[str, list[str]] = {name: [] for name in DRAWN}
-    waiting = [str(key) for key in order]
+    waiting = [str(family) for family in order]
     least = 1 if len(labels) < 6 else 2
-    for name, people in wanted.items():
+    for name, people in sizes.items():
         while people and waiting and len(sets[name]) < max(least, round(people)):
             sets[name] += groups[waiting.pop()]
-    sets["training"] = [label for key in waiting for label in groups[key]]
+    sets["training"] = [label for family in waiting for label in groups[family]]
     if not sets["training"]:
         raise ValueError(f"{len(groups)} families are too few to be split")
     return Split(**{name: tuple(sorted(labels)) for name, labels in sets.items()})
@@ -148,20 +147,19 @@ def fold_people(
     groups = _whole_families(labels, families)
     if len(groups) < 2 or folds < 2:
         raise ValueError(f"{len(groups)} families cannot be divided into {folds} folds")
-    drawn = [
-        str(key) for key in np.random.default_rng(seed).permutation(sorted(groups))
-    ]
-    found: list[list[str]] = [[] for _ in range(min(folds, len(groups)))]
+    order = np.random.default_rng(seed).permutation(sorted(groups))
+    families_drawn = [str(family) for family in order]
+    people: list[list[str]] = [[] for _ in range(min(folds, len(groups)))]  # by fold
     # The largest families come first; each goes to the smallest fold so far.
-    for key in sorted(drawn, key=lambda key: -len(groups[key])):
-        min(found, key=len).extend(groups[key])
-    return tuple(tuple(sorted(fold)) for fold in found)
+    for family in sorted(families_drawn, key=lambda family: -len(groups[family])):
+        min(people, key=len).extend(groups[family])
+    return tuple(tuple(sorted(fold)) for fold in people)
 
 
 def family_numbers(
     labels: Sequence[str], families: Mapping[str, str]
 ) -> NDArray[np.intp]:
-    """Return the number of each person's family, (people,); without one, a person is their own.
+    """Return the number of each person's family, (people,); alone, a person is one.
 
     Examples
     --------
@@ -169,8 +167,8 @@ def family_numbers(
     [0, 1, 0]
     """
     names = [
-        ("family", families[who]) if who in families else ("person", who)
-        for who in labels
+        ("family", families[label]) if label in families else ("person", label)
+        for label in labels
     ]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names], np.intp)
@@ -183,7 +181,6 @@ def _whole_families(
     groups: dict[str, list[str]] = {}
     for label in sorted(labels):
         family = (families or {}).get(label)
-        groups.setdefault(
-            f"person {label}" if family is None else f"family {family}", []
-        ).append(label)
+        key = f"person {label}" if family is None else f"family {family}"
+        groups.setdefault(key, []).append(label)
     return groups

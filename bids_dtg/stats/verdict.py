@@ -33,16 +33,20 @@ Weighted = Callable[[Array], Array]
 
 FEWEST = 8  # people; with fewer, neither intervals nor tests can be relied on
 FEWEST_RARER = 15  # people with the rarer of two levels
-BETTER, WORSE = "better", "worse"
-TOO_FEW, TOO_FEW_OF_A_LEVEL = "too few people", "too few of a level"
-HOLDS_ZERO, P_ABOVE = "interval holds 0", "p above 0.05"
-NO_DIFFERENCE = "no significant difference"  # for both of these
+BETTER = "better"
+WORSE = "worse"
+TOO_FEW = "too few people"
+TOO_FEW_OF_A_LEVEL = "too few of a level"
+HOLDS_ZERO = "interval holds 0"
+P_ABOVE = "p above 0.05"
+NO_DIFFERENCE = (
+    "no significant difference"  # where the interval holds 0 or p is above 0.05
+)
 # Every page about interventions in a model begins with this sentence.
 NO_EVIDENCE = "An effect inside a model is not evidence of an effect in a person."
 _LARGEST_P = 0.05
-_LEARNT = (
-    2.0**0.5
-)  # how much wider a cross-validated score spreads than one of fixed predictions
+# How much wider a cross-validated score spreads than one of fixed predictions.
+_LEARNT = 2.0**0.5
 _ROUNDING = 1e-6  # a smaller difference is rounding error of scores summed in float32
 _SAMPLES = 2000  # bootstrap samples of people, for the interval of a group's score
 _CELLS_AT_ONCE = 4_000_000  # cells of (samples, people)
@@ -68,14 +72,12 @@ class Verdict:
     '95 % interval holds 0; p above 0.05'
     """
 
-    difference: (
-        Interval  # one minus the other, with its 95 % interval; above 0: one is better
-    )
+    # The first score minus the second, with its 95 % interval; above 0: the first is better.
+    difference: Interval
     p: float  # two-sided; corrected if several differences are tested together
     people: int  # number with both scores; a family counts once
-    rarer: int | None = (
-        None  # how many of them have the rarer level; None: there are no levels
-    )
+    # How many of them have the rarer level; None: there are no levels.
+    rarer: int | None = None
 
     @classmethod
     def unknown(cls, people: int, rarer: int | None = None) -> Verdict:
@@ -111,10 +113,11 @@ class Verdict:
             return few
         if self._unknown:
             return self.word
-        missing = [
-            *([f"95 % {HOLDS_ZERO}"] if self._holds_zero else []),
-            *([P_ABOVE] if not self.p <= _LARGEST_P else []),
-        ]
+        missing = []
+        if self._holds_zero:
+            missing.append(f"95 % {HOLDS_ZERO}")
+        if not self.p <= _LARGEST_P:
+            missing.append(P_ABOVE)
         return "; ".join(missing)
 
     def named(self, better: str, worse: str) -> str:
@@ -165,26 +168,23 @@ class Verdict:
     @property
     def _unknown(self) -> str:
         """What is not defined, in words; empty if everything is."""
-        found = self.difference
+        interval = self.difference
         values = {
-            "difference": found.mean,
-            "95 % interval": found.low + found.high,
+            "difference": interval.mean,
+            "95 % interval": interval.low + interval.high,
             "p": self.p,
         }
-        return next(
-            (
-                f"{name} not defined"
-                for name, value in values.items()
-                if np.isnan(value)
-            ),
-            "",
-        )
+        for name, value in values.items():
+            if np.isnan(value):
+                return f"{name} not defined"
+        return ""
 
     @property
     def _holds_zero(self) -> bool:
         """Whether the interval includes 0, or the difference is only rounding error."""
-        found = self.difference
-        return not (found.low > 0 or found.high < 0) or not abs(found.mean) > _ROUNDING
+        interval = self.difference
+        excludes_zero = interval.low > 0 or interval.high < 0
+        return not excludes_zero or not abs(interval.mean) > _ROUNDING
 
 
 def not_computable(why: str) -> str:
@@ -223,8 +223,10 @@ def too_few(people: int, rarer: int | None = None) -> str:
     if people < FEWEST:
         return f"No verdict with {counted(people, 'participant')} ({FEWEST} are needed)"
     if rarer is not None and rarer < FEWEST_RARER:
-        found = counted(rarer, "participant")
-        return f"No verdict with {found} of the rarer level ({FEWEST_RARER} are needed)"
+        number = counted(rarer, "participant")
+        return (
+            f"No verdict with {number} of the rarer level ({FEWEST_RARER} are needed)"
+        )
     return ""
 
 
@@ -254,8 +256,13 @@ def judge_differences(
     >>> judge_differences(np.array([0.3, 0.1, 0.2, 0.25, 0.15, 0.2, 0.3, 0.1])).word
     'better'
     """
-    own = np.asarray(differences)[None]
-    return judge_each(own, families, cross_validated=cross_validated, seed=seed)[0]
+    (verdict,) = judge_each(
+        np.asarray(differences)[None],
+        families,
+        cross_validated=cross_validated,
+        seed=seed,
+    )
+    return verdict
 
 
 def judge_each(
@@ -283,12 +290,12 @@ def judge_each(
     if cross_validated:
         differences = spread_as_learnt(differences)
     # Rounding errors have signs too, and could look significant.
-    own = np.asarray(differences, np.float64)
-    differences = np.where(np.abs(own) <= _ROUNDING, 0.0, own)
+    differences = np.asarray(differences, np.float64)
+    differences = np.where(np.abs(differences) <= _ROUNDING, 0.0, differences)
     p = sign_flip_test(differences, seed=seed)
     return tuple(
-        Verdict(t_interval(own), float(one), int(np.isfinite(own).sum()))
-        for own, one in zip(differences, p, strict=True)
+        Verdict(t_interval(of_test), float(p_of_test), int(np.isfinite(of_test).sum()))
+        for of_test, p_of_test in zip(differences, p, strict=True)
     )
 
 
@@ -307,13 +314,16 @@ def family_means(values: Values, families: NDArray[Any] | None) -> Array:
     >>> family_means(np.array([1.0, 5.0, 3.0, np.nan]), np.array([0, 1, 0, 1])).tolist()
     [2.0, 5.0]
     """
-    own = np.asarray(values, np.float64)
-    if families is None or len(names := np.unique(families)) == len(families):
-        return own
+    values = np.asarray(values, np.float64)
+    if families is None:
+        return values
+    names = np.unique(families)
+    if len(names) == len(families):
+        return values
     member = (np.asarray(families)[:, None] == names).astype(np.float64)
-    known = np.isfinite(own)
-    count = known @ member
-    means: Array = np.where(known, own, 0.0) @ member / np.maximum(count, 1)
+    finite = np.isfinite(values)
+    count = finite @ member
+    means: Array = np.where(finite, values, 0.0) @ member / np.maximum(count, 1)
     return np.where(count > 0, means, np.nan)
 
 
@@ -330,11 +340,11 @@ def spread_as_learnt(differences: Values) -> Array:
     >>> spread_as_learnt(np.array([1.0, 3.0])).round(3).tolist()
     [0.586, 3.414]
     """
-    own = np.asarray(differences, np.float64)
-    known = np.isfinite(own)
-    total = np.where(known, own, 0.0).sum(axis=-1, keepdims=True)
-    mean = total / np.maximum(known.sum(axis=-1, keepdims=True), 1)
-    wider: Array = mean + _LEARNT * (own - mean)
+    differences = np.asarray(differences, np.float64)
+    finite = np.isfinite(differences)
+    total = np.where(finite, differences, 0.0).sum(axis=-1, keepdims=True)
+    mean = total / np.maximum(finite.sum(axis=-1, keepdims=True), 1)
+    wider: Array = mean + _LEARNT * (differences - mean)
     return wider
 
 
@@ -346,9 +356,10 @@ def corrected(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     verdicts
         Verdicts on differences that are tested together.
     """
-    adjusted = false_discovery_rate(np.array([found.p for found in verdicts]))
+    adjusted = false_discovery_rate(np.array([verdict.p for verdict in verdicts]))
     return tuple(
-        replace(found, p=float(p)) for found, p in zip(verdicts, adjusted, strict=True)
+        replace(verdict, p=float(p))
+        for verdict, p in zip(verdicts, adjusted, strict=True)
     )
 
 
@@ -410,23 +421,25 @@ def judge_scores(
     ... ).word
     'better'
     """
-    labels = np.arange(people) if families is None else families
-    unit = np.unique(labels, return_inverse=True)[1].ravel()
-    count = int(unit.max()) + 1 if people else 0
-    if not count:
+    if not people:
         return None
+    labels = np.arange(people) if families is None else families
+    names, family_of_person = np.unique(labels, return_inverse=True)
+    family_of_person = family_of_person.ravel()
+    count = len(names)
     observed = float(difference(np.ones((1, people)))[0])
     if not np.isfinite(observed):
         return None
     if count < 3:
         nothing = float("nan")
         return Verdict(Interval(observed, nothing, nothing), nothing, count, rarer)
-    without = _scored(difference, unit, _left_out(count, people))
+    without = _scored(difference, family_of_person, _left_out(count, people))
     if not np.isfinite(without).all():
         return None
-    drawn = _scored(difference, unit, _drawn(count, people, seed))
+    drawn = _scored(difference, family_of_person, _drawn(count, people, seed))
     wider = _of_few(rarer) * (_LEARNT if cross_validated else 1.0)
-    without, drawn = (observed + wider * (own - observed) for own in (without, drawn))
+    without = observed + wider * (without - observed)
+    drawn = observed + wider * (drawn - observed)
     interval = bca_interval(observed, without, drawn)
     shares = jackknife_shares(observed, without)
     p = float(sign_flip_test(shares[None], seed=seed, permutations=DRAWS)[0])
@@ -449,8 +462,8 @@ def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:
     --------
     >>> x = np.arange(20.0)
     >>> people = np.random.default_rng(0).integers(20, size=(2000, 20))
-    >>> found = bca_interval(9.5, (x.sum() - x) / 19, x[people].mean(axis=1))
-    >>> 6.5 < found.low < 7.5, 11.5 < found.high < 12.5
+    >>> interval = bca_interval(9.5, (x.sum() - x) / 19, x[people].mean(axis=1))
+    >>> 6.5 < interval.low < 7.5, 11.5 < interval.high < 12.5
     (True, True)
     """
     from scipy.special import ndtr, ndtri
@@ -462,11 +475,12 @@ def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:
     below = ((samples < observed).mean() + (samples <= observed).mean()) / 2
     least = 0.5 / len(samples)
     bias = ndtri(np.clip(below, least, 1 - least))
-    apart = without.mean() - without
-    power = float(np.square(apart).sum())
-    skewness = float((apart**3).sum()) / (6 * power**1.5) if power > 0 else 0.0
+    deviations = without.mean() - without
+    power = float(np.square(deviations).sum())
+    skewness = float((deviations**3).sum()) / (6 * power**1.5) if power > 0 else 0.0
     reach = bias + ndtri(np.array([0.025, 0.975]))
-    low, high = np.quantile(samples, ndtr(bias + reach / (1 - skewness * reach)))
+    quantiles = ndtr(bias + reach / (1 - skewness * reach))
+    low, high = np.quantile(samples, quantiles)
     return Interval(observed, float(low), float(high))
 
 
@@ -476,16 +490,16 @@ def _of_few(rarer: int | None) -> float:
 
     if rarer is None or rarer < 2:
         return 1.0
-    return float(
-        stdtrit(rarer - 1, 0.975) / ndtri(0.975) * np.sqrt(rarer / (rarer - 1))
-    )
+    t_to_normal = stdtrit(rarer - 1, 0.975) / ndtri(0.975)
+    return float(t_to_normal * np.sqrt(rarer / (rarer - 1)))
 
 
 def _scored(
-    difference: Weighted, unit: NDArray[np.intp], counts: Iterator[Array]
+    difference: Weighted, family_of_person: NDArray[np.intp], blocks: Iterator[Array]
 ) -> Array:
     """Score samples of families in blocks; a person counts as often as their family."""
-    return np.concatenate([np.asarray(difference(own[:, unit])) for own in counts])
+    scores = [difference(counts[:, family_of_person]) for counts in blocks]
+    return np.concatenate(scores)
 
 
 def _left_out(count: int, people: int) -> Iterator[Array]:
@@ -498,7 +512,8 @@ def _left_out(count: int, people: int) -> Iterator[Array]:
 
 def _drawn(count: int, people: int, seed: int) -> Iterator[Array]:
     """Yield blocks of family weights of bootstrap samples."""
-    rng, step = np.random.default_rng(seed), max(1, _CELLS_AT_ONCE // people)
+    rng = np.random.default_rng(seed)
+    step = max(1, _CELLS_AT_ONCE // people)
     for start in range(0, _SAMPLES, step):
         drawn = rng.integers(count, size=(min(step, _SAMPLES - start), count))
         rows = count * np.arange(len(drawn))[:, None]

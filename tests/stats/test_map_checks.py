@@ -11,7 +11,7 @@ from bids_dtg.stats.map_checks import (
     LEAST_PEOPLE,
     check_maps,
     judge_person,
-    own_figures,
+    map_figures,
 )
 
 PEOPLE = 8
@@ -124,8 +124,8 @@ def test_fewer_people_than_five_are_not_compared(places, mirror):
 )
 def test_what_is_no_map_of_the_whole_brain_cannot_be_used(places, change, why):
     values = smooth(places, np.random.default_rng(1))
-    assert own_figures(values).unusable == ""
-    assert why in own_figures(change(values, places.points)).unusable
+    assert map_figures(values).unusable == ""
+    assert why in map_figures(change(values, places.points)).unusable
 
 
 def test_a_missing_third_is_reported(places, mirror):
