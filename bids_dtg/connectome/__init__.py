@@ -7,6 +7,7 @@
 - `connectome`: connectomes of a run, its segments and its halves, computed from these sums; the
   same for arrays: `roi_series`, `voxel_to_roi`
 - `parcels`: cleaned mean time series of an atlas's parcels, their correlations and edges
+- `hemispheres`: places compared with their mirror places in the other hemisphere
 - `checks`: whether a run suits the model, and the limits of quality metrics
 """
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.hemispheres import pairs_of_sides, symmetry
 from bids_dtg.connectome.quality import METRICS, REASONS
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ Indices = NDArray[np.intp]
 
 # Ridge, relative to the size of the matrix, as ROI series and maps are collinear.
 _RIDGE = 0.01
-_LEAST_HOMOTOPIC = (
-    30  # pairs of places; fewer give a share that varies too much by chance
-)
 _MOST_PAIRS = 10_000  # of voxels; more hardly change the result
 _PLACES = 8192  # of maps that are compared at once
 # z value over ROIs that fewer than one run in a hundred reaches by chance.
@@ -87,38 +85,17 @@ def judge_run(
         "roi_sd_ratio": sd.max() / sd.min() if len(sd) else np.nan,
         "mirrored_gain": gain,
     }
-    found = [
-        (
-            _ORDER[METRICS[figure].steps(float(figures[figure]))],
-            text.format(value=figures[figure]),
-        )
-        for figure, text in REASONS.items()
-    ]
-    found.sort(key=lambda finding: -_ORDER.index(finding[0]))
-    reasons = tuple(text for verdict, text in found if verdict != "inside")
+    findings: list[tuple[int, str]] = []  # number of limits reached, words
+    for figure, text in REASONS.items():
+        steps = METRICS[figure].steps(float(figures[figure]))
+        findings.append((steps, text.format(value=figures[figure])))
+    findings.sort(key=lambda finding: -finding[0])
+    worst, _ = findings[0]
     return RunCheck(
-        found[0][0], {key: float(value) for key, value in figures.items()}, reasons
+        verdict=_ORDER[worst],
+        figures={figure: float(value) for figure, value in figures.items()},
+        reasons=tuple(text for steps, text in findings if steps),
     )
-
-
-def standardised(rows: Array) -> Array:
-    """Return rows with mean 0 and norm 1; NaN for constant rows.
-
-    Examples
-    --------
-    >>> standardised(np.array([[1.0, 3, 1, 3]]))
-    array([[-0.5,  0.5, -0.5,  0.5]])
-    """
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(norms > 0, norms, np.nan))
-
-
-def pairs_of_sides(mirror: Indices, covered: NDArray[np.bool_]) -> Indices:
-    """Return places and their mirror places, (2, pairs), both with signal."""
-    here = np.flatnonzero(covered & (mirror >= 0))
-    here = here[covered[mirror[here]]]
-    return np.stack([here, mirror[here]])
 
 
 def map_identity(
@@ -127,7 +104,7 @@ def map_identity(
     columns: Indices,
     covered: NDArray[np.bool_],
 ) -> float:
-    """Return the share of ROIs whose row resembles their own map more than any other map.
+    """Return the share of ROIs whose row resembles their map more than any other map.
 
     Parameters
     ----------
@@ -138,7 +115,7 @@ def map_identity(
     columns
         (places,), the maps' column of each place.
     covered
-        (places,), whether they have data; others do not count.
+        (places,), whether they have data; places without do not count.
 
     Returns
     -------
@@ -146,82 +123,29 @@ def map_identity(
     """
     # Mean and norm of a row do not change which map it resembles most. Some places at a time, as
     # copies of all maps are large.
-    here = np.flatnonzero(covered)
-    parts = [here[first : first + _PLACES] for first in range(0, len(here), _PLACES)]
-    means = sum(maps[:, columns[part]].sum(axis=1, dtype=np.float64) for part in parts)
-    means = means / max(1, len(here))
+    places = np.flatnonzero(covered)
+    starts = range(0, len(places), _PLACES)
+    groups = [places[start : start + _PLACES] for start in starts]
+    means = sum(
+        maps[:, columns[group]].sum(axis=1, dtype=np.float64) for group in groups
+    )
+    means = means / max(1, len(places))
+    # (segments, rois, maps), sums of products of rows and maps
     matches = np.zeros((len(connectomes), len(maps), len(maps)))
     squares = np.zeros(len(maps))
-    for part in parts:
-        scaled = maps[:, columns[part]] - means[:, None].astype(maps.dtype)
-        squares += np.square(scaled).sum(axis=1)
+    for group in groups:
+        centred = maps[:, columns[group]] - means[:, None].astype(maps.dtype)
+        squares += np.square(centred).sum(axis=1)
         for match, rows in zip(matches, connectomes, strict=True):
-            match += rows[:, part] @ scaled.T
+            match += rows[:, group] @ centred.T
     matches /= np.sqrt(np.where(squares > 0, squares, np.nan))
     shares = []
     for match, rows in zip(matches, connectomes, strict=True):
         defined = np.isfinite(np.diagonal(match)) & (np.ptp(rows, axis=1) > 0)
-        best = np.where(np.isfinite(match), match, -np.inf).argmax(axis=1)
-        own = (best == np.arange(len(best)))[defined]
-        shares.append(own.mean() if len(own) else np.nan)
+        best_map = np.where(np.isfinite(match), match, -np.inf).argmax(axis=1)
+        identified = (best_map == np.arange(len(best_map)))[defined]
+        shares.append(identified.mean() if len(identified) else np.nan)
     return float(np.mean(shares))
-
-
-def symmetry(r: Array, pairs: Indices) -> float:
-    """Return the mean over ROIs of the correlation of a row with its mirror image.
-
-    Parameters
-    ----------
-    r
-        (rois, places) Pearson correlations.
-    pairs
-        Places in one hemisphere and the other, from `pairs_of_sides`.
-
-    Returns
-    -------
-    The mean; NaN if no row varies.
-    """
-    if len(pairs[0]) < 2:
-        return float("nan")
-    alike = np.array([np.prod(standardised(row[pairs]), axis=0).sum() for row in r])
-    alike = alike[np.isfinite(alike)]
-    return float(alike.mean()) if len(alike) else float("nan")
-
-
-def homotopic_rank(series: NDArray[np.floating], pairs: Indices) -> float:
-    """Return the share of pairs of places across hemispheres that correlate less than homotopic.
-
-    The same region of both hemispheres correlates most (Salvador et al. 2005, Cerebral Cortex 15,
-    1332-1342). Series that are noise, or belong to other regions than their names say, have a share
-    of 0.5, although their connectomes resemble the ROI maps, from which the ROI series come.
-
-    Parameters
-    ----------
-    series
-        (frames, places), cleaned.
-    pairs
-        (2, pairs), positions of the same place in the left and the right hemisphere.
-
-    Returns
-    -------
-    The share; NaN if fewer than 30 homotopic pairs have signal.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> left = rng.standard_normal((200, 40))
-    >>> series = np.hstack([left, left + rng.standard_normal((200, 40))])
-    >>> homotopic_rank(series, np.arange(80).reshape(2, 40))
-    1.0
-    """
-    left, right = (standardised(series[:, side].T) for side in pairs)
-    present = np.isfinite(left).all(axis=1) & np.isfinite(right).all(axis=1)
-    if (number := np.count_nonzero(present)) < _LEAST_HOMOTOPIC:
-        return float("nan")
-    r = left[present] @ right[present].T
-    homotopic = np.diagonal(r)
-    less = np.count_nonzero(r < homotopic) + np.count_nonzero(r < homotopic[:, None])
-    return float(less / (2 * number * (number - 1)))
 
 
 def mirrored_gain(
@@ -250,24 +174,25 @@ def mirrored_gain(
     -------
     The gain; NaN if it may be chance, or if the maps have no mirror places or are symmetric.
     """
-    each = max(1, -(-len(pairs[0]) // _MOST_PAIRS))
-    both = pairs[:, ::each].ravel()
+    step = max(1, -(-len(pairs[0]) // _MOST_PAIRS))
+    places = pairs[:, ::step].ravel()  # of one hemisphere, then of the other
     varying = np.diag(roi_r) > 0
-    if len(both) <= 2 * len(roi_r) or varying.sum() < 3:
+    if len(places) <= 2 * len(roi_r) or varying.sum() < 3:
         return float("nan")
-    those = np.flatnonzero(varying)[:, None]
-    rows = np.stack([r[those, both] for r in connectomes]).mean(
-        axis=0, dtype=np.float64
-    )
-    of_maps = maps[those, columns[both]].astype(np.float64)
-    match, mirrored = _readings(rows, roi_r[np.ix_(varying, varying)], of_maps)
+    rois = np.flatnonzero(varying)[:, None]
+    rows_of_segments = np.stack([r[rois, places] for r in connectomes])
+    rows = rows_of_segments.mean(axis=0, dtype=np.float64)
+    maps_there = maps[rois, columns[places]].astype(np.float64)
+    match, mirrored = _readings(rows, roi_r[np.ix_(varying, varying)], maps_there)
     gains = mirrored - match
     gains = gains[np.isfinite(gains)]
-    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) >= 3 else 0.0
-    of_match = np.nanmean(match) if len(gains) else 0.0
-    if not of_match > 0 or not error > 0 or gains.mean() / error <= _LEAST_EVIDENCE:
+    if len(gains) < 3:
         return float("nan")
-    return float(np.nanmean(mirrored) / of_match - 1)
+    error = gains.std(ddof=1) / np.sqrt(len(gains))
+    mean_match = np.nanmean(match)
+    if not mean_match > 0 or not error > 0 or gains.mean() / error <= _LEAST_EVIDENCE:
+        return float("nan")
+    return float(np.nanmean(mirrored) / mean_match - 1)
 
 
 def _readings(
@@ -285,20 +210,22 @@ def _readings(
     """
     for values in (rows, maps):
         values -= values.mean(axis=1, keepdims=True)
-    of_rows, of_maps = np.split(rows, 2, axis=1), np.split(maps, 2, axis=1)
-    gram, spread = maps @ maps.T, rows @ rows.T
-    with_ridge = gram + _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-    ridge = _RIDGE * np.linalg.eigvalsh(roi_r)[-1] * np.eye(len(roi_r))
-    found = []
-    for left, right in (of_maps, of_maps[::-1]):
-        shared = left @ of_rows[0].T + right @ of_rows[1].T
+    first_rows, second_rows = np.split(rows, 2, axis=1)
+    first_maps, second_maps = np.split(maps, 2, axis=1)
+    gram = maps @ maps.T
+    row_products = rows @ rows.T
+    gram_ridge = _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    roi_ridge = _RIDGE * np.linalg.eigvalsh(roi_r)[-1] * np.eye(len(roi_r))
+
+    def fit(maps_of_first: Float, maps_of_second: Float) -> Float:
+        shared = maps_of_first @ first_rows.T + maps_of_second @ second_rows.T
         # The ROI series explain the series of each place, and these give the series of the maps.
         # A reading is thus a weighted sum of rows, with these weights.
-        weights = np.linalg.solve(
-            with_ridge, np.linalg.solve(roi_r + ridge, shared.T).T
-        )
+        explained = np.linalg.solve(roi_r + roi_ridge, shared.T).T
+        weights = np.linalg.solve(gram + gram_ridge, explained)
         products = np.einsum("rs,rs->r", weights, shared)
-        sizes = np.einsum("rs,st,rt->r", weights, spread, weights, optimize=True)
+        sizes = np.einsum("rs,st,rt->r", weights, row_products, weights, optimize=True)
         norms = np.sqrt(np.maximum(sizes, 0.0) * np.diagonal(gram))
-        found.append(products / np.where(norms > 0, norms, np.nan))
-    return found[0], found[1]
+        return np.asarray(products / np.where(norms > 0, norms, np.nan))
+
+    return fit(first_maps, second_maps), fit(second_maps, first_maps)

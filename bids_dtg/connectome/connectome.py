@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.checks import homotopic_rank
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.connectome.hemispheres import homotopic_rank
 from bids_dtg.connectome.moments import (
     RESIDUAL_TOLERANCE,
     RunMoments,
@@ -33,9 +33,8 @@ Float = NDArray[np.float64]
 MAPS_TOLERANCE = 1e-6
 # Number of voxels that are converted to float64 at a time.
 VOXELS_AT_A_TIME = 2048
-_LEAST_TSNR = (
-    1.0  # a lower value means that the mean was subtracted, as real BOLD has above 10
-)
+# A lower value means that the mean was subtracted, as real BOLD has above 10.
+_LEAST_TSNR = 1.0
 _FRAMES = 64  # number of frames of an array that are processed at a time
 
 
@@ -46,17 +45,15 @@ Pieces = tuple[int, ...]  # numbers of pieces of a run, from 0
 class Connectome:
     """A connectome of grey-matter voxels with ROIs over some frames of a run, in one form."""
 
-    r: NDArray[
-        np.float32
-    ]  # (rois, grey-matter voxels), values of the form, 0 where undefined
+    # (rois, grey-matter voxels), values of the form, 0 where undefined
+    r: NDArray[np.float32]
     frames: int  # number of kept frames from which it was computed
     seconds: float  # duration of these frames
     # Kept frames minus degrees of freedom used by cleaning, including filters; NaN if unknown.
     residual_dof: float = float("nan")
     form: Form = MARGINAL  # the form of the values
-    roi_r: Float | None = (
-        None  # (rois, rois), Pearson r of the ROI series; None if not kept
-    )
+    # (rois, rois), Pearson r of the ROI series; None if not kept
+    roi_r: Float | None = None
     # Sums of squares about the mean, of cleaned places (places,), 0 without data, and of ROI
     # series (rois,); needed to join runs. None if not kept.
     scatter: tuple[Float, Float] | None = None
@@ -72,20 +69,27 @@ class Connectome:
 
     def of_rows(self, rows: slice) -> Connectome:
         """Return the connectome of the ROIs of one set."""
-        of_rois = None if self.roi_r is None else self.roi_r[rows, rows]
-        scatter = self.scatter and (self.scatter[0], self.scatter[1][rows])
-        form = replace(self.form, sets=())
-        return replace(self, r=self.r[rows], roi_r=of_rois, form=form, scatter=scatter)
+        scatter = self.scatter
+        if scatter is not None:
+            of_places, of_rois = scatter
+            scatter = (of_places, of_rois[rows])
+        return replace(
+            self,
+            r=self.r[rows],
+            roi_r=None if self.roi_r is None else self.roi_r[rows, rows],
+            form=replace(self.form, sets=()),
+            scatter=scatter,
+        )
 
     @property
     def marginal(self) -> NDArray[np.float32]:
         """Pearson r (rois, grey-matter voxels), whatever the form of `r`."""
         if self.roi_r is None:
             return self.r
-        found = self.form.marginal(self.r, self.roi_r)
-        return found.astype(np.float32, copy=False)
+        marginal = self.form.marginal(self.r, self.roi_r)
+        return marginal.astype(np.float32, copy=False)
 
-    def joined(self, other: Connectome) -> Connectome:
+    def joined(self, second: Connectome) -> Connectome:
         """Return the connectome over the frames of two runs, each centred on its own mean.
 
         Correlations are quotients of sums of products, and these sums add up over runs. The joined
@@ -103,34 +107,31 @@ class Connectome:
         (True, 200)
         """
         assert self.scatter is not None
-        assert other.scatter is not None
-        places, rois = (
-            one + two for one, two in zip(self.scatter, other.scatter, strict=True)
-        )
+        assert second.scatter is not None
+        place_scatter = self.scatter[0] + second.scatter[0]
+        roi_scatter = self.scatter[1] + second.scatter[1]
         r = np.zeros(self.r.shape, np.float32)
-        roi_r = np.zeros((len(rois), len(rois)))
-        for run, scatter in ((self, self.scatter), (other, other.scatter)):
-            of_places, of_rois = (
-                np.sqrt(ratio(scatter[0], places)),
-                np.sqrt(ratio(scatter[1], rois)),
-            )
-            products = run.marginal * of_rois[:, None].astype(np.float32)
-            products *= of_places.astype(np.float32)
+        roi_r = np.zeros((len(roi_scatter), len(roi_scatter)))
+        for run, scatter in ((self, self.scatter), (second, second.scatter)):
+            place_norms = np.sqrt(ratio(scatter[0], place_scatter))
+            roi_norms = np.sqrt(ratio(scatter[1], roi_scatter))
+            products = run.marginal * roi_norms[:, None].astype(np.float32)
+            products *= place_norms.astype(np.float32)
             r += products
             if run.roi_r is not None:
-                roi_r += run.roi_r * np.outer(of_rois, of_rois)
+                roi_r += run.roi_r * np.outer(roi_norms, roi_norms)
         np.clip(r, -1.0, 1.0, out=r)
         if self.form.joint:
             r[:] = self.form.mixing(roi_r).T.astype(np.float32) @ r
         return replace(
             self,
             r=r,
-            frames=self.frames + other.frames,
-            seconds=self.seconds + other.seconds,
-            residual_dof=self.residual_dof + other.residual_dof,
+            frames=self.frames + second.frames,
+            seconds=self.seconds + second.seconds,
+            residual_dof=self.residual_dof + second.residual_dof,
             roi_r=None if self.roi_r is None else roi_r,
-            scatter=(places, rois),
-            deviation=min(self.deviation, other.deviation),
+            scatter=(place_scatter, roi_scatter),
+            deviation=min(self.deviation, second.deviation),
         )
 
 
@@ -139,28 +140,22 @@ class RunConnectomes:
     """All results of one pass over a run; cleaning always used the whole run."""
 
     segments: tuple[Connectome, ...]  # equal consecutive parts of the run
-    whole: (
-        Connectome | None
-    )  # over all kept frames; None if not requested and several segments
+    # Over all kept frames; None if not requested and several segments.
+    whole: Connectome | None
     # (grey-matter voxels,), `profile_agreement` of two halves of the run: its odd and even pieces
     agreement: NDArray[np.float32]
-    covered: NDArray[
-        np.bool_
-    ]  # (grey-matter voxels,), whether data vary over the kept frames
-    roi_coverage: (
-        Float  # (rois,), fraction of a map's absolute weight that is on covered voxels
-    )
+    # (grey-matter voxels,), whether data vary over the kept frames
+    covered: NDArray[np.bool_]
+    # (rois,), fraction of a map's absolute weight that is on covered voxels
+    roi_coverage: Float
     series: Float  # (frames kept, rois), cleaned ROI series
     roi_r: Float  # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
-    tsnr: NDArray[
-        np.float32
-    ]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
-    residual_dof: float = float(
-        "nan"
-    )  # kept frames minus those used by cleaning; NaN if unknown
-    homotopic_rank: float = float(
-        "nan"
-    )  # `checks.homotopic_rank` of parcels; NaN if unknown
+    # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
+    tsnr: NDArray[np.float32]
+    # Kept frames minus those used by cleaning; NaN if unknown.
+    residual_dof: float = float("nan")
+    # `hemispheres.homotopic_rank` of parcels; NaN if unknown.
+    homotopic_rank: float = float("nan")
 
     def of_one_set(self) -> RunConnectomes:
         """Return the results of the set nearest to 50 ROIs; itself if there is only one set."""
@@ -226,15 +221,15 @@ def profile_agreement(
     >>> profile_agreement(odd, odd + 1).round(3)
     array([1., 1.])
     """
-    centred = odd - odd.mean(axis=1, keepdims=True)
-    two = even - even.mean(axis=1, keepdims=True)
-    product = np.einsum("vr,vr->v", centred, two)
-    norm = np.sqrt(
-        np.einsum("vr,vr->v", centred, centred) * np.einsum("vr,vr->v", two, two)
-    )
-    return ratio(product, norm)
+    odd = odd - odd.mean(axis=1, keepdims=True)
+    even = even - even.mean(axis=1, keepdims=True)
+    product = np.einsum("vr,vr->v", odd, even)
+    odd_squares = np.einsum("vr,vr->v", odd, odd)
+    even_squares = np.einsum("vr,vr->v", even, even)
+    return ratio(product, np.sqrt(odd_squares * even_squares))
 
 
+# Long, as all parts of a run are filled from each group of voxels, while it is in the cache.
 def run_connectomes(
     moments: RunMoments,
     *,
@@ -258,57 +253,66 @@ def run_connectomes(
     threads
         Number of threads to compute with.
     """
-    voxels, cut, design = moments.voxels, moments.segments, moments.design
-    form, order, rois, grey = voxels.form, voxels.order, voxels.rois, voxels.grey_voxels
+    voxels = moments.voxels
+    design = moments.design
+    form = voxels.form
+    rois = voxels.rois
+    grey = voxels.grey_voxels
     series, weights = _solve(moments)
-    halves = cut.odd, cut.even
-    wanted = {*cut.sets, *([cut.whole] if keep_whole else [])}
+    sets = moments.segments.sets
+    whole = moments.segments.whole
+    halves = (moments.segments.odd, moments.segments.even)
+    with_connectome = {*sets, whole} if keep_whole else {*sets}
     # The agreement of the halves uses one set of ROIs.
-    every = np.eye(rois)
-    profile = every[:, form.one_set(rois)]
-    made, parts = dict[Pieces, Connectome](), dict[Pieces, _Part]()
-    for pieces in {*wanted, *halves, cut.whole}:
-        mixings = [every[:, :0]]
-        if pieces in wanted:
-            made[pieces] = begun = _begin(moments, pieces, series, scatter=scatter)
-            mixings.append(every if begun.roi_r is None else form.mixing(begun.roi_r))
-        if pieces in halves and (form.joint or pieces not in wanted):
+    unmixed = np.eye(rois)
+    profile = unmixed[:, form.one_set(rois)]
+    connectomes: dict[Pieces, Connectome] = {}
+    parts: dict[Pieces, _Part] = {}
+    for pieces in {*with_connectome, *halves, whole}:
+        mixings = [unmixed[:, :0]]
+        if pieces in with_connectome:
+            empty = _empty_connectome(moments, pieces, series, scatter=scatter)
+            connectomes[pieces] = empty
+            mixings.append(unmixed if empty.roi_r is None else form.mixing(empty.roi_r))
+        if pieces in halves and (form.joint or pieces not in with_connectome):
             mixings.append(profile)
         parts[pieces] = _Part(moments, pieces, series, np.hstack(mixings), weights)
-    agreement, tsnr = (np.zeros(grey, np.float32) for _ in range(2))
+    agreement = np.zeros(grey, np.float32)
+    tsnr = np.zeros(grey, np.float32)
     mean = moments.mean
 
     def fill(low: int) -> None:
-        here = slice(low, min(low + VOXELS_AT_A_TIME, grey))
-        there = voxels.wanted(here)
-        known, of_halves = moments.known(here), []
+        group = slice(low, min(low + VOXELS_AT_A_TIME, grey))
+        positions = voxels.result_positions(group)
+        frames_or_sums = moments.frames_or_sums(group)
+        profiles = []  # of the halves
         for pieces, part in parts.items():
-            r, squares = part.correlate(here, known)
+            r, squares = part.correlate(group, frames_or_sums)
             if not form.joint:
                 np.clip(r, -1.0, 1.0, out=r)
-            if (found := made.get(pieces)) is not None:
-                found.r[:, here] = r[:, :rois].T
-                if found.scatter is not None:
-                    found.scatter[0][there] = squares
+            connectome = connectomes.get(pieces)
+            if connectome is not None:
+                connectome.r[:, group] = r[:, :rois].T
+                if connectome.scatter is not None:
+                    connectome.scatter[0][positions] = squares
             if pieces in halves:
-                of_halves.append(np.clip(r[:, -profile.shape[1] :], -1.0, 1.0))
-            if pieces == cut.whole:
+                profiles.append(np.clip(r[:, -profile.shape[1] :], -1.0, 1.0))
+            if pieces == whole:
                 sd = np.sqrt(squares / (design.frames_kept - design.rank))
-                tsnr[there] = ratio(mean[here], sd)
-        agreement[there] = profile_agreement(*of_halves)
+                tsnr[positions] = ratio(mean[group], sd)
+        agreement[positions] = profile_agreement(*profiles)
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(0, grey, VOXELS_AT_A_TIME)))
-        if (
-            order is not None
-        ):  # row by row, which is several times faster than voxel by voxel
-            rows = (row for found in made.values() for row in found.r)
-            list(pool.map(_reorder, rows, repeat(np.argsort(order))))
+        if voxels.order is not None:
+            # Row by row, which is several times faster than voxel by voxel.
+            rows = chain.from_iterable(filled.r for filled in connectomes.values())
+            list(pool.map(_reorder, rows, repeat(np.argsort(voxels.order))))
     covered = moments.varying & ~moments.lost
-    segments = tuple(made[pieces] for pieces in cut.sets)
+    segments = tuple(connectomes[pieces] for pieces in sets)
     return RunConnectomes(
         segments=segments,
-        whole=segments[0] if len(segments) == 1 else made.get(cut.whole),
+        whole=segments[0] if len(segments) == 1 else connectomes.get(whole),
         agreement=agreement,
         covered=voxels.ordered(covered[:grey]),
         roi_coverage=_roi_coverage(voxels, covered, threads),
@@ -323,30 +327,30 @@ def run_connectomes(
 def _homotopic_rank(moments: RunMoments) -> float:
     """Return `homotopic_rank` of parcels whose frames are held; else NaN."""
     voxels = moments.voxels
-    frames = (
-        None
-        if voxels.homotopic is None
-        else moments.known(slice(0, voxels.grey_voxels))
-    )
-    if voxels.homotopic is None or not isinstance(frames, np.ndarray):
+    if voxels.homotopic is None:
+        return float("nan")
+    frames = moments.frames_or_sums(slice(0, voxels.grey_voxels))
+    if isinstance(frames, tuple):  # sums
         return float("nan")
     return homotopic_rank(frames, voxels.homotopic)
 
 
-def _begin(
+def _empty_connectome(
     moments: RunMoments, pieces: Pieces, series: Float, *, scatter: bool
 ) -> Connectome:
     """Return the connectome of some pieces, with zeros that are filled in later."""
-    design, voxels, rows = moments.design, moments.voxels, moments.segments.rows(pieces)
+    voxels = moments.voxels
+    rows = moments.segments.rows(pieces)
     centred = series[rows] - series[rows].mean(axis=0)
+    roi_scatter = (centred**2).sum(axis=0)
     return Connectome(
-        np.zeros((voxels.rois, voxels.grey_voxels), np.float32),
-        len(rows),
-        len(rows) * design.tr_seconds,
-        design.residual_dof(rows),
-        voxels.form,
-        _correlation(centred) if voxels.form.joint else None,
-        (np.zeros(voxels.grey_voxels), (centred**2).sum(axis=0)) if scatter else None,
+        r=np.zeros((voxels.rois, voxels.grey_voxels), np.float32),
+        frames=len(rows),
+        seconds=len(rows) * moments.design.tr_seconds,
+        residual_dof=moments.design.residual_dof(rows),
+        form=voxels.form,
+        roi_r=_correlation(centred) if voxels.form.joint else None,
+        scatter=(np.zeros(voxels.grey_voxels), roi_scatter) if scatter else None,
     )
 
 
@@ -365,27 +369,29 @@ class _Part:
         mixing: Float,
         weights: Float,
     ) -> None:
-        self.moments, self.pieces, self.rows = (
-            moments,
-            list(pieces),
-            moments.segments.rows(pieces),
-        )
+        self.moments = moments
+        self.pieces = list(pieces)
+        self.rows = moments.segments.rows(pieces)
         mean = series[self.rows].mean(axis=0)
         centred = series[self.rows] - mean
-        scaled = ratio(mixing, np.sqrt((centred**2).sum(axis=0))[:, None])
-        self.series = centred @ scaled
-        # Weights of the features, and of the columns that cleaning removes, in the sums.
+        scaled_mixing = ratio(mixing, np.sqrt((centred**2).sum(axis=0))[:, None])
+        self.series = centred @ scaled_mixing
+        # The columns that cleaning removes: their products with the series and with each other,
+        # and their sums.
         columns = moments.features[self.rows, -len(moments.inverse) :]
-        self.taken, self.products = columns.T @ self.series, columns.T @ columns
-        self.sums, self.weights = columns.sum(axis=0), weights @ scaled
+        self.column_series = columns.T @ self.series
+        self.column_products = columns.T @ columns
+        self.column_sums = columns.sum(axis=0)
+        self.weights = weights @ scaled_mixing  # of the features
         if not moments.voxels.form.joint:
             # The first time course is constant, so its weight removes the mean.
-            self.weights[-len(columns.T)] -= (
-                mean @ scaled
-            ) * moments.design.frames_kept**0.5
+            of_constant = (mean @ scaled_mixing) * moments.design.frames_kept**0.5
+            self.weights[-columns.shape[1]] -= of_constant
 
     def correlate(
-        self, here: slice, known: NDArray[np.floating] | tuple[Float, Float]
+        self,
+        group: slice,
+        frames_or_sums: NDArray[np.floating] | tuple[Float, Float],
     ) -> tuple[Float, Float]:
         """Return correlations (voxels, columns), and sums of squares (voxels,) about the mean.
 
@@ -393,26 +399,28 @@ class _Part:
 
         Parameters
         ----------
-        here, known
-            The voxels, and their sums or cleaned frames, from `RunMoments.known`.
+        group, frames_or_sums
+            The voxels, and what `RunMoments.frames_or_sums` returns for them.
         """
-        moments, raw = self.moments, self.moments.squares[self.pieces, here].sum(axis=0)
-        if not isinstance(known, tuple):
-            values = known[self.rows].astype(np.float64)
-            values -= values.mean(axis=0)
-            r, squares = values.T @ self.series, np.einsum("tv,tv->v", values, values)
+        moments = self.moments
+        raw_squares = moments.squares[self.pieces, group].sum(axis=0)
+        if not isinstance(frames_or_sums, tuple):
+            frames = frames_or_sums[self.rows].astype(np.float64)
+            frames -= frames.mean(axis=0)
+            r = frames.T @ self.series
+            squares = np.einsum("tv,tv->v", frames, frames)
         else:
-            own, betas = known[0][self.pieces].sum(axis=0), known[1]
-            of_columns = own[:, -len(self.sums) :]
-            sums = (
-                of_columns[:, 0] * moments.design.frames_kept**0.5 - betas @ self.sums
-            )
-            r = own @ self.weights - betas @ self.taken
-            squares = raw - sums**2 / len(self.rows)
-            squares += np.einsum(
-                "vc,vc->v", betas, betas @ self.products - 2 * of_columns
-            )
-        squares[moments.lost[here] | (squares <= RESIDUAL_TOLERANCE * raw)] = 0.0
+            sums_of_pieces, betas = frames_or_sums
+            sums = sums_of_pieces[self.pieces].sum(axis=0)
+            of_columns = sums[:, -len(self.column_sums) :]
+            voxel_sums = of_columns[:, 0] * moments.design.frames_kept**0.5
+            cleaned_sums = voxel_sums - betas @ self.column_sums
+            r = sums @ self.weights - betas @ self.column_series
+            squares = raw_squares - cleaned_sums**2 / len(self.rows)
+            removed = betas @ self.column_products - 2 * of_columns
+            squares += np.einsum("vc,vc->v", betas, removed)
+        no_signal = squares <= RESIDUAL_TOLERANCE * raw_squares
+        squares[moments.lost[group] | no_signal] = 0.0
         r *= ratio(np.ones(len(r)), np.sqrt(squares))[:, None]
         return r, squares
 
@@ -422,38 +430,41 @@ def _solve(moments: RunMoments) -> tuple[Float, Float]:
 
     Also returns weights (features, rois), with series = features @ weights.
     """
-    weights, features = series_weights(moments), moments.features
-    raw, columns = features[:, : len(weights)] @ weights, features[:, len(weights) :]
+    weights = series_weights(moments)
+    features = moments.features
+    raw = features[:, : len(weights)] @ weights
     if moments.voxels.form.joint:  # computed from frames that are already clean
         return raw, weights
+    columns = features[:, len(weights) :]
     gamma = moments.inverse.T @ (columns.T @ raw)
-    left: Float = raw - columns @ gamma
+    cleaned: Float = raw - columns @ gamma
     # ROIs that the confounds explain fully are set to 0, as their rounding errors would correlate.
-    size = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
-    left[:, (left**2).sum(axis=0) <= RESIDUAL_TOLERANCE * size] = 0.0
-    return left, np.vstack([weights, -gamma])
+    raw_squares = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
+    explained = (cleaned**2).sum(axis=0) <= RESIDUAL_TOLERANCE * raw_squares
+    cleaned[:, explained] = 0.0
+    return cleaned, np.vstack([weights, -gamma])
 
 
-def _reorder(row: NDArray[np.float32], first: NDArray[np.intp]) -> None:
-    row[:] = row[first]
+def _reorder(row: NDArray[np.float32], order: NDArray[np.intp]) -> None:
+    row[:] = row[order]
 
 
 def _roi_coverage(voxels: RunVoxels, covered: NDArray[np.bool_], threads: int) -> Float:
     """Return the fraction of each map's absolute weight that is on covered voxels, (rois,)."""
     combine = voxels.combine
     maps = voxels.maps if combine is None else voxels.maps[:, : voxels.grey_voxels]
-    counted = np.stack([np.ones(len(covered)), covered], axis=1)
+    all_and_covered = np.stack([np.ones(len(covered)), covered], axis=1)
 
-    def held(low: int) -> Float:
-        part = maps[:, low : low + VOXELS_AT_A_TIME]
-        weight = np.abs(part if combine is None else combine @ part).astype(np.float64)
-        found: Float = weight @ counted[low : low + part.shape[1]]
-        return found
+    def summed_weights(low: int) -> Float:
+        group = maps[:, low : low + VOXELS_AT_A_TIME]
+        roi_maps = group if combine is None else combine @ group
+        weight = np.abs(roi_maps).astype(np.float64)
+        return np.asarray(weight @ all_and_covered[low : low + group.shape[1]])
 
-    firsts = range(0, maps.shape[1], VOXELS_AT_A_TIME)
+    lows = range(0, maps.shape[1], VOXELS_AT_A_TIME)
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        shares: Float = np.sum([*pool.map(held, firsts)], axis=0)
-    return ratio(shares[:, 1], shares[:, 0])
+        sums: Float = np.sum([*pool.map(summed_weights, lows)], axis=0)
+    return ratio(sums[:, 1], sums[:, 0])
 
 
 def _correlation(series: Float) -> Float:
@@ -478,20 +489,20 @@ def cleaned_courses(moments: RunMoments, most: int) -> NDArray[np.float32]:
     -------
     (grey voxels, frames or means), in the wanted order; 0 where only rounding errors are left.
     """
-    frames, grey = moments.design.frames_kept, moments.grey_voxels
-    edges = np.rint(np.linspace(0, frames, min(most, frames) + 1)).astype(np.intp)
+    frames_kept = moments.design.frames_kept
+    grey = moments.grey_voxels
+    edges = np.linspace(0, frames_kept, min(most, frames_kept) + 1)
+    edges = np.rint(edges).astype(np.intp)
     courses = np.empty((grey, len(edges) - 1), np.float32)
     for low in range(0, grey, VOXELS_AT_A_TIME):
-        here = slice(low, min(low + VOXELS_AT_A_TIME, grey))
-        held = moments.known(here)
-        assert not isinstance(held, tuple)
-        held = np.where(moments.lost[here], 0, held)
-        if frames > most:
-            held = (
-                np.add.reduceat(held, edges[:-1], axis=0)
-                / np.sqrt(np.diff(edges))[:, None]
-            )
-        courses[moments.voxels.wanted(here)] = held.T
+        group = slice(low, min(low + VOXELS_AT_A_TIME, grey))
+        frames = moments.frames_or_sums(group)
+        assert not isinstance(frames, tuple)
+        frames = np.where(moments.lost[group], 0, frames)
+        if frames_kept > most:
+            sums = np.add.reduceat(frames, edges[:-1], axis=0)
+            frames = sums / np.sqrt(np.diff(edges))[:, None]
+        courses[moments.voxels.result_positions(group)] = frames.T
     return courses
 
 
@@ -509,18 +520,19 @@ def series_weights(moments: RunMoments) -> Float:
         if voxels.combine is None:
             inverse[rows, rows] = _inverse(gram[rows, rows])
         else:
-            own = voxels.combine[rows]
-            inverse[:, rows] = own.T @ _inverse(own @ gram @ own.T)
+            combine = voxels.combine[rows]
+            inverse[:, rows] = combine.T @ _inverse(combine @ gram @ combine.T)
     return np.vstack([inverse, -mean @ inverse])
 
 
 def _inverse(gram: Float) -> Float:
     values, vectors = np.linalg.eigh(gram)
-    real = values > MAPS_TOLERANCE**2 * max(values[-1], 0.0)
-    inverse: Float = (vectors[:, real] / values[real]) @ vectors[:, real].T
+    nonzero = values > MAPS_TOLERANCE**2 * max(values[-1], 0.0)
+    inverse: Float = (vectors[:, nonzero] / values[nonzero]) @ vectors[:, nonzero].T
     # A map that is constant over these voxels has no series; it would be rounding errors only.
     constant = np.diagonal(gram) <= MAPS_TOLERANCE**2 * np.diagonal(gram).max()
-    inverse[constant], inverse[:, constant] = 0.0, 0.0
+    inverse[constant] = 0.0
+    inverse[:, constant] = 0.0
     return inverse
 
 
@@ -528,15 +540,16 @@ def _demeaned_gram(
     maps: NDArray[np.floating], solved: NDArray[np.bool_]
 ) -> tuple[Float, Float]:
     """Return the Gram matrix of demeaned maps, and the maps' means, over the solved voxels."""
-    firsts = range(0, maps.shape[1], VOXELS_AT_A_TIME)
-    some = [slice(low, low + VOXELS_AT_A_TIME) for low in firsts]
-    mean, gram = np.zeros(len(maps)), np.zeros((len(maps), len(maps)))
-    for voxels in some:
-        mean += maps[:, voxels].astype(np.float64) @ solved[voxels]
+    lows = range(0, maps.shape[1], VOXELS_AT_A_TIME)
+    groups = [slice(low, low + VOXELS_AT_A_TIME) for low in lows]
+    mean = np.zeros(len(maps))
+    for group in groups:
+        mean += maps[:, group].astype(np.float64) @ solved[group]
     mean /= max(1, int(solved.sum()))
-    for voxels in some:
-        part = (maps[:, voxels] - mean[:, None]) * solved[voxels]
-        gram += part @ part.T
+    gram = np.zeros((len(maps), len(maps)))
+    for group in groups:
+        demeaned = (maps[:, group] - mean[:, None]) * solved[group]
+        gram += demeaned @ demeaned.T
     return gram, mean
 
 
@@ -612,7 +625,8 @@ def _measure(
     confounds: NDArray[np.floating] | None,
     keep: NDArray[np.bool_] | None,
 ) -> RunMoments:
-    bold, maps = real_numbers(bold, "bold"), real_numbers(maps, "maps")
+    bold = real_numbers(bold, "bold")
+    maps = real_numbers(maps, "maps")
     if bold.ndim != 2 or maps.ndim != 2 or bold.shape[1] != maps.shape[1]:
         raise ValueError(
             f"bold is (frames, voxels) and maps (rois, voxels), not {bold.shape} and {maps.shape}"
@@ -633,12 +647,13 @@ def _measure(
         for first in range(0, frames, _FRAMES):
             yield first, bold[first : first + _FRAMES].astype(dtype)
 
+    run_voxels = RunVoxels(
+        maps.astype(dtype), voxels, np.ones(voxels, dtype=bool), zeros_missing=False
+    )
     return measure_run(
         blocks,
         design,
-        RunVoxels(
-            maps.astype(dtype), voxels, np.ones(voxels, dtype=bool), zeros_missing=False
-        ),
+        run_voxels,
         outside=np.zeros(voxels, dtype=bool),
         segments=design.segments(float(2 * frames)),
     )
@@ -707,12 +722,12 @@ def array_design(
     empty = np.flatnonzero(~np.isfinite(table).any(axis=0))
     if len(empty):
         raise ValueError(f"column {empty[0]} of the confounds has no finite number")
-    kept = np.ones(frames, dtype=bool) if keep is None else np.asarray(keep)
-    if kept.dtype != np.bool_:
+    flags = np.ones(frames, dtype=bool) if keep is None else np.asarray(keep)
+    if flags.dtype != np.bool_:
         raise TypeError(
-            f"keep holds {kept.dtype}. Expected: True or False for each frame"
+            f"keep holds {flags.dtype}. Expected: True or False for each frame"
         )
-    if kept.shape != (frames,):
-        raise ValueError(f"keep is {kept.shape}. Expected: ({frames},)")
+    if flags.shape != (frames,):
+        raise ValueError(f"keep is {flags.shape}. Expected: ({frames},)")
     names = [f"column {index}" for index in range(table.shape[1])]
-    return TemporalDesign.build(table, names, kept, tr_seconds)
+    return TemporalDesign.build(table, names, flags, tr_seconds)

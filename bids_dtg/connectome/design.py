@@ -40,23 +40,19 @@ class TemporalDesign:
     """
 
     keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
-    basis: NDArray[
-        np.float64
-    ]  # C, (frames kept, rank), orthonormal columns, intercept first
+    basis: Float  # C, (frames kept, rank), orthonormal columns, intercept first
     tr_seconds: float  # time between frames
     # Names of confound columns. given: all, in order; filled: had n/a in kept frames, replaced by
     # the mean of the other values; constant: left out, as constant or without values over the kept
     # frames; dependent: left out, as linear combinations of earlier columns.
     columns: Mapping[str, tuple[str, ...]]
-    filtering: (
-        int  # independent columns of the stop band, which come before the confounds
-    )
+    # Independent columns of the stop band, which come before the confounds.
+    filtering: int
     noise: Float  # N, (frames kept, noise components), mean 0
     # W, (noise components, frames kept), their rows in the pseudo-inverse of all components
     noise_weights: Float
-    lost_before: float = (
-        0.0  # degrees of freedom used by earlier cleaning; NaN if unknown
-    )
+    # Degrees of freedom used by earlier cleaning; NaN if unknown.
+    lost_before: float = 0.0
 
     @classmethod
     def build(
@@ -103,25 +99,23 @@ class TemporalDesign:
         (2, 100, 98.0)
         """
         keep = np.asarray(keep, dtype=bool)
-        table = (
-            np.zeros((len(keep), 0))
-            if confounds is None
-            else np.asarray(confounds, np.float64)
-        )
+        table = np.zeros((len(keep), 0))
+        if confounds is not None:
+            table = np.asarray(confounds, np.float64)
         values, filled, constant = _fill_and_centre(table[keep])
-        usable = np.flatnonzero(~constant)
-        filtering = (
-            np.zeros((len(values), 0)) if stop_band is None else _span(stop_band[keep])
-        )
-        independent, basis = _orthonormal(values[:, usable], filtering)
         frames_kept = len(values)
-        courses, weights = np.zeros((frames_kept, 0)), np.zeros((0, frames_kept))
+        usable = np.flatnonzero(~constant)
+        filtering = np.zeros((frames_kept, 0))
+        if stop_band is not None:
+            filtering = _span(stop_band[keep])
+        independent, basis = _orthonormal(values[:, usable], filtering)
+        noise_courses = np.zeros((frames_kept, 0))
+        noise_weights = np.zeros((0, frames_kept))
         if mixing is not None and noise is not None and noise.any():
-            kept = np.asarray(mixing, np.float64)[keep]
-            kept = kept - kept.mean(axis=0)
-            courses, weights = kept[:, noise], np.linalg.pinv(kept)[noise]
-        removed = basis.shape[1] + courses.shape[1]
-        if frames_kept < (least := removed + 1 + LEAST_DOF):
+            noise_courses, noise_weights = _noise(mixing[keep], noise)
+        removed = basis.shape[1] + noise_courses.shape[1]
+        least = removed + 1 + LEAST_DOF
+        if frames_kept < least:
             raise ValueError(
                 f"{frames_kept} frames are kept, too few for {removed} columns and an intercept: "
                 f"at least {least}"
@@ -134,11 +128,14 @@ class TemporalDesign:
             "constant": tuple(label[constant]),
             "dependent": tuple(label[usable[~independent]]),
         }
-        basis = np.hstack([intercept, basis])
         return cls(
-            *(keep, basis, float(tr_seconds), columns, filtering.shape[1]),
-            courses,
-            weights,
+            keep=keep,
+            basis=np.hstack([intercept, basis]),
+            tr_seconds=float(tr_seconds),
+            columns=columns,
+            filtering=filtering.shape[1],
+            noise=noise_courses,
+            noise_weights=noise_weights,
         )
 
     @property
@@ -180,10 +177,10 @@ class TemporalDesign:
         """
         if rows is None:
             return float(self.frames_kept - self.rank - self.lost_before)
-        taken = np.einsum("tc,tc->", self.basis[rows], self.basis[rows])
-        taken += np.einsum("tn,nt->", self.noise[rows], self.noise_weights[:, rows])
+        used = np.einsum("tc,tc->", self.basis[rows], self.basis[rows])
+        used += np.einsum("tn,nt->", self.noise[rows], self.noise_weights[:, rows])
         share = len(rows) / self.frames_kept
-        return float(max(len(rows) - taken, 0.0) - share * self.lost_before)
+        return float(max(len(rows) - used, 0.0) - share * self.lost_before)
 
     def clean(self, series: NDArray[np.floating]) -> NDArray[np.float64]:
         """Clean time series.
@@ -206,9 +203,9 @@ class TemporalDesign:
         >>> bool(np.abs(design.clean(100 + 3 * drift)).max() < 1e-12)
         True
         """
-        left: Float = np.asarray(series, np.float64)
-        left = left - self.noise @ (self.noise_weights @ left)
-        return left - self.basis @ (self.basis.T @ left)
+        cleaned: Float = np.asarray(series, np.float64)
+        cleaned = cleaned - self.noise @ (self.noise_weights @ cleaned)
+        return cleaned - self.basis @ (self.basis.T @ cleaned)
 
     def removal(self) -> tuple[Float, Float]:
         """Return the matrices of cleaning in the form y - Z L Z'y.
@@ -217,30 +214,35 @@ class TemporalDesign:
         -------
         Z, (frames kept, columns), orthonormal, the intercept first; and L, (columns, columns).
         """
-        basis, noise, weights = self.basis, self.noise, self.noise_weights
-        if not noise.shape[1]:
+        basis = self.basis
+        if not self.noise.shape[1]:
             return basis, np.eye(basis.shape[1])
-        columns = np.hstack([basis, _beside(basis, np.hstack([noise, weights.T]))])
+        noise_span = np.hstack([self.noise, self.noise_weights.T])
+        columns = np.hstack([basis, _extension(basis, noise_span)])
         projected = columns.T @ basis
-        beside = noise - basis @ (basis.T @ noise)
-        return columns, projected @ projected.T + (columns.T @ beside) @ (
-            weights @ columns
-        )
+        noise_residual = self.noise - basis @ (basis.T @ self.noise)
+        of_noise = (columns.T @ noise_residual) @ (self.noise_weights @ columns)
+        return columns, projected @ projected.T + of_noise
 
-    def left(self) -> tuple[Float, Float]:
+    def remainder(self) -> tuple[Float, Float]:
         """Return the matrices of cleaning in the form E T'y.
 
         Both are (frames kept, remaining dimensions), and E is orthonormal.
         """
-        courses = np.linalg.qr(self.basis, mode="complete")[0][:, self.basis.shape[1] :]
+        complete, _ = np.linalg.qr(self.basis, mode="complete")
+        courses = complete[:, self.basis.shape[1] :]
         return courses, courses - self.noise_weights.T @ (self.noise.T @ courses)
 
     @property
     def decisions(self) -> dict[str, object]:
         """Plain values for a sidecar."""
+        unusual = {
+            f"columns_{treatment}": list(self.columns[treatment])
+            for treatment in _UNUSUAL
+        }
         return {
             "columns": list(self.columns["given"]),
-            **{f"columns_{what}": list(self.columns[what]) for what in _UNUSUAL},
+            **unusual,
             "columns_filtering": self.filtering,
             "rank": self.rank,
             "frames": len(self.keep),
@@ -253,9 +255,9 @@ class TemporalDesign:
     def notes(self) -> tuple[str, ...]:
         """Sentences on unusual columns, for a log."""
         return tuple(
-            f"Columns {words}: {', '.join(self.columns[what])}."
-            for what, words in _UNUSUAL.items()
-            if self.columns[what]
+            f"Columns {words}: {', '.join(self.columns[treatment])}."
+            for treatment, words in _UNUSUAL.items()
+            if self.columns[treatment]
         )
 
     def segments(
@@ -278,19 +280,22 @@ class TemporalDesign:
         (array([  0, 100, 200]), (0,), (1,))
         """
         count = max(1, round(self.seconds_kept / seconds_per_segment))
-        count = min(
-            count, max(1, self.frames_kept // 4)
-        )  # halves have at least two frames
-        edges = np.rint(np.linspace(0, self.frames_kept, 2 * count + 1)).astype(np.intp)
+        # The halves of a segment have at least two frames.
+        count = min(count, max(1, self.frames_kept // 4))
+        half_edges = np.linspace(0, self.frames_kept, 2 * count + 1)
+        half_edges = np.rint(half_edges).astype(np.intp)
         # Every second edge separates two segments; if their number is odd, the middle one is cut.
-        every = range(2 * count + 1)
-        kept = [edge for edge in every if edge % 2 == 0 or edge == count]
-        sets, first = [], 0
+        edges = [
+            edge for edge in range(2 * count + 1) if edge % 2 == 0 or edge == count
+        ]
+        sets = []
+        first = 0
         for segment in range(count):
-            last = first + 1 + (2 * segment + 1 == count)
-            sets.append(tuple(range(first, last)))
-            first = last
-        return Segments(edges[kept], tuple(sets))
+            is_cut = 2 * segment + 1 == count
+            end = first + (2 if is_cut else 1)
+            sets.append(tuple(range(first, end)))
+            first = end
+        return Segments(half_edges[edges], tuple(sets))
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,10 +322,11 @@ class Segments:
 
     def rows(self, pieces: Sequence[int]) -> NDArray[np.intp]:
         """Return the positions of the pieces' frames among the kept frames."""
-        parts = [
-            np.arange(self.edges[n], self.edges[n + 1], dtype=np.intp) for n in pieces
+        rows = [
+            np.arange(self.edges[piece], self.edges[piece + 1], dtype=np.intp)
+            for piece in pieces
         ]
-        return np.concatenate(parts)
+        return np.concatenate(rows)
 
     @property
     def odd(self) -> tuple[int, ...]:
@@ -357,18 +363,26 @@ def _fill_and_centre(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
     """Fill missing values, centre, scale to norm 1; return also which were filled, and constant."""
     finite = np.isfinite(table)
-    known = np.where(finite, table, 0.0)
-    means = known.sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
+    zero_filled = np.where(finite, table, 0.0)
+    means = zero_filled.sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
     centred = np.where(finite, table - means, 0.0)
-    size = np.abs(known).max(axis=0, initial=0.0)
+    size = np.abs(zero_filled).max(axis=0, initial=0.0)
     # Scale first, as the sum of squares of 1e200 would overflow.
     scaled = centred / np.where(size > 0, size, 1.0)
-    constant: NDArray[np.bool_] = (
-        np.abs(scaled).max(axis=0, initial=0.0) <= CONSTANT_TOLERANCE
-    )
+    largest = np.abs(scaled).max(axis=0, initial=0.0)
+    constant: NDArray[np.bool_] = largest <= CONSTANT_TOLERANCE
     norms = np.linalg.norm(scaled, axis=0)
     filled: NDArray[np.bool_] = ~np.all(finite, axis=0)
     return scaled / np.where(constant, 1.0, norms), filled, constant
+
+
+def _noise(
+    mixing: NDArray[np.floating], noise: NDArray[np.bool_]
+) -> tuple[Float, Float]:
+    """Return N and W of `TemporalDesign` from the time courses of all components."""
+    courses = np.asarray(mixing, np.float64)
+    courses = courses - courses.mean(axis=0)
+    return courses[:, noise], np.linalg.pinv(courses)[noise]
 
 
 def _span(columns: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -379,43 +393,42 @@ def _span(columns: NDArray[np.floating]) -> NDArray[np.float64]:
     from scipy.linalg import qr
 
     # After censoring, cosines are neither orthogonal nor centred.
-    basis, triangle, _ = qr(
-        columns - columns.mean(axis=0), mode="economic", pivoting=True
-    )
+    centred = columns - columns.mean(axis=0)
+    basis, triangle, _ = qr(centred, mode="economic", pivoting=True)
     rank = int(np.count_nonzero(np.abs(np.diag(triangle)) > RANK_TOLERANCE))
     spanned: NDArray[np.float64] = basis[:, :rank]
     return spanned
 
 
 def _orthonormal(
-    columns: NDArray[np.float64], given: NDArray[np.float64]
+    columns: NDArray[np.float64], first: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Apply Gram-Schmidt to columns in order, after columns that are already orthonormal.
 
     Returns which columns are independent, and the basis of all.
     """
     independent = np.zeros(columns.shape[1], dtype=bool)
-    basis = np.hstack([given, np.empty_like(columns)])
-    rank = given.shape[1]
+    basis = np.hstack([first, np.empty_like(columns)])
+    rank = first.shape[1]
     for position, column in enumerate(columns.T):
         if rank == len(columns) - 1:  # the largest rank of centred columns
             break
-        rest = column.copy()
+        residual = column.copy()
         for _ in range(2):  # the second round removes rounding errors of the first
-            rest -= basis[:, :rank] @ (basis[:, :rank].T @ rest)
-        norm = np.linalg.norm(rest)
+            residual -= basis[:, :rank] @ (basis[:, :rank].T @ residual)
+        norm = np.linalg.norm(residual)
         if norm > RANK_TOLERANCE:
-            basis[:, rank] = rest / norm
+            basis[:, rank] = residual / norm
             independent[position] = True
             rank += 1
     return independent, basis[:, :rank]
 
 
-def _beside(basis: Float, both: Float) -> Float:
-    """Return orthonormal columns that extend an orthonormal basis to the span of other columns."""
-    norms = np.linalg.norm(both, axis=0)
-    both = both[:, norms > 0] / norms[norms > 0]
+def _extension(basis: Float, columns: Float) -> Float:
+    """Return orthonormal columns that extend an orthonormal basis by the span of columns."""
+    norms = np.linalg.norm(columns, axis=0)
+    residuals = columns[:, norms > 0] / norms[norms > 0]
     for _ in range(2):  # the second round removes rounding errors of the first
-        both = both - basis @ (basis.T @ both)
-    spanning, sizes, _ = np.linalg.svd(both, full_matrices=False)
+        residuals = residuals - basis @ (basis.T @ residuals)
+    spanning, sizes, _ = np.linalg.svd(residuals, full_matrices=False)
     return spanning[:, sizes > RANK_TOLERANCE]

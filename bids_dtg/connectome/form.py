@@ -90,9 +90,11 @@ class Form:
         >>> Form("partial", (15, 25, 60)).one_set(100), Form().one_set(100)
         (slice(40, 100, None), slice(0, 100, None))
         """
-        return min(
-            self.set_rows(rois), key=lambda row: abs(row.stop - row.start - _USUAL_ROIS)
-        )
+
+        def distance(rows: slice) -> int:
+            return abs(int(rows.stop - rows.start) - _USUAL_ROIS)
+
+        return min(self.set_rows(rois), key=distance)
 
     def mixing(self, roi_r: Float) -> Float:
         """Return the matrix that turns correlations with ROIs into values of the partial form.
@@ -117,11 +119,11 @@ class Form:
 
         gram = self._gram(roi_r)
         # An ROI without signal does not affect the others, and has coefficients of 0.
-        live = np.flatnonzero(np.diagonal(roi_r))
-        among = np.ix_(live, live)
-        found = np.zeros(gram.shape)
-        found[among] = np.linalg.pinv(gram[among], hermitian=True)
-        return found
+        with_signal = np.flatnonzero(np.diagonal(roi_r))
+        among = np.ix_(with_signal, with_signal)
+        mixing = np.zeros(gram.shape)
+        mixing[among] = np.linalg.pinv(gram[among], hermitian=True)
+        return mixing
 
     def marginal(
         self, values: NDArray[np.floating], roi_r: NDArray[np.floating]
@@ -138,8 +140,8 @@ class Form:
 
         gram: NDArray[np.floating] = roi_r + PENALTY * np.eye(len(roi_r))
         if self.sets:
-            number = np.repeat(np.arange(len(self.sets)), self.sets)
-            gram = np.where(number[:, None] == number, gram, 0.0)
+            set_of_roi = np.repeat(np.arange(len(self.sets)), self.sets)
+            gram = np.where(set_of_roi[:, None] == set_of_roi, gram, 0.0)
         return gram
 
 
@@ -151,9 +153,8 @@ def rows_of(sets: Sequence[int]) -> tuple[slice, ...]:
     >>> rows_of([2, 3])
     (slice(0, 2, None), slice(2, 5, None))
     """
-    return tuple(
-        slice(end - n, end) for n, end in zip(sets, accumulate(sets), strict=True)
-    )
+    ends = accumulate(sets)
+    return tuple(slice(end - rois, end) for rois, end in zip(sets, ends, strict=True))
 
 
 MARGINAL = Form()

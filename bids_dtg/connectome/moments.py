@@ -47,7 +47,7 @@ RESIDUAL_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class RunVoxels:
-    """The voxels of a run that enter the sums: grey-matter voxels first, then the others.
+    """The voxels of a run that enter the sums: grey-matter voxels first, then the rest.
 
     Examples
     --------
@@ -61,9 +61,8 @@ class RunVoxels:
     # type; float32 takes half the time and memory.
     maps: NDArray[np.floating]
     grey_voxels: int  # number of leading voxels that get a connectome
-    valid: NDArray[
-        np.bool_
-    ]  # (voxels,), whether they have data; the others are never read
+    # (voxels,), whether they have data; those without are never read.
+    valid: NDArray[np.bool_]
     # (voxels,), brain mask, in which ROI series are computed; None for all voxels with data.
     brain: NDArray[np.bool_] | None = None
     # Whether a voxel that is 0 in all frames has no data (zero-filled edge of the field of view);
@@ -84,9 +83,9 @@ class RunVoxels:
         """Number of ROIs."""
         return len(self.maps if self.combine is None else self.combine)
 
-    def wanted(self, here: slice) -> slice | NDArray[np.intp]:
-        """Return the positions of some grey-matter voxels in the results."""
-        return here if self.order is None else self.order[here]
+    def result_positions(self, group: slice) -> slice | NDArray[np.intp]:
+        """Return the positions of a group of grey-matter voxels in the results."""
+        return group if self.order is None else self.order[group]
 
     def ordered(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values (grey voxels,) in the order of the results."""
@@ -104,8 +103,9 @@ class _Filed:
     """
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
-        (self._frames, self._voxels), self._dtype = shape, dtype
-        self._bytes = shape[0] * shape[1] * dtype.itemsize
+        self._frames, self._voxels = shape
+        self._dtype = dtype
+        self._bytes = self._frames * self._voxels * dtype.itemsize
         try:
             file = TemporaryFile(prefix="dtg-")  # noqa: SIM115
             weakref.finalize(self, file.close)
@@ -120,21 +120,25 @@ class _Filed:
 
     def __getitem__(self, index: tuple[slice, slice]) -> NDArray[Any]:
         """Return all frames of voxels of one group."""
-        here, low = index[1], index[1].start // _VOXELS * _VOXELS
-        count, of_one = (
-            min(_VOXELS, self._voxels - low),
-            self._frames * self._dtype.itemsize,
+        _, voxels = index
+        group_start = voxels.start // _VOXELS * _VOXELS
+        group_size = min(_VOXELS, self._voxels - group_start)
+        voxel_bytes = self._frames * self._dtype.itemsize
+        content = os.pread(
+            self._file, group_size * voxel_bytes, group_start * voxel_bytes
         )
-        read = os.pread(self._file, count * of_one, low * of_one)
-        there = slice(here.start - low, here.stop - low)
-        return np.frombuffer(read, self._dtype).reshape(-1, count)[:, there]
+        group = np.frombuffer(content, self._dtype).reshape(-1, group_size)
+        return group[:, voxels.start - group_start : voxels.stop - group_start]
 
     def __setitem__(self, index: tuple[slice, slice], values: NDArray[Any]) -> None:
         """Set consecutive frames of all voxels of one group."""
-        part = np.ascontiguousarray(values, self._dtype)
-        before = self._frames * index[1].start + (index[0].start or 0) * part.shape[1]
+        frames, voxels = index
+        numbers = np.ascontiguousarray(values, self._dtype)
+        numbers_before = self._frames * voxels.start
+        numbers_before += (frames.start or 0) * numbers.shape[1]
+        offset = numbers_before * numbers.itemsize
         try:
-            if os.pwrite(self._file, part.data, before * part.itemsize) < part.nbytes:
+            if os.pwrite(self._file, numbers.data, offset) < numbers.nbytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as err:
             raise self._error(err) from err
@@ -163,9 +167,13 @@ class RunMoments:
         *,
         subtracted: Block,
     ) -> None:
-        dtype, (maps, count) = voxels.maps.dtype, voxels.maps.shape
-        self.design, self.segments, self.voxels = design, segments, voxels
-        self.subtracted, self.grey_voxels = subtracted, voxels.grey_voxels
+        self.design = design
+        self.segments = segments
+        self.voxels = voxels
+        self.subtracted = subtracted
+        self.grey_voxels = voxels.grey_voxels
+        maps, count = voxels.maps.shape
+        dtype = voxels.maps.dtype
         # (voxels,), which left the field of view; ROI series include them if they are few.
         self.lost = np.zeros(count, dtype=bool)
         # (voxels,), from which ROI series are computed if they have data.
@@ -173,7 +181,7 @@ class RunMoments:
         self._solvable = np.asarray(voxels.valid & brain)
         self._maps = voxels.maps
         columns, weights = design.removal()
-        pieces, width = segments.pieces, maps + 1 + columns.shape[1]
+        width = maps + 1 + columns.shape[1]
         # (frames kept, maps + 1 + columns): b, the sum over voxels, the time courses of cleaning
         self._features = np.zeros((design.frames_kept, width), dtype)
         self._features[:, maps + 1 :] = columns
@@ -181,67 +189,82 @@ class RunMoments:
         stored = self.features[:, maps + 1 :]
         self.inverse: Float = np.linalg.inv(stored.T @ stored) @ weights.T
         # (pieces, voxels) sums of y^2.
-        self.squares = np.zeros((pieces, count))
+        self.squares = np.zeros((segments.pieces, count))
         # (frames kept, grey voxels), which `clean` cleans; or, with E and T in `_courses`, T'y
         # (dimensions, grey voxels). None if sums are kept.
         self._held: NDArray[np.floating] | _Filed | None = None
         self._courses: tuple[NDArray[Any], NDArray[Any]] | None = None
         self._blocks: list[slice] = []  # frames of each block that was added
         self._total = np.zeros(self.grey_voxels)  # (grey voxels,), sum of y
-        if voxels.form.joint or design.frames_kept < pieces * width:
-            shape = design.frames_kept, self.grey_voxels
-            if 2 * design.basis.shape[1] > design.frames_kept:
-                e, t = design.left()
-                self._courses, shape = (
-                    (e.astype(dtype), t.astype(dtype)),
-                    (e.shape[1], shape[1]),
-                )
-            held = np.dtype(np.float64 if self._courses else dtype)
-            if voxels.form.joint and shape[0] * shape[1] * held.itemsize > _IN_MEMORY:
-                self._held = _Filed((design.frames_kept, shape[1]), dtype)
-            else:
-                self._held = np.zeros(shape, held)
+        if voxels.form.joint or design.frames_kept < segments.pieces * width:
+            self._hold_frames()
             return
         # Sums over each piece of y times the features, without the blocks' means; these are kept
         # separately, with their pieces and rows.
-        self._cross = np.zeros((pieces, self.grey_voxels, width), dtype)
+        self._cross = np.zeros((segments.pieces, self.grey_voxels, width), dtype)
         self._means: list[tuple[int, slice, NDArray[Any]]] = []
+
+    def _hold_frames(self) -> None:
+        """Make room for the frames that are held, or for what cleaning leaves of them."""
+        dtype = self._maps.dtype
+        frames_kept = self.design.frames_kept
+        shape = (frames_kept, self.grey_voxels)
+        held_dtype = np.dtype(dtype)
+        if 2 * self.design.basis.shape[1] > frames_kept:
+            e, t = self.design.remainder()
+            self._courses = (e.astype(dtype), t.astype(dtype))
+            shape = (e.shape[1], self.grey_voxels)
+            held_dtype = np.dtype(np.float64)
+        held_bytes = shape[0] * shape[1] * held_dtype.itemsize
+        if self.voxels.form.joint and held_bytes > _IN_MEMORY:
+            self._held = _Filed((frames_kept, self.grey_voxels), dtype)
+        else:
+            self._held = np.zeros(shape, held_dtype)
 
     def add(self, frames: Block, first: int) -> None:
         """Add kept frames, ideally 16 or more, as each call stores a mean volume."""
         values = np.asarray(frames, self._features.dtype)
-        last, maps, grey = first + len(values), len(self._maps), self.grey_voxels
+        rows = slice(first, first + len(values))
+        grey = values[:, : self.grey_voxels]
         # In the partial form, projections are computed later, as they need the voxels' sd.
-        total, solvable = (
-            np.zeros((len(values), maps + 1)),
-            self._solvable.astype(values.dtype),
-        )
-        for low in range(0, 0 if self.voxels.form.joint else values.shape[1], _VOXELS):
-            part = values[:, low : low + _VOXELS]
-            total[:, :maps] += part @ self._maps[:, low : low + _VOXELS].T
-            total[:, maps] += part @ solvable[low : low + _VOXELS]
-        self._features[first:last, : maps + 1] = total
-        for low in range(0, 0 if self._held is None else grey, _VOXELS):
-            here = slice(low, min(low + _VOXELS, grey))
-            if isinstance(self._held, np.ndarray) and self._courses is not None:
-                product = self._courses[1][first:last].T @ values[:, here]
-                self._held[:, here] += product.astype(np.float64)
-            elif self._held is not None:
-                self._held[first:last, here] = values[:, here]
+        if not self.voxels.form.joint:
+            self._features[rows, : len(self._maps) + 1] = self._projected(values)
         if self._held is not None:
-            self._blocks.append(slice(first, last))
-            self._total += values[:, :grey].sum(axis=0, dtype=np.float64)
+            self._hold(grey, rows)
+            self._blocks.append(rows)
+            self._total += grey.sum(axis=0, dtype=np.float64)
         for piece, (start, stop) in enumerate(pairwise(self.segments.edges.tolist())):
-            rows = slice(max(first, start), min(last, stop))
-            if rows.start < rows.stop:
-                own, squares = (
-                    values[rows.start - first : rows.stop - first],
-                    self.squares[piece],
-                )
-                done = 0 if self._held is not None else grey
-                if done:
-                    self._accumulate(piece, own[:, :grey], rows)
-                squares[done:] += np.einsum("tv,tv->v", own[:, done:], own[:, done:])
+            piece_rows = slice(max(rows.start, start), min(rows.stop, stop))
+            if piece_rows.start >= piece_rows.stop:
+                continue
+            of_piece = values[piece_rows.start - first : piece_rows.stop - first]
+            done = 0  # leading voxels whose squares are added with their products
+            if self._held is None:
+                done = self.grey_voxels
+                self._accumulate(piece, of_piece[:, :done], piece_rows)
+            rest = of_piece[:, done:]
+            self.squares[piece, done:] += np.einsum("tv,tv->v", rest, rest)
+
+    def _projected(self, values: NDArray[Any]) -> Float:
+        """Return raw projections of frames, and their sums over voxels, (frames, maps + 1)."""
+        maps = len(self._maps)
+        projected = np.zeros((len(values), maps + 1))
+        solvable = self._solvable.astype(values.dtype)
+        for low in range(0, values.shape[1], _VOXELS):
+            group = slice(low, low + _VOXELS)
+            projected[:, :maps] += values[:, group] @ self._maps[:, group].T
+            projected[:, maps] += values[:, group] @ solvable[group]
+        return projected
+
+    def _hold(self, grey: NDArray[Any], rows: slice) -> None:
+        """Hold frames (frames, grey voxels), or what cleaning leaves of them."""
+        for low in range(0, self.grey_voxels, _VOXELS):
+            group = slice(low, min(low + _VOXELS, self.grey_voxels))
+            if isinstance(self._held, np.ndarray) and self._courses is not None:
+                product = self._courses[1][rows].T @ grey[:, group]
+                self._held[:, group] += product.astype(np.float64)
+            elif self._held is not None:
+                self._held[rows, group] = grey[:, group]
 
     def _accumulate(self, piece: int, values: NDArray[Any], rows: slice) -> None:
         """Add grey-matter voxels in frames of one piece; `values` are changed in place.
@@ -250,24 +273,26 @@ class RunMoments:
         therefore subtracted before the products, and its contribution is added in float64 at the
         end, so that rounding errors are relative to the remaining signal.
         """
-        features, frames = self._features[rows], len(values)
-        means = np.zeros(values.shape[1], values.dtype)
+        features = self._features[rows]
+        frames, voxels = values.shape
+        squares = self.squares[piece, :voxels]
+        means = np.zeros(voxels, values.dtype)
         average = np.full(frames, 1.0 / frames, values.dtype)
         intercept = len(self._maps) + 1  # the first of the time courses is constant
-        for low in range(0, values.shape[1], _VOXELS):
-            here = slice(low, low + _VOXELS)
-            part, square = values[:, here], self.squares[piece, : values.shape[1]][here]
-            mean = average @ part
-            part -= mean
-            product = part.T @ features
+        for low in range(0, voxels, _VOXELS):
+            group = slice(low, low + _VOXELS)
+            centred = values[:, group]
+            mean = average @ centred
+            centred -= mean
+            product = centred.T @ features
             # The mean is rounded, so the small remaining mean is added too.
-            rest = product[:, intercept] / features[0, intercept]
-            square += np.einsum("tv,tv->v", part, part)
-            square += 2.0 * mean * rest
-            square += frames * mean.astype(np.float64) ** 2
-            self._total[here] += frames * mean.astype(np.float64) + rest
-            means[here] = mean
-            self._cross[piece, here] += product
+            remaining = product[:, intercept] / features[0, intercept]
+            squares[group] += np.einsum("tv,tv->v", centred, centred)
+            squares[group] += 2.0 * mean * remaining
+            squares[group] += frames * mean.astype(np.float64) ** 2
+            self._total[group] += frames * mean.astype(np.float64) + remaining
+            means[group] = mean
+            self._cross[piece, group] += product
         self._means.append((piece, rows, means))
 
     @property
@@ -275,74 +300,75 @@ class RunMoments:
         """(frames kept, maps + 1 + columns): raw projections, sum over voxels, time courses."""
         return np.asarray(self._features, np.float64)
 
-    def known(self, here: slice) -> NDArray[np.floating] | tuple[Float, Float]:
-        """Return cleaned frames of some voxels, (frames kept, voxels), or their sums.
+    def frames_or_sums(
+        self, group: slice
+    ) -> NDArray[np.floating] | tuple[Float, Float]:
+        """Return cleaned frames of a group of voxels, (frames kept, voxels), or their sums.
 
         Sums are those of y times the features, (pieces, voxels, maps + 1 + columns), followed by
         the weights of the time courses that cleaning removes, (voxels, columns).
         """
         if isinstance(self._held, np.ndarray) and self._courses:
-            return np.asarray(
-                self._courses[0] @ self._held[:, here].astype(self._maps.dtype)
-            )
+            courses, _ = self._courses
+            return np.asarray(courses @ self._held[:, group].astype(self._maps.dtype))
         if self._held is not None:
-            return self._held[:, here]
-        sums, features = self._cross[:, here].astype(np.float64), self.features
-        for piece, total in enumerate(sums):
+            return self._held[:, group]
+        sums = self._cross[:, group].astype(np.float64)
+        features = self.features
+        for piece, sums_of_piece in enumerate(sums):
             blocks = [block for block in self._means if block[0] == piece]
-            means = np.stack([mean[here] for *_, mean in blocks]).astype(np.float64)
-            total += means.T @ np.stack(
-                [features[rows].sum(axis=0) for _, rows, _ in blocks]
-            )
-        return sums, sums.sum(axis=0)[:, -len(self.inverse) :] @ self.inverse
+            means = np.stack([mean[group] for *_, mean in blocks]).astype(np.float64)
+            feature_sums = [features[rows].sum(axis=0) for _, rows, _ in blocks]
+            sums_of_piece += means.T @ np.stack(feature_sums)
+        of_columns = sums.sum(axis=0)[:, -len(self.inverse) :]
+        return sums, of_columns @ self.inverse
 
     def clean(self, threads: int) -> None:
         """Clean the frames that are held; in the partial form, also compute projections."""
         if self._held is None:
             return
-        held, joint, maps = self._held, self.voxels.form.joint, len(self._maps)
-        squares, frames = self.squares.sum(axis=0), self.design.frames_kept
-        courses, filed = self._courses, isinstance(held, _Filed)
-        lows = range(0, self.grey_voxels, _VOXELS)
+        held = self._held
+        squares = self.squares.sum(axis=0)
+        courses = self._courses
+        filed = isinstance(held, _Filed)
 
         def clean(low: int) -> Float:
-            here = slice(low, min(low + _VOXELS, self.grey_voxels))
-            left = held[:, here]
+            group = slice(low, min(low + _VOXELS, self.grey_voxels))
+            cleaned = held[:, group]
             if courses is None:
-                left = self.design.clean(left)
+                cleaned = self.design.clean(cleaned)
             elif filed:  # in the same blocks as `add`
-                products = (courses[1][rows].T @ left[rows] for rows in self._blocks)
-                left = np.add.reduce([*products], dtype=np.float64)
-            size = (left**2).sum(axis=0)
-            real = size > RESIDUAL_TOLERANCE * squares[here]
-            kept = np.where(real, left, 0.0)
+                _, t = courses
+                products = [t[rows].T @ cleaned[rows] for rows in self._blocks]
+                cleaned = np.add.reduce(products, dtype=np.float64)
+            size = (cleaned**2).sum(axis=0)
+            has_signal = size > RESIDUAL_TOLERANCE * squares[group]
+            signal = np.where(has_signal, cleaned, 0.0)
             if courses is not None and filed:
-                kept = courses[0] @ kept.astype(self._maps.dtype)
-            held[:, here] = kept
-            if not joint:
+                signal = courses[0] @ signal.astype(self._maps.dtype)
+            held[:, group] = signal
+            if not self.voxels.form.joint:
                 return np.zeros(0)
-            self._solvable[here] &= real  # a constant place has no sd
-            live = np.flatnonzero(self._solvable[here])
-            scaled = (left[:, live] * np.sqrt(frames / size[live])).astype(
-                self._maps.dtype
-            )
-            projected = scaled @ self._maps[:, here][:, live].T
+            self._solvable[group] &= has_signal  # a constant place has no sd
+            solvable = np.flatnonzero(self._solvable[group])
+            scale = np.sqrt(self.design.frames_kept / size[solvable])
+            scaled = (cleaned[:, solvable] * scale).astype(self._maps.dtype)
+            projected = scaled @ self._maps[:, group][:, solvable].T
             return np.column_stack([projected, scaled.sum(axis=1)]).astype(np.float64)
 
+        lows = range(0, self.grey_voxels, _VOXELS)
         with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
             total = reduce(np.add, pool.map(clean, lows), np.zeros(()))
-        if joint:
+        if self.voxels.form.joint:
             self._solvable[self.grey_voxels :] = False
-            self._features[:, : maps + 1] = (
-                total if courses is None else courses[0] @ total
-            )
+            projections = total if courses is None else courses[0] @ total
+            self._features[:, : len(self._maps) + 1] = projections
 
     @property
     def mean(self) -> Float:
         """(grey voxels,), over the kept frames."""
-        return (
-            self.subtracted[: self.grey_voxels] + self._total / self.design.frames_kept
-        )
+        mean_of_rest = self._total / self.design.frames_kept
+        return self.subtracted[: self.grey_voxels] + mean_of_rest
 
     @property
     def varying(self) -> NDArray[np.bool_]:
@@ -389,12 +415,15 @@ def measure_run(
     """
 
     def start(subtracted: Block, usable: NDArray[np.bool_]) -> RunMoments:
-        own = replace(voxels, valid=usable)
-        return RunMoments(design, own, segments, subtracted=subtracted)
+        usable_voxels = replace(voxels, valid=usable)
+        return RunMoments(design, usable_voxels, segments, subtracted=subtracted)
 
     with one_blas_thread():
         moments, lost = add_up(
-            *(open_blocks, design, start, voxels.valid),
+            open_blocks,
+            design,
+            start,
+            voxels.valid,
             smoothing=smoothing,
             outside=outside,
             few=OUTSIDE,
@@ -404,7 +433,7 @@ def measure_run(
     return moments
 
 
-def ratio(above: NDArray[np.floating], below: NDArray[np.floating]) -> Float:
+def ratio(numerator: NDArray[np.floating], denominator: NDArray[np.floating]) -> Float:
     """Divide; the result is 0 where undefined.
 
     Examples
@@ -413,6 +442,7 @@ def ratio(above: NDArray[np.floating], below: NDArray[np.floating]) -> Float:
     >>> ratio(np.array([1.0, 2.0]), np.array([0.0, 4.0]))
     array([0. , 0.5])
     """
-    defined = below > 0
-    divided: Float = np.where(defined, above, 0.0) / np.where(defined, below, 1.0)
-    return divided
+    defined = denominator > 0
+    numerator = np.where(defined, numerator, 0.0)
+    quotient: Float = numerator / np.where(defined, denominator, 1.0)
+    return quotient

@@ -65,23 +65,29 @@ class ParcelSeries:
         >>> series.values.tolist(), series.percent.tolist()
         ([[-1.0, 1.0, -1.0, 1.0, nan], [nan, nan, nan, nan, nan]], [50.0, nan])
         """
-        values = np.full((means.shape[1], len(design.keep)), np.nan, np.float32)
-        wanted = np.flatnonzero(
-            (coverage >= MIN_COVERAGE) & np.isfinite(means).all(axis=0)
-        )
-        raw = means[:, wanted] - means[:, wanted].mean(axis=0)
+        frames_kept, parcels = means.shape
+        has_data = np.isfinite(means).all(axis=0)
+        covered = np.flatnonzero((coverage >= MIN_COVERAGE) & has_data)
+        raw = means[:, covered] - means[:, covered].mean(axis=0)
         cleaned = design.clean(raw)
-        left, size = (cleaned**2).sum(axis=0), (raw**2).sum(axis=0)
-        real = left > RESIDUAL_TOLERANCE * size
-        scaled = cleaned[:, real] * np.sqrt(len(cleaned) / left[real])
-        values[np.ix_(wanted[real], np.flatnonzero(design.keep))] = scaled.T
-        sd, level = np.full(means.shape[1], np.nan), means.mean(axis=0)
-        sd[wanted[real]] = np.sqrt(left[real] / len(cleaned))
-        percent = np.divide(
-            100 * sd, level, out=np.full(sd.shape, np.nan), where=level > sd
-        )
+        cleaned_squares = (cleaned**2).sum(axis=0)
+        has_signal = cleaned_squares > RESIDUAL_TOLERANCE * (raw**2).sum(axis=0)
+        with_series = covered[has_signal]
+        cleaned = cleaned[:, has_signal]
+        cleaned_squares = cleaned_squares[has_signal]
+        scaled = cleaned * np.sqrt(frames_kept / cleaned_squares)
+        values = np.full((parcels, len(design.keep)), np.nan, np.float32)
+        values[np.ix_(with_series, np.flatnonzero(design.keep))] = scaled.T
+        sd = np.full(parcels, np.nan)
+        sd[with_series] = np.sqrt(cleaned_squares / frames_kept)
+        level = means.mean(axis=0)
+        percent = np.full(parcels, np.nan)
+        np.divide(100 * sd, level, out=percent, where=level > sd)
         return cls(
-            *(values, design.keep, design.tr_seconds, np.asarray(coverage)),
+            values=values,
+            keep=design.keep,
+            tr_seconds=design.tr_seconds,
+            coverage=np.asarray(coverage),
             residual_dof=design.residual_dof(),
             percent=percent,
         )
@@ -103,17 +109,16 @@ class ParcelSeries:
         >>> ParcelSeries(values, keep, 2.0, np.ones(2), 3.0).correlation().tolist()
         [[1.0, -1.0], [-1.0, 1.0]]
         """
+        parcels = len(self.values)
         present = np.flatnonzero(self.present)
-        series = self.values[np.ix_(present, np.flatnonzero(self.keep))].astype(
-            np.float64
-        )
-        series /= np.linalg.norm(
-            series, axis=1, keepdims=True
-        )  # corrects float32's rounding
-        found = np.full((len(self.values),) * 2, np.nan)
-        found[np.ix_(present, present)] = np.clip(series @ series.T, -1.0, 1.0)
-        found[present, present] = 1.0
-        return found
+        series = self.values[np.ix_(present, np.flatnonzero(self.keep))]
+        series = series.astype(np.float64)
+        # Corrects float32's rounding.
+        series /= np.linalg.norm(series, axis=1, keepdims=True)
+        r = np.full((parcels, parcels), np.nan)
+        r[np.ix_(present, present)] = np.clip(series @ series.T, -1.0, 1.0)
+        r[present, present] = 1.0
+        return r
 
     def filled(self) -> tuple[NDArray[np.float32], float]:
         """Fill the gaps between the first and last kept frames, for models that need no gaps.
@@ -135,15 +140,14 @@ class ParcelSeries:
         >>> [[round(float(x), 2) for x in row] for row in series], round(share, 2)
         ([[-1.22, 0.0, 1.22]], 0.33)
         """
-        kept = np.flatnonzero(self.keep)
-        frames = np.arange(kept[0], kept[-1] + 1)
+        frames_kept = np.flatnonzero(self.keep)
+        frames = np.arange(frames_kept[0], frames_kept[-1] + 1)
         filled = np.full((len(self.values), len(frames)), np.nan)
         for parcel in np.flatnonzero(self.present):
-            course = np.interp(
-                frames, kept, self.values[parcel, kept].astype(np.float64)
-            )
+            values = self.values[parcel, frames_kept].astype(np.float64)
+            course = np.interp(frames, frames_kept, values)
             filled[parcel] = (course - course.mean()) / course.std()
-        return filled.astype(np.float32), 1.0 - len(kept) / len(frames)
+        return filled.astype(np.float32), 1.0 - len(frames_kept) / len(frames)
 
 
 class _Sums:
@@ -162,18 +166,19 @@ class _Sums:
     def __init__(
         self, frames: int, parcels: int, parcel: Indices, subtracted: Block
     ) -> None:
-        self.subtracted, self.total = subtracted, np.zeros((frames, parcels))
-        # (voxels,), whether a kept frame so far had a value other than 0.
+        self.subtracted = subtracted
+        self.total = np.zeros((frames, parcels))
+        # (voxels,), whether a kept frame so far had a value that is not 0.
         self.with_data = subtracted != 0
-        self._filled, self._starts = np.unique(parcel, return_index=True)
+        self._parcels, self._starts = np.unique(parcel, return_index=True)
 
     def add(self, frames: Block, first: int) -> None:
         """Add consecutive kept frames, (frames, voxels); `first` is the first one's position."""
         if len(self._starts):
             sums = np.add.reduceat(frames, self._starts, axis=1, dtype=np.float64)
-            self.total[first : first + len(frames), self._filled] = sums
-        still = np.flatnonzero(~self.with_data)  # few after the first block
-        self.with_data[still] = (frames[:, still] != 0).any(axis=0)
+            self.total[first : first + len(frames), self._parcels] = sums
+        still_empty = np.flatnonzero(~self.with_data)  # few after the first block
+        self.with_data[still_empty] = (frames[:, still_empty] != 0).any(axis=0)
 
 
 def parcel_series(
@@ -207,8 +212,9 @@ def parcel_series(
     def start(subtracted: Block, _: NDArray[np.bool_]) -> _Sums:
         return _Sums(design.frames_kept, len(sizes), parcel, subtracted)
 
-    given = open_blocks, design, start, valid
-    sums, _ = add_up(*given, smoothing=smoothing, outside=outside)
+    sums, _ = add_up(
+        open_blocks, design, start, valid, smoothing=smoothing, outside=outside
+    )
     count = np.bincount(parcel[sums.with_data], minlength=len(sizes))
     level = np.bincount(parcel, sums.subtracted, minlength=len(sizes))
     means = np.full(sums.total.shape, np.nan)
@@ -235,7 +241,7 @@ def fisher_z(correlation: NDArray[np.floating[Any]]) -> Float:
 
 
 def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
-    """Average edges over runs with weights; where a run has no value, over the other runs.
+    """Average edges over runs with weights; where a run has no value, over the rest.
 
     Parameters
     ----------
@@ -257,9 +263,8 @@ def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
     >>> mean_edges([first, second], [3.0, 1.0]).round(2)[0, 1]
     np.float64(0.2)
     """
-    mean: Any = np.ma.average(
-        np.ma.masked_invalid(np.stack(edges)), axis=0, weights=weights
-    )
+    masked = np.ma.masked_invalid(np.stack(edges))
+    mean: Any = np.ma.average(masked, axis=0, weights=weights)
     filled: Float = mean.filled(np.nan)
     return filled
 
@@ -295,7 +300,7 @@ def finite_mean(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     >>> finite_mean(np.array([[1.0, 3.0, np.nan], [np.nan, np.nan, np.nan]]))
     array([ 2., nan])
     """
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(axis=-1)
-    count = known.sum(axis=-1)
+    finite = np.isfinite(values)
+    total = np.where(finite, values, 0.0).sum(axis=-1)
+    count = finite.sum(axis=-1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -51,17 +51,19 @@ class PartlyZero:
     --------
     >>> zeros = PartlyZero(np.ones(3, bool))
     >>> zeros.add(np.array([[900.0, 0, 800], [901, 0, 0], [902, 3, 802]]))
-    >>> zeros.found.tolist()  # the second has too low a mean
+    >>> zeros.left_view.tolist()  # the second has too low a mean
     [False, False, True]
     """
 
     def __init__(self, valid: NDArray[np.bool_]) -> None:
-        self._valid, self._frames = valid, 0
-        self._sum, self._zeros = np.zeros(len(valid)), np.zeros(len(valid), np.int32)
-        self._some = np.flatnonzero(valid)[
-            :: max(1, np.count_nonzero(valid) // _SAMPLED)
-        ]
-        self._moments = np.zeros((2, len(self._some)))  # sums of values, and of squares
+        self._valid = valid
+        self._frames = 0
+        self._sum = np.zeros(len(valid))
+        self._zeros = np.zeros(len(valid), np.int32)  # (voxels,), number of frames
+        step = max(1, np.count_nonzero(valid) // _SAMPLED)
+        self._sample = np.flatnonzero(valid)[::step]
+        # Sums of values, and of squares.
+        self._moments = np.zeros((2, len(self._sample)))
 
     def add(self, frames: NDArray[Any]) -> None:
         """Add kept frames (frames, voxels) of any numeric type."""
@@ -71,8 +73,8 @@ class PartlyZero:
         with np.errstate(over="ignore", invalid="ignore"):
             ones = np.ones(len(frames), np.result_type(frames, np.float32))
             self._sum += ones @ frames.astype(ones.dtype, copy=False)
-            some = frames[:, self._some].astype(np.float64)
-            self._moments += some.sum(axis=0), (some**2).sum(axis=0)
+            sampled = frames[:, self._sample].astype(np.float64)
+            self._moments += sampled.sum(axis=0), (sampled**2).sum(axis=0)
 
     @property
     def always(self) -> NDArray[np.bool_]:
@@ -80,20 +82,20 @@ class PartlyZero:
         return np.asarray(self._zeros == self._frames)
 
     @property
-    def found(self) -> NDArray[np.bool_]:
+    def left_view(self) -> NDArray[np.bool_]:
         """(voxels,), whether they left the field of view."""
         with np.errstate(over="ignore", invalid="ignore"):
             mean, square = self._moments / self._frames
-            spread = np.sqrt(np.maximum(square - mean**2, 0))
-            known = np.isfinite(spread) & (square > 0)
-            level = self._sum / self._frames
-            partly = self._valid & (self._zeros > 0) & (self._zeros < self._frames)
-            if not partly.any() or _median(np.abs(mean[known])) <= _median(
-                spread[known]
-            ):
+            sd = np.sqrt(np.maximum(square - mean**2, 0))
+            defined = np.isfinite(sd) & (square > 0)
+            has_mean = _median(np.abs(mean[defined])) > _median(sd[defined])
+            sometimes = self._valid & (self._zeros < self._frames)
+            partly = sometimes & (self._zeros > 0)
+            if not partly.any() or not has_mean:
                 return np.zeros(len(partly), bool)
-            with_data = self._valid & (self._zeros < self._frames) & np.isfinite(level)
-            return np.asarray(partly & (level > _SIGNAL * _median(level[with_data])))
+            level = self._sum / self._frames
+            usual_level = _median(level[sometimes & np.isfinite(level)])
+            return np.asarray(partly & (level > _SIGNAL * usual_level))
 
 
 def _median(values: NDArray[np.float64]) -> float:
@@ -148,17 +150,17 @@ def add_up(
     for _ in range(2):
         zeros = PartlyZero(valid)
         searched = zeros if outside is None else None
-        sums, finite, whole = _once(
+        sums, finite, complete = _once(
             open_blocks, design, start, valid, smoothing, searched
         )
-        lost = zeros.found if outside is None else outside & valid
+        lost = zeros.left_view if outside is None else outside & valid
         usable = valid & finite
         if np.count_nonzero(lost) >= few * np.count_nonzero(valid):
             usable &= ~lost
         if np.array_equal(usable, valid):
             break
         valid = usable
-    if sums is None or not whole:
+    if sums is None or not complete:
         raise ValueError(
             "the frames hold values whose squares are beyond the range of float32, or are not all "
             "there"
@@ -181,21 +183,22 @@ def _once(
     sums: S | None = None
     finite = np.ones(len(valid), bool)
     smooth: Callable[[NDArray[np.float32]], None] | None = None
-    added, adding = 0, True
+    added = 0  # frames in the sums
+    adding = True
     with closing(open_blocks()) as blocks:
         for first, block in blocks:
             keep = design.keep[first : first + len(block)]
-            kept = block if keep.all() else block[keep]
-            if not len(kept):
+            frames = block if keep.all() else block[keep]
+            if not len(frames):
                 continue
             if zeros is not None:
-                zeros.add(kept)
+                zeros.add(frames)
             if sums is None:
                 with np.errstate(invalid="ignore"):  # infinities of both signs give NaN
-                    mean = kept.mean(axis=0, dtype=np.float64).astype(kept.dtype)
+                    mean = frames.mean(axis=0, dtype=np.float64).astype(frames.dtype)
                 usable = valid & np.isfinite(mean)
                 if smoothing is not None:
-                    usable &= (kept != 0).any(axis=0)
+                    usable &= (frames != 0).any(axis=0)
                 absent = np.flatnonzero(~usable)
                 mean[absent] = 0
                 subtracted = mean.copy()
@@ -203,19 +206,19 @@ def _once(
                     smooth = smoothing(usable)
                     smooth(subtracted)
                 sums = start(subtracted, usable)
-            kept[:, absent] = 0
+            frames[:, absent] = 0
             with np.errstate(over="ignore", invalid="ignore"):
-                kept -= mean  # for numerical precision of sums and smoothing
+                frames -= mean  # for numerical precision of sums and smoothing
                 # A sum of squares, as sums of products are what the pass adds up.
-                adding = adding and bool(np.isfinite(np.vdot(kept, kept)))
+                adding = adding and bool(np.isfinite(np.vdot(frames, frames)))
             if not adding:
-                finite &= np.isfinite(kept).all(axis=0)
+                finite &= np.isfinite(frames).all(axis=0)
                 continue
             if smooth is not None:
-                for frame in kept:
+                for frame in frames:
                     smooth(frame)
-            sums.add(kept, added)
-            added += len(kept)
+            sums.add(frames, added)
+            added += len(frames)
     return sums, finite, added == design.frames_kept
 
 
@@ -243,7 +246,7 @@ class Carpet:
     """
 
     def __init__(self, voxels: NDArray[np.intp], frames: int) -> None:
-        self.each = max(1, -(-frames // MOST_COLUMNS))  # number of frames per column
+        self.frames_per_column = max(1, -(-frames // MOST_COLUMNS))
         self._voxels = voxels
         self._values = np.zeros((frames, len(voxels)), np.float32)
 
@@ -279,15 +282,16 @@ class Carpet:
             values[:, ~np.isfinite(values).all(axis=0)] = np.nan
             scale = np.abs(values).max(axis=0)
             if cleaned:
-                values[keep], values[~keep] = design.clean(values[keep]), 0.0
+                values[keep] = design.clean(values[keep])
+                values[~keep] = 0.0
             else:
                 trend = np.vander(np.linspace(-1, 1, len(values)), 2)
                 values -= trend @ (np.linalg.pinv(trend[keep]) @ values[keep])
-            starts = np.arange(0, len(values), self.each)
-            kept = np.add.reduceat(keep.astype(float), starts)
+            # Means over the frames of each column of the plot.
+            starts = np.arange(0, len(values), self.frames_per_column)
+            frames_kept = np.add.reduceat(keep.astype(float), starts)
             frames = np.diff(starts, append=len(values))
-            values = (
-                np.add.reduceat(values, starts) / (kept if cleaned else frames)[:, None]
-            )
-            spread = values[kept == kept.max()].std(axis=0)
-            return (values / np.where(spread > 1e-6 * scale, spread, np.nan)).T
+            sums = np.add.reduceat(values, starts)
+            means = sums / (frames_kept if cleaned else frames)[:, None]
+            sd = means[frames_kept == frames_kept.max()].std(axis=0)
+            return (means / np.where(sd > 1e-6 * scale, sd, np.nan)).T

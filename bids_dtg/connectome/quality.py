@@ -55,15 +55,16 @@ class QualityMetric:
         >>> [METRICS["coverage"].steps(share) for share in (0.99, 0.9, 0.5)]
         [0, 1, 2]
         """
-        sign = -1.0 if self.low_is_bad else 1.0
+        if self.unusual is None or self.outside is None:
+            return 0
         limits = (self.unusual, self.outside)
-        return sum(
-            sign * value >= sign * limit for limit in limits if limit is not None
-        )
+        if self.low_is_bad:
+            return sum(value <= limit for limit in limits)
+        return sum(value >= limit for limit in limits)
 
 
 _TABLES = {
-    table: tuple(QualityMetric(**fields) for fields in metrics)
+    table: tuple(QualityMetric(**metric) for metric in metrics)
     for table, metrics in tomllib.loads(
         read_packaged(__package__, "quality.toml")
     ).items()
@@ -71,19 +72,17 @@ _TABLES = {
 # By name. Metrics of the same name in two tables have the same limits.
 METRICS = {metric.name: metric for metrics in _TABLES.values() for metric in metrics}
 # Text of the verdict's reasons.
-REASONS = {
-    metric.name: metric.reason
-    for metrics in _TABLES.values()
-    for metric in metrics
-    if metric.reason
-}
+REASONS = {metric.name: metric.reason for metric in METRICS.values() if metric.reason}
 
 
 def _columns(table: str) -> tuple[QualityMetric, ...]:
     return tuple(metric for metric in _TABLES[table] if metric.tabled)
 
 
-# The columns of every workflow, before and after its own; those of workflows on parcels; those of
-# maps, and what the group level adds to them.
-FIRST, LAST, PARCELS = _columns("first"), _columns("last"), _columns("parcels")
-MAPS, MAPS_OF_GROUP = _columns("maps"), _columns("maps_of_group")
+# The columns of every workflow, before and after those of one; those of workflows on parcels;
+# those of maps, and what the group level adds to them.
+FIRST = _columns("first")
+LAST = _columns("last")
+PARCELS = _columns("parcels")
+MAPS = _columns("maps")
+MAPS_OF_GROUP = _columns("maps_of_group")

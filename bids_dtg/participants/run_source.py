@@ -289,7 +289,7 @@ def _stream_between(
         zeros.add(values)
 
     yield from stream_voxels(header, sampling, watch=see)
-    outside[:] = around.beside(zeros.found)
+    outside[:] = around.beside(zeros.left_view)
 
 
 def _smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing | None:

@@ -207,6 +207,6 @@ class VertexSeries:
         with np.errstate(invalid="ignore"):  # of values that are not finite
             for first, block in stream_voxels(self.header, means, watch=see):
                 series[first : first + len(block)] = block
-        without = self.sampling.beside(~finite) | self.sampling.beside(zeros.found)
+        without = self.sampling.beside(~finite) | self.sampling.beside(zeros.left_view)
         without |= self.sampling.share_in(zeros.always) > _EMPTY
         return series, self.usable & without

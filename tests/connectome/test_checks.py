@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 
 from bids_dtg.connectome.checks import (
-    homotopic_rank,
     map_identity,
     mirrored_gain,
-    pairs_of_sides,
-    symmetry,
 )
+from bids_dtg.connectome.hemispheres import homotopic_rank, pairs_of_sides, symmetry
 from bids_dtg.connectome.quality import (
     FIRST,
     LAST,

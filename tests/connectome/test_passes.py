@@ -252,7 +252,7 @@ def test_a_long_run_is_averaged_and_a_voxel_without_signal_is_none(cleaned):
     values[:, 1], values[9, 2] = 7.5, np.nan
     carpet = passed(Carpet(np.arange(3), frames), values)
     found = carpet.standardised(design_of(np.ones(frames, bool)), cleaned=cleaned)
-    assert carpet.each == 3  # frames of a column
+    assert carpet.frames_per_column == 3  # frames of a column
     assert found.shape == (3, -(-frames // 3))
     assert np.isfinite(found[0]).all()
     assert np.isnan(found[1:]).all()

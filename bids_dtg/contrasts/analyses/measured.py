@@ -145,7 +145,8 @@ def _checked(cohort: Cohort) -> list[tuple[dict[str, Any], dict[str, str]]]:
                 own = next(checked)
                 by_person.setdefault((about["participant_id"], use), []).append(own)
                 about |= {
-                    name: getattr(own.figures, name) for name in ("coverage", "equal", "sd")
+                    name: getattr(own.figures, name)
+                    for name in ("coverage", "equal", "sd")
                 }
                 about["scale"] = own.scale
                 if own.group is not None:

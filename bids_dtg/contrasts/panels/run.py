@@ -307,7 +307,9 @@ def _keep_carpet(data: MeasuredRun) -> Kept:
     ]
     denoised_by = _DENOISED_BY.get(data.input_type) if data.run.cleaned_before else None
     frames = (
-        "frame" if carpet.each == 1 else f"mean of {carpet.each} consecutive frames"
+        "frame"
+        if carpet.frames_per_column == 1
+        else f"mean of {carpet.frames_per_column} consecutive frames"
     )
     return Kept(
         CARPET_FILE,
@@ -317,7 +319,7 @@ def _keep_carpet(data: MeasuredRun) -> Kept:
                 noun=noun, frames=frames, most=_MOST, columns=_WORDS["columns"][noun]
             ),
             **({"DenoisedBy": denoised_by} if denoised_by else {}),
-            "SamplingFrequency": 1 / (design.tr_seconds * carpet.each),
+            "SamplingFrequency": 1 / (design.tr_seconds * carpet.frames_per_column),
             "StartTime": 0,
             "Sources": [data.bold_uri],
         },
