@@ -12,7 +12,7 @@ import numpy as np
 
 from bids_dtg.files.text import tsv_text, write_json, write_text
 from bids_dtg.report.numbers import Cell
-from bids_dtg.report.page import Table
+from bids_dtg.report.tables import Table
 
 BY_PEOPLE = "95 % interval, by bootstrap over participants"
 T_INTERVAL = "95 % interval (Student's t)"  # of paired differences

@@ -29,9 +29,10 @@ from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted, say, show
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.progress import Board
-from bids_dtg.report.page import Table, write_demo
+from bids_dtg.report.page import write_demo
 from bids_dtg.report.participant import GROUP, INDEX
 from bids_dtg.report.pictures import draw_maps
+from bids_dtg.report.tables import Table
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.version import __version__

@@ -24,7 +24,8 @@ from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
 from bids_dtg.files.regions import read_series
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, duration, say, show
-from bids_dtg.report.page import Table, write_demo
+from bids_dtg.report.page import write_demo
+from bids_dtg.report.tables import Table
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.version import __version__

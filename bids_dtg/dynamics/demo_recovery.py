@@ -27,7 +27,8 @@ from bids_dtg.extras import require
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, duration, say, show
-from bids_dtg.report.page import Table, write_demo
+from bids_dtg.report.page import write_demo
+from bids_dtg.report.tables import Table
 from bids_dtg.workflows import PICTURE, SIMULATED, TABLE
 
 if TYPE_CHECKING:

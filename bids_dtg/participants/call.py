@@ -155,7 +155,7 @@ class Level:
         if reports.has_index and not settings.behaviour.no_reports:
             pages += f"; all pages: {request.output.root / INDEX}"
         say(
-            f"{people}: {written} of {request.presentation.made} written, "
+            f"{people}: {written} of {request.presentation.noun} written, "
             f"{sum(one.skipped for one in outcomes)} already complete, "
             f"{counted(failed, 'participant')} failed"
             + (f" ({log / 'failures.tsv'})" if failures else "")

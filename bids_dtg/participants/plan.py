@@ -96,7 +96,7 @@ def on_other_averages(
     """Yield a line on averages of another ``--combine`` in OUTPUT_DIR, by participant."""
     if otherwise:
         yield (
-            f"OUTPUT_DIR also has {request.presentation.made} of another --combine than "
+            f"OUTPUT_DIR also has {request.presentation.noun} of another --combine than "
             f"{request.settings.outputs.averaging}, of {counted(len(otherwise), 'participant')} "
             f"({named([title for titles in otherwise for title in titles])}): they stay, and at "
             "the group level --combine chooses"

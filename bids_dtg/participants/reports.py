@@ -269,7 +269,7 @@ def verify_participants(settings: Settings) -> int:
         if label.startswith("sub-"):
             titles.setdefault(label.removeprefix("sub-"), []).append(title)
     labels = participants_asked(settings, output, sorted(titles))
-    results = presentation_of(output).made
+    results = presentation_of(output).noun
     damaged = sum(
         not _is_whole(output, label, titles[label], results) for label in labels
     )

@@ -81,9 +81,8 @@ class AverageFiles:
     """One average of maps: its maps, and what they have in common."""
 
     title: str  # e.g. sub-01_ses-1_task-rest
-    maps: tuple[
-        MapFile, ...
-    ]  # by task, in the model's order; empty where none were wanted
+    # By task, in the model's order; empty where none were wanted.
+    maps: tuple[MapFile, ...]
     runs: tuple[str, ...]  # titles of the runs behind them
     record: Mapping[str, Any]  # completion record; empty where there is none
     common: Mapping[str, Any]  # the sidecar that the maps share
@@ -96,9 +95,8 @@ class ParticipantFiles:
     label: str  # without sub-
     averages: tuple[AverageFiles, ...]  # of maps, in the order of their titles
     runs: tuple[RunFiles, ...]  # likewise
-    combined: tuple[
-        RunFiles, ...
-    ] = ()  # averages of runs whose results are not maps, likewise
+    # Averages of runs whose results are not maps, likewise.
+    combined: tuple[RunFiles, ...] = ()
 
 
 def find_participant(
@@ -125,14 +123,15 @@ def find_participant(
         Kinds of files of averages that are not maps, with their sidecars.
     """
     folder = dataset.root / f"sub-{label}"
-    found = _by_title(folder)
-    shared = {
-        path.name.removesuffix(_SHARED): path
-        for path in (*folder.glob(f"*{_SHARED}"), *folder.glob(f"ses-*/*{_SHARED}"))
-    }
+    by_title = _by_title(folder)
+    shared_sidecars = (
+        *folder.glob(f"*{_SHARED}"),
+        *folder.glob(f"ses-*/*{_SHARED}"),
+    )
+    shared = {path.name.removesuffix(_SHARED): path for path in shared_sidecars}
     averages = []
-    for title in sorted({*found, *shared}):
-        kinds = found.get(title, {})
+    for title in sorted({*by_title, *shared}):
+        kinds = by_title.get(title, {})
         # A model of volumes may also have parcel maps, which are copies.
         maps = _maps(kinds.get(_MAPS) or kinds.get(_MAPS_OF_PARCELS, [])[-1:])
         if maps or title in shared:
@@ -140,20 +139,27 @@ def find_participant(
             names = tuple(str(run["Run"]) for run in common.get("Runs", ()))
             record = completion_record(dataset, title)
             averages.append(AverageFiles(title, maps, names, record, common))
-    facts = {
-        run["Run"]: run for made in averages for run in made.common.get("Runs", ())
+    facts_of_runs = {
+        run["Run"]: run
+        for average in averages
+        for run in average.common.get("Runs", ())
     }
     of_one_run = {quality.FILE, *of_runs, *results} - {*of_averages}
     runs, combined = [], []
-    for title, kinds in sorted(found.items()):
+    for title, kinds in sorted(by_title.items()):
         last = {kind: named[-1][1] for kind, named in kinds.items()}
-        if own := {kind: path for kind, path in last.items() if kind in of_one_run}:
-            table = own.pop(quality.FILE, None)
+        run_files = {kind: path for kind, path in last.items() if kind in of_one_run}
+        if run_files:
+            table = run_files.pop(quality.FILE, None)
             row = quality.read_quality(table) if table else {}
-            said = {**_said_by(own, results), **facts.get(title, {})}
-            runs.append(RunFiles(title, row, own, said))
-        if own := {kind: path for kind, path in last.items() if kind in of_averages}:
-            combined.append(RunFiles(title, {}, own, _said_by(own, of_averages)))
+            facts = _sidecars(run_files, results) | facts_of_runs.get(title, {})
+            runs.append(RunFiles(title, row, run_files, facts))
+        average_files = {
+            kind: path for kind, path in last.items() if kind in of_averages
+        }
+        if average_files:
+            facts = _sidecars(average_files, of_averages)
+            combined.append(RunFiles(title, {}, average_files, facts))
     return ParticipantFiles(label, tuple(averages), tuple(runs), tuple(combined))
 
 
@@ -171,7 +177,7 @@ def combination(record: Mapping[str, Any]) -> str | None:
 
 def _by_title(folder: Path) -> dict[str, dict[FileKind, list[_Named]]]:
     """Return a participant's files by title of the run or average, and by kind."""
-    found: dict[str, dict[FileKind, list[_Named]]] = {}
+    by_title: dict[str, dict[FileKind, list[_Named]]] = {}
     files = (*folder.glob("func/*"), *folder.glob("ses-*/func/*"))
     for path in sorted(files, key=lambda path: path.name):
         with suppress(ValueError):  # not a BIDS name
@@ -179,9 +185,9 @@ def _by_title(folder: Path) -> dict[str, dict[FileKind, list[_Named]]]:
             parts = (
                 f"{key}-{value}" for key, value in name.entities if key not in OF_FILES
             )
-            kinds = found.setdefault("_".join(parts), {})
+            kinds = by_title.setdefault("_".join(parts), {})
             kinds.setdefault(FileKind.of(name), []).append((name, path))
-    return found
+    return by_title
 
 
 def sidecar_of(image: Path) -> Path:
@@ -213,18 +219,18 @@ def _maps(named: Iterable[_Named]) -> tuple[MapFile, ...]:
             for label, path in files.items()
         ]
         # By task, and within it simple contrasts before differences.
-        maps.sort(key=lambda one: (one.task, one.is_difference, one.label))
+        maps.sort(key=lambda shown: (shown.task, shown.is_difference, shown.label))
         if maps:
             return tuple(maps)
     return ()
 
 
-def _said_by(
+def _sidecars(
     files: Mapping[FileKind, Path], results: Iterable[FileKind]
 ) -> dict[str, Any]:
     """Return the content of the sidecars of a run's or an average's results."""
-    found: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     for kind in results:
         if path := files.get(kind):
-            found |= read_json(sidecar_of(path))
-    return found
+            facts |= read_json(sidecar_of(path))
+    return facts

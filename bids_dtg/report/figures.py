@@ -7,6 +7,8 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -14,8 +16,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.notices import counted
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.page import FOLDER, Table
 from bids_dtg.report.pictures import AMOUNT, SIGNED, draw_matrix, inline
+from bids_dtg.report.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +29,7 @@ Span: TypeAlias = tuple[str, float, float]
 _WIDTH, _HEIGHT = 5.0, 3.2  # inches
 _LETTERS_IN_LINE = 58  # longest line of axis labels
 _MARKERS = ".x+vsD_|"
+_STYLE = Path(str(resources.files("bids_dtg.report"))) / "static/charts.mplstyle"
 # Parts of matplotlib's SVG to remove, as the page has them or as they would occur twice (head,
 # sizes, fonts, ids), and placeholder colours to replace by those of the page's theme.
 _OF_THE_PAGE = (
@@ -51,9 +54,7 @@ class Picture:
     content: str  # SVG of a chart; else the address of a picture
     words: str  # alternative text
     title: str = ""  # of this drawing
-    form: Literal["chart", "matrix", "picture"] = (
-        "picture"  # matrix: one pixel per cell
-    )
+    form: Literal["chart", "matrix", "picture"] = "picture"  # matrix: a pixel per cell
     # An overlay of lines that a button hides: address, alternative text, name of the button.
     over: tuple[str, str, str] | None = None
 
@@ -82,13 +83,10 @@ class Figure:
 
     caption: str
     parts: Sequence[Picture | Lanes | Table]
-    scale: tuple[str, str, str] | None = (
-        None  # colour scale: words at its ends, and its CSS
-    )
+    # Colour scale: words at its ends, and its CSS.
+    scale: tuple[str, str, str] | None = None
     keys: Sequence[tuple[str, str]] = ()  # colours, and what they stand for
-    opens: int | None = (
-        None  # number of the map that a button opens in the page's viewer
-    )
+    opens: int | None = None  # number of the map that a button opens in the viewer
     title: str = ""
     beside: bool = False  # whether it may share a row with neighbouring figures
     folded: bool = False  # whether it is closed until its title is clicked
@@ -136,20 +134,21 @@ def line_chart(
     Return None if all values are NaN. The axes include the values of `reach`. With `log_bands`, the
     range from low to high of each series is shaded, on a log axis.
     """
-    known = {name: y[np.isfinite(y)] for name, (_, y) in series.items()}
-    if not any(values.size for values in known.values()):
+    finite = {name: y[np.isfinite(y)] for name, (_, y) in series.items()}
+    if not any(values.size for values in finite.values()):
         return None
 
     def draw(axes: Axes) -> None:
         for name, (x, y) in series.items():
-            x, y = (np.where(np.isfinite(values), values, np.nan) for values in (x, y))
+            x = np.where(np.isfinite(x), x, np.nan)
+            y = np.where(np.isfinite(y), y, np.nan)
             (line,) = axes.plot(x, y, label=name or None)
-            if not known[name].size:  # drawn first, so that it uses up its colour
+            if not finite[name].size:  # drawn first, so that it uses up its colour
                 line.remove()
                 continue
             # A point between gaps is a dot.
-            there = np.concatenate([[False], np.isfinite(y), [False]])
-            alone = there[1:-1] & ~there[:-2] & ~there[2:]
+            present = np.concatenate([[False], np.isfinite(y), [False]])
+            alone = present[1:-1] & ~present[:-2] & ~present[2:]
             axes.plot(x[alone], y[alone], ".", color=line.get_color())
             if log_bands:
                 low, high = log_bands[name]
@@ -165,7 +164,7 @@ def line_chart(
 
     words = [
         f"{name}: from {values[0]:.3g} to {values[-1]:.3g}".removeprefix(": ")
-        for name, values in known.items()
+        for name, values in finite.items()
         if values.size
     ]
     return _chart(draw, x_label, y_label, "; ".join(words), title=title)
@@ -191,10 +190,11 @@ def dots(
         for name, ends in (intervals or {}).items():
             colour = f"C{[*series].index(name)}"
             axes.hlines(places, *ends, color=colour, linewidth=1.2)
-        _points(
-            axes,
-            {name: np.stack([own, places], axis=1) for name, own in series.items()},
-        )
+        points = {
+            name: np.stack([row_values, places], axis=1)
+            for name, row_values in series.items()
+        }
+        _points(axes, points)
         axes.set_yticks(places, rows)
         axes.set_ylim(-0.5, len(rows) - 0.5)
 
@@ -224,10 +224,10 @@ def scatter(
         return None
 
     def draw(axes: Axes) -> None:
-        _points(
-            axes,
-            {name: points[shown & (names == name)] for name in dict.fromkeys(names)},
-        )
+        by_group = {
+            name: points[shown & (names == name)] for name in dict.fromkeys(names)
+        }
+        _points(axes, by_group)
         if identity:
             limits = *axes.get_xlim(), *axes.get_ylim()
             ends = min(limits), max(limits)
@@ -254,36 +254,36 @@ def matrices(
 
     `ends` are the ends of the scale; None: from the values off the diagonal.
     """
-    known = {name: np.asarray(item, np.float64) for name, item in items.items()}
-    known = {name: item for name, item in known.items() if np.isfinite(item).any()}
-    if not known:
+    drawn = {name: np.asarray(matrix, np.float64) for name, matrix in items.items()}
+    drawn = {
+        name: matrix for name, matrix in drawn.items() if np.isfinite(matrix).any()
+    }
+    if not drawn:
         return None
-    off = {name: _off_diagonal(item) for name, item in known.items()}
+    off_diagonal = {name: _off_diagonal(matrix) for name, matrix in drawn.items()}
     if ends is None:
-        values = np.concatenate([*off.values()])
+        values = np.concatenate([*off_diagonal.values()])
         most = round_up(float(np.abs(values).max(initial=0.0)) or 1.0)
         ends = -most if (values < 0).any() else 0.0, most
     low, high = ends
     scale = SIGNED if low < 0 < high else AMOUNT
     room = 1e-9 * (high - low)  # tolerance for rounding
-    below = min(float(np.nanmin(item)) for item in known.values()) < low - room
-    above = max(float(np.nanmax(item)) for item in known.values()) > high + room
-    parts = [
-        Picture(
-            content=inline(draw_matrix(item, scale, low, high)),
-            words=f"{name}: {item.shape[0]} by {item.shape[1]}, off the diagonal from "
-            f"{figure(float(off[name].min()))} to {figure(float(off[name].max()))}, "
-            f"mean {figure(float(off[name].mean()))}",
-            title=name,
-            form="matrix",
+    below = min(float(np.nanmin(matrix)) for matrix in drawn.values()) < low - room
+    above = max(float(np.nanmax(matrix)) for matrix in drawn.values()) > high + room
+    parts = []
+    for name, matrix in drawn.items():
+        off = off_diagonal[name]
+        words = (
+            f"{name}: {matrix.shape[0]} by {matrix.shape[1]}, off the diagonal from "
+            f"{figure(float(off.min()))} to {figure(float(off.max()))}, "
+            f"mean {figure(float(off.mean()))}"
         )
-        for name, item in known.items()
-    ]
-    words = (
-        "\N{LESS-THAN OR EQUAL TO}\N{NO-BREAK SPACE}" * below + f"{low:g}",
-        "\N{GREATER-THAN OR EQUAL TO}\N{NO-BREAK SPACE}" * above + f"{high:g}",
-    )
-    first, last = (text.replace("-", "\N{MINUS SIGN}") for text in words)
+        picture = inline(draw_matrix(matrix, scale, low, high))
+        parts.append(Picture(picture, words, title=name, form="matrix"))
+    first = "\N{LESS-THAN OR EQUAL TO}\N{NO-BREAK SPACE}" * below + f"{low:g}"
+    first = first.replace("-", "\N{MINUS SIGN}")
+    last = "\N{GREATER-THAN OR EQUAL TO}\N{NO-BREAK SPACE}" * above + f"{high:g}"
+    last = last.replace("-", "\N{MINUS SIGN}")
     return Figure(caption=caption, parts=parts, scale=(first, last, scale.css))
 
 
@@ -313,7 +313,7 @@ def _chart(
     from matplotlib.figure import Figure as Canvas
 
     file = io.StringIO()
-    with mpl.rc_context(fname=FOLDER / "static" / "charts.mplstyle"):
+    with mpl.rc_context(fname=_STYLE):
         canvas = Canvas((_WIDTH, height), layout="constrained")
         axes = canvas.subplots()
         draw(axes)
@@ -357,7 +357,8 @@ def round_up(value: float) -> float:
     )
 
 
-def _off_diagonal(item: Floats) -> Floats:
+def _off_diagonal(matrix: Floats) -> Floats:
     """Return the finite values off the diagonal, or all finite values if there are none."""
-    off = item[(np.eye(*item.shape) == 0) & np.isfinite(item)]
-    return off if off.size else item[np.isfinite(item)]
+    finite = np.isfinite(matrix)
+    off = matrix[(np.eye(*matrix.shape) == 0) & finite]
+    return off if off.size else matrix[finite]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.connectome.quality import METRICS, REASONS, QualityMetric
@@ -13,22 +13,14 @@ from bids_dtg.notices import NO_MASK, SAME_SIDES, TEMPLATE_SURFACE, counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.quality import number
 
-if TYPE_CHECKING:
-    from bids_dtg.report.presentation import Presentation
-
 Level = Literal["problem", "warning", "note", "good"]
 LEVELS: tuple[Level, ...] = ("problem", "warning", "good", "note")
-_BY_STEPS: tuple[Level | None, ...] = (
-    None,
-    "warning",
-    "problem",
-)  # beyond 0, 1 or 2 limits
+# Beyond 0, 1 or 2 limits.
+_BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")
 # Levels of the verdicts on whether a run resembles the model's training data.
 VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}
-_FLAGGED: Mapping[str, Level] = {
-    NO_MASK: "warning",
-    SAME_SIDES: "problem",
-}  # notes of runs
+# Levels of notes on runs.
+_FLAGGED: Mapping[str, Level] = {NO_MASK: "warning", SAME_SIDES: "problem"}
 _LONGEST_TEXT = 300
 _NOT_FOR_SCIENCE = "The model is not for science"
 
@@ -49,7 +41,7 @@ def level_of(figure: str, value: float) -> Level | None:
 
 
 def flags_of(
-    files: ParticipantFiles, own: Iterable[Flag], words: Presentation
+    files: ParticipantFiles, of_runs: Iterable[Flag], of_workflow: Iterable[Flag]
 ) -> tuple[Flag, ...]:
     """Collect the flags of a participant, the worst first.
 
@@ -57,12 +49,12 @@ def flags_of(
     ----------
     files
         Files of the participant in the output.
-    own
-        Flags of the participant's own runs, from `own_flags`.
-    words
-        The workflow's presentation, with its own flags.
+    of_runs
+        Flags of the participant's runs, from `run_flags`.
+    of_workflow
+        Flags that only the workflow knows, from its presentation's `notes`.
     """
-    flags = [*own, *words.notes(files)]
+    flags = [*of_runs, *of_workflow]
     anything = bool(files.averages) or any(run.facts for run in files.runs)
     if not any(flag.level in LEVELS[:2] for flag in flags) and anything:
         usual = "quality metrics are within their usual ranges"
@@ -77,12 +69,12 @@ def flags_of(
     return sorted_flags(flags)
 
 
-def own_flags(
+def run_flags(
     files: ParticipantFiles,
     failures: Mapping[str, str],
     columns: Sequence[QualityMetric],
 ) -> tuple[Flag, ...]:
-    """Collect the flags of a participant's own runs, without those of the model.
+    """Collect the flags of a participant's runs, without those of the model.
 
     Parameters
     ----------
@@ -94,11 +86,11 @@ def own_flags(
         Columns of the quality tables.
     """
     flags = [Flag("problem", message, stage) for stage, message in failures.items()]
-    for made in files.averages:
-        flags += left_out(made.common, made.title)
-    return sorted_flags(
-        [*flags, *(flag for run in files.runs for flag in _of_run(run, columns))]
-    )
+    for average in files.averages:
+        flags += left_out(average.common, average.title)
+    for run in files.runs:
+        flags += _of_run(run, columns)
+    return sorted_flags(flags)
 
 
 def left_out(sidecar: Mapping[str, Any], title: str) -> Iterator[Flag]:
@@ -108,14 +100,14 @@ def left_out(sidecar: Mapping[str, Any], title: str) -> Iterator[Flag]:
 
 
 def flag_counts(flags: Sequence[Flag], model: str = "") -> dict[str, Any]:
-    """Count a participant's own flags, the worst first, for pages over all participants.
+    """Count the flags of a participant's runs, the worst first, for pages over all participants.
 
     `model` says why the model is not for science; it is empty if the model is.
 
     Examples
     --------
-    >>> found = flag_counts([Flag("problem", "Much motion"), Flag("warning", "Short")])
-    >>> found["level"], found["in_words"], found["worst"]
+    >>> counts = flag_counts([Flag("problem", "Much motion"), Flag("warning", "Short")])
+    >>> counts["level"], counts["in_words"], counts["worst"]
     ('problem', '1 problem, 1 warning', 'Much motion')
     """
     levels = [flag.level for flag in flags]
@@ -134,10 +126,8 @@ def flag_counts(flags: Sequence[Flag], model: str = "") -> dict[str, Any]:
 
 def model_notice(files: ParticipantFiles) -> str:
     """Return why the model behind a participant's results is not for science; empty if it is."""
-    facts = (
-        *(made.common for made in files.averages),
-        *(found.facts for found in (*files.combined, *files.runs)),
-    )
+    facts = [average.common for average in files.averages]
+    facts += [run.facts for run in (*files.combined, *files.runs)]
     return next((not_for_science(of) for of in facts if of.get("NotForScience")), "")
 
 
@@ -150,10 +140,10 @@ def not_for_science(sidecar: Mapping[str, Any]) -> str:
 
 def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
     """Return flags once each, at their worst level, the worst first."""
-    found: dict[tuple[str, str], Flag] = {}
+    unique: dict[tuple[str, str], Flag] = {}
     for flag in sorted(flags, key=lambda flag: LEVELS.index(flag.level)):
-        found.setdefault((flag.text, flag.of), flag)
-    return tuple(found.values())
+        unique.setdefault((flag.text, flag.of), flag)
+    return tuple(unique.values())
 
 
 def trained_on(sidecar: Mapping[str, Any]) -> int | None:
@@ -174,9 +164,14 @@ def training_people(sidecar: Mapping[str, Any]) -> str:
     >>> training_people({"ModelTraining": {"Participants": 8, "Data": "unknown"}})
     '8 participants'
     """
-    people, training = trained_on(sidecar), sidecar.get("ModelTraining", {})
+    people = trained_on(sidecar)
+    training = sidecar.get("ModelTraining", {})
     data = TrainingData(str(training.get("Data") or "unknown"))
-    kind = "simulated " if data.simulated else "real " if data.data != "unknown" else ""
+    kind = ""
+    if data.simulated:
+        kind = "simulated "
+    elif data.data != "unknown":
+        kind = "real "
     return counted(people, f"{kind}participant") if people else ""
 
 
@@ -222,6 +217,9 @@ def _of_run(run: RunFiles, columns: Sequence[QualityMetric]) -> Iterator[Flag]:
         reasons = run.quality.get("training_distribution_reasons") or ""
         text = f"The run differs from the model's training data ({verdict}): {reasons}"
         yield Flag(VERDICTS[verdict], text, run.title)
-    frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
-    if frames and kept is not None and (level := level_of("kept_share", kept / frames)):
-        yield Flag(level, f"{kept / frames:.0%} of the frames were kept", run.title)
+    frames = number(run.quality.get("frames"))
+    frames_kept = number(run.quality.get("frames_kept"))
+    if frames and frames_kept is not None:
+        share = frames_kept / frames
+        if level := level_of("kept_share", share):
+            yield Flag(level, f"{share:.0%} of the frames were kept", run.title)

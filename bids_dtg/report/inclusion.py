@@ -41,11 +41,14 @@ def read_inclusion(output: DerivativeDataset) -> Decisions:
     except ForeignFileError as err:
         raise err.as_kind(DatasetError, remedy="download it again from a page") from err
     decisions: dict[str, tuple[bool, str]] = {}
-    there = set(COLUMNS[:2]) <= set(table.header) and not table.twice()
-    wrong = "" if there else f"its columns are {', '.join(table.header) or 'none'}"
-    for number, row in enumerate(table.dicts() if there else (), 2):
+    has_columns = set(COLUMNS[:2]) <= set(table.header) and not table.twice()
+    wrong = (
+        "" if has_columns else f"its columns are {', '.join(table.header) or 'none'}"
+    )
+    for number, row in enumerate(table.dicts() if has_columns else (), 2):
         label = row["participant_id"].strip().removeprefix("sub-")
-        include, reason = row["include"].strip().lower(), row.get("reason", "").strip()
+        include = row["include"].strip().lower()
+        reason = row.get("reason", "").strip()
         if label in (*_NOT_KNOWN, *decisions) or include not in (*_WORDS, *_NOT_KNOWN):
             wrong = f"line {number} is participant {label or 'n/a'}, include {row['include']}"
         elif include in _WORDS:
@@ -75,16 +78,16 @@ def decision_lines(decisions: Decisions, labels: Collection[str]) -> list[str]:
         A decision writes a label differently, e.g. 1 for 01.
     """
     ParticipantsTable(Path(FILE), {}, tuple(decisions)).require_labels(labels)
-    decided = sorted(decisions.items())
-    gone = [
-        f"sub-{label}" for label, (kept, _) in decided if label in labels and not kept
-    ]
-    unknown = [f"sub-{label}" for label, _ in decided if label not in labels]
+    left_out, unknown = [], []
+    for label, (included, _) in sorted(decisions.items()):
+        if label not in labels:
+            unknown.append(f"sub-{label}")
+        elif not included:
+            left_out.append(f"sub-{label}")
     lines = []
-    if gone:
-        lines.append(
-            f"{FILE} leaves out {counted(len(gone), 'participant')}: {', '.join(gone)}"
-        )
+    if left_out:
+        number = counted(len(left_out), "participant")
+        lines.append(f"{FILE} leaves out {number}: {', '.join(left_out)}")
     if unknown:
         number = counted(len(unknown), "participant")
         lines.append(f"{FILE} names {number} without results here: {named(unknown)}")
@@ -101,21 +104,22 @@ def split_by_inclusion(
     DatasetError
         No average is left.
     """
-    kept, gone = [], []
-    for made in averages:
-        label = made.title.partition("_")[0].removeprefix("sub-")
+    included, left_out = [], []
+    for average in averages:
+        label = average.title.partition("_")[0].removeprefix("sub-")
         counts, reason = decisions.get(label, (True, ""))
         if counts:
-            kept.append(made)
+            included.append(average)
         else:
             why = f"left out by {FILE}" + (f": {reason}" if reason else "")
-            gone.append((made.title, why))
-    if gone and not kept:
+            left_out.append((average.title, why))
+    if left_out and not included:
+        number = counted(len(left_out), "set")
         raise DatasetError(
-            f"{FILE} leaves out everybody who has maps ({counted(len(gone), 'set')})",
+            f"{FILE} leaves out everybody who has maps ({number})",
             remedy="include at least one participant, or remove the file",
         )
-    return kept, gone
+    return included, left_out
 
 
 def page_facts(decisions: Decisions, labels: Sequence[str]) -> dict[str, Any]:

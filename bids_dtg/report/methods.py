@@ -29,31 +29,30 @@ from bids_dtg.version import __version__
 LAST_METHODS = "logs/CITATION.md"
 _TITLE = "# Methods"
 _TITLES_NAMED = 6  # most averages named above a text, where there are several texts
-_SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
+_SENTENCES: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 
 
 @dataclass(frozen=True)
 class MethodsWords:
     """A workflow's own part of the methods text."""
 
-    made: str  # the beginning of the first sentence: what was made from what
+    opening: str  # of the first sentence: what was made from what
     computed: str  # sentences on what was computed from the cleaned runs
-    references: (
-        str  # the list of references, with its heading; those of the cleaning follow
-    )
+    # The list of references, with its heading; those of the cleaning follow.
+    references: str
     method: str = ""  # the method that the program implements, with the work to cite
     caution: str = ""  # how the results must not be interpreted
     model: str = ""  # sentences on the model and its training data
 
 
 def parcel_methods(
-    made: str, computed: Sequence[str], cited: Mapping[str, str], **of_model: str
+    opening: str, computed: Sequence[str], cited: Mapping[str, str], **of_model: str
 ) -> MethodsWords:
     """Return the part of the methods text of a workflow on parcels.
 
     Parameters
     ----------
-    made
+    opening
         What was made from resting-state fMRI, and how.
     computed
         Sentences on what was computed from the cleaned runs; empty ones are left out.
@@ -63,13 +62,14 @@ def parcel_methods(
         `method`, `caution` and `model` of `MethodsWords`, where there is a model.
     """
     text = " ".join(filter(None, computed))
-    said, known = (
-        f"{text} {of_model.get('method', '')}",
-        {**cited, **_SAID["parcel_references"]},
+    citing_text = f"{text} {of_model.get('method', '')}"
+    works = {**cited, **_SENTENCES["parcel_references"]}
+    list_of_works = "".join(
+        work for name, work in works.items() if f"{name} " in citing_text
     )
-    works = "".join(work for name, work in known.items() if f"{name} " in said)
-    made = f"{made} from resting-state fMRI"
-    return MethodsWords(made, text, f"## References\n\n{works}", **of_model)
+    references = f"## References\n\n{list_of_works}"
+    opening = f"{opening} from resting-state fMRI"
+    return MethodsWords(opening, text, references, **of_model)
 
 
 def averaged_within(atlas: str, parcels: int) -> str:
@@ -81,7 +81,7 @@ def averaged_within(atlas: str, parcels: int) -> str:
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     """
     cite = " (Schaefer et al., 2018)" if atlas.startswith("Schaefer2018") else ""
-    text: str = _SAID["averaged_within"]
+    text: str = _SENTENCES["averaged_within"]
     return text.format(parcels=parcels, atlas=f"{atlas}{cite}", least=MIN_COVERAGE)
 
 
@@ -125,52 +125,45 @@ def methods_text(
     cortices
         Surfaces over whose vertices parcels of the runs were averaged; None: of series of parcels.
     """
-    input_type, cleaning = settings.inputs.input_type, settings.cleaning
-    own = (
-        input_type == "fmriprep"
-    )  # then this program cleaned, and knows degrees of freedom
-    if cleaning.dummy_scans == "auto":
-        dropped = _SAID["flagged" if own else "none_flagged"]
-    else:
-        number = int(cleaning.dummy_scans)
-        dropped = (
-            _SAID["dropped"].format(number=number) if number else _SAID["none_dropped"]
-        )
-    how = _SAID["interpolated"][cleaning.interpolation]
-    ways = (
-        [cortex or "parcels" for cortex in cortices]
-        if space == PARCELS
-        else ["sampled"]
-    )
-    read = " ".join(_SAID[way] for way in ways or ["parcels"])
+    input_type = settings.inputs.input_type
+    cleaning = settings.cleaning
+    # Runs of other types were cleaned elsewhere, and have no degrees of freedom.
+    cleaned_here = input_type == "fmriprep"
+    ways = ["sampled"]
+    if space == PARCELS:
+        ways = [cortex or "parcels" for cortex in cortices] or ["parcels"]
+    reading = " ".join(_SENTENCES[way] for way in ways)
+    least = _SENTENCES["least_dof" if cleaned_here else "least"]
     sentences = (
-        _SAID["sources"][input_type],
-        read.format(space=space, grid=grid, how=how),
-        cleaning_text(cleaning),
-        dropped,
-        _SAID["least_dof" if own else "least"].format(
-            minutes=cleaning.min_minutes, dof=MIN_DOF
+        _SENTENCES["sources"][input_type],
+        reading.format(
+            space=space,
+            grid=grid,
+            how=_SENTENCES["interpolated"][cleaning.interpolation],
         ),
+        cleaning_text(cleaning),
+        _dropped_frames(cleaning.dummy_scans, cleaned_here),
+        least.format(minutes=cleaning.min_minutes, dof=MIN_DOF),
         words.computed,
     )
     method = f", {words.method}" if words.method else ""
-    card = bundle.card if bundle else None
-    identity = (
-        f"{card.name} {card.version} (SHA-256 {bundle.identity})"
-        if bundle and card
-        else ""
-    )
-    model = f", and the model {identity}" if identity else ""
+    model = notice = ""
+    if bundle:
+        card = bundle.card
+        identity = f"{card.name} {card.version} (SHA-256 {bundle.identity})"
+        model = f", and the model {identity}"
+        notice = card.notice
+    software = ", ".join(f"{name} {version}" for name, version in packages.items())
     paragraphs = [
-        f"{words.made} with bids_dtg {__version__}{method}{model}. {words.model}",
+        f"{words.opening} with bids_dtg {__version__}{method}{model}. {words.model}",
         " ".join(filter(None, sentences)),
         words.caution,
-        card.notice if card else "",
-        f"Software: {', '.join(f'{name} {version}' for name, version in packages.items())}.",
+        notice,
+        f"Software: {software}.",
     ]
     text = " ".join(paragraphs)
-    known = _SAID["references"] | cleaning_words()["references"]
-    cited = "".join(reference for name, reference in known.items() if name in text)
+    works = _SENTENCES["references"] | cleaning_words()["references"]
+    cited = "".join(reference for name, reference in works.items() if name in text)
     # A page joins lines by spaces, so no line may end within a word.
     filled = [
         textwrap.fill(paragraph.strip(), 99, break_on_hyphens=False)
@@ -181,6 +174,16 @@ def methods_text(
     return visible_lines(text)  # it names a model and a template
 
 
+def _dropped_frames(dummy_scans: str, cleaned_here: bool) -> str:
+    """Return the sentence on initial frames."""
+    if dummy_scans == "auto":
+        sentence: str = _SENTENCES["flagged" if cleaned_here else "none_flagged"]
+        return sentence
+    number = int(dummy_scans)
+    sentence = _SENTENCES["dropped" if number else "none_dropped"]
+    return sentence.format(number=number)
+
+
 def find_methods(
     dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]
 ) -> str:
@@ -188,14 +191,14 @@ def find_methods(
     return _texts_of(records) or _read_last(dataset)
 
 
-def write_all_methods(dataset: DerivativeDataset, own: str) -> None:
+def write_all_methods(dataset: DerivativeDataset, of_run: str) -> None:
     """Write the methods texts of all averages in the output.
 
     Parameters
     ----------
     dataset
         The output dataset.
-    own
+    of_run
         Text of the current run, for an output without averages; may be empty.
 
     Raises
@@ -204,25 +207,26 @@ def write_all_methods(dataset: DerivativeDataset, own: str) -> None:
         It cannot be written.
     """
     records = (completion_record(dataset, title) for title in completed_titles(dataset))
-    text = _texts_of(records) or own
+    text = _texts_of(records) or of_run
     if text and _read_last(dataset) != text:
         write_text(dataset.path(LAST_METHODS), text)
 
 
 def _texts_of(records: Iterable[Mapping[str, Any]]) -> str:
     """Return the text of averages; if there are several, each has a heading with its averages."""
-    found: dict[str, list[str]] = {}
+    titles_by_text: dict[str, list[str]] = {}
     for record in records:
         if text := str(record.get("Methods") or ""):
-            found.setdefault(visible_lines(text), []).append(str(record.get("Title")))
-    if len(found) < 2:
-        return next(iter(found), "")
-    parts = [_TITLE, textwrap.fill(_SAID["several"].format(number=len(found)), 99)]
-    for number, (text, titles) in enumerate(found.items(), 1):
-        more = (
-            f" and {len(titles) - _TITLES_NAMED} more" if titles[_TITLES_NAMED:] else ""
-        )
-        heading = f"## {number}. {', '.join(titles[:_TITLES_NAMED])}{more}"
+            titles = titles_by_text.setdefault(visible_lines(text), [])
+            titles.append(str(record.get("Title")))
+    if len(titles_by_text) < 2:
+        return next(iter(titles_by_text), "")
+    several = _SENTENCES["several"].format(number=len(titles_by_text))
+    parts = [_TITLE, textwrap.fill(several, 99)]
+    for number, (text, titles) in enumerate(titles_by_text.items(), 1):
+        unnamed = len(titles) - _TITLES_NAMED
+        rest = f" and {unnamed} more" if unnamed > 0 else ""
+        heading = f"## {number}. {', '.join(titles[:_TITLES_NAMED])}{rest}"
         parts += [heading, text.removeprefix(_TITLE).strip().replace("\n## ", "\n### ")]
     return "\n\n".join(parts) + "\n"
 

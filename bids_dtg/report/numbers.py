@@ -11,9 +11,8 @@ NOT_KNOWN = "n/a"
 _MINUS = "\N{MINUS SIGN}"
 _DIGITS = 3  # decimals of a column of scores
 _MOST_DIGITS = 9
-_BEYOND_READING = (
-    1e9  # from here on in scientific notation, e.g. where a simulation diverged
-)
+# From here on in scientific notation, e.g. where a simulation diverged.
+_BEYOND_READING = 1e9
 # Content of a table's cell: a word, a number, or a number with the ends of its interval.
 Cell: TypeAlias = str | float | tuple[float, float, float] | None
 
@@ -29,11 +28,9 @@ def figure(value: float, digits: int = _DIGITS) -> str:
     ('n/a', '∞', '−∞')
     """
     if not np.isfinite(value):
-        return (
-            NOT_KNOWN
-            if np.isnan(value)
-            else ("" if value > 0 else _MINUS) + "\N{INFINITY}"
-        )
+        if np.isnan(value):
+            return NOT_KNOWN
+        return "\N{INFINITY}" if value > 0 else f"{_MINUS}\N{INFINITY}"
     text = f"{value:.2e}" if abs(value) >= _BEYOND_READING else f"{value:,.{digits}f}"
     # A number that rounds to zero has no sign.
     return text.replace("-", _MINUS if text.strip("-0.") else "")
@@ -51,20 +48,19 @@ def decimals(values: Iterable[float]) -> int | None:
     >>> decimals([28841.3, 0.061]) is None
     True
     """
-    known = np.abs(np.fromiter(values, np.float64))
-    known = known[np.isfinite(known) & (known > 0)]
-    digits = _decimals(float(known.max(initial=0.0)))
+    sizes = np.abs(np.fromiter(values, np.float64))
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    digits = _decimals(float(sizes.max(initial=0.0)))
     # Two significant digits of the smallest number must show; three decimals suit any score.
-    lost = digits < _DIGITS and known.min() < 10.0 ** (1 - digits)
+    lost = digits < _DIGITS and sizes.min() < 10.0 ** (1 - digits)
     return None if lost else digits
 
 
 def _decimals(most: float) -> int:
     if most == 0:
         return _DIGITS
-    before = int(
-        np.floor(np.log10(most))
-    )  # 0 for 1 to 9, 1 for 10 to 99, -1 for 0.1 to 0.9
+    # 0 for 1 to 9, 1 for 10 to 99, -1 for 0.1 to 0.9
+    before = int(np.floor(np.log10(most)))
     if before < -2:
         return min(2 - before, _MOST_DIGITS)
     return int(np.clip(_DIGITS - before, 0, _DIGITS))

@@ -5,100 +5,26 @@ from __future__ import annotations
 import functools
 import html
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any
 from urllib.parse import quote
-
-import numpy as np
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import show, visible_lines
+from bids_dtg.report.figures import Figure, Picture
 from bids_dtg.report.flags import Flag, sorted_flags
-from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, numbers_of, written
 from bids_dtg.report.pictures import GRADIENTS
+from bids_dtg.report.tables import Table
 from bids_dtg.version import __version__
 from bids_dtg.workflows import all_workflows
 
-if TYPE_CHECKING:
-    from bids_dtg.report.figures import Figure
-
 # The room of templates that all pages use, style sheets and scripts.
 FOLDER = Path(str(resources.files("bids_dtg.report")))
-# A cell as pages show it: text, interval, mark, and the value to sort by (None: by its text).
-Written: TypeAlias = tuple[str, str, str, str | None]
-_BETTER = "better than the model"  # the mark of a row that is judged so
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of a page."""
-
-    form: ClassVar[str] = "table"
-    caption: str
-    columns: Sequence[str]  # headings; the first is that of the rows' names
-    rows: Sequence[
-        Sequence[Cell]
-    ]  # the first cell of each is its name; shown in this order
-    notes: Sequence[str] = ()  # sentences below it
-    model: str = ""  # name of the model's row, with which the others are compared
-    # Row name and heading of cells where the row is judged better than the model
-    # (`bids_dtg.stats.verdict`); a mark in the cell says so.
-    better: Collection[tuple[str, str]] = ()
-    folded: str = ""  # words to click to open the table; empty: it is always shown
-
-    @property
-    def headings(self) -> list[tuple[str, bool]]:
-        """The headings, and whether each column has numbers."""
-        return [
-            (heading, number > 0 and any(numbers_of(row[number]) for row in self.rows))
-            for number, heading in enumerate(self.columns)
-        ]
-
-    @property
-    def body(self) -> list[tuple[str, str, list[Written]]]:
-        """Name, kind ("model", "beside" or neither) and written cells of each row.
-
-        Raises
-        ------
-        ValueError
-            A row is not as long as the headings.
-        """
-        other = "beside" if self.model else ""
-        columns = [
-            self._column(cells, heading)
-            for heading, cells in zip(
-                self.columns, zip(*self.rows, strict=True), strict=True
-            )
-        ]
-        return [
-            (name := str(row[0]), "model" if name == self.model else other, [*cells])
-            for row, *cells in zip(self.rows, *columns[1:], strict=True)
-        ]
-
-    def _column(self, cells: Sequence[Cell], heading: str) -> list[Written]:
-        """Write the cells of a column with the same decimals."""
-        digits = decimals(value for cell in cells for value in numbers_of(cell)[:1])
-        return [
-            _cell(cell, digits, _BETTER if (row[0], heading) in self.better else "")
-            for row, cell in zip(self.rows, cells, strict=True)
-        ]
-
-
-def _cell(cell: Cell, digits: int | None, mark: str) -> Written:
-    if isinstance(cell, str):
-        return cell, "", "", None
-    numbers = numbers_of(cell)
-    if not numbers or np.isnan(numbers[0]):
-        return NOT_KNOWN, "", "", ""
-    interval = ""
-    if len(numbers) == 3 and np.isfinite(numbers[1:]).all():
-        interval = f"{written(numbers[1], digits)} to {written(numbers[2], digits)}"
-    return written(numbers[0], digits), interval, mark, str(numbers[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +74,8 @@ class Page:
     flags: Sequence[Flag]  # what a reader must know first
     sections: Sequence[Section]
     viewer: Mapping[str, Any] | None = None  # data of its viewer
-    pages: Mapping[str, str] = field(
-        default_factory=dict
-    )  # a demo's other pages, by address
+    # A demo's other pages, by address.
+    pages: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the page.
@@ -186,13 +111,12 @@ def write_demo(
 
     It shows ``demo.png`` if that is in the same folder.
     """
-    from bids_dtg.report.figures import Figure, Picture
-
     picture = "demo.png"
-    there = (out / picture).is_file()
-    drawn = [Figure(caption="", parts=[Picture(picture, title)])] if there else []
+    figures = []
+    if (out / picture).is_file():
+        figures.append(Figure(caption="", parts=[Picture(picture, title)]))
     section = Section(
-        "Compared with the truth", text=text, tables=tables, figures=drawn
+        "Compared with the truth", text=text, tables=tables, figures=figures
     )
     page = Page(title, lead, [Flag("warning", warning)], [section], pages=pages)
     page.write(out / "index.html")

@@ -23,46 +23,50 @@ from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.figures import Figure, Lanes, Span, round_up
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.page import Table
 from bids_dtg.report.pictures import GREYS, Scale, draw_matrix
 from bids_dtg.report.presentation import Canvas, Kept, Panel
 from bids_dtg.report.quality import number
+from bids_dtg.report.tables import Table
 
 Floats = NDArray[np.float64]
-Found = TypeVar("Found")
+Content = TypeVar("Content")
 _MINUS = "\N{MINUS SIGN}"
 _MINUTE_MARKS = 12  # at most
 _REM_A_LINE = 6.0
 _END = 2.0  # the greys of series range over this number of standard deviations on either side of 0
 SERIES_SCALE = (f"{_MINUS}{_END:g} sd", f"+{_END:g} sd", GREYS.css)
-_LOWEST, _HIGHEST, _REM_A_PARCEL = 14.0, 26.0, 0.2  # rem
+# Height of the series of parcels.
+_REM_A_PARCEL = 0.2
+_LEAST_REM, _MOST_REM = 14.0, 26.0
 _WORST, _NAMED = 10, 5  # number of parcels that are listed, and named in a flag
 
 
 def read_of(
-    run: RunFiles, kind: FileKind, read: Callable[[Path], Found]
-) -> Found | None:
+    run: RunFiles, kind: FileKind, reader: Callable[[Path], Content]
+) -> Content | None:
     """Read a file of a run; None where it is absent or damaged."""
     try:
-        return read(run.files[kind])
+        return reader(run.files[kind])
     except (KeyError, ForeignFileError):
         return None
 
 
-def over_frames(run: RunFiles, kept: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return fields of `Lanes` over frames: minutes below, and shading of left-out frames."""
-    minutes = len(kept) * (number(run.quality.get("repetition_time")) or 0) / 60
+def over_frames(run: RunFiles, used: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return fields of `Lanes` over frames: minutes below, and shading of left-out frames.
+
+    `used` (frames,) is true for frames that were not left out.
+    """
+    minutes = len(used) * (number(run.quality.get("repetition_time")) or 0) / 60
     step = next((s for s in (0.5, 1, 2, 5, 10, 20) if minutes / s <= _MINUTE_MARKS), 60)
     marks = np.arange(0, minutes + 1e-9, step) if minutes > 0 else ()
-    edges = np.flatnonzero(
-        np.diff(np.concatenate([[False], ~kept, [False]]).astype(int))
-    )
-    each = 100 / max(len(kept), 1)
+    left_out = np.concatenate([[False], ~used, [False]]).astype(int)
+    edges = np.flatnonzero(np.diff(left_out))
+    percent = 100 / max(len(used), 1)  # of a frame
     return {
         "ticks": [(f"{mark:g}", 100 * float(mark) / minutes, 0.0) for mark in marks],
         "below": "minutes of the run",
         "dropped": [
-            ("", first * each, (last - first) * each)
+            ("", first * percent, (last - first) * percent)
             for first, last in edges.reshape(-1, 2)
         ],
     }
@@ -97,13 +101,10 @@ _TITLES = {
 
 def _keep_motion(data: Any) -> Kept:
     """Make the table of a run's frames, from its `design` and `confounds`."""
-    columns = [
-        [None] * len(data.design.keep)
-        if values is None
-        else [f"{value:.4f}" if np.isfinite(value) else None for value in values]
-        for values in (data.confounds.fd_mm, data.confounds.std_dvars)
-    ]
-    rows = zip(*columns, data.design.keep.astype(int), strict=True)
+    frames = len(data.design.keep)
+    displacement = _cells(data.confounds.fd_mm, frames)
+    dvars = _cells(data.confounds.std_dvars, frames)
+    rows = zip(displacement, dvars, data.design.keep.astype(int), strict=True)
     rate = {"SamplingFrequency": 1 / data.design.tr_seconds, "StartTime": 0}
     content = encoded(tsv_text(list(_MOTION_COLUMNS), rows))
     sidecar: dict[str, Any] = {**rate, **_MOTION_COLUMNS}
@@ -112,34 +113,40 @@ def _keep_motion(data: Any) -> Kept:
     return Kept(MOTION_FILE, content, sidecar=sidecar)
 
 
+def _cells(values: Floats | None, frames: int) -> list[str | None]:
+    """Write a column of the table of frames; None where values are absent or NaN."""
+    if values is None:
+        return [None] * frames
+    return [f"{value:.4f}" if np.isfinite(value) else None for value in values]
+
+
 def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the columns that have values, over the minutes of the run."""
     rows = read_rows(path) if (path := run.files.get(MOTION_FILE)) else []
-    kept = np.array([row.get("kept") == "1" for row in rows], bool)
+    used = np.array([row.get("kept") == "1" for row in rows], bool)
     censored = run.facts.get("Confounds", {}).get("FdThreshold")
     limit = censored or METRICS["fd_mean"].unusual
-    lanes = [
-        _over_run(title, values, limit if column == "framewise_displacement" else None)
-        for column, title in _TITLES.items()
-        if np.isfinite(
-            values := np.array([number(row.get(column)) for row in rows], float)
-        ).any()
-    ]
+    lanes = []
+    for column, title in _TITLES.items():
+        values = np.array([number(row.get(column)) for row in rows], float)
+        dashed = limit if column == "framewise_displacement" else None
+        if np.isfinite(values).any():
+            lanes.append(_over_run(title, values, dashed))
     if not lanes:
         return None
-    below = over_frames(run, kept)
+    below = over_frames(run, used)
     lanes = [replace(lane, dropped=below["dropped"]) for lane in lanes]
-    frames, used = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
+    frames = number(run.quality.get("frames"))
+    frames_kept = number(run.quality.get("frames_kept"))
     text = "Over the minutes of the run. "
-    if frames and used is not None:
-        text += f"{used:.0f} of {frames:.0f} frames were kept; "
-        text += "the shaded ones were not." if used < frames else "none was left out."
-    text += f" Dashed: {limit:g} mm, "
-    text += (
-        "the censoring threshold."
-        if censored
-        else "above which a run's mean is flagged."
-    )
+    if frames and frames_kept is not None:
+        text += f"{frames_kept:.0f} of {frames:.0f} frames were kept; "
+        all_kept = frames_kept >= frames
+        text += "none was left out." if all_kept else "the shaded ones were not."
+    meaning = "the censoring threshold"
+    if not censored:
+        meaning = "above which a run's mean is flagged"
+    text += f" Dashed: {limit:g} mm, {meaning}."
     return Figure(caption=text, parts=[*lanes[:-1], replace(lanes[-1], **below)])
 
 
@@ -206,22 +213,22 @@ def arrange(names: Sequence[str]) -> tuple[NDArray[np.intp], list[Span], str]:
     >>> arrange(["ctx-lh-insula", "ctx-rh-insula"])[2], arrange(["a", "b"])[2]
     (', by hemisphere', ', in the order of the atlas')
     """
-    groups = [
-        found.group(1) if (found := _NETWORK.search(name)) else "" for name in names
-    ]
-    words, by = {**_SEVEN, "": "Other"}, ", by network"
+    matches = [_NETWORK.search(name) for name in names]
+    groups = [match.group(1) if match else "" for match in matches]
+    words = {**_SEVEN, "": "Other"}
     ranks = [*_SEVEN, *sorted({*groups} - {*words}), ""]
+    by = ", by network"
     if sum(map(bool, groups)) <= len(names) / 2:
-        groups, words, by = (
-            [hemisphere(name) for name in names],
-            _SIDES,
-            ", by hemisphere",
-        )
+        groups = [hemisphere(name) for name in names]
+        words = _SIDES
         ranks = [*_SIDES]
+        by = ", by hemisphere"
         if len({*groups} - {""}) < 2:
             return np.arange(len(names)), [], ", in the order of the atlas"
     order = np.argsort([ranks.index(group) for group in groups], kind="stable")
-    rows, start, percent = list[Span](), 0.0, 100 / len(names)
+    rows: list[Span] = []
+    start = 0.0
+    percent = 100 / len(names)
     for group, members in groupby(groups[region] for region in order):
         size = percent * len([*members])
         rows.append((words.get(group, group), start, size))
@@ -258,23 +265,24 @@ def draw_between(
 
 
 def _draw_series_of_parcels(run: RunFiles, canvas: Canvas) -> Figure | None:
-    found = read_of(run, SERIES, read_series)
-    if found is None:
+    series = read_of(run, SERIES, read_series)
+    if series is None:
         return None
-    order, rows, by = arrange(found.names)
-    values, kept = found.values[order], found.keep  # parcels frames
+    order, rows, by = arrange(series.names)
+    values = series.values[order]  # (parcels, frames)
+    frames, frames_kept = len(series.keep), int(series.keep.sum())
     lanes = Lanes(
-        words=f"Series of {len(values)} parcels over {len(kept)} frames, {kept.sum()} of them kept",
+        words=f"Series of {len(values)} parcels over {frames} frames, {frames_kept} of them kept",
         rows=rows,
         content=canvas("series", draw_series(values)),
-        height=float(np.clip(_REM_A_PARCEL * len(values), _LOWEST, _HIGHEST)),
-        **over_frames(run, kept),
+        height=float(np.clip(_REM_A_PARCEL * len(values), _LEAST_REM, _MOST_REM)),
+        **over_frames(run, series.keep),
     )
     text = f"The cleaned series of each parcel, one row per parcel{by}"
-    left = len(kept) - int(kept.sum())
-    text += (
-        f"; {left} of {len(kept)} frames were left out and are shaded." if left else "."
-    )
+    if frames > frames_kept:
+        left_out = frames - frames_kept
+        text += f"; {left_out} of {frames} frames were left out and are shaded"
+    text += "."
     if without := int((~np.isfinite(values).any(axis=1)).sum()):
         text += f" Blank: {counted(without, 'parcel')} without a series."
     return Figure(caption=text, parts=[lanes], scale=SERIES_SCALE)
@@ -289,49 +297,51 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     if table is None or table.short or len(table.rows) != 1:
         return None
     cells = zip(table.header, map(number, table.rows[0]), strict=True)
-    found = sorted(((share, name) for name, share in cells if share is not None))
-    if not found:
+    ranked = sorted((share, name) for name, share in cells if share is not None)
+    if not ranked:
         return None
-    worst = [(name, f"{share:.0%}") for share, name in found[:_WORST] if share < 1]
-    shares = np.array([share for share, _ in found])
+    worst = [(name, f"{share:.0%}") for share, name in ranked[:_WORST] if share < 1]
+    shares = np.array([share for share, _ in ranked])
     text = f"Share of each parcel's voxels that have signal: {shares.mean():.1%} on average; "
     text += f"{(shares >= 1).sum()} of {len(shares)} parcels have it in all voxels."
     if lost := lost_parcels(run):
         text += (
             f" Without a series, for lack of signal: {counted(len(lost), 'parcel')}."
         )
-    listed = Table("", ("Parcels with least signal", "Voxels with signal"), worst)
-    return Figure(caption=text, parts=[listed] if worst else [])
+    table_of_worst = Table(
+        "", ("Parcels with least signal", "Voxels with signal"), worst
+    )
+    return Figure(caption=text, parts=[table_of_worst] if worst else [])
 
 
 def lost_parcels(run: RunFiles) -> tuple[str, ...]:
     """Return the names of a run's parcels that have no series."""
-    found = read_of(run, SERIES, read_series)
-    if found is None:
+    series = read_of(run, SERIES, read_series)
+    if series is None:
         return ()
     return tuple(
         name
-        for name, known in zip(found.names, found.present, strict=True)
-        if not known
+        for name, present in zip(series.names, series.present, strict=True)
+        if not present
     )
 
 
 def notes_on_lost(run: RunFiles) -> Iterator[Flag]:
     """Yield a warning that names the parcels of a run without a series, if there are any."""
     if lost := lost_parcels(run):
-        named = ", ".join(lost[:_NAMED]) + (
-            f" and {len(lost) - _NAMED} more" * bool(lost[_NAMED:])
-        )
+        named = ", ".join(lost[:_NAMED])
+        if len(lost) > _NAMED:
+            named += f" and {len(lost) - _NAMED} more"
         text = f"{counted(len(lost), 'parcel')} without a series, for lack of signal: {named}"
         yield Flag("warning", text, run.title)
 
 
 def parcels_in_words(files: ParticipantFiles) -> str:
     """Return the number of parcels of a participant's runs, in words."""
-    known = (number(run.quality.get("parcels")) for run in files.runs)
-    return next(
-        (counted(int(parcels), "parcel") for parcels in known if parcels), "parcels"
-    )
+    for run in files.runs:
+        if parcels := number(run.quality.get("parcels")):
+            return counted(int(parcels), "parcel")
+    return "parcels"
 
 
 CARPET = Panel("Series of the parcels", SERIES, _draw_series_of_parcels)

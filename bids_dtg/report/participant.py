@@ -32,23 +32,23 @@ from bids_dtg.report.flags import (
     flags_of,
     level_of,
     model_notice,
-    own_flags,
+    run_flags,
 )
-from bids_dtg.report.inclusion import page_facts, read_inclusion
+from bids_dtg.report.inclusion import Decisions, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods
-from bids_dtg.report.page import Section, Table, lay_out, link, load_template, render
+from bids_dtg.report.page import Section, lay_out, link, load_template, render
 from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import number
+from bids_dtg.report.tables import Table
 from bids_dtg.report.viewer import remove_unlinked, write_picture
 
 INDEX, GROUP = "index.html", "group.html"
-UNFINISHED = (
-    "UNFINISHED.txt"  # in the folder of an analysis that is running, or was interrupted
-)
+# In the folder of an analysis that is running, or was interrupted.
+UNFINISHED = "UNFINISHED.txt"
 MODEL_PAGE = "report.html"  # in the folder of an analysis of a model
 STATISTICS_PAGE = "statistics_report.html"  # in the folder of a statistical analysis
-_OTHERS = ("logs/CITATION.md", "README", "logs")  # linked, with words in the template
+_TEXTS = ("logs/CITATION.md", "README", "logs")  # linked, with words in the template
 # Other processes may add reports at the same time, so each checks again after writing.
 _TRIES = 5
 # With more reports than this, their flags are not read; the group page has them.
@@ -116,35 +116,29 @@ def write_participant_report(
     """
     presentation = presentation_of(dataset)
     files = find_participant(
-        *(dataset, label, presentation.run_files),
+        dataset,
+        label,
+        presentation.run_files,
         results=presentation.results,
         of_averages=presentation.of_averages,
     )
     folder = dataset.root / f"sub-{label}" / "figures"
-    own = own_flags(files, failures, presentation.quality_columns)
-    flags = flags_of(files, own, presentation)
-    quality = {
-        "figures": _key_figures(files.runs, presentation.quality_columns),
-        "flags": flags[1:],
-    }
-    sections = [
-        *[Section("Quality", template="quality.html", facts=quality)]
-        * any(quality.values()),
-        *(
-            _of_run(run, presentation, dataset, folder, len(files.runs))
-            for run in files.runs
-        ),
-        *presentation.sections(dataset, files, folder),
-    ]
+    of_runs = run_flags(files, failures, presentation.quality_columns)
+    flags = flags_of(files, of_runs, presentation.notes(files))
+    metrics = _key_figures(files.runs, presentation.quality_columns)
+    sections = []
+    if metrics or flags[1:]:
+        facts = {"figures": metrics, "flags": flags[1:]}
+        sections.append(Section("Quality", template="quality.html", facts=facts))
+    for run in files.runs:
+        sections.append(_of_run(run, presentation, dataset, folder, len(files.runs)))
+    sections += presentation.sections(dataset, files, folder)
     sections.sort(key=lambda section: not section.leads)
-    made = _made(dataset, files)
-    methods = find_methods(dataset, [record for *_, record in made]) if made else ""
+    provenance = _provenance(dataset, files)
+    records = [record for *_, record in provenance]
+    methods = find_methods(dataset, records) if records else ""
     laid_out = lay_out(sections)
-    ends = {"decision": made, "methods": methods, "provenance": made}
-    try:
-        decisions = read_inclusion(dataset)
-    except DatasetError:  # the group level reports it
-        decisions = {}
+    ends = {"decision": provenance, "methods": methods, "provenance": provenance}
     page = render(
         _TEMPLATE,
         title=f"sub-{label}: bids_dtg",
@@ -157,17 +151,25 @@ def write_participant_report(
         subtitle=presentation.subtitle(files),
         model=presentation.model(files),
         flags=flags,
-        own_flags=flag_counts(own, model_notice(files)),
+        run_flags=flag_counts(of_runs, model_notice(files)),
         methods=methods,
-        provenance=made,
-        decided=bool(made),
-        inclusion=page_facts(decisions, [label]),
+        provenance=provenance,
+        decided=bool(provenance),
+        inclusion=page_facts(_decisions(dataset), [label]),
         **laid_out,
     )
     path = report_path(dataset, label)
     write_text(path, page)
     remove_unlinked(dataset, folder, page)
     return path
+
+
+def _decisions(dataset: DerivativeDataset) -> Decisions:
+    """Read the decisions of an output; none where its file is not clear."""
+    try:
+        return read_inclusion(dataset)
+    except DatasetError:  # the group level reports it
+        return {}
 
 
 def _of_run(
@@ -200,14 +202,19 @@ def _of_run(
     )
 
 
-def _made(
+def _provenance(
     dataset: DerivativeDataset, files: ParticipantFiles
 ) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """Return title, sidecar and completion record of averages, else of single runs."""
-    made = [(own.title, own.common, own.record) for own in files.averages]
-    for own in () if made else files.combined or files.runs:
-        made.append((own.title, own.facts, completion_record(dataset, own.title)))
-    return [(title, facts, record) for title, facts, record in made if facts or record]
+    results = [
+        (average.title, average.common, average.record) for average in files.averages
+    ]
+    if not results:
+        results = [
+            (run.title, run.facts, completion_record(dataset, run.title))
+            for run in files.combined or files.runs
+        ]
+    return [result for result in results if any(result[1:])]
 
 
 def _key_figures(
@@ -216,16 +223,16 @@ def _key_figures(
     """Return the metrics of the summary: title, value, unit, level, and a remark."""
 
     def values(name: str) -> list[float]:
-        found = (number(run.quality.get(name)) for run in runs)
-        return [value for value in found if value is not None]
+        of_runs = (number(run.quality.get(name)) for run in runs)
+        return [value for value in of_runs if value is not None]
 
     figures: list[dict[str, Any]] = []
 
     def add(
-        title: str, value: str, unit: str, level: Level | None = None, **more: str
+        title: str, value: str, unit: str, level: Level | None = None, **remark: str
     ) -> None:
         figures.append(
-            {"title": title, "value": value, "unit": unit, "level": level, **more}
+            {"title": title, "value": value, "unit": unit, "level": level, **remark}
         )
 
     rest = next(column for column in columns if column.name == "minutes_kept")
@@ -238,22 +245,18 @@ def _key_figures(
             f"of {frames:.0f}",
         )
     for column in columns:
-        if column.summary and (found := values(column.name)):
+        if column.summary and (of_runs := values(column.name)):
             limit = METRICS.get(column.name)
-            low_is_bad = limit is not None and limit.low_is_bad
-            worst, words = (
-                (min(found), ", lowest") if low_is_bad else (max(found), ", highest")
-            )
-            title, level = (
-                column.title + words * (len(found) > 1),
-                level_of(column.name, worst),
-            )
+            worst, words = max(of_runs), ", highest"
+            if limit is not None and limit.low_is_bad:
+                worst, words = min(of_runs), ", lowest"
+            title = column.title + words * (len(of_runs) > 1)
+            level = level_of(column.name, worst)
             add(title, column.summary.format(worst), column.unit, level)
     for name, (title, unit) in _BESIDE_MODEL.items():
-        if found := values(name):
-            text = " to ".join(
-                f"{value:.3g}" for value in sorted({min(found), max(found)})
-            )
+        if of_runs := values(name):
+            ends = sorted({min(of_runs), max(of_runs)})
+            text = " to ".join(f"{value:.3g}" for value in ends)
             model = values(f"model_{name}")
             beside = f"the model's training: {model[0]:.3g} {unit}" if model else ""
             add(title, text, unit, beside=beside)
@@ -288,7 +291,7 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             unfinished=[
                 mark.parent.name for mark in sorted(root.glob(f"group/*/{UNFINISHED}"))
             ],
-            others=[name for name in _OTHERS if (root / name).exists()],
+            others=[name for name in _TEXTS if (root / name).exists()],
         )
         write_text(dataset.path(INDEX), page)
         if _list(dataset) == listed:
@@ -303,24 +306,23 @@ def _list(dataset: DerivativeDataset) -> list[Listed]:
     reports = {
         path.stem.removeprefix("sub-"): path for path in dataset.root.glob("sub-*.html")
     }
-    few, found = len(reports) <= _MOST_READ, dict[str, Listed]()
+    with_flags = len(reports) <= _MOST_READ
+    listed: list[Listed] = []
     for label in sorted({*find_participant_labels(dataset), *reports}):
-        found[label] = label, None, None
         if path := reports.get(label):
-            found[label] = (
-                label,
-                link(path, dataset),
-                _flag_count(path) if few else None,
-            )
-    return [*found.values()]
+            flags = _flag_count(path) if with_flags else None
+            listed.append((label, link(path, dataset), flags))
+        else:
+            listed.append((label, None, None))
+    return listed
 
 
 def _flag_count(page: Path) -> Mapping[str, Any] | None:
     """Read the counts of flags from a report; None if it has none."""
     try:
         with open_foreign(page) as file:
-            found = _FLAGS.search(file.read(_HEAD).decode("utf-8", "replace"))
+            match = _FLAGS.search(file.read(_HEAD).decode("utf-8", "replace"))
     except (ForeignFileError, OSError):
         return None
-    counts: dict[str, Any] | None = json.loads(found.group(1)) if found else None
+    counts: dict[str, Any] | None = json.loads(match.group(1)) if match else None
     return counts

@@ -82,7 +82,9 @@ GRADIENTS = {
 
 # A slice: its axis, and the position on that axis in RAS+ mm.
 View: TypeAlias = tuple[int, float]
-SAGITTAL, CORONAL, AXIAL = 0, 1, 2
+SAGITTAL = 0
+CORONAL = 1
+AXIAL = 2
 MAP_VIEWS: tuple[View, ...] = tuple((AXIAL, mm) for mm in (-18, 2, 26, 50))
 _GAP = 6  # pixels between slices
 
@@ -136,9 +138,10 @@ class Volume:
         weights, used = [], []
         for axis, of in enumerate(toward):
             places = (sides[of] - self.affine[of, 3]) / self.affine[of, axis]
-            own = _weights(places, self.values.shape[axis], order)
-            used.append(np.flatnonzero(own.any(axis=0)))
-            weights.append(own[:, used[-1]])
+            of_voxels = _weights(places, self.values.shape[axis], order)
+            weighted = np.flatnonzero(of_voxels.any(axis=0))
+            used.append(weighted)
+            weights.append(of_voxels[:, weighted])
         part = self.values[np.ix_(*used)]
         sampled = np.einsum("ijk,ai,bj,ck->abc", part, *weights, optimize=True)
         plane = sampled.transpose(np.argsort(toward)).squeeze(view[0])
@@ -154,13 +157,11 @@ class Volume:
 
 def _weights(places: NDArray[np.float64], size: int, order: int) -> NDArray[np.float32]:
     """Return weights (places, voxels) for positions in voxels; 0 beyond the outermost centres."""
-    places = places.round(
-        6
-    )  # so that ties between two voxels always have the same outcome
+    # Rounded, so that ties between two voxels always have the same outcome.
+    places = places.round(6)
     near = places if order else np.floor(places + 0.5)
-    weights: NDArray[np.float64] = np.clip(
-        1 - np.abs(near[:, None] - np.arange(size)), 0, None
-    )
+    distances = np.abs(near[:, None] - np.arange(size))
+    weights: NDArray[np.float64] = np.clip(1 - distances, 0, None)
     weights[(places < 0) | (places > size - 1)] = 0
     return weights.astype(np.float32)
 
@@ -172,10 +173,12 @@ def together(
 
     Each has some pixels of 0 before and after it.
     """
-    most, padded = max(part.shape[1 - axis] for part in parts), []
+    most = max(part.shape[1 - axis] for part in parts)
+    padded = []
     for part in parts:
-        widths, left = [(0, 0)] * part.ndim, (most - part.shape[1 - axis]) // 2
-        widths[1 - axis] = (left, most - part.shape[1 - axis] - left)
+        missing = most - part.shape[1 - axis]
+        widths = [(0, 0)] * part.ndim
+        widths[1 - axis] = (missing // 2, missing - missing // 2)
         widths[axis] = (before, after)
         padded.append(np.pad(part, widths))
     return np.concatenate(padded, axis)
@@ -242,11 +245,11 @@ def draw_matrix(
 
     Unknown values are transparent.
     """
-    painted, known = scale.paint((matrix - low) / (high - low)), np.isfinite(matrix)
-    if not known.all():
-        painted = np.concatenate(
-            [painted, 255 * known[..., None].astype(np.uint8)], axis=2
-        )
+    painted = scale.paint((matrix - low) / (high - low))
+    finite = np.isfinite(matrix)
+    if not finite.all():
+        opacity = 255 * finite[..., None].astype(np.uint8)
+        painted = np.concatenate([painted, opacity], axis=2)
     return encode(painted, lossless=True)
 
 
@@ -301,9 +304,9 @@ class Backdrop:
 def _paint(values: NDArray[np.floating]) -> tuple[Pixels, NDArray[np.floating]]:
     """Return colours (..., 3) and opacity of values, whose limits are -1 and 1."""
     values = np.clip(values, -1, 1)
-    both = np.concatenate([NEGATIVE.table[::-1], POSITIVE.table])
+    table = np.concatenate([NEGATIVE.table[::-1], POSITIVE.table])
     level = np.rint(255 * values).astype(np.intp) + np.where(values > 0, 256, 255)
-    return both.take(level, axis=0), np.clip(np.abs(values) / _FADE, 0, 1) ** 2
+    return table.take(level, axis=0), np.clip(np.abs(values) / _FADE, 0, 1) ** 2
 
 
 def _mix(
@@ -313,7 +316,8 @@ def _mix(
     alpha: NDArray[Any],
 ) -> Pixels:
     """Lay colours (rows, columns, 3) over greys; (rows, columns, 4)."""
-    pixels, faded = np.empty((*grey.shape, 4), np.uint8), grey * (1 - opacity)
+    pixels = np.empty((*grey.shape, 4), np.uint8)
+    faded = grey * (1 - opacity)
     for channel in range(3):
         pixels[..., channel] = faded + colours[..., channel] * opacity
     pixels[..., 3] = alpha
@@ -328,12 +332,13 @@ _SIDES: tuple[tuple[Hemisphere, bool], ...] = (
     ("R", False),
     ("R", True),
 )
-_PIXELS_A_MM, _RIM, _BESIDE = 1.25, 3, 5  # pixels
+_PIXELS_A_MM = 1.25
+_RIM, _BESIDE = 3, 5  # pixels
 _STEPS = 4  # points along an edge of a triangle
 _DARKEST, _LIGHT = (
     70.0,
     120.0,
-)  # grey of triangles that face away, and range to those in front
+)  # grey of triangles that face away; range to those in front
 
 
 def draw_surfaces(
@@ -387,7 +392,9 @@ def _look(
     points, faces = template.points[side], template.faces[side]
     toward = -1.0 if (side == "L") == outside else 1.0  # along x, to the viewer
     # In the viewer's view, y runs to the right from the right side, and to the left from the left.
-    across, up, depth = toward * points[:, 1], points[:, 2], toward * points[:, 0]
+    across = toward * points[:, 1]
+    up = points[:, 2]
+    depth = toward * points[:, 0]
     column = (across - across.min()) * _PIXELS_A_MM + _RIM
     row = (up.max() - up) * _PIXELS_A_MM + _RIM
     shape = int(row.max()) + _RIM + 2, int(column.max()) + _RIM + 2
@@ -402,16 +409,15 @@ def _look(
             for j in range(_STEPS + 1 - i)
         ]
     )
-    down, right = (
-        np.rint(own[faces] @ weights.T).astype(np.intp) for own in (row, column)
-    )
+    down = np.rint(row[faces] @ weights.T).astype(np.intp)
+    right = np.rint(column[faces] @ weights.T).astype(np.intp)
     flat = (down * shape[1] + right).ravel()
     order = np.lexsort(((depth[faces] @ weights.T).ravel(), flat))
-    last = order[
-        np.append(np.diff(flat[order]) > 0, True)
-    ]  # the nearest point of each pixel
+    # The last point of each pixel in this order is the nearest.
+    last = order[np.append(np.diff(flat[order]) > 0, True)]
     triangle, point = np.divmod(last, len(weights))
-    vertex, light = np.full(shape, -1, np.intp), np.zeros(shape, np.float32)
+    vertex = np.full(shape, -1, np.intp)
+    light = np.zeros(shape, np.float32)
     vertex.ravel()[flat[last]] = faces[triangle, weights.argmax(axis=1)[point]]
     light.ravel()[flat[last]] = facing[triangle]
     return vertex, light
@@ -419,7 +425,8 @@ def _look(
 
 # Layout of rows of maps, and of glass brains.
 _SLICES_MM = (-20, -4, 12, 28, 44, 60)
-_WIDTH_INCHES, _ROW_INCHES, _TITLE_INCHES = 9.0, 1.9, 0.4
+_WIDTH_INCHES = 9.0
+_ROW_INCHES, _TITLE_INCHES = 1.9, 0.4
 _GLASS_VIEWS, _GLASS_INCHES = "lyrz", (9.0, 2.5)  # left, from behind, right, from above
 _STYLE = {"cmap": "RdBu_r", "black_bg": False}
 

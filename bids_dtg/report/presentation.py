@@ -35,9 +35,8 @@ class Kept:
 
     kind: FileKind  # which file it is
     content: bytes
-    sidecar: Mapping[str, Any] | None = (
-        None  # content of its JSON file; None: it has none
-    )
+    # Content of its JSON file; None: it has none.
+    sidecar: Mapping[str, Any] | None = None
     entities: Mapping[str, str | None] | None = None  # in its name, besides the run's
 
 
@@ -47,17 +46,15 @@ class Panel:
 
     title: str  # its heading
     kind: FileKind  # the file that it is drawn from
-    draw: Callable[
-        [RunFiles, Canvas], Figure | None
-    ]  # returns None where files are missing
+    # Draws it; returns None where files are missing.
+    draw: Callable[[RunFiles, Canvas], Figure | None]
     # Returns the file to keep, from the workflow's results of a run; None where the panel shows a
     # result that is in the output anyway.
     keep: Callable[[Any], Kept | None] = lambda data: None
     beside: bool = False  # whether it may share a row with neighbouring panels
     folded: bool = False  # whether it is closed until its title is clicked
-    also: tuple[
-        FileKind, ...
-    ] = ()  # further files that it is drawn from, if they exist
+    # Further files that it is drawn from, if they exist.
+    also: tuple[FileKind, ...] = ()
 
 
 def write_kept(
@@ -79,13 +76,13 @@ def write_kept(
     OutputError
         A file cannot be written.
     """
-    for kept in files:
-        named = {**entities, **(kept.entities or {})}
-        yield kept.kind.path(named)
-        output.write(kept.kind.path(named), kept.content)
-        if kept.sidecar is not None:
-            path = kept.kind.path(named, ".json")
-            write_json(output.path(path), kept.sidecar)
+    for file in files:
+        named = {**entities, **(file.entities or {})}
+        yield file.kind.path(named)
+        output.write(file.kind.path(named), file.content)
+        if file.sidecar is not None:
+            path = file.kind.path(named, ".json")
+            write_json(output.path(path), file.sidecar)
             yield path
 
 
@@ -98,9 +95,8 @@ class Presentation:
     about: str  # what the results are, in a sentence
     # Its part of the methods text, from the model or from facts of the run.
     methods: Callable[[Any, OutputOptions], MethodsWords]
-    subtitle: Callable[[ParticipantFiles], str] = lambda files: (
-        ""
-    )  # of a participant's page
+    # Of a participant's page.
+    subtitle: Callable[[ParticipantFiles], str] = lambda files: ""
     columns: tuple[QualityMetric, ...] = ()  # its own columns of the quality table
     panels: tuple[Panel, ...] = ()  # on a run, in the order of the page
     # Sections of a participant's page after the runs, with their pictures in a folder.
@@ -115,10 +111,9 @@ class Presentation:
     missing: Callable[[RunFiles], str | None] = lambda run: None
     # Run files whose sidecars say how results were made; empty where averages of maps do.
     results: tuple[FileKind, ...] = ()
-    of_averages: tuple[
-        FileKind, ...
-    ] = ()  # files of averages whose results are not maps
-    made: str = "maps"  # the results of a participant, in a word
+    # Files of averages whose results are not maps.
+    of_averages: tuple[FileKind, ...] = ()
+    noun: str = "maps"  # the results of a participant, in a word
 
     @property
     def quality_columns(self) -> tuple[QualityMetric, ...]:
@@ -128,13 +123,15 @@ class Presentation:
     @property
     def run_files(self) -> tuple[FileKind, ...]:
         """The files of a run that pages are drawn from."""
-        own = (kind for panel in self.panels for kind in (panel.kind, *panel.also))
-        return tuple(dict.fromkeys((*own, *self.results)))
+        kinds: list[FileKind] = []
+        for panel in self.panels:
+            kinds += [panel.kind, *panel.also]
+        return tuple(dict.fromkeys([*kinds, *self.results]))
 
     def keep(self, data: Any) -> tuple[Kept, ...]:
         """Return the files that panels keep of a run, from the workflow's results of it."""
-        kept = (panel.keep(data) for panel in self.panels)
-        return tuple(file for file in kept if file is not None)
+        files = (panel.keep(data) for panel in self.panels)
+        return tuple(file for file in files if file is not None)
 
 
 def presentation_of(dataset: DerivativeDataset) -> Presentation:
@@ -153,5 +150,5 @@ def presentation_of(dataset: DerivativeDataset) -> Presentation:
             expected=err.expected,
             remedy="use the version of bids_dtg that made it, or a later one",
         ) from err
-    found: Presentation = workflow.presentation()
-    return found
+    presentation: Presentation = workflow.presentation()
+    return presentation

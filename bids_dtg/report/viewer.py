@@ -139,7 +139,8 @@ def write_meshes(
         For each hemisphere, number of each vertex's parcel; -1: none.
     """
     _write_library(dataset)
-    template, content = read_template("fsLR"), dict[str, bytes]()
+    template = read_template("fsLR")
+    content: dict[str, bytes] = {}
     for side, of_vertex in parcels.items():
         hundredths = np.rint(100 * template.points[side])  # of a mm
         content[f"{side} points"] = hundredths.astype("<i2").tobytes()
@@ -167,13 +168,14 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
     anatomy = standard_anatomy()  # its voxels are of 1 mm, along RAS+
     first, last = np.rint(box_around(grid) - anatomy.affine[:3, 3]).astype(int).clip(0)
     part = anatomy.values[tuple(map(slice, first, last + 1))]
-    affine, (i, j, k) = anatomy.affine.copy(), part.shape
+    affine = anatomy.affine.copy()
     affine[:3, 3] += first
+    i, j, k = part.shape
     name = f"figures/tpl-{grid.space}_size-{i}x{j}x{k}_anatomy.js"
     if not dataset.path(name).exists():
-        own = Grid((i, j, k), affine, grid.space, None)
+        part_grid = Grid((i, j, k), affine, grid.space, None)
         stored = np.rint(255 * part).astype(np.uint8)
-        image = encode_integers(stored, own, description="anatomy behind maps")
+        image = encode_integers(stored, part_grid, description="anatomy behind maps")
         write_script(dataset, dataset.root / name, {"anatomy": image})
     return name
 
@@ -188,15 +190,13 @@ def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
     grid
         Grid of the volume's voxels.
     """
-    known = np.isfinite(volume)
-    values = np.where(known, volume, 0)
-    slope = (
-        max(float(values.max(initial=0.0)), -float(values.min(initial=0.0))) / _STEPS
-        or 1.0
-    )
+    finite = np.isfinite(volume)
+    values = np.where(finite, volume, 0)
+    highest, lowest = float(values.max(initial=0.0)), float(values.min(initial=0.0))
+    slope = max(highest, -lowest) / _STEPS or 1.0
     values /= slope  # in place, as all maps of a participant are packed
     steps = np.rint(values, out=values).astype(np.int8)
-    steps[~known] = _NONE
+    steps[~finite] = _NONE
     return encode_integers(steps, grid, slope=slope, quick=True)
 
 

@@ -30,8 +30,9 @@ from bids_dtg.inputs.participants import Column as Variable
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.contents import SYNTHETIC
-from bids_dtg.report.page import Page, Section, Table, link, sentences
+from bids_dtg.report.page import Page, Section, link, sentences
 from bids_dtg.report.pictures import draw_glass_brain
+from bids_dtg.report.tables import Table
 from bids_dtg.report.viewer import (
     SCRIPT,
     pack,

@@ -14,7 +14,8 @@ from bids_dtg.extras import require
 from bids_dtg.files.array_store import read_npz
 from bids_dtg.files.text import read_rows, write_tsv
 from bids_dtg.notices import counted, duration, say, show
-from bids_dtg.report.page import Table, write_demo
+from bids_dtg.report.page import write_demo
+from bids_dtg.report.tables import Table
 from bids_dtg.settings import Settings
 from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.files import write_twin_people

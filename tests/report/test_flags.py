@@ -12,7 +12,7 @@ from bids_dtg.connectome.quality import METRICS
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.notices import NO_MASK, SAME_SIDES
 from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag, flags_of, level_of, own_flags
+from bids_dtg.report.flags import Flag, flags_of, level_of, run_flags
 
 GOOD = {
     "minutes_kept": "9.5",
@@ -36,8 +36,8 @@ def files(
 
 
 def flagged(files: ParticipantFiles, failures: dict[str, str]) -> tuple[Flag, ...]:
-    own = own_flags(files, failures, PRESENTATION.quality_columns)
-    return flags_of(files, own, PRESENTATION)
+    of_runs = run_flags(files, failures, PRESENTATION.quality_columns)
+    return flags_of(files, of_runs, PRESENTATION.notes(files))
 
 
 def levels(found) -> list[str]:
@@ -79,7 +79,7 @@ def test_a_note_that_matters_is_flagged_once_on_its_page_and_on_the_index(note, 
         wanted,
         Flag("note", notes["Notes"][1], "sub-01_task-rest"),
     )
-    assert own_flags(found, {}, PRESENTATION.quality_columns) == (wanted,)
+    assert run_flags(found, {}, PRESENTATION.quality_columns) == (wanted,)
 
 
 def test_what_is_not_known_is_not_flagged():

@@ -8,7 +8,8 @@ import pytest
 from browser import chromium, opened
 
 from bids_dtg.report.figures import curves, lines, matrices, scatter, spectra
-from bids_dtg.report.page import FOLDER, Page, Section, Table, load_template
+from bids_dtg.report.page import FOLDER, Page, Section, load_template
+from bids_dtg.report.tables import Table
 from bids_dtg.workflows import all_workflows
 
 EVIL = "<script>alert('region')</script>"
@@ -255,7 +256,9 @@ def test_charts_and_heat_maps_are_told_in_words(tmp_path):
 
 
 def test_a_scale_says_where_values_lie_beyond_it(tmp_path):
-    ends = r'class="scale" style="margin: 0"><span>(.*?)</span>.*?<span>(.*?)</span>'
+    ends = (
+        r'class="scale" style="margin: 0">\s<span>(.*?)</span>\s.*\s<span>(.*?)</span>'
+    )
     (free,) = re.findall(ends, page_of(tmp_path, Section("M", figures=(mean_fc(),))))
     assert free == ("0", "\u2265\u00a00.8")
     given = mean_fc(ends=(-2.0, 2.0))

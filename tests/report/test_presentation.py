@@ -147,7 +147,7 @@ def test_a_page_has_the_panels_and_columns_of_its_workflow_only(output):
     page = write_participant_report(output, "01", {}).read_text()
     assert ">The pulse</h3>" in page
     assert "Beats: [&#39;60&#39;, &#39;61&#39;, &#39;62&#39;]" in page
-    assert "<dt>Pulse</dt><dd>64</dd>" in page
+    assert "<dt>Pulse</dt>\n<dd>64</dd>" in page
     assert ">Quality</a>" in page
     assert "Registration" not in page
     assert "maps" not in page.split("<main")[1].split("</main>")[0]

@@ -57,7 +57,7 @@ from bids_dtg.report.contents import (
     find_participant_labels,
     sidecar_of,
 )
-from bids_dtg.report.flags import VERDICTS, Flag, flag_counts, own_flags
+from bids_dtg.report.flags import VERDICTS, Flag, flag_counts, run_flags
 from bids_dtg.report.inclusion import (
     Decisions,
     decision_lines,
@@ -66,10 +66,11 @@ from bids_dtg.report.inclusion import (
     split_by_inclusion,
 )
 from bids_dtg.report.methods import write_all_methods
-from bids_dtg.report.page import Table, link, render
+from bids_dtg.report.page import link, render
 from bids_dtg.report.participant import GROUP, INDEX, write_index
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import dictionary
+from bids_dtg.report.tables import Table
 from bids_dtg.report.viewer import remove_unlinked
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
@@ -298,7 +299,7 @@ def _flags_of(
     for participant, stage, message in failures:
         messages.setdefault(participant, {})[stage] = message
     return {
-        files.label: own_flags(files, messages.get(files.label, {}), columns)
+        files.label: run_flags(files, messages.get(files.label, {}), columns)
         for files in participants
     }
 
@@ -600,7 +601,7 @@ def write_group_page(
     rows
         Runs of the quality table.
     flags
-        Flags of participants' own runs (`flags.own_flags`), by label.
+        Flags of participants' runs (`flags.run_flags`), by label.
     failures
         Participant, what failed, and the message.
     decisions

@@ -127,7 +127,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     ):
         references += f"- {card.citation} (the model)\n"
     return MethodsWords(
-        made=said["made"],
+        opening=said["made"],
         method=kind["method"],
         computed=computed.strip(),
         caution=said["caution"],

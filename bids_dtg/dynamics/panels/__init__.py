@@ -39,5 +39,5 @@ PRESENTATION = Presentation(
     notes=words.notes_on_runs,
     missing=words.missing,
     results=(CARPET.kind, EFFECTIVE.kind),
-    made="results",
+    noun="results",
 )

@@ -11,11 +11,11 @@ from bids_dtg.files.text import read_rows
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Figure
 from bids_dtg.report.numbers import figure
-from bids_dtg.report.page import Table
 from bids_dtg.report.panels import arrange, draw_between, read_of
 from bids_dtg.report.pictures import AMOUNT, SIGNED
 from bids_dtg.report.presentation import Canvas
 from bids_dtg.report.quality import number
+from bids_dtg.report.tables import Table
 
 STRUCTURAL = FileKind("relmat", "structural", ".tsv")
 COMPONENTS = FileKind("parameters", "components", ".tsv")

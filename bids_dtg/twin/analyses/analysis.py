@@ -17,7 +17,7 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.inputs.participants import plain_column
 from bids_dtg.notices import counted, named, say
-from bids_dtg.report.page import Table
+from bids_dtg.report.tables import Table
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.twin.bold_runs import People
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle

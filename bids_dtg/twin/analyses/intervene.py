@@ -19,8 +19,9 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.parcels import read_atlases
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.page import Page, Section, Table
+from bids_dtg.report.page import Page, Section
 from bids_dtg.report.pictures import draw_glass_brain
+from bids_dtg.report.tables import Table
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.splits import family_numbers

@@ -155,5 +155,5 @@ PRESENTATION = Presentation(
     missing=words.missing,
     results=(CARPET.kind,),
     of_averages=OF_SETS,
-    made="results",
+    noun="results",
 )

@@ -17,7 +17,7 @@ from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.notices import NO_MASK
 from bids_dtg.report.contents import find_participant
-from bids_dtg.report.flags import own_flags
+from bids_dtg.report.flags import run_flags
 
 PEOPLE = tuple(f"{number:02d}" for number in range(1, 7))
 
@@ -116,7 +116,7 @@ def test_the_group_page_counts_a_lost_mask_as_the_persons_page_does(made, tmp_pa
     sidecar["Runs"][0]["Notes"] = [NO_MASK]
     path.write_text(json.dumps(sidecar))
     files = find_without_details(DerivativeDataset(out), "02")
-    flags = own_flags(files, {}, PRESENTATION.quality_columns)
+    flags = run_flags(files, {}, PRESENTATION.quality_columns)
     assert NO_MASK in [flag.text for flag in flags]
 
 
