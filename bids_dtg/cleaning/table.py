@@ -67,7 +67,9 @@ def read_cells(
     participant = f"sub-{run.participant}: "
     try:
         require_contents([path], run.participant)
-        content = read_bytes(path).replace(b"\r\n", b"\n")
+        content = read_bytes(path)
+        if b"\r" in content:
+            content = content.replace(b"\r\n", b"\n")
         # Drop empty lines at the end, but keep tabs at the end of the last row.
         end = content.find(b"\n", len(content.rstrip()))
         table = parse_table(content if end < 0 else content[:end], path, wanted=wanted)
@@ -144,6 +146,8 @@ def read_column(cells: Cells, name: str, where: str) -> Column | None:
     """
     if name not in cells:
         return None
+    if (plain := _plain_column(cells[name])) is not None:
+        return plain
     values = np.full(len(cells[name]), np.nan)
     for row, text in enumerate(cells[name]):
         cell = text.strip()
@@ -159,6 +163,23 @@ def read_column(cells: Cells, name: str, where: str) -> Column | None:
             )
         values[row] = number
     return values
+
+
+def _plain_column(texts: tuple[str, ...]) -> Column | None:
+    """Return the numbers of a column as fMRIPrep writes it; None: each cell must be looked at."""
+    joined = "".join(texts)
+    if (
+        "_" in joined or not joined.isascii()
+    ):  # Python takes 1_0 and digits of other scripts
+        return None
+    first = int(texts[:1] == ("n/a",))
+    values = np.full(len(texts), np.nan)
+    try:
+        values[first:] = np.fromiter(map(float, texts[first:]), np.float64)
+    except ValueError:
+        return None
+    usable = np.abs(values[first:]) <= _LARGEST
+    return values if usable.all() else None
 
 
 def flagged_frames(cells: Cells, n_frames: int, where: str) -> NDArray[np.bool_]:

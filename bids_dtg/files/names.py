@@ -130,7 +130,7 @@ def parse_name(name: str) -> BidsName:
     >>> name.get("task"), name.suffix, name.extension
     ('rest', 'bold', '.nii.gz')
     """
-    stem, dot, rest = PurePosixPath(name).name.partition(".")
+    stem, dot, rest = name.rstrip("/").rpartition("/")[2].partition(".")
     *pairs, suffix = stem.split("_")
     entities = []
     for pair in pairs:

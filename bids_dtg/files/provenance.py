@@ -159,6 +159,11 @@ def completion_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
     return read_json(dataset.root / _RECORDS / f"{title}.json")
 
 
+def has_record(dataset: DerivativeDataset, title: str) -> bool:
+    """Return whether a piece of work has a record, which may be damaged."""
+    return os.path.lexists(dataset.root / _RECORDS / f"{title}.json")
+
+
 def completed_titles(dataset: DerivativeDataset) -> tuple[str, ...]:
     """List the pieces of work that have a record, by the names of the records."""
     return tuple(sorted(path.stem for path in (dataset.root / _RECORDS).glob("*.json")))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,8 +15,10 @@ from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, End, Work
-from bids_dtg.errors import DtgError, faults_of
+from bids_dtg.errors import DtgError, RunError, faults_of
+from bids_dtg.files.foreign import open_foreign, reading
 from bids_dtg.files.names import participant_folder
+from bids_dtg.files.provenance import NOT_DONE, has_record
 from bids_dtg.inputs.run import RestRun, is_series
 from bids_dtg.inputs.templateflow import NotFetchedError
 from bids_dtg.notices import counted, named, say, show
@@ -25,6 +29,12 @@ from bids_dtg.settings import Settings
 
 # Participants whose files are listed before the first is processed; listing 100,000 takes long.
 _LOOKED_AHEAD = 100
+# Participants that the process plans before it answers: an answer takes as long as a small plan.
+_TOGETHER = 32
+_COMPLETE = "complete, would be skipped"
+_SHOWN_REASONS = 20
+# What tells apart the same sentence on two participants: paths, labels and numbers.
+_PARTICULAR = re.compile(r"\S*/\S*|\b(sub|ses|run)-\w+|\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -32,34 +42,43 @@ class Plan:
     """What would become of an average, or of a participant whose runs cannot be found."""
 
     title: str  # of the average, or of the participant
-    lines: Sequence[str] = ()  # what would be made, and from what
+    outcome: str = ""  # what would be made, where and why
+    reason: str = ""  # the same without the place, which other participants may share
+    lines: Sequence[str] = ()  # from what it would be made
+    short: Sequence[str] = ()  # why runs would be left out
     faults: Sequence[str] = ()  # why nothing would be made
     downloads: Sequence[str] = ()  # files that would be fetched first
     unreached: Sequence[str] = ()  # results that would be lacking beside the others
 
     @property
-    def fails(self) -> bool:
-        """Whether the participant would count as failed."""
-        return bool(self.faults or self.unreached)
+    def refused(self) -> Sequence[str]:
+        """Why nothing would be made, or else which results would be lacking."""
+        return self.faults or self.unreached
 
-    def in_words(self, *, all_faults: bool) -> list[str]:
+    @property
+    def reasons(self) -> list[str]:
+        """What would become of it, for counts over participants."""
+        outcomes = [] if self.faults else [self.reason]
+        outcomes += [f"would leave out a run: {line}" for line in self.short]
+        return [*outcomes, *(f"would fail: {line}" for line in self.refused)]
+
+    def in_words(self, *, details: bool, all_faults: bool) -> list[str]:
         """Return what would be done, or the refusals if nothing would be made."""
         if self.faults:
             return self.refusals(all_faults=all_faults)
+        outcome = f"{self.title}: {self.outcome}"
+        if not details:
+            return [outcome, *self.refusals(all_faults=all_faults)]
         first = [
-            f"{self.title}: would first download {found}" for found in self.downloads
+            f"{self.title}: would first download {file}" for file in self.downloads
         ]
-        return [
-            *first,
-            *self.lines,
-            *(f"    would fail: {line}" for line in self.unreached),
-        ]
+        unreached = [f"    would fail: {line}" for line in self.unreached]
+        return [*first, outcome, *self.lines, *unreached]
 
     def refusals(self, *, all_faults: bool) -> list[str]:
         """Return each fault, or the first and how many there are more; else what is unreached."""
         if all_faults or not self.faults:
-            lines = self.faults or self.unreached
-            return [f"{self.title}: would fail: {line}" for line in lines]
+            return [f"{self.title}: would fail: {line}" for line in self.refused]
         more = len(self.faults) - 1
         others = f" ({counted(more, 'further fault')}: -v names all)" if more else ""
         return [f"{self.title}: would fail: {self.faults[0]}{others}"]
@@ -72,22 +91,52 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
     """Print what would be done; return how many participants would fail.
 
     Only headers and tables of the runs are read. Problems that show only in the images, such as
-    a damaged file or a wrong field of view, are not found.
+    a damaged file or a wrong field of view, are not found. Runs and their files are named with
+    ``-v``, and for a single participant.
     """
-    failed, dataset = 0, request.dataset
+    failed, dataset, reasons = 0, request.dataset, Reasons()
     how = find_strategy(request.settings.cleaning.denoise_strategy).in_words
     show(f"{dataset.root} is read as {dataset.title}, {how}")
+    verbose = request.settings.behaviour.verbose > 0
+    details = verbose or len(request.participants) == 1
     for _, plans in _all_plans(request, prepare, request.participants):
         for plan in plans:
-            show(*plan.in_words(all_faults=request.settings.behaviour.verbose > 0))
-        failed += any(plan.fails for plan in plans)
+            show(*plan.in_words(details=details, all_faults=verbose))
+            reasons.add(plan)
+        failed += any(plan.refused for plan in plans)
     otherwise = [
         request.averaged_otherwise(participant) for participant in request.participants
     ]
     show(*on_other_averages(request, [titles for titles in otherwise if titles]))
+    if len(request.participants) > 1:
+        show(*reasons.in_words())
     people = counted(len(request.participants), "participant")
     show(f"{people}, {failed} would fail; no output was written")
     return failed
+
+
+class Reasons:
+    """Counts of what would become of averages; sentences that differ in numbers count together."""
+
+    def __init__(self) -> None:
+        self._counts, self._first = Counter[str](), dict[str, tuple[str, str]]()
+
+    def add(self, plan: Plan) -> None:
+        """Count a plan's reasons."""
+        for reason in plan.reasons:
+            alike = _PARTICULAR.sub("", reason)
+            self._counts[alike] += 1
+            self._first.setdefault(alike, (plan.title, reason))
+
+    def in_words(self) -> Iterator[str]:
+        """Yield each reason with its count, the most frequent first, as of its first average."""
+        yield "in sum (-v names the files of each run):"
+        for alike, count in self._counts.most_common(_SHOWN_REASONS):
+            title, reason = self._first[alike]
+            example = f" (first: {title})" if reason.startswith("would fail") else ""
+            yield f"{count:8}  {reason}{example}"
+        if (further := len(self._counts) - _SHOWN_REASONS) > 0:
+            yield f"          and {counted(further, 'rarer reason')}"
 
 
 def on_other_averages(
@@ -136,43 +185,56 @@ def fetch_ahead(request: CallRequest, prepare: Prepare) -> None:
 
 
 def _all_plans(
-    request: CallRequest, prepare: Prepare, participants: Sequence[str]
+    request: CallRequest,
+    prepare: Prepare,
+    participants: Sequence[str],
+    together: int = _TOGETHER,
 ) -> Iterator[tuple[str, list[Plan]]]:
-    """Yield participants and their plans, made in another process, as damaged files may end it."""
+    """Yield participants and their plans, made in another process, as damaged files may end it.
+
+    If it ends, the participants that it was planning together are planned one by one.
+    """
     forked = can_fork()
     planning = (
         partial(_planning, request) if forked else partial(_prepared, request, prepare)
     )
-    with closing(
-        Pool(planning, 1, forked=forked).run(Backlog(participants))
-    ) as messages:
+    groups = [
+        " ".join(participants[first : first + together])
+        for first in range(0, len(participants), together)
+    ]
+    with closing(Pool(planning, 1, forked=forked).run(Backlog(groups))) as messages:
         for _, message in messages:
-            if isinstance(message, End):
-                yield message.label, _plans_of_end(message)
+            if not isinstance(message, End):
+                continue
+            group = message.label.split()
+            if message.result is not None:
+                yield from zip(group, message.result, strict=True)
+            elif len(group) > 1:
+                yield from _all_plans(request, prepare, group, together=1)
+            else:
+                yield group[0], [_plan_of_end(message)]
 
 
-def _planning(request: CallRequest) -> Work[list[Plan]]:
-    return partial(_of_participant, request)
+def _planning(request: CallRequest) -> Work[list[list[Plan]]]:
+    return partial(_of_group, request)
 
 
-def _prepared(request: CallRequest, prepare: Prepare) -> Work[list[Plan]]:
+def _prepared(request: CallRequest, prepare: Prepare) -> Work[list[list[Plan]]]:
     return _planning(replace(prepare(request.settings), plans=request.plans))
 
 
-def _of_participant(
-    request: CallRequest, participant: str, _reporter: Reporter
-) -> list[Plan]:
-    return plans_of(request, participant)
+def _of_group(
+    request: CallRequest, group: str, _reporter: Reporter
+) -> list[list[Plan]]:
+    return [plans_of(request, participant) for participant in group.split()]
 
 
-def _plans_of_end(end: End[list[Plan]]) -> list[Plan]:
-    """Return a participant's plans, or how the process ended that made them."""
-    if end.result is not None:
-        return end.result
+def _plan_of_end(end: End[list[list[Plan]]]) -> Plan:
+    """Return the plan of a participant whose files ended the process that read them."""
     if end.error is not None and not isinstance(end.error, DtgError):
         raise end.error
     why = end.error or f"the process that read its files died: {end.died}"
-    return [Plan(f"sub-{end.label}", faults=[str(why)])]
+    return Plan(f"sub-{end.label}", faults=[str(why)])
 
 
 def plans_of(request: CallRequest, participant: str) -> list[Plan]:
@@ -188,9 +250,9 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
     faults, lines, short = list[str](), list[str](), list[str]()
     reason, what, more = None, "", list[str]()
     try:
-        reason = request.why_incomplete(planned, request.fingerprints(planned))
+        reason = _why_incomplete(request, planned)
         if reason is None:
-            return Plan(planned.title, [f"{planned.title}: complete, would be skipped"])
+            return Plan(planned.title, _COMPLETE, _COMPLETE)
     except DtgError as err:
         faults += faults_of(err)
     for run in planned.runs:
@@ -215,8 +277,26 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
     folder = (
         request.output.root / participant_folder(planned.participant, session) / "func"
     )
-    head = f"{planned.title}: would write {what} to {folder} ({reason})"
-    return Plan(planned.title, [head, *lines, *more], faults, [*downloads], unreached)
+    return Plan(
+        planned.title,
+        f"would write {what} to {folder} ({reason})",
+        f"would write {what} ({reason})",
+        lines=[*lines, *more],
+        short=short,
+        faults=faults,
+        downloads=[*downloads],
+        unreached=unreached,
+    )
+
+
+def _why_incomplete(request: CallRequest, planned: AveragedRuns) -> str | None:
+    """Return why an average would be made; inputs without a record are only opened."""
+    if has_record(request.output, planned.title):
+        return request.why_incomplete(planned, request.fingerprints(planned))
+    for path in request.input_files(planned):
+        with reading(path, RunError), open_foreign(path):
+            pass
+    return NOT_DONE
 
 
 def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
