@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -416,7 +417,7 @@ def _orthonormal(
         residual = column.copy()
         for _ in range(2):  # the second round removes rounding errors of the first
             residual -= basis[:, :rank] @ (basis[:, :rank].T @ residual)
-        norm = np.linalg.norm(residual)
+        norm = math.sqrt(residual @ residual)
         if norm > RANK_TOLERANCE:
             basis[:, rank] = residual / norm
             independent[position] = True

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -540,6 +541,8 @@ def _table(
     places = [
         place for place, name in enumerate(header) if wanted is None or wanted(name)
     ]
+    # A single place is named twice, as `itemgetter` gives no tuple of one.
+    pick: Any = itemgetter(*places, *places[-1:]) if places else lambda cells: ("",)
     rows, short, columns = [], 0, len(header)
     for number, cells in enumerate(lines, 2):
         if not any(cells):
@@ -551,6 +554,6 @@ def _table(
         if len(cells) < columns:
             short += 1
             cells += [""] * (columns - len(cells))
-        row = [cells[place] for place in places]
-        rows.append(tuple(map(with_formula, row) if has_formulas else row))
+        row = pick(cells)[:-1]
+        rows.append(tuple(map(with_formula, row)) if has_formulas else row)
     return Table(path, tuple([header[place] for place in places]), tuple(rows), short)

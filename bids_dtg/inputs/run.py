@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -436,9 +436,8 @@ def belongs_to(name: BidsName, run: BidsName, but: Collection[str] = ()) -> bool
 
 def without(name: BidsName, keys: Collection[str]) -> BidsName:
     """Return a name without some entities."""
-    return replace(
-        name, entities=tuple(pair for pair in name.entities if pair[0] not in keys)
-    )
+    entities = tuple(pair for pair in name.entities if pair[0] not in keys)
+    return BidsName(entities, name.suffix, name.extension)
 
 
 def stated_space(sidecars: Iterable[Path]) -> str | None:

@@ -150,11 +150,18 @@ def test_dry_run_writes_nothing(pair, capsys):
     assert first == f"{pair.bids} is read as fMRIPrep derivatives, cleaned by simple"
     assert lines[0].startswith("sub-01_task-rest: would write 3 maps to ")
     assert lines[0].endswith(f"{pair.out}/sub-01/func (not done yet)")
-    assert lines[1].endswith(
+    assert lines[1].startswith("sub-02_task-rest: would write 3 maps to ")
+    assert lines[2:] == [
+        "in sum (-v names the files of each run):",
+        "       2  would write 3 maps (not done yet)",
+        "2 participants, 0 would fail; no output was written",
+    ]
+    assert pair.run("--dry-run", "-v") == 0
+    _, _, *lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(
         "task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz"
     )
-    assert lines[2] == "    in MNI152NLin6Asym, the model's space"
-    assert lines[-1] == "2 participants, 0 would fail; no output was written"
+    assert lines[1] == "    in MNI152NLin6Asym, the model's space"
 
     assert pair.run("--participant-label", "01") == 0
     (
@@ -166,7 +173,11 @@ def test_dry_run_writes_nothing(pair, capsys):
     assert everything() == before
     _, *lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "sub-01_task-rest: complete, would be skipped"
-    assert lines[1].startswith("sub-02: would fail: sub-02: ")
+    assert lines[1].startswith("sub-02: would fail: ")
+    assert lines[3:5] == [
+        "       1  complete, would be skipped",
+        f"       1  {lines[1].removeprefix('sub-02: ')} (first: sub-02)",
+    ]
     assert lines[-1] == "2 participants, 1 would fail; no output was written"
 
 
@@ -174,7 +185,7 @@ def test_dry_run_writes_nothing(pair, capsys):
 def test_a_dry_run_notes_a_missing_mask(pair, capsys):
     (mask,) = pair.bids.glob("sub-02/func/*_desc-brain_mask.nii.gz")
     mask.unlink()
-    assert pair.run("--dry-run", "--high-pass", "1e-4") == 0
+    assert pair.run("--dry-run", "-v", "--high-pass", "1e-4") == 0
     first, _, second = capsys.readouterr().out.partition("sub-02_task-rest: ")
     assert (
         "note: The run is too short for 0.0001 Hz, so --high-pass removed nothing."
