@@ -92,15 +92,12 @@ def parse_contrasts(text: str) -> tuple[Contrast, ...]:
         the contrasts are not valid (`check_contrasts`).
     """
     header, *lines = [line.split("\t") for line in text.splitlines()] or [[]]
-    known = {field.name for field in fields(Contrast)}
-    if (
-        "label" not in header
-        or not known.issuperset(header)
-        or len(set(header)) < len(header)
-    ):
+    columns = {field.name for field in fields(Contrast)}
+    is_legal = "label" in header and columns.issuperset(header)
+    if not is_legal or len(set(header)) < len(header):
         raise ValueError(
             f"the columns are {', '.join(header) or 'none'}; label is required, "
-            f"and the known ones are {', '.join(sorted(known))}"
+            f"and the known ones are {', '.join(sorted(columns))}"
         )
     contrasts = []
     for position, cells in enumerate(line for line in lines if line != [""]):

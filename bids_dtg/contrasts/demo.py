@@ -67,12 +67,16 @@ def run_demo(arguments: argparse.Namespace) -> int:
     -------
     The number of participants that failed.
     """
-    bundle, phantom, out = load_bundle("demo"), Phantom(seed=0), arguments.out
+    bundle = load_bundle("demo")
+    phantom = Phantom(seed=0)
+    out = arguments.out
     people = [
         phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)
     ]
     write_people(
-        *(out / SIMULATED, phantom, people),
+        out / SIMULATED,
+        phantom,
+        people,
         frames=_FRAMES,
         repetition_time_s=_TR_SECONDS,
         program="dtg-demo",
@@ -89,12 +93,12 @@ def run_demo(arguments: argparse.Namespace) -> int:
     )
     failed = LEVEL.run(settings)
     first = bundle.contrasts[0]
-    made = [
+    predicted = [
         person for person in people if _map_path(out, person, first, bundle).exists()
     ]
-    if made:
+    if predicted:
         run_group(settings.replace(analysis_level="group"))
-        _compare(out, made, phantom, bundle)
+        _compare(out, predicted, phantom, bundle)
     show(f"maps: {settings.inputs.output_dir}")
     return failed
 
@@ -106,7 +110,9 @@ def run_phantom(arguments: argparse.Namespace) -> None:
         phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)
     ]
     write_people(
-        *(arguments.out, phantom, people),
+        arguments.out,
+        phantom,
+        people,
         frames=arguments.frames,
         repetition_time_s=arguments.repetition_time,
         program="dtg-phantom",
@@ -126,7 +132,9 @@ def write_people(
     """Write simulated people's datasets, and report the progress."""
     generator = {"Name": f"bids_dtg {program}", "Version": __version__}
     describe_datasets(
-        *(folder, phantom, people),
+        folder,
+        phantom,
+        people,
         frames=frames,
         repetition_time_s=repetition_time_s,
         generator=generator,
@@ -139,7 +147,8 @@ def write_people(
             lane.start(f"simulating sub-{participant_label(person.index)}")
             # A new object per person, because it holds large arrays that are freed with it.
             write_participant(
-                *(folder, phantom.person(person.cohort, person.index)),
+                folder,
+                phantom.person(person.cohort, person.index),
                 frames=frames,
                 repetition_time_s=repetition_time_s,
                 stage=lane.stage,
@@ -172,38 +181,54 @@ def _compare(
     """Correlate maps with the simulated truth; write a table, a figure and a page."""
     say("comparing with the simulated truth …")
     group = np.zeros((len(bundle.contrasts), bundle.places.number), np.float32)
-    labels, found = [contrast.label for contrast in bundle.contrasts], []
+    labels = [contrast.label for contrast in bundle.contrasts]
+    number = labels.index(PICTURED)
+    correlations = []  # of each person, (three, contrasts)
     with Board(_GROUP_SIZE + len(people)) as board:
         for index in range(_GROUP_SIZE):
-            group += phantom.person(Cohort.TEST, index).true_maps() / np.float32(
-                _GROUP_SIZE
-            )
+            maps = phantom.person(Cohort.TEST, index).true_maps()
+            group += maps / np.float32(_GROUP_SIZE)
             board.advance()
         for person in people:
             truth, maps = person.true_maps(), _read_maps(out, person, bundle)
             pairs = (maps, truth), (group, truth), (maps - group, truth - group)
-            found.append([correlation(*pair) for pair in pairs])
+            correlations.append([correlation(*pair) for pair in pairs])
             board.advance()
             if person is people[0]:
-                number, who = (
-                    labels.index(PICTURED),
-                    f"sub-{participant_label(person.index)}",
-                )
-                drawn = {
-                    f"{who}: simulated truth": truth[number],
-                    f"{who}: predicted from rest": maps[number],
-                    f"average of {_GROUP_SIZE} other simulated people": group[number],
-                }
-                title = f"{PICTURED}, SIMULATED data, demo model: not for science"
-                units = bundle.card.part.units
-                write_atomic(
-                    out / PICTURE,
-                    draw_maps(drawn, bundle.voxels, title=title, units=units),
-                )
-    scores = np.mean(found, axis=0).T  # (contrasts, three)
+                pictured = truth[number], maps[number], group[number]
+                _draw(out, person, pictured, bundle)
+    scores = np.mean(correlations, axis=0).T  # (contrasts, three)
     columns = ["contrast", "r_predicted_truth", "r_group_truth", "r_own"]
     rows = zip(labels, np.round(scores, 4), strict=True)
     write_tsv(out / TABLE, columns, [(label, *row) for label, row in rows])
+    _write_page(out, len(people), labels, scores)
+
+
+def _draw(
+    out: Path,
+    person: Person,
+    maps: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    bundle: ModelBundle,
+) -> None:
+    """Draw a contrast's maps (voxels,) of a person: true, predicted and the group's average."""
+    truth, predicted, average = maps
+    title = f"{PICTURED}, SIMULATED data, demo model: not for science"
+    participant = f"sub-{participant_label(person.index)}"
+    rows = {
+        f"{participant}: simulated truth": truth,
+        f"{participant}: predicted from rest": predicted,
+        f"average of {_GROUP_SIZE} other simulated people": average,
+    }
+    units = bundle.card.part.units
+    write_atomic(
+        out / PICTURE, draw_maps(rows, bundle.voxels, title=title, units=units)
+    )
+
+
+def _write_page(
+    out: Path, people: int, labels: Sequence[str], scores: NDArray[np.floating]
+) -> None:
+    """Show the mean scores, and write the page; scores are (contrasts, three)."""
     headings = ("r with the simulated truth", "predicted map", "group average", "own")
     mean = [f"mean of {len(labels)} contrasts", *scores.mean(axis=0).tolist()]
     every = [(label, *row) for label, row in zip(labels, scores.tolist(), strict=True)]
@@ -214,7 +239,7 @@ def _compare(
     write_demo(
         out,
         "Demo: predicted maps and the truth",
-        f"{counted(len(people), 'simulated participant')}; maps by the demo model.",
+        f"{counted(people, 'simulated participant')}; maps by the demo model.",
         _SIMULATED,
         text=_WORDS,
         tables=[

@@ -60,35 +60,40 @@ class FittedLinear:
             rest are written, by which the model recognises them. None: nothing about single
             people is written.
         """
-        seen = None
+        model_people = None
         if people is not None:
-            own = zip(people, self.sketches, strict=True)
-            seen = ModelPeople.of_training(
-                "", {label: [sketched] for label, sketched in own}
-            )
-        fit, number = self.fit, self.roi_maps.shape[1]
-        assert fit.correction is not None
-        labels = [f"contrast{row + 1}" for row in range(len(fit.correction.gains))]
+            sketches = zip(people, self.sketches, strict=True)
+            sketches_of = {label: [sketch] for label, sketch in sketches}
+            model_people = ModelPeople.of_training("", sketches_of)
+        fit = self.fit
+        correction = fit.correction
+        assert correction is not None
+        number = self.roi_maps.shape[1]
+        contrasts = [
+            Contrast(row, f"contrast{row + 1}", "", "", "")
+            for row in range(len(correction.gains))
+        ]
+        participants = fit.record["linear"]["participants"]
         part = MapsPart(
-            tuple(Contrast(row, label, "", "", "") for row, label in enumerate(labels)),
+            tuple(contrasts),
             places=number,
             segment_seconds=SECONDS_PER_RUN,
             units="arbitrary",
-            recentring=Recentring(
-                fit.record["linear"]["participants"], 1, left_out_in_turn=True
-            ),
+            recentring=Recentring(participants, 1, left_out_in_turn=True),
             connectome=Form("partial", self.sets if len(self.sets) > 1 else ()),
         )
         places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
         arrays = BundleArrays(
             fit.tensors,
             self.roi_maps.astype(np.float16 if part.several else np.float32),
-            *(places, places, fit.correction),
-            mean=fit.correction.offset,
+            brain=places,
+            places=places,
+            correction=correction,
+            mean=correction.offset,
             half_widths=fit.half_widths,
         )
         card = ModelCard(Path(folder).name, "1", "linear", part)
-        return write_bundle(folder, card, arrays, people=seen)
+        return write_bundle(folder, card, arrays, people=model_people)
 
 
 def fit_linear(
@@ -146,29 +151,30 @@ def fit_linear(
         raise ValueError(
             f"there are rest of {len(rest)} and maps of {len(maps)} people"
         )
-    places = {np.shape(own)[0] for own in rest}
-    places |= {np.shape(own)[-1] for own in (*maps, *(roi_maps or ()))}
+    places = {np.shape(series)[0] for series in rest}
+    places |= {np.shape(some_maps)[-1] for some_maps in (*maps, *(roi_maps or ()))}
     if len(places) > 1:
         raise ValueError(
             f"rest and maps have different numbers of places: {sorted(places)}"
         )
     if roi_maps is None:
-        made, _ = group_maps([reduce_rest(own) for own in rest], sets, seed)
+        ica_maps, _ = group_maps([reduce_rest(series) for series in rest], sets, seed)
         # Rounded as in a bundle, so that the saved model is the same.
-        roi_maps = [made[rows].astype(np.float16) for rows in rows_of(sets)]
-    numbers = tuple(len(of_set) for of_set in roi_maps)
+        roi_maps = [ica_maps[rows].astype(np.float16) for rows in rows_of(sets)]
+    numbers = tuple(len(set_maps) for set_maps in roi_maps)
     joined = np.concatenate(roi_maps).astype(np.float32)
-    people = [
-        Person(
+    people = []
+    for number, series in enumerate(rest):
+        minutes = np.nan if tr_seconds is None else series.shape[1] * tr_seconds / 60
+        person = Person(
             label=str(number),
-            connectomes=_connectome(own, joined, numbers)[None],
+            connectomes=_connectome(series, joined, numbers)[None],
             weights=(1.0,),
             sessions=(np.asarray(maps[number], np.float64),),
-            minutes=np.nan if tr_seconds is None else own.shape[1] * tr_seconds / 60,
+            minutes=minutes,
         )
-        for number, own in enumerate(rest)
-    ]
-    sketches = tuple(sketch(np.asarray(own)) for own in rest)
+        people.append(person)
+    sketches = tuple(sketch(np.asarray(series)) for series in rest)
     return FittedLinear(joined, numbers, fit_people(people, numbers), sketches)
 
 
@@ -176,12 +182,16 @@ def _connectome(
     rest: NDArray[np.floating], roi_maps: Array, sets: tuple[int, ...]
 ) -> Float:
     """Return the connectome (ROIs, places) of a person's rest (places, frames), set by set."""
-    places, found = standardised(np.asarray(rest)), []
-    for rows in rows_of(sets):
-        maps = roi_maps[rows].astype(np.float64)
-        maps = maps - maps.mean(axis=1, keepdims=True)
-        series = standardised(np.linalg.lstsq(maps.T, places, rcond=None)[0])
-        mixing = Form("partial").mixing(series @ series.T / series.shape[1])
-        assert mixing is not None  # of this form
-        found.append(mixing.T @ (series @ places.T / series.shape[1]))
-    return np.concatenate(found)
+    voxel_series = standardised(np.asarray(rest))  # (voxels or parcels, frames)
+    frames = voxel_series.shape[1]
+    connectomes = []
+    for roi_rows in rows_of(sets):
+        centred_maps = roi_maps[roi_rows].astype(np.float64)
+        centred_maps -= centred_maps.mean(axis=1, keepdims=True)
+        roi_series, *_ = np.linalg.lstsq(centred_maps.T, voxel_series, rcond=None)
+        roi_series = standardised(roi_series)
+        roi_correlation = roi_series @ roi_series.T / frames
+        roi_to_voxel = roi_series @ voxel_series.T / frames
+        partial = Form("partial").mixing(roi_correlation)
+        connectomes.append(partial.T @ roi_to_voxel)
+    return np.concatenate(connectomes)

@@ -21,12 +21,10 @@ from bids_dtg.errors import DatasetError
 Float = NDArray[np.float64]
 
 FIRST = 100  # components kept per person
-_MOST = (
-    500  # components kept for the group; nothing is lost with at most this many voxels
-)
-_PLACES = (
-    20_000  # smallest number of voxels used to find and rotate the group's components
-)
+# Components kept for the group; nothing is lost with at most this many voxels.
+_MOST = 500
+# Smallest number of voxels used to find and rotate the group's components.
+_PLACES = 20_000
 _ITERATIONS, _TOLERANCE = 300, 1e-3
 
 
@@ -52,10 +50,10 @@ def reduce_rest(
     sd = np.sqrt(np.einsum("vt,vt->v", centred, centred) / rest.shape[1])
     centred /= np.where(sd > 0, sd, 1.0)[:, None].astype(np.float32)
     centred /= np.float32(np.sqrt(rest.shape[1]))
-    found = _reduced(centred, FIRST)
+    components = _reduced(centred, FIRST)
     if earlier is not None:
-        found = _reduced(np.hstack([earlier, found]), FIRST)
-    return found.astype(np.float32)
+        components = _reduced(np.hstack([earlier, components]), FIRST)
+    return components.astype(np.float32)
 
 
 def group_maps(
@@ -98,15 +96,14 @@ def group_maps(
     ...     rng.standard_normal((2, 300)).repeat(30, axis=0) + 0.3 * rng.standard_normal((60, 300))
     ...     for _ in range(3)
     ... ]
-    >>> maps, (record,) = group_maps([reduce_rest(own) for own in rest], (2,), seed=0)
+    >>> people = [reduce_rest(series) for series in rest]
+    >>> maps, (record,) = group_maps(people, (2,), seed=0)
     >>> maps.shape, record["people"]
     ((2, 60), 3)
     """
-    from sklearn.decomposition import FastICA
-    from sklearn.exceptions import ConvergenceWarning
-
-    some = slice(None, None, max(1, len(people[0]) // _PLACES))
-    group = _joined([np.asarray(own[some], np.float64) for own in people], max(sets))
+    subset = slice(None, None, max(1, len(people[0]) // _PLACES))
+    subsets = [np.asarray(components[subset], np.float64) for components in people]
+    group = _joined(subsets, max(sets))
     if group.shape[1] < max(sets):
         raise DatasetError(
             f"rest of {len(people)} people has {group.shape[1]} components, too few for "
@@ -115,49 +112,62 @@ def group_maps(
         )
     # Least squares: people's components, weighted by their projection on the group's.
     everywhere = np.zeros((len(people[0]), group.shape[1]), np.float32)
-    for own in people:
-        weights = np.asarray(own[some], np.float64).T @ group / (group**2).sum(axis=0)
-        everywhere += own @ weights.astype(np.float32)
-    made, records = [], []
+    for components, in_subset in zip(people, subsets, strict=True):
+        weights = in_subset.T @ group / (group**2).sum(axis=0)
+        everywhere += components @ weights.astype(np.float32)
+    set_maps, records = [], []
     for number in sets:
-        ica = FastICA(
-            number,
-            whiten="unit-variance",
-            random_state=seed % 2**32,
-            max_iter=_ITERATIONS,
-            tol=_TOLERANCE,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            ica.fit(group[:, :number])
-        maps = ica.transform(everywhere[:, :number].astype(np.float64)).T
-        maps /= maps.std(axis=1, keepdims=True)
-        maps *= np.where((maps * maps * maps).sum(axis=1) < 0, -1.0, 1.0)[:, None]
-        converged = bool(ica.n_iter_ < _ITERATIONS)
-        records.append(
-            {
-                "method": "group ICA of the training people's rest",
-                "people": len(people),
-                "rois": number,
-                "components_each": FIRST,
-                "seed": seed,
-                "converged": converged,
-            }
-        )
-        made.append(maps.astype(np.float32))
-        left = "" if converged else ", not converged: another --seed may help"
-        report(f"group ICA: {number} ROI maps in {ica.n_iter_} iterations{left}")
-    return np.concatenate(made), records
+        maps, iterations = _rotated(group[:, :number], everywhere[:, :number], seed)
+        converged = bool(iterations < _ITERATIONS)
+        record = {
+            "method": "group ICA of the training people's rest",
+            "people": len(people),
+            "rois": number,
+            "components_each": FIRST,
+            "seed": seed,
+            "converged": converged,
+        }
+        set_maps.append(maps)
+        records.append(record)
+        hint = "" if converged else ", not converged: another --seed may help"
+        report(f"group ICA: {number} ROI maps in {iterations} iterations{hint}")
+    return np.concatenate(set_maps), records
+
+
+def _rotated(
+    group: Float, everywhere: NDArray[np.float32], seed: int
+) -> tuple[NDArray[np.float32], int]:
+    """Rotate components by ICA; return the maps (components, voxels) and how many iterations.
+
+    ICA is fitted to components (voxels, components) at a subset of voxels, and applied everywhere.
+    """
+    from sklearn.decomposition import FastICA
+    from sklearn.exceptions import ConvergenceWarning
+
+    ica = FastICA(
+        group.shape[1],
+        whiten="unit-variance",
+        random_state=seed % 2**32,
+        max_iter=_ITERATIONS,
+        tol=_TOLERANCE,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ica.fit(group)
+    maps = ica.transform(everywhere.astype(np.float64)).T
+    maps /= maps.std(axis=1, keepdims=True)
+    maps *= np.where((maps * maps * maps).sum(axis=1) < 0, -1.0, 1.0)[:, None]
+    return maps.astype(np.float32), ica.n_iter_
 
 
 def _joined(people: Sequence[Float], most: int) -> Float:
     """Return the first principal components (voxels, components) of all people together."""
-    kept = np.zeros((len(people[0]), 0))
-    for own in people:
-        kept = np.hstack([kept, own])
-        if kept.shape[1] > 2 * _MOST:
-            kept = _reduced(kept, _MOST)
-    return _reduced(kept, most)
+    group = np.zeros((len(people[0]), 0))
+    for components in people:
+        group = np.hstack([group, components])
+        if group.shape[1] > 2 * _MOST:
+            group = _reduced(group, _MOST)
+    return _reduced(group, most)
 
 
 def _reduced(values: NDArray[np.floating], most: int) -> Float:
@@ -166,12 +176,13 @@ def _reduced(values: NDArray[np.floating], most: int) -> Float:
     if columns <= len(values):
         products = (values.T @ values).astype(np.float64)
         variances, vectors = np.linalg.eigh(products)
-        kept = _largest(variances, most)
-        reduced = values @ vectors[:, kept].astype(values.dtype)
+        first = _largest(variances, most)
+        reduced = values @ vectors[:, first].astype(values.dtype)
     else:
-        variances, vectors = np.linalg.eigh((values @ values.T).astype(np.float64))
-        kept = _largest(variances, most)
-        reduced = vectors[:, kept] * np.sqrt(variances[kept])
+        products = (values @ values.T).astype(np.float64)
+        variances, vectors = np.linalg.eigh(products)
+        first = _largest(variances, most)
+        reduced = vectors[:, first] * np.sqrt(variances[first])
     # Fix the signs, which otherwise depend on the linear algebra library.
     largest = np.abs(reduced).argmax(axis=0)
     signs = np.where(reduced[largest, np.arange(reduced.shape[1])] < 0, -1.0, 1.0)
@@ -181,5 +192,5 @@ def _reduced(values: NDArray[np.floating], most: int) -> Float:
 def _largest(variances: Float, most: int) -> NDArray[np.intp]:
     """Return the indices of the largest variances in descending order, without rounding errors."""
     order: NDArray[np.intp] = np.argsort(variances)[::-1][:most]
-    kept: NDArray[np.intp] = order[variances[order] > variances[order[0]] * 1e-9]
-    return kept
+    is_variance = variances[order] > variances[order[0]] * 1e-9
+    return np.asarray(order[is_variance])

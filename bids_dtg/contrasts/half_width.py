@@ -37,9 +37,8 @@ class HalfWidths:
     segments: int  # rest segments that each of their predictions averages
     values: Array  # (contrasts, *lattice), in the units of the maps; 0: there is no interval
     lattice: Lattice  # over the model's voxels or parcels
-    left_out_in_turn: bool = (
-        False  # whether they are training people, each left out in turn
-    )
+    # Whether they are training people, each left out in turn.
+    left_out_in_turn: bool = False
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.values).all() and (self.values >= 0).all()):
@@ -48,12 +47,13 @@ class HalfWidths:
     @cached_property
     def at_places(self) -> Array:
         """Interpolated between the blocks' centres, (contrasts, voxels); NaN: no interval."""
-        rows = self.values.reshape(len(self.values), -1)
-        there = rows > 0
+        of_blocks = self.values.reshape(len(self.values), -1)
+        has_width = of_blocks > 0
         # Blocks without a half-width enter interpolation with the contrast's mean.
-        mean = rows.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
-        widths = self.lattice.interpolate(np.where(there, rows, mean[:, None]))
-        widths[~there[:, self.lattice.block_of]] = np.nan
+        mean = of_blocks.sum(axis=1) / np.maximum(has_width.sum(axis=1), 1)
+        filled = np.where(has_width, of_blocks, mean[:, None])
+        widths = self.lattice.interpolate(filled)
+        widths[~has_width[:, self.lattice.block_of]] = np.nan
         widths.flags.writeable = False
         return widths
 
@@ -77,15 +77,9 @@ def half_width_path(
     'tpl-MNI152NLin6Asym_res-2_contrast-languageMath_desc-halfwidth_statmap.nii.gz'
     """
     template = entities["space"]
-    named = {
-        key: value
-        for key, value in entities.items()
-        if key in OF_FILES and key != "space"
-    }
-    name = build_name(
-        {**named, "tpl": template, "desc": HALF_WIDTH}, "statmap", extension
-    )
-    return PurePosixPath(f"tpl-{template}") / name
+    of_map = {key: value for key, value in entities.items() if key in OF_FILES}
+    of_width = {**of_map, "space": None, "tpl": template, "desc": HALF_WIDTH}
+    return PurePosixPath(f"tpl-{template}") / build_name(of_width, "statmap", extension)
 
 
 class LeftOutErrors:
@@ -112,12 +106,12 @@ class LeftOutErrors:
     """
 
     def __init__(self, contrasts: int, lattice: Lattice) -> None:
-        self._lattice, self._people = lattice, 0
+        self._lattice = lattice
+        self._people = 0
         # Over measured voxels: squares of both, their product, and the number of voxels.
         self._sums = np.zeros((4, contrasts, lattice.blocks))
-        self._in_block = np.zeros(
-            (contrasts, lattice.blocks), np.intp
-        )  # people measured there
+        # People measured in the block.
+        self._in_block = np.zeros((contrasts, lattice.blocks), np.intp)
 
     def add(
         self, predicted: NDArray[np.floating], measured: NDArray[np.floating]
@@ -126,13 +120,14 @@ class LeftOutErrors:
         self._people += 1
         block_of, blocks = self._lattice.block_of, self._lattice.blocks
         for row, (p, m) in enumerate(zip(predicted, measured, strict=True)):
-            known = np.isfinite(m)
-            p, m = np.where(known, p, 0.0), np.where(known, m, 0.0)
-            for sums, values in zip(
-                self._sums, (p * p, m * m, p * m, known), strict=True
-            ):
+            is_measured = np.isfinite(m)
+            p = np.where(is_measured, p, 0.0)
+            m = np.where(is_measured, m, 0.0)
+            of_voxels = (p * p, m * m, p * m, is_measured)
+            for sums, values in zip(self._sums, of_voxels, strict=True):
                 sums[row] += np.bincount(block_of, values, minlength=blocks)
-            self._in_block[row] += np.bincount(block_of[known], minlength=blocks) > 0
+            voxels_in_block = np.bincount(block_of[is_measured], minlength=blocks)
+            self._in_block[row] += voxels_in_block > 0
 
     def half_widths(
         self,
@@ -153,16 +148,15 @@ class LeftOutErrors:
         from scipy.stats import t
 
         predicted, measured, product, values = self._sums
-        gain = (
-            np.ones((len(values), 1))
-            if gains is None
-            else np.asarray(gains, float)[:, None]
-        )
+        gain = np.ones((len(values), 1))
+        if gains is not None:
+            gain = np.asarray(gains, float)[:, None]
         squares = measured - 2 * gain * product + gain**2 * predicted
-        n = self._in_block
-        held = n >= min(LEAST_PEOPLE, self._people)
         mean = np.maximum(squares, 0.0) / np.maximum(values, 1)
-        widths = np.where(held, t.ppf(_TAIL, np.maximum(n - 1, 1)) * np.sqrt(mean), 0.0)
+        people = self._in_block
+        quantile = t.ppf(_TAIL, np.maximum(people - 1, 1))
+        enough = people >= min(LEAST_PEOPLE, self._people)
+        widths = np.where(enough, quantile * np.sqrt(mean), 0.0)
         return HalfWidths(
             self._people,
             segments,

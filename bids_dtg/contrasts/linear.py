@@ -95,41 +95,45 @@ class LinearModel:
         if self.variances is not None:
             shapes["variances"] = (len(self.sets),)
         for name, shape in shapes.items():
-            if (found := getattr(self, name).shape) != shape:
-                raise ValueError(f"{name} are {shape}, found {found}")
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise ValueError(f"{name} are {shape}, found {array.shape}")
         if sum(self.sets) != rois or min(self.sets, default=0) < 1:
             raise ValueError(f"sets of {self.sets} ROIs do not add up to {rois}")
 
     def predict(self, connectome: Floats) -> Floats:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
-        with (
-            one_blas_thread()
-        ):  # fastest, with many small products next to a reading process
+        # One thread is fastest, with many small products next to a reading process.
+        with one_blas_thread():
             return self._predict(connectome)
 
     def _predict(self, connectome: Floats) -> Floats:
         shape = len(self.coefficients), connectome.shape[1]
         maps = np.zeros(shape, self.means.dtype)
-        of_set = maps if len(self.sets) == 1 else np.empty(shape, self.means.dtype)
+        set_maps = maps if len(self.sets) == 1 else np.empty(shape, self.means.dtype)
         for number, rows in enumerate(rows_of(self.sets)):
-            coefficients, squares = self.coefficients[:, rows], 0.0
-            for part, (some, deviation) in enumerate(
-                _standardised_parts(connectome[rows])
-            ):
-                if part % _PARTS == 0:
-                    self._let_go(rows)
-                deviation -= self.means[rows, some]
-                deviation *= self.weights[rows, some]
-                squares += float(np.einsum("rv,rv->", deviation, deviation))
-                of_set[:, some] = coefficients @ deviation
-            self._let_go(rows)
+            squares = self._predict_set(rows, connectome[rows], set_maps)
             if self.variances is not None:
-                own = squares / (self.sets[number] * connectome.shape[1])
-                most = self.variances[number] / own if own > 0 else 1.0
-                of_set *= of_set.dtype.type(np.clip(most, LEAST_SCALE, 1.0))
-            if of_set is not maps:
-                maps += of_set
+                variance = squares / (self.sets[number] * connectome.shape[1])
+                ratio = self.variances[number] / variance if variance > 0 else 1.0
+                set_maps *= set_maps.dtype.type(np.clip(ratio, LEAST_SCALE, 1.0))
+            if set_maps is not maps:
+                maps += set_maps
         return maps
+
+    def _predict_set(self, rows: slice, connectome: Floats, out: Floats) -> float:
+        """Write a set's maps into `out`; return the sum of squared weighted deviations."""
+        squares = 0.0
+        parts = _standardised_parts(connectome)
+        for part, (places, deviation) in enumerate(parts):
+            if part % _PARTS == 0:
+                self._let_go(rows)
+            deviation -= self.means[rows, places]
+            deviation *= self.weights[rows, places]
+            squares += float(np.einsum("rv,rv->", deviation, deviation))
+            out[:, places] = self.coefficients[:, rows] @ deviation
+        self._let_go(rows)
+        return squares
 
     def _let_go(self, rows: slice) -> None:
         """Release the memory of mapped arrays."""
@@ -139,12 +143,13 @@ class LinearModel:
 
 def tensors_of(model: LinearModel) -> dict[str, NDArray[Any]]:
     """Return the model's tensors, as a bundle stores them."""
-    arrays = {name: getattr(model, name) for name in _ARRAYS}
-    found = {
-        name: own.astype(np.float32) for name, own in arrays.items() if own is not None
-    }
-    found["sets"] = np.array(model.sets, np.int32)
-    return {_PREFIX + name: tensor for name, tensor in found.items()}
+    tensors: dict[str, NDArray[Any]] = {}
+    for name in _ARRAYS:
+        array = getattr(model, name)
+        if array is not None:
+            tensors[_PREFIX + name] = array.astype(np.float32)
+    tensors[_PREFIX + "sets"] = np.array(model.sets, np.int32)
+    return tensors
 
 
 def read(weights: TensorFile, places: Places, *_processor: object) -> LinearModel:
@@ -155,13 +160,17 @@ def read(weights: TensorFile, places: Places, *_processor: object) -> LinearMode
     BundleError
         Tensors are missing or damaged, or do not match each other or the mask.
     """
-    found = weights.below(_PREFIX).read(mapped=_MAPPED)
+    tensors = weights.below(_PREFIX).read(mapped=_MAPPED)
     for name in ("sets", *_ARRAYS[:-1]):
-        if name not in found:
+        if name not in tensors:
             raise weights.error(f" has no tensor {_PREFIX}{name}")
-    arrays = {n: found[n].astype(np.float32, copy=False) for n in _ARRAYS if n in found}
+    arrays = {
+        name: tensors[name].astype(np.float32, copy=False)
+        for name in _ARRAYS
+        if name in tensors
+    }
     try:
-        model = LinearModel(tuple(map(int, found["sets"])), **arrays)
+        model = LinearModel(tuple(map(int, tensors["sets"])), **arrays)
         if model.means.shape[1] != places.number:
             raise ValueError(
                 f"means need {places.number} columns, found {model.means.shape}"
@@ -231,11 +240,9 @@ def _words(sets: Collection[int], minutes: float, strength: float) -> str:
     'The model is the mean over sets of 15 and 50 ROIs (90 minutes of rest, shrinkage 6.4).'
     """
     *first, last = map(str, sets)
-    of_sets = (
-        f"the mean over sets of {', '.join(first)} and {last}"
-        if first
-        else f"of {last}"
-    )
+    of_sets = f"of {last}"
+    if first:
+        of_sets = f"the mean over sets of {', '.join(first)} and {last}"
     return f"The model is {of_sets} ROIs ({minutes:.4g} minutes of rest, shrinkage {strength:.3g})."
 
 
@@ -253,46 +260,49 @@ def fit_people(
     lattice
         Blocks of voxels whose errors are pooled for half-widths; None: each voxel on its own.
     """
-    maps, minutes = MeanMaps.of(people), float(sum(person.minutes for person in people))
+    maps = MeanMaps.of(people)
+    minutes = float(sum(person.minutes for person in people))
     strength = shrinkage(minutes)
     fits = [_SetFit.of(people, rows, maps, strength) for rows in rows_of(sets)]
     contrasts, places = maps.mean.shape
     errors = LeftOutErrors(contrasts, lattice or single_lattice(places, edge=1))
     products, squares = np.zeros((2, contrasts))
     for number, person in enumerate(people):
-        measured, known = maps.left_out(person)
+        measured, is_measured = maps.left_out(person)
         predicted = np.zeros(measured.shape)
-        for fit in fits:
-            predicted += fit.predict_left_out(number, person)
-        predicted = np.where(known, predicted / len(fits), 0.0)
+        for set_fit in fits:
+            predicted += set_fit.predict_left_out(number, person)
+        predicted = np.where(is_measured, predicted / len(fits), 0.0)
         products += np.einsum("qv,qv->q", predicted, measured)
         squares += np.einsum("qv,qv->q", predicted, predicted)
-        errors.add(predicted, np.where(known, measured, np.nan))
+        errors.add(predicted, np.where(is_measured, measured, np.nan))
     gains = _gains(products, squares)
+    half_widths = errors.half_widths(
+        gains, segments=mean_segments(people), left_out_in_turn=True
+    )
     model = LinearModel(
         sets=tuple(sets),
-        means=np.concatenate([fit.mean for fit in fits]),
-        weights=np.concatenate([fit.weights for fit in fits]),
-        coefficients=np.hstack([fit.coefficients for fit in fits]) / len(fits),
-        variances=np.array([fit.variance for fit in fits]),
+        means=np.concatenate([set_fit.mean for set_fit in fits]),
+        weights=np.concatenate([set_fit.weights for set_fit in fits]),
+        coefficients=np.hstack([set_fit.coefficients for set_fit in fits]) / len(fits),
+        variances=np.array([set_fit.variance for set_fit in fits]),
     )
-    correction = Correction(gains.astype(np.float32), maps.mean.astype(np.float32))
-    minutes, strength = round(minutes, 2), round(strength, 4)
+    minutes = round(minutes, 2)
+    strength = round(strength, 4)
     facts = {
         "sets": sets,
         "participants": len(people),
         "minutes": finite_or_none(minutes),
+        "strength": strength,
     }
     return FittedModel(
         kind="linear",
         model=model,
         tensors=tensors_of(model),
-        record={"linear": facts | {"strength": strength}},
-        correction=correction,
+        record={"linear": facts},
+        correction=Correction(gains.astype(np.float32), maps.mean.astype(np.float32)),
         left_out_in_turn=True,
-        half_widths=errors.half_widths(
-            gains, segments=mean_segments(people), left_out_in_turn=True
-        ),
+        half_widths=half_widths,
         words=_words(sets, minutes, strength),
     )
 
@@ -306,9 +316,8 @@ class _SetFit:
     weights: Float  # (rois, places), of deviations
     variance: float  # of the weighted deviations
     coefficients: Float  # (contrasts, rois), on weighted deviations
-    left_out: Sequence[
-        Float
-    ]  # the same without each person, for maps as deviations from others
+    # The same without each person, for maps as deviations from others.
+    left_out: Sequence[Float]
 
     @classmethod
     def of(
@@ -316,12 +325,14 @@ class _SetFit:
     ) -> _SetFit:
         """Fit a set."""
         mean, weights = _mean_and_weights(people, rows)
-        own, variance = [], 0.0
+        products = []  # of each person
+        variance = 0.0
         for person in people:
             deviation, square = _deviation(person, rows, mean, weights)
-            own.append(_Products.of(person, maps, mean, deviation))
+            products.append(_Products.of(person, maps, mean, deviation))
             variance += square / len(people)
-        return cls(rows, mean, weights, variance, *_coefficients(own, strength))
+        coefficients, left_out = _coefficients(products, strength)
+        return cls(rows, mean, weights, variance, coefficients, left_out)
 
     def predict_left_out(self, number: int, person: Person) -> Float:
         """Predict a training person's deviations by the fit to the others, (contrasts, places)."""
@@ -338,7 +349,7 @@ class _Products:
     patterns: Float  # (patterns, rois, rois), D Dᵀ over the voxels of each pattern of missing data
     pattern_of: NDArray[np.intp]  # (contrasts,), the pattern of each contrast
     cross: Float  # (contrasts, rois), of D with the maps minus everybody's mean
-    left_cross: Float  # the same with the maps minus the mean of the others
+    left_out_cross: Float  # the same with the maps minus the mean of the others
 
     @classmethod
     def of(
@@ -346,19 +357,22 @@ class _Products:
     ) -> _Products:
         """Fit a person's maps on the mean plus the deviation, and compute the products."""
         fits, fitted = fit_maps(mean + deviation, person.maps)
-        measured, known = maps.left_out(person)
-        known &= fitted[:, None]
-        groups, pattern_of = rows_alike(known), np.zeros(len(known), np.intp)
-        patterns = np.empty((len(groups), *deviation.shape[:1] * 2))
-        for number, alike in enumerate(groups):
-            inside, pattern_of[alike] = known[alike[0]], number
-            there = deviation if inside.all() else deviation[:, inside]
-            patterns[number] = there @ there.T
-        cross, left_cross = (
-            np.where(known, away, 0.0) @ deviation.T
-            for away in (maps.deviation(person), measured)
+        from_others, is_measured = maps.left_out(person)
+        is_measured &= fitted[:, None]
+        groups = rows_alike(is_measured)
+        pattern_of = np.zeros(len(is_measured), np.intp)
+        rois = len(deviation)
+        patterns = np.empty((len(groups), rois, rois))
+        for number, contrasts in enumerate(groups):
+            pattern_of[contrasts] = number
+            pattern = is_measured[contrasts[0]]
+            inside = deviation if pattern.all() else deviation[:, pattern]
+            patterns[number] = inside @ inside.T
+        cross, left_out_cross = (
+            np.where(is_measured, map_deviation, 0.0) @ deviation.T
+            for map_deviation in (maps.deviation(person), from_others)
         )
-        return cls(fits[:, 1:], fitted, patterns, pattern_of, cross, left_cross)
+        return cls(fits[:, 1:], fitted, patterns, pattern_of, cross, left_out_cross)
 
     @property
     def gram(self) -> Float:
@@ -374,34 +388,33 @@ def _coefficients(
     The latter take a connectome's deviation from everybody's mean and predict a map's deviation
     from the mean of the others.
     """
-    count = np.sum([own.fitted for own in people], axis=0)[:, None]
-    total = np.sum([own.slopes for own in people], axis=0)
-    fitted = total / np.maximum(count, 1)
-    away = len(people) / (
-        len(people) - 1
-    )  # deviation from the others' mean over everybody's
-    others = [
-        away * (total - own.slopes) / np.maximum(count - own.fitted[:, None], 1)
-        for own in people
-    ]
+    count = np.sum([person.fitted for person in people], axis=0)[:, None]
+    total = np.sum([person.slopes for person in people], axis=0)
+    # A person's deviation from the others' mean, divided by that from everybody's.
+    ratio = len(people) / (len(people) - 1)
+    slopes_without = []  # the mean slopes without each person
+    for person in people:
+        remaining = np.maximum(count - person.fitted[:, None], 1)
+        slopes_without.append(ratio * (total - person.slopes) / remaining)
     products, squares = np.zeros((2, len(total)))
-    for own, without in zip(people, others, strict=True):
-        products += (without * own.left_cross).sum(axis=1)
-        squares += (without * _times(own.gram, without)).sum(axis=1)
+    for person, slopes in zip(people, slopes_without, strict=True):
+        products += (slopes * person.left_out_cross).sum(axis=1)
+        squares += (slopes * _times(person.gram, slopes)).sum(axis=1)
     gains = _gains(products, squares)[:, None]
+    averaged = gains * (total / np.maximum(count, 1))
     # After Zheng et al. 2022: fit the residuals to the deviations of all people together.
-    gram = np.sum([own.gram for own in people], axis=0)
-    left = np.sum([own.cross for own in people], axis=0) - _times(gram, gains * fitted)
+    gram = np.sum([person.gram for person in people], axis=0)
+    cross = np.sum([person.cross for person in people], axis=0)
+    residual = cross - _times(gram, averaged)
     rois = gram.shape[-1]
     ridge = strength * np.trace(gram, axis1=1, axis2=2) / rois
     penalty = np.where(ridge > 0, ridge, 1.0)[:, None, None] * np.eye(rois)
     left_out = []
-    for own, without in zip(people, others, strict=True):
-        own_left = own.cross - _times(own.gram, gains * fitted)
-        left_out.append(
-            gains * without + _solved(gram - own.gram + penalty, left - own_left)
-        )
-    return gains * fitted + _solved(gram + penalty, left), left_out
+    for person, slopes in zip(people, slopes_without, strict=True):
+        residual_without = residual - (person.cross - _times(person.gram, averaged))
+        shrunken = _solved(gram - person.gram + penalty, residual_without)
+        left_out.append(gains * slopes + shrunken)
+    return averaged + _solved(gram + penalty, residual), left_out
 
 
 def _times(grams: Float, rows: Float) -> Float:
@@ -422,8 +435,9 @@ def _gains(products: Float, squares: Float) -> Float:
     if not varies.any():
         return np.zeros(len(squares))
     slopes = products / np.where(varies, squares, 1.0)
-    together = products.sum() / squares.sum()
-    return np.where(varies, np.clip((slopes + together) / 2, 0.0, MOST_GAIN), 0.0)
+    overall_slope = products.sum() / squares.sum()
+    gains = np.clip((slopes + overall_slope) / 2, 0.0, MOST_GAIN)
+    return np.where(varies, gains, 0.0)
 
 
 def _mean_and_weights(people: Sequence[Person], rows: slice) -> tuple[Float, Float]:
@@ -431,30 +445,31 @@ def _mean_and_weights(people: Sequence[Person], rows: slice) -> tuple[Float, Flo
     mean = np.zeros(people[0].connectomes[0][rows].shape)
     spread = np.zeros_like(mean)
     for number, person in enumerate(people, 1):
-        own = sum(share * features for share, features in _features_of(person, rows))
-        change = own - mean
+        segments = _features_of(person, rows)
+        connectome = sum(share * features for share, features in segments)
+        change = connectome - mean
         mean += change / number
-        spread += change * (own - mean)
-    apart = np.sqrt(spread / len(people))
+        spread += change * (connectome - mean)
+    sd = np.sqrt(spread / len(people))
     # Connectomes that differ only by rounding do not differ.
-    varies = apart.mean() > _ROUNDING * np.abs(mean).mean()
-    return mean, np.asarray(apart / apart.mean() if varies else np.zeros_like(apart))
+    varies = sd.mean() > _ROUNDING * np.abs(mean).mean()
+    return mean, np.asarray(sd / sd.mean() if varies else np.zeros_like(sd))
 
 
 def _deviation(
     person: Person, rows: slice, mean: Float, weights: Float
 ) -> tuple[Float, float]:
     """Return means over segments of weighted deviations (rois, places) and of their squares."""
-    found, square = np.zeros(mean.shape), 0.0
+    mean_deviation = np.zeros(mean.shape)
+    mean_square = 0.0
     for share, features in _features_of(person, rows):
         features -= mean
         features *= weights
-        square += (
-            share * float(np.einsum("rv,rv->", features, features)) / features.size
-        )
+        squares = float(np.einsum("rv,rv->", features, features))
+        mean_square += share * squares / features.size
         features *= share
-        found += features
-    return found, square
+        mean_deviation += features
+    return mean_deviation, mean_square
 
 
 def _features_of(person: Person, rows: slice) -> Iterator[tuple[float, Float]]:
@@ -466,21 +481,24 @@ def _features_of(person: Person, rows: slice) -> Iterator[tuple[float, Float]]:
 
 def _standardised_parts(connectome: Floats) -> Iterator[tuple[slice, Floats]]:
     """Yield a range of voxels, and the rows there, standardised over all voxels."""
-    places, kind = connectome.shape[1], connectome.dtype.type
+    places = connectome.shape[1]
+    float_type = connectome.dtype.type
     parts = [slice(low, low + _PLACES) for low in range(0, places, _PLACES)]
-    level = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(kind)
-    squares, largest = np.zeros(level.shape), np.zeros(level.shape, kind)
-    for some in parts:
-        part = connectome[:, some]
-        for end in (part.max(axis=1, keepdims=True), part.min(axis=1, keepdims=True)):
-            np.maximum(largest, np.abs(end), out=largest)
-        part = part - level
-        squares += np.einsum("rv,rv->r", part, part)[:, None]
+    mean = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(float_type)
+    squares = np.zeros(mean.shape)
+    largest = np.zeros(mean.shape, float_type)
+    for part in parts:
+        values = connectome[:, part]
+        for extremes in (values.max, values.min):
+            size = np.abs(extremes(axis=1, keepdims=True))
+            np.maximum(largest, size, out=largest)
+        values = values - mean
+        squares += np.einsum("rv,rv->r", values, values)[:, None]
     sd = np.sqrt(squares / places)
     # A row that is constant up to rounding carries no information.
-    flat = sd <= 8 * np.finfo(kind).eps * largest
-    scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, sd)).astype(kind)
-    for some in parts:
-        features = connectome[:, some] - level
+    flat = sd <= 8 * np.finfo(float_type).eps * largest
+    scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, sd)).astype(float_type)
+    for part in parts:
+        features = connectome[:, part] - mean
         features *= scale
-        yield some, features
+        yield part, features

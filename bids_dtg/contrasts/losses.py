@@ -111,9 +111,8 @@ def _flatten_people(
             raise ValueError("the mask has no voxels")
         pred, true = pred[..., inside], true[..., inside]
     # Half precision is enough for the maps, but not for the sums of their squares.
-    precision = torch.promote_types(
-        torch.promote_types(pred.dtype, true.dtype), torch.float32
-    )
+    dtype = torch.promote_types(pred.dtype, true.dtype)
+    precision = torch.promote_types(dtype, torch.float32)
     return pred.flatten(1).to(precision), true.flatten(1).to(precision)
 
 
@@ -130,7 +129,6 @@ def _mean_pairwise_error(predicted: Tensor, measured: Tensor) -> Tensor:
         p, t = predicted - centre, measured - centre
         p_squares, t_squares = p.square().sum(dim=1), t.square().sum(dim=1)
         distances = p_squares[:, None] + t_squares[None, :] - 2 * (p @ t.T)
-        first, second = torch.triu_indices(
-            people, people, offset=1, device=measured.device
-        )
+        pairs = torch.triu_indices(people, people, offset=1, device=measured.device)
+        first, second = pairs
         return distances[first, second].mean() / values

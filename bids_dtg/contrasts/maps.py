@@ -30,9 +30,8 @@ class Estimate:
     """
 
     contrasts: tuple[Contrast, ...]  # rows of all arrays
-    values: NDArray[
-        np.float32
-    ]  # (contrasts, voxels), in the units of the model's targets
+    # (contrasts, voxels), in the units of the model's targets
+    values: NDArray[np.float32]
     n_segments: int  # segments of rest that were averaged
     seconds: float  # rest used, after censoring
     # Residual degrees of freedom, by which segments are weighted; NaN: weighted by seconds
@@ -48,18 +47,16 @@ class Estimate:
         SettingsError
             There is no such contrast; the message names the nearest label.
         """
-        rows = {
-            plain_contrast(row.label): number
-            for number, row in enumerate(self.contrasts)
-        }
-        if plain_contrast(label) not in rows:
+        labels = [contrast.label for contrast in self.contrasts]
+        rows = {plain_contrast(row_label): row for row, row_label in enumerate(labels)}
+        row = rows.get(plain_contrast(label))
+        if row is None:
             raise SettingsError(
                 f"there is no contrast {label!r}",
-                expected=f"one of the {len(self.contrasts)} labels in contrasts",
-                remedy=did_you_mean(label, [row.label for row in self.contrasts]),
+                expected=f"one of the {len(labels)} labels in contrasts",
+                remedy=did_you_mean(label, labels),
             )
-        found: NDArray[np.float32] = self.values[rows[plain_contrast(label)]]
-        return found
+        return np.asarray(self.values[row])
 
 
 def require_finite(maps: NDArray[np.float32], contrasts: Sequence[Contrast]) -> None:

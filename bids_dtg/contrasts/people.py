@@ -40,12 +40,10 @@ class Person:
     form: Form = MARGINAL  # of the connectomes
     minutes: float = float("nan")  # of rest in all segments together; NaN: not known
     residual_dof: float = float("nan")  # in all segments together; NaN: not known
-    fd_mm: float = float(
-        "nan"
-    )  # mean framewise displacement of the rest; NaN: not known
-    deviation: float = (
-        1.0  # factor of the deviation of predicted maps, as of `Connectome`
-    )
+    # Mean framewise displacement of the rest; NaN: not known.
+    fd_mm: float = float("nan")
+    # Factor of the deviation of predicted maps, as of `Connectome`.
+    deviation: float = 1.0
 
     def of_one_set(self) -> Person:
         """Return the person with connectomes of one set only, the one nearest to 50 ROIs."""
@@ -115,9 +113,9 @@ class MeanMaps:
         total = np.zeros(people[0].maps.shape)
         count = np.zeros(total.shape, np.int64)
         for person in people:
-            known = np.isfinite(person.maps)
-            total += np.where(known, person.maps, 0.0)
-            count += known
+            is_measured = np.isfinite(person.maps)
+            total += np.where(is_measured, person.maps, 0.0)
+            count += is_measured
         return cls(total, count)
 
     @property
@@ -130,13 +128,13 @@ class MeanMaps:
         return np.where(np.isfinite(person.maps), person.maps - self.mean, 0.0)
 
     def left_out(self, person: Person) -> tuple[Float, NDArray[np.bool_]]:
-        """Return measured maps minus the mean of all others, and where both are known."""
-        known = np.isfinite(person.maps)
-        others = self.count - known
-        own = np.where(known, person.maps, 0.0)
-        deviation = own - (self.total - own) / np.maximum(others, 1)
-        known &= others > 0
-        return np.where(known, deviation, 0.0), known
+        """Return measured maps minus the mean of all others, and where both are measured."""
+        is_measured = np.isfinite(person.maps)
+        count = self.count - is_measured  # of the others
+        maps = np.where(is_measured, person.maps, 0.0)
+        deviation = maps - (self.total - maps) / np.maximum(count, 1)
+        is_measured &= count > 0
+        return np.where(is_measured, deviation, 0.0), is_measured
 
 
 def mean_segments(people: Sequence[Person]) -> int:

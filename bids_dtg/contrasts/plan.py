@@ -63,9 +63,8 @@ class TrainingPlan:
     alpha: float = 0.25  # weight of the hinge of crr
     margin: float = 1.0  # margin of crr, in squared units of the maps
     learning_rate: float = 1e-3  # of Adam
-    patience: int = (
-        10  # epochs without a better validation loss before the rate is lowered
-    )
+    # Epochs without a better validation loss before the rate is lowered.
+    patience: int = 10
     factor: float = 0.1  # the rate is then multiplied by this
     epochs: int = 100  # at most
     choose_by: EpochChoice = "r"  # score of the best epoch

@@ -67,23 +67,21 @@ def recentre(
     The correction; and whether predictions differ between people by more than rounding error,
     (contrasts,).
     """
-    shape, number = mean_map.shape, 0
+    shape = mean_map.shape
+    number = 0
     everybody, everybody_squares = np.zeros(shape), np.zeros(shape[0])
     # The sums below are over measured values only.
-    count, of_predicted, of_measured = (
-        np.zeros(shape, np.int32),
-        np.zeros(shape),
-        np.zeros(shape),
-    )
+    count = np.zeros(shape, np.int32)
+    of_predicted, of_measured = np.zeros(shape), np.zeros(shape)
     products, squares = np.zeros(shape[0]), np.zeros(shape[0])
     for predicted, measured in people:
         p, m = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
         number += 1
         everybody += p
         everybody_squares += np.einsum("qv,qv->q", p, p)
-        known = np.isfinite(m)
-        p, m = np.where(known, p, 0.0), np.where(known, m, 0.0)
-        count += known
+        is_measured = np.isfinite(m)
+        p, m = np.where(is_measured, p, 0.0), np.where(is_measured, m, 0.0)
+        count += is_measured
         of_predicted += p
         of_measured += m
         products += np.einsum("qv,qv->q", p, m)

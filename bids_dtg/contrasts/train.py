@@ -82,20 +82,20 @@ class PersonSamples:
         *,
         zero_for_nan: bool = False,
     ) -> None:
-        self.people, self.segments = len(maps), max(map(len, connectomes))
+        self.people = len(maps)
+        self.segments = max(map(len, connectomes))  # of the person who has most
         self.rois, self.contrasts = connectomes[0].shape[1], len(maps[0])
-        self.mask, self._zero_for_nan = mask, zero_for_nan
+        self.mask = mask
+        self._zero_for_nan = zero_for_nan
         self._connectomes, self._maps = connectomes, maps
 
     def segment(
         self, person: int, segment: int, voxels: Voxels = slice(None)
     ) -> NDArray[np.float32]:
         """Return a connectome at voxels of the mask, (rois, voxels)."""
-        own = self._connectomes[person]
-        rows: NDArray[np.float32] = own[segment % len(own)][:, voxels].astype(
-            "f4", copy=False
-        )
-        return rows
+        segments = self._connectomes[person]
+        rows = segments[segment % len(segments)][:, voxels]
+        return np.asarray(rows.astype(np.float32, copy=False))
 
     def maps(self, person: int, voxels: Voxels = slice(None)) -> NDArray[np.float32]:
         """Return the measured maps at voxels of the mask, (contrasts, voxels)."""
@@ -118,11 +118,10 @@ class PersonSamples:
         pinned
             Whether to use pinned memory, from which a GPU copies while this process continues.
         """
-        pairs = list(zip(people.tolist(), segments.tolist(), strict=True))
-        connectomes = stacked(
-            (self.segment(p, s) for p, s in pairs), len(pairs), pinned
-        )
-        maps = stacked((self.maps(p) for p, _ in pairs), len(pairs), pinned)
+        number = len(people)
+        rows = map(self.segment, people.tolist(), segments.tolist())
+        connectomes = stacked(rows, number, pinned)
+        maps = stacked(map(self.maps, people.tolist()), number, pinned)
         voxels = torch.from_numpy(np.flatnonzero(self.mask))
         return [Batch(connectomes, maps, voxels, voxels, self.mask.shape)]
 
@@ -157,9 +156,8 @@ def training_batches(
             order = rng.permutation(samples.people)
         start = batch % full * size
         people = order[start : start + size]
-        yield samples.read(
-            people, rng.integers(samples.segments, size=size), rng, pinned
-        )
+        segments = rng.integers(samples.segments, size=size)
+        yield samples.read(people, segments, rng, pinned)
 
 
 def validation_batches(
@@ -170,27 +168,25 @@ def validation_batches(
     parts = -(-samples.people // size)
     # Batches of nearly equal size, because a loss that compares people needs more than one.
     for people in np.array_split(np.arange(samples.people), parts):
-        yield samples.read(
-            people, rng.integers(samples.segments, size=len(people)), rng, pinned
-        )
+        segments = rng.integers(samples.segments, size=len(people))
+        yield samples.read(people, segments, rng, pinned)
 
 
 def stacked(arrays: Iterator[NDArray[np.float32]], number: int, pinned: bool) -> Tensor:
     """Stack arrays in one tensor, each as soon as it is read."""
     first = next(arrays)
-    made = torch.empty((number, *first.shape), pin_memory=pinned)
-    for place, array in zip(made.numpy(), chain([first], arrays), strict=True):
-        place[:] = array
-    return made
+    stack = torch.empty((number, *first.shape), pin_memory=pinned)
+    for row, array in zip(stack.numpy(), chain([first], arrays), strict=True):
+        row[:] = array
+    return stack
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
     """The weights of the best epoch, and a record of the training."""
 
-    state: Mapping[
-        str, Tensor
-    ]  # parameters and buffers under the published names, on the CPU
+    # Parameters and buffers under the published names, on the CPU.
+    state: Mapping[str, Tensor]
     card: Mapping[str, Any]  # how it was trained, for JSON
 
 
@@ -291,25 +287,23 @@ class TrainingTask(Task):
         self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def train_dataloader(self) -> DataLoader[list[Batch]]:
-        seed = (self.plan.seed, _TRAINING, self.current_epoch)
-        batches = partial(training_batches, number=self.plan.batches)
-        return self._loader(
-            partial(batches, self.training_people, self.plan.batch, seed)
-        )
+        plan = self.plan
+        seed = (plan.seed, _TRAINING, self.current_epoch)
+        batches = partial(training_batches, number=plan.batches)
+        return self._loader(partial(batches, self.training_people, plan.batch, seed))
 
     def val_dataloader(self) -> DataLoader[list[Batch]]:
-        seed = (self.plan.seed, _VALIDATION)
-        return self._loader(
-            partial(validation_batches, self.validation_people, self.plan.batch, seed)
-        )
+        plan = self.plan
+        seed = (plan.seed, _VALIDATION)
+        batches = validation_batches
+        return self._loader(partial(batches, self.validation_people, plan.batch, seed))
 
     def _loader(
         self, batches: Callable[..., Iterator[list[Batch]]]
     ) -> DataLoader[list[Batch]]:
-        read = partial(batches, pinned=self.device.type == "cuda")
-        return DataLoader(
-            _Batches(read, ahead=self.device.type != "cpu"), batch_size=None
-        )
+        pinned_batches = partial(batches, pinned=self.device.type == "cuda")
+        epoch = _Batches(pinned_batches, ahead=self.device.type != "cpu")
+        return DataLoader(epoch, batch_size=None)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optimiser = torch.optim.Adam(self.network.parameters(), self.plan.learning_rate)
@@ -322,11 +316,13 @@ class TrainingTask(Task):
         return optimiser
 
     def on_train_epoch_start(self) -> None:
-        self._losses, self._started = [], time.perf_counter()
-        if self.plan.fixed_statistics:
-            for layer in self.network.modules():
-                if isinstance(layer, _BatchNorm):
-                    layer.eval()
+        self._losses = []
+        self._started = time.perf_counter()
+        if not self.plan.fixed_statistics:
+            return
+        for layer in self.network.modules():
+            if isinstance(layer, _BatchNorm):
+                layer.eval()
 
     def training_step(self, batch: list[Batch], index: int) -> Tensor:
         loss = torch.stack([self._loss(*self._whole(box)) for box in batch]).mean()
@@ -343,15 +339,16 @@ class TrainingTask(Task):
             self.log_dict(named, prog_bar=True, batch_size=len(maps))
 
     def on_train_epoch_end(self) -> None:
-        seen = self.trainer.callback_metrics
+        metrics = self.trainer.callback_metrics
+        validation = {
+            name: float(value)
+            for name, value in metrics.items()
+            if "validation" in name
+        }
         epoch = {
             "epoch": self.current_epoch,
             "loss": float(torch.stack(self._losses).mean()),
-            **{
-                name: float(value)
-                for name, value in seen.items()
-                if "validation" in name
-            },
+            **validation,
             "learning_rate": self._plateau.optimizer.param_groups[0]["lr"],
             "seconds": round(time.perf_counter() - self._started, 1),
         }
@@ -423,14 +420,13 @@ def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
         from predictions and from measured maps, as re-centring does; it measures individual
         differences and does not reward the mean map. Both are means over people and contrasts.
     """
-    people = len(predicted)
-    scores = {"r": mean_correlation(predicted, measured)}
-    residual = mean_correlation(
-        predicted - predicted.mean(0), measured - measured.nanmean(0)
-    )
-    # A single person has no deviation from the mean.
-    scores["residual_r"] = residual if people > 1 else torch.zeros_like(residual)
-    return scores
+    r = mean_correlation(predicted, measured)
+    predicted_residual = predicted - predicted.mean(0)
+    measured_residual = measured - measured.nanmean(0)
+    residual_r = mean_correlation(predicted_residual, measured_residual)
+    if len(predicted) < 2:  # a single person has no deviation from the mean
+        residual_r = torch.zeros_like(residual_r)
+    return {"r": r, "residual_r": residual_r}
 
 
 def masked_error(predicted: Tensor, measured: Tensor) -> Tensor:
@@ -443,11 +439,10 @@ def masked_error(predicted: Tensor, measured: Tensor) -> Tensor:
     >>> float(masked_error(torch.zeros(2), measured))
     1.0
     """
-    known = measured.isfinite()
-    errors = torch.where(
-        known, predicted.float() - torch.where(known, measured, 0.0), 0.0
-    )
-    return errors.square().sum() / known.sum().clamp_min(1)
+    is_measured = measured.isfinite()
+    differences = predicted.float() - torch.where(is_measured, measured, 0.0)
+    errors = torch.where(is_measured, differences, 0.0)
+    return errors.square().sum() / is_measured.sum().clamp_min(1)
 
 
 def mean_correlation(predicted: Tensor, measured: Tensor) -> Tensor:
@@ -466,16 +461,16 @@ def mean_correlation(predicted: Tensor, measured: Tensor) -> Tensor:
     >>> round(float(mean_correlation(2 * maps.nan_to_num(), maps)), 3)
     1.0
     """
-    known = measured.isfinite()
-    voxels = known.sum(dim=-1, keepdim=True)
-    p, m = (torch.where(known, maps.float(), 0.0) for maps in (predicted, measured))
-    p, m = (
-        torch.where(
-            known, maps - maps.sum(dim=-1, keepdim=True) / voxels.clamp_min(1), 0.0
-        )
-        for maps in (p, m)
-    )
+    is_measured = measured.isfinite()
+    voxels = is_measured.sum(dim=-1, keepdim=True)
+
+    def centred(maps: Tensor) -> Tensor:
+        values = torch.where(is_measured, maps.float(), 0.0)
+        mean = values.sum(dim=-1, keepdim=True) / voxels.clamp_min(1)
+        return torch.where(is_measured, values - mean, 0.0)
+
+    p, m = centred(predicted), centred(measured)
     size = (p.square().sum(dim=-1) * m.square().sum(dim=-1)).sqrt()
     r = (p * m).sum(dim=-1) / size.clamp_min(torch.finfo(torch.float32).tiny)
-    there = voxels.squeeze(-1) > 0
-    return torch.where(there, r, 0.0).sum() / there.sum().clamp_min(1)
+    has_voxels = voxels.squeeze(-1) > 0
+    return torch.where(has_voxels, r, 0.0).sum() / has_voxels.sum().clamp_min(1)
