@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,13 @@ from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import voxel_positions
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_parcel_maps
 from bids_dtg.imaging.surfaces.meshes import SIDES, Hemisphere, read_template
-from bids_dtg.report.contents import NOT_MEASURED, SYNTHETIC, MapFile, ParticipantFiles
+from bids_dtg.report.contents import (
+    NOT_MEASURED,
+    SYNTHETIC,
+    AverageFiles,
+    MapFile,
+    ParticipantFiles,
+)
 from bids_dtg.report.figures import Figure, Picture
 from bids_dtg.report.page import Section, link
 from bids_dtg.report.pictures import (
@@ -88,7 +95,8 @@ _HALF_WIDTHS = {
 
 
 # Keys of the values of parcels in the viewer's script, and what the viewer shows of them.
-_MAP, _DEVIATION, _WIDTH, _SPREAD = "map", "deviation", "halfwidth", "sd"
+_MAP, _DEVIATION = "map", "deviation"
+_WIDTH, _SPREAD = "halfwidth", "sd"
 _LAYERS = (
     {
         "key": _MAP,
@@ -143,10 +151,14 @@ class Gallery:
     # The next three are for the viewer.
     scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
     backdrop: str = ""  # address of the anatomy
-    surface: Mapping[str, Any] | None = (
-        None  # for maps of parcels: fields of `surface_data`
-    )
+    # For maps of parcels: fields of `surface_data`.
+    surface: Mapping[str, Any] | None = None
     sliced: bool = True  # whether slices of volumes are shown
+
+    @property
+    def cards(self) -> list[dict[str, Any]]:
+        """The cards of all tasks."""
+        return [card for task in self.tasks for card in task["cards"]]
 
 
 def task_in_words(task: str) -> str:
@@ -165,13 +177,13 @@ def contrast_in_words(task: str, name: str) -> str:
     '2BK 1BK'
     """
     words = _NAMES.get(task, {}) if task in _NAMES["tasks"] else {}
-    sides = [
-        [str(words.get(part, "")) for part in side.split("_")]
-        for side in name.split("-")
-    ]
-    if not all(all(side) for side in sides):
-        return name.replace("-", f" {_MINUS} ").replace("_", " ")
-    text = " minus ".join(", ".join(side) for side in sides)
+    sides = []
+    for side in name.split("-"):
+        parts = [str(words.get(part, "")) for part in side.split("_")]
+        if not all(parts):
+            return name.replace("-", f" {_MINUS} ").replace("_", " ")
+        sides.append(", ".join(parts))
+    text = " minus ".join(sides)
     return text[0].upper() + text[1:]
 
 
@@ -201,54 +213,58 @@ def draw_averages(
     OutputError
         A file cannot be written.
     """
-    averages = [made for made in files.averages if made.maps]
+    averages = [average for average in files.averages if average.maps]
     galleries = [
         draw_gallery(
-            *(dataset, folder, own.title, own.maps),
+            dataset,
+            folder,
+            average.title,
+            average.maps,
             overlay=_HALF_WIDTHS,
-            images=_half_widths(dataset, own.maps),
+            images=_half_widths(dataset, average.maps),
         )
-        for own in averages
+        for average in averages
     ]
-    several, seen = len(galleries) > 1, data_of_viewer(galleries)
-    first = [
-        Section(
+    viewer = data_of_viewer(galleries)
+    first, every = list[Section](), list[Section]()
+    pairs = zip(averages, galleries, strict=True)
+    for position, (average, gallery) in enumerate(pairs, 1):
+        title = gallery.title if len(galleries) > 1 else ""
+        facts = _facts_of_first(average, gallery)
+        leading = Section(
             title="Contrasts",
-            subtitle=made.title if several else "",
+            subtitle=title,
             template="contrasts/maps.html",
             leads=True,
-            facts={
-                "chosen": {"title": "", "cards": first_cards(gallery)},
-                "first": position == 1,
-                "common": made.common,
-                "of_parcels": made.maps[0].of_parcels,
-                "sliced": gallery.sliced,
-                "own": any(
-                    card["own"] for task in gallery.tasks for card in task["cards"]
-                ),
-                "half_widths": HALF_WIDTH in gallery.scripts,
-                "slices": slice_text(),
-                "below": slice_text(BELOW),
-            },
+            facts={**facts, "first": position == 1},
             anchor=f"maps-{position}",
             links=[("maps-1", "Contrasts")] if position == 1 else [],
-            viewer=seen if position == 1 else None,
+            viewer=viewer if position == 1 else None,
         )
-        for position, (made, gallery) in enumerate(
-            zip(averages, galleries, strict=True), 1
-        )
-    ]
-    every = [
-        Section(
+        first.append(leading)
+        of_all = Section(
             title="",
             template="contrasts/maps_all.html",
-            facts={"of": gallery.title if several else "", "tasks": gallery.tasks},
+            facts={"of": title, "tasks": gallery.tasks},
             anchor=f"all-{position}",
             links=[("all-1", "All contrasts")] if position == 1 else [],
         )
-        for position, gallery in enumerate(galleries, 1)
-    ]
+        every.append(of_all)
     return [*first, *every]
+
+
+def _facts_of_first(average: AverageFiles, gallery: Gallery) -> dict[str, Any]:
+    """Return the variables of the template of an average's first maps."""
+    return {
+        "chosen": {"title": "", "cards": first_cards(gallery)},
+        "common": average.common,
+        "of_parcels": average.maps[0].of_parcels,
+        "sliced": gallery.sliced,
+        "own": any(card["own"] for card in gallery.cards),
+        "half_widths": HALF_WIDTH in gallery.scripts,
+        "slices": slice_text(),
+        "below": slice_text(BELOW),
+    }
 
 
 def _half_widths(
@@ -271,18 +287,14 @@ def _half_widths(
     return {label: image for label, image in images.items() if image.is_file()}
 
 
-def _choose(maps: Sequence[MapFile]) -> tuple[str, ...]:
-    """Return the contrasts that a page begins with: the fixed ones, then others in model order."""
-    return choose_labels([shown.label for shown in maps])
-
-
 def choose_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the contrasts that are shown first, as `_choose` does, from labels in model order."""
-    fixed = list[str]()
+    """Return the contrasts that a page begins with: the fixed ones, then others in model order."""
+    chosen = list[str]()
     for task, best in _FIRST.items():
         of_task = [label for label in labels if label.startswith(task)]
-        fixed += [best] if best in of_task else of_task[:1]
-    return (*fixed, *(label for label in labels if label not in fixed))[: len(_FIRST)]
+        chosen += [best] if best in of_task else of_task[:1]
+    chosen += [label for label in labels if label not in chosen]
+    return tuple(chosen[: len(_FIRST)])
 
 
 def draw_side_by_side(
@@ -303,38 +315,31 @@ def draw_side_by_side(
     -------
     None for places without positions.
     """
-    limit = _limit([np.nan_to_num(values) for values in rows.values()])
+    filled = {name: np.nan_to_num(values) for name, values in rows.items()}
+    limit = _limit([*filled.values()])
     parts = list[Picture]()
-    for what, values in rows.items():
-        filled = np.nan_to_num(values)
+    for name, values in filled.items():
         if isinstance(places, VoxelPlaces):
-            sides = _sample_surfaces(places.volume(filled), places.grid.affine)
+            sides = _sample_surfaces(places.volume(values), places.grid.affine)
         elif isinstance(places, ParcelPlaces):
-            sides = {
-                side: np.where(of_vertex >= 0, filled[of_vertex], np.float32(np.nan))
-                for side, of_vertex in parcels_of_vertices(places).items()
-            }
+            sides = _at_vertices(values, parcels_of_vertices(places))
         else:
             return None
         picture = inline(encode(draw_surfaces(sides, limit), small=True))
-        parts.append(Picture(picture, f"{title}, {what.lower()}, on the cortex", what))
+        words = f"{title}, {name.lower()}, on the cortex"
+        parts.append(Picture(picture, words, name))
     ends = f"{_MINUS}{limit:g}", f"+{limit:g} {_UNITS.get(units, units)}"
     return Figure(caption="", title=title, parts=parts, scale=(*ends, MAP_COLOURS.css))
 
 
 def first_cards(gallery: Gallery) -> list[dict[str, Any]]:
     """Return the cards that a page begins with, with their task and the limits of the colours."""
-    cards = {
-        card["anchor"]: {
-            **card,
-            "name": card["viewer"]["title"],
-            "scale": {
-                key: task[key] for key in ("limit_text", "own_limit_text", "units")
-            },
-        }
-        for task in gallery.tasks
-        for card in task["cards"]
-    }
+    cards = {}
+    for task in gallery.tasks:
+        scale = {key: task[key] for key in ("limit_text", "own_limit_text", "units")}
+        for card in task["cards"]:
+            name = card["viewer"]["title"]
+            cards[card["anchor"]] = {**card, "name": name, "scale": scale}
     return [cards[label] for label in gallery.first]
 
 
@@ -345,10 +350,11 @@ def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
         return None
     maps = list[dict[str, Any]]()
     for average, gallery in enumerate(shown):
-        for card in (card for task in gallery.tasks for card in task["cards"]):
+        for card in gallery.cards:
             card["number"] = len(maps)
             maps.append({"average": average, **card["viewer"]})
-    if surface := shown[0].surface:
+    surface = shown[0].surface
+    if surface:
         scripts = [
             {"title": gallery.title, "script": gallery.scripts[SYNTHETIC]}
             for gallery in shown
@@ -390,150 +396,165 @@ def draw_gallery(
     RunError
         A map cannot be read.
     """
-    first = _choose(maps)
-    source = (ParcelMaps if maps[0].of_parcels else _Volumes)(
-        maps[0], standard_anatomy()
-    )
+    first = choose_labels([shown.label for shown in maps])
+    source: ParcelMaps | _Volumes
+    if maps[0].of_parcels:
+        source = ParcelMaps(maps[0], standard_anatomy(), _read_spreads(images))
+    else:
+        source = _Volumes(maps[0], standard_anatomy())
+    page = _Page(dataset, folder, title, first, overlay, images)
+    tasks, packed = _draw_tasks(page, source, maps)
+    # The name that the viewer always gives its first image.
+    script = folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"
+    scripts = {SYNTHETIC: write_script(dataset, script, packed)}
+    if isinstance(source, ParcelMaps):
+        surface = _surface(page, source, packed)
+        return Gallery(
+            title, tasks, first, scripts, surface=surface, sliced=source.has_voxels
+        )
+    if images:
+        overlays = _write_overlays(dataset, folder, title, images, source.grid)
+        scripts[overlay["desc"]] = link(overlays, dataset)
+    backdrop = write_shared_files(dataset, source.grid)
+    return Gallery(title, tasks, first, scripts, backdrop)
 
-    packed = dict[str, bytes]()  # for the viewer
-    of_parcels = isinstance(source, ParcelMaps)
-    spreads = _read_spreads(images) if of_parcels else {}
-    spread_limit = _limit([*spreads.values()])
 
-    def card(
-        limits: tuple[float, float], shown: MapFile, values: Array
-    ) -> dict[str, Any]:
-        """Draw a map; return its card for the page and the viewer."""
-        limit, own_limit = limits
-        pixels = source.draw(values, limit)
-        if isinstance(source, _Volumes) and shown.label in first:
-            pixels = together([source.draw_surfaces(values, limit), pixels], *_STACKED)
-        units = str(shown.sidecar.get("Units") or "")
-        what = f"contrast-{shown.label}"
-        value, place, where = source.peak(values)
-        peak = f"{value:+.2f}".replace("-", _MINUS) + place
-        name = contrast_in_words(shown.task, shown.name)
-        about = shown.description.removeprefix(NOT_MEASURED)
-        note = str(shown.sidecar.get("IndividualNote") or "")
-        same = _SAME if shown.sidecar.get("Individual") is False else ""
-        own = None
-        if isinstance(source, ParcelMaps):
-            packed[f"{shown.label} {_MAP}"] = values.astype("<f4").tobytes()
-            if shown.label in spreads:
-                packed[f"{shown.label} {_SPREAD}"] = (
-                    spreads[shown.label].astype("<f4").tobytes()
-                )
-        if isinstance(source, ParcelMaps) and (part := source.own_part(shown)):
-            difference, half_widths = part
-            packed[f"{shown.label} {_DEVIATION}"] = difference.astype("<f4").tobytes()
-            packed[f"{shown.label} {_WIDTH}"] = half_widths.astype("<f4").tobytes()
-            if shown.label in first:  # the viewer shows that of all maps
-                drawn = source.encode(
-                    source.draw(difference, own_limit, relative_size(*part))
-                )
-                own = {
-                    "picture": write_picture(
-                        dataset, folder, title, f"{what}_own", drawn
-                    ),
-                    "half_width": f"{np.nanmean(half_widths):.3g}",
-                }
-        return {
-            "number": None,
-            "anchor": shown.label,
-            "name": name,
-            "about": about,
-            "peak": peak,
-            "alt": f"{shown.name}: predicted map, largest value {peak}",
-            "same": same,
-            "note": "" if same else note,
-            "own": own,
-            "picture": write_picture(
-                dataset, folder, title, what, source.encode(pixels)
-            ),
-            "height": pixels.shape[0],
-            "width": pixels.shape[1],
-            "viewer": {  # in the form of `viewer_data`
-                "label": shown.label,
-                "title": f"{task_in_words(shown.task)}: {name}".removeprefix(": "),
-                "about": ". ".join(filter(None, (about, same or note))),
-                "units": _UNITS.get(units, units),
-                "limit": limit,
-                "limits": {_MAP: limit, _DEVIATION: own_limit, _SPREAD: spread_limit},
-                "scale": f"{shown.task} {shown.is_difference}",
-                "peak": where,
-                "file": link(shown.path, dataset),
-                "overlays": [overlay] if shown.label in images else [],
-            },
-        }
+@dataclass(frozen=True)
+class _Page:
+    """Where the pictures of an average's maps go, and what the viewer offers with them."""
 
-    tasks: list[dict[str, Any]] = []
+    dataset: DerivativeDataset  # the page is at its root
+    folder: Path  # of pictures and scripts
+    title: str  # of the average; file names begin with it
+    first: tuple[str, ...]  # labels of the maps that it begins with
+    overlay: Mapping[str, Any]  # as in `_HALF_WIDTHS`
+    images: Mapping[str, Path]  # of the overlay, by contrast
+
+    def write(self, name: str, picture: bytes) -> str:
+        """Write a picture; return its address."""
+        return write_picture(self.dataset, self.folder, self.title, name, picture)
+
+
+# A person's deviation and the half-widths, (parcels,); None: not known.
+_Deviation = tuple[Array, Array] | None
+
+
+def _draw_tasks(
+    page: _Page, source: ParcelMaps | _Volumes, maps: Sequence[MapFile]
+) -> tuple[tuple[dict[str, Any], ...], dict[str, bytes]]:
+    """Draw maps task by task; return the tasks for the page, and the maps for the viewer."""
+    tasks = list[dict[str, Any]]()
+    packed = dict[str, bytes]()
+    by_task = groupby(maps, key=lambda shown: (shown.task, shown.is_difference))
     with ThreadPoolExecutor(_THREADS) as threads:
-        for (task, differences), group in groupby(
-            maps, key=lambda m: (m.task, m.is_difference)
-        ):
+        for (task, differences), group in by_task:
             members = list(group)
             values = list(threads.map(source.read, members))
-            limit, units = _limit(values), str(members[0].sidecar.get("Units") or "")
-            own = [
-                source.own_part(one)
-                for one in members
-                if isinstance(source, ParcelMaps)
-            ]
-            own_limit = _limit([part[0] for part in own if part])
-            cards = list(
-                threads.map(partial(card, (limit, own_limit)), members, values)
-            )
+            deviations = [source.deviation_of(shown) for shown in members]
+            measured = [deviation[0] for deviation in deviations if deviation]
+            limits = _limit(values), _limit(measured)
+            draw = partial(_card, page, source, limits)
+            cards = list(threads.map(draw, members, values, deviations))
+            for copies in threads.map(source.pack, members, values, deviations):
+                packed |= copies
             # On a phone, the legend has no room for text in brackets.
-            units = units.partition(" (")[0]
+            units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
             heading = (task_in_words(task) or "Maps") + ": differences" * differences
-            head = {"title": heading, "units": _UNITS.get(units, units)}
-            ends = {
-                "limit_text": f"{limit:g}",
-                "own_limit_text": f"{own_limit:g}" if any(own) else "",
+            of_task = {
+                "title": heading,
+                "units": _UNITS.get(units, units),
+                "limit_text": f"{limits[0]:g}",
+                "own_limit_text": f"{limits[1]:g}" if measured else "",
+                "cards": cards,
             }
-            tasks.append({**head, **ends, "cards": cards})
-            if isinstance(source, _Volumes):
-                copies = threads.map(partial(pack, grid=source.grid), values)
-                packed |= zip((member.label for member in members), copies, strict=True)
-    if not isinstance(source, _Volumes):
-        script = folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"
-        keys = {key.partition(" ")[2] for key in packed}
-        layers, pointed = (
-            (_GROUP_LAYERS, _GROUP_POINTED) if spreads else (_LAYERS, _POINTED)
-        )
-        surface = {
-            "meshes": write_meshes(dataset, source.of_vertex),
-            "names": source.names,
-            "layers": [layer for layer in layers if layer["key"] in keys],
-            "values": [value for value in pointed if value["key"] in keys],
+            tasks.append(of_task)
+    return tuple(tasks), packed
+
+
+def _card(
+    page: _Page,
+    source: ParcelMaps | _Volumes,
+    limits: tuple[float, float],
+    shown: MapFile,
+    values: Array,
+    deviation: _Deviation,
+) -> dict[str, Any]:
+    """Draw a map; return its card for the page and the viewer.
+
+    `limits` are those of the colours of maps and of deviations.
+    """
+    limit, deviation_limit = limits
+    pixels = source.draw(values, limit)
+    if isinstance(source, _Volumes) and shown.label in page.first:
+        pixels = together([source.draw_surfaces(values, limit), pixels], *_STACKED)
+    drawn_deviation = None
+    # The viewer shows the deviations of all maps.
+    if isinstance(source, ParcelMaps) and deviation and shown.label in page.first:
+        difference, half_widths = deviation
+        opacity = relative_size(difference, half_widths)
+        drawn = source.encode(source.draw(difference, deviation_limit, opacity))
+        drawn_deviation = {
+            "picture": page.write(f"contrast-{shown.label}_own", drawn),
+            "half_width": f"{np.nanmean(half_widths):.3g}",
         }
-        return Gallery(
-            title,
-            tuple(tasks),
-            first,
-            scripts={SYNTHETIC: write_script(dataset, script, packed)},
-            surface=surface,
-            sliced=source.has_voxels,
-        )
-    # The name that the viewer always gives its first image.
-    scripts = {SYNTHETIC: folder / f"{title}_desc-{SYNTHETIC}{SCRIPT}"}
-    write_script(dataset, scripts[SYNTHETIC], packed)
-    if images:
-        script = _write_overlays(dataset, folder, title, images, source.grid)
-        scripts[overlay["desc"]] = script
-    return Gallery(
-        title,
-        tuple(tasks),
-        first,
-        scripts={desc: link(path, dataset) for desc, path in scripts.items()},
-        backdrop=write_shared_files(dataset, source.grid),
-    )
+    value, place, position = source.peak(values)
+    peak = f"{value:+.2f}".replace("-", _MINUS) + place
+    name = contrast_in_words(shown.task, shown.name)
+    about = shown.description.removeprefix(NOT_MEASURED)
+    note = str(shown.sidecar.get("IndividualNote") or "")
+    same = _SAME if shown.sidecar.get("Individual") is False else ""
+    units = str(shown.sidecar.get("Units") or "")
+    spread_limit = source.spread_limit
+    in_viewer = {  # in the form of `viewer_data`
+        "label": shown.label,
+        "title": f"{task_in_words(shown.task)}: {name}".removeprefix(": "),
+        "about": ". ".join(filter(None, (about, same or note))),
+        "units": _UNITS.get(units, units),
+        "limit": limit,
+        "limits": {_MAP: limit, _DEVIATION: deviation_limit, _SPREAD: spread_limit},
+        "scale": f"{shown.task} {shown.is_difference}",
+        "peak": position,
+        "file": link(shown.path, page.dataset),
+        "overlays": [page.overlay] if shown.label in page.images else [],
+    }
+    return {
+        "number": None,
+        "anchor": shown.label,
+        "name": name,
+        "about": about,
+        "peak": peak,
+        "alt": f"{shown.name}: predicted map, largest value {peak}",
+        "same": same,
+        "note": "" if same else note,
+        "own": drawn_deviation,
+        "picture": page.write(f"contrast-{shown.label}", source.encode(pixels)),
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        "viewer": in_viewer,
+    }
+
+
+def _surface(
+    page: _Page, source: ParcelMaps, packed: Mapping[str, bytes]
+) -> dict[str, Any]:
+    """Return the fields of `surface_data` on parcels, and write their meshes."""
+    keys = {key.partition(" ")[2] for key in packed}
+    layers, pointed = _LAYERS, _POINTED
+    if source.spreads:
+        layers, pointed = _GROUP_LAYERS, _GROUP_POINTED
+    return {
+        "meshes": write_meshes(page.dataset, source.of_vertex),
+        "names": source.names,
+        "layers": [layer for layer in layers if layer["key"] in keys],
+        "values": [value for value in pointed if value["key"] in keys],
+    }
 
 
 class _Volumes:
     """Reads and draws maps on a voxel grid; `ParcelMaps` does the same for parcels."""
 
     encode = staticmethod(encode)
+    spread_limit = 1.0  # volumes have no spread over people
 
     def __init__(self, first: MapFile, anatomy: Volume) -> None:
         values, affine = read_volume(first.path)
@@ -543,6 +564,15 @@ class _Volumes:
 
     def read(self, shown: MapFile) -> Array:
         return np.nan_to_num(_volume(shown.path), copy=False)
+
+    def deviation_of(self, shown: MapFile) -> None:
+        return None
+
+    def pack(
+        self, shown: MapFile, values: Array, deviation: _Deviation
+    ) -> dict[str, bytes]:
+        """Return a copy of a map for the viewer, by its key."""
+        return {shown.label: pack(values, self.grid)}
 
     def draw(self, values: Array, limit: float) -> NDArray[np.uint8]:
         return self._backdrop.draw_map(Volume(values, self.grid.affine), limit)
@@ -554,11 +584,10 @@ class _Volumes:
     def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
         """Return the value furthest from 0, and its position in words and in mm."""
         index = np.unravel_index(int(np.argmax(np.abs(values))), values.shape)
-        where = (
-            self.grid.affine[:3, :3] @ np.array(index) + self.grid.affine[:3, 3]
-        ).tolist()
-        place = ", ".join(f"{mm:.0f}" for mm in where).replace("-", _MINUS)
-        return float(values[index]), f" at {place}", where
+        affine = self.grid.affine
+        position = (affine[:3, :3] @ np.array(index) + affine[:3, 3]).tolist()
+        place = ", ".join(f"{mm:.0f}" for mm in position).replace("-", _MINUS)
+        return float(values[index]), f" at {place}", position
 
 
 def _sample_surfaces(
@@ -567,9 +596,9 @@ def _sample_surfaces(
     """Return the value of the voxel at each vertex of the template's surface."""
     sides = dict[Hemisphere, Array]()
     for side, points in read_template("fsLR").points.items():
-        at = np.rint(voxel_positions(points, affine)).astype(int)
-        at = np.clip(at, 0, np.array(values.shape) - 1)
-        sides[side] = values[tuple(at.T)]
+        voxels = np.rint(voxel_positions(points, affine)).astype(int)
+        voxels = np.clip(voxels, 0, np.array(values.shape) - 1)
+        sides[side] = values[tuple(voxels.T)]
     return sides
 
 
@@ -586,6 +615,16 @@ def parcels_of_vertices(places: ParcelPlaces) -> dict[Hemisphere, NDArray[np.int
     return numbers
 
 
+def _at_vertices(
+    values: Array, of_vertex: Mapping[Hemisphere, NDArray[np.intp]]
+) -> dict[Hemisphere, Array]:
+    """Return the value of each vertex's parcel, for each side; NaN: there is none."""
+    return {
+        side: np.where(numbers >= 0, values[numbers], np.float32(np.nan))
+        for side, numbers in of_vertex.items()
+    }
+
+
 class ParcelMaps:
     """Reads and draws maps of parcels, all from one file.
 
@@ -595,6 +634,8 @@ class ParcelMaps:
         Any map of the file.
     anatomy
         Background of slices.
+    spreads
+        Their spread over people, (parcels,), by contrast; empty for a person's maps.
 
     Raises
     ------
@@ -602,15 +643,23 @@ class ParcelMaps:
         The file is missing or damaged.
     """
 
-    def __init__(self, first: MapFile, anatomy: Volume) -> None:
+    def __init__(
+        self,
+        first: MapFile,
+        anatomy: Volume,
+        spreads: Mapping[str, Array] = MappingProxyType({}),
+    ) -> None:
         self._parcels, names, values = read_parcel_maps(first.path)
         self._values = dict(zip(names, np.nan_to_num(values), strict=True))
+        self.spreads = spreads
+        self.spread_limit = _limit([*spreads.values()])
         table = first.path.with_name(first.path.name.replace(SYNTHETIC, "parcels"))
         table = table.with_name(table.name.replace(".pscalar.nii", ".tsv"))
         # For each contrast, the person's deviation and the half-width, parcel by parcel.
-        self._own = defaultdict[str, list[list[str]]](list)
+        self._deviations = defaultdict[str, list[list[str]]](list)
         for row in read_table(table).dicts() if table.is_file() else ():
-            self._own[row["contrast"]].append([row["difference"], row["half_width"]])
+            cells = [row["difference"], row["half_width"]]
+            self._deviations[row["contrast"]].append(cells)
         axis = self._parcels.axis
         # Parcel number of each vertex of a side (-1: none), and of each subcortical voxel.
         self.of_vertex = parcels_of_vertices(self._parcels)
@@ -618,7 +667,8 @@ class ParcelMaps:
         self._of_voxel = np.repeat(np.arange(len(sizes)), sizes)
         if not self.has_voxels:
             return
-        self._voxels = np.concatenate([np.reshape(own, (-1, 3)) for own in axis.voxels])
+        voxels = [np.reshape(of_parcel, (-1, 3)) for of_parcel in axis.voxels]
+        self._voxels = np.concatenate(voxels)
         self._grid = Grid(tuple(axis.volume_shape), np.asarray(axis.affine, np.float64))
         self._backdrop = Backdrop(anatomy, box_around(self._grid), BELOW)
 
@@ -645,17 +695,31 @@ class ParcelMaps:
         if shown.label not in self._values:
             what = f"{shown.path} has no map {shown.label}"
             raise RunError(what, expected="the maps of its sidecar")
-        own: Array = self._values[shown.label]
-        return own
+        return np.asarray(self._values[shown.label])
 
-    def own_part(self, shown: MapFile) -> tuple[Array, Array] | None:
+    def deviation_of(self, shown: MapFile) -> _Deviation:
         """Return the person's deviation and the half-widths, (parcels,); None: not known."""
-        if len(rows := self._own[shown.label]) != self._parcels.number:
+        rows = self._deviations[shown.label]
+        if len(rows) != self._parcels.number:
             return None
         difference, half_widths = read_numbers(rows, shown.path).astype(np.float32).T
         if np.isnan(difference).all() or np.isnan(half_widths).all():
             return None
         return np.nan_to_num(difference), half_widths
+
+    def pack(
+        self, shown: MapFile, values: Array, deviation: _Deviation
+    ) -> dict[str, bytes]:
+        """Return what the viewer shows of a map, by key."""
+        arrays = {_MAP: values}
+        if shown.label in self.spreads:
+            arrays[_SPREAD] = self.spreads[shown.label]
+        if deviation:
+            arrays[_DEVIATION], arrays[_WIDTH] = deviation
+        return {
+            f"{shown.label} {key}": array.astype("<f4").tobytes()
+            for key, array in arrays.items()
+        }
 
     def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
         """Return the value furthest from 0, and its parcel in words."""
@@ -669,20 +733,14 @@ class ParcelMaps:
 
         `opacity` is (parcels,), from 0 to 1; None: weak values fade.
         """
-        opacities = None if opacity is None else self._at_vertices(opacity)
-        above = draw_surfaces(self._at_vertices(values), limit, opacities)
+        opacities = None if opacity is None else _at_vertices(opacity, self.of_vertex)
+        at_vertices = _at_vertices(values, self.of_vertex)
+        above = draw_surfaces(at_vertices, limit, opacities)
         if not self.has_voxels:
             return above
-        shown = None if opacity is None else self._volume(opacity)
-        below = self._backdrop.draw_map(self._volume(values), limit, shown)
+        opacity_volume = None if opacity is None else self._volume(opacity)
+        below = self._backdrop.draw_map(self._volume(values), limit, opacity_volume)
         return together([above, below], *_STACKED)
-
-    def _at_vertices(self, values: Array) -> dict[Hemisphere, Array]:
-        """Return the value of each vertex's parcel, for each side; NaN: there is none."""
-        return {
-            side: np.where(rows >= 0, values[rows], np.float32(np.nan))
-            for side, rows in self.of_vertex.items()
-        }
 
     def _volume(self, values: Array) -> Volume:
         volume = np.zeros(self._grid.shape, np.float32)
@@ -720,13 +778,11 @@ def _write_overlays(
 ) -> Path:
     """Write copies of overlays; those shared by all participants are written once."""
     first = next(iter(images.values()))
-    place, desc = (
-        first.relative_to(dataset.root).parts[0],
-        parse_name(first.name).get("desc"),
-    )
+    top_folder = first.relative_to(dataset.root).parts[0]
+    desc = parse_name(first.name).get("desc")
     script = folder / f"{title}_desc-{desc}{SCRIPT}"
-    if place.startswith("tpl-"):
-        script = dataset.root / f"figures/{place}_desc-{desc}{SCRIPT}"
+    if top_folder.startswith("tpl-"):
+        script = dataset.root / f"figures/{top_folder}_desc-{desc}{SCRIPT}"
         newest = max(path.stat().st_mtime for path in images.values())
         if script.is_file() and script.stat().st_mtime >= newest:
             return script
@@ -740,9 +796,7 @@ def _read_spreads(images: Mapping[str, Path]) -> dict[str, Array]:
     spreads = dict[str, Array]()
     for path in set(images.values()):
         _, names, values = read_parcel_maps(path)
-        spreads |= {
-            name: np.nan_to_num(own) for name, own in zip(names, values, strict=True)
-        }
+        spreads |= zip(names, np.nan_to_num(values), strict=True)
     return spreads
 
 
@@ -751,6 +805,7 @@ def _limit(maps: Sequence[Array]) -> float:
     tops = []
     for values in maps:
         amounts = np.abs(values.ravel(order="K"))  # in memory order, which is fastest
-        if (inside := amounts[amounts > 0]).size:
+        inside = amounts[amounts > 0]
+        if inside.size:
             tops.append(float(np.quantile(inside, _LIMIT_QUANTILE)))
     return float(f"{max(tops, default=1.0):.2g}") or 1.0

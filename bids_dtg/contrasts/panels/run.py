@@ -59,23 +59,22 @@ _VIEWS = (
     tuple((SAGITTAL, mm) for mm in (-50, -25, -4, 25, 50)),
     tuple((CORONAL, mm) for mm in (-80, -58, -34, -10, 14, 40)),
 )
-_EDGE = (
-    1.4  # sd of smoothing in pixels, without which outlines show the steps of voxels
-)
+# Sd of smoothing in pixels, without which outlines show the steps of voxels.
+_EDGE = 1.4
 _FLAT = 0.02  # change per pixel below which there is no edge
 _LINE = 1.6  # width of outlines in pixels
 _BRAIN_LINE, _GREY_LINE = (255, 90, 77), (82, 214, 255)
 _OUTLINE_KEYS = (("#ff5a4d", "brain mask of the model"), ("#52d6ff", "its grey matter"))
 _WORDS = tomllib.loads(read_packaged(__package__, "sidecars.toml"))
 COVERAGE_FILE = FileKind("dseg", "coverage", ".nii.gz")
-_STANDARDISED = (
-    "rest of the brain"  # label 3 if ROI series are computed over grey matter only
-)
+# Label 3 if ROI series are computed over grey matter only.
+_STANDARDISED = "rest of the brain"
 _WITH_SIGNAL, _WITHOUT = (47, 165, 142), (224, 57, 46)
 _SIGNAL_KEYS = (("#2fa58e", "grey matter with signal"), ("#e0392e", "without signal"))
 CARPET_FILE = FileKind("timeseries", "carpet", ".tsv")
 # Names of the table's columns, followed by a number: voxels of two kinds, or parcels.
-GREY, REST, PARCEL = "grey", "rest", "parcel"
+GREY, REST = "grey", "rest"
+PARCEL = "parcel"
 _TITLES = {GREY: "grey matter", REST: "rest of the brain", PARCEL: "parcels"}
 _MOST = 9.9  # values are clipped to plus or minus this
 _HEIGHT = 9.0  # rem
@@ -102,16 +101,13 @@ class MeasuredRun:
     interpolation: Interpolation  # interpolation that the options ask for
     sampled: Method  # interpolation that was used at the model's voxels
     cleaning: Mapping[str, object]  # decisions on the cleaning, for the sidecar
-    voxel_mm: (
-        float  # edge of a cube with the volume of the file's voxels, or vertex spacing
-    )
-    mask_overlap: (
-        float | None
-    )  # Dice of its brain mask and the model's; None if not known
+    # Edge of a cube with the volume of the file's voxels, or vertex spacing.
+    voxel_mm: float
+    # Dice of its brain mask and the model's; None if not known.
+    mask_overlap: float | None
     notes: tuple[str, ...]  # sentences on unusual findings
-    surface: UsedSurface | None = (
-        None  # at whose vertices parcels were read; None: none
-    )
+    # At whose vertices parcels were read; None: none.
+    surface: UsedSurface | None = None
     source: str = ""  # name of its dataset in BIDS URIs
     input_type: str = ""  # of its dataset
 
@@ -128,23 +124,19 @@ def keep_volume(
     *,
     description: str,
     slope: float = 1.0,
-    more: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Kept:
-    """Encode an image on the model's grid as a file."""
+    """Encode an image on the model's grid as a file, with further facts in its sidecar."""
     grid = data.bundle.grid
-    return Kept(
-        kind,
-        encode_integers(
-            values, grid, slope=slope, description=f"bids_dtg {kind.desc or ''}"
-        ),
-        sidecar={
-            "Description": description,
-            "Sources": [data.bold_uri],
-            **grid.metadata,
-            **(more or {}),
-        },
-        entities=grid.entities,
-    )
+    title = f"bids_dtg {kind.desc or ''}"
+    image = encode_integers(values, grid, slope=slope, description=title)
+    sidecar = {
+        "Description": description,
+        "Sources": [data.bold_uri],
+        **grid.metadata,
+        **(facts or {}),
+    }
+    return Kept(kind, image, sidecar, entities=grid.entities)
 
 
 def _keep_registration(data: MeasuredRun) -> Kept | None:
@@ -159,7 +151,7 @@ def _keep_registration(data: MeasuredRun) -> Kept | None:
         data,
         description=_WORDS["registration"].format(frames=data.mean_frame.frames),
         slope=slope,
-        more={"SkullStripped": False},
+        facts={"SkullStripped": False},
     )
 
 
@@ -178,9 +170,8 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
     bright = bold.values[bold.values > 0]
     top = float(np.quantile(bright, 0.99)) if bright.size else 1.0
     grey = 255 * np.clip(_slices(bold, bold.box) / top, 0, 1) ** 0.9
-    below = canvas(
-        "registration", encode(np.repeat(grey[..., None].astype(np.uint8), 3, axis=2))
-    )
+    pixels = np.repeat(grey[..., None].astype(np.uint8), 3, axis=2)
+    below = canvas("registration", encode(pixels))
     regions = {
         _GREY_LINE: np.isin(labels.values, (1, 2)),
         _BRAIN_LINE: labels.values > 0,
@@ -192,16 +183,16 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
         lines[line > 0, :3] = colour
         lines[..., 3] = np.maximum(lines[..., 3], 255 * line)
     above = canvas("outlines", encode(lines, lossless=True))
-    slices = "; ".join(
-        f"{'xyz'[views[0][0]]} = " + ", ".join(f"{mm:g}" for _, mm in views)
-        for views in _VIEWS
-    ).replace("-", "\N{MINUS SIGN}")
+    directions = []
+    for views in _VIEWS:
+        positions = ", ".join(f"{mm:g}" for _, mm in views)
+        directions.append(f"{'xyz'[views[0][0]]} = {positions}")
+    slices = "; ".join(directions).replace("-", "\N{MINUS SIGN}")
     over = above, "Outlines of the template's brain and grey matter", "Outlines"
     words = f"Mean BOLD in {sum(map(len, _VIEWS))} slices"
+    picture = Picture(below, words, over=over)
     caption = _caption("registration", slices=slices)
-    return Figure(
-        caption=caption, parts=[Picture(below, words, over=over)], keys=_OUTLINE_KEYS
-    )
+    return Figure(caption=caption, parts=[picture], keys=_OUTLINE_KEYS)
 
 
 def _slices(
@@ -245,20 +236,17 @@ def _keep_coverage(data: MeasuredRun) -> Kept | None:
         return None
     tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))
     tissue[bundle.voxels.mask] = np.where(measured.covered, 1, 2)
-    labels = _WORDS["labels"] | (
-        {"3": _STANDARDISED} if bundle.card.part.connectome.joint else {}
-    )
+    labels = dict(_WORDS["labels"])
+    if bundle.card.part.connectome.joint:
+        labels["3"] = _STANDARDISED
+    roi_coverage = measured.of_one_set().roi_coverage
+    shares = [round(float(share), 4) for share in roi_coverage]
     return keep_volume(
         COVERAGE_FILE,
         tissue,
         data,
         description=_WORDS["coverage"],
-        more={
-            "Labels": labels,
-            "RoiCoverage": [
-                round(float(share), 4) for share in measured.of_one_set().roi_coverage
-            ],
-        },
+        facts={"Labels": labels, "RoiCoverage": shares},
     )
 
 
@@ -292,81 +280,90 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
 def _keep_carpet(data: MeasuredRun) -> Kept:
     """Make a table with one row per frame (or a few consecutive ones) and a column per voxel."""
     carpet, design = data.carpet, data.design
-    names = [
-        f"{kind}{voxel:03d}"
-        for kind, voxels in data.carpet_rows.items()
-        for voxel in range(1, voxels + 1)
-    ]
-    noun, values = _noun(names), [carpet.standardised(design)]
+    names = list[str]()
+    for kind, voxels in data.carpet_rows.items():
+        names += [f"{kind}{voxel:03d}" for voxel in range(1, voxels + 1)]
+    noun = _noun(names)
+    values = [carpet.standardised(design)]
     if design.rank > 1:
         values.append(carpet.standardised(design, cleaned=True))
         names += [f"{name}{_CLEANED}" for name in names]
     rows = [
-        [None if value != value else f"{value:.1f}" for value in row]
+        [None if np.isnan(value) else f"{value:.1f}" for value in row]
         for row in np.concatenate(values).clip(-_MOST, _MOST).T
     ]
-    denoised_by = _DENOISED_BY.get(data.input_type) if data.run.cleaned_before else None
-    frames = (
-        "frame"
-        if carpet.frames_per_column == 1
-        else f"mean of {carpet.frames_per_column} consecutive frames"
-    )
-    return Kept(
-        CARPET_FILE,
-        encoded(tsv_text(names, rows)),
-        sidecar={
-            "Description": _WORDS["carpet"].format(
-                noun=noun, frames=frames, most=_MOST, columns=_WORDS["columns"][noun]
-            ),
-            **({"DenoisedBy": denoised_by} if denoised_by else {}),
-            "SamplingFrequency": 1 / (design.tr_seconds * carpet.frames_per_column),
-            "StartTime": 0,
-            "Sources": [data.bold_uri],
-        },
-    )
+    frames = "frame"
+    if carpet.frames_per_column > 1:
+        frames = f"mean of {carpet.frames_per_column} consecutive frames"
+    columns = _WORDS["columns"][noun]
+    sidecar = {
+        "Description": _WORDS["carpet"].format(
+            noun=noun, frames=frames, most=_MOST, columns=columns
+        )
+    }
+    if data.run.cleaned_before and data.input_type in _DENOISED_BY:
+        sidecar["DenoisedBy"] = _DENOISED_BY[data.input_type]
+    sidecar |= {
+        "SamplingFrequency": 1 / (design.tr_seconds * carpet.frames_per_column),
+        "StartTime": 0,
+        "Sources": [data.bold_uri],
+    }
+    return Kept(CARPET_FILE, encoded(tsv_text(names, rows)), sidecar)
 
 
 def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw one row per voxel and one column per frame; rows without signal are blank."""
-    rows = read_rows(path) if (path := run.files.get(CARPET_FILE)) else []
+    rows = _rows_of(run, CARPET_FILE)
     if not rows:
         return None
-    cells = [[number(text) for text in row.values()] for row in rows]
-    values = np.array(
-        [[np.nan if cell is None else cell for cell in row] for row in cells]
-    ).T
+    values = _numbers(rows).T  # (voxels, then the same voxels cleaned; frames)
     names = [name for name in rows[0] if not name.endswith(_CLEANED)]
-    frames = read_rows(path) if (path := run.files.get(MOTION.kind)) else []
-    kept = np.array([row.get("kept") == "1" for row in frames], bool)
-    first, noun = PARCEL if names[0].startswith(PARCEL) else GREY, _noun(names)
+    frames = _rows_of(run, MOTION.kind)
+    is_kept = np.array([row.get("kept") == "1" for row in frames], bool)
+    noun = _noun(names)
+    first = PARCEL if noun == PARCEL else GREY
     share = 100 * sum(name.startswith(first) for name in names) / len(names)
-    ends = {first: (0.0, share), REST: (share, 100 - share)}
-    below = over_frames(run, kept)
+    # Start and height of each kind of voxels, in percent.
+    spans = {first: (0.0, share), REST: (share, 100 - share)}
+    below = over_frames(run, is_kept)
     denoised_by = read_json(sidecar_of(run.files[CARPET_FILE])).get("DenoisedBy")
     titles = {
         "before": f"As denoised by {denoised_by}" if denoised_by else "Before cleaning",
         "after": "After cleaning",
     }
-    lanes = [
-        Lanes(
-            content=canvas(f"carpet-{when}", draw_series(drawn)),
-            title=titles[when],
-            words=f"{len(names)} {noun}s over {len(kept)} frames: {titles[when].lower()}",
-            rows=[(_TITLES[kind], *at) for kind, at in ends.items() if at[1]],
+    lanes = []
+    stages = np.split(values, len(values) // len(names))
+    for (stage, title), series in zip(titles.items(), stages, strict=False):
+        lane = Lanes(
+            content=canvas(f"carpet-{stage}", draw_series(series)),
+            title=title,
+            words=f"{len(names)} {noun}s over {len(is_kept)} frames: {title.lower()}",
+            rows=[(_TITLES[kind], *span) for kind, span in spans.items() if span[1]],
             height=_HEIGHT,
             dropped=below["dropped"],
         )
-        for when, drawn in zip(
-            ("before", "after"),
-            np.split(values, len(values) // len(names)),
-            strict=False,
-        )
-    ]
+        lanes.append(lane)
     caption = _caption(
-        "carpet", rows=len(names), noun=noun, left=int((~kept).sum()), frames=len(kept)
+        "carpet",
+        rows=len(names),
+        noun=noun,
+        left=int((~is_kept).sum()),
+        frames=len(is_kept),
     )
     parts = [*lanes[:-1], replace(lanes[-1], **below)]
     return Figure(caption=caption, parts=parts, scale=SERIES_SCALE)
+
+
+def _rows_of(run: RunFiles, kind: FileKind) -> list[dict[str, str]]:
+    """Read a table of a run; no rows if there is none."""
+    path = run.files.get(kind)
+    return read_rows(path) if path else []
+
+
+def _numbers(rows: Sequence[Mapping[str, str]]) -> NDArray[np.float64]:
+    """Return the cells of rows as numbers, (rows, columns); NaN: n/a."""
+    cells = [[number(text) for text in row.values()] for row in rows]
+    return np.array(cells, np.float64)  # None becomes NaN
 
 
 def _noun(names: Sequence[str]) -> str:
@@ -380,7 +377,8 @@ def _caption(panel: str, **facts: Any) -> str:
 def _keep_connectome(data: MeasuredRun) -> Kept:
     """Make a table with a row and a column per ROI; with several sets of ROIs, of one set."""
     rows = data.bundle.card.part.connectome.one_set(len(data.connectomes.roi_r))
-    roi_r, nodes = data.connectomes.roi_r[rows, rows], nodes_of(data.bundle)
+    roi_r = data.connectomes.roi_r[rows, rows]
+    nodes = nodes_of(data.bundle)
     rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
     text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
     sidecar = {
@@ -389,8 +387,8 @@ def _keep_connectome(data: MeasuredRun) -> Kept:
         **nodes.facts,
         "Sources": [data.bold_uri],
     }
-    named = {"seg": nodes.label, "stat": "pearsoncorrelation"}
-    return Kept(CONNECTOME_FILE, text.encode(), sidecar, entities=named)
+    entities = {"seg": nodes.label, "stat": "pearsoncorrelation"}
+    return Kept(CONNECTOME_FILE, text.encode(), sidecar, entities)
 
 
 def nodes_of(bundle: ModelBundle) -> NodeFile:
@@ -411,32 +409,30 @@ def nodes_of(bundle: ModelBundle) -> NodeFile:
 
 def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the matrix, one pixel per cell."""
-    rows = read_rows(path) if (path := run.files.get(CONNECTOME_FILE)) else []
-    cells = [[number(text) for text in row.values()] for row in rows]
-    matrix = np.array(
-        [[np.nan if cell is None else cell for cell in row] for row in cells]
-    )
+    matrix = _numbers(_rows_of(run, CONNECTOME_FILE))
     if matrix.ndim != 2 or not matrix.size:
         return None
-    others = matrix[~np.eye(len(matrix), dtype=bool)] if len(matrix) > 1 else matrix
-    picture = Picture(
-        canvas("connectome", draw_matrix(matrix, SIGNED, -1, 1)),
-        f"Correlations between {len(matrix)} ROI series",
-        form="matrix",
-    )
+    edges = matrix[~np.eye(len(matrix), dtype=bool)] if len(matrix) > 1 else matrix
+    address = canvas("connectome", draw_matrix(matrix, SIGNED, -1, 1))
+    words = f"Correlations between {len(matrix)} ROI series"
     caption = _caption(
         "connectome",
         rois=len(matrix),
-        mean=float(others.mean()),
-        sd=float(others.std()),
+        mean=float(edges.mean()),
+        sd=float(edges.std()),
     )
     return Figure(
-        caption=caption, parts=[picture], scale=("\N{MINUS SIGN}1", "+1", SIGNED.css)
+        caption=caption,
+        parts=[Picture(address, words, form="matrix")],
+        scale=("\N{MINUS SIGN}1", "+1", SIGNED.css),
     )
 
 
 REGISTRATION = Panel(
-    *("Registration", REGISTRATION_FILE, _draw_registration, _keep_registration),
+    "Registration",
+    REGISTRATION_FILE,
+    _draw_registration,
+    _keep_registration,
     beside=True,
 )
 COVERAGE = Panel("Coverage", COVERAGE_FILE, _draw_coverage, _keep_coverage, beside=True)

@@ -55,11 +55,10 @@ def participant_label(index: int) -> str:
 
 def dataset_name(phantom: Phantom, cohort: int, content: str) -> str:
     """Return a dataset's name, which tells cohorts apart (their labels are the same)."""
-    known = {member.value: member.name.lower() for member in Cohort}
-    whose = f"seed {phantom.seed}, cohort {known.get(cohort, cohort)}"
-    return (
-        f"SIMULATED phantom 2, {whose}: {content}"  # hashed in bundles' lists of people
-    )
+    cohorts = {member.value: member.name.lower() for member in Cohort}
+    population = f"seed {phantom.seed}, cohort {cohorts.get(cohort, cohort)}"
+    # The name is hashed in bundles' lists of people.
+    return f"SIMULATED phantom 2, {population}: {content}"
 
 
 def describe_datasets(
@@ -116,10 +115,8 @@ def describe_datasets(
         )
         _write_participants(root, people)
     for name in {"statmaps", "truth"} & {*contents}:
-        units = {"Units": "z", "SpatialReference": SPACE, **marks()}
-        write_json(
-            out / name / "statmap.json", {"Description": CONTENTS[name], **units}
-        )
+        facts = {"Description": CONTENTS[name], "Units": "z", "SpatialReference": SPACE}
+        write_json(out / name / "statmap.json", {**facts, **marks()})
 
 
 def write_participant(
@@ -177,11 +174,11 @@ def _write_maps(root: Path, person: Person, maps: Array, session: str | None) ->
             "stat": "z",
             "desc": "truth" if session is None else None,
         }
-        said = {"intent": "z score", "description": DESCRIP}
+        header = {"intent": "z score", "description": DESCRIP}
         if session is None:  # without noise, fewer digits are enough and halve the file
-            data = places.encode_steps(values, _TRUTH_STEP, **said)
+            data = places.encode_steps(values, _TRUTH_STEP, **header)
         else:
-            data = places.encode(values, **said)
+            data = places.encode(values, **header)
         save(root, entities, "statmap", ".nii.gz", data)
 
 
@@ -203,7 +200,8 @@ def cut_run(folder: Path, person: Person) -> None:
         file.truncate(bold.stat().st_size // 2)
 
 
-_AGE_MEAN, _AGE_SD, _AGE_RANGE = 28.8, 3.7, (22, 37)  # years, as young adults of HCP
+_AGE_MEAN, _AGE_SD = 28.8, 3.7  # years, as young adults of HCP
+_AGE_RANGE = 22, 37
 _SCORE_MEAN, _SCORE_SD = 100.0, 15.0
 # Share of variance that a trait explains.
 _SHARES = {"age": 0.5, "sex": 0.5, "reasoning": 0.6, "vigilance": 0.3}
@@ -211,13 +209,11 @@ _SHARES = {"age": 0.5, "sex": 0.5, "reasoning": 0.6, "vigilance": 0.3}
 
 def phenotype(person: Person) -> dict[str, int | float | str]:
     """Draw a person's age in years, sex and two scores, each from one trait plus noise."""
-    chance = person.stream(Purpose.PHENOTYPE).standard_normal(len(_SHARES))
-    age, sex, reasoning, vigilance = (
-        np.sqrt(share) * trait + np.sqrt(1.0 - share) * luck
-        for share, trait, luck in zip(
-            _SHARES.values(), person.traits, chance, strict=False
-        )
-    )
+    noise = person.stream(Purpose.PHENOTYPE).standard_normal(len(_SHARES))
+    shares = np.array([*_SHARES.values()])
+    traits = person.traits[: len(shares)]
+    scores = np.sqrt(shares) * traits + np.sqrt(1.0 - shares) * noise
+    age, sex, reasoning, vigilance = scores
     return {
         "age": int(np.clip(round(_AGE_MEAN + _AGE_SD * age), *_AGE_RANGE)),
         "sex": "F" if sex > 0 else "M",
@@ -240,21 +236,18 @@ def draw_run(
     run
         Number of the run; each has its own random stream.
     """
-    phantom, persistence = person.phantom, persistence_of(repetition_time_s)
+    phantom = person.phantom
+    persistence = persistence_of(repetition_time_s)
     rng = person.stream(Purpose.RUN_SERIES, segment=run)
     states = max(1, round(frames * repetition_time_s / p.SECONDS_PER_STATE))
+    state_of_frame = np.arange(frames) * states // frames
     amplitude = np.exp(p.LOG_STATE * rng.standard_normal((states, p.NETWORKS)))
     independent = correlated(rng.standard_normal((frames, p.NETWORKS)), persistence)
-    series = (
-        independent
-        @ person.series_mixing.T
-        * amplitude[np.arange(frames) * states // frames]
-    )
+    series = independent @ person.series_mixing.T * amplitude[state_of_frame]
     shared = p.GLOBAL_SIGNAL * correlated(rng.standard_normal(frames), persistence)
     noise = person.rest_noise(Purpose.RUN_NOISE, frames, segment=run)
-    motion = draw_motion(
-        person.stream(Purpose.MOTION, segment=run), frames, level=person.motion
-    )
+    of_motion = person.stream(Purpose.MOTION, segment=run)
+    motion = draw_motion(of_motion, frames, level=person.motion)
     nuisance_maps, nuisance = draw_nuisance(
         phantom.anatomy,
         phantom.stable_maps,

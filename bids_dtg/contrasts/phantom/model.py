@@ -68,49 +68,44 @@ class Phantom:
     """
 
     def __init__(self, seed: int = 0, block: int = 1) -> None:
-        self.seed, self.block = seed, block
+        self.seed = seed
+        self.block = block
         self.anatomy = load_anatomy(block)
         grid = self.anatomy.grid
         self.voxel_noise = SmoothField.on(grid, p.VOXEL_NOISE_FWHM_MM)
         self.map_noise = SmoothField.on(grid, p.MAP_NOISE_FWHM_MM)
         self.stable_maps = SmoothField.on(grid, p.STABLE_FWHM_MM)
-        self.own_field = SmoothField.on(grid, p.TOPOGRAPHY_FWHM_MM)
+        self.topography = SmoothField.on(grid, p.TOPOGRAPHY_FWHM_MM)
         self.foci = foci = draw_foci(stream(seed, Purpose.FOCI))
         self.design = contrast_design().astype(np.float32)
-        # Strength of each condition's maps.
-        self.gains = np.array(
-            [[p.TASK_GAINS[task]] for task, _ in CONDITIONS], np.float32
-        )
+        # Strength of each condition's maps, (conditions, 1).
+        gains = [[p.TASK_GAINS[task]] for task, _ in CONDITIONS]
+        self.gains = np.array(gains, np.float32)
 
         # Effects of traits; all numbers are Gaussian, and sums over traits have variance 1.
-        normal, unit = (
-            stream(seed, Purpose.COUPLING).standard_normal,
-            1.0 / np.sqrt(p.TRAITS),
-        )
+        normal = stream(seed, Purpose.COUPLING).standard_normal
+        unit = 1.0 / np.sqrt(p.TRAITS)
         self.shift_traits = unit * normal((len(foci.network), 3, p.TRAITS))
         self.extent_traits = unit * normal((p.NETWORKS, p.TRAITS))
         self.strength_traits = unit * normal((p.NETWORKS, p.TRAITS))
-        self.loadings = p.MODE_STRENGTH * normal(
-            (p.NETWORKS, p.MODES)
-        )  # of the series' modes
+        # Loadings of the series' modes.
+        self.loadings = p.MODE_STRENGTH * normal((p.NETWORKS, p.MODES))
         self.trait_loadings = unit * normal((p.NETWORKS, p.TRAIT_MODES, p.TRAITS))
 
         # Responses of networks, and of overlapping pairs of them, to conditions.
         responses = stream(seed, Purpose.RESPONSES)
         parts, density = condition_parts()
         unit_parts = parts / np.linalg.norm(parts, axis=1, keepdims=True)
-        self.weights = parts @ _sparse(
-            responses, density, p.NETWORKS
-        )  # (conditions, networks)
+        part_weights = _sparse(responses, density, p.NETWORKS)
+        self.weights = parts @ part_weights  # (conditions, networks)
         shape = len(CONDITIONS), p.NETWORKS, p.TRAITS
         self.trait_gains = unit * responses.standard_normal(shape)
         self.pairs = overlapping_pairs(foci)
         of_pairs = unit_parts @ responses.standard_normal((len(density), p.PAIRS))
         self.pair_weights = (p.PAIR_STRENGTH * of_pairs).astype(np.float32)
         noise = self.stable_maps.noise(stream(seed, Purpose.FIXED_MAPS), len(density))
-        self._fixed_noise: Array = np.tensordot(
-            unit_parts.astype(np.float32), noise, axes=1
-        )
+        unit_parts = unit_parts.astype(np.float32)
+        self._fixed_noise: Array = np.tensordot(unit_parts, noise, axes=1)
 
     @cached_property
     def group_maps(self) -> Array:
@@ -144,10 +139,8 @@ class Phantom:
     @cached_property
     def motion_map(self) -> Array:
         """Spatial pattern of motion artefacts, the same for all people, (*lattice)."""
-        drawn: Array = _wide(
-            self.voxel_noise.noise(stream(self.seed, Purpose.MOTION_MAP), 1)
-        )[0]
-        return drawn
+        noise = self.voxel_noise.noise(stream(self.seed, Purpose.MOTION_MAP), 1)
+        return np.asarray(_wide(noise)[0])
 
     @cached_property
     def series_weights(self) -> Array:
@@ -175,26 +168,25 @@ class Person:
     """One person of a phantom; voxel vectors are over grey matter."""
 
     def __init__(self, phantom: Phantom, cohort: int, index: int) -> None:
-        self.phantom, self.cohort, self.index = phantom, cohort, index
+        self.phantom = phantom
+        self.cohort = cohort
+        self.index = index
         self.traits = self.stream(Purpose.TRAITS).standard_normal(p.TRAITS)  # (traits,)
         rng = self.stream(Purpose.NETWORKS)
-        self._shift_mm = p.SHIFT_MM * self._part_of_traits(phantom.shift_traits, rng)
-        self._log_extent = p.LOG_EXTENT * self._part_of_traits(
-            phantom.extent_traits, rng
-        )
-        self._log_strength = p.LOG_STRENGTH * self._part_of_traits(
-            phantom.strength_traits, rng
-        )
-        self._log_strength += (
-            p.LOG_AMPLITUDE * self.stream(Purpose.AMPLITUDE).standard_normal()
-        )
-        drawn = self.stream(Purpose.MEASUREMENT)
+        shift = self._part_of_traits(phantom.shift_traits, rng)
+        extent = self._part_of_traits(phantom.extent_traits, rng)
+        strength = self._part_of_traits(phantom.strength_traits, rng)
+        amplitude = self.stream(Purpose.AMPLITUDE).standard_normal()
+        self._shift_mm = p.SHIFT_MM * shift
+        self._log_extent = p.LOG_EXTENT * extent
+        self._log_strength = p.LOG_STRENGTH * strength
+        self._log_strength += p.LOG_AMPLITUDE * amplitude
+        measurement = self.stream(Purpose.MEASUREMENT)
         # Motion relative to the usual (partly explained by the first trait), and scanner noise.
-        own = np.sqrt(1.0 - p.MOTION_TRAITS**2) * drawn.standard_normal()
-        self.motion = float(
-            np.exp(p.LOG_MOTION * (p.MOTION_TRAITS * self.traits[0] + own))
-        )
-        self.scanner_noise = p.SCANNER_NOISE if drawn.random() < 0.5 else 1.0
+        unexplained = np.sqrt(1.0 - p.MOTION_TRAITS**2) * measurement.standard_normal()
+        log_motion = p.MOTION_TRAITS * self.traits[0] + unexplained
+        self.motion = float(np.exp(p.LOG_MOTION * log_motion))
+        self.scanner_noise = p.SCANNER_NOISE if measurement.random() < 0.5 else 1.0
 
     def stream(
         self, purpose: Purpose, session: int = 0, segment: int = 0
@@ -211,9 +203,10 @@ class Person:
 
     def _part_of_traits(self, weights: Float, rng: np.random.Generator) -> Float:
         """Draw numbers of variance 1 that are partly explained by traits."""
-        drawn: Float = np.sqrt(p.TRAIT_SHARE) * (weights @ self.traits)
-        drawn += np.sqrt(1.0 - p.TRAIT_SHARE) * rng.standard_normal(weights.shape[:-1])
-        return drawn
+        numbers: Float = np.sqrt(p.TRAIT_SHARE) * (weights @ self.traits)
+        noise = rng.standard_normal(weights.shape[:-1])
+        numbers += np.sqrt(1.0 - p.TRAIT_SHARE) * noise
+        return numbers
 
     def _maps(self, further_shift_mm: Float | float = 0.0) -> Array:
         """Return the person's network maps, (networks, voxels), with the person's own loadings."""
@@ -226,18 +219,18 @@ class Person:
             log_extent=self._log_extent,
             log_strength=self._log_strength,
         )
-        maps += self._own_loadings
+        maps += self._loadings
         return maps
 
     @cached_property
-    def _own_loadings(self) -> Array:
-        field, grey = self.phantom.own_field, self.phantom.anatomy.grey
+    def _loadings(self) -> Array:
+        field, grey = self.phantom.topography, self.phantom.anatomy.grey
         strength = np.exp(self._log_strength).astype(np.float32)[:, None]
         noise = field.noise(self.stream(Purpose.TOPOGRAPHY), p.NETWORKS)
         # One network at a time, because volumes of all networks are large at 2 mm.
-        drawn = np.stack([field.spread(one[None])[0][grey] for one in noise])
-        drawn *= strength * self.phantom.topography_sd
-        return drawn
+        loadings = np.stack([field.spread(white[None])[0][grey] for white in noise])
+        loadings *= strength * self.phantom.topography_sd
+        return loadings
 
     @cached_property
     def network_maps(self) -> Array:
@@ -252,26 +245,29 @@ class Person:
         person's traits t, and V (networks, modes) are modes drawn for this person.
         """
         modes = self.phantom.loadings
-        alone = self.stream(Purpose.PERSON_MODES).standard_normal(
-            (p.NETWORKS, p.OWN_MODES)
-        )
-        own = p.TRAIT_COUPLING * (self.phantom.trait_loadings @ self.traits)
-        covariance = modes @ modes.T + np.eye(len(modes)) + own @ own.T
-        covariance += p.OWN_COUPLING**2 * (alone @ alone.T)
+        shape = p.NETWORKS, p.OWN_MODES
+        person_modes = self.stream(Purpose.PERSON_MODES).standard_normal(shape)
+        of_traits = p.TRAIT_COUPLING * (self.phantom.trait_loadings @ self.traits)
+        covariance = modes @ modes.T + np.eye(len(modes)) + of_traits @ of_traits.T
+        covariance += p.OWN_COUPLING**2 * (person_modes @ person_modes.T)
         sd = np.sqrt(np.diagonal(covariance))
         return np.linalg.cholesky(covariance / np.outer(sd, sd))
 
     def frames(self, session: int, segment: int) -> Array:
         """Simulate one segment of rest, (frames, brain voxels); frames are independent samples."""
-        phantom, rng = self.phantom, self.stream(Purpose.SERIES, session, segment)
+        rng = self.stream(Purpose.SERIES, session, segment)
         state = np.exp(p.LOG_STATE * rng.standard_normal(p.NETWORKS))
         independent = rng.standard_normal((p.SAMPLES, p.NETWORKS))
         shared = p.GLOBAL_SIGNAL * rng.standard_normal(p.SAMPLES)
         series = (independent @ self.series_mixing.T * state).astype(np.float32)
         noise = self.rest_noise(Purpose.VOXEL_NOISE, p.SAMPLES, session, segment)
         blocks = brain_frames(
-            *(self.network_maps, series, shared.astype(np.float32), noise),
-            *(phantom.anatomy, phantom.voxel_noise),
+            self.network_maps,
+            series,
+            shared.astype(np.float32),
+            noise,
+            self.phantom.anatomy,
+            self.phantom.voxel_noise,
         )
         return np.concatenate(list(blocks))
 
@@ -294,28 +290,26 @@ class Person:
         -------
         (frames, *lattice), otherwise white
         """
-        own = self.stream(purpose, session, segment)
-        other = self.stream(Purpose.TAILS, session, segment)
+        rng = self.stream(Purpose.TAILS, session, segment)
         field = self.phantom.voxel_noise
-        noise = np.float32(p.VOXEL_NOISE) * field.noise(own, frames)
-        noise += np.float32(p.VOXEL_NOISE * p.WIDE_NOISE) * _wide(
-            field.noise(other, frames)
-        )
-        noise *= _tails(p.LOG_TAIL, frames, other)
+        of_voxels = field.noise(self.stream(purpose, session, segment), frames)
+        noise = np.float32(p.VOXEL_NOISE) * of_voxels
+        wide = _wide(field.noise(rng, frames))
+        noise += np.float32(p.VOXEL_NOISE * p.WIDE_NOISE) * wide
+        noise *= _tails(p.LOG_TAIL, frames, rng)
         noise *= np.float32(self.scanner_noise)
-        course = other.standard_normal((frames, 1, 1, 1)) * _tails(
-            2 * p.LOG_TAIL, 1, other
-        )
+        motion_series = rng.standard_normal((frames, 1, 1, 1))
+        motion_series = motion_series * _tails(2 * p.LOG_TAIL, 1, rng)
         level = np.float32(p.MOTION_SIGNAL * self.motion)
-        noise += level * course.astype(np.float32) * self.phantom.motion_map
+        noise += level * motion_series.astype(np.float32) * self.phantom.motion_map
         return noise
 
     def connectome(self, session: int, segment: int) -> Array:
         """Simulate one segment of rest and return its connectome, (networks, voxels)."""
-        frames, grey = self.frames(session, segment), self.phantom.anatomy.grey_in_brain
+        frames = self.frames(session, segment)
         centred = frames - frames.mean(axis=0)
         series = centred @ self.phantom.series_weights.T
-        voxels = centred[:, grey]
+        voxels = centred[:, self.phantom.anatomy.grey_in_brain]
         series /= np.linalg.norm(series, axis=0)
         connectome: Array = series.T @ voxels
         connectome /= np.sqrt(np.einsum("tv,tv->v", voxels, voxels))
@@ -328,16 +322,15 @@ class Person:
         They are the networks' responses, with a shift that rest does not show, plus the person's
         own stable map, half of whose variance is common to all conditions.
         """
+        phantom = self.phantom
         stable = self.stable(self.stream(Purpose.UNSEEN_SHIFT))
-        count, grey = len(CONDITIONS), self.phantom.anatomy.grey
-        drawn = self.phantom.stable_maps.draw(
-            self.stream(Purpose.PERSON_MAPS), count + 1
-        )[:, grey]
-        own = (
-            np.sqrt(p.OWN_SHARED) * drawn[:1] + np.sqrt(1.0 - p.OWN_SHARED) * drawn[1:]
-        )
-        scaled = np.float32(p.OWN_SCALE) * own.astype(np.float32, copy=False)
-        responses: Array = stable + self.phantom.gains * scaled
+        rng = self.stream(Purpose.PERSON_MAPS)
+        volumes = phantom.stable_maps.draw(rng, len(CONDITIONS) + 1)
+        common, of_conditions = np.split(volumes[:, phantom.anatomy.grey], [1])
+        person_maps = np.sqrt(p.OWN_SHARED) * common
+        person_maps = person_maps + np.sqrt(1.0 - p.OWN_SHARED) * of_conditions
+        scaled = np.float32(p.OWN_SCALE) * person_maps.astype(np.float32, copy=False)
+        responses: Array = stable + phantom.gains * scaled
         return responses
 
     def stable(self, rng: np.random.Generator) -> Array:
@@ -352,15 +345,12 @@ class Person:
         level = np.float32(p.SATURATION)
         first, second = phantom.pairs.T
         overlap = np.sqrt(np.maximum(maps[first] * maps[second], 0))
-        responses: Array = level * np.tanh(
-            (phantom.weights * gain).astype(np.float32) @ maps / level
-        )
+        network_sum = (phantom.weights * gain).astype(np.float32) @ maps
+        responses: Array = level * np.tanh(network_sum / level)
         responses += phantom.pair_weights @ overlap
         fixed = np.float32(p.FIXED_SCALE) * phantom.fixed_maps
-        stable: Array = phantom.gains * (
-            np.float32(p.NETWORK_SCALE) * responses + fixed
-        )
-        return stable
+        z_maps = np.float32(p.NETWORK_SCALE) * responses + fixed
+        return np.asarray(phantom.gains * z_maps)
 
     def true_maps(self) -> Array:
         """Return the contrast maps without noise, (contrasts, voxels)."""
@@ -371,26 +361,25 @@ class Person:
 
         Noise has heavy tails over voxels, and grows with the person's motion.
         """
-        own, field = self.stream(Purpose.MAP_NOISE, session), self.phantom.map_noise
-        level = np.exp(p.LOG_MAP_NOISE * own.standard_normal())
-        noise = np.float32(level) * field.draw(own, len(CONDITIONS))
-        log = np.float32(p.LOG_TAIL) * field.draw(
-            self.stream(Purpose.MAP_TAILS, session), 1
-        )
-        noise *= np.exp(log - np.float32(p.LOG_TAIL**2))
+        phantom = self.phantom
+        rng = self.stream(Purpose.MAP_NOISE, session)
+        field = phantom.map_noise
+        level = np.exp(p.LOG_MAP_NOISE * rng.standard_normal())
+        noise = np.float32(level) * field.draw(rng, len(CONDITIONS))
+        tails = field.draw(self.stream(Purpose.MAP_TAILS, session), 1)
+        log_tails = np.float32(p.LOG_TAIL) * tails
+        noise *= np.exp(log_tails - np.float32(p.LOG_TAIL**2))
         noise *= np.float32(self.motion**p.MOTION_MAP_NOISE)
-        return self.phantom.design @ (
-            self.responses + noise[:, self.phantom.anatomy.grey]
-        )
+        return phantom.design @ (self.responses + noise[:, phantom.anatomy.grey])
 
 
 def _sparse(rng: np.random.Generator, density: Float, n: int) -> Float:
     """Draw (parts, n) numbers of variance 1, with a share `density` that is not 0."""
-    drawn = rng.standard_normal((len(density), n))
+    numbers = rng.standard_normal((len(density), n))
     involved = rng.random((len(density), n)) < density[:, None]
-    drawn = np.where(involved, drawn, 0.0)
-    drawn /= np.sqrt(density[:, None])
-    return drawn
+    numbers = np.where(involved, numbers, 0.0)
+    numbers /= np.sqrt(density[:, None])
+    return numbers
 
 
 def _wide(noise: Array) -> Array:
@@ -404,8 +393,8 @@ def _wide(noise: Array) -> Array:
 
 def _tails(log_sd: float, n: int, rng: np.random.Generator) -> Array:
     """Draw log-normal amplitudes (n, 1, 1, 1) whose square has mean 1."""
-    drawn = np.exp(log_sd * rng.standard_normal((n, 1, 1, 1)) - log_sd**2)
-    return np.asarray(drawn, np.float32)
+    amplitudes = np.exp(log_sd * rng.standard_normal((n, 1, 1, 1)) - log_sd**2)
+    return np.asarray(amplitudes, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -424,12 +413,12 @@ def draw_foci(rng: np.random.Generator) -> Foci:
     affine = anatomy.grid.affine
     grey_mm = np.argwhere(anatomy.grey) @ affine[:3, :3].T + affine[:3, 3]
     first = _spaced(rng.permutation(grey_mm), p.NETWORKS, p.FOCUS_DISTANCE_MM)
-    mirrored = np.sort(
-        rng.permutation(p.NETWORKS)[: round(p.MIRRORED_SHARE * p.NETWORKS)]
-    )
-    distant = np.sort(
-        rng.permutation(p.NETWORKS)[: round(p.DISTANT_SHARE * p.NETWORKS)]
-    )
+
+    def networks(share: float) -> NDArray[np.intp]:
+        return np.sort(rng.permutation(p.NETWORKS)[: round(share * p.NETWORKS)])
+
+    mirrored = networks(p.MIRRORED_SHARE)
+    distant = networks(p.DISTANT_SHARE)
     across = first[mirrored] * np.array([-1.0, 1.0, 1.0])
     elsewhere = grey_mm[rng.integers(len(grey_mm), size=len(distant))]
     heights = (
@@ -478,15 +467,14 @@ def network_maps(
     maps = np.empty((len(widths), np.count_nonzero(mask)), np.float32)
     for k, width in enumerate(widths):
         volume = np.zeros(grid.shape, np.float32)
-        for f in np.flatnonzero(foci.network == k):
+        for focus in np.flatnonzero(foci.network == k):
             # A Gaussian is a product of its profiles along i, j and k.
-            gi, gj, gk = (
-                np.exp(-0.5 * ((axes[a] - centres[f, a]) / width) ** 2).astype(
-                    np.float32
-                )
-                for a in range(3)
-            )
-            gi *= np.float32(heights[k] * foci.height[f])
+            profiles = []
+            for axis in range(3):
+                distance = (axes[axis] - centres[focus, axis]) / width
+                profiles.append(np.exp(-0.5 * distance**2).astype(np.float32))
+            gi, gj, gk = profiles
+            gi *= np.float32(heights[k] * foci.height[focus])
             volume += (gi[:, None] * gj[None, :])[:, :, None] * gk
         maps[k] = volume[mask]
     return maps
@@ -495,12 +483,12 @@ def network_maps(
 def overlapping_pairs(foci: Foci) -> NDArray[np.intp]:
     """Return the pairs of networks with the largest overlap, (pairs, 2)."""
     width = foci.width_mm[foci.network]
-    squared = width[:, None] ** 2 + width[None, :] ** 2
-    apart = np.linalg.norm(foci.centre_mm[:, None] - foci.centre_mm[None, :], axis=2)
+    squares = width[:, None] ** 2 + width[None, :] ** 2
+    centre = foci.centre_mm
+    distance = np.linalg.norm(centre[:, None] - centre[None, :], axis=2)
     # The integral of the product of two Gaussians, up to a factor.
-    product = (
-        np.outer(width**3, width**3) / squared**1.5 * np.exp(-0.5 * apart**2 / squared)
-    )
+    product = np.outer(width**3, width**3) / squares**1.5
+    product = product * np.exp(-0.5 * distance**2 / squares)
     product *= np.outer(foci.height, foci.height)
     member = np.equal.outer(np.arange(len(foci.width_mm)), foci.network).astype(float)
     overlap = member @ product @ member.T
@@ -547,15 +535,16 @@ def contrast_design() -> Float:
 
 def _mean_of(task: str, name: str, beside: str = "") -> Float:
     """Weight the conditions of a part ("2BK", "BODY"); AVG is all but the cue and `beside`."""
-    parts = [
-        set(condition.split("_")) if own == task else set()
-        for own, condition in CONDITIONS
-    ]
-    if name == "AVG":
-        others = {"CUE", *beside.split("_")}
-        chosen = np.array([bool(of) and not of & others for of in parts])
-    else:
-        chosen = np.array([set(name.split("_")) <= of for of in parts])
+    left_out = {"CUE", *beside.split("_")}
+    chosen = np.zeros(len(CONDITIONS), bool)
+    for number, (condition_task, condition) in enumerate(CONDITIONS):
+        if condition_task != task:
+            continue
+        parts = set(condition.split("_"))
+        if name == "AVG":
+            chosen[number] = not parts & left_out
+        else:
+            chosen[number] = set(name.split("_")) <= parts
     weights: Float = chosen / chosen.sum()
     return weights
 
@@ -571,17 +560,17 @@ def condition_parts() -> tuple[Float, Float]:
     density
         (parts,), the share of networks in each part.
     """
-    own = {key: _own_parts(*key) for key in CONDITIONS}
+    weights_of = {key: _specific_parts(*key) for key in CONDITIONS}
+    specific = set[tuple[str, str]]()
+    for (task, _), weights in weights_of.items():
+        specific |= {(task, name) for name in weights}
     shared = [("", "common"), *((task, "task") for task in TASKS)]
-    names = shared + sorted(
-        {(task, name) for (task, _), parts in own.items() for name in parts}
-    )
+    names = shared + sorted(specific)
     column = {name: n for n, name in enumerate(names)}
-    parts = np.zeros((len(own), len(names)))
-    for row, ((task, _), weights) in zip(parts, own.items(), strict=True):
-        row[column["", "common"]] = p.COMMON_WEIGHT * (
-            p.MOTOR_COMMON if task == "MOTOR" else 1.0
-        )
+    parts = np.zeros((len(weights_of), len(names)))
+    for row, ((task, _), weights) in zip(parts, weights_of.items(), strict=True):
+        common = p.MOTOR_COMMON if task == "MOTOR" else 1.0
+        row[column["", "common"]] = p.COMMON_WEIGHT * common
         row[column[task, "task"]] = p.TASK_WEIGHT
         for name, weight in weights.items():
             row[column[task, name]] = p.CONDITION_WEIGHT * weight
@@ -590,9 +579,9 @@ def condition_parts() -> tuple[Float, Float]:
     return parts, density
 
 
-def _own_parts(task: str, condition: str) -> dict[str, float]:
+def _specific_parts(task: str, condition: str) -> dict[str, float]:
     """Return a condition's specific parts (without the common and the task's), of length 1."""
     if task == "WM":  # a load ("2BK") and a category ("BODY")
         return {part: float(np.sqrt(0.5)) for part in condition.split("_")}
-    own = p.DIFFERENCES.get(task, 1.0)
-    return {"both": float(np.sqrt(1.0 - own**2)), condition: own}
+    difference = p.DIFFERENCES.get(task, 1.0)
+    return {"both": float(np.sqrt(1.0 - difference**2)), condition: difference}

@@ -41,9 +41,8 @@ OWN_COUPLING = 0.65  # strength of these modes
 LOG_STATE = 0.15  # sd of the log amplitude of a network in one segment
 GLOBAL_SIGNAL = 0.6  # amplitude of the signal that all voxels share
 SAMPLES = 150  # independent samples in a segment of 432 s
-SECONDS_PER_STATE = (
-    432.0  # how long a network keeps its amplitude in a run (one segment)
-)
+# How long a network keeps its amplitude in a run (one segment).
+SECONDS_PER_STATE = 432.0
 
 # Measurement
 VOXEL_NOISE = 0.8  # sd of a voxel's own noise
@@ -54,9 +53,8 @@ LOG_MOTION = 0.4  # sd of the log of a person's motion, which scales motion arte
 MOTION_TRAITS = 0.4  # correlation of log motion with the first trait
 MOTION_SIGNAL = 0.3  # amplitude of motion artefacts left in cleaned signals
 MOTION_MAP_NOISE = 0.3  # exponent of motion in the noise of measured maps
-SCANNER_NOISE = (
-    1.15  # noise of the second scanner, at which half of the people are scanned
-)
+# Noise of the second scanner, at which half of the people are scanned.
+SCANNER_NOISE = 1.15
 
 # Tasks
 COMMON_WEIGHT = 0.8  # part of a condition's network weights shared by all tasks
@@ -72,9 +70,8 @@ PAIR_STRENGTH = 1.0  # sd of an interaction's weight
 NETWORK_SCALE = 1.4  # z of a unit response
 FIXED_SCALE = 0.3  # z of the fixed map that is the same for all people
 OWN_SCALE = 0.25  # z of a person's own stable map, invisible at rest
-OWN_SHARED = (
-    0.5  # share of its variance that is common to all of the person's conditions
-)
+# Share of its variance that is common to all of the person's conditions.
+OWN_SHARED = 0.5
 STABLE_FWHM_MM = 16.0  # smoothness of the fixed maps and of people's own maps
 MAP_NOISE_FWHM_MM = 10.0  # smoothness of the noise of a measured map
 LOG_MAP_NOISE = 0.2  # sd of the log noise level of a person's session
