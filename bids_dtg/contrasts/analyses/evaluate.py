@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.analyses.cohort import Cohort
-from bids_dtg.contrasts.analyses.judge import (
+from bids_dtg.contrasts.analyses.cohort import CohortArrays, CohortPlan
+from bids_dtg.contrasts.analyses.evaluation_page import write_page
+from bids_dtg.contrasts.analyses.finding import find_cohort, print_plan
+from bids_dtg.contrasts.analyses.judge import evaluate, score_models, write_scores
+from bids_dtg.contrasts.analyses.measured import check_measured_maps
+from bids_dtg.contrasts.analyses.reading import read_arrays
+from bids_dtg.contrasts.analyses.simple_models import (
     Predict,
     SimpleModels,
     baselines,
     leave_one_out,
     linear_parcels,
-    score_models,
-    write_scores,
 )
-from bids_dtg.contrasts.analyses.measured import with_measured
-from bids_dtg.contrasts.analyses.reading import read
 from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families
 from bids_dtg.contrasts.analyses.training_set import leave_out_seen, say_unlisted
 from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE
@@ -54,75 +57,99 @@ def run_evaluation(settings: Settings) -> int:
     DtgError
         Options, data or paths cannot be used.
     """
-    cohort = Cohort.prepare(settings)
-    say_unlisted(cohort.bundle)
-    cohort = cohort.find(cohort.bundle.contrasts)
-    split_file, judged_on = settings.modelling.split_file, cohort.labels
-    fitted_on: tuple[str, ...] = ()
+    plan = CohortPlan.prepare(settings)
+    say_unlisted(plan.bundle)
+    files = find_cohort(plan, plan.bundle.contrasts)
+    split_file, test = settings.modelling.split_file, files.labels
+    training: tuple[str, ...] = ()
     if split_file is not None:
-        split = plan_split(cohort)
-        fitted_on, judged_on = split.training, split.test
+        split = plan_split(files)
+        training, test = split.training, split.test
     else:
-        say_families(cohort)
-    seen = leave_out_seen(cohort, judged_on)
-    judged_on = tuple(label for label in judged_on if label not in seen)
-    _require_enough(split_file, len(fitted_on), len(judged_on))
-    if cohort.is_dry:
-        return cohort.print_plan({"fit simple models": fitted_on, "test": judged_on})
-    with cohort.results.begun() as locks:
-        cohort = read(cohort.among((*fitted_on, *judged_on)), locks)
+        say_families(files)
+    seen = leave_out_seen(files, test)
+    test = tuple(label for label in test if label not in seen)
+    _require_enough(split_file, len(training), len(test))
+    if plan.is_dry:
+        return print_plan(files, {"fit simple models": training, "test": test})
+    with plan.results.begun() as locks:
+        cohort = read_arrays(files.among((*training, *test)), locks)
         if split_file is not None:
-            draw_split(cohort)  # refuses copies of a person in two sets
-        seen |= leave_out_seen(cohort, judged_on, warns=False)
+            draw_split(cohort.files)  # refuses copies of a person in two sets
+        seen |= leave_out_seen(cohort.files, test, warns=False)
         cohort = cohort.without(seen)
-        training = cohort.of(fitted_on)
-        people = cohort.of([label for label in judged_on if label not in seen])
-        _require_enough(split_file, len(training), len(people))
-        return _evaluate(with_measured(cohort), training, people)
+        training_people = cohort.people_of(training)
+        test_people = cohort.people_of([label for label in test if label not in seen])
+        _require_enough(split_file, len(training_people), len(test_people))
+        findings = check_measured_maps(cohort)
+        return _evaluate(cohort, training_people, test_people, findings)
 
 
 def _evaluate(
-    cohort: Cohort, training: tuple[Person, ...], people: tuple[Person, ...]
+    cohort: CohortArrays,
+    training: tuple[Person, ...],
+    test: tuple[Person, ...],
+    findings: Sequence[str],
 ) -> int:
-    settings, bundle, model = cohort.settings, cohort.bundle, cohort.model
-    known = {
+    plan, bundle, contrasts = cohort.plan, cohort.plan.bundle, cohort.files.contrasts
+    model_rows = {
         plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts
     }
-    rows = [known[plain_contrast(contrast.label)] for contrast in cohort.contrasts]
+    rows = [model_rows[plain_contrast(contrast.label)] for contrast in contrasts]
+    model = plan.model
 
     def predict(person: Person) -> Array:
         return predicted_maps(model.predict, person)[rows]
 
-    parcels, seed = linear_parcels(bundle), settings.modelling.seed
-    if settings.modelling.split_file is not None:
-        simple = baselines(training, parcels, seed)
-    else:
-        simple = leave_one_out(people, parcels, seed, cohort.families.by_label)
-        trained_on = bundle.card.training.participants
-        # For a re-centred model, the mean prediction is the training people's mean measured map.
-        if bundle.mean is not None and bundle.correction is not None and trained_on:
-            simple = simple.with_average(bundle.mean[rows], trained_on)
+    simple = _simple_models(cohort, training, test, rows)
     judged = f"model {bundle.card.name}"
-    found = score_models(cohort, simple, {judged: predict}, people, judged)
+    scores = score_models(cohort, simple, {judged: predict}, test, judged)
+    evaluation = evaluate(cohort, scores, simple, judged)
+    write_scores(cohort, evaluation)
     sections = []
-    if cohort.results.has_pages:
-        sections = [_example(cohort, simple, predict, people, found.of(judged)["r"])]
-    evaluation = write_scores(cohort, found, simple, judged, sections=sections)
+    if plan.results.has_pages:
+        r = scores.of(judged)["r"]
+        sections = [_example(cohort, simple, predict, test, r)]
+    write_page(cohort, evaluation, findings, sections)
     say(
         "r: predicted with measured maps; residual r: their deviations from the mean map, n/a for"
     )
     say(
         "models that predict one map for everybody or were fitted for each person on all others"
     )
-    for row in evaluation["rows"]:
+    rows_of_models: Sequence[Mapping[str, Any]] = evaluation.tables["models"].rows
+    for row in rows_of_models:
         residual = row["residual_r"][0] if row.get("residual_r") else "n/a"
         say(f"{row['model']}: r {row['r'][0]}, residual r {residual}")
-    say(f"tables and matrices: {cohort.results.path}")
-    return cohort.failed
+    say(f"tables and matrices: {plan.results.path}")
+    return cohort.files.failed
+
+
+def _simple_models(
+    cohort: CohortArrays,
+    training: tuple[Person, ...],
+    test: tuple[Person, ...],
+    rows: Sequence[int],
+) -> SimpleModels:
+    """Fit simple models on the training people of a split, else on all people but each in turn.
+
+    `rows` are those of the model's contrasts that were measured.
+    """
+    bundle, options = cohort.plan.bundle, cohort.plan.settings.modelling
+    parcels = linear_parcels(bundle)
+    if options.split_file is not None:
+        return baselines(training, parcels, options.seed)
+    families = cohort.files.families.by_label
+    simple = leave_one_out(test, parcels, options.seed, families)
+    trained_on = bundle.card.training.participants
+    # For a re-centred model, the mean prediction is the training people's mean measured map.
+    if bundle.mean is not None and bundle.correction is not None and trained_on:
+        simple = simple.with_average(bundle.mean[rows], trained_on)
+    return simple
 
 
 def _example(
-    cohort: Cohort,
+    cohort: CohortArrays,
     simple: SimpleModels,
     predict: Predict,
     people: tuple[Person, ...],
@@ -132,29 +159,27 @@ def _example(
 
     `r` is of each person and contrast.
     """
-    of_people = r.groupby(level="person").mean().sort_values()
-    label = str(of_people.index[(len(of_people) - 1) // 2])
+    mean_r = r.groupby(level="person").mean().sort_values()
+    label = str(mean_r.index[(len(mean_r) - 1) // 2])
     person = next(person for person in people if person.label == label)
-    group = simple.models[GROUP_AVERAGE](person)
-    predicted, measured = predict(person), person.maps
-    labels = [contrast.label for contrast in cohort.contrasts]
+    predicted, average = predict(person), simple.models[GROUP_AVERAGE](person)
+    places, units = cohort.plan.bundle.places, cohort.plan.bundle.card.part.units
+    labels = [contrast.label for contrast in cohort.files.contrasts]
     figures = []
     for chosen in choose_labels(labels)[:_EXAMPLES]:
         row = labels.index(chosen)
-        contrast = cohort.contrasts[row]
+        contrast = cohort.files.contrasts[row]
         maps = {
-            "Measured": measured[row],
-            "Predicted": predicted[row],
-            "Group average": group[row],
+            "Measured": np.asarray(person.maps[row], np.float32),
+            "Predicted": np.asarray(predicted[row], np.float32),
+            "Group average": np.asarray(average[row], np.float32),
         }
-        title = contrast_in_words(contrast.task, contrast.name)
-        name = f"{task_in_words(contrast.task)}: {title}".removeprefix(": ")
-        maps = {key: np.asarray(values, np.float32) for key, values in maps.items()}
-        places, units = cohort.bundle.places, cohort.bundle.card.part.units
-        figures.append(draw_side_by_side(maps, places, title=name, units=units))
+        name = contrast_in_words(contrast.task, contrast.name)
+        title = f"{task_in_words(contrast.task)}: {name}".removeprefix(": ")
+        figures.append(draw_side_by_side(maps, places, title=title, units=units))
     facts = {
         "person": f"sub-{label}",
-        "r": float(of_people[label]),
+        "r": float(mean_r[label]),
         "people": simple.people,
     }
     return Section(

@@ -10,17 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.cohort import CohortArrays, CohortPlan
+from bids_dtg.contrasts.analyses.evaluation_page import write_page
+from bids_dtg.contrasts.analyses.finding import (
+    find_cohort,
+    find_people,
+    print_plan,
+    with_file_record,
+)
 from bids_dtg.contrasts.analyses.fit import (
     check_fit,
     mean_prediction,
     recentred,
     write_fitted,
 )
-from bids_dtg.contrasts.analyses.judge import score_fit, write_scores
-from bids_dtg.contrasts.analyses.measured import with_measured
-from bids_dtg.contrasts.analyses.reading import read
-from bids_dtg.contrasts.analyses.splits import kept_split, plan_split, sets_of
+from bids_dtg.contrasts.analyses.judge import evaluate, score_fit, write_scores
+from bids_dtg.contrasts.analyses.measured import check_measured_maps
+from bids_dtg.contrasts.analyses.reading import read_arrays
+from bids_dtg.contrasts.analyses.splits import plan_split, sets_of, store_split
 from bids_dtg.contrasts.analyses.training_set import leave_out_seen, say_unlisted
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
@@ -28,7 +35,12 @@ from bids_dtg.contrasts.judging.scores import BEFORE
 from bids_dtg.contrasts.judging.tables import TRANSFER_COLUMNS, transfer_rows
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.options import ContrastsOptions
-from bids_dtg.contrasts.people import FittedModel, Person, predicted_maps
+from bids_dtg.contrasts.people import (
+    FittedModel,
+    MapModel,
+    Person,
+    predicted_maps,
+)
 from bids_dtg.contrasts.plan import CHECKPOINTS, find_recipe
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
@@ -64,8 +76,8 @@ def run_finetuning(settings: Settings) -> int:
     network_kind.require_packages()
     if settings.modelling.epochs is None:
         settings = settings.replace(epochs=recipe.tuning_epochs)
-    cohort = Cohort.prepare(settings)
-    bundle = cohort.bundle
+    plan = CohortPlan.prepare(settings)
+    bundle = plan.bundle
     if not KINDS[bundle.card.kind].is_network:
         able = [kind.name for kind in KINDS.values() if kind.is_network]
         raise BundleError(
@@ -73,115 +85,127 @@ def run_finetuning(settings: Settings) -> int:
             expected=f"{' or '.join(able)}, which can be fine-tuned",
         )
     say_unlisted(bundle)
-    own = (
-        None if settings.part(ContrastsOptions).schedule == "new" else bundle.contrasts
-    )
-    to_learn = cohort.found(own)
-    if (
-        settings.part(ContrastsOptions).schedule == "known"
-        and len(to_learn.contrasts) != 1
-    ):
-        found, labels = (
-            to_learn.contrasts,
-            [one.label for one in to_learn.contrasts[:5]],
-        )
+    schedule = settings.part(ContrastsOptions).schedule
+    contrasts = None if schedule == "new" else bundle.contrasts
+    to_learn = find_people(plan, contrasts)
+    if schedule == "known" and len(to_learn.contrasts) != 1:
+        number = counted(len(to_learn.contrasts), "contrast")
+        labels = [contrast.label for contrast in to_learn.contrasts[:5]]
         raise SettingsError(
-            f"--schedule known was given with {counted(len(found), 'contrast')} "
-            f"({', '.join(labels)})",
+            f"--schedule known was given with {number} ({', '.join(labels)})",
             expected="one contrast, with --contrast",
         )
-    cohort = cohort.find(own, everything=own is not None).of_data()
-    planned = plan_split(cohort)
-    training, validation = (
-        tuple(label for label in labels if label in to_learn.maps)
-        for labels in (planned.training, planned.validation)
+    files = find_cohort(plan, contrasts, everything=contrasts is not None)
+    files = with_file_record(files)
+    split = plan_split(files)
+    learning = dataclasses.replace(
+        split,
+        training=tuple(label for label in split.training if label in to_learn.maps),
+        validation=tuple(label for label in split.validation if label in to_learn.maps),
     )
-    learning = dataclasses.replace(planned, training=training, validation=validation)
     check_fit(KINDS[bundle.card.kind], to_learn, learning)
-    if cohort.is_dry:
-        return cohort.print_plan(sets_of(planned))
+    if plan.is_dry:
+        return print_plan(files, sets_of(split))
     rows = [
-        cohort.rows[plain_contrast(contrast.label)] for contrast in to_learn.contrasts
+        files.rows[plain_contrast(contrast.label)] for contrast in to_learn.contrasts
     ]
-    with cohort.results.begun() as locks:
-        cohort = read(cohort.among(planned.everybody), locks)
-        return _finetune(with_measured(cohort), rows)
+    with files.plan.results.begun() as locks:
+        cohort = read_arrays(files.among(split.everybody), locks)
+        return _finetune(cohort, rows, check_measured_maps(cohort))
 
 
-def _finetune(cohort: Cohort, rows: Sequence[int]) -> int:
-    """Tune to some rows of the people's maps, score all rows, and write the model."""
-    bundle, split = cohort.bundle, kept_split(cohort)
-    seen = leave_out_seen(cohort, split.test)
+def _finetune(
+    cohort: CohortArrays, rows: Sequence[int], findings: Sequence[str]
+) -> int:
+    """Tune to some rows of the people's maps, score all rows, and write the model.
+
+    `findings` are sentences on the measured maps.
+    """
+    plan, bundle = cohort.plan, cohort.plan.bundle
+    split = store_split(cohort.files)
+    seen = leave_out_seen(cohort.files, split.test)
     test = tuple(
-        person.label for person in cohort.of(split.test) if person.label not in seen
+        person.label
+        for person in cohort.people_of(split.test)
+        if person.label not in seen
     )
-    training, validation = (
-        _of_rows(cohort.of(own), rows) for own in (split.training, split.validation)
-    )
-    tuned = [cohort.contrasts[row] for row in rows]
-    fitted = _tune(cohort, (training, validation), tuned)
-    contrasts = cohort.contrasts
-    if cohort.settings.part(ContrastsOptions).schedule != "new":
+    training = _of_rows(cohort.people_of(split.training), rows)
+    validation = _of_rows(cohort.people_of(split.validation), rows)
+    contrasts = cohort.files.contrasts
+    tuned = [contrasts[row] for row in rows]
+    fitted = _tune(plan, (training, validation), tuned)
+    if plan.settings.part(ContrastsOptions).schedule != "new":
         places = _places_in(tuned, bundle.contrasts)
-        fitted = _whole(cohort, fitted, list(places.values()), [*training, *validation])
+        tuned_rows = list(places.values())
+        fitted = _with_other_rows(plan, fitted, tuned_rows, [*training, *validation])
         contrasts = bundle.contrasts
-    evaluation = None
+    of_card = None
     if test:
-        evaluation = _score(
-            cohort, fitted, tuned, dataclasses.replace(split, test=test)
-        )
+        split_of_scores = dataclasses.replace(split, test=test)
+        of_card = _score(cohort, fitted, tuned, split_of_scores, findings)
     else:
         say("the model is not scored, because there are no test participants")
-    made = write_fitted(
-        cohort, fitted, split, evaluation, contrasts=contrasts, earlier=bundle
+    model = write_fitted(
+        cohort, fitted, split, of_card, contrasts=contrasts, earlier=bundle
     )
-    say(f"{made.card.name} {made.card.version}: {made.path}")
-    return cohort.failed
+    say(f"{model.card.name} {model.card.version}: {model.path}")
+    return cohort.files.failed
 
 
 def _of_rows(people: Sequence[Person], rows: Sequence[int]) -> list[Person]:
     """Return the people who have maps of some rows, with only these rows."""
-    first, last = rows[0], rows[-1] + 1
+    index: slice | list[int] = list(rows)
     # Indexing by a slice leaves the maps on disk.
-    at = slice(first, last) if list(rows) == list(range(first, last)) else list(rows)
-    own = (
-        dataclasses.replace(
-            person, sessions=tuple(maps[at] for maps in person.sessions)
-        )
-        for person in people
-    )
-    return [person for person in own if np.isfinite(person.maps).any()]
+    first, last = rows[0], rows[-1] + 1
+    if index == list(range(first, last)):
+        index = slice(first, last)
+    with_rows = []
+    for person in people:
+        sessions = tuple(maps[index] for maps in person.sessions)
+        if np.isfinite(sessions[0]).any():
+            with_rows.append(dataclasses.replace(person, sessions=sessions))
+    return with_rows
 
 
 def _places_in(
-    contrasts: Sequence[Contrast], others: Sequence[Contrast]
+    contrasts: Sequence[Contrast], model_contrasts: Sequence[Contrast]
 ) -> dict[int, int]:
-    """Return the row of each contrast among others, by its row here, if it is there."""
-    known = {plain_contrast(contrast.label): n for n, contrast in enumerate(others)}
-    found = {n: known.get(plain_contrast(one.label)) for n, one in enumerate(contrasts)}
-    return {n: place for n, place in found.items() if place is not None}
+    """Return the row of each contrast in the model, by its row here, if the model has it."""
+    model_rows = {
+        plain_contrast(contrast.label): row
+        for row, contrast in enumerate(model_contrasts)
+    }
+    places = {}
+    for row, contrast in enumerate(contrasts):
+        model_row = model_rows.get(plain_contrast(contrast.label))
+        if model_row is not None:
+            places[row] = model_row
+    return places
 
 
 def _tune(
-    cohort: Cohort,
+    plan: CohortPlan,
     people: tuple[Sequence[Person], Sequence[Person]],
     tuned: Sequence[Contrast],
 ) -> FittedModel:
     """Fine-tune to contrasts, with their own rows of the output layer or with new rows."""
     from bids_dtg.contrasts.network.kind import OUTPUT, with_new_outputs, with_rows
 
-    settings, bundle = cohort.settings, cohort.bundle
-    schedule, state = (
-        settings.part(ContrastsOptions).schedule,
-        bundle.network().state_dict(),
-    )
+    settings, bundle = plan.settings, plan.bundle
+    schedule = settings.part(ContrastsOptions).schedule
+    state = bundle.network().state_dict()
     if schedule == "new":
         start = with_new_outputs(state, len(tuned), settings.modelling.seed)
     else:
         start = with_rows(state, list(_places_in(tuned, bundle.contrasts).values()))
-    cohort.results.add(f"{CHECKPOINTS}/")
+    plan.results.add(f"{CHECKPOINTS}/")
     fitted = network_kind.fit(
-        *(people, bundle.places, cohort.form, settings, cohort.results.path, say),
+        people,
+        bundle.places,
+        plan.form,
+        settings,
+        plan.results.path,
+        say,
         start=start,
         frozen=(OUTPUT,) if schedule == "known" else (),
     )
@@ -193,17 +217,17 @@ def _tune(
     )
 
 
-def _whole(
-    cohort: Cohort,
+def _with_other_rows(
+    plan: CohortPlan,
     fitted: FittedModel,
-    at: list[int],
+    tuned_rows: list[int],
     people: Sequence[Person],
 ) -> FittedModel:
     """Return the tuned network with all contrasts of the old one.
 
-    `at` are the rows of the tuned contrasts in the old model. The other contrasts keep the old rows
-    of the output layer. Tuning the other layers shifts their mean maps, so these are corrected to
-    the means that the old model predicts for the people it was tuned on. If neither
+    `tuned_rows` are the rows of the tuned contrasts in the old model. The other contrasts keep the
+    old rows of the output layer. Tuning the other layers shifts their mean maps, so these are
+    corrected to the means that the old model predicts for the people it was tuned on. If neither
     the recipe nor the old model re-centres, maps are not corrected.
     """
     import torch
@@ -212,89 +236,112 @@ def _whole(
     from bids_dtg.contrasts.network.parameters import Parameters
     from bids_dtg.contrasts.network.prepared import prepare
 
-    bundle = cohort.bundle
-    state = with_outputs_of(
-        {
-            name: torch.from_numpy(np.asarray(tensor))
-            for name, tensor in fitted.tensors.items()
-        },
-        bundle.network().state_dict(),
-        at,
-    )
+    bundle = plan.bundle
+    tuned_state = {
+        name: torch.from_numpy(np.asarray(tensor))
+        for name, tensor in fitted.tensors.items()
+    }
+    old_state = bundle.network().state_dict()
+    state = with_outputs_of(tuned_state, old_state, tuned_rows)
     tensors = {name: tensor.numpy() for name, tensor in state.items()}
     parameters = Parameters.from_arrays(tensors, source=str(bundle.path))
     model = prepare(parameters, bundle.voxels.mask, "cpu")
-    correction, old = None, bundle.correction
-    if fitted.correction is not None or old is not None:
-        say(
-            f"mean maps of {counted(len(people), 'participant')} before and after tuning"
-        )
-        gains = (
-            np.ones(len(bundle.contrasts), np.float32)
-            if old is None
-            else old.gains.copy()
-        )
-        before = mean_prediction(
-            people, lambda own: predicted_maps(cohort.model.predict, own)
-        )
-        after = mean_prediction(people, lambda own: predicted_maps(model.predict, own))
-        gains[at] = 1.0 if fitted.correction is None else fitted.correction.gains
-        offset = before - gains[:, None] * after
-        offset[at] = 0.0 if fitted.correction is None else fitted.correction.offset
-        correction = Correction(gains, offset)
-    labels = {bundle.contrasts[row].label for row in at}
-    others = (label for label in bundle.card.part.not_individual if label not in labels)
+    correction = None
+    if fitted.correction is not None or bundle.correction is not None:
+        correction = _joined_correction(plan, fitted, model, tuned_rows, people)
     widths = fitted.half_widths
     if widths is not None:
-        of_all = np.zeros((len(bundle.contrasts), *widths.lattice.shape), np.float32)
-        of_all[at] = widths.values
-        widths = dataclasses.replace(widths, values=of_all)
+        shape = (len(bundle.contrasts), *widths.lattice.shape)
+        values = np.zeros(shape, np.float32)
+        values[tuned_rows] = widths.values
+        widths = dataclasses.replace(widths, values=values)
+    tuned_labels = {bundle.contrasts[row].label for row in tuned_rows}
+    same = [
+        label for label in bundle.card.part.not_individual if label not in tuned_labels
+    ]
     return dataclasses.replace(
         fitted,
         tensors=tensors,
         model=model,
         correction=correction,
         half_widths=widths,
-        same_for_all=(*others, *fitted.same_for_all),
+        same_for_all=(*same, *fitted.same_for_all),
     )
+
+
+def _joined_correction(
+    plan: CohortPlan,
+    fitted: FittedModel,
+    model: MapModel,
+    tuned_rows: list[int],
+    people: Sequence[Person],
+) -> Correction:
+    """Return the tuned contrasts' correction, and one of the others to their old mean maps."""
+    bundle, tuned = plan.bundle, fitted.correction
+    number = counted(len(people), "participant")
+    say(f"mean maps of {number} before and after tuning")
+    gains = np.ones(len(bundle.contrasts), np.float32)
+    if bundle.correction is not None:
+        gains = bundle.correction.gains.copy()
+    old_model = plan.model
+    before = mean_prediction(
+        people, lambda person: predicted_maps(old_model.predict, person)
+    )
+    after = mean_prediction(
+        people, lambda person: predicted_maps(model.predict, person)
+    )
+    gains[tuned_rows] = 1.0 if tuned is None else tuned.gains
+    offset = before - gains[:, None] * after
+    offset[tuned_rows] = 0.0 if tuned is None else tuned.offset
+    return Correction(gains, offset)
 
 
 def _score(
-    cohort: Cohort, fitted: FittedModel, tuned: Sequence[Contrast], split: Split
+    cohort: CohortArrays,
+    fitted: FittedModel,
+    tuned: Sequence[Contrast],
+    split: Split,
+    findings: Sequence[str],
 ) -> dict[str, Any]:
-    """Score every contrast before and after tuning, and compare with simple models."""
-    old, model = _places_in(cohort.contrasts, cohort.bundle.contrasts), cohort.model
-    rows = (
-        range(len(tuned))
-        if cohort.settings.part(ContrastsOptions).schedule == "new"
-        else old.values()
-    )
+    """Score every contrast before and after tuning, compare with simple models, and write all.
+
+    Returns
+    -------
+    The scores for the bundle's card.
+    """
+    plan, old_model = cohort.plan, cohort.plan.model
+    old_rows = _places_in(cohort.files.contrasts, plan.bundle.contrasts)
+    rows = list(old_rows.values())
+    if plan.settings.part(ContrastsOptions).schedule == "new":
+        rows = list(range(len(tuned)))
 
     def before(person: Person) -> Array:
         maps = np.full(person.maps.shape, np.nan, np.float32)
-        maps[list(old)] = predicted_maps(model.predict, person)[list(old.values())]
+        predicted = predicted_maps(old_model.predict, person)
+        maps[list(old_rows)] = predicted[list(old_rows.values())]
         return maps
 
-    found, simple = score_fit(
+    scores, simple = score_fit(
         cohort,
         fitted,
         split,
         name="tuned",
-        before={BEFORE: before} if old else {},
-        rows=list(rows),
+        before={BEFORE: before} if old_rows else {},
+        rows=rows,
     )
-    transfer = transfer_rows(found, "tuned", {contrast.label for contrast in tuned})
+    labels = {contrast.label for contrast in tuned}
     table = ResultTable(
         TRANSFER_COLUMNS,
-        transfer,
+        transfer_rows(scores, "tuned", labels),
         "Scores before and after tuning: one row per contrast",
     )
-    cohort.results.table("desc-transfer_scores", table)
+    plan.results.table("desc-transfer_scores", table)
     section = Section(
         "Before and after",
         template="contrasts/judged_transfer.html",
         tables=[table.on_page("r before and after tuning, by contrast")],
     )
-    return write_scores(
-        cohort, found, simple, "tuned", record=fitted.record, sections=[section]
-    )
+    evaluation = evaluate(cohort, scores, simple, "tuned", fitted.record)
+    write_scores(cohort, evaluation)
+    write_page(cohort, evaluation, findings, [section])
+    return evaluation.for_card()

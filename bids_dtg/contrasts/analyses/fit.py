@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
 from bids_dtg.cohort.result_folder import BUNDLE
-from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.cohort import CohortArrays, CohortFiles, CohortPlan
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.arrays import as_stored
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
@@ -38,7 +38,7 @@ from bids_dtg.notices import counted, say
 from bids_dtg.stats.splits import Split
 
 
-def check_fit(kind: MapsKind, cohort: Cohort, split: Split) -> None:
+def check_fit(kind: MapsKind, files: CohortFiles, split: Split) -> None:
     """Check, before any data are read, that a kind can be fitted to these people.
 
     Raises
@@ -46,30 +46,37 @@ def check_fit(kind: MapsKind, cohort: Cohort, split: Split) -> None:
     DtgError
         It cannot, for example because they are too few.
     """
-    people = (*split.training, *split.validation)
-    maps, number = cohort.maps, len(cohort.contrasts)
-    incomplete = {label for label in people if len(maps[label].target) != number}
-    numbers = len(split.training), len(split.validation)
+    plan, contrasts = files.plan, len(files.contrasts)
+    incomplete = {
+        label
+        for label in (*split.training, *split.validation)
+        if len(files.maps[label].target) != contrasts
+    }
     kind.module().check(
-        cohort.settings.modelling, *numbers, incomplete, cohort.bundle.places
+        plan.settings.modelling,
+        len(split.training),
+        len(split.validation),
+        incomplete,
+        plan.bundle.places,
     )
 
 
 def fit_model(
     kind: MapsKind,
-    cohort: Cohort,
+    cohort: CohortArrays,
     split: Split,
     folder: Path,
     report: Callable[[str], None],
 ) -> FittedModel:
     """Fit a kind, and re-centre it unless the recipe leaves its maps uncorrected."""
-    options, places = cohort.settings.modelling, cohort.bundle.places
-    people = cohort.of(split.training), cohort.of(split.validation)
-    labels = [contrast.label for contrast in cohort.contrasts]
+    plan, options = cohort.plan, cohort.plan.settings.modelling
+    places = plan.bundle.places
+    people = cohort.people_of(split.training), cohort.people_of(split.validation)
+    labels = [contrast.label for contrast in cohort.files.contrasts]
     # A linear model computes many small products, for which several threads are slower than one.
     with nullcontext() if kind.is_network else one_blas_thread():
         fitted: FittedModel = kind.module().fit(
-            people, places, cohort.form, cohort.settings, folder, report
+            people, places, plan.form, plan.settings, folder, report
         )
     record = {"recipe": options.recipe, "seed": options.seed, **fitted.record}
     fitted = replace(fitted, record=record)
@@ -93,8 +100,10 @@ def recentred(
     everybody are reported.
     """
     training, validation = people
-    pairs = ((fitted.predict(person), person.maps) for person in validation)
-    correction, individual = recentre(pairs, mean_maps(training))
+    predicted_and_measured = (
+        (fitted.predict(person), person.maps) for person in validation
+    )
+    correction, individual = recentre(predicted_and_measured, mean_maps(training))
     if find_recipe(recipe).recentred:
         # As rounded in the card: a gain that is rounded to 0 is 0 in use.
         individual &= correction.gains.round(GAIN_DIGITS) > 0
@@ -105,27 +114,23 @@ def recentred(
     errors = LeftOutErrors(len(contrasts), places.lattice(places.block_edge))
     for person in validation:
         errors.add(fitted.predict(person), person.maps)
-    return replace(
-        fitted, half_widths=errors.half_widths(segments=mean_segments(validation))
-    )
+    half_widths = errors.half_widths(segments=mean_segments(validation))
+    return replace(fitted, half_widths=half_widths)
 
 
-def half_width_words(found: HalfWidths | None, units: str) -> str:
+def half_width_words(half_widths: HalfWidths | None, units: str) -> str:
     """Describe the width of a model's intervals and their people, or why there are none."""
-    if found is None:
+    if half_widths is None:
         return (
             f"no half-widths: a network needs {LEAST_PEOPLE} validation people for them"
         )
-    people = counted(found.people, "participant")
-    who = (
-        f"{people} left out in turn"
-        if found.left_out_in_turn
-        else f"{people} not in the fit"
-    )
-    widths = found.at_places
-    median = float(np.nanmedian(widths)) if np.isfinite(widths).any() else float("nan")
+    people = counted(half_widths.people, "participant")
+    role = "left out in turn" if half_widths.left_out_in_turn else "not in the fit"
+    values = half_widths.at_places
+    median = float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
     return (
-        f"half-widths of {LEVEL} % intervals: median {median:.2f} {units}, from {who}"
+        f"half-widths of {LEVEL} % intervals: median {median:.2f} {units}, "
+        f"from {people} {role}"
     )
 
 
@@ -135,8 +140,11 @@ def _same_for_all(
     report: Callable[[str], None],
 ) -> tuple[str, ...]:
     """Report and return the labels of contrasts whose maps do not differ between people."""
-    pairs = zip(contrasts, individual, strict=True)
-    same = tuple(label for label, differs in pairs if not differs)
+    same = tuple(
+        label
+        for label, differs in zip(contrasts, individual, strict=True)
+        if not differs
+    )
     if same:
         report(
             f"the same map for everybody in {len(same)} of {counted(len(individual), 'contrast')} "
@@ -149,15 +157,15 @@ def mean_prediction(
     people: Sequence[Person], predict: Callable[[Person], Array]
 ) -> Array:
     """Return the mean of the maps that a model predicts for people, (contrasts, voxels)."""
-    first, *others = people
+    first, *later = people
     total = predict(first).astype(np.float64)
-    for person in others:
+    for person in later:
         total += predict(person)
     return (total / len(people)).astype(np.float32)
 
 
 def write_fitted(
-    cohort: Cohort,
+    cohort: CohortArrays,
     fitted: FittedModel,
     split: Split,
     evaluation: dict[str, Any] | None,
@@ -178,77 +186,107 @@ def write_fitted(
     earlier
         The model whose weights the training started from.
     """
-    request = cohort.request
-    base, training = cohort.bundle, cohort.of(split.training)
-    in_turn, labels = (
-        fitted.left_out_in_turn,
-        [contrast.label for contrast in cohort.contrasts],
-    )
-    limits = records(ceilings(cohort.people, labels))
-    recentring = Recentring(
-        participants=len(training) if in_turn else len(split.validation),
-        segments=mean_segments(cohort.people),
-        left_out_in_turn=in_turn,
-    )
-    made = dict(base.card.record or {}) if cohort.learns else {}
-    card = ModelCard(
-        name=cohort.name,
-        version="1",
-        kind=fitted.kind,
-        part=MapsPart(
-            contrasts=tuple(contrasts or cohort.contrasts),
-            grid=base.card.part.grid,
-            places=base.card.part.places,
-            parcels=base.card.part.parcels,
-            segment_seconds=_sample_seconds(base.card.part, training),
-            sample=base.card.part.sample,
-            statistic=cohort.statistic,
-            units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
-            recentring=None if fitted.correction is None else recentring,
-            same_for_all=fitted.same_for_all,
-            connectome=cohort.form,
-        ),
-        description=f"Trained with bids_dtg on {counted(len(training), 'participant')}; "
-        f"{cohort.maps_words}.",
-        training=TrainingData(
-            data=request.dataset.name,
-            repetition_time_s=cohort.repetition_time_s,
-            cleaning=f"{request.dataset.title}, {request.settings.cleaning.denoise_strategy}",
-            participants=len(training),
-        ),
-        for_science=base.card.for_science and not request.dataset.notice,
-        notice=_notice(cohort, earlier),
-        record=without_times({**fitted.record, **made}),
-        evaluation=evaluation or ({"ceilings": limits} if limits else None),
-    )
+    plan, base = cohort.plan, cohort.plan.bundle
+    training = cohort.people_of(split.training)
     # Predict with the rounded gains of the bundle, as its users will.
-    kept = replace(fitted, correction=as_stored(fitted.correction))
+    rounded = replace(fitted, correction=as_stored(fitted.correction))
     arrays = BundleArrays(
         fitted.tensors,
         base.roi_maps,
         base.brain,
         base.places,
         fitted.correction,
-        mean_prediction(training, kept.predict),
+        mean_prediction(training, rounded.predict),
         base.combine,
         fitted.half_widths,
     )
-    say(half_width_words(fitted.half_widths, card.part.units))
-    people = record_people(cohort, asdict(split), earlier)
-    return write_bundle(cohort.results.add(f"{BUNDLE}/"), card, arrays, people)
+    part = _part_of(cohort, fitted, split, contrasts or cohort.files.contrasts)
+    card = _card_of(cohort, fitted, part, len(training), evaluation, earlier)
+    say(half_width_words(fitted.half_widths, part.units))
+    people = record_people(cohort.files, asdict(split), earlier)
+    return write_bundle(plan.results.add(f"{BUNDLE}/"), card, arrays, people)
 
 
-def _notice(cohort: Cohort, earlier: ModelBundle | None) -> str:
+def _part_of(
+    cohort: CohortArrays,
+    fitted: FittedModel,
+    split: Split,
+    contrasts: Sequence[Contrast],
+) -> MapsPart:
+    """Return what a card says of the maps of a fitted model."""
+    training, statistic = cohort.people_of(split.training), cohort.files.statistic
+    in_turn = fitted.left_out_in_turn
+    recentring = Recentring(
+        participants=len(training) if in_turn else len(split.validation),
+        segments=mean_segments(cohort.people),
+        left_out_in_turn=in_turn,
+    )
+    base = cohort.plan.bundle.card.part
+    return MapsPart(
+        contrasts=tuple(contrasts),
+        grid=base.grid,
+        places=base.places,
+        parcels=base.parcels,
+        segment_seconds=_sample_seconds(base, training),
+        sample=base.sample,
+        statistic=statistic,
+        units=statistic if statistic != "effect" else "arbitrary",
+        recentring=None if fitted.correction is None else recentring,
+        same_for_all=fitted.same_for_all,
+        connectome=cohort.plan.form,
+    )
+
+
+def _card_of(
+    cohort: CohortArrays,
+    fitted: FittedModel,
+    part: MapsPart,
+    training: int,
+    evaluation: dict[str, Any] | None,
+    earlier: ModelBundle | None,
+) -> ModelCard[MapsPart]:
+    """Return the card of a model that was fitted on a number of training people."""
+    plan, request = cohort.plan, cohort.plan.request
+    base = plan.bundle.card
+    labels = [contrast.label for contrast in cohort.files.contrasts]
+    limits = records(ceilings(cohort.people, labels))
+    people = counted(training, "participant")
+    of_roi_maps = dict(base.record or {}) if plan.roi_sets else {}
+    strategy = request.settings.cleaning.denoise_strategy
+    return ModelCard(
+        name=plan.name,
+        version="1",
+        kind=fitted.kind,
+        part=part,
+        description=f"Trained with bids_dtg on {people}; {plan.roi_maps_words}.",
+        training=TrainingData(
+            data=request.dataset.name,
+            repetition_time_s=cohort.repetition_time_s,
+            cleaning=f"{request.dataset.title}, {strategy}",
+            participants=training,
+        ),
+        for_science=base.for_science and not request.dataset.notice,
+        notice=_notice(plan, earlier),
+        record=without_times({**fitted.record, **of_roi_maps}),
+        evaluation=evaluation or ({"ceilings": limits} if limits else None),
+    )
+
+
+def _notice(plan: CohortPlan, earlier: ModelBundle | None) -> str:
     """Return the notice of a fitted model: that of its data, and of what it took from a model.
 
     A model that only gave masks or ROI maps was not trained on these people, and what its own
     notice says of training people is not true of them.
     """
-    card, of_data = cohort.bundle.card, cohort.request.dataset.notice
+    card, of_data = plan.bundle.card, plan.request.dataset.notice
     if earlier is not None or card.for_science:
         return card.notice or of_data
-    own = f"{cohort.maps_words}. {card.name} is not for science, and so this model is not."
-    return of_data or f"{own[:1].upper()}{own[1:]}"
+    words = plan.roi_maps_words
+    of_maps = f"{words[:1].upper()}{words[1:]}"
+    return (
+        of_data
+        or f"{of_maps}. {card.name} is not for science, and so this model is not."
+    )
 
 
 def _sample_seconds(part: MapsPart, training: Sequence[Person]) -> float:

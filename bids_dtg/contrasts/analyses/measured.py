@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.cohort.result_table import Column, ResultTable
-from bids_dtg.contrasts.analyses.cohort import ARRAYS, SIDES, Cohort
+from bids_dtg.contrasts.analyses.cohort import (
+    ARRAYS,
+    SIDES,
+    CohortArrays,
+    CohortFiles,
+)
+from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, named, say
 from bids_dtg.stats.map_checks import (
@@ -27,6 +33,7 @@ from bids_dtg.stats.map_checks import (
 TARGETS_TABLE, QUALITY_TABLE = "desc-targets_files", "desc-measuredMaps_qc"
 _WORST_FIRST = ("unusable", "mirrored", "scale", "coverage", "outlier")
 _MOST_LINES = 40  # of findings in the log; the table has all
+Findings = Mapping[str, str]  # kind of finding -> the finding in words
 _PARTICIPANT = Column("participant_id", "Participant")
 _USE = Column(
     "use", "target: the map to predict; retest: the same contrast in a later session"
@@ -81,128 +88,165 @@ _QUALITY_COLUMNS = (
 )
 
 
-def with_measured(cohort: Cohort) -> Cohort:
-    """Write tables of the maps' files and findings; return the cohort with sentences on both."""
-    cohort.results.add(f"{ARRAYS}/")
-    found = _checked(cohort)
-    quality = [
-        row
-        | {"findings": ",".join(own) or None, "words": "; ".join(own.values()) or None}
-        for row, own in found
-    ]
-    for name, table in {
-        TARGETS_TABLE: ResultTable(
-            _TARGET_COLUMNS, _target_rows(cohort), "Measured maps and their files"
-        ),
-        QUALITY_TABLE: ResultTable(
-            _QUALITY_COLUMNS, quality, "Quality of the measured maps"
-        ),
-    }.items():
-        cohort.results.table(name, table)
-    lines = _lines(found)
+def check_measured_maps(cohort: CohortArrays) -> tuple[str, ...]:
+    """Write tables of the maps' files and findings; return sentences on both for the page."""
+    files, results = cohort.files, cohort.plan.results
+    results.add(f"{ARRAYS}/")
+    maps = _checked(cohort)
+    targets = _target_rows(files)
+    quality = [{**row, **_findings_in_columns(findings)} for row, findings in maps]
+    results.table(
+        TARGETS_TABLE,
+        ResultTable(_TARGET_COLUMNS, targets, "Measured maps and their files"),
+    )
+    results.table(
+        QUALITY_TABLE,
+        ResultTable(_QUALITY_COLUMNS, quality, "Quality of the measured maps"),
+    )
+    lines = _lines(maps)
     for line in lines:
         say(f"measured maps: {line}")
     say(
         f"{counted(len(cohort.people), 'participant')} with rest and maps, "
-        f"{counted(len(cohort.contrasts), 'contrast')} ({cohort.statistic}); "
-        f"{len(cohort.left_out)} left out"
+        f"{counted(len(files.contrasts), 'contrast')} ({files.statistic}); "
+        f"{len(files.left_out)} left out"
     )
-    none = ["no problem found in any measured map"]
-    return replace(cohort, measured=(cohort.files, *cohort.notes, *(lines or none)))
+    if not lines:
+        lines = ["no problem found in any measured map"]
+    return (files.targets_in_words, *files.notes, *lines)
 
 
-def _checked(cohort: Cohort) -> list[tuple[dict[str, Any], dict[str, str]]]:
+def _findings_in_columns(findings: Findings) -> dict[str, str | None]:
+    return {
+        "findings": ",".join(findings) or None,
+        "words": "; ".join(findings.values()) or None,
+    }
+
+
+def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:
     """Check every measured map, contrast by contrast; return its table row and the findings."""
-    mirror = cohort.bundle.places.mirror()
-    found: list[tuple[dict[str, Any], dict[str, str]]] = []
-    by_person: dict[tuple[str, str], list[Checked]] = {}
-    for number, use in enumerate(SIDES):
-        for contrast in cohort.contrasts:
-            key = plain_contrast(contrast.label)
-            people = [
-                one for one in cohort.people if key in cohort.planned(one.label, use)
-            ]
-            why = [
-                cohort.unusable[one.label].get(use, {}).get(key, "") for one in people
-            ]
-            usable = [
-                one.sessions[number][contrast.index]
-                for one, reason in zip(people, why, strict=True)
-                if not reason
-            ]
-            sds = [float(np.nanstd(values, dtype=np.float64)) for values in usable]
-            checked = iter(check_maps(usable, sds, mirror) if usable else [])
-            for one, reason in zip(people, why, strict=True):
-                about: dict[str, Any] = {
-                    "participant_id": f"sub-{one.label}",
-                    "use": use,
-                    "contrast": contrast.label,
-                    "used": not reason,
-                }
-                if reason:
-                    found.append((about, {"unusable": f"left out, because {reason}"}))
+    mirror = cohort.plan.bundle.places.mirror()
+    maps: list[tuple[dict[str, Any], Findings]] = []
+    of_people: dict[tuple[str, str], list[Checked]] = {}
+    for use in SIDES:
+        for contrast in cohort.files.contrasts:
+            for row, checked in _checked_contrast(cohort, use, contrast, mirror):
+                if isinstance(checked, str):
+                    unusable = f"left out, because {checked}"
+                    maps.append((row, {"unusable": unusable}))
                     continue
-                own = next(checked)
-                by_person.setdefault((about["participant_id"], use), []).append(own)
-                about |= {
-                    name: getattr(own.figures, name)
-                    for name in ("coverage", "equal", "sd")
-                }
-                about["scale"] = own.scale
-                if own.group is not None:
-                    about |= {"r": own.group.r, "side_r": own.group.side_r}
-                found.append((about, dict(own.findings)))
+                person = row["participant_id"], use
+                of_people.setdefault(person, []).append(checked)
+                maps.append((row, dict(checked.findings)))
     # Some findings need all maps of a person.
-    whole = {key: judge_person(checked) for key, checked in by_person.items()}
-    return [
-        (row, whole[row["participant_id"], row["use"]] | own if row["used"] else own)
-        for row, own in found
+    joined: list[tuple[dict[str, Any], Findings]] = []
+    of_all_maps = {
+        person: judge_person(checked) for person, checked in of_people.items()
+    }
+    for row, findings in maps:
+        if row["used"]:
+            person = row["participant_id"], row["use"]
+            joined.append((row, {**of_all_maps[person], **findings}))
+        else:
+            joined.append((row, findings))
+    return joined
+
+
+def _checked_contrast(
+    cohort: CohortArrays,
+    use: str,
+    contrast: Contrast,
+    mirror: NDArray[np.intp],
+) -> list[tuple[dict[str, Any], Checked | str]]:
+    """Check people's maps of a contrast; return rows, with figures or why a map is unusable."""
+    files, session = cohort.files, SIDES.index(use)
+    key = plain_contrast(contrast.label)
+    people = [
+        person for person in cohort.people if key in files.planned(person.label, use)
     ]
+    reasons = [
+        cohort.unusable[person.label].get(use, {}).get(key, "") for person in people
+    ]
+    maps = [
+        person.sessions[session][contrast.index]
+        for person, reason in zip(people, reasons, strict=True)
+        if not reason
+    ]
+    sds = [float(np.nanstd(values, dtype=np.float64)) for values in maps]
+    checked_maps = iter(check_maps(maps, sds, mirror) if maps else [])
+    rows: list[tuple[dict[str, Any], Checked | str]] = []
+    for person, reason in zip(people, reasons, strict=True):
+        row: dict[str, Any] = {
+            "participant_id": f"sub-{person.label}",
+            "use": use,
+            "contrast": contrast.label,
+            "used": not reason,
+        }
+        if reason:
+            rows.append((row, reason))
+            continue
+        checked = next(checked_maps)
+        row |= {
+            "coverage": checked.figures.coverage,
+            "equal": checked.figures.equal,
+            "sd": checked.figures.sd,
+            "scale": checked.scale,
+        }
+        if checked.group is not None:
+            row |= {"r": checked.group.r, "side_r": checked.group.side_r}
+        rows.append((row, checked))
+    return rows
 
 
-def _lines(maps: Sequence[tuple[Mapping[str, Any], Mapping[str, str]]]) -> list[str]:
+def _lines(maps: Sequence[tuple[Mapping[str, Any], Findings]]) -> list[str]:
     """Return a line for each person and kind of finding, the worst first."""
+    # Contrast and words of each finding, by rank and kind of finding, person and use.
     grouped: dict[tuple[int, str, str, str], list[tuple[str, str]]] = {}
     for row, findings in maps:
         for kind, words in findings.items():
-            key = _WORST_FIRST.index(kind), kind, row["participant_id"], row["use"]
+            rank = _WORST_FIRST.index(kind)
+            key = rank, kind, row["participant_id"], row["use"]
             grouped.setdefault(key, []).append((row["contrast"], words))
-    of_person = Counter((row["participant_id"], row["use"]) for row, _ in maps)
-    lines = [
-        f"{who}, {kind} in {len(found)} of {counted(of_person[who, use], use)} "
-        f"({named([contrast for contrast, _ in found])}): {found[0][1]}"
-        for (_, kind, who, use), found in sorted(
-            grouped.items(), key=lambda item: item[0]
+    number_of_maps = Counter((row["participant_id"], row["use"]) for row, _ in maps)
+    lines = []
+    for (_, kind, participant, use), findings_of_kind in sorted(grouped.items()):
+        contrasts = [contrast for contrast, _ in findings_of_kind]
+        _, first_words = findings_of_kind[0]
+        total = counted(number_of_maps[participant, use], use)
+        lines.append(
+            f"{participant}, {kind} in {len(contrasts)} of {total} "
+            f"({named(contrasts)}): {first_words}"
         )
-    ]
     if len(lines) > _MOST_LINES:
-        more = len(lines) - _MOST_LINES
-        lines[_MOST_LINES:] = [f"and {more} more findings: {QUALITY_TABLE}.tsv"]
+        number = len(lines) - _MOST_LINES
+        lines[_MOST_LINES:] = [f"and {number} more findings: {QUALITY_TABLE}.tsv"]
     return lines
 
 
-def _target_rows(cohort: Cohort) -> list[dict[str, Any]]:
-    root = cohort.place if cohort.place.is_dir() else cohort.place.parent
-    labels = {plain_contrast(one.label): one.label for one in cohort.contrasts}
+def _target_rows(files: CohortFiles) -> list[dict[str, Any]]:
+    statmaps = files.plan.statmaps
+    root = statmaps if statmaps.is_dir() else statmaps.parent
+    labels = {plain_contrast(row.label): row.label for row in files.contrasts}
     rows = []
-    for label in cohort.labels:
+    for label in files.labels:
         for use in SIDES:
-            for contrast, one in sorted(cohort.planned(label, use).items()):
-                path = one.files[cohort.statistic]
-                # A path outside the folder would reveal a path of this machine.
-                inside = path.is_relative_to(root)
+            for contrast, statmap in sorted(files.planned(label, use).items()):
+                path = statmap.files[files.statistic]
+                name = (
+                    path.name
+                )  # a path outside the folder would reveal this machine's
+                if path.is_relative_to(root):
+                    name = path.relative_to(root).as_posix()
                 rows.append(
                     {
                         "participant_id": f"sub-{label}",
                         "use": use,
                         "contrast": labels[contrast],
-                        "task_id": one.task,
-                        "session_id": one.session,
-                        "statistic": cohort.statistic,
-                        "space": one.space,
-                        "files": path.relative_to(root).as_posix()
-                        if inside
-                        else path.name,
+                        "task_id": statmap.task,
+                        "session_id": statmap.session,
+                        "statistic": files.statistic,
+                        "space": statmap.space,
+                        "files": name,
                     }
                 )
     return rows

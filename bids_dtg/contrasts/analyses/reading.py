@@ -26,7 +26,13 @@ from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.design import segment_weight
 from bids_dtg.connectome.form import MARGINAL, rows_of
 from bids_dtg.contrasts import group_ica
-from bids_dtg.contrasts.analyses.cohort import ARRAYS, WORK, Cohort
+from bids_dtg.contrasts.analyses.cohort import (
+    ARRAYS,
+    WORK,
+    CohortArrays,
+    CohortFiles,
+    CohortPlan,
+)
 from bids_dtg.contrasts.analyses.roi_maps import with_roi_maps
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.presentation import dataset_words
@@ -67,12 +73,14 @@ _CHECKS = 2
 # In longer runs, consecutive frames are averaged to this number before the reduction. That is
 # enough for the slow BOLD signal, and a quarter of the memory for an HCP run.
 _MOST_MEANS = 300
-_EVERY = 50  # every so many voxels, one is used to recognise copies of a person's rest
+_SKETCHED = (
+    50  # every so many voxels, one is used to recognise copies of a person's rest
+)
 _LOCK = "cache"  # lock of the process that makes people's arrays
-_Made = tuple[NDArray[Any], dict[str, Any]]  # an array, and the notes stored with it
+_ArrayAndNotes = tuple[NDArray[Any], dict[str, Any]]  # notes are stored with the array
 
 
-def read(cohort: Cohort, locks: Locks) -> Cohort:
+def read_arrays(files: CohortFiles, locks: Locks) -> CohortArrays:
     """Read everybody, or map the arrays that an earlier analysis of this output made.
 
     Nothing is written to the folder of the results.
@@ -84,140 +92,149 @@ def read(cohort: Cohort, locks: Locks) -> Cohort:
     DatasetError
         Nobody's data can be used.
     """
-    store, people = cohort.cache, []
-    failures = _make(cohort, locks, reduces=False)
-    for label in cohort.labels:
+    plan, cache = files.plan, files.plan.cache
+    people = []
+    failures = _make(files, locks, reduces=False)
+    for label in files.labels:
         if label in failures:
             continue
         try:
             sessions = tuple(
-                store.read(_maps(label, side)) for side in cohort.sides(label)
+                cache.read(_maps_name(label, side)) for side in files.sides(label)
             )
-            people.append(
-                _person(label, store, _rest(cohort, label), sessions, cohort.bundle)
-            )
+            name = _connectomes_name(plan, label)
+            people.append(_person(label, cache, name, sessions, plan.bundle))
         except DtgError as err:
             failures[label] = str(err)
     locks.release(_LOCK)
-    cohort = _without(cohort, failures)
-    notes = {label: store.notes(_rest(cohort, label)) for label in cohort.labels}
-    times = {
-        round(seconds, 3)
-        for own in notes.values()
-        for seconds in own.get("repetition_times", ())
+    files = _without_failures(files, failures)
+    notes = {
+        label: cache.notes(_connectomes_name(plan, label)) for label in files.labels
     }
-    cohort = dataclasses.replace(
-        cohort,
-        people=tuple(people),
-        unusable={
-            label: {
-                side: dict(store.notes(_maps(label, side)).get("unusable", {}))
-                for side in cohort.sides(label)
-            }
-            for label in cohort.labels
-        },
-        repetition_time_s=times.pop() if len(times) == 1 else None,
+    repetition_times = {
+        round(seconds, 3)
+        for of_person in notes.values()
+        for seconds in of_person.get("repetition_times", ())
+    }
+    return CohortArrays(
+        _with_sketches(files, notes),
+        tuple(people),
+        unusable={label: _unusable(files, label) for label in files.labels},
+        repetition_time_s=repetition_times.pop()
+        if len(repetition_times) == 1
+        else None,
     )
-    return _knowing(cohort, notes)
 
 
-def reduced(cohort: Cohort, locks: Locks) -> Cohort:
-    """Reduce everybody's rest for making ROI maps; run before `read`."""
-    cohort = _without(cohort, _make(cohort, locks, reduces=True))
-    notes = {label: cohort.cache.notes(_reduced(label)) for label in cohort.labels}
-    return _knowing(cohort, notes)
+def _unusable(files: CohortFiles, label: str) -> dict[str, dict[str, str]]:
+    """Return why maps of a person cannot be used, by side and contrast."""
+    cache = files.plan.cache
+    return {
+        side: dict(cache.notes(_maps_name(label, side)).get("unusable", {}))
+        for side in files.sides(label)
+    }
 
 
-def of_fold(cohort: Cohort, number: int) -> Cohort:
+def reduce_rest(files: CohortFiles, locks: Locks) -> CohortFiles:
+    """Reduce everybody's rest for making ROI maps; run before `read_arrays`."""
+    files = _without_failures(files, _make(files, locks, reduces=True))
+    cache = files.plan.cache
+    notes = {label: cache.notes(_reduced_name(label)) for label in files.labels}
+    return _with_sketches(files, notes)
+
+
+def of_fold(cohort: CohortArrays, number: int) -> CohortArrays:
     """Return the people with the connectomes of a fold's model; folds are numbered from 1."""
-    if not cohort.folds:
+    plan = cohort.plan
+    if not plan.folds:
         return cohort
-    bundle, store = cohort.folds[number - 1], _work(cohort)
+    store, bundle = _work_store(plan), plan.folds[number - 1]
     people = tuple(
         _person(
-            one.label,
+            person.label,
             store,
-            f"fold{number}/{_rest(cohort, one.label)}",
-            one.sessions,
+            f"fold{number}/{_connectomes_name(plan, person.label)}",
+            person.sessions,
             bundle,
         )
-        for one in cohort.people
+        for person in cohort.people
     )
-    request = dataclasses.replace(cohort.request, bundle=bundle)
-    return dataclasses.replace(cohort, request=request, people=people, folds=())
+    files = dataclasses.replace(cohort.files, plan=plan.of_fold(number))
+    return dataclasses.replace(cohort, files=files, people=people)
 
 
-def with_maps_of(
-    cohort: Cohort, training: Sequence[str], groups: Sequence[Collection[str]] = ()
-) -> Cohort:
+def with_group_maps(
+    files: CohortFiles, training: Sequence[str], groups: Sequence[Collection[str]] = ()
+) -> CohortFiles:
     """Return the cohort with ROI maps made by group ICA of the training people's reduced rest.
 
     For each group of a cross-validation, a fold with ROI maps made without that group is added.
     """
-    bundle, folds = _made_of(cohort, training, "ROI maps"), []
+    plan = files.plan
+    bundle = _with_maps_of(files, training, "ROI maps")
+    folds = []
     for number, group in enumerate(groups, 1):
-        others = [label for label in training if label not in group]
-        folds.append(_made_of(cohort, others, f"ROI maps without group {number}"))
-    seed, who = (
-        cohort.settings.modelling.seed,
-        counted(len(training), "training participant"),
+        remaining = [label for label in training if label not in group]
+        title = f"ROI maps without group {number}"
+        folds.append(_with_maps_of(files, remaining, title))
+    people = counted(len(training), "training participant")
+    words = (
+        f"{plan.roi_maps_words} made by group ICA of {people} "
+        f"(seed {plan.settings.modelling.seed})"
     )
-    words = f"{cohort.maps_words} made by group ICA of {who} (seed {seed})"
-    request = dataclasses.replace(cohort.request, bundle=bundle)
-    return dataclasses.replace(
-        cohort, request=request, folds=tuple(folds), maps_words=words
-    )
+    plan = plan.with_models(bundle, folds, words)
+    return dataclasses.replace(files, plan=plan)
 
 
-def _made_of(cohort: Cohort, people: Sequence[str], title: str) -> ModelBundle:
-    """Return the model with ROI maps of some people, made now or found from an interrupted run."""
-    store, seed = _work(cohort), cohort.settings.modelling.seed
+def _with_maps_of(files: CohortFiles, labels: Sequence[str], title: str) -> ModelBundle:
+    """Return the model with ROI maps of some people, made now or by an interrupted run."""
+    plan = files.plan
+    store, seed = _work_store(plan), plan.settings.modelling.seed
     name = title.lower().replace(" ", "_")
     facts = {
         "people": {
-            label: _wanted(cohort, label, reduces=True)[0].facts for label in people
+            label: _rest_arrays(files, label, reduces=True)[0].facts for label in labels
         },
-        "sets": list(cohort.learns),
+        "sets": list(plan.roi_sets),
         "seed": seed,
     }
     if not store.has(name, facts):
-        cohort.results.add(f"{ARRAYS}/")
-        say(f"{title}: group ICA of {counted(len(people), 'participant')}")
-        rest = [cohort.cache.read(_reduced(label)) for label in people]
+        plan.results.add(f"{ARRAYS}/")
+        say(f"{title}: group ICA of {counted(len(labels), 'participant')}")
+        rest = [plan.cache.read(_reduced_name(label)) for label in labels]
         with one_blas_thread():  # faster, because its products are small
-            maps, records = group_ica.group_maps(rest, cohort.learns, seed, say)
+            maps, records = group_ica.group_maps(rest, plan.roi_sets, seed, say)
         store.write(name, maps, facts, {"records": records})
-    return with_roi_maps(
-        cohort.bundle, store.read(name), cohort.learns, store.notes(name)["records"]
-    )
+    maps, records = store.read(name), store.notes(name)["records"]
+    return with_roi_maps(plan.bundle, maps, plan.roi_sets, records)
 
 
 # Names of arrays, and what they depend on.
 
 
-def _maps(label: str, side: str) -> str:
+def _maps_name(label: str, side: str) -> str:
     return f"sub-{label}/{side}_maps"
 
 
-def _reduced(label: str) -> str:
+def _reduced_name(label: str) -> str:
     return f"sub-{label}/reduced_rest"
 
 
-def _rest(cohort: Cohort, label: str) -> str:
+def _connectomes_name(plan: CohortPlan, label: str) -> str:
     """Return the name of a person's connectomes; each form and cut has its own."""
-    part, form = (
-        cohort.bundle.card.part,
-        "" if cohort.form == MARGINAL else f"{cohort.form.name}_",
-    )
-    cut = "_of_whole_runs" if part.whole_runs else ""
-    return f"sub-{label}/{form}connectomes" + (
-        "_of_sessions" if part.of_sessions else cut
-    )
+    part = plan.bundle.card.part
+    form = "" if plan.form == MARGINAL else f"{plan.form.name}_"
+    cut = ""
+    if part.of_sessions:
+        cut = "_of_sessions"
+    elif part.whole_runs:
+        cut = "_of_whole_runs"
+    return f"sub-{label}/{form}connectomes{cut}"
 
 
-def _work(cohort: Cohort) -> ArrayStore:
+def _work_store(plan: CohortPlan) -> ArrayStore:
     """Return the store of arrays that are needed only until the model is made."""
-    return ArrayStore(cohort.store.root / WORK)
+    return ArrayStore(plan.store.root / WORK)
 
 
 class _Array(NamedTuple):
@@ -228,77 +245,81 @@ class _Array(NamedTuple):
     facts: Mapping[str, Any]
 
     @property
-    def is_made(self) -> bool:
+    def exists(self) -> bool:
         """Whether it exists and was made from the present inputs."""
         return self.store.has(self.name, self.facts)
 
 
-def _measured(cohort: Cohort, label: str) -> dict[str, _Array]:
+def _map_arrays(files: CohortFiles, label: str) -> dict[str, _Array]:
     """Return the arrays of a person's measured maps, by side."""
-    found = {}
-    for side in cohort.sides(label):
-        maps = cohort.planned(label, side)
-        spaces = sorted(
-            {statmap.space or "" for statmap in maps.values()} & set(cohort.ways)
+    plan = files.plan
+    arrays = {}
+    for side in files.sides(label):
+        statmaps = files.planned(label, side).values()
+        spaces = {statmap.space or "" for statmap in statmaps}
+        transforms = {
+            space: dict(file_fingerprint(files.transforms[space]))
+            for space in sorted(spaces & set(files.transforms))
+        }
+        # Only file names and content hashes, because these facts are published.
+        hashes = facts_of_files(
+            [statmap.files[files.statistic] for statmap in statmaps]
         )
-        used = {space: file_fingerprint(cohort.ways[space]) for space in spaces}
-        transforms = {space: dict(one) for space, one in used.items()}
         facts = {
-            "geometry": _geometry(cohort.bundle),
-            "rows": cohort.rows,
-            "statistic": cohort.statistic,
+            "geometry": _geometry(plan.bundle),
+            "rows": files.rows,
+            "statistic": files.statistic,
             "checks": _CHECKS,
-            # Only file names and content hashes, because these facts are published.
-            "files": facts_of_files(
-                [statmap.files[cohort.statistic] for statmap in maps.values()]
-            ),
+            "files": hashes,
             **({"transforms": transforms} if transforms else {}),
         }
-        found[side] = _Array(cohort.cache, _maps(label, side), facts)
-    return found
+        arrays[side] = _Array(plan.cache, _maps_name(label, side), facts)
+    return arrays
 
 
-def _wanted(cohort: Cohort, label: str, *, reduces: bool) -> list[_Array]:
+def _rest_arrays(files: CohortFiles, label: str, *, reduces: bool) -> list[_Array]:
     """Return the arrays of a person's rest: for the model, then for each fold."""
-    request, part = cohort.request, cohort.bundle.card.part
-    planned, known = request.averages(label), request.shaping_options()
+    plan, request = files.plan, files.plan.request
+    part = plan.bundle.card.part
+    averages, options = request.averages(label), request.shaping_options()
     facts: dict[str, Any] = {
         "options": {
-            name: known[name]
+            name: options[name]
             for name, option in OPTIONS.items()
-            if option.part is CleaningOptions and name in known
+            if option.part is CleaningOptions and name in options
         },
         "version": __version__,
         "inputs": {
             path: dict(fingerprint)
-            for plan in planned
-            for path, fingerprint in request.fingerprints(plan).items()
+            for average in averages
+            for path, fingerprint in request.fingerprints(average).items()
         },
     }
     if reduces:
-        geometry = _geometry(cohort.bundle)
-        *_, maps = part.of_geometry
-        del geometry[maps]
+        geometry = _geometry(plan.bundle)
+        *_, roi_maps = part.of_geometry
+        del geometry[roi_maps]
         facts |= {
             "geometry": geometry,
             "means": _MOST_MEANS,
             "components": group_ica.FIRST,
         }
-        return [_Array(cohort.cache, _reduced(label), facts)]
+        return [_Array(plan.cache, _reduced_name(label), facts)]
+    by_dof = all(average.by_dof for average in averages)
     cut = {
         "segment_seconds": part.segment_seconds,
         **({"sample": part.sample} if part.of_sessions else {}),
-        "weighted_by": "dof" if all(plan.by_dof for plan in planned) else "seconds",
+        "weighted_by": "dof" if by_dof else "seconds",
     }
-    name = _rest(cohort, label)
-    places = [(cohort.cache, name, cohort.bundle)]
-    places += [
-        (_work(cohort), f"fold{n}/{name}", own) for n, own in enumerate(cohort.folds, 1)
+    name = _connectomes_name(plan, label)
+    arrays = [
+        _Array(plan.cache, name, facts | {"geometry": _geometry(plan.bundle)} | cut)
     ]
-    return [
-        _Array(store, name, facts | {"geometry": _geometry(bundle)} | cut)
-        for store, name, bundle in places
-    ]
+    for number, bundle in enumerate(plan.folds, 1):
+        fold_facts = facts | {"geometry": _geometry(bundle)} | cut
+        fold_name = f"fold{number}/{name}"
+        arrays.append(_Array(_work_store(plan), fold_name, fold_facts))
+    return arrays
 
 
 def _geometry(bundle: ModelBundle) -> dict[str, str]:
@@ -314,46 +335,51 @@ def _person(
     bundle: ModelBundle,
 ) -> Person:
     """Map a person's connectomes, after comparing them with their checksum."""
-    notes = store.notes(name)
-    known = {key: own for key, own in notes.items() if own is not None}
+    notes = {
+        key: value for key, value in store.notes(name).items() if value is not None
+    }
     return Person(
         label,
         store.read(name),
         tuple(notes["weights"]),
         sessions,
         bundle.card.part.connectome,
-        notes["seconds"] / 60 or float("nan"),
-        known.get("residual_dof", float("nan")),
-        known.get("fd_mm", float("nan")),
-        known.get("deviation", 1.0),
+        minutes=notes["seconds"] / 60 or float("nan"),
+        residual_dof=notes.get("residual_dof", float("nan")),
+        fd_mm=notes.get("fd_mm", float("nan")),
+        deviation=notes.get("deviation", 1.0),
     )
 
 
-def _without(cohort: Cohort, failures: Mapping[str, str]) -> Cohort:
+def _without_failures(files: CohortFiles, failures: Mapping[str, str]) -> CohortFiles:
     """Return the cohort without people whose data cannot be used; report them."""
-    for label, why in sorted(failures.items()):
-        say(f"sub-{label} is left out: {why}")
-    kept = cohort.without(failures)
-    if not kept.maps:
+    for label, reason in sorted(failures.items()):
+        say(f"sub-{label} is left out: {reason}")
+    usable = files.without(failures)
+    if not usable.maps:
         raise DatasetError(
-            f"nobody in {cohort.request.dataset.root} has usable rest and maps",
+            f"nobody in {files.plan.request.dataset.root} has usable rest and maps",
             expected="one participant or more; the lines above say what is wrong",
         )
-    return dataclasses.replace(kept, failed=cohort.failed + len(failures))
+    return dataclasses.replace(usable, failed=files.failed + len(failures))
 
 
-def _knowing(cohort: Cohort, notes: Mapping[str, Mapping[str, Any]]) -> Cohort:
+def _with_sketches(
+    files: CohortFiles, notes: Mapping[str, Mapping[str, Any]]
+) -> CohortFiles:
     """Return the cohort with people's sketches; report who has the same rest, once."""
-    sketches = {label: own.get("sketches", {}) for label, own in notes.items()}
-    said = copies_in_words(cohort.families, cohort.sketches)
-    cohort = dataclasses.replace(cohort, sketches=sketches)
-    for line in copies_in_words(cohort.families, sketches):
-        if line not in said:
+    sketches = {
+        label: of_person.get("sketches", {}) for label, of_person in notes.items()
+    }
+    earlier_lines = copies_in_words(files.families, files.sketches)
+    files = dataclasses.replace(files, sketches=sketches)
+    for line in copies_in_words(files.families, sketches):
+        if line not in earlier_lines:
             say(line)
-    return cohort
+    return files
 
 
-def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
+def _make(files: CohortFiles, locks: Locks, *, reduces: bool) -> dict[str, str]:
     """Make missing arrays, under a lock; return why some people cannot be used.
 
     Raises
@@ -361,65 +387,79 @@ def _make(cohort: Cohort, locks: Locks, *, reduces: bool) -> dict[str, str]:
     OutputError, SettingsError
         Arrays or temporary files cannot be written, whoever's data are read.
     """
-    root = cohort.cache.root
+    plan, root = files.plan, files.plan.cache.root
     locks.require(
         _LOCK, what=f"{root}, to read people,", remedy="choose another OUTPUT_DIR"
     )
-    failures, missing = {}, []
-    for label in cohort.labels:
+    failures: dict[str, str] = {}
+    missing = []
+    for label in files.labels:
         try:
             arrays = (
-                *_measured(cohort, label).values(),
-                *_wanted(cohort, label, reduces=reduces),
+                *_map_arrays(files, label).values(),
+                *_rest_arrays(files, label, reduces=reduces),
             )
-            if not all(array.is_made for array in arrays):
+            if not all(array.exists for array in arrays):
                 missing.append(label)
         except DtgError as err:
             failures[label] = str(err)
     remove_stale_temporaries(root)
-    words = dataset_words(cohort.bundle.card)
-    cohort.results.output.describe(cohort.request.dataset, words)
-    if not missing:
-        return failures
-    bundle, settings = _together(cohort.bundle, cohort.folds), cohort.request.settings
+    words = dataset_words(plan.bundle.card)
+    plan.results.output.describe(plan.request.dataset, words)
+    if missing:
+        failures |= _make_in_pool(files, missing, reduces=reduces)
+    return failures
+
+
+def _make_in_pool(
+    files: CohortFiles, labels: Sequence[str], *, reduces: bool
+) -> dict[str, str]:
+    """Make people's arrays in several processes; return why some people cannot be used."""
+    plan, settings = files.plan, files.plan.request.settings
+    bundle = _with_folds(plan.bundle, plan.folds)
     processes, _ = divide(
         settings.resources,
-        units=len(missing),
+        units=len(labels),
         bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=True),
         on_cpu=True,
     )
     forked = can_fork()  # such processes share what is prepared here
-    prepare = partial(_begin, cohort, reduces, _reader(cohort) if forked else None)
-    begun, rounds = time.monotonic(), math.ceil(len(missing) / processes) - 1
-    with Board(len(missing), stages=settings.behaviour.verbose > 0) as board:
+    reader = _reader(plan) if forked else None
+    prepare = partial(_begin, files, reduces, reader)
+    start = time.monotonic()
+    later_rounds = math.ceil(len(labels) / processes) - 1
+    failures = {}
+    with Board(len(labels), stages=settings.behaviour.verbose > 0) as board:
         pool = Pool(prepare, processes, forked=forked, before_start=board.before_fork)
-        messages = pool.run(Backlog(missing))
+        messages = pool.run(Backlog(labels))
         with closing(follow(messages, board, lambda label: f"sub-{label}")) as ends:
             for number, (_, end) in enumerate(ends, 1):
                 failure = _failure(end)
-                if number == 1 and rounds:
-                    left = rounds * (time.monotonic() - begun)
-                    board.note(f"reading the others will take about {duration(left)}")
+                if number == 1 and later_rounds:
+                    seconds = later_rounds * (time.monotonic() - start)
+                    board.note(
+                        f"reading the others will take about {duration(seconds)}"
+                    )
                 if failure is not None:
                     failures[end.label] = failure
                 board.advance(failed=failure is not None)
     return failures
 
 
-def _reader(cohort: Cohort) -> Reader:
+def _reader(plan: CohortPlan) -> Reader:
     # One thread each, because sums over several threads are rounded differently, and arrays
     # would depend on the number of processes.
-    settings = cohort.request.settings
+    settings = plan.request.settings
     threads = given_threads(settings.resources) or 1
-    bundle = _together(cohort.bundle, cohort.folds)
+    bundle = _with_folds(plan.bundle, plan.folds)
     return Reader(bundle, settings.cleaning, threads=threads, keep_whole=False)
 
 
-def _begin(cohort: Cohort, reduces: bool, reader: Reader | None) -> Work[None]:
+def _begin(files: CohortFiles, reduces: bool, reader: Reader | None) -> Work[None]:
     """Prepare the work of a process."""
-    reader = reader or _reader(cohort)
+    reader = reader or _reader(files.plan)
     share_cores(reader.threads)
-    return partial(_make_person, cohort, reduces, reader)
+    return partial(_make_person, files, reduces, reader)
 
 
 def _failure(end: End[None]) -> str | None:
@@ -432,147 +472,165 @@ def _failure(end: End[None]) -> str | None:
 
 
 def _make_person(
-    cohort: Cohort, reduces: bool, reader: Reader, label: str, reporter: Reporter
+    files: CohortFiles, reduces: bool, reader: Reader, label: str, reporter: Reporter
 ) -> None:
     """Make the missing arrays of a person."""
     reporter.stage("measured maps", 0.0)
-    measured, copies = _measured(cohort, label), {}
-    for side, array in measured.items():
-        maps = cohort.planned(label, side)
-        if not array.is_made:
-            values, unusable = read_maps(cohort, maps)
+    map_arrays = _map_arrays(files, label)
+    sketches = {}
+    for side, array in map_arrays.items():
+        statmaps = files.planned(label, side)
+        if not array.exists:
+            values, unusable = read_maps(files, statmaps)
             array.store.write(array.name, values, array.facts, {"unusable": unusable})
-        if len(measured) > 1:  # a retest that is a copy would give a noise ceiling of 1
-            session = f"session {next(iter(maps.values())).session}"
-            copies[session] = sketch(np.nan_to_num(array.store.read(array.name)))
-    with_copies(Families({}, ""), {label: copies}, "set of measured maps", "")
-    wanted = _wanted(cohort, label, reduces=reduces)
-    if not all(array.is_made for array in wanted):
+        # A retest that is a copy would give a noise ceiling of 1.
+        if len(map_arrays) > 1:
+            session = f"session {next(iter(statmaps.values())).session}"
+            sketches[session] = sketch(np.nan_to_num(array.store.read(array.name)))
+    with_copies(Families({}, ""), {label: sketches}, "set of measured maps", "")
+    rest_arrays = _rest_arrays(files, label, reduces=reduces)
+    if not all(array.exists for array in rest_arrays):
         make = _reduce if reduces else _connectomes
-        for array, (values, notes) in zip(
-            wanted, make(cohort, reader, label, reporter), strict=True
-        ):
-            if not array.is_made:
+        contents = make(files.plan, reader, label, reporter)
+        for array, (values, notes) in zip(rest_arrays, contents, strict=True):
+            if not array.exists:
                 array.store.write(array.name, values, array.facts, notes)
     reporter.finish("reduced" if reduces else "read")
 
 
 def read_maps(
-    cohort: Cohort, maps: Mapping[str, StatMap]
+    files: CohortFiles, statmaps: Mapping[str, StatMap]
 ) -> tuple[NDArray[np.float32], dict[str, str]]:
     """Read measured maps, (contrasts, voxels), and return why some cannot be used."""
-    rows, places = cohort.rows, cohort.bundle.places
-    array = np.full((len(rows), places.number), np.nan, np.float32)
+    bundle, rows = files.plan.bundle, files.rows
+    places = bundle.places if isinstance(bundle.places, ParcelPlaces) else bundle.voxels
+    maps = np.full((len(rows), places.number), np.nan, np.float32)
     unusable = {}
-    points = _points(cohort)
-    for contrast, statmap in maps.items():
-        read_at: Callable[[Path], NDArray[np.float32]]
-        read_at = (
-            places if isinstance(places, ParcelPlaces) else cohort.bundle.voxels
-        ).read
-        if (space := statmap.space or "") in points:
-            read_at = partial(read_statmap, points=points[space], space=space)
+    points = _points(files)
+    for contrast, statmap in statmaps.items():
+        space = statmap.space or ""
+        read_file: Callable[[Path], NDArray[np.float32]]
+        if space in points:
+            read_file = partial(read_statmap, points=points[space], space=space)
+        else:
+            read_file = places.read
         try:
-            array[rows[contrast]] = read_measured(statmap, cohort.statistic, read_at)
+            maps[rows[contrast]] = read_measured(statmap, files.statistic, read_file)
         except UnusableMapError as err:
             unusable[contrast] = err.found
-    if len(unusable) == len(maps):
-        first, *_ = unusable.values()
+    if len(unusable) == len(statmaps):
+        first_reason, *_ = unusable.values()
         raise RunError(
-            f"none of {len(maps)} measured maps can be used, because {first}",
+            f"none of {len(statmaps)} measured maps can be used, because {first_reason}",
             expected="a statistic map of the whole brain",
         )
-    return array, unusable
+    return maps, unusable
 
 
 @lru_cache(maxsize=1)
-def _points(cohort: Cohort) -> Mapping[str, NDArray[np.float64]]:
+def _points(files: CohortFiles) -> Mapping[str, NDArray[np.float64]]:
     """Return positions of the model's voxels in other templates, (voxels, 3) in RAS+ mm."""
-    return {
-        space: map_points(
-            cohort.bundle.voxels.points, read_transforms([TransformFile(path)])
-        )
-        for space, path in cohort.ways.items()
-    }
+    points = {}
+    for space, path in files.transforms.items():
+        transforms = read_transforms([TransformFile(path)])
+        points[space] = map_points(files.plan.bundle.voxels.points, transforms)
+    return points
 
 
 def _reduce(
-    cohort: Cohort, reader: Reader, label: str, reporter: Reporter
-) -> list[_Made]:
+    plan: CohortPlan, reader: Reader, label: str, reporter: Reporter
+) -> list[_ArrayAndNotes]:
     """Reduce a person's rest in one pass over each run."""
-    found: NDArray[np.float32] | None = None
+    rest: NDArray[np.float32] | None = None
     sketches: dict[str, str] = {}
-    for run in cohort.request.runs(label):
+    for run in plan.request.runs(label):
         reporter.stage(f"rest of {run.title}", 0.0)
         with suppress(TooShortError):
             courses = reader.courses(run, _MOST_MEANS)
-            sketches[run.title] = sketch(courses[::_EVERY])
-            found = group_ica.reduce_rest(courses, found)
-    if found is None:
+            sketches[run.title] = sketch(courses[::_SKETCHED])
+            rest = group_ica.reduce_rest(courses, rest)
+    if rest is None:
         raise _too_short(label)
-    return [(found, {"sketches": sketches})]
+    return [(rest, {"sketches": sketches})]
 
 
 def _connectomes(
-    cohort: Cohort, reader: Reader, label: str, reporter: Reporter
-) -> list[_Made]:
+    plan: CohortPlan, reader: Reader, label: str, reporter: Reporter
+) -> list[_ArrayAndNotes]:
     """Compute a person's connectomes for the model and the folds, in one pass over each run."""
-    part = cohort.bundle.card.part
-    rows = rows_of([bundle.rois for bundle in (cohort.bundle, *cohort.folds)])
-    segments, times, fd = [], [], []
+    part, averages = plan.bundle.card.part, plan.request.averages(label)
+    # Rows of the connectomes: those of the model, then those of each fold.
+    rows = rows_of([bundle.rois for bundle in (plan.bundle, *plan.folds)])
     sketches: list[dict[str, str]] = [{} for _ in rows]
+    segments: list[Connectome] = []
     sessions: dict[str | None, Connectome] = {}
-    planned = cohort.request.averages(label)
-    for run in (run for plan in planned for run in plan.runs):
+    repetition_times, motion = [], []
+    for run in (run for average in averages for run in average.runs):
         try:
             measured = reader.measure(
                 run, progress=lambda share: reporter.stage("rest", share)
             )
         except TooShortError:
             continue
-        times.append(measured.design.tr_seconds)
-        moved = measured.confounds.mean_fd_mm
-        fd.append((np.nan if moved is None else moved, len(measured.design.keep)))
-        for own, some in zip(sketches, rows, strict=True):
-            own[run.title] = sketch(measured.connectomes.series[:, some].T)
+        repetition_times.append(measured.design.tr_seconds)
+        motion.append((measured.confounds.mean_fd_mm, len(measured.design.keep)))
+        for of_model, model_rows in zip(sketches, rows, strict=True):
+            series = measured.connectomes.series[:, model_rows]
+            of_model[run.title] = sketch(series.T)
         for segment in measured.connectomes.segments:
-            if part.of_sessions:
-                joined = sessions.get(run.session)
-                sessions[run.session] = (
-                    segment if joined is None else joined.joined(segment)
-                )
-            else:
+            if not part.of_sessions:
                 segments.append(segment)
+                continue
+            earlier = sessions.get(run.session)
+            joined = segment if earlier is None else earlier.joined(segment)
+            sessions[run.session] = joined
     segments += sessions.values()
     if not segments:
         raise _too_short(label)
-    ways = "--session-label, --bids-filter-file"
-    with_copies(Families({}, ""), {label: sketches[0]}, options=ways)
-    frames = sum(number for _, number in fd)
-    mean_fd = sum(mm * number for mm, number in fd) / max(frames, 1)
-    dof, by_dof = (
-        sum(one.residual_dof for one in segments),
-        all(plan.by_dof for plan in planned),
-    )
+    options = "--session-label, --bids-filter-file"
+    with_copies(Families({}, ""), {label: sketches[0]}, options=options)
+    by_dof = all(average.by_dof for average in averages)
+    notes = _notes_on_rest(segments, repetition_times, motion, by_dof=by_dof)
+    contents = []
+    for of_model, model_rows in zip(sketches, rows, strict=True):
+        connectomes = [segment.r[model_rows].astype(np.float16) for segment in segments]
+        contents.append((np.stack(connectomes), {**notes, "sketches": of_model}))
+    return contents
+
+
+def _notes_on_rest(
+    segments: Sequence[Connectome],
+    repetition_times: Sequence[float],
+    motion: Sequence[tuple[float | None, int]],
+    *,
+    by_dof: bool,
+) -> dict[str, Any]:
+    """Return what a person's connectomes were computed from; `motion` has FD and frames of runs."""
+    residual_dof = sum(segment.residual_dof for segment in segments)
     notes = {
         "weights": [
-            segment_weight(one.seconds, one.residual_dof, by_dof=by_dof)
-            for one in segments
+            segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof)
+            for segment in segments
         ],
-        "repetition_times": times,
+        "repetition_times": repetition_times,
         "seconds": sum(segment.seconds for segment in segments),
-        "residual_dof": dof if dof > 0 else None,
-        "fd_mm": mean_fd if frames and np.isfinite(mean_fd) else None,
+        "residual_dof": residual_dof if residual_dof > 0 else None,
+        "fd_mm": _mean_fd_mm(motion),
     }
-    if (deviation := min(segment.deviation for segment in segments)) < 1:
+    deviation = min(segment.deviation for segment in segments)
+    if deviation < 1:
         notes["deviation"] = deviation
-    return [
-        (
-            np.stack([segment.r[some].astype(np.float16) for segment in segments]),
-            {**notes, "sketches": own},
-        )
-        for own, some in zip(sketches, rows, strict=True)
-    ]
+    return notes
+
+
+def _mean_fd_mm(motion: Sequence[tuple[float | None, int]]) -> float | None:
+    """Return the mean of runs' framewise displacement, weighted by frames; None: not known."""
+    frames = sum(number for _, number in motion)
+    total = sum(
+        (np.nan if fd_mm is None else fd_mm) * number for fd_mm, number in motion
+    )
+    mean = total / max(frames, 1)
+    return mean if frames and np.isfinite(mean) else None
 
 
 def _too_short(label: str) -> RunError:
@@ -581,17 +639,20 @@ def _too_short(label: str) -> RunError:
     )
 
 
-def _together(bundle: ModelBundle, folds: Sequence[ModelBundle]) -> ModelBundle:
+def _with_folds(bundle: ModelBundle, folds: Sequence[ModelBundle]) -> ModelBundle:
     """Return a model with the ROI maps of all folds, so that one pass over a run is enough."""
     if not folds:
         return bundle
     maps, combine = [], []
     sets: list[int] = []
-    for own in (bundle, *folds):
-        given = own.roi_maps if own.card.part.several else own.place_roi_maps
-        maps.append(given)
-        combine.append(np.eye(len(given)) if own.combine is None else own.combine)
-        sets += own.card.part.connectome.sets or (len(given),)
+    for model in (bundle, *folds):
+        part = model.card.part
+        roi_maps = model.roi_maps if part.several else model.place_roi_maps
+        maps.append(roi_maps)
+        combine.append(
+            np.eye(len(roi_maps)) if model.combine is None else model.combine
+        )
+        sets += part.connectome.sets or (len(roi_maps),)
     form = dataclasses.replace(bundle.card.part.connectome, sets=tuple(sets))
     part = dataclasses.replace(bundle.card.part, connectome=form)
     return dataclasses.replace(

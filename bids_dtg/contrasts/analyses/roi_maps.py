@@ -27,10 +27,10 @@ from bids_dtg.participants.request import Asked
 from bids_dtg.stats.linear import VOXELS_A_COEFFICIENT
 
 # Limits of the residual of a combined map, as shares of the map's root mean square and maximum.
-_LEFT, _MOST_LEFT = 1e-5, 1e-4
+_RMS_RESIDUAL, _MOST_RESIDUAL = 1e-5, 1e-4
 _DEPENDENT = 1e-10  # an eigenvalue below this share of the largest is rounding error
 _PLACES = 4096  # voxels per part
-_EVERY = 8  # one part in this many is used to find the combinations
+_STRIDE = 8  # one part in this many is used to find the combinations
 
 
 def sets_that_fit(sets: Sequence[int], places: int) -> tuple[int, ...]:
@@ -122,22 +122,23 @@ def with_roi_maps(
     records: Sequence[Mapping[str, Any]],
 ) -> ModelBundle:
     """Return a model to be trained, with ROI maps (of all sets, voxels) made for it."""
-    several, combine = len(sets) > 1, None
-    form = dataclasses.replace(
-        base.card.part.connectome, sets=tuple(sets) if several else ()
-    )
+    part, several = base.card.part, len(sets) > 1
+    form = dataclasses.replace(part.connectome, sets=tuple(sets) if several else ())
+    combine = None
     if several:
-        if base.card.part.grid is not None and (found := combination(maps, sets)):
-            maps, combine = maps[found[0]], found[1].astype(np.float32)
-        maps = maps.astype(np.float16)  # as kept
-    elif base.card.part.grid is not None:
+        combined = combination(maps, sets) if part.grid is not None else None
+        if combined is not None:
+            largest_set, weights = combined
+            maps, combine = maps[largest_set], weights.astype(np.float32)
+        maps = maps.astype(np.float16)  # as stored
+    elif part.grid is not None:
         # A file of one set holds maps of the whole brain.
-        volumes = np.stack([base.voxels.volume(own) for own in maps])
+        volumes = np.stack([base.voxels.volume(roi_map) for roi_map in maps])
         maps = volumes[:, base.brain_voxels.mask]
     files = geometry_files((base.brain, base.places, maps, combine), several=several)
     card = dataclasses.replace(
         base.card,
-        part=dataclasses.replace(base.card.part, connectome=form),
+        part=dataclasses.replace(part, connectome=form),
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         record={"roi_maps": records if several else records[0]},
     )
@@ -181,7 +182,7 @@ def combination(
     first = sum(sets[:largest])
     rows = slice(first, first + sets[largest])
     products = np.zeros((len(maps), sets[largest]))
-    for low in range(0, maps.shape[1], _EVERY * _PLACES):
+    for low in range(0, maps.shape[1], _STRIDE * _PLACES):
         part = maps[:, low : low + _PLACES].astype(np.float64)
         products += part @ part[rows].T
     combine: NDArray[np.float64] = products @ np.linalg.pinv(
@@ -194,19 +195,22 @@ def combination(
 def _are_combined(
     maps: NDArray[np.floating], rows: slice, combine: NDArray[np.float64]
 ) -> bool:
-    others = [
+    """Return whether the maps outside the largest set are its combinations up to rounding."""
+    smaller = [
         number for number in range(len(maps)) if not rows.start <= number < rows.stop
     ]
-    weights = combine[others].astype(np.float32)
-    total, left, largest, most = np.zeros((4, len(others)))
+    weights = combine[smaller].astype(np.float32)
+    # Sums of squares and maxima over voxels, of each map and of its residual.
+    squares, residual_squares, largest, largest_residual = np.zeros((4, len(smaller)))
     for low in range(0, maps.shape[1], _PLACES):
         part = maps[:, low : low + _PLACES].astype(np.float32, copy=False)
-        own = part[others]
-        rest = own - weights @ part[rows]
-        total += np.einsum("rv,rv->r", own, own)
-        left += np.einsum("rv,rv->r", rest, rest)
-        np.maximum(largest, np.abs(own, out=own).max(axis=1), out=largest)
-        np.maximum(most, np.abs(rest, out=rest).max(axis=1), out=most)
-    return bool(
-        (left <= _LEFT**2 * total).all() and (most <= _MOST_LEFT * largest).all()
-    )
+        values = part[smaller]
+        residual = values - weights @ part[rows]
+        squares += np.einsum("rv,rv->r", values, values)
+        residual_squares += np.einsum("rv,rv->r", residual, residual)
+        np.maximum(largest, np.abs(values, out=values).max(axis=1), out=largest)
+        sizes = np.abs(residual, out=residual).max(axis=1)
+        np.maximum(largest_residual, sizes, out=largest_residual)
+    is_small = residual_squares <= _RMS_RESIDUAL**2 * squares
+    has_no_peak = largest_residual <= _MOST_RESIDUAL * largest
+    return bool(is_small.all() and has_no_peak.all())

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from bids_dtg.cohort.known_people import copies_in_words
-from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.cohort import CohortFiles
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.linear import FEWEST_PEOPLE
 from bids_dtg.errors import SettingsError
@@ -28,12 +28,12 @@ _FEWEST = 2  # people per group, because they are compared with each other
 Groups = tuple[tuple[str, ...], ...]  # labels of people who are left out together
 
 
-def draw_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
+def draw_split(files: CohortFiles, *, needs_validation: bool = True) -> Split:
     """Read the given or stored split of the usable people, or draw one.
 
     Parameters
     ----------
-    cohort
+    files
         The people; the folder of their analysis may hold a split.
     needs_validation
         Whether validation people must be held out. Otherwise they train too; with few people,
@@ -44,28 +44,29 @@ def draw_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
     SettingsError
         A person or family is in two sets, or no training people are left.
     """
-    options, labels = cohort.settings.modelling, cohort.labels
-    kept, families = cohort.results.path / SPLIT_FILE, cohort.families.by_label
-    source = options.split_file or (kept if kept.is_file() else None)
+    plan, labels = files.plan, files.labels
+    options, families = plan.settings.modelling, files.families.by_label
+    stored = plan.results.path / SPLIT_FILE
+    source = options.split_file or (stored if stored.is_file() else None)
     try:
         if source is not None:
-            found = read_sets(source, SETS, labels)
+            sets = read_sets(source, SETS, labels)
             # People who cannot be used now are dropped; people who are new are in no set.
-            sets = {
-                name: [label for label in found[name] if label in labels]
+            usable = {
+                name: tuple(label for label in sets[name] if label in labels)
                 for name in SETS
             }
-            split = Split(**{name: tuple(labels) for name, labels in sets.items()})
+            split = Split(**usable)
             split.require_whole_families(families)
         else:
-            cohort.table_families.require_known()
-            alone = trains_on_all(
+            plan.table_families.require_known()
+            all_train = trains_on_all(
                 options, len(labels), needs_validation=needs_validation
             )
             split = split_people(
                 labels,
                 validation=_SHARE if needs_validation else 0.0,
-                test=0.0 if alone else _SHARE,
+                test=0.0 if all_train else _SHARE,
                 seed=options.seed,
                 families=families,
             )
@@ -79,10 +80,10 @@ def draw_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
     return split
 
 
-def kept_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
+def store_split(files: CohortFiles, *, needs_validation: bool = True) -> Split:
     """Do what `draw_split` does, and write the split, so that later runs use it."""
-    split = draw_split(cohort, needs_validation=needs_validation)
-    write_sets(cohort.results.add(SPLIT_FILE), dataclasses.asdict(split))
+    split = draw_split(files, needs_validation=needs_validation)
+    write_sets(files.plan.results.add(SPLIT_FILE), dataclasses.asdict(split))
     return split
 
 
@@ -96,14 +97,14 @@ def trains_on_all(
     return not needs_validation and options.split_file is None and people < FEW
 
 
-def plan_split(cohort: Cohort, *, needs_validation: bool = True) -> Split:
+def plan_split(files: CohortFiles, *, needs_validation: bool = True) -> Split:
     """Return the split, assuming that everybody's data can be used; report the families."""
-    say_families(cohort)
-    split = draw_split(cohort, needs_validation=needs_validation)
-    if others := sorted(set(cohort.labels) - set(split.everybody)):
-        say(
-            f"not in the split, left out: {counted(len(others), 'participant')} ({named(others)})"
-        )
+    say_families(files)
+    split = draw_split(files, needs_validation=needs_validation)
+    left_out = sorted(set(files.labels) - set(split.everybody))
+    if left_out:
+        people = counted(len(left_out), "participant")
+        say(f"not in the split, left out: {people} ({named(left_out)})")
     return split
 
 
@@ -112,10 +113,10 @@ def sets_of(split: Split) -> dict[str, tuple[str, ...]]:
     return {"train": split.training, "validate": split.validation, "test": split.test}
 
 
-def say_families(cohort: Cohort) -> None:
+def say_families(files: CohortFiles) -> None:
     """Report the number of families, or that none are known, and people with the same rest."""
-    say(cohort.table_families.line(cohort.labels))
-    say(*copies_in_words(cohort.families, cohort.sketches))
+    say(files.plan.table_families.line(files.labels))
+    say(*copies_in_words(files.families, files.sketches))
 
 
 def groups_in_words(groups: Groups) -> str:
@@ -135,15 +136,13 @@ def range_of(numbers: Iterable[int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def draw_folds(cohort: Cohort, split: Split, kind: MapsKind) -> Groups:
+def draw_folds(files: CohortFiles, split: Split, kind: MapsKind) -> Groups:
     """Draw the groups of a cross-validation; () if a test set is used or people are too few."""
-    options, people = cohort.settings.modelling, split.training
-    alone = len(split.everybody) == len(people)
-    if not alone or not trains_on_all(
-        options, len(people), needs_validation=kind.is_network
-    ):
+    options, people = files.plan.settings.modelling, split.training
+    all_train = trains_on_all(options, len(people), needs_validation=kind.is_network)
+    if not all_train or len(people) < len(split.everybody):
         return ()
-    return draw_groups(people, cohort.families.by_label, seed=options.seed)
+    return draw_groups(people, files.families.by_label, seed=options.seed)
 
 
 def draw_groups(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.result_table import Column, ResultTable
-from bids_dtg.contrasts.analyses.cohort import FOLDS, WORK, Cohort, names_model
+from bids_dtg.contrasts.analyses.cohort import (
+    FOLDS,
+    WORK,
+    CohortArrays,
+    CohortFiles,
+    CohortPlan,
+    names_model,
+)
+from bids_dtg.contrasts.analyses.evaluation_page import write_page
+from bids_dtg.contrasts.analyses.finding import (
+    find_cohort,
+    print_plan,
+    with_file_record,
+)
 from bids_dtg.contrasts.analyses.fit import check_fit, fit_model, write_fitted
-from bids_dtg.contrasts.analyses.judge import SimpleModels, score_fit, write_scores
-from bids_dtg.contrasts.analyses.measured import with_measured
-from bids_dtg.contrasts.analyses.reading import of_fold, read, reduced, with_maps_of
+from bids_dtg.contrasts.analyses.judge import evaluate, score_fit, write_scores
+from bids_dtg.contrasts.analyses.measured import check_measured_maps
+from bids_dtg.contrasts.analyses.reading import (
+    of_fold,
+    read_arrays,
+    reduce_rest,
+    with_group_maps,
+)
 from bids_dtg.contrasts.analyses.roi_maps import maps_in_words, sets_that_fit
+from bids_dtg.contrasts.analyses.simple_models import SimpleModels
 from bids_dtg.contrasts.analyses.splits import (
     Groups,
     draw_folds,
     groups_in_words,
-    kept_split,
     plan_split,
     range_of,
     sets_of,
+    store_split,
 )
 from bids_dtg.contrasts.bundle.kinds import LINEAR, MapsKind, find_kind
 from bids_dtg.contrasts.judging.scores import (
@@ -40,13 +60,12 @@ from bids_dtg.files.foreign import sha256_of_file
 from bids_dtg.files.locks import Locks
 from bids_dtg.notices import counted, duration, say
 from bids_dtg.settings import Settings
-from bids_dtg.stats.splits import DRAWN, Split
+from bids_dtg.stats.splits import Split
 from bids_dtg.version import __version__
 
 FEW = 10  # with fewer training people, ROI maps made from their rest are poor
-_TIMES_AS_LONG = (
-    2  # one fit, with ROI maps and connectomes, over reducing everybody's rest
-)
+# Time of one fit, with ROI maps and connectomes, over that of reducing everybody's rest.
+_TIMES_AS_LONG = 2
 _FOLD_COLUMNS = (
     Column("participant_id", "Participant"),
     Column("group", "Number of the participant's group, which is left out together"),
@@ -65,106 +84,118 @@ def run_training(settings: Settings) -> int:
     kind.require_recipe(settings.modelling.recipe)
     if kind.is_network:
         kind.module().require_packages()
-    cohort = Cohort.prepare(settings, kind).find(None).of_data()
-    planned = plan_split(cohort, needs_validation=kind.is_network)
-    cohort = _learning(cohort, kind, len(planned.training))
-    check_fit(kind, cohort, planned)
-    if cohort.is_dry:
-        plan = sets_of(planned)
-        if groups := draw_folds(cohort, planned, kind):
-            plan[f"cross-validate, {groups_in_words(groups)} left out in turn"] = (
-                planned.training
-            )
-        return cohort.print_plan(plan)
-    with cohort.results.begun() as locks:
-        cohort = cohort.among(planned.everybody)
-        if cohort.learns:
-            cohort = _with_roi_maps(cohort, kind, locks)
-        return _train(with_measured(read(cohort, locks)), kind)
+    plan = CohortPlan.prepare(settings, kind)
+    files = with_file_record(find_cohort(plan, None))
+    split = plan_split(files, needs_validation=kind.is_network)
+    plan = _with_roi_sets(files.plan, kind, len(split.training))
+    files = dataclasses.replace(files, plan=plan)
+    check_fit(kind, files, split)
+    if plan.is_dry:
+        sets = sets_of(split)
+        groups = draw_folds(files, split, kind)
+        if groups:
+            use = f"cross-validate, {groups_in_words(groups)} left out in turn"
+            sets[use] = split.training
+        return print_plan(files, sets)
+    with plan.results.begun() as locks:
+        files = files.among(split.everybody)
+        if plan.roi_sets:
+            files = _with_roi_maps(files, kind, locks)
+        cohort = read_arrays(files, locks)
+        return _train(cohort, kind, check_measured_maps(cohort))
 
 
-def _learning(cohort: Cohort, kind: MapsKind, training: int) -> Cohort:
+def _with_roi_sets(plan: CohortPlan, kind: MapsKind, training: int) -> CohortPlan:
     """Decide whether ROI maps are made from the training people's rest; report why not."""
-    card = cohort.bundle.card
-    if cohort.learns or not kind.sets or card.part.several:
-        return cohort
-    few, who = training < FEW, counted(training, "training participant")
-    if few and names_model(cohort.settings):
+    card = plan.bundle.card
+    if plan.roi_sets or not kind.sets or card.part.several:
+        return plan
+    people = counted(training, "training participant")
+    if training < FEW and names_model(plan.settings):
         say(
-            f"ROI maps are taken from {card.name}: group ICA of {who} would make poor ones"
+            f"ROI maps are taken from {card.name}: group ICA of {people} would make poor ones"
         )
-        return cohort
-    if few:
+        return plan
+    if training < FEW:
         say(
-            f"warning: group ICA of {who} makes poor ROI maps; use {FEW} or more participants, or "
-            "the ROI maps of a model given by --model"
+            f"warning: group ICA of {people} makes poor ROI maps; use {FEW} or more "
+            "participants, or the ROI maps of a model given by --model"
         )
-    sets = sets_that_fit(kind.image_sets, cohort.bundle.places.number)
+    sets = sets_that_fit(kind.image_sets, plan.bundle.places.number)
     words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
-    return dataclasses.replace(cohort, learns=sets, maps_words=words)
+    return dataclasses.replace(plan, roi_sets=sets, roi_maps_words=words)
 
 
-def _with_roi_maps(cohort: Cohort, kind: MapsKind, locks: Locks) -> Cohort:
+def _with_roi_maps(files: CohortFiles, kind: MapsKind, locks: Locks) -> CohortFiles:
     """Reduce everybody's rest, and make ROI maps of the training people and for each fold.
 
-    The split is kept, so that nobody whose rest made these maps is drawn into the test set later.
+    The split is stored, so that nobody whose rest made these maps is drawn into the test set later.
     """
     say(
         "rest is read twice: first to make ROI maps, then to compute connectomes with them"
     )
-    begun = time.monotonic()
-    cohort = reduced(cohort, locks)
-    seconds = time.monotonic() - begun
-    split = kept_split(cohort, needs_validation=kind.is_network)
-    groups = draw_folds(cohort, split, kind)
+    start = time.monotonic()
+    files = reduce_rest(files, locks)
+    seconds = time.monotonic() - start
+    split = store_split(files, needs_validation=kind.is_network)
+    groups = draw_folds(files, split, kind)
+    fits = 1 + len(groups)
     if seconds > 1:  # else it was reduced by an earlier run
-        left = duration(_TIMES_AS_LONG * seconds * (1 + len(groups)))
+        remaining = duration(_TIMES_AS_LONG * seconds * fits)
         say(
-            f"ROI maps, connectomes and {counted(1 + len(groups), 'fit')} will take about {left}"
+            f"ROI maps, connectomes and {counted(fits, 'fit')} will take about {remaining}"
         )
-    return with_maps_of(cohort, split.training, groups)
+    return with_group_maps(files, split.training, groups)
 
 
-def _train(cohort: Cohort, kind: MapsKind) -> int:
-    split = kept_split(cohort, needs_validation=kind.is_network)
-    training, validation, test = (getattr(split, name) for name in DRAWN)
-    say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
-    cohort.results.add(f"{CHECKPOINTS}/")
-    fitted = fit_model(kind, cohort, split, cohort.results.path, say)
-    groups, evaluation = draw_folds(cohort, split, kind), None
+def _train(cohort: CohortArrays, kind: MapsKind, findings: Sequence[str]) -> int:
+    """Fit and score a model, and write it; `findings` are sentences on the measured maps."""
+    plan = cohort.plan
+    split = store_split(cohort.files, needs_validation=kind.is_network)
+    say(
+        f"{len(split.training)} to train, {len(split.validation)} to validate, "
+        f"{len(split.test)} to test"
+    )
+    plan.results.add(f"{CHECKPOINTS}/")
+    fitted = fit_model(kind, cohort, split, plan.results.path, say)
+    groups = draw_folds(cohort.files, split, kind)
+    judged: tuple[Scores, SimpleModels] | None = None
     if groups:
         say(f"cross-validation: {groups_in_words(groups)} are left out in turn")
-        sizes = [len(group) for group in groups]
         drawn = {
-            "groups": sizes,
-            "seed": cohort.settings.modelling.seed,
+            "groups": [len(group) for group in groups],
+            "seed": plan.settings.modelling.seed,
             "families": "together",
         }
-        fitted = dataclasses.replace(
-            fitted, record={**fitted.record, "cross_validation": drawn}
-        )
-        found, simple = judge_folds(cohort, groups, kind)
-    elif test:
-        found, simple = score_fit(cohort, fitted, split)
+        record = {**fitted.record, "cross_validation": drawn}
+        fitted = dataclasses.replace(fitted, record=record)
+        judged = judge_folds(cohort, groups, kind)
+    elif split.test:
+        judged = score_fit(cohort, fitted, split)
     else:
+        people = counted(len(split.training), "participant")
         say(
-            f"no test participants, so the model of {counted(len(training), 'participant')} is not "
+            f"no test participants, so the model of {people} is not "
             "scored and its accuracy is unknown"
         )
-    if groups or test:
-        simple = dataclasses.replace(
-            simple, words=f"{simple.words} {fitted.words}".strip()
-        )
-        evaluation = write_scores(cohort, found, simple, "model", record=fitted.record)
-    bundle = write_fitted(cohort, fitted, split, evaluation)
+    of_card: dict[str, Any] | None = None
+    if judged is not None:
+        scores, simple = judged
+        words = f"{simple.words} {fitted.words}".strip()
+        simple = dataclasses.replace(simple, words=words)
+        evaluation = evaluate(cohort, scores, simple, "model", fitted.record)
+        write_scores(cohort, evaluation)
+        write_page(cohort, evaluation, findings)
+        of_card = evaluation.for_card()
+    bundle = write_fitted(cohort, fitted, split, of_card)
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
     for work in ("work", WORK):
-        cohort.store.discard(work)
-    return cohort.failed
+        plan.store.discard(work)
+    return cohort.files.failed
 
 
 def judge_folds(
-    cohort: Cohort, groups: Groups, kind: MapsKind
+    cohort: CohortArrays, groups: Groups, kind: MapsKind
 ) -> tuple[Scores, SimpleModels]:
     """Leave each group out in turn, fit on the others, and score the model and simple models.
 
@@ -176,46 +207,72 @@ def judge_folds(
     -------
     The scores, and a record of the simple models, with sentences for the page.
     """
+    plan = cohort.plan
+    _write_groups(plan, groups)
+    of_groups, records = [], []
+    for number, group in enumerate(groups, 1):
+        title = f"group {number} of {len(groups)}: {counted(len(group), 'participant')} left out"
+        scores, record = _judge_fold(cohort, number, group, kind, title)
+        of_groups.append(scores)
+        records.append(record)
+    simple_models = {
+        name: [record[name] for record in records if name in record]
+        for name in records[0]
+    }
+    people = sum(map(len, groups))
+    fitted_on = [people - len(group) for group in groups]
+    words = (
+        f"Scores and verdicts are from cross-validation: {groups_in_words(groups)} (the folds; "
+        f"families are together, seed {plan.settings.modelling.seed}) were left out in turn. "
+        f"Each fold was predicted by a complete fit to the {range_of(fitted_on)} others. The model "
+        f"in the bundle is a fit to all {people}. Simple models were fitted in the same way."
+    )
+    simple = SimpleModels({}, simple_models, min(fitted_on), words=words)
+    return join_groups(of_groups), simple
+
+
+def _write_groups(plan: CohortPlan, groups: Groups) -> None:
+    """Write which group of the cross-validation each person is in."""
     rows = [
         {"participant_id": f"sub-{label}", "group": number}
         for number, group in enumerate(groups, 1)
         for label in group
     ]
     words = "Groups of the cross-validation: one row per participant, in the order of the matrices"
-    cohort.results.table(FOLDS, ResultTable(_FOLD_COLUMNS, rows, words))
-    by_group, records = [], []
-    store = ArrayStore(cohort.store.root / WORK)
-    for number, group in enumerate(groups, 1):
-        others = [person.label for person in cohort.people if person.label not in group]
-        title = f"group {number} of {len(groups)}: {counted(len(group), 'participant')} left out"
-        fold, split = of_fold(cohort, number), Split(tuple(others), (), tuple(group))
-        name, facts = f"scores{number}", _facts_of_scores(fold, split, kind)
-        if stored := stored_scores(store, name, facts):
-            say(f"{title}, scored by an earlier call")
-        else:
-            say(f"{title}, fit on {len(others)}")
-            fitted = fit_model(kind, fold, split, store.root, lambda line: None)
-            with one_blas_thread():
-                scores, simple = score_fit(fold, fitted, split, lambda line: None)
-            store_scores(store, name, scores, facts, simple.record)
-            stored = scores, simple.record
-        by_group.append(stored[0])
-        records.append(stored[1])
-    record = {
-        name: [one[name] for one in records if name in one] for name in records[0]
-    }
-    people = sum(map(len, groups))
-    fitted_on = [people - len(group) for group in groups]
-    words = (
-        f"Scores and verdicts are from cross-validation: {groups_in_words(groups)} (the folds; "
-        f"families are together, seed {cohort.settings.modelling.seed}) were left out in turn. "
-        f"Each fold was predicted by a complete fit to the {range_of(fitted_on)} others. The model "
-        f"in the bundle is a fit to all {people}. Simple models were fitted in the same way."
-    )
-    return join_groups(by_group), SimpleModels({}, record, min(fitted_on), words=words)
+    plan.results.table(FOLDS, ResultTable(_FOLD_COLUMNS, rows, words))
 
 
-def _facts_of_scores(fold: Cohort, split: Split, kind: MapsKind) -> dict[str, Any]:
+def _judge_fold(
+    cohort: CohortArrays,
+    number: int,
+    group: Sequence[str],
+    kind: MapsKind,
+    title: str,
+) -> tuple[Scores, Mapping[str, Any]]:
+    """Return scores of a group by a fit without it, and a record of simple models.
+
+    An interrupted call's are used if everything that they depend on is the same.
+    """
+    store = ArrayStore(cohort.plan.store.root / WORK)
+    labels = [person.label for person in cohort.people]
+    training = tuple(label for label in labels if label not in group)
+    fold, split = of_fold(cohort, number), Split(training, (), tuple(group))
+    name, facts = f"scores{number}", _facts_of_scores(fold, split, kind)
+    stored = stored_scores(store, name, facts)
+    if stored is not None:
+        say(f"{title}, scored by an earlier call")
+        return stored
+    say(f"{title}, fit on {len(training)}")
+    fitted = fit_model(kind, fold, split, store.root, lambda line: None)
+    with one_blas_thread():
+        scores, simple = score_fit(fold, fitted, split, lambda line: None)
+    store_scores(store, name, scores, facts, simple.record)
+    return scores, simple.record
+
+
+def _facts_of_scores(
+    fold: CohortArrays, split: Split, kind: MapsKind
+) -> dict[str, Any]:
     """Return everything that the scores of a group depend on, as JSON values."""
     arrays = {
         person.label: [
@@ -223,17 +280,16 @@ def _facts_of_scores(fold: Cohort, split: Split, kind: MapsKind) -> dict[str, An
         ]
         for person in fold.people
     }
-    part = fold.bundle.card.part
+    settings, card = fold.plan.settings, fold.plan.bundle.card
     return {
         "version": __version__,
         "kind": kind.name,
-        "options": fold.settings.result_options
-        | {"seed": fold.settings.modelling.seed},
-        "contrasts": [contrast.label for contrast in fold.contrasts],
-        "geometry": {name: fold.bundle.card.files[name] for name in part.of_geometry},
+        "options": settings.result_options | {"seed": settings.modelling.seed},
+        "contrasts": [contrast.label for contrast in fold.files.contrasts],
+        "geometry": {name: card.files[name] for name in card.part.of_geometry},
         "arrays": arrays,
         "weights": {person.label: list(person.weights) for person in fold.people},
-        "families": dict(fold.families.by_label),
+        "families": dict(fold.files.families.by_label),
         "split": dataclasses.asdict(split),
     }
 

@@ -20,7 +20,7 @@ from bids_dtg.cohort.known_people import (
     labels_alone,
     say_left_out,
 )
-from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.cohort import CohortFiles
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.registry import (
     canonical_name,
@@ -36,51 +36,51 @@ from bids_dtg.notices import counted, named, say
 _SHAPING = {"training": TRAINED, "validation": TUNED}
 
 
-def _hashes(cohort: Cohort, label: str) -> Person:
+def _hashes(files: CohortFiles, label: str) -> Person:
     """Return a person's hashes, as a bundle stores them."""
-    name = _data_name(cohort)
-    known = name and canonical_name(name)
-    if known:
-        person = hash_person(known, published_id(known, label) or label)
-    else:
-        person = hash_person(name, label) if name else ""
+    name = _data_name(files)
+    published = name and canonical_name(name)
+    person = ""
+    if published:
+        person = hash_person(published, published_id(published, label) or label)
+    elif name:
+        person = hash_person(name, label)
     digests = set[str]()
     with suppress(DtgError):  # a later step says why these data cannot be used
         # Hashes of files are the same with any cleaning.
         digests = {
             file_fingerprint(run.bold)["ends_sha256"]
-            for run in cohort.request.runs(label)
+            for run in files.plan.request.runs(label)
         }
-    family = hash_family(
-        known or name or "", cohort.table_families.by_label.get(label, "")
-    )
+    families = files.plan.table_families.by_label
+    family = hash_family(published or name or "", families.get(label, ""))
     return (
         person,
         *(hash_rest(digest) for digest in sorted(digests)),
-        *sorted(cohort.sketches.get(label, {}).values()),
+        *sorted(files.sketches.get(label, {}).values()),
         *filter(None, [family]),
     )
 
 
-def _data_name(cohort: Cohort) -> str | None:
+def _data_name(files: CohortFiles) -> str | None:
     """Return the name of the dataset, without which IDs identify nobody; None: it has none."""
-    return own_name(cohort.request.dataset)
+    return own_name(files.plan.request.dataset)
 
 
-def _published(cohort: Cohort, label: str) -> tuple[str, ...]:
+def _published(files: CohortFiles, label: str) -> tuple[str, ...]:
     """Return a person's hashes for published lists, if the ID has their form.
 
     If the dataset has the name of a published one, only that one's lists are used.
     """
-    known = canonical_name(_data_name(cohort) or "")
-    names = tuple(name for name in published_names(label) if known in (None, name))
+    dataset = canonical_name(_data_name(files) or "")
+    names = [name for name in published_names(label) if dataset in (None, name)]
     return tuple(
         hash_person(name, published_id(name, label) or label) for name in names
     )
 
 
 def record_people(
-    cohort: Cohort,
+    files: CohortFiles,
     sets: Mapping[str, Sequence[str]],
     earlier: ModelBundle | None = None,
 ) -> ModelPeople:
@@ -88,111 +88,118 @@ def record_people(
 
     Parameters
     ----------
-    cohort
+    files
         The people.
     sets
         Labels by purpose, as named in `bids_dtg.stats.splits.SETS`.
     earlier
         The bundle that is fine-tuned; None for a new model.
     """
-    if _data_name(cohort) is None:
+    if _data_name(files) is None:
         say(
-            f"{cohort.request.dataset.root} has no Name in dataset_description.json, so people "
+            f"{files.plan.request.dataset.root} has no Name in dataset_description.json, so people "
             "will be recognised only by their IDs and rest files"
         )
-    kept = {
-        name: tuple(_hashes(cohort, label) for label in labels)
+    hashes = {
+        name: tuple(_hashes(files, label) for label in labels)
         for name, labels in sets.items()
     }
-    made = ModelPeople({}).joined(ModelPeople(kept))
-    return made if earlier is None else _known(earlier).joined(made)
+    people = ModelPeople({}).joined(ModelPeople(hashes))
+    return people if earlier is None else _people_of(earlier).joined(people)
 
 
 def leave_out_seen(
-    cohort: Cohort, labels: Sequence[str], *, warns: bool = True
+    files: CohortFiles, labels: Sequence[str], *, warns: bool = True
 ) -> dict[str, str]:
     """Return and report which people are left out, because they or relatives shaped the model.
 
     Copies of a person are of one family. After people were read, they are also recognised by the
     values of their rest. `warns` says whether to warn of uncertain cases.
     """
-    seen = _known(cohort.bundle)
-    matches, by_form = {}, []
+    model_people = _people_of(files.plan.bundle)
+    # Sets of the model that have the person, and that have relatives.
+    matches: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+    with_published_id = []
     for label in labels:
-        sure, _ = seen.find(_published(cohort, label))
-        found, relatives = seen.find(_hashes(cohort, label))
-        matches[label] = found | sure, relatives
-        by_form += [label] if sure else []
-    related = cohort.families.relatives(
+        published, _ = model_people.find(_published(files, label))
+        matched, of_relatives = model_people.find(_hashes(files, label))
+        matches[label] = matched | published, of_relatives
+        if published:
+            with_published_id.append(label)
+    related = files.families.relatives(
         label
-        for label, (_, relatives) in matches.items()
-        if relatives & _SHAPING.keys()
+        for label, (_, of_relatives) in matches.items()
+        if of_relatives & _SHAPING.keys()
     )
-    why = {
-        label: next(
-            (words for name, words in _SHAPING.items() if name in sets), RELATED
-        )
-        for label, (sets, _) in matches.items()
-        if sets & _SHAPING.keys() or label in related
-    }
-    say_left_out(why)
-    by_form = [label for label in by_form if why.get(label, RELATED) != RELATED]
-    if by_form and not canonical_name(
-        _data_name(cohort) or ""
-    ):  # the dataset has no known name
+    reasons = {}
+    for label, (sets, _) in matches.items():
+        shaping = [reason for name, reason in _SHAPING.items() if name in sets]
+        if shaping:
+            reasons[label] = shaping[0]
+        elif label in related:
+            reasons[label] = RELATED
+    say_left_out(reasons)
+    by_id = [
+        label for label in with_published_id if reasons.get(label, RELATED) != RELATED
+    ]
+    # In a dataset of a published name, IDs are no coincidence.
+    if by_id and not canonical_name(_data_name(files) or ""):
+        lists = " and ".join(published_names(by_id[0]))
         say(
-            f"{counted(len(by_form), 'participant')} of these ({named(by_form)}) have IDs from "
-            f"the published lists of {' and '.join(published_names(by_form[0]))}, and are taken "
-            "for the same people"
+            f"{counted(len(by_id), 'participant')} of these ({named(by_id)}) have IDs from "
+            f"the published lists of {lists}, and are taken for the same people"
         )
     if warns:
-        _warn(
-            cohort,
-            seen,
-            {own: sets for own, (sets, _) in matches.items() if own not in why},
-        )
-    return why
+        remaining = {
+            label: sets for label, (sets, _) in matches.items() if label not in reasons
+        }
+        _warn(files, model_people, remaining)
+    return reasons
 
 
 def _warn(
-    cohort: Cohort, seen: ModelPeople, kept: Mapping[str, frozenset[str]]
+    files: CohortFiles,
+    model_people: ModelPeople,
+    matches: Mapping[str, frozenset[str]],
 ) -> None:
-    """Warn if it is uncertain whether people who are kept were among the model's."""
-    bundle = cohort.bundle
-    if seen.sets and not seen.by_content:
-        say(f"warning: {labels_alone(bundle.card.name)}")
-    uncertain = [label for label, sets in kept.items() if UNCERTAIN in sets]
+    """Warn if it is uncertain whether people who are not left out were among the model's.
+
+    `matches` are the sets of the model that may have each of them.
+    """
+    model = files.plan.bundle.card.name
+    if model_people.sets and not model_people.by_content:
+        say(f"warning: {labels_alone(model)}")
+    uncertain = [label for label, sets in matches.items() if UNCERTAIN in sets]
     if uncertain:
         say(
-            f"warning: {bundle.card.name} may have been trained on "
+            f"warning: {model} may have been trained on "
             f"{counted(len(uncertain), 'participant')} ({named(uncertain)}): the "
             "publication does not say"
         )
-    known = canonical_name(_data_name(cohort) or "")
-    if known and (
-        other := [label for label in kept if published_id(known, label) is None]
-    ):
+    dataset = canonical_name(_data_name(files) or "")
+    if dataset is None:
+        return
+    unlisted = [label for label in matches if published_id(dataset, label) is None]
+    if unlisted:
         say(
-            f"warning: the IDs of {counted(len(other), 'participant')} ({named(other)}) are not in "
-            f"the form of {known}: whether {bundle.card.name} was trained on them is not known"
+            f"warning: the IDs of {counted(len(unlisted), 'participant')} ({named(unlisted)}) "
+            f"are not in the form of {dataset}: whether {model} was trained on them is not known"
         )
 
 
 def say_unlisted(bundle: ModelBundle) -> None:
     """Warn of people that a model was made with and who cannot be recognised."""
-    for text in _known(bundle).unlisted:
+    for text in _people_of(bundle).unlisted:
         say(
             f"warning: {bundle.card.name} was made with people who are not listed ({text}): if "
             "they are among these participants, they are not left out"
         )
 
 
-def _known(bundle: ModelBundle) -> ModelPeople:
+def _people_of(bundle: ModelBundle) -> ModelPeople:
     """Return the people used to make a model; without a list, all count as unlisted."""
-    seen = bundle.people
-    if seen is None:
-        card = bundle.card
-        seen = ModelPeople(
-            {}, (f"training people unknown: {card.name} {card.version} lists nobody",)
-        )
-    return seen
+    if bundle.people is not None:
+        return bundle.people
+    card = bundle.card
+    unknown = f"training people unknown: {card.name} {card.version} lists nobody"
+    return ModelPeople({}, (unknown,))

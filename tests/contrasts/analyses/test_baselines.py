@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.contrasts.analyses.judge import baselines, leave_one_out
+from bids_dtg.contrasts.analyses.simple_models import baselines, leave_one_out
 from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE, LINEAR
 from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import DatasetError

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -18,7 +17,8 @@ from itk_files import affine_part, write_composite
 from tiny_cohort import LABELS, TinyCohort
 from tiny_job import add_rest
 
-from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.cohort import CohortPlan
+from bids_dtg.contrasts.analyses.finding import find_people
 from bids_dtg.contrasts.analyses.reading import read_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.settings import Settings
@@ -172,16 +172,16 @@ def test_a_retest_is_never_the_target(renamed, cohort, serial, tmp_path, capsys)
     assert first == serial["sub-01/retest_maps.npy"]
 
 
-def found(cohort, folder, place, **more):
-    given = {
-        "bids_dir": cohort.bids,
-        "output_dir": folder / "out",
-        "analysis_level": "group",
-    }
-    given |= {"model": str(cohort.model), "analysis": "evaluate"}
-    derivatives = (f"statmaps={place}",)
-    prepared = Cohort.prepare(Settings.of(**{**given, "derivatives": derivatives}))
-    return replace(prepared, settings=prepared.settings.replace(**more)).found(None)
+def people_with_maps_in(statmaps, cohort, folder):
+    settings = Settings.of(
+        bids_dir=cohort.bids,
+        output_dir=folder / "out",
+        analysis_level="group",
+        model=str(cohort.model),
+        analysis="evaluate",
+        derivatives=(f"statmaps={statmaps}",),
+    )
+    return find_people(CohortPlan.prepare(settings), None)
 
 
 @pytest.mark.slow
@@ -217,20 +217,20 @@ def test_maps_in_another_template_are_brought_through_templateflows_transform(
     with pytest.raises(
         DatasetError, match=r"maps are in MNI152NLin2009cAsym\. Expected: MNI152NLin6"
     ):
-        found(cohort, tmp_path, moved)
+        people_with_maps_in(moved, cohort, tmp_path)
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))
     folder = tmp_path / "templateflow/tpl-MNI152NLin6Asym"
     folder.mkdir(parents=True)
     name = "tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5"
     write_composite(folder / name, [affine_part(shift)])
-    read = {}
-    for place in (cohort.statmaps, moved):
-        plan = found(cohort, tmp_path, place)
-        read[place], unusable = read_maps(plan, plan.maps["01"].target)
+    maps = {}
+    for statmaps in (cohort.statmaps, moved):
+        files = people_with_maps_in(statmaps, cohort, tmp_path)
+        maps[statmaps], unusable = read_maps(files, files.maps["01"].target)
         assert not unusable
-        assert ("MNI152NLin2009cAsym" in plan.ways) == (place == moved)
-    np.testing.assert_allclose(read[moved], read[cohort.statmaps], rtol=0, atol=1e-5)
+        assert ("MNI152NLin2009cAsym" in files.transforms) == (statmaps == moved)
+    np.testing.assert_allclose(maps[moved], maps[cohort.statmaps], rtol=0, atol=1e-5)
     assert any(
         "from other templates to MNI152NLin6Asym: MNI152NLin2009cA" in n
-        for n in plan.notes
+        for n in files.notes
     )

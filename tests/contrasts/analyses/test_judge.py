@@ -8,13 +8,9 @@ import numpy as np
 import pytest
 
 from bids_dtg.contrasts.analyses import judge
-from bids_dtg.contrasts.analyses.judge import (
-    TISSUES,
-    SimpleModels,
-    flags,
-    score_models,
-    tissues_of,
-)
+from bids_dtg.contrasts.analyses.evaluation_page import flags
+from bids_dtg.contrasts.analyses.judge import TISSUES, score_models, tissues_of
+from bids_dtg.contrasts.analyses.simple_models import SimpleModels
 from bids_dtg.contrasts.judging.scores import (
     ANOTHER,
     GROUP_AVERAGE,
@@ -55,18 +51,19 @@ def found(tmp_path_factory):
     averages = {GROUP_AVERAGE: lambda person: MEAN, LINEAR: lambda person: MEAN}
     simple = SimpleModels(averages, {}, PEOPLE, MEAN, leave_one_out=(LINEAR,))
     models = {"half": half, "model": lambda person: person.maps}
-    analysis = SimpleNamespace(
+    plan = SimpleNamespace(
         store=ArrayStore(tmp_path_factory.mktemp("store")),
-        families=SimpleNamespace(by_label={}),
         bundle=SimpleNamespace(places=None),
+    )
+    files = SimpleNamespace(
+        families=SimpleNamespace(by_label={}),
         contrasts=[SimpleNamespace(label=str(q)) for q in range(CONTRASTS)],
     )
+    cohort = SimpleNamespace(plan=plan, files=files)
     with pytest.MonkeyPatch.context() as patch:
         nowhere = {"subcortex": np.zeros(VOXELS, bool)}
         patch.setattr(judge, "tissues_of", lambda places: HERE | nowhere)
-        return score_models(
-            analysis, simple, models, people, "model", lambda line: None
-        )
+        return score_models(cohort, simple, models, people, "model", lambda line: None)
 
 
 def test_models_stand_in_their_order_and_the_judged_one_is_followed_by_its_mean(found):
