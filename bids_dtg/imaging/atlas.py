@@ -27,10 +27,10 @@ _MOST_PARCELS = 10_000
 _LARGEST = np.iinfo(np.int32).max  # largest label
 # Margin in voxels around the model's grid (64 mm at 2 mm), and around the labels of an image in
 # another space, within which a parcel's voxels are counted.
-_MARGIN, _WARPED = 32, 10
-MIN_COVERAGE = (
-    0.5  # fraction of a parcel that must have values, or else its mean or series is n/a
-)
+_MARGIN = 32
+_WARPED = 10
+# Fraction of a parcel that must have values, or else its mean or series is n/a.
+MIN_COVERAGE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +50,11 @@ class Atlas:
     ('Schaefer2018_seg-7n_scale-400', array([0, 0, 1, 2]))
     """
 
-    entities: Mapping[
-        str, str
-    ]  # atlas first, then seg and scale if it has several parcellations
+    # Atlas first, then seg and scale if it has several parcellations.
+    entities: Mapping[str, str]
     labels: NDArray[np.int64]  # (places,), 0 outside every parcel
-    parcels: Mapping[
-        int, str
-    ]  # label -> name, all parcels of the image, in order of labels
+    # Label -> name, all parcels of the image, in order of labels.
+    parcels: Mapping[int, str]
     # (parcels,), number of grid voxels in each parcel, inside or outside the model's mask
     voxels: NDArray[np.int64]
     file: AtlasFile | None = None  # its source; None if made from arrays
@@ -79,9 +77,8 @@ class Atlas:
     @cached_property
     def identity(self) -> str:
         """SHA-256 of everything that its files depend on: labels, sizes and names of parcels."""
-        content = json.dumps(
-            [self.digest, self.voxels.tolist(), list(self.parcels.values())]
-        )
+        names = list(self.parcels.values())
+        content = json.dumps([self.digest, self.voxels.tolist(), names])
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
@@ -126,15 +123,17 @@ def find_atlas(
     >>> len(atlas.parcels), atlas.parcels[16], int(atlas.voxels.sum())
     (19, 'BRAIN_STEM', 31870)
     """
-    here = templateflow or TemplateFlow.here()
     (atlas,) = choose_atlases(
-        [name_or_file], places, templateflow=here, datasets=datasets
+        [name_or_file],
+        places,
+        templateflow=templateflow or TemplateFlow.here(),
+        datasets=datasets,
     )
     return atlas
 
 
 def choose_atlases(
-    asked: Sequence[str | Path],
+    names_or_files: Sequence[str | Path],
     places: VoxelPlaces,
     *,
     templateflow: TemplateFlow,
@@ -147,7 +146,7 @@ def choose_atlases(
     SettingsError
         An atlas cannot be found or used.
     """
-    files = find_atlas_files(asked, places.grid.space, templateflow, datasets)
+    files = find_atlas_files(names_or_files, places.grid.space, templateflow, datasets)
     return tuple(_read_atlas(file, places) for file in files)
 
 
@@ -161,15 +160,17 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
         transforms = read_transforms(file.transforms)
     except RunError as err:
         raise err.as_kind(SettingsError, "--atlases: ") from err
-    parcels, stored = _parcels(volume, file), volume.ravel(order="F")
+    parcels = _parcels(volume, file)
+    stored = volume.ravel(order="F")
 
-    def at(index: NDArray[np.intp]) -> NDArray[np.int64]:
+    def labels_at(index: NDArray[np.intp]) -> NDArray[np.int64]:
         """Return the labels (n,) at voxel indices (n, 3) of the grid; 0 outside the image."""
         points = map_points(apply_affine(places.grid.affine, index), transforms)
-        found = LatticeSampling.nearest(volume.shape, affine, points)
-        return np.where(found.covered, stored[found.source], 0).astype(np.int64)
+        nearest = LatticeSampling.nearest(volume.shape, affine, points)
+        labels = np.where(nearest.covered, stored[nearest.source], 0)
+        return labels.astype(np.int64)
 
-    labels = at(places.index)
+    labels = labels_at(places.index)
     if not labels.any():
         raise SettingsError(
             f"--atlases {file.image} has no label in the model's grey matter",
@@ -183,7 +184,8 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
     )
     sheet = np.indices([1, *(last - first)[1:] + 1]).reshape(3, -1).T + first
     for _ in range(first[0], last[0] + 1):
-        counts += np.bincount(_columns(at(sheet), parcels), minlength=len(counts))
+        columns = _columns(labels_at(sheet), parcels)
+        counts += np.bincount(columns, minlength=len(counts))
         sheet[:, 0] += 1
     return Atlas(file.entities, labels, parcels, counts[:-1], file)
 
@@ -191,18 +193,20 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
 def _parcels(volume: NDArray[np.generic], file: AtlasFile) -> dict[int, str]:
     """Return the labels of an image without the background, with names from its table."""
     # Slice by slice, as all at once would take ten times as much memory.
-    found = np.unique(np.concatenate([np.unique(sheet) for sheet in volume.T]))
-    numbers, names = found.astype(np.float64), file.names
+    values = np.unique(np.concatenate([np.unique(sheet) for sheet in volume.T]))
+    numbers = values.astype(np.float64)
     are_whole = (numbers >= 0) & (numbers <= _LARGEST) & (numbers == np.rint(numbers))
-    if not are_whole.all() or len(found) > _MOST_PARCELS:
+    if not are_whole.all() or len(values) > _MOST_PARCELS:
         raise SettingsError(
             f"--atlases {file.image} is not a label image",
             expected=f"integers of 0 or more, and at most {_MOST_PARCELS:,} parcels",
         )
-    indices = [int(label) for label in found if label]
+    indices = [int(label) for label in values if label]
+    names = file.names
     if names is None:
         return {index: str(index) for index in indices}
-    if lacking := [index for index in indices if index not in names]:
+    lacking = [index for index in indices if index not in names]
+    if lacking:
         raise SettingsError(
             f"--atlases: the table {file.table} has no row for {len(lacking)} of the "
             f"{len(indices)} labels in {file.image.name}, the first {lacking[0]}",
@@ -263,10 +267,10 @@ def region_voxels(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.int64]
     -------
     (maps, parcels).
     """
-    known = ~np.isnan(maps)
-    if (known == known[:1]).all():  # maps usually lack the same voxels
-        known = known[:1]
-    counts = _sums(known, atlas).astype(np.int64)
+    has_value = ~np.isnan(maps)
+    if (has_value == has_value[:1]).all():  # maps usually lack the same voxels
+        has_value = has_value[:1]
+    counts = _sums(has_value, atlas).astype(np.int64)
     return np.broadcast_to(counts, (len(maps), counts.shape[1]))
 
 
@@ -284,10 +288,11 @@ def _sums(
 def _columns(
     labels: NDArray[np.integer], parcels: Mapping[int, str]
 ) -> NDArray[np.intp]:
-    """Return the position of each label among the parcels; their number for other labels."""
-    wanted = np.array(list(parcels))
-    found = np.searchsorted(wanted, labels)
-    return np.where(wanted.take(found, mode="clip") == labels, found, len(wanted))
+    """Return the position of each label among the parcels; their number for further labels."""
+    sorted_labels = np.array(list(parcels))
+    columns = np.searchsorted(sorted_labels, labels)
+    is_parcel = sorted_labels.take(columns, mode="clip") == labels
+    return np.where(is_parcel, columns, len(sorted_labels))
 
 
 def _lattice_box(
@@ -310,14 +315,14 @@ def _lattice_box(
     warped
         Whether the volume is in another space.
     """
-    there = volume != 0
-    filled = [np.flatnonzero(there.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    corners = np.array(
-        list(itertools.product(*((along[0], along[-1]) for along in filled)))
-    )
-    lattice = apply_affine(steps, corners)
+    labelled = volume != 0
+    ends = []  # first and last index with a label, along each axis
+    for other_axes in ((1, 2), (0, 2), (0, 1)):
+        along = np.flatnonzero(labelled.any(axis=other_axes))
+        ends.append((along[0], along[-1]))
+    corners = apply_affine(steps, np.array(list(itertools.product(*ends))))
     # Voxels of the image may be larger than those of the grid, and templates differ by millimetres.
-    about = np.abs(steps[:3, :3]).sum(axis=1) + (_WARPED if warped else 1)
-    first = np.maximum(np.floor(lattice.min(axis=0) - about), -_MARGIN)
-    last = np.minimum(np.ceil(lattice.max(axis=0) + about), np.array(shape) + _MARGIN)
+    margin = np.abs(steps[:3, :3]).sum(axis=1) + (_WARPED if warped else 1)
+    first = np.maximum(np.floor(corners.min(axis=0) - margin), -_MARGIN)
+    last = np.minimum(np.ceil(corners.max(axis=0) + margin), np.array(shape) + _MARGIN)
     return first.astype(np.intp), last.astype(np.intp)

@@ -36,7 +36,7 @@ _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _LARGEST_DIFFERENCE = 0.05 * (1 + 1e-6)  # as header values are rounded
 _ROUNDING_SECONDS = 1e-3  # a larger difference is noted
 # Programs that wrote 1 s into headers, by the letters of their names: the first of these versions,
-# and the first that is right. fmriprep 3216, whose code NiBabies shares; xcp_d 967;
+# and the first that was repaired. fmriprep 3216, whose code NiBabies shares; xcp_d 967;
 # fmripost-aroma 119.
 _WROTE_ONE_SECOND: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "fmriprep": ((23, 2), (23, 2, 1)),
@@ -120,47 +120,34 @@ def decide_repetition_time(
     """
     value, unit = time
     words = f"{value:g} {unit or 'without a unit'}"
-    # Header values are float32, so 0.72 reads as 0.7200000286.
-    readings = [
-        round(value * each, 6)
-        for name, each in _SECONDS.items()
-        if unit in (None, name)
-    ]
-    # Programs that do not know the time write 0, or 1 without a unit.
-    known = [
-        seconds for seconds in readings if 0 < seconds < math.inf and time != (1, None)
-    ]
-    if stated is None and not known:
+    in_header = _header_seconds(value, unit)
+    if stated is None and not in_header:
         raise RunError(
             f"{bold} has no repetition time, neither in sidecars nor in its header ({words})",
             expected="RepetitionTime (seconds) in its JSON sidecar",
         )
-    tr_seconds = known[0] if stated is None else stated
+    tr_seconds = in_header[0] if stated is None else stated
     if not 0 < tr_seconds <= LONGEST_TR_SECONDS:
-        found = f"{sidecar or bold}: RepetitionTime is {tr_seconds:g}"
+        fault = f"{sidecar or bold}: RepetitionTime is {tr_seconds:g}"
         if stated is None:
-            found = f"{bold}: no sidecar has a RepetitionTime, and the header states {words}"
-        raise RunError(found, expected=EXPECTED_TR, remedy=in_milliseconds(tr_seconds))
+            fault = f"{bold}: no sidecar has a RepetitionTime, and the header states {words}"
+        raise RunError(fault, expected=EXPECTED_TR, remedy=in_milliseconds(tr_seconds))
     used = f"({tr_seconds:g} s) was used"
     if stated is None:
         as_seconds = "" if unit else ", which names no unit and was taken as seconds"
         return tr_seconds, (
             f"No sidecar has a RepetitionTime: the header's {used}{as_seconds}.",
         )
-    if not known:
+    if not in_header:
         return stated, (
             f"The header states no repetition time ({words}): the sidecar's {used}.",
         )
-    stored = min(known, key=lambda seconds: abs(seconds - stated))
-    if abs(stored - stated) <= _LARGEST_DIFFERENCE * stated:
-        differs = abs(stored - stated) > _ROUNDING_SECONDS
-        note = f"The sidecar's RepetitionTime {used}; the header has {stored:g} s."
-        return stated, (note,) if differs else ()
-    # Milliseconds that fMRIPrep until 2022 labelled as seconds: no run has such a time.
-    mislabelled = stored > LONGEST_TR_SECONDS and math.isclose(
-        stored, 1e3 * stated, rel_tol=1e-3
-    )
-    if mislabelled or (stored == 1 and any(starmap(_wrote_one_second, makers))):
+    nearest = min(in_header, key=lambda seconds: abs(seconds - stated))
+    difference = abs(nearest - stated)
+    if difference <= _LARGEST_DIFFERENCE * stated:
+        note = f"The sidecar's RepetitionTime {used}; the header has {nearest:g} s."
+        return stated, (note,) if difference > _ROUNDING_SECONDS else ()
+    if _is_known_mistake(nearest, stated, makers):
         return stated, (
             f"The sidecar's RepetitionTime {used}; the header has {words}: "
             "some releases of fMRIPrep, XCP-D and fMRIPost wrote wrong headers.",
@@ -173,10 +160,33 @@ def decide_repetition_time(
     )
 
 
+def _header_seconds(value: float, unit: str | None) -> list[float]:
+    """Return the times that a header may mean; none if its program did not know the time."""
+    # Programs that do not know the time write 0, or 1 without a unit.
+    if (value, unit) == (1, None):
+        return []
+    units = [name for name in _SECONDS if unit in (None, name)]
+    # Header values are float32, so 0.72 reads as 0.7200000286.
+    times = [round(value * _SECONDS[name], 6) for name in units]
+    return [seconds for seconds in times if 0 < seconds < math.inf]
+
+
+def _is_known_mistake(
+    header_seconds: float, stated: float, makers: Sequence[tuple[str, str]]
+) -> bool:
+    """Return whether programs are known to write such a time into headers."""
+    if header_seconds == 1:
+        return any(starmap(_wrote_one_second, makers))
+    # Milliseconds that fMRIPrep until 2022 labelled as seconds: no run has such a time.
+    mislabelled = math.isclose(header_seconds, 1e3 * stated, rel_tol=1e-3)
+    return header_seconds > LONGEST_TR_SECONDS and mislabelled
+
+
 def _wrote_one_second(name: str, version: str) -> bool:
     letters = re.sub("[^a-z]", "", name.lower())
-    first, right = _WROTE_ONE_SECOND.get(letters, ((), ()))
-    return first <= tuple(map(int, re.findall(r"\d{1,9}", version)[:3])) < right
+    first, repaired = _WROTE_ONE_SECOND.get(letters, ((), ()))
+    numbers = tuple(map(int, re.findall(r"\d{1,9}", version)[:3]))
+    return first <= numbers < repaired
 
 
 def stream_blocks(
@@ -207,14 +217,13 @@ def stream_blocks(
     RunError
         The file ends early, is damaged, or cannot be read.
     """
-    if (begun := _head_start) is not None and begun.is_for(header):
-        yield from begun.taken()
+    if _head_start is not None and _head_start.is_for(header):
+        yield from _head_start.taken()
         return
-    fit = _BLOCK_BYTES // header.frame_bytes
-    fit = max(fit, min(together, _MOST_TOGETHER_BYTES // header.frame_bytes))
-    blocks = _Blocks(
-        header, max(1, min(frames_per_block, header.frames, fit)), _BUFFERS
-    )
+    fitting = _BLOCK_BYTES // header.frame_bytes
+    fitting = max(fitting, min(together, _MOST_TOGETHER_BYTES // header.frame_bytes))
+    frames = max(1, min(frames_per_block, header.frames, fitting))
+    blocks = _Blocks(header, frames, _BUFFERS)
     reader = threading.Thread(
         target=blocks.fill, name=f"read {header.path.name}", daemon=True
     )
@@ -232,29 +241,32 @@ class _Blocks:
         self.header = header
         size = header.frame_bytes * per_block
         allowed = min(_MOST_BYTES, most * max(_BLOCK_BYTES, header.frame_bytes))
+        buffers = max(2, min(most, allowed // size))
         # Shared with the processes that are forked from here.
-        self._memory = [
-            mmap.mmap(-1, size) for _ in range(max(2, min(most, allowed // size)))
+        self._memory = [mmap.mmap(-1, size) for _ in range(buffers)]
+        self._blocks = [
+            np.frombuffer(buffer, header.dtype).reshape(per_block, -1)
+            for buffer in self._memory
         ]
-        values = (np.frombuffer(one, header.dtype) for one in self._memory)
-        self._blocks = [block.reshape(per_block, -1) for block in values]
         self._is_taken = mmap.mmap(-1, 1)
-        self.near, self.far = Pipe()  # the consumer's end, and that of who fills
+        self.near, self.far = Pipe()  # the ends of the consumer and of the reader
         for number in range(len(self._blocks)):
             self.near.send(number)
 
     def fill(self) -> None:
         """Fill free blocks in turn; None ends either side; errors are passed to the consumer."""
-        header, done = self.header, 0
+        header = self.header
+        done = 0  # frames
         try:
             with reading(header.path, RunError), open_values(header) as file:
                 while done < header.frames:
-                    if (number := self.far.recv()) is None:
+                    number = self.far.recv()
+                    if number is None:
                         return
                     block = self._blocks[number][: header.frames - done]
-                    held = read_exactly(file, block.reshape(-1).view(np.uint8).data)
-                    if held < block.nbytes:
-                        complete = done + held // header.frame_bytes
+                    count = read_exactly(file, block.reshape(-1).view(np.uint8).data)
+                    if count < block.nbytes:
+                        complete = done + count // header.frame_bytes
                         raise RunError(
                             f"{header.path} ends at frame {complete} of {header.frames}",
                             expected="the whole run",
@@ -308,8 +320,8 @@ class _Blocks:
         """Free memory that other processes hold, too; the file cannot be taken any more."""
         self._is_taken[0] = 1
         with suppress(OSError):  # not every system can
-            for one in self._memory[which]:
-                one.madvise(mmap.MADV_REMOVE)
+            for buffer in self._memory[which]:
+                buffer.madvise(mmap.MADV_REMOVE)
 
 
 _head_start: _Blocks | None = None  # of this process and of those forked from it
@@ -336,9 +348,8 @@ def head_start(path: Path | None) -> Iterator[Callable[[], None]]:
         if path is not None and can_fork() and available_cores() > 1:
             with suppress(RunError, OSError):
                 header = read_bold_header(path)
-                per_block = max(
-                    1, min(_FRAMES, header.frames, _BLOCK_BYTES // header.frame_bytes)
-                )
+                fitting = _BLOCK_BYTES // header.frame_bytes
+                per_block = max(1, min(_FRAMES, header.frames, fitting))
                 _head_start = blocks = _Blocks(header, per_block, _BEGUN_BUFFERS)
                 process = start_child(
                     process_context(forked=True),
@@ -386,25 +397,27 @@ def stream_voxels(
     RunError
         As for `stream_blocks`.
     """
-    voxels = np.empty(
-        (min(frames_per_block, header.frames), len(sampling.covered)), np.float32
-    )
-    first = held = 0
+    frames = min(frames_per_block, header.frames)
+    block = np.empty((frames, len(sampling.covered)), np.float32)
+    first = 0  # frame of the run with which the block begins
+    filled = 0  # frames of the block
     together = sampling.frames_at_once
     with closing(stream_blocks(header, frames_per_block, together=together)) as blocks:
         for stored in blocks:
-            watch(first + held, stored)
-            rest = stored
-            while len(rest):
-                taken = rest[: len(voxels) - held]
-                into = voxels[held : held + len(taken)]
-                sampling.apply(taken, header.slope, header.inter, into)
-                held, rest = held + len(taken), rest[len(taken) :]
-                if held == len(voxels):
-                    yield first, voxels
-                    first, held = first + held, 0
-    if held:
-        yield first, voxels[:held]
+            watch(first + filled, stored)
+            remaining = stored
+            while len(remaining):
+                part = remaining[: frames - filled]
+                remaining = remaining[len(part) :]
+                out = block[filled : filled + len(part)]
+                sampling.apply(part, header.slope, header.inter, out)
+                filled += len(part)
+                if filled == frames:
+                    yield first, block
+                    first += filled
+                    filled = 0
+    if filled:
+        yield first, block[:filled]
 
 
 def kept_values(
@@ -428,9 +441,9 @@ def kept_values(
     -------
     (kept frames, voxels).
     """
-    kept = np.flatnonzero(keep)
-    values: NDArray[Any] = np.empty((len(kept), len(voxels)), stored.dtype)
-    for frame, out in zip(kept, values, strict=True):
+    frames = np.flatnonzero(keep)
+    values: NDArray[Any] = np.empty((len(frames), len(voxels)), stored.dtype)
+    for frame, out in zip(frames, values, strict=True):
         np.take(stored[frame], voxels, out=out, mode="clip")  # as `LinearSampling`
     # A positive factor alone changes neither zeros nor comparisons with the median.
     if header.inter or header.slope < 0:
@@ -482,9 +495,8 @@ class MeanFrame:
         while self._missing and self._missing[0] < first + len(stored):
             frame = stored[self._missing.pop(0) - first]
             with np.errstate(over="ignore"):
-                self._sum += np.nan_to_num(
-                    frame.astype(np.float32), posinf=0.0, neginf=0.0
-                )
+                values = frame.astype(np.float32)
+                self._sum += np.nan_to_num(values, posinf=0.0, neginf=0.0)
             self.frames += 1
 
     @property
@@ -495,5 +507,6 @@ class MeanFrame:
 
     def at(self, sampling: Sampling) -> NDArray[np.float32]:
         """Return the mean at voxels, scaled: (voxels,)."""
-        taken = sampling.apply(self.stored[None], self.header.slope, self.header.inter)
-        return taken.reshape(-1)
+        header = self.header
+        sampled = sampling.apply(self.stored[None], header.slope, header.inter)
+        return sampled.reshape(-1)

@@ -88,39 +88,36 @@ def as_run(
         run = image
         if not isinstance(run, RestRun):
             run = _run_of(_as_file(run, folder / "image.nii"), rule)
-        changed: dict[str, Any] = (
-            {} if tr_seconds is None else {"tr_seconds": tr_seconds}
-        )
+        changes: dict[str, Any] = {}
+        if tr_seconds is not None:
+            changes["tr_seconds"] = tr_seconds
         if mask is not None:
-            changed["mask"] = _as_file(mask, folder / "mask.nii")
+            changes["mask"] = _as_file(mask, folder / "mask.nii")
         columns = None
         if isinstance(confounds, str | Path):
-            changed["confounds"] = Path(confounds).expanduser().absolute()
+            changes["confounds"] = Path(confounds).expanduser().absolute()
         elif confounds is not None:
             import pandas as pd
 
             is_table = hasattr(confounds, "columns")
             frame: Any = confounds
             if not is_table:  # with column names that no strategy uses
-                frame = pd.DataFrame(np.asarray(confounds, np.float64)).add_prefix(
-                    "column"
-                )
+                frame = pd.DataFrame(np.asarray(confounds, np.float64))
+                frame = frame.add_prefix("column")
             save = partial(frame.to_csv, sep="\t", index=False, na_rep="n/a")
-            table = _written(
-                save, folder / f"{run.title}_desc-confounds_timeseries.tsv"
-            )
+            path = folder / f"{run.title}_desc-confounds_timeseries.tsv"
+            table = _written(save, path)
             if is_table:
-                changed["confounds"] = table
+                changes["confounds"] = table
             else:
                 columns = folder
-        yield replace(run, **changed), columns
+        yield replace(run, **changes), columns
 
 
 def _run_of(path: Path, rule: SpaceRule) -> RestRun:
     """Return a BOLD file as a run, with its companions if it has a BIDS name."""
-    root = next(
-        (p.parent for p in path.parents if p.name.startswith("sub-")), path.parent
-    )
+    roots = [parent.parent for parent in path.parents if parent.name.startswith("sub-")]
+    root = roots[0] if roots else path.parent
     try:
         label = parse_name(path.name).get("sub")
     except ValueError:
@@ -130,7 +127,8 @@ def _run_of(path: Path, rule: SpaceRule) -> RestRun:
     kind: InputType = "fmriprep"  # unless the dataset's description says otherwise
     with suppress(DatasetError):
         dataset = find_dataset(root)
-        kind = "xcpd" if (dataset.root, dataset.input_type) == (root, "xcpd") else kind
+        if dataset.root == root and dataset.input_type == "xcpd":
+            kind = "xcpd"
     return run_of_file(path, root, rule=rule, input_type=kind)
 
 
@@ -155,22 +153,20 @@ def _plain_run(path: Path, rule: SpaceRule) -> RestRun:
 
 
 def _as_file(image: str | Path | Image, path: Path) -> Path:
-    """Return the file of an image: its own, or `path`, to which it is written."""
+    """Return the file of an image: the one it was read from, or `path`, to which it is written."""
     if isinstance(image, str | Path):
         return Path(image).expanduser().absolute()
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise TypeError(
             f"an image is a path, a nibabel image or a run, not {type(image).__name__}"
         )
-    own = image.get_filename()
-    if own is not None and _nib.is_proxy(image.dataobj):
+    filename = image.get_filename()
+    if filename is not None and _nib.is_proxy(image.dataobj):
         with suppress(OSError, nib.filebasedimages.ImageFileError):
-            kept = _nib.load(own)
-            if (
-                np.array_equal(kept.affine, image.affine)
-                and kept.header == image.header
-            ):
-                return Path(own).absolute()
+            on_disk = _nib.load(filename)
+            same_affine = np.array_equal(on_disk.affine, image.affine)
+            if same_affine and on_disk.header == image.header:
+                return Path(filename).absolute()
     data = np.asanyarray(image.dataobj)
     # NIfTI has neither bool nor float16; these types hold the same values.
     stored = {"?": np.uint8, "e": np.float32}.get(data.dtype.char, data.dtype)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# NIfTI codes of spaces: scanner, and MNI152.
-SCANNER_FORM, TEMPLATE_FORM = 1, 4
+# NIfTI codes of spaces.
+SCANNER_FORM = 1
+TEMPLATE_FORM = 4  # MNI152
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +25,10 @@ class Grid:
     form_code: int = TEMPLATE_FORM  # NIfTI code of the space
 
     def __post_init__(self) -> None:
-        affine = np.shape(self.affine)
-        if len(self.shape) != 3 or min(self.shape) < 1 or affine != (4, 4):
+        affine_shape = np.shape(self.affine)
+        if len(self.shape) != 3 or min(self.shape) < 1 or affine_shape != (4, 4):
             raise ValueError(
-                f"a grid has 3 sizes and an affine (4, 4), not {self.shape}, {affine}"
+                f"a grid has 3 sizes and an affine (4, 4), not {self.shape}, {affine_shape}"
             )
 
     @property
@@ -90,7 +91,7 @@ def grid_over(
     edge_mm
         Edge of the grid's voxels.
     space
-        Label of the image's own space, which is not that of a template.
+        Label of the image's space, which is not that of a template.
 
     Examples
     --------
@@ -98,15 +99,17 @@ def grid_over(
     >>> grid.shape, grid.affine[:3, 3].tolist()
     ((3, 2, 2), [0.0, 0.5, 0.5])
     """
-    rotation, sizes = np.asarray(affine, np.float64)[:3, :3], np.asarray(shape[:3])
-    edges = np.sqrt((rotation**2).sum(axis=0))
+    steps = np.asarray(affine, np.float64)[:3, :3]  # from voxel to voxel of the image
+    sizes = np.asarray(shape[:3])
+    edges = np.sqrt((steps**2).sum(axis=0))
     # The tolerance prevents an extra voxel due to rounding of the header's 32-bit numbers.
     count = np.maximum(np.ceil(sizes * edges / edge_mm - 1e-3), 1).astype(int)
-    placed = np.array(affine, np.float64)
-    placed[:3, :3] = rotation / edges * edge_mm
-    placed[:3, 3] += rotation @ (sizes - 1) / 2 - placed[:3, :3] @ (count - 1) / 2
+    grid_affine = np.array(affine, np.float64)
+    grid_steps = steps / edges * edge_mm
+    grid_affine[:3, :3] = grid_steps
+    grid_affine[:3, 3] += steps @ (sizes - 1) / 2 - grid_steps @ (count - 1) / 2
     i, j, k = count.tolist()
-    return Grid((i, j, k), placed, space, None, SCANNER_FORM)
+    return Grid((i, j, k), grid_affine, space, None, SCANNER_FORM)
 
 
 def voxel_edge_mm(affine: NDArray[np.floating]) -> float:

@@ -65,9 +65,8 @@ class NiftiHeader:
     slope: float  # value = stored * slope + inter; 1 if the header has 0
     inter: float  # 0 if the slope is 0
     offset: int  # position in the (decompressed) file at which the values begin
-    time: tuple[
-        float, str | None
-    ]  # time between frames, and its unit if the header states one
+    # Time between frames, and its unit if the header states one.
+    time: tuple[float, str | None]
     # Largest distance between a voxel's positions by qform and by sform, which is used.
     forms_differ_mm: float
 
@@ -118,8 +117,8 @@ def reading_image(
         or is named as NIfTI and has no header of a single file.
     """
     with reading(path, RunError), open_foreign(path) as file:
-        first = file.read(_START_BYTES)
-    if is_pointer(first):
+        first_bytes = file.read(_START_BYTES)
+    if is_pointer(first_bytes):
         raise RunError(
             f"{path} is a git-annex or LFS pointer without content",
             expected="the file's content",
@@ -128,18 +127,22 @@ def reading_image(
     try:
         with reading(path, RunError, as_what=as_what):
             if path.name.endswith((".nii", ".nii.gz")):
-                _require_kind(_inflated(first))
-            yield first
+                _require_kind(_inflated(first_bytes))
+            yield first_bytes
     except RunError as err:
-        found = err.expected or expected, err.remedy or remedy
-        raise err.as_kind(RunError, expected=found[0], remedy=found[1]) from err
+        raise err.as_kind(
+            RunError,
+            expected=err.expected or expected,
+            remedy=err.remedy or remedy,
+        ) from err
 
 
-def _inflated(first: bytes) -> bytes:
+def _inflated(first_bytes: bytes) -> bytes:
     """Return the decompressed start of a file, from its first bytes."""
-    if not first.startswith(b"\x1f\x8b"):
-        return first
-    return zlib.decompressobj(wbits=_GZIP_CONTAINER).decompress(first, _START_BYTES)
+    if not first_bytes.startswith(b"\x1f\x8b"):
+        return first_bytes
+    decompressor = zlib.decompressobj(wbits=_GZIP_CONTAINER)
+    return decompressor.decompress(first_bytes, _START_BYTES)
 
 
 def _require_kind(start: bytes) -> None:
@@ -151,9 +154,9 @@ def _require_kind(start: bytes) -> None:
     if sizes[order] not in _KINDS:
         raise ValueError(f"sizeof_hdr is {sizes[order]}, not 348 or 540")
     magic, magic_at, kind, offset_at, least = _KINDS[sizes[order]]
-    stored = start[magic_at : magic_at + len(magic)]
-    if stored != magic:
-        raise ValueError(f"its magic is {stored!r}, not {magic!r}")
+    stored_magic = start[magic_at : magic_at + len(magic)]
+    if stored_magic != magic:
+        raise ValueError(f"its magic is {stored_magic!r}, not {magic!r}")
     offset = float(np.frombuffer(start, f"{order}{kind}", 1, offset_at)[0])
     if not least <= offset <= _LARGEST_OFFSET:
         raise ValueError(f"vox_offset is {offset:g}, not {least} or a little more")
@@ -182,8 +185,8 @@ def require_end(file: BufferedIOBase, path: Path, shape: tuple[int, ...]) -> Non
     RunError
         It goes on: its header has too few frames, or belongs to another file.
     """
-    while more := file.read(_READ_BYTES):
-        if more.strip(b"\0"):
+    while extra := file.read(_READ_BYTES):
+        if extra.strip(b"\0"):
             raise RunError(
                 f"{path} goes on after the {' x '.join(map(str, shape))} values of its header",
                 expected="the end of the file, or zeros",
@@ -193,17 +196,17 @@ def require_end(file: BufferedIOBase, path: Path, shape: tuple[int, ...]) -> Non
 
 def read_exactly(file: BufferedIOBase, target: memoryview) -> int:
     """Fill `target` from the file; return how many bytes were read."""
-    held = 0
-    while held < len(target):
+    filled = 0
+    while filled < len(target):
         try:
             # readinto1 returns all bytes of a truncated file before it raises an error
-            count = file.readinto1(target[held : held + _READ_BYTES])
+            count = file.readinto1(target[filled : filled + _READ_BYTES])
         except EOFError:  # a truncated gzip file
             break
         if not count:
             break
-        held += count
-    return held
+        filled += count
+    return filled
 
 
 def read_header(path: Path) -> NiftiHeader:
@@ -215,8 +218,12 @@ def read_header(path: Path) -> NiftiHeader:
         It is not a NIfTI file, its header is damaged, its values are neither integers nor real
         numbers, or it has no affine or two contradictory ones.
     """
-    expected, remedy = "a NIfTI-1 or NIfTI-2 file", "fetch or make it again"
-    with reading_image(path, as_what=" as NIfTI", expected=expected, remedy=remedy):
+    with reading_image(
+        path,
+        as_what=" as NIfTI",
+        expected="a NIfTI-1 or NIfTI-2 file",
+        remedy="fetch or make it again",
+    ):
         image = _nib.load(path)
         if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
             raise ValueError(f"it is a {type(image).__name__} of nibabel")
@@ -224,23 +231,22 @@ def read_header(path: Path) -> NiftiHeader:
         values: Any = image.dataobj
         affine = np.asarray(image.affine, np.float64)
         forms_differ_mm = _forms_differ(path, header)
-    shape, dtype = tuple(map(int, values.shape)), header.get_data_dtype()
-    found, expected = "", ""
+    shape = tuple(map(int, values.shape))
+    dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        found, expected = (
-            f"holds values of type {dtype}",
-            "integers or real numbers up to 64 bits",
+        raise RunError(
+            f"{path} holds values of type {dtype}",
+            expected="integers or real numbers up to 64 bits",
         )
-    elif not shape or min(shape) < 1:
-        found, expected = f"has sizes {shape}", "positive sizes"
-    elif not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        found = "has an affine that cannot be inverted"
-        expected = "an sform or qform that puts its voxels in space"
-    if found:
-        raise RunError(f"{path} {found}", expected=expected)
-    unit = _TIME_UNITS.get(
-        int(header["xyzt_units"]) & _TIME_UNIT_BITS, "in a unit other than time"
-    )
+    if not shape or min(shape) < 1:
+        raise RunError(f"{path} has sizes {shape}", expected="positive sizes")
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise RunError(
+            f"{path} has an affine that cannot be inverted",
+            expected="an sform or qform that puts its voxels in space",
+        )
+    unit_bits = int(header["xyzt_units"]) & _TIME_UNIT_BITS
+    unit = _TIME_UNITS.get(unit_bits, "in a unit other than time")
     return NiftiHeader(
         path=path,
         shape=shape,
@@ -281,10 +287,8 @@ def _forms_differ(path: Path, header: Any) -> float:
         There is neither, or they contradict each other: they swap left and right, or have the
         same code but put voxels at different positions.
     """
-    (sform, s_code), (qform, q_code) = (
-        header.get_sform(coded=True),
-        header.get_qform(coded=True),
-    )
+    sform, sform_code = header.get_sform(coded=True)
+    qform, qform_code = header.get_qform(coded=True)
     if sform is None and qform is None:
         raise RunError(
             f"{path} does not state the positions of its voxels (its qform and sform codes are 0)",
@@ -293,20 +297,20 @@ def _forms_differ(path: Path, header: Any) -> float:
     if sform is None or qform is None or not np.isfinite(sform).all():
         return 0.0
     shape = np.resize((*header.get_data_shape(), 1), 3)
-    corners = apply_affine(
-        sform - qform, np.indices((2, 2, 2)).reshape(3, -1).T * (shape - 1)
-    )
-    far = float(np.linalg.norm(corners, axis=1).max())
-    if far <= _SHARE_OF_VOXEL * float(np.linalg.norm(sform[:3, :3], axis=0).min()):
+    corners = np.indices((2, 2, 2)).reshape(3, -1).T * (shape - 1)
+    differences = apply_affine(sform - qform, corners)
+    largest_mm = float(np.linalg.norm(differences, axis=1).max())
+    voxel_mm = float(np.linalg.norm(sform[:3, :3], axis=0).min())
+    if largest_mm <= _SHARE_OF_VOXEL * voxel_mm:
         return 0.0
     mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
-    if mirrored or s_code == q_code:
+    if mirrored or sform_code == qform_code:
         raise RunError(
-            f"{path} contradicts itself: its sform and qform put a voxel {far:.3g} mm apart",
+            f"{path} contradicts itself: its sform and qform put a voxel {largest_mm:.3g} mm apart",
             expected="two forms that agree, or one",
             remedy="find out which is right and set the code of the other to 0",
         )
-    return far
+    return largest_mm
 
 
 def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
@@ -374,12 +378,12 @@ def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
 def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     stored = np.empty(math.prod(header.shape), header.dtype)
     with reading(header.path, RunError), open_values(header) as file:
-        held = read_exactly(file, stored.view(np.uint8).data)
-        if held == stored.nbytes:
+        count = read_exactly(file, stored.view(np.uint8).data)
+        if count == stored.nbytes:
             require_end(file, header.path, header.shape)
-    if held < stored.nbytes:
+    if count < stored.nbytes:
         raise RunError(
-            f"{header.path} holds {held} bytes of values",
+            f"{header.path} holds {count} bytes of values",
             expected=f"{stored.nbytes}, as its header says",
             remedy="fetch or make it again",
         )
@@ -402,10 +406,10 @@ def read_mask_values(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     single, affine = read_single(path)
     values: NDArray[Any] = single
     if not (values > 0.5).any():
-        known = values[np.isfinite(values)]
-        found = f"values of {known.max():g} at most" if known.size else "NaN only"
+        finite = values[np.isfinite(values)]
+        content = f"values of {finite.max():g} at most" if finite.size else "NaN only"
         raise RunError(
-            f"{path} has {found}",
+            f"{path} has {content}",
             expected="a mask, 1 within and 0 outside",
             remedy="make it again",
         )
@@ -460,18 +464,17 @@ def encode(
     small
         Whether to compress more, in ten times the time.
     """
-    of_library = (
-        zlib.compressobj(_SMALL_LEVEL, wbits=_GZIP_CONTAINER) if small else None
-    )
-    compressor = of_library or isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
-    head, kind = BytesIO(), header.get_data_dtype()
-    header.write_to(head)
-    parts = [compressor.compress(head.getvalue())]
-    # (i, j, k) C order -> the file's order, i fastest
-    parts += [
-        compressor.compress(volume.astype(kind, copy=False).tobytes(order="F"))
-        for volume in volumes
-    ]
+    compressor: Any = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
+    if small:
+        compressor = zlib.compressobj(_SMALL_LEVEL, wbits=_GZIP_CONTAINER)
+    header_bytes = BytesIO()
+    header.write_to(header_bytes)
+    parts = [compressor.compress(header_bytes.getvalue())]
+    dtype = header.get_data_dtype()
+    for volume in volumes:
+        # (i, j, k) C order -> the file's order, i fastest
+        stored = volume.astype(dtype, copy=False).tobytes(order="F")
+        parts.append(compressor.compress(stored))
     return b"".join([*parts, compressor.flush()])
 
 
@@ -481,7 +484,7 @@ def encode_integers(
     *,
     slope: float = 1.0,
     quick: bool = False,
-    **said: Any,
+    **header_facts: Any,
 ) -> bytes:
     """Return the bytes of a .nii.gz file of one integer volume: labels, or a copy for viewing.
 
@@ -495,14 +498,14 @@ def encode_integers(
         Value that a stored 1 represents.
     quick
         Whether to compress as for maps; otherwise more, in ten times the time.
-    **said
+    **header_facts
         Further arguments of `make_header`.
 
     Returns
     -------
     The file's bytes; equal input gives equal bytes.
     """
-    header = make_header(grid.shape, grid, **said)
+    header = make_header(grid.shape, grid, **header_facts)
     header.set_data_dtype(volume.dtype)
     header.set_slope_inter(slope, 0.0)
     return encode(header, [volume], small=not quick)

@@ -54,9 +54,8 @@ class Placement:
     """Voxels of a grid as points in the space of a run's files."""
 
     voxels: VoxelPlaces  # the wanted voxels
-    mapped: (
-        NDArray[np.float64] | None
-    )  # (voxels, 3), as `points`; None if in the grid's space
+    # (voxels, 3), as `points`; None if in the grid's space
+    mapped: NDArray[np.float64] | None
 
     @classmethod
     def through(
@@ -79,13 +78,15 @@ class Placement:
         """
         if not transforms:
             return cls(voxels, None)  # points are not needed if voxels can be looked up
-        # The last of several transforms belongs to the run; runs share the others.
-        cut = max(1, len(transforms) - 1)
-        shared, own = tuple(transforms[:cut]), transforms[cut:]
-        paths = [path for file in shared for path in (file.path, file.warped) if path]
+        # The last of several transforms belongs to the run; runs share those before.
+        shared_number = max(1, len(transforms) - 1)
+        shared = tuple(transforms[:shared_number])
+        paths = [file.path for file in shared]
+        paths += [file.warped for file in shared if file.warped]
         states = tuple(file_state(path.stat()) for path in paths if path.exists())
-        mapped = _mapped_grid(voxels.grid, shared, states)
-        return cls(voxels, map_points(mapped[voxels.positions], read_transforms(own)))
+        grid_points = _mapped_grid(voxels.grid, shared, states)
+        of_run = read_transforms(transforms[shared_number:])
+        return cls(voxels, map_points(grid_points[voxels.positions], of_run))
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -111,16 +112,19 @@ class Placement:
         RunError
             The file's sform and qform differ, so that transforms may refer to either.
         """
-        shape, affine = header.shape, header.affine
         if self.mapped is None:
             try:
-                grid, wanted = self.voxels.grid, self.voxels.positions
-                return LatticeSampling.between(shape, affine, grid, wanted), "none"
+                lookup = LatticeSampling.between(
+                    header.shape, header.affine, self.voxels.grid, self.voxels.positions
+                )
             except RunError:  # voxels do not coincide
                 pass
+            else:
+                return lookup, "none"
         else:
             require_one_form(header)
-        return _SAMPLINGS[interpolation](shape, affine, self.points), interpolation
+        sampling = _SAMPLINGS[interpolation](header.shape, header.affine, self.points)
+        return sampling, interpolation
 
     def mask(self, path: Path) -> NDArray[np.bool_]:
         """Read a mask in the files' space at the voxels.
@@ -135,9 +139,8 @@ class Placement:
         RunError
             The file is damaged, or has more than one volume or no voxel above 0.5.
         """
-        values, _ = read_mask_values(
-            path
-        )  # first, as it refuses files of several volumes
+        # First, as it refuses files of several volumes.
+        values, _ = read_mask_values(path)
         sampling, _ = self.in_file(read_header(path), "linear")
         sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
         inside: NDArray[np.bool_] = sampled > 0.5
@@ -165,7 +168,7 @@ class PointSampling:
 
     Plain trilinear interpolation would treat values outside the mask as zeros, which pulls values
     at the edge of grey matter towards zero. Here voxels without a value get no weight, and the
-    other weights add up to one: trilinear(map * mask) / trilinear(mask).
+    weights of the rest add up to one: trilinear(map * mask) / trilinear(mask).
 
     Examples
     --------
@@ -182,12 +185,10 @@ class PointSampling:
     """
 
     matrix: Any  # sparse (points, places) float32: trilinear weights, not normalised
-    support: NDArray[
-        np.float32
-    ]  # (points,), sum of a point's weights: 1 inside the mask
-    least_weight: float = (
-        0.0  # least weight of voxels with a value for which a point gets one
-    )
+    # (points,), sum of a point's weights: 1 inside the mask
+    support: NDArray[np.float32]
+    # Least weight of voxels with a value for which a point gets one.
+    least_weight: float = 0.0
 
     @classmethod
     def between(cls, places: VoxelPlaces, points: NDArray[np.float64]) -> PointSampling:
@@ -217,17 +218,17 @@ class PointSampling:
         -------
         (maps, points) float32; NaN where voxels with a value have too little weight.
         """
-        found = np.full((len(maps), len(self.support)), np.nan, np.float32)
-        for row, out in zip(maps.astype(np.float32, copy=False), found, strict=True):
-            known = np.isfinite(row)
-            if known.all():
-                weights, total = self.support, self.matrix @ row
-            else:
-                weights = self.matrix @ known.astype(np.float32)
-                total = self.matrix @ np.where(known, row, np.float32(0))
+        maps = maps.astype(np.float32, copy=False)
+        at_points = np.full((len(maps), len(self.support)), np.nan, np.float32)
+        for row, out in zip(maps, at_points, strict=True):
+            has_value = np.isfinite(row)
+            weights = self.support
+            if not has_value.all():
+                weights = self.matrix @ has_value.astype(np.float32)
+                row = np.where(has_value, row, np.float32(0))
             enough = (weights > 0) & (weights >= self.least_weight)
-            np.divide(total, weights, out=out, where=enough)
-        return found
+            np.divide(self.matrix @ row, weights, out=out, where=enough)
+        return at_points
 
 
 def sample_grid(
@@ -264,23 +265,24 @@ def sample_grid(
     """
     from scipy.sparse import vstack
 
-    kept, parts, sums = [], [], []
+    in_mask = []  # positions of voxels in the grid
+    weights_in_mask = []
+    supports = []
     number = int(np.prod(grid.shape))
     for positions in np.split(np.arange(number), range(_VOXELS, number, _VOXELS)):
         points = map_points(VoxelPlaces(grid, positions).points, transforms)
         weights, support = _weights(places, points, rim=0)
         enough = np.flatnonzero(support >= _LEAST_WEIGHT)
-        kept.append(positions[enough])
-        parts.append(weights[enough])
-        sums.append(support[enough])
-    voxels = VoxelPlaces(grid, np.concatenate(kept))
+        in_mask.append(positions[enough])
+        weights_in_mask.append(weights[enough])
+        supports.append(support[enough])
+    voxels = VoxelPlaces(grid, np.concatenate(in_mask))
     if not voxels.number:
         raise ValueError(
             f"no voxel of the grid in {grid.space} lies in the model's mask"
         )
-    return voxels, PointSampling(
-        vstack(parts, format="csr"), np.concatenate(sums), _LEAST_WEIGHT
-    )
+    matrix = vstack(weights_in_mask, format="csr")
+    return voxels, PointSampling(matrix, np.concatenate(supports), _LEAST_WEIGHT)
 
 
 def _weights(
@@ -290,13 +292,12 @@ def _weights(
 
     The grid is extended by `rim` voxels without values on each side.
     """
-    numbers = np.full([size + 2 * rim for size in places.grid.shape], _NONE, np.int32)
-    numbers[tuple((places.index + rim).T)] = np.arange(places.number)
-    positions, weights, _ = linear_neighbours(
-        voxel_positions(points, places.grid.affine) + rim, numbers.shape
-    )
-    near = numbers.ravel(order="F")[positions]
-    matrix = sparse_weights(
-        weights, near, (weights > 0) & (near != _NONE), places.number
-    )
+    shape = [size + 2 * rim for size in places.grid.shape]
+    number_of_voxel = np.full(shape, _NONE, np.int32)
+    number_of_voxel[tuple((places.index + rim).T)] = np.arange(places.number)
+    positions = voxel_positions(points, places.grid.affine) + rim
+    neighbours, weights, _ = linear_neighbours(positions, number_of_voxel.shape)
+    columns = number_of_voxel.ravel(order="F")[neighbours]
+    used = (weights > 0) & (columns != _NONE)
+    matrix = sparse_weights(weights, columns, used, places.number)
     return matrix, matrix @ np.ones(places.number, np.float32)

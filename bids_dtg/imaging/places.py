@@ -52,10 +52,10 @@ class Lattice:
     def interpolate(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Interpolate values at the blocks' centres, (rows, *shape), to places: (rows, places)."""
         rows = values.reshape(len(values), -1).astype(np.float64)
-        found = np.empty((len(rows), len(self.block_of)), np.float32)
-        for own, row in zip(found, rows, strict=True):
-            own[:] = np.einsum("pc,pc->p", row[self.corners], self.weights)
-        return found
+        interpolated = np.empty((len(rows), len(self.block_of)), np.float32)
+        for out, row in zip(interpolated, rows, strict=True):
+            out[:] = np.einsum("pc,pc->p", row[self.corners], self.weights)
+        return interpolated
 
 
 def single_lattice(places: int, edge: int) -> Lattice:
@@ -66,8 +66,14 @@ def single_lattice(places: int, edge: int) -> Lattice:
     >>> single_lattice(3, edge=2).interpolate(np.array([[1.0, 2.0, 3.0]]))
     array([[1., 2., 3.]], dtype=float32)
     """
-    own = np.arange(places, dtype=np.intp)
-    return Lattice((places,), edge, own, own[:, None], np.ones((places, 1)))
+    blocks = np.arange(places, dtype=np.intp)
+    return Lattice(
+        shape=(places,),
+        edge=edge,
+        block_of=blocks,
+        corners=blocks[:, None],
+        weights=np.ones((places, 1)),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +97,8 @@ class VoxelPlaces:
 
     def __post_init__(self) -> None:
         size = int(np.prod(self.grid.shape))
-        if self.positions.ndim != 1 or not np.all(
-            (self.positions >= 0) & (self.positions < size)
-        ):
+        in_grid = (self.positions >= 0) & (self.positions < size)
+        if self.positions.ndim != 1 or not in_grid.all():
             raise ValueError(
                 f"positions are (voxels,) within a grid of {self.grid.shape}"
             )
@@ -143,20 +148,22 @@ class VoxelPlaces:
         """BIDS entities of a map: space and resolution."""
         return self.grid.entities
 
-    def encode(self, values: NDArray[np.floating[Any]], **said: Any) -> bytes:
+    def encode(self, values: NDArray[np.floating[Any]], **header_facts: Any) -> bytes:
         """Return the bytes of a .nii.gz file of one map (voxels,) or several (n, voxels).
 
-        Several maps are stacked along a fourth axis. Other voxels are 0, and equal input gives
-        equal bytes. `said` are arguments of `make_header`: intent, description and facts.
+        Several maps are stacked along a fourth axis. Voxels elsewhere are 0, and equal input gives
+        equal bytes. `header_facts` are arguments of `make_header`: intent, description and facts.
         """
-        rows = np.atleast_2d(values)
-        shape = (
-            self.grid.shape if np.ndim(values) == 1 else (*self.grid.shape, len(rows))
+        maps = np.atleast_2d(values)
+        shape: tuple[int, ...] = self.grid.shape
+        if np.ndim(values) > 1:
+            shape = (*shape, len(maps))
+        return encode(
+            make_header(shape, self.grid, **header_facts), map(self.volume, maps)
         )
-        return encode(make_header(shape, self.grid, **said), map(self.volume, rows))
 
     def encode_steps(
-        self, values: NDArray[np.floating[Any]], step: float, **said: Any
+        self, values: NDArray[np.floating[Any]], step: float, **header_facts: Any
     ) -> bytes:
         """Return the bytes of a .nii.gz file of one map (voxels,), rounded to multiples of a step.
 
@@ -169,20 +176,20 @@ class VoxelPlaces:
                 stored = steps.astype(kind)
             if np.array_equal(stored, steps):
                 return encode_integers(
-                    self.volume(stored), self.grid, slope=step, **said
+                    self.volume(stored), self.grid, slope=step, **header_facts
                 )
-        return self.encode(steps * np.float32(step), **said)
+        return self.encode(steps * np.float32(step), **header_facts)
 
-    def image(self, values: NDArray[np.floating[Any]], **said: Any) -> Any:
+    def image(self, values: NDArray[np.floating[Any]], **header_facts: Any) -> Any:
         """Return a nibabel image (i, j, k, n) of several maps (n, voxels), 0 elsewhere.
 
         Values and header are the same as in `encode`.
         """
-        rows = np.atleast_2d(values)
+        maps = np.atleast_2d(values)
         # (n, k, j, i) in memory, seen as (i, j, k, n) with i fastest, as in files.
-        volumes = np.zeros((len(rows), *self.grid.shape[::-1]), np.float32).T
-        volumes[tuple(self.index.T)] = rows.T
-        header = make_header(volumes.shape, self.grid, **said)
+        volumes = np.zeros((len(maps), *self.grid.shape[::-1]), np.float32).T
+        volumes[tuple(self.index.T)] = maps.T
+        header = make_header(volumes.shape, self.grid, **header_facts)
         return _nib.Nifti1Image(volumes, header.get_best_affine(), header)
 
     def read(self, path: Path) -> NDArray[np.float32]:
@@ -211,23 +218,23 @@ class VoxelPlaces:
     def mirror(self) -> Indices:
         """Return the voxel nearest to the mirror position (-x, y, z), (voxels,); -1 if none."""
         numbers = self.volume(np.arange(1, self.number + 1)).ravel(order="F") - 1
-        mirrored = self.points * [-1, 1, 1]
-        there = LatticeSampling.nearest(self.grid.shape, self.grid.affine, mirrored)
-        return np.where(there.covered, numbers[there.source], _NONE)
+        points = self.points * [-1, 1, 1]
+        mirrored = LatticeSampling.nearest(self.grid.shape, self.grid.affine, points)
+        return np.where(mirrored.covered, numbers[mirrored.source], _NONE)
 
     def lattice(self, edge: int) -> Lattice:
         """Divide the grid into cubes of `edge` voxels along an edge; the last may be incomplete."""
-        index, blocks = self.index, tuple(-(-size // edge) for size in self.grid.shape)
+        index = self.index
+        blocks = tuple(-(-size // edge) for size in self.grid.shape)
         last = np.array(blocks) - 1
         # A block's centre is (edge - 1) / 2 voxels from its first voxel.
-        place = np.clip((index - (edge - 1) / 2) / edge, 0, last)
-        lower = np.minimum(place.astype(np.intp), np.maximum(last - 1, 0))
-        share = place - lower
+        position = np.clip((index - (edge - 1) / 2) / edge, 0, last)
+        lower = np.minimum(position.astype(np.intp), np.maximum(last - 1, 0))
+        share = position - lower
         i, j, k = np.stack([1.0 - share, share], axis=2).transpose(1, 0, 2)
         weights = i[:, :, None, None] * j[:, None, :, None] * k[:, None, None, :]
-        corners = np.minimum(
-            lower[:, None] + np.indices((2, 2, 2)).reshape(3, 8).T, last
-        )
+        steps = np.indices((2, 2, 2)).reshape(3, 8).T
+        corners = np.minimum(lower[:, None] + steps, last)
         return Lattice(
             shape=blocks,
             edge=edge,
@@ -249,9 +256,8 @@ class ListedPlaces:
     """
 
     extension: ClassVar[str] = ".npz"  # extension of files of values
-    entities: ClassVar[
-        Mapping[str, str | None]
-    ] = {}  # BIDS entities of files of values
+    # BIDS entities of files of values.
+    entities: ClassVar[Mapping[str, str | None]] = {}
     block_edge: ClassVar[int] = 1  # as distances are unknown
 
     names: tuple[str, ...]  # without repeats
@@ -309,26 +315,29 @@ def read_statmap(
     np.clip(values, -_LARGEST, _LARGEST, out=values)
     inside = np.isfinite(values) & (values != 0)
     sampling = _linear_sampling(values.shape, affine.tobytes(), points.tobytes())
-    both = np.stack([np.where(inside, values, 0.0).ravel("F"), inside.ravel("F")])
-    total, weight = sampling.apply(both, 1.0, 0.0)
-    known = sampling.covered & (weight >= _LEAST_WEIGHT)
-    if not known.any():
+    zero_filled = np.where(inside, values, 0.0)
+    volumes = np.stack([zero_filled.ravel("F"), inside.ravel("F")])
+    total, weight = sampling.apply(volumes, 1.0, 0.0)
+    has_value = sampling.covered & (weight >= _LEAST_WEIGHT)
+    if not has_value.any():
         raise UnusableMapError(
             f"{path} has no value inside the model's mask", expected=f"a map in {space}"
         )
-    found = np.full(len(total), np.nan, np.float32)
-    np.divide(total, weight, out=found, where=known)
-    return found
+    sampled = np.full(len(total), np.nan, np.float32)
+    np.divide(total, weight, out=sampled, where=has_value)
+    return sampled
 
 
-@lru_cache(
-    maxsize=1
-)  # a study's maps share one grid, and finding the neighbours takes longest
+# A study's maps share one grid, and finding the neighbours takes longest.
+@lru_cache(maxsize=1)
 def _linear_sampling(
     shape: tuple[int, ...], affine: bytes, points: bytes
 ) -> LinearSampling:
-    wanted = np.frombuffer(points).reshape(-1, 3)
-    return LinearSampling(shape, np.frombuffer(affine).reshape(4, 4), wanted)
+    return LinearSampling(
+        shape,
+        np.frombuffer(affine).reshape(4, 4),
+        np.frombuffer(points).reshape(-1, 3),
+    )
 
 
 def _read_statmap(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

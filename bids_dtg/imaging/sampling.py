@@ -25,12 +25,10 @@ _POINTS = 65536
 class Sampling(ABC):
     """Takes the values at wanted voxels from frames."""
 
-    covered: NDArray[
-        np.bool_
-    ]  # (voxels,), whether the voxel is in the file's field of view
-    frames_at_once: ClassVar[int] = (
-        1  # fastest number of frames to pass; any gives the same result
-    )
+    # (voxels,), whether the voxel is in the file's field of view
+    covered: NDArray[np.bool_]
+    # Fastest number of frames to pass; any gives the same result.
+    frames_at_once: ClassVar[int] = 1
 
     def apply(
         self,
@@ -54,11 +52,8 @@ class Sampling(ABC):
         -------
         (frames, voxels) float32; 0 where not covered.
         """
-        out = (
-            np.empty((len(block), len(self.covered)), np.float32)
-            if out is None
-            else out
-        )
+        if out is None:
+            out = np.empty((len(block), len(self.covered)), np.float32)
         missing = np.flatnonzero(~self.covered)
         for values in self._filled(block, out):
             scale(values, slope, inter)
@@ -76,12 +71,10 @@ class Sampling(ABC):
 class LatticeSampling(Sampling):
     """An exact look-up of grid voxels in a file, without interpolation."""
 
-    source: NDArray[
-        np.intp
-    ]  # (voxels,), position in a frame as stored; 0 where not covered
-    covered: NDArray[
-        np.bool_
-    ]  # (voxels,), whether the voxel is in the file's field of view
+    # (voxels,), position in a frame as stored; 0 where not covered
+    source: NDArray[np.intp]
+    # (voxels,), whether the voxel is in the file's field of view
+    covered: NDArray[np.bool_]
 
     @classmethod
     def between(
@@ -113,13 +106,14 @@ class LatticeSampling(Sampling):
             The file's voxels do not coincide with the grid's.
         """
         to_file = np.linalg.inv(np.asarray(file_affine, np.float64)) @ grid.affine
-        steps, start = np.rint(to_file[:3, :3]), np.rint(to_file[:3, 3])
+        steps = np.rint(to_file[:3, :3])
+        start = np.rint(to_file[:3, 3])
         # An error of direction or size grows along the grid, so check its far corner.
         error = np.abs(to_file[:3, :3] - steps) @ (np.asarray(grid.shape) - 1)
         error += np.abs(to_file[:3, 3] - start)
-        is_permutation = (np.abs(steps).sum(0) == 1).all() and (
-            np.abs(steps).sum(1) == 1
-        ).all()
+        steps_of_rows = np.abs(steps).sum(axis=1)
+        steps_of_columns = np.abs(steps).sum(axis=0)
+        is_permutation = (steps_of_rows == 1).all() and (steps_of_columns == 1).all()
         if not is_permutation or error.max() > _TOLERANCE:
             resolution = f":res-{grid.resolution}" if grid.resolution else ""
             raise RunError(
@@ -128,17 +122,14 @@ class LatticeSampling(Sampling):
                 "or a crop or flip of it",
                 remedy=f"run fMRIPrep with the output space {grid.space}{resolution}",
             )
-        along = np.unravel_index(voxels, grid.shape)
+        grid_index = np.unravel_index(voxels, grid.shape)
         # Each axis of the file is one of the grid's.
-        return cls._at(
-            [
-                along[axis] * int(row[axis]) + int(first)
-                for row, first, axis in zip(
-                    steps, start, np.abs(steps).argmax(axis=1), strict=True
-                )
-            ],
-            file_shape,
-        )
+        grid_axes = np.abs(steps).argmax(axis=1)
+        file_index = [
+            grid_index[axis] * int(step[axis]) + int(first)
+            for axis, step, first in zip(grid_axes, steps, start, strict=True)
+        ]
+        return cls._at(file_index, file_shape)
 
     @classmethod
     def nearest(
@@ -148,19 +139,18 @@ class LatticeSampling(Sampling):
         points: NDArray[np.float64],
     ) -> LatticeSampling:
         """Look up the voxel in which each point lies; parameters as for `LinearSampling`."""
-        found = np.floor(voxel_positions(points, affine) + 0.5).astype(np.intp)
-        return cls._at(list(found.T), shape)
+        index = np.floor(voxel_positions(points, affine) + 0.5).astype(np.intp)
+        return cls._at(list(index.T), shape)
 
     @classmethod
     def _at(
         cls, index: list[NDArray[np.intp]], shape: tuple[int, ...]
     ) -> LatticeSampling:
         """Look up voxels by their indices along the three axes of the file."""
-        source, covered, stride = (
-            np.zeros(len(index[0]), np.intp),
-            np.ones(len(index[0]), bool),
-            1,
-        )
+        voxels = len(index[0])
+        source = np.zeros(voxels, np.intp)
+        covered = np.ones(voxels, bool)
+        stride = 1
         for along, size in zip(index, shape, strict=False):
             covered &= (along >= 0) & (along < size)
             source += along * stride
@@ -202,23 +192,23 @@ class LinearSampling(Sampling):
             (voxels, 3), RAS+ coordinates in mm.
         """
         # (voxels,), whether each is in the file's field of view
-        found, shares, self.covered = linear_neighbours(
+        neighbours, weights, self.covered = linear_neighbours(
             voxel_positions(points, affine), shape[:3]
         )
         # Only voxels with a weight are converted to floats, so that they stay in the cache.
         needed = np.zeros(int(np.prod(shape[:3])), bool)
-        needed[found[shares > 0]] = True
-        self.needed = np.flatnonzero(
-            needed
-        )  # (neighbours,), positions in a frame as stored
+        needed[neighbours[weights > 0]] = True
+        # (needed voxels,), positions in a frame as stored
+        self.needed = np.flatnonzero(needed)
         rank = np.cumsum(needed, dtype=np.int32)
         rank -= 1
-        self._matrix = sparse_weights(shares, rank[found], shares > 0, len(self.needed))
+        self._matrix = sparse_weights(
+            weights, rank[neighbours], weights > 0, len(self.needed)
+        )
 
     def beside(self, neighbours: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the points (voxels,) whose values depend on some of the needed voxels."""
-        found: NDArray[np.bool_] = self._matrix @ neighbours.astype(np.float32) > 0
-        return found
+        return np.asarray(self.share_in(neighbours) > 0)
 
     def share_in(self, neighbours: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return the share (voxels,) of each point's weights in some of the needed voxels."""
@@ -271,10 +261,8 @@ def in_view(
     >>> in_view(np.array([[0.0, 1.0, 2.0], [9.0, 0.0, 0.0]]), (4, 4, 4))
     array([ True, False])
     """
-    inside: NDArray[np.bool_] = np.all(
-        (positions >= -0.5) & (positions < np.asarray(shape) - 0.5), axis=1
-    )
-    return inside
+    inside = (positions >= -0.5) & (positions < np.asarray(shape) - 0.5)
+    return np.asarray(inside.all(axis=1))
 
 
 def linear_neighbours(
@@ -302,13 +290,16 @@ def linear_neighbours(
         (points,), whether the point is in the field of view.
     """
     inside = in_view(positions, shape)
-    found = np.zeros((len(positions), 8), np.int32)
+    neighbours = np.zeros((len(positions), 8), np.int32)
     weights = np.zeros((len(positions), 8), np.float32)
     for first in range(0, len(positions), _POINTS):
         part = slice(first, first + _POINTS)
-        here = np.where(inside[part, None], positions[part], 0.0)
-        lowest, stride, steps, shares = np.zeros(len(here), np.int32), 1, [], []
-        for along, size in zip(here.T, shape, strict=True):
+        in_image = np.where(inside[part, None], positions[part], 0.0)
+        lowest = np.zeros(len(in_image), np.int32)  # neighbour with the lowest indices
+        stride = 1
+        steps = []  # to the higher neighbour along each axis
+        shares = []  # of the lower and the higher neighbour along each axis
+        for along, size in zip(in_image.T, shape, strict=True):
             share = np.clip(along, 0, size - 1)
             # At the last voxel, take the one before as the lower neighbour, with weight 0.
             low = np.minimum(np.floor(share), max(size - 2, 0))
@@ -320,26 +311,26 @@ def linear_neighbours(
             shares.append((1 - share, share))
             stride *= size
         for corner, (k, j, i) in enumerate(np.ndindex(2, 2, 2)):
-            found[part, corner] = lowest + (i * steps[0] + j * steps[1] + k * steps[2])
+            to_corner = i * steps[0] + j * steps[1] + k * steps[2]
+            neighbours[part, corner] = lowest + to_corner
             weights[part, corner] = shares[0][i] * shares[1][j] * shares[2][k]
     weights[~inside] = 0.0
-    return found, weights, inside
+    return neighbours, weights, inside
 
 
 def sparse_weights(
     weights: NDArray[np.float32],
     columns: NDArray[np.int32],
-    taking: NDArray[np.bool_],
+    used: NDArray[np.bool_],
     number: int,
 ) -> Any:
-    """Return some of the weights (points, 8) as a sparse matrix (points, `number`)."""
+    """Return the used ones of weights (points, 8) as a sparse matrix (points, `number`)."""
     from scipy.sparse import csr_array
 
-    ends = np.concatenate([[0], np.cumsum(np.count_nonzero(taking, axis=1))]).astype(
-        np.int32
-    )
+    ends = np.concatenate([[0], np.cumsum(np.count_nonzero(used, axis=1))])
     return csr_array(
-        (weights[taking], columns[taking], ends), shape=(len(weights), number)
+        (weights[used], columns[used], ends.astype(np.int32)),
+        shape=(len(weights), number),
     )
 
 

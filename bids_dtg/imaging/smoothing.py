@@ -53,9 +53,8 @@ class MaskedSmoothing:
             _band(count, fwhm_mm / _FWHM_PER_SD / size)
             for count, size in zip(self._box, voxels.grid.voxel_sizes_mm, strict=True)
         ]
-        self._weight = self._convolve(
-            np.ones(len(self._used), np.float32)
-        )  # (used voxels,), K m
+        # (used voxels,), K m
+        self._weight = self._convolve(np.ones(len(self._used), np.float32))
 
     def apply(self, frame: Float32) -> None:
         """Smooth a frame in place.
@@ -63,7 +62,7 @@ class MaskedSmoothing:
         Parameters
         ----------
         frame
-            (voxels,), finite within the mask; other voxels are neither read nor changed.
+            (voxels,), finite within the mask; voxels outside are neither read nor changed.
         """
         if len(self._used):
             frame[self._used] = self._convolve(frame[self._used]) / self._weight
@@ -73,16 +72,19 @@ class MaskedSmoothing:
         count_i, _, count_k = self._box
         volume = np.zeros(self._box, np.float32)
         volume.reshape(-1)[self._places] = values
-        along_k, along_j = np.empty_like(volume), np.empty_like(volume)
+        along_k = np.empty_like(volume)
+        along_j = np.empty_like(volume)
         band_i, band_j, band_k = self._bands
-        rows, filled = volume.reshape(-1, count_k), along_k.reshape(-1, count_k)
-        for made, read in _slabs(band_k):
-            np.matmul(rows[:, read], band_k[read, made], out=filled[:, made])
-        for made, read in _slabs(band_j):
-            np.matmul(band_j[made, read], along_k[:, read], out=along_j[:, made])
-        planes, done = along_j.reshape(count_i, -1), volume.reshape(count_i, -1)
-        for made, read in _slabs(band_i):
-            np.matmul(band_i[made, read], planes[read], out=done[made])
+        rows = volume.reshape(-1, count_k)
+        smooth_rows = along_k.reshape(-1, count_k)
+        for slab, source in _slabs(band_k):
+            np.matmul(rows[:, source], band_k[source, slab], out=smooth_rows[:, slab])
+        for slab, source in _slabs(band_j):
+            np.matmul(band_j[slab, source], along_k[:, source], out=along_j[:, slab])
+        planes = along_j.reshape(count_i, -1)
+        smooth_planes = volume.reshape(count_i, -1)  # the volume is not needed any more
+        for slab, source in _slabs(band_i):
+            np.matmul(band_i[slab, source], planes[source], out=smooth_planes[slab])
         smoothed: Float32 = volume.reshape(-1)[self._places]
         return smoothed
 
@@ -90,9 +92,9 @@ class MaskedSmoothing:
 def _band(count: int, sd: float) -> Float32:
     """Return Gaussian weights between planes (count, count), 0 beyond the kernel's reach."""
     steps = np.arange(count)
-    apart = np.abs(steps[:, None] - steps)
-    weights = np.exp(-0.5 * (apart / sd) ** 2)
-    weights[apart > int(_TRUNCATE * sd + 0.5)] = 0.0
+    distance = np.abs(steps[:, None] - steps)
+    weights = np.exp(-0.5 * (distance / sd) ** 2)
+    weights[distance > int(_TRUNCATE * sd + 0.5)] = 0.0
     band: Float32 = np.asarray(weights / weights.sum(axis=1).max(), np.float32)
     return band
 
@@ -101,10 +103,9 @@ def _slabs(band: Float32) -> list[tuple[slice, slice]]:
     """Divide an axis into the planes that each product computes, and those that it reads."""
     count = len(band)
     reach = int(np.count_nonzero(band[0])) - 1
-    return [
-        (
-            slice(low, min(low + _PLANES, count)),
-            slice(max(0, low - reach), low + _PLANES + reach),
-        )
-        for low in range(0, count, _PLANES)
-    ]
+    slabs = []
+    for low in range(0, count, _PLANES):
+        computed = slice(low, min(low + _PLANES, count))
+        source = slice(max(0, low - reach), low + _PLANES + reach)
+        slabs.append((computed, source))
+    return slabs

@@ -51,31 +51,31 @@ class CubicSampling(Sampling):
 
         Parameters are the same as for `LinearSampling`.
         """
-        shape, positions = shape[:3], voxel_positions(points, affine)
+        shape = shape[:3]
+        positions = voxel_positions(points, affine)
         self.covered = in_view(positions, shape)  # (voxels,), in the field of view
         # Points outside get no value; move them to a covered point, to keep the box small.
-        positions[~self.covered] = (
-            positions[self.covered.argmax()] if self.covered.any() else 0.0
-        )
-        self._shape, self._positions = shape, positions
-        self._along = [_coefficients(size) for size in shape]
+        inside = positions[self.covered.argmax()] if self.covered.any() else 0.0
+        positions[~self.covered] = inside
+        self._shape = shape
+        self._positions = positions
+        self._matrices = [_coefficients(size) for size in shape]
         # The box of the coefficients that the points need, first axis fastest.
-        self._first, self._sizes = list[int](), list[int]()
+        self._first: list[int] = []
+        self._sizes: list[int] = []
         for along, size in zip(positions.T, shape, strict=True):
             ends = np.array([along.min(), along.max()]) if len(along) else np.zeros(2)
             low, high = _floor(np.clip(ends, 0, size - 1), size).astype(int).tolist()
             self._first.append(low)
             self._sizes.append(high - low + _TAPS)
-        self._parts = [
-            slice(start, start + _POINTS) for start in range(0, len(positions), _POINTS)
-        ]
+        starts = range(0, len(positions), _POINTS)
+        self._parts = [slice(start, start + _POINTS) for start in starts]
         self._weights: dict[int, Any] = {}  # of parts of the points
         self._lock = threading.Lock()
         # Memory for coefficients (frames, coefficients) and their transpose; reused, as allocating
         # it would take as long as filling it.
-        self._memory = np.empty(
-            (2, FRAMES_TOGETHER * math.prod(self._sizes)), np.float32
-        )
+        most = FRAMES_TOGETHER * math.prod(self._sizes)
+        self._memory = np.empty((2, most), np.float32)
 
     @cached_property
     def _around(self) -> LinearSampling:
@@ -92,28 +92,26 @@ class CubicSampling(Sampling):
 
     def _fill(self, frames: NDArray[np.generic], out: Float32) -> None:
         used = self._memory[:, : len(frames) * math.prod(self._sizes)]
-        coefficients, turned = (
-            used[0].reshape(len(frames), -1),
-            used[1].reshape(-1, len(frames)),
-        )
+        coefficients = used[0].reshape(len(frames), -1)
+        transposed = used[1].reshape(-1, len(frames))
         lacking: list[int] = []  # frames with voxels that are not finite
 
         def find(part: slice) -> None:
             for number in range(len(frames))[part]:
                 image = frames[number].astype(np.float32)
-                if not (finite := np.isfinite(image)).all():
+                finite = np.isfinite(image)
+                if not finite.all():
                     image[~finite] = 0.0
                     lacking.append(number)
                 self._find_coefficients(image, coefficients[number])
 
-        def turn(part: slice) -> None:
-            _transpose(coefficients[:, part], turned[part])
+        def transpose(part: slice) -> None:
+            _transpose(coefficients[:, part], transposed[part])
 
         def add_up(parts: slice) -> None:
             for number in range(len(self._parts))[parts]:
-                _transpose(
-                    self._weights_of(number) @ turned, out[:, self._parts[number]]
-                )
+                values = self._weights_of(number) @ transposed
+                _transpose(values, out[:, self._parts[number]])
 
         def mark(part: slice) -> None:
             for number in lacking[part]:
@@ -121,26 +119,19 @@ class CubicSampling(Sampling):
                 out[number, self._around.beside(~np.isfinite(near))] = np.nan
 
         in_threads(find, len(frames))
-        in_threads(turn, len(turned))
+        in_threads(transpose, len(transposed))
         in_threads(add_up, len(self._parts))
         in_threads(mark, len(lacking))
 
     def _find_coefficients(self, image: Float32, out: Float32) -> None:
         """Write the coefficients of an image (file voxels,) in the box to `out` (coefficients,)."""
-        along_i, along_j, along_k = (
-            matrix[first : first + size]
-            for matrix, first, size in zip(
-                self._along, self._first, self._sizes, strict=True
-            )
-        )
+        box = zip(self._matrices, self._first, self._sizes, strict=True)
+        to_i, to_j, to_k = (matrix[first : first + size] for matrix, first, size in box)
         i, j, k = self._shape
-        image = image.reshape(k * j, i) @ along_i.T
-        image = along_k @ image.reshape(k, -1)
-        np.matmul(
-            along_j,
-            image.reshape(len(along_k), j, len(along_i)),
-            out=out.reshape(self._sizes[::-1]),
-        )
+        image = image.reshape(k * j, i) @ to_i.T
+        image = to_k @ image.reshape(k, -1)
+        image = image.reshape(len(to_k), j, len(to_i))
+        np.matmul(to_j, image, out=out.reshape(self._sizes[::-1]))
 
     def _weights_of(self, number: int) -> Any:
         """Return sparse weights (points, coefficients of the box) of one part of the points."""
@@ -149,27 +140,31 @@ class CubicSampling(Sampling):
         if number in self._weights:
             return self._weights[number]
         positions = self._positions[self._parts[number]]
-        lowest, stride, steps, shares = np.zeros(len(positions), np.intp), 1, [], []
-        for along, size, first, count in zip(
-            positions.T, self._shape, self._first, self._sizes, strict=True
-        ):
+        lowest = np.zeros(len(positions), np.intp)  # first coefficient of each point
+        stride = 1
+        steps = []  # along each axis, to the four coefficients
+        axis_weights = []
+        axes = zip(positions.T, self._shape, self._first, self._sizes, strict=True)
+        for along, size, first, count in axes:
             share = np.clip(along, 0, size - 1)
             low = _floor(share, size)
             share -= low
             lowest += (low.astype(np.intp) - first) * stride
             steps.append(stride * np.arange(_TAPS, dtype=np.int32))
-            shares.append(np.stack(_weights(share.astype(np.float32)), axis=1))
+            axis_weights.append(np.stack(_weights(share.astype(np.float32)), axis=1))
             stride *= count
-        i, j, k = shares
+        i, j, k = axis_weights
         weights = k[:, :, None, None] * j[:, None, :, None] * i[:, None, None, :]
         around = steps[2][:, None, None] + steps[1][:, None] + steps[0]
-        places = lowest.astype(np.int32)[:, None] + around.reshape(-1)
-        ends = np.arange(0, places.size + 1, _TAPS**3, dtype=np.int32)
-        shape = len(lowest), math.prod(self._sizes)
-        found = csr_array((weights.reshape(-1), places.reshape(-1), ends), shape=shape)
+        columns = lowest.astype(np.int32)[:, None] + around.reshape(-1)
+        ends = np.arange(0, columns.size + 1, _TAPS**3, dtype=np.int32)
+        matrix = csr_array(
+            (weights.reshape(-1), columns.reshape(-1), ends),
+            shape=(len(lowest), math.prod(self._sizes)),
+        )
         if len(self._positions) <= _MOST_KEPT:
-            self._weights[number] = found
-        return found
+            self._weights[number] = matrix
+        return matrix
 
 
 def _floor(along: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -213,7 +208,11 @@ def _weights(share: Float32) -> tuple[Float32, ...]:
     >>> [round(float(6 * weight[0])) for weight in _weights(np.zeros(1, np.float32))]
     [1, 4, 1, 0]
     """
-    sixth, left, squared = np.float32(1 / 6), 1 - share, share * share
-    first, last = left * left * left * sixth, share * squared * sixth
+    sixth = np.float32(1 / 6)
+    complement = 1 - share
+    squared = share * share
+    first = complement * complement * complement * sixth
     second = (share * np.float32(0.5) - 1) * squared + np.float32(2 / 3)
-    return first, second, 1 - first - second - last, last
+    last = share * squared * sixth
+    third = 1 - first - second - last
+    return first, second, third, last

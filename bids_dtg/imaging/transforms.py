@@ -38,12 +38,14 @@ _POINTS = 65536
 _NOWHERE_MM = 1e6
 _EDGE = 1e-6  # tolerance in voxels, for rounding at the last node
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_TEXT_MAGIC, _HDF5_MAGIC = b"#Insight Transform File V1.0", b"\x89HDF\r\n"
+_TEXT_MAGIC = b"#Insight Transform File V1.0"
+_HDF5_MAGIC = b"\x89HDF\r\n"
 # A transform in ITK's text format: its kind, and two lines of numbers.
 _TEXT_PART = re.compile(
     r"^Transform:\s*(\S+)(?:\s+Parameters:(.*)\s+FixedParameters:(.*))?", re.MULTILINE
 )
-_COMPOSITE, _FIELD = "CompositeTransform", "DisplacementFieldTransform"
+_COMPOSITE = "CompositeTransform"
+_FIELD = "DisplacementFieldTransform"
 # ITK before version 5 misspelt the names.
 _PARAMETERS = ("TransformParameters", "TranformParameters")
 _FIXED = ("TransformFixedParameters", "TranformFixedParameters")
@@ -78,10 +80,8 @@ class DisplacementField:
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
             raise ValueError(f"its grid has {' x '.join(map(str, self.shape))} nodes")
-        if (
-            not np.isfinite(self.affine).all()
-            or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9
-        ):
+        finite = np.isfinite(self.affine).all()
+        if not finite or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
             raise ValueError(
                 "its grid has a spacing of 0, or directions that cannot be inverted"
             )
@@ -99,10 +99,11 @@ class DisplacementField:
             part = mapped[first : first + _POINTS]
             positions = voxel_positions(part, self.affine)
             nodes, weights, _ = linear_neighbours(positions, self.shape)
-            moved = np.zeros((len(part), 3))
+            displacements = np.zeros((len(part), 3))  # LPS+ mm
             for corner in range(8):
-                moved += weights[:, corner, None] * self.lps_vectors[nodes[:, corner]]
-            part += moved * (-1.0, -1.0, 1.0)
+                vectors = self.lps_vectors[nodes[:, corner]]
+                displacements += weights[:, corner, None] * vectors
+            part += displacements * (-1.0, -1.0, 1.0)
             if self.only_inside:
                 last = np.asarray(self.shape) - 1
                 inside = (positions >= -_EDGE) & (positions <= last + _EDGE)
@@ -151,9 +152,9 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
     for file in files:
         with reading_image(
             file.path, as_what=" as a transform", expected=_EXPECTED
-        ) as first:
-            parts = _read(file, first)
-            chain += _inverse(parts) if file.inverse else parts
+        ) as first_bytes:
+            transforms = _read(file, first_bytes)
+            chain += _inverse(transforms) if file.inverse else transforms
     return tuple(chain)
 
 
@@ -190,58 +191,63 @@ def itk_matrix(
         raise ValueError(f"transforms of the kind {kind} are not supported")
     if len(parameters) != wanted:
         raise ValueError(f"{kind} has {wanted} parameters, not {len(parameters)}")
-    centre, turn = (fixed[:3] if len(fixed) >= 3 else np.zeros(3)), parameters[:-3]
-    rotation = turn.reshape(3, 3) if wanted == 12 else np.eye(3)
-    if kind == "Euler3DTransform":
+    centre = fixed[:3] if len(fixed) >= 3 else np.zeros(3)
+    translation = parameters[-3:]
+    linear = np.eye(3)
+    if wanted == 12:
+        linear = parameters[:-3].reshape(3, 3)
+    elif kind == "Euler3DTransform":
         # The fourth fixed parameter gives the order of rotations; old files lack it.
         order = "zyx" if len(fixed) > 3 and fixed[3] != 0 else "zxy"
-        turns = [
-            _nib.eulerangles.euler2mat(**{axis: turn["xyz".index(axis)]})
-            for axis in order
-        ]
-        rotation = turns[0] @ turns[1] @ turns[2]
+        angles = dict(zip("xyz", parameters[:-3], strict=True))
+        first, second, third = (
+            _nib.eulerangles.euler2mat(**{axis: angles[axis]}) for axis in order
+        )
+        linear = first @ second @ third
     matrix = np.eye(4)
-    matrix[:3, :3] = rotation
+    matrix[:3, :3] = linear
     # y = A (x - c) + c + t
-    matrix[:3, 3] = parameters[-3:] + centre - rotation @ centre
+    matrix[:3, 3] = translation + centre - linear @ centre
     return matrix
 
 
-def _read(file: TransformFile, first: bytes) -> list[Transform]:
+def _read(file: TransformFile, first_bytes: bytes) -> list[Transform]:
     path = file.path
     if file.warped is not None:
         return [_read_fsl_warp(path, file.warped)]
-    if first.startswith(_HDF5_MAGIC):
-        found = _read_hdf5(path)
-    elif first.lstrip().startswith(_TEXT_MAGIC):
-        found = [
-            (
-                kind,
-                np.array(parameters.split(), np.float64),
-                np.array(fixed.split(), np.float64),
-            )
-            for kind, parameters, fixed in _TEXT_PART.findall(read_text(path))
-        ]
+    if first_bytes.startswith(_HDF5_MAGIC):
+        parts = _read_hdf5(path)
+    elif first_bytes.lstrip().startswith(_TEXT_MAGIC):
+        parts = _parse_text(read_text(path))
     else:
         raise ValueError(f"it does not begin with '{_TEXT_MAGIC.decode()}'")
-    if not found:
+    if not parts:
         raise ValueError("it holds no transform")
-    if found[0][0].startswith(_COMPOSITE):
-        found = found[:0:-1]
-    elif len(found) > 1:
+    first_kind, *_ = parts[0]
+    if first_kind.startswith(_COMPOSITE):
+        parts = parts[:0:-1]  # the last is applied first
+    elif len(parts) > 1:
         # For example head motion, with one transform per frame; it is unclear which one to use.
-        raise ValueError(f"it holds a list of {len(found)} transforms, not a composite")
-    return [_transform(*parts) for parts in found]
+        raise ValueError(f"it holds a list of {len(parts)} transforms, not a composite")
+    return [_transform(*part) for part in parts]
 
 
-def _inverse(parts: list[Transform]) -> list[Transform]:
+def _parse_text(text: str) -> list[Part]:
+    parts: list[Part] = []
+    for kind, parameters, fixed in _TEXT_PART.findall(text):
+        numbers = np.array(parameters.split(), np.float64)
+        parts.append((kind, numbers, np.array(fixed.split(), np.float64)))
+    return parts
+
+
+def _inverse(transforms: list[Transform]) -> list[Transform]:
     inverted: list[Transform] = []
-    for part in reversed(parts):
-        if isinstance(part, DisplacementField):
+    for transform in reversed(transforms):
+        if isinstance(transform, DisplacementField):
             raise ValueError(
                 "a displacement field cannot be inverted; its inverse is another file"
             )
-        inverted.append(np.linalg.inv(part).astype(np.float64))
+        inverted.append(np.linalg.inv(transform).astype(np.float64))
     return inverted
 
 
@@ -249,23 +255,21 @@ def _read_hdf5(path: Path) -> list[Part]:
     import h5py
 
     def numbers(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
-        # An identity and a composite have none.
-        return next(
-            (member(group, name)[()] for name in names if name in group), np.zeros(0)
-        )
+        for name in names:
+            if name in group:
+                values: NDArray[np.floating] = member(group, name)[()]
+                return values
+        return np.zeros(0)  # of an identity or a composite
 
     with h5py.File(path, "r") as file:
         all_groups = member(file, "TransformGroup")
         groups = [member(all_groups, name) for name in sorted(all_groups, key=int)]
         kinds = [member(group, "TransformType").asstr()[0] for group in groups]
-        return [
-            (
-                kind,
-                numbers(group, _PARAMETERS),
-                numbers(group, _FIXED).astype(np.float64),
-            )
-            for kind, group in zip(kinds, groups, strict=True)
-        ]
+        parts: list[Part] = []
+        for kind, group in zip(kinds, groups, strict=True):
+            fixed = numbers(group, _FIXED).astype(np.float64)
+            parts.append((kind, numbers(group, _PARAMETERS), fixed))
+        return parts
 
 
 def _transform(
@@ -275,9 +279,8 @@ def _transform(
     if not kind.endswith("_3_3"):
         raise ValueError(f"it holds a {kind}, not one of three dimensions")
     if name != _FIELD:
-        matrix = (
-            _LPS @ itk_matrix(name, np.asarray(parameters, np.float64), fixed) @ _LPS
-        )
+        lps_matrix = itk_matrix(name, np.asarray(parameters, np.float64), fixed)
+        matrix = _LPS @ lps_matrix @ _LPS
         if not np.linalg.det(matrix[:3, :3]) > 1e-6:
             raise ValueError("its matrix swaps left and right, or has no inverse")
         return matrix
@@ -294,30 +297,28 @@ def _transform(
 
 def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:
     """Read a relative or absolute FSL warp field, which warps the image `warped` to its grid."""
-    image, moving = _nib.load(path), _nib.load(warped)
-    shape, intent = image.shape, int(image.header["intent_code"])
-    if intent in _COEFFICIENT_INTENTS:
+    image = _nib.load(path)
+    warped_image = _nib.load(warped)
+    shape = image.shape
+    if int(image.header["intent_code"]) in _COEFFICIENT_INTENTS:
         raise ValueError(
             "it holds coefficients, not a field (fnirtfileutils -i IN -r REF -o FIELD -a makes one)"
         )
     if len(shape) != 4 or shape[3] != 3:
         raise ValueError(f"a field of FSL has sizes (i, j, k, 3), not {shape}")
-    stored = np.asarray(image.dataobj, np.float64).reshape(
-        -1, 3, order="F"
-    )  # i fastest
+    # (nodes, 3), i fastest
+    stored = np.asarray(image.dataobj, np.float64).reshape(-1, 3, order="F")
     # (nodes, 3), in the same order
-    indices = np.stack(
-        np.unravel_index(np.arange(len(stored)), shape[:3], order="F"), axis=1
-    )
+    nodes = np.arange(len(stored))
+    indices = np.stack(np.unravel_index(nodes, shape[:3], order="F"), axis=1)
     nodes_mm = apply_affine(_fsl_from_voxels(image), indices)
     # Absolute points vary more than displacements, by which FSL tells them apart too.
     is_absolute = stored.std(axis=0).sum() > (stored - nodes_mm).std(axis=0).sum()
-    target = stored if is_absolute else nodes_mm + stored
-    in_ras = apply_affine(
-        moving.affine @ np.linalg.inv(_fsl_from_voxels(moving)), target
-    )
+    target_mm = stored if is_absolute else nodes_mm + stored
+    fsl_to_ras = warped_image.affine @ np.linalg.inv(_fsl_from_voxels(warped_image))
+    target_ras = apply_affine(fsl_to_ras, target_mm)
     affine = np.asarray(image.affine, np.float64)
-    vectors = (in_ras - apply_affine(affine, indices)) * _LPS.diagonal()[:3]
+    vectors = (target_ras - apply_affine(affine, indices)) * _LPS.diagonal()[:3]
     return DisplacementField(
         shape[:3], affine, vectors.astype(np.float32), only_inside=True
     )
@@ -328,5 +329,6 @@ def _fsl_from_voxels(image: Any) -> NDArray[np.float64]:
     sizes = np.abs(np.asarray(image.header.get_zooms()[:3], np.float64))
     matrix = np.diag([*sizes, 1.0])
     if np.linalg.det(image.affine[:3, :3]) > 0:
-        matrix[0, 0], matrix[0, 3] = -sizes[0], (image.shape[0] - 1) * sizes[0]
+        matrix[0, 0] = -sizes[0]
+        matrix[0, 3] = (image.shape[0] - 1) * sizes[0]
     return matrix
