@@ -17,7 +17,7 @@ DEMO ?= demo-output
 PAPER ?= paper-output
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper test test-slow lint bench docs release-check
+.PHONY: help demo paper test test-slow lint bench docs release release-check
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,10 +66,23 @@ bench: .venv/installed ## compare time and memory with a plain implementation an
 docs: .venv/installed ## build the documentation into site/, and run changed examples; warnings are errors
 	$(LARGE_PAGES) NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-release-check: .venv/installed ## build and check the files of a release, and run the demo from the installed wheel
+release: .venv/installed ## write the decisions of release.toml into files, build and check a release (RELEASE=owner/name)
+	$(BIN)/python scripts/release.py values $(RELEASE)
+	$(MAKE) docs release-check
+	container/build_and_try cpu build/image.tar
+	$(BIN)/python scripts/release.py text >build/release.md
+	@echo "files: dist/ and site/; image, if it was built: build/image.tar; text: build/release.md"
+
+# Root can switch the network off.
+OFFLINE = $(shell unshare --net true 2>/dev/null && echo unshare --net)
+
+release-check: .venv/installed ## build and check the files of a release, and make maps with the installed wheel
 	rm -rf build dist
 	$(BIN)/python -m build --installer uv
 	$(BIN)/twine check --strict dist/*
 	$(UV_BIN) venv --quiet build/installed
 	$(UV_BIN) pip install --quiet --python build/installed dist/*.whl
-	build/installed/bin/dtg-demo build/demo --participants 1
+	rm -rf build/demo build/parcels
+	$(OFFLINE) build/installed/bin/dtg-demo build/demo --participants 1
+	$(OFFLINE) build/installed/bin/bids_dtg build/demo/simulated/fmriprep build/parcels participant --model hcp-glasser
+	test -s build/parcels/sub-sim001/func/*_desc-synthetic_statmap.pscalar.nii

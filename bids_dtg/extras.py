@@ -5,10 +5,12 @@ They are extras in `pyproject.toml`; `pip install .` installs none of them.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 
 from bids_dtg.errors import SettingsError
 
+_PACKAGE = "bids-dtg"  # the program's name on the package index
 # Import name of each optional package, and the extra that installs it.
 _EXTRA_OF = {
     "bids": "bids",
@@ -22,12 +24,25 @@ _EXTRA_OF = {
 def install_line(extra: str) -> str:
     """Return the command that installs an extra.
 
+    A program that came from a package index has no copy of the repository.
+
     Examples
     --------
-    >>> install_line("train")
-    "pip install '.[train]' in the copy of the repository"
+    >>> install_line("train").startswith("pip install")
+    True
     """
+    if _from_package_index():
+        return f"pip install '{_PACKAGE}[{extra}]'"
     return f"pip install '.[{extra}]' in the copy of the repository"
+
+
+def _from_package_index() -> bool:
+    """Return whether an installer got the program by its name; else it noted an address."""
+    try:
+        package = importlib.metadata.distribution(_PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return package.read_text("direct_url.json") is None
 
 
 def require(purpose: str, *packages: str, extra: str, otherwise: str = "") -> None:

@@ -14,8 +14,9 @@ from typing import Any, get_args
 
 from bids_dtg.cli.parser import build_parser
 from bids_dtg.settings import OPTIONS
-from bids_dtg.version import __version__
+from bids_dtg.version import AUTHORS, __version__
 
+_IMAGE = "bids_dtg"  # written by scripts/release.py
 DESCRIPTOR = Path(__file__).parent.parent / "examples" / "boutiques" / "bids_dtg.json"
 # Values that are input files or folders; other paths are outputs, or can be names, too.
 _READ = {"BIDS_DIR", "FILE", "FOLDER"}
@@ -32,13 +33,13 @@ def descriptor() -> dict[str, Any]:
     return {
         "name": "bids_dtg",
         "description": " ".join((parser.description or "").split()),
-        "author": "The bids_dtg developers",
+        "author": ", ".join(AUTHORS),
         "tool-version": __version__,
         "schema-version": "0.5",
         "command-line": " ".join(["bids_dtg", *(item["value-key"] for item in inputs)]),
         "container-image": {
             "type": "docker",
-            "image": f"bids_dtg:{__version__}",
+            "image": f"{_IMAGE}:{__version__}",
             "entrypoint": True,
         },
         "inputs": inputs,

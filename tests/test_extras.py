@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from given import sets
 from hidden_packages import EXTRAS, without
 from tiny_cohort import LABELS, TinyCohort
+
+from bids_dtg.extras import install_line
 
 RUN = [sys.executable, "-m", "bids_dtg.cli"]
 # Each call, the package that it lacks, and the extra that brings it.
@@ -54,6 +57,16 @@ with contextlib.redirect_stderr(io.StringIO()) as said:
 ends.append((code, said.getvalue()))
 print(json.dumps(ends))
 """
+
+
+@pytest.mark.parametrize(
+    ("note", "words"),
+    [(None, "'bids-dtg[train]'"), ("{}", "'.[train]' in the copy of the repository")],
+)
+def test_an_extra_is_installed_from_where_the_program_came(monkeypatch, note, words):
+    package = SimpleNamespace(read_text={"direct_url.json": note}.get)
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: package)
+    assert install_line("train") == f"pip install {words}"
 
 
 @pytest.fixture(scope="module")

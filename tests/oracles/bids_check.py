@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 from bids_drafts import NOT_DATA, extended_schema
 
 PROGRAM = "bids-validator-deno"
+# What the validator reports of each kind of output that has no `.bidsignore`.
+OUTSIDE_BIDS = Path(__file__).with_name("outside_bids.tsv")
+_LABELS = re.compile(r"(?<![A-Za-z])(sub|ses|run|contrast)-[A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,43 @@ def require_every_file_seen(output: Path, folder: Path) -> int:
         assert found.seen == len(data_files(alone)), where
         total += found.seen
     return total
+
+
+def require_listed_names(output: Path, kind: str, folder: Path) -> None:
+    """Require that a copy without `.bidsignore` differs from BIDS by the listed names alone.
+
+    So a new kind of name is seen before a pattern of `.bidsignore` hides it.
+    """
+    copy = folder / "all-names"
+    shutil.copytree(output, copy, copy_function=os.link)
+    (copy / ".bidsignore").unlink()
+    reported = validate(copy)
+    issues = [*reported.errors, *reported.warnings]
+    names = {(code, name_pattern(place)) for code, _, place in issues}
+    reported_lines = {f"{kind}\t{code}\t{name}" for code, name in names}
+    listed = OUTSIDE_BIDS.read_text().splitlines()[1:]
+    differing = reported_lines ^ {
+        line for line in listed if line.startswith(f"{kind}\t")
+    }
+    lines = "\n".join(sorted(differing))
+    assert not differing, f"add to {OUTSIDE_BIDS.name}, or remove there:\n{lines}"
+
+
+def name_pattern(place: str) -> str:
+    """Return the pattern of a file's names, e.g. the same for all participants.
+
+    Examples
+    --------
+    >>> name_pattern("/sub-01/func/sub-01_contrast-motor_statmap.nii.gz")
+    'sub-*/func/sub-*_contrast-*_statmap.nii.gz'
+    >>> name_pattern("/sub-01/figures/sub-01_carpet.webp")
+    'figures'
+    """
+    path = Path(place.lstrip("/"))
+    for pattern in NOT_DATA:
+        if any(fnmatch(part, pattern) for part in path.parts):
+            return pattern
+    return _LABELS.sub(r"\1-*", str(path))
 
 
 def data_files(dataset: Path) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
-from bids_check import validate
+from bids_check import require_listed_names, validate
 from cifti_people import (
     CONTRASTS,
     LABELS,
@@ -192,7 +192,7 @@ def test_series_that_are_all_damaged_give_no_parcels(tmp_path, capsys):
 
 
 def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_error(
-    cohort,
+    cohort, tmp_path
 ):
     cohort.reports = True
     assert cohort.run("--participant-label", "01", "--reports-only") == 0
@@ -205,3 +205,5 @@ def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_e
     names = (f"sub-01_task-rest_contrast-{name}" for name in CONTRASTS)
     assert found == {f"{name}{what}.webp" for name in names for what in ("", "_own")}
     assert validate(cohort.out).errors == []
+    assert program([str(cohort.bids), str(cohort.out), "group"]) == 0
+    require_listed_names(cohort.out, "parcels", tmp_path)
