@@ -8,7 +8,7 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
-from bids_check import require_listed_names, validate
+from bids_check import require_every_file_seen, require_listed_names, validate
 from cifti_people import (
     CONTRASTS,
     LABELS,
@@ -207,3 +207,4 @@ def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_e
     assert validate(cohort.out).errors == []
     assert program([str(cohort.bids), str(cohort.out), "group"]) == 0
     require_listed_names(cohort.out, "parcels", tmp_path)
+    assert require_every_file_seen(cohort.out, tmp_path) > 20
