@@ -91,11 +91,14 @@ def _evaluate(
     test: tuple[Person, ...],
     findings: Sequence[str],
 ) -> int:
-    plan, bundle, contrasts = cohort.plan, cohort.plan.bundle, cohort.files.contrasts
+    plan, bundle = cohort.plan, cohort.plan.bundle
     model_rows = {
         plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts
     }
-    rows = [model_rows[plain_contrast(contrast.label)] for contrast in contrasts]
+    rows = [
+        model_rows[plain_contrast(contrast.label)]
+        for contrast in cohort.files.contrasts
+    ]
     model = plan.model
 
     def predict(person: Person) -> Array:

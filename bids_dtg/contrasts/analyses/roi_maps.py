@@ -60,7 +60,7 @@ def maps_in_words(sets: Sequence[int]) -> str:
     return f"{counts} in sets of {', '.join(first)} and {last}"
 
 
-def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
+def parcel_template(kind: MapsKind, request: Asked) -> ModelBundle:
     """Return a model of parcels without weights, whose ROI maps are still to be made.
 
     The parcels are those of the first series that can be read.
@@ -71,15 +71,15 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
         Nobody has a series that can be read.
     """
     failures: list[DtgError] = []
-    rule = SpaceRule(model=PARCELS, asked=asked.settings.inputs.space)
-    for participant in asked.participants:
+    rule = SpaceRule(model=PARCELS, asked=request.settings.inputs.space)
+    for participant in request.participants:
         try:
             run = find_runs(
-                asked.dataset.root,
+                request.dataset.root,
                 participant,
-                asked.selection,
+                request.selection,
                 rule=rule,
-                input_type=asked.dataset.input_type,
+                input_type=request.dataset.input_type,
             )[0]
             places = read_series_header(run.bold).places
             if places is None or places.axis is None:
@@ -91,7 +91,7 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
             failures.append(err)
     else:
         raise DatasetError(
-            f"nobody in {asked.dataset.root} has a series in {rule.asked}: {failures[0].found}",
+            f"nobody in {request.dataset.root} has a series in {rule.asked}: {failures[0].found}",
             expected=failures[0].expected,
             remedy=failures[0].remedy,
         )
@@ -111,7 +111,7 @@ def parcel_template(kind: MapsKind, asked: Asked) -> ModelBundle:
     card = ModelCard("parcels", "1", kind.name, part, description=words, files=digests)
     identity = hashlib.sha256(card.to_json().encode()).hexdigest()
     return ModelBundle(
-        asked.output.root / "group", card, identity, places, places, maps
+        request.output.root / "group", card, identity, places, places, maps
     )
 
 

@@ -38,9 +38,8 @@ class PeopleScores:
     index: Values  # (people,), r minus others_r: the model minus another person's prediction
     product: Values  # (people,), index times r
     identified: Values  # (people,), 1 if the own prediction is the most similar, 1 / k for k ties
-    residual_r: (
-        Values  # (people,), r after subtracting these people's means from both sides
-    )
+    # (people,), r after subtracting these people's means from both sides
+    residual_r: Values
     residual_r_training_mean: Values  # (people,), r after subtracting the training mean
     fingerprint: float  # share identified times mean r, as published; ties are misses
     # Jackknife shares by name, (people,). Their mean is the mean of the values above; their spread
@@ -96,55 +95,40 @@ class PeopleScores:
         )
         if not voxels:
             raise ValueError("no voxel is covered by everybody's map")
-        other = family[:, None] != family  # pairs from different families
         centred = products - np.outer(products[:, _ONE], products[_ONE]) / voxels
         matrix = _correlations(centred, products, _P, _M).T
         # A person with a constant prediction has r 0 with everybody.
-        counted = np.nan_to_num(matrix)
-        own, n = np.diagonal(counted), len(matrix)
-        # Over people of other families.
-        of_others, number = np.where(other, counted, 0.0), other.sum(axis=1)
-        total = of_others.sum(axis=1)
-        others = np.where(number > 0, total / np.maximum(number, 1), np.nan)
-        better, tied = rivals(matrix)
-        identified = _identified(better.sum(axis=1), tied.sum(axis=1))
-        own_mean, own_mean_fewer = (
-            np.nan_to_num(found) for found in _own_mean_r(centred, products)
-        )
-        residual, residual_fewer = _residual_r(centred, products)
-        training = np.diagonal(
-            _correlations(centred, products, _P_AWAY, _M_AWAY)
-        ).copy()
+        r = np.diagonal(np.nan_to_num(matrix))
+        others_r, others_r_without = _others_r(matrix, family[:, None] != family)
+        mean_r, mean_r_without = _own_mean_r(centred, products)
+        mean_r, mean_r_without = np.nan_to_num(mean_r), np.nan_to_num(mean_r_without)
+        residual_r, residual_r_without = _residual_r(centred, products)
+        training_r = _correlations(centred, products, _P_AWAY, _M_AWAY)
+        of_training_mean = np.diagonal(training_r).copy()
         if training_mean is None:
-            training[:] = np.nan
+            of_training_mean[:] = np.nan
+        identified, identified_without, fingerprint_without = _identification(matrix)
         fingerprint = fingerprinting_score(matrix)
-        # Scores of the remaining people, with each person left out in turn.
-        fewer = (total[None] - of_others.T) / np.maximum(number[None] - other, 1)
-        ahead = better.sum(axis=1)[None] - better.T
-        beside = tied.sum(axis=1)[None] - tied.T
-        hits = ((ahead + beside) == 0) & np.isfinite(np.diagonal(matrix))
-        own_fewer = np.broadcast_to(own, (n, n))
+        index, index_without = r - others_r, r - others_r_without
         return cls(
             matrix=matrix,
             r=np.diagonal(matrix).copy(),
-            others_r=others,
-            own_mean_r=own_mean,
-            index=own - others,
-            product=(own - others) * own,
+            others_r=others_r,
+            own_mean_r=mean_r,
+            index=index,
+            product=index * r,
             identified=identified,
-            residual_r=residual,
-            residual_r_training_mean=training,
+            residual_r=residual_r,
+            residual_r_training_mean=of_training_mean,
             fingerprint=fingerprint,
             shares={
-                "others_r": _shares(others, fewer),
-                "own_mean_r": _shares(own_mean, own_mean_fewer),
-                "index": _shares(own - others, own - fewer),
-                "product": _shares((own - others) * own, (own - fewer) * own),
-                "identification": _shares(identified, _identified(ahead, beside)),
-                "residual_r": _shares(residual, residual_fewer),
-                "fingerprint": jackknife_shares(
-                    fingerprint, _rest(hits * 1.0) * _rest(own_fewer)
-                ),
+                "others_r": _shares(others_r, others_r_without),
+                "own_mean_r": _shares(mean_r, mean_r_without),
+                "index": _shares(index, index_without),
+                "product": _shares(index * r, index_without * r),
+                "identification": _shares(identified, identified_without),
+                "residual_r": _shares(residual_r, residual_r_without),
+                "fingerprint": jackknife_shares(fingerprint, fingerprint_without),
             },
         )
 
@@ -155,16 +139,16 @@ class PeopleScores:
         people are given as jackknife `shares`. A constant map counts as r 0. Names that begin with
         own_ are the people's own values, for tables of people but not for tests of a mean.
         """
-        among, n = np.nan_to_num(self.matrix), len(self.matrix)
-        r = np.diagonal(among)
-        index = r - (among.sum(axis=1) - r) / max(n - 1, 1)
-        known = np.isfinite(self.residual_r_training_mean).any()
-        training = np.nan_to_num(
-            self.residual_r_training_mean, nan=0.0 if known else np.nan
-        )
+        matrix = np.nan_to_num(self.matrix)
+        r = np.diagonal(matrix)
+        mean_of_others = (matrix.sum(axis=1) - r) / max(len(matrix) - 1, 1)
+        index = r - mean_of_others
+        of_training_mean = self.residual_r_training_mean
+        if np.isfinite(of_training_mean).any():
+            of_training_mean = np.nan_to_num(of_training_mean)
         return {
             "r": r,
-            "residual_r_training_mean": training,
+            "residual_r_training_mean": of_training_mean,
             **self.shares,
             "own_index": r - self.others_r,
             "own_product": index * r,
@@ -192,39 +176,73 @@ def _products(
     people, measured maps minus theirs, and the five rows `_ONE` to `_M_AWAY` common to all people.
     """
     people, all_voxels = predicted.shape
-    found, voxels = np.zeros((2 * people + _COMMON,) * 2), 0
+    products, voxels = np.zeros((2 * people + _COMMON,) * 2), 0
     step = min(max(1, slab_bytes // (8 * people)), _SLAB_VOXELS)
     for start in range(0, all_voxels, step):
         slab = slice(start, start + step)
-        p, m = (np.asarray(maps[:, slab], np.float32) for maps in (predicted, measured))
-        known = here[slab] & np.isfinite(m).all(axis=0) & np.isfinite(p).all(axis=0)
-        if not known.all():
-            p, m = p[:, known], m[:, known]
-        # In float32 like the maps, because a rounded mean is an equally good centre.
-        mean, m_mean = (
-            maps.mean(axis=0, dtype=np.float64).astype(np.float32) for maps in (p, m)
-        )
-        training = (
-            mean
-            if training_mean is None
-            else np.asarray(training_mean[slab], np.float32)[known]
-        )
+        p = np.asarray(predicted[:, slab], np.float32)  # (people, voxels of the slab)
+        m = np.asarray(measured[:, slab], np.float32)
+        in_all = here[slab] & np.isfinite(m).all(axis=0) & np.isfinite(p).all(axis=0)
+        if not in_all.all():
+            p, m = p[:, in_all], m[:, in_all]
+        p_mean, m_mean = _mean_map(p), _mean_map(m)
+        training = p_mean
+        if training_mean is not None:
+            training = np.asarray(training_mean[slab], np.float32)[in_all]
         common = np.stack(
             [
-                np.ones_like(mean),
-                mean,
+                np.ones_like(p_mean),
+                p_mean,
                 m_mean,
-                _deviations(mean, training),
+                _deviations(p_mean, training),
                 m_mean - training,
             ]
         )
-        apart = np.concatenate([_deviations(p, mean), m - m_mean])
-        found[:-_COMMON, :-_COMMON] += apart @ apart.T
-        found[:-_COMMON, -_COMMON:] += apart @ common.T
-        found[-_COMMON:, -_COMMON:] += common.astype(np.float64) @ common.T
+        deviations = np.concatenate([_deviations(p, p_mean), m - m_mean])
+        products[:-_COMMON, :-_COMMON] += deviations @ deviations.T
+        products[:-_COMMON, -_COMMON:] += deviations @ common.T
+        products[-_COMMON:, -_COMMON:] += common.astype(np.float64) @ common.T
         voxels += p.shape[1]
-    found[-_COMMON:, :-_COMMON] = found[:-_COMMON, -_COMMON:].T
-    return found, voxels
+    products[-_COMMON:, :-_COMMON] = products[:-_COMMON, -_COMMON:].T
+    return products, voxels
+
+
+def _mean_map(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean over people, in float32 like the maps: a rounded centre is as good."""
+    mean: NDArray[np.float32] = maps.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def _others_r(matrix: Values, is_other: NDArray[np.bool_]) -> tuple[Values, Values]:
+    """Return mean r with people of other families, (people,), and with each left out.
+
+    `is_other` is (people, people), whether two people are of different families.
+    """
+    r = np.where(is_other, np.nan_to_num(matrix), 0.0)
+    total, number = r.sum(axis=1), is_other.sum(axis=1)
+    mean = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+    without = (total[None] - r.T) / np.maximum(number[None] - is_other, 1)
+    return mean, without
+
+
+def _identification(matrix: Values) -> tuple[Values, Values, Values]:
+    """Return who is identified, (people,), with each left out, and the fingerprint without each.
+
+    The second is (left out, people), the third (left out,).
+    """
+    better, tied = rivals(matrix)
+    number_better, number_tied = better.sum(axis=1), tied.sum(axis=1)
+    better_without = number_better[None] - better.T
+    tied_without = number_tied[None] - tied.T
+    is_best = (better_without + tied_without) == 0
+    hits = is_best & np.isfinite(np.diagonal(matrix))
+    r = np.broadcast_to(np.diagonal(np.nan_to_num(matrix)), matrix.shape)
+    fingerprint_without = _rest(hits * 1.0) * _rest(r)
+    return (
+        _identified(number_better, number_tied),
+        _identified(better_without, tied_without),
+        fingerprint_without,
+    )
 
 
 def _variances(products: Values, p: int, m: int) -> tuple[Values, Values]:
@@ -240,64 +258,74 @@ def _variances(products: Values, p: int, m: int) -> tuple[Values, Values]:
 def _correlations(centred: Values, products: Values, p: int, m: int) -> Values:
     """Return r of predictions with measured maps (people, people); NaN where one is constant."""
     people = (len(products) - _COMMON) // 2
-    both = slice(people), slice(people, -_COMMON)
+    of_predicted, of_measured = slice(people), slice(people, -_COMMON)
     covariances = (
-        centred[both]
-        + centred[both[0], m][:, None]
-        + centred[p, both[1]]
+        centred[of_predicted, of_measured]
+        + centred[of_predicted, m][:, None]
+        + centred[p, of_measured]
         + centred[p, m]
     )
-    sizes = map(_known, _variances(centred, p, m), _variances(products, p, m))
-    r: Values = np.clip(covariances / np.sqrt(np.outer(*sizes)), -1.0, 1.0)
+    p_variance, m_variance = map(
+        _or_nan, _variances(centred, p, m), _variances(products, p, m)
+    )
+    sizes = np.sqrt(np.outer(p_variance, m_variance))
+    r: Values = np.clip(covariances / sizes, -1.0, 1.0)
     return r
 
 
 def _own_mean_r(centred: Values, products: Values) -> tuple[Values, Values]:
     """Return r of the mean prediction, (people,), and with each left out, (left out, people)."""
     n = (len(products) - _COMMON) // 2
-    predicted, squares = _variances(products, _P, _M)
-    measured = _known(_variances(centred, _P, _M)[1], squares)
-    with_all = centred[n:-_COMMON, _P] + centred[_P, _M]
+    p_squares, m_squares = _variances(products, _P, _M)
+    _, m_variance = _variances(centred, _P, _M)
+    m_variance = _or_nan(m_variance, m_squares)
+    covariance = centred[n:-_COMMON, _P] + centred[_P, _M]
     # Without person k, the mean prediction is the mean less p_k / (n - 1).
-    rest = max(n - 1, 1)
-    without = with_all - (centred[:n, _M][:, None] + centred[:n, n:-_COMMON]) / rest
-    own = np.diagonal(centred)[:n]
-    size = centred[_P, _P] - 2 * centred[:n, _P] / rest + own / rest**2
-    # A mean map that is constant up to rounding has no r.
-    all_size, size = (
-        _known(found, predicted.mean()) for found in (centred[_P, _P], size)
+    remaining = max(n - 1, 1)
+    of_person = centred[:n, _M][:, None] + centred[:n, n:-_COMMON]
+    covariance_without = covariance - of_person / remaining
+    p_own = np.diagonal(centred)[:n]
+    variance_without = (
+        centred[_P, _P] - 2 * centred[:n, _P] / remaining + p_own / remaining**2
     )
+    # A mean map that is constant up to rounding has no r.
+    variance = _or_nan(centred[_P, _P], p_squares.mean())
+    variance_without = _or_nan(variance_without, p_squares.mean())
+    sizes = np.sqrt(variance * m_variance)
+    sizes_without = np.sqrt(variance_without[:, None] * m_variance)
     return (
-        np.clip(with_all / np.sqrt(all_size * measured), -1.0, 1.0),
-        np.clip(without / np.sqrt(size[:, None] * measured), -1.0, 1.0),
+        np.clip(covariance / sizes, -1.0, 1.0),
+        np.clip(covariance_without / sizes_without, -1.0, 1.0),
     )
 
 
 def _residual_r(centred: Values, products: Values) -> tuple[Values, Values]:
     """Return r of the deviations, (people,), and with each left out, (left out, people)."""
     n = (len(products) - _COMMON) // 2
-    p, m, rest = slice(n), slice(n, -_COMMON), max(n - 1, 1)
+    p, m = slice(n), slice(n, -_COMMON)
+    remaining = max(n - 1, 1)
+
+    def without_each(part: Values) -> Values:
+        # Without person k, the deviation of person i is p_i + p_k / (n - 1).
+        diagonal = np.diagonal(part)
+        return diagonal + (part + part.T) / remaining + diagonal[:, None] / remaining**2
+
     squares = np.diagonal(products)
-    parts = centred[p, m], centred[p, p], centred[m, m]
-    # Without person k, the deviation of person i is p_i + p_k / (n - 1).
-    fewer = [
-        np.diagonal(part)
-        + (part + part.T) / rest
-        + np.diagonal(part)[:, None] / rest**2
-        for part in parts
-    ]
-    found = [
-        np.clip(pm / np.sqrt(_known(pp, squares[p]) * _known(mm, squares[m])), -1, 1)
-        for pm, pp, mm in (map(np.diagonal, parts), fewer)
-    ]
-    return found[0], found[1]
+
+    def r(covariance: Values, p_variance: Values, m_variance: Values) -> Values:
+        sizes = _or_nan(p_variance, squares[p]) * _or_nan(m_variance, squares[m])
+        return np.clip(covariance / np.sqrt(sizes), -1, 1)
+
+    parts = [centred[p, m], centred[p, p], centred[m, m]]
+    return r(*map(np.diagonal, parts)), r(*map(without_each, parts))
 
 
 def _identified(
     better: NDArray[np.integer[Any]], tied: NDArray[np.integer[Any]]
 ) -> Values:
-    found: Values = np.where(better > 0, 0.0, 1.0 / (1 + tied))
-    return found
+    """Return 1 where nobody is more similar, 1 / k for k ties, from numbers of such people."""
+    identified: Values = np.where(better > 0, 0.0, 1.0 / (1 + tied))
+    return identified
 
 
 def _shares(values: Values, without: Values) -> Values:
@@ -316,7 +344,7 @@ def _rest(values: Values) -> Values:
     return rest
 
 
-def _known(variance: Values | float, squares: Values | float) -> Values:
+def _or_nan(variance: Values | float, squares: Values | float) -> Values:
     """Return variances, NaN where a map is constant up to float32 rounding."""
     return np.where(variance > 1e-6 * np.asarray(squares), variance, np.nan)
 
@@ -325,6 +353,6 @@ def _deviations(
     maps: NDArray[np.float32], mean: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return maps minus a mean, with 0 in place of rounding error."""
-    away = maps - mean
-    away[np.abs(away) < 1e-6 * np.abs(mean)] = 0.0
-    return away
+    deviations = maps - mean
+    deviations[np.abs(deviations) < 1e-6 * np.abs(mean)] = 0.0
+    return deviations

@@ -24,24 +24,29 @@ Maps = NDArray[np.floating[Any]]
 Values = NDArray[np.float64]
 
 # What a model is compared with, by its name in tables.
-GROUP_AVERAGE, LINEAR, RETEST = "group average", "linear (Tavor)", "retest"
+GROUP_AVERAGE = "group average"
+LINEAR = "linear (Tavor)"
+RETEST = "retest"
 BEFORE = "before tuning"
-OWN_MEAN, ANOTHER = "own mean prediction", "another person's prediction"
+OWN_MEAN = "own mean prediction"
+ANOTHER = "another person's prediction"
 ALL_PLACES = "all"
 _KEYS = ["contrast", "person"]
 # Scores that compare a person with others; not defined if each person has a model of their own,
 # fitted on all the others.
 INDIVIDUALITY = (
-    *(
-        "own_mean_r",
-        "others_r",
-        "index",
-        "product",
-        "residual_r",
-        "residual_r_training_mean",
-    ),
-    *("identification", "fingerprint"),
-    *("own_index", "own_product", "own_residual_r", "own_identification"),
+    "own_mean_r",
+    "others_r",
+    "index",
+    "product",
+    "residual_r",
+    "residual_r_training_mean",
+    "identification",
+    "fingerprint",
+    "own_index",
+    "own_product",
+    "own_residual_r",
+    "own_identification",
 )
 
 
@@ -51,14 +56,13 @@ class Scores(NamedTuple):
     # Columns: model, part, contrast, person, family, group (fold of a cross-validation; 0: none)
     # and scores. A person without a measured or predicted map of a contrast has no row for it.
     table: pd.DataFrame
-    matrices: Mapping[
-        str, Values
-    ]  # by model, (contrasts, measured, predicted people); NaN: none
+    # By model, (contrasts, measured, predicted people); NaN: none.
+    matrices: Mapping[str, Values]
 
     def of(self, model: str, part: str = ALL_PLACES) -> pd.DataFrame:
         """Return the scores of a model over a part of the voxels, by contrast and person."""
-        here = (self.table["model"] == model) & (self.table["part"] == part)
-        return self.table[here].set_index(_KEYS)
+        rows = (self.table["model"] == model) & (self.table["part"] == part)
+        return self.table[rows].set_index(_KEYS)
 
     @property
     def models(self) -> list[str]:
@@ -106,44 +110,47 @@ def score_maps(
     --------
     >>> import numpy as np
     >>> measured = np.random.default_rng(0).standard_normal((8, 2, 500))
-    >>> found = score_maps("itself", measured, measured)
-    >>> len(found.table), float(found.table["identification"].mean())
+    >>> scores = score_maps("itself", measured, measured)
+    >>> len(scores.table), float(scores.table["identification"].mean())
     (16, 1.0)
     """
-    number, rows, _ = measured.shape
+    people_number, contrasts_number, _ = measured.shape
     people, contrasts = labels or (
-        [str(n) for n in range(size)] for size in (number, rows)
+        [str(person) for person in range(people_number)],
+        [str(row) for row in range(contrasts_number)],
     )
     counted = slice(None) if here is None else here
-    related = np.arange(number) if families is None else families
-    frames, matrices = [], np.full((rows, number, number), np.nan)
-    for q, contrast in enumerate(contrasts):
-        both = zip(predicted[:, q], measured[:, q], strict=True)
-        there = np.flatnonzero(
-            [all(np.isfinite(one[counted]).any() for one in pair) for pair in both]
-        )
-        if not there.size:
+    family = np.arange(people_number) if families is None else families
+    tables = []
+    matrices = np.full((contrasts_number, people_number, people_number), np.nan)
+    for row, contrast in enumerate(contrasts):
+        p, m = predicted[:, row], measured[:, row]  # (people, voxels)
+        counts = np.flatnonzero(_has_values(p, counted) & _has_values(m, counted))
+        if not counts.size:
             continue
-        p, m = (
-            maps[:, q] if len(there) == number else maps[there, q]
-            for maps in (predicted, measured)
-        )
-        mean = None if training_mean is None else training_mean[q]
-        found = PeopleScores.of(p, m, mean, families=related[there], here=here)
-        matrices[q][np.ix_(there, there)] = found.matrix
-        about = {
+        if len(counts) < people_number:
+            p, m = predicted[counts, row], measured[counts, row]
+        mean = None if training_mean is None else training_mean[row]
+        scores = PeopleScores.of(p, m, mean, families=family[counts], here=here)
+        matrices[row][np.ix_(counts, counts)] = scores.matrix
+        columns = {
             "contrast": contrast,
-            "person": [people[int(n)] for n in there],
-            "family": related[there],
+            "person": [people[int(person)] for person in counts],
+            "family": family[counts],
+            **scores.by_name(),
+            "dice": _dice(p, m, counted),
         }
-        frames.append(
-            pd.DataFrame({**about, **found.by_name(), "dice": _dice(p, m, counted)})
-        )
-    table = pd.concat(frames, ignore_index=True)
+        tables.append(pd.DataFrame(columns))
+    table = pd.concat(tables, ignore_index=True)
     table.insert(0, "model", name)
     table.insert(1, "part", ALL_PLACES)
     table.insert(2, "group", 0)
     return Scores(table, {name: matrices})
+
+
+def _has_values(maps: Maps, counted: slice | NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return whose maps (people, voxels) have a finite value among the voxels that count."""
+    return np.array([np.isfinite(of_person[counted]).any() for of_person in maps])
 
 
 def with_derived(scores: Scores) -> Scores:
@@ -152,15 +159,12 @@ def with_derived(scores: Scores) -> Scores:
     The own mean prediction is one map for everybody, the mean over all people who count for a
     contrast. The r of another person's prediction is averaged over people of other families.
     """
-    derived = [
-        scores.table.assign(model=name, r=scores.table[column]).drop(
-            columns=[*INDIVIDUALITY, "dice"]
-        )
-        for name, column in ((OWN_MEAN, "own_mean_r"), (ANOTHER, "others_r"))
-    ]
-    return Scores(
-        pd.concat([scores.table, *derived], ignore_index=True), scores.matrices
-    )
+    columns = [*INDIVIDUALITY, "dice"]
+    plain = scores.table.drop(columns=columns)
+    own_mean = plain.assign(model=OWN_MEAN, r=scores.table["own_mean_r"])
+    another = plain.assign(model=ANOTHER, r=scores.table["others_r"])
+    table = pd.concat([scores.table, own_mean, another], ignore_index=True)
+    return Scores(table, scores.matrices)
 
 
 def without_individuality(scores: Scores) -> Scores:
@@ -170,10 +174,11 @@ def without_individuality(scores: Scores) -> Scores:
 
 def join(several: Sequence[Scores]) -> Scores:
     """Return the scores of several models on the same people."""
-    table = pd.concat([one.table for one in several], ignore_index=True)
-    return Scores(
-        table, {name: own for one in several for name, own in one.matrices.items()}
-    )
+    table = pd.concat([scores.table for scores in several], ignore_index=True)
+    matrices: dict[str, Values] = {}
+    for scores in several:
+        matrices |= scores.matrices
+    return Scores(table, matrices)
 
 
 def join_groups(groups: Sequence[Scores]) -> Scores:
@@ -187,32 +192,43 @@ def join_groups(groups: Sequence[Scores]) -> Scores:
     >>> import numpy as np
     >>> measured = np.random.default_rng(0).standard_normal((8, 2, 500))
     >>> halves = [score_maps("itself", half, half) for half in (measured[:3], measured[3:])]
-    >>> found = join_groups(halves)
-    >>> len(found.table), int(np.isnan(found.matrices["itself"][0]).sum())
+    >>> scores = join_groups(halves)
+    >>> len(scores.table), int(np.isnan(scores.matrices["itself"][0]).sum())
     (16, 30)
     """
     names = [
-        name for name in groups[0].models if all(name in one.models for one in groups)
+        name
+        for name in groups[0].models
+        if all(name in group.models for group in groups)
     ]
     tables, families = [], 0
-    for number, one in enumerate(groups, 1):
+    for number, group in enumerate(groups, 1):
         # No family is in two groups.
-        own = one.table.assign(group=number, family=one.table["family"] + families)
-        families = int(own["family"].max()) + 1
-        tables.append(own[own["model"].isin(names)])
+        family = group.table["family"] + families
+        table = group.table.assign(group=number, family=family)
+        families = int(table["family"].max()) + 1
+        tables.append(table[table["model"].isin(names)])
     table = pd.concat(tables, ignore_index=True)
-    matrices = {}
-    for name in groups[0].matrices.keys() & set(names):
-        blocks = [one.matrices[name] for one in groups]
-        ends = np.cumsum([0, *(block.shape[1] for block in blocks)])
-        whole = np.full((len(blocks[0]), ends[-1], ends[-1]), np.nan)
-        for first, last, block in zip(ends, ends[1:], blocks, strict=False):
-            whole[:, first:last, first:last] = block
-        matrices[name] = whole
     order = {name: number for number, name in enumerate(names)}
     # Keep each model's rows together, as in scores without folds.
-    table = table.sort_values("model", key=lambda own: own.map(order), kind="stable")
-    return Scores(table, {name: matrices[name] for name in names if name in matrices})
+    table = table.sort_values(
+        "model", key=lambda models: models.map(order), kind="stable"
+    )
+    matrices = {
+        name: _joined([group.matrices[name] for group in groups])
+        for name in names
+        if name in groups[0].matrices
+    }
+    return Scores(table, matrices)
+
+
+def _joined(blocks: Sequence[Values]) -> Values:
+    """Return matrices (contrasts, people, people) of groups as one, NaN between groups."""
+    ends = np.cumsum([0, *(block.shape[1] for block in blocks)])
+    joined = np.full((len(blocks[0]), ends[-1], ends[-1]), np.nan)
+    for first, last, block in zip(ends, ends[1:], blocks, strict=False):
+        joined[:, first:last, first:last] = block
+    return joined
 
 
 def store_scores(
@@ -243,9 +259,8 @@ def store_scores(
     table = np.asarray(scores.table.to_records(index=False, column_dtypes=longest))
     matrices = np.stack([*scores.matrices.values()])
     store.write(f"{name}/matrices", matrices, facts, {"models": [*scores.matrices]})
-    store.write(
-        f"{name}/table", table, facts, {"record": dict(record)}
-    )  # the last file
+    # The last file: without it, the others do not count.
+    store.write(f"{name}/table", table, facts, {"record": dict(record)})
 
 
 def stored_scores(
@@ -290,21 +305,21 @@ def ceilings(
         One row per contrast that somebody has twice: contrast, retest_people, reliability, ceiling,
         residual_reliability, residual_ceiling.
     """
-    of = slice(None) if here is None else here
+    counted = slice(None) if here is None else here
+    with_retest = [person for person in people if len(person.sessions) > 1]
     rows = []
-    for q, contrast in enumerate(contrasts):
+    for row, contrast in enumerate(contrasts):
         pairs = [
-            tuple(session[q][of] for session in person.sessions[:2])
-            for person in people
-            if len(person.sessions) > 1
+            (person.sessions[0][row][counted], person.sessions[1][row][counted])
+            for person in with_retest
         ]
-        found = np.array(_agreement(pairs), np.float64).reshape(-1, 2)
-        found = found[np.isfinite(found[:, 0])]
-        if not len(found):
+        agreement = np.array(_agreement(pairs), np.float64).reshape(-1, 2)
+        r, residual_r = agreement[np.isfinite(agreement[:, 0])].T
+        if not len(r):
             continue
-        known = np.isfinite(found[:, 1])
-        residual = found[known, 1].mean() if known.any() else np.nan
-        rows.append((contrast, len(found), found[:, 0].mean(), residual))
+        residual_r = residual_r[np.isfinite(residual_r)]
+        mean_residual_r = residual_r.mean() if len(residual_r) else np.nan
+        rows.append((contrast, len(r), r.mean(), mean_residual_r))
     names = ["contrast", "retest_people", "reliability", "residual_reliability"]
     table = pd.DataFrame(rows, columns=names)
     table.insert(3, "ceiling", table["reliability"].clip(lower=0) ** 0.5)
@@ -313,31 +328,34 @@ def ceilings(
     )
 
 
-def _agreement(pairs: Sequence[tuple[Maps, ...]]) -> list[tuple[float, float]]:
+def _agreement(pairs: Sequence[tuple[Maps, Maps]]) -> list[tuple[float, float]]:
     """Return r and residual r between the two maps (voxels,) of each person."""
     places = pairs[0][0].shape if pairs else (0,)
     total, count = np.zeros((2, *places)), np.zeros(places, np.intp)
     for pair in pairs:
-        both = np.isfinite(pair).all(axis=0)
-        total += np.where(both, pair, 0.0)
-        count += both
+        in_both = np.isfinite(pair).all(axis=0)
+        total += np.where(in_both, pair, 0.0)
+        count += in_both
     # With one person only, the mean would be that person's own map.
     means = np.where(count > 1, total / np.maximum(count, 1), np.nan)
-    return [
-        (float(correlation(*values)), float(correlation(*(values - means))))
-        for values in (np.array(pair, np.float64) for pair in pairs)
-    ]
+    agreement = []
+    for pair in pairs:
+        maps = np.array(pair, np.float64)
+        r, residual_r = correlation(*maps), correlation(*(maps - means))
+        agreement.append((float(r), float(residual_r)))
+    return agreement
 
 
 def _dice(
-    predicted: Maps, measured: Maps, here: slice | NDArray[np.bool_]
+    predicted: Maps, measured: Maps, counted: slice | NDArray[np.bool_]
 ) -> list[float]:
     """Return each person's area under the Dice curve, over the voxels of both maps."""
-    found = []
-    for pair in zip(predicted, measured, strict=True):
-        p, m = (maps[here] for maps in pair)
-        known = np.isfinite(m) & np.isfinite(p)
-        found.append(
-            float(dice_auc(p[known][None], m[known][None])[0]) if known.any() else 0.0
-        )
-    return found
+    areas = []
+    for predicted_map, measured_map in zip(predicted, measured, strict=True):
+        p, m = predicted_map[counted], measured_map[counted]
+        in_both = np.isfinite(m) & np.isfinite(p)
+        area = 0.0
+        if in_both.any():
+            area = float(dice_auc(p[in_both][None], m[in_both][None])[0])
+        areas.append(area)
+    return areas

@@ -247,35 +247,36 @@ def score_tables(
     places, ceilings
         Number of voxels or parcels, and noise ceilings, overall and for each tissue.
     """
-    found = {
-        "models": (
+    return {
+        "models": ResultTable(
             MODEL_COLUMNS,
             [summary_row(scores, name) for name in scores.models],
             "Scores: one row per model",
         ),
-        "contrasts": (
+        "contrasts": ResultTable(
             CONTRAST_COLUMNS,
             contrast_rows(scores, ceilings[ALL_PLACES]),
             "Scores: one row per contrast and model",
         ),
-        "tests": (
+        "tests": ResultTable(
             TEST_COLUMNS,
             published_tests(scores, model),
             "The published tests: one row per contrast, score and opponent",
         ),
-        "people": (
+        "people": ResultTable(
             PERSON_COLUMNS,
             person_rows(scores, model, people),
             "Scores: one row per participant",
         ),
-        "parts": (
+        "parts": ResultTable(
             PART_COLUMNS,
             part_rows(scores, model, places, ceilings),
             "Scores by tissue",
         ),
-        "comparisons": (COMPARISON_COLUMNS, comparison_rows(scores, model), ""),
+        "comparisons": ResultTable(
+            COMPARISON_COLUMNS, comparison_rows(scores, model), ""
+        ),
     }
-    return {name: ResultTable(*table) for name, table in found.items()}
 
 
 def summary_row(scores: Scores, model: str, part: str = ALL_PLACES) -> Row:
@@ -295,26 +296,24 @@ def summary_row(scores: Scores, model: str, part: str = ALL_PLACES) -> Row:
     >>> summary_row(score_maps("itself", measured, measured), "itself")["identification"]
     [1.0, 0.6756, 1.0]
     """
-    own, group = (scores.of(name, part) for name in (model, GROUP_AVERAGE))
-    r = by_person(own, "r")
+    table, group_average = scores.of(model, part), scores.of(GROUP_AVERAGE, part)
+    r = by_person(table, "r")
     row: Row = {"model": model, "r": _interval(r, -1.0, 1.0)}
-    if own["dice"].notna().any():
-        row["dice"] = _interval(by_person(own, "dice"), 0.0, 1.0)
-    if len(group) and model != GROUP_AVERAGE:
-        row["r_minus_group_average"] = _interval(
-            _spread(own, _difference(own, group, "r"))
-        )
-    if not _is_individual(own):
+    if table["dice"].notna().any():
+        row["dice"] = _interval(by_person(table, "dice"), 0.0, 1.0)
+    if len(group_average) and model != GROUP_AVERAGE:
+        difference = _difference(table, group_average, "r")
+        row["r_minus_group_average"] = _interval(_spread(table, difference))
+    if not _is_individual(table):
         return row
-    above = (own["r"] - own["own_mean_r"]).groupby(level="person", sort=False).mean()
-    row["r_minus_own_mean"] = _interval(_spread(own, above))
-    row["index"] = _interval(_spread(own, by_person(own, "index")))
+    row["r_minus_own_mean"] = _interval(_spread(table, _r_minus_own_mean(table)))
+    row["index"] = _interval(_spread(table, by_person(table, "index")))
     for key in ("product", "residual_r", "residual_r_training_mean", "fingerprint"):
         most = 1.0 if key.startswith("residual_r") else np.inf
-        row[key] = _interval(by_person(own, key), -most, most)
-    mean_r, index = r.mean(), by_person(own, "index").mean()
+        row[key] = _interval(by_person(table, key), -most, most)
+    mean_r, index = r.mean(), by_person(table, "index").mean()
     row["ratio"] = number(index / mean_r) if mean_r else None
-    identified = by_person(own, "identification")
+    identified = by_person(table, "identification")
     people = int(identified.notna().sum())
     row["identification"] = cells(wilson_interval(float(identified.mean()), people))
     return row
@@ -341,34 +340,34 @@ def comparison_rows(scores: Scores, model: str) -> list[Row]:
     >>> [(row["question"], row["verdict"]) for row in rows]
     [('individual', 'better'), ('worth using', 'better')]
     """
-    own = scores.of(model)
-    above = (own["r"] - own["own_mean_r"]).groupby(level="person", sort=False).mean()
-    asked = [
-        (INDIVIDUAL, "r", ANOTHER, by_person(own, "index")),
-        (WORTH_USING, "r", OWN_MEAN, above),
+    table = scores.of(model)
+    comparisons = [
+        (INDIVIDUAL, "r", ANOTHER, by_person(table, "index")),
+        (WORTH_USING, "r", OWN_MEAN, _r_minus_own_mean(table)),
     ]
     for score in _COMPARED:
         for name in scores.models:
             if name not in (GROUP_AVERAGE, LINEAR, BEFORE) or name == model:
                 continue
-            difference = _difference(own, scores.of(name), score)
+            difference = _difference(table, scores.of(name), score)
             if difference.notna().any():
-                asked.append(("", score, name, difference))
+                comparisons.append(("", score, name, difference))
     rows = []
-    for question, score, name, difference in asked:
-        found = _judged(own, difference)
+    for question, score, name, difference in comparisons:
+        verdict = _judged(table, difference)
+        word: str = verdict.word
         fitted_to_others = not question and not _is_individual(scores.of(name))
+        if fitted_to_others and word == BETTER:
+            word = NO_VERDICT
         rows.append(
             {
                 "question": question or None,
                 "score": score,
                 "against": name,
-                "people": found.people,
-                "difference": cells(found.difference),
-                "p": number(found.table_p, 5),
-                "verdict": NO_VERDICT
-                if fitted_to_others and found.word == BETTER
-                else found.word,
+                "people": verdict.people,
+                "difference": cells(verdict.difference),
+                "p": number(verdict.table_p, 5),
+                "verdict": word,
             }
         )
     return rows
@@ -377,44 +376,43 @@ def comparison_rows(scores: Scores, model: str) -> list[Row]:
 def contrast_rows(scores: Scores, ceilings: pd.DataFrame) -> list[Row]:
     """Return mean scores over people of each model and contrast, and the contrast's ceilings."""
     table = scores.table[scores.table["part"] == ALL_PLACES]
-    of = table.groupby(["model", "contrast"], sort=False)
-    found = of["family"].nunique().to_frame("people").join(of[[*_OF_CONTRASTS]].mean())
-    linear = found["r"].get(LINEAR, pd.Series(dtype=float))
-    of_contrast = linear.reindex(found.index.get_level_values("contrast")).to_numpy()
-    found["relative_gain"] = relative_gain(found["r"].to_numpy(), of_contrast)
+    grouped = table.groupby(["model", "contrast"], sort=False)
+    people = grouped["family"].nunique().to_frame("people")
+    means = people.join(grouped[[*_OF_CONTRASTS]].mean())
+    linear_r = means["r"].get(LINEAR, pd.Series(dtype=float))
+    linear_r = linear_r.reindex(means.index.get_level_values("contrast")).to_numpy()
+    means["relative_gain"] = relative_gain(means["r"].to_numpy(), linear_r)
     for model in scores.models:
-        own = scores.of(model)
-        same = (
-            found.loc[model].index.isin(same_for_all(own))
-            if _is_individual(own)
-            else None
-        )
-        found.loc[[model], "same_for_all"] = pd.Series(
-            same, found.loc[[model]].index, object
-        )
-    return records(found.reset_index().merge(ceilings, "left", "contrast"))
+        of_model = scores.of(model)
+        same = None
+        if _is_individual(of_model):
+            same = means.loc[model].index.isin(same_for_all(of_model))
+        index = means.loc[[model]].index
+        means.loc[[model], "same_for_all"] = pd.Series(same, index, object)
+    return records(means.reset_index().merge(ceilings, "left", "contrast"))
 
 
 def person_rows(scores: Scores, model: str, people: Sequence[Person]) -> list[Row]:
     """Return one row per person: mean scores over contrasts, motion and amount of rest."""
-    own = scores.of(model)
-    found = pd.DataFrame(
+    table = scores.of(model)
+    means = pd.DataFrame(
         {
-            "contrasts": own.groupby(level="person", sort=False).size(),
-            "r": by_person(own, "r"),
-            "residual_r": by_person(own, "own_residual_r"),
-            "index": by_person(own, "own_index"),
-            "identification": by_person(own, "own_identification"),
+            "contrasts": table.groupby(level="person", sort=False).size(),
+            "r": by_person(table, "r"),
+            "residual_r": by_person(table, "own_residual_r"),
+            "index": by_person(table, "own_index"),
+            "identification": by_person(table, "own_identification"),
         }
-    ).join(by_person(scores.of(GROUP_AVERAGE), "r").rename("typicality"))
+    )
+    typicality = by_person(scores.of(GROUP_AVERAGE), "r").rename("typicality")
     rest = pd.DataFrame(
         [(person.fd_mm, person.minutes, person.residual_dof) for person in people],
         [person.label for person in people],
         ["fd_mean", "minutes", "residual_dof"],
     )
-    found = rest.join(found, how="inner")
-    found.insert(0, "participant_id", "sub-" + found.index)
-    return records(found)
+    rows = rest.join(means.join(typicality), how="inner")
+    rows.insert(0, "participant_id", "sub-" + rows.index)
+    return records(rows)
 
 
 def part_rows(
@@ -429,16 +427,17 @@ def part_rows(
     """
     rows = []
     for part in scores.table["part"].unique():
-        found = summary_row(scores, model, part)
-        row = {"part": part, "places": places.get(part)}
-        row["people"] = (
-            scores.of(model, part).index.get_level_values("person").nunique()
-        )
-        row |= {name: found.get(name) for name in _OF_PARTS}
-        if part in ceilings and len(of := ceilings[part]):
-            row |= {
-                key: number(of[key].mean()) for key in ("ceiling", "residual_ceiling")
-            }
+        summary = summary_row(scores, model, part)
+        people = scores.of(model, part).index.get_level_values("person")
+        row = {
+            "part": part,
+            "places": places.get(part),
+            "people": people.nunique(),
+            **{name: summary.get(name) for name in _OF_PARTS},
+        }
+        if part in ceilings and len(ceilings[part]):
+            for key in ("ceiling", "residual_ceiling"):
+                row[key] = number(ceilings[part][key].mean())
         rows.append(row)
     return rows
 
@@ -457,43 +456,39 @@ def published_tests(scores: Scores, model: str) -> list[Row]:
     Serin et al. 2025 test r, Dice and product against group average, linear model and retest, and
     count the contrasts with a higher fingerprinting score.
     """
-    own = scores.of(model)
-    contrasts = own.index.unique("contrast")
+    table = scores.of(model)
+    contrasts = table.index.unique("contrast")
     opponents = [
         name for name in (GROUP_AVERAGE, LINEAR, RETEST) if name in scores.models
     ]
     tables, differences = [], []
     for score, column in _TESTED.items():
         for name in opponents:
-            both = own[["family"]].assign(
-                model=own[column], other=scores.of(name)[column]
+            pairs = table[["family"]].assign(
+                model=table[column], other=scores.of(name)[column]
             )
-            if score in ("product", "fingerprint") and both["other"].isna().all():
+            if score in ("product", "fingerprint") and pairs["other"].isna().all():
                 continue
-            both["difference"] = both["model"] - both["other"]
-            of = both.dropna().groupby(level="contrast", sort=False)
-            found = (
-                of[["model", "other", "difference"]]
-                .mean()
-                .assign(people=of["family"].nunique())
-            )
+            pairs["difference"] = pairs["model"] - pairs["other"]
+            by_contrast = pairs.dropna().groupby(level="contrast", sort=False)
+            means = by_contrast[["model", "other", "difference"]].mean()
+            means["people"] = by_contrast["family"].nunique()
             if score != "fingerprint":
-                deltas = [
-                    cliffs_delta(*one[["model", "other"]].to_numpy().T) for _, one in of
+                means["cliffs_delta"] = [
+                    cliffs_delta(*of_contrast[["model", "other"]].to_numpy().T)
+                    for _, of_contrast in by_contrast
                 ]
-                found["cliffs_delta"] = deltas
             else:  # one number for all people: not tested
-                both["difference"] = np.nan
-            differences.append(_wide(both["difference"]))
-            tables.append(found.reindex(contrasts).assign(score=score, against=name))
-    p = sign_flip_test(_spread(own, np.concatenate(differences)))
-    tests = zip(
-        records(pd.concat(tables).reset_index()),
-        p,
-        false_discovery_rate(p),
-        strict=True,
-    )
-    return [{**row, "p": number(p, 5), "q": number(q, 5)} for row, p, q in tests]
+                pairs["difference"] = np.nan
+            differences.append(_wide(pairs["difference"]))
+            tables.append(means.reindex(contrasts).assign(score=score, against=name))
+    p = sign_flip_test(_spread(table, np.concatenate(differences)))
+    q = false_discovery_rate(p)
+    rows = records(pd.concat(tables).reset_index())
+    return [
+        {**row, "p": number(row_p, 5), "q": number(row_q, 5)}
+        for row, row_p, row_q in zip(rows, p, q, strict=True)
+    ]
 
 
 def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Row]:
@@ -503,10 +498,10 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
     because it shows whether tuning to one contrast helps the others. Contrasts that the model
     lacked before have no r before tuning, no difference and no verdict.
     """
-    own, before = scores.of(model), scores.of(BEFORE)
-    known = before.index.unique("contrast")
-    is_new = ~own.index.isin(known, level="contrast")
-    own = own[own.index.isin(before.index) | is_new]
+    after, before = scores.of(model), scores.of(BEFORE)
+    old_contrasts = before.index.unique("contrast")
+    is_new = ~after.index.isin(old_contrasts, level="contrast")
+    after = after[after.index.isin(before.index) | is_new]
     names = {
         "before": BEFORE,
         "after": model,
@@ -514,50 +509,53 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
         "linear": LINEAR,
     }
     r = pd.DataFrame(
-        {key: scores.of(name)["r"].reindex(own.index) for key, name in names.items()}
+        {key: scores.of(name)["r"].reindex(after.index) for key, name in names.items()}
     )
-    contrasts = list(own.index.unique("contrast"))
-    sets = {
-        "not tuned": [one for one in contrasts if one in known and one not in tuned],
-        # New contrasts beside known ones would be in the mean after tuning only.
-        "tuned": [
-            one
-            for one in contrasts
-            if one in tuned and (one in known or not len(known))
-        ],
-        **{one: [one] for one in contrasts},
-    }
-    rows, found = [], []
-    for name, several in sets.items():
-        if not several:
-            continue
-        at = own.index.isin(several, level="contrast")
-        means = r[at].groupby(level="person", sort=False).mean()
-        if several[0] in known:
-            found.append(_judged(own[at], means["after"] - means["before"]))
-        else:
-            found.append(Verdict.unknown(len(means)))
+    contrasts = list(after.index.unique("contrast"))
+    sets = _transfer_sets(contrasts, tuned, old_contrasts)
+    rows, verdicts = [], []
+    for title, labels in sets.items():
+        in_set = after.index.isin(labels, level="contrast")
+        means = r[in_set].groupby(level="person", sort=False).mean()
+        verdict = Verdict.unknown(len(means))
+        if labels[0] in old_contrasts:
+            verdict = _judged(after[in_set], means["after"] - means["before"])
+        verdicts.append(verdict)
         rows.append(
             {
-                "contrast": name
-                if name in contrasts
-                else f"mean of {len(several)} {name}",
-                "tuned": several[0] in tuned,
-                "people": found[-1].people,
+                "contrast": title,
+                "tuned": labels[0] in tuned,
+                "people": verdict.people,
                 **{key: number(means[key].mean()) for key in names},
-                "difference": cells(found[-1].difference),
+                "difference": cells(verdict.difference),
             }
         )
-    whole = len(rows) - len(contrasts)
-    verdicts = [*found[:whole], *corrected(found[whole:])]
-    return [
-        {
-            **row,
-            "p": number(verdict.table_p, 5),
-            "verdict": None if row["before"] is None else verdict.word,
-        }
-        for row, verdict in zip(rows, verdicts, strict=True)
-    ]
+    of_means = len(rows) - len(contrasts)
+    verdicts = [*verdicts[:of_means], *corrected(verdicts[of_means:])]
+    for row, verdict in zip(rows, verdicts, strict=True):
+        row["p"] = number(verdict.table_p, 5)
+        row["verdict"] = None if row["before"] is None else verdict.word
+    return rows
+
+
+def _transfer_sets(
+    contrasts: Sequence[str], tuned: Collection[str], old_contrasts: Collection[str]
+) -> dict[str, list[str]]:
+    """Return the sets of contrasts whose mean r has a row, by the row's name; each alone last."""
+    # New contrasts beside old ones would be in the mean after tuning only.
+    all_new = not len(old_contrasts)
+    not_tuned, of_tuning = [], []
+    for label in contrasts:
+        if label in tuned and (label in old_contrasts or all_new):
+            of_tuning.append(label)
+        elif label in old_contrasts and label not in tuned:
+            not_tuned.append(label)
+    sets = {}
+    if not_tuned:
+        sets[f"mean of {len(not_tuned)} not tuned"] = not_tuned
+    if of_tuning:
+        sets[f"mean of {len(of_tuning)} tuned"] = of_tuning
+    return sets | {label: [label] for label in contrasts}
 
 
 def records(table: pd.DataFrame) -> list[Row]:
@@ -569,26 +567,25 @@ def records(table: pd.DataFrame) -> list[Row]:
     ]
 
 
-def same_for_all(own: pd.DataFrame) -> list[str]:
+def same_for_all(table: pd.DataFrame) -> list[str]:
     """Return the contrasts in which all people (two or more) have the same predicted map.
 
-    Empty for models without scores of individuality.
+    Empty for models without scores of individuality. `table` is as of `Scores.of`, here and below.
     """
-    if not _is_individual(own):
+    if not _is_individual(table):
         return []
-    found = (
-        own["residual_r"].groupby(level="contrast", sort=False).agg(["size", "count"])
-    )
-    return list(found.index[(found["size"] > 1) & (found["count"] == 0)])
+    by_contrast = table["residual_r"].groupby(level="contrast", sort=False)
+    sizes = by_contrast.agg(["size", "count"])
+    return list(sizes.index[(sizes["size"] > 1) & (sizes["count"] == 0)])
 
 
-def by_person(own: pd.DataFrame, score: str) -> pd.Series[float]:
+def by_person(table: pd.DataFrame, score: str) -> pd.Series[float]:
     """Return a score's means over contrasts, by person.
 
     A contrast without residual r, because everybody's prediction is the same, counts as 0; if no
     contrast has one, all are NaN.
     """
-    return _counted(own, score).groupby(level="person", sort=False).mean()
+    return _counted(table, score).groupby(level="person", sort=False).mean()
 
 
 def number(value: float, digits: int = 4) -> float | None:
@@ -596,11 +593,11 @@ def number(value: float, digits: int = 4) -> float | None:
     return round(float(value), digits) if np.isfinite(value) else None
 
 
-def cells(found: Interval) -> list[float | None] | None:
+def cells(interval: Interval) -> list[float | None] | None:
     """Return a mean and its interval for JSON; None if there is no mean."""
-    if not np.isfinite(found.mean):
+    if not np.isfinite(interval.mean):
         return None
-    return [number(x) for x in (found.mean, found.low, found.high)]
+    return [number(interval.mean), number(interval.low), number(interval.high)]
 
 
 def _interval(
@@ -610,45 +607,55 @@ def _interval(
     return cells(t_interval(np.asarray(values)).within(least, most))
 
 
-def _counted(own: pd.DataFrame, score: str) -> pd.Series[float]:
-    return own[score].fillna(0.0) if own[score].notna().any() else own[score]
+def _counted(table: pd.DataFrame, score: str) -> pd.Series[float]:
+    values = table[score]
+    return values.fillna(0.0) if values.notna().any() else values
 
 
-def _is_individual(own: pd.DataFrame) -> bool:
+def _is_individual(table: pd.DataFrame) -> bool:
     """Return whether a model has scores that compare a person with others."""
-    return bool(own["index"].notna().any()) or bool(own["identification"].notna().any())
+    return any(table[score].notna().any() for score in ("index", "identification"))
 
 
-def _difference(own: pd.DataFrame, other: pd.DataFrame, score: str) -> pd.Series[float]:
+def _r_minus_own_mean(table: pd.DataFrame) -> pd.Series[float]:
+    """Return each person's r minus that of the model's mean prediction, mean over contrasts."""
+    difference = table["r"] - table["own_mean_r"]
+    return difference.groupby(level="person", sort=False).mean()
+
+
+def _difference(
+    table: pd.DataFrame, opponent: pd.DataFrame, score: str
+) -> pd.Series[float]:
     """Return each person's difference in a score, averaged over contrasts that both models have."""
-    difference = _counted(own, score) - _counted(other, score).reindex(own.index)
+    opponent_score = _counted(opponent, score).reindex(table.index)
+    difference = _counted(table, score) - opponent_score
     return difference.groupby(level="person", sort=False).mean()
 
 
 def _wide(values: pd.Series[float]) -> Values:
     """Return values by contrast and person as (contrasts, people); NaN: no map."""
-    contrasts, people = (values.index.unique(level) for level in ("contrast", "person"))
+    contrasts, people = values.index.unique("contrast"), values.index.unique("person")
     wide = values.unstack("person").reindex(index=contrasts, columns=people)
     return wide.to_numpy(np.float64)
 
 
-def _families(own: pd.DataFrame) -> NDArray[np.intp]:
+def _families(table: pd.DataFrame) -> NDArray[np.intp]:
     """Return the number of each person's family, (people,)."""
-    return own["family"].groupby(level="person", sort=False).first().to_numpy()
+    return table["family"].groupby(level="person", sort=False).first().to_numpy()
 
 
-def _is_folded(own: pd.DataFrame) -> bool:
+def _is_folded(table: pd.DataFrame) -> bool:
     """Return whether people were scored by cross-validation."""
-    return bool((own["group"] > 0).any())
+    return bool((table["group"] > 0).any())
 
 
-def _judged(own: pd.DataFrame, differences: pd.Series[float]) -> Verdict:
+def _judged(table: pd.DataFrame, differences: pd.Series[float]) -> Verdict:
     return judge_differences(
-        differences.to_numpy(), _families(own), cross_validated=_is_folded(own)
+        differences.to_numpy(), _families(table), cross_validated=_is_folded(table)
     )
 
 
-def _spread(own: pd.DataFrame, differences: pd.Series[float] | Values) -> Values:
+def _spread(table: pd.DataFrame, differences: pd.Series[float] | Values) -> Values:
     """Return families' differences, widened for cross-validation (`spread_as_learnt`)."""
-    found = family_means(np.asarray(differences), _families(own))
-    return spread_as_learnt(found) if _is_folded(own) else found
+    of_families = family_means(np.asarray(differences), _families(table))
+    return spread_as_learnt(of_families) if _is_folded(table) else of_families
