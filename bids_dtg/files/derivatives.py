@@ -32,6 +32,7 @@ _PROGRAM = "bids_dtg"
 # slash, so that it also covers the folders below sub-*.
 IGNORED = {
     "*.html": "pages",
+    "*.js": "rows of pages over thousands of participants",
     "figures": "pictures of pages",
     "logs/": "logs, methods text",
     "group": "group-level results",

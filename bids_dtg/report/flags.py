@@ -13,8 +13,8 @@ from bids_dtg.notices import NO_MASK, SAME_SIDES, TEMPLATE_SURFACE, counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.quality import number
 
-Level = Literal["problem", "warning", "note", "good"]
-LEVELS: tuple[Level, ...] = ("problem", "warning", "good", "note")
+Level = Literal["failed", "problem", "warning", "note", "good"]
+LEVELS: tuple[Level, ...] = ("failed", "problem", "warning", "good", "note")
 # Beyond 0, 1 or 2 limits.
 _BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")
 # Levels of the verdicts on whether a run resembles the model's training data.
@@ -56,7 +56,7 @@ def flags_of(
     """
     flags = [*of_runs, *of_workflow]
     anything = bool(files.averages) or any(run.facts for run in files.runs)
-    if not any(flag.level in LEVELS[:2] for flag in flags) and anything:
+    if not any(flag.level in LEVELS[:3] for flag in flags) and anything:
         usual = "quality metrics are within their usual ranges"
         verdict = Flag("good", f"All {usual}")
         if any(
@@ -85,7 +85,7 @@ def run_flags(
     columns
         Columns of the quality tables.
     """
-    flags = [Flag("problem", message, stage) for stage, message in failures.items()]
+    flags = [Flag("failed", message, stage) for stage, message in failures.items()]
     for average in files.averages:
         flags += left_out(average.common, average.title)
     for run in files.runs:
@@ -111,14 +111,15 @@ def flag_counts(flags: Sequence[Flag], model: str = "") -> dict[str, Any]:
     ('problem', '1 problem, 1 warning', 'Much motion')
     """
     levels = [flag.level for flag in flags]
-    numbers = {level: levels.count(level) for level in LEVELS[:2]}
+    numbers = {level: levels.count(level) for level in LEVELS[1:3]}
+    words = [counted(number, word) for word, number in numbers.items() if number]
+    if "failed" in levels:
+        words.insert(0, "failed")
     return {
         "problems": numbers["problem"],
         "warnings": numbers["warning"],
         "level": levels[0] if flags else "good",
-        "in_words": ", ".join(
-            counted(number, word) for word, number in numbers.items() if number
-        ),
+        "in_words": ", ".join(words),
         "worst": textwrap.shorten(flags[0].text, _LONGEST_TEXT) if flags else "",
         "model": textwrap.shorten(model, _LONGEST_TEXT),
     }

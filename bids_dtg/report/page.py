@@ -144,7 +144,7 @@ def render(
 
     static = {
         name: Markup((FOLDER / "static" / name).read_text("utf-8"))
-        for name in ("report.css", "report.js", "surfaces.js", "viewer.js")
+        for name in ("report.css", "report.js", "rows.js", "surfaces.js", "viewer.js")
     }
     page: str = load_template(template).render(
         title=title,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from bids_dtg.report.contents import (
 )
 from bids_dtg.report.figures import Figure
 from bids_dtg.report.flags import (
+    LEVELS,
     Level,
     flag_counts,
     flags_of,
@@ -35,6 +38,13 @@ from bids_dtg.report.flags import (
     run_flags,
 )
 from bids_dtg.report.inclusion import Decisions, page_facts, read_inclusion
+from bids_dtg.report.long_tables import (
+    MOST_WRITTEN,
+    Row,
+    cell,
+    read_rows,
+    write_rows,
+)
 from bids_dtg.report.methods import find_methods
 from bids_dtg.report.page import Section, lay_out, link, load_template, render
 from bids_dtg.report.pictures import encode
@@ -42,6 +52,7 @@ from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import number
 from bids_dtg.report.tables import Table
 from bids_dtg.report.viewer import remove_unlinked, write_picture
+from bids_dtg.workflows import DEFAULT, find_workflow
 
 INDEX, GROUP = "index.html", "group.html"
 # In the folder of an analysis that is running, or was interrupted.
@@ -51,8 +62,6 @@ STATISTICS_PAGE = "statistics_report.html"  # in the folder of a statistical ana
 _TEXTS = ("logs/CITATION.md", "README", "logs")  # linked, with words in the template
 # Other processes may add reports at the same time, so each checks again after writing.
 _TRIES = 5
-# With more reports than this, their flags are not read; the group page has them.
-_MOST_READ = 2000
 # Metrics of runs that are shown with those of the training runs, by column.
 _BESIDE_MODEL = {
     "repetition_time": ("Repetition time", "s"),
@@ -65,8 +74,40 @@ _LACKS = (
     "Some figures are missing, as this run was processed by a version of the program, or with "
     "options, that did not keep the data for them."
 )
-# A participant: label, address of the report (None: there is none) and its flags (None: unknown).
-Listed: TypeAlias = tuple[str, str | None, Mapping[str, Any] | None]
+# The script with the rows of the index page, and the name of its table.
+_ROWS, _PEOPLE = "index.js", "people"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A participant on the index page."""
+
+    label: str  # without sub-
+    address: str = ""  # of the report; empty: there is none
+    flags: Mapping[str, Any] | None = None  # from `flag_counts`; None: unknown
+    changed_ns: int = 0  # when the report was last written; 0: there is none
+
+    @property
+    def row(self) -> Row:
+        """Its row in the script; the last part is what only `of_row` reads."""
+        flags = self.flags or flag_counts(())
+        level, words = flags["level"], flags["in_words"]
+        rank = 1000 * LEVELS.index(level) - flags["problems"] - flags["warnings"] / 100
+        flagged = cell(words or "none", value=rank, kind=level if words else "soft")
+        cells = [
+            cell(f"sub-{self.label}", link=self.address),
+            flagged if self.address else cell("no report", value=rank, kind="soft"),
+            cell(flags["worst"] if words else ""),
+        ]
+        values = None if self.flags is None else [*self.flags.values()]
+        return level, cells, (self.label, self.address, values, self.changed_ns)
+
+    @classmethod
+    def of_row(cls, row: Row) -> Listed:
+        """Return the participant whose row was read."""
+        label, address, values, changed_ns = row[2]
+        flags = values and dict(zip(flag_counts(()), values, strict=True))
+        return cls(label, address, flags, changed_ns)
 
 
 def report_path(dataset: DerivativeDataset, label: str) -> Path:
@@ -267,20 +308,28 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
     """Write the index page in the output's root: participants' reports, flags, and other pages.
 
     If no reports are wanted, only an existing index is updated, as it may list reports that are
-    gone.
+    gone. The rows of more than `MOST_WRITTEN` participants are in a script beside the page.
     """
     if not wanted and not (dataset.root / INDEX).is_file():
         return
     presentation, root = presentation_of(dataset), dataset.root
+    workflow = find_workflow(dataset.workflow or DEFAULT)
     for _ in range(_TRIES):
         listed = _list(dataset)
+        flags = [person.flags for person in listed if person.flags is not None]
+        is_long = len(listed) > MOST_WRITTEN
         page = render(
             "index.html",
             title=presentation.title,
             about=presentation.about,
             links=[],
             listed=listed,
-            flags=[count for *_, count in listed if count is not None],
+            is_long=is_long,
+            rows_file=_ROWS,
+            most=MOST_WRITTEN,
+            flags=flags,
+            workflow=workflow.name,
+            has_group=workflow.group is not None,
             group=GROUP if (root / GROUP).is_file() else None,
             analyses=[
                 (page.parent.name, link(page, dataset), page.name == MODEL_PAGE)
@@ -293,6 +342,11 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             ],
             others=[name for name in _TEXTS if (root / name).exists()],
         )
+        if is_long:
+            rows = [person.row for person in listed]
+            write_rows(dataset.path(_ROWS), {_PEOPLE: rows})
+        else:
+            dataset.remove(_ROWS)
         write_text(dataset.path(INDEX), page)
         if _list(dataset) == listed:
             return
@@ -303,18 +357,40 @@ def _statistics_last(page: Path) -> tuple[bool, Path]:
 
 
 def _list(dataset: DerivativeDataset) -> list[Listed]:
-    reports = {
-        path.stem.removeprefix("sub-"): path for path in dataset.root.glob("sub-*.html")
-    }
-    with_flags = len(reports) <= _MOST_READ
+    reports = _reports_of(dataset)
+    labels = sorted({*find_participant_labels(dataset), *reports})
+    # A report that has not changed is not read again, as an array of jobs lists thousands each.
+    earlier: dict[str, Listed] = {}
+    if len(labels) > MOST_WRITTEN:
+        with suppress(TypeError, ValueError, LookupError):  # somebody edited it
+            for row in read_rows(dataset.root / _ROWS)[_PEOPLE]:
+                person = Listed.of_row(row)
+                earlier[person.label] = person
     listed: list[Listed] = []
-    for label in sorted({*find_participant_labels(dataset), *reports}):
-        if path := reports.get(label):
-            flags = _flag_count(path) if with_flags else None
-            listed.append((label, link(path, dataset), flags))
+    for label in labels:
+        changed_ns = reports.get(label, 0)
+        person = earlier.get(label, Listed(label, changed_ns=-1))
+        if person.changed_ns == changed_ns:
+            listed.append(person)
+        elif changed_ns:
+            path = dataset.root / f"sub-{label}.html"
+            address = link(path, dataset)
+            listed.append(Listed(label, address, _flag_count(path), changed_ns))
         else:
-            listed.append((label, None, None))
+            listed.append(Listed(label))
     return listed
+
+
+def _reports_of(dataset: DerivativeDataset) -> dict[str, int]:
+    """Return the time of the last change (ns) of each participant's report, by label."""
+    reports = {}
+    with os.scandir(dataset.root) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith("sub-") and name.endswith(".html"):
+                label = name.removeprefix("sub-").removesuffix(".html")
+                reports[label] = entry.stat().st_mtime_ns
+    return reports
 
 
 def _flag_count(page: Path) -> Mapping[str, Any] | None:
@@ -324,5 +400,11 @@ def _flag_count(page: Path) -> Mapping[str, Any] | None:
             match = _FLAGS.search(file.read(_HEAD).decode("utf-8", "replace"))
     except (ForeignFileError, OSError):
         return None
-    counts: dict[str, Any] | None = json.loads(match.group(1)) if match else None
-    return counts
+    if match is None:
+        return None
+    counts: dict[str, Any] = json.loads(match.group(1))
+    if counts.get("level") not in LEVELS:
+        return None
+    # What no row shows is not kept.
+    worst = counts["worst"] if counts["in_words"] else ""
+    return {**flag_counts(()), **counts, "worst": worst}

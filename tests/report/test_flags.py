@@ -97,7 +97,7 @@ def test_what_is_not_known_is_not_flagged():
 def test_failures_come_first_and_models_that_are_not_for_science_are_named():
     sidecar = {"NotForScience": True, "ModelNotice": "Not for science."}
     found = flagged(files(sidecar=sidecar), {"sub-01_task-rest_run-2": "it is empty"})
-    assert levels(found) == ["problem", "warning"]
+    assert levels(found) == ["failed", "warning"]
     assert "it is empty" in found[0].text
     assert found[1].text == "Not for science."
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.report.flags import flag_counts
+from bids_dtg.report.flags import Flag, flag_counts
+from bids_dtg.report.long_tables import MOST_WRITTEN, read_rows
 from bids_dtg.report.participant import write_index
 
 PAGE = "network_report.html"
@@ -43,3 +44,48 @@ def test_the_index_repeats_that_a_model_is_not_for_science(tmp_path):
     assert page.index("Demo model &lt;b&gt;.") < page.index(
         "None of 1 report flags a problem with"
     )
+
+
+def write_reports(root, people: int, text: str = "Much motion") -> None:
+    """Write what the index reads of reports: every fifth flags a problem, sub-0003 failed."""
+    (root / "dataset_description.json").write_text("{}")
+    for number in range(people):
+        flags = [Flag("problem", text)] if number % 5 == 0 else []
+        if number == 3:
+            flags = [Flag("failed", text)]
+        counts = json.dumps(flag_counts(flags)).replace("'", "\\u0027")
+        head = f"<meta name=\"bids-dtg-flags\" content='{counts}'>"
+        (root / f"sub-{number:04d}.html").write_text(head)
+
+
+def test_the_rows_of_many_participants_are_in_a_script(tmp_path):
+    text = """</script>'"\\<!--"""
+    write_reports(tmp_path, MOST_WRITTEN + 1, text)
+    output = DerivativeDataset(tmp_path)
+    write_index(output)
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert '<script src="index.js"></script>' in page
+    assert "1 participant failed" in page
+    assert "101 of 501 reports flag a problem" in page
+    # Without a script, those who failed are listed.
+    assert 'href="sub-0003.html"' in page
+    assert 'href="sub-0005.html"' not in page
+    script = tmp_path / "index.js"
+    assert "<" not in script.read_text("utf-8")
+    rows = read_rows(script)["people"]
+    assert len(rows) == MOST_WRITTEN + 1
+    kind, (person, words, first), _ = rows[3]
+    assert (kind, words["t"], first) == ("failed", "failed", text)
+    assert person == {"t": "sub-0003", "h": "sub-0003.html"}
+    # A report that changes is read again, and a script that somebody edited is written again.
+    (tmp_path / "sub-0003.html").write_text("")
+    write_index(output)
+    assert "participant failed" not in (tmp_path / "index.html").read_text("utf-8")
+    script.write_text("edited")
+    write_index(output)
+    assert len(read_rows(script)["people"]) == MOST_WRITTEN + 1
+    # With fewer, the page lists them itself.
+    (tmp_path / "sub-0000.html").unlink()
+    write_index(output)
+    assert not script.exists()
+    assert 'href="sub-0005.html"' in (tmp_path / "index.html").read_text("utf-8")

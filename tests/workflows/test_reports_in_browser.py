@@ -16,6 +16,10 @@ from tiny_job import TinyJob, add_rest
 
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
+from bids_dtg.contrasts.analyses.overview import write_group_page
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.report.flags import Flag, flag_counts
+from bids_dtg.report.participant import write_index
 
 pytestmark = pytest.mark.slow
 
@@ -366,3 +370,86 @@ def test_a_page_of_parcels_is_small_beside_what_pages_share(parcels):
     assert sum(path.stat().st_size for path in own) <= 1.5e6
     shared = [path.name for path in (parcels / "figures").glob("*meshes.js")]
     assert len(shared) == 1
+
+
+def write_many(root: Path) -> None:
+    """Write an index and a group page of 600 participants, one of whom has markup as a name."""
+    flags: dict[str, list[Flag]] = {}
+    for number in range(599):
+        level = {0: "failed", 1: "problem", 2: "warning"}.get(number % 10)
+        flags[f"{number:04d}"] = [Flag(level, f"why {level}")] if level else []
+    flags[HOSTILE] = [Flag("problem", SCRIPT)]
+    (root / "dataset_description.json").write_text("{}")
+    for label, own in flags.items():
+        counts = json.dumps(flag_counts(own)).replace("'", "\\u0027")
+        head = f"<meta name=\"bids-dtg-flags\" content='{counts}'>"
+        (root / f"sub-{label}.html").write_text(head)
+    rows = [
+        {
+            "participant_id": f"sub-{label}",
+            "task_id": "rest",
+            "fd_mean": f"{number / 1000:.3f}" if number else "n/a",
+            "training_distribution": "outside" if number == 7 else "inside",
+            "training_distribution_reasons": SCRIPT,
+        }
+        for number, label in enumerate(flags)
+    ]
+    output = DerivativeDataset(root)
+    write_group_page(output, rows, flags, [("0000", "reading", "why failed")])
+    write_index(output)
+
+
+@pytest.mark.flaky(reruns=1)  # waits for a browser
+def test_thousands_are_searched_sorted_filtered_and_decided_on(browser, tmp_path):
+    write_many(tmp_path)
+    size = {"viewport": {"width": 1280, "height": 900}}
+    with opened(browser, tmp_path / "index.html", **size) as watched:
+        page = watched.page
+        drawn = page.locator("[data-rows] tbody tr:not(.space)")
+        shown = page.locator("[data-shown]")
+        assert shown.inner_text() == "600 rows"
+        assert drawn.count() < 100
+        page.locator("[data-filter]").select_option("failed")
+        assert shown.inner_text() == "60 of 600 rows"
+        assert "why failed" in drawn.first.inner_text()
+        colour = "getComputedStyle(document.querySelector('td.%s')).color"
+        failed = page.evaluate(colour % "failed")
+        page.locator("[data-filter]").select_option("problem")
+        assert page.evaluate(colour % "problem") != failed
+        page.locator("[data-filter]").select_option("")
+        page.locator("[data-search]").fill("SUB-0123")
+        assert shown.inner_text() == "1 of 600 rows"
+        assert drawn.first.locator("a").get_attribute("href") == "sub-0123.html"
+        page.locator("[data-search]").fill("onerror")
+        assert HOSTILE in drawn.first.inner_text()
+        page.locator("[data-search]").fill("")
+        # The last rows are drawn once they are scrolled to.
+        page.evaluate("document.querySelector('[data-scroller]').scrollTop = 1e9")
+        page.get_by_text("sub-0598", exact=True).wait_for()
+        assert page.evaluate("window.hacked") is None
+        watched.check()
+    with opened(browser, tmp_path / "group.html", **size) as watched:
+        page = watched.page
+        table = page.locator("[data-rows='runs']")
+        first = table.locator("tbody tr:not(.space)").first
+        heading = table.locator("th").filter(has_text="displacement")
+        heading.get_by_role("button").click()
+        assert "0.00" in first.inner_text()
+        heading.get_by_role("button").click()
+        assert HOSTILE in first.inner_text()  # the largest; n/a comes last
+        table.locator("[data-filter]").select_option("problem")
+        assert "sub-0007" in first.inner_text()
+        people = page.locator("[data-rows='people']")
+        person = people.locator("tbody tr:not(.space)").first
+        assert person.locator("td").first.inner_text() == "sub-0000"
+        person.get_by_role("button", name="Leave out").click()
+        assert page.locator("[data-decided]").inner_text() == "1 decided, 1 left out"
+        # The decision is still there after the row was not drawn.
+        people.locator("[data-search]").fill("sub-0500")
+        people.locator("[data-search]").fill("sub-0000")
+        pressed = person.locator("[data-include='false']").get_attribute("aria-pressed")
+        assert pressed == "true"
+        watched.check()
+    with opened(browser, tmp_path / "index.html", java_script_enabled=False) as watched:
+        assert "60 participants failed" in watched.page.locator("main").inner_text()
+        assert watched.page.locator("noscript a").count() == 60

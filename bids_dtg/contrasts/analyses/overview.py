@@ -57,7 +57,7 @@ from bids_dtg.report.contents import (
     find_participant_labels,
     sidecar_of,
 )
-from bids_dtg.report.flags import VERDICTS, Flag, flag_counts, run_flags
+from bids_dtg.report.flags import LEVELS, VERDICTS, Flag, flag_counts, run_flags
 from bids_dtg.report.inclusion import (
     Decisions,
     decision_lines,
@@ -65,6 +65,8 @@ from bids_dtg.report.inclusion import (
     read_inclusion,
     split_by_inclusion,
 )
+from bids_dtg.report.long_tables import MOST_WRITTEN, cell, write_rows
+from bids_dtg.report.long_tables import Row as LongRow
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.page import link, render
 from bids_dtg.report.participant import GROUP, INDEX, write_index
@@ -78,6 +80,7 @@ from bids_dtg.stats.metrics import dice_auc
 from bids_dtg.version import __version__
 
 _TABLE = "group/desc-runs_qc.tsv"
+_ROWS = "group.js"  # the script with the page's rows, of many participants
 _COMPARED = "group/desc-measured_comparison.tsv"
 _MEAN = "groupMean"
 _COMPARED_COLUMNS = (
@@ -629,12 +632,29 @@ def write_group_page(
             overlay=_OVERLAY,
             images=means.spreads,
         )
+    quality = quality_of(rows, columns)
+    of_runs = _facts_of_runs(dataset, quality)
+    of_people = _facts_of_people(flags, failures, decisions or {})
+    is_long = max(len(flags), of_runs["participants"]) > MOST_WRITTEN
+    if is_long:
+        reports = of_runs["reports"]
+        of_people["inclusion"]["people"] = []  # they are in the rows
+        tables = {
+            "runs": _run_rows(quality, reports),
+            "people": _people_rows(of_people["people"], reports),
+        }
+        write_rows(dataset.path(_ROWS), tables)
+    else:
+        dataset.remove(_ROWS)
     page = render(
         "group.html",
         title="Group: bids_dtg",
         links=_links(means, gallery),
-        **_facts_of_runs(dataset, quality_of(rows, columns)),
-        **_facts_of_people(flags, failures, decisions or {}),
+        is_long=is_long,
+        rows_file=_ROWS,
+        run_headings=_run_headings(quality),
+        **of_runs,
+        **of_people,
         **_facts_of_maps(means, gallery),
     )
     path = dataset.path(GROUP)
@@ -681,20 +701,92 @@ def _facts_of_people(
     """Return what the page says of participants; those with problems come first."""
     counts = {label: flag_counts(of_person) for label, of_person in flags.items()}
 
-    def rank(person: tuple[str, dict[str, Any]]) -> tuple[int, int]:
+    def rank(person: tuple[str, dict[str, Any]]) -> tuple[int, int, int]:
         _, count = person
-        return -count["problems"], -count["warnings"]
+        return LEVELS.index(count["level"]), -count["problems"], -count["warnings"]
 
     levels = [count["level"] for count in counts.values()]
     return {
         "failed": len({participant for participant, _, _ in failures}),
         "problems": levels.count("problem"),
         "warnings": levels.count("warning"),
-        "people": sorted(counts.items(), key=rank)[:_MOST_ROWS],
+        "people": sorted(counts.items(), key=rank),
         "everybody": len(counts),
         "inclusion": page_facts(decisions, sorted(counts)),
         "failures": failures,
     }
+
+
+def _run_headings(quality: RunQuality) -> list[tuple[str, bool]]:
+    """Return the headings of the table of runs, and whether a column has numbers."""
+    headings = [
+        ("Participant", False),
+        ("Run", False),
+        ("Training distribution", False),
+    ]
+    for measure in quality.measures:
+        unit = f" ({measure.unit})" if measure.unit else ""
+        headings.append((f"{measure.title}{unit}", True))
+    return [*headings, ("Marked", True)]
+
+
+def _run_rows(quality: RunQuality, reports: Mapping[str, str]) -> list[LongRow]:
+    """Return the rows of runs for the page's script, in the order of the table."""
+    outliers, levels, values = quality.is_outlier, quality.levels, quality.values
+    marks = outliers.sum(axis=1).tolist()
+    rows: list[LongRow] = []
+    for number, run in enumerate(quality.rows):
+        person = _known(run, "participant_id")
+        name = [_known(run, "session_id"), f"task-{run.get('task_id')}"]
+        if index := _known(run, "run_id"):
+            name.append(f"run-{index}")
+        level = levels[number]
+        verdict = _known(run, "training_distribution") or "n/a"
+        reasons = _known(run, "training_distribution_reasons")
+        cells = [
+            cell(person, link=reports.get(person, "")),
+            cell(" ".join(filter(None, name))),
+            cell(verdict, kind=level, note=reasons),
+        ]
+        of_run = zip(
+            quality.measures,
+            values[number].tolist(),
+            outliers[number].tolist(),
+            strict=True,
+        )
+        for measure, value, is_outlier in of_run:
+            if np.isnan(value):
+                cells.append({"t": "n/a", "v": ""})
+            else:
+                text, kind = f"{value:.{measure.decimals}f}", "out" * is_outlier
+                cells.append(cell(text, value=value, kind=kind))
+        mark = marks[number]
+        cells.append(cell(str(mark or ""), value=mark))
+        rows.append((level or "marked" * bool(mark), cells, ()))
+    return rows
+
+
+def _people_rows(
+    people: Sequence[tuple[str, Mapping[str, Any]]], reports: Mapping[str, str]
+) -> list[LongRow]:
+    """Return the rows of decisions for the page's script, in the order of the flags."""
+    rows: list[LongRow] = []
+    for number, (label, flags) in enumerate(people):
+        name, level = f"sub-{label}", flags["level"]
+        words = flags["in_words"] or "none"
+        cells = [
+            cell(name, link=reports.get(name, "")),
+            cell(words, value=number, kind=level, note=flags["worst"]),
+            {"t": "", "v": "", "d": name},
+        ]
+        rows.append((level, cells, ()))
+    return rows
+
+
+def _known(row: Row, name: str) -> str:
+    """Return a cell of the quality table; empty where it is n/a."""
+    value = row.get(name) or ""
+    return "" if value == "n/a" else value
 
 
 def _facts_of_maps(means: MeanMaps, gallery: Gallery | None) -> dict[str, Any]:

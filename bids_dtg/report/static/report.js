@@ -69,22 +69,24 @@
       stored.set(key, JSON.stringify(own));
       show();
     };
-    const boxes = [...document.querySelectorAll("[data-decision]")];
-    for (const box of boxes) {
+    // Rows of thousands of people are drawn as they are seen, so their buttons come and go.
+    document.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-include]");
+      if (!button) return;
+      const box = button.closest("[data-decision]");
       const person = box.dataset.decision;
-      const reason = box.querySelector("[data-reason]");
-      for (const button of box.querySelectorAll("[data-include]")) {
-        button.addEventListener("click", () => {
-          const include = button.dataset.include === "true";
-          const same = decision(person)?.include === include;
-          decide(person, same ? null : { include, reason: reason.value });
-        });
-      }
-      reason.addEventListener("change", () => {
-        const made = decision(person);
-        if (made) decide(person, { include: made.include, reason: reason.value });
-      });
-    }
+      const include = button.dataset.include === "true";
+      const same = decision(person)?.include === include;
+      decide(person, same ? null : { include, reason: box.querySelector("[data-reason]").value });
+    });
+    document.addEventListener("change", (event) => {
+      const reason = event.target.closest("[data-reason]");
+      if (!reason) return;
+      const person = reason.closest("[data-decision]").dataset.decision;
+      const made = decision(person);
+      if (made) decide(person, { include: made.include, reason: reason.value });
+    });
+    document.addEventListener("dtg-drawn", () => show());
     const button = document.querySelector("[data-download]");
     button.addEventListener("click", () => download(page.file, table()));
     window.addEventListener("storage", () => { own = { ...own, ...clicked() }; show(); });
@@ -104,7 +106,7 @@
     }
 
     function show() {
-      for (const box of boxes) {
+      for (const box of document.querySelectorAll("[data-decision]")) {
         const made = decision(box.dataset.decision);
         for (const one of box.querySelectorAll("[data-include]")) {
           one.setAttribute("aria-pressed", String(Boolean(made) && String(made.include) === one.dataset.include));
