@@ -23,6 +23,7 @@ from bids_dtg.imaging.nifti import read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 
 
+# Nine parameters: the files of a published model, and what no file says of it.
 def convert_checkpoint(
     checkpoint: Path,
     out: str | Path,

@@ -38,7 +38,7 @@ _LARGEST_R = 1.001  # a correlation, with the rounding of half precision
 # Peak memory of a process with its reader, the first process and the one that makes pages (sum of
 # PSS). With the demo model's 163,310 voxels: 0.79 GB for runs on its grid, 1.01 GB for others. With
 # a model of 1,000 voxels: 0.36 GB for a whole-head run at 2 mm. It does not grow with run length.
-_BYTES_EACH, _BYTES_A_VOXEL = 350e6, 4.1e3
+_BYTES_A_PROCESS, _BYTES_A_VOXEL = 350e6, 4.1e3
 # For each ROI map beyond the published model's 50, at each voxel: sums of two halves, maps and
 # connectomes. 265 maps in five sets took 1.0 GB with 163,310 voxels; training takes more.
 _BYTES_A_ROI, _USUAL_ROIS = 12.0, 50
@@ -50,7 +50,9 @@ class Model:
     """A bundle's model on a device, prepared once, when `begin` is first used."""
 
     def __init__(self, bundle: ModelBundle, device: str, threads: int) -> None:
-        self.bundle, self._device, self._threads = bundle, device, threads
+        self.bundle = bundle
+        self._device = device
+        self._threads = threads
         self._pool = ThreadPoolExecutor(1, "model")
         self._prepared: Future[MapModel] | None = None
         self._notes: list[str] = []
@@ -85,9 +87,8 @@ class Model:
             maps = self._prepared.result().predict(connectome)
         except (MemoryError, RuntimeError) as err:
             # Torch has no exception class for too little memory.
-            if isinstance(err, RuntimeError) and "can't allocate memory" not in str(
-                err
-            ):
+            lacks_memory = "can't allocate memory" in str(err)
+            if isinstance(err, RuntimeError) and not lacks_memory:
                 raise
             raise RunError(
                 "there is too little memory for the network",
@@ -121,8 +122,9 @@ def bytes_needed(voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool) -> float
     on_cpu
         Whether the CPU computes maps.
     """
-    each = _BYTES_A_VOXEL + _BYTES_A_ROI * max(0, rois - _USUAL_ROIS)
-    return _BYTES_EACH + each * voxels + (0 if on_cpu else _BYTES_OF_TORCH)
+    a_voxel = _BYTES_A_VOXEL + _BYTES_A_ROI * max(0, rois - _USUAL_ROIS)
+    of_torch = 0 if on_cpu else _BYTES_OF_TORCH
+    return _BYTES_A_PROCESS + a_voxel * voxels + of_torch
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
@@ -136,25 +138,24 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
     BundleError
         The model is missing and was not downloaded, or is damaged.
     """
-    wanted = PUBLISHED.get(name_or_path)
-    watched = (
-        may_fetch
-        and sys.stderr.isatty()
-        and bool(download_hosts(os.environ, PUBLIC_HOST))
-    )
-    if wanted is None or is_installed(name_or_path) or not watched:
+    published = PUBLISHED.get(name_or_path)
+    if published is None or is_installed(name_or_path):
         return load_bundle(name_or_path)
+    if not may_fetch or not sys.stderr.isatty():
+        return load_bundle(name_or_path)
+    if not download_hosts(os.environ, PUBLIC_HOST):
+        return load_bundle(name_or_path)
+    name = published.card.name
     try:
         with Board(1) as board:
-            board.note(f"the model {wanted.card.name} is not on this machine yet")
-            fetch_models([wanted], user_cache(), board.lane(0))
+            board.note(f"the model {name} is not on this machine yet")
+            fetch_models([published], user_cache(), board.lane(0))
     except (BundleError, OutputError) as err:
+        remedies = filter(None, [err.remedy, how_to_get(name)])
         raise BundleError(
-            f"the model {wanted.card.name} is missing, and its download failed: {err.found}",
+            f"the model {name} is missing, and its download failed: {err.found}",
             expected=err.expected,
-            remedy=", or: ".join(
-                filter(None, [err.remedy, how_to_get(wanted.card.name)])
-            ),
+            remedy=", or: ".join(remedies),
         ) from err
     return load_bundle(name_or_path)
 
@@ -226,32 +227,36 @@ def _segments_of(
     SettingsError
         Its form or size is not the model's, or a marginal one has values that are not correlations.
     """
-    if not isinstance(connectome, Connectome | RunConnectomes):
+    if isinstance(connectome, RunConnectomes):
+        segments: Sequence[Connectome] = connectome.segments
+    elif isinstance(connectome, Connectome):
+        segments = [connectome]
+    else:
         raise TypeError(
             f"the connectome is a {type(connectome).__name__}. Expected: a result of measure or "
             "measure_array, or Connectome(r, frames, seconds)"
         )
-    parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
-    read, wanted = bundle.card.part.connectome, (bundle.rois, bundle.places.number)
-    for part in parts:
-        if part.form != read:
+    model_form = bundle.card.part.connectome
+    shape = bundle.rois, bundle.places.number
+    for segment in segments:
+        if segment.form != model_form:
             raise SettingsError(
-                f"the connectome has the form {part.form.title}",
-                expected=f"{read.title}, which {bundle.card.name} reads",
+                f"the connectome has the form {segment.form.title}",
+                expected=f"{model_form.title}, which {bundle.card.name} reads",
                 remedy="measure the run with this model's bundle",
             )
-        largest = float(np.max(np.abs(part.r), initial=0.0))
-        if not read.joint and largest > _LARGEST_R and math.isfinite(largest):
+        largest = float(np.max(np.abs(segment.r), initial=0.0))
+        if not model_form.joint and largest > _LARGEST_R and math.isfinite(largest):
             raise SettingsError(
                 f"the connectome has values up to {largest:.3g}",
                 expected="correlations, -1 to 1 (Pearson r, not Fisher's z)",
             )
-        if part.r.shape != wanted:
+        if segment.r.shape != shape:
             raise SettingsError(
-                f"the connectome is {part.r.shape}",
-                expected=f"{wanted}, the ROIs and voxels of {bundle.card.name}",
+                f"the connectome is {segment.r.shape}",
+                expected=f"{shape}, the ROIs and voxels of {bundle.card.name}",
             )
-    return parts
+    return segments
 
 
 def estimate_maps(segments: Sequence[Connectome], model: Model) -> Estimate:
@@ -262,11 +267,10 @@ def estimate_maps(segments: Sequence[Connectome], model: Model) -> Estimate:
     BundleError, RunError
         See `predict_maps`.
     """
-    average = MapAverage(
-        by_dof=all(math.isfinite(part.residual_dof) for part in segments)
-    )
-    for part in segments:
-        add_maps(average, model, part)
+    dof_known = all(math.isfinite(segment.residual_dof) for segment in segments)
+    average = MapAverage(by_dof=dof_known)
+    for segment in segments:
+        add_maps(average, model, segment)
     return average.result(model.bundle.contrasts)
 
 

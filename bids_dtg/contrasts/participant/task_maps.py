@@ -97,6 +97,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     (47, 'languageMathVsStory')
     """
 
+    # scikit-learn wants every option as an argument of its own.
     def __init__(
         self,
         model: str | Path = "hcp-ya",
@@ -211,15 +212,14 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         if self.bundle_.card.part.parcels:  # an array of two axes is one person's
             several = not isinstance(img, np.ndarray) or img.ndim != 2
         images = list(img) if several else [img]  # type: ignore[arg-type]
-        tables = _one_each(confounds, len(images), several, "confounds")
-        kept = _one_each(sample_mask, len(images), several, "sample_mask")
-        estimates = (
-            self._estimate(*item) for item in zip(images, tables, kept, strict=True)
-        )
+        tables = _of_images(confounds, len(images), several, "confounds")
+        masks = _of_images(sample_mask, len(images), several, "sample_mask")
+        inputs = zip(images, tables, masks, strict=True)
+        estimates = (self._estimate(*image_inputs) for image_inputs in inputs)
         if self._container != "default":
             return self._frame(estimates)
-        found = [self._image(estimate) for estimate in estimates]
-        return found if several else found[0]
+        map_images = [self._image(estimate) for estimate in estimates]
+        return map_images if several else map_images[0]
 
     def fit_transform(
         self,
@@ -254,11 +254,9 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         else:
             atlas, fillable = self._regions()
             regions = np.array(list(atlas.parcels.values()), object)[fillable]
-        names = [
-            f"{label}{_BETWEEN}{region}"
-            for label in self.contrasts_
-            for region in regions
-        ]
+        names = list[str]()
+        for label in self.contrasts_:
+            names += [f"{label}{_BETWEEN}{region}" for region in regions]
         return np.asarray(names, object)
 
     def set_output(self, *, transform: Container | None = None) -> TaskMaps:
@@ -305,15 +303,14 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
     @property
     def _container(self) -> Container:
-        own: dict[str, Container] = getattr(self, "_sklearn_output_config", {})
-        shared: Container = get_config()["transform_output"]
-        return own.get("transform", shared)
+        config: dict[str, Container] = getattr(self, "_sklearn_output_config", {})
+        default: Container = get_config()["transform_output"]
+        return config.get("transform", default)
 
     def _settings(self) -> Settings:
         """Compose settings as on the command line, so that the same checks apply."""
-        names = {field.name for field in fields(CleaningOptions)} & self.get_params(
-            False
-        ).keys()
+        of_cleaning = {field.name for field in fields(CleaningOptions)}
+        names = of_cleaning & self.get_params(deep=False).keys()
         settings = Settings.of(
             bids_dir=Path(),
             output_dir=Path(),
@@ -327,7 +324,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
     def _prepare(self, settings: Settings) -> None:
         """Make the attributes that cannot be copied to other processes."""
-        bundle, threads = self.bundle_, self.threads or available_cores()
+        bundle = self.bundle_
+        threads = self.threads or available_cores()
         self._reader = Reader(
             bundle, settings.cleaning, threads=threads, keep_whole=False
         )
@@ -340,34 +338,30 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         bundle, reader = self.bundle_, self._reader
         if bundle.card.part.parcels:
             series = np.asarray(image)
-            kept = (
-                None
-                if sample_mask is None
-                else np.isin(np.arange(len(series)), sample_mask)
-            )
+            keep = None
+            if sample_mask is not None:
+                keep = np.isin(np.arange(len(series)), sample_mask)
             seconds = self.t_r or bundle.card.training.repetition_time_s or 1.0
-            measured = measure_parcels(
-                series, reader, repetition_time_s=seconds, keep=kept
+            connectomes = measure_parcels(
+                series, reader, repetition_time_s=seconds, keep=keep
             )
-            return self._judged(measured, None, "the array", [])
-        rule = SpaceRule(
-            model=bundle.grid.space, templateflow=TemplateFlow.here(download=True)
-        )
-        given = as_run(
+            return self._judged(connectomes, None, "the array", [])
+        templateflow = TemplateFlow.here(download=True)
+        rule = SpaceRule(model=bundle.grid.space, templateflow=templateflow)
+        image_run = as_run(
             image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r
         )
-        with given as (run, columns):
+        with image_run as (run, columns):
             cleaning = reader.cleaning
             if columns is not None:
                 cleaning = replace(
                     cleaning, denoise_strategy="none", custom_confounds=columns
                 )
-            keep = None if sample_mask is None else _kept(sample_mask, run)
-            found = reader.measure(run, keep=keep, cleaning=cleaning)
-        notes = [*found.notes, *_notes_on_columns(confounds, found)]
-        return self._judged(
-            found.connectomes, found.mask_overlap, found.run.title, notes
-        )
+            keep = None if sample_mask is None else _frames_to_keep(sample_mask, run)
+            measured = reader.measure(run, keep=keep, cleaning=cleaning)
+        title = measured.run.title
+        notes = [*measured.notes, *_notes_on_columns(confounds, measured)]
+        return self._judged(measured.connectomes, measured.mask_overlap, title, notes)
 
     def _judged(
         self,
@@ -378,17 +372,15 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     ) -> Estimate:
         """Predict maps of a run, and warn of its notes and of what is unusual for the model."""
         judged = self._reader.judge(run, mask_overlap)
+        lines = [f"{title}: {note}" for note in notes]
         if judged.verdict != "inside":
-            notes = [
-                *notes,
-                f"the run is {judged.verdict} for the model: {'; '.join(judged.reasons)}",
-            ]
+            reasons = "; ".join(judged.reasons)
+            lines.append(
+                f"{title}: the run is {judged.verdict} for the model: {reasons}"
+            )
         estimate = estimate_maps(run.segments, self._model)
-        for note in (
-            *(f"{title}: {note}" for note in notes),
-            *self._model.take_notes(),
-        ):
-            warnings.warn(note, stacklevel=5)
+        for line in (*lines, *self._model.take_notes()):
+            warnings.warn(line, stacklevel=5)
         return estimate
 
     def _image(self, estimate: Estimate) -> Any:
@@ -439,34 +431,29 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         return atlas, fillable
 
 
-def _one_each(given: Any, number: int, several: bool, name: str) -> list[Any]:
-    """Return the argument of each image; None for each if none was given."""
-    if given is None:
+def _of_images(argument: Any, number: int, several: bool, name: str) -> list[Any]:
+    """Return the argument of each image; None for each if there is none."""
+    if argument is None:
         return [None] * number
     if not several:
-        return [given]
-    if not isinstance(given, list | tuple) or len(given) != number:
-        of = (
-            f"{len(given)} of them"
-            if isinstance(given, list | tuple)
-            else type(given).__name__
-        )
+        return [argument]
+    is_list = isinstance(argument, list | tuple)
+    if not is_list or len(argument) != number:
+        words = f"{len(argument)} of them" if is_list else type(argument).__name__
         raise ValueError(
-            f"{name} must be a list, one item for each of {number} images, not {of}"
+            f"{name} must be a list, one item for each of {number} images, not {words}"
         )
-    return list(given)
+    return list(argument)
 
 
-def _kept(sample_mask: ArrayLike, run: RestRun) -> NDArray[np.bool_]:
+def _frames_to_keep(sample_mask: ArrayLike, run: RestRun) -> NDArray[np.bool_]:
     """Return which frames to keep, from indices or a boolean array."""
-    given, frames = np.asarray(sample_mask), read_bold_header(run.bold).frames
+    frames = read_bold_header(run.bold).frames
     keep = np.zeros(frames, bool)
+    index = np.asarray(sample_mask)
     try:
-        index = (
-            given
-            if given.dtype == np.bool_
-            else given.astype(np.intp, casting="same_kind")
-        )
+        if index.dtype != np.bool_:
+            index = index.astype(np.intp, casting="same_kind")
         keep[index] = True
     except (IndexError, TypeError) as err:
         raise ValueError(
@@ -477,13 +464,15 @@ def _kept(sample_mask: ArrayLike, run: RestRun) -> NDArray[np.bool_]:
 
 def _notes_on_columns(confounds: ConfoundsLike, measured: MeasuredRun) -> list[str]:
     """Report columns of the user's data frame that the strategy does not use."""
-    named = [str(name) for name in getattr(confounds, "columns", ())]
-    left = [name for name in named if name not in measured.confounds.names]
+    columns = [str(name) for name in getattr(confounds, "columns", ())]
+    unused = [name for name in columns if name not in measured.confounds.names]
     # Complete tables of fMRIPrep hold this column, and no strategy removes all of their columns.
-    if not left or "framewise_displacement" in named:
+    if not unused or "framewise_displacement" in columns:
         return []
-    more = f" and {len(left) - 5} more" if left[5:] else ""
+    listed = ", ".join(unused[:5])
+    if len(unused) > 5:
+        listed += f" and {len(unused) - 5} more"
     return [
-        f"{', '.join(left[:5])}{more} of the data frame of confounds were not removed, because the "
+        f"{listed} of the data frame of confounds were not removed, because the "
         "strategy uses other columns. To do: pass an array to have all columns removed"
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
-from bids_dtg.contrasts.maps import MapAverage
+from bids_dtg.contrasts.maps import Estimate, MapAverage
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, add_maps
 from bids_dtg.contrasts.participant.outputs import CONNECTOME, in_words
@@ -34,9 +34,8 @@ from bids_dtg.report.presentation import Kept
 class SegmentRead:
     """The connectome of a segment, sent after the whole run has been read."""
 
-    connectome: (
-        Connectome  # read by the model, or first joined with other runs of the session
-    )
+    # Read by the model, or first joined with other runs of the session.
+    connectome: Connectome
     session: str | None  # label of the run's session
     share: float  # share of the run's segments that were sent before, 0 to 1
 
@@ -47,7 +46,7 @@ class RunRead:
 
     summary: RunSummary  # quality measures and decisions
     connectomes: RunConnectomes | None  # only if they are written
-    kept: tuple[Kept, ...]  # small files for the report
+    report_files: tuple[Kept, ...]  # small files for the report
     seconds: float  # time for its connectomes
 
 
@@ -92,24 +91,25 @@ class ParticipantWork(LevelWork):
         # Decompression and computation have threads of their own.
         with one_blas_thread():
             measured = reader.measure(run, progress=progress)
-            result, seconds = measured.connectomes, time.perf_counter() - start
+            connectomes = measured.connectomes
+            seconds = time.perf_counter() - start
             return_memory()  # the network needs the memory of the sums
-            for number in range(len(result.segments)):
-                share = number / len(result.segments)
-                yield SegmentRead(result.segments[number], run.session, share)
-            judged = reader.judge(result, measured.mask_overlap)
+            for number, segment in enumerate(connectomes.segments):
+                share = number / len(connectomes.segments)
+                yield SegmentRead(segment, run.session, share)
+            judged = reader.judge(connectomes, measured.mask_overlap)
             summary = summarise(measured, judged, reader.bundle, request.path_names)
             data = replace(
                 measured,
                 source=request.dataset.name,
                 input_type=request.settings.inputs.input_type,
             )
-            kept = request.presentation.keep(data)
-            written = measured.connectomes if CONNECTOME in request.kinds else None
+            report_files = request.presentation.keep(data)
+            written = connectomes if CONNECTOME in request.kinds else None
             # Free memory, because the receiver predicts maps before it takes the next result.
-            del measured, result, data
+            del measured, connectomes, segment, data
             return_memory()
-            yield RunRead(summary, written, kept, seconds)
+            yield RunRead(summary, written, report_files, seconds)
 
     def make(self, average: Average) -> tuple[Iterable[str], str]:
         """Predict and average maps as runs arrive; write them, then the record of completion.
@@ -122,18 +122,16 @@ class ParticipantWork(LevelWork):
             A file cannot be written.
         """
         request, planned = self.request, average.planned
-        runs, files, seconds = list[RunSummary](), list[PurePosixPath](), 0.0
-        maps = MapAverage(by_dof=planned.by_dof)
-        # For a model that joins all runs of a session; runs arrive session by session.
-        joined: Connectome | None = None
-        session = None
+        runs, files = list[RunSummary](), list[PurePosixPath]()
+        maps = _MapsOfRuns(self._model, MapAverage(by_dof=planned.by_dof))
+        seconds = 0.0  # of prediction, for the run that is being read
         for part in average.parts():
             if isinstance(part, RunRead):
                 files += write_run(
                     request,
                     part.summary,
                     seconds=part.seconds + seconds,
-                    kept=part.kept,
+                    report_files=part.report_files,
                     connectomes=part.connectomes,
                 )
                 runs.append(part.summary)
@@ -141,24 +139,17 @@ class ParticipantWork(LevelWork):
                 continue
             average.reporter.stage("predicting", part.share)
             start = time.perf_counter()
-            own = part.connectome
-            if not self._model.bundle.card.part.of_sessions:
-                add_maps(maps, self._model, own)
-            elif joined is not None and part.session == session:
-                joined = joined.joined(own)
-            else:
-                self._end_session(joined, maps)
-                joined, session = own, part.session
+            maps.add(part)
             seconds += time.perf_counter() - start
             for note in self._model.take_notes():
                 average.reporter.note(f"warning: {note}")
         average.reporter.stage("writing", 1.0)
-        self._end_session(joined, maps)
-        estimate = maps.result(request.bundle.contrasts)
+        estimate = maps.result()
         # A space that cannot be reached costs only the maps in it. The record of completion does
         # not name it, so that the next call tries again.
         reached = request.reached(planned)
-        request, average.failed = reached.request, reached.failed
+        request = reached.request
+        average.failed = reached.failed
         files += write_average(
             request,
             planned,
@@ -175,11 +166,6 @@ class ParticipantWork(LevelWork):
             f"coverage {min(run.coverage for run in runs):.1%}"
         )
         return self._notes(planned, runs), summary
-
-    def _end_session(self, joined: Connectome | None, maps: MapAverage) -> None:
-        """Predict the maps of a session's joined runs, if there are any."""
-        if joined is not None:
-            add_maps(maps, self._model, joined)
 
     def begin(self) -> None:
         self._model.begin()
@@ -198,6 +184,36 @@ class ParticipantWork(LevelWork):
         yield from notes_on_average(
             self.request.bundle.card, runs, self.request.settings
         ).values()
+
+
+class _MapsOfRuns:
+    """Maps of runs as their segments arrive: each segment's, or each session's joined runs'."""
+
+    def __init__(self, model: Model, average: MapAverage) -> None:
+        self._model, self._average = model, average
+        # For a model that joins all runs of a session; runs arrive session by session.
+        self._joined: Connectome | None = None
+        self._session: str | None = None
+
+    def add(self, segment: SegmentRead) -> None:
+        """Predict the maps of a segment, or join it with the earlier ones of its session."""
+        connectome = segment.connectome
+        if not self._model.bundle.card.part.of_sessions:
+            add_maps(self._average, self._model, connectome)
+        elif self._joined is not None and segment.session == self._session:
+            self._joined = self._joined.joined(connectome)
+        else:
+            self._end_session()
+            self._joined, self._session = connectome, segment.session
+
+    def result(self) -> Estimate:
+        """Return the average of all maps."""
+        self._end_session()
+        return self._average.result(self._model.bundle.contrasts)
+
+    def _end_session(self) -> None:
+        if self._joined is not None:
+            add_maps(self._average, self._model, self._joined)
 
 
 LEVEL = Level(Request.prepare, ParticipantWork, first_file)

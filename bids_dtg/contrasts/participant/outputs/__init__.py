@@ -13,7 +13,8 @@ from types import MappingProxyType
 
 from bids_dtg.notices import counted
 
-MAPS, REGIONS, CONNECTOME = "maps", "regions", "connectome"
+MAPS, REGIONS = "maps", "regions"
+CONNECTOME = "connectome"
 WRITES: Mapping[str, str] = MappingProxyType(
     {
         MAPS: "predicted maps",
@@ -26,10 +27,10 @@ USUAL = (MAPS, REGIONS)
 
 def in_words(contrasts: int, kinds: Collection[str]) -> str:
     """Describe what is written, in a few words."""
-    maps = counted(contrasts, "map")
-    found = (
-        [maps if MAPS in kinds else f"regions of {maps}"]
-        if {*kinds} != {CONNECTOME}
-        else []
-    )
-    return " and ".join([*found, *(["connectomes"] if CONNECTOME in kinds else [])])
+    words = []
+    if {*kinds} != {CONNECTOME}:
+        maps = counted(contrasts, "map")
+        words.append(maps if MAPS in kinds else f"regions of {maps}")
+    if CONNECTOME in kinds:
+        words.append("connectomes")
+    return " and ".join(words)

@@ -39,15 +39,16 @@ class Target:
 
     grid: Grid  # of the resampled maps
     transforms: tuple[TransformFile, ...]  # from its points to the model's, in order
-    image: Path | None = (
-        None  # image that defines its field of view; None: the template's
-    )
+    # Image that defines its field of view; None: the template's.
+    image: Path | None = None
 
     @property
     def inputs(self) -> tuple[Path, ...]:
         """Files that maps on this grid depend on."""
-        image = () if self.image is None else (self.image,)
-        return (*(step.path for step in self.transforms if not step.missing), *image)
+        files = [step.path for step in self.transforms if not step.missing]
+        if self.image is not None:
+            files.append(self.image)
+        return tuple(files)
 
     def sampling(self, places: VoxelPlaces) -> tuple[VoxelPlaces, PointSampling]:
         """Return the grid's voxels, and the resampling of maps to them; cached for a template.
@@ -60,16 +61,20 @@ class Target:
         return _sampling(places, self.grid, self.transforms)
 
 
+def _grid_2mm(
+    space: str, shape: tuple[int, int, int], origin_mm: tuple[float, float, float]
+) -> Grid:
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = origin_mm
+    return Grid(shape, affine, space)
+
+
 # TemplateFlow's grids of 2 mm.
 _TEMPLATES = {
-    name: Grid(
-        shape,
-        np.array([[2.0, 0, 0, x], [0, 2, 0, y], [0, 0, 2, z], [0, 0, 0, 1]]),
-        name,
-    )
-    for name, shape, (x, y, z) in (
-        ("MNI152NLin2009cAsym", (97, 115, 97), (-96.5, -132.5, -78.5)),
-        ("MNI152NLin6Asym", (91, 109, 91), (-90.0, -126.0, -72.0)),
+    grid.space: grid
+    for grid in (
+        _grid_2mm("MNI152NLin2009cAsym", (97, 115, 97), (-96.5, -132.5, -78.5)),
+        _grid_2mm("MNI152NLin6Asym", (91, 109, 91), (-90.0, -126.0, -72.0)),
     )
 }
 T1W = "T1w"  # the participant's own
@@ -117,10 +122,11 @@ def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
             f"{image} has sizes {header.shape}", expected="an image of three dimensions"
         )
     require_one_form(header)
-    sizes = model.voxel_sizes_mm
-    grid = grid_over(header.shape, header.affine, min(sizes), space="T1w")
-    if (voxels := int(np.prod(grid.shape))) > _MOST_VOXELS:
-        edges = " x ".join(f"{edge:.0f}" for edge in np.array(grid.shape) * min(sizes))
+    size_mm = min(model.voxel_sizes_mm)
+    grid = grid_over(header.shape, header.affine, size_mm, space="T1w")
+    voxels = int(np.prod(grid.shape))
+    if voxels > _MOST_VOXELS:
+        edges = " x ".join(f"{edge:.0f}" for edge in np.array(grid.shape) * size_mm)
         raise RunError(
             f"{image} has a field of view of {edges} mm, {voxels} voxels at the model's size",
             expected=f"at most {_MOST_VOXELS} voxels",
@@ -128,13 +134,13 @@ def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
     return Target(grid, transforms, image)
 
 
-def choose_spaces(asked: Sequence[str], model: str) -> tuple[str, ...]:
+def choose_spaces(names: Sequence[str], model: str) -> tuple[str, ...]:
     """Return the spaces that `--output-spaces` names, each once.
 
     Parameters
     ----------
-    asked
-        Names, with `:res-` as in fMRIPrep's spelling.
+    names
+        With `:res-` as in fMRIPrep's spelling.
     model
         The model's space, in which maps are always written; it is left out.
 
@@ -150,42 +156,46 @@ def choose_spaces(asked: Sequence[str], model: str) -> tuple[str, ...]:
     >>> choose_spaces(["MNI152NLin6ASym"], "MNI152NLin2009cAsym")
     ('MNI152NLin6Asym',)
     """
-    return tuple(name for name in dict.fromkeys(map(_space, asked)) if name != model)
+    spaces = dict.fromkeys(map(_space, names))
+    return tuple(space for space in spaces if space != model)
 
 
-def _space(asked: str) -> str:
-    given, *modifiers = asked.split(":")
-    name = _ALIASES.get(given, given)
-    legal = ", ".join(
-        [*(f"{n}[:res-{g.resolution}]" for n, g in _TEMPLATES.items()), T1W]
-    )
-    if name not in (*_TEMPLATES, T1W):
+def _space(name: str) -> str:
+    """Return the space that a name with modifiers stands for."""
+    spelling, *modifiers = name.split(":")
+    space = _ALIASES.get(spelling, spelling)
+    templates = [f"{key}[:res-{grid.resolution}]" for key, grid in _TEMPLATES.items()]
+    expected = f"one of {', '.join([*templates, T1W])}"
+    if space not in (*_TEMPLATES, T1W):
         # A mesh, such as fMRIPrep's fsaverage5.
-        begun = (
-            mesh for mesh in DENSITIES if given.casefold().startswith(mesh.casefold())
-        )
-        mesh = next(begun, None)
+        meshes = [mesh for mesh in DENSITIES if _begins_with(spelling, mesh)]
+        if meshes:
+            raise SettingsError(
+                f"--output-spaces has '{name}', which is a mesh",
+                expected=expected,
+                remedy=f"--surfaces {meshes[0]} writes the maps on it",
+            )
         raise SettingsError(
-            f"--output-spaces has '{asked}'" + (", which is a mesh" if mesh else ""),
-            expected=f"one of {legal}",
-            remedy=f"--surfaces {mesh} writes the maps on it"
-            if mesh
-            else did_you_mean(given, [*_TEMPLATES, T1W, *_ALIASES]),
+            f"--output-spaces has '{name}'",
+            expected=expected,
+            remedy=did_you_mean(spelling, [*_TEMPLATES, T1W, *_ALIASES]),
         )
-    grid = _TEMPLATES.get(name)
+    grid = _TEMPLATES.get(space)
+    resolution = "" if grid is None else grid.resolution or ""
     for modifier in modifiers:
         key, _, value = modifier.partition("-")
-        if (
-            grid is None
-            or key != "res"
-            or not same_label("run", value, grid.resolution or "")
-        ):
+        is_resolution = key == "res" and same_label("run", value, resolution)
+        if grid is None or not is_resolution:
             raise SettingsError(
-                f"--output-spaces has '{asked}', which maps cannot be written in",
-                expected=f"one of {legal}",
+                f"--output-spaces has '{name}', which maps cannot be written in",
+                expected=expected,
                 remedy="for another grid, resample the maps with antsApplyTransforms",
             )
-    return name
+    return space
+
+
+def _begins_with(name: str, start: str) -> bool:
+    return name.casefold().startswith(start.casefold())
 
 
 def space_sidecar(
@@ -204,28 +214,28 @@ def space_sidecar(
     root, source
         Folder of the input dataset, and its name in BIDS URIs.
     """
-    words, reference = WORDS["spaces"], target.grid.metadata["SpatialReference"]
+    words, grid = WORDS["spaces"], target.grid
+    reference, resolution = grid.metadata["SpatialReference"], words["template"]
     if target.image is not None:
         reference = source_uri(target.image, root, source)
+        resolution = words["T1w"]
+    sizes = " x ".join(f"{size:.4g}" for size in grid.voxel_sizes_mm)
+    shape = " x ".join(map(str, grid.shape))
     facts = {
-        **target.grid.metadata,
+        **grid.metadata,
         "SpatialReference": reference,
-        "Resolution": words["template" if target.image is None else "T1w"].format(
-            sizes=" x ".join(f"{size:.4g}" for size in target.grid.voxel_sizes_mm),
-            shape=" x ".join(map(str, target.grid.shape)),
-        ),
+        "Resolution": resolution.format(sizes=sizes, shape=shape),
         RESAMPLED: bundle.grid.space,
         "Interpolation": words["interpolation"],
         "Transforms": [transform.path.name for transform in target.transforms],
         "Sources": [source_uri(path, root, source) for path in target.inputs],
     }
-    places = VoxelPlaces(target.grid, bundle.voxels.positions[:0])
+    places = VoxelPlaces(grid, bundle.voxels.positions[:0])
     return map_path(entities, bundle, ".json", places=places), facts
 
 
-@lru_cache(
-    maxsize=4
-)  # for a template, shared by all participants; places are compared by id
+# For a template, shared by all participants; places are compared by id.
+@lru_cache(maxsize=4)
 def _sampling(
     places: VoxelPlaces, grid: Grid, transforms: tuple[TransformFile, ...]
 ) -> tuple[VoxelPlaces, PointSampling]:

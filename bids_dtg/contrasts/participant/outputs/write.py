@@ -53,7 +53,7 @@ def write_run(
     summary: RunSummary,
     *,
     seconds: float,
-    kept: Sequence[Kept],
+    report_files: Sequence[Kept],
     connectomes: RunConnectomes | None,
 ) -> list[PurePosixPath]:
     """Write the files of one run: quality, report data and, if requested, connectomes."""
@@ -65,16 +65,16 @@ def write_run(
     }
     columns = request.presentation.quality_columns
     files = [*write_quality(figures, columns, entities, request.output)]
-    files += write_kept(kept, entities, request.output)
+    files += write_kept(report_files, entities, request.output)
     nodes_of(request.bundle).write(request.output)
     if connectomes is not None:
         request = request.as_in(summary.run)
         form = request.bundle.card.part.connectome
         for rows in form.set_rows(len(connectomes.roi_r)):
             name = form.set_name(rows)
-            own = connectomes.of_rows(rows) if name else connectomes
+            of_set = connectomes.of_rows(rows) if name else connectomes
             named = {**entities, "seg": name} if name else entities
-            files += _write(request, _connectome_files(request, summary, own, named))
+            files += _write(request, _connectome_files(request, summary, of_set, named))
     return files
 
 
