@@ -59,18 +59,20 @@ def read_region_maps(
             f"has {named(list(rows))}",
             expected=f"{_OPTION}: the names of the regions of --input-arrays",
         )
-    found = {}
-    for number, column in enumerate(table.header[1:], 1):
-        values = {
-            region: plain_number(rows[region][number].strip()) for region in regions
-        }
-        if wrong := [region for region, value in values.items() if value is None]:
-            raise SettingsError(
-                f"{path} has '{rows[wrong[0]][number]}' for {wrong[0]} under {column}",
-                expected="a number",
-            )
-        found[column] = np.array([*values.values()], np.float64)
-    return found
+    maps = {}
+    for number, name in enumerate(table.header[1:], 1):
+        values = []
+        for region in regions:
+            cell = rows[region][number]
+            value = plain_number(cell.strip())
+            if value is None:
+                raise SettingsError(
+                    f"{path} has '{cell}' for {region} under {name}",
+                    expected="a number",
+                )
+            values.append(value)
+        maps[name] = np.array(values, np.float64)
+    return maps
 
 
 _TABLE = "dk68_positions.tsv"
@@ -105,13 +107,14 @@ def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
     True
     """
     lines = read_packaged("bids_dtg.inputs", _TABLE).splitlines()[1:]
-    known = {
-        _key(name): position for name, *position in (line.split("\t") for line in lines)
-    }
+    positions = {}
+    for line in lines:
+        name, *position = line.split("\t")
+        positions[_key(name)] = position
     keys = [_key(name) for name in regions]
-    if not known.keys() >= {*keys}:
+    if not positions.keys() >= {*keys}:
         return None
-    return np.array([known[key] for key in keys], np.float64).reshape(-1, 3)
+    return np.array([positions[key] for key in keys], np.float64).reshape(-1, 3)
 
 
 def _key(name: str) -> tuple[str, str]:
@@ -129,9 +132,9 @@ _PAIRS = (
     ("L", "R"),
     ("l", "r"),
 )
-_OTHER = dict(_PAIRS) | {right: left for left, right in _PAIRS}
+_OPPOSITE = dict(_PAIRS) | {right: left for left, right in _PAIRS}
 # A word for a side, with no letter directly before or after it.
-_SIDE = re.compile(f"(?<![^\\W\\d_])({'|'.join(_OTHER)})(?![^\\W\\d_])")
+_SIDE = re.compile(f"(?<![^\\W\\d_])({'|'.join(_OPPOSITE)})(?![^\\W\\d_])")
 
 
 def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
@@ -146,14 +149,12 @@ def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
     [(0, 2)]
     """
     number = {name: index for index, name in enumerate(regions)}
-    pairs = (
-        (index, number.get(other_side(name) or "")) for name, index in number.items()
-    )
-    return [
-        (index, other)
-        for index, other in pairs
-        if other is not None and hemisphere(regions[index]) == "left"
-    ]
+    pairs = []
+    for name, left in number.items():
+        right = number.get(other_side(name) or "")
+        if right is not None and hemisphere(name) == "left":
+            pairs.append((left, right))
+    return pairs
 
 
 def hemisphere(name: str) -> str:
@@ -164,15 +165,13 @@ def hemisphere(name: str) -> str:
     >>> hemisphere("ctx-rh-insula"), hemisphere("7Networks_LH_Vis_1"), hemisphere("brainstem")
     ('right', 'left', '')
     """
-    found = _SIDE.search(name)
-    return {"l": "left", "r": "right"}[found[0][0].lower()] if found else ""
+    side = _SIDE.search(name)
+    return {"l": "left", "r": "right"}[side[0][0].lower()] if side else ""
 
 
 def other_side(name: str) -> str | None:
     """Return the name of the homotopic region; None if the name has no hemisphere."""
-    found = _SIDE.search(name)
-    return (
-        name[: found.start()] + _OTHER[found[0]] + name[found.end() :]
-        if found
-        else None
-    )
+    side = _SIDE.search(name)
+    if side is None:
+        return None
+    return name[: side.start()] + _OPPOSITE[side[0]] + name[side.end() :]

@@ -112,17 +112,15 @@ def freesurfer_folder(derivatives: Iterable[str]) -> Path | None:
     --------
     >>> freesurfer_folder(["fmriprep=/data/fmriprep"])
     """
-    given = [text.partition("=")[2] for text in derivatives if _FS.match(text)]
-    if len(given) > 1:
+    folders = [text.partition("=")[2] for text in derivatives if _FS.match(text)]
+    if not folders:
+        return None
+    if len(folders) > 1:
         raise DatasetError(
-            f"--derivatives names {len(given)} folders of FreeSurfer",
+            f"--derivatives names {len(folders)} folders of FreeSurfer",
             expected="one of them",
         )
-    return (
-        _folder(expand_home(given[0], "--derivatives"), "--derivatives")
-        if given
-        else None
-    )
+    return _folder(expand_home(folders[0], "--derivatives"), "--derivatives")
 
 
 def name_folder(bids_dir: Path) -> SourceDataset:
@@ -162,9 +160,12 @@ def own_name(dataset: InputDataset) -> str | None:
     the program that made them.
     """
     raw = read_json((dataset.raw or dataset.bids_dir) / _DESCRIPTION)
-    own = str(dataset.description.get("Name") or "").strip()
-    name = "" if _is_derivative(raw) else str(raw.get("Name") or "").strip()
-    return name or (None if _letters(own).startswith(tuple(_USUAL)) else own) or None
+    raw_name = str(raw.get("Name") or "").strip()
+    if raw_name and not _is_derivative(raw):
+        return raw_name
+    name = str(dataset.description.get("Name") or "").strip()
+    is_of_program = _letters(name).startswith(tuple(_USUAL))
+    return None if is_of_program else name or None
 
 
 def participants_of(dataset: InputDataset) -> tuple[str, ...]:
@@ -178,9 +179,12 @@ def participants_of(dataset: InputDataset) -> tuple[str, ...]:
     study = dataset.study
     if study is None:
         return participants_in(dataset.root)
-    folders = person_folders(study, dataset.root)
-    there = (folder for folder in folders if (folder.path / study.sign).is_dir())
-    return tuple(dict.fromkeys(folder.participant for folder in there))
+    folders = [
+        folder
+        for folder in person_folders(study, dataset.root)
+        if (folder.path / study.sign).is_dir()
+    ]
+    return tuple(dict.fromkeys(folder.participant for folder in folders))
 
 
 def select_participants(
@@ -195,19 +199,21 @@ def select_participants(
     SettingsError
         A request is not a valid label.
     """
-    root, study = dataset.root, dataset.study
-    if not (present := participants_of(dataset)):
+    root = dataset.root
+    study = dataset.study
+    present = participants_of(dataset)
+    if not present:
+        sign = study.sign if study else "sub-*"
         raise DatasetError(
-            f"{root} has no participants (no {study.sign if study else 'sub-*'} folder). It has "
-            f"{seen(root)}",
+            f"{root} has no participants (no {sign} folder). It has {seen(root)}",
             remedy=MOUNT_REMINDER,
         )
-    asked = set()
+    requested = set()
     for label in labels:
         # Names of a study's folders are accepted too.
         folder = study.labels(label.removeprefix("sub-")) if study else None
-        asked.add(folder[0] if folder else plain_label(label, "sub"))
-    return choose_participants(asked, present, root)
+        requested.add(folder[0] if folder else plain_label(label, "sub"))
+    return choose_participants(requested, present, root)
 
 
 def print_participants(settings: Settings) -> int:
@@ -227,7 +233,7 @@ def print_participants(settings: Settings) -> int:
 
 
 def choose_participants(
-    asked: Collection[str], present: Sequence[str], root: Path
+    requested: Collection[str], present: Sequence[str], root: Path
 ) -> tuple[str, ...]:
     """Return the requested participants of a folder, in its order; all if none are requested.
 
@@ -236,17 +242,20 @@ def choose_participants(
     DatasetError
         A requested participant is missing (similar labels are named).
     """
-    if unknown := sorted(set(asked) - set(present)):
-        near = sorted(
-            {n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)}
-        )
+    missing = sorted(set(requested) - set(present))
+    if missing:
+        similar: set[str] = set()
+        for label in missing:
+            similar.update(difflib.get_close_matches(label, present, 3, 0.5))
+        examples = sorted(similar)
         raise DatasetError(
-            f"{root} has no participant {', '.join(unknown)}",
-            expected=f"e.g. {', '.join(near or present[:5])} "
+            f"{root} has no participant {', '.join(missing)}",
+            expected=f"e.g. {', '.join(examples or present[:5])} "
             f"({counted(len(present), 'participant')} there)",
-            remedy=f"--participant-label {' '.join(near or present[:1])}, or leave it out for all",
+            remedy=f"--participant-label {' '.join(examples or present[:1])}, or leave it out for "
+            "all",
         )
-    return tuple(label for label in present if not asked or label in asked)
+    return tuple(label for label in present if not requested or label in requested)
 
 
 def seen(root: Path) -> str:
@@ -287,19 +296,19 @@ def _study_in(root: Path, input_type: InputChoice) -> InputType | None:
 def _explicit(
     derivatives: Sequence[str], bids_dir: Path, input_type: InputChoice
 ) -> InputDataset:
-    found: list[tuple[Path, InputChoice]] = []
+    candidates: list[tuple[Path, InputChoice]] = []
     for text in derivatives:
-        name, place = split_named_path(text)
-        kind: InputChoice | None = input_type if name is None else _package(name)
+        package, path = split_named_path(text)
+        kind: InputChoice | None = input_type if package is None else _package(package)
         if kind and kind not in STUDIES and input_type in ("auto", kind):
-            found.append((expand_home(place, "--derivatives"), kind))
-    if len(found) != 1:
+            candidates.append((expand_home(path, "--derivatives"), kind))
+    if len(candidates) != 1:
         raise DatasetError(
             f"--derivatives names {', '.join(derivatives)}, and --input-type is {input_type}",
             expected="one of fmriprep=PATH, xcpd=PATH or PATH",
         )
-    ((path, only),) = found
-    return _dataset(_folder(path, "--derivatives"), bids_dir, only)
+    ((root, chosen_type),) = candidates
+    return _dataset(_folder(root, "--derivatives"), bids_dir, chosen_type)
 
 
 def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDataset:
@@ -310,10 +319,10 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
             expected="a folder of fMRIPrep or XCP-D derivatives",
         )
     if input_type == "auto":
-        made = next(iter(_generators(description)), "")
-        if _letters(made).startswith("fmripost"):
+        program = next(iter(_generators(description)), "")
+        if _letters(program).startswith("fmripost"):
             raise DatasetError(
-                f"{root} holds outputs of {made}, which this program does not read",
+                f"{root} holds outputs of {program}, which this program does not read",
                 expected="the fMRIPrep derivatives that it was run on",
                 remedy="give their folder as the input",
             )
@@ -325,16 +334,16 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
 def _raw_of(root: Path, description: Mapping[str, Any]) -> Path | None:
     """Return the raw dataset that derivatives name or lie in, if it is on this machine."""
     links = description.get("DatasetLinks")
-    linked = links.get("raw") if isinstance(links, Mapping) else None
-    places = [above.parent for above in root.parents if above.name == "derivatives"]
-    if isinstance(linked, str) and "://" not in (
-        path := linked.removeprefix("file://")
-    ):
-        places.insert(0, root / path)
-    for place in places:
-        found = read_json(place / _DESCRIPTION)
-        if found and not _is_derivative(found):
-            return _absolute(place)
+    link = links.get("raw") if isinstance(links, Mapping) else None
+    folders = [above.parent for above in root.parents if above.name == "derivatives"]
+    if isinstance(link, str):
+        path = link.removeprefix("file://")
+        if "://" not in path:
+            folders.insert(0, root / path)
+    for folder in folders:
+        raw_description = read_json(folder / _DESCRIPTION)
+        if raw_description and not _is_derivative(raw_description):
+            return _absolute(folder)
     return None
 
 
@@ -342,19 +351,19 @@ def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
     kinds = [kind for kind in _USUAL if input_type in ("auto", kind)]
     folder = raw / "derivatives"
     for kind in kinds:
-        found = [folder / name for name in _USUAL[kind] if (folder / name).is_dir()]
-        # A damaged description of another dataset counts as empty, as it was not requested.
-        files = matching(folder, f"*/{_DESCRIPTION}")
-        found = found or [
-            file.parent for file in files if made_by(read_json(file)) == kind
-        ]
-        if len(found) > 1:
+        usual = [folder / name for name in _USUAL[kind]]
+        roots = [root for root in usual if root.is_dir()]
+        if not roots:
+            # A damaged description of another dataset counts as empty, as it was not requested.
+            files = matching(folder, f"*/{_DESCRIPTION}")
+            roots = [file.parent for file in files if made_by(read_json(file)) == kind]
+        if len(roots) > 1:
             raise DatasetError(
-                f"{raw} has several {TITLES[kind]}: {', '.join(path.name for path in found)}",
+                f"{raw} has several {TITLES[kind]}: {', '.join(root.name for root in roots)}",
                 remedy="choose one with --derivatives PATH",
             )
-        if found:
-            return _dataset(found[0], raw, kind)
+        if roots:
+            return _dataset(roots[0], raw, kind)
     raise DatasetError(
         f"{raw} is a raw dataset without {TITLES[kinds[0]]}",
         expected=f"{folder / _USUAL[kinds[0]][0]}",
@@ -383,12 +392,12 @@ def _generators(description: Mapping[str, Any]) -> list[str]:
 
 
 def _makers(description: Mapping[str, Any]) -> list[tuple[str, str]]:
-    # XCP-D and others list fMRIPrep after their own name. fMRIPrep before 20.2 wrote
+    # XCP-D and similar programs list fMRIPrep after themselves. fMRIPrep before 20.2 wrote
     # `PipelineDescription`.
-    made = (
+    programs = (
         description.get("GeneratedBy") or description.get("PipelineDescription") or {}
     )
-    entries = made if isinstance(made, list) else [made]
+    entries = programs if isinstance(programs, list) else [programs]
     return [
         (str(entry.get("Name") or ""), str(entry.get("Version") or ""))
         for entry in entries
@@ -421,9 +430,9 @@ def _folder(path: Path, what: str, *, may_be_empty: bool = False) -> Path:
     """Return the absolute path of a user's folder; refuse a missing or empty one."""
     folder = _absolute(path)
     try:
-        wrong = "" if any(folder.iterdir()) or may_be_empty else "is empty"
+        fault = "" if any(folder.iterdir()) or may_be_empty else "is empty"
     except OSError as err:
-        wrong = _UNREADABLE.get(type(err), f"cannot be listed: {err.strerror or err}")
-    if wrong:
-        raise DatasetError(f"{what} {folder} {wrong}", remedy=MOUNT_REMINDER)
+        fault = _UNREADABLE.get(type(err), f"cannot be listed: {err.strerror or err}")
+    if fault:
+        raise DatasetError(f"{what} {folder} {fault}", remedy=MOUNT_REMINDER)
     return folder

@@ -38,21 +38,22 @@ def find_events(
     SettingsError
         A request is not a valid label.
     """
-    wanted = [plain_label(task, "task") for task in tasks]
-    visits = [plain_label(session, "ses") for session in sessions]
-    files = tuple(
-        file
-        for person in participants_in(root)
-        for file in events_of(root / f"sub-{person}", person)
-        if (not wanted or file.task in wanted)
-        and (not visits or file.session in visits)
-    )
+    task_labels = [plain_label(task, "task") for task in tasks]
+    session_labels = [plain_label(session, "ses") for session in sessions]
+    files: list[NamedFile] = []
+    for participant in participants_in(root):
+        for file in events_of(root / f"sub-{participant}", participant):
+            of_task = not task_labels or file.task in task_labels
+            of_session = not session_labels or file.session in session_labels
+            if of_task and of_session:
+                files.append(file)
     if not files:
+        of_tasks = f" for the tasks {named(task_labels)}" if task_labels else ""
         raise DatasetError(
-            f"{root} has no event files{f' for the tasks {named(wanted)}' if wanted else ''}",
+            f"{root} has no event files{of_tasks}",
             expected="sub-*/func/sub-*_task-*_events.tsv",
         )
-    return files
+    return tuple(files)
 
 
 def read_events(path: Path) -> list[dict[str, str]]:
@@ -68,9 +69,12 @@ def read_events(path: Path) -> list[dict[str, str]]:
         table = read_table(path)
     except ForeignFileError as err:
         raise err.as_kind(RunError) from err
-    if not table.header or table.twice():
+    fault = f"two columns {named(table.twice())}" if table.twice() else ""
+    if not table.header:
+        fault = "no header"
+    if fault:
         raise RunError(
-            f"{path} has {'two columns ' + named(table.twice()) if table.header else 'no header'}",
+            f"{path} has {fault}",
             expected="columns with different names, such as onset, duration and trial_type",
         )
     if not table.rows:
@@ -80,11 +84,18 @@ def read_events(path: Path) -> list[dict[str, str]]:
     return table.dicts()
 
 
-def events_of(folder: Path, person: str) -> list[NamedFile]:
+def events_of(folder: Path, participant: str) -> list[NamedFile]:
     """Return the event files in a participant's folder, sorted by session, task and run."""
     paths = (*folder.glob("*/*_events.tsv"), *folder.glob("ses-*/*/*_events.tsv"))
     files = named_files(path for path in paths if path.parent.name in _FOLDERS)
-    own = [file for file in files if file.participant == person and file.task]
+    of_participant = [
+        file for file in files if file.participant == participant and file.task
+    ]
     return sorted(
-        own, key=lambda f: (f.session or "", f.task, natural_order(f.path.name))
+        of_participant,
+        key=lambda file: (
+            file.session or "",
+            file.task,
+            natural_order(file.path.name),
+        ),
     )

@@ -34,9 +34,8 @@ PERSON_COLUMNS = ("participantid", "subjectid", "subject", "participant")
 NONE = ("", "n/a", "na", "nan")
 # Columns whose values are names, even if some look like numbers.
 _NAMES = (*SITE_COLUMNS, *FAMILY_COLUMNS, "session", "sessionid", "ses")
-_FEWEST_CELLS = (
-    5  # with this many cells, mostly numbers, other text is taken for a mistake
-)
+# With this many cells, mostly numbers, text is taken for a mistake.
+_FEWEST_CELLS = 5
 # A decimal comma or commas between thousands: spreadsheets write these in many countries.
 _WITH_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*\d([eE][+-]?\d+)?", re.ASCII)
 
@@ -46,9 +45,8 @@ class Column:
     """A column of a table of participants."""
 
     name: str  # as in the table
-    texts: Mapping[
-        str, str
-    ]  # by label without sub-; participants without a value are absent
+    # By label without sub-; participants without a value are absent.
+    texts: Mapping[str, str]
     # Levels of a category in the data dictionary; empty: none, or Units say that it has numbers.
     listed_levels: tuple[str, ...] = ()
 
@@ -80,18 +78,24 @@ class Column:
         """
         if self.listed_levels or plain_column(self.name) in _NAMES:
             return None
-        words = {
-            label: text
-            for label, text in self.texts.items()
-            if plain_number(text) is None
-        }
-        with_comma = any(_WITH_COMMA.fullmatch(text) for text in words.values())
-        mostly = len(self.texts) >= _FEWEST_CELLS and 2 * len(words) < len(self.texts)
-        if not words or not (with_comma or mostly):
+        words = self._words
+        cells = len(self.texts)
+        with_comma = any(map(_WITH_COMMA.fullmatch, words.values()))
+        mostly_numbers = cells >= _FEWEST_CELLS and 2 * len(words) < cells
+        if not words or not (with_comma or mostly_numbers):
             return None
         return named(
             [f"'{visible(words[label])}' of sub-{label}" for label in sorted(words)]
         )
+
+    @property
+    def _words(self) -> dict[str, str]:
+        """The cells that are not numbers, by label."""
+        return {
+            label: text
+            for label, text in self.texts.items()
+            if plain_number(text) is None
+        }
 
     def require_usable(self) -> Column:
         """Return the column, unless some cells leave open whether it holds numbers.
@@ -102,12 +106,10 @@ class Column:
             Cells look like misspelt numbers, or are numbers that are missing in listed levels.
         """
         if self.stray:
-            others = len(self.texts) > sum(
-                plain_number(own) is None for own in self.texts.values()
-            )
+            has_numbers = len(self.texts) > len(self._words)
+            numbers = ", and numbers for the others" if has_numbers else ""
             raise SettingsError(
-                f"{self.name} has {self.stray}"
-                + ", and numbers for the others" * others,
+                f"{self.name} has {self.stray}{numbers}",
                 expected="numbers with a decimal point, or n/a where the value is unknown",
                 remedy=f"if {self.name} is categorical, list its Levels, without Units, in the "
                 "table's JSON file",
@@ -137,21 +139,21 @@ class Column:
         ('1',)
         """
         texts = {label: self.texts[label] for label in labels if label in self.texts}
-        some = dataclasses.replace(self, texts=texts)
-        spelling = dict[float, str]()
-        one_spelling = {
-            label: spelling.setdefault(value, texts[label])
-            for label, value in some._cells_as_numbers.items()
+        column = dataclasses.replace(self, texts=texts)
+        spelling: dict[float, str] = {}  # the first of each number
+        same_spelling = {
+            label: spelling.setdefault(number, texts[label])
+            for label, number in column._cells_as_numbers.items()
         }
-        return dataclasses.replace(self, texts=one_spelling or texts)
+        return dataclasses.replace(self, texts=same_spelling or texts)
 
     @property
     def levels(self) -> tuple[str, ...]:
         """The different values, sorted; numbers in numerical order."""
         levels = set(self.texts.values())
-        return tuple(
-            sorted(levels, key=float) if self._cells_as_numbers else sorted(levels)
-        )
+        if self._cells_as_numbers:
+            return tuple(sorted(levels, key=float))
+        return tuple(sorted(levels))
 
 
 @dataclass(frozen=True)
@@ -159,9 +161,8 @@ class ParticipantsTable:
     """A table with one row per participant."""
 
     path: Path
-    columns: Mapping[
-        str, Column
-    ]  # by name, in the table's order; without the column of labels
+    # By name, in the table's order; without the column of labels.
+    columns: Mapping[str, Column]
     labels: tuple[str, ...] = ()  # of all rows, without sub-
 
     def find(self, name: str) -> Column:
@@ -172,19 +173,19 @@ class ParticipantsTable:
         SettingsError
             There is no such column; the most similar name is suggested.
         """
-        found = self.columns.get(name) or self.first_of([plain_column(name)])
-        if found is None:
+        column = self.columns.get(name) or self.first_of([plain_column(name)])
+        if column is None:
             raise SettingsError(
                 f"{self.path} has no column {name}",
                 expected=f"one of {named(list(self.columns)) or 'that name'}",
                 remedy=did_you_mean(name, self.columns),
             )
-        return found
+        return column
 
     def first_of(self, names: Sequence[str]) -> Column | None:
         """Return the column that matches the first possible of several `plain_column` names."""
-        by_plain = {plain_column(own): column for own, column in self.columns.items()}
-        return next((by_plain[name] for name in names if name in by_plain), None)
+        columns = {plain_column(name): column for name, column in self.columns.items()}
+        return next((columns[name] for name in names if name in columns), None)
 
     def require_labels(self, labels: Collection[str]) -> None:
         """Refuse labels that are written differently from the data's, as 1, 1.0 or SUB-01 for 01.
@@ -192,12 +193,15 @@ class ParticipantsTable:
         Raises
         ------
         SettingsError
-            The table has such a label, but not the data's own label.
+            The table has such a label, but not the label of the data.
         """
         listed = set(self.labels)
-        own = {_plain_label(label): label for label in labels if label not in listed}
+        unlisted = {
+            _plain_label(label): label for label in labels if label not in listed
+        }
         for label in sorted(listed - set(labels)):
-            if (fitting := own.get(_plain_label(label))) is not None:
+            fitting = unlisted.get(_plain_label(label))
+            if fitting is not None:
                 raise SettingsError(
                     f"{self.path} has participant {label}, but the data have sub-{fitting}, who "
                     "is not in the table",
@@ -207,7 +211,7 @@ class ParticipantsTable:
                 )
 
     def note_on_labels(self, labels: Collection[str]) -> str | None:
-        """Return a note on the table's participants who are not among the given labels."""
+        """Return a note on the table's participants who are not among these labels."""
         strangers = sorted(set(self.labels) - set(labels))
         if not strangers:
             return None
@@ -233,19 +237,17 @@ def read_participants(path: Path) -> ParticipantsTable:
         It cannot be read, has no column of labels, has two columns of the same name, or has a
         participant twice with different values; or the JSON file cannot be read.
     """
-    table, dictionary = _read_table_of_people(path), path.with_suffix(".json")
+    table = _read_table_of_people(path)
     try:
-        descriptions = read_json_object(dictionary)
+        descriptions = read_json_object(path.with_suffix(".json"))
     except MissingFileError:
         return table
     except ForeignFileError as err:
         raise err.as_kind(SettingsError, remedy="repair or remove it") from err
-    columns = {
-        name: dataclasses.replace(
-            column, listed_levels=_levels_in(descriptions.get(name))
-        )
-        for name, column in table.columns.items()
-    }
+    columns = {}
+    for name, column in table.columns.items():
+        levels = _levels_in(descriptions.get(name))
+        columns[name] = dataclasses.replace(column, listed_levels=levels)
     return dataclasses.replace(table, columns=columns)
 
 
@@ -261,7 +263,8 @@ def _levels_in(description: object) -> tuple[str, ...]:
     """
     if not isinstance(description, Mapping):
         return ()
-    levels, units = description.get("Levels"), str(description.get("Units") or "")
+    levels = description.get("Levels")
+    units = str(description.get("Units") or "")
     if units.strip().casefold() not in NONE or not isinstance(levels, Mapping | list):
         return ()
     return tuple(map(str, levels))
@@ -274,21 +277,22 @@ def _read_table_of_people(path: Path) -> ParticipantsTable:
         table = read_table(path, None)
     except ForeignFileError as err:
         raise err.as_kind(SettingsError, expected=expected) from err
-    plain = [plain_column(name) for name in table.header]
-    person = next((plain.index(name) for name in PERSON_COLUMNS if name in plain), None)
-    if person is None or table.twice():
+    plain_names = [plain_column(name) for name in table.header]
+    label_columns = [
+        plain_names.index(name) for name in PERSON_COLUMNS if name in plain_names
+    ]
+    if not label_columns or table.twice():
+        fault = f"has the columns {named(table.header)}" if table.header else "is empty"
         raise SettingsError(
-            f"{path} has the columns {named(table.header)}"
-            if table.header
-            else f"{path} is empty",
-            expected=f"{expected}, and each column once",
+            f"{path} {fault}", expected=f"{expected}, and each column once"
         )
+    label_column = label_columns[0]
     columns = {
-        name: Column(name, _texts(table, person, number))
+        name: Column(name, _texts(table, label_column, number))
         for number, name in enumerate(table.header)
-        if number != person
+        if number != label_column
     }
-    labels = (row[person].strip().removeprefix("sub-") for row in table.rows)
+    labels = (row[label_column].strip().removeprefix("sub-") for row in table.rows)
     return ParticipantsTable(path, columns, tuple(dict.fromkeys(labels)))
 
 
@@ -304,19 +308,20 @@ def _plain_label(label: str) -> str:
     return plain.lstrip("0") or plain[-1:]
 
 
-def _texts(table: Table, person: int, column: int) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _texts(table: Table, label_column: int, column: int) -> dict[str, str]:
+    texts: dict[str, str] = {}  # by label
     for row in table.rows:
-        label, text = row[person].strip().removeprefix("sub-"), row[column].strip()
+        label = row[label_column].strip().removeprefix("sub-")
+        text = row[column].strip()
         if not label or text.casefold() in NONE:
             continue
-        if found.setdefault(label, text) != text:
+        if texts.setdefault(label, text) != text:
             raise SettingsError(
                 f"{table.path} has two values of {table.header[column]} for sub-{label}, "
-                f"{found[label]} and {text}",
+                f"{texts[label]} and {text}",
                 expected="one row per participant",
             )
-    return found
+    return texts
 
 
 def plain_column(name: str) -> str:
@@ -337,17 +342,14 @@ _TABLES = ("participants.tsv", "participants.csv")
 class Families:
     """The family of each participant."""
 
-    by_label: Mapping[
-        str, str
-    ]  # label -> family; participants not listed count as unrelated
+    # Label -> family; participants not listed count as unrelated.
+    by_label: Mapping[str, str]
     source: str  # the table and its column; empty if there is none
     trouble: str = ""  # why the first table could not be used, if no other has families
-    absent: str = (
-        "no column family_id in participants.tsv or .csv"  # why none are known
-    )
-    copies: tuple[
-        tuple[str, ...], ...
-    ] = ()  # labels with the same rest, which form one family
+    # Why no families are known.
+    absent: str = "no column family_id in participants.tsv or .csv"
+    # Labels with the same rest, which form one family.
+    copies: tuple[tuple[str, ...], ...] = ()
 
     def require_known(self) -> None:
         """Raise an error if a table that may list families exists but cannot be used.
@@ -373,9 +375,12 @@ class Families:
         >>> sorted(Families({"01": "A", "02": "B", "03": "A"}, "").relatives(["01", "04"]))
         ['01', '03', '04']
         """
-        own = set(labels)
-        names = {self.by_label[label] for label in own if label in self.by_label}
-        return own | {label for label, name in self.by_label.items() if name in names}
+        people = set(labels)
+        families = {self.by_label[label] for label in people if label in self.by_label}
+        for label, family in self.by_label.items():
+            if family in families:
+                people.add(label)
+        return people
 
     def line(
         self,
@@ -383,14 +388,14 @@ class Families:
         unknown: str = "relatives may be on both sides of a split",
     ) -> str:
         """Describe the number of families or, if none are known, the consequence."""
-        known = [self.by_label[label] for label in labels if label in self.by_label]
-        if not known:
+        families = [self.by_label[label] for label in labels if label in self.by_label]
+        if not families:
             return (
                 f"families: none are known ({self.trouble or self.absent}): {unknown}"
             )
-        families = counted(len(set(known)), "family", "families")
-        words = f"{counted(len(known), 'participant')} in {families}"
-        rest = len(labels) - len(known)
+        number = counted(len(set(families)), "family", "families")
+        words = f"{counted(len(families), 'participant')} in {number}"
+        rest = len(labels) - len(families)
         alone = f"; {rest} without a family count as unrelated" if rest else ""
         return f"{words} ({self.source}){alone}"
 
@@ -409,9 +414,8 @@ def read_families(
         The table has another spelling of one of `labels`, the participants in question.
     """
     trouble = ""
-    for path in dict.fromkeys(
-        (*tables, *(root / name for root in roots for name in _TABLES))
-    ):
+    paths = [*tables, *(root / name for root in roots for name in _TABLES)]
+    for path in dict.fromkeys(paths):
         if not path.exists():
             continue
         try:
@@ -439,16 +443,17 @@ def read_sets(
     """
     table = _read_table_of_people(path)
     column = table.find("set")
-    chosen = {label: column.texts.get(label, "") for label in table.labels}
-    if other := sorted(set(chosen.values()) - set(sets)):
+    set_of_label = {label: column.texts.get(label, "") for label in table.labels}
+    unknown = sorted(set(set_of_label.values()) - set(sets))
+    if unknown:
         raise SettingsError(
-            f"{path} has the set {other[0]!r}", expected=f"{', '.join(sets)}"
+            f"{path} has the set {unknown[0]!r}", expected=f"{', '.join(sets)}"
         )
     table.require_labels(labels)
-    return {
-        name: tuple(label for label, own in chosen.items() if own == name)
-        for name in sets
-    }
+    people: dict[str, list[str]] = {name: [] for name in sets}
+    for label, name in set_of_label.items():
+        people[name].append(label)
+    return {name: tuple(members) for name, members in people.items()}
 
 
 def write_sets(path: Path, sets: Mapping[str, Sequence[str]]) -> None:

@@ -26,9 +26,8 @@ NUMBERS = 16
 TOLERANCE = 0.05
 _STEP = 1e-4  # resolution of the stored numbers
 _MOST = 2**15 - 1
-FEWEST_EDGES = (
-    15  # with fewer, a connectome may resemble one of ten thousand others by chance
-)
+# With fewer, a connectome may resemble one of ten thousand by chance.
+FEWEST_EDGES = 15
 _TURN = 10.0  # angle in radians per unit of a projected number
 
 
@@ -47,19 +46,22 @@ def sketch(rest: NDArray[np.floating]) -> str:
     >>> alike([sketch(rest)], [same]) == [sketch(rest)], alike([same], [sketch(rest[:10])])
     (True, [''])
     """
-    first, second = np.zeros(rest.shape[1]), np.zeros(rest.shape[1])
+    frames = rest.shape[1]
+    sums = np.zeros(frames)  # over places
+    squares = np.zeros(frames)
     for begin in range(0, len(rest), 1024):
         block = rest[begin : begin + 1024].astype(np.float64)
         block -= block.mean(axis=1, keepdims=True)
         sd = block.std(axis=1, keepdims=True)
-        block = block[sd[:, 0] > 0] / sd[sd[:, 0] > 0]
-        first += block.sum(axis=0)
-        second += np.square(block).sum(axis=0)
+        varies = sd[:, 0] > 0
+        standardised = block[varies] / sd[varies]
+        sums += standardised.sum(axis=0)
+        squares += np.square(standardised).sum(axis=0)
     # Differences between frames, as slow drifts are similar in all people.
-    courses = [_unit(np.diff(first)), _unit(np.diff(second))]
+    courses = [_unit(np.diff(sums)), _unit(np.diff(squares))]
     if not any(course.any() for course in courses):
         return ""
-    return _encoded(_projected(courses, rest.shape[1]))
+    return _encoded(_projected(courses, frames))
 
 
 def sketch_edges(edges: NDArray[np.floating]) -> str:
@@ -76,8 +78,8 @@ def sketch_edges(edges: NDArray[np.floating]) -> str:
     Examples
     --------
     >>> edges = np.random.default_rng(1).standard_normal(190)
-    >>> same, other = sketch_edges(edges.astype(np.float32) * 3 + 1), sketch_edges(edges**3)
-    >>> alike([sketch_edges(edges)], [same]) == [sketch_edges(edges)], alike([same], [other])
+    >>> same, cubed = sketch_edges(edges.astype(np.float32) * 3 + 1), sketch_edges(edges**3)
+    >>> alike([sketch_edges(edges)], [same]) == [sketch_edges(edges)], alike([same], [cubed])
     (True, [''])
     """
     values = np.asarray(edges, np.float64)
@@ -86,14 +88,13 @@ def sketch_edges(edges: NDArray[np.floating]) -> str:
     if whole and np.isnan(values).any():
         matrix = np.full((regions, regions), np.nan)
         matrix[np.triu_indices(regions, 1)] = values
-        known = np.isfinite(np.fmax(matrix, matrix.T)).any(axis=0)
-        matrix, regions = matrix[np.ix_(known, known)], int(known.sum())
+        has_data = np.isfinite(np.fmax(matrix, matrix.T)).any(axis=0)
+        regions = int(has_data.sum())
+        matrix = matrix[np.ix_(has_data, has_data)]
         values = matrix[np.triu_indices(regions, 1)]
-    if (
-        len(values) < FEWEST_EDGES
-        or not np.isfinite(values).all()
-        or np.ptp(values) == 0
-    ):
+    if len(values) < FEWEST_EDGES or not np.isfinite(values).all():
+        return ""
+    if np.ptp(values) == 0:
         return ""
     values = (values - values.mean()) / values.std()
     courses = [values]
@@ -101,29 +102,35 @@ def sketch_edges(edges: NDArray[np.floating]) -> str:
         matrix = np.zeros((regions, regions))
         matrix[np.triu_indices(regions, 1)] = values
         matrix += matrix.T
-        courses = [np.sort(matrix.sum(axis=0)), np.sort(np.square(matrix).sum(axis=0))]
+        strengths = matrix.sum(axis=0)
+        squared_strengths = np.square(matrix).sum(axis=0)
+        courses = [np.sort(strengths), np.sort(squared_strengths)]
     courses = [_unit(course - course.mean()) for course in courses]
     return _encoded(np.cos(_TURN * _projected(courses, len(values))))
 
 
-def alike(known: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Return, for each of `others`, the known sketch of the same rest; empty if there is none.
+def alike(listed: Sequence[str], sketches: Sequence[str]) -> list[str]:
+    """Return, for each of `sketches`, the listed one of the same rest; empty if there is none.
 
     Parameters
     ----------
-    known, others
+    listed, sketches
         Sketches; empty ones match nobody.
     """
-    there, asked = tuple(filter(None, known)), list(filter(None, others))
-    if not there or not asked:
-        return [""] * len(others)
-    _, nearest = _tree(there).query(
-        _numbers(asked), p=np.inf, distance_upper_bound=TOLERANCE
+    candidates = tuple(filter(None, listed))
+    queries = list(filter(None, sketches))
+    if not candidates or not queries:
+        return [""] * len(sketches)
+    _, nearest = _tree(candidates).query(
+        _numbers(queries), p=np.inf, distance_upper_bound=TOLERANCE
     )
-    found = dict(
-        zip(asked, nearest, strict=True)
-    )  # an index past the end means none is near
-    return [(*there, "")[found[text]] if text else "" for text in others]
+    # An index past the end means that none is near.
+    candidates_or_none = (*candidates, "")
+    matches = {
+        query: candidates_or_none[index]
+        for query, index in zip(queries, nearest, strict=True)
+    }
+    return [matches[sketch] if sketch else "" for sketch in sketches]
 
 
 def alike_pairs(sketches: Sequence[str]) -> list[tuple[int, int]]:
@@ -135,21 +142,20 @@ def alike_pairs(sketches: Sequence[str]) -> list[tuple[int, int]]:
     >>> alike_pairs([sketch(rest), "", sketch(rest[:10]), sketch(rest * 2)])
     [(0, 3)]
     """
-    there = [number for number, text in enumerate(sketches) if text]
-    if len(there) < 2:
+    positions = [position for position, text in enumerate(sketches) if text]
+    if len(positions) < 2:
         return []
-    found = _tree(tuple(sketches[number] for number in there)).query_pairs(
-        TOLERANCE, p=np.inf
-    )
-    return sorted((there[first], there[second]) for first, second in found)
+    tree = _tree(tuple(sketches[position] for position in positions))
+    pairs = tree.query_pairs(TOLERANCE, p=np.inf)
+    return sorted((positions[first], positions[second]) for first, second in pairs)
 
 
 @lru_cache(maxsize=1)
-def _tree(known: tuple[str, ...]) -> Any:
-    """Return the search tree of known sketches, cached as people are looked up one by one."""
+def _tree(sketches: tuple[str, ...]) -> Any:
+    """Return the search tree of sketches, cached as people are looked up one by one."""
     from scipy.spatial import KDTree
 
-    return KDTree(_numbers(known))
+    return KDTree(_numbers(sketches))
 
 
 def _projected(

@@ -181,11 +181,11 @@ def refuse_absent(
     """
     list_files = list_series if dataset.study is None else _list_folders
     for label in selection.sessions:
-        keep = partial(narrow, entity="ses", asked=[label])
+        keep = partial(narrow, entity="ses", labels=[label])
         _require_one(dataset, participants, keep, list_files)
     for label in selection.tasks:
         _require_one(
-            dataset, participants, partial(narrow, entity="task", asked=[label])
+            dataset, participants, partial(narrow, entity="task", labels=[label])
         )
 
 
@@ -202,7 +202,7 @@ def refuse_absent_space(
     SettingsError
         No run is in this space; the message lists the spaces of one participant's runs.
     """
-    if (space := rule.asked) is None:
+    if (space := rule.requested) is None:
         return
     if dataset.study is not None:
         if wrong := _wrong_space(dataset.study, rule):
@@ -311,7 +311,7 @@ def _study_runs(
         raise _no_participant(root, participant)
     if selection.sessions:
         folders = narrow(folders, who, "ses", selection.sessions)
-    volumes = rule.sample_on == "template" or rule.asked not in (None, PARCELS)
+    volumes = rule.sample_on == "template" or rule.requested not in (None, PARCELS)
     is_dense = rule.model == PARCELS and study.has_dense and not volumes
     found, failed = dict[Path, RestRun](), list[tuple[NamedFile, RunError]]()
     for folder in folders:
@@ -351,7 +351,7 @@ def _at_template(run: RestRun, study: Study, rule: SpaceRule) -> RestRun:
 
 def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
     """Return an error if a study's runs cannot be read in the requested space, else None."""
-    wanted = rule.asked or rule.model
+    wanted = rule.requested or rule.model
     is_volume = template_name(wanted.partition(":")[0]) == SPACE
     if (rule.model in (SPACE, PARCELS) and is_volume) or (
         rule.model == PARCELS == wanted
@@ -359,7 +359,7 @@ def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
         return None
     return RunError(
         f"{study.title} is read in {SPACE}, not in {wanted}",
-        remedy="leave --space out" if rule.asked else f"choose a model in {SPACE}",
+        remedy="leave --space out" if rule.requested else f"choose a model in {SPACE}",
     )
 
 

@@ -27,9 +27,9 @@ _LONG = {
     "density": "den",
     "description": "desc",
 }
-_KNOWN = {
-    key: key for key in (*ENTITY_ORDER, "datatype", "suffix", "extension")
-} | _LONG
+_SHORT = (*ENTITY_ORDER, "datatype", "suffix", "extension")
+# Short names by all names that a filter file may use.
+_SHORT_NAMES = {key: key for key in _SHORT} | _LONG
 _WHOLE_NUMBERS = frozenset({"run", "echo"})
 
 
@@ -41,7 +41,7 @@ class Selection:
     tasks: Sequence[str] = ()  # empty for tasks whose names begin with "rest"
     filters: Mapping[str, Any] = field(default_factory=dict)  # from `read_filter_file`
 
-    def of(self, files: list[NamedFile], who: str) -> list[NamedFile]:
+    def of(self, files: list[NamedFile], participant: str) -> list[NamedFile]:
         """Keep the series of the requested sessions and tasks.
 
         Raises
@@ -49,15 +49,17 @@ class Selection:
         RunError
             There is none; the message lists the labels that exist.
         """
-        kept = narrow(files, who, "ses", self.sessions)
+        of_sessions = narrow(files, participant, "ses", self.sessions)
         if self.tasks:
-            return narrow(kept, who, "task", self.tasks)
+            return narrow(of_sessions, participant, "task", self.tasks)
         if "task" in self.filters:  # the filter selects the task
-            return kept
-        if resting := [file for file in kept if is_rest(file.name)]:
+            return of_sessions
+        resting = [file for file in of_sessions if is_rest(file.name)]
+        if resting:
             return resting
+        tasks = _labels(of_sessions, "task") or "no task-"
         raise RunError(
-            f"{who} has no resting-state run; it has {_labels(kept, 'task') or 'no task-'}",
+            f"{participant} has no resting-state run; it has {tasks}",
             expected="a task whose name begins with rest",
             remedy=f"choose another task with {OPTIONS['task']}",
         )
@@ -73,8 +75,9 @@ class Selection:
         if not self.filters:
             return files
         names = _filtered_names(folder, self.filters)
-        if kept := [file for file in files if file.path.name in names]:
-            return kept
+        matching = [file for file in files if file.path.name in names]
+        if matching:
+            return matching
         raise RunError(
             f"{folder.name}: the BIDS filter file matches none of the {len(files)} series, such as "
             f"{files[0].path.name}",
@@ -84,7 +87,7 @@ class Selection:
 
 
 def narrow(
-    files: list[NamedFile], who: str, entity: str, asked: Sequence[str]
+    files: list[NamedFile], participant: str, entity: str, labels: Sequence[str]
 ) -> list[NamedFile]:
     """Keep files with a requested label; all files if no label is requested.
 
@@ -95,29 +98,36 @@ def narrow(
     SettingsError
         A label is invalid.
     """
-    if not asked:
+    if not labels:
         return files
-    wanted = [plain_label(label, entity) for label in asked]
-    kept = [
-        file
-        for file in files
-        if (label := file.name.get(entity)) is not None
-        and any(same_label(entity, label, one) for one in wanted)
-    ]
-    if not kept:
-        option, there = OPTIONS[entity], _labels(files, entity)
-        what = {"ses": "session", "task": "run of task"}[entity]
-        raise RunError(
-            f"{who} has no {what} {' or '.join(wanted)}; "
-            + (f"it has {there}" if there else f"its files have no {entity}-"),
-            remedy=f"choose another with {option}" if there else f"leave {option} out",
+    requested = [plain_label(label, entity) for label in labels]
+
+    def is_requested(file: NamedFile) -> bool:
+        label = file.name.get(entity)
+        return label is not None and any(
+            same_label(entity, label, request) for request in requested
         )
-    return kept
+
+    matching = list(filter(is_requested, files))
+    if not matching:
+        option = OPTIONS[entity]
+        existing = _labels(files, entity)
+        what = {"ses": "session", "task": "run of task"}[entity]
+        content = f"its files have no {entity}-"
+        remedy = f"leave {option} out"
+        if existing:
+            content = f"it has {existing}"
+            remedy = f"choose another with {option}"
+        raise RunError(
+            f"{participant} has no {what} {' or '.join(requested)}; {content}",
+            remedy=remedy,
+        )
+    return matching
 
 
 def _labels(files: list[NamedFile], entity: str) -> str:
-    labels = {value for file in files if (value := file.name.get(entity)) is not None}
-    return ", ".join(f"{entity}-{label}" for label in sorted(labels))
+    labels = {file.name.get(entity) for file in files}
+    return ", ".join(f"{entity}-{label}" for label in sorted(filter(None, labels)))
 
 
 def read_filter_file(path: Path) -> dict[str, Any]:
@@ -132,21 +142,21 @@ def read_filter_file(path: Path) -> dict[str, Any]:
         The file cannot be read, is not `{"bold": {entity: value}}`, or has an unknown key, which
         would otherwise let unwanted runs in.
     """
-    option, example = (
-        f"--bids-filter-file {path}",
-        'e.g. {"bold": {"acquisition": "mb"}}',
-    )
+    option = f"--bids-filter-file {path}"
     with reading(path, SettingsError):
         content = read_json_object(path)
     bold = content.get("bold", None if content else {})
     if not isinstance(bold, dict):
-        raise SettingsError(f"{option} has no filters for 'bold'", expected=example)
+        raise SettingsError(
+            f"{option} has no filters for 'bold'",
+            expected='e.g. {"bold": {"acquisition": "mb"}}',
+        )
     for key, value in bold.items():
-        if key not in _KNOWN:
+        if key not in _SHORT_NAMES:
             raise SettingsError(
                 f"{option}: 'bold.{key}' is not known",
-                expected=f"one of {', '.join(sorted(_KNOWN))}",
-                remedy=did_you_mean(key, _KNOWN),
+                expected=f"one of {', '.join(sorted(_SHORT_NAMES))}",
+                remedy=did_you_mean(key, _SHORT_NAMES),
             )
         if value == []:
             raise SettingsError(
@@ -154,12 +164,12 @@ def read_filter_file(path: Path) -> dict[str, Any]:
                 expected="a value, a list of values, null or '*'",
                 remedy=f"leave {key} out to allow all values",
             )
-        for one in value if isinstance(value, list) else [value]:
-            if one is not None and type(one) not in (str, int):
+        for item in value if isinstance(value, list) else [value]:
+            if item is not None and type(item) not in (str, int):
                 raise SettingsError(
-                    f"{option}: {key} is {one}", expected="texts or numbers"
+                    f"{option}: {key} is {item}", expected="texts or numbers"
                 )
-    return {_KNOWN[key]: value for key, value in bold.items()}
+    return {_SHORT_NAMES[key]: value for key, value in bold.items()}
 
 
 def _filtered_names(folder: Path, filters: Mapping[str, Any]) -> frozenset[str]:
@@ -181,10 +191,10 @@ def _filtered_names(folder: Path, filters: Mapping[str, Any]) -> frozenset[str]:
             config=[_pybids_config()],
             indexer=indexer,
         )
-        wanted = {name: _query(value) for name, value in filters.items()}
-        found = layout.get(return_type="file", invalid_filters="allow", **wanted)
+        queries = {name: _query(value) for name, value in filters.items()}
+        paths = layout.get(return_type="file", invalid_filters="allow", **queries)
     # Compare names, as pybids may have resolved links in paths.
-    return frozenset(Path(path).name for path in found)
+    return frozenset(Path(path).name for path in paths)
 
 
 def _query(value: Any) -> Any:
@@ -199,11 +209,12 @@ def _query(value: Any) -> Any:
 
 
 def _pybids_config() -> dict[str, Any]:
-    """Return entity patterns that match the file's name alone; pybids' own match the path."""
-    patterns = {
-        key: rf"(?:^|[_/\\]){key}-([0-9{'' if key in _WHOLE_NUMBERS else 'A-Za-z+'}]+)(?=[^/\\]*$)"
-        for key in ENTITY_ORDER
-    } | {
+    """Return entity patterns that match the file's name alone; those of pybids match the path."""
+    patterns = {}
+    for key in ENTITY_ORDER:
+        characters = "0-9" if key in _WHOLE_NUMBERS else "0-9A-Za-z+"
+        patterns[key] = rf"(?:^|[_/\\]){key}-([{characters}]+)(?=[^/\\]*$)"
+    patterns |= {
         "datatype": r"[/\\]([a-z]+)[/\\][^/\\]*$",
         "suffix": r"(?:^|[_/\\])([0-9A-Za-z+]+)\.[^/\\]+$",
         "extension": r"[^./\\](\.[^/\\]+)$",

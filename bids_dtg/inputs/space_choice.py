@@ -31,13 +31,13 @@ _NAMING = ("seg", "atlas")
 _ALIASES = {"func": NATIVE, "native": NATIVE, "run": NATIVE, "anat": T1W}
 # Spaces other than the model's, the best first; any other template comes after them.
 _PREFERRED = (NATIVE, T1W, USUAL_TEMPLATE)
-# fMRIPrep's names of the run's own grid: since 23.1, before that, and in 26.
-_OWN = ("boldref", "scanner", "run")
+# fMRIPrep's names of the run's grid: since 23.1, before that, and in 26.
+_RUN_GRIDS = ("boldref", "scanner", "run")
 # Origin and target of a co-registration, and whether its inverse is used. It is affine, so both
 # directions will do; those that need no inverse come first.
 _COREGISTRATIONS = (
-    *((own, T1W, False) for own in _OWN),
-    *((T1W, own, True) for own in _OWN),
+    *((grid, T1W, False) for grid in _RUN_GRIDS),
+    *((T1W, grid, True) for grid in _RUN_GRIDS),
 )
 # Entities of a transform that do not identify the run.
 _HOW = frozenset({"from", "to", "mode", "desc"})
@@ -51,17 +51,15 @@ class SpaceRule:
     """The space in which a run is needed, and how it may be brought there."""
 
     model: str = SPACE  # template of the model's grid
-    asked: str | None = (
-        None  # requested space, perhaps with :cohort- and :res-; None for the best
-    )
+    # Requested space, perhaps with :cohort- and :res-; None for the best.
+    requested: str | None = None
     # Whether a file's voxels lie on the model's grid; None if the label res- decides.
     on_lattice: Callable[[Path], bool] | None = None
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
     # For parcels: the surface that volumes are sampled on, own or a template's; None: the best.
     sample_on: SampledOn | None = None
-    freesurfer: Path | None = (
-        None  # FreeSurfer's folder of all people; None: where fMRIPrep has it
-    )
+    # FreeSurfer's folder of all people; None: where fMRIPrep has it.
+    freesurfer: Path | None = None
 
 
 def choose_version(
@@ -89,20 +87,21 @@ def choose_version(
         No version is in the requested space, or none can be brought to the model's space; the
         message says what each of them lacks.
     """
-    asked, there = rule.asked, space_labels(versions)
-    left = versions if asked is None else of_space(versions, asked)
-    why = (
-        ["requested with --space"]
-        if asked
-        else [f"chosen from {there}"] * (len(versions) > 1)
-    )
-    if in_model := [file for file in left if file.space == rule.model]:
+    candidates: Sequence[NamedFile] = versions
+    why = []
+    if rule.requested:
+        candidates = of_space(versions, rule.requested)
+        why.append("requested with --space")
+    elif len(versions) > 1:
+        why.append(f"chosen from {space_labels(versions)}")
+    in_model = [file for file in candidates if file.space == rule.model]
+    if in_model:
         file, lattice = _nearest(in_model, rule.on_lattice)
         return file, (), "; ".join([f"{rule.model}, the model's space", *lattice, *why])
-    if asked is None:
+    if rule.requested is None:
         why.append(f"there is no version in {rule.model}")
     lacks: list[RunError] = []
-    ways = [(file, False) for file in sorted(left, key=preference)]
+    ways = [(file, False) for file in sorted(candidates, key=preference)]
     for file, is_detour in ways:  # the loop appends detours to this list
         try:
             transforms, over = _transforms(file, rule, root, is_detour=is_detour)
@@ -114,10 +113,10 @@ def choose_version(
         else:
             words = [f"{space_label(file)} with the transforms to {over}", *why]
             return file, transforms, "; ".join(words)
-    raise _nothing(left, lacks, rule)
+    raise _nothing(candidates, lacks, rule)
 
 
-def of_space(files: Sequence[NamedFile], asked: str) -> list[NamedFile]:
+def of_space(files: Sequence[NamedFile], requested: str) -> list[NamedFile]:
     """Keep the files in a space that is written as for `--space`.
 
     Raises
@@ -125,29 +124,35 @@ def of_space(files: Sequence[NamedFile], asked: str) -> list[NamedFile]:
     RunError
         There is none; the message lists the spaces of the files.
     """
-    if kept := [file for file in files if _is_in_space(file, asked)]:
-        return kept
+    in_space = [file for file in files if _is_in_space(file, requested)]
+    if in_space:
+        return in_space
+    existing = space_labels(files)
     raise RunError(
-        f"{files[0].path.parent} has no version of {files[0].title} in {asked}",
-        expected=f"one of {(there := space_labels(files))}",
-        remedy=did_you_mean(asked, there.split(", "))
+        f"{files[0].path.parent} has no version of {files[0].title} in {requested}",
+        expected=f"one of {existing}",
+        remedy=did_you_mean(requested, existing.split(", "))
         or "choose another --space, or leave it out",
     )
 
 
-def _is_in_space(file: NamedFile, asked: str) -> bool:
-    space, *modifiers = asked.split(":")
-    wanted = dict(modifier.split("-", 1) for modifier in modifiers)
-    if names_parcels(asked):
+def _is_in_space(file: NamedFile, requested: str) -> bool:
+    space, *modifiers = requested.split(":")
+    if names_parcels(requested):
         space = PARCELS
-    return file.space == _ALIASES.get(space, template_name(space)) and all(
-        (label := file.name.get(key)) is not None
-        and (value == label if key in _NAMING else same_label("run", value, label))
-        for key, value in wanted.items()
-    )
+    if file.space != _ALIASES.get(space, template_name(space)):
+        return False
+    for modifier in modifiers:
+        key, value = modifier.split("-", 1)
+        label = file.name.get(key)
+        if label is None:
+            return False
+        if label != value and (key in _NAMING or not same_label("run", value, label)):
+            return False
+    return True
 
 
-def names_parcels(asked: str) -> bool:
+def names_parcels(requested: str) -> bool:
     """Return whether a value of `--space` names CIFTI parcels.
 
     Examples
@@ -155,21 +160,23 @@ def names_parcels(asked: str) -> bool:
     >>> names_parcels("fsLR:seg-4S156Parcels"), names_parcels("fsLR")
     (True, False)
     """
-    space, *modifiers = asked.split(":")
-    return space == SURFACE and any(
-        own.partition("-")[0] in _NAMING for own in modifiers
-    )
+    space, *modifiers = requested.split(":")
+    keys = [modifier.partition("-")[0] for modifier in modifiers]
+    return space == SURFACE and any(key in _NAMING for key in keys)
 
 
 def space_label(file: NamedFile) -> str:
     """Return the space of a file, written as for `--space`."""
-    is_parcels = file.space == PARCELS
-    named = [
-        f":{key}-{label}"
-        for key in (_NAMING if is_parcels else ("cohort", "res"))
-        if (label := file.name.get(key))
-    ]
-    return (SURFACE if is_parcels else file.space) + "".join(named)
+    space = file.space
+    keys: tuple[str, ...] = ("cohort", "res")
+    if file.space == PARCELS:
+        space = SURFACE
+        keys = _NAMING
+    for key in keys:
+        label = file.name.get(key)
+        if label:
+            space += f":{key}-{label}"
+    return space
 
 
 def space_labels(files: Sequence[NamedFile]) -> str:
@@ -183,23 +190,25 @@ def _nearest(
     """Return the best file in the model's space, and a clause on the model's grid."""
     if on_lattice is None or len(files) == 1:
         return min(files, key=preference), []
-    on = [file for file in files if on_lattice(file.path)]
-    file = min(on or files, key=preference)
-    return file, [f"{space_label(file)} is {'' if on else 'not '}on the model's grid"]
+    on_grid = [file for file in files if on_lattice(file.path)]
+    file = min(on_grid or files, key=preference)
+    is_on = "is" if on_grid else "is not"
+    return file, [f"{space_label(file)} {is_on} on the model's grid"]
 
 
 def preference(file: NamedFile) -> tuple[int, int, str]:
-    """Return a sort key: by space, then res-2, no res- (the native resolution), others."""
-    is_parcels = file.space == PARCELS
-    order: tuple[str, ...] = PARCEL_SERIES if is_parcels else _PREFERRED
-    own = file.name.extension if is_parcels else file.space
-    rank = order.index(own) if own in order else len(order)
+    """Return a sort key: by space, then res-2, no res- (the native resolution), the rest."""
+    order: tuple[str, ...] = _PREFERRED
+    kind = file.space
+    if file.space == PARCELS:
+        order = PARCEL_SERIES
+        kind = file.name.extension
+    rank = order.index(kind) if kind in order else len(order)
     res = file.name.get("res")
-    return (
-        rank,
-        1 if res is None else 0 if same_label("run", res, "2") else 2,
-        str(file.path),
-    )
+    res_rank = 1
+    if res is not None:
+        res_rank = 0 if same_label("run", res, "2") else 2
+    return rank, res_rank, str(file.path)
 
 
 def _transforms(
@@ -216,26 +225,26 @@ def _transforms(
         origin = f"{bold.space}+{cohort}" if cohort else bold.space
         return (rule.templateflow.step(rule.model, origin),), rule.model
     anatomy = anatomy_of(bold, rule, root)
+    words = rule.model
     if is_detour:
         normalisation, template = anatomy.through(T1W, rule.model)
         words = f"{template} and from there to {rule.model}"
     else:
-        normalisation, words = (anatomy.transform(T1W, rule.model),), rule.model
-    to_own_grid = () if bold.space == T1W else (coregistration(bold),)
-    return (*normalisation, *to_own_grid), words
+        normalisation = (anatomy.transform(T1W, rule.model),)
+    to_run_grid = () if bold.space == T1W else (coregistration(bold),)
+    return (*normalisation, *to_run_grid), words
 
 
 def anatomy_of(bold: NamedFile, rule: SpaceRule, root: Path) -> Anatomy:
     """Return the anatomy of a run, of the T1w image that the run's sidecars name."""
-    of_series = bold.path.with_name(
-        bold.path.name.removesuffix(bold.name.extension) + ".json"
-    )
-    of_transforms = (file.path.with_suffix(".json") for file in _own_transforms(bold))
-    sidecars = of_series, *of_transforms
+    stem = bold.path.name.removesuffix(bold.name.extension)
+    of_series = bold.path.with_name(f"{stem}.json")
+    of_transforms = [file.path.with_suffix(".json") for file in _run_transforms(bold)]
+    sidecars = (of_series, *of_transforms)
     return Anatomy(root, bold.participant, bold.session, rule.templateflow, sidecars)
 
 
-def _own_transforms(bold: NamedFile) -> list[NamedFile]:
+def _run_transforms(bold: NamedFile) -> list[NamedFile]:
     """List the transforms of a run, which lie beside it."""
     beside = transform_files(bold.path.parent, bold.participant)
     return [file for file in beside if belongs_to(file.name, bold.name, _HOW)]
@@ -249,7 +258,7 @@ def coregistration(bold: NamedFile) -> TransformFile:
     TransformMissingError
         There is none.
     """
-    near = _own_transforms(bold)
+    near = _run_transforms(bold)
     for origin, to, inverse in _COREGISTRATIONS:
         what = f"the transform from {origin} to {to} of {bold.title}"
         if file := best(near, what, **{"from": origin, "to": to}):
@@ -269,10 +278,12 @@ def _nothing(
     """
     # Reversed, as the errors about TemplateFlow come last.
     missing = [err for err in reversed(lacks) if isinstance(err, TransformMissingError)]
-    least = [*missing, *(err for err in lacks if err.remedy), lacks[0]][0]
+    with_remedy = [err for err in lacks if err.remedy]
+    least = [*missing, *with_remedy, lacks[0]][0]
+    reasons = dict.fromkeys(err.found for err in lacks)
     return type(least)(
         f"{files[0].title} is in other spaces only ({space_labels(files)}), and "
-        f"{'; '.join(dict.fromkeys(err.found for err in lacks))}",
+        f"{'; '.join(reasons)}",
         expected=f"space-{rule.model}, or transforms to it",
         remedy=least.remedy,
     )

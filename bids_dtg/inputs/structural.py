@@ -40,13 +40,10 @@ Array = NDArray[np.float64]
 _NAMES = re.compile(
     r"(?!.*_task-)(.*_)?(relmat(\.dense)?|connectivity|[A-Za-z0-9]*connectome)\.(tsv|csv|mat)"
 )
-_LABELS = (
-    "region_labels"  # end of QSIRecon's variables with the names of an atlas's regions
-)
-_FOLDERS = (
-    "*",
-    "derivatives/*",
-)  # further folders that may hold participants' folders and files
+# End of QSIRecon's variables with the names of an atlas's regions.
+_LABELS = "region_labels"
+# Further folders that may hold participants' folders and files.
+_FOLDERS = ("*", "derivatives/*")
 _NETWORKS = re.compile(r"^\d+networks")  # optional beginning of Schaefer's names
 _NUMBER = re.compile(r"\d+$")
 # Kinds of MATLAB variables that hold no numbers, as SciPy names them.
@@ -71,9 +68,8 @@ class StoredMatrix:
     path: Path
     shape: tuple[int, ...]
     read: Callable[[], Array]  # returns (regions, regions), NaN where a cell is n/a
-    names: tuple[
-        str, ...
-    ] = ()  # of the regions; empty if the file has none or only numbers
+    # Of the regions; empty if the file has none or only numbers.
+    names: tuple[str, ...] = ()
     key: str = ""  # name of the variable; empty if the file has a single unnamed matrix
 
     @property
@@ -130,16 +126,21 @@ class StructuralSource:
         """
         with reading(self.path, RunError):
             paths, notes = self._paths_of(participant, session)
-            found = [matrix for path in paths for matrix in _square_matrices(path)]
-            matrix, order = self._the_one(found, regions)
-            weights, name = matrix.read()[np.ix_(order, order)], matrix.path.name
-        if faults := weight_faults(weights, regions):
+            matrices = [matrix for path in paths for matrix in _square_matrices(path)]
+            matrix, order = self._fitting(matrices, regions)
+            weights = matrix.read()[np.ix_(order, order)]
+        name = matrix.path.name
+        faults = weight_faults(weights, regions)
+        if faults:
             raise RunError(
                 f"{matrix.title} has {named(faults)}",
                 expected="symmetric weights of 0 or more",
             )
-        if more := matrix.shape[0] - len(order):
-            notes += [f"{name}: {counted(more, 'region')} outside the atlas left out"]
+        outside = matrix.shape[0] - len(order)
+        if outside:
+            notes += [
+                f"{name}: {counted(outside, 'region')} outside the atlas left out"
+            ]
         elif not matrix.names:
             notes += [
                 f"{name} names no regions; assumed to be in the order of the atlas"
@@ -166,14 +167,15 @@ class StructuralSource:
             return [self.path], []
         by_session: dict[str | None, list[Path]] = {}
         for path in self._files(participant):
-            own = re.search(r"_ses-([0-9A-Za-z+]+)_", path.name)
-            by_session.setdefault(own[1] if own else None, []).append(path)
-        if own_files := by_session.get(session) or by_session.get(None):
-            return own_files, []
+            label = re.search(r"_ses-([0-9A-Za-z+]+)_", path.name)
+            by_session.setdefault(label[1] if label else None, []).append(path)
+        of_session = by_session.get(session) or by_session.get(None)
+        if of_session:
+            return of_session, []
         if len(by_session) == 1:
-            ((other, paths),) = by_session.items()
+            ((only_session, paths),) = by_session.items()
             return paths, [
-                f"the structural connectome of sub-{participant} is of session {other}"
+                f"the structural connectome of sub-{participant} is of session {only_session}"
             ]
         whose = f"sub-{participant}"
         if by_session:
@@ -185,27 +187,27 @@ class StructuralSource:
 
     def _files(self, participant: str) -> list[Path]:
         """Return the files of a participant, or of all participants for ``*``."""
-        further = (
-            folder for below in _FOLDERS for folder in matching(self.path, below)
-        )
-        folders = (
-            self.path,
-            *(one for one in further if not one.name.startswith("sub-")),
-        )
+        folders = [self.path]
+        for pattern in _FOLDERS:
+            for folder in matching(self.path, pattern):
+                if not folder.name.startswith("sub-"):
+                    folders.append(folder)
         # A participant's folder may hold a copy of somebody else's file, and files without sub-.
-        whose = re.compile(
-            "" if participant == "*" else rf"sub-{re.escape(participant)}_|(?!sub-)"
-        )
+        of_participant = re.compile("")
+        if participant != "*":
+            of_participant = re.compile(rf"sub-{re.escape(participant)}_|(?!sub-)")
+        paths = []
+        for folder in folders:
+            paths += matching(folder, f"sub-{participant}_*")
+            paths += matching(folder, f"sub-{participant}/**/*")
         return [
             path
-            for folder in folders
-            for pattern in (f"sub-{participant}_*", f"sub-{participant}/**/*")
-            for path in matching(folder, pattern)
-            if _NAMES.fullmatch(path.name) and whose.match(path.name)
+            for path in paths
+            if _NAMES.fullmatch(path.name) and of_participant.match(path.name)
         ]
 
-    def _the_one(
-        self, found: Sequence[StoredMatrix], regions: Sequence[str]
+    def _fitting(
+        self, matrices: Sequence[StoredMatrix], regions: Sequence[str]
     ) -> tuple[StoredMatrix, list[int]]:
         """Return the matrix that fits the regions, and the row of each region.
 
@@ -217,40 +219,47 @@ class StructuralSource:
         RunError
             No matrix or more than one fits; the message lists them.
         """
-        if (key := self.key) is not None:
-            exact = [one for one in found if one.key == key]
-            chosen = exact or [
-                one for one in found if key in f"{one.path.name} {one.key}"
-            ]
-            if not chosen:
-                raise RunError(
-                    f"no structural connectome in {found[0].path} is named '{key}'",
-                    expected=f"one of {_choices(found)}",
-                )
-            found = chosen
-        fitting, misfits = [], []
-        for matrix in found:
+        if self.key is not None:
+            matrices = _with_key(matrices, self.key)
+        fitting = []
+        misfits = []
+        for matrix in matrices:
             try:
                 fitting.append((matrix, _rows_of(matrix, regions)))
             except RunError as err:
                 misfits.append(f"{matrix.title} has {err.found}")
-        fitting = [
-            pair for pair in fitting if pair[0].shape[0] == len(regions)
-        ] or fitting
+        exact = [pair for pair in fitting if pair[0].shape[0] == len(regions)]
+        fitting = exact or fitting
         if not fitting:
+            further = "; ..." if len(misfits) > 3 else ""
             raise RunError(
-                "; ".join(misfits[:3]) + "; ..." * (len(misfits) > 3),
+                f"{'; '.join(misfits[:3])}{further}",
                 expected=f"one matrix of the {len(regions)} regions of the atlas "
                 f"({named(regions)})",
             )
         if len(fitting) > 1:
+            choices = _choices([matrix for matrix, _ in fitting])
             raise RunError(
-                f"{len(fitting)} structural connectomes fit: {_choices([m for m, _ in fitting])}",
+                f"{len(fitting)} structural connectomes fit: {choices}",
                 expected="one",
                 remedy="choose one with --array-key structural=KEY, where KEY is its name or part "
                 "of it",
             )
         return fitting[0]
+
+
+def _with_key(matrices: Sequence[StoredMatrix], key: str) -> list[StoredMatrix]:
+    """Return the matrices with a name or, without any, those whose names contain it."""
+    exact = [matrix for matrix in matrices if matrix.key == key]
+    containing = [
+        matrix for matrix in matrices if key in f"{matrix.path.name} {matrix.key}"
+    ]
+    if not exact and not containing:
+        raise RunError(
+            f"no structural connectome in {matrices[0].path} is named '{key}'",
+            expected=f"one of {_choices(matrices)}",
+        )
+    return exact or containing
 
 
 def find_structural(settings: Settings) -> StructuralSource | None:
@@ -261,19 +270,18 @@ def find_structural(settings: Settings) -> StructuralSource | None:
     DatasetError
         The path does not exist, or the folder has no such file.
     """
-    if (given := settings.modelling.structural_connectivity) is None:
+    option = settings.modelling.structural_connectivity
+    if option is None:
         return None
     keys = [text.partition("=")[2] for text in settings.modelling.array_key]
-    path = expand_home(given, "--structural-connectivity").absolute()
+    path = expand_home(option, "--structural-connectivity").absolute()
     source = StructuralSource(path, *keys[:1])
     if not (path.is_file() or source._files("*")):
-        lack = (
-            "has no file of a structural connectome"
-            if path.exists()
-            else "does not exist"
-        )
+        fault = "does not exist"
+        if path.exists():
+            fault = "has no file of a structural connectome"
         raise DatasetError(
-            f"--structural-connectivity {path} {lack}",
+            f"--structural-connectivity {path} {fault}",
             expected="a structural connectome, or a folder with sub-*_relmat.tsv, "
             "sub-*_connectivity.mat, .csv or .tsv, one folder below, or in sub-* in either",
             remedy=MOUNT_REMINDER,
@@ -305,7 +313,9 @@ def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
     if not between.any():
         return ["no connection between two regions"]
     uneven = np.abs(between - between.T) > _ASYMMETRY * between.max()
-    return [f"asymmetric weights, at {_pair(uneven, regions)}"] if uneven.any() else []
+    if uneven.any():
+        return [f"asymmetric weights, at {_pair(uneven, regions)}"]
+    return []
 
 
 def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
@@ -323,11 +333,13 @@ def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
     >>> weight_notes(np.array([[0.0, 5, 0], [5, 0, 0], [0, 0, 3]]), ["lh", "rh", "cc"])
     ['1 region without connections (cc)']
     """
-    ends = (values != 0) & ~np.eye(len(values), dtype=bool)
-    alone = [name for name, own in zip(regions, ends, strict=True) if not own.any()]
-    notes = [
-        f"{counted(len(alone), 'region')} without connections ({named(alone)})"
-    ] * bool(alone)
+    connected = (values != 0) & ~np.eye(len(values), dtype=bool)
+    alone = [regions[row] for row in np.flatnonzero(~connected.any(axis=1))]
+    notes = []
+    if alone:
+        notes.append(
+            f"{counted(len(alone), 'region')} without connections ({named(alone)})"
+        )
     if (np.diag(values) == 1).all() and values.max() <= 1:
         notes.append(
             "the diagonal is 1 and no weight is larger: are these correlations?"
@@ -340,9 +352,10 @@ def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
     return f"{regions[row]} and {regions[column]}"
 
 
-def _choices(found: Sequence[StoredMatrix]) -> str:
+def _choices(matrices: Sequence[StoredMatrix]) -> str:
     """List the matrices by key or, without one, by file name."""
-    return ", ".join(dict.fromkeys(matrix.key or matrix.path.name for matrix in found))
+    names = [matrix.key or matrix.path.name for matrix in matrices]
+    return ", ".join(dict.fromkeys(names))
 
 
 def _rows_of(matrix: StoredMatrix, regions: Sequence[str]) -> list[int]:
@@ -356,27 +369,26 @@ def _rows_of(matrix: StoredMatrix, regions: Sequence[str]) -> list[int]:
         if matrix.shape[0] != len(regions):
             raise RunError(counted(matrix.shape[0], "region"))
         return list(range(len(regions)))
-    ours = [_plain(name) for name in regions]
-    spelt = _plain if len({*ours}) == len(ours) else str
-    ours, theirs = (
-        [spelt(name) for name in regions],
-        [spelt(name) for name in matrix.names],
-    )
-    if len({*theirs}) < len(theirs):
+    plain_names = {_plain(name) for name in regions}
+    spelt = _plain if len(plain_names) == len(regions) else str
+    atlas_names = [spelt(name) for name in regions]
+    matrix_names = [spelt(name) for name in matrix.names]
+    if len({*matrix_names}) < len(matrix_names):
         raise RunError("several regions with the same name")
-    if missing := [
-        name for name, own in zip(regions, ours, strict=True) if own not in theirs
-    ]:
+    missing = [name for name in regions if spelt(name) not in matrix_names]
+    if missing:
         raise RunError(f"no {named(missing)} ({len(missing)} missing)")
-    series = {_NUMBER.sub("", own) for own in ours if _NUMBER.search(own)}
-    alike = [
-        name
-        for name, own in zip(matrix.names, theirs, strict=True)
-        if own not in ours and _NUMBER.search(own) and _NUMBER.sub("", own) in series
-    ]
+    # Names without their number, of the regions that have one.
+    series = {_NUMBER.sub("", name) for name in atlas_names if _NUMBER.search(name)}
+
+    def differs_by_number(name: str) -> bool:
+        is_numbered = _NUMBER.search(name) and _NUMBER.sub("", name) in series
+        return bool(is_numbered) and name not in atlas_names
+
+    alike = [name for name in matrix.names if differs_by_number(spelt(name))]
     if alike:
         raise RunError(f"regions that the atlas lacks: {named(alike)}")
-    return [theirs.index(own) for own in ours]
+    return [matrix_names.index(name) for name in atlas_names]
 
 
 def _plain(name: str) -> str:
@@ -395,12 +407,18 @@ def _plain(name: str) -> str:
 
 def _square_matrices(path: Path) -> list[StoredMatrix]:
     """List the square matrices of a file: text, or MATLAB's .mat."""
-    found = _in_mat(path) if path.suffix.casefold() == ".mat" else [_in_text(path)]
-    square = [m for m in found if len(m.shape) == 2 and 1 < m.shape[0] == m.shape[1]]
+    is_mat = path.suffix.casefold() == ".mat"
+    matrices = _in_mat(path) if is_mat else [_in_text(path)]
+    square = [
+        matrix
+        for matrix in matrices
+        if len(matrix.shape) == 2 and 1 < matrix.shape[0] == matrix.shape[1]
+    ]
     if not square:
-        sizes = ", ".join(" x ".join(map(str, matrix.shape)) for matrix in found[:3])
+        sizes = [" x ".join(map(str, matrix.shape)) for matrix in matrices[:3]]
+        but = f", but sizes {', '.join(sizes)}" if sizes else ""
         raise RunError(
-            f"{path} has no square matrix" + (f", but sizes {sizes}" if sizes else ""),
+            f"{path} has no square matrix{but}",
             expected="one row and one column per region",
         )
     return square
@@ -409,30 +427,32 @@ def _square_matrices(path: Path) -> list[StoredMatrix]:
 def _in_text(path: Path) -> StoredMatrix:
     """Read one matrix, with names of the regions in its first line, first column, or both."""
     text = read_text(path)
-    mark = next((mark for mark in "\t,;" if mark in text.partition("\n")[0]), None)
-    if mark is None:  # text files of MRtrix and MATLAB separate columns by spaces
-        mark, text = (
-            "\t",
-            re.sub("[ \t]+", "\t", re.sub("(?m)^[ \t]+|[ \t]+$", "", text)),
-        )
-    table = parse_table(text, path, mark)
+    first_line = text.partition("\n")[0]
+    delimiter = next((mark for mark in "\t,;" if mark in first_line), None)
+    if delimiter is None:  # text files of MRtrix and MATLAB separate columns by spaces
+        delimiter = "\t"
+        text = re.sub("(?m)^[ \t]+|[ \t]+$", "", text)
+        text = re.sub("[ \t]+", "\t", text)
+    table = parse_table(text, path, delimiter)
     rows = [[cell.strip() for cell in row] for row in (table.header, *table.rows)]
     # Names may be numbers, so the shape decides whether a line or column holds names. If the text
     # is square, its first cell decides.
-    beyond = len(rows) - len(rows[0])
-    both = not beyond and not (rows[0][0] and all(map(is_number, rows[0])))
-    header, column = int(both or beyond == 1), int(both or beyond == -1)
+    extra_rows = len(rows) - len(rows[0])
+    names_twice = not extra_rows and not (rows[0][0] and all(map(is_number, rows[0])))
+    header = int(names_twice or extra_rows == 1)  # lines of names
+    column = int(names_twice or extra_rows == -1)  # columns of names
     values = read_numbers([row[column:] for row in rows[header:]], path)
-    of_columns = rows[0][column:] if header else []
-    of_rows = [row[0] for row in rows[header:]] if column else []
-    if of_columns and of_rows and of_columns != of_rows:
-        pairs = zip(of_columns, of_rows, strict=False)
-        other = next((pair for pair in pairs if len(set(pair)) > 1), ("", ""))
+    column_names = rows[0][column:] if header else []
+    row_names = [row[0] for row in rows[header:]] if column else []
+    if column_names and row_names and column_names != row_names:
+        pairs = zip(row_names, column_names, strict=False)
+        different = [pair for pair in pairs if len(set(pair)) > 1]
+        row_name, column_name = different[0] if different else ("", "")
         raise RunError(
-            f"{path} has other names in its rows than in its columns: {other[1]} and {other[0]}",
+            f"{path} has other names in its rows than in its columns: {row_name} and {column_name}",
             expected="the same regions in the same order",
         )
-    names = of_columns or of_rows
+    names = column_names or row_names
     return StoredMatrix(path, values.shape, lambda: values, _words(names, path))
 
 
@@ -445,23 +465,23 @@ def _in_mat(path: Path) -> list[StoredMatrix]:
 
     with reading(path), open_foreign(path) as file:
         kinds = {key: (shape, kind) for key, shape, kind in whosmat(file)}
-    found = []
+    matrices = []
     for key, (shape, kind) in kinds.items():
         if kind in _NO_NUMBERS:
             continue
-        beside = (
-            n
-            for n in kinds
-            if n.endswith(_LABELS) and key.startswith(n[: -len(_LABELS)])
-        )
-        labels = next(beside, None)
-        names = () if labels is None else np.ravel(_variable(path, labels))
-        fitting = len(names) == shape[0]
-        words = _words([str(name).strip() for name in names], path) if fitting else ()
-        found.append(
-            StoredMatrix(path, shape, partial(_weights_in_mat, path, key), words, key)
-        )
-    return found
+        names: tuple[str, ...] = ()
+        for labels in kinds:
+            prefix = labels.removesuffix(_LABELS)
+            if labels != prefix and key.startswith(prefix):
+                texts = [
+                    str(name).strip() for name in np.ravel(_variable(path, labels))
+                ]
+                if len(texts) == shape[0]:
+                    names = _words(texts, path)
+                break
+        read = partial(_weights_in_mat, path, key)
+        matrices.append(StoredMatrix(path, shape, read, names, key))
+    return matrices
 
 
 def _weights_in_mat(path: Path, key: str) -> Array:

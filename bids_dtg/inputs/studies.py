@@ -32,9 +32,8 @@ class Study:
 
     title: str  # for messages
     sign: str  # a folder in each participant's folder, by which the study is recognised
-    folder: re.Pattern[
-        str
-    ]  # name of a participant's folder, with groups person and session
+    # Name of a participant's folder, with groups person and session.
+    folder: re.Pattern[str]
     # Returns the runs of a folder, with the entities BIDS would have; `dense` for grayordinates.
     runs: Callable[..., list[RestRun]]
     rest: str  # pattern of paths in a participant's folder that show that rest was measured
@@ -56,32 +55,34 @@ def person_folders(
     DatasetError
         The folder cannot be listed.
     """
-    found = []
+    folders = []
     try:
         with os.scandir(root) as entries:
             for entry in entries:
                 labels = study.labels(entry.name)
-                if labels and participant in (None, labels[0]) and entry.is_dir():
-                    name = _bids_name(sub=labels[0], ses=labels[1])
-                    found.append(NamedFile(root / entry.name, name))
+                if labels is None:
+                    continue
+                person, session = labels
+                if participant in (None, person) and entry.is_dir():
+                    name = _bids_name(sub=person, ses=session)
+                    folders.append(NamedFile(root / entry.name, name))
     except OSError as err:
         raise DatasetError(f"{root} cannot be listed: {err.strerror or err}") from err
-    return sorted(found, key=lambda folder: folder.path.name)
+    return sorted(folders, key=lambda folder: folder.path.name)
 
 
 def holds_study(study: Study, root: Path) -> bool:
     """Return whether one of the first participants' folders has the study's layout."""
-    first = person_folders(study, root)[:_LOOKED_AT]
-    return any((folder.path / study.sign).is_dir() for folder in first)
+    first_folders = person_folders(study, root)[:_LOOKED_AT]
+    return any((folder.path / study.sign).is_dir() for folder in first_folders)
 
 
 def _bids_name(**entities: str | None) -> BidsName:
-    return BidsName(
-        tuple((key, label) for key, label in entities.items() if label), "", ""
-    )
+    labelled = tuple((key, label) for key, label in entities.items() if label)
+    return BidsName(labelled, "", "")
 
 
-def _there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     # A broken link counts, as its content may be elsewhere; a later check refuses it by name.
     return path.exists() or path.is_symlink()
 
@@ -119,74 +120,82 @@ def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     """
     results = folder.path / "MNINonLinear" / "Results"
     paths = sorted(results.glob("rfMRI_*"))
-    by_path = {path: _hcp_run(folder, path, dense=dense) for path in paths}
-    found = [run for run in by_path.values() if run]
-    for path in (path for path, run in by_path.items() if found and run is None):
-        if series := _uncleaned(path, dense=dense):
-            line = f"{folder.path.name}: {path.name} is left out: it has only {series}, not cleaned"
-            warnings.warn(line, stacklevel=4)
-    if not found:
-        patterns = "rfMRI_*/*clean.dtseries.nii", "rfMRI_*/rfMRI_*.nii.gz"
-        there = next(
-            (path for pattern in patterns for path in results.glob(pattern)), None
-        )
+    run_of_path = {path: _hcp_run(folder, path, dense=dense) for path in paths}
+    runs = [run for run in run_of_path.values() if run]
+    if not runs:
+        series = [
+            *results.glob("rfMRI_*/*clean.dtseries.nii"),
+            *results.glob("rfMRI_*/rfMRI_*.nii.gz"),
+        ]
+        only = f", only {series[0].name}" if series else ""
         raise RunError(
-            f"{results} has no cleaned resting run"
-            + (f", only {there.name}" if there else ""),
+            f"{results} has no cleaned resting run{only}",
             expected="rfMRI_*/rfMRI_*_hp2000_clean.nii.gz, or _hp2000_clean_rclean_tclean.nii.gz",
             remedy="get the volumes of the package 'Resting State fMRI FIX-Denoised (Extended)', "
             "or of HCP-YA 2025",
         )
+    for path, run in run_of_path.items():
+        uncleaned = "" if run else _uncleaned(path, dense=dense)
+        if uncleaned:
+            warnings.warn(
+                f"{folder.path.name}: {path.name} is left out: it has only {uncleaned}, not "
+                "cleaned",
+                stacklevel=4,
+            )
     # rfMRI_REST joins runs. Its name may have the scanner (rfMRI_REST_3T) where theirs lack it.
-    return without_joins(found, lambda run: run.named, ignored={"acq"})
+    return without_joins(runs, lambda run: run.named, ignored={"acq"})
 
 
 def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:
     match = _RUN.fullmatch(run.name)
-    aligned, ending = (
-        (("Atlas_MSMAll_", "Atlas_"), "dtseries.nii") if dense else (("",), "nii.gz")
-    )
-    kinds = [f"{by}{kind}" for by in aligned for kind in CLEANINGS]
+    alignments: tuple[str, ...] = ("",)
+    ending = "nii.gz"
+    if dense:
+        alignments = ("Atlas_MSMAll_", "Atlas_")
+        ending = "dtseries.nii"
+    kinds = [f"{alignment}{kind}" for alignment in alignments for kind in CLEANINGS]
     files = {kind: run / f"{run.name}_{kind}.{ending}" for kind in kinds}
-    there = [kind for kind, path in files.items() if _there(path)]
-    if match is None or not there:
+    existing = [kind for kind, path in files.items() if _exists(path)]
+    if match is None or not existing:
         return None
+    chosen, *rest = existing
     words = re.findall("[0-9A-Za-z]+", match["rest"])
     direction = next((word for word in words if word in _DIRECTIONS), None)
-    others = f"; {there[0]} chosen over {', '.join(there[1:])}" if there[1:] else ""
     masks = (run / name for name in (*_MASKS, f"{run.name}_brain_mask.nii.gz"))
-    further = _bids_name(
+    name_of_run = _bids_name(
         task=match["task"].lower(),
         acq="".join(word for word in words if word != direction),
         dir=direction,
         run=match["run"],
     )
     space = PARCELS if dense else SPACE
+    reason = f"{space}, the space of HCP's MNINonLinear"
+    if rest:
+        reason += f"; {chosen} chosen over {', '.join(rest)}"
     return RestRun(
-        bold=files[there[0]],
-        entities=(*folder.name.entities, *further.entities),
+        bold=files[chosen],
+        entities=(*folder.name.entities, *name_of_run.entities),
         participant=folder.participant,
         space=space,
         root=folder.path.parent,
-        mask=None if dense else next(filter(_there, masks), None),
-        space_reason=f"{space}, the space of HCP's MNINonLinear{others}",
+        mask=None if dense else next(filter(_exists, masks), None),
+        space_reason=reason,
         cleaned_before=True,
-        cleaned_as=there[0],
+        cleaned_as=chosen,
     )
 
 
 def _uncleaned(run: Path, *, dense: bool) -> str:
     """Return the name of a series of a run without a readable cleaned one; empty if it has none."""
     # The last part is no cleaning that is known; _vn is a map of variances.
-    kind = (
-        r"_Atlas\w*\.dtseries\.nii"
-        if dense
-        else r"(_hp\d+)?(_clean\w*)?(?<!_vn)\.nii\.gz"
-    )
-    pattern = re.compile(re.escape(run.name) + kind)
+    if _RUN.fullmatch(run.name) is None:
+        return ""
+    ending = r"(_hp\d+)?(_clean\w*)?(?<!_vn)\.nii\.gz"
+    if dense:
+        ending = r"_Atlas\w*\.dtseries\.nii"
+    pattern = re.compile(re.escape(run.name) + ending)
     names = sorted(path.name for path in run.glob(f"{run.name}*"))
-    is_run = _RUN.fullmatch(run.name) is not None
-    return next((name for name in names if is_run and pattern.fullmatch(name)), "")
+    return next(filter(pattern.fullmatch, names), "")
 
 
 # UK Biobank: <eid>/fMRI/rfMRI.ica/filtered_func_data_clean.nii.gz, native or warped by FSL
@@ -206,33 +215,33 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     """
     assert not dense  # UK Biobank has no grayordinates
     ica = folder.path / "fMRI" / "rfMRI.ica"
-    native, warp = (
-        ica / f"{_CLEAN}.nii.gz",
-        ica / "reg" / "example_func2standard_warp.nii.gz",
-    )
-    bold = next(
-        filter(_there, (ica / f"{name}.nii.gz" for name in (*_WARPED, _CLEAN))), None
-    )
+    native = ica / f"{_CLEAN}.nii.gz"
+    warp = ica / "reg" / "example_func2standard_warp.nii.gz"
+    candidates = [*(ica / f"{name}.nii.gz" for name in _WARPED), native]
+    bold = next(filter(_exists, candidates), None)
     if bold is None:
         where = "" if ica.is_dir() else f": there is no {ica}"
         raise RunError(f"{folder.path} has no {native.name}{where}")
-    space, transforms = SPACE, tuple[TransformFile, ...]()
+    space = SPACE
+    transforms: tuple[TransformFile, ...] = ()
     reason = f"{SPACE}, as FSL warped it ({bold.relative_to(ica)})"
     if bold == native:
-        if not _there(warp):
+        if not _exists(warp):
             raise RunError(
                 f"{native} is in native space, but {warp} does not exist",
                 expected=f"FSL's warp to MNI space, or the warped series as {_CLEAN}_standard"
                 ".nii.gz",
             )
-        space, transforms = NATIVE, (TransformFile(warp, warped=native),)
+        space = NATIVE
+        transforms = (TransformFile(warp, warped=native),)
         reason = (
             f"native space with FSL's warp {warp.name}, as there is no warped series"
         )
-    sidecars = tuple(filter(_there, [ica.parent / "rfMRI.json"]))
+    sidecars = tuple(filter(_exists, [ica.parent / "rfMRI.json"]))
     mask = bold.parent / "mask.nii.gz"
     # Next to warped series elsewhere, the mask is that of the native series.
-    has_mask = (bold == native or bold.parent.name == "reg_standard") and _there(mask)
+    is_of_series = bold == native or bold.parent.name == "reg_standard"
+    has_mask = is_of_series and _exists(mask)
     run = RestRun(
         bold=bold,
         entities=(*folder.name.entities, ("task", "rest")),

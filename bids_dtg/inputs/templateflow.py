@@ -28,28 +28,19 @@ from bids_dtg.progress import Board
 ADDRESS = "https://templateflow.s3.amazonaws.com"
 # Transforms that can be downloaded, by their path in the folder. Atlases are listed in
 # `inputs/atlases.toml`.
-PINNED: Mapping[str, PinnedFile] = {
-    file.location: file
-    for file in (
-        PinnedFile(
-            f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5",
-            f"md5:{digest}",
-            size=204_735_104,
-        )
-        for to, origin, digest in (
-            (
-                "MNI152NLin6Asym",
-                "MNI152NLin2009cAsym",
-                "b7130989291ddb85642e19940aaec4c1",
-            ),
-            (
-                "MNI152NLin2009cAsym",
-                "MNI152NLin6Asym",
-                "1f9b29f2d5cb898cc97243fe92ee9304",
-            ),
-        )
-    )
-}
+_TRANSFORMS = (
+    PinnedFile(
+        "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5",
+        "md5:b7130989291ddb85642e19940aaec4c1",
+        size=204_735_104,
+    ),
+    PinnedFile(
+        "tpl-MNI152NLin2009cAsym/tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5",
+        "md5:1f9b29f2d5cb898cc97243fe92ee9304",
+        size=204_735_104,
+    ),
+)
+PINNED: Mapping[str, PinnedFile] = {file.location: file for file in _TRANSFORMS}
 
 
 class TransformMissingError(RunError):
@@ -68,9 +59,8 @@ class NotFetchedError(SettingsError):
 class TemplateFlow:
     """TemplateFlow's folder, and whether missing files may be downloaded."""
 
-    home: (
-        Path | None
-    )  # absolute; it need not exist. None if unknown, as there is no home folder
+    # Absolute; it need not exist. None if unknown, as there is no home folder.
+    home: Path | None
     download: bool = False  # fetch missing files
     plans: bool = False  # say what would be fetched, but fetch nothing
     address: str = ADDRESS  # base URL of downloads
@@ -198,11 +188,11 @@ class TemplateFlow:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 fetched.replace(path)
         except (DownloadError, OutputError, OSError) as err:
-            known = err if isinstance(err, DtgError) else OutputError(f"{path}: {err}")
+            cause = err if isinstance(err, DtgError) else OutputError(f"{path}: {err}")
             raise NotFetchedError(
-                known.found,
-                expected=known.expected,
-                remedy=f"{known.remedy or may_write}, or fetch it on a machine with a network: "
+                cause.found,
+                expected=cause.expected,
+                remedy=f"{cause.remedy or may_write}, or fetch it on a machine with a network: "
                 f"{by_hand}; with {OFFLINE_VARIABLE}=1 only participants who need it fail",
             ) from err
 

@@ -82,12 +82,14 @@ def choose_for_parcels(
     RunError
         No version can be used; the message says what each of them lacks.
     """
-    left = list(versions if rule.asked is None else of_space(versions, rule.asked))
+    left = list(
+        versions if rule.requested is None else of_space(versions, rule.requested)
+    )
     volumes = [file for file in left if file.name.extension in IMAGES]
     meshes = [file for file in left if file.name.extension == GIFTI_SERIES]
     series = [file for file in left if file.space == PARCELS]
-    why = ["requested with --space"] if rule.asked else []
-    if len(versions) > 1 and not rule.asked:
+    why = ["requested with --space"] if rule.requested else []
+    if len(versions) > 1 and not rule.requested:
         why.append(f"chosen from {space_labels(versions)}")
     if rule.sample_on == "template":
         if not volumes:
@@ -102,7 +104,9 @@ def choose_for_parcels(
         series = [file for file in series if rule.on_lattice(file.path)]
     if series:
         others = [file for file in left if file.space != PARCELS]
-        return choose_version([*series, *others], replace(rule, asked=None), root), None
+        return choose_version(
+            [*series, *others], replace(rule, requested=None), root
+        ), None
     anatomy = anatomy_of(min(left, key=preference), _offline(rule), root)
     surfaces = own_surfaces(anatomy, rule.freesurfer, is_moved=is_moved)
     lacks: list[RunError] = []
@@ -216,7 +220,7 @@ def _from_template(
 
     The points are known in two templates: that of the models, and fMRIPrep's default.
     """
-    near = replace(_offline(rule), model=SPACE, asked=None, on_lattice=None)
+    near = replace(_offline(rule), model=SPACE, requested=None, on_lattice=None)
     try:
         return choose_version(volumes, near, root), SPACE
     except SeveralFilesError:

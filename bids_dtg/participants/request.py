@@ -238,7 +238,7 @@ class Asked:
         inputs = self.settings.inputs
         return SpaceRule(
             model=model,
-            asked=inputs.space,
+            requested=inputs.space,
             on_lattice=on_lattice,
             templateflow=self.templateflow,
             sample_on=inputs.sample_on,
@@ -262,7 +262,7 @@ class Asked:
             self.dataset,
             self.participants,
             self.selection,
-            SpaceRule(model=model, asked=self.settings.inputs.space),
+            SpaceRule(model=model, requested=self.settings.inputs.space),
         )
 
 

@@ -53,7 +53,7 @@ def add_all(root: Path) -> None:
 
 def find(root: Path, home: Path, *, asked=None, on_lattice=None) -> RestRun:
     rule = SpaceRule(
-        asked=asked, on_lattice=on_lattice, templateflow=TemplateFlow(home)
+        requested=asked, on_lattice=on_lattice, templateflow=TemplateFlow(home)
     )
     (run,) = find_runs(root, "01", rule=rule)
     return run

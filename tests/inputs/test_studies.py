@@ -383,7 +383,7 @@ def test_folders_of_two_studies_in_one_place_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        ({"asked": "T1w"}, "not in T1w.*leave --space out"),
+        ({"requested": "T1w"}, "not in T1w.*leave --space out"),
         ({"model": "MNIx"}, "not in MNIx"),
     ],
 )
@@ -391,12 +391,12 @@ def test_studies_are_in_one_space(tmp_path, option, told):
     add_hcp_run(tmp_path, bold=BOLD)
     with pytest.raises(RunError, match=f"an HCP folder is read in {SPACE}, {told}"):
         runs_of(tmp_path, "100307", **option)
-    assert len(runs_of(tmp_path, "100307", asked=f"{SPACE}:res-2")) == 1
+    assert len(runs_of(tmp_path, "100307", requested=f"{SPACE}:res-2")) == 1
 
 
 def test_what_nobody_of_a_study_has_is_refused_from_names(tmp_path):
     add_hcp_run(tmp_path, bold=BOLD)
-    dataset, rule = find_dataset(tmp_path), SpaceRule(asked="T1w")
+    dataset, rule = find_dataset(tmp_path), SpaceRule(requested="T1w")
     with pytest.raises(
         SettingsError, match="has no run of task nback; it has task-rest"
     ):

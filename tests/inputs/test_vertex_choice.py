@@ -202,7 +202,9 @@ def test_series_of_fsaverage_come_after_own_surfaces_and_before_the_template(
         assert run.title == "sub-01_task-rest"
         assert run.tr_seconds == 2.0
         assert sum(path.name.endswith(".func.gii") for path in run.inputs) == 2
-    assert find(root, asked="fsaverage5").bold.name.endswith("fsaverage5_bold.func.gii")
+    assert find(root, requested="fsaverage5").bold.name.endswith(
+        "fsaverage5_bold.func.gii"
+    )
     run.bold.with_name(
         "sub-01_task-rest_hemi-R_space-fsaverage5_bold.func.gii"
     ).unlink()
@@ -217,7 +219,7 @@ def test_the_version_with_the_fewest_steps(tmp_path):
     run = find(root)
     assert run.space == "boldref"
     assert [file.path.name for file in run.surfaces.transforms] == [coreg]
-    assert find(root, asked="T1w").surfaces.transforms == ()
+    assert find(root, requested="T1w").surfaces.transforms == ()
     # The template's surface is nearest to the models' template.
     forced = find(root, sample_on="template")
     assert (forced.space, forced.surfaces.template) == (SPACE, SPACE)

@@ -162,7 +162,7 @@ def real_run(shared, participant: str, space: str | None = None) -> RestRun:
     if not root.is_dir():
         pytest.skip(f"no real runs at {root}")
     home = TemplateFlow(shared / "data/real/templateflow_like")
-    rule = SpaceRule(asked=space, templateflow=home)
+    rule = SpaceRule(requested=space, templateflow=home)
     (run,) = find_runs(root, participant, rule=rule)
     return run
 

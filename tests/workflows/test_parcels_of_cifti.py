@@ -70,7 +70,7 @@ def test_its_maps_are_files_of_parcels(cohort):
     assert list(image.header.get_axis(0).name) == list(CONTRASTS)
     bundle, rule = (
         load_bundle(cohort.model),
-        SpaceRule(model="fsLR parcels", asked=SPACE[1]),
+        SpaceRule(model="fsLR parcels", requested=SPACE[1]),
     )
     (run,) = find_runs(cohort.bids, "01", rule=rule, input_type="xcpd")
     assert "seg-Tiny" in run.bold.name
@@ -92,7 +92,7 @@ def test_parcels_that_xcpd_interpolated_are_left_out(cohort, tmp_path):
         path = people.add("01", 3)
         save_series(path, nib.load(path).get_fdata(dtype=np.float32)[kept], people.axis)
         write_outliers(path, flags.astype(int))
-        rule = SpaceRule(model="fsLR parcels", asked=SPACE[1])
+        rule = SpaceRule(model="fsLR parcels", requested=SPACE[1])
         (run,) = find_runs(people.bids, "01", rule=rule, input_type="xcpd")
         found.append(measure(run, bundle))
     assert found[0].frames == 48

@@ -70,7 +70,8 @@ NOT_READ = [
 
 def rule_at(shared: Path, asked: str | None) -> SpaceRule:
     return SpaceRule(
-        asked=asked, templateflow=TemplateFlow(shared / "data/real/templateflow_like")
+        requested=asked,
+        templateflow=TemplateFlow(shared / "data/real/templateflow_like"),
     )
 
 

@@ -71,7 +71,7 @@ def parcel_template(kind: MapsKind, request: Asked) -> ModelBundle:
         Nobody has a series that can be read.
     """
     failures: list[DtgError] = []
-    rule = SpaceRule(model=PARCELS, asked=request.settings.inputs.space)
+    rule = SpaceRule(model=PARCELS, requested=request.settings.inputs.space)
     for participant in request.participants:
         try:
             run = find_runs(
@@ -91,7 +91,8 @@ def parcel_template(kind: MapsKind, request: Asked) -> ModelBundle:
             failures.append(err)
     else:
         raise DatasetError(
-            f"nobody in {request.dataset.root} has a series in {rule.asked}: {failures[0].found}",
+            f"nobody in {request.dataset.root} has a series in {rule.requested}: "
+            f"{failures[0].found}",
             expected=failures[0].expected,
             remedy=failures[0].remedy,
         )
