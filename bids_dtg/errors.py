@@ -56,7 +56,9 @@ class DtgError(Exception):
     def __init__(
         self, found: str, *, expected: str | None = None, remedy: str | None = None
     ):
-        self.found, self.expected, self.remedy = found, expected, remedy
+        self.found = found
+        self.expected = expected
+        self.remedy = remedy
         parts = [found]
         if expected:
             parts.append(f"Expected: {expected}")

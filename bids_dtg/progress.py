@@ -180,27 +180,26 @@ class Board:
             self.bars.stop()
 
     def _so_far(self) -> str:
-        left = (
-            (self.total - self._done)
-            * (time.monotonic() - self._started)
-            / max(1, self._done)
-        )
+        seconds_each = (time.monotonic() - self._started) / max(1, self._done)
         text = f"{self._done} of {self.total} done"
         if self._failed:
             text += f", {self._failed} failed"
-        return (
-            f"{text}, about {duration(left)} left" if self._done < self.total else text
-        )
+        if self._done < self.total:
+            seconds_left = (self.total - self._done) * seconds_each
+            text += f", about {duration(seconds_left)} left"
+        return text
 
 
 class Lane:
     """Shows what one process does: its bar, or its lines."""
 
     def __init__(self, board: Board) -> None:
-        self._board, self._title, self._stage = board, "", ""
-        self._bar = (
-            None if board.bars is None else board.bars.add_task("", total=1.0, stage="")
-        )
+        self._board = board
+        self._title = ""
+        self._stage = ""
+        self._bar = None
+        if board.bars is not None:
+            self._bar = board.bars.add_task("", total=1.0, stage="")
 
     def start(self, title: str) -> None:
         """Begin the next unit of work."""

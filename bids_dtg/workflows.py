@@ -38,9 +38,18 @@ Run = Callable[[Settings], int]  # does the work; returns the number of failures
 
 # Options, and groups of options, that every run reads.
 EVERY_CALL = (
-    *("input", "workflow", "analysis", "participant_label", "nprocs", "omp_nthreads"),
-    *("dry_run", "no_reports", "verbose"),
+    "input",
+    "workflow",
+    "analysis",
+    "participant_label",
+    "nprocs",
+    "omp_nthreads",
+    "dry_run",
+    "no_reports",
+    "verbose",
 )
+# Options that only the participant level reads.
+OF_PARTICIPANTS = ("reports_only", "verify", "list_participants")
 # Options, and groups of options, that are read on the way from resting runs to results.
 OF_RUNS = ("selection", "cleaning", "mem_gb", "model")
 
@@ -53,9 +62,8 @@ class Analysis:
     help: str  # for ``--help``
     # Options that it reads besides those of every run: names, or whole groups. Others are refused.
     reads: tuple[str, ...]
-    needs_model: bool = (
-        False  # whether ``--model`` must be given, as its default does not fit
-    )
+    # Whether ``--model`` must be given, as its default does not fit.
+    needs_model: bool = False
     instead_of_model: str = ""  # an option that can be given instead of ``--model``
     # What options mean and their defaults here, in words, where ``--help`` would say otherwise.
     helps: Mapping[str, str] = field(default_factory=dict)
@@ -83,11 +91,10 @@ class FeatureKind:
     covariates: tuple[str, ...] = ()
 
 
-SIMULATED, TABLE, PICTURE = (
-    "simulated",
-    "demo.tsv",
-    "demo.png",
-)  # files of a demo, below OUT
+# Files of a demo, below OUT.
+SIMULATED = "simulated"
+TABLE = "demo.tsv"
+PICTURE = "demo.png"
 
 
 @dataclass(frozen=True)
@@ -102,14 +109,12 @@ class Simulation:
     people: int = 3  # by default
     fewest: int = 1
     most: int = 999
-    takes: tuple[
-        str, ...
-    ] = ()  # options of ``dtg-demo`` that not every demo has, as typed
+    # Options of ``dtg-demo`` that not every demo has, as typed.
+    takes: tuple[str, ...] = ()
     cores: int | None = None  # how many it can use; None: all
     needs: str = ""  # extra packages and time that it needs, for ``--help``
-    published: Simulation | None = (
-        None  # the demo of the published model, for ``--published``
-    )
+    # The demo of the published model, for ``--published``.
+    published: Simulation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +127,8 @@ class Workflow:
     # Options that the participant level reads, as in `Analysis.reads`; the group level without
     # --analysis reads the same.
     participants_read: tuple[str, ...]
-    analyses: Mapping[
-        str, Analysis
-    ]  # of the group level, by the values of ``--analysis``
+    # Of the group level, by the values of ``--analysis``.
+    analyses: Mapping[str, Analysis]
     # Returns its `bids_dtg.report.presentation.Presentation`.
     presentation: Callable[[], Any]
     # Values of ``--architecture`` with their explanations, which may be empty; the first is the
@@ -154,22 +158,21 @@ class Workflow:
 
     def reads(self, analysis: str | None = None) -> frozenset[str]:
         """Return the names of the options that an analysis reads; None: the participant level."""
+        names = {*EVERY_CALL}
         if analysis is None:
-            own = (
-                *self.participants_read,
-                "reports_only",
-                "verify",
-                "list_participants",
-            )
+            names |= {*self.participants_read, *OF_PARTICIPANTS}
         else:
-            own = self.analyses[analysis].reads
-        wanted = {*EVERY_CALL, *own}
-        groups = wanted - FIELDS.keys()  # an option may have the name of a group
+            names |= {*self.analyses[analysis].reads}
+        groups = names - FIELDS.keys()  # an option may have the name of a group
         return frozenset(
             name
             for name, option in FIELDS.items()
-            if name in wanted or option.group in groups
+            if name in names or option.group in groups
         )
+
+    def reads_anywhere(self, option: str) -> bool:
+        """Return whether the participant level or an analysis reads an option."""
+        return any(option in self.reads(name) for name in (None, *self.analyses))
 
     @property
     def rows(self) -> Mapping[str, Collection[str]]:

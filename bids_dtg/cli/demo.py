@@ -64,12 +64,12 @@ def check_people(row: Simulation, arguments: argparse.Namespace) -> None:
     SettingsError
         One of these was found.
     """
-    out, participants, seed = arguments.out, arguments.participants, arguments.seed
+    out, participants = arguments.out, arguments.participants
     if not row.fewest <= participants <= row.most:
         expected = f"{row.fewest} to {row.most}"
         raise SettingsError(f"--participants is {participants}", expected=expected)
-    if seed < 0:
-        raise SettingsError(f"--seed is {seed}", expected="0 or more")
+    if arguments.seed < 0:
+        raise SettingsError(f"--seed is {arguments.seed}", expected="0 or more")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(
             f"OUT {out} exists and is not empty", remedy="choose a new folder"
@@ -89,12 +89,12 @@ def _taking(flag: str) -> list[str]:
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser, without heavy imports."""
     rows = demos()
-    files = {
-        f"{name}{' --published' * published}{f' ({row.needs})' if row.needs else ''}": row.files
-        for name, own in rows.items()
-        for published, row in ((False, own), (True, own.published))
-        if row is not None
-    }
+    files = {}
+    for name, demo in rows.items():
+        for typed, row in ((name, demo), (f"{name} --published", demo.published)):
+            if row is not None:
+                needs = f" ({row.needs})" if row.needs else ""
+                files[f"{typed}{needs}"] = row.files
     parser = parser_of_people(
         "dtg-demo",
         "Simulate people, run a workflow on them, and compare with the truth.",
@@ -141,8 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def action() -> int:
         for flag in ("--seed", "--broken-run", "--published"):
-            given = vars(arguments)[flag.lstrip("-").replace("-", "_")]
-            if given and arguments.workflow not in _taking(flag):
+            value = vars(arguments)[flag.lstrip("-").replace("-", "_")]
+            if value and arguments.workflow not in _taking(flag):
                 raise SettingsError(
                     f"{flag} was given with --workflow {arguments.workflow}",
                     expected=f"--workflow {' or '.join(_taking(flag))}",
@@ -153,8 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_temporary_folder()
         return EXIT_FAILED if row.run(arguments) else 0
 
-    kept = "finished results are kept"
-    return call("dtg-demo", action, debug=arguments.verbose > 1, interrupted=kept)
+    debug, interrupted = arguments.verbose > 1, "finished results are kept"
+    return call("dtg-demo", action, debug=debug, interrupted=interrupted)
 
 
 def run() -> NoReturn:

@@ -31,7 +31,9 @@ from bids_dtg.extras import missing_extra
 from bids_dtg.notices import say, visible
 from bids_dtg.version import __version__
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERNAL = 70
 
 
 class Parser(argparse.ArgumentParser):
@@ -76,7 +78,7 @@ def call(
     interrupted
         In words, what Ctrl-C or a signal that ends the program leaves behind.
     """
-    _show_own_warnings(program, everything=debug)
+    _show_package_warnings(program, everything=debug)
     _end_by_signals(program, interrupted)
     try:
         return action()
@@ -105,8 +107,8 @@ def call(
         say(f"{program}: error: {in_one_line(err)}")
         if isinstance(err, (SettingsError, DatasetError, BundleError)):
             return EXIT_USAGE
-        known = isinstance(err, (DtgError, OSError, MemoryError))
-        return EXIT_FAILED if known else EXIT_INTERNAL
+        is_failure = isinstance(err, (DtgError, OSError, MemoryError))
+        return EXIT_FAILED if is_failure else EXIT_INTERNAL
 
 
 def _folder_is_gone() -> bool:
@@ -116,7 +118,7 @@ def _folder_is_gone() -> bool:
         return True
 
 
-def _show_own_warnings(program: str, *, everything: bool) -> None:
+def _show_package_warnings(program: str, *, everything: bool) -> None:
     """Print the package's warnings as one line; those of libraries only when debugging."""
     shown = set()
 
@@ -124,8 +126,8 @@ def _show_own_warnings(program: str, *, everything: bool) -> None:
         message: Warning | str, category: type[Warning], filename: str, *_: object
     ) -> None:
         line = f"{program}: warning: {' '.join(str(message).split())}"
-        own = Path(filename).is_relative_to(Path(__file__).parents[1])
-        if (own or everything) and line not in shown:
+        of_package = Path(filename).is_relative_to(Path(__file__).parents[1])
+        if (of_package or everything) and line not in shown:
             shown.add(line)
             say(line)
 

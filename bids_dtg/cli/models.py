@@ -111,8 +111,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.do(arguments)
         return 0
 
-    left = "an interrupted download is resumed next time; nothing else is left behind"
-    return call("dtg-models", action, debug=arguments.verbose > 1, interrupted=left)
+    debug = arguments.verbose > 1
+    words = "an interrupted download is resumed next time; nothing else is left behind"
+    return call("dtg-models", action, debug=debug, interrupted=words)
 
 
 def run() -> NoReturn:
@@ -128,6 +129,7 @@ def _seconds(text: str) -> float:
     return value
 
 
+# As long as the list of options is.
 def _add_convert_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint", type=Path, metavar="CHECKPOINT", help="Lightning .ckpt file"
@@ -164,7 +166,9 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
         ("--training-participants", int, "N", "number of training participants"),
         ("--training-tr", _seconds, "SECONDS", "repetition time of the training runs"),
         (
-            *("--segment-seconds", _seconds, "SECONDS"),
+            "--segment-seconds",
+            _seconds,
+            "SECONDS",
             "seconds of rest in one training sample (default: 432)",
         ),
     ):
@@ -304,7 +308,9 @@ def _convert(arguments: argparse.Namespace) -> None:
         notice=arguments.notice,
     )
     bundle = convert_checkpoint(
-        *(arguments.checkpoint, arguments.out, card),
+        arguments.checkpoint,
+        arguments.out,
+        card,
         maps=arguments.maps,
         brain_mask=arguments.brain_mask,
         mask=arguments.mask,

@@ -93,11 +93,11 @@ _IGNORED_WITH_VALUE = ("-w", "--work-dir", "--random-seed")
 
 
 def _gigabytes(text: str) -> str:
-    found = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)([BKMGT]?)B?", text.strip().upper())
-    if found is None:
+    amount = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)([BKMGT]?)B?", text.strip().upper())
+    if amount is None:
         words = f"'{text}' is not an amount of memory. Expected: megabytes, or e.g. 16G"
         raise argparse.ArgumentTypeError(words)
-    return f"{float(found[1]) * _UNITS[found[2]] / 1e9:g}"
+    return f"{float(amount[1]) * _UNITS[amount[2]] / 1e9:g}"
 
 
 def _minutes(text: str) -> str:
@@ -134,17 +134,17 @@ class Topic:
     @property
     def options(self) -> Mapping[str, Option]:
         """The options that such a run reads; at the group level, those of all analyses."""
-        row, which = self.workflow, [self.analysis]
+        row, analyses = self.workflow, [self.analysis]
         if self.level == "group" and self.analysis is None:
-            which = [None, *row.analyses] if row.group else [*row.analyses]
-        read = frozenset[str]().union(*map(row.reads, which))
-        return {name: option for name, option in OPTIONS.items() if name in read}
+            analyses = [None, *row.analyses] if row.group else [*row.analyses]
+        names = frozenset[str]().union(*map(row.reads, analyses))
+        return {name: option for name, option in OPTIONS.items() if name in names}
 
     @property
     def call(self) -> str:
         """The workflow and the analysis, as typed."""
-        own = "" if self.analysis is None else f" --analysis {self.analysis}"
-        return f"--workflow {self.workflow.name}{own}"
+        analysis = "" if self.analysis is None else f" --analysis {self.analysis}"
+        return f"--workflow {self.workflow.name}{analysis}"
 
     @property
     def usage(self) -> str:
@@ -164,12 +164,14 @@ class Topic:
         if row.needs_model:
             instead = f" or --{row.instead_of_model}" if row.instead_of_model else ""
             words += f" It needs --model{instead}."
-        others = [
-            other.name for other in all_workflows() if self.analysis in other.analyses
+        workflows = [
+            workflow.name
+            for workflow in all_workflows()
+            if self.analysis in workflow.analyses and workflow is not self.workflow
         ]
-        others.remove(self.workflow.name)
-        if others:
-            words += f" Workflows with their own {self.analysis}: {', '.join(others)}."
+        if workflows:
+            names = ", ".join(workflows)
+            words += f" Workflows with their own {self.analysis}: {names}."
         return words
 
     @property
@@ -198,24 +200,24 @@ class Topic:
         words = ["the participant level"] * (option in row.reads())
         if able := [name for name in row.analyses if option in row.reads(name)]:
             words.append(f"--analysis {' or '.join(able)}")
-        others = [
-            other.name
-            for other in all_workflows()
-            if any(option in other.reads(name) for name in (None, *other.analyses))
+        workflows = [
+            workflow.name
+            for workflow in all_workflows()
+            if workflow.reads_anywhere(option)
         ]
-        return " and by ".join(words) or f"--workflow {' or '.join(others)}"
+        return " and by ".join(words) or f"--workflow {' or '.join(workflows)}"
 
 
-def find_topic(given: Mapping[str, Any]) -> Topic | None:
+def find_topic(typed: Mapping[str, Any]) -> Topic | None:
     """Return the topic of a command line; None where it names none, or one that does not exist.
 
     Parameters
     ----------
-    given
+    typed
         The typed values of ``workflow``, ``analysis`` and ``analysis_level``.
     """
-    name, analysis = given.get("workflow"), given.get("analysis")
-    level = "group" if analysis else given.get("analysis_level", "participant")
+    name, analysis = typed.get("workflow"), typed.get("analysis")
+    level = "group" if analysis else typed.get("analysis_level", "participant")
     if name is None and analysis is None:
         return None
     for row in all_workflows():
@@ -289,12 +291,12 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
 def overview() -> str:
     """Return one screen of help: the everyday options, and where to find the others."""
     analyses = dict.fromkeys(name for row in all_workflows() for name in row.analyses)
-    more = [
+    commands = [
         ("--workflow NAME --help", "options of a workflow, and its analyses"),
         ("--analysis NAME --help", f"options of {', '.join(analyses)}"),
         ("--help-all", "all options, and exit codes"),
     ]
-    epilog = f"more help:\n{_columns(more)}\n\n{_EXAMPLES}"
+    epilog = f"more help:\n{_columns(commands)}\n\n{_EXAMPLES}"
     parser = _with_places(_USAGE, _DESCRIPTION, epilog, brief=True)
     section = parser.add_argument_group("options that most runs need")
     choices, usual = values_of(), Topic(find_workflow(DEFAULT))
@@ -302,11 +304,11 @@ def overview() -> str:
         if name in EVERYDAY:
             default = default_shown(option, usual)
             values = ", ".join(choices.get(name, ()))
-            said = option.help.partition(";")[0]
+            words = option.help.partition(";")[0]
             # Longer lists of values have a line of their own below.
-            said += f": {values}" if 0 < len(values) <= _WIDTH else ""
-            said += f" (default: {default})" if 0 < len(default) <= _SHORT else ""
-            _add_option(section, option, said, [max(option.flags, key=len)])
+            words += f": {values}" if 0 < len(values) <= _WIDTH else ""
+            words += f" (default: {default})" if 0 < len(default) <= _SHORT else ""
+            _add_option(section, option, words, [max(option.flags, key=len)])
     return parser.format_help()
 
 
@@ -464,7 +466,8 @@ def _columns(rows: Sequence[tuple[str, str]]) -> str:
     return "\n".join(
         f"  {name}".ljust(_WIDE_INDENT)
         + textwrap.fill(
-            *(words, _WIDTH),
+            words,
+            _WIDTH,
             initial_indent=indent,
             subsequent_indent=indent,
             break_on_hyphens=False,
@@ -476,9 +479,9 @@ def _columns(rows: Sequence[tuple[str, str]]) -> str:
 def add_spellings(parser: argparse.ArgumentParser) -> None:
     """Make a parser accept other programs' spellings, which its help does not show."""
     hidden: dict[str, Any] = {"help": argparse.SUPPRESS}
-    own = {action.dest for action in parser._actions}
+    readable = {action.dest for action in parser._actions}
     for flags, option, convert in ALIASES:
-        if option in own:
+        if option in readable:
             parser.add_argument(*flags, dest=option, type=convert, **hidden)
     # Flags without effect are collected in `ignored`.
     for flag in _IGNORED:
@@ -486,7 +489,7 @@ def add_spellings(parser: argparse.ArgumentParser) -> None:
             flag, dest="ignored", action="append_const", const=flag, **hidden
         )
     # Runners of BIDS-Apps give it to every level; some analyses do all their work in one process.
-    memory = () if "mem_gb" in own else ("--mem-gb", *_MEMORY)
+    memory = () if "mem_gb" in readable else ("--mem-gb", *_MEMORY)
     for flag in (*_IGNORED_WITH_VALUE, *memory):
         parser.add_argument(
             flag, dest="ignored", action="append", type=_always(flag), **hidden
@@ -511,7 +514,7 @@ def with_hyphens(
     topic
         What the parser was built for; None: everything.
     """
-    known = {flag for action in parser._actions for flag in action.option_strings}
+    of_parser = {flag for action in parser._actions for flag in action.option_strings}
     option_of = {flag: option for flags, option, _ in ALIASES for flag in flags}
     option_of |= {
         flag: name for name, option in OPTIONS.items() for flag in option.flags
@@ -522,7 +525,7 @@ def with_hyphens(
         typed, equals, value = word.partition("=")
         is_flag = typed.startswith("--") and " " not in typed
         flag = typed.replace("_", "-") if is_flag else typed
-        if flag not in known and topic is not None and flag in option_of:
+        if flag not in of_parser and topic is not None and flag in option_of:
             readers = topic.readers(option_of[flag])
             parser.error(f"{flag} is not read by {topic.call}, but by {readers}")
         name = flag[2:].replace("-", "_")
@@ -530,7 +533,7 @@ def with_hyphens(
             parser.error(
                 f"{flag} is not an option; in a --config-file, it is {name} = VALUE"
             )
-        if flag not in known and is_flag:
+        if flag not in of_parser and is_flag:
             near = did_you_mean(flag, option_of)
             parser.error(f"there is no option {typed}" + (f"; {near}" if near else ""))
         plain.append(f"{flag}{equals}{value}")

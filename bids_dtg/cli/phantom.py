@@ -32,7 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
     for flag, default, metavar, words in (
         ("--participants", 3, "N", "how many people (default: 3)"),
         (
-            *("--seed", 0, "S"),
+            "--seed",
+            0,
+            "S",
             "seed of the population (default: 0; the demo model was trained on other people of "
             "that population, and suits no other)",
         ),
@@ -59,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise SettingsError(f"--frames and --repetition-time: {err}") from err
         return 0
 
-    kept = "finished participants are kept"
-    return call("dtg-phantom", action, debug=arguments.verbose > 1, interrupted=kept)
+    debug, interrupted = arguments.verbose > 1, "finished participants are kept"
+    return call("dtg-phantom", action, debug=debug, interrupted=interrupted)
 
 
 def run() -> NoReturn:

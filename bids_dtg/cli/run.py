@@ -51,13 +51,12 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
     for option, legal in workflow.rows.items():
         value = settings.options[option]
         if value is not None and legal and value not in legal:
-            others = [row.name for row in all_workflows() if value in row.rows[option]]
+            able = [row.name for row in all_workflows() if value in row.rows[option]]
+            remedy = f"--workflow {' or '.join(able)} has --{option} {value}"
             raise SettingsError(
                 f"--{option} {value} was given with --workflow {workflow.name}",
                 expected=f"one of {', '.join(legal)}",
-                remedy=f"--workflow {' or '.join(others)} has --{option} {value}"
-                if others
-                else "",
+                remedy=remedy if able else "",
             )
     if level == "group" and name is None and workflow.group is None:
         raise SettingsError(
@@ -81,18 +80,15 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
 
 
 def _require_model(workflow: Workflow, name: str, settings: Settings) -> None:
-    row, unnamed = (
-        workflow.analyses[name],
-        settings.inputs.model == OPTIONS["model"].default,
-    )
-    instead = (
-        row.instead_of_model and settings.options[row.instead_of_model] is not None
-    )
-    if row.needs_model and unnamed and not instead:
-        other = f", or --{row.instead_of_model}" if row.instead_of_model else ""
+    row = workflow.analyses[name]
+    is_named = settings.inputs.model != OPTIONS["model"].default
+    if row.instead_of_model and settings.options[row.instead_of_model] is not None:
+        return
+    if row.needs_model and not is_named:
+        instead = f", or --{row.instead_of_model}" if row.instead_of_model else ""
         raise SettingsError(
             f"--workflow {workflow.name} --analysis {name} was given without --model",
-            expected=f"a model trained by --workflow {workflow.name} --analysis train{other}",
+            expected=f"a model trained by --workflow {workflow.name} --analysis train{instead}",
         )
 
 
@@ -101,8 +97,8 @@ def _require_number_of_folds(workflow: Workflow, name: str, settings: Settings) 
         with_halves = [
             f"--workflow {row.name} --analysis {analysis}"
             for row in all_workflows()
-            for analysis, own in row.analyses.items()
-            if own.halves
+            for analysis, analysis_row in row.analyses.items()
+            if analysis_row.halves
         ]
         raise SettingsError(
             "--folds is halves", expected=f"a number, or {' or '.join(with_halves)}"
@@ -156,19 +152,19 @@ def run_workflow(settings: Settings) -> int:
     )
     check_temporary_folder()
     # A model trained in OUTPUT_DIR is used by its name, like an installed one.
-    own = model_of_output(settings.inputs.model, settings.inputs.output_dir)
-    if own is not None:
-        settings = settings.replace(model=str(own))
+    trained_here = model_of_output(settings.inputs.model, settings.inputs.output_dir)
+    if trained_here is not None:
+        settings = settings.replace(model=str(trained_here))
     return EXIT_FAILED if run(settings) else 0
 
 
 def _first(words: Sequence[str]) -> dict[str, Any]:
     """Return what decides how the rest is parsed: workflow, analysis, config file, help, -v."""
     parser = Parser(prog="bids_dtg", add_help=False, allow_abbrev=False)
-    own: dict[str, Any] = {"nargs": "?", "default": argparse.SUPPRESS}
-    parser.add_argument("--workflow", **own)
-    parser.add_argument("--analysis", **own)
-    parser.add_argument("--config-file", "--config_file", type=Path, **own)
+    optional: dict[str, Any] = {"nargs": "?", "default": argparse.SUPPRESS}
+    parser.add_argument("--workflow", **optional)
+    parser.add_argument("--analysis", **optional)
+    parser.add_argument("--config-file", "--config_file", type=Path, **optional)
     parser.add_argument("-v", "--verbose", action="count", default=0)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--help-all", "--help_all", action="store_true")
@@ -188,7 +184,9 @@ def _parse(
     # between options.
     for action in parser._actions:
         if not action.option_strings:
-            action.nargs, action.required, action.default = "?", False, None
+            action.nargs = "?"
+            action.required = False
+            action.default = None
     typed = vars(parser.parse_intermixed_args(words))
     return {name: value for name, value in typed.items() if value is not None}
 
@@ -229,12 +227,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         return run_workflow(settings)
 
-    kept = (
-        "run it again to resume"
-        if "group" in words
-        else "finished participants are kept"
-    )
-    return call("bids_dtg", action, debug=first["verbose"] > 1, interrupted=kept)
+    interrupted = "finished participants are kept"
+    if "group" in words:
+        interrupted = "run it again to resume"
+    debug = first["verbose"] > 1
+    return call("bids_dtg", action, debug=debug, interrupted=interrupted)
 
 
 def run() -> NoReturn:

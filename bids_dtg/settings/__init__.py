@@ -476,21 +476,20 @@ class Settings:
     (True, 'session')
     """
 
-    inputs: InputOptions  # input data and model
-    cleaning: CleaningOptions = field(default_factory=CleaningOptions)  # of the runs
-    modelling: ModellingOptions = field(
-        default_factory=ModellingOptions
-    )  # of the user's models
-    statistics: StatisticsOptions = field(
-        default_factory=StatisticsOptions
-    )  # over participants
-    outputs: OutputOptions = field(default_factory=OutputOptions)  # what is written
-    resources: ResourceOptions = field(
-        default_factory=ResourceOptions
-    )  # where it is computed
-    behaviour: BehaviourOptions = field(
-        default_factory=BehaviourOptions
-    )  # of the program
+    # Input data and model.
+    inputs: InputOptions
+    # How runs are cleaned.
+    cleaning: CleaningOptions = field(default_factory=CleaningOptions)
+    # How the user's models are made.
+    modelling: ModellingOptions = field(default_factory=ModellingOptions)
+    # Over participants.
+    statistics: StatisticsOptions = field(default_factory=StatisticsOptions)
+    # What is written.
+    outputs: OutputOptions = field(default_factory=OutputOptions)
+    # Where it is computed.
+    resources: ResourceOptions = field(default_factory=ResourceOptions)
+    # Of the program.
+    behaviour: BehaviourOptions = field(default_factory=BehaviourOptions)
     # Options of single slices: an object of each of their dataclasses.
     slices: tuple[Any, ...] = field(
         default_factory=lambda: tuple(part() for part in _SLICE_PARTS)
