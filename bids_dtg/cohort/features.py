@@ -31,9 +31,14 @@ from bids_dtg.files.array_store import ArrayStore, MappedRows
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.text import read_rows
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, find_atlas, region_means
+from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
+from bids_dtg.imaging.surfaces.meshes import SIDES
+from bids_dtg.imaging.surfaces.vertices import template_mesh
+from bids_dtg.inputs.anatomy import USUAL_TEMPLATE
 from bids_dtg.inputs.atlases import DEFAULT
+from bids_dtg.inputs.run import SPACE
 from bids_dtg.inputs.statmaps import (
     StatMap,
     chosen_contrasts,
@@ -445,6 +450,7 @@ def _of_maps(
     if people.settings.statistics.voxels:
         return FeatureSource(kind, contrasts, has, read_usable, places=people.places)
     atlas = _atlas_of(people)
+    at_labels = _sampling(people.places, atlas)
     store = ArrayStore(people.output.path("group") / "cache" / "regions" / kind.name)
     facts = {
         "atlas": atlas.digest,
@@ -467,7 +473,7 @@ def _of_maps(
         found: dict[str, Row | DtgError] = {}
         for contrast in own:
             try:
-                values = read_usable(label, contrast)[None]
+                values = at_labels(read_usable(label, contrast)[None])
                 found[contrast] = region_means(values, atlas, MIN_COVERAGE)[0].astype(
                     np.float32
                 )
@@ -485,14 +491,33 @@ def _of_maps(
         return row
 
     names = tuple(atlas.parcels.values())
-    return FeatureSource(kind, contrasts, has, read_means, names, people.places, atlas)
+    drawn = (people.places, atlas) if atlas.surface is None else ()
+    return FeatureSource(kind, contrasts, has, read_means, names, *drawn)
+
+
+def _sampling(places: VoxelPlaces, atlas: Atlas) -> Callable[[Row], Row]:
+    """Return how maps (maps, voxels) are read where an atlas has labels.
+
+    Parcels of a surface are read at the template's vertices, which are the same for all people.
+    """
+    if atlas.surface is None:
+        return lambda maps: maps
+    mesh = template_mesh(places.grid.space)
+    points = np.concatenate([mesh[side] for side in SIDES])
+    return PointSampling.between(places, points).apply
 
 
 def _atlas_of(people: GroupPeople) -> Atlas:
     """Return the first of ``--atlases``, else the default with HCP's subcortical structures."""
     asked = people.settings.outputs.atlases[:1]
     if asked:
-        return find_atlas(asked[0], people.places)
+        atlas, space = find_atlas(asked[0], people.places), people.places.grid.space
+        if atlas.surface is not None and space not in (SPACE, USUAL_TEMPLATE):
+            raise SettingsError(
+                f"--atlases {asked[0]} was given for maps in {space}",
+                expected=f"maps in {SPACE}, as parcels are of a surface in this space",
+            )
+        return atlas
     try:
         found = find_atlas(DEFAULT, people.places, templateflow=TemplateFlow(None))
     except SettingsError as err:  # another template, or another part of the brain

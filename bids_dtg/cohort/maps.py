@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,12 +52,6 @@ _KEPT = (
 MOST_COMPARED = 400
 # Number of evenly spaced voxels at which maps are compared; maps are smooth enough for that.
 _COMPARED_VOXELS = 3000
-# Values of the quality table's column surface, in words.
-_SURFACES = {
-    "own": "at the vertices of own surfaces",
-    "fsaverage": "on fsaverage's mesh",
-    "template": "at the vertices of a template's surface",
-}
 _SAME_MM = (
     1e-3  # affines that differ by less are equal, as headers have single precision
 )
@@ -310,27 +303,6 @@ def _made_with(made: AverageFiles) -> dict[str, object]:
         "--denoise-strategy": str(made.common.get("DenoiseStrategy")),
         **{flag(name): str(options[name]) for name in names if name in options},
     }
-
-
-def note_on_surfaces(rows: Iterable[Mapping[str, str]]) -> str | None:
-    """Say that runs, given by the rows of their quality tables, were read on several surfaces.
-
-    Examples
-    --------
-    >>> note_on_surfaces([{"surface": "own"}, {"surface": "own"}])
-    >>> print(note_on_surfaces([{"surface": "own"}, {"surface": "n/a"}]).partition(",")[0])
-    parcels were read in several ways (1 run at the vertices of own surfaces
-    """
-    ways = Counter(
-        _SURFACES.get(row.get("surface", "n/a"), "given as parcels") for row in rows
-    )
-    if len(ways) < 2:
-        return None
-    runs = ", ".join(f"{counted(number, 'run')} {way}" for way, number in ways.items())
-    return (
-        f"parcels were read in several ways ({runs}), which blur a person's maps differently: "
-        "compare people within one way, or read all with --sample-on template"
-    )
 
 
 def _person(made: AverageFiles) -> str:

@@ -17,7 +17,6 @@ from bids_dtg.cohort.known_people import copies_in_words, with_copies
 from bids_dtg.cohort.maps import (
     choose_averages,
     find_without_details,
-    note_on_surfaces,
     places_of,
     with_details,
 )
@@ -48,6 +47,7 @@ from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.reports import existing_output, participants_asked
+from bids_dtg.participants.vertex_series import note_on_surfaces
 from bids_dtg.report.contents import (
     AverageFiles,
     MapFile,

@@ -19,6 +19,7 @@ from bids_dtg.inputs.atlases import atlas_key, entities_of
 from bids_dtg.inputs.dataset import TITLES
 from bids_dtg.inputs.participants import Families, read_sets
 from bids_dtg.notices import counted, named
+from bids_dtg.participants.vertex_series import note_on_surfaces
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.stats.splits import SETS, Split, fold_people
 
@@ -50,6 +51,17 @@ class OutputTable:
         title = next((words for name, words in TITLES.items() if name == kind), None)
         strategy = self.sidecar.get("DenoiseStrategy")
         return f"{title}, {strategy}" if title and strategy else UNKNOWN_CLEANING
+
+    @property
+    def surfaces(self) -> tuple[str, ...]:
+        """The surface of each of its runs, as in quality tables; n/a: none."""
+        runs = self.sidecar.get("Runs")
+        facts = runs if isinstance(runs, list) else [self.sidecar]
+        return tuple(
+            str(run.get("Surface") or "n/a")
+            for run in facts
+            if isinstance(run, Mapping)
+        )
 
     def number(self, key: str) -> float | None:
         """Return a number of the sidecar; None if missing."""
@@ -151,9 +163,13 @@ def find_tables(
         )
     tables = [table for table in tables if table.atlas == (atlas or keys[0])]
     digest = most_common([table.atlas_digest for table in tables])
-    return left_out.unless(
+    tables = left_out.unless(
         lambda table: table.atlas_digest == digest, tables, "another label image"
     )
+    surfaces = [{"surface": way} for table in tables for way in table.surfaces]
+    if note := note_on_surfaces(surfaces):
+        left_out.notes.append(note)
+    return tables
 
 
 def most_common(values: Sequence[Value]) -> Value:

@@ -89,6 +89,7 @@ ROW = Workflow(
         *OF_RUNS,
         "scheduler",
         "atlases",
+        "sample_on",
         "array_key",
         "structural_connectivity",
     ),

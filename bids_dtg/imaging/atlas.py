@@ -1,4 +1,4 @@
-"""An atlas: a label image read at a model's voxels, and means of maps over its parcels."""
+"""An atlas: labels at a model's voxels or a surface's vertices, and means over its parcels."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from bids_dtg.imaging.grid import apply_affine
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.meshes import SIDES
+from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices
 from bids_dtg.imaging.transforms import map_points, read_transforms
-from bids_dtg.inputs.atlases import AtlasFile, atlas_key, find_atlas_files
+from bids_dtg.inputs.atlases import LABELS, AtlasFile, atlas_key, find_atlas_files
+from bids_dtg.inputs.run import SURFACE
 from bids_dtg.inputs.templateflow import TemplateFlow
 
 # An image with more labels is not an atlas; the finest atlases in use have about 1,000.
@@ -35,7 +39,7 @@ MIN_COVERAGE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """Parcels at a list of voxels.
+    """Parcels at a list of voxels, or of vertices: fsLR's, those of the left side first.
 
     Examples
     --------
@@ -55,9 +59,10 @@ class Atlas:
     labels: NDArray[np.int64]  # (places,), 0 outside every parcel
     # Label -> name, all parcels of the image, in order of labels.
     parcels: Mapping[int, str]
-    # (parcels,), number of grid voxels in each parcel, inside or outside the model's mask
+    # (parcels,), number of vertices, or of grid voxels inside or outside the model's mask
     voxels: NDArray[np.int64]
     file: AtlasFile | None = None  # its source; None if made from arrays
+    surface: ParcelPlaces | None = None  # its parcels of vertices; None: of voxels
 
     @property
     def key(self) -> str:
@@ -141,6 +146,8 @@ def choose_atlases(
 ) -> tuple[Atlas, ...]:
     """Read several atlases, given by names and files, at the model's voxels; see `find_atlas`.
 
+    Parcels of the cortex's surface are read at fsLR's vertices instead.
+
     Raises
     ------
     SettingsError
@@ -155,6 +162,8 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
 
     If the image is in another space, voxels are first mapped there by its transforms.
     """
+    if file.space == SURFACE:
+        return _of_surface(file)
     try:
         volume, affine = read_single(file.image)
         transforms = read_transforms(file.transforms)
@@ -188,6 +197,29 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
         counts += np.bincount(columns, minlength=len(counts))
         sheet[:, 0] += 1
     return Atlas(file.entities, labels, parcels, counts[:-1], file)
+
+
+def _of_surface(file: AtlasFile) -> Atlas:
+    """Read parcels of the cortex at fsLR's vertices."""
+    try:
+        if file.image.name.endswith(LABELS):
+            places, indices = ParcelPlaces.of_labels(file.image)
+        else:
+            places = ParcelPlaces.of_xml(file.image.read_bytes())
+            indices = tuple(range(1, places.number + 1))
+        of_sides = parcels_of_vertices(places)
+    except RunError as err:
+        raise err.as_kind(SettingsError, "--atlases: ") from err
+    parcel = np.concatenate([of_sides[side] for side in SIDES])
+    labels = np.array([*indices, 0])[parcel]  # of -1, no parcel: the last
+    return Atlas(
+        entities=file.entities,
+        labels=labels,
+        parcels=dict(zip(indices, places.names, strict=True)),
+        voxels=np.bincount(parcel[parcel >= 0], minlength=places.number),
+        file=file,
+        surface=places,
+    )
 
 
 def _parcels(volume: NDArray[np.generic], file: AtlasFile) -> dict[int, str]:

@@ -20,7 +20,14 @@ from bids_dtg.files.foreign import (
 )
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_packaged
-from bids_dtg.inputs.run import IMAGES, SPACE, TransformFile, require_one, stated_space
+from bids_dtg.inputs.run import (
+    IMAGES,
+    SPACE,
+    SURFACE,
+    TransformFile,
+    require_one,
+    stated_space,
+)
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import named
 
@@ -28,6 +35,7 @@ from bids_dtg.notices import named
 FOLDER = Path(__file__).parent / "atlas_data"
 DEFAULT = "Schaefer400"
 NONE = "none"  # value of --atlases for no atlas
+LABELS = ".dlabel.nii"  # extension of label files of grayordinates
 
 _FLAG = "--atlases"
 _ENTITIES = ("atlas", "seg", "scale")  # entities that identify an atlas
@@ -48,11 +56,15 @@ class KnownAtlas:
     pinned: PinnedFile | None = (
         None  # TemplateFlow's file at 2 mm; None if shipped with us
     )
+    parcels: Path | None = None  # its parcels of fsLR's mesh; None: it has voxels
 
 
 @dataclass(frozen=True)
 class AtlasFile:
-    """A label image, the names of its labels, and its space."""
+    """A label image, the names of its labels, and its space.
+
+    In the space fsLR, it is a .dlabel.nii file, or parcels of vertices as CIFTI's XML.
+    """
 
     image: Path
     entities: Mapping[
@@ -119,7 +131,10 @@ def _known_atlases() -> Iterable[KnownAtlas]:
                 if digest
                 else None
             )
-            yield KnownAtlas(name, entities_of(_pairs(middle)), facts, pinned)
+            shipped = group.get("parcels")
+            parcels = FOLDER.parents[1] / shipped if shipped else None
+            entities = entities_of(_pairs(middle))
+            yield KnownAtlas(name, entities, facts, pinned, parcels)
 
 
 KNOWN: Mapping[str, KnownAtlas] = {
@@ -185,10 +200,16 @@ def _find(
     if isinstance(asked, Path) or "/" in text or text.endswith(IMAGES):
         path = expand_home(text, _FLAG)
         plain = re.sub("[^0-9A-Za-z]", "", path.name.partition(".")[0]) or "atlas"
-        return _from_image(path, entities_of(_pairs(path.name)) or {"atlas": plain})
+        entities = entities_of(_pairs(path.name)) or {"atlas": plain}
+        if path.name.endswith(LABELS):
+            open_foreign(path).close()
+            return AtlasFile(path, entities, SURFACE)
+        return _from_image(path, entities)
     if found := _in_datasets(text, space, datasets):
         return found
     if (known := KNOWN.get(text.casefold())) is not None:
+        if known.parcels is not None:
+            return AtlasFile(known.parcels, known.entities, SURFACE, facts=known.facts)
         if known.pinned is not None:
             image = templateflow.atlas(known.pinned)
         else:
@@ -199,7 +220,7 @@ def _find(
     raise SettingsError(
         f"{_FLAG}: there is no atlas '{text}'",
         expected=f"{NONE}, {named(names)} (docs/how-to/regions.md lists all), a name in "
-        "--derivatives atlas=PATH, or the path of a label image",
+        "--derivatives atlas=PATH, or the path of a label image or .dlabel.nii file",
         remedy=did_you_mean(text, names),
     )
 
@@ -298,7 +319,7 @@ def _from_image(image: Path, entities: Mapping[str, str]) -> AtlasFile:
 
 def _in_space(file: AtlasFile, space: str, templateflow: TemplateFlow) -> AtlasFile:
     """Return an atlas, with the transform to it if it is in another space."""
-    if _same_space(file.space, space):
+    if file.space == SURFACE or _same_space(file.space, space):
         return file
     try:
         transform = templateflow.transform(space, file.space)

@@ -45,7 +45,11 @@ from bids_dtg.inputs.selection import Selection, narrow
 from bids_dtg.inputs.space_choice import Choice, SpaceRule, choose_version, of_space
 from bids_dtg.inputs.studies import STUDIES, Study, person_folders
 from bids_dtg.inputs.templateflow import TransformMissingError
-from bids_dtg.inputs.vertex_choice import choose_for_parcels, template_surface
+from bids_dtg.inputs.vertex_choice import (
+    choose_for_parcels,
+    no_own_surfaces,
+    template_surface,
+)
 from bids_dtg.settings import InputType
 
 EVERY_REST = Selection()
@@ -337,10 +341,10 @@ def _study_runs(
 
 def _at_template(run: RestRun, study: Study, rule: SpaceRule) -> RestRun:
     """Return a study's run of volumes, to be read at the vertices of the template's surface."""
-    asked = "requested with --sample-on"
-    reason = (
-        asked if rule.sample_on else f"{study.title} has no surfaces of its own here"
-    )
+    lack = f"{study.title} has no surfaces of its own here"
+    if rule.sample_on == "own":
+        raise no_own_surfaces(lack)
+    reason = "requested with --sample-on" if rule.sample_on else lack
     return replace(
         run,
         surfaces=template_surface(reason, run.transforms),

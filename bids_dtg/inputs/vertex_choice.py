@@ -119,7 +119,9 @@ def choose_for_parcels(
             lacks.append(err)
             continue
         words = f"{space_label(file)} at the vertices of the person's own surfaces"
-        instead = _template_for(file, rule, root)
+        instead = None
+        if rule.sample_on is None:
+            instead = _template_for(file, rule, root)
         sampled = replace(surfaces, transforms=transforms, instead=instead)
         reason = "; ".join([f"{words} ({surfaces.reason})", *why])
         return (file, (), reason), sampled
@@ -129,7 +131,18 @@ def choose_for_parcels(
         )  # fsaverage5 or 6: smaller files
         return (file, (), "; ".join([f"{file.space}, registered to fsLR", *why])), None
     lack = lacks[0].found if lacks else surfaces.reason
+    if rule.sample_on == "own":
+        raise no_own_surfaces(lack)
     return _at_template(volumes, rule, root, why, lack)
+
+
+def no_own_surfaces(lack: str) -> RunError:
+    """Return the error of a person without usable surfaces, where no others are wanted."""
+    return RunError(
+        lack,
+        expected="surfaces, for --sample-on own",
+        remedy="leave --sample-on out, for a template's surface",
+    )
 
 
 def template_surface(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -39,9 +39,17 @@ from bids_dtg.files.text import encoded, tsv_text, write_json
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid, standard_grid
 from bids_dtg.imaging.placement import Method
-from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.atlases import DEFAULT, KNOWN, NONE, atlas_datasets, atlas_key
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.imaging.places import Places, VoxelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.inputs.atlases import (
+    DEFAULT,
+    KNOWN,
+    LABELS,
+    NONE,
+    atlas_datasets,
+    atlas_key,
+)
+from bids_dtg.inputs.run import PARCELS, SURFACE, RestRun
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.origin import (
     atlas_facts,
@@ -58,6 +66,7 @@ from bids_dtg.participants.run_source import (
     notes_on_parcels,
     require_coverage,
 )
+from bids_dtg.participants.vertex_series import UsedSurface
 from bids_dtg.participants.worker import LevelWork
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import write_kept
@@ -83,6 +92,7 @@ class MeasuredSeries:
     cleaning: Mapping[str, object]  # decisions about the cleaning, for the sidecar
     interpolation: Method  # how the file was sampled at the atlas's voxels
     voxel_mm: float  # edge of a cube with the volume of one voxel of the file
+    surface: UsedSurface | None = None  # at whose vertices parcels were averaged
     notes: tuple[str, ...]  # sentences on what was unusual
 
     @property
@@ -95,12 +105,13 @@ class SeriesReader:
     """Reduces resting-state runs to the series of an atlas's parcels, in one pass over each file.
 
     All labelled voxels of the atlas are read, on a grid that is the same for all runs. A run on
-    that lattice is indexed; any other is interpolated at the grid's points.
+    that lattice is indexed; any other is interpolated at the grid's points. An atlas of a surface
+    is read as by models of parcels: at a surface's vertices, or in series of parcels.
 
     Parameters
     ----------
     atlas
-        Read at every voxel of the grid, in C order.
+        Read at every voxel of the grid, in C order, or at a surface's vertices.
     grid
         The grid that runs are read on.
     cleaning
@@ -109,10 +120,17 @@ class SeriesReader:
 
     def __init__(self, atlas: Atlas, grid: Grid, cleaning: CleaningOptions) -> None:
         self.atlas, self.grid, self.cleaning = atlas, grid, cleaning
+        self.places: Places
+        if atlas.surface is not None:
+            self.space, self.places = atlas.surface.space, atlas.surface
+            self.parcel = np.arange(self.places.number)
+            self.sizes = np.ones(self.places.number, np.int64)
+            return
+        self.space, self.sizes = grid.space, atlas.voxels
         order = np.argsort(atlas.columns, kind="stable")
         order = order[: np.count_nonzero(atlas.columns < len(atlas.parcels))]
         self.places = VoxelPlaces(grid, order)  # sorted by parcel
-        self.parcel = atlas.columns[order]  # (voxels,), number of the parcel of each
+        self.parcel = atlas.columns[order]  # (places,), number of the parcel of each
 
     def measure(
         self,
@@ -136,17 +154,19 @@ class SeriesReader:
         RunError
             The run's files cannot be used.
         """
-        source = RunSource.of(run, self.grid.space, self.places, self.cleaning)
+        source = RunSource.of(run, self.space, self.places, self.cleaning)
         planned, design = source.planned, source.planned.design
         with as_run_error(run):
             series = parcel_series(
                 lambda: source.blocks(progress),
                 design,
-                *(self.parcel, self.atlas.voxels, source.valid),
+                *(self.parcel, self.sizes, source.valid),
                 smoothing=source.smoothing,
                 outside=source.outside,
             )
-        coverage = float(series.coverage @ self.atlas.voxels) / len(self.parcel)
+        if source.share is not None:
+            series = replace(series, coverage=source.share())
+        coverage = float(series.coverage @ self.sizes) / len(self.parcel)
         require_coverage(run.bold, coverage, f"the parcels of {self.atlas.key}")
         return MeasuredSeries(
             run=run,
@@ -156,6 +176,7 @@ class SeriesReader:
             confounds=planned.confounds,
             interpolation=source.interpolation,
             voxel_mm=planned.header.voxel_mm,
+            surface=source.surface,
             notes=(
                 *source.notes,
                 *notes_on_parcels(tuple(self.atlas.parcels.values()), series.present),
@@ -193,10 +214,11 @@ class ParcelRequest(CallRequest, Generic[Model]):
         asked = find_asked(settings)
         settings, wanted = asked.settings, asked.settings.inputs.model
         bundle = None if wanted == OPTIONS["model"].default else load(wanted)
-        asked.require_space(standard_grid().space)
         own = "" if bundle is None else bundle.part.atlas
         atlases = read_atlases(settings, own, second=cls.second_atlas)
         atlas = atlases[0]
+        _require_options_of(atlases, settings)
+        asked.require_space(PARCELS if atlas.surface else standard_grid().space)
         if bundle is not None:
             bundle.require_regions(
                 tuple(atlas.parcels.values()),
@@ -242,6 +264,16 @@ class ParcelRequest(CallRequest, Generic[Model]):
         return standard_grid()
 
     @property
+    def parcels(self) -> ParcelPlaces | None:
+        """The atlas's parcels of vertices; None: it has voxels."""
+        return self.atlas.surface
+
+    @property
+    def space_label(self) -> str:
+        """Value of the entity space- in names of files."""
+        return self.grid.space if self.parcels is None else SURFACE
+
+    @property
     def regions(self) -> tuple[str, ...]:
         """Names of the atlas's parcels."""
         return tuple(self.atlas.parcels.values())
@@ -264,6 +296,28 @@ class ParcelRequest(CallRequest, Generic[Model]):
             **super().shaping_options(),
             "atlases": {self.atlas.key: self.atlas.identity},
         }
+
+
+def _require_options_of(atlases: Sequence[Atlas], settings: Settings) -> None:
+    """Refuse options that atlases of voxels, or of a surface, cannot follow.
+
+    Raises
+    ------
+    SettingsError
+        A surface was asked for with atlases of voxels, or smoothing with one of a surface.
+    """
+    of_surface = [atlas.key for atlas in atlases if atlas.surface is not None]
+    if settings.inputs.sample_on and not of_surface:
+        raise SettingsError(
+            f"--sample-on was given for {atlases[0].key}, an atlas of voxels",
+            expected=f"an atlas of the cortex's surface, such as Glasser or a {LABELS} file",
+        )
+    if of_surface and settings.cleaning.smoothing_fwhm is not None:
+        raise SettingsError(
+            f"--smoothing-fwhm was given for {of_surface[0]}, whose parcels are averaged over "
+            "vertices",
+            expected="no smoothing",
+        )
 
 
 def read_atlases(
@@ -383,7 +437,7 @@ class ParcelWriter(Generic[Request]):
         request = self._request
         return {
             **entities,
-            "space": request.grid.space,
+            "space": request.space_label,
             **request.atlas.entities,
             **more,
         }
@@ -447,7 +501,7 @@ class ParcelWriter(Generic[Request]):
         request, atlas = self._request, self._request.atlas
         segments = segment_label(*atlas.entities.values())
         words = f"Parcels of the atlas {atlas.key}"
-        nodes = NodeFile(request.grid.space, segments, atlas.parcels, words)
+        nodes = NodeFile(request.space_label, segments, atlas.parcels, words)
         nodes.write(request.output)
         matrix = encode_relmat(RegionTable(request.regions, values))
         yield from self.write_with(path, matrix, {**facts, **nodes.facts})
@@ -459,7 +513,7 @@ class ParcelWriter(Generic[Request]):
             COVERAGE.path(self.of_run(measured, stat="coverage")),
             encoded(tsv_text(list(self._request.regions), shares)),
             {
-                "Description": "Share of each parcel's voxels that have signal, 0 to 1",
+                "Description": "Share of each parcel that has signal, 0 to 1",
                 **self.origin(measured),
             },
         )
@@ -473,7 +527,7 @@ class ParcelWriter(Generic[Request]):
                 for run in measured
                 for uri in run_sources(run.run, request.dataset.name)
             ],
-            "SpatialReference": request.grid.space,
+            "SpatialReference": request.space_label,
             "Atlas": {
                 **atlas_facts(request.atlas)["Atlas"],
                 "SHA256": request.atlas.digest,
@@ -565,5 +619,13 @@ class ParcelWriter(Generic[Request]):
             "Confounds": camel_case(measured.confounds.decisions),
             "Cleaning": camel_case(measured.cleaning),
             "Notes": [names.hide(sentence) for sentence in (*measured.notes, *notes)],
+            **self.surface_facts(measured),
             **({"CleaningNote": note} if note else {}),
         }
+
+    def surface_facts(self, measured: MeasuredSeries) -> dict[str, Any]:
+        """Return on which surface a run's parcels were averaged, and why."""
+        if (surface := measured.surface) is None:
+            return {}
+        reason = self._request.path_names.hide(surface.reason)
+        return {**surface.facts, "SurfaceReason": reason}

@@ -13,6 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.confounds import check_custom_folder, confound_files
 from bids_dtg.cleaning.design import TooShortError
@@ -36,6 +38,12 @@ from bids_dtg.files.provenance import (
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import lies_on_lattice
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.parcel_series import (
+    SeriesHeader,
+    read_frame,
+    read_series_header,
+)
 from bids_dtg.inputs.dataset import (
     InputDataset,
     find_dataset,
@@ -52,7 +60,14 @@ from bids_dtg.inputs.runs import (
 from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
-from bids_dtg.participants.run_source import PlannedRun, count_frames, plan_run
+from bids_dtg.participants.run_source import (
+    PlannedRun,
+    count_frames,
+    find_parcels,
+    notes_on_parcels,
+    plan_run,
+    require_parcels,
+)
 from bids_dtg.report.contents import combination, find_titles
 from bids_dtg.report.methods import MethodsWords, methods_text
 from bids_dtg.report.presentation import Presentation
@@ -342,9 +357,14 @@ class CallRequest(Asked, ABC):
         return self.settings.outputs.averaging
 
     @property
+    def parcels(self) -> ParcelPlaces | None:
+        """Parcels of a surface that runs are read at; None: runs are read at voxels."""
+        return None
+
+    @property
     def space(self) -> str:
-        """Template space that runs are read in."""
-        return self.grid.space
+        """Template space that runs are read in, or that of parcels."""
+        return self.grid.space if self.parcels is None else self.parcels.space
 
     def methods(self, planned: AveragedRuns | None = None) -> str:
         """Write the methods text of averages, or of one of them."""
@@ -364,13 +384,31 @@ class CallRequest(Asked, ABC):
         Raises
         ------
         RunError
-            The run cannot be used.
+            The run cannot be used, or its file lacks too many of the parcels.
         """
-        return plan_run(run, self.space, self.settings.cleaning)
+        planned = plan_run(run, self.space, self.settings.cleaning)
+        if self.parcels is None or not isinstance(planned.header, SeriesHeader):
+            return planned
+        header, parcels = planned.header, self.parcels
+        weights, notes = find_parcels(header, parcels)
+        present = np.diff(weights.indptr) > 0
+        if header.vertices is None:
+            # A parcel that is NaN in one frame is NaN in all.
+            frame = read_frame(header, weights, int(planned.design.keep.argmax()))
+            present &= np.isfinite(frame)
+        require_parcels(run.bold, parcels, present)
+        lost = notes_on_parcels(parcels.names, present)
+        return replace(planned, notes=(*planned.notes, *notes, *lost))
 
     def has_places(self, path: Path) -> bool:
-        """Return whether a file's voxels lie on the grid, by its header; False if damaged."""
-        return lies_on_lattice(path, self.grid)
+        """Return whether a file has the grid's voxels or all parcels; False if it is damaged."""
+        if self.parcels is None:
+            return lies_on_lattice(path, self.grid)
+        try:
+            find_parcels(read_series_header(path), self.parcels)
+        except RunError:
+            return False
+        return True
 
     def runs(
         self, participant: str, selection: Selection | None = None

@@ -46,7 +46,7 @@ Watch = Callable[[int, Stored], None]
 Frames = Generator[tuple[int, NDArray[np.float32]], None, None]  # as `Blocks`
 # With less coverage, the run's space is wrong or its image is empty.
 LEAST_COVERAGE = 0.5
-MOST_MISSING = 0.05  # share of a model's parcels that a run may lack
+MOST_MISSING = 0.05  # share of parcels that a run may lack
 _FEW_PARCELS = 3  # number of parcels that any run may lack
 
 
@@ -146,6 +146,9 @@ class RunSource:
     surface: UsedSurface | None = (
         None  # at whose vertices parcels are averaged; None: none
     )
+    # Returns the share of each parcel's vertices that have data (parcels,), once all frames are
+    # read; None where places are voxels, or parcels of the file.
+    share: Callable[[], NDArray[np.float64]] | None = None
 
     @classmethod
     def of(
@@ -200,6 +203,7 @@ class RunSource:
                     places.number, bool
                 ),  # vertices that leave the view are left out
                 surface=series.surface,
+                share=lambda: series.share,
             )
         assert isinstance(places, VoxelPlaces)  # as the space is that of voxels
         placement = Placement.through(places, run.transforms)
@@ -355,7 +359,7 @@ def notes_on_parcels(
 
 
 def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, ...]]:
-    """Find a model's parcels in a file, as `SeriesHeader.weights_of` does, with notes on them.
+    """Find parcels in a file, as `SeriesHeader.weights_of` does, with notes on them.
 
     Raises
     ------
@@ -366,13 +370,11 @@ def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, 
     try:
         weights, others = header.weights_of(places)
     except ValueError as err:
-        raise RunError(
-            f"{header.path}: {err}", expected=f"{places.density}, the model's"
-        ) from err
+        raise RunError(f"{header.path}: {err}", expected=places.density) from err
     require_parcels(header.path, places, np.diff(weights.indptr) > 0)
     note = (
-        "Parcels were matched by name; maps have the vertices or voxels of the file, which differ "
-        f"from the model's in {counted(others, 'parcel')}."
+        "Parcels were matched by name; those of the file are used, of which "
+        f"{counted(others, 'parcel')} have other vertices or voxels."
     )
     return weights, (note,) if others else ()
 
@@ -384,7 +386,7 @@ def require_parcels(
     *,
     at_vertices: bool = False,
 ) -> None:
-    """Refuse a file that lacks more than `MOST_MISSING` of a model's parcels, and name them.
+    """Refuse a file that lacks more than `MOST_MISSING` of some parcels, and name them.
 
     `at_vertices` says that parcels are averaged here over vertices, and are none of the file's.
     """
@@ -392,10 +394,10 @@ def require_parcels(
         name for name, there in zip(places.names, present, strict=True) if not there
     ]
     if len(missing) > max(_FEW_PARCELS, MOST_MISSING * places.number):
-        of_model = f"{len(missing)} of the model's {places.number} parcels"
-        what = f"has data at too few vertices of {of_model}"
+        these = f"{len(missing)} of {places.number} parcels"
+        what = f"has data at too few vertices of {these}"
         raise RunError(
-            f"{file} {what if at_vertices else f'lacks {of_model}, or their data'}: "
+            f"{file} {what if at_vertices else f'lacks {these}, or their data'}: "
             f"{named(missing)}",
             expected=f"at most {MOST_MISSING:.0%} missing",
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,7 @@ from bids_dtg.imaging.surfaces.vertices import (
     template_mesh,
 )
 from bids_dtg.inputs.run import Cortex, RestRun, SurfaceFiles
-from bids_dtg.notices import TEMPLATE_SURFACE
+from bids_dtg.notices import TEMPLATE_SURFACE, counted
 
 # A template's surface mixes a person's parcels, so half of the deviation of maps is used.
 DEVIATIONS: Mapping[str, float] = {"template": 0.5}
@@ -36,6 +37,12 @@ _EMPTY = (
     0.5  # share of a vertex's weights in voxels without data, above which it has none
 )
 _FRAMES = 64  # frames in a block
+# Values of the quality table's column surface, in words.
+_SURFACES = {
+    "own": "at the vertices of own surfaces",
+    "fsaverage": "on fsaverage's mesh",
+    "template": "at the vertices of a template's surface",
+}
 
 
 @dataclass(frozen=True)
@@ -57,13 +64,18 @@ class UsedSurface:
         """A sentence on the surface."""
         if self.kind == "template":
             return (
-                f"{TEMPLATE_SURFACE}, which ignores the person's folds ({self.reason}). Maps have "
-                f"{DEVIATIONS['template']:.0%} of their deviation from the group's."
+                f"{TEMPLATE_SURFACE}, which ignores the person's folds ({self.reason})."
             )
         words = {"own": "the person's own surfaces", "fsaverage": "fsaverage's mesh"}[
             self.kind
         ]
         return f"Parcels are means over the vertices of {words} ({self.reason})."
+
+    def on_maps(self, note: str) -> str:
+        """Return a note of a run, that on its surface with a sentence on maps' deviation."""
+        if self.deviation == 1.0 or note != self.note:
+            return note
+        return f"{note} Maps have {self.deviation:.0%} of their deviation from the group's."
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -72,8 +84,6 @@ class UsedSurface:
         if self.grey_matter is not None:
             facts["GreyMatterAtVertices"] = round(self.grey_matter.at_vertices, 4)
             facts["GreyMatterAfterShift"] = round(self.grey_matter.shifted, 4)
-        if self.deviation != 1.0:
-            facts["DeviationFactor"] = self.deviation
         return facts
 
 
@@ -111,6 +121,27 @@ def surface_of(run: RestRun) -> tuple[Mapping[Any, Points], UsedSurface]:
     reason = "; ".join(filter(None, [misplaced, files.instead.reason]))
     used = UsedSurface("template", reason, files.instead, grey_matter)
     return template_mesh(files.instead.template), used
+
+
+def note_on_surfaces(rows: Iterable[Mapping[str, str]]) -> str | None:
+    """Say that runs, given by the rows of their quality tables, were read on several surfaces.
+
+    Examples
+    --------
+    >>> note_on_surfaces([{"surface": "own"}, {"surface": "own"}])
+    >>> print(note_on_surfaces([{"surface": "own"}, {"surface": "n/a"}]).partition(",")[0])
+    parcels were read in several ways (1 run at the vertices of own surfaces
+    """
+    ways = Counter(
+        _SURFACES.get(row.get("surface", "n/a"), "given as parcels") for row in rows
+    )
+    if len(ways) < 2:
+        return None
+    runs = ", ".join(f"{counted(number, 'run')} {way}" for way, number in ways.items())
+    return (
+        f"parcels were read in several ways ({runs}), which mix neighbouring parcels differently: "
+        "compare people within one way, or read all with --sample-on template"
+    )
 
 
 @dataclass(eq=False)
@@ -165,9 +196,14 @@ class VertexSeries:
         return cls(header, keep, vertices, sampling, usable, surface, notes)
 
     @property
+    def share(self) -> NDArray[np.float64]:
+        """(parcels,), share of the vertices of each that have data, as far as frames were read."""
+        return self.vertices.means(self.usable)[1]
+
+    @property
     def covered(self) -> NDArray[np.bool_]:
         """(parcels,), whether at least half of the vertices of each may have data."""
-        return self.vertices.means(self.usable)[1] >= LEAST_SHARE
+        return self.share >= LEAST_SHARE
 
     def blocks(self, watch: Callable[[int, Stored], None]) -> Any:
         """Read all frames; yield the first frame's index and a block (frames, parcels).

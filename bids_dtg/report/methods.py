@@ -28,6 +28,8 @@ from bids_dtg.version import __version__
 
 LAST_METHODS = "logs/CITATION.md"
 _TITLE = "# Methods"
+# Works that introduced atlases, by the label of the entity atlas-.
+_WORKS = {"Schaefer2018": "Schaefer et al., 2018", "Glasser": "Glasser et al., 2016"}
 _TITLES_NAMED = 6  # most averages named above a text, where there are several texts
 _SENTENCES: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 
@@ -43,6 +45,7 @@ class MethodsWords:
     method: str = ""  # the method that the program implements, with the work to cite
     caution: str = ""  # how the results must not be interpreted
     model: str = ""  # sentences on the model and its training data
+    on_template: str = ""  # a sentence for runs that were read at a template's surface
 
 
 def parcel_methods(
@@ -72,17 +75,28 @@ def parcel_methods(
     return MethodsWords(opening, text, references, **of_model)
 
 
-def averaged_within(atlas: str, parcels: int) -> str:
-    """Return the sentence on how the series of voxels were averaged within an atlas's parcels.
+def averaged_within(atlas: str, parcels: int, *, at_vertices: bool = False) -> str:
+    """Return the sentences on the series of an atlas's parcels, of voxels or of vertices.
 
     Examples
     --------
     >>> averaged_within("HCP", 19).partition(";")[0]
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     """
-    cite = " (Schaefer et al., 2018)" if atlas.startswith("Schaefer2018") else ""
-    text: str = _SENTENCES["averaged_within"]
-    return text.format(parcels=parcels, atlas=f"{atlas}{cite}", least=MIN_COVERAGE)
+    text: str = _SENTENCES["averaged_over" if at_vertices else "averaged_within"]
+    return text.format(parcels=parcels, atlas=with_work(atlas), least=MIN_COVERAGE)
+
+
+def with_work(atlas: str) -> str:
+    """Return the key of an atlas with the work to cite, if it is known.
+
+    Examples
+    --------
+    >>> with_work("Schaefer2018_seg-7n_scale-400"), with_work("HCP")
+    ('Schaefer2018_seg-7n_scale-400 (Schaefer et al., 2018)', 'HCP')
+    """
+    work = _WORKS.get(atlas.partition("_")[0])
+    return f"{atlas} ({work})" if work else atlas
 
 
 def fitted_to(people: int, data_set: str) -> str:
@@ -141,6 +155,7 @@ def methods_text(
             grid=grid,
             how=_SENTENCES["interpolated"][cleaning.interpolation],
         ),
+        words.on_template if "template" in ways else "",
         cleaning_text(cleaning),
         _dropped_frames(cleaning.dummy_scans, cleaned_here),
         least.format(minutes=cleaning.min_minutes, dof=MIN_DOF),

@@ -51,8 +51,8 @@ MAP_PERMUTATIONS = 1000
 FOLDS = 5
 # Where atlases are from, for ``--help``.
 ATLASES = (
-    "names (Schaefer100 to Schaefer1000, Schaefer400x17, HCP, HOCPA25), label images with space- "
-    "in their names, or none"
+    "names (Schaefer100 to Schaefer1000, Schaefer400x17, HCP, HOCPA25, Glasser), label images with "
+    "space- in their names, .dlabel.nii files of the cortex, averaged over vertices, or none"
 )
 # What slices add: their dataclasses of options.
 _SLICES = (
@@ -142,9 +142,10 @@ class InputOptions:
     )
     sample_on: SampledOn | None = option(
         None,
-        "surface on which models of parcels read volumes; template: for all people",
+        "surface at whose vertices volumes are averaged over parcels, for models and atlases of "
+        "parcels; own: only people who have surfaces; template: a template's for all people",
         group="output",
-        shown="own",
+        shown="own where a person has surfaces, else a template's",
     )
     workflow: str = option(
         "contrasts", "what to compute from resting-state runs", group="model", shapes=()

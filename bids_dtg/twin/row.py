@@ -100,7 +100,14 @@ ROW = Workflow(
     "et al. (2026). The participant level makes connectomes and runs twins; the group level reads "
     "event files from BIDS_DIR, and connectomes from OUTPUT_DIR or --input-arrays",
     participants=later("twin.participant.worker:LEVEL.run"),
-    participants_read=(*OF_RUNS, "scheduler", "combine", "atlases", "task_file"),
+    participants_read=(
+        *OF_RUNS,
+        "scheduler",
+        "combine",
+        "atlases",
+        "sample_on",
+        "task_file",
+    ),
     analyses=MappingProxyType(
         {
             "train": Analysis(

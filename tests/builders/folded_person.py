@@ -63,21 +63,24 @@ def native_mesh(side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return sphere, 100 * other / np.linalg.norm(other, axis=1, keepdims=True), faces
 
 
-def cortex(side: str, *, native: bool = False) -> np.ndarray:
+def cortex(side: str, *, native: bool = False, mm: float = 6.0) -> np.ndarray:
     """Return the person's midthickness in T1w space: fsLR's vertices, or the native mesh's."""
     points, faces = template_mesh(side)
     if native:
         points = (
             sphere_weights(fs_lr_sphere(side), faces, native_mesh(side)[0]) @ points
         )
-    return in_t1w(points + field(points))
+    return in_t1w(points + field(points, mm))
 
 
-def write_run(root: Path) -> np.ndarray:
-    """Write a run in T1w space, a mask and transforms; return the true series (frames, parcels)."""
+def write_run(root: Path, *, mm: float = 6.0) -> np.ndarray:
+    """Write a run in T1w space, a mask and transforms; return the true series (frames, parcels).
+
+    The person's folds are the template's, moved by a field with an sd of so many mm.
+    """
     places = load_bundle("hcp-glasser").places
     of_sides = parcels_of_vertices(places)
-    points = np.concatenate([cortex(side) for side in SIDES])
+    points = np.concatenate([cortex(side, mm=mm) for side in SIDES])
     parcel = np.concatenate([of_sides[side] for side in SIDES])
     rng = np.random.default_rng(3)
     series = gaussian_filter1d(rng.standard_normal((FRAMES, places.number)), 1, axis=0)
@@ -122,14 +125,18 @@ def write_run(root: Path) -> np.ndarray:
 
 
 def add_surfaces(
-    root: Path, source: str, *, shift: tuple[float, ...] = (0, 0, 0)
+    root: Path,
+    source: str,
+    *,
+    shift: tuple[float, ...] = (0, 0, 0),
+    mm: float = 6.0,
 ) -> None:
     """Add the surfaces in the form of fMRIPrep 25, of 23.2 or 23.1.0, or of FreeSurfer."""
     anat = root / "sub-01/anat"
     for side in SIDES:
         stem = str(anat / f"sub-01_hemi-{side}")
         if source == "fsLR":
-            points = cortex(side) + shift
+            points = cortex(side, mm=mm) + shift
             path = Path(f"{stem}_space-fsLR_den-32k_midthickness.surf.gii")
             write_surface(path, points, template_mesh(side)[1])
             continue

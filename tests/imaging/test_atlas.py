@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from label_files import parcels, write_labels
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import Atlas, find_atlas, region_means, region_voxels
@@ -204,3 +205,54 @@ def _under_another_name(path, folder):
     copy = folder / "atlas-Taken_space-MNI152NLin6Asym_dseg.nii.gz"
     copy.write_bytes(path.read_bytes())
     return copy
+
+
+@pytest.mark.parametrize("form", ["name", pytest.param("file", marks=pytest.mark.slow)])
+def test_parcels_of_the_cortex_are_read_at_vertices(tmp_path, form):
+    path = tmp_path / "Glasser.dlabel.nii"
+    atlas = read_atlas("GLASSER" if form == "name" else write_labels(path))
+    assert atlas.key == "Glasser"
+    assert list(atlas.parcels.items())[:2] == [(1, "L_V1_ROI"), (2, "L_MST_ROI")]
+    number = 32492
+    labels = np.zeros(2 * number, int)
+    for label, (_, structure, vertices) in enumerate(parcels(), 1):
+        labels[vertices + number * structure.endswith("RIGHT")] = label
+    np.testing.assert_array_equal(atlas.labels, labels)
+    np.testing.assert_array_equal(atlas.voxels, np.bincount(labels)[1:])
+
+
+@pytest.mark.slow
+def test_parcels_of_one_name_have_their_labels(tmp_path):
+    atlas = read_atlas(write_labels(tmp_path / "Same.dlabel.nii", name="V1"))
+    assert list(atlas.parcels.items())[-1] == (360, "V1 360")
+
+
+# What is wrong with a label file of grayordinates, and what the line says.
+WRONG_LABELS = {
+    "another mesh": (
+        {"size": 10242},
+        r"10,242 vertices.*Expected: the fsLR mesh.*-cifti-resample",
+    ),
+    "values": ({"named": False}, "it has a ScalarAxis, not labels"),
+    "two maps": ({"maps": 2}, r"has 2 maps of labels.*-cifti-merge"),
+    "voxels": ({"voxels": True}, "labels of voxels, such as AMYGDALA_LEFT"),
+    "a label without a name": ({"first": 999}, "has no name for label 999"),
+    "a fraction": ({"first": 0.5}, "its labels are not integers"),
+    "no number": ({"first": np.nan}, "its labels are not integers"),
+    "no names": ({"name": "???"}, "labels no vertex of the cortex"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", WRONG_LABELS)
+def test_label_files_that_cannot_be_used_get_one_line(tmp_path, fault):
+    options, line = WRONG_LABELS[fault]
+    path = write_labels(tmp_path / "Wrong.dlabel.nii", **options)
+    with pytest.raises(SettingsError, match=line):
+        read_atlas(path)
+
+
+def test_an_image_that_is_called_a_label_file_is_refused(tmp_path):
+    path = _save(tmp_path / "Wrong.dlabel.nii", 1 + MASK)
+    with pytest.raises(SettingsError, match=r"as labels of grayordinates"):
+        read_atlas(path)

@@ -49,7 +49,7 @@ def test_what_ships_has_names_terms_and_a_notice():
 
 def test_the_table_of_names_is_of_templateflows_files():
     assert (
-        len({atlas_key(atlas.entities) for atlas in KNOWN.values()}) == len(KNOWN) == 24
+        len({atlas_key(atlas.entities) for atlas in KNOWN.values()}) == len(KNOWN) == 25
     )
     known = KNOWN["schaefer100x17"]
     assert dict(known.entities) == {

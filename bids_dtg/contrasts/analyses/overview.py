@@ -17,7 +17,6 @@ from bids_dtg.cohort.maps import (
     choose_measured,
     find_without_details,
     mean_of_averages,
-    note_on_surfaces,
     read_measured,
 )
 from bids_dtg.cohort.people import require_own_dataset
@@ -49,6 +48,7 @@ from bids_dtg.inputs.statmaps import (
 )
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.reports import existing_output, participants_asked
+from bids_dtg.participants.vertex_series import note_on_surfaces
 from bids_dtg.report.contents import (
     NOT_MEASURED,
     AverageFiles,

@@ -23,7 +23,7 @@ from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag, not_for_science, trained_on, training_people
-from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.methods import MethodsWords, with_work
 from bids_dtg.report.page import sentences
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import OutputOptions
@@ -112,10 +112,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
             segments=counted(widths.segments, "segment"),
             in_turn="left out of the fit and " * widths.left_out_in_turn,
         )
-    if atlases := [
-        f"{key} (Schaefer et al., 2018)" if key.startswith("Schaefer2018") else key
-        for key in outputs.atlases
-    ]:
+    if atlases := [with_work(key) for key in outputs.atlases]:
         computed += said["parcels"].format(atlases=" and ".join(atlases))
     about = (
         f"The model is {kind['model'].format(place=place)} {_trained(card.training)}"
@@ -133,6 +130,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
         caution=said["caution"],
         references=f"## References\n\n{references}",
         model=about,
+        on_template=said["on_template"],
     )
 
 

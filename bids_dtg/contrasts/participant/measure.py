@@ -227,6 +227,9 @@ class Reader:
             )
         if source.surface is not None:
             connectomes = connectomes.with_deviation(source.surface.deviation)
+        notes = source.notes
+        if source.surface is not None:
+            notes = tuple(map(source.surface.on_maps, notes))
         places, of_parcels = self.bundle.places, tuple[str, ...]()
         if isinstance(places, ParcelPlaces):
             require_parcels(
@@ -255,7 +258,7 @@ class Reader:
             voxel_mm=header.voxel_mm,
             mask_overlap=mask_overlap,
             surface=source.surface,
-            notes=(*source.notes, *of_parcels),
+            notes=(*notes, *of_parcels),
         )
 
     def courses(self, run: RestRun, most: int) -> NDArray[np.float32]:

@@ -87,6 +87,8 @@ def summarise(
     of_surface = surface.facts if surface else {}
     if surface:
         of_surface["SurfaceReason"] = names.hide(surface.reason)
+        if surface.deviation != 1.0:
+            of_surface["DeviationFactor"] = surface.deviation
     facts = {
         "Run": run.title,
         "RepetitionTime": figures["repetition_time"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -10,8 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
-
-import numpy as np
 
 from bids_dtg.bundles.store import find_bundle, read_card
 from bids_dtg.connectome.form import Form
@@ -37,14 +36,10 @@ from bids_dtg.imaging.nifti import lies_on_lattice
 from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
-from bids_dtg.imaging.surfaces.meshes import MeshName
-from bids_dtg.imaging.surfaces.parcel_series import (
-    SeriesHeader,
-    read_frame,
-    read_series_header,
-)
+from bids_dtg.imaging.surfaces.meshes import TEMPLATE_SPACE, MeshName
+from bids_dtg.imaging.surfaces.parcel_series import read_series_header
 from bids_dtg.inputs.anatomy import find_anatomy, find_surfaces
-from bids_dtg.inputs.atlases import atlas_datasets
+from bids_dtg.inputs.atlases import LABELS, atlas_datasets
 from bids_dtg.inputs.run import (
     OF_PARCELS,
     RestRun,
@@ -54,6 +49,7 @@ from bids_dtg.inputs.run import (
 )
 from bids_dtg.inputs.runs import find_runs as list_runs
 from bids_dtg.inputs.statmaps import chosen_contrasts
+from bids_dtg.inputs.vertex_choice import no_own_surfaces
 from bids_dtg.option import find_row
 from bids_dtg.participants.request import (
     Asked,
@@ -62,17 +58,9 @@ from bids_dtg.participants.request import (
     find_asked,
     plan_averages,
 )
-from bids_dtg.participants.run_source import (
-    PlannedRun,
-    find_parcels,
-    notes_on_parcels,
-    require_parcels,
-)
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import OPTIONS, Settings
-
-_LABELS = ".dlabel.nii"
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +107,6 @@ class Request(CallRequest):
                 "session",
                 expected="--combine session or participant",
             )
-        if settings.inputs.sample_on and not bundle.card.part.parcels:
-            raise SettingsError(
-                f"--sample-on was given for {bundle.card.name}, a model of voxels",
-                expected=f"a model of parcels, such as {OF_PARCELS}",
-            )
         if bundle.card.part.parcels:
             _refuse_for_parcels(settings, bundle)
             bundle = _on_atlas(bundle, settings.outputs.atlases)
@@ -162,6 +145,7 @@ class Request(CallRequest):
             device=device,
         )
         made.meshes  # noqa: B018 (unknown names are refused before anything is written)
+        made._check_cortex()
         made._check_spaces()
         if (
             settings.inputs.analysis_level == "participant"
@@ -175,42 +159,15 @@ class Request(CallRequest):
         return self.bundle.grid
 
     @property
-    def space(self) -> str:
-        """Template of the model's voxels or parcels."""
-        return self.bundle.space
-
-    def has_places(self, path: Path) -> bool:
-        """As `CallRequest`; for a model of parcels, whether a file has all of them."""
+    def parcels(self) -> ParcelPlaces | None:
+        """The model's parcels; None: it has voxels."""
         places = self.bundle.places
-        if not isinstance(places, ParcelPlaces):
-            return super().has_places(path)
-        try:
-            find_parcels(read_series_header(path), places)
-        except RunError:
-            return False
-        return True
-
-    def plan_of(self, run: RestRun) -> PlannedRun:
-        """As `CallRequest`; for a model of parcels, refuse a file that lacks too many."""
-        planned = super().plan_of(run)
-        if isinstance(planned.header, SeriesHeader):
-            places, header = self.bundle.places, planned.header
-            weights, notes = find_parcels(header, places)
-            assert isinstance(places, ParcelPlaces)
-            there = np.diff(weights.indptr) > 0
-            if header.vertices is None:
-                # A parcel that is NaN in one frame is NaN in all.
-                frame = read_frame(header, weights, int(planned.design.keep.argmax()))
-                there &= np.isfinite(frame)
-            require_parcels(run.bold, places, there)
-            lost = notes_on_parcels(places.names, there)
-            return dataclasses.replace(planned, notes=(*planned.notes, *notes, *lost))
-        return planned
+        return places if isinstance(places, ParcelPlaces) else None
 
     def as_in(self, run: RestRun) -> Request:
         """Return a copy for writing a run's results, with the parcels' vertices from its file."""
-        places = self.bundle.places
-        if not isinstance(places, ParcelPlaces) or not is_series(run.bold):
+        places = self.parcels
+        if places is None or not is_series(run.bold):
             return self
         own = read_series_header(run.bold).places
         if own is None or own.axis is None:  # grayordinates, or a table
@@ -255,11 +212,49 @@ class Request(CallRequest):
         """The meshes that maps are also written on."""
         return check_surfaces(self.settings.outputs.surfaces, self.bundle.space)
 
+    @property
+    def samples_cortex(self) -> bool:
+        """Whether maps of voxels are sampled on fsLR's mesh, for files of maps or regions."""
+        # Other meshes use a template's surfaces.
+        of_atlas = any(atlas.surface is not None for atlas in self.atlases)
+        return "fsLR" in self.meshes or of_atlas
+
+    def _check_cortex(self) -> None:
+        """Refuse an atlas of a surface, or a choice of surface, that the model's maps cannot use.
+
+        Raises
+        ------
+        SettingsError
+            The model has voxels of another template, or its maps are sampled on no surface.
+        """
+        if self.parcels is not None:
+            return
+        if self.settings.inputs.sample_on and not self.samples_cortex:
+            raise SettingsError(
+                f"--sample-on was given for {self.bundle.card.name}, a model of voxels",
+                expected=f"a model of parcels, such as {OF_PARCELS}, an atlas of the cortex's "
+                "surface, such as Glasser, or --surfaces fsLR",
+            )
+        if self.samples_cortex and self.space != TEMPLATE_SPACE:
+            raise SettingsError(
+                f"--atlases names parcels of a surface for a model in {self.space}",
+                expected=f"a model in {TEMPLATE_SPACE}",
+            )
+
     def surfaces(self, planned: AveragedRuns) -> SurfaceFiles | None:
-        """Find the midthickness surfaces of the average's participant, if a mesh can use them."""
-        if "fsLR" not in self.meshes:  # other meshes use a template's surfaces
+        """Find the midthickness surfaces of the average's participant, if maps can use them.
+
+        Raises
+        ------
+        RunError
+            There are none, with ``--sample-on own``, or they cannot be used.
+        """
+        if not self.samples_cortex:
             return None
-        return find_surfaces(
+        chosen = self.settings.inputs.sample_on
+        if chosen == "template":
+            return SurfaceFiles("requested with --sample-on")
+        files = find_surfaces(
             self.dataset,
             planned.participant,
             planned.entities.get("ses"),
@@ -267,6 +262,9 @@ class Request(CallRequest):
             templateflow=self.templateflow,
             sidecars=planned.sidecars,
         )
+        if chosen == "own" and not files.sides:
+            raise no_own_surfaces(files.reason)
+        return files
 
     def targets(
         self, planned: AveragedRuns
@@ -356,6 +354,9 @@ class Request(CallRequest):
         """Return all options that change maps."""
         # Atlases are identified by content, so a moved file is the same.
         atlases = {atlas.key: atlas.identity for atlas in self.atlases}
+        if self.parcels is not None and _label_files(self.settings.outputs.atlases):
+            xml = self.parcels.to_xml()
+            atlases["parcels"] = hashlib.sha256(xml).hexdigest()
         own: dict[str, Any] = {"atlases": atlases}
         if self.settings.inputs.analysis_level == "participant":
             labels = [contrast.label for contrast in self.contrasts]
@@ -491,12 +492,17 @@ def _names_parcels(atlases: Sequence[str], bundle: ModelBundle) -> bool:
     """Return whether `--atlases` names the model's own parcels, or a file of them."""
     (first, *others) = atlases
     is_own = first.lower() == "glasser" and bundle.card.name == OF_PARCELS
-    return not others and (is_own or first.endswith(_LABELS))
+    return not others and (is_own or bool(_label_files(atlases)))
+
+
+def _label_files(atlases: Sequence[str]) -> list[str]:
+    """Return the label files of grayordinates among the values of `--atlases`."""
+    return [name for name in atlases if name.endswith(LABELS)]
 
 
 def _on_atlas(bundle: ModelBundle, atlases: Sequence[str]) -> ModelBundle:
     """Give a model the parcels of its atlas in the version that `--atlases` names."""
-    if not (files := [name for name in atlases if name.endswith(_LABELS)]):
+    if not (files := _label_files(atlases)):
         return bundle
     assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
     try:

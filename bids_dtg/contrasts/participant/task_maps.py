@@ -20,6 +20,7 @@ from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.run import MeasuredRun
 from bids_dtg.contrasts.participant.measure import Reader, measure_parcels
 from bids_dtg.contrasts.participant.model import Model, estimate_maps, obtain_bundle
+from bids_dtg.contrasts.participant.outputs.surfaces import at_parcels
 from bids_dtg.engine.machine import available_cores, map_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import Atlas, find_atlas, region_means, region_voxels
@@ -398,7 +399,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         atlas, fillable = self._regions()
         rows = []
         for estimate in estimates:
-            means = region_means(estimate.values, atlas, self.min_coverage)
+            values = at_parcels(self.bundle_, atlas, estimate.values, None)
+            means = region_means(values, atlas, self.min_coverage)
             rows.append(means[:, fillable].ravel())
         return self._as_frame(rows)
 
@@ -421,6 +423,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             )
         atlas = self._atlas = self._atlas or find_atlas(self.atlas, self.bundle_.voxels)
         everywhere = np.ones((1, self.bundle_.places.number), np.float32)
+        everywhere = at_parcels(self.bundle_, atlas, everywhere, None)
         share = region_voxels(everywhere, atlas)[0] / np.maximum(atlas.voxels, 1)
         fillable: NDArray[np.bool_] = (share >= self.min_coverage) & (share > 0)
         if not fillable.any():

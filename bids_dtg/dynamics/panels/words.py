@@ -111,6 +111,7 @@ class NetworkMethods:
     parcels: int  # number of parcels
     structural: str = ""  # source of the structural connectomes, in words; empty: none
     core: LinearPart | None = None  # the linear core's part of its card; None: no core
+    at_vertices: bool = False  # whether parcels are of vertices, not of voxels
 
 
 def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
@@ -122,8 +123,9 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
     >>> words.computed.partition(";")[0]
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     """
+    series = averaged_within(facts.atlas, facts.parcels, at_vertices=facts.at_vertices)
     measured = (
-        f"{averaged_within(facts.atlas, facts.parcels)} Functional connectivity is the Pearson "
+        f"{series} Functional connectivity is the Pearson "
         "correlation between the series of every two parcels over these frames."
     )
     connected = facts.structural and (

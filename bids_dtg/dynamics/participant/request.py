@@ -189,6 +189,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
             parcels=len(self.regions),
             structural=structural,
             core=None if self.bundle is None else self.bundle.part,
+            at_vertices=self.parcels is not None,
         )
 
 

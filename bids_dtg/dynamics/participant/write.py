@@ -96,7 +96,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
                 "is 0",
                 "StructuralFile": structural.path.name,
                 "Notes": list(structural.notes),
-                "SpatialReference": self._request.grid.space,
+                "SpatialReference": self._request.space_label,
                 **atlas_facts(self._request.atlas),
                 **relationship_facts(
                     "structural connectivity",

@@ -6,6 +6,7 @@ Files are written in the same form as by Connectome Workbench.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -31,6 +32,8 @@ CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 _DENSE = "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS"
 _PARCELS = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR"
 _NONE = -1
+_UNLABELLED = "???"  # Workbench's name of no label
+Labels = dict[str, Indices]  # (vertices of the mesh,) by structure; 0: none
 _EXTENSION = 32  # NIfTI's code of CIFTI's XML
 _COLUMNS = re.compile(
     rb'<MatrixIndicesMap\b[^>]*AppliesToMatrixDimension=["\']1["\'][^>]*>'
@@ -212,7 +215,7 @@ class ParcelPlaces(ListedPlaces):
         if np.median(shared) < _LEAST_SHARED:
             worst = self.names[int(found[shared.argmin()])]
             raise ValueError(
-                f"its parcel {worst} has other vertices or voxels than the model's"
+                f"its parcel {worst} has other vertices or voxels than those wanted"
             )
         return rows, int(np.count_nonzero(shared < 1))
 
@@ -224,29 +227,54 @@ class ParcelPlaces(ListedPlaces):
         RunError
             The file cannot be read, or lacks one of the parcels.
         """
-        with reading_image(path, as_what=" as labels of grayordinates (.dlabel.nii)"):
-            maps, axis, values = read_cifti(path)
-            (table, *_), labels = maps.label, np.asarray(values)[0]
-        keys = {parcel_name(name): key for key, (name, _) in table.items()}
+        table, labels, _ = _read_labels(path)
+        keys = {parcel_name(name): key for key, name in table.items()}
         if missing := [name for name in self.names if parcel_name(name) not in keys]:
             raise RunError(
                 f"{path} lacks {len(missing)} of {self.number} parcels: {', '.join(missing[:5])}",
                 expected="a version of the model's atlas",
             )
-        wanted = np.array([keys[parcel_name(name)] for name in self.names])
-        sides: list[dict[str, Any]] = [{} for _ in wanted]
-        for name, columns, model in axis.iter_structures():
-            if name in CORTEX:
-                for own, key in zip(sides, wanted, strict=True):
-                    if len(vertices := model.vertex[labels[columns] == key]):
-                        own[name] = vertices
-        size = len(read_template("fsLR").cortex["L"])
-        empty = [np.zeros((0, 3), int)] * self.number
-        return ParcelPlaces.of_axis(
-            _cifti.ParcelsAxis(
-                list(self.names), empty, sides, nvertices=dict.fromkeys(CORTEX, size)
-            )
+        return _of_labels(
+            {keys[parcel_name(name)]: name for name in self.names}, labels
         )
+
+    @classmethod
+    def of_labels(cls, path: Path) -> tuple[ParcelPlaces, tuple[int, ...]]:
+        """Return the parcels of the cortex in a .dlabel.nii file, and their labels.
+
+        Names that several labels share get the label appended.
+
+        Raises
+        ------
+        RunError
+            The file cannot be read, is not on the fsLR mesh, or has no labels of the cortex, labels
+            without a name, or labels of voxels.
+        """
+        table, labels, below = _read_labels(path)
+        if below:
+            label = min(below)
+            raise RunError(
+                f"{path} has labels of voxels, such as {table.get(label, label)}",
+                expected="labels of the cortex alone, as parcels are averaged over vertices",
+                remedy="keep the cortex with wb_command -cifti-separate and -cifti-create-label",
+            )
+        used = np.unique(np.concatenate([*labels.values()]))
+        names = {
+            key: name
+            for key, name in sorted(table.items())
+            if key in used and name != _UNLABELLED
+        }
+        if not names:
+            raise RunError(
+                f"{path} labels no vertex of the cortex",
+                expected="labels of the cortex (CORTEX_LEFT, CORTEX_RIGHT)",
+            )
+        shared = Counter(names.values())
+        names = {
+            key: f"{name} {key}" if shared[name] > 1 else name
+            for key, name in names.items()
+        }
+        return _of_labels(names, labels), tuple(names)
 
     def as_in(self, other: ParcelPlaces) -> ParcelPlaces:
         """Return the parcels with vertices and voxels of a file; empty if it lacks a parcel."""
@@ -286,6 +314,81 @@ class ParcelPlaces(ListedPlaces):
         if np.isnan(values).all():
             raise UnusableMapError(f"{path} has no value at the model's parcels")
         return values
+
+
+def _of_labels(names: Mapping[int, str], labels: Labels) -> ParcelPlaces:
+    """Return the parcels of vertices with each label, by its name."""
+    vertices = [
+        {
+            structure: np.flatnonzero(of_side == key)
+            for structure, of_side in labels.items()
+            if (of_side == key).any()
+        }
+        for key in names
+    ]
+    voxels = [np.zeros((0, 3), int)] * len(names)
+    mesh = {structure: len(of_side) for structure, of_side in labels.items()}
+    axis = _cifti.ParcelsAxis([*names.values()], voxels, vertices, nvertices=mesh)
+    return ParcelPlaces.of_axis(axis)
+
+
+def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
+    """Read a .dlabel.nii file.
+
+    Returns
+    -------
+    names
+        By label.
+    labels
+        Labels of fsLR's vertices, by structure.
+    below
+        Labels of voxels.
+
+    Raises
+    ------
+    RunError
+        It cannot be read, has no labels or several maps of them, another mesh, or a label without
+        a name.
+    """
+    size = len(read_template("fsLR").cortex["L"])
+    with reading_image(path, as_what=" as labels of grayordinates (.dlabel.nii)"):
+        maps, axis, values = read_cifti(path)
+        if not isinstance(maps, _cifti.LabelAxis):
+            raise ValueError(f"it has a {type(maps).__name__}, not labels")
+        if not isinstance(axis, _cifti.BrainModelAxis):
+            raise ValueError(f"it has a {type(axis).__name__}, not grayordinates")
+        stored = np.asarray(values)
+        if not np.array_equal(stored, np.rint(stored)):
+            raise ValueError("its labels are not integers")
+    if len(stored) != 1:
+        raise RunError(
+            f"{path} has {len(stored)} maps of labels",
+            expected="one",
+            remedy="choose one: wb_command -cifti-merge OUT -cifti IN -column NUMBER",
+        )
+    labels, below = Labels(), set[int]()
+    for name, columns, model in axis.iter_structures():
+        of_structure = stored[0][columns].astype(np.intp)
+        if name not in CORTEX:
+            below.update(of_structure[of_structure != 0].tolist())
+        elif axis.nvertices[name] != size:
+            raise RunError(
+                f"{path} has {axis.nvertices[name]:,} vertices in {name}",
+                expected=f"the fsLR mesh of {size:,} (32k)",
+                remedy="resample it with wb_command -cifti-resample",
+            )
+        else:
+            labels[name] = np.zeros(size, np.intp)
+            labels[name][model.vertex] = of_structure
+    table = {int(key): str(name) for key, (name, _) in maps.label[0].items()}
+    used = {int(key) for of_side in labels.values() for key in np.unique(of_side)}
+    if nameless := sorted(used - {0} - {*table}):
+        raise RunError(
+            f"{path} has no name for label {nameless[0]}",
+            expected="a name for each label, in its label table",
+        )
+    table.pop(0, None)
+    return table, labels, below
 
 
 def parcel_name(name: str) -> str:

@@ -89,8 +89,8 @@ def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, NDArray[np.
     for number, (name, voxels, vertices) in enumerate(places.axis):
         if len(voxels):
             raise RunError(
-                f"the model's parcel {name} has voxels",
-                expected="a model of cortical parcels, for runs that are read at vertices",
+                f"the parcel {name} has voxels",
+                expected="parcels of the cortex, for runs that are read at vertices",
                 remedy="give series of the parcels (CIFTI)",
             )
         for structure, indices in vertices.items():

@@ -13,14 +13,16 @@ from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.array_store import write_npz
+from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.surfaces.meshes import SIDES
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.parcels import read_atlases
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.page import Page, Section
-from bids_dtg.report.pictures import draw_glass_brain
+from bids_dtg.report.pictures import draw_glass_brain, draw_surfaces, encode
 from bids_dtg.report.tables import Table
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval, bootstrap_interval
@@ -730,6 +732,18 @@ def _matrices(
     )
 
 
+def _draw_regions(means: NDArray[np.float64], atlas: Atlas) -> bytes:
+    """Draw values of an atlas's parcels, on the surface or in a glass brain; return a PNG file."""
+    inside = atlas.columns < len(means)
+    if atlas.surface is None:
+        grid = standard_grid()
+        places = VoxelPlaces.within(grid, inside.reshape(grid.shape))
+        return draw_glass_brain(means[atlas.columns[inside]], places)
+    values = np.append(means, np.nan)[atlas.columns]
+    sides = dict(zip(SIDES, np.split(values, len(SIDES)), strict=True))
+    return encode(draw_surfaces(sides, float(np.nanmax(np.abs(means)))))
+
+
 def _brains(
     analysis: TwinAnalysis, bundle: TwinBundle, found: _Study, regions: Sequence[str]
 ) -> figures.Figure | None:
@@ -746,13 +760,10 @@ def _brains(
         or len(atlas.parcels) != part.regions
     ):
         return None
-    grid, inside = standard_grid(), atlas.columns < len(regions)
-    places = VoxelPlaces.within(grid, inside.reshape(grid.shape))
     pictures = {}
     for function, edges in zip(found.functions, found.gradients, strict=True):
         means = _scale(function) * region_means(edges, len(regions))
-        drawn = draw_glass_brain(means[atlas.columns[inside]], places)
         if edges.any():
-            pictures[words_of(function)] = drawn
+            pictures[words_of(function)] = _draw_regions(means, atlas)
     caption = f"Mean gradient of each region, parcels of {atlas.key}"
     return figures.pictures(caption, pictures)

@@ -57,6 +57,12 @@ class TwinMethods:
     of_task_runs: bool = (
         False  # whether they are task runs, of which no connectome is made
     )
+    at_vertices: bool = False  # whether parcels are of vertices, not of voxels
+
+    @property
+    def series(self) -> str:
+        """Sentences on the series of parcels."""
+        return averaged_within(self.atlas, self.parcels, at_vertices=self.at_vertices)
 
 
 _CITED = {
@@ -111,15 +117,13 @@ def _connected(facts: TwinMethods) -> str:
         "degrees of freedom (by the minutes kept where these are unknown)"
     )
     return (
-        f"{averaged_within(facts.atlas, facts.parcels)} A connectome is Fisher's z of the Pearson "
+        f"{facts.series} A connectome is Fisher's z of the Pearson "
         f"correlation of each pair of parcels over these frames{several}."
     )
 
 
 def _on_clock(facts: TwinMethods) -> str:
-    series, _, _ = averaged_within(facts.atlas, facts.parcels).rpartition(
-        ", and each was scaled"
-    )
+    series, _, _ = facts.series.partition(", and each series was scaled")
     return (
         f"{series}; values are percent of each parcel's mean signal, at the times of the run's "
         "event file. These series are not used for connectomes."

@@ -123,7 +123,8 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         try:
             if self.dataset.input_type == "xcpd":
                 raise RunError("XCP-D has filtered them, and may have left frames out")
-            runs = self.runs(participant, Selection(asked, tasks, others))
+            selection = Selection(asked, tasks, others)
+            runs = self.for_task_runs.runs(participant, selection)
             folder = self.dataset.bids_dir / f"sub-{participant}"
             return each_alone([*with_event_files(runs, events_of(folder, participant))])
         except RunError as err:
@@ -234,6 +235,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             tasks=() if self.events is None else self.events.names,
             model=None if self.bundle is None else self.bundle.part,
             of_task_runs=self.of_task_runs,
+            at_vertices=self.parcels is not None,
         )
 
 

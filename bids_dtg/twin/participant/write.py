@@ -229,6 +229,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
                     "Frames": len(run.design.keep),
                     "FramesKept": run.design.frames_kept,
                     MINUTES: round(run.design.seconds_kept / 60, 3),
+                    **self.surface_facts(run),
                 }
                 for run, weight in zip(made.runs, made.weights, strict=True)
             ],

@@ -141,7 +141,7 @@ def test_what_is_no_map_of_the_parcels_is_refused(tmp_path):
         (
             other,
             np.ones((1, 2)),
-            "its parcel one has other vertices or voxels than the model's",
+            "its parcel one has other vertices or voxels than those wanted",
         ),
     ):
         path.write_bytes(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from bids_dtg.files.text import read_packaged
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_voxels
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.inputs.run import SURFACE
 from bids_dtg.notices import counted
 from bids_dtg.participants.origin import atlas_facts, model_facts, run_sources
 from bids_dtg.participants.quality import rounded
@@ -50,6 +52,7 @@ WORDS = tomllib.loads(read_packaged(__package__, "words.toml"))
 _STEPS = 255  # largest 8-bit value
 REGIONS = FileKind("statmap", "regions", ".tsv")
 COLUMNS = tuple(WORDS["regions"])
+_FS_LR = "https://templateflow.s3.amazonaws.com/tpl-fsLR"
 PARCELS = FileKind("statmap", "parcels", ".tsv")
 
 
@@ -253,6 +256,7 @@ def region_files(
     contrasts: Sequence[Contrast],
     *,
     bundle: ModelBundle,
+    facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[File]:
     """Yield the table of means over an atlas' parcels, with its sidecar.
 
@@ -261,38 +265,46 @@ def region_files(
     entities
         BIDS entities of the average.
     atlas
-        The atlas at the model's voxels.
+        The atlas at the model's voxels, or at a surface's vertices.
     maps
-        Maps of all contrasts, at the model's voxels.
+        Maps of all contrasts, at the same voxels or vertices.
     contrasts
         Contrasts to write.
     bundle
         The model.
+    facts
+        Further fields of the sidecar.
     """
+    if atlas.surface is None:
+        words, space = WORDS["regions"], bundle.grid.space
+        reference = bundle.grid.metadata["SpatialReference"]
+    else:
+        words, space, reference = WORDS["regions_of_vertices"], SURFACE, _FS_LR
     named = {**atlas.entities, "stat": bundle.card.part.statistic}
-    own = {**entities, "space": bundle.grid.space, **named}
+    own = {**entities, "space": space, **named}
     rows = [contrast.index for contrast in contrasts]
-    voxels = region_voxels(maps, atlas)[rows]
-    coverage = voxels / np.maximum(atlas.voxels, 1)
+    counts = region_voxels(maps, atlas)[rows]
+    coverage = counts / np.maximum(atlas.voxels, 1)
     means = region_means(maps, atlas, MIN_COVERAGE)[rows]
     columns = {
         name: {"Description": text.format(least=MIN_COVERAGE)}
-        for name, text in WORDS["regions"].items()
+        for name, text in words.items()
     }
     columns["mean"]["Units"] = bundle.card.part.units
-    facts = {
+    content = {
         "Description": "Means of the predicted maps over the parcels of an atlas, one row per "
         "contrast and parcel",
         **columns,
-        "SpatialReference": bundle.grid.metadata["SpatialReference"],
+        "SpatialReference": reference,
         "MinCoverage": MIN_COVERAGE,
         **atlas_facts(atlas),
+        **facts,
     }
-    yield REGIONS.path(own, ".json"), facts
+    yield REGIONS.path(own, ".json"), content
     parcels = [f"{index}\t{name_cell(name)}" for index, name in atlas.parcels.items()]
-    lines = ["\t".join(COLUMNS)]
+    lines = ["\t".join(words)]
     for row, contrast in enumerate(contrasts):
-        cells = (values[row].tolist() for values in (means, coverage, voxels))
+        cells = (values[row].tolist() for values in (means, coverage, counts))
         for parcel, mean, share, count in zip(parcels, *cells, strict=True):
             cell = "n/a" if math.isnan(mean) else f"{mean:.7g}"
             lines.append(f"{contrast.label}\t{parcel}\t{cell}\t{share:.4f}\t{count}")

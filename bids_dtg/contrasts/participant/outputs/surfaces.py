@@ -16,6 +16,7 @@ from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, M
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.names import build_path
 from bids_dtg.files.paths import PathNames
+from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import apply_affine
 from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.surfaces.cifti import encode_dscalar, standard_grayordinates
@@ -89,6 +90,33 @@ def sample_mesh(
     if files is not None and _are_own(files, name):
         return _sampling(bundle, name, read_midthickness(files, bundle.brain_voxels))
     return _template_sampling(bundle, name)
+
+
+def at_parcels(
+    bundle: ModelBundle, atlas: Atlas, maps: Maps, files: SurfaceFiles | None
+) -> Maps:
+    """Return maps of voxels where an atlas has labels: at these voxels, or at fsLR's vertices.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    atlas
+        The atlas, at the model's voxels or at vertices.
+    maps
+        (maps, voxels).
+    files
+        The participant's surfaces; None for a template's.
+
+    Raises
+    ------
+    RunError
+        The participant's surfaces are damaged or missing.
+    """
+    if atlas.surface is None:
+        return maps
+    at_mesh = sample_mesh(bundle, "fsLR", files).apply(maps)
+    return at_mesh[:, : len(atlas.labels)]
 
 
 def _are_own(files: SurfaceFiles | None, name: MeshName) -> bool:

@@ -28,6 +28,7 @@ from bids_dtg.contrasts.participant.outputs.maps import (
 )
 from bids_dtg.contrasts.participant.outputs.spaces import Target, space_sidecar
 from bids_dtg.contrasts.participant.outputs.surfaces import (
+    at_parcels,
     sample_mesh,
     surface_facts,
     surface_map_files,
@@ -90,9 +91,13 @@ def write_average(
     """Write the maps of an average, also in further spaces, with their sidecar and tables."""
     request = request.as_in(runs[0].run)
     bundle, entities, maps = request.bundle, planned.entities, estimate.values
+    root, source = planned.runs[0].root, request.dataset.name
     # Surfaces come first, because an error here must leave earlier results as they are.
     surfaces = request.surfaces(planned)
     meshes = [(name, sample_mesh(bundle, name, surfaces)) for name in request.meshes]
+    at_atlases = [
+        (atlas, at_parcels(bundle, atlas, maps, surfaces)) for atlas in request.atlases
+    ]
     # Remove an earlier report, which shows other maps, in case making the new one fails.
     discard_report(request.output, planned.participant)
     contrasts = [
@@ -109,7 +114,6 @@ def write_average(
         files += _half_widths(request)
         if isinstance(bundle.places, ParcelPlaces):
             files += _write(request, parcel_files(entities, maps, contrasts, bundle))
-        root, source = planned.runs[0].root, request.dataset.name
         for target, voxels, sampling in elsewhere:
             files += _write(
                 request, [space_sidecar(entities, target, bundle, root, source)]
@@ -125,10 +129,15 @@ def write_average(
             )
             files += _write(request, samples)
     if REGIONS in request.kinds:
-        for atlas in request.atlases:
-            files += _write(
-                request, region_files(entities, atlas, maps, contrasts, bundle=bundle)
+        for atlas, values in at_atlases:
+            facts = {}
+            if atlas.surface is not None:
+                names = request.path_names
+                facts = surface_facts("fsLR", surfaces, root, source, names)
+            regions = region_files(
+                entities, atlas, values, contrasts, bundle=bundle, facts=facts
             )
+            files += _write(request, regions)
     return files
 
 
