@@ -54,7 +54,10 @@ _SAME_MM = 0.01
 _NEAR, _FAR = 8, 96
 # How far outside a triangle a point may lie due to rounding, as a fraction of the triangle.
 _ROUNDING = 1e-9
-_REMEDY = "use --sample-on template, or remove it from the dataset, so that a template's surface is used"
+_REMEDY = (
+    "use --sample-on template, or remove it from the dataset, so that a template's surface "
+    "is used"
+)
 _gifti: Any = nib.gifti  # nibabel has no types
 _freesurfer: Any = nib.freesurfer
 _GIFTI = ".gii"
