@@ -41,9 +41,8 @@ class Option:
     # and analyses have words for defaults of their own.
     shown: str | None = None
     limits: Limits | None = None  # of a number
-    form: tuple[str, str] | None = (
-        None  # of a text: a pattern, and what it means in words
-    )
+    # Of a text: a pattern, and what it means in words.
+    form: tuple[str, str] | None = None
     file_only: bool = False  # whether only --config-file can set it
 
     @property

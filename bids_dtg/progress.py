@@ -88,9 +88,8 @@ class Steps:
         self._add()
 
 
-_steps: Steps | None = (
-    None  # of the unit that this process works on; None: nobody waits for them
-)
+# Of the unit that this process works on; None: nobody waits for them.
+_steps: Steps | None = None
 _reads_ahead = False
 
 

@@ -120,9 +120,8 @@ class FeatureSource:
     ]  # contrasts of each person with these features, by label
     read: Callable[[str, str], Row]  # returns a person's row of a contrast
     names: tuple[str, ...] = ()  # of the columns; empty: voxels
-    places: VoxelPlaces | None = (
-        None  # voxels of the maps; None where features are not maps
-    )
+    # Voxels of the maps; None where features are not maps.
+    places: VoxelPlaces | None = None
     atlas: Atlas | None = None  # at these voxels, if columns are its regions
 
     @property

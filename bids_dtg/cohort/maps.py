@@ -52,9 +52,8 @@ _KEPT = (
 MOST_COMPARED = 400
 # Number of evenly spaced voxels at which maps are compared; maps are smooth enough for that.
 _COMPARED_VOXELS = 3000
-_SAME_MM = (
-    1e-3  # affines that differ by less are equal, as headers have single precision
-)
+# Affines that differ by less are equal, as headers have single precision.
+_SAME_MM = 1e-3
 
 
 @dataclass(frozen=True, eq=False)

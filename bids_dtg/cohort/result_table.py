@@ -17,9 +17,8 @@ from bids_dtg.report.tables import Table
 BY_PEOPLE = "95 % interval, by bootstrap over participants"
 T_INTERVAL = "95 % interval (Student's t)"  # of paired differences
 _ENDS = {"low": "Lower", "high": "Upper"}
-_DIGITS = (
-    7  # significant digits of numbers in the file, as many as single precision has
-)
+# Significant digits of numbers in the file, as many as single precision has.
+_DIGITS = 7
 _PLACE = "{}"  # placeholder for the name of a family's member
 
 
@@ -37,9 +36,8 @@ class Column:
     meaning: str  # for the data dictionary; {} as in the name
     heading: str = ""  # on pages; empty: the name, with spaces for underscores
     unit: str = ""  # as in BIDS: s, mm, rad, arbitrary; empty: none
-    interval: str = (
-        ""  # description of its interval, whose ends get columns; empty: none
-    )
+    # Description of its interval, whose ends get columns; empty: none.
+    interval: str = ""
 
     def each(self, members: Iterable[object]) -> tuple[Column, ...]:
         """Return the columns of a family, one for each contrast, region, session or number.

@@ -30,9 +30,8 @@ class QualityMetric:
     unusual: float | None = None
     outside: float | None = None
     flag: str = ""  # text on pages for a {value} beyond its limits; empty: no flag
-    reason: str = (
-        ""  # the same in the verdict on the run; empty: no part of the verdict
-    )
+    # The same in the verdict on the run; empty: no part of the verdict.
+    reason: str = ""
     tabled: bool = True  # whether the quality table has the column
 
     @property

@@ -49,9 +49,8 @@ RECIPE = Recipe(
     held_out=0.0,
 )
 _SIMULATIONS = 10  # of each person, by the fitted model
-_BOUND = (
-    1e6  # larger values have diverged; observed series have a standard deviation of 1
-)
+# Larger values have diverged; observed series have a standard deviation of 1.
+_BOUND = 1e6
 _DIGITS = 5  # decimals in the table
 _LINES = 10  # progress lines while the model is fitted
 _INCHES = 13.0, 7.2

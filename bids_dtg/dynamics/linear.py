@@ -266,9 +266,8 @@ class LinearModel:
     group: Array  # (lags + 1, regions, regions), mean covariances
     shrinkage: Shrinkage
     order: int = LAGS  # of the processes
-    diagonal_share: float = (
-        0.0  # how far covariances between regions in `group` are shrunk to 0
-    )
+    # How far covariances between regions in `group` are shrunk to 0.
+    diagonal_share: float = 0.0
 
     @classmethod
     def of(cls, sums: GroupSums, shrinkage: Shrinkage) -> LinearModel:
@@ -315,9 +314,8 @@ class TrainingPerson:
 
     session: LagCovariances
     again: LagCovariances | None = None  # in another session; None: there is none
-    halves: tuple[LagCovariances, LagCovariances] | None = (
-        None  # in each half of the session
-    )
+    # In each half of the session.
+    halves: tuple[LagCovariances, LagCovariances] | None = None
 
     @classmethod
     def of(

@@ -33,12 +33,10 @@ class Recipe:
     person_penalty: float = 1.0  # weight of the KL divergence of the person parameters
     samples: int = 2  # drawn from the posterior of each series
     epochs: int = 60
-    ramp_share: float = (
-        0.5  # share of the epochs over which terms rise to their full weight
-    )
-    ramp_states: bool = (
-        True  # whether the states' term rises, too; else only the parameters'
-    )
+    # Share of the epochs over which terms rise to their full weight.
+    ramp_share: float = 0.5
+    # Whether the states' term rises, too; else only the parameters'.
+    ramp_states: bool = True
     batch_size: int = 16  # series
     learning_rate: float = 3e-3
     late_learning_rate: float | None = 1e-3  # None: the learning rate does not change

@@ -22,9 +22,8 @@ Array = NDArray[np.float64]
 HOPF_STEP_SECONDS, WONG_WANG_STEP_SECONDS = 0.02, 0.01  # as published
 INITIAL_GATING = (0.2, 0.8)  # range of S at the start
 
-_DRAWN_AT_ONCE = (
-    100  # steps whose noise is drawn together, to save time with little memory
-)
+# Steps whose noise is drawn together, to save time with little memory.
+_DRAWN_AT_ONCE = 100
 _DECAY_SECONDS = 0.1  # tau_s
 _KINETICS = 0.641  # gamma, of rates in Hz and time in s
 _SYNAPTIC_COUPLING = 0.2609  # J, nA
@@ -49,12 +48,10 @@ class HopfRecipe:
     frame_seconds: float = 1.0  # between the states that are kept
     seconds: float = 205.0  # simulated
     dropped_seconds: float = 25.0  # removed at the start
-    initial_sd: float = (
-        0.3  # standard deviation of x and y at the start, as in the published code
-    )
-    noise: float = (
-        0.02  # standard deviation of the noise in a step of the published length
-    )
+    # Standard deviation of x and y at the start, as in the published code.
+    initial_sd: float = 0.3
+    # Standard deviation of the noise in a step of the published length.
+    noise: float = 0.02
 
     @property
     def steps_a_frame(self) -> int:

@@ -77,9 +77,8 @@ class Anatomy:
 
     root: Path  # the derivatives dataset
     participant: str  # label without sub-
-    session: str | None = (
-        None  # label without ses-; None for the anatomy of all sessions
-    )
+    # Label without ses-; None for the anatomy of all sessions.
+    session: str | None = None
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
     # Sidecars of runs. The T1w image that they name decides between files of several images.
     sidecars: tuple[Path, ...] = ()

@@ -53,9 +53,8 @@ class KnownAtlas:
         str, str
     ]  # atlas, and seg and scale if it has several parcellations
     facts: Mapping[str, Any]  # licence, what to cite
-    pinned: PinnedFile | None = (
-        None  # TemplateFlow's file at 2 mm; None if shipped with us
-    )
+    # TemplateFlow's file at 2 mm; None if shipped with us.
+    pinned: PinnedFile | None = None
     parcels: Path | None = None  # its parcels of fsLR's mesh; None: it has voxels
 
 

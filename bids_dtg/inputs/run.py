@@ -119,9 +119,8 @@ class TransformFile:
     inverse: bool = False  # use the inverse of the file's transform
     # Only for FSL warp fields: the image that is warped, whose header defines the coordinates.
     warped: Path | None = None
-    missing: str = (
-        ""  # in a plan, that the file is missing and would be fetched; else empty
-    )
+    # In a plan, that the file is missing and would be fetched; else empty.
+    missing: str = ""
 
 
 Side = Literal["L", "R"]
@@ -165,9 +164,8 @@ class SurfaceFiles:
     to_t1w: tuple[TransformFile, ...] = ()
     # The probability of grey matter in the space of the surfaces, by which their position is seen.
     grey_matter: Path | None = None
-    instead: SurfaceFiles | None = (
-        None  # the template's surface, if the position is wrong
-    )
+    # The template's surface, if the position is wrong.
+    instead: SurfaceFiles | None = None
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -192,9 +190,8 @@ class RestRun:
     mask: Path | None = None  # brain mask; None if there is none
     confounds: Path | None = None  # confounds table; None if there is none
     sidecars: tuple[Path, ...] = ()  # JSON files read for it, nearest first
-    tr_seconds: float | None = (
-        None  # RepetitionTime of the sidecars; None if only in the header
-    )
+    # RepetitionTime of the sidecars; None if only in the header.
+    tr_seconds: float | None = None
     # Their composition maps points of the model's space to points of the BOLD series' space.
     transforms: tuple[TransformFile, ...] = ()
     # For parcels that are averaged over vertices, at which volumes are sampled; else None.
@@ -202,9 +199,8 @@ class RestRun:
     space_reason: str = ""  # why this version of the run was chosen
     cleaned_before: bool = False  # whether another program has already cleaned it
     cleaned_as: str = ""  # HCP's name of its cleaning; empty for other inputs
-    dof_stated: float | None = (
-        None  # residual degrees of freedom from a sidecar, if cleaned
-    )
+    # Residual degrees of freedom from a sidecar, if cleaned.
+    dof_stated: float | None = None
     outliers: Path | None = None  # XCP-D's table of frames flagged for motion
     motion: Path | None = None  # XCP-D's table of motion
 

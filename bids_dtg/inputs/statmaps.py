@@ -64,9 +64,8 @@ class StatMap:
     files: Mapping[Statistic, Path]  # available statistics
     task: str | None = None  # label; None if the name has none
     space: str | None = None  # template; None if neither name nor sidecar states one
-    run: str | None = (
-        None  # label, with the direction of HCP-like runs; None if over all runs
-    )
+    # Label, with the direction of HCP-like runs; None if over all runs.
+    run: str | None = None
     runs: int | None = None  # how many runs it is over; None if no map of a run tells
 
     @property

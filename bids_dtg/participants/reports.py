@@ -35,9 +35,8 @@ from bids_dtg.report.participant import INDEX, report_path, write_index
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.settings import Settings
 
-_LEAVE_SECONDS = (
-    10.0  # how long the process may take to end once it has no more requests
-)
+# How long the process may take to end once it has no more requests.
+_LEAVE_SECONDS = 10.0
 
 
 class Reports:

@@ -322,9 +322,8 @@ class CallRequest(Asked, ABC):
     presentation: ClassVar[
         Presentation
     ]  # the workflow's words, quality columns and panels
-    sampled_on: ClassVar[str] = (
-        "the model's grid"  # where runs are read, in the methods text
-    )
+    # Where runs are read, in the methods text.
+    sampled_on: ClassVar[str] = "the model's grid"
 
     @property
     @abstractmethod

@@ -143,9 +143,8 @@ class RunSource:
     # (places,), whether a neighbour leaves the field of view in some frame; set once all frames
     # are read. None where places are voxels of the file, as the blocks then show it.
     outside: NDArray[np.bool_] | None = None
-    surface: UsedSurface | None = (
-        None  # at whose vertices parcels are averaged; None: none
-    )
+    # At whose vertices parcels are averaged; None: none.
+    surface: UsedSurface | None = None
     # Returns the share of each parcel's vertices that have data (parcels,), once all frames are
     # read; None where places are voxels, or parcels of the file.
     share: Callable[[], NDArray[np.float64]] | None = None

@@ -33,9 +33,8 @@ from bids_dtg.notices import TEMPLATE_SURFACE, counted
 DEVIATIONS: Mapping[str, float] = {"template": 0.5}
 # Of the vertices in view, if a surface lies where its name says; a shift by 5 mm leaves 95 %.
 _LEAST_IN_MASK = 0.9
-_EMPTY = (
-    0.5  # share of a vertex's weights in voxels without data, above which it has none
-)
+# Share of a vertex's weights in voxels without data, above which it has none.
+_EMPTY = 0.5
 _FRAMES = 64  # frames in a block
 # Values of the quality table's column surface, in words.
 _SURFACES = {

@@ -39,9 +39,8 @@ TOO_FEW = "too few people"
 TOO_FEW_OF_A_LEVEL = "too few of a level"
 HOLDS_ZERO = "interval holds 0"
 P_ABOVE = "p above 0.05"
-NO_DIFFERENCE = (
-    "no significant difference"  # where the interval holds 0 or p is above 0.05
-)
+# Where the interval holds 0 or p is above 0.05.
+NO_DIFFERENCE = "no significant difference"
 # Every page about interventions in a model begins with this sentence.
 NO_EVIDENCE = "An effect inside a model is not evidence of an effect in a person."
 _LARGEST_P = 0.05

@@ -23,9 +23,8 @@ from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import Regime, trial_sequence
 from bids_dtg.workflows import SIMULATED, TABLE
 
-PEOPLE = (
-    300  # fitted to fewer than 200, connectomes often do not predict left-out people
-)
+# Fitted to fewer than 200, connectomes often do not predict left-out people.
+PEOPLE = 300
 RESULTS = "results"  # below the folder of the demo
 _SEQUENCES = ("stroopAP",)
 _UNSEEN = 3  # one in three people is left out of the fit

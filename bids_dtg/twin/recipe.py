@@ -40,9 +40,8 @@ class Recipe:
     dropout: float = 0.1
     scale_edges: bool = True  # divide each edge by its standard deviation
     hyper_rate: float = 5e-4
-    first_layer_rate: float = (
-        1e-5  # one update changes a unit by about this times the edges
-    )
+    # One update changes a unit by about this times the edges.
+    first_layer_rate: float = 1e-5
     hyper_epochs: int = 5  # with a network of the group, the last is taken
     hyper_updates: int = 20
     hyper_people: int = 16  # in a batch

@@ -46,9 +46,8 @@ class Input:
     column: str
     channels: tuple[tuple[str, int], ...] = ()  # value -> channel
     first: int = 0  # channel of an image's first number; the others follow
-    start: str | None = (
-        None  # column: start of a cue in seconds of the run; n/a: no cue
-    )
+    # Column: start of a cue in seconds of the run; n/a: no cue.
+    start: str | None = None
     end: str | None = None  # column
 
 
@@ -58,9 +57,8 @@ class ResponseRule:
 
     rt: str  # column: time from the trial's onset; n/a: no response
     rt_unit_seconds: float = 1.0  # of that column: 0.001 for milliseconds
-    shortest_rt_seconds: float = (
-        0.15  # a faster response is implausible, and not scored
-    )
+    # A faster response is implausible, and not scored.
+    shortest_rt_seconds: float = 0.15
     no_response: tuple[
         str, ...
     ] = ()  # further values of that column that mean no response
@@ -105,9 +103,8 @@ class Task:
     probes: tuple[
         tuple[str, str], ...
     ] = ()  # button -> column that equals the target if correct
-    image_size: int = (
-        2  # numbers per image; those not given are random ones near 0 or 1
-    )
+    # Numbers per image; those not given are random ones near 0 or 1.
+    image_size: int = 2
     exact_images: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> its numbers
     near_images: tuple[
         tuple[str, tuple[float, ...]], ...
@@ -119,12 +116,10 @@ class Task:
     rows: tuple[
         tuple[str, tuple[str, ...]], ...
     ] = ()  # column -> values of rows that are trials
-    cut_at_cues: bool = (
-        False  # segments begin at trials with a cue only; else at every trial
-    )
-    run_end: str | None = (
-        None  # column: end of the run; None: that of the last trial, plus rest
-    )
+    # Segments begin at trials with a cue only; else at every trial.
+    cut_at_cues: bool = False
+    # Column: end of the run; None: that of the last trial, plus rest.
+    run_end: str | None = None
     rest_seconds: float = 0.0  # after the last trial, where `run_end` is None
     # Content of the task file, which models store; empty: the task was made without a file.
     content: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)

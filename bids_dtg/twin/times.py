@@ -39,9 +39,8 @@ _FOLDS = 5  # of people, to judge predictions
 _FEWEST = 3  # people of a regression
 _NOTHING = 1e-12  # a smaller variance of connectomes is 0
 _SMALLEST = 1e-8  # variance of times in square seconds; one response has none
-_ROUNDING = (
-    1e-9  # of the largest value: if the SD is smaller, covariates explain everything
-)
+# Of the largest value: if the SD is smaller, covariates explain everything.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)

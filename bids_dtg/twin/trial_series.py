@@ -17,12 +17,10 @@ from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trials import Trials
 
 STEP_SECONDS = 0.08  # of the model (Takahashi et al., 2026)
-SEGMENT_STEPS = (
-    262  # at most, in a segment: 20.96 s, as published; a block of faces takes 21 s
-)
-TOLERANCE_SECONDS = (
-    STEP_SECONDS  # people see the same where their times differ by no more
-)
+# At most, in a segment: 20.96 s, as published; a block of faces takes 21 s.
+SEGMENT_STEPS = 262
+# People see the same where their times differ by no more.
+TOLERANCE_SECONDS = STEP_SECONDS
 
 Array = NDArray[np.float32]
 Times = NDArray[np.float64]

@@ -20,9 +20,8 @@ from bids_dtg.twin.tasks import ResponseRule, Task
 # Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
 _IMAGE_RANGE = 0.1
 _FEWEST = 5  # responses or trials, to judge the unit of their times
-_LONGEST_SECONDS = (
-    120.0  # from trial to trial, and of a display; no task of a scanner is so slow
-)
+# From trial to trial, and of a display; no task of a scanner is so slow.
+_LONGEST_SECONDS = 120.0
 _LISTED, _LONGEST = 10, 40  # values in a note, and characters of each
 # Values of the accuracy column that mean an error, unless the task file names the correct ones.
 _WRONG = ("0", "false", "incorrect", "wrong", "error")

@@ -44,9 +44,8 @@ class Place:
 
     number: int  # of the change, from 1
     copy: str  # the folder that the copy becomes
-    cut: bool = (
-        False  # whether the file that was opened right before has half of its content
-    )
+    # Whether the file that was opened right before has half of its content.
+    cut: bool = False
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,8 @@ _CHECKS = 2
 # In longer runs, consecutive frames are averaged to this number before the reduction. That is
 # enough for the slow BOLD signal, and a quarter of the memory for an HCP run.
 _MOST_MEANS = 300
-_SKETCHED = (
-    50  # every so many voxels, one is used to recognise copies of a person's rest
-)
+# Every so many voxels, one is used to recognise copies of a person's rest.
+_SKETCHED = 50
 _LOCK = "cache"  # lock of the process that makes people's arrays
 _ArrayAndNotes = tuple[NDArray[Any], dict[str, Any]]  # notes are stored with the array
 

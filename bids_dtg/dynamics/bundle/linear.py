@@ -48,9 +48,8 @@ class LinearPart(FittedPart):
     connectivity_shrinkage: float
     # Data on which these were chosen; empty: fixed, as there were too few people.
     chosen_by: str = ""
-    diagonal_share: float = (
-        0.0  # how far the mean's covariances between regions are shrunk to 0
-    )
+    # How far the mean's covariances between regions are shrunk to 0.
+    diagonal_share: float = 0.0
     session: str = ""  # session of the series; empty: not stated
     components: int = 0  # number of components; 0: none
     component_icc: tuple[float, ...] = ()  # retest ICC of each; empty: not known

@@ -52,9 +52,8 @@ class Prediction:
 
     edges: Values  # (edges,), functional connectivity
     process: LinearProcess | None = None  # predicts next frames; None: no prediction
-    fcd: Values | None = (
-        None  # (sessions, grid), distributions of FCD; None: no prediction
-    )
+    # (sessions, grid), distributions of FCD; None: no prediction.
+    fcd: Values | None = None
     single: Values | None = None  # (simulations, edges), which `edges` is the mean of
     diverged: int = 0  # number of simulations that diverged and were left out
 

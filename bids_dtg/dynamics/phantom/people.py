@@ -36,9 +36,8 @@ _FREQUENCY_HZ = (0.03, 0.07)
 # deviation of 2.3, and two people's weights correlate by 0.94. Here: 0.9, 1.7 and 0.88.
 _CONNECTED = 0.52
 _FALL_MM = 14.0  # distance over which weights fall by a factor e
-_GROUP_SD = (
-    0.5  # sd of log weights between pairs, common to all people, besides distance
-)
+# Sd of log weights between pairs, common to all people, besides distance.
+_GROUP_SD = 0.5
 _OWN_SD = 0.35  # sd of log weights between people
 
 

@@ -32,9 +32,8 @@ class TwinPart(FittedPart):
     edges: int  # of a connectome
     regions: int = 0  # whose pairs are the edges of a connectome; 0: edges are no pairs
     connectome: str = "unknown"  # how it was made, in words
-    covariates: int = (
-        0  # columns removed from connectomes, one for each level of a category
-    )
+    # Columns removed from connectomes, one for each level of a category.
+    covariates: int = 0
     seed: int = 0
     bold_regions: int = 0  # of task BOLD; 0: none
     bold_open: int = 0  # regions whose responses are predicted from connectomes

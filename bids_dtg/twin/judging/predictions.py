@@ -33,9 +33,8 @@ GROUP_MEAN, COVARIATES, RIDGE = "group_mean", "covariates", "connectome_ridge"
 # The group's distribution, stretched to the mean time that the ridge on connectomes predicts.
 STRETCHED, OWN_HALF = "ridge_distribution", "own_first_half"
 FEWEST_TRAINING = 3  # people, for baselines
-_SMALLEST = (
-    1e-6  # distance of probabilities from 0 and 1; float32 cannot be much closer to 1
-)
+# Distance of probabilities from 0 and 1; float32 cannot be much closer to 1.
+_SMALLEST = 1e-6
 _PAIRS_AT_ONCE = 40  # people whose twins are run on each other's sequences
 
 
@@ -98,9 +97,8 @@ class Cohort:
 class Predicted:
     """A model's predictions for people; None: it does not predict that."""
 
-    times: Array | None = (
-        None  # (people, targets): mean response times and effects, seconds
-    )
+    # (people, targets): mean response times and effects, seconds.
+    times: Array | None = None
     seconds: Array | None = None  # (people, trials, steps), from each trial's onset
     answered: Array | None = None  # (people, trials, steps): share of responses by then
     correct: Array | None = None  # the same, with the correct button
@@ -118,9 +116,8 @@ class Judged:
 
     models: Mapping[str, Predicted]  # by name; `TWIN` is one
     losses: Array  # (people, people): of twins (rows) on people; NaN: of different fits, or unknown
-    folds: NDArray[np.intp] | None = (
-        None  # (people,); None: one fit of other people serves all
-    )
+    # (people,); None: one fit of other people serves all.
+    folds: NDArray[np.intp] | None = None
     # `observed`, `twin` and `training_mean`: responses to conditions (people, regions, conditions),
     # in SD of the training people; with the ending `_contrasts`, second condition minus the first
     # (people, regions, tasks). `contrast_sds`: their SD over training people. `open`: whether

@@ -18,9 +18,8 @@ from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 Values = NDArray[Any]
 Flags = NDArray[np.bool_]
-_LEAST_ANSWERED = (
-    1e-3  # a curve that ends lower predicts too few responses for a distribution
-)
+# A curve that ends lower predicts too few responses for a distribution.
+_LEAST_ANSWERED = 1e-3
 
 
 def conditions_of(segments: Segments) -> Iterator[tuple[str, str, Flags]]:

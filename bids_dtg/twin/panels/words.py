@@ -54,9 +54,8 @@ class TwinMethods:
     combine: Combine  # which runs make one connectome
     tasks: tuple[str, ...] = ()  # names of the tasks with event files
     model: TwinPart | None = None  # None: no model was given
-    of_task_runs: bool = (
-        False  # whether they are task runs, of which no connectome is made
-    )
+    # Whether they are task runs, of which no connectome is made.
+    of_task_runs: bool = False
     at_vertices: bool = False  # whether parcels are of vertices, not of voxels
 
     @property

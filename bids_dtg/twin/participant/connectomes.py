@@ -37,9 +37,8 @@ from bids_dtg.settings import Settings
 Edges = NDArray[np.float32]
 
 CONNECTOME = "the connectome"  # in the names of sketches
-FISHER_Z = (
-    "fisherz"  # value of stat- of the connectomes that the participant level writes
-)
+# Value of stat- of the connectomes that the participant level writes.
+FISHER_Z = "fisherz"
 # Keys of their sidecars: the list of runs, a run's title, and its minutes.
 RUNS, RUN, MINUTES = "Runs", "Run", "MinutesKept"
 LARGEST_Z = 3.0  # of an edge, in Fisher z: r is 0.995 there
@@ -72,9 +71,8 @@ class ConnectomeSource:
     parts: Callable[
         [str], Mapping[str, str]
     ]  # sketches, by name, of a connectome's parts
-    arrays: ArrayPeople | None = (
-        None  # content of files of arrays; None: it is no such file
-    )
+    # Content of files of arrays; None: it is no such file.
+    arrays: ArrayPeople | None = None
 
     def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return named sketches of each person's connectomes, by which people are recognised.

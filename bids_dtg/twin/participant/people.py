@@ -44,9 +44,8 @@ from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trial_series import Segments, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials, values_in_words
 
-FEWEST_TRIALS = (
-    5  # scored, in each condition; with fewer a person's mean times are unreliable
-)
+# Scored, in each condition; with fewer a person's mean times are unreliable.
+FEWEST_TRIALS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +66,8 @@ class TwinPeople:
         str, ...
     ]  # sentences on assumptions, and on participants who were left out
     files: tuple[Path, ...]  # that data are read from, except arrays
-    task_bold: TaskBold | None = (
-        None  # BOLD of their runs of trials; None: nobody has any
-    )
+    # BOLD of their runs of trials; None: nobody has any.
+    task_bold: TaskBold | None = None
 
     @classmethod
     def prepare(

@@ -161,9 +161,8 @@ def test_values_in_memory_are_not_rounded(job, stored):
     rng = np.random.default_rng(1)
     values = (1 + rng.random((*TINY_SHAPE, 60)) * 2).astype(stored)
     if stored is not np.uint8:
-        values[0, 0, 0] = (
-            6e4  # outside the brain: whole numbers of 16 bits would be steps of 1
-        )
+        # Outside the brain: whole numbers of 16 bits would be steps of 1.
+        values[0, 0, 0] = 6e4
     header = nib.Nifti1Header()
     header.set_data_dtype(np.int16)
     header.set_xyzt_units("mm", "sec")
