@@ -76,7 +76,7 @@ class FittedPart(CardPart):
 
 
 FittedTo = TypeVar("FittedTo", bound=FittedPart)
-AnyFitted = TypeVar("Made", bound="FittedBundle[Any]")
+AnyFitted = TypeVar("AnyFitted", bound="FittedBundle[Any]")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

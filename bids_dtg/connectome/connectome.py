@@ -491,8 +491,8 @@ def cleaned_courses(moments: RunMoments, most: int) -> NDArray[np.float32]:
     """
     frames_kept = moments.design.frames_kept
     grey = moments.grey_voxels
-    edges = np.linspace(0, frames_kept, min(most, frames_kept) + 1)
-    edges = np.rint(edges).astype(np.intp)
+    even_edges = np.linspace(0, frames_kept, min(most, frames_kept) + 1)
+    edges = np.rint(even_edges).astype(np.intp)
     courses = np.empty((grey, len(edges) - 1), np.float32)
     for low in range(0, grey, VOXELS_AT_A_TIME):
         group = slice(low, min(low + VOXELS_AT_A_TIME, grey))

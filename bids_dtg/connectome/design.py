@@ -283,8 +283,8 @@ class TemporalDesign:
         count = max(1, round(self.seconds_kept / seconds_per_segment))
         # The halves of a segment have at least two frames.
         count = min(count, max(1, self.frames_kept // 4))
-        half_edges = np.linspace(0, self.frames_kept, 2 * count + 1)
-        half_edges = np.rint(half_edges).astype(np.intp)
+        even_edges = np.linspace(0, self.frames_kept, 2 * count + 1)
+        half_edges = np.rint(even_edges).astype(np.intp)
         # Every second edge separates two segments; if their number is odd, the middle one is cut.
         edges = [
             edge for edge in range(2 * count + 1) if edge % 2 == 0 or edge == count

@@ -334,7 +334,7 @@ def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
     ['1 region without connections (cc)']
     """
     connected = (values != 0) & ~np.eye(len(values), dtype=bool)
-    alone = [regions[row] for row in np.flatnonzero(~connected.any(axis=1))]
+    alone = [regions[row] for row in np.flatnonzero(~connected.any(axis=1)).tolist()]
     notes = []
     if alone:
         notes.append(

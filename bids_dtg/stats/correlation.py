@@ -116,7 +116,7 @@ def weighted_correlation(
     x, y = np.broadcast_arrays(_standardized(x), _standardized(y))
     people = counts.sum(axis=1)
 
-    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
         return np.asarray(values @ counts.T / people)
 
     mean_x = mean(x)

@@ -58,7 +58,7 @@ def correlation_matrix(pred: Maps, true: Maps) -> NDArray[np.float64]:
             f"and {measured.shape[1]}"
         )
     r: NDArray[np.float64] = _standardised(predicted) @ _standardised(measured).T
-    return np.clip(r, -1.0, 1.0)
+    return np.asarray(np.clip(r, -1.0, 1.0))
 
 
 def diagonality(matrix: NDArray[np.floating[Any]]) -> Diagonality:
@@ -297,7 +297,7 @@ def residual_correlation(
         measured - mean_measured, size=np.abs(measured).max(axis=1)
     )
     r = (predicted_deviations * measured_deviations).sum(axis=1)
-    return np.clip(r, -1.0, 1.0)
+    return np.asarray(np.clip(r, -1.0, 1.0))
 
 
 def dice_auc(pred: Maps, true: Maps) -> NDArray[np.float64]:

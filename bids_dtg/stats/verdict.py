@@ -313,16 +313,16 @@ def family_means(values: Values, families: NDArray[Any] | None) -> Array:
     >>> family_means(np.array([1.0, 5.0, 3.0, np.nan]), np.array([0, 1, 0, 1])).tolist()
     [2.0, 5.0]
     """
-    values = np.asarray(values, np.float64)
+    of_people = np.asarray(values, np.float64)
     if families is None:
-        return values
+        return of_people
     names = np.unique(families)
     if len(names) == len(families):
-        return values
+        return of_people
     member = (np.asarray(families)[:, None] == names).astype(np.float64)
-    finite = np.isfinite(values)
+    finite = np.isfinite(of_people)
     count = finite @ member
-    means: Array = np.where(finite, values, 0.0) @ member / np.maximum(count, 1)
+    means: Array = np.where(finite, of_people, 0.0) @ member / np.maximum(count, 1)
     return np.where(count > 0, means, np.nan)
 
 
