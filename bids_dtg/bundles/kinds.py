@@ -7,7 +7,7 @@ its functions when they are called, so that listing names costs nothing.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,7 +39,7 @@ class Kind:
     # Finds, verifies and loads the bundle in a folder.
     load: Callable[[Path], Bundle[Any]]
     # Returns the kind's facts for ``dtg-models info``: names and texts.
-    facts: Callable[[Any], list[tuple[str, str]]]
+    facts: Callable[[Any], Iterable[tuple[str, str]]]
     # Further lines, such as scores.
     tables: Callable[[Any], list[str]] = lambda bundle: []
     # Runs a model on simulated input and checks its output; an empty list: no self-check.

@@ -71,18 +71,17 @@ class Components:
         total = float(variances.clip(0).sum())
         return cls(mean, loadings, sd, tuple((variances[order] / total).tolist()))
 
-    def scores(self, own: Values) -> Array:
+    def scores(self, edges: Values) -> Array:
         """Return scores (..., components), in standard deviations of the training people.
 
         Parameters
         ----------
-        own
+        edges
             (..., edges), see `edges_of`.
         """
-        found: Array = (
-            (np.asarray(own, np.float64) - self.mean) @ self.loadings.T / self.sd
-        )
-        return found
+        centred = np.asarray(edges, np.float64) - self.mean
+        scores: Array = centred @ self.loadings.T / self.sd
+        return scores
 
     def retest(self, first: Values, again: Values) -> tuple[float, ...]:
         """Return the ICC(A,1) of each score between two sessions of the same people.
@@ -95,13 +94,13 @@ class Components:
             (people, edges).
         """
         ratings = np.stack([self.scores(first), self.scores(again)], axis=-1)
-        found = agreement(ratings.swapaxes(0, 1)).absolute
-        return tuple(found.tolist()) if np.isfinite(found).all() else ()
+        iccs = agreement(ratings.swapaxes(0, 1)).absolute
+        return tuple(iccs.tolist()) if np.isfinite(iccs).all() else ()
 
 
-def edges_of(own: LagCovariances) -> Array:
+def edges_of(person: LagCovariances) -> Array:
     """Return a person's unshrunken covariances within a frame, (edges,)."""
-    return np.asarray(upper_edges(own.values[0]), np.float64)
+    return np.asarray(upper_edges(person.values[0]), np.float64)
 
 
 def find_components(people: Iterable[TrainingPerson]) -> Components | None:
@@ -118,7 +117,8 @@ def find_components(people: Iterable[TrainingPerson]) -> Components | None:
     Components
         None if there are fewer than two edges, or all people are equal.
     """
-    sessions, twice = list[Values](), dict[int, Values]()
+    sessions: list[Values] = []
+    twice: dict[int, Values] = {}  # another session, by the person's row
     for row, person in enumerate(people):
         sessions.append(edges_of(person.session))
         if person.again is not None:
@@ -126,8 +126,9 @@ def find_components(people: Iterable[TrainingPerson]) -> Components | None:
     edges = np.stack(sessions)
     if edges.shape[1] < 2 or not np.ptp(edges, axis=0).any():
         return None
-    found = Components.of(edges)
+    components = Components.of(edges)
     if len(twice) < FEWEST_CHOSEN:
-        return found
+        return components
     again = np.stack(list(twice.values()))
-    return replace(found, reliability=found.retest(edges[list(twice)], again))
+    reliability = components.retest(edges[list(twice)], again)
+    return replace(components, reliability=reliability)

@@ -54,19 +54,23 @@ def run_core_demo(arguments: argparse.Namespace) -> int:
     -------
     The number of people who failed.
     """
-    out, participants, seed = arguments.out, arguments.participants, arguments.seed
-    start, folder = time.perf_counter(), out / SIMULATED
+    start = time.perf_counter()
+    out: Path = arguments.out
+    participants, seed = arguments.participants, arguments.seed
+    folder = out / SIMULATED
     plan = NetworkPlan(people=participants, frames=300, seed=seed)
     phantom = NetworkPhantom.of(plan)
     generator = {"Name": "bids_dtg dtg-demo", "Version": __version__}
     atlas = phantom.write(folder, generator=generator, report=say)
     show(f"{counted(participants, 'simulated participant')} in {folder}")
-    *known, new = phantom.labels
+    *training, new = phantom.labels
     settings = partial(
         Settings.of, bids_dir=folder / "fmriprep", workflow="dynamics", seed=seed
     )
     of_runs = partial(settings, analysis_level="participant", atlases=(str(atlas),))
-    failed = LEVEL.run(of_runs(output_dir=out / STUDY, participant_label=tuple(known)))
+    failed = LEVEL.run(
+        of_runs(output_dir=out / STUDY, participant_label=tuple(training))
+    )
     group = {"analysis_level": "group", "analysis": "train", "output_dir": out / STUDY}
     run_linear_training(settings(**group, model_name=_NAME))
     bundle = out / STUDY / "group" / f"model-{_NAME}" / "bundle"
@@ -90,7 +94,7 @@ def run_core_demo(arguments: argparse.Namespace) -> int:
         write_demo(
             out,
             "Demo: a linear core and a new person",
-            f"{counted(participants, 'simulated participant')}; {len(known)} trained the core.",
+            f"{counted(participants, 'simulated participant')}; {len(training)} trained the core.",
             _WARNING,
             text=[text],
             tables=[Table("", ("predicted by", "r with the other run"), rows)],
@@ -112,17 +116,17 @@ def _compared(
         "*_stat-mean_timeseries.tsv"
     )
     table = read_series(path)
-    own = LagCovariances.of(table.values, table.keep)
+    this_run = LagCovariances.of(table.values, table.keep)
     model = load_linear_bundle(bundle).model()
     # The next run's series come from the oscillators; no image is made of them.
     again = LagCovariances.of(phantom.people.again([1])[-1, 0])
     edges = upper_edges(again.values[0])
-    found: dict[str, NDArray[np.floating[Any]]] = {
-        "the linear core, from this run": model.connectivity(own),
-        "this run's own connectivity": own.values[0],
+    predictions: dict[str, NDArray[np.floating[Any]]] = {
+        "the linear core, from this run": model.connectivity(this_run),
+        "this run's own connectivity": this_run.values[0],
         "the mean of the training people": model.infer_group().connectivity,
     }
     return [
         (words, float(correlation(upper_edges(fc), edges)))
-        for words, fc in found.items()
+        for words, fc in predictions.items()
     ]

@@ -55,7 +55,8 @@ _DIGITS = 5  # decimals in the table
 _LINES = 10  # progress lines while the model is fitted
 _INCHES = 13.0, 7.2
 # Okabe and Ito's colours, distinguishable with any colour vision.
-_FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
+_FIRST, _SECOND = "#0072B2", "#D55E00"
+_LINE = "#555555"
 _WORDS = (
     "Each person's parameters are recovered by a regression fitted to the other people. For "
     "comparison, the same regression uses model-free descriptors of a series: its variance, its "
@@ -71,12 +72,10 @@ class Demo:
     """Results of the demo, all simulated."""
 
     people: SimulatedPeople
-    recovered: Mapping[
-        str, Recovered
-    ]  # by the parameter's name, over regions of all people
-    simulations: NDArray[
-        np.float32
-    ]  # (people, simulations, regions, frames), by the fitted model
+    # By the parameter's name, over regions of all people.
+    recovered: Mapping[str, Recovered]
+    # (people, simulations, regions, frames), by the fitted model.
+    simulations: NDArray[np.float32]
 
 
 def run_network_demo(
@@ -109,7 +108,8 @@ def run_network_demo(
     """
     require(
         "the demo of the network model",
-        *("torch", "lightning"),
+        "torch",
+        "lightning",
         extra="train",
         otherwise="--workflow contrasts, which needs none",
     )
@@ -150,15 +150,16 @@ def _fitted(people: SimulatedPeople, recipe: Recipe, seed: int) -> Demo:
     )
     fitted = fit(networks, recipe, seed=seed, report=_tenth_of(recipe.epochs))
     inferred = fitted.infer(networks)
-    found = {
+    recovered = {
         name: _recovered(truth, inferred.region_mean, inferred.region_sd)
         for name, truth in people.regional.items()
     }
     say("simulating the people with the fitted model …")
     sessions = fitted.simulate(networks, simulations=_SIMULATIONS, seed=seed)
     # Simulations that diverged become NaN.
-    kept = np.abs(sessions).max(axis=(2, 3), keepdims=True) < _BOUND
-    return Demo(people, found, np.where(kept, sessions, np.float32(np.nan)))
+    bounded = np.abs(sessions).max(axis=(2, 3), keepdims=True) < _BOUND
+    sessions = np.where(bounded, sessions, np.float32(np.nan))
+    return Demo(people, recovered, sessions)
 
 
 def _tenth_of(epochs: int) -> Callable[[str], None]:
@@ -193,15 +194,11 @@ def descriptors(networks: Networks) -> dict[str, Values]:
 
 
 def _write_table(path: Path, demo: Demo) -> None:
-    columns = {
-        f"{name}_{what}": values.round(_DIGITS)
-        for name, found in demo.recovered.items()
-        for what, values in {
-            "true": found.truth,
-            "recovered": found.value,
-            "sd": found.sd,
-        }.items()
-    }
+    columns: dict[str, Values] = {}
+    for name, recovered in demo.recovered.items():
+        columns[f"{name}_true"] = recovered.truth.round(_DIGITS)
+        columns[f"{name}_recovered"] = recovered.value.round(_DIGITS)
+        columns[f"{name}_sd"] = recovered.sd.round(_DIGITS)
     networks = demo.people.networks
     names = [
         (f"sub-{label}", name) for label in networks.people for name in networks.regions
@@ -213,14 +210,17 @@ def _write_table(path: Path, demo: Demo) -> None:
 
 def _report(out: Path, demo: Demo) -> None:
     """Print and write to a page how well the model and simple descriptors recover parameters."""
-    found, networks = demo.recovered, demo.people.networks
-    rows = [("network model", *_rhos(found["a"], found["f"]))]
+    networks = demo.people.networks
+    rows = [("network model", *_rhos(demo.recovered["a"], demo.recovered["f"]))]
     plain = descriptors(networks)
     plain["all three descriptors"] = np.stack([*plain.values()], axis=-1)
     for name, values in plain.items():
-        a, f = (_recovered(demo.people.regional[key], values) for key in ("a", "f"))
+        a = _recovered(demo.people.regional["a"], values)
+        f = _recovered(demo.people.regional["f"], values)
         rows.append((name, *_rhos(a, f)))
-    held = ", ".join(f"{name} {each.coverage:.0%}" for name, each in found.items())
+    covered = ", ".join(
+        f"{name} {parameter.coverage:.0%}" for name, parameter in demo.recovered.items()
+    )
     observed = connectivity(networks.series)[:, None]
     of_model = fc_fit(observed, connectivity(demo.simulations))
     again = fc_fit(observed, connectivity(demo.people.again([1])))
@@ -229,7 +229,7 @@ def _report(out: Path, demo: Demo) -> None:
     model = "none" if lost == of_model.size else f"{np.nanmean(of_model):.2f}"
     text = [
         _WORDS,
-        f"True values within the 90 % posterior intervals: {held}.",
+        f"True values within the 90 % posterior intervals: {covered}.",
         "Functional connectivity, r with the observed one: simulations of the fitted model "
         f"{model}{words}; another simulation of the true system {again.mean():.2f}.",
     ]
@@ -273,10 +273,10 @@ def _picture(demo: Demo) -> bytes:
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")
     grid = figure.add_gridspec(2, 1)
     top, bottom = (figure.add_subfigure(grid[row, 0]) for row in (0, 1))
-    for place, (name, found) in zip(
-        top.subplots(1, 2), demo.recovered.items(), strict=True
-    ):
-        _draw_parameter(place, name, found, demo.recovered["a"].truth > 0)
+    oscillating = demo.recovered["a"].truth > 0
+    parameters = demo.recovered.items()
+    for place, (name, recovered) in zip(top.subplots(1, 2), parameters, strict=True):
+        _draw_parameter(place, name, recovered, oscillating)
     finite = sessions[np.isfinite(sessions).all(axis=(1, 2))]
     pictured = finite[0] if len(finite) else sessions[0]
     matrices = {"observed": networks.series[-1], "by the fitted model": pictured}
@@ -293,17 +293,17 @@ def _picture(demo: Demo) -> bytes:
 
 
 def _draw_parameter(
-    axes: Axes, name: str, found: Recovered, oscillating: NDArray[np.bool_]
+    axes: Axes, name: str, recovered: Recovered, oscillating: NDArray[np.bool_]
 ) -> None:
-    low, high = found.interval
+    low, high = recovered.interval
     for rows, colour, marker, label in (
         (~oscillating, _SECOND, "^", "a ≤ 0"),
         (oscillating, _FIRST, "o", "a > 0"),
     ):
         axes.errorbar(
-            found.truth[rows],
-            found.value[rows],
-            yerr=np.stack([found.value - low, high - found.value])[:, rows],
+            recovered.truth[rows],
+            recovered.value[rows],
+            yerr=np.stack([recovered.value - low, high - recovered.value])[:, rows],
             fmt=marker,
             color=colour,
             markersize=3,
@@ -312,12 +312,12 @@ def _draw_parameter(
             linestyle="none",
             label=label,
         )
-    ends = (float(found.truth.min()), float(found.truth.max()))
+    ends = (float(recovered.truth.min()), float(recovered.truth.max()))
     axes.plot(ends, ends, color=_LINE, linewidth=1, linestyle="--")
     unit = f" ({UNITS[name]})" if UNITS.get(name) else ""
     axes.set(xlabel=f"true {name}{unit}", ylabel=f"recovered {name}{unit}")
-    words = f"{name}: rho = {found.rho:.2f}; 90 % posterior intervals cover "
+    words = f"{name}: rho = {recovered.rho:.2f}; 90 % posterior intervals cover "
     axes.set_title(
-        f"{words}{found.coverage:.0%} of the true values", fontsize=9, loc="left"
+        f"{words}{recovered.coverage:.0%} of the true values", fontsize=9, loc="left"
     )
     axes.legend(fontsize=8, loc="upper left", framealpha=0.9)

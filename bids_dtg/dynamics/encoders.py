@@ -211,7 +211,8 @@ class _Loop(torch.autograd.Function):
             back = weights[:running, :, :size].transpose(1, 2).contiguous()
             by_gate = _Gates.of(torch.empty_like(gates[0, :running]))
             by_both = by_gate.all[:, : 2 * size].view(running, 2, size, items)
-            slope, one = torch.empty_like(by_cell), torch.ones_like(by_cell)
+            slope = torch.empty_like(by_cell)
+            ones = torch.ones_like(by_cell)
             places = zip(
                 _by_frame(gates[:frame, :running]),
                 before[:frame, :running].transpose(2, 3),
@@ -223,13 +224,13 @@ class _Loop(torch.autograd.Function):
             for gate, units_before, cell_before, output, of_frame in reversed(
                 list(places)
             ):
-                torch.addcmul(one, output, output, value=-1, out=slope)
+                torch.addcmul(ones, output, output, value=-1, out=slope)
                 by_cell.addcmul_(slope.mul_(gate.show), by_units)
                 torch.addcmul(
                     gate.opened, gate.opened, gate.opened, value=-1, out=by_gate.opened
                 )
                 torch.addcmul(
-                    one, gate.change, gate.change, value=-1, out=by_gate.change
+                    ones, gate.change, gate.change, value=-1, out=by_gate.change
                 )
                 by_gate.show.mul_(output).mul_(by_units)
                 by_gate.take.mul_(gate.change)

@@ -124,8 +124,8 @@ def regress(feature: Values, theta: Values) -> tuple[int, float]:
     """
     y = np.broadcast_to(feature, theta.shape[:2]).ravel()
     x = theta.reshape(-1, theta.shape[-1])
-    known = np.isfinite(x).all(axis=1) & np.isfinite(y)
-    return int(known.sum()), float(_explained(x[known], y[known][None])[0])
+    finite = np.isfinite(x).all(axis=1) & np.isfinite(y)
+    return int(finite.sum()), float(_explained(x[finite], y[finite][None])[0])
 
 
 def regress_regions(
@@ -167,11 +167,9 @@ def regress_regions(
     """
     y = feature.mean(axis=0) if feature.ndim == 2 else feature
     x = np.asarray(theta.mean(axis=0), np.float64)
-    known = np.isfinite(x).all(axis=1) & np.isfinite(y)
-    x, maps = (
-        x[known],
-        np.concatenate([y[None], surrogates])[:, known].astype(np.float64),
-    )
+    finite = np.isfinite(x).all(axis=1) & np.isfinite(y)
+    x = x[finite]
+    maps = np.concatenate([y[None], surrogates])[:, finite].astype(np.float64)
     explained = _explained(x, maps)
     r = correlation(x.T, maps[:, None])
     varies = np.isfinite(r[0])
@@ -227,10 +225,10 @@ def unmirrored(feature: Values, pairs: Pairs) -> NDArray[np.intp]:
     >>> unmirrored(np.array([1.0, 2.0, 1.0, 3.0]), [(0, 2), (1, 3)])
     array([0, 1, 2, 3])
     """
-    ones, others = np.asarray(pairs, np.intp).reshape(-1, 2).T
-    apart = np.abs(feature[ones] - feature[others])
+    first, second = np.asarray(pairs, np.intp).reshape(-1, 2).T
+    apart = np.abs(feature[first] - feature[second])
     if len(pairs) and (apart <= _SAME * np.ptp(feature)).all():
-        return np.setdiff1d(np.arange(len(feature)), others)
+        return np.setdiff1d(np.arange(len(feature)), second)
     return np.arange(len(feature))
 
 
@@ -287,8 +285,9 @@ def surrogates_of(
     weights = 1.0 / (shared + identity) - identity
     patterns = eigh(without_mean @ weights @ without_mean.T)[1].T @ without_mean
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (number, len(patterns)))
-    found = np.empty((number, len(values)))
+    surrogates = np.empty((number, len(values)))
     for side in sides:
-        own = np.asarray(values[side], np.float64)
-        found[:, side] = own.mean() + (signs * (patterns @ own)) @ patterns
-    return found
+        of_side = np.asarray(values[side], np.float64)
+        flipped = signs * (patterns @ of_side)
+        surrogates[:, side] = of_side.mean() + flipped @ patterns
+    return surrogates

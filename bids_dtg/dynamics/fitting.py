@@ -99,10 +99,10 @@ class Fitted:
             A person is not in the training set.
         """
         inferred = self.infer(networks)
-        found = simulate(
+        sessions = simulate(
             self.model, networks, inferred, simulations=simulations, seed=seed
         )
-        return np.stack(list(found))
+        return np.stack(list(sessions))
 
 
 def fit(
@@ -233,14 +233,14 @@ def choose_restart(restarts: tuple[Restart, ...]) -> int:
     scores = [
         r.elbo if np.isnan(r.held_out_elbo) else r.held_out_elbo for r in restarts
     ]
-    known = [number for number, score in enumerate(scores) if np.isfinite(score)]
-    if not known:
+    finite = [number for number, score in enumerate(scores) if np.isfinite(score)]
+    if not finite:
         raise RunError(
             "the ELBO is not finite at the end of training",
             expected="a loss that decreases",
             remedy="train with a lower --learning-rate",
         )
-    return max(known, key=lambda number: scores[number])
+    return max(finite, key=lambda number: scores[number])
 
 
 def _train(
@@ -257,7 +257,9 @@ def _train(
         report(f"restart {number + 1} of {recipe.restarts}")
     make = partial(
         NetworkTask,
-        *(networks, trained, recipe),
+        networks,
+        trained,
+        recipe,
         seed=seed + number,
         identity=_identity(networks, recipe, seed),
     )

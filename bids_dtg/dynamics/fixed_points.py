@@ -24,17 +24,14 @@ TOLERANCE = 1e-6  # largest element of f at an accepted fixed point
 APART = 1e-4  # roots closer than this are considered equal
 START = 2.0  # starts are between -2 and 2
 _EXACT = 1e-9  # largest element of f at which a search stops
-_ITERATIONS, _HALVINGS, _GROWTH = 60, 8, 1.5
+_ITERATIONS, _HALVINGS = 60, 8
+_GROWTH = 1.5  # of an implicit step, from one to the next
 _LEAST_GAIN = 1e-4  # smallest share of |f| that a full step must remove
 _ROWS = 20_000  # cases times starts that are processed together
-_SETTLING, _LONGER = (
-    400,
-    1200,
-)  # frames that a state is followed for; longer if it has not settled
-_LAST, _NEAR = (
-    0.1,
-    1e-3,
-)  # settled: this last share of the frames stays this close to the end
+_SETTLING = 400  # frames that a state is followed for
+_LONGER = 1200  # the same, if it has not settled then
+# Settled: this last share of the frames stays this close to the end.
+_LAST, _NEAR = 0.1, 1e-3
 
 
 class Field:
@@ -75,21 +72,20 @@ class Field:
         )
         self._of_state, of_region, of_person, of_network, of_external = columns
         self._of_network = of_network[:, 0]
-        self._out_weight, self._out_bias = (
-            _array(transition.out.weight),
-            _array(transition.out.bias),
-        )
+        self._out_weight = _array(transition.out.weight)
+        self._out_bias = _array(transition.out.bias)
         self._observation = _array(model.observation.weight)[0]
         self._weights = (
             np.zeros((self.regions,) * 2) if weights is None else np.float64(weights)
         )
-        given = np.broadcast_to(network, self.cases)[:, None]
-        own = given + model.observation.bias.item() * self._weights.sum(
-            axis=1
-        )  # (cases, regions)
+        bias = model.observation.bias.item() * self._weights.sum(axis=1)
+        network_input = np.broadcast_to(network, self.cases)[:, None] + bias
+        # (cases, regions, hidden)
         self._constant = region @ of_region.T + (person @ of_person.T)[:, None]
         self._constant = self._constant + _array(transition.hidden.bias)
-        self._constant = self._constant + np.multiply.outer(own, self._of_network)
+        self._constant = self._constant + np.multiply.outer(
+            network_input, self._of_network
+        )
         if of_external.size:
             shared = np.broadcast_to(external, self.cases)
             self._constant = (
@@ -104,10 +100,8 @@ class Field:
     def change(self, states: Values, case: Numbers) -> Values:
         """Return f at states, (rows, dimension); `case` has the case of each row."""
         active = np.maximum(self._activity(states, case), 0.0)
-        change: Values = (active @ self._out_weight.T + self._out_bias).reshape(
-            states.shape
-        )
-        return change
+        change: Values = active @ self._out_weight.T + self._out_bias
+        return change.reshape(states.shape)
 
     def jacobian(self, states: Values, case: Numbers) -> Values:
         """Return the derivatives of f, (rows, dimension, dimension)."""
@@ -115,8 +109,8 @@ class Field:
         by_network = gain @ self._of_network  # (rows, regions, states)
         coupling = np.multiply.outer(self._weights, self._observation)
         jacobian = np.einsum("rna,nmb->rnamb", by_network, coupling)
-        own = np.arange(self.regions)
-        jacobian[:, own, :, own] += (gain @ self._of_state).swapaxes(0, 1)
+        regions = np.arange(self.regions)
+        jacobian[:, regions, :, regions] += (gain @ self._of_state).swapaxes(0, 1)
         whole: Values = jacobian.reshape(len(states), self.dimension, self.dimension)
         return whole
 
@@ -221,13 +215,14 @@ def node_fixed_points(
     """
     external = levels if model.recipe.external_inputs else (0.0,)
     shape = (*region.shape[:2], len(levels), len(external))
-    who, where, u, u_ext = (index.ravel() for index in np.indices(shape))
+    indices = (index.ravel() for index in np.indices(shape))
+    person_of, region_of, level_of, external_of = indices  # (cases,) each
     field = Field(
         model,
-        region[who, where][:, None],
-        person[who],
-        network=np.take(levels, u),
-        external=np.take(external, u_ext),
+        region[person_of, region_of][:, None],
+        person[person_of],
+        network=np.take(levels, level_of),
+        external=np.take(external, external_of),
     )
     return find(field, shape, starts, seed)
 
@@ -274,17 +269,16 @@ def network_fixed_points(
     ((1, 1), 6)
     """
     draws = region.shape[1]
-    found = [
-        find(Field(model, of_regions, of_person, weights=own), (draws,), starts, seed)
-        for own, of_regions, of_person in zip(weights, region, person, strict=True)
-    ]
+    of_people = []
+    for matrix, of_regions, of_person in zip(weights, region, person, strict=True):
+        field = Field(model, of_regions, of_person, weights=matrix)
+        of_people.append(find(field, (draws,), starts, seed))
+    cases = [points.case + draws * row for row, points in enumerate(of_people)]
     return FixedPoints(
         shape=(len(weights), draws),
-        case=np.concatenate(
-            [each.case + draws * number for number, each in enumerate(found)]
-        ),
-        states=np.concatenate([each.states for each in found]),
-        eigenvalues=np.concatenate([each.eigenvalues for each in found]),
+        case=np.concatenate(cases),
+        states=np.concatenate([points.states for points in of_people]),
+        eigenvalues=np.concatenate([points.eigenvalues for points in of_people]),
     )
 
 
@@ -317,10 +311,9 @@ def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedP
     for cases in np.split(np.arange(field.cases), range(at_once, field.cases, at_once)):
         begin = rng.uniform(-START, START, (len(cases), starts, field.dimension))
         rows = np.repeat(cases, starts)
-        roots, found = _roots(field, begin.reshape(len(rows), -1), rows)
-        new = found.reshape(len(cases), starts) & ~_again(
-            roots.reshape(begin.shape), found
-        )
+        roots, is_root = _roots(field, begin.reshape(len(rows), -1), rows)
+        again = _again(roots.reshape(begin.shape), is_root)
+        new = is_root.reshape(len(cases), starts) & ~again
         case.append(rows[new.ravel()])
         states.append(roots[new.ravel()])
     where, at = np.concatenate(case), np.concatenate(states)
@@ -341,14 +334,14 @@ def _eigenvalues(
     )
 
 
-def _again(roots: Values, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _again(ends: Values, is_root: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which roots, (cases, starts, dimension), were already found from an earlier start."""
-    known = found.reshape(roots.shape[:2])
-    before = np.tri(roots.shape[1], k=-1, dtype=bool)
-    again = np.zeros_like(known)
-    for row, (own, mine) in enumerate(zip(roots, known, strict=True)):
-        apart = np.linalg.norm(own[:, None] - own, axis=2)
-        again[row] = ((apart < APART) & before & mine).any(axis=1)
+    is_root = is_root.reshape(ends.shape[:2])
+    before = np.tri(ends.shape[1], k=-1, dtype=bool)
+    again = np.zeros_like(is_root)
+    for row, of_case in enumerate(ends):
+        apart = np.linalg.norm(of_case[:, None] - of_case, axis=2)
+        again[row] = ((apart < APART) & before & is_root[row]).any(axis=1)
     return again
 
 
@@ -359,14 +352,15 @@ def _roots(
 
     No method finds all roots; each of the three takes the starts that the one before left over.
     """
-    states, found = starts.copy(), np.zeros(len(starts), bool)
+    states = starts.copy()
+    is_root = np.zeros(len(starts), bool)
     for search in (_newton, _implicit, _hybrid):
-        rest = np.flatnonzero(~found)
+        rest = np.flatnonzero(~is_root)
         if len(rest):
             states[rest] = search(field, starts[rest], case[rest])
             error = np.abs(field.change(states[rest], case[rest]))
-            found[rest] = error.max(axis=1) < TOLERANCE
-    return states, found
+            is_root[rest] = error.max(axis=1) < TOLERANCE
+    return states, is_root
 
 
 def _newton(field: Field, starts: Values, case: Numbers) -> Values:
@@ -401,25 +395,24 @@ def _hybrid(field: Field, starts: Values, case: Numbers) -> Values:
     """Search by SciPy's hybrid method, one start at a time."""
     from scipy.optimize import root
 
-    ends = [
-        root(
-            lambda x, own=own: field.change(x[None], own)[0],
+    ends = []
+    for start, of_start in zip(starts, case[:, None], strict=True):
+        solution = root(
+            lambda x, case=of_start: field.change(x[None], case)[0],
             start,
-            jac=lambda x, own=own: field.jacobian(x[None], own)[0],
+            jac=lambda x, case=of_start: field.jacobian(x[None], case)[0],
             method="hybr",
             options={"xtol": 1e-10},
-        ).x
-        for start, own in zip(starts, case[:, None], strict=True)
-    ]
+        )
+        ends.append(solution.x)
     return np.array(ends)
 
 
 def _newton_step(jacobian: Values, change: Values) -> Values:
     try:
         step: Values = np.linalg.solve(jacobian, -change[..., None])[..., 0]
-    except (
-        np.linalg.LinAlgError
-    ):  # f is constant where no unit of a hidden layer is active
+    except np.linalg.LinAlgError:
+        # f is constant where no unit of a hidden layer is active.
         step = (np.linalg.pinv(jacobian) @ -change[..., None])[..., 0]
     return step
 
@@ -436,19 +429,20 @@ def _advance(
 
     `states` and `change` are updated in place.
     """
-    size, left = np.linalg.norm(change[going], axis=1), np.arange(len(going))
+    size = np.linalg.norm(change[going], axis=1)
+    waiting = np.arange(len(going))  # for a step that reduces f
     for share in 0.5 ** np.arange(_HALVINGS):
-        rows = going[left]
-        tried = states[rows] + share * step[left]
+        rows = going[waiting]
+        tried = states[rows] + share * step[waiting]
         value = field.change(tried, case[rows])
-        nearer = (
-            np.linalg.norm(value, axis=1) < (1.0 - _LEAST_GAIN * share) * size[left]
-        )
-        states[rows[nearer]], change[rows[nearer]] = tried[nearer], value[nearer]
-        left = left[~nearer]
-        if not len(left):
+        limit = (1.0 - _LEAST_GAIN * share) * size[waiting]
+        nearer = np.linalg.norm(value, axis=1) < limit
+        states[rows[nearer]] = tried[nearer]
+        change[rows[nearer]] = value[nearer]
+        waiting = waiting[~nearer]
+        if not len(waiting):
             break
-    return np.delete(going, left)
+    return np.delete(going, waiting)
 
 
 def network_settling(
@@ -486,9 +480,10 @@ def network_settling(
     (1, 1)
     """
     draws = region.shape[1]
-    case, settled = np.arange(draws), []
-    for own, of_regions, of_person in zip(weights, region, person, strict=True):
-        field = Field(model, of_regions, of_person, weights=own)
+    case = np.arange(draws)
+    settled = []
+    for matrix, of_regions, of_person in zip(weights, region, person, strict=True):
+        field = Field(model, of_regions, of_person, weights=matrix)
         shape = (draws, field.dimension)
         states = np.random.default_rng(seed).uniform(-START, START, shape)
         settled.append(_settles(field, states, case))
@@ -500,9 +495,8 @@ def _settles(field: Field, states: Values, case: Numbers) -> NDArray[np.bool_]:
     # A state that has diverged cannot be followed further.
     rest = np.flatnonzero(~settled & np.isfinite(states).all(axis=1))
     if len(rest):
-        settled[rest] = _followed(field, states[rest], case[rest], _LONGER - _SETTLING)[
-            1
-        ]
+        frames = _LONGER - _SETTLING
+        _, settled[rest] = _followed(field, states[rest], case[rest], frames)
     return settled
 
 

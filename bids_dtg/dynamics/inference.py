@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bids_dtg.dynamics.encoders import Gaussian
 from bids_dtg.dynamics.model import Items, NetworkModel
@@ -51,7 +52,7 @@ def _drawn(mean: Array, sd: Array, rng: np.random.Generator, *samples: int) -> A
 
 @torch.no_grad()
 def infer(
-    model: NetworkModel, networks: Networks, known: tuple[str, ...] = ()
+    model: NetworkModel, networks: Networks, row_labels: tuple[str, ...] = ()
 ) -> Inferred:
     """Infer the parameters and first states of training participants.
 
@@ -61,7 +62,7 @@ def infer(
         Fitted model.
     networks
         People's networks, from the training session or another one.
-    known
+    row_labels
         Labels of the training participants, in the order of the model's tables.
 
     Raises
@@ -69,24 +70,24 @@ def infer(
     ValueError
         A person is not in the model's tables.
     """
-    region, first, like = [], [], model.observation.weight
-    for label, *series in zip(
-        networks.people, networks.series, networks.network_input, strict=True
-    ):
-        if label not in known:
+    like = model.observation.weight
+
+    def by_frame(array: Array) -> Tensor:  # (regions, frames) -> (frames, regions)
+        return torch.as_tensor(np.ascontiguousarray(array.T)).to(like)
+
+    region, first = [], []
+    people = zip(networks.people, networks.series, networks.network_input, strict=True)
+    for label, series, network_input in people:
+        if label not in row_labels:
             raise ValueError(f"the model was not fitted to {label}")
-        own, arriving = (
-            torch.as_tensor(np.ascontiguousarray(array.T)).to(like) for array in series
-        )
-        whose = torch.full((own.shape[1],), known.index(label), device=like.device)
-        posterior = model.infer(Items(own, arriving, whose))
+        row = row_labels.index(label)
+        person = torch.full((len(series),), row, device=like.device)
+        items = Items(by_frame(series), by_frame(network_input), person)
+        posterior = model.infer(items)
         region.append(_stacked(posterior.region))
-        first.append(
-            _stacked(
-                Gaussian(posterior.states.mean[0], posterior.states.log_variance[0])
-            )
-        )
-    rows = torch.as_tensor([known.index(label) for label in networks.people])
+        states = posterior.states
+        first.append(_stacked(Gaussian(states.mean[0], states.log_variance[0])))
+    rows = torch.as_tensor([row_labels.index(label) for label in networks.people])
     return Inferred(
         *np.moveaxis(np.array(region), 1, 0),
         *_stacked(model.person_posterior(rows)),

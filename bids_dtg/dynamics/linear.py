@@ -21,7 +21,7 @@ from bids_dtg.stats.correlation import correlation
 
 Values = NDArray[np.floating[Any]]
 Array = NDArray[np.float64]
-Kept = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 LAGS = 2  # the largest lag, in frames
 FEWEST_PEOPLE = 5  # to train on
@@ -65,7 +65,7 @@ class LagCovariances:
 
     @classmethod
     def of(
-        cls, series: Values, kept: Kept | None = None, dof: float = float("nan")
+        cls, series: Values, keep: Mask | None = None, dof: float = float("nan")
     ) -> LagCovariances:
         """Return the covariances of a session, each region with variance 1.
 
@@ -77,7 +77,7 @@ class LagCovariances:
         ----------
         series
             (regions, frames), in any unit.
-        kept
+        keep
             (frames,), which frames to use; None: all.
         dof
             Degrees of freedom left after cleaning; NaN: not known.
@@ -89,34 +89,32 @@ class LagCovariances:
 
         Examples
         --------
-        >>> found = LagCovariances.of(np.array([[1.0, -1.0, 1.0, -1.0]]))
-        >>> found.values[:, 0, 0], found.frames
+        >>> covariances = LagCovariances.of(np.array([[1.0, -1.0, 1.0, -1.0]]))
+        >>> covariances.values[:, 0, 0], covariances.frames
         (array([ 1.  , -0.75,  0.5 ]), 4)
         """
         values = np.asarray(series, np.float64)
-        keep = (
-            np.ones(values.shape[1], bool) if kept is None else np.asarray(kept, bool)
-        )
+        length = values.shape[1]
+        keep = np.ones(length, bool) if keep is None else np.asarray(keep, bool)
         frames = int(keep.sum())
         if frames <= LAGS:
             raise ValueError(
                 f"covariances need more than {LAGS} kept frames, found {frames}"
             )
-        own = values[:, keep]
-        if not (np.isfinite(own).all() and np.ptp(own, axis=1).all()):
+        used = values[:, keep]
+        if not (np.isfinite(used).all() and np.ptp(used, axis=1).all()):
             raise ValueError("a series is constant or has values that are not finite")
-        own = own - own.mean(axis=1, keepdims=True)
+        used = used - used.mean(axis=1, keepdims=True)
         whole = np.zeros_like(values)
-        whole[:, keep] = own / own.std(axis=1, keepdims=True)
-        length = values.shape[1]
+        whole[:, keep] = used / used.std(axis=1, keepdims=True)
         sums = [whole[:, lag:] @ whole[:, : length - lag].T for lag in range(LAGS + 1)]
         return cls(np.stack(sums) / frames, frames, dof)
 
 
 def covariances_of(people: PeopleSeries, row: int) -> LagCovariances:
     """Return a person's covariances over the kept frames."""
-    kept = None if people.kept is None else people.kept[row]
-    return LagCovariances.of(people.series[row], kept, people.dof_of(row))
+    keep = None if people.keep is None else people.keep[row]
+    return LagCovariances.of(people.series[row], keep, people.dof_of(row))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +125,8 @@ class GroupSums:
     --------
     >>> rng = np.random.default_rng(0)
     >>> people = [LagCovariances.of(rng.standard_normal((3, 90))) for _ in range(4)]
-    >>> others = GroupSums.over(people).without(people[0])
-    >>> others.people, others.dof, bool(np.allclose(others.mean, GroupSums.over(people[1:]).mean))
+    >>> rest = GroupSums.over(people).without(people[0])
+    >>> rest.people, rest.dof, bool(np.allclose(rest.mean, GroupSums.over(people[1:]).mean))
     (3, 270.0, True)
     """
 
@@ -140,10 +138,12 @@ class GroupSums:
     def over(cls, people: Iterable[LagCovariances]) -> GroupSums:
         """Return the sums over people, each with the same weight however long the session is."""
         total: Array = np.zeros((LAGS + 1, 0, 0))
-        count, dof = 0, 0.0
-        for own in people:
-            total = total + own.values if count else own.values
-            count, dof = count + 1, dof + own.independent
+        count = 0
+        dof = 0.0
+        for person in people:
+            total = total + person.values if count else person.values
+            count += 1
+            dof = dof + person.independent
         return cls(total, count, dof)
 
     @property
@@ -151,11 +151,10 @@ class GroupSums:
         """(lags + 1, regions, regions), mean over people."""
         return self.total / self.people
 
-    def without(self, own: LagCovariances) -> GroupSums:
+    def without(self, person: LagCovariances) -> GroupSums:
         """Return the sums without one of the people."""
-        return GroupSums(
-            self.total - own.values, self.people - 1, self.dof - own.independent
-        )
+        total = self.total - person.values
+        return GroupSums(total, self.people - 1, self.dof - person.independent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +197,7 @@ class LinearProcess:
             mean[:, order:] += transition @ series[:, order - lag : frames - lag]
         return mean
 
-    def density(self, series: Values, judged: Kept) -> float:
+    def density(self, series: Values, judged: Mask) -> float:
         """Return the negative log density of a session's frames, each given the frames before it.
 
         Parameters
@@ -278,23 +277,22 @@ class LinearModel:
         order = LAGS if dof >= _FEWEST else 1
         return cls((1.0 - share) * group + share * alone, shrinkage, order, share)
 
-    def infer(self, own: LagCovariances) -> LinearProcess:
+    def infer(self, person: LagCovariances) -> LinearProcess:
         """Return the process of a person, in closed form.
 
         Parameters
         ----------
-        own
+        person
             Covariances of the person's session.
         """
-        return yule_walker(
-            shrunken(own, self.group, self.shrinkage.process), self.order
-        )
+        covariances = shrunken(person, self.group, self.shrinkage.process)
+        return yule_walker(covariances, self.order)
 
     def infer_group(self) -> LinearProcess:
         """Return the process of the training people's mean covariances."""
         return yule_walker(_with_white(self.group), self.order)
 
-    def connectivity(self, own: LagCovariances) -> Array:
+    def connectivity(self, person: LagCovariances) -> Array:
         """Return a person's predicted functional connectivity on another day, (regions, regions).
 
         It is shrunk less than the process, so it is further from the mean than
@@ -302,10 +300,11 @@ class LinearModel:
 
         Parameters
         ----------
-        own
+        person
             Covariances of the person's session.
         """
-        return _correlations(shrunken(own, self.group, self.shrinkage.connectivity)[0])
+        covariances = shrunken(person, self.group, self.shrinkage.connectivity)
+        return _correlations(covariances[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,7 +320,7 @@ class TrainingPerson:
     def of(
         cls,
         series: Values,
-        kept: Kept | None = None,
+        keep: Mask | None = None,
         again: LagCovariances | None = None,
         *,
         dof: float = float("nan"),
@@ -333,13 +332,13 @@ class TrainingPerson:
         ValueError
             The session cannot be used, see `LagCovariances.of`.
         """
-        session, half = LagCovariances.of(series, kept, dof), series.shape[1] // 2
+        session = LagCovariances.of(series, keep, dof)
         if again is not None:
             return cls(session, again)
-        first, second = (
-            LagCovariances.of(series[:, part], None if kept is None else kept[part])
-            for part in (slice(half), slice(half, None))
-        )
+        half = series.shape[1] // 2
+        keep = np.ones(series.shape[1], bool) if keep is None else keep
+        first = LagCovariances.of(series[:, :half], keep[:half])
+        second = LagCovariances.of(series[:, half:], keep[half:])
         return cls(session, halves=(first, second))
 
 
@@ -353,7 +352,7 @@ def fit_core(people: Iterable[TrainingPerson], tr_seconds: float) -> LinearModel
     tr_seconds
         Time between frames in seconds.
     """
-    sums = GroupSums.over(own.session for own in people)
+    sums = GroupSums.over(person.session for person in people)
     return LinearModel.of(sums, _choose(people, sums, tr_seconds))
 
 
@@ -368,46 +367,42 @@ def _choose(
     choose twice as much shrinkage, which describes connectivity less well.
     """
     grid = np.array(GRID) * GRID_TR / tr_seconds
-    scores, judged = (
-        np.zeros((len(JUDGES), 3, len(GRID))),
-        np.zeros(len(JUDGES), np.int64),
-    )
+    scores = np.zeros((len(JUDGES), 3, len(GRID)))
+    judged = np.zeros(len(JUDGES), np.int64)  # number of people
     for person in people if sums.people > FEWEST_PEOPLE else ():
         row = int(person.again is None)
         pair = person.halves if person.again is None else (person.session, person.again)
         assert pair is not None  # `of` has made halves where there is no other session
-        own, other = pair
-        others = LinearModel.of(sums.without(person.session), Shrinkage(*FIXED))
-        edges = upper_edges(other.values[0])
+        known_session, judging_session = pair
+        core = LinearModel.of(sums.without(person.session), Shrinkage(*FIXED))
+        edges = upper_edges(judging_session.values[0])
         judged[row] += 1
         for number, frames in enumerate(grid):
-            mixed = shrunken(own, others.group, frames)
+            mixed = shrunken(known_session, core.group, frames)
             fit = np.nan_to_num(correlation(upper_edges(mixed[0]), edges))
-            density = _density_of(yule_walker(mixed, others.order), other)
-            scores[row, :, number] += [
-                density,
-                _gaussian(mixed[0], other.values[0]),
-                float(fit),
-            ]
+            density = _density_of(yule_walker(mixed, core.order), judging_session)
+            single = _gaussian(mixed[0], judging_session.values[0])
+            scores[row, :, number] += [density, single, float(fit)]
     for row, words in enumerate(JUDGES):
         if judged[row] < FEWEST_CHOSEN:
             continue
-        of_process, single, fits = scores[row] / judged[row]
+        means = scores[row] / judged[row]
+        of_process, of_frames, fits = means
         # Halves of a session are more alike than two days, so their fit would shrink too little.
-        best = fits.argmax() if row == 0 and fits.any() else single.argmin()
+        best = fits.argmax() if row == 0 and fits.any() else of_frames.argmin()
         process, connectivity = grid[of_process.argmin()], grid[best]
-        table = tuple(tuple(own.tolist()) for own in (of_process, single, fits))
+        table = tuple(tuple(scores_of_grid.tolist()) for scores_of_grid in means)
         return Shrinkage(float(process), float(connectivity), words, table)
     scale = GRID_TR / tr_seconds
     return Shrinkage(FIXED[0] * scale, FIXED[1] * scale)
 
 
-def shrunken(own: LagCovariances, group: Values, frames: float) -> Array:
+def shrunken(person: LagCovariances, group: Values, frames: float) -> Array:
     """Return a person's covariances averaged with the group's, (lags + 1, regions, regions).
 
     Parameters
     ----------
-    own
+    person
         The person's covariances.
     group
         (lags + 1, regions, regions), the training people's mean.
@@ -416,13 +411,12 @@ def shrunken(own: LagCovariances, group: Values, frames: float) -> Array:
 
     Examples
     --------
-    >>> own = LagCovariances(np.stack([np.eye(1), 0.5 * np.eye(1), 0.2 * np.eye(1)]), 100)
-    >>> shrunken(own, np.zeros((3, 1, 1)), 300.0)[:, 0, 0].round(3)
+    >>> person = LagCovariances(np.stack([np.eye(1), 0.5 * np.eye(1), 0.2 * np.eye(1)]), 100)
+    >>> shrunken(person, np.zeros((3, 1, 1)), 300.0)[:, 0, 0].round(3)
     array([0.25 , 0.125, 0.05 ])
     """
-    return _with_white(
-        (own.frames * own.values + frames * group) / (own.frames + frames)
-    )
+    sums = person.frames * person.values + frames * group
+    return _with_white(sums / (person.frames + frames))
 
 
 def _with_white(covariances: Values) -> Array:
@@ -443,18 +437,17 @@ def yule_walker(covariances: Values, order: int = LAGS) -> LinearProcess:
 
     Examples
     --------
-    >>> found = yule_walker(np.array([1.0, 0.5, 0.25])[:, None, None])
-    >>> found.transitions.round(12)[:, 0, 0], found.noise
+    >>> process = yule_walker(np.array([1.0, 0.5, 0.25])[:, None, None])
+    >>> process.transitions.round(12)[:, 0, 0], process.noise
     (array([0.5, 0. ]), array([[0.75]]))
     """
     regions = covariances.shape[1]
     later = np.concatenate(covariances[1 : order + 1], axis=1)
     together = np.linalg.solve(_toeplitz(covariances, order), later.T).T
     noise = covariances[0] - together @ later.T
+    transitions = together.reshape(regions, order, regions).swapaxes(0, 1)
     return LinearProcess(
-        np.asarray(
-            together.reshape(regions, order, regions).swapaxes(0, 1), np.float64
-        ),
+        np.asarray(transitions, np.float64),
         (noise + noise.T) / 2,
         np.asarray(covariances[:order], np.float64),
     )
@@ -474,31 +467,28 @@ def _toeplitz(covariances: Values, order: int) -> Array:
 
 def _correlations(covariance: Array) -> Array:
     sd = np.sqrt(covariance.diagonal())
-    found: Array = covariance / (sd * sd[:, None])
-    return found
+    r: Array = covariance / (sd * sd[:, None])
+    return r
 
 
 def _root(covariance: Values) -> Array:
     """Return the symmetric square root of a positive definite matrix."""
     variances, axes = np.linalg.eigh(covariance)
-    found: Array = (
-        axes * np.sqrt(np.maximum(variances, np.finfo(float).tiny))
-    ) @ axes.T
-    return found
+    sds = np.sqrt(np.maximum(variances, np.finfo(float).tiny))
+    root: Array = (axes * sds) @ axes.T
+    return root
 
 
-def _density_of(process: LinearProcess, other: LagCovariances) -> float:
+def _density_of(process: LinearProcess, session: LagCovariances) -> float:
     """Return `LinearProcess.density` of a session, from its covariances alone."""
     order, regions, _ = process.transitions.shape
     weights = np.concatenate([np.eye(regions), *(-process.transitions)], axis=1)
-    return _gaussian(
-        process.noise, weights @ _toeplitz(other.values, order + 1) @ weights.T
-    )
+    errors = weights @ _toeplitz(session.values, order + 1) @ weights.T
+    return _gaussian(process.noise, errors)
 
 
 def _gaussian(covariance: Array, observed: Array) -> float:
     """Return the mean negative log density of frames with an observed covariance and mean 0."""
-    size = np.linalg.slogdet(covariance)[1] + np.trace(
-        np.linalg.solve(covariance, observed)
-    )
+    log_determinant = np.linalg.slogdet(covariance)[1]
+    size = log_determinant + np.trace(np.linalg.solve(covariance, observed))
     return float(0.5 * (size / len(covariance) + np.log(2 * np.pi)))

@@ -22,9 +22,8 @@ FCD_FRAMES = 82  # of a sliding window
 # Frames from the start of one window to the start of the next. A stride above 1 saves time: windows
 # still share 74 frames, and KS distances differ by less than 0.01 from those at stride 1.
 FCD_STRIDE = 8
-FCD_GRID = np.linspace(
-    -1.0, 1.0, 2001
-)  # at which the distribution of an FCD is evaluated
+# At which the distribution of an FCD is evaluated.
+FCD_GRID = np.linspace(-1.0, 1.0, 2001)
 LOW_HZ = 0.1  # upper end of the band of low frequencies
 WELCH_FRAMES = 128  # of a segment; segments overlap by half
 _WINDOWS_AT_ONCE = 128
@@ -55,12 +54,12 @@ def connectivity(series: Series) -> Values:
     return np.clip(unit @ np.swapaxes(unit, -1, -2), -1.0, 1.0)
 
 
-def fc_fit(connectivities: Values, others: Values) -> Values:
+def fc_fit(connectivities: Values, references: Values) -> Values:
     """Return the similarity of functional connectivities: Pearson r of their upper triangles.
 
     Parameters
     ----------
-    connectivities, others
+    connectivities, references
         (..., regions, regions); leading axes are broadcast.
 
     Returns
@@ -75,7 +74,7 @@ def fc_fit(connectivities: Values, others: Values) -> Values:
     >>> fc_fit(first, np.stack([first, -first, 0.5 * first + 0.1])).round(3)
     array([ 1., -1.,  1.])
     """
-    return correlation(upper_edges(connectivities), upper_edges(others))
+    return correlation(upper_edges(connectivities), upper_edges(references))
 
 
 def fcd(series: Series, *, stride: int = FCD_STRIDE) -> Values:
@@ -119,10 +118,10 @@ def fcd(series: Series, *, stride: int = FCD_STRIDE) -> Values:
         upper_edges(connectivity(windows[:, batch].swapaxes(0, 1))) for batch in batches
     ]
     flow = np.concatenate(flows)
-    known = np.isfinite(flow).all(axis=0)
-    if known.sum() < _FEWEST_PAIRS:
+    finite = np.isfinite(flow).all(axis=0)  # (pairs of regions,)
+    if finite.sum() < _FEWEST_PAIRS:
         return np.full((len(starts), len(starts)), np.nan, flow.dtype)
-    unit = unit_length(flow[:, known])
+    unit = unit_length(flow[:, finite])
     return np.clip(unit @ unit.T, -1.0, 1.0)
 
 
@@ -160,12 +159,12 @@ def fcd_shares(series: Series, *, stride: int = FCD_STRIDE) -> Values:
     return shares.reshape(*series.shape[:-2], len(FCD_GRID))
 
 
-def ks_distance(shares: Values, others: Values) -> Values:
+def ks_distance(shares: Values, references: Values) -> Values:
     """Return the Kolmogorov–Smirnov distance of two distributions.
 
     Parameters
     ----------
-    shares, others
+    shares, references
         (..., grid), as `fcd_shares` returns them; leading axes are broadcast.
 
     Returns
@@ -179,7 +178,7 @@ def ks_distance(shares: Values, others: Values) -> Values:
     >>> float(ks_distance(np.array([0.0, 0.5, 1.0]), np.array([0.2, 0.9, 1.0])))
     0.4
     """
-    distances: Values = np.abs(shares - others).max(axis=-1)
+    distances: Values = np.abs(shares - references).max(axis=-1)
     return distances
 
 

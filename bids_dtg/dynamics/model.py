@@ -17,8 +17,12 @@ from torch.nn import functional
 from bids_dtg.dynamics.encoders import Encoder, Gaussian, encode
 from bids_dtg.dynamics.recipe import Recipe
 
-_FIRST_OBSERVATION_SD, _FIRST_TABLE_SD, _FIRST_EXTERNAL_SD = 0.3, 0.01, 0.1
-_FIRST_NOISE_LOG_VARIANCE, _FIRST_TAU = -2.0, 10.0
+# Initial values.
+_FIRST_OBSERVATION_SD = 0.3
+_FIRST_TABLE_SD = 0.01
+_FIRST_EXTERNAL_SD = 0.1
+_FIRST_NOISE_LOG_VARIANCE = -2.0
+_FIRST_TAU = 10.0
 # Log variance of the prior of a session's first state, as in the public code; the paper has 0.
 FIRST_STATE_LOG_VARIANCE = 1.0
 
@@ -154,7 +158,9 @@ class NetworkModel(nn.Module):
     def __init__(self, recipe: Recipe, people: int, regions: int, frames: int) -> None:
         super().__init__()
         self.recipe = recipe
-        self.people, self.regions, self.frames = people, regions, frames
+        self.people = people
+        self.regions = regions
+        self.frames = frames
         # The order of the layers decides which initial weights a seed gives: keep it.
         self.transition = Transition(recipe)
         inputs = 2 + people

@@ -37,8 +37,8 @@ class PeopleSeries:
     regions: tuple[str, ...]  # names
     series: Array  # (people, regions, frames), each series with mean 0 and standard deviation 1
     tr_seconds: float  # between frames
-    # (people, frames), whether a frame was kept; None: all were. Other frames hold filled values.
-    kept: NDArray[np.bool_] | None = None
+    # (people, frames), which frames to use; None: all. The other frames hold filled values.
+    keep: NDArray[np.bool_] | None = None
     # (people,), degrees of freedom left after cleaning; NaN: not known; None: not known for anyone.
     dof: Array | None = None
     # Label -> family; a person without an entry is the only member of a family.
@@ -50,9 +50,9 @@ class PeopleSeries:
             raise ValueError(
                 f"series is ({count}, {regions}, frames), found {self.series.shape}"
             )
-        if self.kept is not None and self.kept.shape != (count, self.frames):
+        if self.keep is not None and self.keep.shape != (count, self.frames):
             raise ValueError(
-                f"kept is ({count}, {self.frames}), found {self.kept.shape}"
+                f"keep is ({count}, {self.frames}), found {self.keep.shape}"
             )
 
     @property
@@ -66,7 +66,7 @@ class PeopleSeries:
         return family_numbers(self.people, self.families)
 
     @property
-    def others(self) -> NDArray[np.bool_]:
+    def apart(self) -> NDArray[np.bool_]:
         """(people, people), whether two people are of different families."""
         return np.asarray(self.kin[:, None] != self.kin)
 
@@ -80,9 +80,9 @@ class PeopleSeries:
         return replace(self, people=tuple(people), **self._of_rows(rows))
 
     def _of_rows(self, rows: list[int]) -> dict[str, Any]:
-        kept = None if self.kept is None else self.kept[rows]
+        keep = None if self.keep is None else self.keep[rows]
         dof = None if self.dof is None else self.dof[rows]
-        return {"series": self.series[rows], "kept": kept, "dof": dof}
+        return {"series": self.series[rows], "keep": keep, "dof": dof}
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +158,8 @@ def make_networks(
         raise ValueError("a series is constant or has values that are not finite")
     labels = tuple(people) or tuple(f"p{n:02d}" for n in range(1, len(series) + 1))
     names = tuple(regions) or tuple(f"r{n:02d}" for n in range(1, series.shape[1] + 1))
-    for label, own in zip(labels, weights, strict=False):
-        if faults := weight_faults(own.astype(np.float64), names):
+    for label, matrix in zip(labels, weights, strict=False):
+        if faults := weight_faults(matrix.astype(np.float64), names):
             raise ValueError(
                 f"the structural connectome of {label} has {faults[0]}. Expected: a symmetric "
                 "matrix of weights of 0 or more, at least one above 0"
@@ -194,17 +194,17 @@ def notes_beside_series(
     ['weights follow functional connectivity (r of 0.9 or more): is it a structural connectome?']
     """
     upper = np.triu_indices(len(weights), 1)
-    known = np.isfinite(connectivity[upper])
-    if known.sum() < _FEWEST_PAIRS:
+    finite = np.isfinite(connectivity[upper])
+    if finite.sum() < _FEWEST_PAIRS:
         return []
-    pairs = (
-        np.asarray(part[upper][known], np.float64) for part in (weights, connectivity)
-    )
-    like = correlation(*pairs) >= _LIKE_FUNCTIONAL
-    words = (
-        "weights follow functional connectivity (r of 0.9 or more): is it a structural"
-    )
-    return [f"{words} connectome?"] if like else []
+    structural = np.asarray(weights[upper][finite], np.float64)
+    functional = np.asarray(connectivity[upper][finite], np.float64)
+    if not correlation(structural, functional) >= _LIKE_FUNCTIONAL:  # also NaN
+        return []
+    return [
+        "weights follow functional connectivity (r of 0.9 or more): is it a structural "
+        "connectome?"
+    ]
 
 
 def standardised(series: NDArray[np.floating]) -> Array:

@@ -99,13 +99,12 @@ def align(theta: Values, kl: Values, features: Mapping[str, Values]) -> Alignmen
     --------
     >>> theta = np.random.default_rng(0).standard_normal((4, 30, 2))
     >>> features = {"zero_crossings": -theta[..., 1], "mean_signal_r": theta[..., 0]}
-    >>> found = align(theta, np.array([0.5, 2.0]), features)
-    >>> found.order, found.signs
+    >>> alignment = align(theta, np.array([0.5, 2.0]), features)
+    >>> alignment.order, alignment.signs
     (array([1, 0]), array([-1.,  1.]))
     """
-    order = np.argsort(
-        -np.asarray(kl).reshape(-1, theta.shape[-1]).mean(axis=0), kind="stable"
-    )
+    mean_kl = np.asarray(kl).reshape(-1, theta.shape[-1]).mean(axis=0)
+    order = np.argsort(-mean_kl, kind="stable")
     signs = np.ones(len(order))
     for place, (number, name) in enumerate(zip(order, SIGNED_BY, strict=False)):
         if correlation(theta[..., number].ravel(), features[name].ravel()) < 0:
@@ -143,11 +142,11 @@ def retest(first: Values, second: Values) -> tuple[Values, Values]:
     >>> of_pairs.round(3), of_people.round(3)
     (array([1., 1.]), array([1., 1.]))
     """
-    both = np.stack([first, second], axis=-1).transpose(
-        2, 1, 0, 3
-    )  # values regions people two
-    of_people = np.nanmean(agreement(both).absolute, axis=1)
-    return agreement(both.reshape(len(both), -1, 2)).absolute, of_people
+    sessions = np.stack([first, second], axis=-1)
+    sessions = sessions.transpose(2, 1, 0, 3)  # (values, regions, people, sessions)
+    of_people = np.nanmean(agreement(sessions).absolute, axis=1)
+    pairs = sessions.reshape(len(sessions), -1, 2)
+    return agreement(pairs).absolute, of_people
 
 
 def parameter_effects(
@@ -195,12 +194,13 @@ def parameter_effects(
     >>> with torch.random.fork_rng([]):
     ...     _ = torch.manual_seed(0)
     ...     model = NetworkModel(Recipe(), people=1, regions=2, frames=90)
-    >>> found, _ = parameter_effects(model, networks, simulations=20)
-    >>> {name: rho.shape for name, rho in found.items()}
+    >>> rhos, _ = parameter_effects(model, networks, simulations=20)
+    >>> {name: rho.shape for name, rho in rhos.items()}
     {'low_power': (3,), 'external': (3,), 'network': (3,)}
     """
     drawn = _draw(model, simulations, networks.frames, np.random.default_rng(seed))
-    network, drop = typical_input(networks), int(_DROPPED * networks.frames)
+    network = typical_input(networks)
+    drop = int(_DROPPED * networks.frames)
     alone = run(model, drawn, None, drop=drop)[0, :, 0]
     driven = run(model, drawn, None, drop=drop, network=network)[0, :, 0]
     figures = {"low_power": low_power(alone, networks.tr_seconds)}
@@ -233,13 +233,15 @@ def typical_input(networks: Networks) -> Values:
 def _draw(
     model: NetworkModel, simulations: int, frames: int, rng: np.random.Generator
 ) -> Drawn:
-    recipe, size = model.recipe, (1, simulations)
+    recipe = model.recipe
+    size = (1, simulations)
     noise = rng.standard_normal((simulations, frames, max(1, recipe.external_inputs)))
+    paths = [external_path(model, of_simulation) for of_simulation in noise]
     return Drawn(
         region=rng.standard_normal((*size, 1, recipe.region_parameters)),
         person=np.zeros((*size, recipe.person_parameters)),
         first=rng.standard_normal((*size, 1, recipe.states)),
-        external=np.stack([external_path(model, own) for own in noise], 1)[:, None],
+        external=np.stack(paths, 1)[:, None],
         system=rng.standard_normal((frames, recipe.states, *size, 1), np.float32),
         observed=rng.standard_normal((frames, *size, 1), np.float32),
     )
@@ -249,19 +251,20 @@ def _spearman(region: Values, figure: Values) -> Values:
     """Return rho with each parameter, (region parameters,), leaving NaN out."""
     from scipy.stats import spearmanr
 
-    return np.array(
-        [spearmanr(own, figure, nan_policy="omit").statistic for own in region.T]
-    )
+    rhos = [
+        spearmanr(parameter, figure, nan_policy="omit").statistic
+        for parameter in region.T
+    ]
+    return np.array(rhos)
 
 
 def _explained(region: Values, figure: Values) -> float:
     """Return the share of a measure's variance that a linear fit explains."""
-    known = np.isfinite(figure)
-    if known.sum() < region.shape[1] + 2 or not np.ptp(
-        figure[known]
-    ):  # a model that diverges
+    finite = np.isfinite(figure)
+    region, figure = region[finite], figure[finite]
+    if len(figure) < region.shape[1] + 2 or not np.ptp(figure):  # a model that diverges
         return float("nan")
-    wanted = figure[known] - figure[known].mean()
-    design = region[known] - region[known].mean(axis=0)
-    slopes, *_ = np.linalg.lstsq(design, wanted, rcond=None)
-    return float(1.0 - np.var(wanted - design @ slopes) / np.var(wanted))
+    centred = figure - figure.mean()
+    design = region - region.mean(axis=0)
+    slopes, *_ = np.linalg.lstsq(design, centred, rcond=None)
+    return float(1.0 - np.var(centred - design @ slopes) / np.var(centred))

@@ -65,24 +65,29 @@ def recover(
     Examples
     --------
     >>> mean = np.random.default_rng(0).standard_normal((40, 2))
-    >>> found = recover(5 - 3 * mean[:, 1], mean, np.full((40, 2), 0.1), people=[0, 1] * 20)
-    >>> np.allclose(found.value, 5 - 3 * mean[:, 1]), found.sd[:2].round(2)
+    >>> recovered = recover(5 - 3 * mean[:, 1], mean, np.full((40, 2), 0.1), people=[0, 1] * 20)
+    >>> np.allclose(recovered.value, 5 - 3 * mean[:, 1]), recovered.sd[:2].round(2)
     (True, array([0.3, 0.3]))
     """
-    values, means, sds = (np.asarray(each, np.float64) for each in (truth, mean, sd))
-    whose = np.asarray(people)
+    values = np.asarray(truth, np.float64)
+    means = np.asarray(mean, np.float64)
+    sds = np.asarray(sd, np.float64)
+    person_of = np.asarray(people)  # (points,)
     design = np.column_stack([np.ones(len(means)), means])
-    value, projected = np.empty_like(values), np.empty_like(values)
-    for person in np.unique(whose):
-        mine, others = whose == person, whose != person
-        line = np.linalg.lstsq(design[others], values[others], rcond=None)[0]
-        value[mine] = design[mine] @ line
-        projected[mine] = np.sqrt(np.square(sds[mine]) @ np.square(line[1:]))
+    value = np.empty_like(values)
+    projected = np.empty_like(values)
+    for person in np.unique(person_of):
+        of_person = person_of == person
+        training = ~of_person
+        line = np.linalg.lstsq(design[training], values[training], rcond=None)[0]
+        value[of_person] = design[of_person] @ line
+        variances = np.square(sds[of_person]) @ np.square(line[1:])
+        projected[of_person] = np.sqrt(variances)
     return Recovered(values, value, projected)
 
 
-def spearman(one: Array, other: Array) -> float:
+def spearman(first: Array, second: Array) -> float:
     """Return Spearman's rho of two arrays, (points,); 0 where one is constant."""
     from scipy.stats import rankdata
 
-    return float(np.nan_to_num(correlation(rankdata(one), rankdata(other))))
+    return float(np.nan_to_num(correlation(rankdata(first), rankdata(second))))

@@ -100,15 +100,16 @@ def simulate(
     ...     tr_seconds=2.0,
     ... )
     >>> model = NetworkModel(Recipe(), people=2, regions=3, frames=40)
-    >>> inferred = infer(model, networks, known=("01", "02"))
+    >>> inferred = infer(model, networks, row_labels=("01", "02"))
     >>> [person.shape for person in simulate(model, networks, inferred, simulations=5)]
     [(5, 3, 40), (5, 3, 40)]
     """
     drop = int(DROPPED[first] * networks.frames)
     frames = networks.frames + drop
     for number, label in enumerate(networks.people):
-        person, own = networks.of([label]), inferred.of(number)
-        drawn = draw(model, person, own, simulations, frames, seed, first=first)
+        person = networks.of([label])
+        posteriors = inferred.of(number)
+        drawn = draw(model, person, posteriors, simulations, frames, seed, first=first)
         yield run(model, drawn, person.weights, inputs=inputs, drop=drop)[0]
 
 
@@ -142,12 +143,12 @@ def draw(
         observed=np.empty((frames, *size, regions), np.float32),
     )
     for person, label in enumerate(networks.people):
-        own = inferred.of(person)
+        posteriors = inferred.of(person)
         for simulation in range(simulations):
             rng, at = _stream(seed, label, simulation), (person, simulation)
-            drawn.region[at] = own.draw_region(rng)[0]
-            drawn.person[at] = own.draw_person(rng)[0]
-            drawn.first[at] = own.draw_first(rng)[0]
+            drawn.region[at] = posteriors.draw_region(rng)[0]
+            drawn.person[at] = posteriors.draw_person(rng)[0]
+            drawn.first[at] = posteriors.draw_first(rng)[0]
             if first == "prior":
                 sd = np.exp(0.5 * FIRST_STATE_LOG_VARIANCE)
                 drawn.first[at] = sd * rng.standard_normal(drawn.first[at].shape)
@@ -203,8 +204,8 @@ def external_path(model: NetworkModel, noise: Array) -> Array:
     innovations = noise * np.sqrt(1.0 - alpha**2)
     innovations[:1] = noise[:1]
     paths = [
-        lfilter([1.0], [1.0, -keep], own)
-        for keep, own in zip(alpha, innovations.T, strict=True)
+        lfilter([1.0], [1.0, -coefficient], innovation)
+        for coefficient, innovation in zip(alpha, innovations.T, strict=True)
     ]
     return np.stack(paths, 1)
 
@@ -250,20 +251,18 @@ def run(
     constant = model.transition.constant(
         tensor(drawn.region), tensor(drawn.person)[:, :, None]
     )
-    noise, noise_sd = tensor(drawn.system).movedim(1, -1), _sd(model.state_log_variance)
+    noise = tensor(drawn.system).movedim(1, -1)
+    noise_sd = _sd(model.state_log_variance)
     external = None
     if model.recipe.external_inputs:
-        given = inputs in ("both", "external")
-        external = (
-            tensor(drawn.external[..., 0])
-            if given
-            else state.new_zeros(len(noise), 1, 1)
-        )
+        external = state.new_zeros(len(noise), 1, 1)
+        if inputs in ("both", "external"):
+            external = tensor(drawn.external[..., 0])
     no_input = state.new_zeros(1, 1, 1)
     connections = None if weights is None else tensor(weights).transpose(1, 2)
     course = None if network is None else tensor(network)
     series = state.new_empty(drawn.observed.shape)
-    for frame, own in enumerate(noise):
+    for frame, noise_of_frame in enumerate(noise):
         series[frame] = model.observation(state)[..., 0]
         arriving = no_input
         if inputs in ("both", "network"):
@@ -273,10 +272,11 @@ def run(
                 arriving = course[frame].expand(1, 1, 1)
         shared = None if external is None else external[frame][..., None].expand(shape)
         active = model.transition.activity(state, constant, arriving, shared).relu_()
-        state = model.transition.out(active).add_(state).addcmul_(own, noise_sd)
-    kept = series[drop:]
-    kept.addcmul_(tensor(drawn.observed[drop:]), _sd(model.observation_log_variance))
-    return kept.permute(1, 2, 3, 0).float().contiguous().cpu().numpy()
+        state = model.transition.out(active).add_(state)
+        state = state.addcmul_(noise_of_frame, noise_sd)
+    series = series[drop:]
+    series.addcmul_(tensor(drawn.observed[drop:]), _sd(model.observation_log_variance))
+    return series.permute(1, 2, 3, 0).float().contiguous().cpu().numpy()
 
 
 def _sd(log_variance: Tensor) -> Tensor:

@@ -20,7 +20,10 @@ from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.training.loop import Task, borrowed_chance
 
 # Numbers of independent random streams, added to the seed.
-_WEIGHTS, _BATCHES, _NOISE, _JUDGING = 0, 1, 2, 3
+_WEIGHTS = 0
+_BATCHES = 1
+_NOISE = 2
+_JUDGING = 3
 _JUDGING_SAMPLES = 8  # posterior samples for the held-out ELBO
 IDENTITY = "identity"  # key of checkpoints
 _LOOKS = 20  # evaluations of the held-out ELBO over all epochs
@@ -61,15 +64,13 @@ class NetworkTask(Task):
         report: Callable[[str], None],
     ) -> None:
         super().__init__()
-        self.recipe, self.seed, self.identity, self._report = (
-            recipe,
-            seed,
-            identity,
-            report,
-        )
-        self.trained, self.held_out = map(
-            torch.as_tensor, map(np.argwhere, (trained, ~trained))
-        )
+        self.recipe = recipe
+        self.seed = seed
+        self.identity = identity
+        self._report = report
+        # (series, 2), numbers of person and region.
+        self.trained = torch.as_tensor(np.argwhere(trained))
+        self.held_out = torch.as_tensor(np.argwhere(~trained))
         self._records: list[tuple[Tensor, Tensor]] = []
         self._started = 0.0
         torch.manual_seed(_stream(seed, _WEIGHTS))
@@ -151,11 +152,11 @@ class NetworkTask(Task):
         """
         with borrowed_chance(str(self.device)):
             torch.manual_seed(_stream(self.seed, _JUDGING))
-            found = [
+            elbos = [
                 self._terms(part, _JUDGING_SAMPLES).elbo().mean(0).cpu()
                 for part in torch.split(pairs, self.recipe.batch_size)
             ]
-        return torch.cat(found).double().numpy()
+        return torch.cat(elbos).double().numpy()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

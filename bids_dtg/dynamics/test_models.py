@@ -30,7 +30,9 @@ _SYNAPTIC_COUPLING = 0.2609  # J, nA
 _INPUT = 0.295  # I_0, nA
 _RECURRENT = 1.0  # w_rec
 # The population's firing rate in Hz as a function of its input current in nA.
-_GAIN, _THRESHOLD, _CURVATURE = 270.0, 108.0, 0.154  # a in 1/nC, b in Hz, d in s
+_GAIN = 270.0  # a, 1/nC
+_THRESHOLD = 108.0  # b, Hz
+_CURVATURE = 0.154  # d, s
 
 
 @dataclass(frozen=True)

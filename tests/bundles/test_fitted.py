@@ -112,7 +112,7 @@ def test_a_row_of_a_table_is_of_one_label(tmp_path: Path) -> None:
     )
     bundle = write_tiny_network(tmp_path / "tiny", people=seen)
     twice = {"copy": [own[0]], "ann": [own[0]], "new": [own[2]]}
-    assert bundle.known(list(twice), None, twice)[::2] == ("ann", "new")
+    assert bundle.row_labels(list(twice), None, twice)[::2] == ("ann", "new")
 
 
 def rest_of(people: int) -> np.ndarray:

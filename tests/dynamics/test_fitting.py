@@ -57,7 +57,7 @@ def test_arrays_that_do_not_fit_together_are_refused(networks, changes, fault):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"weights": np.ones((2, 4, 4))}, {"kept": np.ones((2, 3))}]
+    "changes", [{"weights": np.ones((2, 4, 4))}, {"keep": np.ones((2, 3))}]
 )
 def test_arrays_of_other_sizes_are_refused(networks, changes):
     with pytest.raises(ValueError, match=r"is \(2, 5, 5\), found|is \(2, 40\), found"):

@@ -142,23 +142,19 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
     @property
     def session(self) -> str:
         """The model's training session; if the data lack it, their first session."""
-        there = self.people.sessions
-        own = self.bundle.part.session if self.bundle else there[0]
-        return own if own in there else there[0]
+        sessions = self.people.sessions
+        trained_on = self.bundle.part.session if self.bundle else sessions[0]
+        return trained_on if trained_on in sessions else sessions[0]
 
     def sessions(
-        self, labels: Sequence[str], read: Callable[[str, Sequence[str]], Some]
+        self, labels: Sequence[str], reader: Callable[[str, Sequence[str]], Some]
     ) -> dict[str, Some]:
         """Return the people who have each session, by session, the model's session first."""
-        people = self.people
-        names = (
-            self.session,
-            *(name for name in people.sessions if name != self.session),
-        )
+        further = [name for name in self.people.sessions if name != self.session]
         return {
-            name or "rest": read(name, labels)
-            for name in names
-            if not set(labels).isdisjoint(people.of_session(name))
+            name or "rest": reader(name, labels)
+            for name in (self.session, *further)
+            if not set(labels).isdisjoint(self.people.of_session(name))
         }
 
     @cached_property
@@ -170,8 +166,9 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
 
     def _with_rest(self, labels: Iterable[str], nobody: str) -> tuple[str, ...]:
         """Return people with data in `session`, report the others; `nobody` begins the error."""
-        there, wanted = self.people.of_session(self.session), tuple(labels)
-        if without := [label for label in wanted if label not in there]:
+        wanted = tuple(labels)
+        with_rest = self.people.of_session(self.session)
+        if without := [label for label in wanted if label not in with_rest]:
             say(
                 f"left out: {counted(len(without), 'participant')} without data in "
                 f"{session_words(self.session)} ({named(without)})"
@@ -181,9 +178,9 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
                 f"{nobody} has data in {session_words(self.session)}",
                 remedy="choose another session with --session-label",
             )
-        return tuple(label for label in wanted if label in there)
+        return tuple(label for label in wanted if label in with_rest)
 
-    def others(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    def new_people(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
         """Return the participants to evaluate a core on, and why the others are left out.
 
         Training people and their relatives are left out. The reasons are those of the table of
@@ -266,9 +263,10 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
     @cached_property
     def row_labels(self) -> tuple[str, ...]:
         """The label of each row of the network's tables."""
-        return self.network.known(self.people.labels, self.data_set, self._sketches)
+        people = self.people.labels
+        return self.network.row_labels(people, self.data_set, self._sketches)
 
-    def known(self) -> tuple[str, ...]:
+    def training_people(self) -> tuple[str, ...]:
         """Return the labels of the network's training participants with data in `session`.
 
         Raises
@@ -280,8 +278,8 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         self._require_fitting()
         bundle, people = self.network, self.people
         self._say_if_by_label()
-        there = [label for label in people.labels if label in self.row_labels]
-        if not there:
+        training = [label for label in people.labels if label in self.row_labels]
+        if not training:
             raise DatasetError(
                 f"{bundle.card.name} was not fitted to anybody in {self.data_set} "
                 f"({named(people.labels)})",
@@ -289,19 +287,19 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
                 remedy="give the data set the Name that it had in training "
                 "(dataset_description.json), or give the files that were used for training",
             )
-        if outsiders := [label for label in people.labels if label not in there]:
+        if outsiders := [label for label in people.labels if label not in training]:
             say(
                 f"left out: {counted(len(outsiders), 'participant')} outside the training set of "
                 f"{bundle.card.name} ({named(outsiders)})"
             )
         by_label = bundle.in_training_set(people.labels, self.data_set)
-        if renamed := [label for label in there if label not in by_label]:
+        if renamed := [label for label in training if label not in by_label]:
             say(
                 f"{counted(len(renamed), 'participant')} with other labels ({named(renamed)}) "
                 f"recognised in the training set of {bundle.card.name} by their series"
             )
         return self._with_rest(
-            there, f"nobody in the training set of {bundle.card.name}"
+            training, f"nobody in the training set of {bundle.card.name}"
         )
 
 

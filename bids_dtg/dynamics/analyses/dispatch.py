@@ -89,8 +89,8 @@ def architecture_of(settings: Settings) -> str:
 
 def _refuse_options_of_networks(settings: Settings) -> None:
     values = settings.options
-    given = (name for name in _OF_NETWORKS if values[name] != OPTIONS[name].default)
-    if flags := [f"--{name.replace('_', '-')}" for name in given]:
+    changed = (name for name in _OF_NETWORKS if values[name] != OPTIONS[name].default)
+    if flags := [f"--{name.replace('_', '-')}" for name in changed]:
         raise SettingsError(
             f"{' and '.join(flags)} {'was' if len(flags) == 1 else 'were'} given with "
             f"{_WORDS[LINEAR]}, which has no such setting",

@@ -58,17 +58,15 @@ _OF_CORES = (
     "with the row of the mean, which uses no data of the person."
 )
 _ON_PAGE = (
-    *(
-        "words",
-        "fit",
-        "fit_single",
-        "residual",
-        "identified",
-        "r2",
-        "nll",
-        "fcd",
-        "verdict_fit",
-    ),
+    "words",
+    "fit",
+    "fit_single",
+    "residual",
+    "identified",
+    "r2",
+    "nll",
+    "fcd",
+    "verdict_fit",
 )
 # Columns for a model that predicts by simulations.
 _OF_SIMULATIONS = (
@@ -159,7 +157,8 @@ def run_evaluation(settings: Settings) -> int:
 def _of_model(settings: Settings) -> int:
     """Evaluate a linear core on people it was not trained on."""
     analysis = DynamicsAnalysis.prepare(settings, "evaluation", SCORES, EXCLUDED)
-    (labels, seen), bundle = analysis.others(), analysis.core
+    labels, seen = analysis.new_people()
+    bundle = analysis.core
     if not labels:
         raise DatasetError(
             f"{bundle.card.name} was trained on all of these participants",
@@ -172,12 +171,13 @@ def _of_model(settings: Settings) -> int:
         analysis.describe()
         if seen:
             analysis.results.table(EXCLUDED, left_out_table(seen))
-        read, judge, which = _both(analysis.sessions(labels, analysis.people.series))
-        models = [bundle.model()] * len(read.people)
-        who = f"{bundle.card.name} {bundle.card.version}, evaluated on "
-        who += f"{counted(len(models), 'participant')} outside its training set."
-        lead = f"{who}{seen_on_page(seen)} {which}"
-        _write(analysis, _judged(settings, read, judge, models), lead)
+        sessions = analysis.sessions(labels, analysis.people.series)
+        predictors, judge, sentence = _predictors_and_judge(sessions)
+        models = [bundle.model()] * len(predictors.people)
+        lead = f"{bundle.card.name} {bundle.card.version}, evaluated on "
+        lead += f"{counted(len(models), 'participant')} outside its training set."
+        lead += f"{seen_on_page(seen)} {sentence}"
+        _write(analysis, _judged(settings, predictors, judge, models), lead)
     return 0
 
 
@@ -185,19 +185,19 @@ def _by_folds(settings: Settings) -> int:
     """Train on all folds of people but one, evaluate on that one, and so for each fold."""
     analysis = DynamicsAnalysis.prepare(settings, FOLDS, SCORES)
     people = analysis.people
-    there = frozenset(people.of_session(analysis.session))
-    labels = tuple(label for label in people.split.everybody if label in there)
+    with_rest = frozenset(people.of_session(analysis.session))
+    labels = tuple(label for label in people.split.everybody if label in with_rest)
     groups = draw_folds(settings, labels, people.families)
     fewest = len(labels) - max(len(group) for group in groups)
-    who = f"to train on outside a fold ({len(groups)} folds)"
-    require_enough(fewest, who, remedy="add people, or use more folds")
+    words = f"to train on outside a fold ({len(groups)} folds)"
+    require_enough(fewest, words, remedy="add people, or use more folds")
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {len(groups)} folds and a page", labels)
     with analysis.results.begun():
         analysis.describe()
         sessions = analysis.sessions(labels, people.series)
         name, *further = sessions
-        others = {session: sessions[session].people for session in further}
+        people_again = {session: sessions[session].people for session in further}
 
         def some_people(session: str, some: Sequence[str]) -> PeopleSeries:
             return sessions[session].of(list(some))
@@ -205,69 +205,71 @@ def _by_folds(settings: Settings) -> int:
         models: dict[str, LinearModel] = {}
         for number, group in enumerate(groups, 1):
             training = [label for label in labels if label not in group]
-            model = fit_core(
-                TrainingPeople(some_people, name, training, others), people.tr_seconds
-            )
+            trained_on = TrainingPeople(some_people, name, training, people_again)
+            model = fit_core(trained_on, people.tr_seconds)
             models |= dict.fromkeys(group, model)
             frames = f"{model.shrinkage.process:g} and {model.shrinkage.connectivity:g} frames"
             say(
                 f"fold {number}: {counted(len(training), 'participant')}, shrinkage {frames}"
             )
-        read, judge, which = _both(sessions)
-        found = _judged(settings, read, judge, [models[label] for label in read.people])
-        who = f"Linear cores of {len(groups)} folds, {counted(len(read.people), 'participant')}"
-        _write(analysis, found, f"{who} of {analysis.data_set}. {which}")
+        predictors, judge, sentence = _predictors_and_judge(sessions)
+        models_of_people = [models[label] for label in predictors.people]
+        scored = _judged(settings, predictors, judge, models_of_people)
+        number_of_people = counted(len(models_of_people), "participant")
+        lead = f"Linear cores of {len(groups)} folds, {number_of_people}"
+        _write(analysis, scored, f"{lead} of {analysis.data_set}. {sentence}")
     return 0
 
 
-def _both(sessions: Mapping[str, PeopleSeries]) -> tuple[PeopleSeries, Judge, str]:
-    """Return the session that is read, the session that judges, and a sentence on both.
+def _predictors_and_judge(
+    sessions: Mapping[str, PeopleSeries],
+) -> tuple[PeopleSeries, Judge, str]:
+    """Return the session to predict from, the session that judges, and a sentence on the two.
 
     They are the first two sessions that some people have both of, or the halves of one session.
     """
-    (name, own), *further = sessions.items()
-    for other, again in further:
-        both = [label for label in own.people if label in again.people]
-        if both:
-            if lost := len(own.people) - len(both):
-                say(f"left out: {counted(lost, 'participant')} without session {other}")
-            judge = Judge(other, ANOTHER, again.of(both), {})
-            return (
-                own.of(both),
-                judge,
-                f"Predictions are made from {name} and judged on {other}.",
-            )
-    half = own.frames // 2
-    judge = Judge(f"second half of {name}", HALF, _part(own, slice(half, None)), {})
+    (name, first), *further = sessions.items()
+    for name_again, again in further:
+        labels = [label for label in first.people if label in again.people]
+        if labels:
+            if lost := len(first.people) - len(labels):
+                people = counted(lost, "participant")
+                say(f"left out: {people} without session {name_again}")
+            judge = Judge(name_again, ANOTHER, again.of(labels), {})
+            words = f"Predictions are made from {name} and judged on {name_again}."
+            return first.of(labels), judge, words
+    half = first.frames // 2
+    judge = Judge(f"second half of {name}", HALF, _part(first, slice(half, None)), {})
     words = (
         f"Predictions are made from the first half of {name} and judged on the second half, as "
         "there is no other session."
     )
-    return _part(own, slice(half)), judge, words
+    return _part(first, slice(half)), judge, words
 
 
 def _part(people: PeopleSeries, frames: slice) -> PeopleSeries:
     # The degrees of freedom in a part are not known; `dof` is that of all frames.
-    kept = None if people.kept is None else people.kept[:, frames]
-    return replace(
-        people, series=standardised(people.series[..., frames]), kept=kept, dof=None
-    )
+    keep = None if people.keep is None else people.keep[:, frames]
+    series = standardised(people.series[..., frames])
+    return replace(people, series=series, keep=keep, dof=None)
 
 
 def _judged(
-    settings: Settings, read: PeopleSeries, judge: Judge, models: Sequence[LinearModel]
+    settings: Settings,
+    predictors: PeopleSeries,
+    judge: Judge,
+    models: Sequence[LinearModel],
 ) -> list[Scored]:
     """Score linear cores and simpler models; `models` has a core without the person for each."""
-    say(f"evaluating on {counted(len(read.people), 'participant')}")
-    people = read_people(read, models)
+    say(f"evaluating on {counted(len(predictors.people), 'participant')}")
+    people = read_people(predictors, models)
     by = replace(judge, means={person.label: person.mean for person in people})
-    shares = [own.others.shrinkage.own_share(own.own.frames) for own in people]
-    share = " to ".join(
-        dict.fromkeys(f"{end:.2f}" for end in (min(shares), max(shares)))
-    )
-    core = replace(
-        CORE, words=f"{CORE.words}: {share} of the person's own FC, and its process"
-    )
+    shares = [
+        person.core.shrinkage.own_share(person.covariances.frames) for person in people
+    ]
+    ends = dict.fromkeys([f"{min(shares):.2f}", f"{max(shares):.2f}"])
+    words = f"{CORE.words}: {' to '.join(ends)} of the person's own FC, and its process"
+    core = replace(CORE, words=words)
     return score_references(people, [by], (core, *REFERENCES), settings.modelling.seed)
 
 
@@ -281,13 +283,11 @@ def score_table(scored: Sequence[Scored], *, simulated: bool = False) -> ResultT
     simulated
         Whether the model predicts by simulations, which have additional columns.
     """
-    models = {own.judge.name: own for own in scored if own.name == MODEL}
-    rows = [
-        _score(own, model, simulated=simulated)
-        for session, model in models.items()
-        for own in scored
-        if own.judge.name == session
-    ]
+    models = [row for row in scored if row.name == MODEL]
+    rows = []
+    for model in models:
+        of_session = [row for row in scored if row.judge.name == model.judge.name]
+        rows += [_score(row, model, simulated=simulated) for row in of_session]
     columns = (*_COLUMNS, *(_OF_SIMULATIONS if simulated else ()))
     description = (
         "How well a session of a person is predicted: one row per model and session"
@@ -295,31 +295,28 @@ def score_table(scored: Sequence[Scored], *, simulated: bool = False) -> ResultT
     return ResultTable(columns, rows, description)
 
 
-def _score(own: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
-    judge, figures = own.judge, own.figures
-    known = np.isfinite(figures["fit"])
-    row: dict[str, Any] = {"name": own.name, "words": own.words}
+def _score(scored: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
+    judge, figures = scored.judge, scored.figures
+    finite = np.isfinite(figures["fit"])
+    row: dict[str, Any] = {"name": scored.name, "words": scored.words}
     row |= {
         "session": judge.name,
         "relation": judge.relation,
-        "people": int(known.sum()),
+        "people": int(finite.sum()),
     }
     row |= {
         name: bootstrap_interval(figures[name]) for name in ("fit", "residual", "fcd")
     }
     row |= {name: float(finite_mean(figures[name])) for name in ("r2", "nll")}
-    if len(known) > 1:  # a single person cannot be confused with anybody
-        row["identified"] = wilson_interval(own.identified, len(known))
-    if own is not model:
-        found = judge_differences(
-            model.figures["fit"] - figures["fit"], judge.people.kin
-        )
-        row |= {**found.columns("advantage_fit"), "verdict_fit": found.word}
+    if len(finite) > 1:  # a single person cannot be confused with anybody
+        row["identified"] = wilson_interval(scored.identified, len(finite))
+    if scored is not model:
+        advantage = model.figures["fit"] - figures["fit"]
+        verdict = judge_differences(advantage, judge.people.kin)
+        row |= {**verdict.columns("advantage_fit"), "verdict_fit": verdict.word}
     if simulated:
-        row |= {
-            "fit_single": bootstrap_interval(figures["fit_single"]),
-            "diverged": own.diverged,
-        }
+        row["fit_single"] = bootstrap_interval(figures["fit_single"])
+        row["diverged"] = scored.diverged
     return row
 
 
@@ -337,22 +334,20 @@ def score_section(table: ResultTable, judge: Judge, *text: str) -> Section:
     """
     rows = [{**row} for row in table.rows if row["session"] == judge.name]
     (model,) = (str(row["words"]) for row in rows if row["name"] == MODEL)
-    known = {column.name for column in table.columns}
+    names = {column.name for column in table.columns}
+    better = [
+        (str(row["words"]), "fit") for row in rows if row.get("verdict_fit") == WORSE
+    ]
+    shown = ResultTable(table.columns, rows).on_page(
+        f"{judge.name} of the same people",
+        [name for name in _ON_PAGE if name in names],
+        model=model,
+        better=better,
+    )
     return Section(
         title=f"Prediction of {judge.name} ({judge.relation})",
         text=text,
-        tables=(
-            ResultTable(table.columns, rows).on_page(
-                f"{judge.name} of the same people",
-                [name for name in _ON_PAGE if name in known],
-                model=model,
-                better=[
-                    (str(row["words"]), "fit")
-                    for row in rows
-                    if row.get("verdict_fit") == WORSE
-                ],
-            ),
-        ),
+        tables=(shown,),
     )
 
 
@@ -387,7 +382,8 @@ def score_flags(table: ResultTable, people: int) -> list[Flag]:
 
 def _write(analysis: DynamicsAnalysis, scored: Sequence[Scored], lead: str) -> None:
     """Write the table and the page of linear cores; `lead` is the beginning of the page."""
-    table, judge = score_table(scored), scored[0].judge
+    table = score_table(scored)
+    judge = scored[0].judge
     say_scores(table)
     analysis.write_page(
         {SCORES: table},

@@ -76,20 +76,19 @@ def run_fixed_points(settings: Settings) -> int:
         Wrong options, files or model.
     """
     analysis = DynamicsAnalysis.prepare(settings, "fixed-points", _REGIONS, _NETWORKS)
-    labels = analysis.known()
+    labels = analysis.training_people()
     if settings.behaviour.dry_run:
         return analysis.print_plan("fixed points", labels)
     with analysis.results.begun():
         analysis.describe()
         networks = analysis.people.networks(analysis.session, labels)
-        model, seed = analysis.network.model(), settings.modelling.seed
+        model = analysis.network.model()
+        seed = settings.modelling.seed
         inferred = infer(model, networks, analysis.row_labels)
         regions = _of_regions(model, inferred, seed)
         persons = _of_networks(model, networks, inferred, seed)
-        total, single = (
-            sum(int(str(row[column])) for row in persons.rows)
-            for column in ("cases", "one_stable_point")
-        )
+        total = _sum(persons, "cases")
+        single = _sum(persons, "one_stable_point")
         analysis.write_page(
             {_REGIONS: regions, _NETWORKS: persons},
             f"{counted(len(labels), 'participant')} of {analysis.data_set}: "
@@ -97,6 +96,10 @@ def run_fixed_points(settings: Settings) -> int:
             _sections(regions, persons),
         )
     return 0
+
+
+def _sum(table: ResultTable, column: str) -> int:
+    return sum(int(str(row[column])) for row in table.rows)
 
 
 def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTable:
@@ -107,9 +110,13 @@ def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTab
         f"fixed points of {counted(regions, 'region')} of {counted(people, 'participant')}"
     )
     rng = np.random.default_rng(seed)
-    own = inferred.draw_region(rng)[:people], inferred.draw_person(rng)[:people]
     points = node_fixed_points(
-        model, *own, levels=LEVELS, starts=_NODE_STARTS, seed=seed
+        model,
+        inferred.draw_region(rng)[:people],
+        inferred.draw_person(rng)[:people],
+        levels=LEVELS,
+        starts=_NODE_STARTS,
+        seed=seed,
     )
     externals = LEVELS if model.recipe.external_inputs else (0.0,)
     rows = []
@@ -130,13 +137,14 @@ def _of_networks(
     people = counted(len(networks.people), "participant")
     say(f"fixed points of the networks of {people}, {_DRAWS} draws of parameters each")
     rng = np.random.default_rng(seed)
-    parameters = (
-        np.moveaxis(inferred.draw_region(rng, _DRAWS), 0, 1),
-        np.moveaxis(inferred.draw_person(rng, _DRAWS), 0, 1),
+    # (people, draws, ...)
+    region = np.moveaxis(inferred.draw_region(rng, _DRAWS), 0, 1)
+    person = np.moveaxis(inferred.draw_person(rng, _DRAWS), 0, 1)
+    weights = networks.weights
+    points = network_fixed_points(
+        model, weights, region, person, starts=_NETWORK_STARTS, seed=seed
     )
-    given = (model, networks.weights, *parameters)
-    points = network_fixed_points(*given, starts=_NETWORK_STARTS, seed=seed)
-    settled = network_settling(*given, seed=seed)
+    settled = network_settling(model, weights, region, person, seed=seed)
     rows = []
     for number, label in enumerate(networks.people):
         cases = np.zeros(points.shape, bool)
@@ -153,16 +161,14 @@ def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
     `cases` is a mask in the shape of all cases.
     """
     here = cases.ravel()[points.case]
-    everything, stable = (
-        points.number()[cases],
-        points.number(points.stable_flow)[cases],
-    )
+    number = points.number()[cases]
+    stable = points.number(points.stable_flow)[cases]
     return {
         "cases": int(cases.sum()),
-        "one_point": int((everything == 1).sum()),
-        "one_stable_point": int(((everything == 1) & (stable == 1)).sum()),
-        "several_points": int((everything > 1).sum()),
-        "no_point": int((everything == 0).sum()),
+        "one_point": int((number == 1).sum()),
+        "one_stable_point": int(((number == 1) & (stable == 1)).sum()),
+        "several_points": int((number > 1).sum()),
+        "no_point": int((number == 0).sum()),
         "points": int(here.sum()),
         "stable_flow": int((points.stable_flow & here).sum()),
         "stable_map": int((points.stable_map & here).sum()),

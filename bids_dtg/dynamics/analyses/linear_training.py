@@ -95,11 +95,14 @@ def run_linear_training(settings: Settings) -> int:
         )
     if len(people.sessions) > 1:
         say(f"training on {session_words(session)}; --session-label chooses another")
-    known = ModelPeople.of_training(
+    training_people = ModelPeople.of_training(
         analysis.data_set, people.sketches(labels), people.source.families.by_label
     )
-    others = {own: frozenset(people.of_session(own)) for own in people.sessions[1:]}
-    training = TrainingPeople(people.series, session, labels, others)
+    people_again = {
+        further: frozenset(people.of_session(further))
+        for further in people.sessions[1:]
+    }
+    training = TrainingPeople(people.series, session, labels, people_again)
     with analysis.results.begun():
         analysis.describe()
         model = fit_core(training, people.tr_seconds)
@@ -112,7 +115,7 @@ def run_linear_training(settings: Settings) -> int:
             target,
             model,
             components,
-            known,
+            training_people,
             labels=labels,
             regions=people.regions,
             frames=people.frames_of(session),
@@ -129,13 +132,12 @@ def run_linear_training(settings: Settings) -> int:
 class TrainingPeople:
     """Training people, read again at each iteration, a few at a time."""
 
-    read: Callable[
-        [str, Sequence[str]], PeopleSeries
-    ]  # some people's series in a session
+    # Reads some people's series in a session.
+    reader: Callable[[str, Sequence[str]], PeopleSeries]
     session: str  # the training session
     labels: Sequence[str]
     # People with further sessions, by session; a person's first one judges the shrinkage.
-    others: Mapping[str, Collection[str]]
+    people_again: Mapping[str, Collection[str]]
 
     def drawn(self, most: int, seed: int) -> TrainingPeople:
         """Return at most `most` of the people, drawn by the seed, in the same order."""
@@ -147,21 +149,21 @@ class TrainingPeople:
     def __iter__(self) -> Iterator[TrainingPerson]:
         for start in range(0, len(self.labels), _AT_ONCE):
             some = self.labels[start : start + _AT_ONCE]
-            first = self.read(self.session, some)
-            others = [
-                self.read(session, own)
-                for session, there in self.others.items()
-                if (own := [label for label in some if label in there])
-            ]
+            first = self.reader(self.session, some)
+            further = []
+            for session, people in self.people_again.items():
+                if labels := [label for label in some if label in people]:
+                    further.append(self.reader(session, labels))
             for row, label in enumerate(some):
-                again = next((own for own in others if label in own.people), None)
+                again = None
+                for session_series in further:
+                    if label in session_series.people:
+                        person = session_series.people.index(label)
+                        again = covariances_of(session_series, person)
+                        break
+                keep = None if first.keep is None else first.keep[row]
                 yield TrainingPerson.of(
-                    first.series[row],
-                    None if first.kept is None else first.kept[row],
-                    None
-                    if again is None
-                    else covariances_of(again, again.people.index(label)),
-                    dof=first.dof_of(row),
+                    first.series[row], keep, again, dof=first.dof_of(row)
                 )
 
 
@@ -210,9 +212,10 @@ def _write_results(
     if components is not None:
         words = (
             "Component scores are features for statistics. They come from unshrunken "
+            "covariances."
         )
         shown = tables[_COMPONENTS_FILE].on_page("Components")
-        sections.append(Section("Features", (f"{words}covariances.",), (shown,)))
+        sections.append(Section("Features", (words,), (shown,)))
     mean = Section(
         title="Mean of the training people",
         figures=(
@@ -233,35 +236,34 @@ def _write_results(
 
 
 def _shrinkage_table(model: LinearModel, tr_seconds: float) -> ResultTable:
-    own, rows = model.shrinkage, []
-    for value, *scores in zip(GRID, *own.scores, strict=True) if own.scores else ():
-        frames = round(value * GRID_TR / tr_seconds)
-        rows.append(
-            {
-                "frames": frames,
-                **dict(zip(("nll", "nll_single", "fit"), scores, strict=True)),
-            }
-        )
+    rows = []
+    if model.shrinkage.scores:
+        by_strength = zip(GRID, *model.shrinkage.scores, strict=True)
+        for value, nll, nll_single, fit in by_strength:
+            frames = round(value * GRID_TR / tr_seconds)
+            scores = {"nll": nll, "nll_single": nll_single, "fit": fit}
+            rows.append({"frames": frames, **scores})
     return ResultTable(
         _SHRINKAGE, rows, "Scores by strength of shrinkage: one row per strength"
     )
 
 
 def _shrinkage_section(model: LinearModel, frames: int, table: ResultTable) -> Section:
-    own = model.shrinkage
+    shrinkage = model.shrinkage
     chosen = (
-        f"chosen by {own.chosen_by} of training people"
-        if own.chosen_by
+        f"chosen by {shrinkage.chosen_by} of training people"
+        if shrinkage.chosen_by
         else "fixed, as fewer than 10 people have data to choose them by"
     )
-    share = own.own_share(frames)
+    share = shrinkage.own_share(frames)
     return Section(
         title="Shrinkage",
         text=(
             "A person's covariances are averaged with the training people's mean. The mean has the "
-            f"weight of {own.process:g} frames for the process, and of {own.connectivity:g} frames "
-            f"for functional connectivity on another day (in a session of {frames} frames, "
-            f"{share:.2f} own and {1 - share:.2f} mean). These weights were {chosen}.",
+            f"weight of {shrinkage.process:g} frames for the process, and of "
+            f"{shrinkage.connectivity:g} frames for functional connectivity on another "
+            f"day (in a session of {frames} frames, {share:.2f} own and "
+            f"{1 - share:.2f} mean). These weights were {chosen}.",
         ),
         tables=(table.on_page("Scores of the shrinkage"),) if table.rows else (),
     )
@@ -281,14 +283,14 @@ def _components_table(components: Components) -> ResultTable:
 
 def _flags(model: LinearModel) -> list[Flag]:
     """Return warnings about a model that was simplified for lack of frames."""
-    found = []
+    texts = []
     if model.diagonal_share:
-        found.append(
+        texts.append(
             "The training people have few frames for so many regions, so mean covariances between "
             f"regions were reduced by {model.diagonal_share:.0%}"
         )
     if model.order == 1:
-        found.append(
+        texts.append(
             "For the same reason, a frame is predicted from the last frame alone"
         )
-    return [Flag("warning", text) for text in found]
+    return [Flag("warning", text) for text in texts]

@@ -126,7 +126,8 @@ def run_network_evaluation(settings: Settings) -> int:
     analysis = DynamicsAnalysis.prepare(
         settings, "evaluation", SCORES, _CHECKS_FILE, PARAMETERS, FEATURES_FILE
     )
-    labels, bundle = analysis.known(), analysis.network
+    labels = analysis.training_people()
+    bundle = analysis.network
     maps = read_region_maps(
         settings.part(DynamicsOptions).region_maps, analysis.people.regions
     )
@@ -134,14 +135,20 @@ def run_network_evaluation(settings: Settings) -> int:
         return analysis.print_plan("scores, tables and a page", labels)
     with analysis.results.begun():
         analysis.describe()
-        model, known = bundle.model(), analysis.row_labels
+        model = bundle.model()
+        row_labels = analysis.row_labels
         sessions = analysis.sessions(labels, analysis.people.networks)
-        read, networks = next(iter(sessions.items()))
-        inferred = infer(model, networks, known)
-        scored, simulated, checked = _scored(model, known, sessions, inferred, settings)
-        scores, checks = score_table(scored, simulated=True), summarise(checked)
+        session_read, networks = next(iter(sessions.items()))
+        inferred = infer(model, networks, row_labels)
+        scored, simulated, checked = _scored(
+            model, row_labels, sessions, inferred, settings
+        )
+        scores = score_table(scored, simulated=True)
+        checks = summarise(checked)
         say_scores(scores)
-        parameters, sections = parameter_results(model, sessions, inferred, known, maps)
+        parameters, sections = parameter_results(
+            model, sessions, inferred, row_labels, maps
+        )
         tables = {
             SCORES: scores,
             _CHECKS_FILE: ResultTable(
@@ -151,7 +158,7 @@ def run_network_evaluation(settings: Settings) -> int:
             ),
             **parameters,
         }
-        judges = {own.judge.name: own.judge for own in scored}
+        judges = {row.judge.name: row.judge for row in scored}
         drawn = beside(measured_means(networks), simulated)
         analysis.write_page(
             tables,
@@ -160,7 +167,7 @@ def run_network_evaluation(settings: Settings) -> int:
             f"sessions {', '.join(sessions)}. The unit of inference is the person. "
             f"{PURPOSE_OF_NETWORKS}",
             (
-                *(_section(scores, judge, read) for judge in judges.values()),
+                *(_section(scores, judge, session_read) for judge in judges.values()),
                 Section("Simulated and measured", figures=drawn),
                 _checks_section(tables[_CHECKS_FILE]),
                 *sections,
@@ -179,34 +186,39 @@ def run_network_evaluation(settings: Settings) -> int:
 
 def _scored(
     model: NetworkModel,
-    known: tuple[str, ...],
+    row_labels: tuple[str, ...],
     sessions: Mapping[str, Networks],
     inferred: Inferred,
     settings: Settings,
 ) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]]]:
     """Score simulations and simpler models; return the simulations' means and checks, too."""
-    networks, seed = next(iter(sessions.values())), settings.modelling.seed
+    networks = next(iter(sessions.values()))
+    seed = settings.modelling.seed
     simulations = settings.part(DynamicsOptions).simulations
     fewer = min(simulations, ABLATION_SIMULATIONS)
-    others = _others(networks)
-    people = read_people(networks, others) if others else []
+    cores = _cores_without_relatives(networks)
+    people = read_people(networks, cores) if cores else []
     mean_of = {person.label: person.mean for person in people}
-    judges = [
-        Judge(name, ANOTHER if number else SAME, own, mean_of)
-        for number, (name, own) in enumerate(sessions.items())
-    ]
-    means, checked = SessionMeans(networks.tr_seconds), list[dict[str, Values]]()
+    judges = []
+    for name, measured in sessions.items():
+        relation = SAME if measured is networks else ANOTHER
+        judges.append(Judge(name, relation, measured, mean_of))
+    means = SessionMeans(networks.tr_seconds)
+    checked: list[dict[str, Values]] = []
     labels = networks.people
     say(
         f"simulating: {counted(simulations, 'session')} of {counted(len(labels), 'participant')}"
     )
 
     def of_model() -> Iterator[tuple[str, Sequence[Prediction]]]:
-        found = simulate(model, networks, inferred, simulations=simulations, seed=seed)
-        for label, own, simulated in zip(labels, networks.series, found, strict=True):
+        simulated_people = simulate(
+            model, networks, inferred, simulations=simulations, seed=seed
+        )
+        of_people = zip(labels, networks.series, simulated_people, strict=True)
+        for label, measured, simulated in of_people:
             means.add(simulated)
             shown = simulated[:CHECKED_SIMULATIONS]
-            checked.append(check_person(own, shown, networks.tr_seconds))
+            checked.append(check_person(measured, shown, networks.tr_seconds))
             yield label, [of_simulations(simulated)]
 
     scored = score_row(MODEL, "the network model", of_model(), judges)
@@ -214,7 +226,7 @@ def _scored(
         if inputs == "external" and not model.recipe.external_inputs:
             continue
         say(f"simulating: {words}")
-        found = simulate(
+        ablated = simulate(
             model,
             networks,
             inferred,
@@ -223,37 +235,38 @@ def _scored(
             first="prior",
             inputs=inputs,
         )
-        without = (
-            (who, [of_simulations(own)]) for who, own in zip(labels, found, strict=True)
+        predictions = (
+            (label, [of_simulations(simulated)])
+            for label, simulated in zip(labels, ablated, strict=True)
         )
-        scored += score_row(name, words, without, judges)
-    if networks.others.any(axis=1).all() and np.ptp(networks.weights, axis=0).any():
+        scored += score_row(name, words, predictions, judges)
+    if networks.apart.any(axis=1).all() and np.ptp(networks.weights, axis=0).any():
         words = "the model with another person's structural connectome, mean over other families"
         say(f"simulating: {words}")
-        said = _with_other_connectomes(
-            model, known, networks, simulations=fewer, seed=seed
+        of_others = _with_other_connectomes(
+            model, row_labels, networks, simulations=fewer, seed=seed
         )
-        scored += score_row(OTHER_CONNECTOME, words, said, judges)
+        scored += score_row(OTHER_CONNECTOME, words, of_others, judges)
     scored += score_references(people, judges, REFERENCES, seed)
     return scored, means, checked
 
 
-def _others(networks: Networks) -> list[LinearModel]:
+def _cores_without_relatives(networks: Networks) -> list[LinearModel]:
     """Return for each person a linear core of other families; empty if a person has none."""
-    if not networks.others.any(axis=1).all():
+    if not networks.apart.any(axis=1).all():
         return []
-    own = [covariances_of(networks, row) for row in range(len(networks.people))]
-    everybody = GroupSums.over(own)
+    people = [covariances_of(networks, row) for row in range(len(networks.people))]
+    everybody = GroupSums.over(people)
     sums = (
-        reduce(GroupSums.without, compress(own, kin), everybody)
-        for kin in ~networks.others
+        reduce(GroupSums.without, compress(people, kin), everybody)
+        for kin in ~networks.apart
     )
-    return [LinearModel.of(others, Shrinkage(*FIXED)) for others in sums]
+    return [LinearModel.of(of_families, Shrinkage(*FIXED)) for of_families in sums]
 
 
 def _with_other_connectomes(
     model: NetworkModel,
-    known: tuple[str, ...],
+    row_labels: tuple[str, ...],
     networks: Networks,
     *,
     simulations: int,
@@ -264,28 +277,31 @@ def _with_other_connectomes(
     The connectomes are those of other families, at most `_MOST_CONNECTOMES`. Everything else is the
     same, including the person's series and random numbers.
     """
-    for label, apart in zip(networks.people, networks.others, strict=True):
-        own, rows = networks.of([label]), np.flatnonzero(apart)
-        places = np.linspace(
-            0, len(rows) - 1, min(len(rows), _MOST_CONNECTOMES)
-        ).round()
-        said = []
+    for label, apart in zip(networks.people, networks.apart, strict=True):
+        person = networks.of([label])
+        rows = np.flatnonzero(apart)
+        number = min(len(rows), _MOST_CONNECTOMES)
+        places = np.linspace(0, len(rows) - 1, number).round()
+        predictions = []
         for row in rows[np.unique(places.astype(np.intp))]:
-            other = replace(own, weights=networks.weights[[row]])
-            inferred = infer(model, other, known)
-            found = simulate(model, other, inferred, simulations=simulations, seed=seed)
-            said += [of_simulations(simulated) for simulated in found]
-        yield label, said
+            swapped = replace(person, weights=networks.weights[[row]])
+            inferred = infer(model, swapped, row_labels)
+            sessions = simulate(
+                model, swapped, inferred, simulations=simulations, seed=seed
+            )
+            predictions += [of_simulations(simulated) for simulated in sessions]
+        yield label, predictions
 
 
-def _section(scores: ResultTable, judge: Judge, read: str) -> Section:
+def _section(scores: ResultTable, judge: Judge, session_read: str) -> Section:
     fitted = "The network was fitted to all of these people."
     if judge.relation == ANOTHER:
-        words = f"{fitted} Predictions are made from {read} and judged on {judge.name}."
+        words = f"{fitted} Predictions are made from {session_read} and judged on "
+        words += f"{judge.name}."
         return score_section(scores, judge, words)
     words = (
-        f"{fitted} Predictions are made from {read} and judged on the same session. Other people "
-        "are the others evaluated here. The prediction by simulations is their mean FC; the "
+        f"{fitted} Predictions are made from {session_read} and judged on the same session. Other "
+        "people are the others evaluated here. The prediction by simulations is their mean FC; the "
         "publication averages r over single simulations."
     )
     return score_section(scores, judge, TEXT, words)

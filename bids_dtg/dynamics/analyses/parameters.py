@@ -121,7 +121,7 @@ def parameter_results(
     model: NetworkModel,
     sessions: Mapping[str, Networks],
     inferred: Inferred,
-    known: tuple[str, ...],
+    row_labels: tuple[str, ...],
     maps: Mapping[str, Values],
 ) -> tuple[dict[str, ResultTable], tuple[Section, ...]]:
     """Return the tables of a model's parameters by name, and the page's section on them.
@@ -134,7 +134,7 @@ def parameter_results(
         People's networks by session, the model's session first.
     inferred
         Posteriors inferred from that session.
-    known
+    row_labels
         Labels of the rows of the model's tables.
     maps
         Regional maps by name, (regions,).
@@ -143,7 +143,7 @@ def parameter_results(
     alignment = alignment_of(inferred, networks)
     theta = alignment.apply(inferred.region_mean)
     say("comparing parameters with features and maps")
-    again, compared = _agreement(model, sessions, theta, alignment, known)
+    again, compared = _agreement(model, sessions, theta, alignment, row_labels)
     agreement = tuple(
         column.of(session) for session in compared for column in _AGREEMENT
     )
@@ -212,13 +212,13 @@ def _agreement(
     sessions: Mapping[str, Networks],
     theta: Values,
     alignment: Alignment,
-    known: tuple[str, ...],
+    row_labels: tuple[str, ...],
 ) -> tuple[dict[str, Row], list[str]]:
     """Return the agreement with further sessions, by parameter or feature, and those sessions."""
-    own, *others = sessions
+    model_session, *further = sessions
     cells: dict[str, Row] = {}
     compared = []
-    for session in others:
+    for session in further:
         networks = sessions[session]
         if len(networks.people) < _FEWEST_RETESTED:
             say(
@@ -226,20 +226,25 @@ def _agreement(
             )
             continue
         compared.append(session)
-        first = features_of(sessions[own].of(networks.people))
-        numbers = [sessions[own].people.index(label) for label in networks.people]
-        second = features_of(networks)
-        again = alignment.apply(infer(model, networks, known).region_mean)
-        one, other = (
-            np.concatenate((values, np.stack(list(features.values()), -1)), -1)
-            for values, features in ((theta[numbers], first), (again, second))
-        )
-        names = [*(f"theta{n}" for n in range(1, theta.shape[-1] + 1)), *first]
-        for name, of_pairs, of_people in zip(names, *retest(one, other), strict=True):
+        before = sessions[model_session]
+        numbers = [before.people.index(label) for label in networks.people]
+        features = features_of(before.of(networks.people))
+        first = _with_features(theta[numbers], features)
+        inferred = infer(model, networks, row_labels)
+        theta_again = alignment.apply(inferred.region_mean)
+        second = _with_features(theta_again, features_of(networks))
+        names = [*(f"theta{n}" for n in range(1, theta.shape[-1] + 1)), *features]
+        icc = zip(names, *retest(first, second), strict=True)
+        for name, of_pairs, of_people in icc:
             values = float(of_pairs), float(of_people)
             of_session = (column.of(session).name for column in _AGREEMENT)
             cells.setdefault(name, {}).update(zip(of_session, values, strict=True))
     return cells, compared
+
+
+def _with_features(theta: Values, features: Mapping[str, Values]) -> Values:
+    """Return parameters and features as one array, (people, regions, values)."""
+    return np.concatenate((theta, np.stack(list(features.values()), -1)), -1)
 
 
 def in_words(table: ResultTable, column: str) -> ResultTable:
@@ -252,7 +257,7 @@ def in_words(table: ResultTable, column: str) -> ResultTable:
     column
         Column that has the names.
     """
-    words = {name: own for name, (own, _) in FEATURES.items()}
+    words = {name: description for name, (description, _) in FEATURES.items()}
 
     def named(name: str) -> str:
         if name.startswith("theta"):
@@ -299,16 +304,14 @@ def feature_table(
     features = features_of(networks)
     descriptions = np.stack([features[name] for name in SIGNED_BY], axis=-1)
     fewest = max(theta.shape[-1], descriptions.shape[-1]) + _SPARE
-    described_there = np.isfinite(descriptions).all(axis=-1)
+    described = np.isfinite(descriptions).all(axis=-1)
+    tiled_maps = {name: np.tile(values, (people, 1)) for name, values in maps.items()}
     everything = {
         name: values
-        for name, values in {
-            **features,
-            **{name: np.tile(values, (people, 1)) for name, values in maps.items()},
-        }.items()
-        if (np.isfinite(values) & described_there).sum() >= fewest
+        for name, values in {**features, **tiled_maps}.items()
+        if (np.isfinite(values) & described).sum() >= fewest
     }
-    words = {name: own for name, (own, _) in FEATURES.items()}
+    words = {name: description for name, (description, _) in FEATURES.items()}
     rows = []
     for name, values in everything.items():
         pairs, adjusted_r2 = regress(values, theta)
@@ -335,18 +338,18 @@ def _of_regions(
 ) -> Row:
     """Return the regression over regions, of means over people, each mirrored value used once."""
     pairs = homotopic_pairs(networks.regions)
-    kept = unmirrored(feature, pairs)
+    used = unmirrored(feature, pairs)
     fewest = max(_FEWEST_REGIONS, theta.shape[-1] + _SPARE)
     # A region without connections has NaN as its correlation with the input, so no surrogates.
     vary = np.isfinite(feature).all() and np.ptp(feature) > 0
-    if positions is None or len(kept) < fewest or not vary:
+    if positions is None or len(used) < fewest or not vary:
         return {"regions": None, "adjusted_r2_regions": None, "p_regions": None}
-    both = pairs if len(kept) == len(feature) else ()
+    used_pairs = pairs if len(used) == len(feature) else ()
     surrogates = surrogates_of(
-        feature[kept], positions[kept], both, _SURROGATES, seed=0
+        feature[used], positions[used], used_pairs, _SURROGATES, seed=0
     )
     count, adjusted_r2, p_of_fit, correlations, p_of_r = regress_regions(
-        feature[kept], theta[:, kept], surrogates
+        feature[used], theta[:, used], surrogates
     )
     row: Row = {
         "regions": count,

@@ -20,19 +20,18 @@ class SessionMeans:
     def __init__(self, tr_seconds: float) -> None:
         self._tr_seconds = tr_seconds
         self._connectivity: Values = np.zeros(())  # (regions, regions), sum over people
-        self._power: list[
-            Values
-        ] = []  # (bins,) of each person, mean over sessions and regions
+        # (bins,) of each person, mean over sessions and regions.
+        self._power: list[Values] = []
         self.frequency: Values = np.zeros(0)  # (bins,), Hz
 
-    def add(self, sessions: Values, kept: NDArray[np.bool_] | None = None) -> None:
+    def add(self, sessions: Values, keep: NDArray[np.bool_] | None = None) -> None:
         """Add a person's sessions (sessions, regions, frames), without those that diverged.
 
-        Functional connectivity is computed over the frames of `kept`, (frames,); None: all.
+        Functional connectivity is computed over the frames of `keep`, (frames,); None: all.
         """
         bounded = np.isfinite(sessions).all(axis=(1, 2))
         used = sessions[bounded] if bounded.any() else sessions
-        shown = used if kept is None else used[..., kept]
+        shown = used if keep is None else used[..., keep]
         self._connectivity = self._connectivity + connectivity(shown).mean(axis=0)
         self.frequency, power = spectra(used, self._tr_seconds)
         self._power.append(power.mean(axis=(0, 1)))
@@ -52,19 +51,21 @@ class SessionMeans:
 
 def measured_means(people: PeopleSeries) -> SessionMeans:
     """Return the means of measured sessions."""
-    found = SessionMeans(people.tr_seconds)
+    means = SessionMeans(people.tr_seconds)
     for row, series in enumerate(people.series):
-        found.add(series[None], None if people.kept is None else people.kept[row])
-    return found
+        means.add(series[None], None if people.keep is None else people.keep[row])
+    return means
 
 
 def beside(
     measured: SessionMeans, simulated: SessionMeans
 ) -> tuple[figures.Figure | None, ...]:
     """Return figures of mean connectivity, and of spectra with the middle 90 % of people."""
-    both = {"measured": measured, "simulated": simulated}
-    connectivities = {name: own.connectivity for name, own in both.items()}
-    bands = {name: own.band for name, own in both.items()}
+    connectivities = {
+        "measured": measured.connectivity,
+        "simulated": simulated.connectivity,
+    }
+    bands = {"measured": measured.band, "simulated": simulated.band}
     words = "Power, mean over regions; bands: 90 % of people"
     return (
         figures.matrices("Functional connectivity, mean over people", connectivities),

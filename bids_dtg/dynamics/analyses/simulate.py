@@ -38,7 +38,7 @@ def run_simulation(settings: Settings) -> int:
     """
     analysis = DynamicsAnalysis.prepare(settings, "simulation", _SERIES)
     of_network = isinstance(analysis.model, NetworkBundle)
-    labels = analysis.known() if of_network else analysis.inferable()
+    labels = analysis.training_people() if of_network else analysis.inferable()
     number = settings.part(DynamicsOptions).simulations
     if settings.behaviour.dry_run:
         return analysis.print_plan(
@@ -47,12 +47,14 @@ def run_simulation(settings: Settings) -> int:
     with analysis.results.begun():
         analysis.describe()
         if of_network:
-            people, found = _by_network(analysis, labels)
+            people, simulations = _by_network(analysis, labels)
         else:
             people = analysis.people.series(analysis.session, labels)
-            found = _by_core(analysis, people)
+            simulations = _by_core(analysis, people)
         means = SessionMeans(people.tr_seconds)
-        _write_series(analysis, people, _finite(analysis, people.people, found, means))
+        _write_series(
+            analysis, people, _finite(analysis, people.people, simulations, means)
+        )
         _write_page(analysis, people, means)
     return 0
 
@@ -89,7 +91,7 @@ def _by_core(analysis: DynamicsAnalysis, people: PeopleSeries) -> Iterator[Array
 def _finite(
     analysis: DynamicsAnalysis,
     labels: Sequence[str],
-    found: Iterable[Array],
+    simulations: Iterable[Array],
     means: SessionMeans,
 ) -> Iterator[Array]:
     """Yield each person's simulations, and add them to `means`.
@@ -100,7 +102,7 @@ def _finite(
         No simulation is finite.
     """
     any_finite = False
-    for label, simulated in zip(labels, found, strict=True):
+    for label, simulated in zip(labels, simulations, strict=True):
         finite = int(np.isfinite(simulated).all(axis=(1, 2)).sum())
         any_finite |= finite > 0
         means.add(simulated)
@@ -119,7 +121,7 @@ def _finite(
 
 
 def _write_series(
-    analysis: DynamicsAnalysis, people: PeopleSeries, found: Iterable[Array]
+    analysis: DynamicsAnalysis, people: PeopleSeries, simulations: Iterable[Array]
 ) -> None:
     settings, card = analysis.settings, analysis.model.card
     number = settings.part(DynamicsOptions).simulations
@@ -127,8 +129,8 @@ def _write_series(
     path = analysis.results.add(f"{_SERIES}.npz")
     with temporary_folder() as folder:  # one person's series are in memory at a time
         simulated = new_array(folder / "simulated.npy", shape)
-        for place, own in enumerate(found):
-            simulated[place] = own
+        for place, of_person in enumerate(simulations):
+            simulated[place] = of_person
         write_npz(
             path,
             {

@@ -36,8 +36,12 @@ from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 
 _CAN_WRITE = (
-    *(f"{BUNDLE}/", f"{CHECKPOINTS}/", "desc-regions_parameters", PARAMETERS),
-    *("desc-training_history", "desc-restarts_scores"),
+    f"{BUNDLE}/",
+    f"{CHECKPOINTS}/",
+    "desc-regions_parameters",
+    PARAMETERS,
+    "desc-training_history",
+    "desc-restarts_scores",
 )
 _REGIONS = (
     PARTICIPANT,
@@ -121,7 +125,7 @@ def run_training(settings: Settings) -> int:
     networks = people.networks(session, labels)
     seed, folder = settings.modelling.seed, analysis.results.path / CHECKPOINTS
     require_continuable(networks, recipe, folder, seed=seed)
-    known = ModelPeople.of_training(
+    training_people = ModelPeople.of_training(
         analysis.data_set, people.sketches(labels), people.source.families.by_label
     )
 
@@ -145,7 +149,7 @@ def run_training(settings: Settings) -> int:
         facts = _facts(analysis, fitted)
         analysis.results.add(f"{BUNDLE}/")
         card = write_network_bundle(
-            analysis.results.bundle, fitted, known, **facts
+            analysis.results.bundle, fitted, training_people, **facts
         ).card
         say(f"{card.name} {card.version} ({card.kind}): {analysis.results.bundle}")
         _write_results(analysis, networks, fitted)
@@ -228,24 +232,18 @@ def _write_results(
 
 def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
     """Return curves of loss and ELBO, one for each restart."""
-    known = {
-        key for restart in fitted.restarts for epoch in restart.history for key in epoch
-    }
-    return tuple(
-        figures.curves(
-            caption=title,
-            x_label="epoch",
-            y_label="nats per series",
-            series={
-                f"restart {n}": np.array(
-                    [epoch.get(key, np.nan) for epoch in restart.history]
-                )
-                for n, restart in enumerate(fitted.restarts, 1)
-            },
-        )
-        for key, title in _CURVES.items()
-        if key in known
-    )
+    curves = []
+    for key, title in _CURVES.items():
+        by_restart = {
+            f"restart {n}": np.array(
+                [epoch.get(key, np.nan) for epoch in restart.history]
+            )
+            for n, restart in enumerate(fitted.restarts, 1)
+        }
+        epochs = [epoch for restart in fitted.restarts for epoch in restart.history]
+        if any(key in epoch for epoch in epochs):
+            curves.append(figures.curves(title, "epoch", "nats per series", by_restart))
+    return tuple(curves)
 
 
 def _region_table(
@@ -253,10 +251,8 @@ def _region_table(
 ) -> ResultTable:
     """Return regional parameters, in the order and with the signs that evaluations use."""
     alignment = alignment_of(inferred, networks)
-    means, sds = (
-        alignment.apply(inferred.region_mean),
-        inferred.region_sd[..., alignment.order],
-    )
+    means = alignment.apply(inferred.region_mean)
+    sds = inferred.region_sd[..., alignment.order]
     rows = []
     for person, label in enumerate(networks.people):
         for region, name in enumerate(networks.regions):

@@ -7,7 +7,7 @@ person it holds only a hash.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,14 +25,20 @@ from bids_dtg.bundles.fitted import (
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
-from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS, REFERENCES_OF_CORES
+from bids_dtg.dynamics.bundle.kind import (
+    LINEAR_DYNAMICS,
+    REFERENCES_OF_CORES,
+    facts_of_series,
+)
 from bids_dtg.dynamics.components import COMPONENTS, Components
 from bids_dtg.dynamics.linear import LAGS, LinearModel, Shrinkage
 from bids_dtg.notices import counted
 
 # Tensors of the weights: mean covariances, and fields of `Components`.
 _GROUP = "group"
-_LOADINGS, _MEAN, _SD = "component_loadings", "component_mean", "component_sd"
+_LOADINGS = "component_loadings"
+_MEAN = "component_mean"
+_SD = "component_sd"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +68,15 @@ class LinearPart(FittedPart):
     @property
     def shapes(self) -> Shapes:
         """Shapes of the model's tensors by name."""
-        found: dict[str, tuple[int, ...]] = {
+        shapes: dict[str, tuple[int, ...]] = {
             _GROUP: (LAGS + 1, self.regions, self.regions)
         }
         if self.components:
             edges = self.regions * (self.regions - 1) // 2
-            found |= {_LOADINGS: (self.components, edges), _MEAN: (edges,)}
-            found |= {_SD: (self.components,)}
-        return found
+            shapes[_LOADINGS] = (self.components, edges)
+            shapes[_MEAN] = (edges,)
+            shapes[_SD] = (self.components,)
+        return shapes
 
     @classmethod
     def read(cls, fields: JsonFields) -> LinearPart:
@@ -80,10 +87,10 @@ class LinearPart(FittedPart):
         BundleError
             If a field is missing or wrong.
         """
-        iccs = fields.value("component_icc")
-        count = len(iccs) if isinstance(iccs, list) else 0
-        own = tuple(fields.numbers("component_icc", (count,)))
-        part = cls(component_icc=own, **fields.scalars(cls))
+        listed = fields.value("component_icc")
+        count = len(listed) if isinstance(listed, list) else 0
+        iccs = tuple(fields.numbers("component_icc", (count,)))
+        part = cls(component_icc=iccs, **fields.scalars(cls))
         if part.order > LAGS:
             raise fields.wrong("order", part.order, f"1 to {LAGS}")
         if part.diagonal_share > 1:
@@ -128,10 +135,36 @@ class LinearBundle(FittedBundle[LinearPart]):
         if not self.part.components:
             return None
         tensors = self.tensors()
-        mean, loadings, sd = (
-            tensors[name].astype(np.float64) for name in (_MEAN, _LOADINGS, _SD)
+        return Components(
+            mean=tensors[_MEAN].astype(np.float64),
+            loadings=tensors[_LOADINGS].astype(np.float64),
+            sd=tensors[_SD].astype(np.float64),
+            reliability=self.part.component_icc,
         )
-        return Components(mean, loadings, sd, reliability=self.part.component_icc)
+
+
+def facts_of_core(bundle: LinearBundle) -> Iterator[tuple[str, str]]:
+    """Yield the lines of ``dtg-models info`` on a linear core, with their titles."""
+    part = bundle.part
+    yield from facts_of_series(bundle)
+    order = f"{part.order}: {counted(part.order, 'earlier frame')}"
+    if part.diagonal_share:
+        share = f"{part.diagonal_share:.0%}"
+        order += f", covariances between regions reduced by {share}"
+    yield "order", order
+    chosen = "fixed, for lack of people"
+    if part.chosen_by:
+        chosen = f"chosen by {part.chosen_by}"
+    yield (
+        "shrinkage",
+        f"{part.process_shrinkage:g} frames (process), "
+        f"{part.connectivity_shrinkage:g} frames (functional connectivity), {chosen}",
+    )
+    features = counted(part.components, "component") if part.components else "none"
+    if part.component_icc:
+        iccs = " ".join(f"{icc:.2f}" for icc in part.component_icc)
+        features += f", retest ICC {iccs}"
+    yield "features", features
 
 
 def load_linear_bundle(name_or_path: str | Path) -> LinearBundle:
@@ -179,7 +212,8 @@ def write_linear_bundle(
     OutputError
         If the folder cannot be written.
     """
-    shrinkage, weights = model.shrinkage, {_GROUP: model.group}
+    shrinkage = model.shrinkage
+    weights = {_GROUP: model.group}
     if components is not None:
         weights |= {
             _LOADINGS: components.loadings,

@@ -9,7 +9,7 @@ participant. Such a bundle is therefore data about these people.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,7 +31,11 @@ from bids_dtg.bundles.fitted import (
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
-from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL, REFERENCES_OF_NETWORKS
+from bids_dtg.dynamics.bundle.kind import (
+    NETWORK_MODEL,
+    REFERENCES_OF_NETWORKS,
+    facts_of_series,
+)
 from bids_dtg.dynamics.recipe import DEFAULT, Recipe
 from bids_dtg.errors import BundleError
 from bids_dtg.notices import counted
@@ -90,21 +94,20 @@ class NetworkPart(FittedPart):
         }
         if recipe.external_inputs:
             shapes |= {"log_tau": (), "external_table": (self.people, self.frames, 2)}
-        for name, count in (
-            ("state", recipe.states),
-            ("region", recipe.region_parameters),
-        ):
+        dimensions = {"state": recipe.states, "region": recipe.region_parameters}
+        for name, count in dimensions.items():
             shapes[f"{name}_encoder.out.weight"] = (2 * count, 2 * encoder)
             shapes[f"{name}_encoder.out.bias"] = (2 * count,)
+            lstm = f"{name}_encoder.lstm"
             for way in ("l0", "l0_reverse"):
-                lstm = f"{name}_encoder.lstm"
                 shapes[f"{lstm}.weight_ih_{way}"] = (4 * encoder, 2 + self.people)
                 shapes[f"{lstm}.weight_hh_{way}"] = (4 * encoder, encoder)
-                shapes |= {f"{lstm}.bias_{one}h_{way}": (4 * encoder,) for one in "ih"}
+                shapes[f"{lstm}.bias_ih_{way}"] = (4 * encoder,)
+                shapes[f"{lstm}.bias_hh_{way}"] = (4 * encoder,)
         return shapes
 
     @classmethod
-    def read(cls, given: JsonFields) -> NetworkPart:
+    def read(cls, fields: JsonFields) -> NetworkPart:
         """Read the part's fields of a card.
 
         Raises
@@ -112,14 +115,14 @@ class NetworkPart(FittedPart):
         BundleError
             If a field is missing, unknown or wrong.
         """
-        return cls(recipe=_recipe(given.nested("recipe")), **given.scalars(cls))
+        return cls(recipe=_recipe(fields.nested("recipe")), **fields.scalars(cls))
 
 
-def _recipe(given: JsonFields) -> Recipe:
+def _recipe(fields: JsonFields) -> Recipe:
     try:
-        return given.record(Recipe)
+        return fields.record(Recipe)
     except ValueError as err:
-        raise BundleError(f"{given.source}: recipe: {err}") from err
+        raise BundleError(f"{fields.source}: recipe: {err}") from err
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -140,7 +143,7 @@ class NetworkBundle(FittedBundle[NetworkPart]):
         """Return which series were trained on."""
         return {"trained": arrays[_TRAINED].astype(bool)}
 
-    def known(
+    def row_labels(
         self,
         labels: Sequence[str],
         data_set: str | None = None,
@@ -161,11 +164,10 @@ class NetworkBundle(FittedBundle[NetworkPart]):
             person, the one recognised by label and data set is returned.
         """
         label_of: dict[str, str] = {}
-        for known in (
-            self.hashes(labels, data_set),
-            self.hashes(labels, data_set, sketches),
-        ):
-            for digest, label in zip(known, labels, strict=True):
+        by_label = self.hashes(labels, data_set)
+        by_series = self.hashes(labels, data_set, sketches)
+        for digests in (by_label, by_series):
+            for digest, label in zip(digests, labels, strict=True):
                 label_of.setdefault(digest, label)
         return tuple(label_of.get(digest, digest) for digest in self.fitted_people)
 
@@ -180,9 +182,24 @@ class NetworkBundle(FittedBundle[NetworkPart]):
         from bids_dtg.dynamics.model import restored
 
         part = self.part
-        return restored(
-            part.recipe, (part.people, part.regions, part.frames), self.state()
-        )
+        shape = (part.people, part.regions, part.frames)
+        return restored(part.recipe, shape, self.state())
+
+
+def facts_of_network(bundle: NetworkBundle) -> Iterator[tuple[str, str]]:
+    """Yield the lines of ``dtg-models info`` on a network model, with their titles."""
+    recipe = bundle.part.recipe
+    yield from facts_of_series(bundle)
+    yield (
+        "dynamics",
+        f"{counted(recipe.states, 'state')}, "
+        f"{counted(recipe.region_parameters, 'region parameter')}, "
+        f"{counted(recipe.person_parameters, 'person parameter')}, "
+        f"{counted(recipe.external_inputs, 'external input')}",
+    )
+    yield "recipe", f"{bundle.part.recipe_name}, {counted(recipe.epochs, 'epoch')}"
+    left_out = bundle.trained.size - int(bundle.trained.sum())
+    yield "held out", f"{left_out} of {bundle.trained.size} series"
 
 
 def load_network_bundle(name_or_path: str | Path) -> NetworkBundle:

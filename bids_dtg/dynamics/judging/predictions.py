@@ -31,17 +31,17 @@ from bids_dtg.stats.metrics import correlation_matrix, identification_accuracy
 
 Values = NDArray[np.floating[Any]]
 
-MODEL, RETEST, OTHER_PERSON = "model", "retest", "other_person"  # names of rows
-SAME, ANOTHER, HALF = "same session", "another session", "other half of the session"
+# Names of rows.
+MODEL = "model"
+RETEST = "retest"
+OTHER_PERSON = "other_person"
+# How the session that judges relates to the one that is read.
+SAME = "same session"
+ANOTHER = "another session"
+HALF = "other half of the session"
 FCD_SIMULATIONS = 5  # simulations of each person whose FCD is compared
-FIGURES = (
-    "fit",
-    "fit_single",
-    "residual",
-    "r2",
-    "nll",
-    "fcd",
-)  # metrics of each person
+# Metrics of each person.
+FIGURES = ("fit", "fit_single", "residual", "r2", "nll", "fcd")
 _GROUP_SHARE = 0.35  # weight of the mean in the process of order 1
 _NOTHING = 1e-3  # differences in r below this are none
 
@@ -74,33 +74,32 @@ class Person:
     """What a person is predicted from: one session, and other people."""
 
     label: str
-    own: LagCovariances
+    covariances: LagCovariances  # of the session
     fcd: Values  # (grid,), distribution of the session's FCD
     frames: int
-    others: LinearModel  # a core trained without the person
-    apart: tuple[
-        int, ...
-    ]  # positions of people of other families, among all people read
+    core: LinearModel  # trained without the person
+    # Positions of people of other families, among all people read.
+    apart: tuple[int, ...]
 
     @property
     def edges(self) -> Values:
         """(edges,), functional connectivity of the session."""
-        return np.asarray(upper_edges(self.own.values[0]))
+        return np.asarray(upper_edges(self.covariances.values[0]))
 
     @property
     def mean(self) -> Values:
         """(edges,), mean functional connectivity of the other people."""
-        return np.asarray(upper_edges(self.others.group[0]))
+        return np.asarray(upper_edges(self.core.group[0]))
 
 
-def read_people(people: PeopleSeries, others: Sequence[LinearModel]) -> list[Person]:
+def read_people(people: PeopleSeries, cores: Sequence[LinearModel]) -> list[Person]:
     """Return what each person is predicted from.
 
     Parameters
     ----------
     people
         The session that is read.
-    others
+    cores
         For each person, a linear core trained without the person.
     """
     return [
@@ -109,20 +108,21 @@ def read_people(people: PeopleSeries, others: Sequence[LinearModel]) -> list[Per
             covariances_of(people, row),
             fcd_shares(people.series[row]),
             people.frames,
-            others[row],
-            tuple(np.flatnonzero(people.others[row]).tolist()),
+            cores[row],
+            tuple(np.flatnonzero(people.apart[row]).tolist()),
         )
         for row, label in enumerate(people.people)
     ]
 
 
 def _core(person: Person, _: Sequence[Person], seed: int) -> Sequence[Prediction]:
-    edges = upper_edges(person.others.connectivity(person.own))
-    return [_simulated(person.others.infer(person.own), edges, person, seed)]
+    edges = upper_edges(person.core.connectivity(person.covariances))
+    process = person.core.infer(person.covariances)
+    return [_simulated(process, edges, person, seed)]
 
 
 def _group(person: Person, _: Sequence[Person], seed: int) -> Sequence[Prediction]:
-    return [_simulated(person.others.infer_group(), person.mean, person, seed)]
+    return [_simulated(person.core.infer_group(), person.mean, person, seed)]
 
 
 def _retest(person: Person, _: Sequence[Person], seed: int) -> Sequence[Prediction]:
@@ -134,8 +134,9 @@ def _half_way(person: Person, _: Sequence[Person], seed: int) -> Sequence[Predic
 
 
 def _var_1(person: Person, _: Sequence[Person], seed: int) -> Sequence[Prediction]:
-    frames = person.own.frames * _GROUP_SHARE / (1.0 - _GROUP_SHARE)
-    process = yule_walker(shrunken(person.own, person.others.group, frames), 1)
+    frames = person.covariances.frames * _GROUP_SHARE / (1.0 - _GROUP_SHARE)
+    covariances = shrunken(person.covariances, person.core.group, frames)
+    process = yule_walker(covariances, 1)
     return [_simulated(process, upper_edges(process.connectivity), person, seed)]
 
 
@@ -199,46 +200,42 @@ class Judge:
     @cached_property
     def edges(self) -> Values:
         """(people, edges), functional connectivity over the kept frames."""
-        every = range(len(self.people.people))
-        return np.stack(
-            [upper_edges(covariances_of(self.people, row).values[0]) for row in every]
-        )
+        rows = range(len(self.people.people))
+        sessions = (covariances_of(self.people, row) for row in rows)
+        return np.stack([upper_edges(session.values[0]) for session in sessions])
 
     @cached_property
     def fcd(self) -> Values:
         """(people, grid), distributions of FCD."""
         return fcd_shares(self.people.series)
 
-    def score(self, row: int, said: Prediction) -> dict[str, float]:
+    def score(self, row: int, prediction: Prediction) -> dict[str, float]:
         """Return the metrics `FIGURES` of the prediction for a person; NaN: no prediction."""
-        edges, mean = self.edges[row], self.means.get(self.people.people[row])
-        kept = None if self.people.kept is None else self.people.kept[row]
-        r2, nll = next_frames(said.process, self.people.series[row], kept)
-        return {
-            "fit": float(correlation(said.edges, edges)),
-            "fit_single": (
-                np.nan
-                if said.single is None
-                else float(correlation(said.single, edges).mean())
-            ),
-            "residual": np.nan
-            if mean is None
-            else _residual(said.edges - mean, edges - mean),
-            "r2": r2,
-            "nll": nll,
-            "fcd": np.nan
-            if said.fcd is None
-            else float(ks_distance(said.fcd, self.fcd[row]).mean()),
-        }
+        edges = self.edges[row]
+        mean = self.means.get(self.people.people[row])
+        keep = None if self.people.keep is None else self.people.keep[row]
+        r2, nll = next_frames(prediction.process, self.people.series[row], keep)
+        scores = dict.fromkeys(FIGURES, np.nan)
+        scores |= {"r2": r2, "nll": nll}
+        scores["fit"] = float(correlation(prediction.edges, edges))
+        if prediction.single is not None:
+            scores["fit_single"] = float(correlation(prediction.single, edges).mean())
+        if mean is not None:
+            scores["residual"] = _residual(prediction.edges - mean, edges - mean)
+        if prediction.fcd is not None:
+            scores["fcd"] = float(ks_distance(prediction.fcd, self.fcd[row]).mean())
+        return scores
 
 
-def _residual(said: Values, measured: Values) -> float:
+def _residual(predicted: Values, measured: Values) -> float:
     """Return r of differences from the mean; NaN if the prediction is the mean itself."""
-    return np.nan if not said.std() > _NOTHING else float(correlation(said, measured))
+    if not predicted.std() > _NOTHING:
+        return np.nan
+    return float(correlation(predicted, measured))
 
 
 def next_frames(
-    process: LinearProcess | None, series: Values, kept: NDArray[np.bool_] | None
+    process: LinearProcess | None, series: Values, keep: NDArray[np.bool_] | None
 ) -> tuple[float, float]:
     """Return how well a process predicts a session's next frames.
 
@@ -248,7 +245,7 @@ def next_frames(
         A process that was not fitted to these frames; None: no prediction.
     series
         (regions, frames), each region with mean 0 and variance 1.
-    kept
+    keep
         (frames,), which frames are used, as predicted and as preceding frames; None: all.
 
     Returns
@@ -267,11 +264,11 @@ def next_frames(
     """
     if process is None:
         return np.nan, np.nan
-    judged = np.ones(series.shape[1], bool) if kept is None else kept.copy()
-    there = judged.copy()
+    keep = np.ones(series.shape[1], bool) if keep is None else keep
+    judged = keep.copy()
     for lag in range(1, len(process.transitions) + 1):
         judged[:lag] = False
-        judged[lag:] &= there[:-lag]
+        judged[lag:] &= keep[:-lag]
     if not judged.any():
         return np.nan, np.nan
     missed = (series - process.predict(series))[:, judged]
@@ -291,21 +288,24 @@ class Scored:
     """
 
     def __init__(self, name: str, words: str, judge: Judge) -> None:
-        self.name, self.words, self.judge = name, words, judge
+        self.name = name
+        self.words = words
+        self.judge = judge
         count = len(judge.people.people)
         self.edges = np.full(judge.edges.shape, np.nan)  # (people, edges), predicted FC
         # (people,), by metric.
         self.figures = {name: np.full(count, np.nan) for name in FIGURES}
         self.diverged = 0  # simulations that were left out
 
-    def add(self, label: str, said: Sequence[Prediction]) -> None:
+    def add(self, label: str, predictions: Sequence[Prediction]) -> None:
         """Add the predictions for a person; the metrics of several predictions are averaged."""
         row = self.judge.people.people.index(label)
-        scores = [self.judge.score(row, one) for one in said]
+        scores = [self.judge.score(row, prediction) for prediction in predictions]
         for name, values in self.figures.items():
-            values[row] = np.mean([own[name] for own in scores])
-        self.edges[row] = np.mean([one.edges for one in said], axis=0)
-        self.diverged += sum(one.diverged for one in said)
+            values[row] = np.mean([score[name] for score in scores])
+        edges = [prediction.edges for prediction in predictions]
+        self.edges[row] = np.mean(edges, axis=0)
+        self.diverged += sum(prediction.diverged for prediction in predictions)
 
     @cached_property
     def identified(self) -> float:
@@ -318,7 +318,7 @@ class Scored:
 def score_row(
     name: str,
     words: str,
-    said: Iterable[tuple[str, Sequence[Prediction]]],
+    of_people: Iterable[tuple[str, Sequence[Prediction]]],
     judges: Sequence[Judge],
 ) -> list[Scored]:
     """Return the scores of a row by each judge.
@@ -327,17 +327,17 @@ def score_row(
     ----------
     name, words
         As in `Row`.
-    said
+    of_people
         Labels of people and their predictions; iterated over once.
     judges
         Measured sessions of some or all of these people.
     """
-    found = [Scored(name, words, judge) for judge in judges]
-    for label, predictions in said:
-        for scored in found:
+    by_judge = [Scored(name, words, judge) for judge in judges]
+    for label, predictions in of_people:
+        for scored in by_judge:
             if label in scored.judge.people.people:
                 scored.add(label, predictions)
-    return found
+    return by_judge
 
 
 def score_references(
@@ -358,11 +358,13 @@ def score_references(
     seed
         Seed of simulations; a person's simulations do not depend on other people.
     """
-    found = []
+    scored: list[Scored] = []
     for row in rows if people else ():
-        if row.name == OTHER_PERSON and not all(own.apart for own in people):
+        if row.name == OTHER_PERSON and not all(person.apart for person in people):
             continue
-        said = ((own.label, row.predict(own, people, seed)) for own in people)
+        predictions = (
+            (person.label, row.predict(person, people, seed)) for person in people
+        )
         by = [judge for judge in judges if row.name != RETEST or judge.relation != SAME]
-        found += score_row(row.name, row.words, said, by)
-    return found
+        scored += score_row(row.name, row.words, predictions, by)
+    return scored

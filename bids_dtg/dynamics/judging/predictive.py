@@ -39,12 +39,15 @@ def _fit_to_others(sessions: Values) -> Values:
 
 def _fcd_distance(sessions: Values) -> Values:
     shares = fcd_shares(sessions)
-    return _mean_of_others(np.stack([ks_distance(own, shares) for own in shares]))
+    return _mean_of_others(
+        np.stack([ks_distance(session, shares) for session in shares])
+    )
 
 
 def _mean_of_others(likeness: Values) -> Values:
-    found: Values = (likeness.sum(axis=1) - likeness.diagonal()) / (len(likeness) - 1)
-    return found
+    sums = likeness.sum(axis=1) - likeness.diagonal()
+    means: Values = sums / (len(likeness) - 1)
+    return means
 
 
 # By name: words, unit, and a function of sessions (sessions, regions, frames) and the time between
@@ -85,13 +88,13 @@ CHECKS: Mapping[str, tuple[str, str, Callable[[Values, float], Values]]] = {
 
 
 def check_person(
-    own: Values, simulated: Values, tr_seconds: float
+    measured: Values, simulated: Values, tr_seconds: float
 ) -> dict[str, Values]:
-    """Measure a person's own session and simulated ones.
+    """Compute the measures of a person's own session and of simulated ones.
 
     Parameters
     ----------
-    own
+    measured
         (regions, frames).
     simulated
         (simulations, regions, frames).
@@ -107,11 +110,12 @@ def check_person(
     Examples
     --------
     >>> sessions = np.random.default_rng(0).standard_normal((20, 5, 150))
-    >>> [(name, len(found)) for name, found in check_person(sessions[0], sessions[1:], 2.0).items()]
+    >>> checks = check_person(sessions[0], sessions[1:], 2.0)
+    >>> [(name, len(values)) for name, values in checks.items()]
     [('zero_crossings', 20), ('low_power', 20), ('autocorrelation_1', 20), ('fc_strength', 20), \
 ('fc_fit', 20), ('fcd_distance', 20)]
     """
-    sessions = np.concatenate([own[None], simulated])
+    sessions = np.concatenate([measured[None], simulated])
     return {
         name: measure(sessions, tr_seconds) for name, (_, _, measure) in CHECKS.items()
     }
@@ -135,11 +139,9 @@ def predictive_p(values: Values) -> Values:
     >>> predictive_p(np.array([[0.0, *range(1, 20)], [1.5, *range(1, 20)]]))
     array([0.1, 0.2])
     """
-    own, simulated = values[:, :1], values[:, 1:]
-    below, above = (
-        1 + (simulated <= own).sum(axis=1),
-        1 + (simulated >= own).sum(axis=1),
-    )
+    measured, simulated = values[:, :1], values[:, 1:]
+    below = 1 + (simulated <= measured).sum(axis=1)
+    above = 1 + (simulated >= measured).sum(axis=1)
     p: Values = np.minimum(2 * np.minimum(below, above) / values.shape[1], 1.0)
     return p
 
@@ -162,7 +164,7 @@ def summarise(
     """
     rows = []
     for name, (_, unit, _) in CHECKS.items():
-        values = np.stack([own[name] for own in people])
+        values = np.stack([person[name] for person in people])
         values = values[np.isfinite(values).all(axis=1)]
         if not len(values):
             continue

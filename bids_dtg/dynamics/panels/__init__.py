@@ -14,14 +14,18 @@ from bids_dtg.report.panels import CARPET, COVERAGE, MOTION
 from bids_dtg.report.presentation import Panel, Presentation
 
 FUNCTIONAL = Panel(
-    *("Functional connectivity", RELMAT, figures.draw_functional), beside=True
+    "Functional connectivity", RELMAT, figures.draw_functional, beside=True
 )
 STRUCTURAL = Panel(
-    *("Structural connectome", figures.STRUCTURAL, figures.draw_structural),
+    "Structural connectome",
+    figures.STRUCTURAL,
+    figures.draw_structural,
     beside=True,
 )
 EFFECTIVE = Panel(
-    *("Effective connectivity", figures.EFFECTIVE, figures.draw_effective),
+    "Effective connectivity",
+    figures.EFFECTIVE,
+    figures.draw_effective,
     also=(figures.lag(2),),
 )
 FEATURES = Panel("Features for statistics", figures.COMPONENTS, figures.list_components)

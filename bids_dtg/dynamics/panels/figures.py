@@ -32,17 +32,17 @@ def draw_functional(run: RunFiles, canvas: Canvas) -> Figure | None:
     table = read_of(run, RELMAT, read_relmat)
     if table is None:
         return None
-    pairs, words = upper_edges(table.values), ("functional", "Functional connectivity")
-    known = pairs[np.isfinite(pairs)]
+    words = ("functional", "Functional connectivity")
+    edges = upper_edges(table.values)
+    edges = edges[np.isfinite(edges)]
     lanes = draw_between(table.values, table.names, canvas, words, (SIGNED, -1.0, 1.0))
     caption = (
         f"Pearson correlation between the cleaned series of {len(table.names)} parcels over the "
         f"kept frames{arrange(table.names)[2]}"
     )
-    if known.size:
-        caption += (
-            f"; mean {fc_strength(table.values):.2f}, standard deviation {known.std():.2f}"
-        ).replace("-", "\N{MINUS SIGN}")
+    if edges.size:
+        mean = f"{fc_strength(table.values):.2f}".replace("-", "\N{MINUS SIGN}")
+        caption += f"; mean {mean}, standard deviation {edges.std():.2f}"
     scale = "\N{MINUS SIGN}1", "+1", SIGNED.css
     return Figure(caption=f"{caption}.", parts=[lanes], scale=scale)
 
@@ -53,16 +53,12 @@ def draw_structural(run: RunFiles, canvas: Canvas) -> Figure | None:
     if table is None:
         return None
     weights = np.where(table.values > 0, table.values, np.nan)
-    words, ends = (
-        ("structural", "Structural connectivity"),
-        (AMOUNT, np.log10(_LEAST), 0.0),
-    )
+    words = ("structural", "Structural connectivity")
+    ends = (AMOUNT, np.log10(_LEAST), 0.0)
     lanes = draw_between(np.log10(weights), table.names, canvas, words, ends)
-    others = upper_edges(table.values)
-    share, by = (
-        float((others > 0).mean()) if others.size else 0.0,
-        arrange(table.names)[2],
-    )
+    edges = upper_edges(table.values)
+    share = float((edges > 0).mean()) if edges.size else 0.0
+    by = arrange(table.names)[2]
     caption = (
         f"Weights between {len(table.names)} parcels, divided by the largest{by}; "
         f"on a log scale. {share:.0%} of the pairs are connected; the others are blank."
@@ -85,7 +81,7 @@ def draw_effective(run: RunFiles, canvas: Canvas) -> Figure | None:
     if table is None:
         return None
     values = table.values.copy()
-    own = values.diagonal().mean()
+    on_itself = values.diagonal().mean()
     np.fill_diagonal(values, np.nan)
     end = float(np.nanquantile(np.abs(values), _SHOWN)) or 1.0
     words = "effective", "Effective connectivity"
@@ -93,7 +89,7 @@ def draw_effective(run: RunFiles, canvas: Canvas) -> Figure | None:
     caption = (
         "Effect of each parcel (column) on every other parcel (row) one frame later, estimated by "
         f"a linear model{arrange(table.names)[2]}. A parcel's effect on itself is "
-        f"{figure(float(own), 2)} on average and not shown. {CAUTION}."
+        f"{figure(float(on_itself), 2)} on average and not shown. {CAUTION}."
     )
     text = figure(end, 3)
     scale = f"\N{MINUS SIGN}{text}", f"+{text}", SIGNED.css

@@ -133,8 +133,8 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
         "weight."
     )
     if facts.core is None:
-        made = "Series of parcels and their functional connectivity were computed"
-        return parcel_methods(made, (measured, connected), {})
+        opening = "Series of parcels and their functional connectivity were computed"
+        return parcel_methods(opening, (measured, connected), {})
     # The keys are how the text cites each work.
     names = ("Lütkepohl,", "Mejia")
     cited = {

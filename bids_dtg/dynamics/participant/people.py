@@ -45,17 +45,14 @@ class NetworkPeople:
     """People to train or evaluate a model on; values are read when needed."""
 
     source: NetworkSource  # files of arrays, or the output of this program
-    sessions: tuple[
-        str, ...
-    ]  # names of the requested sessions; "" if the source names none
-    labels: tuple[
-        str, ...
-    ]  # requested people with series, and a structural connectome if needed
+    # Names of the requested sessions; "" if the source names none.
+    sessions: tuple[str, ...]
+    # Requested people with series, and a structural connectome if needed.
+    labels: tuple[str, ...]
     split: Split  # training, validation and test sets; without --split-file all are for training
-    families: (
-        Families  # of the participants; labels with the same series are one family
-    )
-    known: Sketches  # of people's series, by session
+    # Of the participants; labels with the same series are one family.
+    families: Families
+    session_sketches: Sketches  # of people's series, by label and session
     notes: tuple[str, ...]  # sentences on assumptions, and on people left out
 
     @property
@@ -97,23 +94,19 @@ class NetworkPeople:
         labels, left_out = _whole_people(
             source, rest, inputs.participant_label, connected=connected
         )
-        known = _sketches(source, labels)
-        used = {session_words(one.session) for one in rest}
-        families = with_copies(source.families, known, used=used)
-        split, others = given_split(modelling.split_file, labels, families)
+        sketches = _sketches(source, labels)
+        used = {session_words(session_rest.session) for session_rest in rest}
+        families = with_copies(source.families, sketches, used=used)
+        split, split_notes = given_split(modelling.split_file, labels, families)
+        copies = copies_in_words(families, sketches)
         return cls(
             source=source,
-            sessions=tuple(one.session for one in rest),
+            sessions=tuple(session_rest.session for session_rest in rest),
             labels=labels,
             split=split,
             families=families,
-            known=known,
-            notes=(
-                *source.notes,
-                *left_out,
-                *copies_in_words(families, known),
-                *others,
-            ),
+            session_sketches=sketches,
+            notes=(*source.notes, *left_out, *copies, *split_notes),
         )
 
     @property
@@ -132,8 +125,8 @@ class NetworkPeople:
 
     def of_session(self, session: str) -> tuple[str, ...]:
         """Return the labels of people with data in a session."""
-        there = self._rest(session).labels
-        return tuple(label for label in self.labels if label in there)
+        with_rest = self._rest(session).labels
+        return tuple(label for label in self.labels if label in with_rest)
 
     def networks(self, session: str, labels: Sequence[str] | None = None) -> Networks:
         """Read people's networks in a session.
@@ -158,13 +151,14 @@ class NetworkPeople:
             connectomes are asymmetric, negative, not finite or without connections. The message
             names people and regions.
         """
-        own, weights = self.series(session, labels), self._rest(session).weights
+        people = self.series(session, labels)
+        weights = self._rest(session).weights
         assert weights is not None  # `connected` was asked for
         counts = weights.read(
-            own.people, self._weight_faults, "symmetric weights of 0 or more"
+            people.people, self._weight_faults, "symmetric weights of 0 or more"
         )
-        self._note_connectomes(own, counts)
-        return Networks(**vars(own), weights=normalised(np.stack(counts)))
+        self._note_connectomes(people, counts)
+        return Networks(**vars(people), weights=normalised(np.stack(counts)))
 
     def series(self, session: str, labels: Sequence[str] | None = None) -> PeopleSeries:
         """Read people's series in a session, without structural connectomes.
@@ -179,18 +173,18 @@ class NetworkPeople:
         DatasetError
             Nobody has data in the session, or series are constant or not finite.
         """
-        wanted, rest = self._wanted(session, labels), self._rest(session)
-        found = rest.series.read(
+        wanted = self._wanted(session, labels)
+        rest = self._rest(session)
+        of_people = rest.series.read(
             wanted,
             lambda values: self._series_faults(values[:, : rest.frames]),
             "series that vary, of finite values",
         )
+        series = [standardised(values[:, : rest.frames]) for values in of_people]
         return PeopleSeries(
             people=tuple(wanted),
             regions=self.regions,
-            series=np.stack(
-                [standardised(values[:, : rest.frames]) for values in found]
-            ),
+            series=np.stack(series),
             tr_seconds=rest.tr_seconds,
             families=self.families.by_label,
             **rest.quality(wanted),
@@ -198,32 +192,32 @@ class NetworkPeople:
 
     def _wanted(self, session: str, labels: Sequence[str] | None) -> list[str]:
         """Return the people in `labels`, or all people, who have data in a session."""
-        there = self.of_session(session)
-        wanted = [
-            label for label in (there if labels is None else labels) if label in there
-        ]
+        with_rest = self.of_session(session)
+        asked_for = with_rest if labels is None else labels
+        wanted = [label for label in asked_for if label in with_rest]
         if not wanted:
             raise DatasetError(
                 f"no data in {session_words(session)} for {named(labels or self.labels)}",
-                expected=f"labels such as {named(there)}",
+                expected=f"labels such as {named(with_rest)}",
             )
         return wanted
 
-    def _note_connectomes(self, own: PeopleSeries, weights: Sequence[Array]) -> None:
+    def _note_connectomes(self, people: PeopleSeries, weights: Sequence[Array]) -> None:
         """Report what is unusual about people's structural connectomes, once each."""
-        whose: dict[str, list[str]] = {}
-        for row, (label, counts) in enumerate(zip(own.people, weights, strict=True)):
-            kept = slice(None) if own.kept is None else own.kept[row]
-            beside = notes_beside_series(counts, connectivity(own.series[row][:, kept]))
+        labels_of: dict[str, list[str]] = {}  # by note
+        connectomes = zip(people.people, weights, strict=True)
+        for row, (label, counts) in enumerate(connectomes):
+            series = people.series[row]
+            if people.keep is not None:
+                series = series[:, people.keep[row]]
+            beside = notes_beside_series(counts, connectivity(series))
             for note in (*weight_notes(counts, self.regions), *beside):
                 if (label, note) not in self._noted:
                     self._noted.add((label, note))
-                    whose.setdefault(note, []).append(label)
-        for note, who in whose.items():
-            say(
-                f"structural connectomes of {counted(len(who), 'participant')} ({named(who)}): "
-                f"{note}"
-            )
+                    labels_of.setdefault(note, []).append(label)
+        for note, labels in labels_of.items():
+            number = counted(len(labels), "participant")
+            say(f"structural connectomes of {number} ({named(labels)}): {note}")
 
     @cached_property
     def _noted(self) -> set[tuple[str, str]]:
@@ -231,7 +225,8 @@ class NetworkPeople:
 
     def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return sketches of people's series in all sessions of the source, by label."""
-        return {label: tuple(self.known.get(label, {}).values()) for label in labels}
+        sketches = self.session_sketches
+        return {label: tuple(sketches.get(label, {}).values()) for label in labels}
 
     def _rest(self, session: str) -> SessionRest:
         return next(rest for rest in self.source.sessions if rest.session == session)
@@ -243,30 +238,28 @@ class NetworkPeople:
         """Return the faults of a person's series (regions, frames)."""
         finite = np.isfinite(values).all(axis=1)
         halves = np.array_split(values, 2, axis=1)  # each needs covariances
-        constant = finite & np.any(
-            [(own == own[:, :1]).all(1) for own in halves], axis=0
-        )
-        return [
-            *(
-                f"{self.regions[n]} has NaN or infinite values"
-                for n in np.flatnonzero(~finite)
-            ),
-            *(
-                f"{self.regions[n]} is constant in half of the session or more"
-                for n in np.flatnonzero(constant)
-            ),
+        constant_halves = [(half == half[:, :1]).all(1) for half in halves]
+        constant = finite & np.any(constant_halves, axis=0)
+        faults = [
+            f"{self.regions[n]} has NaN or infinite values"
+            for n in np.flatnonzero(~finite)
         ]
+        faults += [
+            f"{self.regions[n]} is constant in half of the session or more"
+            for n in np.flatnonzero(constant)
+        ]
+        return faults
 
 
 def _sketches(source: NetworkSource, labels: Sequence[str]) -> Sketches:
     """Return sketches of people's series by label and session."""
-    found: dict[str, dict[str, str]] = {label: {} for label in labels}
+    sketches: dict[str, dict[str, str]] = {label: {} for label in labels}
     for rest in source.sessions:
         for label in rest.labels.intersection(labels):
             with suppress(DatasetError):  # a later step reports why it cannot be used
-                if own := sketch(rest.series.of(label)):
-                    found[label][session_words(rest.session)] = own
-    return found
+                if digest := sketch(rest.series.of(label)):
+                    sketches[label][session_words(rest.session)] = digest
+    return sketches
 
 
 def session_words(session: str) -> str:
@@ -275,12 +268,12 @@ def session_words(session: str) -> str:
 
 
 def _chosen(
-    sessions: Sequence[SessionRest], asked: Sequence[str]
+    sessions: Sequence[SessionRest], session_labels: Sequence[str]
 ) -> tuple[SessionRest, ...]:
     """Return the sessions of ``--session-label``, or all; punctuation in names is ignored."""
-    wanted = {_plain(label): label for label in asked}
-    there = {_plain(rest.session) for rest in sessions}
-    if absent := [label for plain, label in wanted.items() if plain not in there]:
+    wanted = {_plain(label): label for label in session_labels}
+    names = {_plain(rest.session) for rest in sessions}
+    if absent := [label for plain, label in wanted.items() if plain not in names]:
         raise SettingsError(
             f"no series are of session '{absent[0]}' (--session-label)",
             expected=f"one of {named([rest.session or 'no name' for rest in sessions])}",
@@ -296,16 +289,18 @@ def _plain(session: str) -> str:
 
 def _require_alike(rest: Sequence[SessionRest]) -> None:
     """Raise if a session is too short, or repetition times differ."""
-    for one in rest:
-        if one.frames < LEAST_FRAMES:
+    first = rest[0]
+    for session in rest:
+        title = session.series.title
+        if session.frames < LEAST_FRAMES:
             raise DatasetError(
-                f"{one.series.title} has {one.frames} frames",
+                f"{title} has {session.frames} frames",
                 expected=f"{LEAST_FRAMES} or more",
             )
-        if one.tr_seconds != rest[0].tr_seconds:
+        if session.tr_seconds != first.tr_seconds:
             raise DatasetError(
-                f"{one.series.title} has {one.tr_seconds:g} seconds between frames, and "
-                f"{rest[0].series.title} has {rest[0].tr_seconds:g}",
+                f"{title} has {session.tr_seconds:g} seconds between frames, and "
+                f"{first.series.title} has {first.tr_seconds:g}",
                 expected="the same, as a step of the model is one frame",
                 remedy="choose sessions with --session-label",
             )
@@ -314,39 +309,36 @@ def _require_alike(rest: Sequence[SessionRest]) -> None:
 def _whole_people(
     source: NetworkSource,
     rest: Sequence[SessionRest],
-    asked: Sequence[str],
+    participant_labels: Sequence[str],
     *,
     connected: bool,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the requested people with complete data, and notes on the others."""
-    wanted = (
-        tuple(dict.fromkeys(plain_label(label, "sub") for label in asked))
-        or source.labels
-    )
+    plain = (plain_label(label, "sub") for label in participant_labels)
+    wanted = tuple(dict.fromkeys(plain)) or source.labels
     if absent := [label for label in wanted if label not in source.labels]:
         raise DatasetError(
             f"no file has {', '.join(absent)}",
             expected=f"labels such as {named(source.labels)}",
         )
+    with_series = frozenset[str]().union(*(session.labels for session in rest))
     lacking = {
-        "no series": [
-            label for label in wanted if not any(label in one.labels for one in rest)
-        ],
+        "no series": [label for label in wanted if label not in with_series],
         "no structural connectome": [
             label for label in wanted if connected and label not in source.connected
         ],
     }
     notes = tuple(
-        f"left out: {counted(len(who), 'participant')} with {what} ({named(who)})"
-        for what, who in lacking.items()
-        if who
+        f"left out: {counted(len(people), 'participant')} with {what} ({named(people)})"
+        for what, people in lacking.items()
+        if people
     )
-    left_out = {label for who in lacking.values() for label in who}
+    left_out = set[str]().union(*lacking.values())
     labels = tuple(label for label in wanted if label not in left_out)
     if not labels:
-        both = "both series and a structural connectome" if connected else "series"
+        needed = "both series and a structural connectome" if connected else "series"
         raise DatasetError(
-            f"nobody has {both}",
+            f"nobody has {needed}",
             expected="the same people's labels in the files of both",
         )
     return labels, notes

@@ -110,10 +110,12 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
 
     def shaping_options(self) -> dict[str, Any]:
         """Return all options that change results."""
-        found = super().shaping_options()
+        options = super().shaping_options()
         # Files are identified by a hash of their content, so their path does not matter.
-        found["structural_connectivity"] = None if self.structural is None else "given"
-        return found
+        options["structural_connectivity"] = (
+            None if self.structural is None else "given"
+        )
+        return options
 
     def require_usable(self, measured: MeasuredSeries) -> None:
         """Refuse a run that does not fit the model (see `plan_of`), or lacks a parcel's series."""
@@ -122,7 +124,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         if self.bundle is None or present.all():
             return
         regions = self.bundle.regions
-        lost = [name for name, there in zip(regions, present, strict=True) if not there]
+        lost = [regions[row] for row in np.flatnonzero(~present)]
         raise RunError(
             f"{measured.run.title} has too little signal in {len(lost)} of {len(regions)} "
             f"parcels ({named(lost)})",
@@ -139,21 +141,25 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
             The run cannot be used, it has no structural connectome, or it does not fit the model
             in repetition time, number of frames or share of censored frames.
         """
-        found = super().plan_of(run)
-        self._require_fits(found.design)
+        planned = super().plan_of(run)
+        self._require_fits(planned.design)
         self.structural_of(run)
-        return found
+        return planned
 
     def _require_fits(self, design: TemporalDesign) -> None:
         if self.bundle is None:
             return
-        kept = np.flatnonzero(design.keep)
-        frames = int(kept[-1] - kept[0]) + 1 if len(kept) else 0
-        model, own = self.bundle.card.name, self.bundle.part.tr_seconds
-        if not math.isclose(design.tr_seconds, own, rel_tol=0.0, abs_tol=SAME_TR * own):
+        used = np.flatnonzero(design.keep)
+        frames = int(used[-1] - used[0]) + 1 if len(used) else 0
+        model = self.bundle.card.name
+        model_tr = self.bundle.part.tr_seconds
+        tolerance = SAME_TR * model_tr
+        if not math.isclose(
+            design.tr_seconds, model_tr, rel_tol=0.0, abs_tol=tolerance
+        ):
             raise RunError(
                 f"the frames are {design.tr_seconds:g} s apart and those of the model {model} "
-                f"{own:g} s",
+                f"{model_tr:g} s",
                 expected=f"a difference of at most {SAME_TR:.0%}, as the model's step is one frame",
                 remedy="use a model trained on series with the same repetition time",
             )
@@ -162,7 +168,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
                 f"there are {counted(frames, 'frame')} from the first to the last kept one",
                 expected=f"{LEAST_FRAMES} or more",
             )
-        share = 1 - len(kept) / frames
+        share = 1 - len(used) / frames
         if share > MOST_CENSORED:
             raise RunError(
                 f"{share:.0%} of the {frames} frames from the first to the last kept one were "

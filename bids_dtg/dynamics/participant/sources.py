@@ -39,17 +39,11 @@ from bids_dtg.notices import counted
 from bids_dtg.settings import Settings
 
 Array = NDArray[np.float64]
-Kept = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 _SHORTEST = 0.9  # share of a session's median length; shorter series are left out
-_OF_RUN = (
-    "acq",
-    "ce",
-    "rec",
-    "dir",
-    "run",
-    "echo",
-)  # entities that distinguish a session's runs
+# Entities that distinguish a session's runs.
+_OF_RUN = ("acq", "ce", "rec", "dir", "run", "echo")
 _AT_HAND = 40  # series that stay in memory
 _STRUCTURAL = "structural"  # desc- of structural connectomes
 
@@ -72,9 +66,8 @@ class PeopleValues:
         DatasetError
             `faults` finds a fault; the message includes `expected`.
         """
-        return read_rows(
-            self, [own for own in labels if own in self.labels], faults, expected
-        )
+        with_values = [label for label in labels if label in self.labels]
+        return read_rows(self, with_values, faults, expected)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +80,10 @@ class SessionRest:
     frames: int  # length to which all series are cut
     weights: (
         PeopleValues | None
-    )  # (regions, regions), streamline counts; None: not asked for
-    # Which of a person's frames were kept, and the degrees of freedom left after cleaning (NaN: not
-    # known); None: all frames of all people were kept.
-    measured: Callable[[str], tuple[Kept, float]] | None = None
+    )  # (regions, regions), streamline counts; None: not needed
+    # Which of a person's frames to use, and the degrees of freedom left after cleaning (NaN: not
+    # known); None: all frames of all people.
+    measured: Callable[[str], tuple[Mask, float]] | None = None
 
     @property
     def labels(self) -> frozenset[str]:
@@ -98,16 +91,16 @@ class SessionRest:
         return self.series.labels
 
     def quality(self, labels: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Return `kept` and `dof` of people's frames after the cut, if they are known."""
+        """Return `keep` and `dof` of people's frames after the cut, if they are known."""
         if self.measured is None:
             return {}
-        found = [self.measured(label) for label in labels]
-        kept = np.stack([own[: self.frames] for own, _ in found])
-        # Degrees of freedom are in proportion to the frames that remain.
-        shares = [
-            mine.sum() / own.sum() for mine, (own, _) in zip(kept, found, strict=True)
-        ]
-        return {"kept": kept, "dof": np.array([dof for _, dof in found]) * shares}
+        keep, dof = [], []
+        for label in labels:
+            keep_before, dof_before = self.measured(label)
+            keep.append(keep_before[: self.frames])
+            # Degrees of freedom are in proportion to the frames that remain.
+            dof.append(dof_before * (keep[-1].sum() / keep_before.sum()))
+        return {"keep": np.stack(keep), "dof": np.array(dof)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,8 +219,12 @@ def find_output_people(
     tables = find_tables(settings, SERIES, "mean", "series", atlas, left_out)
     tables = _of_one_time(tables, left_out)
     structural = find_structural(settings) if connected else None
-    read = (_read(table, structural, left_out, connected=connected) for table in tables)
-    runs = of_the_same_regions([run for run in read if run is not None], left_out)
+    usable = []
+    for table in tables:
+        run = _read(table, structural, left_out, connected=connected)
+        if run is not None:
+            usable.append(run)
+    runs = of_the_same_regions(usable, left_out)
     if not runs:
         raise DatasetError(
             f"{root} has no series that a model can use: {'; '.join(left_out.lines())}",
@@ -249,26 +246,32 @@ def find_output_people(
         atlas=first.table.atlas,
         atlas_digest=first.table.atlas_digest,
         cleaning=most_common([run.table.cleaning for run in runs]),
-        files=tuple(
-            path
-            for run in runs
-            for path in (run.table.path, *(run.connections or ())[1:])
-        ),
+        files=_files_of(runs),
     )
+
+
+def _files_of(runs: Sequence[_Run]) -> tuple[Path, ...]:
+    """Return the files of runs: series, and structural connectomes where they are needed."""
+    files = []
+    for run in runs:
+        files.append(run.table.path)
+        if run.connections is not None:
+            files.append(run.connections[1])
+    return tuple(files)
 
 
 def _of_one_time(tables: list[OutputTable], left_out: LeftOut) -> list[OutputTable]:
     """Return the series with the most common time between frames."""
-    known = left_out.unless(
+    timed = left_out.unless(
         lambda table: _tr_seconds(table) > 0, tables, "no RepetitionTime"
     )
-    if not known:
+    if not timed:
         return []
-    own = most_common([_tr_seconds(table) for table in known])
+    usual = most_common([_tr_seconds(table) for table in timed])
     return left_out.unless(
-        lambda table: abs(_tr_seconds(table) - own) <= SAME_TR * own,
-        known,
-        f"more than {SAME_TR:.0%} from the {own:g} s between frames that most runs have",
+        lambda table: abs(_tr_seconds(table) - usual) <= SAME_TR * usual,
+        timed,
+        f"more than {SAME_TR:.0%} from the {usual:g} s between frames that most runs have",
     )
 
 
@@ -285,18 +288,18 @@ def _read(
 ) -> _Run | None:
     """Read a run; if it cannot be used, add a note and return None."""
     try:
-        found = read_series(table.path)
-        series, _ = _filled(found, _tr_seconds(table))
-        connections = (
-            _weights(table, found.names, structural, left_out) if connected else None
-        )
+        regions = read_series(table.path)
+        series, _ = _filled(regions, _tr_seconds(table))
+        connections = None
+        if connected:
+            connections = _weights(table, regions.names, structural, left_out)
     except (ForeignFileError, RunError) as err:
         left_out.add(table, err.found)
         return None
-    return _Run(table, found.names, series.shape[1], connections)
+    return _Run(table, regions.names, series.shape[1], connections)
 
 
-def _filled(table: RegionTable, tr_seconds: float) -> tuple[Array, Kept]:
+def _filled(table: RegionTable, tr_seconds: float) -> tuple[Array, Mask]:
     """Return the series from the first to the last kept frame, gaps filled, and which were kept.
 
     Raises
@@ -314,10 +317,9 @@ def _filled(table: RegionTable, tr_seconds: float) -> tuple[Array, Kept]:
         raise RunError(f"fewer than {LEAST_FRAMES} frames")
     if share > MOST_CENSORED:
         raise RunError(f"more than {MOST_CENSORED:.0%} of the frames were censored")
-    there = np.flatnonzero(table.keep)
-    return values.astype(np.float64), np.asarray(
-        table.keep[there[0] : there[-1] + 1], bool
-    )
+    used = np.flatnonzero(table.keep)
+    keep = np.asarray(table.keep[used[0] : used[-1] + 1], bool)
+    return values.astype(np.float64), keep
 
 
 def _weights(
@@ -335,23 +337,23 @@ def _weights(
     """
     if structural is not None:
         session = table.name.get("ses")
-        found = in_own_process(partial(structural.of, table.label, session, regions))
-        left_out.notes.extend(found.notes)
-        return found.weights, found.path
+        matrix = in_own_process(partial(structural.of, table.label, session, regions))
+        left_out.notes.extend(matrix.notes)
+        return matrix.weights, matrix.path
     entities = {key: value for key, value in table.name.entities if key != "stat"}
     name = build_name(
         {**entities, "desc": _STRUCTURAL}, RELMAT.suffix, RELMAT.extension
     )
     path = table.path.with_name(name)
     try:
-        matrix = read_relmat(path)
+        beside_series = read_relmat(path)
     except MissingFileError:
         raise RunError("no structural connectome") from None
-    if matrix.names != regions:
+    if beside_series.names != regions:
         raise RunError("a structural connectome of other regions than the series")
-    if faults := weight_faults(matrix.values, regions):
+    if faults := weight_faults(beside_series.values, regions):
         raise RunError(f"a structural connectome with {faults[0]}")
-    return matrix.values, path
+    return beside_series.values, path
 
 
 def _sessions(runs: Sequence[_Run], left_out: LeftOut) -> tuple[SessionRest, ...]:
@@ -410,11 +412,11 @@ def _of_runs(
 
     # To save memory, series of many people are read again when they are needed.
     @lru_cache(_AT_HAND)
-    def read(label: str) -> tuple[Array, Kept]:
+    def read(label: str) -> tuple[Array, Mask]:
         table = by_label[label].table
         return _filled(read_series(table.path), _tr_seconds(table))
 
-    def measured(label: str) -> tuple[Kept, float]:
+    def measured(label: str) -> tuple[Mask, float]:
         dof = by_label[label].table.number(RESIDUAL_DOF)
         return read(label)[1], float("nan") if dof is None else dof
 

@@ -52,13 +52,12 @@ class NetworkWork(ParcelWork):
         if self._core is None:
             return None, ()
         model, components = self._core
-        own = LagCovariances.of(measured.series.values, measured.series.keep)
-        scores = (
-            ()
-            if components is None
-            else tuple(components.scores(edges_of(own)).tolist())
-        )
-        return model.infer(own).transitions, scores
+        covariances = LagCovariances.of(measured.series.values, measured.series.keep)
+        transitions = model.infer(covariances).transitions
+        if components is None:
+            return transitions, ()
+        scores = components.scores(edges_of(covariances))
+        return transitions, tuple(scores.tolist())
 
     def read_run(
         self, run: RestRun, progress: Callable[[float], None]
@@ -75,30 +74,35 @@ class NetworkWork(ParcelWork):
         OutputError
             A file cannot be written.
         """
-        structural, (measured, seconds) = (
-            average.parts()
-        )  # each run has its own results
-        start, planned, writer = time.perf_counter(), average.planned, self.writer
+        start = time.perf_counter()
+        # An average is of one run, as each run has its own results.
+        structural, (measured, seconds) = average.parts()
+        planned = average.planned
         if structural is not None:
-            more = notes_beside_series(structural.weights, measured.fc)
-            structural = replace(structural, notes=(*structural.notes, *more))
+            beside_series = notes_beside_series(structural.weights, measured.fc)
+            structural = replace(structural, notes=(*structural.notes, *beside_series))
         average.reporter.stage("modelling", 0.0)
         transitions, scores = self.describe(measured)
         average.reporter.stage("writing", 1.0)
         on_person = self.request.note_on_person(measured)
-        notes = (
-            *(structural.notes if structural else ()),
-            *([on_person] * bool(on_person)),
-        )
-        files = writer.write(
-            *(planned, measured, structural, transitions, scores),
+        notes = [*(structural.notes if structural else ())]
+        if on_person:
+            notes.append(on_person)
+        files = self.writer.write(
+            planned,
+            measured,
+            structural,
+            transitions,
+            scores,
             notes=notes,
             seconds=seconds + time.perf_counter() - start,
         )
         complete_average(self.request, planned, average.inputs, files)
-        cleaned = writer.cleaning_note(measured)
-        said = (*measured.notes, *notes, *([cleaned] if cleaned else []))
-        return [f"{measured.run.title}: {note}" for note in said], self._line(measured)
+        lines = [*measured.notes, *notes]
+        if cleaning_note := self.writer.cleaning_note(measured):
+            lines.append(cleaning_note)
+        lines = [f"{measured.run.title}: {note}" for note in lines]
+        return lines, self._line(measured)
 
     def _line(self, measured: MeasuredSeries) -> str:
         """Summarise the result in one line."""

@@ -114,7 +114,7 @@ def test_frames_that_were_left_out_change_no_score_but_that_of_fcd(model, sessio
 
     def scores(filling: float) -> list[np.ndarray]:
         first, again = (
-            replace(own, series=np.where(kept[:, None], own.series, filling), kept=kept)
+            replace(own, series=np.where(kept[:, None], own.series, filling), keep=kept)
             for own in sessions
         )
         rows = scored(model, first, again)

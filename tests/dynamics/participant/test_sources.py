@@ -127,8 +127,8 @@ def test_gaps_are_filled_and_ends_cut(tmp_path):
     assert people.notes == ("session 1: cut to 87 frames, of up to 90",)
     networks = people.networks("1")
     assert networks.frames == 87
-    assert networks.kept[0].all()
-    assert np.flatnonzero(~networks.kept[1]).tolist() == [
+    assert networks.keep[0].all()
+    assert np.flatnonzero(~networks.keep[1]).tolist() == [
         38
     ]  # measures of FC leave it out
     gap = networks.series[1][:, 38]  # frame 40 of the run
