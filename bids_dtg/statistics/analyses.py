@@ -9,9 +9,14 @@ from bids_dtg.workflows import Analysis, later
 
 # Options that all of them read. ``--model`` may be given as at the participant level, and has no
 # effect here.
-_ASKED = (
-    *("session_label", "model", "model_name", "seed"),
-    *("participants_file", "phenotype", "permutations"),
+_COMMON = (
+    "session_label",
+    "model",
+    "model_name",
+    "seed",
+    "participants_file",
+    "phenotype",
+    "permutations",
 )
 _UNNAMED = {"model_name": "none"}
 ANALYSES: Mapping[str, Analysis] = MappingProxyType(
@@ -20,20 +25,20 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
             later("statistics.stats:run_stats"),
             "mean, association with a phenotype, or difference of two sessions, in each region, "
             "voxel or edge",
-            reads=(*_ASKED, "covariates"),
+            reads=(*_COMMON, "covariates"),
             shown=_UNNAMED | {"phenotype": "none"},
         ),
         "phenotypes": Analysis(
             later("statistics.phenotypes:run_phenotypes"),
             "prediction of phenotypes from maps, compared with that from connectomes and measured "
             "maps",
-            reads=(*_ASKED, "covariates", "folds", "ridge"),
+            reads=(*_COMMON, "covariates", "folds", "ridge"),
             shown=_UNNAMED,
         ),
         "embed": Analysis(
             later("statistics.embed:run_embed"),
             "low-dimensional layouts of participants and contrasts",
-            reads=_ASKED,
+            reads=_COMMON,
             shown=_UNNAMED,
         ),
     }

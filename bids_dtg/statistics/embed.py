@@ -47,12 +47,12 @@ Array = NDArray[np.float64]
 Row = dict[str, object]
 
 _FEWEST = 4  # people; a layout of fewer is meaningless
-_MOST_PEOPLE, _MOST_MAPS = (
-    1000,
-    4000,
-)  # points of a layout; if more, people are drawn at random
+# Points of a layout; if there are more, people are drawn at random.
+_MOST_PEOPLE = 1000
+_MOST_MAPS = 4000
 _MOST_LEVELS = 10  # of a phenotype whose clusters are scored
-_AXES, _SHOWN = 10, 5
+_AXES = 10  # components in the tables
+_SHOWN = 5  # people nearest to the mean, and farthest from it
 _WRITES = (
     "desc-people_coordinates",
     "desc-maps_coordinates",
@@ -113,17 +113,17 @@ class _Layout:
     kind: FeatureKind
     people: tuple[str, ...]  # label of each point's person
     contrasts: tuple[str, ...]  # of each point; empty: a point is a person
-    apart: Array  # (points,), distance from the mean
-    scores: Array
-    shares: Array
-    umap: Array | None
+    from_mean: Array  # (points,), distance from the mean
+    scores: Array  # (points, components)
+    shares: Array  # (components,), of the variance
+    umap: Array | None  # (points, 2)
     clusters: tuple[Row, ...] = ()
 
     @property
     def coordinates(self) -> Iterator[Row]:
         """Each point's row of a table, without its contrast."""
-        for number, own in enumerate(self.scores[:, :_AXES]):
-            row: Row = {f"pc{axis}": value for axis, value in enumerate(own, 1)}
+        for number, scores in enumerate(self.scores[:, :_AXES]):
+            row: Row = {f"pc{axis}": score for axis, score in enumerate(scores, 1)}
             row["participant_id"] = f"sub-{self.people[number]}"
             row["features"] = self.kind.name
             if self.umap is not None:
@@ -151,7 +151,7 @@ def run_embed(settings: Settings) -> int:
             f"no UMAP: {install_line('umap')} adds it; principal components do not need it"
         )
     results = ResultFolder.of(settings, people.output, *_WRITES)
-    tasks = {found.label: found.task for found in people.example.maps}
+    tasks = {contrast.label: contrast.task for contrast in people.example.maps}
     with results.begun(), temporary_folder() as folder, one_blas_thread():
         layouts: list[_Layout] = []
         for source in sources:
@@ -167,7 +167,7 @@ def run_embed(settings: Settings) -> int:
 
 def _levels(people: GroupPeople) -> dict[str, Mapping[str, str]]:
     """Return the levels of people, by phenotype."""
-    found = {}
+    levels = {}
     for name in people.settings.part(PhenotypeOptions).phenotype:
         column = people.column(name)
         if not 1 < len(column.levels) <= _MOST_LEVELS:
@@ -175,8 +175,8 @@ def _levels(people: GroupPeople) -> dict[str, Mapping[str, str]]:
                 f"{column.name} has {len(column.levels)} levels",
                 expected=f"2 to {_MOST_LEVELS}",
             )
-        found[column.name] = column.texts
-    return found
+        levels[column.name] = column.texts
+    return levels
 
 
 def _layouts(
@@ -187,62 +187,73 @@ def _layouts(
     folder: Path,
 ) -> Iterator[_Layout]:
     """Yield a layout of people by all contrasts, and one of all maps by region."""
-    labels = [label for label in people.labels if label in source.has]
-    seed, count = people.settings.modelling.seed, len(source.contrasts)
-    most = _MOST_PEOPLE if count == 1 or not source.names else _MOST_MAPS // count
-    if len(labels) > most:
-        say(
-            f"laid out: {most} of {counted(len(labels), 'participant')}, drawn with seed {seed}"
-        )
-        drawn = np.random.default_rng(seed).choice(
-            labels, max(most, _FEWEST), replace=False
-        )
-        labels = sorted(drawn.tolist())
-    anybody = set[str]()  # people with at least one contrast
+    count = len(source.contrasts)
+    drawn = _drawn(people, source)
+    with_any_contrast = set[str]()
+    # Labels, and products of people summed over contrasts.
     together: tuple[tuple[str, ...], Array] | None = None
     columns, tables = 0, list[FeatureTable]()
-    for position, table in enumerate(source.tables(people.of(labels), folder)):
-        say(
-            f"{position / count:4.0%} {table.title}, {counted(len(table.labels), 'participant')}"
-        )
-        anybody.update(table.labels)
+    for position, table in enumerate(source.tables(people.of(drawn), folder)):
+        number = counted(len(table.labels), "participant")
+        say(f"{position / count:4.0%} {table.title}, {number}")
+        with_any_contrast.update(table.labels)
         of_contrast = table.labels, products(table.values)
         together = common_products(together, of_contrast) if together else of_contrast
         columns += table.values.shape[1]
         if source.names and count > 1:
             tables.append(replace(table, values=np.array(table.values)))
-    kept, total = together or ((), np.zeros((0, 0)))
-    note_incomplete(people, source.kind, anybody, kept)
-    if len(kept) < _FEWEST or not np.trace(total) > 0:
-        say(f"no layout: {source.kind.words} of {counted(len(kept), 'participant')}")
+    labels, total = together or ((), np.zeros((0, 0)))
+    note_incomplete(people, source.kind, with_any_contrast, labels)
+    if len(labels) < _FEWEST or not np.trace(total) > 0:
+        say(f"no layout: {source.kind.words} of {counted(len(labels), 'participant')}")
         return
-    these = people.of(kept)
-    yield _layout(source.kind, total, columns, these, (), _of_people(these, levels))
+    complete = people.of(labels)
+    groupings = _of_people(complete, levels)
+    yield _layout(source.kind, total, columns, complete, (), groupings)
     if len(tables) > 1:
-        common = reduce(np.intersect1d, [table.kept for table in tables])
-        values = np.stack(
-            [
-                table.values[
-                    np.ix_(np.isin(table.labels, kept), np.isin(table.kept, common))
-                ]
-                for table in tables
-            ]
-        )
-        rows = [table.contrast for table in tables]
-        of_contrasts = tuple(np.repeat(rows, len(kept)).tolist())
-        by = {"contrast": of_contrasts}
-        if (
-            all(tasks.get(own) for own in rows)
-            and len({tasks[own] for own in rows}) > 1
-        ):
-            by["task"] = tuple(tasks[contrast] for contrast in of_contrasts)
-        flat = values.reshape(-1, values.shape[-1])
-        made = _layout(
-            source.kind, products(flat), len(common), these, of_contrasts, by
-        )
-        shares = variance_shares(values)
-        made.clusters[0].update(between_contrasts=shares[0], between_people=shares[1])
-        yield made
+        yield _layout_of_maps(source.kind, tables, complete, tasks)
+
+
+def _drawn(people: GroupPeople, source: FeatureSource) -> list[str]:
+    """Return who is laid out: everybody with the features, or some drawn at random."""
+    labels = [label for label in people.labels if label in source.has]
+    seed, count = people.settings.modelling.seed, len(source.contrasts)
+    most = _MOST_PEOPLE if count == 1 or not source.names else _MOST_MAPS // count
+    if len(labels) <= most:
+        return labels
+    number = counted(len(labels), "participant")
+    say(f"laid out: {most} of {number}, drawn with seed {seed}")
+    rng = np.random.default_rng(seed)
+    drawn = rng.choice(labels, max(most, _FEWEST), replace=False)
+    return sorted(drawn.tolist())
+
+
+def _layout_of_maps(
+    kind: FeatureKind,
+    tables: Sequence[FeatureTable],
+    people: GroupPeople,
+    tasks: Mapping[str, str],
+) -> _Layout:
+    """Lay out the maps of people who have all contrasts, by the columns that all tables have."""
+    columns = reduce(np.intersect1d, [table.kept for table in tables])
+    of_tables = []
+    for table in tables:
+        rows = np.isin(table.labels, people.labels)
+        of_tables.append(table.values[np.ix_(rows, np.isin(table.kept, columns))])
+    values = np.stack(of_tables)  # (contrasts, people, columns)
+    contrasts = [table.contrast for table in tables]
+    of_points = tuple(np.repeat(contrasts, len(people.labels)).tolist())
+    groupings = {"contrast": of_points}
+    of_contrasts = [tasks.get(contrast) for contrast in contrasts]
+    if all(of_contrasts) and len(set(of_contrasts)) > 1:
+        groupings["task"] = tuple(tasks[contrast] for contrast in of_points)
+    maps = values.reshape(-1, values.shape[-1])
+    layout = _layout(kind, products(maps), len(columns), people, of_points, groupings)
+    between_contrasts, between_people, _ = variance_shares(values)
+    layout.clusters[0].update(
+        between_contrasts=between_contrasts, between_people=between_people
+    )
+    return layout
 
 
 def _of_people(
@@ -257,45 +268,65 @@ def _of_people(
 
 def _layout(
     kind: FeatureKind,
-    found: Array,
+    product: Array,
     columns: int,
     people: GroupPeople,
     contrasts: tuple[str, ...],
-    by: Mapping[str, tuple[str, ...]],
+    groupings: Mapping[str, tuple[str, ...]],
 ) -> _Layout:
-    """Lay out points: people, or their maps of each contrast in turn."""
-    settings = people.settings
-    seed, draws = settings.modelling.seed, settings.statistics.map_permutations
-    scores, shares = principal_components(found, columns)
+    """Lay out points: people, or their maps of each contrast in turn.
+
+    `product` are inner products of points over `columns`. `groupings` are labels of points, empty
+    where unknown, by what they are; their clusters are scored.
+    """
+    scores, shares = principal_components(product, columns)
     umap = None
     if not umap_is_missing() and len(scores) >= FEWEST_FOR_UMAP and scores.shape[1] > 1:
-        say(
-            f"UMAP of {counted(len(scores), 'point')}; the first time, it compiles for a minute"
-        )
-        umap = umap_layout(scores, seed)
+        number = counted(len(scores), "point")
+        say(f"UMAP of {number}; the first time, it compiles for a minute")
+        umap = umap_layout(scores, people.settings.modelling.seed)
     base: Row = {
         "features": kind.name,
         "points": "maps" if contrasts else "people",
         "number": len(scores),
         "share": float(shares[:2].sum()),
     }
-    apart, clusters = distances(found, columns), []
-    for name, labels in by.items():
-        known = np.array([bool(label) for label in labels])
-        orders: NDArray[np.integer[Any]] = np.empty((0, int(known.sum())), np.intp)
-        if draws and not contrasts:
-            some = people.of(
-                [own for own, label in zip(people.labels, labels, strict=True) if label]
-            )
-            orders = permuted_orders(some.families, draws, sites=some.sites, seed=seed)
-        own_labels = [label for label in labels if label]
-        scored = silhouettes(apart[np.ix_(known, known)], own_labels, orders)
-        p = float((scored >= scored[0] - 1e-9).mean()) if len(orders) else None
-        clusters.append({**base, "label": name, "silhouette": float(scored[0]), "p": p})
-    from_mean = np.sqrt(np.maximum(np.diag(found), 0) / columns)
+    between = distances(product, columns)  # (points, points)
+    clusters = [
+        {**base, "label": name, **_cluster(between, labels, people, contrasts)}
+        for name, labels in groupings.items()
+    ]
+    from_mean = np.sqrt(np.maximum(np.diag(product), 0) / columns)
     labels = people.labels * (len(scores) // len(people))
     rows = tuple(clusters) or (base,)
     return _Layout(kind, labels, contrasts, from_mean, scores, shares, umap, rows)
+
+
+def _cluster(
+    between: Array,
+    labels: Sequence[str],
+    people: GroupPeople,
+    contrasts: Sequence[str],
+) -> Row:
+    """Score the clusters of points with the same label, with p where points are people."""
+    settings = people.settings
+    seed, draws = settings.modelling.seed, settings.statistics.map_permutations
+    has_label = np.array([bool(label) for label in labels])
+    orders: NDArray[np.integer[Any]] = np.empty((0, int(has_label.sum())), np.intp)
+    if draws and not contrasts:
+        pairs = zip(people.labels, labels, strict=True)
+        labelled = people.of([person for person, label in pairs if label])
+        orders = permuted_orders(
+            labelled.families, draws, sites=labelled.sites, seed=seed
+        )
+    scored = silhouettes(
+        between[np.ix_(has_label, has_label)],
+        [label for label in labels if label],
+        orders,
+    )
+    silhouette = scored[0]
+    p = float((scored >= silhouette - 1e-9).mean()) if len(orders) else None
+    return {"silhouette": float(silhouette), "p": p}
 
 
 def _write(
@@ -311,18 +342,18 @@ def _write(
     rows = [
         {**row, "distance": distance}
         for layout in of_people
-        for row, distance in zip(layout.coordinates, layout.apart, strict=True)
+        for row, distance in zip(layout.coordinates, layout.from_mean, strict=True)
     ]
-    about = "A participant; signs make the largest score of each component positive"
-    results.table("desc-people_coordinates", ResultTable(_PEOPLE, rows, about))
+    words = "A participant; signs make the largest score of each component positive"
+    results.table("desc-people_coordinates", ResultTable(_PEOPLE, rows, words))
     if of_maps:
         rows = [
             {**row, "contrast": contrast, "task": tasks.get(contrast) or None}
             for layout in of_maps
             for row, contrast in zip(layout.coordinates, layout.contrasts, strict=True)
         ]
-        about = "A map of a participant and a contrast"
-        results.table("desc-maps_coordinates", ResultTable(_MAPS, rows, about))
+        words = "A map of a participant and a contrast"
+        results.table("desc-maps_coordinates", ResultTable(_MAPS, rows, words))
     clusters = [row for layout in layouts for row in layout.clusters]
     table = ResultTable(
         _CLUSTERS, clusters, "Clusters of points, and shares of their variance"
@@ -355,25 +386,35 @@ def _picture(
     """Draw a layout, with points coloured by task or by the first phenotype."""
     if layout.scores.shape[1] < 2:
         return None
-    by = [tasks.get(own) or own for own in layout.contrasts]
-    first = next(iter(levels.values()), {})
-    by = by or [first.get(label, "") for label in layout.people]
-    what = "component" if layout.umap is None else "UMAP"
+    if layout.contrasts:
+        points = "Maps"
+        groups = [tasks.get(contrast) or contrast for contrast in layout.contrasts]
+    else:
+        points = "Participants"
+        first_phenotype = next(iter(levels.values()), {})
+        groups = [first_phenotype.get(label, "") for label in layout.people]
+    axis, coordinates = "component", layout.scores[:, :2]
+    if layout.umap is not None:
+        axis, coordinates = "UMAP", layout.umap
     return figures.scatter(
-        f"{'Maps' if layout.contrasts else 'Participants'} by {layout.kind.words}",
-        f"{what} 1",
-        f"{what} 2",
-        layout.scores[:, :2] if layout.umap is None else layout.umap,
-        groups=by if len(set(by)) <= _MOST_LEVELS else (),
+        f"{points} by {layout.kind.words}",
+        f"{axis} 1",
+        f"{axis} 2",
+        coordinates,
+        groups=groups if len(set(groups)) <= _MOST_LEVELS else (),
     )
 
 
 def _ends(layout: _Layout) -> tuple[str, list[str], list[str]]:
     """Return the features, and the people nearest to and farthest from the mean, with distances."""
-    order = np.argsort(layout.apart, kind="stable").tolist()
+    order = np.argsort(layout.from_mean, kind="stable").tolist()
     shown = min(_SHOWN, len(order) // 2)
-    near, far = (
-        [f"sub-{layout.people[n]} ({layout.apart[n]:.3g})" for n in some]
-        for some in (order[:shown], order[: -shown - 1 : -1])
-    )
-    return layout.kind.words, near, far
+
+    def named(numbers: Sequence[int]) -> list[str]:
+        return [
+            f"sub-{layout.people[number]} ({layout.from_mean[number]:.3g})"
+            for number in numbers
+        ]
+
+    nearest, farthest = order[:shown], order[: -shown - 1 : -1]
+    return layout.kind.words, named(nearest), named(farthest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -25,8 +26,8 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.page import Page, Section, sentences
 from bids_dtg.settings import Settings
-from bids_dtg.statistics.asked import covariates_of, phenotypes_asked, values_of
 from bids_dtg.statistics.options import PhenotypeOptions
+from bids_dtg.statistics.variables import covariates_of, phenotype_names, values_of
 from bids_dtg.stats.permutation import FEWEST_ORDERS, different_orders, permuted_orders
 from bids_dtg.stats.prediction import (
     Array,
@@ -48,7 +49,10 @@ from bids_dtg.workflows import FeatureKind
 
 ALPHA = 0.05
 _MOST_TOGETHER = 3000  # people; with more, products of all contrasts are too large
-_MOST_SETS, _MOST_PHENOTYPES, _MOST_ANSWERS = 12, 5, 3  # on the page
+# On the page.
+_MOST_SETS = 12
+_MOST_PHENOTYPES = 5
+_MOST_ANSWERS = 3
 _FEWEST_OF_SITE = 3
 _WRITES = ("desc-phenotypes_scores", "desc-phenotypes_differences")
 _PHENOTYPE = Column("phenotype", "Column of the table of participants")
@@ -127,8 +131,8 @@ _BESIDE = (
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
-    """A phenotype of some people, against which each set of features is judged."""
+class _Phenotype:
+    """A phenotype of some people, which is predicted from each set of features."""
 
     target: Target
     # Folds of families, then, where sites can be left out, folds of one site each; the second
@@ -143,15 +147,17 @@ class _Set:
     kind: FeatureKind
     contrast: str  # empty: none
     labels: tuple[str, ...]
-    asked: _Asked
-    found: Prediction
+    phenotype: _Phenotype
+    prediction: Prediction
     of_sites: bool = False  # whether sites were left out, not families
 
     @property
     def title(self) -> str:
         """Features and contrast."""
-        name = f"{self.kind.words}{f': {self.contrast}' if self.contrast else ''}"
-        return f"{name} (sites left out)" if self.of_sites else name
+        title = self.kind.words
+        if self.contrast:
+            title += f": {self.contrast}"
+        return f"{title} (sites left out)" if self.of_sites else title
 
 
 @dataclass(eq=False)
@@ -162,13 +168,13 @@ class _Study:
     names: Sequence[str]
     sets: dict[str, list[_Set]] = field(default_factory=dict)  # by phenotype
     words: dict[str, list[str]] = field(default_factory=dict)  # sentences by phenotype
-    _asked: dict[tuple[str, ...], _Asked | None] = field(default_factory=dict)
-    _said: set[str] = field(default_factory=set)
+    _phenotypes: dict[tuple[str, ...], _Phenotype | None] = field(default_factory=dict)
+    _lines: set[str] = field(default_factory=set)  # that were printed
 
-    def _say_once(self, words: str) -> None:
-        if words not in self._said:
-            self._said.add(words)
-            say(words)
+    def _say_once(self, line: str) -> None:
+        if line not in self._lines:
+            self._lines.add(line)
+            say(line)
 
     def add(
         self, kind: FeatureKind, contrast: str, labels: Sequence[str], features: Array
@@ -177,14 +183,15 @@ class _Study:
         for name in self.names:
             texts = self.people.column(name).texts
             rows = [row for row, label in enumerate(labels) if label in texts]
-            own = tuple(labels[row] for row in rows)
-            if (asked := self._ask(kind, name, own)) is None:
+            with_value = tuple(labels[row] for row in rows)
+            phenotype = self._phenotype(kind, name, with_value)
+            if phenotype is None:
                 continue
-            for folds, of_sites in asked.folds:
+            for folds, of_sites in phenotype.folds:
                 try:
-                    found = predict(
+                    prediction = predict(
                         features[rows],
-                        asked.target,
+                        phenotype.target,
                         folds,
                         ridge=self.people.settings.part(PhenotypeOptions).ridge,
                         within=of_sites,
@@ -192,46 +199,49 @@ class _Study:
                 except ValueError as err:
                     self._say_once(f"{name} is not predicted from {kind.words}: {err}")
                     continue
-                made = _Set(kind, contrast, own, asked, found, of_sites)
-                self.sets.setdefault(name, []).append(made)
+                predicted = _Set(
+                    kind, contrast, with_value, phenotype, prediction, of_sites
+                )
+                self.sets.setdefault(name, []).append(predicted)
 
-    def _ask(
+    def _phenotype(
         self, kind: FeatureKind, name: str, labels: tuple[str, ...]
-    ) -> _Asked | None:
+    ) -> _Phenotype | None:
         """Return a phenotype of people; print a line and return None if it cannot be predicted."""
         key = (name, *kind.covariates, "", *labels)
-        if key not in self._asked:
+        if key not in self._phenotypes:
+            phenotype = None
+            # Such as too few people of a contrast.
             try:
-                self._asked[key] = self._prepare(kind, name, labels)
-            except (
-                ValueError,
-                SettingsError,
-            ) as err:  # such as too few people of a contrast
+                phenotype = self._prepare(kind, name, labels)
+            except (ValueError, SettingsError) as err:
                 say(f"{name} is not predicted: {err}")
-                self._asked[key] = None
-        return self._asked[key]
+            self._phenotypes[key] = phenotype
+        return self._phenotypes[key]
 
-    def _prepare(self, kind: FeatureKind, name: str, labels: tuple[str, ...]) -> _Asked:
+    def _prepare(
+        self, kind: FeatureKind, name: str, labels: tuple[str, ...]
+    ) -> _Phenotype:
         people = self.people.of(labels)
         options, seed = people.settings.statistics, people.settings.modelling.seed
         column = people.column(name)
         if len(column.levels) < 2:
             raise ValueError("it has the same value for everybody")
-        tested = values_of(column, people.labels)
+        values = values_of(column, people.labels)
         words = self.words.setdefault(name, [])
 
         def tell(sentence: str) -> None:
             if sentence not in words:
                 words.append(sentence)
 
-        covariates = covariates_of(people, kind, name, tested, tell)
+        covariates = covariates_of(people, kind, name, values, tell)
         if covariates.names:
             # The levels of a category, such as sites, are one word.
-            whole = dict.fromkeys(own.partition(": ")[0] for own in covariates.names)
-            tell(f"covariates: {', '.join(whole)}")
+            columns = [covariate.partition(": ")[0] for covariate in covariates.names]
+            tell(f"covariates: {', '.join(dict.fromkeys(columns))}")
         folds = [(family_folds(people.families, options.cross_validated, seed), False)]
         draws = options.map_permutations
-        different = different_orders(tested, people.families, people.sites)
+        different = different_orders(values, people.families, people.sites)
         if draws and (len(people) < FEWEST or different < FEWEST_ORDERS):
             tell(
                 "no permutations: too few participants, or too few ways to permute them"
@@ -239,14 +249,12 @@ class _Study:
             draws = 0
         if people.sites is not None:
             sites = site_folds(people.families, people.sites)
-            if (
-                len(np.unique(sites)) > 1
-                and np.bincount(sites).min() >= _FEWEST_OF_SITE
-            ):
+            several = len(np.unique(sites)) > 1
+            if several and np.bincount(sites).min() >= _FEWEST_OF_SITE:
                 folds.append((sites, True))
         orders = permuted_orders(people.families, draws, sites=people.sites, seed=seed)
-        target = Target(tested, people.families, covariates.values, orders)
-        return _Asked(target, folds)
+        target = Target(values, people.families, covariates.values, orders)
+        return _Phenotype(target, folds)
 
 
 def run_phenotypes(settings: Settings) -> int:
@@ -259,59 +267,64 @@ def run_phenotypes(settings: Settings) -> int:
     """
     people = gather_people(settings).complete(settings.statistics.covariates)
     people.covariates(settings.statistics.covariates)  # refuses unusable columns
-    names = phenotypes_asked(people)
+    names = phenotype_names(people)
     # Features that predicted maps are compared with come first.
     sources = sorted(find_features(people), key=lambda source: source.kind.synthetic)
     people = _with_all(people, sources)
     if settings.behaviour.dry_run:
-        would = f"would predict {named(names)} of {counted(len(people), 'participant')}"
-        return print_plan(sources, [would])
+        number = counted(len(people), "participant")
+        return print_plan(sources, [f"would predict {named(names)} of {number}"])
     results = ResultFolder.of(settings, people.output, *_WRITES)
     with results.begun(), temporary_folder() as folder, one_blas_thread():
         study = _Study(people, names)
-        for number, source in enumerate(sources):
-            together: tuple[tuple[str, ...], Array] | None = None
-            anybody = set[str]()  # people with at least one contrast
-            count = len(source.contrasts)
-            for position, table in enumerate(source.tables(people, folder)):
-                say(f"{(number + position / count) / len(sources):4.0%} {table.title}")
-                study.add(
-                    source.kind, table.contrast, table.labels, rotated(table.values)
-                )
-                anybody.update(table.labels)
-                if count > 1 and len(people) <= _MOST_TOGETHER:
-                    of_contrast = table.labels, products(table.values)
-                    together = (
-                        common_products(together, of_contrast)
-                        if together
-                        else of_contrast
-                    )
-            if together is not None:
-                note_incomplete(people, source.kind, anybody, together[0])
-                if together[0]:
-                    study.add(
-                        source.kind,
-                        ALL_CONTRASTS,
-                        together[0],
-                        of_products(together[1]),
-                    )
+        for position, source in enumerate(sources):
+            _predict_from(study, source, folder, position, len(sources))
         _write(results, study)
     return len(people.failed)
 
 
+def _predict_from(
+    study: _Study, source: FeatureSource, folder: Path, number: int, total: int
+) -> None:
+    """Predict phenotypes from each contrast of a source, and from all contrasts together.
+
+    The source is the one after `number` of `total` sources.
+    """
+    people, count = study.people, len(source.contrasts)
+    # Labels, and products of people summed over contrasts.
+    together: tuple[tuple[str, ...], Array] | None = None
+    with_any_contrast = set[str]()
+    for position, table in enumerate(source.tables(people, folder)):
+        say(f"{(number + position / count) / total:4.0%} {table.title}")
+        features = rotated(table.values)
+        study.add(source.kind, table.contrast, table.labels, features)
+        with_any_contrast.update(table.labels)
+        if count > 1 and len(people) <= _MOST_TOGETHER:
+            of_contrast = table.labels, products(table.values)
+            together = (
+                common_products(together, of_contrast) if together else of_contrast
+            )
+    if together is None:
+        return
+    labels, products_of_all = together
+    note_incomplete(people, source.kind, with_any_contrast, labels)
+    if labels:
+        study.add(source.kind, ALL_CONTRASTS, labels, of_products(products_of_all))
+
+
 def _with_all(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupPeople:
     """Return people who have features of all kinds, so that these can be compared."""
-    kept = [
-        label
-        for label in people.labels
-        if all(label in source.has for source in sources)
-    ]
-    if gone := [f"sub-{label}" for label in people.labels if label not in kept]:
+    complete, left_out = [], []
+    for label in people.labels:
+        if all(label in source.has for source in sources):
+            complete.append(label)
+        else:
+            left_out.append(f"sub-{label}")
+    if left_out:
         kinds = " or ".join(source.kind.words for source in sources)
-        say(
-            f"left out: {counted(len(gone), 'participant')} without {kinds} ({named(gone)})"
-        )
-    return people.of(kept)
+        number = counted(len(left_out), "participant")
+        say(f"left out: {number} without {kinds} ({named(left_out)})")
+    return people.of(complete)
 
 
 def _write(results: ResultFolder, study: _Study) -> None:
@@ -322,55 +335,50 @@ def _write(results: ResultFolder, study: _Study) -> None:
     DatasetError
         No phenotype could be predicted.
     """
+    settings = study.people.settings
+    options, seed = settings.statistics, settings.modelling.seed
     if not study.sets:
         raise DatasetError(
             f"none of {named(list(study.names))} can be predicted",
-            expected=f"values that differ, of {study.people.settings.statistics.cross_validated} "
+            expected=f"values that differ, of {options.cross_validated} "
             "families or more",
         )
-    seed = study.people.settings.modelling.seed
-    scores = {
-        name: [_row(name, one, own, seed) for one in own]
-        for name, own in study.sets.items()
-    }
-    differences = {
-        name: list(_differences(name, own, seed)) for name, own in study.sets.items()
-    }
+    scores: dict[str, list[dict[str, object]]] = {}
+    differences: dict[str, list[dict[str, object]]] = {}
+    for name, sets in study.sets.items():
+        scores[name] = [_row(name, of_set, sets, seed) for of_set in sets]
+        differences[name] = list(_differences(name, sets, seed))
+    all_scores = [row for rows in scores.values() for row in rows]
+    all_differences = [row for rows in differences.values() for row in rows]
     results.table(
         "desc-phenotypes_scores",
-        ResultTable(
-            _SCORES,
-            [row for own in scores.values() for row in own],
-            "A set of features",
-        ),
+        ResultTable(_SCORES, all_scores, "A set of features"),
     )
-    compared = [row for own in differences.values() for row in own]
     results.table(
         "desc-phenotypes_differences",
-        ResultTable(_DIFFERENCES, compared, "Two sets of features"),
+        ResultTable(_DIFFERENCES, all_differences, "Two sets of features"),
     )
     headlines = [
-        _headline(name, own, scores[name], differences[name])
-        for name, own in study.sets.items()
+        _headline(name, sets, scores[name], differences[name])
+        for name, sets in study.sets.items()
     ]
     for headline in headlines:
         say(headline)
-    shown = list(_shown(study, scores, differences))
-    alike: dict[
-        tuple[str, ...], list[str]
-    ] = {}  # names of phenotypes, by what is said of them
-    for name, said in study.words.items():
-        alike.setdefault(tuple(said), []).append(name)
+    # Names of phenotypes, by the sentences on them.
+    names_by_words: dict[tuple[str, ...], list[str]] = {}
+    for name, words in study.words.items():
+        names_by_words.setdefault(tuple(words), []).append(name)
     facts = {
-        "ridge": study.people.settings.part(PhenotypeOptions).ridge,
-        "folds": study.people.settings.statistics.cross_validated,
+        "ridge": settings.part(PhenotypeOptions).ridge,
+        "folds": options.cross_validated,
         "seed": seed,
-        "words": alike,
-        "permutations": study.people.settings.statistics.map_permutations,
+        "words": names_by_words,
+        "permutations": options.map_permutations,
         "rule": RULE,
     }
+    shown = list(_shown(study, scores, differences))
     sections = [
-        _section(study, shown, differences),
+        _section(study, shown, all_differences),
         Section("Methods", template="statistics/phenotypes_how.html", facts=facts),
     ]
     lead = " ".join(headlines[:_MOST_ANSWERS])
@@ -379,40 +387,40 @@ def _write(results: ResultFolder, study: _Study) -> None:
 
 
 def _row(
-    name: str, one: _Set, all_sets: Sequence[_Set], seed: int
+    name: str, of_set: _Set, all_sets: Sequence[_Set], seed: int
 ) -> dict[str, object]:
     """Return a set's row of the table of scores."""
-    found, target = one.found, one.asked.target
-    judged = judge(found, None, target, seed)
+    prediction, target = of_set.prediction, of_set.phenotype.target
+    verdict = judge(prediction, None, target, seed)
+    null = [alike.prediction.null for alike in _same_draws(of_set, all_sets)]
     row: dict[str, object] = {
         "phenotype": name,
-        "features": one.kind.name,
-        "contrast": one.contrast or None,
-        "left_out": "sites" if one.of_sites else "families",
-        "people": len(one.labels),
+        "features": of_set.kind.name,
+        "contrast": of_set.contrast or None,
+        "left_out": "sites" if of_set.of_sites else "families",
+        "people": len(of_set.labels),
         "families": len(np.unique(target.families)),
-        "r": (found.r, np.nan, np.nan),
-        "r2": found.r2,
-        "p": found.p,
-        "p_fwe": chance(
-            found.r, np.max([own.found.null for own in _same(one, all_sets)], axis=0)
-        ),
+        "r": (prediction.r, np.nan, np.nan),
+        "r2": prediction.r2,
+        "p": prediction.p,
+        "p_fwe": chance(prediction.r, np.max(null, axis=0)),
     }
-    if (second := target.second) is None:
-        return row | {"r": judged.difference}
+    if target.second is None:
+        return row | {"r": verdict.difference}
     return row | {
-        "auc": judged.difference,
-        "balanced_accuracy": found.balanced_accuracy(second),
+        "auc": verdict.difference,
+        "balanced_accuracy": prediction.balanced_accuracy(target.second),
     }
 
 
-def _same(one: _Set, all_sets: Sequence[_Set]) -> list[_Set]:
+def _same_draws(of_set: _Set, all_sets: Sequence[_Set]) -> list[_Set]:
     """Return the sets that share a set's permutations, with the same kind of folds."""
-    draws = len(one.found.null)
+    draws = len(of_set.prediction.null)
     return [
-        own
-        for own in all_sets
-        if own.of_sites == one.of_sites and len(own.found.null) == draws
+        candidate
+        for candidate in all_sets
+        if candidate.of_sites == of_set.of_sites
+        and len(candidate.prediction.null) == draws
     ]
 
 
@@ -421,35 +429,45 @@ def _differences(
 ) -> Iterator[dict[str, object]]:
     """Yield how much better synthetic features predict than other kinds, by contrast."""
     pairs: dict[str, list[tuple[_Set, Verdict]]] = {}
-    for one in sets:
-        for other in sets if one.kind.synthetic else ():
-            alike = other.contrast in ("", one.contrast) and not (
-                one.of_sites or other.of_sites
-            )
-            if not other.kind.synthetic and alike and other.labels == one.labels:
-                judged = judge(one.found, other.found, one.asked.target, seed)
-                pairs.setdefault(other.kind.name, []).append((one, judged))
-    for minus, own in pairs.items():
-        for (one, _), verdict in zip(
-            own, corrected([found for _, found in own]), strict=True
-        ):
+    for synthetic in sets:
+        if not synthetic.kind.synthetic:
+            continue
+        target = synthetic.phenotype.target
+        for opponent in sets:
+            if _is_opponent(opponent, synthetic):
+                predictions = synthetic.prediction, opponent.prediction
+                verdict = judge(*predictions, target, seed)
+                of_kind = pairs.setdefault(opponent.kind.name, [])
+                of_kind.append((synthetic, verdict))
+    for minus, of_kind in pairs.items():
+        verdicts = corrected([verdict for _, verdict in of_kind])
+        for (synthetic, _), verdict in zip(of_kind, verdicts, strict=True):
+            two_levels = synthetic.phenotype.target.second is not None
             yield {
                 "phenotype": name,
-                "features": one.kind.name,
-                "contrast": one.contrast or None,
+                "features": synthetic.kind.name,
+                "contrast": synthetic.contrast or None,
                 "minus": minus,
-                "score": "r" if one.asked.target.second is None else "AUC",
+                "score": "AUC" if two_levels else "r",
                 "difference": verdict.difference,
                 "p": verdict.table_p,
                 "verdict": verdict.word,
             }
 
 
+def _is_opponent(opponent: _Set, synthetic: _Set) -> bool:
+    """Return whether a set is of features that were not predicted, and of the same people."""
+    if opponent.kind.synthetic or opponent.of_sites or synthetic.of_sites:
+        return False
+    same_contrast = opponent.contrast in ("", synthetic.contrast)
+    return same_contrast and opponent.labels == synthetic.labels
+
+
 def _score(row: dict[str, object]) -> tuple[float, float, float]:
     """Return the headline score of a row with its interval: AUC of two levels, else r."""
-    found = interval_of(row.get("auc") or row["r"])
-    assert found is not None
-    return found
+    score = interval_of(row.get("auc") or row["r"])
+    assert score is not None
+    return score
 
 
 def _headline(
@@ -461,17 +479,16 @@ def _headline(
     """Return the answer in a sentence or two."""
     order = _best_first(sets, rows)
     best = rows[order[0]]
+    kinds = {of_set.kind.name: of_set.kind.words for of_set in sets}
+    comparisons = Counter(row["minus"] for row in differences)
     verdicts = Counter((row["minus"], row["verdict"]) for row in differences)
-    kinds = {one.kind.name: one.kind.words for one in sets}
     beside = [
-        (
-            count,
-            sum(row["minus"] == minus for row in differences),
-            verdict,
-            kinds[str(minus)],
-        )
+        (count, comparisons[minus], verdict, kinds[str(minus)])
         for (minus, verdict), count in verdicts.items()
         if verdict in ("better", "worse")
+    ]
+    significant = [
+        number for number in order if float(str(rows[number]["p_fwe"])) <= ALPHA
     ]
     return sentences(
         "statistics/phenotypes_lead.html",
@@ -481,15 +498,20 @@ def _headline(
         score=_score(best),
         p=best["p_fwe"],
         several=len(order),
-        number=sum(float(str(rows[place]["p_fwe"])) <= ALPHA for place in order),
+        number=len(significant),
         beside=beside,
     )
 
 
 def _best_first(sets: Sequence[_Set], rows: Sequence[dict[str, object]]) -> list[int]:
     """Return the sets by their scores where families were left out, the best first."""
-    own = [n for n, one in enumerate(sets) if not one.of_sites]
-    return sorted(own, key=lambda n: -np.nan_to_num(_score(rows[n])[0], nan=-2))
+    of_families = [number for number, of_set in enumerate(sets) if not of_set.of_sites]
+
+    def rank(number: int) -> float:
+        score, _, _ = _score(rows[number])
+        return -float(np.nan_to_num(score, nan=-2))
+
+    return sorted(of_families, key=rank)
 
 
 def _shown(
@@ -499,79 +521,97 @@ def _shown(
 ) -> Iterator[tuple[_Set, dict[str, object]]]:
     """Yield the page's rows: each phenotype's best sets, those without contrasts, and by site."""
     names = sorted(study.sets, key=lambda name: min(_p(row) for row in scores[name]))
+    most = max(1, _MOST_SETS // len(study.sets))
     for name in names[:_MOST_PHENOTYPES]:
         sets, rows = study.sets[name], scores[name]
         order = _best_first(sets, rows)
-        most = max(1, _MOST_SETS // len(study.sets))
-        shown = [
-            n for rank, n in enumerate(order) if rank < most or not sets[n].contrast
+        numbers = [
+            number
+            for rank, number in enumerate(order)
+            if rank < most or not sets[number].contrast
         ]
-        best = sets[order[0]]
         if len(study.sets) <= _MOST_ANSWERS:
-            shown += [
-                n for n, one in enumerate(sets) if one.of_sites and _is_of(one, best)
+            best = sets[order[0]]
+            numbers += [
+                number
+                for number, of_set in enumerate(sets)
+                if of_set.of_sites and _same_features(of_set, best)
             ]
-        for n in shown:
-            one, row = sets[n], rows[n]
-            row = {key: row[key] for key in ("phenotype", "people", "p_fwe")}
-            row |= {"features": one.title, "score": _score(rows[n])}
-            for found in () if one.of_sites else differences[name]:
-                if (found["features"], found["contrast"]) == (
-                    one.kind.name,
-                    one.contrast or None,
-                ):
-                    row[f"minus_{found['minus']}"] = found["difference"]
-                    row[f"verdict_{found['minus']}"] = found["verdict"]
-            yield one, row
+        for number in numbers:
+            of_set, row = sets[number], rows[number]
+            page_row = {key: row[key] for key in ("phenotype", "people", "p_fwe")}
+            page_row |= {"features": of_set.title, "score": _score(row)}
+            page_row |= _verdicts(of_set, differences[name])
+            yield of_set, page_row
+
+
+def _verdicts(
+    of_set: _Set, differences: Sequence[dict[str, object]]
+) -> dict[str, object]:
+    """Return the columns of the page that compare a set with other kinds of features."""
+    columns: dict[str, object] = {}
+    if of_set.of_sites:
+        return columns
+    features = of_set.kind.name, of_set.contrast or None
+    for row in differences:
+        if (row["features"], row["contrast"]) == features:
+            columns[f"minus_{row['minus']}"] = row["difference"]
+            columns[f"verdict_{row['minus']}"] = row["verdict"]
+    return columns
 
 
 def _section(
     study: _Study,
     shown: Sequence[tuple[_Set, dict[str, object]]],
-    differences: Mapping[str, Sequence[dict[str, object]]],
+    differences: Sequence[dict[str, object]],
 ) -> Section:
     """Return the table of some sets, and a figure of their scores."""
     rows = [row for _, row in shown]
-    found = dict.fromkeys(
-        str(row["minus"]) for own in differences.values() for row in own
-    )
-    columns = [*_ON_PAGE, *(column.of(minus) for minus in found for column in _BESIDE)]
-    every = sum(len(own) for own in study.sets.values())
-    fewer = f", {len(rows)} of {every}; the file has all" if len(rows) < every else ""
-    drawn = []
-    for what, chance_is in (("r", 0), ("AUC", 0.5)):
-        own = [
-            pair
-            for pair in shown
-            if (pair[0].asked.target.second is None) == (what == "r")
-        ]
-        names = [f"{row['phenotype']}: {row['features']}" for _, row in own]
-        ends = np.array([row["score"] for _, row in own], np.float64).reshape(-1, 3).T
-        by = {
-            words: np.where(
-                [one.kind.synthetic == synthetic for one, _ in own], ends, np.nan
-            )
-            for words, synthetic in (
-                ("predicted by the model", True),
-                ("measured", False),
-            )
-            if any(one.kind.synthetic == synthetic for one, _ in own)
-        }
-        drawn.append(
-            figures.dots(
-                f"{what} with its 95 % interval",
-                f"{what} (chance: {chance_is})",
-                names,
-                {words: own_ends[0] for words, own_ends in by.items()},
-                {words: (own_ends[1], own_ends[2]) for words, own_ends in by.items()},
-            )
-        )
-    table = ResultTable(columns, rows).on_page(f"Sets of features{fewer}")
+    opponents = dict.fromkeys(str(row["minus"]) for row in differences)
+    columns = [*_ON_PAGE]
+    for opponent in opponents:
+        columns += [column.of(opponent) for column in _BESIDE]
+    number = sum(len(sets) for sets in study.sets.values())
+    caption = "Sets of features"
+    if len(rows) < number:
+        caption += f", {len(rows)} of {number}; the file has all"
+    table = ResultTable(columns, rows).on_page(caption)
+    drawn = [_dots(shown, "r", "0"), _dots(shown, "AUC", "0.5")]
     return Section("Scores", tables=[table], figures=drawn)
 
 
-def _is_of(one: _Set, other: _Set) -> bool:
-    return (one.kind.name, one.contrast) == (other.kind.name, other.contrast)
+def _dots(
+    shown: Sequence[tuple[_Set, dict[str, object]]], score: str, by_chance: str
+) -> figures.Figure | None:
+    """Plot r of phenotypes that are numbers, or AUC of those with two levels."""
+    of_score = [
+        (of_set, row)
+        for of_set, row in shown
+        if (of_set.phenotype.target.second is None) == (score == "r")
+    ]
+    names = [f"{row['phenotype']}: {row['features']}" for _, row in of_score]
+    values = np.array([row["score"] for _, row in of_score], np.float64)
+    intervals = values.reshape(-1, 3).T  # (mean, low and high; sets)
+    is_synthetic = np.array([of_set.kind.synthetic for of_set, _ in of_score], bool)
+    means, ends = {}, {}
+    for words, of_origin in (
+        ("predicted by the model", is_synthetic),
+        ("measured", ~is_synthetic),
+    ):
+        if of_origin.any():
+            mean, low, high = np.where(of_origin, intervals, np.nan)
+            means[words], ends[words] = mean, (low, high)
+    return figures.dots(
+        f"{score} with its 95 % interval",
+        f"{score} (chance: {by_chance})",
+        names,
+        means,
+        ends,
+    )
+
+
+def _same_features(first: _Set, second: _Set) -> bool:
+    return (first.kind.name, first.contrast) == (second.kind.name, second.contrast)
 
 
 def _p(row: Mapping[str, object]) -> float:

@@ -41,8 +41,8 @@ from bids_dtg.report.viewer import (
     write_shared_files,
 )
 from bids_dtg.settings import Settings
-from bids_dtg.statistics.asked import camel_case, covariates_of, values_of
 from bids_dtg.statistics.options import PhenotypeOptions
+from bids_dtg.statistics.variables import camel_case, covariates_of, values_of
 from bids_dtg.stats.permutation import (
     FEWEST_ORDERS,
     ColumnTests,
@@ -111,8 +111,16 @@ _SUMMARY = (
     *_TESTS,
 )
 _SHOWN = (
-    *("contrast", "name", "t", "dof", "p_fwe", "q"),
-    *("tests_fwe", "tests_fdr", "tests", "participants"),
+    "contrast",
+    "name",
+    "t",
+    "dof",
+    "p_fwe",
+    "q",
+    "tests_fwe",
+    "tests_fdr",
+    "tests",
+    "participants",
 )
 
 
@@ -148,9 +156,8 @@ class Question:
     phenotype: Variable | None
     sessions: tuple[str, ...] = ()
     words: list[str] = field(default_factory=list)  # on permutations, for the page
-    plans: dict[tuple[str, ...], Plan] = field(
-        default_factory=dict
-    )  # by features and people
+    # By features and people.
+    plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
 
     @classmethod
     def of(cls, people: GroupPeople) -> Question:
@@ -169,15 +176,15 @@ class Question:
                 expected="one, so that its p is not affected by others",
             )
         if phenotypes:
-            found = people.column(phenotypes[0])
-            if not found.is_number and len(found.levels) > 2:
+            column = people.column(phenotypes[0])
+            if not column.is_number and len(column.levels) > 2:
                 raise SettingsError(
-                    f"{found.name} has {len(found.levels)} levels",
+                    f"{column.name} has {len(column.levels)} levels",
                     expected="numbers, or two levels",
                     remedy="compare two of them; n/a in the table leaves a participant out",
                 )
-            kept = people.complete([found.name])
-            return cls(kept, kept.column(found.name))
+            people = people.complete([column.name])
+            return cls(people, people.column(column.name))
         if options.covariates:
             raise SettingsError(
                 "--covariates was given without --phenotype",
@@ -194,12 +201,10 @@ class Question:
     def title(self) -> str:
         """The question in words."""
         if self.phenotype is not None:
-            levels = (
-                ""
-                if self.phenotype.is_number
-                else f" ({' against '.join(self._levels)})"
-            )
-            return f"{self.phenotype.name}{levels}"
+            name = self.phenotype.name
+            if self.phenotype.is_number:
+                return name
+            return f"{name} ({' against '.join(self.phenotype.levels[::-1])})"
         if self.sessions:
             return f"session {self.sessions[1]} minus session {self.sessions[0]}"
         return "the mean"
@@ -210,11 +215,6 @@ class Question:
         if self.phenotype is not None:
             return self.phenotype.name
         return "difference" if self.sessions else "mean"
-
-    @property
-    def _levels(self) -> tuple[str, ...]:
-        assert self.phenotype is not None
-        return self.phenotype.levels[::-1]
 
     def plan(self, table: FeatureTable) -> Plan:
         """Return how the people of a table are tested, with their permutations.
@@ -239,16 +239,14 @@ class Question:
         """Return how a mean, or the difference of two sessions, is tested."""
         families, options = people.families, people.settings.statistics
         number = len(np.unique(families))
-        alone = counted(number, "family", "families")
+        in_words = counted(number, "family", "families")
         no_p = "" if self.sessions else "a mean is not tested"
         if self.sessions and number < FEWEST:
-            no_p = self._refused(f"signs of {alone} are too few to flip")
-        draws, seed = (
-            0 if no_p else options.map_permutations,
-            people.settings.modelling.seed,
-        )
+            no_p = self._refused(f"signs of {in_words} are too few to flip")
+        draws = 0 if no_p else options.map_permutations
+        seed = people.settings.modelling.seed
         if draws:
-            self._say(f"{draws} flips of the signs of {alone}, seed {seed}")
+            self._say(f"{draws} flips of the signs of {in_words}, seed {seed}")
         return Plan(Design.of_mean(flipped_signs(families, draws, seed=seed)), no_p)
 
     def _plan_of_phenotype(
@@ -257,12 +255,11 @@ class Question:
         """Return how the association with a phenotype is tested."""
         options, seed = people.settings.statistics, people.settings.modelling.seed
         draws, families = options.map_permutations, people.families
-        tested = values_of(phenotype, people.labels)
-        covariates = covariates_of(people, kind, phenotype.name, tested, self._say)
-        design = Design.of(
-            tested, covariates.values, np.empty((0, len(people)), np.int32)
-        )
-        different = different_orders(tested, families, people.sites)
+        values = values_of(phenotype, people.labels)
+        covariates = covariates_of(people, kind, phenotype.name, values, self._say)
+        no_orders = np.empty((0, len(people)), np.int32)
+        design = Design.of(values, covariates.values, no_orders)
+        different = different_orders(values, families, people.sites)
         no_p = ""
         if len(people) < FEWEST:
             no_p = self._refused(f"{counted(len(people), 'participant')} are too few")
@@ -272,24 +269,24 @@ class Question:
                 f"{counted(different, 'way')}, and {FEWEST_ORDERS} are needed"
             )
         elif design.dof < FEWEST_DOF:
-            left = counted(design.dof, "degree of freedom", "degrees of freedom")
+            dof = counted(design.dof, "degree of freedom", "degrees of freedom")
             no_p = self._refused(
-                f"{left} beside the covariates, and {FEWEST_DOF} are needed"
+                f"{dof} beside the covariates, and {FEWEST_DOF} are needed"
             )
         if no_p or not draws:
             return Plan(design, no_p, covariates.names)
         related = len(np.unique(families)) < len(people)
         within = "" if people.sites is None else " within sites"
-        who = "whole families of the same size" if related else "participants"
-        self._say(f"{draws} permutations of {who}{within}, seed {seed}")
+        units = "whole families of the same size" if related else "participants"
+        self._say(f"{draws} permutations of {units}{within}, seed {seed}")
         orders = permuted_orders(families, draws, sites=people.sites, seed=seed)
         return Plan(dataclasses.replace(design, draws=orders), no_p, covariates.names)
 
-    def _refused(self, why: str) -> str:
+    def _refused(self, reason: str) -> str:
         """Return why there is no p; print it the first time."""
-        if why not in {plan.no_p for plan in self.plans.values()}:
-            say(f"no permutations: {why}")
-        return why
+        if reason not in {plan.no_p for plan in self.plans.values()}:
+            say(f"no permutations: {reason}")
+        return reason
 
     def _say(self, words: str) -> None:
         if words not in self.words:
@@ -297,7 +294,7 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
-class _Tested:
+class _ContrastTests:
     """The tests of a contrast of some features; its table no longer holds values."""
 
     table: FeatureTable
@@ -327,40 +324,44 @@ class _Tested:
 
     def place(self, column: int) -> str:
         """Return the name of a column, or the coordinates of its voxel."""
-        if (places := self.table.places) is None:
+        places = self.table.places
+        if places is None:
             return self.table.names[column]
         return ", ".join(f"{x:.0f}" for x in places.points[column])
 
     def cells(self, column: int) -> dict[str, object]:
         """Return the statistics of a column."""
-        t, found = self.tests, self.corrected
-        own: dict[str, object] = {"effect": t.effect[column], "dof": t.design.dof}
+        tests, corrected = self.tests, self.corrected
+        design = tests.design
+        cells: dict[str, object] = {"effect": tests.effect[column], "dof": design.dof}
         if self.plan.has_t:
-            own["t"] = t.t[column]
-        if self.plan.has_t and t.design.covariates.size:
-            own["r"] = t.r[column]
-        if found is not None:
-            own |= {
-                "p_fwe": found.p[column],
-                "p_fwe_contrast": found.p_contrast[column],
+            cells["t"] = tests.t[column]
+        if self.plan.has_t and design.covariates.size:
+            cells["r"] = tests.r[column]
+        if corrected is not None:
+            cells |= {
+                "p_fwe": corrected.p[column],
+                "p_fwe_contrast": corrected.p_contrast[column],
+                "q": corrected.q[column],
             }
-            own["q"] = found.q[column]
-        return own
+        return cells
 
-    def below(self, name: str) -> int:
-        """Return how many columns have a p or q of at most .05."""
-        return (
-            int((getattr(self.corrected, name) <= ALPHA).sum()) if self.corrected else 0
-        )
+    @property
+    def below_fwe(self) -> int:
+        """How many columns have a corrected p of at most .05."""
+        return int((self.corrected.p <= ALPHA).sum()) if self.corrected else 0
+
+    @property
+    def below_fdr(self) -> int:
+        """How many columns have a q of at most .05."""
+        return int((self.corrected.q <= ALPHA).sum()) if self.corrected else 0
 
     @property
     def facts(self) -> dict[str, object]:
         """The row of the summary, with the column where `values` are largest."""
-        p = (
-            {"tests_fwe": self.below("p"), "tests_fdr": self.below("q")}
-            if self.corrected
-            else {}
-        )
+        p = {}
+        if self.corrected:
+            p = {"tests_fwe": self.below_fwe, "tests_fdr": self.below_fdr}
         source = self.table.source
         return {
             "features": source.kind.name,
@@ -387,21 +388,22 @@ def run_stats(settings: Settings) -> int:
     question = Question.of(people)
     people = question.people
     sources = find_features(people)
-    wanted = [name for source in sources for name in source.kind.covariates]
-    people = question.people = people.complete(list(dict.fromkeys(wanted)))
+    covariates = [name for source in sources for name in source.kind.covariates]
+    people = people.complete(list(dict.fromkeys(covariates)))
+    question.people = people
     if settings.behaviour.dry_run:
-        would = f"would test {question.title} of {counted(len(people), 'participant')}"
-        return print_plan(sources, [would])
+        number = counted(len(people), "participant")
+        return print_plan(sources, [f"would test {question.title} of {number}"])
     results = ResultFolder.of(settings, people.output, *_WRITES)
     with results.begun(), temporary_folder() as folder, one_blas_thread():
         answers = []
         for source in sources:
             products = dict[Design, NDArray[np.float64]]()
-            tested = list(_tests(question, source, folder, products))
-            if not tested:
+            contrasts = list(_tests(question, source, folder, products))
+            if not contrasts:
                 say(f"{source.kind.words}: nothing can be tested")
                 continue
-            answers.append(_Answer.of(question, tested, products))
+            answers.append(_Answer.of(question, contrasts, products))
             answers[-1].write(results)
         if not answers:
             raise DatasetError("nothing can be tested", expected="values that differ")
@@ -414,7 +416,7 @@ def _tests(
     source: FeatureSource,
     folder: Path,
     products: dict[Design, NDArray[np.float64]],
-) -> Iterator[_Tested]:
+) -> Iterator[_ContrastTests]:
     """Test the contrasts of a source; leave out contrasts whose columns are all constant.
 
     The inner products of people are summed over the contrasts of a design, in `products`, as
@@ -442,13 +444,13 @@ def _tests(
         if not np.isfinite(tests.t).any():
             continue
         if question.phenotype is not None and plan.has_p:
-            if (total := products.get(plan.design)) is None:
-                products[plan.design] = tests.products
+            if plan.design in products:
+                products[plan.design] += tests.products
             else:
-                total += tests.products
+                products[plan.design] = tests.products
         nothing = np.empty((0, 0))
         table = dataclasses.replace(table, values=nothing.astype(np.float32))
-        yield _Tested(table, plan, dataclasses.replace(tests, products=nothing))
+        yield _ContrastTests(table, plan, dataclasses.replace(tests, products=nothing))
 
 
 def _differences(
@@ -481,12 +483,22 @@ def _differences(
 def _difference(first: FeatureTable, second: FeatureTable) -> FeatureTable:
     """Return the second table minus the first, of people and columns with values in both."""
     labels = tuple(label for label in first.labels if label in set(second.labels))
-    both = first, second
-    ids: Any = [t.kept if t.places is None else t.places.positions for t in both]
-    _, here, there = np.intersect1d(*ids, return_indices=True)
-    rows: Any = [[t.labels.index(label) for label in labels] for t in both]
-    values = second.values[np.ix_(rows[1], there)] - first.values[np.ix_(rows[0], here)]
-    return FeatureTable(first.source, first.contrast, labels, values, first.kept[here])
+    _, first_columns, second_columns = np.intersect1d(
+        _column_ids(first), _column_ids(second), return_indices=True
+    )
+    first_rows = np.array([first.labels.index(label) for label in labels], np.intp)
+    second_rows = np.array([second.labels.index(label) for label in labels], np.intp)
+    values = np.subtract(
+        second.values[np.ix_(second_rows, second_columns)],
+        first.values[np.ix_(first_rows, first_columns)],
+    )
+    kept = first.kept[first_columns]
+    return FeatureTable(first.source, first.contrast, labels, values, kept)
+
+
+def _column_ids(table: FeatureTable) -> NDArray[np.intp]:
+    """Return what identifies each column in both sessions: its voxel, else its number."""
+    return table.kept if table.places is None else table.places.positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -494,7 +506,7 @@ class _Answer:
     """The outcome for features of one kind."""
 
     question: Question
-    tested: Sequence[_Tested]  # one per contrast
+    contrasts: Sequence[_ContrastTests]  # the tests of each contrast
     # p of the association of the phenotype with the overall size of maps. If it is significant,
     # there is no corrected p; None otherwise.
     sizes: float | None
@@ -503,66 +515,69 @@ class _Answer:
     def of(
         cls,
         question: Question,
-        tested: Sequence[_Tested],
+        contrasts: Sequence[_ContrastTests],
         products: Mapping[Design, NDArray[np.float64]],
     ) -> _Answer:
         """Correct p over the contrasts that have p; people may differ between contrasts.
 
         Parameters
         ----------
-        question, tested
+        question, contrasts
             The question, and its tests of a kind of features.
         products
             Inner products of people by design, as in `ColumnTests`, where a phenotype has p.
         """
-        with_p = [one for one in tested if one.plan.has_p]
+        with_p = [contrast for contrast in contrasts if contrast.plan.has_p]
         if not with_p:
-            return cls(question, tested, None)
+            return cls(question, contrasts, None)
         if with_p[0].tests.t.size > 1:
             p = [sizes_p(total, design) for design, total in products.items()]
             if p and min(p) * len(p) <= ALPHA:
-                return cls(question, tested, min(p) * len(p))
-        corrected = correct([one.tests for one in with_p])
-        by_contrast = {
-            one.table.contrast: own for one, own in zip(with_p, corrected, strict=True)
-        }
-        return cls(
-            question,
-            [
-                dataclasses.replace(one, corrected=by_contrast.get(one.table.contrast))
-                for one in tested
-            ],
-            None,
-        )
+                return cls(question, contrasts, min(p) * len(p))
+        corrections = iter(correct([contrast.tests for contrast in with_p]))
+        corrected = [
+            dataclasses.replace(contrast, corrected=next(corrections))
+            if contrast.plan.has_p
+            else contrast
+            for contrast in contrasts
+        ]
+        return cls(question, corrected, None)
+
+    @property
+    def source(self) -> FeatureSource:
+        """The features."""
+        return self.contrasts[0].table.source
 
     @property
     def words(self) -> str:
         """The kind of features in words."""
-        return self.tested[0].table.source.kind.words
+        return self.source.kind.words
 
     @property
-    def judged(self) -> Sequence[_Tested]:
+    def judged(self) -> Sequence[_ContrastTests]:
         """The contrasts that may have p; all, if none may."""
-        return [one for one in self.tested if not one.plan.no_p] or self.tested
+        may_have_p = [contrast for contrast in self.contrasts if not contrast.plan.no_p]
+        return may_have_p or self.contrasts
 
     @property
-    def best(self) -> _Tested:
+    def best(self) -> _ContrastTests:
         """The contrast with the largest value, of those that may have p."""
-        return max(self.judged, key=lambda one: abs(one.largest))
+        return max(self.judged, key=lambda contrast: abs(contrast.largest))
 
     @property
     def facts(self) -> list[dict[str, object]]:
         """The rows of the summary, one per contrast."""
-        return [one.facts for one in self.tested]
+        return [contrast.facts for contrast in self.contrasts]
 
     @property
     def without_p(self) -> dict[str, list[str]]:
         """Contrasts without p, by the reason."""
-        contrasts: dict[str, list[str]] = {}
-        for one in self.tested:
-            if one.plan.no_p:
-                contrasts.setdefault(one.plan.no_p, []).append(one.table.contrast)
-        return contrasts
+        by_reason: dict[str, list[str]] = {}
+        for contrast in self.contrasts:
+            reason = contrast.plan.no_p
+            if reason:
+                by_reason.setdefault(reason, []).append(contrast.table.contrast)
+        return by_reason
 
     @property
     def headline(self) -> str:
@@ -573,12 +588,14 @@ class _Answer:
             words=self.words,
             title=self.question.title,
             no_p="; ".join(self.without_p) if best.plan.no_p else "",
-            without_p={why: named(labels) for why, labels in self.without_p.items()},
+            without_p={
+                reason: named(labels) for reason, labels in self.without_p.items()
+            },
             sizes=self.sizes,
             corrected=best.corrected is not None,
-            fwe=sum(one.below("p") for one in self.tested),
-            fdr=sum(one.below("q") for one in self.tested),
-            tests=sum(one.number for one in self.judged),
+            fwe=sum(contrast.below_fwe for contrast in self.contrasts),
+            fdr=sum(contrast.below_fdr for contrast in self.contrasts),
+            tests=sum(contrast.number for contrast in self.judged),
             t=f"{best.largest:.2f}".replace("-", "\N{MINUS SIGN}"),
             place=best.place(best.best),
             contrast=best.table.contrast,
@@ -589,120 +606,128 @@ class _Answer:
         """One row per test, for the table; empty for voxels."""
         return [
             {
-                "contrast": one.table.contrast or None,
+                "contrast": contrast.table.contrast or None,
                 "name": name,
-                "participants": len(one.table.labels),
-                **one.cells(number),
+                "participants": len(contrast.table.labels),
+                **contrast.cells(number),
             }
-            for one in self.tested
-            for number, name in enumerate(one.table.names)
+            for contrast in self.contrasts
+            for number, name in enumerate(contrast.table.names)
         ]
 
     def write(self, results: ResultFolder) -> None:
         """Write the table of tests, or maps."""
-        source = self.tested[0].table.source
-        if rows := self.rows:
-            label = camel_case(f"{self.question.label} {source.kind.name}")
+        rows = self.rows
+        if rows:
+            label = camel_case(f"{self.question.label} {self.source.kind.name}")
             words = f"{self.words}: {self.question.title}"
             results.table(f"desc-{label}_tests", ResultTable(_COLUMNS, rows, words))
-        for one in self.tested if source.places is not None else ():
-            self._write_maps(results, one)
+        if self.source.places is not None:
+            for contrast in self.contrasts:
+                self._write_maps(results, contrast, self.source.places)
 
-    def _write_maps(self, results: ResultFolder, one: _Tested) -> None:
-        maps = {"effect": one.tests.effect}
-        if one.plan.has_t:
-            maps["t"] = one.tests.t
-        if one.corrected is not None:
-            maps["logp"] = -np.log10(one.corrected.p)
-        source, places = one.table.source, one.table.source.places
-        assert places is not None
-        grid = places.grid.space
+    def _write_maps(
+        self, results: ResultFolder, contrast: _ContrastTests, places: VoxelPlaces
+    ) -> None:
+        maps = {"effect": contrast.tests.effect}
+        if contrast.plan.has_t:
+            maps["t"] = contrast.tests.t
+        if contrast.corrected is not None:
+            maps["logp"] = -np.log10(contrast.corrected.p)
+        space = places.grid.space
         facts: Mapping[str, object] = {
-            **({"SpatialReference": grid} if grid else {}),
+            **({"SpatialReference": space} if space else {}),
             "SkullStripped": True,
-            "Participants": len(one.table.labels),
-            "DegreesOfFreedom": one.tests.design.dof,
-            "Covariates": list(one.plan.covariates),
-            "Synthetic": bool(source.kind.synthetic),
+            "Participants": len(contrast.table.labels),
+            "DegreesOfFreedom": contrast.tests.design.dof,
+            "Covariates": list(contrast.plan.covariates),
+            "Synthetic": bool(self.source.kind.synthetic),
         }
         for stat, values in maps.items():
-            volume = one.table.volume(values)
+            volume = contrast.table.volume(values)
             assert volume is not None
-            what = "-log10 of the corrected p" if stat == "logp" else stat
-            about = f"{self.words}, {self.question.title}: {what}"
-            name = _map_name(one.table, places, stat)
+            meaning = "-log10 of the corrected p" if stat == "logp" else stat
+            description = f"{self.words}, {self.question.title}: {meaning}"
+            name = _map_name(contrast.table, places, stat)
             data = places.encode(
                 np.nan_to_num(volume).astype(np.float32),
                 description=f"bids_dtg {__version__} {results.name}",
             )
             write_atomic(results.add(f"{name}.nii.gz"), data)
-            results.json(name, {"Description": about, **facts})
+            results.json(name, {"Description": description, **facts})
 
     def on_page(self) -> Table:
         """Return a table of all tests if there are few, else of each contrast's largest t."""
-        own: Sequence[Mapping[str, object]] = self.facts
+        statistics = sorted({contrast.plan.statistic for contrast in self.contrasts})
+        rows: Sequence[Mapping[str, object]] = self.facts
         columns: Sequence[Column] = _SUMMARY
-        statistics = sorted({one.plan.statistic for one in self.tested})
         caption = f"The largest {' or '.join(statistics)}"
-        caption += " of each contrast" if len(own) > 1 else ""
+        caption += " of each contrast" if len(rows) > 1 else ""
         if 0 < len(self.rows) <= _ROWS:
-            own, columns, caption = self.rows, _COLUMNS, "All tests"
-        elif len(own) > _ROWS:
-            largest = sorted(
-                self.tested, key=lambda one: (bool(one.plan.no_p), -abs(one.largest))
-            )
-            caption += f", the first {_ROWS} of {len(own)}; the file has all"
-            own = [one.facts for one in largest[:_ROWS]]
+            rows, columns, caption = self.rows, _COLUMNS, "All tests"
+        elif len(rows) > _ROWS:
+            caption += f", the first {_ROWS} of {len(rows)}; the file has all"
+            rows = [contrast.facts for contrast in self._largest_first()[:_ROWS]]
         caption += "; without p, none is a finding" if self.without_p else ""
-        known = {
-            name for row in own for name, value in row.items() if value is not None
+        with_values = {
+            name for row in rows for name, value in row.items() if value is not None
         }
-        shown = [
-            one for name in _SHOWN for one in (statistics if name == "t" else [name])
-        ]
-        shown = [name for name in shown if name in known]
-        return ResultTable(columns, own).on_page(caption, shown)
+        names = list(_SHOWN)
+        names[names.index("t") : names.index("t") + 1] = statistics
+        shown = [name for name in names if name in with_values]
+        return ResultTable(columns, rows).on_page(caption, shown)
+
+    def _largest_first(self) -> list[_ContrastTests]:
+        """Return the contrasts by their largest values, those that may have p first."""
+
+        def rank(contrast: _ContrastTests) -> tuple[bool, float]:
+            return bool(contrast.plan.no_p), -abs(contrast.largest)
+
+        return sorted(self.contrasts, key=rank)
 
     def picture(self, opens: int | None) -> figures.Figure | None:
         """Draw the contrast with the largest value, with an outline around significant tests.
 
         A button opens it in the page's viewer, as map number `opens`.
         """
-        best, shown = self.best, self.best.plan.statistic
+        best, statistic = self.best, self.best.plan.statistic
         volume = best.table.volume(best.values)
-        if volume is None or best.table.source.places is None:
-            few = self.rows if len(self.rows) <= _ROWS else ()
-            names = [f"{row['contrast'] or ''} {row['name']}".strip() for row in few]
-            values = np.array([row[shown] for row in few], np.float64)
-            return (
-                figures.dots(f"{shown} of all tests", shown, names, {"": values})
-                if few
-                else None
-            )
-        marked: NDArray[np.bool_] | None = None
-        around = ""
+        if volume is None or self.source.places is None:
+            return self._dots(statistic)
+        outlined: NDArray[np.bool_] | None = None
+        caption = "Unthresholded"
         if best.corrected is not None:
-            flags = best.table.volume((best.corrected.p <= ALPHA).astype(float))
-            assert flags is not None
-            marked = np.nan_to_num(flags) > 0
-            line = "the line is around" if marked.any() else "no test has"
-            around = f"; {line} corrected p \u2264 .05"
-        drawn = draw_glass_brain(
-            volume, best.table.source.places, outlined=marked, units=shown
+            significant = best.table.volume((best.corrected.p <= ALPHA).astype(float))
+            assert significant is not None
+            outlined = np.nan_to_num(significant) > 0
+            line = "the line is around" if outlined.any() else "no test has"
+            caption += f"; {line} corrected p \u2264 .05"
+        picture = draw_glass_brain(
+            volume, self.source.places, outlined=outlined, units=statistic
         )
-        title = f"{shown} of {best.table.contrast}"
-        return figures.pictures(f"Unthresholded{around}.", {title: drawn}, opens)
+        title = f"{statistic} of {best.table.contrast}"
+        return figures.pictures(f"{caption}.", {title: picture}, opens)
+
+    def _dots(self, statistic: str) -> figures.Figure | None:
+        """Plot all tests, if there are few."""
+        rows = self.rows
+        if not 0 < len(rows) <= _ROWS:
+            return None
+        names = [f"{row['contrast'] or ''} {row['name']}".strip() for row in rows]
+        values = np.array([row[statistic] for row in rows], np.float64)
+        title = f"{statistic} of all tests"
+        return figures.dots(title, statistic, names, {"": values})
 
     def in_viewer(
         self, results: ResultFolder, number: int
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Pack that map for the page's viewer, as map `number`."""
         best, statistic = self.best, self.best.plan.statistic
-        volume, places = best.table.volume(best.values), best.table.source.places
+        volume, places = best.table.volume(best.values), self.source.places
         if volume is None or places is None or not results.has_pages:
             return None
         values = np.nan_to_num(volume).astype(np.float32)
-        script = results.add(f"figures/desc-{best.table.source.kind.name}{SCRIPT}")
+        script = results.add(f"figures/desc-{self.source.kind.name}{SCRIPT}")
         volumes = {best.table.contrast: pack(places.volume(values), places.grid)}
         address = write_script(results.output, script, volumes)
         x, y, z = places.points[np.abs(values).argmax()]
@@ -714,7 +739,7 @@ class _Answer:
             "about": self.question.title,
             "units": statistic,
             "limit": float(f"{np.abs(values).max():.2g}") or 1.0,
-            "scale": best.table.source.kind.name,
+            "scale": self.source.kind.name,
             "peak": (float(x), float(y), float(z)),
             "file": link(results.path / name, results.output),
             "overlays": (),
@@ -744,29 +769,31 @@ def _write(
     results.table("desc-tests_summary", ResultTable(_SUMMARY, rows, words))
     for answer in answers:
         say(answer.headline)
-    sections, seen = list[Section](), list[tuple[dict[str, Any], dict[str, Any]]]()
+    sections: list[Section] = []
+    # The viewer's averages, and the map that each opens with.
+    averages: list[dict[str, Any]] = []
+    maps: list[dict[str, Any]] = []
     for answer in answers:
-        if of_answer := answer.in_viewer(results, len(seen)):
-            seen.append(of_answer)
-        sections.append(
-            Section(
-                answer.words[:1].upper() + answer.words[1:],
-                tables=[answer.on_page()],
-                figures=[answer.picture(len(seen) - 1 if of_answer else None)],
-            )
+        opens = None
+        packed = answer.in_viewer(results, len(maps))
+        if packed is not None:
+            opens = len(maps)
+            averages.append(packed[0])
+            maps.append(packed[1])
+        section = Section(
+            answer.words[:1].upper() + answer.words[1:],
+            tables=[answer.on_page()],
+            figures=[answer.picture(opens)],
         )
+        sections.append(section)
     facts = {
         "question": question,
         "people": people,
-        # The levels of a category, such as sites, are one word.
-        "covariates": {
-            ", ".join(
-                dict.fromkeys(name.partition(": ")[0] for name in plan.covariates)
-            )
-            for plan in question.plans.values()
-        },
+        "covariates": {_covariates_in_words(plan) for plan in question.plans.values()},
         "corrected": any(
-            one.corrected is not None for a in answers for one in a.tested
+            contrast.corrected is not None
+            for answer in answers
+            for contrast in answer.contrasts
         ),
     }
     sections.append(
@@ -774,9 +801,14 @@ def _write(
     )
     lead = " ".join(answer.headline for answer in answers)
     viewer = None
-    if seen:
+    if maps:
         brain = write_shared_files(results.output, people.places.grid)
-        averages, maps = zip(*seen, strict=True)
         viewer = viewer_data(averages, maps, brain, "../../")
     page = Page("Statistics", lead, people.flags, sections, viewer)
     results.page(page)
+
+
+def _covariates_in_words(plan: Plan) -> str:
+    """Name the covariates; the levels of a category, such as sites, are one word."""
+    names = [name.partition(": ")[0] for name in plan.covariates]
+    return ", ".join(dict.fromkeys(names))

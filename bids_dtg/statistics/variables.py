@@ -26,7 +26,7 @@ from bids_dtg.workflows import FeatureKind
 _LARGEST = 1e100  # largest value of a phenotype; squares of larger ones may overflow
 
 
-def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
+def phenotype_names(people: GroupPeople) -> tuple[str, ...]:
     """Return the phenotypes of ``--phenotype``, else all numeric or two-level columns.
 
     Covariates, families and sites are never phenotypes.
@@ -37,29 +37,31 @@ def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
         There is no table, no such column, or no column that can be a phenotype.
     """
     options = people.settings.statistics
-    if names := people.settings.part(PhenotypeOptions).phenotype:
+    names = people.settings.part(PhenotypeOptions).phenotype
+    if names:
         return tuple(dict.fromkeys(people.column(name).name for name in names))
-    addresses = (*PERSON_COLUMNS, *FAMILY_COLUMNS, *SITE_COLUMNS)
-    taken = {people.column(name).name for name in options.covariates}
-    found = []
-    for name, whole in people.table.columns.items() if people.table else ():
-        if name in taken or plain_column(name) in addresses:
+    reserved = (*PERSON_COLUMNS, *FAMILY_COLUMNS, *SITE_COLUMNS)
+    covariates = {people.column(name).name for name in options.covariates}
+    columns = people.table.columns if people.table else {}
+    phenotypes = []
+    for name, of_everybody in columns.items():
+        if name in covariates or plain_column(name) in reserved:
             continue
         try:
-            column = whole.of(people.labels).require_usable()
+            column = of_everybody.of(people.labels).require_usable()
         except SettingsError as err:
             say(f"not a phenotype: {err.found}")
             continue
         if is_phenotype(column):
-            found.append(name)
-    if not found:
+            phenotypes.append(name)
+    if not phenotypes:
         raise SettingsError(
             "there is no table of participants with a numeric or two-level column besides "
             "families, sites and covariates",
             expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
             remedy="name a phenotype with --phenotype",
         )
-    return tuple(found)
+    return tuple(phenotypes)
 
 
 def is_phenotype(column: Column) -> bool:
@@ -89,19 +91,18 @@ def values_of(column: Column, labels: Sequence[str]) -> NDArray[np.float64]:
     array([1., 0.])
     """
     if column.is_number:
-        found = np.array([column.numbers[label] for label in labels])
-        if np.abs(found).max() > _LARGEST or 0 < np.ptp(found) < 1 / _LARGEST:
+        values = np.array([column.numbers[label] for label in labels])
+        if np.abs(values).max() > _LARGEST or 0 < np.ptp(values) < 1 / _LARGEST:
             raise ValueError(
                 f"its values exceed {_LARGEST:g}, or differ by less than its inverse"
             )
-        return found
+        return values
     if len(column.levels) > 2:
         raise ValueError(
             f"it has {len(column.levels)} levels; numbers or two levels are expected"
         )
-    return np.array(
-        [float(column.texts[label] == column.levels[-1]) for label in labels]
-    )
+    second = column.levels[-1]
+    return np.array([float(column.texts[label] == second) for label in labels])
 
 
 def covariates_of(
@@ -124,19 +125,22 @@ def covariates_of(
     tell
         Called with a sentence where sites cannot be a covariate.
     """
-    asked = [people.column(own).name for own in people.settings.statistics.covariates]
-    names = dict.fromkeys((*asked, *kind.covariates))
-    differ = [own for own in names if len(set(people.column(own).texts.values())) > 1]
-    found, sites = people.covariates(differ), people.site_column
-    if sites is None or sites.name in asked:
-        return found
+    options = people.settings.statistics
+    chosen = [people.column(covariate).name for covariate in options.covariates]
+    varying = []
+    for covariate in dict.fromkeys((*chosen, *kind.covariates)):
+        if len(set(people.column(covariate).texts.values())) > 1:
+            varying.append(covariate)
+    covariates, sites = people.covariates(varying), people.site_column
+    if sites is None or sites.name in chosen:
+        return covariates
     # Without sites as a covariate, differences between sites would add noise to the test.
     levels = [sites.texts.get(label, "") for label in people.labels]
     try:
-        return add_levels(found, sites.name, levels, tested)
+        return add_levels(covariates, sites.name, levels, tested)
     except ValueError as err:
         tell(f"Sites: {sites.name} is not a covariate of {name}: {err}")
-        return found
+        return covariates
 
 
 def camel_case(words: str) -> str:
@@ -150,5 +154,5 @@ def camel_case(words: str) -> str:
     'KorpergroeCm'
     """
     plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
-    first, *others = list[str](re.findall("[^\\W_]+", plain)) or ["phenotype"]
-    return first + "".join(word[0].upper() + word[1:] for word in others)
+    first, *later = list[str](re.findall("[^\\W_]+", plain)) or ["phenotype"]
+    return first + "".join(word[0].upper() + word[1:] for word in later)
