@@ -60,41 +60,47 @@ def with_copies(
     --------
     >>> from bids_dtg.inputs.rest_sketch import sketch
     >>> import numpy as np
-    >>> own, other = np.random.default_rng(1).standard_normal((2, 20, 100))
-    >>> rest = {"01": own, "02": other, "c01": 2 * own[::-1]}
-    >>> known = {label: {"rest": sketch(values)} for label, values in rest.items()}
-    >>> with_copies(Families({}, ""), known).copies
+    >>> first, second = np.random.default_rng(1).standard_normal((2, 20, 100))
+    >>> rest = {"01": first, "02": second, "c01": 2 * first[::-1]}
+    >>> sketches = {label: {"rest": sketch(values)} for label, values in rest.items()}
+    >>> with_copies(Families({}, ""), sketches).copies
     (('01', 'c01'),)
     """
-    listed = [
-        (who, name, own) for who, of in sketches.items() for name, own in of.items()
-    ]
-    same = {label: [label] for label in sketches}
+    scans, digests = [], []
+    for label, of_person in sketches.items():
+        for scan, digest in of_person.items():
+            scans.append((label, scan))
+            digests.append(digest)
+    # The labels of each person; those of copies share one list.
+    labels_of = {label: [label] for label in sketches}
     twice: dict[str, str] = {}
-    for first, second in alike_pairs([own for _, _, own in listed]):
-        (one, name, _), (other, again, _) = listed[first], listed[second]
-        if one == other:
-            if used is None or {name, again} <= {*used}:
-                twice.setdefault(one, f"sub-{one} in {name} and {again}")
-        elif same[one] is not same[other]:
-            same[one] += same[other]
-            same |= dict.fromkeys(same[other], same[one])
+    for first, second in alike_pairs(digests):
+        (label, scan), (copy, copied_scan) = scans[first], scans[second]
+        if label == copy:
+            if used is None or {scan, copied_scan} <= {*used}:
+                twice.setdefault(label, f"sub-{label} in {scan} and {copied_scan}")
+        elif labels_of[label] is not labels_of[copy]:
+            labels_of[label] += labels_of[copy]
+            labels_of |= dict.fromkeys(labels_of[copy], labels_of[label])
     if twice:
         people = counted(len(twice), "participant")
+        remedy = "remove the copy"
+        if options:
+            remedy += f", or exclude it ({options})"
         raise DatasetError(
             f"the same {what} occurs twice ({people}): {named([*twice.values()])}",
             expected="sessions and runs that were scanned separately",
-            remedy="remove the copy"
-            + (f", or exclude it ({options})" if options else ""),
+            remedy=remedy,
         )
-    copies = tuple(dict.fromkeys(tuple(own) for own in same.values() if len(own) > 1))
+    several = [tuple(labels) for labels in labels_of.values() if len(labels) > 1]
+    copies = tuple(dict.fromkeys(several))
     by_label = dict(families.by_label)
-    for own in copies:
-        known = {by_label[label] for label in own if label in by_label}
-        alone = " and ".join(f"sub-{label}" for label in own) + f" (the same {what})"
-        name = min(known, default=alone)
-        relatives = [label for label, family in by_label.items() if family in known]
-        by_label |= dict.fromkeys((*relatives, *own), name)
+    for labels in copies:
+        merged = {by_label[label] for label in labels if label in by_label}
+        people = " and ".join(f"sub-{label}" for label in labels)
+        family = min(merged, default=f"{people} (the same {what})")
+        relatives = [label for label, name in by_label.items() if name in merged]
+        by_label |= dict.fromkeys((*relatives, *labels), family)
     return replace(families, by_label=by_label, copies=copies)
 
 
@@ -102,48 +108,52 @@ def copies_in_words(
     families: Families, sketches: Sketches, what: str = "rest"
 ) -> tuple[str, ...]:
     """Return sentences on people who have several labels, or cannot be compared with others."""
-    found = []
+    lines = []
     if families.copies:
-        pairs = named(
-            [" = ".join(f"sub-{label}" for label in own) for own in families.copies]
-        )
-        found.append(
-            f"the same {what} under several labels ({counted(len(families.copies), 'time')}): "
-            f"{pairs}; these labels count as one family"
+        number = counted(len(families.copies), "time")
+        equal = [
+            " = ".join(f"sub-{label}" for label in labels) for labels in families.copies
+        ]
+        lines.append(
+            f"the same {what} under several labels ({number}): {named(equal)}; these labels count "
+            "as one family"
         )
     unknown = [
-        f"sub-{label}" for label, own in sketches.items() if not any(own.values())
+        f"sub-{label}"
+        for label, of_person in sketches.items()
+        if not any(of_person.values())
     ]
     if unknown and len(sketches) > 1:
-        found.append(
+        lines.append(
             f"the {what} of {counted(len(unknown), 'participant')} cannot be compared with that of "
             f"others ({named(unknown)}), so their copies are not recognised"
         )
-    return tuple(found)
+    return tuple(lines)
 
 
-def _seen_in_words(why: Mapping[str, str], more: str = "") -> Iterator[str]:
+def _seen_in_words(reasons: Mapping[str, str], note: str = "") -> Iterator[str]:
     for reason, words, end in (
-        (TRAINED, "trained on them", more),
-        (TUNED, "tuned on them", more),
+        (TRAINED, "trained on them", note),
+        (TUNED, "tuned on them", note),
         (RELATED, "trained or tuned on relatives of them", ""),
     ):
-        if who := [label for label, own in why.items() if own == reason]:
-            people = counted(len(who), "participant")
-            yield f"left out: {people}: the model was {words} ({named(who)}){end}"
+        labels = [label for label, of_person in reasons.items() if of_person == reason]
+        if labels:
+            people = counted(len(labels), "participant")
+            yield f"left out: {people}: the model was {words} ({named(labels)}){end}"
 
 
-def say_left_out(why: Mapping[str, str], more: str = "") -> None:
+def say_left_out(reasons: Mapping[str, str], note: str = "") -> None:
     """Print which people are left out, if any.
 
     Parameters
     ----------
-    why
+    reasons
         `TRAINED`, `TUNED` or `RELATED`, by the label of the person.
-    more
+    note
         Ends the line on people who are not relatives.
     """
-    say(*_seen_in_words(why, more))
+    say(*_seen_in_words(reasons, note))
 
 
 def seen_on_page(left_out: Mapping[str, str]) -> str:

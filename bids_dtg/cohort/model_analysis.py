@@ -91,7 +91,8 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         """
         dataset = name_folder(settings.inputs.bids_dir)
         output = check_output_location(settings.inputs.output_dir, dataset)
-        bundle, by_folds = None, settings.statistics.folds is not None
+        bundle = None
+        by_folds = settings.statistics.folds is not None
         if by_folds and model_given(settings):
             raise SettingsError(
                 "--folds and --model were given",
@@ -141,13 +142,13 @@ class ModelAnalysis(ABC, Generic[People, Model]):
             self.results.table(name, table)
         self.results.page(page, self.page_name)
 
-    def print_plan(self, what: str, labels: Sequence[str]) -> int:
+    def print_plan(self, results: str, labels: Sequence[str]) -> int:
         """Print what would be done for participants; return 0, the number of failures.
 
-        `what` names the results that would be written.
+        `results` names what would be written.
         """
         show(*self.plan(labels))
         show(f"would process {counted(len(labels), 'participant')} ({named(labels)})")
-        show(f"would write {what} to {self.results.path}")
+        show(f"would write {results} to {self.results.path}")
         show("no output was written")
         return 0

@@ -75,7 +75,7 @@ class LeftOut:
 
     Parameters
     ----------
-    one
+    noun
         What one table holds, in words, singular.
 
     Examples
@@ -86,32 +86,32 @@ class LeftOut:
     ('cut to 90 frames',)
     """
 
-    one: str
+    noun: str
     titles: dict[str, list[str]] = field(default_factory=dict)  # of tables, by reason
     notes: list[str] = field(default_factory=list)  # further sentences
 
-    def add(self, table: OutputTable, why: str) -> None:
+    def add(self, table: OutputTable, reason: str) -> None:
         """Record that a table is left out."""
         title = table.path.name.partition("_space-")[0]
-        self.titles.setdefault(why, []).append(title)
+        self.titles.setdefault(reason, []).append(title)
 
     def unless(
         self,
         fits: Callable[[OutputTable], bool],
         tables: Sequence[OutputTable],
-        why: str,
+        reason: str,
     ) -> list[OutputTable]:
         """Return the tables that fit; record the others."""
         for table in tables:
             if not fits(table):
-                self.add(table, why)
+                self.add(table, reason)
         return [table for table in tables if fits(table)]
 
     def lines(self) -> tuple[str, ...]:
         """Return the sentences, one for each reason."""
         left_out = (
-            f"left out: {counted(len(who), self.one)}: {why} ({named(who)})"
-            for why, who in self.titles.items()
+            f"left out: {counted(len(titles), self.noun)}: {reason} ({named(titles)})"
+            for reason, titles in self.titles.items()
         )
         return (*left_out, *dict.fromkeys(self.notes))
 
@@ -148,10 +148,10 @@ def find_tables(
     tables = list(list_tables(settings, kind, stat))
     keys = sorted({table.atlas for table in tables})
     if not tables or (atlas and atlas not in keys):
-        wanted = f"{words} of {atlas or 'regions'} (_{kind.suffix}{kind.extension})"
-        found = f", but of {', '.join(keys)}" if keys else ""
+        missing = f"{words} of {atlas or 'regions'} (_{kind.suffix}{kind.extension})"
+        present = f", but of {', '.join(keys)}" if keys else ""
         raise DatasetError(
-            f"{root} has no {wanted}{found}",
+            f"{root} has no {missing}{present}",
             expected=f"what the participant level of --workflow {settings.inputs.workflow} writes",
             remedy="run it first with the same OUTPUT_DIR, or give participants by --input-arrays",
         )
@@ -166,8 +166,9 @@ def find_tables(
     tables = left_out.unless(
         lambda table: table.atlas_digest == digest, tables, "another label image"
     )
-    surfaces = [{"surface": way} for table in tables for way in table.surfaces]
-    if note := note_on_surfaces(surfaces):
+    surfaces = [{"surface": name} for table in tables for name in table.surfaces]
+    note = note_on_surfaces(surfaces)
+    if note:
         left_out.notes.append(note)
     return tables
 
@@ -183,18 +184,21 @@ def most_common(values: Sequence[Value]) -> Value:
     return Counter(values).most_common(1)[0][0]
 
 
-Read = TypeVar("Read", bound=Any)  # has a `table` and the `names` of its regions
+# Content of a table; has the `table` and the `names` of its regions.
+Content = TypeVar("Content", bound=Any)
 
 
-def of_the_same_regions(read: Sequence[Read], left_out: LeftOut) -> list[Read]:
+def of_the_same_regions(
+    contents: Sequence[Content], left_out: LeftOut
+) -> list[Content]:
     """Return the tables with the region names of most tables; record the others."""
-    if not read:
+    if not contents:
         return []
-    names = most_common([own.names for own in read])
-    for own in read:
-        if own.names != names:
-            left_out.add(own.table, "other parcel names than most")
-    return [own for own in read if own.names == names]
+    names = most_common([content.names for content in contents])
+    for content in contents:
+        if content.names != names:
+            left_out.add(content.table, "other parcel names than most")
+    return [content for content in contents if content.names == names]
 
 
 def list_tables(settings: Settings, kind: FileKind, stat: str) -> Iterator[OutputTable]:
@@ -203,9 +207,10 @@ def list_tables(settings: Settings, kind: FileKind, stat: str) -> Iterator[Outpu
     `stat` is the value of stat- in their names; empty for names without stat-.
     """
     root = settings.inputs.output_dir.absolute()
-    asked = {label.removeprefix("sub-") for label in settings.inputs.participant_label}
+    requested = settings.inputs.participant_label
+    chosen = {label.removeprefix("sub-") for label in requested}
     for label in participants_in(root) if root.is_dir() else ():
-        if asked and label not in asked:
+        if chosen and label not in chosen:
             continue
         folder = root / f"sub-{label}"
         pattern = f"func/sub-{label}_*_{kind.suffix}{kind.extension}"
@@ -213,7 +218,7 @@ def list_tables(settings: Settings, kind: FileKind, stat: str) -> Iterator[Outpu
             name = parse_name(path.name)
             # desc- describes the content and does not name an atlas.
             atlas = entities_of(
-                {key: own for key, own in name.entities if key != "desc"}
+                {key: value for key, value in name.entities if key != "desc"}
             )
             if atlas and FileKind.of(name) == kind and (name.get("stat") or "") == stat:
                 sidecar = read_json(path.with_suffix(".json"))
@@ -245,12 +250,15 @@ def read_rows(
         A row has faults; the message names participants and faults.
     """
     rows = [np.asarray(array.of(label), np.float64) for label in labels]
-    found = {label: faults(row) for label, row in zip(labels, rows, strict=True)}
-    wrong = [f"sub-{label}: {named(own)}" for label, own in found.items() if own]
-    if wrong:
+    faulty = []
+    for label, row in zip(labels, rows, strict=True):
+        of_row = faults(row)
+        if of_row:
+            faulty.append(f"sub-{label}: {named(of_row)}")
+    if faulty:
         raise DatasetError(
-            f"{array.title} cannot be used for {counted(len(wrong), 'participant')}: "
-            f"{named(wrong)}",
+            f"{array.title} cannot be used for {counted(len(faulty), 'participant')}: "
+            f"{named(faulty)}",
             expected=expected,
             remedy="remove the region for all participants, or name the other participants with "
             "--participant-label",
@@ -270,25 +278,25 @@ def given_split(
     """
     if path is None:
         return Split(training=labels, validation=(), test=()), ()
-    found = read_sets(path, SETS, labels)
-    split = Split(
-        **{
-            name: tuple(label for label in labels if label in found[name])
-            for name in SETS
-        }
-    )
+    sets = read_sets(path, SETS, labels)
+    usable = {
+        name: tuple(label for label in labels if label in sets[name]) for name in SETS
+    }
+    split = Split(**usable)
     try:
         split.require_whole_families(families.by_label)
     except ValueError as err:
         raise SettingsError(f"{path}: {err}") from err
-    others = [label for label in labels if label not in split.everybody]
-    if len(others) == len(labels):
+    left_out = [label for label in labels if label not in split.everybody]
+    if len(left_out) == len(labels):
         raise SettingsError(
             f"{path} has no usable participant",
             expected=f"labels such as {named(labels)}",
         )
-    words = f"not in {path}, left out: {counted(len(others), 'participant')} ({named(others)})"
-    return split, (words,) if others else ()
+    if not left_out:
+        return split, ()
+    people = counted(len(left_out), "participant")
+    return split, (f"not in {path}, left out: {people} ({named(left_out)})",)
 
 
 FOLDS = "folds"  # result of an evaluation by folds

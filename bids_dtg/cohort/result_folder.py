@@ -53,8 +53,16 @@ _UNFINISHED = (
     "command completes them.\n"
 )
 _ENDINGS = (
-    *(".tsv", ".json", ".nii.gz", ".npz", ".html", ".toml", ".safetensors"),
-    *(".svg", ".pdf", ".js"),
+    ".tsv",
+    ".json",
+    ".nii.gz",
+    ".npz",
+    ".html",
+    ".toml",
+    ".safetensors",
+    ".svg",
+    ".pdf",
+    ".js",
 )
 
 # Titles of folders, by the first part of their names; the name of the model follows.
@@ -106,9 +114,8 @@ class ResultFolder:
             File names, as in the class.
         """
         name, analysis = settings.modelling.model_name, settings.modelling.analysis
-        return cls(
-            settings, output, f"{analysis}-{name}" if name else f"{analysis}", can_write
-        )
+        folder = f"{analysis}-{name}" if name else f"{analysis}"
+        return cls(settings, output, folder, can_write)
 
     @classmethod
     def of_model(
@@ -141,9 +148,9 @@ class ResultFolder:
             name = name or bundle.card.name
             made_with = {MODEL: bundle.record}
         folder = f"{makes}-{name or DEFAULT_NAME}"
-        found = cls(settings, output, folder, can_write, path_names, made_with)
-        found.refuse_others()
-        return found
+        results = cls(settings, output, folder, can_write, path_names, made_with)
+        results.refuse_others()
+        return results
 
     @property
     def path(self) -> Path:
@@ -153,13 +160,10 @@ class ResultFolder:
     @property
     def title(self) -> str:
         """The folder's name in words, as the heading of its page."""
-        found = (kind for kind in _TITLES if self.name.startswith(f"{kind}-"))
-        kind = next(found, "")
-        return (
-            f"{_TITLES[kind]} {self.name.removeprefix(f'{kind}-')}"
-            if kind
-            else self.name
-        )
+        for makes, words in _TITLES.items():
+            if self.name.startswith(f"{makes}-"):
+                return f"{words} {self.name.removeprefix(f'{makes}-')}"
+        return self.name
 
     @property
     def bundle(self) -> Path:
@@ -179,13 +183,14 @@ class ResultFolder:
         # A run that was killed at its start leaves nothing but temporary files.
         results = MODEL in self.made_with and self.path.exists() and self._all_files()
         if results or (self.made_with and self.bundle.exists()):
-            there = read_json(self.path / _MADE_WITH)
-            names = sorted(there.keys() | self.made_with.keys())
-            if other := [
-                name for name in names if there.get(name) != self.made_with.get(name)
-            ]:
+            earlier = read_json(self.path / _MADE_WITH)
+            names = sorted(earlier.keys() | self.made_with.keys())
+            different = [
+                name for name in names if earlier.get(name) != self.made_with.get(name)
+            ]
+            if different:
                 raise SettingsError(
-                    f"{self.path} holds results that were made with another {named(other)}",
+                    f"{self.path} holds results that were made with another {named(different)}",
                     remedy=f"choose another --model-name, or remove {self.path}",
                 )
 
@@ -212,7 +217,9 @@ class ResultFolder:
         usual = find_workflow(self.settings.inputs.workflow).defaults
         values |= {name: value for name, value in usual.items() if values[name] is None}
         shaping = {
-            name: values[name] for name, own in FIELDS.items() if MODELS in own.shapes
+            name: values[name]
+            for name, option in FIELDS.items()
+            if MODELS in option.shapes
         }
         if base is not None:  # a name or a path may hold another bundle later
             shaping["model"] = base.record
@@ -220,12 +227,10 @@ class ResultFolder:
             flag(name): hashlib.sha256(json.dumps(plain(value)).encode()).hexdigest()
             for name, value in shaping.items()
         }
-        texts = [
-            text
-            for own in shaping.values()
-            for text in (own if type(own) is tuple else [own])
-        ]
-        by_option = [Path(text) for text in texts if isinstance(text, (str, Path))]
+        by_option: list[Path] = []
+        for value in shaping.values():
+            texts = value if type(value) is tuple else [value]
+            by_option += [Path(text) for text in texts if isinstance(text, (str, Path))]
         files = [
             path
             for path in (*by_option, *paths)
@@ -233,14 +238,10 @@ class ResultFolder:
         ]
         for name, path in named_files(files, root, self.path_names).items():
             with reading(path, DatasetError):
-                made_with[name] = (
-                    file_fingerprint(path)["ends_sha256"]
-                    if path.name.endswith(_WITH_CHECKSUM)
-                    else sha256_of_file(path)
-                )
-        found = dataclasses.replace(self, made_with=made_with)
-        found.refuse_others()
-        return found
+                made_with[name] = _hash_of(path)
+        results = dataclasses.replace(self, made_with=made_with)
+        results.refuse_others()
+        return results
 
     @contextmanager
     def begun(self) -> Iterator[Locks]:
@@ -322,24 +323,21 @@ class ResultFolder:
             write_json(self.path / _MADE_WITH, self.made_with)
             self._written.add(_MADE_WITH)
         write_text(self.path / UNFINISHED, _UNFINISHED)
-        old = [
+        earlier = [
             name
             for name in self._recognised()
             if name.endswith((_CONFIGURATION, ".html"))
         ]
-        for name in old:
+        for name in earlier:
             self.output.remove(self._relative(name))
-        if old:
+        if earlier:
             write_index(self.output, wanted=self.has_pages)
 
     def _end(self) -> None:
         """Write the configuration, and remove an earlier run's other files and the mark."""
         path = self.add(_CONFIGURATION)
-        hide = (
-            self.path_names.plus({"output": self.output.root})
-            .plus(machine_folders())
-            .hide
-        )
+        names = self.path_names.plus({"output": self.output.root})
+        hide = names.plus(machine_folders()).hide
         write_text(path, hide(to_toml(with_whole_paths(self.settings))))
         for name in sorted(self._recognised() - self._written):
             self.output.remove(self._relative(name))
@@ -360,18 +358,25 @@ class ResultFolder:
 
     def _recognised(self) -> set[str]:
         """Return the files in the folder whose names the analysis can write."""
-        known = {*self.can_write, _CONFIGURATION.partition(".")[0], "*report"}
-        return {name for name in self._all_files() if _is_named(name, known)}
+        patterns = {*self.can_write, _CONFIGURATION.partition(".")[0], "*report"}
+        return {name for name in self._all_files() if _is_named(name, patterns)}
 
 
-def _is_named(name: str, known: set[str]) -> bool:
+def _is_named(name: str, patterns: set[str]) -> bool:
     stem = next(
         (name.removesuffix(end) for end in _ENDINGS if name.endswith(end)), None
     )
     return stem is not None and any(
         fnmatchcase(stem, pattern) and ("/" in pattern or "/" not in stem)
-        for pattern in known
+        for pattern in patterns
     )
+
+
+def _hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file, or of its ends if they hold a checksum."""
+    if path.name.endswith(_WITH_CHECKSUM):
+        return str(file_fingerprint(path)["ends_sha256"])
+    return sha256_of_file(path)
 
 
 def data_set_name(dataset: SourceDataset) -> str:

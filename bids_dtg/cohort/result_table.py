@@ -72,12 +72,12 @@ class Column:
         """Return the meanings of the file's columns, for a BIDS data dictionary."""
         titled = {"LongName": self.heading} if self.heading else {}
         units = {"Units": self.unit} if self.unit else {}
-        found = {self.name: {**titled, "Description": self.meaning, **units}}
+        meanings = {self.name: {**titled, "Description": self.meaning, **units}}
         if self.interval:
             for end, word in _ENDS.items():
                 words = f"{word} end of the {self.interval} of {self.name}"
-                found[f"{self.name}_{end}"] = {"Description": words, **units}
-        return found
+                meanings[f"{self.name}_{end}"] = {"Description": words, **units}
+        return meanings
 
     def cells(self, value: object) -> tuple[object, ...]:
         """Return a value and the ends of its interval, if any, as cells of the file."""
@@ -105,10 +105,11 @@ def interval_of(value: object) -> tuple[float, float, float] | None:
     """
     if value is None:
         return None
-    known: Any = value
+    parts: Any = value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        known = dataclasses.astuple(value)
-    parts = known if isinstance(known, Sequence) else (known, None, None)
+        parts = dataclasses.astuple(value)
+    if not isinstance(parts, Sequence):
+        parts = (parts, None, None)
     mean, low, high = (np.nan if part is None else float(part) for part in parts)
     return mean, low, high
 
@@ -144,9 +145,10 @@ class ResultTable:
         return tsv_text(names, map(self._cells, self.rows))
 
     def _cells(self, row: Row) -> list[object]:
-        if unknown := row.keys() - {column.name for column in self.columns}:
+        undeclared = row.keys() - {column.name for column in self.columns}
+        if undeclared:
             raise ValueError(
-                f"no columns are declared for {', '.join(sorted(unknown))}"
+                f"no columns are declared for {', '.join(sorted(undeclared))}"
             )
         return [
             cell
@@ -156,12 +158,12 @@ class ResultTable:
 
     def dictionary(self) -> dict[str, Any]:
         """Return its data dictionary, with the meanings of a row and of each column."""
-        own = {"Description": self.description} if self.description else {}
-        of_columns = (column.dictionary() for column in self.columns)
-        return {
-            **own,
-            **{name: words for each in of_columns for name, words in each.items()},
-        }
+        meanings: dict[str, Any] = {}
+        if self.description:
+            meanings["Description"] = self.description
+        for column in self.columns:
+            meanings |= column.dictionary()
+        return meanings
 
     def write(self, path: Path) -> None:
         """Write the table, and its data dictionary as a JSON file of the same name.
