@@ -61,7 +61,8 @@ _HCP_FOLDER = Path("MNINonLinear", "fsaverage_LR32k")
 # Mesh registered by areal features (MSMAll) first, then by folding alone.
 _HCP_KINDS = ("midthickness_MSMAll", "midthickness")
 # Values of desc- for surfaces that fMRIPrep made or was given, and for those that XCP-D moved.
-_FMRIPREP_DESCS, XCPD_DESCS = (None, "preproc"), ("hcp", None)
+_FMRIPREP_DESCS = (None, "preproc")
+XCPD_DESCS = ("hcp", None)
 # Spheres registered to fsLR by folding (MSMSulc), or via fsaverage.
 _SPHERE_DESCS = ("msmsulc", "reg")
 
@@ -87,21 +88,19 @@ class Anatomy:
     def folders(self) -> tuple[Path, ...]:
         """Folders that may hold its files, in order of precedence; they need not exist."""
         participant = self.root / f"sub-{self.participant}"
-        own = (
-            [participant / f"ses-{self.session}" / "anat"]
-            if self.session is not None
-            else []
-        )
-        folders = [*own, participant / "anat"]
+        folders = [participant / "anat"]
+        if self.session is not None:
+            folders.insert(0, participant / f"ses-{self.session}" / "anat")
         if not any(self._holds_files(folder) for folder in folders):
             # A single session with anatomical files has the T1w image of all sessions. With several
             # such sessions it is unclear which one applies, so none is used.
-            others = [
+            of_sessions = [
                 path
                 for path in participant.glob("ses-*/anat")
                 if self._holds_files(path)
             ]
-            folders += others if len(others) == 1 else []
+            if len(of_sessions) == 1:
+                folders += of_sessions
         return tuple(folders)
 
     def _holds_files(self, folder: Path) -> bool:
@@ -111,7 +110,7 @@ class Anatomy:
 
     @cached_property
     def t1w(self) -> Path:
-        """The preprocessed T1w image in its own space, which fMRIPrep names without space-.
+        """The preprocessed T1w image in T1w space, which fMRIPrep names without space-.
 
         Raises
         ------
@@ -122,13 +121,13 @@ class Anatomy:
             "suffix": T1W,
             "extension": IMAGES,
             "desc": "preproc",
+            "space": (None, T1W),
         }
-        wanted["space"] = (None, T1W)
+        what = f"the T1w image of sub-{self.participant}"
         for folder in self.folders:
             files = self.files_in(folder, "_T1w.nii*", **wanted)
-            if image := best(
-                files, f"the T1w image of sub-{self.participant}", **wanted
-            ):
+            image = best(files, what, **wanted)
+            if image:
                 return image.path
         raise self._lacks(
             "desc-preproc_T1w.nii.gz",
@@ -171,8 +170,11 @@ class Anatomy:
         >>> [file.path.name for file in anatomy.points_to("MNI152NLin6Asym")]
         ['sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5']
         """
-        own = self._own(template, T1W)
-        return (own,) if own else self.through(template, T1W)[0]
+        direct = self._direct(template, T1W)
+        if direct:
+            return (direct,)
+        transforms, _ = self.through(template, T1W)
+        return transforms
 
     def transform(self, origin: str, to: str) -> TransformFile:
         """Find the file that resamples images from one space to another; one of them is T1w.
@@ -182,14 +184,15 @@ class Anatomy:
         RunError
             There is no such file, or there are several.
         """
-        if own := self._own(origin, to):
-            return own
+        direct = self._direct(origin, to)
+        if direct:
+            return direct
         raise self._no_transform(origin, to)
 
     def through(self, origin: str, to: str) -> tuple[tuple[TransformFile, ...], str]:
-        """Find the transforms between T1w and a template via another template.
+        """Find the transforms between T1w and a template via a second template.
 
-        The participant's transform connects T1w and the other template; TemplateFlow's transform
+        The participant's transform connects T1w and the second template; TemplateFlow's transform
         connects the two templates.
 
         Parameters
@@ -202,7 +205,7 @@ class Anatomy:
         transforms
             In order of application to a point of `to`.
         template
-            The other template.
+            The second template.
 
         Raises
         ------
@@ -211,13 +214,13 @@ class Anatomy:
         RunError
             There are no such transforms.
         """
-        end, other = ("from", "to") if origin == T1W else ("to", "from")
-        templates = {
-            label
-            for folder in self.folders
-            for file in transform_files(folder, self.participant, **{end: T1W})
-            if (label := file.name.get(other)) is not None
-        }
+        t1w_end, template_end = ("from", "to") if origin == T1W else ("to", "from")
+        templates: set[str] = set()
+        for folder in self.folders:
+            for file in transform_files(folder, self.participant, **{t1w_end: T1W}):
+                template = file.name.get(template_end)
+                if template is not None:
+                    templates.add(template)
         missing = None
         for template in sorted(
             templates, key=lambda label: (label != USUAL_TEMPLATE, label)
@@ -235,11 +238,12 @@ class Anatomy:
                 return (self.transform(template, T1W), between), template
         raise missing or self._no_transform(origin, to)
 
-    def _own(self, origin: str, to: str) -> TransformFile | None:
+    def _direct(self, origin: str, to: str) -> TransformFile | None:
         wanted = {**_XFM, "from": _spellings(origin), "to": _spellings(to)}
         what = f"the transform from {origin} to {to} of sub-{self.participant}"
         for folder in self.folders:
-            if file := best(self.files_in(folder, "_xfm.*", **wanted), what, **wanted):
+            file = best(self.files_in(folder, "_xfm.*", **wanted), what, **wanted)
+            if file:
                 return TransformFile(file.path)
         return None
 
@@ -282,11 +286,14 @@ class Anatomy:
     def _lacks(
         self, ending: str, *, remedy: str, expected: str | None = None
     ) -> RunError:
-        stem = f"sub-{self.participant}" + (
-            f"_ses-{self.session}" if self.session else ""
+        stem = f"sub-{self.participant}"
+        if self.session:
+            stem += f"_ses-{self.session}"
+        return RunError(
+            f"{self.folders[0]} has no {stem}_{ending}",
+            expected=expected,
+            remedy=remedy,
         )
-        found = f"{self.folders[0]} has no {stem}_{ending}"
-        return RunError(found, expected=expected, remedy=remedy)
 
 
 def _spellings(space: str) -> tuple[str, ...]:
@@ -306,13 +313,13 @@ def stated_t1w(sidecars: Iterable[Path]) -> list[BidsName]:
     >>> [name.get("acq") for name in stated_t1w([sidecar])]
     ['b']
     """
-    sources = (read_json(path).get("Sources") for path in sidecars)
-    paths = [
-        Path(str(uri)) for uris in sources if isinstance(uris, list) for uri in uris
-    ]
-    return [
-        file.name for file in having(named_files(paths), suffix=T1W, desc="preproc")
-    ]
+    paths: list[Path] = []
+    for sidecar in sidecars:
+        uris = read_json(sidecar).get("Sources")
+        if isinstance(uris, list):
+            paths += [Path(str(uri)) for uri in uris]
+    images = having(named_files(paths), suffix=T1W, desc="preproc")
+    return [image.name for image in images]
 
 
 def _image_of(name: BidsName) -> frozenset[tuple[str, str]]:
@@ -375,7 +382,7 @@ def transform_files(
 
 
 def _files_of(participant: str, folder: Path, pattern: str) -> list[NamedFile]:
-    """List files in a folder that are named after the participant; others are ignored."""
+    """List files in a folder that are named after the participant."""
     return named_files(folder.glob(f"sub-{participant}_*{pattern}"))
 
 
@@ -419,32 +426,34 @@ def find_surfaces(
     anatomy = Anatomy(
         dataset.root, participant, session, templateflow, sidecars=tuple(sidecars)
     )
-    pairs = (
-        _hcp_surfaces(dataset.study, anatomy)
-        if dataset.study
-        else _surfaces(dataset, anatomy)
+    if dataset.study:
+        sides_of_meshes = _hcp_surfaces(dataset.study, anatomy)
+    else:
+        sides_of_meshes = _surfaces(dataset, anatomy)
+    words = (
+        f"sub-{participant} has no midthickness surfaces on the fsLR mesh, and none with "
+        "spheres registered to fsLR"
     )
-    words, sides = next(
-        ((words, pair) for words, pair in pairs if len(pair) == 2), ("", {})
-    )
+    sides: Sides = {}
+    for mesh, sides_of_mesh in sides_of_meshes:
+        if len(sides_of_mesh) == 2:
+            words = mesh
+            sides = sides_of_mesh
+            break
     transforms: tuple[TransformFile, ...] = ()
-    if not sides:
-        words = (
-            f"sub-{participant} has no midthickness surfaces on the fsLR mesh, and none with "
-            "spheres registered to fsLR"
-        )
-    elif _is_moved(dataset):
+    if sides and _is_moved(dataset):
         words += f", which XCP-D moved to {model}"
-    elif dataset.study is None:
+    elif sides and dataset.study is None:
         try:
             transforms = anatomy.points_to(model)
         except SeveralFilesError:
             raise
         except RunError as err:
-            words, sides = f"{words} cannot be brought to {model}: {err.found}", {}
-    found = SurfaceFiles(words, sides, transforms)
-    require_contents(found.inputs, participant)
-    return found
+            words = f"{words} cannot be brought to {model}: {err.found}"
+            sides = {}
+    surfaces = SurfaceFiles(words, sides, transforms)
+    require_contents(surfaces.inputs, participant)
+    return surfaces
 
 
 def _is_moved(dataset: InputDataset) -> bool:
@@ -482,9 +491,8 @@ def _is_of_another(path: Path, folder: Path) -> bool:
 
 def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:
     """Yield the available sides on each mesh of fMRIPrep's folders, the best mesh first."""
-    return surfaces_on_meshes(
-        anatomy, XCPD_DESCS if _is_moved(dataset) else _FMRIPREP_DESCS
-    )
+    descs = XCPD_DESCS if _is_moved(dataset) else _FMRIPREP_DESCS
+    return surfaces_on_meshes(anatomy, descs)
 
 
 def surfaces_on_meshes(
@@ -501,7 +509,7 @@ def surfaces_on_meshes(
 
     for folder in anatomy.folders:
         place = folder.relative_to(anatomy.root)
-        on_fs_lr, by_fs_lr, by_fsaverage = Sides(), Sides(), Sides()
+        on_fs_lr = Sides()
         for side in _SIDES:
             middle = surface(
                 folder, side, "midthickness", space="fsLR", den="32k", desc=descs
@@ -509,17 +517,19 @@ def surfaces_on_meshes(
             if middle:
                 on_fs_lr[side] = SurfaceSide((middle,))
         yield f"midthickness on fsLR's mesh of {place}", on_fs_lr
+        by_fs_lr = Sides()
+        by_fsaverage = Sides()
         for side in _SIDES:
             of_side = partial(surface, folder, side)
             middle = of_side("midthickness", space=None, den=None, desc=descs)
-            sphere = of_side("sphere", space="fsLR", den=None, desc=_SPHERE_DESCS)
-            other = of_side("sphere", space=("fsaverage", None), den=None, desc="reg")
-            if middle and sphere:
-                by_fs_lr[side] = SurfaceSide((middle,), sphere, other)
-            if middle and other:
-                by_fsaverage[side] = SurfaceSide((middle,), None, other)
-        yield f"midthickness of {place}, moved to fsLR's mesh", by_fs_lr
-        words = (
-            f"midthickness of {place}, moved to fsLR's mesh by fsaverage's registration"
-        )
-        yield words, by_fsaverage
+            fs_lr = of_side("sphere", space="fsLR", den=None, desc=_SPHERE_DESCS)
+            fsaverage = of_side(
+                "sphere", space=("fsaverage", None), den=None, desc="reg"
+            )
+            if middle and fs_lr:
+                by_fs_lr[side] = SurfaceSide((middle,), fs_lr, fsaverage)
+            if middle and fsaverage:
+                by_fsaverage[side] = SurfaceSide((middle,), None, fsaverage)
+        moved = f"midthickness of {place}, moved to fsLR's mesh"
+        yield moved, by_fs_lr
+        yield f"{moved} by fsaverage's registration", by_fsaverage

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,12 @@ _AXES = {
 }
 KEYS = (*_AXES, "tr_seconds", "session", "task_bold_tr_seconds")
 # Keys that only one of the files may have; names and times may be in every file.
-_ALONE = ("edges", "structural", "families", "task_bold")
+_IN_ONE_FILE = ("edges", "structural", "families", "task_bold")
 _NUMBERS = (*PEOPLE_BY, "structural", "task_bold")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # published data have REST1-LR
-_ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+_ZIP = b"PK\x03\x04"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 Array = NDArray[Any]
 
@@ -69,9 +71,8 @@ class StoredArray:
     path: Path
     key: str
     values: Any  # an array, or an HDF5 dataset
-    rows: Mapping[str, int] = field(
-        default_factory=dict
-    )  # label -> row, if people are an axis
+    # Label -> row, if people are an axis.
+    rows: Mapping[str, int] = field(default_factory=dict)
     tr_seconds: float = math.nan  # for rest and task BOLD
     session: str = ""  # for rest
     tasks: tuple[str, ...] = ()  # for task BOLD: the task of each run
@@ -93,7 +94,8 @@ class StoredArray:
             if values.dtype.kind not in "SO":
                 return values
             texts = [
-                v.decode() if isinstance(v, bytes) else str(v) for v in values.ravel()
+                value.decode() if isinstance(value, bytes) else str(value)
+                for value in values.ravel()
             ]
             return np.array(texts, str).reshape(values.shape)
 
@@ -118,18 +120,15 @@ class ArrayPeople:
 
         Rest that is constant or has values that are not finite has no sketch.
         """
-        found = {}
+        sketches = {}
         for array in self.rest:
-            if label in array.rows:
-                with suppress(DatasetError):  # a later step reports it
-                    values = array.of(label)
-                    if (
-                        np.isfinite(values).all()
-                        and np.ptp(values)
-                        and (known := sketch(values))
-                    ):
-                        found[array.session] = known
-        return found
+            if label not in array.rows:
+                continue
+            with suppress(DatasetError):  # a later step reports it
+                values = array.of(label)
+                if np.isfinite(values).all() and np.ptp(values):
+                    sketches[array.session] = sketch(values)
+        return {session: text for session, text in sketches.items() if text}
 
 
 def read_arrays(
@@ -154,7 +153,7 @@ def read_arrays(
     Raises
     ------
     DatasetError
-        A file cannot be used, lacks something, or does not match the others.
+        A file cannot be used, lacks something, or does not match the rest.
     SettingsError
         `keys` are wrong.
 
@@ -168,98 +167,109 @@ def read_arrays(
     (('a', 'b'), 5, 0.8)
     """
     renamed = _renamed(keys)
-    of, unused = (PEOPLE_BY, ()) if tasks else (PEOPLE_BY[:1], ("edges", *_OF_TASKS))
-    by_key = renamed | {
-        name: name
-        for name in KEYS
-        if name not in {*renamed, *unused} and name not in renamed.values()
-    }
-    files = tuple(
+    describing = PEOPLE_BY if tasks else PEOPLE_BY[:1]
+    unused = () if tasks else ("edges", *_OF_TASKS)
+    key_of_name = dict(renamed)
+    for name in KEYS:
+        if name not in {*renamed, *unused} and name not in renamed.values():
+            key_of_name[name] = name
+    paths_given = tuple(
         expand_home(Path(path), "--input-arrays").absolute() for path in paths
     )
-    there: set[str] = set()
-    found = [_read_file(path, by_key, there) for path in dict.fromkeys(files)]
-    alone = _require_keys(found, renamed, of, named(sorted(there)))
-    number = _require_same_sizes(found)
-    given = {
-        file["places"].title: _names(file["places"])
-        for file in found
-        if "places" in file
-    }
-    if len(set(given.values())) > 1:
-        raise DatasetError(
-            f"{' and '.join(given)} differ", expected="the same names of places"
-        )
-    places = next(
-        iter(given.values()), tuple(f"place{n}" for n in range(1, number + 1))
-    )
-    notes = []
-    if unnamed := sorted(
-        next(iter(file.values())).path.name
-        for file in found
-        if "places" not in file
-        and any("places" in _AXES.get(name, ()) for name in file)
-    ):
-        assumed = (
-            "are assumed to be in the order of the other files"
-            if given
-            else "are numbered"
-        )
-        notes += [f"{named(unnamed)}: places have no names and {assumed}"]
-    if unread := sorted(there - set(by_key.values())):
-        notes += [
+    all_keys: set[str] = set()
+    files = [
+        _read_file(path, key_of_name, all_keys) for path in dict.fromkeys(paths_given)
+    ]
+    single = _require_keys(files, renamed, describing, named(sorted(all_keys)))
+    number = _require_same_sizes(files)
+    places = _places(files)
+    notes = _notes_on_places(files, has_names=bool(places))
+    unread = sorted(all_keys - set(key_of_name.values()))
+    if unread:
+        notes.append(
             f"keys that are not used here: {named(unread)}; --array-key NAME=KEY says what a key "
             "holds"
-        ]
+        )
+    labels: dict[str, None] = {}
+    for file in files:
+        for array in file.values():
+            labels |= dict.fromkeys(array.rows)
+    task_files = [file for file in files if "task_bold" in file]
     return ArrayPeople(
-        files=files,
-        labels=tuple(
-            dict.fromkeys(
-                label for file in found for a in file.values() for label in a.rows
-            )
-        ),
-        places=places,
-        places_named=bool(given),
-        rest=_rest(found),
-        structural=alone.get("structural"),
-        edges=alone.get("edges"),
-        task_bold=next(
-            (_task_bold(file) for file in found if "task_bold" in file), None
-        ),
-        families=_families(alone.get("families")),
+        files=paths_given,
+        labels=tuple(labels),
+        places=places or tuple(f"place{n}" for n in range(1, number + 1)),
+        places_named=bool(places),
+        rest=_rest(files),
+        structural=single.get("structural"),
+        edges=single.get("edges"),
+        task_bold=_task_bold(task_files[0]) if task_files else None,
+        families=_families(single.get("families")),
         notes=tuple(notes),
     )
 
 
+def _places(files: Sequence[Mapping[str, StoredArray]]) -> tuple[str, ...]:
+    """Return the names of places, which must be the same in all files; empty if none has them."""
+    names = {
+        file["places"].title: _names(file["places"])
+        for file in files
+        if "places" in file
+    }
+    if len(set(names.values())) > 1:
+        raise DatasetError(
+            f"{' and '.join(names)} differ", expected="the same names of places"
+        )
+    return next(iter(names.values()), ())
+
+
+def _notes_on_places(
+    files: Sequence[Mapping[str, StoredArray]], *, has_names: bool
+) -> list[str]:
+    """Return a note on the files that have places without names, if any."""
+    unnamed = []
+    for file in files:
+        has_places = any("places" in _AXES.get(name, ()) for name in file)
+        if has_places and "places" not in file:
+            first_array = next(iter(file.values()))
+            unnamed.append(first_array.path.name)
+    if not unnamed:
+        return []
+    assumed = "are numbered"
+    if has_names:
+        assumed = "are assumed to be in the order of the other files"
+    return [f"{named(sorted(unnamed))}: places have no names and {assumed}"]
+
+
 def _renamed(texts: Sequence[str]) -> dict[str, str]:
     """Return the keys of arrays that `--array-key` renames."""
-    given: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for text in texts:
         name, _, key = text.partition("=")
-        if not key or name not in KEYS or name in given:
+        if not key or name not in KEYS or name in keys:
             raise SettingsError(
                 f"--array-key is '{text}'",
                 expected=f"NAME=KEY, each NAME once; NAME is one of {', '.join(KEYS)}",
             )
-        given[name] = key
-    return given
+        keys[name] = key
+    return keys
 
 
 def _read_file(
-    path: Path, by_key: Mapping[str, str], there: set[str]
+    path: Path, key_of_name: Mapping[str, str], all_keys: set[str]
 ) -> dict[str, StoredArray]:
-    """Return a file's known arrays by name; add all its keys to `there`."""
-    wanted = set(by_key.values())
+    """Return a file's known arrays by name; add its keys to `all_keys`."""
+    wanted = set(key_of_name.values())
     with reading(path, DatasetError):
         with open_foreign(path) as file:
-            begins = file.read(8)
-        if begins.startswith(_ZIP):
+            first_bytes = file.read(8)
+        if first_bytes.startswith(_ZIP):
             with np.load(path, allow_pickle=False) as npz:
                 keys = list(npz)
                 stored: dict[str, Any] = {
                     key: npz[key] for key in keys if key in wanted
                 }
-        elif begins == _HDF5:
+        elif first_bytes == _HDF5:
             # HDF5's library may never return from a damaged file, or end the process.
             in_own_process(partial(_try_hdf5, path, wanted))
             keys, stored = _open_hdf5(path, wanted)
@@ -268,22 +278,15 @@ def _read_file(
                 f"{path} is not a file of arrays",
                 expected="a NumPy (.npz) or HDF5 file",
             )
-    there.update(keys)
+    all_keys.update(keys)
     with reading(path, DatasetError):
         arrays = {
             name: StoredArray(path, key, stored[key])
-            for name, key in by_key.items()
+            for name, key in key_of_name.items()
             if getattr(stored.get(key), "shape", None) is not None
         }
     for name, array in arrays.items():
-        axes, kinds = _AXES.get(name), "biuf" if name in _NUMBERS else "biufSUO"
-        right = axes is None or len(axes) == len(array.values.shape)
-        if not right or 0 in array.values.shape or array.values.dtype.kind not in kinds:
-            raise DatasetError(
-                f"{array.title} is {array.values.dtype} of shape {array.values.shape}",
-                expected=f"{'numbers' if name in _NUMBERS else 'numbers or text'}, not empty"
-                + (f", ({', '.join(axes)})" if axes else ""),
-            )
+        _require_form(name, array)
     with_rows = [name for name in arrays if "people" in _AXES.get(name, ())]
     if with_rows and "people" not in arrays:
         raise DatasetError(
@@ -293,6 +296,22 @@ def _read_file(
         )
     rows = _rows(arrays["people"]) if with_rows else {}
     return arrays | {name: replace(arrays[name], rows=rows) for name in with_rows}
+
+
+def _require_form(name: str, array: StoredArray) -> None:
+    """Refuse an array of another type or number of axes, or an empty one."""
+    axes = _AXES.get(name)
+    kinds, content = "biufSUO", "numbers or text"
+    if name in _NUMBERS:
+        kinds, content = "biuf", "numbers"
+    shape = array.values.shape
+    has_axes = axes is None or len(axes) == len(shape)
+    if not has_axes or 0 in shape or array.values.dtype.kind not in kinds:
+        of_axes = f", ({', '.join(axes)})" if axes else ""
+        raise DatasetError(
+            f"{array.title} is {array.values.dtype} of shape {shape}",
+            expected=f"{content}, not empty{of_axes}",
+        )
 
 
 def _open_hdf5(path: Path, wanted: set[str]) -> tuple[list[str], dict[str, Any]]:
@@ -318,7 +337,9 @@ def _try_hdf5(path: Path, wanted: set[str]) -> None:
     """
     _, stored = _open_hdf5(path, wanted)
     for values in stored.values():
-        for row in range(len(values)) if getattr(values, "shape", None) else [()]:
+        has_rows = bool(getattr(values, "shape", None))
+        rows: list[Any] = list(range(len(values))) if has_rows else [()]
+        for row in rows:
             with suppress(Exception):
                 values[row]
 
@@ -326,63 +347,70 @@ def _try_hdf5(path: Path, wanted: set[str]) -> None:
 def _rows(people: StoredArray) -> dict[str, int]:
     """Return the row of each person in a file."""
     labels = [name.removeprefix("sub-") for name in _names(people, of_people=True)]
-    if odd := [label for label in labels if not _LABEL.fullmatch(label)]:
-        raise DatasetError(
-            f"{people.title} has the name {odd[0]!r}",
-            expected="letters and digits, as in BIDS",
-        )
+    for label in labels:
+        if not _LABEL.fullmatch(label):
+            raise DatasetError(
+                f"{people.title} has the name {label!r}",
+                expected="letters and digits, as in BIDS",
+            )
     return {label: row for row, label in enumerate(labels)}
 
 
 def _require_keys(
-    found: Sequence[Mapping[str, StoredArray]],
+    files: Sequence[Mapping[str, StoredArray]],
     renamed: Mapping[str, str],
-    of: Sequence[str],
+    describing: Sequence[str],
     everything: str,
 ) -> dict[str, StoredArray]:
     """Refuse missing or conflicting keys; return the arrays that only one file may have."""
-    has = {name for file in found for name in file}
-    if absent := sorted(renamed.keys() - has):
+    names = set(chain.from_iterable(files))
+    absent = sorted(renamed.keys() - names)
+    if absent:
         raise DatasetError(
             f"no file has the key {renamed[absent[0]]}, which --array-key gives for {absent[0]}",
             expected=f"one of {everything}",
         )
-    if len(has & set(PEOPLE_BY)) != 1 or not has & set(of):
+    if len(names & set(PEOPLE_BY)) != 1 or not names & set(describing):
+        choices = [f"{name} ({', '.join(_AXES[name])})" for name in describing]
+        either = "either " if len(choices) > 1 else ""
         raise DatasetError(
             f"the files have {everything}",
-            expected="either " * (len(of) > 1)
-            + " or ".join(f"{name} ({', '.join(_AXES[name])})" for name in of),
+            expected=f"{either}{' or '.join(choices)}",
             remedy="give the key with --array-key rest=KEY",
         )
-    alone: dict[str, StoredArray] = {}
-    for name, array in (
-        pair for file in found for pair in file.items() if pair[0] in _ALONE
-    ):
-        if (first := alone.setdefault(name, array)) is not array:
-            raise DatasetError(
-                f"{name} is in {first.path} and in {array.path}",
-                expected="one file with it",
-            )
-    return alone
+    single: dict[str, StoredArray] = {}
+    for file in files:
+        for name, array in file.items():
+            if name not in _IN_ONE_FILE:
+                continue
+            first = single.setdefault(name, array)
+            if first is not array:
+                raise DatasetError(
+                    f"{name} is in {first.path} and in {array.path}",
+                    expected="one file with it",
+                )
+    return single
 
 
-def _require_same_sizes(found: Sequence[Mapping[str, StoredArray]]) -> int:
+def _require_same_sizes(files: Sequence[Mapping[str, StoredArray]]) -> int:
     """Refuse arrays whose axes have different lengths; return the number of places."""
-    sizes: dict[str | Path, tuple[int, str]] = {}
-    for name, array in (pair for file in found for pair in file.items()):
+    sizes: dict[
+        str | Path, tuple[int, str]
+    ] = {}  # size of an axis, and the first array
+    for name, array in chain.from_iterable(file.items() for file in files):
         for axis, size in zip(_AXES.get(name, ()), array.values.shape, strict=False):
             if axis == "frames":
                 continue
-            of = (
-                array.path if axis == "people" else axis
-            )  # each file may have other people
-            known, first = sizes.setdefault(of, (size, array.title))
-            if known != size:
+            # The people of two files may differ.
+            key = array.path if axis == "people" else axis
+            first_size, first = sizes.setdefault(key, (size, array.title))
+            if first_size != size:
                 raise DatasetError(
-                    f"{array.title} has {size} {axis}, and {first} has {known}",
+                    f"{array.title} has {size} {axis}, and {first} has {first_size}",
                     expected="the same number",
                 )
-    return sizes.get("places", (0, ""))[0]
+    number, _ = sizes.get("places", (0, ""))
+    return number
 
 
 def _names(array: StoredArray, *, of_people: bool = False) -> tuple[str, ...]:
@@ -396,8 +424,9 @@ def _names(array: StoredArray, *, of_people: bool = False) -> tuple[str, ...]:
         )
     counts = Counter(name.casefold() if of_people else name for name in names)
     if len(counts) < len(names):
+        ((repeated, _),) = counts.most_common(1)
         raise DatasetError(
-            f"{array.title} has the name '{counts.most_common(1)[0][0]}' twice",
+            f"{array.title} has the name '{repeated}' twice",
             expected="each name once, as each session is a file of its own",
         )
     return names
@@ -406,16 +435,21 @@ def _names(array: StoredArray, *, of_people: bool = False) -> tuple[str, ...]:
 def _families(array: StoredArray | None) -> Families:
     if array is None:
         return Families({}, "", absent="no key families")
-    values = array.whole()
-    known = {label: str(values[row]).strip() for label, row in array.rows.items()}
-    by_label = {who: name for who, name in known.items() if name.casefold() not in NONE}
+    names = array.whole()
+    by_label = {}
+    for label, row in array.rows.items():
+        name = str(names[row]).strip()
+        if name.casefold() not in NONE:
+            by_label[label] = name
     return Families(by_label, array.title)
 
 
-def _rest(found: Sequence[Mapping[str, StoredArray]]) -> tuple[StoredArray, ...]:
+def _rest(files: Sequence[Mapping[str, StoredArray]]) -> tuple[StoredArray, ...]:
     """Return the arrays of rest; several must be sessions with different names."""
-    made: dict[str, StoredArray] = {}
-    for file in (file for file in found if "rest" in file):
+    by_session: dict[str, StoredArray] = {}
+    for file in files:
+        if "rest" not in file:
+            continue
         rest = file["rest"]
         if "tr_seconds" not in file:
             raise DatasetError(
@@ -424,21 +458,21 @@ def _rest(found: Sequence[Mapping[str, StoredArray]]) -> tuple[StoredArray, ...]
                 remedy="give the key with --array-key tr_seconds=KEY",
             )
         session = _session(file["session"]) if "session" in file else ""
-        if session in made:
+        if session in by_session:
             raise DatasetError(
-                f"rest is in {made[session].path} and in {rest.path}",
+                f"rest is in {by_session[session].path} and in {rest.path}",
                 expected="one file with it, or the key session in each, with different names",
             )
-        made[session] = replace(
-            rest, tr_seconds=_seconds(file["tr_seconds"]), session=session
-        )
-    return tuple(made.values())
+        tr_seconds = _seconds(file["tr_seconds"])
+        by_session[session] = replace(rest, tr_seconds=tr_seconds, session=session)
+    return tuple(by_session.values())
 
 
 def _task_bold(file: Mapping[str, StoredArray]) -> StoredArray:
     """Return task BOLD with the tasks and the TR from its file."""
     bold = file["task_bold"]
-    if lacking := [name for name in _OF_TASKS if name not in file]:
+    lacking = [name for name in _OF_TASKS if name not in file]
+    if lacking:
         raise DatasetError(
             f"{bold.path} has task_bold but no {' and no '.join(lacking)}",
             expected="the task of each run (task_bold_runs), as in the names of event files, and "
@@ -450,10 +484,9 @@ def _task_bold(file: Mapping[str, StoredArray]) -> StoredArray:
 
 def _seconds(array: StoredArray) -> float:
     values = np.unique(array.whole())
-    is_one = len(values) == 1 and values.dtype.kind in "iuf"
-    seconds = (
-        round(float(values[0]), 6) if is_one else math.nan
-    )  # as float32, 0.72 is not exact
+    seconds = math.nan
+    if len(values) == 1 and values.dtype.kind in "iuf":
+        seconds = round(float(values[0]), 6)  # as float32, 0.72 is not exact
     if not 0 < seconds <= LONGEST_TR_SECONDS:
         raise DatasetError(
             f"{array.title} is {named(list(map(str, values)))}",

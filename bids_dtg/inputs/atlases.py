@@ -45,15 +45,14 @@ _LEVELS = ("", "*/", "*/*/", "*/*/*/")
 
 
 @dataclass(frozen=True)
-class KnownAtlas:
+class NamedAtlas:
     """An atlas that `--atlases` accepts by name: a row of `atlases.toml`."""
 
     name: str  # as typed by users
-    entities: Mapping[
-        str, str
-    ]  # atlas, and seg and scale if it has several parcellations
+    # Atlas, and seg and scale if it has several parcellations.
+    entities: Mapping[str, str]
     facts: Mapping[str, Any]  # licence, what to cite
-    # TemplateFlow's file at 2 mm; None if shipped with us.
+    # TemplateFlow's file at 2 mm; None if it ships with the program.
     pinned: PinnedFile | None = None
     parcels: Path | None = None  # its parcels of fsLR's mesh; None: it has voxels
 
@@ -66,9 +65,8 @@ class AtlasFile:
     """
 
     image: Path
-    entities: Mapping[
-        str, str
-    ]  # atlas first, then seg and scale if it has several parcellations
+    # Atlas first, then seg and scale if it has several parcellations.
+    entities: Mapping[str, str]
     space: str  # TemplateFlow's name of the template; a cohort follows after `+`
     names: Mapping[int, str] | None = None  # label -> name; None if it has no table
     table: str | None = None  # path of the table that names were read from
@@ -77,7 +75,7 @@ class AtlasFile:
     facts: Mapping[str, Any] = field(default_factory=dict)  # licence, what to cite
 
 
-def entities_of(given: Mapping[str, str]) -> dict[str, str]:
+def entities_of(entities: Mapping[str, str]) -> dict[str, str]:
     """Return the entities that identify an atlas, from those of its file; empty without `atlas-`.
 
     TemplateFlow uses `desc-` for what BIDS 1.11 writes in `seg-` and `scale-`.
@@ -89,14 +87,16 @@ def entities_of(given: Mapping[str, str]) -> dict[str, str]:
     >>> entities_of({"atlas": "HOCPA", "desc": "th25"})
     {'atlas': 'HOCPA', 'seg': 'th25'}
     """
-    if "atlas" not in given:
+    if "atlas" not in entities:
         return {}
-    found = dict(given)
-    if "desc" in given and "seg" not in given:
-        parcels = _PARCELS.fullmatch(given["desc"])
-        named = {"seg": f"{parcels[2]}n", "scale": parcels[1]} if parcels else {}
-        found |= named or {"seg": given["desc"]}
-    return {key: found[key] for key in _ENTITIES if key in found}
+    labels = dict(entities)
+    if "desc" in entities and "seg" not in entities:
+        desc = entities["desc"]
+        labels["seg"] = desc
+        parcels = _PARCELS.fullmatch(desc)
+        if parcels:
+            labels |= {"seg": f"{parcels[2]}n", "scale": parcels[1]}
+    return {key: labels[key] for key in _ENTITIES if key in labels}
 
 
 def atlas_key(entities: Mapping[str, str]) -> str:
@@ -107,9 +107,8 @@ def atlas_key(entities: Mapping[str, str]) -> str:
     >>> atlas_key({"atlas": "Schaefer2018", "seg": "7n", "scale": "400"})
     'Schaefer2018_seg-7n_scale-400'
     """
-    return "_".join(f"{key}-{label}" for key, label in entities.items()).removeprefix(
-        "atlas-"
-    )
+    pairs = [f"{key}-{label}" for key, label in entities.items()]
+    return "_".join(pairs).removeprefix("atlas-")
 
 
 def _pairs(name: str) -> dict[str, str]:
@@ -117,32 +116,30 @@ def _pairs(name: str) -> dict[str, str]:
     return dict(re.findall(r"(?:^|_)([a-z]+)-([0-9A-Za-z+]+)", name.partition(".")[0]))
 
 
-def _known_atlases() -> Iterable[KnownAtlas]:
-    for group in tomllib.loads(
-        read_packaged("bids_dtg.inputs", "atlases.toml")
-    ).values():
+def _named_atlases() -> Iterable[NamedAtlas]:
+    groups = tomllib.loads(read_packaged("bids_dtg.inputs", "atlases.toml"))
+    for group in groups.values():
         facts = {"License": group["licence"], "ReferencesAndLinks": [group["citation"]]}
         for name, file in group["files"].items():
-            middle, *digest = file.split()
-            location = f"tpl-{SPACE}/tpl-{SPACE}_res-02_{middle}_dseg.nii.gz"
-            pinned = (
-                PinnedFile(location, f"md5:{digest[0]}", int(digest[1]))
-                if digest
-                else None
-            )
+            middle, *digest_and_size = file.split()
+            pinned = None
+            if digest_and_size:
+                digest, size = digest_and_size
+                location = f"tpl-{SPACE}/tpl-{SPACE}_res-02_{middle}_dseg.nii.gz"
+                pinned = PinnedFile(location, f"md5:{digest}", int(size))
             shipped = group.get("parcels")
             parcels = FOLDER.parents[1] / shipped if shipped else None
             entities = entities_of(_pairs(middle))
-            yield KnownAtlas(name, entities, facts, pinned, parcels)
+            yield NamedAtlas(name, entities, facts, pinned, parcels)
 
 
-KNOWN: Mapping[str, KnownAtlas] = {
-    atlas.name.casefold(): atlas for atlas in _known_atlases()
+KNOWN: Mapping[str, NamedAtlas] = {
+    atlas.name.casefold(): atlas for atlas in _named_atlases()
 }
 
 
 def find_atlas_files(
-    asked: Sequence[str | Path],
+    names_or_files: Sequence[str | Path],
     space: str,
     templateflow: TemplateFlow,
     datasets: Sequence[Path] = (),
@@ -151,7 +148,7 @@ def find_atlas_files(
 
     Parameters
     ----------
-    asked
+    names_or_files
         Names from `KNOWN` or from a dataset of atlases, in upper or lower case, and paths of
         label images; ``none`` alone for no atlas.
     space
@@ -167,25 +164,24 @@ def find_atlas_files(
 
     Examples
     --------
-    >>> found = find_atlas_files(["schaefer400", "HCP"], "MNI152NLin6Asym", TemplateFlow(None))
-    >>> [dict(file.entities) for file in found]
+    >>> files = find_atlas_files(["schaefer400", "HCP"], "MNI152NLin6Asym", TemplateFlow(None))
+    >>> [dict(file.entities) for file in files]
     [{'atlas': 'Schaefer2018', 'seg': '7n', 'scale': '400'}, {'atlas': 'HCP'}]
     """
-    if [str(item).casefold() for item in asked] == [NONE]:
+    if [str(item).casefold() for item in names_or_files] == [NONE]:
         return ()
     files: dict[str, AtlasFile] = {}
-    for item in asked:
+    for item in names_or_files:
         try:
-            file = _in_space(
-                _find(item, space, templateflow, datasets), space, templateflow
-            )
+            file = _find(item, space, templateflow, datasets)
+            file = _in_space(file, space, templateflow)
         except (ForeignFileError, RunError) as err:
             raise err.as_kind(SettingsError, f"{_FLAG} {item}: ") from err
-        first = files.setdefault(atlas_key(file.entities), file)
+        key = atlas_key(file.entities)
+        first = files.setdefault(key, file)
         if first is not file:
             raise SettingsError(
-                f"{_FLAG} names two atlases {atlas_key(file.entities)}: {first.image} and "
-                f"{file.image}",
+                f"{_FLAG} names two atlases {key}: {first.image} and {file.image}",
                 expected="different names, as their tables are named after them",
                 remedy="rename one of the files to atlas-LABEL_space-SPACE_dseg.nii.gz",
             )
@@ -193,10 +189,13 @@ def find_atlas_files(
 
 
 def _find(
-    asked: str | Path, space: str, templateflow: TemplateFlow, datasets: Sequence[Path]
+    name_or_file: str | Path,
+    space: str,
+    templateflow: TemplateFlow,
+    datasets: Sequence[Path],
 ) -> AtlasFile:
-    text = str(asked)
-    if isinstance(asked, Path) or "/" in text or text.endswith(IMAGES):
+    text = str(name_or_file)
+    if isinstance(name_or_file, Path) or "/" in text or text.endswith(IMAGES):
         path = expand_home(text, _FLAG)
         plain = re.sub("[^0-9A-Za-z]", "", path.name.partition(".")[0]) or "atlas"
         entities = entities_of(_pairs(path.name)) or {"atlas": plain}
@@ -204,17 +203,19 @@ def _find(
             open_foreign(path).close()
             return AtlasFile(path, entities, SURFACE)
         return _from_image(path, entities)
-    if found := _in_datasets(text, space, datasets):
-        return found
-    if (known := KNOWN.get(text.casefold())) is not None:
-        if known.parcels is not None:
-            return AtlasFile(known.parcels, known.entities, SURFACE, facts=known.facts)
-        if known.pinned is not None:
-            image = templateflow.atlas(known.pinned)
+    file = _in_datasets(text, space, datasets)
+    if file is not None:
+        return file
+    atlas = KNOWN.get(text.casefold())
+    if atlas is not None:
+        if atlas.parcels is not None:
+            return AtlasFile(atlas.parcels, atlas.entities, SURFACE, facts=atlas.facts)
+        if atlas.pinned is not None:
+            image = templateflow.atlas(atlas.pinned)
         else:
-            stem = f"tpl-{SPACE}_atlas-{atlas_key(known.entities)}"
+            stem = f"tpl-{SPACE}_atlas-{atlas_key(atlas.entities)}"
             image = FOLDER / f"tpl-{SPACE}/{stem}_res-2_dseg.nii.gz"
-        return replace(_from_image(image, known.entities), facts=known.facts)
+        return replace(_from_image(image, atlas.entities), facts=atlas.facts)
     names = [atlas.name for atlas in KNOWN.values()]
     raise SettingsError(
         f"{_FLAG}: there is no atlas '{text}'",
@@ -226,15 +227,17 @@ def _find(
 
 def _in_datasets(text: str, space: str, datasets: Sequence[Path]) -> AtlasFile | None:
     """Find an atlas in datasets of atlases by its key or label, preferably in the space."""
-    found = {}
-    for path in (path for root in datasets for path in _images_below(root)):
-        entities = entities_of(_pairs(path.name))
-        names = {atlas_key(entities).casefold(), entities.get("atlas", "").casefold()}
-        if text.casefold() in names - {""}:
-            found[path] = entities
-    if not found:
+    matching_images = {}  # entities of each
+    for root in datasets:
+        for path in _images_below(root):
+            entities = entities_of(_pairs(path.name))
+            key = atlas_key(entities).casefold()
+            label = entities.get("atlas", "").casefold()
+            if text.casefold() in {key, label} - {""}:
+                matching_images[path] = entities
+    if not matching_images:
         return None
-    keys = sorted({atlas_key(entities) for entities in found.values()})
+    keys = sorted({atlas_key(entities) for entities in matching_images.values()})
     if len(keys) > 1:
         raise SettingsError(
             f"{_FLAG} {text} may be {', '.join(keys)}",
@@ -250,14 +253,14 @@ def _in_datasets(text: str, space: str, datasets: Sequence[Path]) -> AtlasFile |
             f"{stated} {resolution}",
         )
 
-    image = min(found, key=preference)
-    equal = [path for path in found if preference(path) == preference(image)]
+    image = min(matching_images, key=preference)
+    equal = [path for path in matching_images if preference(path) == preference(image)]
     require_one(equal, f"the atlas {text}")
-    return _from_image(image, found[image])
+    return _from_image(image, matching_images[image])
 
 
 def atlas_datasets(derivatives: Iterable[str]) -> tuple[Path, ...]:
-    """Return the datasets of atlases among ``[PACKAGE=]PATH`` texts: those given as ``atlas=PATH``.
+    """Return the datasets of atlases among ``[PACKAGE=]PATH`` texts: those of ``atlas=PATH``.
 
     Raises
     ------
@@ -271,9 +274,9 @@ def atlas_datasets(derivatives: Iterable[str]) -> tuple[Path, ...]:
     """
     roots = []
     for text in filter(names_atlases, derivatives):
-        place = text.partition("=")[2]
-        root = expand_home(place, "--derivatives").absolute()
-        if not place or not _images_below(root):
+        path = text.partition("=")[2]
+        root = expand_home(path, "--derivatives").absolute()
+        if not path or not _images_below(root):
             raise SettingsError(
                 f"--derivatives {text} has no image of an atlas",
                 expected="a BIDS dataset of atlases: tpl-SPACE/tpl-SPACE_atlas-LABEL_dseg.nii.gz",
@@ -294,16 +297,16 @@ def names_atlases(text: str) -> bool:
 
 
 def _images_below(root: Path) -> list[Path]:
-    return [
-        path
-        for level in _LEVELS
-        for path in matching(root, f"{level}*atlas-*_dseg.nii*")
-    ]
+    images: list[Path] = []
+    for level in _LEVELS:
+        images += matching(root, f"{level}*atlas-*_dseg.nii*")
+    return images
 
 
 def _from_image(image: Path, entities: Mapping[str, str]) -> AtlasFile:
     open_foreign(image).close()
-    if (space := _stated_space(image)) is None:
+    space = _stated_space(image)
+    if space is None:
         raise SettingsError(
             f"{_FLAG}: the space of {image} is not stated",
             expected="space-SPACE or tpl-SPACE in its name, or SpatialReference in its JSON "
@@ -331,21 +334,23 @@ def _in_space(file: AtlasFile, space: str, templateflow: TemplateFlow) -> AtlasF
     return replace(file, transforms=(TransformFile(transform),))
 
 
-def _same_space(one: str, other: str) -> bool:
-    """Compare templates without case, as BIDS writes MNI152NLin6ASym and others ...6Asym."""
-    return one.casefold() == other.casefold()
+def _same_space(first: str, second: str) -> bool:
+    """Compare templates without case, as BIDS writes MNI152NLin6ASym and programs ...6Asym."""
+    return first.casefold() == second.casefold()
 
 
 def _stated_space(image: Path) -> str | None:
     """Return the space of an image from its name, its sidecar or TemplateFlow's folder name."""
-    given = _pairs(image.name)
-    space = given.get("space") or given.get("tpl")
+    entities = _pairs(image.name)
     space = (
-        space
+        entities.get("space")
+        or entities.get("tpl")
         or stated_space([_beside(image, ".json")])
         or _pairs(image.parent.name).get("tpl")
     )
-    return f"{space}+{given['cohort']}" if space and "cohort" in given else space
+    if space and "cohort" in entities:
+        return f"{space}+{entities['cohort']}"
+    return space
 
 
 def _beside(image: Path, extension: str) -> Path:
@@ -354,17 +359,20 @@ def _beside(image: Path, extension: str) -> Path:
 
 def _table(image: Path) -> Table | None:
     """Find the table of an image's labels: next to it, or one whose entities apply to it."""
-    own = _pairs(image.name).items()
-    found = [_beside(image, ".tsv")]
+    of_image = _pairs(image.name).items()
+    candidates = [_beside(image, ".tsv")]
     for folder in image.parents[:2]:
         tables = {
             path: _pairs(path.name) for path in sorted(folder.glob("*atlas-*_dseg.tsv"))
         }
-        applying = [path for path, given in tables.items() if given.items() <= own]
-        found += sorted(applying, key=lambda path: -len(tables[path]))
-    there = (path for path in found if path.is_file() and path.stat().st_size)
-    path = next(there, None)
-    return None if path is None else read_table(path)
+        applying = [
+            path for path, entities in tables.items() if entities.items() <= of_image
+        ]
+        candidates += sorted(applying, key=lambda path: -len(tables[path]))
+    for path in candidates:
+        if path.is_file() and path.stat().st_size:
+            return read_table(path)
+    return None
 
 
 def _whole(cell: str) -> int:
@@ -381,13 +389,11 @@ def _names(table: Table) -> dict[int, str]:
     Names that several labels share, such as those of both hemispheres, get the number appended.
     XCP-D before version 26 and AtlasPack have them in the column `label`.
     """
-    column = next(
-        (column for column in ("name", "label") if column in table.header), "name"
-    )
+    has_label = "name" not in table.header and "label" in table.header
+    column = "label" if has_label else "name"
     try:
-        if missing := [
-            known for known in ("index", column) if known not in table.header
-        ]:
+        missing = [name for name in ("index", column) if name not in table.header]
+        if missing:
             raise ValueError(
                 f"it has no column {missing[0]}, only {named([*table.header])}"
             )

@@ -132,7 +132,7 @@ _PAIRS = (
     ("L", "R"),
     ("l", "r"),
 )
-_OPPOSITE = dict(_PAIRS) | {right: left for left, right in _PAIRS}
+_OPPOSITE = dict(_PAIRS) | {word: opposite for opposite, word in _PAIRS}
 # A word for a side, with no letter directly before or after it.
 _SIDE = re.compile(f"(?<![^\\W\\d_])({'|'.join(_OPPOSITE)})(?![^\\W\\d_])")
 
@@ -150,10 +150,10 @@ def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
     """
     number = {name: index for index, name in enumerate(regions)}
     pairs = []
-    for name, left in number.items():
-        right = number.get(other_side(name) or "")
-        if right is not None and hemisphere(name) == "left":
-            pairs.append((left, right))
+    for name, index in number.items():
+        opposite = number.get(other_side(name) or "")
+        if opposite is not None and hemisphere(name) == "left":
+            pairs.append((index, opposite))
     return pairs
 
 

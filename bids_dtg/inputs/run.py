@@ -19,10 +19,10 @@ SPACE = "MNI152NLin6Asym"  # space of the published models, and of HCP and UK Bi
 BIDS_SPACE = "MNI152NLin6ASym"  # the same template, as the BIDS specification spells it
 # The run's own grid, for which fMRIPrep gives no space or one of these.
 NATIVE = "boldref"
-_OWN_GRID = frozenset({"boldref", "func", "run"})
+_NATIVE_NAMES = frozenset({"boldref", "func", "run"})
 T1W = "T1w"
-# Space of CIFTI parcels, and the extension of maps of them.
-PARCELS, PARCEL_MAPS = "fsLR parcels", (".pscalar.nii",)
+PARCELS = "fsLR parcels"  # space of CIFTI parcels
+PARCEL_MAPS = (".pscalar.nii",)  # extension of maps of parcels
 # Extensions of parcel time series, the best first; grayordinates (last) are averaged here.
 PARCEL_SERIES = (".ptseries.nii", ".tsv", ".dtseries.nii")
 SURFACE = "fsLR"  # space of the cortex in CIFTI files
@@ -101,7 +101,7 @@ class NamedFile:
         if is_parcel_series(self.name):
             return PARCELS
         space = self.name.get("space")
-        return NATIVE if space in _OWN_GRID else template_name(space or NATIVE)
+        return NATIVE if space in _NATIVE_NAMES else template_name(space or NATIVE)
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,8 @@ class TransformFile:
     model's space; the last one gives a point of the BOLD file's space.
     """
 
-    path: (
-        Path  # ITK text (.txt, .tfm), composite (.h5), or displacement field (.nii.gz)
-    )
+    # ITK text (.txt, .tfm), composite (.h5), or displacement field (.nii.gz).
+    path: Path
     inverse: bool = False  # use the inverse of the file's transform
     # Only for FSL warp fields: the image that is warped, whose header defines the coordinates.
     warped: Path | None = None
@@ -124,9 +123,8 @@ class TransformFile:
 
 
 Side = Literal["L", "R"]
-Cortex = Literal[
-    "own", "fsaverage", "template"
-]  # surface over whose vertices parcels are averaged
+# Surface over whose vertices parcels are averaged.
+Cortex = Literal["own", "fsaverage", "template"]
 
 
 @dataclass(frozen=True)
@@ -171,11 +169,13 @@ class SurfaceFiles:
     def inputs(self) -> tuple[Path, ...]:
         """All files that values at the vertices depend on."""
         instead = self.instead.transforms if self.instead else ()
-        used = chain(self.to_t1w, self.transforms, instead)
-        transforms = (step.path for step in used if not step.missing)
-        files = chain.from_iterable(side.files for side in self.sides.values())
-        grey_matter = (self.grey_matter,) if self.grey_matter else ()
-        return tuple(dict.fromkeys((*files, *grey_matter, *transforms)))
+        files = list(chain.from_iterable(side.files for side in self.sides.values()))
+        if self.grey_matter:
+            files.append(self.grey_matter)
+        for transform in (*self.to_t1w, *self.transforms, *instead):
+            if not transform.missing:
+                files.append(transform.path)
+        return tuple(dict.fromkeys(files))
 
 
 @dataclass(frozen=True)
@@ -222,9 +222,9 @@ class RestRun:
     @property
     def time_sidecar(self) -> Path | None:
         """The sidecar that states the repetition time: the last one that was read."""
-        return (
-            self.sidecars[-1] if self.sidecars and self.tr_seconds is not None else None
-        )
+        if not self.sidecars or self.tr_seconds is None:
+            return None
+        return self.sidecars[-1]
 
     @property
     def cortex(self) -> Cortex | None:
@@ -298,14 +298,17 @@ def having(files: Iterable[NamedFile], **wanted: Wanted) -> list[NamedFile]:
     Examples
     --------
     >>> names = ["sub-01_desc-brain_mask.nii.gz", "sub-01_space-T1w_desc-brain_mask.nii.gz"]
-    >>> found = having(named_files(map(Path, names)), suffix="mask", space=("T1w", None))
-    >>> [file.name.get("space") for file in found]
+    >>> masks = having(named_files(map(Path, names)), suffix="mask", space=("T1w", None))
+    >>> [file.name.get("space") for file in masks]
     ['T1w', None]
     """
-    ranked = [
-        (ranks, file) for file in files if (ranks := _ranks(file, wanted)) is not None
-    ]
-    return [file for _, file in sorted(ranked, key=lambda pair: [*pair[0].values()])]
+    fitting = []
+    for file in files:
+        ranks = _ranks(file, wanted)
+        if ranks is not None:
+            fitting.append((list(ranks.values()), file))
+    fitting.sort(key=lambda pair: pair[0])
+    return [file for _, file in fitting]
 
 
 def best(files: Iterable[NamedFile], what: str, **wanted: Wanted) -> NamedFile | None:
@@ -334,9 +337,8 @@ def best(files: Iterable[NamedFile], what: str, **wanted: Wanted) -> NamedFile |
     """
     fitting = having(files, **wanted)
     criteria = {key: labels for key, labels in wanted.items() if key != "extension"}
-    if len(fitting) > 1 and _ranks(fitting[0], criteria) == _ranks(
-        fitting[1], criteria
-    ):
+    ranks = [_ranks(file, criteria) for file in fitting[:2]]
+    if len(ranks) > 1 and ranks[0] == ranks[1]:
         require_one([file.path for file in fitting], what)
     return fitting[0] if fitting else None
 
@@ -380,12 +382,8 @@ def is_parcel_series(name: BidsName) -> bool:
     if name.get("space") != SURFACE:
         return name.extension in PARCEL_SERIES[:1]
     if name.extension == ".tsv":
-        of_atlas = name.get("seg") or name.get("atlas")
-        return (
-            name.suffix == "timeseries"
-            and name.get("stat") == "mean"
-            and bool(of_atlas)
-        )
+        is_mean = name.suffix == "timeseries" and name.get("stat") == "mean"
+        return is_mean and bool(name.get("seg") or name.get("atlas"))
     return name.extension in PARCEL_SERIES
 
 
@@ -426,8 +424,9 @@ def belongs_to(name: BidsName, run: BidsName, but: Collection[str] = ()) -> bool
     >>> belongs_to(parse_name("sub-01_task-rest_desc-brain_mask.nii.gz"), run)
     False
     """
-    own, needed = without(name, {*STORAGE, *but}), without(run, STORAGE | COMBINED)
-    return applies_to(own, run) and applies_to(needed, name)
+    of_file = without(name, {*STORAGE, *but})
+    of_run = without(run, STORAGE | COMBINED)
+    return applies_to(of_file, run) and applies_to(of_run, name)
 
 
 def without(name: BidsName, keys: Collection[str]) -> BidsName:
@@ -440,7 +439,8 @@ def stated_space(sidecars: Iterable[Path]) -> str | None:
     """Return the template that the first of some JSON files names; missing files are ignored."""
     for content in map(read_json, sidecars):
         for key in ("SpatialReference", "Space"):
-            if match := _TEMPLATE.fullmatch(str(content.get(key, ""))):
+            match = _TEMPLATE.fullmatch(str(content.get(key, "")))
+            if match:
                 return template_name(match[1] or match[2])
     return None
 
@@ -452,7 +452,7 @@ def without_joins(
     *,
     joins: Callable[[_T, Sequence[_T]], bool] = lambda run, parts: True,
 ) -> list[_T]:
-    """Leave out series that join others of the list, as their minutes would count twice.
+    """Leave out series that join series of the list, as their minutes would count twice.
 
     The name of a joined series lacks run-, dir- or both, which its parts have. There may be only
     one part if a program excluded the others for motion.
@@ -464,25 +464,26 @@ def without_joins(
     ignored
         Further entities in which a joined series and its parts may differ.
     joins
-        Whether a series joins others that are its parts by their names.
+        Whether a series joins those that are its parts by their names.
     """
-    kept = []
-    for run in (runs := list(runs)):
-        own = {pair for pair in file_of(run).measured if pair[0] not in ignored}
-        parts = [
-            part
-            for part in runs
-            if own < (theirs := set(file_of(part).measured))
-            and (keys := {key for key, _ in theirs - own}) <= {*_JOINED, *ignored}
-            and keys & _JOINED
-        ]
+    runs = list(runs)
+    single_runs = []
+    for run in runs:
+        of_run = {pair for pair in file_of(run).measured if pair[0] not in ignored}
+        parts = []
+        for part in runs:
+            of_part = set(file_of(part).measured)
+            further_keys = {key for key, _ in of_part - of_run}
+            is_allowed = further_keys <= {*_JOINED, *ignored}
+            if of_run < of_part and is_allowed and further_keys & _JOINED:
+                parts.append(part)
         if parts and joins(run, parts):
             names = ", ".join(file_of(part).path.name for part in parts)
             line = f"{file_of(run).path.name} is left out: it joins {names}"
             warnings.warn(line, stacklevel=4)
         else:
-            kept.append(run)
-    return kept
+            single_runs.append(run)
+    return single_runs
 
 
 def natural_order(title: str) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from bids_dtg.inputs.run import (
     RestRun,
     SeveralFilesError,
     SurfaceFiles,
+    Wanted,
     belongs_to,
     best,
     having,
@@ -64,14 +66,14 @@ _REMEDIES: dict[InputType, str] = {
     "xcpd": "run XCP-D with --file-format nifti",
 }
 # Ends of the names of its series, also in ABCD's collection 3165.
-_OF_ABCD_HCP = re.compile(
+_ABCD_HCP_SERIES = re.compile(
     r"_bold_([A-Za-z0-9]+-[A-Za-z0-9]+_)*timeseries\.[dp]tseries\.nii$"
 )
 # Suffixes of confounds tables; the newer one takes precedence.
 _CONFOUNDS = ("timeseries", "regressors")
 _COMPANIONS = frozenset({"mask", *_CONFOUNDS, "outliers", "motion"})
 # Entities that differ between files made in several ways from one measurement.
-_MADE = frozenset({"rec", "hash", "part"})
+_WAYS = frozenset({"rec", "hash", "part"})
 # Keys of sidecars that are the same for all echoes of a measurement, and for nothing else.
 _OF_SCAN = ("SeriesInstanceUID", "AcquisitionDateTime", "AcquisitionTime", "SeriesTime")
 _ONE_OF_TWO = (
@@ -110,8 +112,10 @@ def find_runs(
     SettingsError
         A filter was given for an input without BIDS names.
     """
-    root, rule = root.absolute(), rule or SpaceRule()
-    if study := STUDIES.get(input_type):
+    root = root.absolute()
+    rule = rule or SpaceRule()
+    study = STUDIES.get(input_type)
+    if study:
         runs = _study_runs(study, root, participant, selection, rule)
     else:
         runs = _derivative_runs(root, participant, selection, rule, input_type)
@@ -142,11 +146,14 @@ def run_of_file(
     ValueError
         Its name is not a BIDS name.
     """
-    root, bold, rule = root.absolute(), bold.absolute(), rule or SpaceRule()
-    file = NamedFile(bold, parse_name(bold.name))
-    beside = named_files(bold.parent.iterdir())
-    chosen = _choose([file], rule, root, input_type)
-    run = _rest_run(*chosen, beside, file.participant, rule, root, input_type)
+    root = root.absolute()
+    rule = rule or SpaceRule()
+    file = NamedFile(bold.absolute(), parse_name(bold.name))
+    folder_files = named_files(file.path.parent.iterdir())
+    choice, surfaces = _choose([file], rule, root, input_type)
+    run = _rest_run(
+        choice, surfaces, folder_files, file.participant, rule, root, input_type
+    )
     require_contents(run.inputs, run.participant)
     return run
 
@@ -154,14 +161,13 @@ def run_of_file(
 def list_series(dataset: InputDataset, participant: str) -> list[NamedFile]:
     """List a participant's BOLD series in all versions, from names alone."""
     if dataset.study is None:
-        return _series(
-            named_files(_functional_paths(dataset.root / f"sub-{participant}"))
-        )
-    found: list[NamedFile] = []
+        paths = _functional_paths(dataset.root / f"sub-{participant}")
+        return _series(named_files(paths))
+    series: list[NamedFile] = []
     for folder in person_folders(dataset.study, dataset.root, participant):
         with suppress(RunError):  # reported when the participant is processed
-            found += [run.named for run in dataset.study.runs(folder, dense=False)]
-    return found
+            series += [run.named for run in dataset.study.runs(folder, dense=False)]
+    return series
 
 
 def _list_folders(dataset: InputDataset, participant: str) -> list[NamedFile]:
@@ -176,7 +182,7 @@ def refuse_absent(
     """Refuse labels of sessions and tasks that no run of a dataset has.
 
     Only names are read, those of the requested participants first, until a label is found. A
-    participant who lacks a label that others have fails later, without ending the run.
+    participant who lacks a label that somebody else has fails later, without ending the run.
 
     Raises
     ------
@@ -188,9 +194,8 @@ def refuse_absent(
         keep = partial(narrow, entity="ses", labels=[label])
         _require_one(dataset, participants, keep, list_files)
     for label in selection.tasks:
-        _require_one(
-            dataset, participants, partial(narrow, entity="task", labels=[label])
-        )
+        keep = partial(narrow, entity="task", labels=[label])
+        _require_one(dataset, participants, keep)
 
 
 def refuse_absent_space(
@@ -206,18 +211,19 @@ def refuse_absent_space(
     SettingsError
         No run is in this space; the message lists the spaces of one participant's runs.
     """
-    if (space := rule.requested) is None:
+    space = rule.requested
+    if space is None:
         return
     if dataset.study is not None:
-        if wrong := _wrong_space(dataset.study, rule):
-            raise wrong.as_kind(SettingsError)
+        error = _wrong_space(dataset.study, rule)
+        if error:
+            raise error.as_kind(SettingsError)
         return
 
-    def keep(series: list[NamedFile], who: str) -> list[NamedFile]:
+    def keep(series: list[NamedFile], participant: str) -> list[NamedFile]:
         try:
-            usable = _usable(
-                selection.of(series, who), who, dataset.input_type, rule.model
-            )
+            selected = selection.of(series, participant)
+            usable = _usable(selected, participant, dataset.input_type, rule.model)
         except RunError:
             return []  # reported when the participant is processed
         return of_space(usable, space)
@@ -234,14 +240,14 @@ def _require_one(
     """Raise the first participant's error if `keep` keeps no file of anybody."""
     error: RunError | None = None
     for participant in dict.fromkeys((*participants, *participants_of(dataset))):
-        if files := list_files(
-            dataset, participant
-        ):  # without any, another error is raised
-            try:
-                if keep(files, f"sub-{participant}"):
-                    return
-            except RunError as err:
-                error = error or err
+        files = list_files(dataset, participant)
+        if not files:  # another error is raised later
+            continue
+        try:
+            if keep(files, f"sub-{participant}"):
+                return
+        except RunError as err:
+            error = error or err
     if error is not None:
         raise error.as_kind(SettingsError)
 
@@ -263,18 +269,21 @@ def refuse_echoes(runs: Sequence[RestRun], raw: Path | None) -> None:
     RunError
         Two runs are echoes of one measurement.
     """
-    echoes = dict[Any, tuple[RestRun, Any]]()
-    for run in runs if len(runs) > 1 else ():
+    if len(runs) < 2:
+        return
+    echoes: dict[Any, tuple[RestRun, Any]] = {}  # first run of a scan, and its EchoTime
+    for run in runs:
         facts = _facts_of_scan(run, raw)
         for key in _OF_SCAN:
             if facts.get(key) is None or facts.get("EchoTime") is None:
                 continue
-            scan = key, run.session, str(facts[key])
-            first, time = echoes.setdefault(scan, (run, facts["EchoTime"]))
-            if time != facts["EchoTime"]:
+            scan = (key, run.session, str(facts[key]))
+            echo_time = facts["EchoTime"]
+            first, first_time = echoes.setdefault(scan, (run, echo_time))
+            if first_time != echo_time:
                 raise RunError(
                     f"{first.title} and {run.title} are echoes of one measurement: they have the "
-                    f"same {key}, and the EchoTime {time} and {facts['EchoTime']}",
+                    f"same {key}, and the EchoTime {first_time} and {echo_time}",
                     expected="the optimally combined series of the echoes",
                     remedy="name them echo-1, echo-2 and so on in the raw dataset and run fMRIPrep "
                     'again, or choose one with --bids-filter-file, as in {"bold": {"run": 2}}',
@@ -282,15 +291,15 @@ def refuse_echoes(runs: Sequence[RestRun], raw: Path | None) -> None:
 
 
 def _facts_of_scan(run: RestRun, raw: Path | None) -> dict[str, Any]:
-    """Return what the sidecars of a run say, those of the raw dataset before the others."""
-    files = list(run.sidecars[::-1])
+    """Return what the sidecars of a run say, those of the raw dataset first."""
+    sidecars = list(run.sidecars[::-1])
     if raw is not None:
-        entities = [pair for pair in run.named.measured if pair[0] != "hash"]
-        name = "_".join([*(f"{key}-{label}" for key, label in entities), "bold.nii.gz"])
+        pairs = [f"{key}-{label}" for key, label in run.named.measured if key != "hash"]
+        name = "_".join([*pairs, "bold.nii.gz"])
         folder = raw / run.bold.parent.relative_to(run.root)
-        files += [*sidecars_of(folder / name, folder)][::-1]
-    facts = dict[str, Any]()
-    for path in files:
+        sidecars += [*sidecars_of(folder / name, folder)][::-1]
+    facts: dict[str, Any] = {}
+    for path in sidecars:
         facts |= read_json(path)
     return facts
 
@@ -301,39 +310,45 @@ def _facts_of_scan(run: RestRun, raw: Path | None) -> dict[str, Any]:
 def _study_runs(
     study: Study, root: Path, participant: str, selection: Selection, rule: SpaceRule
 ) -> list[RestRun]:
-    who = f"sub-{participant}"
+    title = f"sub-{participant}"
     if selection.filters:
         raise SettingsError(
             f"--bids-filter-file was given for {study.title}",
             expected="BIDS derivatives, as it filters BIDS names",
             remedy="choose with --task-id or --session-label",
         )
-    if wrong := _wrong_space(study, rule):
-        raise wrong
+    error = _wrong_space(study, rule)
+    if error:
+        raise error
     folders = person_folders(study, root, participant)
     if not folders:
         raise _no_participant(root, participant)
     if selection.sessions:
-        folders = narrow(folders, who, "ses", selection.sessions)
+        folders = narrow(folders, title, "ses", selection.sessions)
     volumes = rule.sample_on == "template" or rule.requested not in (None, PARCELS)
     is_dense = rule.model == PARCELS and study.has_dense and not volumes
-    found, failed = dict[Path, RestRun](), list[tuple[NamedFile, RunError]]()
+    run_of_path: dict[Path, RestRun] = {}
+    failed: list[tuple[NamedFile, RunError]] = []
     for folder in folders:
         try:
-            found |= {run.bold: run for run in study.runs(folder, dense=is_dense)}
+            for run in study.runs(folder, dense=is_dense):
+                run_of_path[run.bold] = run
         except RunError as err:
             failed.append((folder, err))
     # A session without rest does not matter.
     unreadable = [
         (folder, error) for folder, error in failed if any(folder.path.glob(study.rest))
     ]
-    if failed and not found:
-        raise (unreadable or failed)[0][1]
+    if failed and not run_of_path:
+        _, first_error = (unreadable or failed)[0]
+        raise first_error
     for folder, error in unreadable:
         warnings.warn(f"{folder.title} is left out: {error}", stacklevel=4)
-    chosen = selection.of([run.named for run in found.values()], who)
-    _require_measured_once(chosen, who, remedy="remove or move one of the two folders")
-    runs = [found[file.path] for file in chosen]
+    chosen = selection.of([run.named for run in run_of_path.values()], title)
+    _require_measured_once(
+        chosen, title, remedy="remove or move one of the two folders"
+    )
+    runs = [run_of_path[file.path] for file in chosen]
     if rule.model == PARCELS and not is_dense:
         return [_at_template(run, study, rule) for run in runs]
     return runs
@@ -355,14 +370,14 @@ def _at_template(run: RestRun, study: Study, rule: SpaceRule) -> RestRun:
 
 def _wrong_space(study: Study, rule: SpaceRule) -> RunError | None:
     """Return an error if a study's runs cannot be read in the requested space, else None."""
-    wanted = rule.requested or rule.model
-    is_volume = template_name(wanted.partition(":")[0]) == SPACE
-    if (rule.model in (SPACE, PARCELS) and is_volume) or (
-        rule.model == PARCELS == wanted
-    ):
+    space = rule.requested or rule.model
+    is_volume = template_name(space.partition(":")[0]) == SPACE
+    if is_volume and rule.model in (SPACE, PARCELS):
+        return None
+    if space == rule.model == PARCELS:
         return None
     return RunError(
-        f"{study.title} is read in {SPACE}, not in {wanted}",
+        f"{study.title} is read in {SPACE}, not in {space}",
         remedy="leave --space out" if rule.requested else f"choose a model in {SPACE}",
     )
 
@@ -380,23 +395,32 @@ def _derivative_runs(
     folder = root / f"sub-{participant}"
     if not folder.is_dir():
         raise _no_participant(root, participant)
-    who, files = folder.name, named_files(_functional_paths(folder))
-    if not (series := _series(files)):
+    title = folder.name
+    files = named_files(_functional_paths(folder))
+    series = _series(files)
+    if not series:
         raise _no_series(folder, input_type)
-    series = selection.filtered(selection.of(series, who), folder)
-    usable = _usable(series, who, input_type, rule.model)
-    _warn_of_lost_runs([*series, *_confounds_tables(files, who, selection)], usable)
-    found = _by_run(usable, who, is_echo_chosen="echo" in selection.filters)
+    series = selection.filtered(selection.of(series, title), folder)
+    usable = _usable(series, title, input_type, rule.model)
+    tables = _confounds_tables(files, title, selection)
+    _warn_of_lost_runs([*series, *tables], usable)
+    versions_of_runs = _by_run(
+        usable, title, is_echo_chosen="echo" in selection.filters
+    )
     if input_type == "xcpd":
-        found = without_joins(found, lambda versions: versions[0])
-    _require_measured_once([file for versions in found for file in versions], who)
-    chosen, refused = _choices(found, rule, root, input_type)
+        versions_of_runs = without_joins(versions_of_runs, lambda versions: versions[0])
+    _require_measured_once([*chain.from_iterable(versions_of_runs)], title)
+    choices, refused = _choices(versions_of_runs, rule, root, input_type)
     runs = []
-    for choice in chosen:
+    for choice, surfaces in choices:
         try:
-            runs.append(_rest_run(*choice, files, participant, rule, root, input_type))
+            run = _rest_run(
+                choice, surfaces, files, participant, rule, root, input_type
+            )
         except RunError as err:
             refused.append(err)
+        else:
+            runs.append(run)
     if refused:
         raise together(refused)
     return runs
@@ -404,54 +428,61 @@ def _derivative_runs(
 
 def _functional_paths(folder: Path) -> Iterable[Path]:
     """Yield the files in the `func` folders of one participant, including subfolders."""
-    for place in (folder, *folder.glob("ses-*")):
-        yield from files_below(place / "func")
+    for session_folder in (folder, *folder.glob("ses-*")):
+        yield from files_below(session_folder / "func")
 
 
 def _series(files: list[NamedFile]) -> list[NamedFile]:
-    return [
-        file
-        for file in files
-        if (file.name.suffix == "bold" and not file.name.extension.endswith(".json"))
-        or file.space == PARCELS
-    ]
+    def is_series(file: NamedFile) -> bool:
+        is_sidecar = file.name.extension.endswith(".json")
+        return file.space == PARCELS or (file.name.suffix == "bold" and not is_sidecar)
+
+    return list(filter(is_series, files))
 
 
 def _usable(
-    series: list[NamedFile], who: str, input_type: InputType, model: str
+    series: list[NamedFile], title: str, input_type: InputType, model: str
 ) -> list[NamedFile]:
     """Keep the preprocessed or cleaned series of the input type; raise an error if none exists.
 
-    A model of parcels reads series of parcels and of fsaverage's meshes, and volumes; others read
-    volumes.
+    A model of parcels reads series of parcels and of fsaverage's meshes, and volumes; a model of
+    voxels reads volumes.
     """
     # Phase and complex-valued parts are not BOLD signal.
-    found = having(series, part=("mag", None))
+    magnitudes = having(series, part=("mag", None))
+    images = having(magnitudes, extension=IMAGES)
     volumes = _preprocessed(
-        [file for file in having(found, extension=IMAGES) if file.space != PARCELS],
-        input_type,
+        [file for file in images if file.space != PARCELS], input_type
     )
+    desc = _DESCS[input_type][0]
     if model != PARCELS:
         if volumes:
             return volumes
+        remedy = f"use --model {OF_PARCELS}, which reads such series"
+        if any(file.space != PARCELS for file in series):
+            remedy = _REMEDIES[input_type]
         raise RunError(
-            f"{who} has no desc-{_DESCS[input_type][0]}_bold image. It has {series[0].path.name}",
+            f"{title} has no desc-{desc}_bold image. It has {series[0].path.name}",
             expected=f"NIfTI volumes in {SPACE}",
-            remedy=_REMEDIES[input_type]
-            if any(file.space != PARCELS for file in series)
-            else f"use --model {OF_PARCELS}, which reads such series",
+            remedy=remedy,
         )
-    parcels = [
-        file for file in having(found, extension=PARCEL_SERIES) if file.space == PARCELS
-    ]
-    meshes = having(found, extension=GIFTI_SERIES, space=FSAVERAGES)
+    parcel_series = having(magnitudes, extension=PARCEL_SERIES)
+    parcels = _preprocessed(
+        [file for file in parcel_series if file.space == PARCELS],
+        input_type,
+        or_none=True,
+    )
+    meshes = having(magnitudes, extension=GIFTI_SERIES, space=FSAVERAGES)
     paths = {file.path for file in meshes}
-    left = [file for file in having(meshes, hemi="L") if other_side(file.path) in paths]
-    if kept := [*_preprocessed(parcels, input_type, or_none=True), *left, *volumes]:
-        return kept
+    left_sides = [
+        file for file in having(meshes, hemi="L") if other_side(file.path) in paths
+    ]
+    usable = [*parcels, *left_sides, *volumes]
+    if usable:
+        return usable
     raise RunError(
-        f"{who} has no series of parcels, and no volumes. It has {series[0].path.name}",
-        expected=f"*_desc-{_DESCS[input_type][0]}_bold.nii.gz, "
+        f"{title} has no series of parcels, and no volumes. It has {series[0].path.name}",
+        expected=f"*_desc-{desc}_bold.nii.gz, "
         f"*_space-{SURFACE}_seg-*_timeseries{PARCEL_SERIES[0]} (or .tsv), or "
         f"*_space-{SURFACE}_den-91k_*bold{PARCEL_SERIES[-1]}",
         remedy="run fMRIPrep with --level full, or XCP-D with --file-format cifti",
@@ -462,20 +493,21 @@ def _preprocessed(
     files: list[NamedFile], input_type: InputType, *, or_none: bool = False
 ) -> list[NamedFile]:
     """Keep series with the best value of desc- that one of them has, or also those without one."""
-    descs = tuple(
-        file.name.get("desc") for file in having(files, desc=_DESCS[input_type])
-    )
-    return having(files, desc=(None, *descs[:1]) if or_none else descs[:1])
+    with_desc = having(files, desc=_DESCS[input_type])
+    allowed: tuple[str | None, ...] = (None,) if or_none else ()
+    if with_desc:
+        allowed += (with_desc[0].name.get("desc"),)
+    return having(files, desc=allowed)
 
 
 def _confounds_tables(
-    files: list[NamedFile], who: str, selection: Selection
+    files: list[NamedFile], title: str, selection: Selection
 ) -> list[NamedFile]:
     """Return the confounds tables of the requested runs; none with filters, which choose series."""
     tables = having(files, suffix=_CONFOUNDS, extension=".tsv", desc="confounds")
     if tables and not selection.filters:
         with suppress(RunError):  # the requested tasks and sessions have no table
-            return selection.of(tables, who)
+            return selection.of(tables, title)
     return []
 
 
@@ -483,13 +515,15 @@ def _warn_of_lost_runs(files: list[NamedFile], usable: list[NamedFile]) -> None:
     """Warn of runs that have files, but no usable series, as after an interrupted fMRIPrep."""
 
     def run(file: NamedFile) -> frozenset[tuple[str, str]]:
-        entities = (
-            pair for pair in file.measured if pair[0] not in {*COMBINED, "hemi"}
+        return frozenset(
+            (key, plain_index(key, label))
+            for key, label in file.measured
+            if key not in {*COMBINED, "hemi"}
         )
-        return frozenset((key, plain_index(key, label)) for key, label in entities)
 
-    there = {run(file) for file in usable}
-    for file in {run(file): file for file in files if run(file) not in there}.values():
+    usable_runs = {run(file) for file in usable}
+    lost = {run(file): file for file in files if run(file) not in usable_runs}
+    for file in lost.values():
         warnings.warn(
             f"{file.title} is left out: it has {file.path.name}, but no series such as "
             f"{usable[0].path.name}",
@@ -498,7 +532,7 @@ def _warn_of_lost_runs(files: list[NamedFile], usable: list[NamedFile]) -> None:
 
 
 def _by_run(
-    files: list[NamedFile], who: str, *, is_echo_chosen: bool
+    files: list[NamedFile], title: str, *, is_echo_chosen: bool
 ) -> list[list[NamedFile]]:
     """Group files into the versions of each run, by the measurement.
 
@@ -510,14 +544,14 @@ def _by_run(
         runs.setdefault(key, []).append(file)
     for key, members in runs.items():
         combined = [file for file in members if file.name.get("echo") is None]
-        echoes = sorted(
-            {e for file in members if (e := file.name.get("echo")) is not None}
-        )
         if combined:
             runs[key] = combined
-        elif len(echoes) > 1 or not is_echo_chosen:
+            continue
+        echoes = sorted({file.name.get("echo") or "" for file in members})
+        if len(echoes) > 1 or not is_echo_chosen:
             raise RunError(
-                f"{who} has only single echoes (echo {', '.join(echoes)}): {members[0].path.name}",
+                f"{title} has only single echoes (echo {', '.join(echoes)}): "
+                f"{members[0].path.name}",
                 expected="the optimally combined series, without echo-",
                 remedy="run fMRIPrep with --level full, which combines them, or choose one echo "
                 'with --bids-filter-file: {"bold": {"echo": 2}}',
@@ -526,23 +560,28 @@ def _by_run(
 
 
 def _require_measured_once(
-    files: list[NamedFile], who: str, remedy: str = _ONE_OF_TWO
+    files: list[NamedFile], title: str, remedy: str = _ONE_OF_TWO
 ) -> None:
     """Refuse two runs that are one measurement, and two files of the same version of a run.
 
     Names mean the same if they differ only in `.nii` and `.nii.gz`, zeros before a number, or upper
     and lower case. One measurement may have several reconstructions, configurations and parts.
     """
-    runs, names = dict[Any, NamedFile](), dict[Any, NamedFile]()
+    file_of_run: dict[Any, NamedFile] = {}
+    file_of_version: dict[Any, NamedFile] = {}
     for file in files:
-        entities = ((key, own) for key, own in file.name.entities if key not in _MADE)
-        plain = tuple((key, plain_index(key, own)) for key, own in entities)
-        run = tuple(pair for pair in plain if pair[0] not in STORAGE)
-        first, same = runs.setdefault(run, file), names.setdefault(plain, file)
-        if same is not file or first.measured != file.measured:
-            other = first if same is file else same
+        version = tuple(
+            (key, plain_index(key, label))
+            for key, label in file.name.entities
+            if key not in _WAYS
+        )
+        run = tuple((key, label) for key, label in version if key not in STORAGE)
+        of_run = file_of_run.setdefault(run, file)
+        of_version = file_of_version.setdefault(version, file)
+        if of_version is not file or of_run.measured != file.measured:
+            first = of_run if of_version is file else of_version
             raise RunError(
-                f"{who} has two files of one measurement, {other.path} and {file.path}",
+                f"{title} has two files of one measurement, {first.path} and {file.path}",
                 expected="one of them, as each would count as a run",
                 remedy=remedy,
             )
@@ -564,8 +603,9 @@ def _choices(
 
     Errors that the user must settle first are returned, for all runs.
     """
-    chosen, refused = list[tuple[Choice, SurfaceFiles | None]](), list[RunError]()
-    failed = list[tuple[str, RunError]]()
+    chosen: list[tuple[Choice, SurfaceFiles | None]] = []
+    refused: list[RunError] = []
+    failed: list[tuple[str, RunError]] = []
     for versions in runs:
         try:
             chosen.append(_choose(versions, rule, root, input_type))
@@ -582,6 +622,7 @@ def _choices(
     return chosen, refused
 
 
+# Long, as each kind of file that belongs to a run has its criteria.
 def _rest_run(
     choice: Choice,
     surfaces: SurfaceFiles | None,
@@ -596,47 +637,41 @@ def _rest_run(
     A mask must have the space and resolution of the series; confounds have no space.
     """
     bold, transforms, reason = choice
-    own = [
+    companions = [
         file
         for file in files
         if file.name.suffix in _COMPANIONS
         and file.path.parent == bold.path.parent
         and belongs_to(file.name, bold.name)
     ]
-    cohort, res = bold.name.get("cohort"), bold.name.get("res")
-    in_space = [file for file in own if file.space == bold.space]
-    is_mask = {
-        "suffix": "mask",
-        "extension": IMAGES,
-        "desc": "brain",
-        "cohort": cohort,
-        "res": res,
-    }
-    is_table = {
-        "suffix": _CONFOUNDS,
-        "extension": ".tsv",
-        "desc": "confounds",
-        "space": None,
-    }
-    is_flags = {"suffix": "outliers", "extension": ".tsv", "desc": None, "space": None}
-    # XCP-D before 0.7 named filtered motion so, by which it censored.
-    is_motion = {
-        "suffix": "motion",
-        "extension": ".tsv",
-        "desc": ("filtered", None),
-        "space": None,
-    }
+    tr_seconds, sidecars = _stated_time(bold, files, root)
+    mask = _closest(
+        [file for file in companions if file.space == bold.space],
+        f"the brain mask of {bold.title}",
+        suffix="mask",
+        extension=IMAGES,
+        desc="brain",
+        cohort=bold.name.get("cohort"),
+        res=bold.name.get("res"),
+    )
+    find_table = partial(_closest, companions, extension=".tsv", space=None)
+    confounds = find_table(
+        f"the confounds table of {bold.title}", suffix=_CONFOUNDS, desc="confounds"
+    )
+    outliers = motion = None
     is_cleaned = input_type == "xcpd"
-    tr_seconds, sidecars = repetition_time(bold.path, root)
-    # The TR may be in the sidecar of the BOLD series behind it.
-    if bold.name.extension in (".tsv", GIFTI_SERIES):
-        for file in (file for file in files if belongs_to(file.name, bold.name)):
-            if tr_seconds is None and file.name.suffix == "bold":
-                tr_seconds, sidecars = repetition_time(file.path, root)
+    if is_cleaned:
+        outliers = find_table(
+            f"the outliers of {bold.title}", suffix="outliers", desc=None
+        )
+        # XCP-D before 0.7 named filtered motion so, by which it censored.
+        motion = find_table(
+            f"the motion of {bold.title}", suffix="motion", desc=("filtered", None)
+        )
     return RestRun(
         bold=bold.path,
-        mask=_closest(in_space, f"the brain mask of {bold.title}", is_mask),
-        confounds=_closest(own, f"the confounds table of {bold.title}", is_table),
+        mask=mask,
+        confounds=confounds,
         entities=bold.name.entities,
         participant=participant,
         space=bold.space if transforms or surfaces else rule.model,
@@ -648,18 +683,26 @@ def _rest_run(
         space_reason=reason,
         cleaned_before=is_cleaned,
         dof_stated=stated_residual_dof(sidecars) if is_cleaned else None,
-        outliers=_closest(own, f"the outliers of {bold.title}", is_flags)
-        if is_cleaned
-        else None,
-        motion=_closest(own, f"the motion of {bold.title}", is_motion)
-        if is_cleaned
-        else None,
+        outliers=outliers,
+        motion=motion,
     )
 
 
-def _closest(
-    files: list[NamedFile], what: str, wanted: Mapping[str, Any]
-) -> Path | None:
+def _stated_time(
+    bold: NamedFile, files: list[NamedFile], root: Path
+) -> tuple[float | None, tuple[Path, ...]]:
+    """Return the RepetitionTime of a run's sidecars, and the sidecars that were read."""
+    tr_seconds, sidecars = repetition_time(bold.path, root)
+    # It may be in the sidecar of the BOLD series behind a table or a mesh's series.
+    if bold.name.extension in (".tsv", GIFTI_SERIES):
+        for file in files:
+            is_bold = file.name.suffix == "bold" and belongs_to(file.name, bold.name)
+            if tr_seconds is None and is_bold:
+                tr_seconds, sidecars = repetition_time(file.path, root)
+    return tr_seconds, sidecars
+
+
+def _closest(files: list[NamedFile], what: str, **wanted: Wanted) -> Path | None:
     """Return the best file with the most entities; files of a run may lack echo- and part-."""
     fitting = having(files, **wanted)
     most = max((len(file.name.entities) for file in fitting), default=0)
@@ -676,24 +719,28 @@ def _no_participant(root: Path, participant: str) -> RunError:
 
 def _no_series(folder: Path, input_type: InputType) -> RunError:
     """Return the error for a participant without BOLD series; it names a file that is present."""
-    found = f"{folder.name} has no BOLD series in {folder}"
+    lack = f"{folder.name} has no BOLD series in {folder}"
     names = sorted(path.name for path in _functional_paths(folder))
-    if there := [name for name in names if name.endswith("_bold.json")]:
+    sidecars = [name for name in names if name.endswith("_bold.json")]
+    if sidecars:
         return RunError(
-            f"{found}, only {there[0]}: there are sidecars but no images",
+            f"{lack}, only {sidecars[0]}: there are sidecars but no images",
             remedy=f"copy the images too, or datalad get {folder}",
         )
-    if there := [name for name in names if _OF_ABCD_HCP.search(name)]:
+    abcd_series = [name for name in names if _ABCD_HCP_SERIES.search(name)]
+    if abcd_series:
         return RunError(
-            f"{found}, only {there[0]} of abcd-hcp-pipeline, which is not read, as the frames to "
-            "leave out are in .mat files",
+            f"{lack}, only {abcd_series[0]} of abcd-hcp-pipeline, which is not read, as the frames "
+            "to leave out are in .mat files",
             expected="derivatives of fMRIPrep or XCP-D",
             remedy="run one of them on the raw data",
         )
-    there = [name for name in names if name.endswith(IMAGES)] or names
+    images = [name for name in names if name.endswith(IMAGES)]
+    examples = images or names
+    only = f", only {examples[0]}" if examples else ""
     desc = _DESCS[input_type][0]
     return RunError(
-        found + f", only {there[0]}" if there else found,
+        f"{lack}{only}",
         expected=f"names such as sub-LABEL_task-rest_space-{SPACE}_desc-{desc}_bold.nii.gz, with "
         "labels of letters and digits only",
         remedy=_REMEDIES[input_type],

@@ -35,15 +35,11 @@ STATISTICS: tuple[Statistic, ...] = ("z", "t", "effect")
 _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
 _OF_PARCELS = (*PARCEL_MAPS, PARCEL_SERIES[0])
 # Maps that this program predicted are not measured maps.
-_OURS = re.compile("_desc-(synthetic|halfwidth[0-9A-Za-z]*|connectome|group(Mean|Sd))_")
-_FIELDS = {
-    "path",
-    "statistic",
-    "contrast",
-    "contrasts",
-    "space",
-    "task",
-}  # of a pattern
+_PREDICTED = re.compile(
+    "_desc-(synthetic|halfwidth[0-9A-Za-z]*|connectome|group(Mean|Sd))_"
+)
+# Keys of a pattern.
+_FIELDS = {"path", "statistic", "contrast", "contrasts", "space", "task"}
 _BRACES = re.compile(r"\{([a-z]+)\}")
 # Folder of an HCP analysis, as TaskfMRILevel2.sh names it: tfMRI_WM_hp200_s2_level2_MSMAll.feat.
 _HCP_ANALYSIS = re.compile(r"tfMRI_([A-Za-z0-9]+)_hp[0-9]+_s[0-9]+_level2\w*\.feat")
@@ -79,9 +75,8 @@ class PersonMaps:
     """A participant's measured maps, by the `plain_contrast` of their contrasts."""
 
     target: Mapping[str, StatMap]  # the map to predict of each contrast
-    retest: Mapping[
-        str, StatMap
-    ]  # the map of a later session, for contrasts that have one
+    # The map of a later session, for contrasts that have one.
+    retest: Mapping[str, StatMap]
 
 
 # --- Names of contrasts
@@ -102,13 +97,13 @@ def plain_contrast(label: str) -> str:
 
 
 def chosen_contrasts(
-    asked: Iterable[str], tasks: Mapping[str, str], *, lack: str = "no map is of"
+    names: Iterable[str], tasks: Mapping[str, str], *, lack: str = "no map is of"
 ) -> tuple[str, ...]:
     """Return the known labels that ``--contrast`` names, in the order of the option.
 
     Parameters
     ----------
-    asked
+    names
         Labels in upper or lower case, or tasks, which stand for all of their contrasts.
     tasks
         The task of each known label; empty if unknown.
@@ -125,29 +120,28 @@ def chosen_contrasts(
     >>> chosen_contrasts(["MATH", "motor"], {"cue": "MOTOR", "math": "LANGUAGE"})
     ('math', 'cue')
     """
-    families = [*dict.fromkeys(filter(None, tasks.values()))]
-    labels = {
-        plain_contrast(task): [label for label, of in tasks.items() if of == task]
-        for task in families
-    }
-    labels |= {
-        plain_contrast(label): [label] for label in tasks
-    }  # labels override tasks
-    found: list[str] = []
-    for name in asked:
+    task_names = list(dict.fromkeys(filter(None, tasks.values())))
+    labels: dict[str, list[str]] = {}  # by plain name of a task or label
+    for task in task_names:
+        of_task = [label for label, its_task in tasks.items() if its_task == task]
+        labels[plain_contrast(task)] = of_task
+    for label in tasks:  # labels override tasks
+        labels[plain_contrast(label)] = [label]
+    chosen: list[str] = []
+    for name in names:
         if plain_contrast(name) not in labels:
+            or_tasks = f", or tasks: {', '.join(task_names)}" if task_names else ""
             raise SettingsError(
                 f"--contrast names {name}, which {lack}",
-                expected=f"one of {named(list(tasks))}"
-                + (f", or tasks: {', '.join(families)}" if families else ""),
-                remedy=did_you_mean(name, [*families, *tasks]),
+                expected=f"one of {named(list(tasks))}{or_tasks}",
+                remedy=did_you_mean(name, [*task_names, *tasks]),
             )
-        found += labels[plain_contrast(name)]
-    return tuple(dict.fromkeys(found))
+        chosen += labels[plain_contrast(name)]
+    return tuple(dict.fromkeys(chosen))
 
 
 def name_targets(
-    maps: Sequence[StatMap], known: Mapping[str, str]
+    maps: Sequence[StatMap], task_of_contrast: Mapping[str, str]
 ) -> tuple[tuple[StatMap, ...], str]:
     """Give contrasts of different tasks different labels; return a sentence on what was changed.
 
@@ -159,7 +153,7 @@ def name_targets(
     ----------
     maps
         Measured maps of all participants.
-    known
+    task_of_contrast
         The task of each known contrast, by its `plain_contrast`; empty if it has none.
 
     Raises
@@ -167,40 +161,47 @@ def name_targets(
     DatasetError
         A label occurs in several tasks, and also without a task.
     """
-    tasks: dict[str, set[str]] = {}
-    for one in maps:
-        tasks.setdefault(plain_contrast(one.contrast), set()).add(one.task or "")
-    made, several = [], set[str]()
-    for one in maps:
-        own = plain_contrast(one.contrast)
-        of = tasks[own] - {""}
-        if len(of) > 1 and "" in tasks[own]:
+    tasks: dict[str, set[str]] = {}  # by contrast
+    for statmap in maps:
+        contrast = plain_contrast(statmap.contrast)
+        tasks.setdefault(contrast, set()).add(statmap.task or "")
+    named_maps = []
+    of_several_tasks: set[str] = set()
+    for statmap in maps:
+        contrast = plain_contrast(statmap.contrast)
+        named_tasks = sorted(tasks[contrast] - {""})
+        if len(named_tasks) > 1 and "" in tasks[contrast]:
             raise DatasetError(
-                f"some maps of the contrast {one.contrast} name the tasks {', '.join(sorted(of))}, "
-                "others name no task",
+                f"some maps of the contrast {statmap.contrast} name the tasks "
+                f"{', '.join(named_tasks)}, others name no task",
                 expected="a task in each name, or a TOML file that gives them different labels",
             )
-        joined = f"{one.task or ''}{one.contrast[:1].upper()}{one.contrast[1:]}"
-        renamed = own not in known and plain_contrast(joined) in known
-        if len(of) > 1:
-            several.add(one.contrast)
-            renamed |= plain_contrast(one.task or "") != known.get(own)
-        made.append(replace(one, contrast=joined) if renamed else one)
-    words = f"names of tasks are put before contrasts of several: {', '.join(sorted(several))}"
-    return tuple(made), words * bool(several)
+        task = statmap.task or ""
+        joined = f"{task}{statmap.contrast[:1].upper()}{statmap.contrast[1:]}"
+        is_joined_known = plain_contrast(joined) in task_of_contrast
+        is_renamed = contrast not in task_of_contrast and is_joined_known
+        if len(named_tasks) > 1:
+            of_several_tasks.add(statmap.contrast)
+            is_renamed |= plain_contrast(task) != task_of_contrast.get(contrast)
+        named_maps.append(replace(statmap, contrast=joined) if is_renamed else statmap)
+    words = ""
+    if of_several_tasks:
+        contrasts = ", ".join(sorted(of_several_tasks))
+        words = f"names of tasks are put before contrasts of several: {contrasts}"
+    return tuple(named_maps), words
 
 
 # --- The choice of maps
 
 
 def in_space(
-    maps: Sequence[StatMap], space: str, others: Collection[str] = ()
+    maps: Sequence[StatMap], space: str, transformable: Collection[str] = ()
 ) -> tuple[tuple[StatMap, ...], str]:
     """Keep each participant's maps of a contrast in one space; return notes on assumptions.
 
     The order of preference is: maps in the given space; maps without a stated space, which are
-    assumed to be in it and reported; maps in one of the `others`, from which they can be
-    transformed.
+    assumed to be in it and reported; maps in one of the `transformable` spaces, from which there
+    are transforms.
 
     Raises
     ------
@@ -208,39 +209,42 @@ def in_space(
         All maps are in other spaces.
     """
     # Maps of parcels always state their space; a map without one is a volume.
-    ours = (space,) if space == PARCELS else (space, None)
-    order = [*ours, *sorted(others)]
-    # Reversed, so that the preferred space is set last and remains.
-    chosen = {
-        one.key: own for own in reversed(order) for one in maps if one.space == own
-    }
-    if not chosen:
-        names = sorted({one.space or "no space" for one in maps})
+    direct = (space,) if space == PARCELS else (space, None)
+    order = [*direct, *sorted(transformable)]
+    chosen_spaces: dict[tuple[str, str], str | None] = {}
+    for candidate in order:
+        for statmap in maps:
+            if statmap.space == candidate:
+                chosen_spaces.setdefault(statmap.key, candidate)
+    if not chosen_spaces:
+        names = sorted({statmap.space or "no space" for statmap in maps})
         raise DatasetError(
             f"the measured maps are in {', '.join(names)}",
             expected=f"{space}, the model's space",
         )
-    kept = [one for one in maps if (one.key, one.space) in chosen.items()]
-    left = [one for one in maps if (one.key, one.space) not in chosen.items()]
-    parts = []
-    if unknown := sum(one.space is None for one in kept):
-        parts.append(
-            f"{counted(unknown, 'file')} of measured maps name no space and are assumed to be in "
+    used: list[StatMap] = []
+    unused: list[StatMap] = []
+    for statmap in maps:
+        is_used = (statmap.key, statmap.space) in chosen_spaces.items()
+        (used if is_used else unused).append(statmap)
+    notes = []
+    spaceless = sum(statmap.space is None for statmap in used)
+    if spaceless:
+        notes.append(
+            f"{counted(spaceless, 'file')} of measured maps name no space and are assumed to be in "
             f"{space}, the model's space; state the space in the names, in their sidecars "
             "(SpatialReference) or in a TOML file (space)"
         )
     for words, listed in (
-        (f"measured maps are transformed from other templates to {space}", kept),
-        ("files in other spaces are not used", left),
+        (f"measured maps are transformed from other templates to {space}", used),
+        ("files in other spaces are not used", unused),
     ):
-        counts = Counter(
-            one.space or "no space" for one in listed if one.space not in ours
-        )
-        spaces = ", ".join(
-            f"{name} ({count})" for name, count in sorted(counts.items())
-        )
-        parts += [f"{words}: {spaces}"] * bool(spaces)
-    return tuple(kept), "; ".join(parts)
+        elsewhere = [statmap for statmap in listed if statmap.space not in direct]
+        counts = Counter(statmap.space or "no space" for statmap in elsewhere)
+        spaces = [f"{name} ({count})" for name, count in sorted(counts.items())]
+        if spaces:
+            notes.append(f"{words}: {', '.join(spaces)}")
+    return tuple(used), "; ".join(notes)
 
 
 def people_maps(
@@ -257,7 +261,7 @@ def people_maps(
     maps
         Measured maps that were found.
     preferred
-        Labels of sessions that come before all others, in this order.
+        Labels of sessions that come before all the rest, in this order.
 
     Raises
     ------
@@ -266,27 +270,29 @@ def people_maps(
     """
 
     def rank(session: str | None) -> tuple[Any, ...]:
-        place = preferred.index(session) if session in preferred else len(preferred)
-        return session is not None, place, session_order(session or "")
+        position = preferred.index(session) if session in preferred else len(preferred)
+        return session is not None, position, session_order(session or "")
 
     sessions: dict[tuple[str, str], dict[str | None, list[StatMap]]] = {}
-    for one in maps:
-        sessions.setdefault(one.key, {}).setdefault(one.session, []).append(one)
-    targets: dict[str, dict[str, StatMap]] = {}
+    for statmap in maps:
+        of_contrast = sessions.setdefault(statmap.key, {})
+        of_contrast.setdefault(statmap.session, []).append(statmap)
+    targets: dict[str, dict[str, StatMap]] = {}  # by participant and contrast
     retests: dict[str, dict[str, StatMap]] = {}
-    for (who, contrast), files in sorted(sessions.items()):
+    for (participant, contrast), files in sorted(sessions.items()):
         first, *later = sorted(files, key=rank)
-        # A map over all sessions is also over all of their runs.
-        of_runs = (
-            files[first]
-            if first is not None
-            else [*chain.from_iterable(files.values())]
-        )
-        targets.setdefault(who, {})[contrast] = _of_files(files[first], of_runs)
+        of_runs = files[first]
+        if first is None:  # a map over all sessions is also over all of their runs
+            of_runs = [*chain.from_iterable(files.values())]
+        target = _of_files(files[first], of_runs)
+        targets.setdefault(participant, {})[contrast] = target
         if first is not None and later:
-            retest = files[later[0]]
-            retests.setdefault(who, {})[contrast] = _of_files(retest, retest)
-    return {who: PersonMaps(own, retests.get(who, {})) for who, own in targets.items()}
+            retest = _of_files(files[later[0]], files[later[0]])
+            retests.setdefault(participant, {})[contrast] = retest
+    return {
+        participant: PersonMaps(target, retests.get(participant, {}))
+        for participant, target in targets.items()
+    }
 
 
 def _of_files(files: Sequence[StatMap], of_runs: Sequence[StatMap]) -> StatMap:
@@ -299,20 +305,23 @@ def _of_files(files: Sequence[StatMap], of_runs: Sequence[StatMap]) -> StatMap:
     of_runs
         The files among which are those of the runs that a map without a run is over.
     """
-    found: dict[Statistic, Path] = {}
-    for one in [one for one in files if one.run is None] or files:
-        for statistic, path in one.files.items():
-            other = found.setdefault(statistic, path)
-            if other != path:
+    over_runs = [statmap for statmap in files if statmap.run is None]
+    paths: dict[Statistic, Path] = {}
+    for statmap in over_runs or files:
+        for statistic, path in statmap.files.items():
+            first = paths.setdefault(statistic, path)
+            if first != path:
                 raise DatasetError(
-                    f"sub-{one.participant} has two {statistic} maps of {one.contrast}: "
-                    f"{min(other, path)} and {max(other, path)}",
+                    f"sub-{statmap.participant} has two {statistic} maps of {statmap.contrast}: "
+                    f"{min(first, path)} and {max(first, path)}",
                     expected="one map over all runs of a session",
                     remedy="combine runs at the subject level, give the folder of one level, or "
                     "select files: -d statmaps=maps.toml (docs/reference/statmaps.md)",
                 )
-    runs = {(one.session, one.run) for one in of_runs if one.run is not None}
-    return replace(files[0], files=found, run=None, runs=len(runs) or None)
+    runs = {
+        (statmap.session, statmap.run) for statmap in of_runs if statmap.run is not None
+    }
+    return replace(files[0], files=paths, run=None, runs=len(runs) or None)
 
 
 def choose_statistic(people: Mapping[str, PersonMaps]) -> tuple[Statistic, str]:
@@ -336,7 +345,8 @@ def choose_statistic(people: Mapping[str, PersonMaps]) -> tuple[Statistic, str]:
             f"the measured maps are {' and '.join(present)} maps",
             expected="a statistic that all participants have",
         )
-    if not (unequal := _unequal_runs(maps)):
+    unequal = _unequal_runs(maps)
+    if not unequal:
         return common[0], ""
     if "effect" in common:
         return (
@@ -354,21 +364,22 @@ def choose_statistic(people: Mapping[str, PersonMaps]) -> tuple[Statistic, str]:
 def _unequal_runs(maps: Sequence[StatMap]) -> str:
     """Describe the first contrast of which people have different numbers of runs; empty: none."""
     by_contrast: dict[str, dict[int | None, list[StatMap]]] = {}
-    for one in maps:
-        of_contrast = by_contrast.setdefault(plain_contrast(one.contrast), {})
-        of_contrast.setdefault(one.runs, []).append(one)
-    for numbers in by_contrast.values():
-        if len(numbers) < 2:
+    for statmap in maps:
+        of_contrast = by_contrast.setdefault(plain_contrast(statmap.contrast), {})
+        of_contrast.setdefault(statmap.runs, []).append(statmap)
+    for by_number in by_contrast.values():
+        if len(by_number) < 2:
             continue
-        parts = []
-        for number, of_number in sorted(numbers.items(), key=lambda item: item[0] or 0):
+        groups = []
+        for number in sorted(by_number, key=lambda number: number or 0):
             what = counted(number, "run") if number else "an unknown number of runs"
-            labels = sorted(f"sub-{one.participant}" for one in of_number)
-            parts.append(
-                f"{what} of {counted(len(labels), 'participant')} ({named(labels)})"
+            labels = sorted(
+                f"sub-{statmap.participant}" for statmap in by_number[number]
             )
-        (one, *_), *_ = numbers.values()
-        return f"{one.contrast} has {', '.join(parts)}"
+            people = f"{counted(len(labels), 'participant')} ({named(labels)})"
+            groups.append(f"{what} of {people}")
+        (first_map, *_), *_ = by_number.values()
+        return f"{first_map.contrast} has {', '.join(groups)}"
     return ""
 
 
@@ -382,19 +393,23 @@ def session_order(session: str) -> tuple[bool, tuple[str | int, ...]]:
 def describe_sessions(people: Collection[PersonMaps]) -> str:
     """Describe the sessions of targets and retests in one sentence; empty without sessions."""
 
-    def sessions(maps: Iterable[Mapping[str, StatMap]]) -> str:
-        count = Counter(
-            ses for own in maps for ses in {one.session for one in own.values()} if ses
-        )
+    def sessions(maps_of_people: Iterable[Mapping[str, StatMap]]) -> str:
+        count: Counter[str] = Counter()  # of participants
+        for maps in maps_of_people:
+            sessions_of_person = {statmap.session for statmap in maps.values()}
+            count.update(filter(None, sessions_of_person))
         ordered = sorted(count, key=session_order)
         return ", ".join(
-            f"ses-{one} ({counted(count[one], 'participant')})" for one in ordered
+            f"ses-{session} ({counted(count[session], 'participant')})"
+            for session in ordered
         )
 
-    targets = sessions(own.target for own in people)
-    retests = sessions(own.retest for own in people)
+    targets = sessions(person.target for person in people)
+    if not targets:
+        return ""
+    retests = sessions(person.retest for person in people)
     after = f"retests are from {retests}." if retests else "there are no retests."
-    return f"Maps to predict are from {targets}; {after}" if targets else ""
+    return f"Maps to predict are from {targets}; {after}"
 
 
 def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> str:
@@ -410,20 +425,20 @@ def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> str:
 
 
 def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
-    """Split derivatives into the path of `statmaps=PATH`, None if absent, and the others."""
+    """Split derivatives into the path of `statmaps=PATH`, None if absent, and the rest."""
     prefix = "statmaps="
-    places = [
+    paths = [
         text.removeprefix(prefix) for text in derivatives if text.startswith(prefix)
     ]
-    if len(places) > 1:
+    if len(paths) > 1:
         raise DatasetError(
-            f"--derivatives names {len(places)} folders of statistic maps",
+            f"--derivatives names {len(paths)} folders of statistic maps",
             expected="one",
         )
-    others = tuple(text for text in derivatives if not text.startswith(prefix))
-    if not places:
-        return None, others
-    return expand_home(places[0], "--derivatives statmaps").absolute(), others
+    rest = tuple(text for text in derivatives if not text.startswith(prefix))
+    if not paths:
+        return None, rest
+    return expand_home(paths[0], "--derivatives statmaps").absolute(), rest
 
 
 def find_statmaps(place: Path) -> tuple[tuple[StatMap, ...], int]:
@@ -434,7 +449,7 @@ def find_statmaps(place: Path) -> tuple[tuple[StatMap, ...], int]:
     place
         A folder with BIDS names (`*_contrast-X_stat-z_statmap.nii.gz`, as FitLins and nilearn's
         `save_glm_to_bids` write them), a folder of HCP participants, or a TOML file of patterns
-        (docs/reference/statmaps.md), whose paths are relative to its own folder.
+        (docs/reference/statmaps.md), whose paths are relative to its folder.
 
     Returns
     -------
@@ -447,26 +462,26 @@ def find_statmaps(place: Path) -> tuple[tuple[StatMap, ...], int]:
     """
     expected = "*_contrast-X_stat-z_statmap.nii.gz, or a TOML file of patterns"
     if not place.is_dir():
-        found = [*_by_patterns(place)]
+        maps = [*_by_patterns(place)]
     elif holds_study(HCP, place):
-        found = [*_in_hcp_folders(place)]
+        maps = [*_in_hcp_folders(place)]
         expected = (
             "MNINonLinear/Results/tfMRI_*/tfMRI_*_level2*.feat with StandardVolumeStats"
         )
     else:
-        found = [*_by_names(place)]
-    measured = tuple(
-        one
-        for one in found
-        if not any(_OURS.search(path.name) for path in one.files.values())
-    )
+        maps = [*_by_names(place)]
+    measured = tuple(statmap for statmap in maps if not _is_predicted(statmap))
     if not measured:
-        there = f". It has {seen(place)}" if place.is_dir() else ""
+        content = f". It has {seen(place)}" if place.is_dir() else ""
         raise DatasetError(
-            f"{place} has no measured maps with recognised names{there}",
+            f"{place} has no measured maps with recognised names{content}",
             expected=f"{expected}, of a task that participants performed (not predicted maps)",
         )
-    return measured, len(found) - len(measured)
+    return measured, len(maps) - len(measured)
+
+
+def _is_predicted(statmap: StatMap) -> bool:
+    return any(_PREDICTED.search(path.name) for path in statmap.files.values())
 
 
 def _by_names(root: Path) -> Iterator[StatMap]:
@@ -476,44 +491,46 @@ def _by_names(root: Path) -> Iterator[StatMap]:
             name = parse_name(path.name)
         except ValueError:
             continue
-        given = dict(name.entities)
-        statistic = next(
-            (known for known in STATISTICS if known == given.get("stat")), None
-        )
+        entities = dict(name.entities)
+        statistics = [stat for stat in STATISTICS if stat == entities.get("stat")]
         is_map = name.suffix == "statmap" and name.extension in (*IMAGES, *_OF_PARCELS)
-        if is_map and statistic and {"sub", "contrast"} <= given.keys():
-            stated = template_name(given.get("space", ""))
-            space = PARCELS if name.extension in _OF_PARCELS else stated
+        if is_map and statistics and {"sub", "contrast"} <= entities.keys():
+            space = template_name(entities.get("space", ""))
+            if name.extension in _OF_PARCELS:
+                space = PARCELS
+            # HCP's runs are named by direction.
+            run_labels = [entities[key] for key in ("dir", "run") if key in entities]
             yield StatMap(
-                participant=given["sub"],
-                session=given.get("ses"),
-                contrast=given["contrast"],
-                files={statistic: path},
-                task=given.get("task"),
+                participant=entities["sub"],
+                session=entities.get("ses"),
+                contrast=entities["contrast"],
+                files={statistics[0]: path},
+                task=entities.get("task"),
                 space=space or stated_space(_sidecars(path, name.extension, root)),
-                # HCP's runs are named by direction.
-                run="-".join(given[key] for key in ("dir", "run") if key in given)
-                or None,
+                run="-".join(run_labels) or None,
             )
 
 
 def _sidecars(path: Path, extension: str, root: Path) -> list[Path]:
     """Return the places of the sidecars of a map, of its contrast and of all maps."""
     stem = path.name.removesuffix(extension)
-    of_contrast = re.sub(r"_stat-[0-9A-Za-z]+", "", stem)
-    return [path.with_name(f"{own}.json") for own in (stem, of_contrast)] + [
-        root / "statmap.json"
+    stem_of_contrast = re.sub(r"_stat-[0-9A-Za-z]+", "", stem)
+    return [
+        path.with_name(f"{stem}.json"),
+        path.with_name(f"{stem_of_contrast}.json"),
+        root / "statmap.json",
     ]
 
 
 def _in_hcp_folders(root: Path) -> Iterator[StatMap]:
     """Yield the maps over both runs (level 2) in folders of the HCP pipelines."""
     for person in person_folders(HCP, root):
-        for folder in sorted(
-            (person.path / "MNINonLinear/Results").glob("tfMRI_*/tfMRI_*.feat")
-        ):
+        results = person.path / "MNINonLinear/Results"
+        for folder in sorted(results.glob("tfMRI_*/tfMRI_*.feat")):
             match = _HCP_ANALYSIS.fullmatch(folder.name)
-            stats = [stat for stat in _HCP_STATS if match and (folder / stat).is_dir()]
+            if match is None:
+                continue
+            stats = [stat for stat in _HCP_STATS if (folder / stat).is_dir()]
             contrasts = _hcp_contrasts(folder) if stats else []
             for stat, (number, contrast) in product(stats, enumerate(contrasts, 1)):
                 space, ending = _HCP_STATS[stat]
@@ -521,12 +538,15 @@ def _in_hcp_folders(root: Path) -> Iterator[StatMap]:
                 for statistic, stem in _HCP_FILES.items():
                     path = of_contrast / f"{stem}{ending}"
                     # A contrast without events has no files.
-                    if match and (path.exists() or path.is_symlink()):
-                        own, files = (
-                            (person.participant, person.session),
-                            {statistic: path},
+                    if path.exists() or path.is_symlink():
+                        yield StatMap(
+                            participant=person.participant,
+                            session=person.session,
+                            contrast=contrast,
+                            files={statistic: path},
+                            task=match[1],
+                            space=space,
                         )
-                        yield StatMap(*own, contrast, files, match[1], space)
 
 
 def _hcp_contrasts(folder: Path) -> list[str]:
@@ -534,13 +554,11 @@ def _hcp_contrasts(folder: Path) -> list[str]:
     path = folder / "Contrasts.txt"
     with reading(path, DatasetError):
         names = read_text(path).split()
-    return [
-        "Vs".join(
-            "RELATION" if side == "REL" else side.replace("_", "")
-            for side in name.split("-")
-        )
-        for name in names
-    ]
+
+    def label(condition: str) -> str:
+        return "RELATION" if condition == "REL" else condition.replace("_", "")
+
+    return ["Vs".join(map(label, name.split("-"))) for name in names]
 
 
 def _by_patterns(place: Path) -> Iterator[StatMap]:
@@ -576,46 +594,50 @@ def _by_patterns(place: Path) -> Iterator[StatMap]:
 
 
 def _is_pattern(table: Any) -> bool:
-    if not isinstance(table, dict) or not isinstance(
-        labels := table.get("contrasts", {}), dict
-    ):
+    if not isinstance(table, dict):
         return False
-    texts = [
-        *labels.values(),
-        *(own for key, own in table.items() if key != "contrasts"),
-    ]
+    labels = table.get("contrasts", {})
+    if not isinstance(labels, dict) or not set(table) <= _FIELDS:
+        return False
+    texts = [*labels.values()]
+    texts += [value for key, value in table.items() if key != "contrasts"]
+    if not all(isinstance(text, str) for text in texts):
+        return False
     path = str(table.get("path"))
     braces = _BRACES.findall(path)
+    names_contrast_once = ("contrast" in table) != ("contrast" in braces)
     return (
-        set(table) <= _FIELDS
-        and all(isinstance(text, str) for text in texts)
-        and table.get("statistic") in STATISTICS
+        table.get("statistic") in STATISTICS
         and "sub" in braces
         and not Path(path).is_absolute()
-        and ("contrast" in table) != ("contrast" in braces)
+        and names_contrast_once
     )
 
 
 def _of_pattern(table: Mapping[str, Any], root: Path) -> Iterator[StatMap]:
-    labels, text = table.get("contrasts", {}), re.escape(table["path"])
+    labels = table.get("contrasts", {})
+    expression = re.escape(table["path"])
     for name in dict.fromkeys(_BRACES.findall(table["path"])):
         # A value in braces has no slash, and is the same at each occurrence.
         braces = re.escape(f"{{{name}}}")
-        text = text.replace(braces, f"(?P<{name}>[^/]+?)", 1).replace(
-            braces, f"(?P={name})"
-        )
+        expression = expression.replace(braces, f"(?P<{name}>[^/]+?)", 1)
+        expression = expression.replace(braces, f"(?P={name})")
     for path in matching(root, _BRACES.sub("*", table["path"])):
-        match = re.fullmatch(text, path.relative_to(root).as_posix())
-        values = {**table, **(match.groupdict() if match else {})}
-        if match is None or (labels and values["contrast"] not in labels):
+        match = re.fullmatch(expression, path.relative_to(root).as_posix())
+        if match is None:
             continue
-        stated = template_name(values["space"]) if "space" in values else None
+        values = {**table, **match.groupdict()}
+        if labels and values["contrast"] not in labels:
+            continue
+        space = template_name(values["space"]) if "space" in values else None
+        if path.name.endswith(_OF_PARCELS):
+            space = PARCELS
         yield StatMap(
             participant=re.sub("[^0-9A-Za-z]", "", values["sub"].removeprefix("sub-")),
             session=values.get("ses"),
             contrast=labels.get(values["contrast"], values["contrast"]),
             files={table["statistic"]: path},
             task=values.get("task"),
-            space=PARCELS if path.name.endswith(_OF_PARCELS) else stated,
+            space=space,
             run=values.get("run"),
         )

@@ -67,7 +67,8 @@ class StoredMatrix:
 
     path: Path
     shape: tuple[int, ...]
-    read: Callable[[], Array]  # returns (regions, regions), NaN where a cell is n/a
+    # Returns the weights (regions, regions), NaN where a cell is n/a.
+    read_weights: Callable[[], Array]
     # Of the regions; empty if the file has none or only numbers.
     names: tuple[str, ...] = ()
     key: str = ""  # name of the variable; empty if the file has a single unnamed matrix
@@ -128,7 +129,7 @@ class StructuralSource:
             paths, notes = self._paths_of(participant, session)
             matrices = [matrix for path in paths for matrix in _square_matrices(path)]
             matrix, order = self._fitting(matrices, regions)
-            weights = matrix.read()[np.ix_(order, order)]
+            weights = matrix.read_weights()[np.ix_(order, order)]
         name = matrix.path.name
         faults = weight_faults(weights, regions)
         if faults:
@@ -479,8 +480,8 @@ def _in_mat(path: Path) -> list[StoredMatrix]:
                 if len(texts) == shape[0]:
                     names = _words(texts, path)
                 break
-        read = partial(_weights_in_mat, path, key)
-        matrices.append(StoredMatrix(path, shape, read, names, key))
+        read_weights = partial(_weights_in_mat, path, key)
+        matrices.append(StoredMatrix(path, shape, read_weights, names, key))
     return matrices
 
 

@@ -47,6 +47,7 @@ _HEMISPHERES: dict[Side, str] = {"L": "lh", "R": "rh"}
 _FREESURFER = ("white", "pial", "sphere.reg")
 
 
+# Long, as each form of series has a step, the best first.
 def choose_for_parcels(
     versions: Sequence[NamedFile],
     rule: SpaceRule,
@@ -82,19 +83,14 @@ def choose_for_parcels(
     RunError
         No version can be used; the message says what each of them lacks.
     """
-    left = list(
-        versions if rule.requested is None else of_space(versions, rule.requested)
-    )
-    volumes = [file for file in left if file.name.extension in IMAGES]
-    meshes = [file for file in left if file.name.extension == GIFTI_SERIES]
-    series = [file for file in left if file.space == PARCELS]
-    why = ["requested with --space"] if rule.requested else []
-    if len(versions) > 1 and not rule.requested:
-        why.append(f"chosen from {space_labels(versions)}")
+    candidates, why = _candidates(versions, rule)
+    volumes = [file for file in candidates if file.name.extension in IMAGES]
+    meshes = [file for file in candidates if file.name.extension == GIFTI_SERIES]
+    series = [file for file in candidates if file.space == PARCELS]
     if rule.sample_on == "template":
         if not volumes:
             raise RunError(
-                f"{versions[0].title} has no volumes ({space_labels(left)})",
+                f"{versions[0].title} has no volumes ({space_labels(candidates)})",
                 expected="volumes, for --sample-on template",
                 remedy="leave --sample-on out",
             )
@@ -103,11 +99,10 @@ def choose_for_parcels(
         # Series of other parcels do not help where there are other versions.
         series = [file for file in series if rule.on_lattice(file.path)]
     if series:
-        others = [file for file in left if file.space != PARCELS]
-        return choose_version(
-            [*series, *others], replace(rule, requested=None), root
-        ), None
-    anatomy = anatomy_of(min(left, key=preference), _offline(rule), root)
+        rest = [file for file in candidates if file.space != PARCELS]
+        any_space = replace(rule, requested=None)
+        return choose_version([*series, *rest], any_space, root), None
+    anatomy = anatomy_of(min(candidates, key=preference), _offline(rule), root)
     surfaces = own_surfaces(anatomy, rule.freesurfer, is_moved=is_moved)
     lacks: list[RunError] = []
     for file in sorted(volumes if surfaces.sides else (), key=preference):
@@ -126,14 +121,24 @@ def choose_for_parcels(
         reason = "; ".join([f"{words} ({surfaces.reason})", *why])
         return (file, (), reason), sampled
     if meshes:
-        file = min(
-            meshes, key=lambda file: -len(file.space)
-        )  # fsaverage5 or 6: smaller files
+        # fsaverage5 or 6 have smaller files.
+        file = max(meshes, key=lambda file: len(file.space))
         return (file, (), "; ".join([f"{file.space}, registered to fsLR", *why])), None
     lack = lacks[0].found if lacks else surfaces.reason
     if rule.sample_on == "own":
         raise no_own_surfaces(lack)
     return _at_template(volumes, rule, root, why, lack)
+
+
+def _candidates(
+    versions: Sequence[NamedFile], rule: SpaceRule
+) -> tuple[Sequence[NamedFile], list[str]]:
+    """Return the versions in the requested space, and why these, if there was a choice."""
+    if rule.requested:
+        return of_space(versions, rule.requested), ["requested with --space"]
+    if len(versions) > 1:
+        return versions, [f"chosen from {space_labels(versions)}"]
+    return versions, []
 
 
 def no_own_surfaces(lack: str) -> RunError:
@@ -177,23 +182,23 @@ def own_surfaces(
     SurfaceFiles
         Without sides, but with the reason, if there are none.
     """
-    pairs = (
-        surfaces_on_meshes(anatomy, XCPD_DESCS)
-        if is_moved
-        else surfaces_on_meshes(anatomy)
-    )
-    for words, sides in pairs:
+    sides_of_meshes = surfaces_on_meshes(anatomy)
+    if is_moved:
+        sides_of_meshes = surfaces_on_meshes(anatomy, XCPD_DESCS)
+    for words, sides in sides_of_meshes:
         if len(sides) == 2:
-            grey_matter = (
-                None if is_moved else _grey_matter(anatomy)
-            )  # which lies in T1w space
+            # The probability of grey matter lies in T1w space.
+            grey_matter = None if is_moved else _grey_matter(anatomy)
             return SurfaceFiles(words, sides, grey_matter=grey_matter)
     lack = f"sub-{anatomy.participant} has no surfaces with a registration to fsLR or fsaverage"
-    for subject in () if is_moved else _subject_folders(anatomy, freesurfer):
+    if is_moved:
+        return SurfaceFiles(lack)
+    for subject in _subject_folders(anatomy, freesurfer):
         sides = _freesurfer_sides(subject)
         if len(sides) < 2:
             continue
-        if (to_t1w := _from_fsnative(anatomy)) is None:
+        to_t1w = _from_fsnative(anatomy)
+        if to_t1w is None:
             lack = f"{subject} has no transform from-fsnative_to-T1w in {anatomy.folders[0]}"
             continue
         words = f"FreeSurfer's white and pial surfaces of {subject.name}, moved to fsLR's mesh"
@@ -208,9 +213,8 @@ def _at_template(
 ) -> tuple[Choice, SurfaceFiles]:
     """Choose volumes, and the transforms to them from a template's surface."""
     (file, transforms, _), space = _from_template(volumes, rule, root)
-    reason = "; ".join(
-        [f"{space_label(file)} at the vertices of a template's surface", *why]
-    )
+    words = f"{space_label(file)} at the vertices of a template's surface"
+    reason = "; ".join([words, *why])
     return (file, (), reason), template_surface(lack, transforms, space)
 
 
@@ -270,39 +274,41 @@ def _grey_matter(anatomy: Anatomy) -> Path | None:
         "suffix": "probseg",
         "extension": IMAGES,
         "label": "GM",
+        "space": (None, T1W),
     }
-    wanted["space"] = (None, T1W)
+    what = f"the probability of grey matter of sub-{anatomy.participant}"
     for folder in anatomy.folders:
         files = anatomy.files_in(folder, "probseg.nii*", **wanted)
-        what = f"the probability of grey matter of sub-{anatomy.participant}"
-        if image := best(files, what, **wanted):
+        image = best(files, what, **wanted)
+        if image:
             return image.path
     return None
 
 
 def _from_fsnative(anatomy: Anatomy) -> tuple[TransformFile, ...] | None:
     """Find the transform of points from FreeSurfer's space to T1w space; it is affine."""
-    for ends in ((T1W, "fsnative"), ("fsnative", T1W)):
+    for origin, to in ((T1W, "fsnative"), ("fsnative", T1W)):
         try:
-            transform = anatomy.transform(*ends)
+            transform = anatomy.transform(origin, to)
         except SeveralFilesError:
             raise
         except RunError:
             continue
-        return (replace(transform, inverse=ends[1] == T1W),)
+        return (replace(transform, inverse=to == T1W),)
     return None
 
 
 def _subject_folders(anatomy: Anatomy, folder: Path | None) -> list[Path]:
-    """List FreeSurfer's folders of a participant, in fMRIPrep's usual places or a given one."""
-    root, names = anatomy.root, [f"sub-{anatomy.participant}"]
+    """List FreeSurfer's folders of a participant, in a folder or in fMRIPrep's usual ones."""
+    root = anatomy.root
+    names = [f"sub-{anatomy.participant}"]
     if anatomy.session is not None:
         names.insert(0, f"sub-{anatomy.participant}_ses-{anatomy.session}")
-    usual = (root / "sourcedata" / "freesurfer", root.parent / "freesurfer")
-    places = usual if folder is None else (folder,)
-    return [
-        place / name for place in places for name in names if (place / name).is_dir()
-    ]
+    parents = [root / "sourcedata" / "freesurfer", root.parent / "freesurfer"]
+    if folder is not None:
+        parents = [folder]
+    subjects = [parent / name for parent in parents for name in names]
+    return [subject for subject in subjects if subject.is_dir()]
 
 
 def _freesurfer_sides(subject: Path) -> Sides:
