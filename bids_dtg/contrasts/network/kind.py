@@ -160,6 +160,7 @@ def check(
         )
 
 
+# Long because of what it documents; it prepares the people, trains and reads the weights.
 def fit(
     people: tuple[Sequence[Person], Sequence[Person]],
     places: Places,

@@ -471,6 +471,7 @@ def _draw_tasks(
     return tuple(tasks), packed
 
 
+# Long because a card has many fields, each with one line.
 def _card(
     page: _Page,
     source: ParcelMaps | _Volumes,

@@ -41,10 +41,10 @@ _AT_VERTICES = (
 # Keys of sentences in sidecars.
 _NOTES = ("IntervalNote", "CleaningNote", "AcquisitionNote", "DegreesOfFreedomNote")
 _NO_INTERVALS = "The model has no half-widths, so its maps have no intervals"
-_SAID: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
+_WORDS: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 _DATASET = DatasetWords(
     name="Synthetic task-activation maps from resting-state fMRI (bids_dtg)",
-    citation=_SAID["citation"].format(
+    citation=_WORDS["citation"].format(
         authors=", ".join(AUTHORS), version=__version__, paper=SERIN
     ),
     readme="",
@@ -59,7 +59,7 @@ def dataset_words(card: ModelCard[Any]) -> DatasetWords:
         model=f"{card.name} {card.version}",
         kind=KINDS[card.kind].title,
         warnings=warnings + (f"\n{card.notice}\n" if card.notice else ""),
-        files=_SAID["files_of_parcels" if card.part.parcels else "map_files"],
+        files=_WORDS["files_of_parcels" if card.part.parcels else "map_files"],
     )
     return replace(_DATASET, readme=readme)
 
@@ -74,83 +74,96 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     outputs
         Which runs were averaged, and the atlases.
     """
-    card, part, form = bundle.card, bundle.card.part, bundle.card.part.connectome
-    said, kind = _SAID, _SAID["kinds"][card.kind]
-    place = "parcel" if part.parcels else "voxel"
-    places = "parcels" if part.parcels else "grey-matter voxels"
-    where = "all parcels" if part.parcels else "the brain"
-    cut = "segment" if part.segment_seconds < SECONDS_PER_RUN else "run"
-    cut = "session" if part.of_sessions else cut
-    over = said["over"][cut][outputs.averaging]
-    *first, last = map(str, form.sets or ("",))
-    computed = said["computed"].format(
-        rois=bundle.rois,
-        contrasts=len(bundle.contrasts),
-        sets=said["sets"].format(first=", ".join(first), last=last)
-        if form.sets
-        else "",
-        where=said["standardised"].format(places=places) if form.joint else where,
-        connected=said["partial" if form.joint else "marginal"].format(
-            number=bundle.places.number, places=places, penalty=PENALTY
-        ),
-        cut=said[f"cut_{cut}"].format(seconds=part.segment_seconds),
-        averaged=said["averaged"].format(over=over) if over else "",
-    )
-    if (found := part.recentring) and bundle.correction is not None:
-        who, key = "participant", "recentred"
-        if found.left_out_in_turn:
-            who, key = "training participant", "recentred_in_turn"
-        people = counted(found.participants, who)
-        computed += said[key].format(owner=kind["owner"], people=people)
-    if (widths := bundle.half_widths) is None:
-        computed += said["no_intervals"]
+    card, kind = bundle.card, _WORDS["kinds"][bundle.card.kind]
+    place = "parcel" if card.part.parcels else "voxel"
+    computed = _computed(bundle, outputs) + _corrected(bundle, kind["owner"])
+    widths = bundle.half_widths
+    if widths is None:
+        computed += _WORDS["no_intervals"]
     else:
-        computed += said["intervals"].format(
+        computed += _WORDS["intervals"].format(
             level=LEVEL,
             place=place,
             people=counted(widths.people, "participant"),
             segments=counted(widths.segments, "segment"),
             in_turn="left out of the fit and " * widths.left_out_in_turn,
         )
-    if atlases := [with_work(key) for key in outputs.atlases]:
-        computed += said["parcels"].format(atlases=" and ".join(atlases))
-    about = (
-        f"The model is {kind['model'].format(place=place)} {_trained(card.training)}"
-    )
-    text, known = f"{kind['method']} {about} {computed}", said["references"]
-    references = "".join(known[name] for name in known if f"{name} " in text)
-    if card.citation and not any(
-        part in references for part in card.citation.split()[-1:]
-    ):
+    if outputs.atlases:
+        atlases = " and ".join(map(with_work, outputs.atlases))
+        computed += _WORDS["parcels"].format(atlases=atlases)
+    model = kind["model"].format(place=place)
+    about = f"The model is {model} {_trained(card.training)}"
+    text = f"{kind['method']} {about} {computed}"
+    works = _WORDS["references"]
+    references = "".join(works[name] for name in works if f"{name} " in text)
+    last_word = card.citation.split()[-1:]
+    if last_word and last_word[0] not in references:
         references += f"- {card.citation} (the model)\n"
     return MethodsWords(
-        opening=said["made"],
+        opening=_WORDS["made"],
         method=kind["method"],
         computed=computed.strip(),
-        caution=said["caution"],
+        caution=_WORDS["caution"],
         references=f"## References\n\n{references}",
         model=about,
-        on_template=said["on_template"],
+        on_template=_WORDS["on_template"],
     )
+
+
+def _computed(bundle: ModelBundle, outputs: OutputOptions) -> str:
+    """Describe how connectomes and maps are computed, and what is averaged."""
+    part, form = bundle.card.part, bundle.card.part.connectome
+    places = "parcels" if part.parcels else "grey-matter voxels"
+    where = "all parcels" if part.parcels else "the brain"
+    connected = _WORDS["marginal"]
+    sets = ""
+    if form.joint:
+        where = _WORDS["standardised"].format(places=places)
+        connected = _WORDS["partial"]
+    if form.sets:
+        *first, last = map(str, form.sets)
+        sets = _WORDS["sets"].format(first=", ".join(first), last=last)
+    unit = "segment" if part.segment_seconds < SECONDS_PER_RUN else "run"
+    if part.of_sessions:
+        unit = "session"
+    over = _WORDS["over"][unit][outputs.averaging]
+    connected = connected.format(
+        number=bundle.places.number, places=places, penalty=PENALTY
+    )
+    return str(_WORDS["computed"]).format(
+        rois=bundle.rois,
+        contrasts=len(bundle.contrasts),
+        sets=sets,
+        where=where,
+        connected=connected,
+        cut=_WORDS[f"cut_{unit}"].format(seconds=part.segment_seconds),
+        averaged=_WORDS["averaged"].format(over=over) if over else "",
+    )
+
+
+def _corrected(bundle: ModelBundle, owner: str) -> str:
+    """Describe how maps are re-centred; empty if they are not."""
+    recentring = bundle.card.part.recentring
+    if recentring is None or bundle.correction is None:
+        return ""
+    people, key = "participant", "recentred"
+    if recentring.left_out_in_turn:
+        people, key = "training participant", "recentred_in_turn"
+    number = counted(recentring.participants, people)
+    return str(_WORDS[key]).format(owner=owner, people=number)
 
 
 def _trained(training: TrainingData) -> str:
     """Describe a model's training data, if the bundle names them."""
     if training.data == "unknown":
         return "whose bundle does not name its training data."
-    facts = [
-        *(
-            [counted(training.participants, "participant")]
-            if training.participants
-            else []
-        ),
-        *(
-            [f"TR {training.repetition_time_s:g} s"]
-            if training.repetition_time_s
-            else []
-        ),
-        *([f"cleaning: {training.cleaning}"] if training.cleaning != "unknown" else []),
-    ]
+    facts = []
+    if training.participants:
+        facts.append(counted(training.participants, "participant"))
+    if training.repetition_time_s:
+        facts.append(f"TR {training.repetition_time_s:g} s")
+    if training.cleaning != "unknown":
+        facts.append(f"cleaning: {training.cleaning}")
     return f"trained on {training.data}" + (f" ({'; '.join(facts)})." if facts else ".")
 
 
@@ -170,8 +183,8 @@ def subtitle(files: ParticipantFiles) -> str:
     return sentences(
         "contrasts/maps_subtitle.html",
         line="results",
-        maps=sum(len(made.maps) for made in files.averages),
-        averages=sum(bool(made.maps) for made in files.averages),
+        maps=sum(len(average.maps) for average in files.averages),
+        averages=sum(bool(average.maps) for average in files.averages),
         model=f"{common.get('ModelName', '')} {common.get('ModelVersion', '')}",
         kind=KINDS[kind].title if kind in KINDS else kind,
         runs=len(files.runs),
@@ -217,21 +230,22 @@ def few_people(sidecar: Mapping[str, Any]) -> str:
 
 def notes_on_averages(files: ParticipantFiles) -> Iterator[Flag]:
     """Yield flags on the model, on the cleaning of the runs and on the uncertainty of maps."""
-    for made in files.averages:
-        sidecar = made.common
+    for average in files.averages:
+        sidecar = average.common
         if sidecar.get("NotForScience"):
             yield Flag("warning", not_for_science(sidecar))
-        elif notice := sidecar.get("ModelNotice"):
-            yield Flag("note", notice)
-        for text in same_for_all(made.maps):
-            yield Flag("warning", text, made.title)
-        if few := few_people(sidecar):
+        elif sidecar.get("ModelNotice"):
+            yield Flag("note", sidecar["ModelNotice"])
+        for text in same_for_all(average.maps):
+            yield Flag("warning", text, average.title)
+        few = few_people(sidecar)
+        if few:
             yield Flag("warning", few)
         if sidecar.get("Intervals") is False:
-            yield Flag("note", _NO_INTERVALS, made.title)
+            yield Flag("note", _NO_INTERVALS, average.title)
         for key in _NOTES:
-            if note := sidecar.get(key):
-                yield Flag("note", note, made.title)
+            if sidecar.get(key):
+                yield Flag("note", sidecar[key], average.title)
         for run in sidecar.get("Runs", ()):
             for note in run.get("Notes", ()):
                 yield Flag("note", note, run["Run"])

@@ -25,7 +25,7 @@ from bids_dtg.connectome.connectome import (
 )
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.form import FORMS, Form
-from bids_dtg.connectome.moments import RunVoxels, measure_run
+from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks, Carpet
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.run import GREY, PARCEL, REST, MeasuredRun
@@ -85,10 +85,13 @@ class Reader:
         threads: int = 1,
         keep_whole: bool = True,
     ) -> None:
-        self.bundle, self.cleaning = bundle, cleaning
-        self.threads, self.keep_whole = threads, keep_whole
+        self.bundle = bundle
+        self.cleaning = cleaning
+        self.threads = threads
+        self.keep_whole = keep_whole
         if bundle.card.part.parcels:
-            self.places, self.order = bundle.places, np.arange(bundle.places.number)
+            self.places = bundle.places
+            self.order = np.arange(bundle.places.number)
             self.in_brain = np.ones(len(self.order), bool)
             # A copy in memory, because they are read again and again.
             self.maps = np.array(bundle.roi_maps, np.float32)
@@ -103,8 +106,9 @@ class Reader:
         self.in_brain = brain.mask.ravel()[positions]
         if bundle.card.part.several:
             self.maps = np.zeros((len(bundle.roi_maps), len(positions)), np.float32)
-            for own, given in zip(self.maps, bundle.roi_maps, strict=True):
-                own[: len(order)] = given[order]
+            # One at a time, because the model's are mapped from a file.
+            for roi_map, of_bundle in zip(self.maps, bundle.roi_maps, strict=True):
+                roi_map[: len(order)] = of_bundle[order]
             let_go(bundle.roi_maps)
         else:
             # Position of each grid voxel among the brain's voxels, which order the maps.
@@ -120,14 +124,13 @@ class Reader:
     @cached_property
     def carpet_voxels(self) -> Mapping[str, NDArray[np.intp]]:
         """Positions of the carpet's voxels, evenly over the file; grey matter sorted by ROI map."""
-        every, grey = np.arange(self.places.number), len(self.order)
+        positions = np.arange(self.places.number)
         if not isinstance(self.places, VoxelPlaces):
-            return {PARCEL: self._by_map(_evenly(every, _CARPET_GREY + _CARPET_REST))}
-        first, rest = (
-            _evenly(every[:grey], _CARPET_GREY),
-            _evenly(every[grey:], _CARPET_REST),
-        )
-        return {GREY: self._by_map(first), REST: rest}
+            parcels = _evenly(positions, _CARPET_GREY + _CARPET_REST)
+            return {PARCEL: self._by_map(parcels)}
+        grey, rest = np.split(positions, [len(self.order)])
+        in_grey = self._by_map(_evenly(grey, _CARPET_GREY))
+        return {GREY: in_grey, REST: _evenly(rest, _CARPET_REST)}
 
     def _by_map(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
         """Sort voxels by the ROI map that is strongest there."""
@@ -142,26 +145,26 @@ class Reader:
         valid
             (voxels,), whether the run has signal there.
         """
+        places = self.places
+        homotopic = places.homotopic if isinstance(places, ParcelPlaces) else None
         return RunVoxels(
             self.maps,
             len(self.order),
             valid,
             brain=self.in_brain,
             order=self.order,
-            homotopic=self.places.homotopic
-            if isinstance(self.places, ParcelPlaces)
-            else None,
+            homotopic=homotopic,
             form=self.form,
             combine=self.bundle.combine,
         )
 
     def judge(self, run: RunConnectomes, mask_overlap: float | None) -> RunCheck:
         """Check whether the model suits a run, by one set of ROIs."""
-        combine, rows = self.bundle.combine, self.form.one_set(self.bundle.rois)
+        rows = self.form.one_set(self.bundle.rois)
+        combine = self.bundle.combine
         maps = self.maps[:, : len(self.order)]
-        maps = (
-            maps[rows] if combine is None else combine[rows].astype(np.float32) @ maps
-        )
+        weights = None if combine is None else combine[rows].astype(np.float32)
+        maps = maps[rows] if weights is None else weights @ maps
         return judge_run(
             run.of_one_set(), mask_overlap, maps, np.argsort(self.order), self.mirror
         )
@@ -203,7 +206,8 @@ class Reader:
         source = RunSource.of(run, self.bundle.space, self.places, cleaning, keep)
         header, design = source.planned.header, source.planned.design
         mask_overlap = self._mask_overlap(run, source)
-        mean_frame, watch = None, dict[str, Any]()
+        mean_frame = None
+        watch = dict[str, Any]()
         if isinstance(header, NiftiHeader) and source.surface is None:
             mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
             watch = {"watch": mean_frame.add}
@@ -211,12 +215,39 @@ class Reader:
         with as_run_error(run):
             moments = measure_run(
                 lambda: carpet.watching(source.blocks(progress, **watch)),
-                *(design, self.of_run(source.valid)),
+                design,
+                self.of_run(source.valid),
                 outside=source.outside,
                 segments=design.segments(self.bundle.card.part.cut_seconds),
                 smoothing=source.smoothing,
                 threads=self.threads,
             )
+        connectomes, notes = self._connectomes(moments, source, run)
+        decisions = {**design.decisions, **frequency_facts(cleaning)}
+        if self.form.joint:
+            decisions["places_standardised_by"] = "all frames"
+        return MeasuredRun(
+            run=run,
+            interpolation=cleaning.interpolation,
+            mean_frame=mean_frame,
+            bundle=self.bundle,
+            connectomes=connectomes,
+            carpet=carpet,
+            carpet_rows={key: len(rows) for key, rows in self.carpet_voxels.items()},
+            design=design,
+            cleaning=decisions,
+            confounds=source.planned.confounds,
+            sampled=source.interpolation,
+            voxel_mm=header.voxel_mm,
+            mask_overlap=mask_overlap,
+            surface=source.surface,
+            notes=notes,
+        )
+
+    def _connectomes(
+        self, moments: RunMoments, source: RunSource, run: RestRun
+    ) -> tuple[RunConnectomes, tuple[str, ...]]:
+        """Return a run's connectomes from its sums, and notes on it, if it covers enough."""
         # Several sets need many small products, for which one thread is fastest.
         with one_blas_thread() if self.form.sets else nullcontext():
             connectomes = run_connectomes(
@@ -225,41 +256,16 @@ class Reader:
                 scatter=self.bundle.card.part.of_sessions,
                 threads=self.threads,
             )
-        if source.surface is not None:
-            connectomes = connectomes.with_deviation(source.surface.deviation)
         notes = source.notes
         if source.surface is not None:
+            connectomes = connectomes.with_deviation(source.surface.deviation)
             notes = tuple(map(source.surface.on_maps, notes))
-        places, of_parcels = self.bundle.places, tuple[str, ...]()
+        places, covered = self.bundle.places, connectomes.covered
         if isinstance(places, ParcelPlaces):
-            require_parcels(
-                run.bold, places, connectomes.covered, at_vertices=bool(run.cortex)
-            )
-            of_parcels = notes_on_parcels(places.names, connectomes.covered)
+            require_parcels(run.bold, places, covered, at_vertices=bool(run.cortex))
+            notes = (*notes, *notes_on_parcels(places.names, covered))
         require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
-        return MeasuredRun(
-            run=run,
-            interpolation=cleaning.interpolation,
-            mean_frame=mean_frame,
-            bundle=self.bundle,
-            connectomes=connectomes,
-            carpet=carpet,
-            carpet_rows={
-                kind: len(places) for kind, places in self.carpet_voxels.items()
-            },
-            design=design,
-            cleaning={
-                **design.decisions,
-                **frequency_facts(cleaning),
-                **({"places_standardised_by": "all frames"} if self.form.joint else {}),
-            },
-            confounds=source.planned.confounds,
-            sampled=source.interpolation,
-            voxel_mm=header.voxel_mm,
-            mask_overlap=mask_overlap,
-            surface=source.surface,
-            notes=(*notes, *of_parcels),
-        )
+        return connectomes, notes
 
     def courses(self, run: RestRun, most: int) -> NDArray[np.float32]:
         """Clean a run and return its time series at the model's voxels, in one pass.
@@ -292,7 +298,8 @@ class Reader:
         with as_run_error(run):
             moments = measure_run(
                 source.blocks,
-                *(design, voxels),
+                design,
+                voxels,
                 segments=design.segments(math.inf),
                 smoothing=source.smoothing,
                 outside=source.outside,
@@ -317,8 +324,8 @@ class Reader:
 
 def _evenly(voxels: NDArray[np.intp], most: int) -> NDArray[np.intp]:
     """Return at most so many of the voxels, at equal steps."""
-    taken = np.linspace(0, len(voxels) - 1, min(most, len(voxels))).astype(np.intp)
-    return voxels[taken]
+    steps = np.linspace(0, len(voxels) - 1, min(most, len(voxels)))
+    return voxels[steps.astype(np.intp)]
 
 
 def _as_in_a_file(positions: NDArray[np.intp], grid: Grid) -> NDArray[np.intp]:
@@ -448,12 +455,11 @@ def measure_array(
             f"the bundle is a {type(bundle).__name__}. Expected: from load_bundle"
         )
     tr: object = repetition_time_s
-    if (
-        not isinstance(tr, int | float | np.number)
-        or not 0 < float(tr) <= LONGEST_TR_SECONDS
-    ):
+    is_number = isinstance(tr, int | float | np.number)
+    if not is_number or not 0 < float(repetition_time_s) <= LONGEST_TR_SECONDS:
         raise ValueError(f"repetition_time_s is {tr!r}. Expected: {EXPECTED_TR}")
-    bold, to_mm = real_numbers(bold, "bold"), np.asarray(affine, np.float64)
+    bold = real_numbers(bold, "bold")
+    to_mm = np.asarray(affine, np.float64)
     if bold.ndim != 4 or to_mm.shape != (4, 4):
         raise ValueError(
             f"bold is (i, j, k, frames) and the affine (4, 4), not {bold.shape} and {to_mm.shape}"
@@ -461,8 +467,9 @@ def measure_array(
     if not abs(np.linalg.det(to_mm[:3, :3])) > 0:
         raise ValueError("the affine cannot be inverted")
     frames = bold.shape[3]
-    design = array_design(confounds, keep, frames, float(tr))
-    grid, reader = bundle.grid, Reader(bundle, CleaningOptions())
+    design = array_design(confounds, keep, frames, float(repetition_time_s))
+    grid = bundle.grid
+    reader = Reader(bundle, CleaningOptions())
     assert isinstance(reader.places, VoxelPlaces)  # of a model on a grid
     sampling = LatticeSampling.between(
         bold.shape[:3], to_mm, grid, reader.places.positions, name="the array"
@@ -472,16 +479,12 @@ def measure_array(
         for first in range(0, frames, _FRAMES):
             # (i, j, k, frames) -> (frames, voxels), first axis of the image fastest.
             block = bold[..., first : first + _FRAMES]
-            yield (
-                first,
-                sampling.apply(
-                    block.reshape(-1, block.shape[3], order="F").T, 1.0, 0.0
-                ),
-            )
+            volumes = block.reshape(-1, block.shape[3], order="F").T
+            yield first, sampling.apply(volumes, 1.0, 0.0)
 
-    found = _of_array(reader, design, sampling.covered, blocks)
-    require_coverage("the array", found.coverage, "the model's grey matter")
-    return found.segments[0]
+    connectomes = _of_array(reader, design, sampling.covered, blocks)
+    require_coverage("the array", connectomes.coverage, "the model's grey matter")
+    return connectomes.segments[0]
 
 
 def measure_parcels(
@@ -525,9 +528,10 @@ def measure_parcels(
         for first in range(0, len(series), _FRAMES):
             yield first, np.array(series[first : first + _FRAMES], np.float64)
 
-    found = _of_array(reader, design, np.isfinite(series).all(axis=0), blocks)
-    require_parcels("the array", places, found.covered)
-    return found
+    has_data = np.isfinite(series).all(axis=0)
+    connectomes = _of_array(reader, design, has_data, blocks)
+    require_parcels("the array", places, connectomes.covered)
+    return connectomes
 
 
 def _of_array(
@@ -538,6 +542,5 @@ def _of_array(
 ) -> RunConnectomes:
     """Return the connectomes of an array in memory, computed in double precision."""
     voxels = replace(reader.of_run(valid), maps=reader.maps.astype(np.float64))
-    return run_connectomes(
-        measure_run(blocks, design, voxels, segments=design.segments(math.inf))
-    )
+    segments = design.segments(math.inf)
+    return run_connectomes(measure_run(blocks, design, voxels, segments=segments))

@@ -51,27 +51,28 @@ def summarise(
 
     `names` replaces folder names in sentences of sidecars.
     """
-    run, result = measured.run, measured.connectomes.of_one_set()
+    connectomes = measured.connectomes.of_one_set()
     beyond = None  # degrees of freedom beyond the ROIs, which are regressors in the partial form
-    if result.segments[0].form.joint:
-        least = min(part.residual_dof for part in result.segments)
-        beyond = rounded(least - len(result.roi_r))
+    if connectomes.segments[0].form.joint:
+        least = min(segment.residual_dof for segment in connectomes.segments)
+        beyond = rounded(least - len(connectomes.roi_r))
+    first = first_figures(
+        measured.run,
+        measured.design,
+        measured.confounds,
+        voxel_mm=measured.voxel_mm,
+        residual_dof=connectomes.residual_dof,
+        model_tr_seconds=bundle.card.training.repetition_time_s,
+        model_voxel_mm=bundle.training_voxel_mm,
+    )
     figures: dict[str, Any] = {
-        **first_figures(
-            run,
-            measured.design,
-            measured.confounds,
-            voxel_mm=measured.voxel_mm,
-            residual_dof=result.residual_dof,
-            model_tr_seconds=bundle.card.training.repetition_time_s,
-            model_voxel_mm=bundle.training_voxel_mm,
-        ),
-        "n_segments": len(result.segments),
+        **first,
+        "n_segments": len(connectomes.segments),
         "dof_beyond_rois": beyond,
-        "coverage": round(result.coverage, 4),
-        "roi_coverage_min": round(float(result.roi_coverage.min()), 4),
-        "tsnr_median": rounded(result.median_tsnr, 2),
-        "connectome_reliability": rounded(result.reliability),
+        "coverage": round(connectomes.coverage, 4),
+        "roi_coverage_min": round(float(connectomes.roi_coverage.min()), 4),
+        "tsnr_median": rounded(connectomes.median_tsnr, 2),
+        "connectome_reliability": rounded(connectomes.reliability),
         **{name: rounded(judged.figures[name]) for name in _OF_VERDICT},
         "surface": measured.surface.kind if measured.surface else None,
         "training_distribution": judged.verdict,
@@ -81,15 +82,40 @@ def summarise(
         **measured.confounds.decisions,
         **{f"dropped_{why}": n for why, n in measured.confounds.dropped.items()},
     }
-    surface = measured.surface
-    files = surface.files if surface else None
-    transforms = (*files.to_t1w, *files.transforms) if files else run.transforms
-    of_surface = surface.facts if surface else {}
+    return RunSummary(
+        measured.run,
+        figures,
+        {
+            **_facts(measured, figures, names),
+            "TrainingDistribution": judged.verdict,
+            "TrainingDistributionReasons": list(judged.reasons),
+            "Confounds": camel_case(confounds),
+            "Cleaning": camel_case(measured.cleaning),
+            "Notes": [names.hide(note) for note in measured.notes],
+        },
+        connectomes.coverage,
+        confounds,
+        judged,
+        measured.notes,
+    )
+
+
+def _facts(
+    measured: MeasuredRun, figures: Mapping[str, Any], names: PathNames
+) -> dict[str, Any]:
+    """Return the fields of a sidecar on a run's place in time and space."""
+    run, surface = measured.run, measured.surface
+    transforms = run.transforms
+    of_surface = dict[str, Any]()
     if surface:
+        of_surface = surface.facts
         of_surface["SurfaceReason"] = names.hide(surface.reason)
         if surface.deviation != 1.0:
             of_surface["DeviationFactor"] = surface.deviation
-    facts = {
+        if surface.files:
+            transforms = (*surface.files.to_t1w, *surface.files.transforms)
+    used = [step.path.name + " (inverse)" * step.inverse for step in transforms]
+    return {
         "Run": run.title,
         "RepetitionTime": figures["repetition_time"],
         "VoxelSize": figures["voxel_size"],
@@ -98,21 +124,10 @@ def summarise(
         "Space": run.space,
         "SpaceReason": names.hide(run.space_reason),
         **({"CleanedAs": run.cleaned_as} if run.cleaned_as else {}),
-        "Transforms": [
-            used.path.name + (" (inverse)" if used.inverse else "")
-            for used in transforms
-        ],
+        "Transforms": used,
         **of_surface,
         "Interpolation": measured.sampled,
-        "TrainingDistribution": judged.verdict,
-        "TrainingDistributionReasons": list(judged.reasons),
-        "Confounds": camel_case(confounds),
-        "Cleaning": camel_case(measured.cleaning),
-        "Notes": [names.hide(note) for note in measured.notes],
     }
-    return RunSummary(
-        run, figures, facts, result.coverage, confounds, judged, measured.notes
-    )
 
 
 def notes_on_average(
@@ -124,23 +139,23 @@ def notes_on_average(
     -------
     Sentences by their key in a sidecar.
     """
-    how = settings.inputs.input_type, settings.cleaning.denoise_strategy
-    cleanings = (
-        cleaning_note(card.training, *how, cleaned_as)
+    input_type = settings.inputs.input_type
+    strategy = settings.cleaning.denoise_strategy
+    cleaning_notes = (
+        cleaning_note(card.training, input_type, strategy, cleaned_as)
         for cleaned_as in sorted({summary.run.cleaned_as for summary in runs})
     )
-    unknown = (
-        "The runs were cleaned by another program, and their sidecars do not give "
-        f"{RESIDUAL_DOF}. It is n/a, its limit was not applied, and runs are weighted by duration."
-    )
     notes = {
-        "CleaningNote": next(filter(None, cleanings), None),
+        "CleaningNote": next(filter(None, cleaning_notes), None),
         "AcquisitionNote": acquisition_note([summary.figures for summary in runs]),
         "SampleNote": _sample_note(card.part, runs),
-        "DegreesOfFreedomNote": None
-        if all(own.run.dof_known for own in runs)
-        else unknown,
     }
+    if not all(summary.run.dof_known for summary in runs):
+        notes["DegreesOfFreedomNote"] = (
+            "The runs were cleaned by another program, and their sidecars do not give "
+            f"{RESIDUAL_DOF}. It is n/a, its limit was not applied, and runs are weighted by "
+            "duration."
+        )
     return {key: note for key, note in notes.items() if note}
 
 
@@ -151,12 +166,13 @@ def _sample_note(part: MapsPart, runs: Sequence[RunSummary]) -> str | None:
         return None
     minutes = dict[str | None, float]()  # of each session's runs together
     for summary in runs:
-        own = float(str(summary.figures["minutes_kept"]))
-        minutes[summary.run.session] = minutes.get(summary.run.session, 0.0) + own
-    found = _far_from(trained, minutes.values())
-    return found and (
+        session = summary.run.session
+        of_run = float(str(summary.figures["minutes_kept"]))
+        minutes[session] = minutes.get(session, 0.0) + of_run
+    far_minutes = _far_from(trained, minutes.values())
+    return far_minutes and (
         f"The model was trained on joined runs of {trained:.3g} minutes per session; these have "
-        f"{found}."
+        f"{far_minutes}."
     )
 
 
@@ -170,38 +186,37 @@ def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:
 
     Examples
     --------
-    >>> own = {"voxel_size": 2.0, "repetition_time": 2.0}
-    >>> acquisition_note([{**own, "model_voxel_size": 2.0, "model_repetition_time": 0.72}])
+    >>> run = {"voxel_size": 2.0, "repetition_time": 2.0}
+    >>> acquisition_note([{**run, "model_voxel_size": 2.0, "model_repetition_time": 0.72}])
     'The model was trained on runs with a repetition time of 0.72 s; these have 2 s.'
     """
-    there, here = [], []
-    for name, what, unit, power in (
+    of_training, of_runs = list[str](), list[str]()
+    metrics = (
         ("voxel_size", "voxels of", "mm", 3),
         ("repetition_time", "a repetition time of", "s", 1),
-    ):
-        of_model = figures[0][f"model_{name}"]
-        if of_model and (
-            found := _far_from(of_model, [run[name] for run in figures], power)
-        ):
-            there.append(f"{what} {of_model:.3g} {unit}")
-            here.append(f"{found} {unit}")
-    if not there:
-        return None
-    runs = " and ".join(there)
-    return (
-        f"The model was trained on runs with {runs}; these have {' and '.join(here)}."
     )
+    for name, words, unit, power in metrics:
+        trained = figures[0][f"model_{name}"]
+        if not trained:
+            continue
+        far_values = _far_from(trained, [run[name] for run in figures], power)
+        if far_values:
+            of_training.append(f"{words} {trained:.3g} {unit}")
+            of_runs.append(f"{far_values} {unit}")
+    if not of_training:
+        return None
+    training = " and ".join(of_training)
+    runs = " and ".join(of_runs)
+    return f"The model was trained on runs with {training}; these have {runs}."
 
 
 def _far_from(trained: float, values: Iterable[float], power: int = 1) -> str | None:
     """Return the range of values that differ by more than FAR_APART (as volumes with power 3)."""
-    far = [
-        own
-        for own in values
-        if not 1 / FAR_APART <= (own / trained) ** power <= FAR_APART
-    ]
-    return (
-        " to ".join(f"{end:.3g}" for end in sorted({min(far), max(far)}))
-        if far
-        else None
-    )
+    far = []
+    for value in values:
+        ratio = (value / trained) ** power
+        if not 1 / FAR_APART <= ratio <= FAR_APART:
+            far.append(value)
+    if not far:
+        return None
+    return " to ".join(f"{end:.3g}" for end in sorted({min(far), max(far)}))

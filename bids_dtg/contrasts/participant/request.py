@@ -110,48 +110,28 @@ class Request(CallRequest):
         if bundle.card.part.parcels:
             _refuse_for_parcels(settings, bundle)
             bundle = _on_atlas(bundle, settings.outputs.atlases)
+        on_cpu = device == "cpu"
         processes, threads = divide(
             settings.resources,
             units=len(asked.participants),
-            bytes_each=bytes_needed(
-                bundle.places.number, bundle.rois, on_cpu=device == "cpu"
-            ),
-            on_cpu=device == "cpu",
+            bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=on_cpu),
+            on_cpu=on_cpu,
         )
-        atlases: tuple[Atlas, ...] = ()
-        datasets = atlas_datasets(
-            settings.inputs.derivatives
-        )  # refuses a path that is not there
-        if settings.outputs.atlases and not bundle.card.part.parcels:
-            atlases = choose_atlases(
-                settings.outputs.atlases,
-                bundle.voxels,
-                templateflow=asked.templateflow,
-                datasets=datasets,
-            )
-        for kind in settings.outputs.write:
-            find_row(WRITES, "--write", kind)
-        if REGIONS in settings.outputs.write and not atlases:
-            raise SettingsError(
-                f"--write {REGIONS} was given without an atlas",
-                expected="--atlases, e.g. Schaefer400",
-            )
-        made = cls(
+        request = cls(
             **vars(asked),
             processes=processes,
             threads=threads,
             bundle=bundle,
-            atlases=atlases,
+            atlases=_atlases_of(asked, bundle),
             device=device,
         )
-        made.meshes  # noqa: B018 (unknown names are refused before anything is written)
-        made._check_cortex()
-        made._check_spaces()
-        if (
-            settings.inputs.analysis_level == "participant"
-        ):  # training chooses among measured maps
-            made.contrasts  # noqa: B018 (likewise)
-        return made
+        request.meshes  # noqa: B018 (unknown names are refused before anything is written)
+        request._check_cortex()
+        request._check_spaces()
+        # Training chooses among measured maps.
+        if settings.inputs.analysis_level == "participant":
+            request.contrasts  # noqa: B018 (likewise)
+        return request
 
     @property
     def grid(self) -> Grid:
@@ -169,20 +149,22 @@ class Request(CallRequest):
         places = self.parcels
         if places is None or not is_series(run.bold):
             return self
-        own = read_series_header(run.bold).places
-        if own is None or own.axis is None:  # grayordinates, or a table
+        in_file = read_series_header(run.bold).places
+        if in_file is None or in_file.axis is None:  # grayordinates, or a table
             return self
-        bundle = dataclasses.replace(self.bundle, places=places.as_in(own))
+        bundle = dataclasses.replace(self.bundle, places=places.as_in(in_file))
         return dataclasses.replace(self, bundle=bundle)
 
     @cached_property
     def contrasts(self) -> tuple[Contrast, ...]:
         """Contrasts that are written: those of ``--contrast``, or all."""
-        known = self.bundle.contrasts
-        tasks = {contrast.label: contrast.task for contrast in known}
-        asked = self.settings.modelling.contrast
-        labels = chosen_contrasts(asked, tasks, lack="the model does not predict")
-        return tuple(one for one in known if not labels or one.label in labels)
+        contrasts = self.bundle.contrasts
+        tasks = {contrast.label: contrast.task for contrast in contrasts}
+        names = self.settings.modelling.contrast
+        labels = chosen_contrasts(names, tasks, lack="the model does not predict")
+        if not labels:
+            return contrasts
+        return tuple(contrast for contrast in contrasts if contrast.label in labels)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -202,9 +184,8 @@ class Request(CallRequest):
         """Return a copy with another form of connectome and another length of segments."""
         card = self.bundle.card
         part = dataclasses.replace(card.part, connectome=form, segment_seconds=seconds)
-        bundle = dataclasses.replace(
-            self.bundle, card=dataclasses.replace(card, part=part)
-        )
+        card = dataclasses.replace(card, part=part)
+        bundle = dataclasses.replace(self.bundle, card=card)
         return dataclasses.replace(self, bundle=bundle)
 
     @cached_property
@@ -270,20 +251,21 @@ class Request(CallRequest):
         self, planned: AveragedRuns
     ) -> tuple[dict[str, Target], dict[str, RunError]]:
         """Find further spaces of an average, by name, and why others cannot be reached."""
-        who = planned.participant, planned.entities.get("ses")
+        participant, session = planned.participant, planned.entities.get("ses")
         targets, errors = dict[str, Target](), dict[str, RunError]()
         for name in self.spaces:
             try:
-                targets[name] = self._target(name, *who, planned.sidecars)
+                target = self._target(name, participant, session, planned.sidecars)
             except RunError as err:
                 errors[name] = err
+            else:
+                targets[name] = target
         return targets, errors
 
     def unreached(self, planned: AveragedRuns) -> tuple[str, ...]:
         """Say which of the requested spaces an average cannot be written in."""
-        return tuple(
-            _unwritten(name, err) for name, err in self.targets(planned)[1].items()
-        )
+        _, errors = self.targets(planned)
+        return tuple(_unwritten(name, err) for name, err in errors.items())
 
     def reached(self, planned: AveragedRuns) -> Reached:
         """Return how maps are resampled to further spaces, and the request for just these."""
@@ -314,16 +296,16 @@ class Request(CallRequest):
         session: str | None = None,
         sidecars: Sequence[Path] = (),
     ) -> Target:
-        flow = self.templateflow
+        templateflow = self.templateflow
         anatomy = partial(
             find_anatomy,
             self.dataset,
             participant,
             session,
-            templateflow=flow,
+            templateflow=templateflow,
             sidecars=sidecars,
         )
-        return find_target(name, self.grid, flow, anatomy)
+        return find_target(name, self.grid, templateflow, anatomy)
 
     def _check_spaces(self) -> None:
         """Refuse spaces in which maps can be written for no participant.
@@ -357,14 +339,13 @@ class Request(CallRequest):
         if self.parcels is not None and _label_files(self.settings.outputs.atlases):
             xml = self.parcels.to_xml()
             atlases["parcels"] = hashlib.sha256(xml).hexdigest()
-        own: dict[str, Any] = {"atlases": atlases}
+        options: dict[str, Any] = {**super().shaping_options(), "atlases": atlases}
         if self.settings.inputs.analysis_level == "participant":
             labels = [contrast.label for contrast in self.contrasts]
-            own["contrast"] = (
-                labels if len(labels) < len(self.bundle.contrasts) else ["all"]
-            )
-            own["write"] = sorted(self.kinds)
-        return {**super().shaping_options(), **own}
+            is_all = len(labels) == len(self.bundle.contrasts)
+            options["contrast"] = ["all"] if is_all else labels
+            options["write"] = sorted(self.kinds)
+        return options
 
     def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
         """Yield the input files of an average."""
@@ -372,14 +353,16 @@ class Request(CallRequest):
         for target in self.targets(planned)[0].values():
             yield from target.inputs
         surfaces = self.surfaces(planned)
-        yield from () if surfaces is None else surfaces.inputs
+        if surfaces:
+            yield from surfaces.inputs
 
     def steps(self, planned: AveragedRuns) -> Iterable[TransformFile]:
         """Yield the transforms that an average needs, those to further spaces after the runs'."""
         yield from super().steps(planned)
         for target in self.targets(planned)[0].values():
             yield from target.transforms
-        if surfaces := self.surfaces(planned):
+        surfaces = self.surfaces(planned)
+        if surfaces:
             yield from surfaces.transforms
 
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
@@ -388,7 +371,8 @@ class Request(CallRequest):
         for target in self.targets(planned)[0].values():
             through = ", ".join(transform.path.name for transform in target.transforms)
             lines.append(f"    also written in {target.grid.space}, through {through}")
-        if surfaces := self.surfaces(planned):
+        surfaces = self.surfaces(planned)
+        if surfaces:
             lines.append(f"    on surfaces: {surfaces.reason}")
         return in_words(len(self.contrasts), self.kinds), lines
 
@@ -398,9 +382,8 @@ class Reached:
     """The further spaces that the maps of an average can be written in."""
 
     request: Request  # which asks for no other spaces
-    samplings: tuple[
-        tuple[Target, VoxelPlaces, PointSampling], ...
-    ]  # from the model's voxels
+    # From the model's voxels.
+    samplings: tuple[tuple[Target, VoxelPlaces, PointSampling], ...]
     failed: str  # why others cannot be reached; empty: all can
 
 
@@ -408,32 +391,60 @@ def _unwritten(space: str, err: RunError) -> str:
     return f"maps in {space} were not written: {err}"
 
 
+def _atlases_of(asked: Asked, bundle: ModelBundle) -> tuple[Atlas, ...]:
+    """Find the atlases of tables of regions, and check what is written.
+
+    Raises
+    ------
+    SettingsError
+        There is no such atlas or kind of result, or regions are written without an atlas.
+    """
+    outputs = asked.settings.outputs
+    atlases: tuple[Atlas, ...] = ()
+    # Refuses a path that does not exist.
+    datasets = atlas_datasets(asked.settings.inputs.derivatives)
+    if outputs.atlases and not bundle.card.part.parcels:
+        atlases = choose_atlases(
+            outputs.atlases,
+            bundle.voxels,
+            templateflow=asked.templateflow,
+            datasets=datasets,
+        )
+    for kind in outputs.write:
+        find_row(WRITES, "--write", kind)
+    if REGIONS in outputs.write and not atlases:
+        raise SettingsError(
+            f"--write {REGIONS} was given without an atlas",
+            expected="--atlases, e.g. Schaefer400",
+        )
+    return atlases
+
+
 def first_file(settings: Settings) -> Path | None:
     """Return the image that is read first, if its voxels are on the model's grid; None: not known.
 
     It is found before the model is loaded; nothing is fetched or indexed for it.
     """
-    behaviour, inputs, resources = (
-        settings.behaviour,
-        settings.inputs,
-        settings.resources,
-    )
+    inputs, resources = settings.inputs, settings.resources
     elsewhere = resources.scheduler or resources.device not in ("auto", "cpu")
-    if behaviour.dry_run or elsewhere or inputs.bids_filter_file:
+    if settings.behaviour.dry_run or elsewhere or inputs.bids_filter_file:
         return None
     # `Request.prepare` repeats errors and warnings.
     with suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         asked = find_asked(settings.replace(dry_run=True))
-        label, (card, _) = asked.participants[0], read_card(find_bundle(inputs.model))
+        label = asked.participants[0]
+        card, _ = read_card(find_bundle(inputs.model))
         grid = card.part.grid
-        if (
-            grid is None or (asked.output.root / f"sub-{label}").exists()
-        ):  # perhaps nothing is read
+        if grid is None:
+            return None
+        if (asked.output.root / f"sub-{label}").exists():  # perhaps nothing is read
             return None
         rule = asked.space_rule(grid.space, partial(lies_on_lattice, grid=grid))
         runs = list_runs(
-            *(asked.dataset.root, label, asked.selection),
+            asked.dataset.root,
+            label,
+            asked.selection,
             rule=rule,
             input_type=asked.dataset.input_type,
         )
@@ -483,16 +494,18 @@ def find_runs(settings: Settings) -> list[RestRun]:
     ['sub-sim001_task-rest']
     """
     request = Request.prepare(settings)
-    return [
-        run for participant in request.participants for run in request.runs(participant)
-    ]
+    runs = list[RestRun]()
+    for participant in request.participants:
+        runs += request.runs(participant)
+    return runs
 
 
 def _names_parcels(atlases: Sequence[str], bundle: ModelBundle) -> bool:
     """Return whether `--atlases` names the model's own parcels, or a file of them."""
-    (first, *others) = atlases
-    is_own = first.lower() == "glasser" and bundle.card.name == OF_PARCELS
-    return not others and (is_own or bool(_label_files(atlases)))
+    if len(atlases) > 1:
+        return False
+    is_glasser = atlases[0].lower() == "glasser" and bundle.card.name == OF_PARCELS
+    return is_glasser or bool(_label_files(atlases))
 
 
 def _label_files(atlases: Sequence[str]) -> list[str]:
@@ -502,7 +515,8 @@ def _label_files(atlases: Sequence[str]) -> list[str]:
 
 def _on_atlas(bundle: ModelBundle, atlases: Sequence[str]) -> ModelBundle:
     """Give a model the parcels of its atlas in the version that `--atlases` names."""
-    if not (files := _label_files(atlases)):
+    files = _label_files(atlases)
+    if not files:
         return bundle
     assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
     try:
@@ -521,16 +535,17 @@ def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
         Smoothing, another space or mesh, an atlas, or a table of regions was asked for.
     """
     outputs = settings.outputs
-    given = {
+    atlases = outputs.atlases
+    is_default = not atlases or atlases == OPTIONS["atlases"].default
+    is_chosen = {
         "--smoothing-fwhm": settings.cleaning.smoothing_fwhm is not None,
         "--output-spaces": bool(outputs.output_spaces),
         "--surfaces": bool(outputs.surfaces),
-        "--atlases": bool(outputs.atlases)
-        and outputs.atlases != OPTIONS["atlases"].default
-        and not _names_parcels(outputs.atlases, bundle),
+        "--atlases": not is_default and not _names_parcels(atlases, bundle),
         f"--write {REGIONS}": REGIONS in outputs.write,
     }
-    if wrong := [name for name, is_given in given.items() if is_given]:
+    wrong = [name for name, chosen in is_chosen.items() if chosen]
+    if wrong:
         raise SettingsError(
             f"{wrong[0]} was given with {bundle.card.name}, a model of parcels, whose maps are "
             "CIFTI files",

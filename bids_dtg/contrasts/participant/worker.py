@@ -13,13 +13,13 @@ from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, add_maps
 from bids_dtg.contrasts.participant.outputs import CONNECTOME, in_words
 from bids_dtg.contrasts.participant.outputs.surfaces import template_note
-from bids_dtg.contrasts.participant.outputs.write import write_average, write_run
 from bids_dtg.contrasts.participant.quality import (
     RunSummary,
     notes_on_average,
     summarise,
 )
 from bids_dtg.contrasts.participant.request import Request, first_file
+from bids_dtg.contrasts.participant.write import write_average, write_run
 from bids_dtg.engine.machine import one_blas_thread, return_memory
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted

@@ -3,7 +3,6 @@
 - `maps`: maps with their sidecar, means over atlases, and the model's half-widths
 - `spaces`: further spaces that maps are written in
 - `surfaces`: maps at the vertices of surfaces, and as grayordinates
-- `write`: writes all files of an average and of its runs
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.files.names import FileKind, build_path
 from bids_dtg.files.regions import name_cell, number_lines
-from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
+from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import read_packaged
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_voxels
 from bids_dtg.imaging.places import VoxelPlaces
@@ -36,10 +36,8 @@ from bids_dtg.notices import counted
 from bids_dtg.participants.origin import atlas_facts, model_facts, run_sources
 from bids_dtg.participants.quality import rounded
 from bids_dtg.report.contents import DETAILS, NOT_MEASURED, SYNTHETIC
+from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
-
-if TYPE_CHECKING:
-    from bids_dtg.contrasts.participant.request import Request
 
 # Path below the output folder, and content (for a JSON file, its fields).
 File = tuple[PurePosixPath, bytes | dict[str, Any]]
@@ -96,15 +94,12 @@ def _images(
     """Yield an image per contrast, encoded in threads; for parcels, one image of all contrasts."""
     if isinstance(bundle.places, ParcelPlaces):
         chosen = values[[contrast.index for contrast in contrasts]]
-        image = bundle.places.encode_maps(
-            chosen, [contrast.label for contrast in contrasts]
-        )
-        yield path(bundle.places.extension), image
+        labels = [contrast.label for contrast in contrasts]
+        yield path(bundle.places.extension), bundle.places.encode_maps(chosen, labels)
         return
     with ThreadPoolExecutor(threads) as pool:
-        for first in range(
-            0, len(contrasts), threads
-        ):  # hold only a few images in memory
+        # Only a few images are in memory at a time.
+        for first in range(0, len(contrasts), threads):
             some = contrasts[first : first + threads]
             paths = [path(".nii.gz", contrast.label) for contrast in some]
             yield from zip(paths, pool.map(encode, some), strict=True)
@@ -114,7 +109,10 @@ def map_files(
     entities: Entities,
     maps: Maps,
     contrasts: Sequence[Contrast],
-    request: Request,
+    bundle: ModelBundle,
+    *,
+    strategy: str,
+    threads: int,
     places: VoxelPlaces | None = None,
 ) -> Iterator[File]:
     """Encode maps: one file per contrast, or for parcels one file of all contrasts.
@@ -127,81 +125,79 @@ def map_files(
         Maps of all contrasts, at `places`.
     contrasts
         Contrasts to write.
-    request
-        What the user asks for.
+    bundle
+        The model.
+    strategy
+        How runs were cleaned.
+    threads
+        Number of maps encoded at the same time.
     places
         Voxels of another space; None: the model's voxels or parcels.
     """
-    bundle = request.bundle
     facts = {
         "Synthetic": True,
         "GeneratedBy": f"bids_dtg {__version__}",
         **model_facts(bundle),
-        "DenoiseStrategy": request.settings.cleaning.denoise_strategy,
+        "DenoiseStrategy": strategy,
     }
+    intent = "z score" if bundle.card.part.statistic == "z" else "none"
 
     def encode(contrast: Contrast) -> bytes:
-        own = {
+        of_contrast = {
             "Description": NOT_MEASURED + contrast.description,
             "Contrast": contrast.label,
         }
         return (places or bundle.voxels).encode(
             maps[contrast.index],
-            intent="z score" if bundle.card.part.statistic == "z" else "none",
+            intent=intent,
             description=f"bids_dtg {__version__} {contrast.label} {SYNTHETIC}",
-            facts={**own, **facts},
+            facts={**of_contrast, **facts},
         )
 
     path = partial(map_path, entities, bundle, places=places)
-    return _images(maps, contrasts, bundle, path, encode, request.threads)
+    return _images(maps, contrasts, bundle, path, encode, threads)
 
 
 def average_sidecar(
-    entities: Entities,
     estimate: Estimate,
     contrasts: Sequence[Contrast],
-    request: Request,
+    bundle: ModelBundle,
+    settings: Settings,
+    source: str,
     *,
     runs: Sequence[RunSummary],
     left_out: Mapping[str, str],
-) -> File:
+) -> dict[str, Any]:
     """Return the sidecar that all files of an average's maps inherit.
 
     Parameters
     ----------
-    entities, contrasts, request
-        As for `map_files`.
     estimate
         Predicted maps of the average.
+    contrasts, bundle
+        As for `map_files`.
+    settings
+        The options.
+    source
+        Name of the dataset in BIDS URIs.
     runs
         Quality metrics of the runs that were averaged.
     left_out
         Reason for each run that was left out, by its title.
     """
     by_dof = math.isfinite(estimate.residual_dof)
-    bundle, names, settings = request.bundle, request.path_names, request.settings
-    part, training, source = (
-        bundle.card.part,
-        bundle.card.training,
-        request.dataset.name,
-    )
+    part = bundle.card.part
+    sources = list[str]()
+    for summary in runs:
+        sources += run_sources(summary.run, source)
     common = {
         "Description": f"{NOT_MEASURED}{counted(len(contrasts), 'contrast')}, one map each",
-        "Sources": [
-            uri for summary in runs for uri in run_sources(summary.run, source)
-        ],
+        "Sources": sources,
         "Synthetic": True,
         "Units": part.units,
         **bundle.metadata,
         **model_facts(bundle),
-        "ModelTraining": {
-            "Data": training.data,
-            "Participants": training.participants,
-            "RepetitionTime": training.repetition_time_s,
-            "Cleaning": training.cleaning,
-            "VoxelSize": rounded(bundle.training_voxel_mm),
-            **({"PeopleKnown": False} if bundle.people is None else {}),
-        },
+        "ModelTraining": _training_facts(bundle),
         "NSegments": estimate.n_segments,
         "SecondsOfRest": round(estimate.seconds, 3),
         RESIDUAL_DOF: round(estimate.residual_dof, 2) if by_dof else None,
@@ -209,7 +205,7 @@ def average_sidecar(
         "InputType": settings.inputs.input_type,
         "DenoiseStrategy": settings.cleaning.denoise_strategy,
         "Runs": [summary.facts for summary in runs],
-        "ExcludedRuns": {run: names.hide(why) for run, why in left_out.items()},
+        "ExcludedRuns": dict(left_out),
         **form_facts(part.connectome),
         # Published models have no intervals, because these need measured maps of held-out people.
         "Intervals": bundle.half_widths is not None,
@@ -223,24 +219,42 @@ def average_sidecar(
             if part.recentring.left_out_in_turn:
                 common["RecentringLeftOutInTurn"] = True
     common |= notes_on_average(bundle.card, runs, settings)
-    common[DETAILS] = {
-        contrast.label: {
-            "Description": f"{NOT_MEASURED}{contrast.description}",
-            "Task": contrast.task,
-            "Contrast": contrast.name,
-            **({} if part.gains is None else {"Gain": part.gains[contrast.index]}),
-            **_note_on_individuality(bundle, contrast.label),
-        }
-        for contrast in contrasts
+    common[DETAILS] = {row.label: _contrast_facts(row, bundle) for row in contrasts}
+    return common
+
+
+def _training_facts(bundle: ModelBundle) -> dict[str, Any]:
+    training = bundle.card.training
+    facts: dict[str, Any] = {
+        "Data": training.data,
+        "Participants": training.participants,
+        "RepetitionTime": training.repetition_time_s,
+        "Cleaning": training.cleaning,
+        "VoxelSize": rounded(bundle.training_voxel_mm),
     }
-    return shared_sidecar_path(entities, "statmap"), common
+    if bundle.people is None:
+        facts["PeopleKnown"] = False
+    return facts
+
+
+def _contrast_facts(contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "Description": f"{NOT_MEASURED}{contrast.description}",
+        "Task": contrast.task,
+        "Contrast": contrast.name,
+    }
+    gains = bundle.card.part.gains
+    if gains is not None:
+        facts["Gain"] = gains[contrast.index]
+    return {**facts, **_note_on_individuality(bundle, contrast.label)}
 
 
 def _note_on_individuality(bundle: ModelBundle, label: str) -> dict[str, Any]:
     """Note that a contrast's map is the same for everybody, or hardly tells people apart."""
     if label in bundle.card.part.not_individual:
         return dict(WORDS["not_individual"])
-    if label not in (scores := bundle.hardly_individual):
+    scores = bundle.hardly_individual
+    if label not in scores:
         return {}
     mean, low, high = scores[label]
     words = WORDS["hardly_individual"]
@@ -275,13 +289,14 @@ def region_files(
     facts
         Further fields of the sidecar.
     """
+    words = WORDS["regions_of_vertices"]
+    space, reference = SURFACE, _FS_LR
     if atlas.surface is None:
-        words, space = WORDS["regions"], bundle.grid.space
+        words = WORDS["regions"]
+        space = bundle.grid.space
         reference = bundle.grid.metadata["SpatialReference"]
-    else:
-        words, space, reference = WORDS["regions_of_vertices"], SURFACE, _FS_LR
-    named = {**atlas.entities, "stat": bundle.card.part.statistic}
-    own = {**entities, "space": space, **named}
+    of_atlas = {**atlas.entities, "stat": bundle.card.part.statistic}
+    of_table = {**entities, "space": space, **of_atlas}
     rows = [contrast.index for contrast in contrasts]
     counts = region_voxels(maps, atlas)[rows]
     coverage = counts / np.maximum(atlas.voxels, 1)
@@ -300,7 +315,7 @@ def region_files(
         **atlas_facts(atlas),
         **facts,
     }
-    yield REGIONS.path(own, ".json"), content
+    yield REGIONS.path(of_table, ".json"), content
     parcels = [f"{index}\t{name_cell(name)}" for index, name in atlas.parcels.items()]
     lines = ["\t".join(words)]
     for row, contrast in enumerate(contrasts):
@@ -308,7 +323,7 @@ def region_files(
         for parcel, mean, share, count in zip(parcels, *cells, strict=True):
             cell = "n/a" if math.isnan(mean) else f"{mean:.7g}"
             lines.append(f"{contrast.label}\t{parcel}\t{cell}\t{share:.4f}\t{count}")
-    yield REGIONS.path(own, ".tsv"), ("\n".join(lines) + "\n").encode()
+    yield REGIONS.path(of_table, ".tsv"), ("\n".join(lines) + "\n").encode()
 
 
 def parcel_files(
@@ -318,7 +333,8 @@ def parcel_files(
 
     Parameters are as for `region_files`.
     """
-    own = {**entities, **bundle.places.entities, "stat": bundle.card.part.statistic}
+    statistic = bundle.card.part.statistic
+    of_table = {**entities, **bundle.places.entities, "stat": statistic}
     columns = {
         name: {"Description": text.format(level=LEVEL)}
         for name, text in WORDS["parcels"].items()
@@ -326,10 +342,8 @@ def parcel_files(
     for name in list(columns)[2:]:
         columns[name]["Units"] = bundle.card.part.units
     about = "Predicted values at the model's parcels, one row per contrast and parcel"
-    yield (
-        PARCELS.path(own, ".json"),
-        {"Description": about, **columns, **model_facts(bundle)},
-    )
+    sidecar = {"Description": about, **columns, **model_facts(bundle)}
+    yield PARCELS.path(of_table, ".json"), sidecar
     assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
     unknown = np.full_like(maps, np.nan)
     group = unknown if bundle.mean is None else bundle.mean
@@ -337,14 +351,12 @@ def parcel_files(
     lines = ["\t".join(columns)]
     for contrast in contrasts:
         row = contrast.index
-        values = np.stack(
-            [maps[row], group[row], maps[row] - group[row], widths[row]], axis=1
-        )
-        for name, numbers in zip(
-            bundle.places.names, number_lines(values), strict=True
-        ):
+        deviation = maps[row] - group[row]
+        values = np.stack([maps[row], group[row], deviation, widths[row]], axis=1)
+        parcels = zip(bundle.places.names, number_lines(values), strict=True)
+        for name, numbers in parcels:
             lines.append(f"{contrast.label}\t{name_cell(name)}\t{numbers}")
-    yield PARCELS.path(own), ("\n".join(lines) + "\n").encode()
+    yield PARCELS.path(of_table), ("\n".join(lines) + "\n").encode()
 
 
 def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterator[File]:
@@ -362,23 +374,24 @@ def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterato
 
     def encode(contrast: Contrast) -> bytes:
         widths = values[contrast.index]
+        step = float(np.nanmax(widths, initial=0.0)) / _STEPS or 1.0
         return bundle.voxels.encode_steps(
             widths,
-            float(np.nanmax(widths, initial=0.0)) / _STEPS or 1.0,
+            step,
             description=f"bids_dtg {__version__} {contrast.label} half-width",
             facts={"Contrast": contrast.label, **model_facts(bundle)},
         )
 
     path = partial(_half_width_path, bundle)
     yield from _images(values, bundle.contrasts, bundle, path, encode, threads)
-    details: dict[str, dict[str, Any]] = {
-        contrast.label: {"Task": contrast.task, "Contrast": contrast.name}
-        for contrast in bundle.contrasts
-    }
-    for gap, own in zip(np.isnan(values).mean(axis=1), details.values(), strict=True):
+    details = dict[str, dict[str, Any]]()
+    gaps = np.isnan(values).mean(axis=1)  # (contrasts,), shares without an interval
+    for contrast, gap in zip(bundle.contrasts, gaps, strict=True):
+        facts: dict[str, Any] = {"Task": contrast.task, "Contrast": contrast.name}
         if gap:
-            own |= {"ShareWithoutInterval": round(float(gap), 4)}
-            own |= {"MissingValues": WORDS["no_interval"]}
+            facts["ShareWithoutInterval"] = round(float(gap), 4)
+            facts["MissingValues"] = WORDS["no_interval"]
+        details[contrast.label] = facts
     content = {
         "Description": WORDS["half_width"].format(level=LEVEL),
         "Units": bundle.card.part.units,
@@ -393,14 +406,12 @@ def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterato
 
 def half_width_paths(bundle: ModelBundle) -> list[PurePosixPath]:
     """Return the paths of `half_width_files`."""
+    path = partial(_half_width_path, bundle)
     if bundle.card.part.parcels:
-        images = [_half_width_path(bundle, bundle.places.extension)]
+        images = [path(bundle.places.extension)]
     else:
-        images = [
-            _half_width_path(bundle, ".nii.gz", found.label)
-            for found in bundle.contrasts
-        ]
-    return [*images, _half_width_path(bundle, ".json")]
+        images = [path(".nii.gz", contrast.label) for contrast in bundle.contrasts]
+    return [*images, path(".json")]
 
 
 def form_facts(form: Form) -> dict[str, Any]:
@@ -419,21 +430,23 @@ def form_facts(form: Form) -> dict[str, Any]:
 
 def _interval_facts(bundle: ModelBundle) -> dict[str, Any]:
     """Return the fields on the intervals' level and the people they were estimated from."""
-    if (found := bundle.half_widths) is None:
+    widths = bundle.half_widths
+    if widths is None:
         return {}
     return {
         "IntervalLevel": LEVEL / 100,
-        "IntervalParticipants": found.people,
-        "IntervalSegments": found.segments,
+        "IntervalParticipants": widths.people,
+        "IntervalSegments": widths.segments,
     }
 
 
 def _note_on_intervals(bundle: ModelBundle, segments: int) -> dict[str, str]:
     """Note that maps average another number of segments than the intervals assume."""
-    if (found := bundle.half_widths) is None or segments == found.segments:
+    widths = bundle.half_widths
+    if widths is None or segments == widths.segments:
         return {}
-    than = "wider" if segments < found.segments else "narrower"
+    size = "wider" if segments < widths.segments else "narrower"
     return {
         "IntervalNote": f"The maps are means over {counted(segments, 'segment')} of rest, but the "
-        f"intervals are for means over {found.segments}: correct ones may be {than}."
+        f"intervals are for means over {widths.segments}: correct ones may be {size}."
     }

@@ -168,7 +168,7 @@ def surface_map_files(
     dense = [_GRAYORDINATES] if mesh == "fsLR" else []
     cortex = np.concatenate([read_template(mesh).cortex[side] for side in SIDES])
     for density in [DENSITIES[mesh], *dense]:
-        own = {
+        sidecar = {
             "Contrasts": labels,
             "Density": _WORDS["densities"][density],
             "SpatialReference": _spatial_reference(mesh, density),
@@ -176,17 +176,16 @@ def surface_map_files(
             **_WORDS["facts"],
             **_shares(sampling, cortex),
         }
-        yield path(".json", density), own
-    values = sampling.apply(maps[[one.index for one in contrasts]])
+        yield path(".json", density), sidecar
+    values = sampling.apply(maps[[contrast.index for contrast in contrasts]])
     vertices, voxels = np.split(values, [len(cortex)], axis=1)
     if dense:
-        taken = np.concatenate([vertices[:, cortex], voxels], axis=1)
-        image = encode_dscalar(taken, labels)
+        grayordinates = np.concatenate([vertices[:, cortex], voxels], axis=1)
+        image = encode_dscalar(grayordinates, labels)
         yield path(".dscalar.nii", _GRAYORDINATES), image
     vertices[:, ~cortex] = np.nan
-    for side, of_side in zip(
-        SIDES, np.split(vertices, len(SIDES), axis=1), strict=True
-    ):
+    of_sides = np.split(vertices, len(SIDES), axis=1)
+    for side, of_side in zip(SIDES, of_sides, strict=True):
         name = path(".func.gii", DENSITIES[mesh], side)
         yield name, encode_metrics(of_side, side, names=labels)
 

@@ -5,12 +5,15 @@ Each function returns the paths of what it wrote, or raises `OutputError`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.run import nodes_of
 from bids_dtg.contrasts.participant.outputs import MAPS, REGIONS
@@ -18,6 +21,7 @@ from bids_dtg.contrasts.participant.outputs.maps import (
     WORDS,
     Entities,
     File,
+    Maps,
     average_sidecar,
     form_facts,
     half_width_files,
@@ -36,10 +40,12 @@ from bids_dtg.contrasts.participant.outputs.surfaces import (
 from bids_dtg.contrasts.participant.quality import RunSummary
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.files.names import FileKind, build_path
+from bids_dtg.files.sidecars import shared_sidecar_path
 from bids_dtg.files.text import read_json, tsv_text, write_json
 from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.meshes import MeshName
 from bids_dtg.participants.origin import model_facts, run_sources
 from bids_dtg.participants.request import AveragedRuns, run_entities
 from bids_dtg.report.participant import discard_report
@@ -59,9 +65,10 @@ def write_run(
 ) -> list[PurePosixPath]:
     """Write the files of one run: quality, report data and, if requested, connectomes."""
     entities = run_entities(summary.run)
+    not_individual = request.bundle.card.part.not_individual
     figures = {
         **summary.figures,
-        "not_individual": ", ".join(request.bundle.card.part.not_individual) or None,
+        "not_individual": ", ".join(not_individual) or None,
         "seconds_processing": round(seconds, 2),
     }
     columns = request.presentation.quality_columns
@@ -90,11 +97,19 @@ def write_average(
 ) -> list[PurePosixPath]:
     """Write the maps of an average, also in further spaces, with their sidecar and tables."""
     request = request.as_in(runs[0].run)
-    bundle, entities, maps = request.bundle, planned.entities, estimate.values
-    root, source = planned.runs[0].root, request.dataset.name
+    bundle, entities = request.bundle, planned.entities
+    maps = estimate.values
+    source, names = request.dataset.name, request.path_names
     # Surfaces come first, because an error here must leave earlier results as they are.
     surfaces = request.surfaces(planned)
-    meshes = [(name, sample_mesh(bundle, name, surfaces)) for name in request.meshes]
+    facts_on = partial(
+        surface_facts,
+        files=surfaces,
+        root=planned.runs[0].root,
+        source=source,
+        names=names,
+    )
+    meshes = [(mesh, sample_mesh(bundle, mesh, surfaces)) for mesh in request.meshes]
     at_atlases = [
         (atlas, at_parcels(bundle, atlas, maps, surfaces)) for atlas in request.atlases
     ]
@@ -106,34 +121,28 @@ def write_average(
         if not np.isnan(maps[contrast.index]).all()
     ]
     sidecar = average_sidecar(
-        entities, estimate, contrasts, request, runs=runs, left_out=left_out
+        estimate,
+        contrasts,
+        bundle,
+        request.settings,
+        source,
+        runs=runs,
+        left_out={title: names.hide(why) for title, why in left_out.items()},
     )
-    files = _write(request, [sidecar])
+    files = _write(request, [(shared_sidecar_path(entities, "statmap"), sidecar)])
     if MAPS in request.kinds:
-        files += _write(request, map_files(entities, maps, contrasts, request))
-        files += _half_widths(request)
-        if isinstance(bundle.places, ParcelPlaces):
-            files += _write(request, parcel_files(entities, maps, contrasts, bundle))
-        for target, voxels, sampling in elsewhere:
-            files += _write(
-                request, [space_sidecar(entities, target, bundle, root, source)]
-            )
-            moved = map_files(
-                entities, sampling.apply(maps), contrasts, request, voxels
-            )
-            files += _write(request, moved)
-        for name, sampling in meshes:
-            facts = surface_facts(name, surfaces, root, source, request.path_names)
-            samples = surface_map_files(
-                *(entities, name, sampling, maps, contrasts), bundle=bundle, facts=facts
-            )
-            files += _write(request, samples)
+        files += _write_maps(
+            request,
+            planned,
+            maps,
+            contrasts,
+            elsewhere=elsewhere,
+            meshes=meshes,
+            facts_on=facts_on,
+        )
     if REGIONS in request.kinds:
         for atlas, values in at_atlases:
-            facts = {}
-            if atlas.surface is not None:
-                names = request.path_names
-                facts = surface_facts("fsLR", surfaces, root, source, names)
+            facts = {} if atlas.surface is None else facts_on("fsLR")
             regions = region_files(
                 entities, atlas, values, contrasts, bundle=bundle, facts=facts
             )
@@ -141,8 +150,64 @@ def write_average(
     return files
 
 
+def _write_maps(
+    request: Request,
+    planned: AveragedRuns,
+    maps: Maps,
+    contrasts: Sequence[Contrast],
+    *,
+    elsewhere: Sequence[tuple[Target, VoxelPlaces, PointSampling]],
+    meshes: Sequence[tuple[MeshName, PointSampling]],
+    facts_on: Callable[[MeshName], dict[str, Any]],
+) -> list[PurePosixPath]:
+    """Write maps at the model's places, in further spaces and on meshes."""
+    bundle, entities = request.bundle, planned.entities
+    files = _write(request, _map_files(request, entities, maps, contrasts))
+    files += _half_widths(request)
+    if isinstance(bundle.places, ParcelPlaces):
+        files += _write(request, parcel_files(entities, maps, contrasts, bundle))
+    root, source = planned.runs[0].root, request.dataset.name
+    for target, voxels, sampling in elsewhere:
+        of_space = space_sidecar(entities, target, bundle, root, source)
+        files += _write(request, [of_space])
+        resampled = sampling.apply(maps)
+        in_space = _map_files(request, entities, resampled, contrasts, voxels)
+        files += _write(request, in_space)
+    for mesh, sampling in meshes:
+        on_mesh = surface_map_files(
+            entities,
+            mesh,
+            sampling,
+            maps,
+            contrasts,
+            bundle=bundle,
+            facts=facts_on(mesh),
+        )
+        files += _write(request, on_mesh)
+    return files
+
+
+def _map_files(
+    request: Request,
+    entities: Entities,
+    maps: Maps,
+    contrasts: Sequence[Contrast],
+    places: VoxelPlaces | None = None,
+) -> Iterator[File]:
+    return map_files(
+        entities,
+        maps,
+        contrasts,
+        request.bundle,
+        strategy=request.settings.cleaning.denoise_strategy,
+        threads=request.threads,
+        places=places,
+    )
+
+
 def _write(request: Request, files: Iterable[File]) -> list[PurePosixPath]:
-    output, paths = request.output, list[PurePosixPath]()
+    output = request.output
+    paths = list[PurePosixPath]()
     for path, content in files:
         if isinstance(content, bytes):
             output.write(path, content)
@@ -158,14 +223,13 @@ def _half_widths(request: Request) -> list[PurePosixPath]:
     if bundle.half_widths is None:
         return []
     paths = half_width_paths(bundle)
-    there = all(output.path(path).exists() for path in paths)
-    # Existing files may be of another model that an earlier run used.
-    if (
-        not there
-        or read_json(output.path(paths[-1])).get("ModelSHA256") != bundle.identity
-    ):
-        values = bundle.half_widths.at_places
-        _write(request, half_width_files(bundle, values, request.threads))
+    if all(output.path(path).exists() for path in paths):
+        # Existing files may be of another model that an earlier run used.
+        sidecar = read_json(output.path(paths[-1]))
+        if sidecar.get("ModelSHA256") == bundle.identity:
+            return paths
+    values = bundle.half_widths.at_places
+    _write(request, half_width_files(bundle, values, request.threads))
     return paths
 
 
@@ -176,51 +240,64 @@ def _connectome_files(
     entities: Entities,
 ) -> Iterator[File]:
     """Yield the files of a run's connectome, of one set of ROIs."""
-    bundle, source = request.bundle, request.dataset.name
+    bundle = request.bundle
     rois = [f"roi{number:02d}" for number in range(1, len(connectomes.roi_r) + 1)]
-    whole, places = connectomes.whole, bundle.places
-    assert whole is not None  # asked for
+    sources = run_sources(summary.run, request.dataset.name)
+    facts = {"Sources": sources, **model_facts(bundle)}
+    whole = connectomes.whole
+    assert whole is not None  # requested
     form = whole.form
-    named = {
+    places = bundle.places
+    of_image = {
         **entities,
         **places.entities,
         "stat": form.statistic,
         "desc": "connectome",
     }
     if isinstance(places, ParcelPlaces):
-        there = np.where(connectomes.covered, whole.r, np.float32("nan"))
-        image = places.encode_maps(there, rois)
+        values = np.where(connectomes.covered, whole.r, np.float32("nan"))
+        image = places.encode_maps(values, rois)
     else:
         image = bundle.voxels.encode(
             whole.r,
             intent="none" if form.joint else "correlation",
             description="bids_dtg connectome, one volume per ROI",
         )
-    yield build_path(named, "statmap", places.extension), image
-    words, origin = WORDS["connectome"], {"Sources": run_sources(summary.run, source)}
+    yield build_path(of_image, "statmap", places.extension), image
     volume = "map" if bundle.card.part.parcels else "volume"
-    content = {
-        "Description": words["map"].format(volume=volume, form=form.words),
+    words = WORDS["connectome"]["map"]
+    sidecar = {
+        "Description": words.format(volume=volume, form=form.words),
         "Synthetic": False,  # unlike the maps of the average, whose sidecar applies here too
         "Units": "arbitrary",
         **bundle.metadata,
-        **origin,
-        **model_facts(bundle),
+        **facts,
         **form_facts(form),
     }
-    yield build_path(named, "statmap", ".json"), content
-    rows = [[f"{y:.6g}" for y in frame] for frame in connectomes.series]
+    yield build_path(of_image, "statmap", ".json"), sidecar
+    yield from _series_files(summary, connectomes, rois, entities, facts)
+
+
+def _series_files(
+    summary: RunSummary,
+    connectomes: RunConnectomes,
+    rois: Sequence[str],
+    entities: Entities,
+    facts: Mapping[str, Any],
+) -> Iterator[File]:
+    """Yield the table of a run's ROI series, with its sidecar."""
+    rows = [[f"{value:.6g}" for value in frame] for frame in connectomes.series]
     yield _SERIES.path(entities), tsv_text(rois, rows).encode()
-    content = {
-        "Description": words["series"],
-        **{
-            roi: {"Description": f"ROI map {number} of the model", "Units": "arbitrary"}
-            for number, roi in enumerate(rois, start=1)
-        },
+    columns = {
+        roi: {"Description": f"ROI map {number} of the model", "Units": "arbitrary"}
+        for number, roi in enumerate(rois, start=1)
+    }
+    sidecar = {
+        "Description": WORDS["connectome"]["series"],
+        **columns,
         "RepetitionTime": summary.figures["repetition_time"],
         "Frames": summary.figures["frames"],
         "FramesKept": len(connectomes.series),
-        **origin,
-        **model_facts(bundle),
+        **facts,
     }
-    yield _SERIES.path(entities, ".json"), content
+    yield _SERIES.path(entities, ".json"), sidecar
