@@ -170,6 +170,17 @@ def together(errors: Iterable[_E]) -> _E:
     return first
 
 
+def without_person(message: str, participant: str) -> str:
+    """Return a message without the participant at its beginning, who is named before it.
+
+    Examples
+    --------
+    >>> without_person("sub-01: confounds.tsv is empty", "01")
+    'confounds.tsv is empty'
+    """
+    return message.removeprefix(f"sub-{participant}: ")
+
+
 def faults_of(err: DtgError) -> list[str]:
     """Return an error in words, and those that `together` joined to it."""
     return [str(err), *getattr(err, "__notes__", ())]

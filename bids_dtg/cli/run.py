@@ -143,8 +143,9 @@ def run_workflow(settings: Settings) -> int:
     workflow = find_workflow(settings.inputs.workflow)
     run = chosen(workflow, settings)
     resolve(settings.cleaning, settings.inputs.input_type)  # refuses contradictions
-    refuse_other_workflow(settings.inputs.output_dir, workflow.name)
-    refuse_model_folder(settings.inputs.output_dir)
+    if not settings.behaviour.list_participants:  # which writes nothing
+        refuse_other_workflow(settings.inputs.output_dir, workflow.name)
+        refuse_model_folder(settings.inputs.output_dir)
     if run is workflow.participants:  # analyses may not need BIDS_DIR
         name_folder(settings.inputs.bids_dir)  # before imports that take a second
     limit_threads(
@@ -172,16 +173,16 @@ def _first(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _parse(
-    words: Sequence[str], topic: Topic | None, *, with_file: bool
+    words: Sequence[str], topic: Topic | None, *, some_places: bool
 ) -> dict[str, Any]:
     """Return the typed values by the names of options; end the program where words are wrong."""
     parser = build_parser(topic)
     add_spellings(parser)
     words = with_hyphens(words, parser, topic)
-    if not with_file:
+    if not some_places:
         return vars(parser.parse_args(words))
-    # The file may give the positional arguments. Only this way does argparse accept optional ones
-    # between options.
+    # A file may give the positional arguments, and a list of participants needs only one. Only this
+    # way does argparse accept optional ones between options.
     for action in parser._actions:
         if not action.option_strings:
             action.nargs = "?"
@@ -210,7 +211,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         file = first.get("config_file")
         configured = read_options(file, values_of()) if file else {}
         topic = find_topic({"workflow": DEFAULT, **configured, **first})
-        typed = _parse(words, topic, with_file=file is not None)
+        lists = bool({"--list-participants", "--list_participants"} & {*words})
+        typed = _parse(words, topic, some_places=lists or file is not None)
+        if lists and "bids_dir" in typed:
+            typed.setdefault("output_dir", typed["bids_dir"])  # not used
+            typed.setdefault("analysis_level", "participant")
         ignored = [*typed.pop("ignored", ())]
         typed.pop("config_file", None)
         if topic is not None:

@@ -158,7 +158,7 @@ def mean_of_averages(
         by_person.setdefault(_person(files), []).append(files)
     # Running sums over people (Welford), so that memory does not grow with their number.
     for number, own_averages in enumerate(by_person.values()):
-        say(f"{number / len(by_person):4.0%} {own_averages[0].title}")
+        say(f"{number + 1} of {len(by_person)}: {own_averages[0].title}")
         total, read = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for files in own_averages:
             try:

@@ -16,7 +16,11 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_name
+from bids_dtg.files.provenance import completed_titles, completion_record
+from bids_dtg.files.regions import segment_label
+from bids_dtg.files.text import read_json
 from bids_dtg.imaging.places import Lattice
 from bids_dtg.report.contents import OF_FILES
 
@@ -80,6 +84,42 @@ def half_width_path(
     of_map = {key: value for key, value in entities.items() if key in OF_FILES}
     of_width = {**of_map, "space": None, "tpl": template, "desc": HALF_WIDTH}
     return PurePosixPath(f"tpl-{template}") / build_name(of_width, "statmap", extension)
+
+
+def remove_unused(output: DerivativeDataset, identity: str) -> None:
+    """Remove half-widths, and names of regions, of models of which an output has no maps left.
+
+    Parameters
+    ----------
+    output
+        The output dataset.
+    identity
+        Digest of the model whose maps are being made.
+    """
+    for sidecar in output.root.glob(f"tpl-*/*_desc-{HALF_WIDTH}_statmap.json"):
+        facts = read_json(sidecar)
+        model = facts.get("ModelSHA256")
+        if model in (None, identity) or _has_maps_of(model, output):
+            continue
+        of_widths = sidecar.name.partition("_desc-")[0]
+        nodes = segment_label(str(facts.get("ModelName")))
+        files = [
+            *sidecar.parent.glob(f"{of_widths}*_desc-{HALF_WIDTH}_statmap.*"),
+            *sidecar.parent.glob(f"*_seg-{nodes}_*"),
+        ]
+        for path in files:
+            path.unlink(missing_ok=True)
+        if not any(sidecar.parent.iterdir()):
+            sidecar.parent.rmdir()
+
+
+def _has_maps_of(model: str, output: DerivativeDataset) -> bool:
+    """Return whether any set of maps is of a model, by the records of completion."""
+    for title in completed_titles(output):
+        options = completion_record(output, title).get("Options")
+        if isinstance(options, dict) and options.get("model") == model:
+            return True
+    return False
 
 
 class LeftOutErrors:

@@ -289,6 +289,8 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     inputs_within = [
         folder for folder in (source, bids_dir) if output in folder.parents
     ]
+    places = (output, *output.parents)
+    file = next((place for place in places if place.is_file()), None)
     in_derivatives = bids_dir / "derivatives" in output.parents
     in_raw = bids_dir in output.parents and not in_derivatives
     description = read_json(output / _DESCRIPTION)
@@ -296,6 +298,7 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     folder = read_json(output / _INPUT).get(dataset.name)
     earlier = (output / folder).resolve() if isinstance(folder, str) else source
     faults = {
+        f"cannot be a folder, as {file} is a file": file,
         "is the input dataset itself": output in (bids_dir, source),
         f"is inside the dataset {source}": source in output.parents,
         f"is inside the raw dataset {bids_dir}, but not in its derivatives folder": in_raw,

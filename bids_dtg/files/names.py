@@ -228,9 +228,13 @@ def plain_label(text: str, entity: str) -> str:
     """
     label = text.strip().removeprefix(f"{entity}-")
     if not _LABEL.fullmatch(label):
+        labels = re.findall(r"[^\s,;]+", text)
         raise SettingsError(
             f"{text!r} is not a label of the BIDS entity {entity!r}",
             expected=f"letters and digits, optionally preceded by {entity}-",
+            remedy=f"separate labels with spaces: {' '.join(labels)}"
+            if len(labels) > 1
+            else None,
         )
     return label
 

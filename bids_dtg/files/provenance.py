@@ -349,6 +349,16 @@ def write_call(log: Path, toml: str, *, model: str | None = None) -> None:
     write_json(log / "versions.json", {**versions, **package_versions()})
 
 
+def last_model(dataset: DerivativeDataset) -> str:
+    """Return the record of the model that the newest run used; empty if no run used any."""
+    logs = dataset.root / "logs"
+    names = [path.name for path in logs.glob("*T*Z-*")] if logs.is_dir() else []
+    for name in sorted(names, reverse=True):  # they begin with the time
+        if model := read_json(logs / name / "versions.json").get("model"):
+            return str(model)
+    return ""
+
+
 def write_outcome(log: Path, failures: Sequence[Failure], seconds: float) -> None:
     """Write the table of failures, which may have no rows, and the seconds that the run took."""
     write_json(log / "timing.json", {"seconds": round(seconds, 3)})

@@ -18,14 +18,19 @@ from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.cluster import Cluster
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, End, follow
-from bids_dtg.errors import DatasetError, DtgError, OutputError
+from bids_dtg.errors import DatasetError, DtgError, OutputError, without_person
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import Failure, new_log, write_call, write_outcome
 from bids_dtg.imaging.bold import head_start
 from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.notices import counted, named, say
-from bids_dtg.participants.plan import fetch_ahead, on_other_averages, print_plan
+from bids_dtg.participants.plan import (
+    fetch_ahead,
+    on_other_averages,
+    on_other_model,
+    print_plan,
+)
 from bids_dtg.participants.reports import Reports, write_methods
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.participants.worker import LevelWork, Outcome
@@ -92,6 +97,7 @@ class Level:
                 scheduler=None
             )
             cluster = Cluster(settings.resources.scheduler, self, elsewhere)
+        notes = [*on_other_model(request), *request.notes()]
         log = _open_output(request)
         outcomes, failures, hide = (
             list[Outcome](),
@@ -111,7 +117,7 @@ class Level:
                     note=board.note,
                 ) as reports,
             ):
-                for note in request.notes():
+                for note in notes:
                     board.note(note)
                 executor = cluster or self._pool(request, board)
                 backlog = Backlog(request.participants, hold_up=_waiting(locks, board))
@@ -144,6 +150,7 @@ class Level:
             )
         )
         write_methods(request)  # the averages may have changed
+        request.remove_unused()
         _list_participants(request)
         written = counted(sum(one.done for one in outcomes), "set")
         failed = sum(bool(one.failures) for one in outcomes)
@@ -279,7 +286,7 @@ def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
         return end.result
     label = end.label
     if isinstance(end.error, DtgError):
-        message = f"sub-{label}: {end.error}"
+        message = without_person(str(end.error), label)
     elif end.error is not None:
         said = " ".join(str(end.error).split())
         message = f"the task of sub-{label} failed: {type(end.error).__name__}: {said}"

@@ -15,10 +15,10 @@ from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, End, Work
-from bids_dtg.errors import DtgError, RunError, faults_of
+from bids_dtg.errors import DtgError, RunError, faults_of, without_person
 from bids_dtg.files.foreign import open_foreign, reading
 from bids_dtg.files.names import participant_folder
-from bids_dtg.files.provenance import NOT_DONE, has_record
+from bids_dtg.files.provenance import NOT_DONE, has_record, last_model
 from bids_dtg.inputs.run import RestRun, is_series
 from bids_dtg.inputs.templateflow import NotFetchedError
 from bids_dtg.notices import counted, named, say, show
@@ -97,6 +97,7 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
     failed, dataset, reasons = 0, request.dataset, Reasons()
     how = find_strategy(request.settings.cleaning.denoise_strategy).in_words
     show(f"{dataset.root} is read as {dataset.title}, {how}")
+    show(*on_other_model(request))
     verbose = request.settings.behaviour.verbose > 0
     details = verbose or len(request.participants) == 1
     for _, plans in _all_plans(request, prepare, request.participants):
@@ -150,6 +151,25 @@ def on_other_averages(
             f"({named([title for titles in otherwise for title in titles])}): they stay, and at "
             "the group level --combine chooses"
         )
+
+
+def on_other_model(request: CallRequest) -> Iterator[str]:
+    """Yield a line if results of another model, which OUTPUT_DIR has, would be replaced."""
+    before = last_model(request.output)
+    if request.bundle is None or before in ("", request.bundle.record):
+        return
+    earlier, model = (_short(record) for record in (before, request.bundle.record))
+    results = request.presentation.noun
+    yield (
+        f"OUTPUT_DIR has {results} of the model {earlier}: those of the participants of this call "
+        f"are replaced by {results} of {model}; choose another OUTPUT_DIR to keep both"
+    )
+
+
+def _short(record: str) -> str:
+    """Return name and version of a model, and the start of its digest, from its record."""
+    name, _, digest = record.rpartition(" ")
+    return f"{name} ({digest[:8]})"
 
 
 def fetch_ahead(request: CallRequest, prepare: Prepare) -> None:
@@ -242,8 +262,13 @@ def plans_of(request: CallRequest, participant: str) -> list[Plan]:
     try:
         averages = request.averages(participant)
     except DtgError as err:
-        return [Plan(f"sub-{participant}", faults=faults_of(err))]
-    return [_plan(request.of_average(planned), planned) for planned in averages]
+        faults = [without_person(line, participant) for line in faults_of(err)]
+        return [Plan(f"sub-{participant}", faults=faults)]
+    plans = [_plan(request.of_average(planned), planned) for planned in averages]
+    for number, plan in enumerate(plans):
+        faults = [without_person(line, participant) for line in plan.faults]
+        plans[number] = replace(plan, faults=faults)
+    return plans
 
 
 def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:

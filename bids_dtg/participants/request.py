@@ -350,6 +350,10 @@ class CallRequest(Asked, ABC):
         """Say which of the requested results cannot be made of an average, while others can."""
         return ()
 
+    def remove_unused(self) -> None:
+        """Remove files that all participants shared, of a model of which no result is left."""
+        return
+
     @property
     def combine(self) -> Combine:
         """Which runs are averaged."""

@@ -22,7 +22,7 @@ from typing import Any, Self
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
 from bids_dtg.engine.machine import share_cores
-from bids_dtg.errors import RunError, in_one_line
+from bids_dtg.errors import RunError, in_one_line, without_person
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.provenance import NOT_DONE, Failure, Fingerprint
 from bids_dtg.inputs.run import RestRun
@@ -248,6 +248,5 @@ def _failure(
     err: Exception, participant: str, stage: str, title: str = "", run: str = ""
 ) -> tuple[Failure, str]:
     """Return an error as a failure, and its traceback."""
-    return Failure(
-        participant, stage, in_one_line(err), title, run
-    ), traceback.format_exc()
+    message = without_person(in_one_line(err), participant)
+    return Failure(participant, stage, message, title, run), traceback.format_exc()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fmriprep_dataset import describe_dataset
+from tiny_bundle import with_half_widths
 from tiny_job import TinyJob, add_rest, tree
 
 from bids_dtg.cli.run import main
@@ -133,6 +134,27 @@ def test_raw_dataset_and_derivatives_elsewhere(job, capsys):
     words[1] = str(raw / "derivatives" / "dtg")
     assert main(words) == 0
     assert f"to {raw}/derivatives/dtg/sub-01/func" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_second_model_is_said_and_the_first_ones_half_widths_go(tmp_path, capsys):
+    job = TinyJob(tmp_path, ("01", "02"))
+    tiny = job.model
+    job.model = with_half_widths(job.bundle, tmp_path / "sure").path
+    assert job.run() == 0
+    widths = list(job.out.glob("tpl-*/*_desc-halfwidth_statmap.*"))
+    assert widths
+    job.model = tiny
+    line = "OUTPUT_DIR has maps of the model tiny "
+    capsys.readouterr()
+    assert job.run("--dry-run") == 0
+    assert line in capsys.readouterr().out
+    assert job.run("--participant-label", "01") == 0
+    assert line in capsys.readouterr().err
+    assert all(path.exists() for path in widths)  # those of sub-02's maps
+    assert job.run() == 0
+    assert line not in capsys.readouterr().err
+    assert not any(path.exists() for path in widths)
 
 
 # --- plans

@@ -192,8 +192,10 @@ def test_listed_participants(tmp_path, capsys, pipeline, folders, labels):
     for folder in folders:
         (root / folder).mkdir(parents=True)
     words = [str(root), str(out), "participant", "--list-participants"]
-    assert main(words) == 0
-    assert capsys.readouterr().out.splitlines() == labels
+    # The folder is enough.
+    for few in (words, [str(root), "--list-participants"]):
+        assert main(few) == 0
+        assert capsys.readouterr().out.splitlines() == labels
     assert main([*words, "--model", "nowhere", "--participant-label", labels[-1]]) == 0
     assert capsys.readouterr().out.splitlines() == labels[-1:]
     assert main([*words, "--participant-label", "xyz"]) == 2

@@ -59,7 +59,7 @@ WORDS = {
     "an unknown participant": (["--participant-label", "09"], r"participant 09.* 01"),
     "participants with a comma": (
         ["--participant-label", "sub-01,sub-02"],
-        "is not a label",
+        "is not a label.*separate labels with spaces: sub-01 sub-02",
     ),
     "an unknown task": (["-t", "rset"], "no run of task rset; it has task-rest"),
     "a task of no name": (["--task-id", ""], "''"),
@@ -166,6 +166,8 @@ def test_an_output_that_must_not_be_is_refused(tmp_path, capsys, place):
     (job.folder / "detour").symlink_to(job.bids / "sub-01")
     describe_dataset(job.folder / "other", pipeline="XCP-D")
     before = tree(job.folder)
+    assert job.run("--dry-run", out=job.folder / place) == 2
+    assert "OUTPUT_DIR" in the_line(capsys)
     assert job.run(out=job.folder / place) == 2
     assert "OUTPUT_DIR" in (line := the_line(capsys))
     assert "XCP-D" in line or place != "other"

@@ -206,7 +206,7 @@ def run_group(settings: Settings) -> int:
     if not rows:
         raise DatasetError(
             f"{output.root} has no quality tables of runs",
-            remedy="run the participant level first",
+            remedy=_why_nobody(output),
         )
     decisions = read_inclusion(output)
     say(*decision_lines(decisions, find_participant_labels(output)))
@@ -547,6 +547,17 @@ def _group_facts(
         "NParticipants": group.people,
         "NSets": len(group.averages),
     }
+
+
+def _why_nobody(output: DerivativeDataset) -> str:
+    """Return what to do where no participant has results."""
+    failed = {failure.participant for failure in all_failures(output)}
+    if not failed:
+        return "run the participant level first"
+    return (
+        f"{counted(len(failed), 'participant')} failed: {output.root}/logs/*/failures.tsv "
+        "says why"
+    )
 
 
 def robust_z(values: Values) -> Values:

@@ -16,6 +16,7 @@ from bids_dtg.bundles.store import find_bundle, read_card
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.half_width import remove_unused
 from bids_dtg.contrasts.panels.presentation import PRESENTATION, dataset_words
 from bids_dtg.contrasts.participant.model import bytes_needed, obtain_bundle
 from bids_dtg.contrasts.participant.outputs import REGIONS, USUAL, WRITES, in_words
@@ -364,6 +365,10 @@ class Request(CallRequest):
         surfaces = self.surfaces(planned)
         if surfaces:
             yield from surfaces.transforms
+
+    def remove_unused(self) -> None:
+        """Remove half-widths and names of regions of a model of which no map is left."""
+        remove_unused(self.output, self.bundle.identity)
 
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
         """Describe what would be written of an average, and in which further spaces."""
