@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.names import build_name
+from bids_dtg.files.names import build_name, parse_name
 from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.regions import segment_label
+from bids_dtg.files.sidecars import applies_to
 from bids_dtg.files.text import read_json
 from bids_dtg.imaging.places import Lattice
 from bids_dtg.report.contents import OF_FILES
@@ -101,12 +102,12 @@ def remove_unused(output: DerivativeDataset, identity: str) -> None:
         model = facts.get("ModelSHA256")
         if model in (None, identity) or _has_maps_of(model, output):
             continue
-        of_widths = sidecar.name.partition("_desc-")[0]
         nodes = segment_label(str(facts.get("ModelName")))
-        files = [
-            *sidecar.parent.glob(f"{of_widths}*_desc-{HALF_WIDTH}_statmap.*"),
-            *sidecar.parent.glob(f"*_seg-{nodes}_*"),
-        ]
+        widths = parse_name(sidecar.name)
+        files = [*sidecar.parent.glob(f"*_seg-{nodes}_*")]
+        for path in sidecar.parent.glob(f"*_desc-{HALF_WIDTH}_statmap.*"):
+            if applies_to(widths, parse_name(path.name)):
+                files.append(path)
         for path in files:
             path.unlink(missing_ok=True)
         if not any(sidecar.parent.iterdir()):
