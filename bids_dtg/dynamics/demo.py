@@ -41,6 +41,7 @@ _WARNING = (
 )
 
 
+# Long, as it is a story: simulate, train, apply, compare and write the page.
 def run_core_demo(arguments: argparse.Namespace) -> int:
     """Simulate images, train a core on all people but one, and apply it to the last person.
 

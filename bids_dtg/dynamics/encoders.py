@@ -191,6 +191,7 @@ class _Loop(torch.autograd.Function):
         half = lstms // 2
         return before[1:, :half, :size], before[-1, half:, :size].clone()
 
+    # Long, as a step in time is one sequence of operations in place, without calls that take time.
     @staticmethod
     def backward(
         ctx: Any, of_frames: Tensor, of_last: Tensor

@@ -110,6 +110,7 @@ def fitted_to(people: int, data_set: str) -> str:
     return f"was fitted to {counted(people, 'participant')}{f' of {data_set}' * bool(data_set)}."
 
 
+# Long, as it gathers the facts of a run in the order of the text.
 def methods_text(
     words: MethodsWords,
     settings: Settings,

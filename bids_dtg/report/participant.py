@@ -134,6 +134,7 @@ def prepare_reports(dataset: DerivativeDataset) -> None:
     encode(np.zeros((1, 1, 4), np.uint8))
 
 
+# Long, as it names everything that the page's template shows.
 def write_participant_report(
     dataset: DerivativeDataset, label: str, failures: Mapping[str, str]
 ) -> Path:

@@ -38,6 +38,7 @@ from bids_dtg.dynamics.judging.predictions import (
     REFERENCES,
     SAME,
     Judge,
+    Person,
     Prediction,
     Scored,
     of_simulations,
@@ -115,6 +116,7 @@ _CHECKS = (
 )
 
 
+# Long, as it lists what an evaluation writes: tables, sections and flags.
 def run_network_evaluation(settings: Settings) -> int:
     """Evaluate the network of `--model` on its training participants; return 0.
 
@@ -140,9 +142,17 @@ def run_network_evaluation(settings: Settings) -> int:
         sessions = analysis.sessions(labels, analysis.people.networks)
         session_read, networks = next(iter(sessions.items()))
         inferred = infer(model, networks, row_labels)
-        scored, simulated, checked = _scored(
-            model, row_labels, sessions, inferred, settings
+        people = _predicted_from(networks)
+        judges = _judges(sessions, people)
+        scored, simulated, checked = _scored_model(
+            model, networks, inferred, judges, settings
         )
+        scored += _scored_ablations(model, networks, inferred, judges, settings)
+        scored += _scored_with_other_connectomes(
+            model, networks, row_labels, judges, settings
+        )
+        seed = settings.modelling.seed
+        scored += score_references(people, judges, REFERENCES, seed)
         scores = score_table(scored, simulated=True)
         checks = summarise(checked)
         say_scores(scores)
@@ -158,7 +168,6 @@ def run_network_evaluation(settings: Settings) -> int:
             ),
             **parameters,
         }
-        judges = {row.judge.name: row.judge for row in scored}
         drawn = beside(measured_means(networks), simulated)
         analysis.write_page(
             tables,
@@ -167,7 +176,7 @@ def run_network_evaluation(settings: Settings) -> int:
             f"sessions {', '.join(sessions)}. The unit of inference is the person. "
             f"{PURPOSE_OF_NETWORKS}",
             (
-                *(_section(scores, judge, session_read) for judge in judges.values()),
+                *(_section(scores, judge, session_read) for judge in judges),
                 Section("Simulated and measured", figures=drawn),
                 _checks_section(tables[_CHECKS_FILE]),
                 *sections,
@@ -184,25 +193,32 @@ def run_network_evaluation(settings: Settings) -> int:
     return 0
 
 
-def _scored(
-    model: NetworkModel,
-    row_labels: tuple[str, ...],
-    sessions: Mapping[str, Networks],
-    inferred: Inferred,
-    settings: Settings,
-) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]]]:
-    """Score simulations and simpler models; return the simulations' means and checks, too."""
-    networks = next(iter(sessions.values()))
-    seed = settings.modelling.seed
-    simulations = settings.part(DynamicsOptions).simulations
-    fewer = min(simulations, ABLATION_SIMULATIONS)
-    cores = _cores_without_relatives(networks)
-    people = read_people(networks, cores) if cores else []
+def _judges(sessions: Mapping[str, Networks], people: Sequence[Person]) -> list[Judge]:
+    """Return the measured sessions on which predictions from the first one are judged."""
     mean_of = {person.label: person.mean for person in people}
     judges = []
-    for name, measured in sessions.items():
-        relation = SAME if measured is networks else ANOTHER
+    for number, (name, measured) in enumerate(sessions.items()):
+        relation = ANOTHER if number else SAME
         judges.append(Judge(name, relation, measured, mean_of))
+    return judges
+
+
+def _predicted_from(networks: Networks) -> list[Person]:
+    """Return what each person is predicted from; empty if somebody is of everybody's family."""
+    cores = _cores_without_relatives(networks)
+    return read_people(networks, cores) if cores else []
+
+
+def _scored_model(
+    model: NetworkModel,
+    networks: Networks,
+    inferred: Inferred,
+    judges: Sequence[Judge],
+    settings: Settings,
+) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]]]:
+    """Score the model's simulations; return their means and predictive checks, too."""
+    seed = settings.modelling.seed
+    simulations = settings.part(DynamicsOptions).simulations
     means = SessionMeans(networks.tr_seconds)
     checked: list[dict[str, Values]] = []
     labels = networks.people
@@ -222,6 +238,18 @@ def _scored(
             yield label, [of_simulations(simulated)]
 
     scored = score_row(MODEL, "the network model", of_model(), judges)
+    return scored, means, checked
+
+
+def _scored_ablations(
+    model: NetworkModel,
+    networks: Networks,
+    inferred: Inferred,
+    judges: Sequence[Judge],
+    settings: Settings,
+) -> list[Scored]:
+    """Score simulations of the model without some of its inputs."""
+    scored: list[Scored] = []
     for name, (inputs, words) in ABLATIONS.items():
         if inputs == "external" and not model.recipe.external_inputs:
             continue
@@ -230,25 +258,44 @@ def _scored(
             model,
             networks,
             inferred,
-            simulations=fewer,
-            seed=seed,
+            simulations=_fewer_simulations(settings),
+            seed=settings.modelling.seed,
             first="prior",
             inputs=inputs,
         )
         predictions = (
             (label, [of_simulations(simulated)])
-            for label, simulated in zip(labels, ablated, strict=True)
+            for label, simulated in zip(networks.people, ablated, strict=True)
         )
         scored += score_row(name, words, predictions, judges)
-    if networks.apart.any(axis=1).all() and np.ptp(networks.weights, axis=0).any():
-        words = "the model with another person's structural connectome, mean over other families"
-        say(f"simulating: {words}")
-        of_others = _with_other_connectomes(
-            model, row_labels, networks, simulations=fewer, seed=seed
-        )
-        scored += score_row(OTHER_CONNECTOME, words, of_others, judges)
-    scored += score_references(people, judges, REFERENCES, seed)
-    return scored, means, checked
+    return scored
+
+
+def _scored_with_other_connectomes(
+    model: NetworkModel,
+    networks: Networks,
+    row_labels: tuple[str, ...],
+    judges: Sequence[Judge],
+    settings: Settings,
+) -> list[Scored]:
+    """Score simulations with other people's connectomes; empty where these are the same."""
+    differ = np.ptp(networks.weights, axis=0).any()
+    if not (networks.apart.any(axis=1).all() and differ):
+        return []
+    words = "the model with another person's structural connectome, mean over other families"
+    say(f"simulating: {words}")
+    of_others = _with_other_connectomes(
+        model,
+        row_labels,
+        networks,
+        simulations=_fewer_simulations(settings),
+        seed=settings.modelling.seed,
+    )
+    return score_row(OTHER_CONNECTOME, words, of_others, judges)
+
+
+def _fewer_simulations(settings: Settings) -> int:
+    return min(settings.part(DynamicsOptions).simulations, ABLATION_SIMULATIONS)
 
 
 def _cores_without_relatives(networks: Networks) -> list[LinearModel]:

@@ -117,6 +117,7 @@ _FEWEST_REGIONS, _SPARE = 4, 2
 _FEWEST_RETESTED = 2  # people needed for the agreement between sessions
 
 
+# Long, as it holds the page's sentences on parameters.
 def parameter_results(
     model: NetworkModel,
     sessions: Mapping[str, Networks],
@@ -149,19 +150,15 @@ def parameter_results(
     )
     rhos, _ = parameter_effects(model, networks)
     roles = (column for column in _ROLES if column.name.removeprefix("rho_") in rhos)
+    parameter_rows = []
+    for number, use in enumerate(uses(inferred, alignment)):
+        row = {**use}
+        for name, rho in rhos.items():
+            row[f"rho_{name}"] = float(alignment.apply(rho)[number])
+        parameter_rows.append(row | again.get(str(use["parameter"]), {}))
     of_parameters = ResultTable(
         (*USE, *roles, *agreement),
-        [
-            {
-                **row,
-                **{
-                    f"rho_{name}": float(alignment.apply(rho)[n])
-                    for name, rho in rhos.items()
-                },
-                **again.get(str(row["parameter"]), {}),
-            }
-            for n, row in enumerate(uses(inferred, alignment))
-        ],
+        parameter_rows,
         "Parameters: their use, roles and agreement between sessions, one row per parameter",
     )
     explained = feature_table(networks, theta, maps, positions_of(networks.regions))

@@ -93,6 +93,7 @@ _CURVES = {
 }
 
 
+# Long, as a training has many parts that only this function brings together.
 def run_training(settings: Settings) -> int:
     """Fit a network model to everybody, or to the training set of ``--split-file``; return 0.
 
