@@ -135,9 +135,9 @@ def main() -> None:
         description="Linear model of 20 young adults of the Human Connectome Project: 24 task "
         "conditions and their 23 contrasts, each fitted as a map of its own, in 360 cortical "
         "parcels (Glasser et al. 2016). The recipe was chosen on these people. In ten held-out "
-        "people and the conditions, residual r was .18, the right person was identified in 84 % "
-        "of cases, and r was .009 above the group average's. All were young adults on one "
-        "scanner, with surface data.",
+        "people and the conditions, residual r was .18, the right one of the ten was identified "
+        "in 85 % of cases, and r was .009 above the group average's. All were young adults on "
+        "one scanner, with surface data.",
         training=TrainingData(
             data="Human Connectome Project, young adults",
             repetition_time_s=tr_seconds,

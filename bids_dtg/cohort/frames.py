@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bids_dtg.errors import DatasetError, SettingsError, did_you_mean
-from bids_dtg.files.derivatives import participants_in
+from bids_dtg.errors import DatasetError, RunError, SettingsError, did_you_mean
+from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.names import BidsName, parse_name
+from bids_dtg.files.provenance import completion_record
+from bids_dtg.imaging.surfaces.cifti import read_parcel_maps
 from bids_dtg.inputs.atlases import KNOWN, atlas_key, entities_of
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.notices import with_formula
+from bids_dtg.report.contents import OF_FILES, combination
+from bids_dtg.settings import Combine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +33,18 @@ _OF_MAP = {
     "res": "res",
 }
 
+_PARCELS = "parcels"  # value of desc- of tables of models of parcels
+# How names of files of maps end, and of tables of regions.
+_MAPS = "contrast-*_statmap.nii.gz", "desc-synthetic_statmap.pscalar.nii"
+_TABLES = "desc-regions_statmap.tsv", f"desc-{_PARCELS}_statmap.tsv"
+
 
 def load_maps(
     folder: str | Path,
     *,
     contrast: str | Sequence[str] | None = None,
     atlas: str | None = None,
+    combine: Combine | None = None,
 ) -> pd.DataFrame:
     """Load the content of an output folder, for all participants.
 
@@ -47,20 +57,25 @@ def load_maps(
     atlas
         Name of an atlas whose table of regions was written, as given to ``--atlases`` or as in the
         names of the tables: ``"Schaefer400"``, ``"Schaefer2018_seg-7n_scale-400"``. None: load the
-        paths of the maps.
+        paths of the maps. ``"parcels"`` for the tables of a model of parcels.
+    combine
+        Value of ``--combine`` with which maps were made, where the folder has several kinds, which
+        share runs.
 
     Returns
     -------
     pandas.DataFrame
-        Without an atlas, one row per volume: participant, session, task, run, contrast, desc, stat,
-        space, res, path. With an atlas, one row per contrast and region: participant, session,
-        task, run, and the columns of the table: contrast, index, name, mean, coverage, voxels.
+        Without an atlas, one row per volume, or per contrast of a file of parcels: participant,
+        session, task, run, contrast, desc, stat, space, res, path. With an atlas, one row per
+        contrast and region: participant, session, task, run, and the columns of the table:
+        contrast, index, name, mean, coverage, voxels (or vertices); of a model of parcels contrast,
+        name, predicted, group, difference, half_width.
         Missing values are NaN.
 
     Raises
     ------
     DatasetError
-        The folder does not exist, or lacks what was requested.
+        The folder does not exist, lacks what was requested, or has maps of several ``--combine``.
     SettingsError
         No map or table has the contrast or the atlas; the message names the nearest one.
 
@@ -81,10 +96,10 @@ def load_maps(
         raise DatasetError(
             f"{root} is not a folder", expected="the OUTPUT_DIR of a run"
         )
-    ending = (
-        "contrast-*_statmap.nii.gz" if atlas is None else "desc-regions_statmap.tsv"
-    )
-    files = _named(root, ending)
+    files = dict[Path, BidsName]()
+    for ending in _MAPS if atlas is None else _TABLES:
+        files |= _named(root, ending)
+    files = _of_one_combine(root, files, combine)
     if not files:
         raise DatasetError(
             f"{root} has no {'maps of participants' if atlas is None else 'tables of regions'}",
@@ -95,8 +110,9 @@ def load_maps(
     if atlas is None:
         found = pd.DataFrame(
             {column: name.get(entity) for column, entity in (_OF_SET | _OF_MAP).items()}
-            | {"path": str(path)}
+            | {"contrast": contrast_of_map, "path": str(path)}
             for path, name in files.items()
+            for contrast_of_map in _contrasts_of(path, name)
         )
     else:
         keys = {path: _key_of(name) for path, name in files.items()}
@@ -131,6 +147,47 @@ def _named(root: Path, ending: str) -> dict[Path, BidsName]:
     return found
 
 
+def _contrasts_of(path: Path, name: BidsName) -> Sequence[str | None]:
+    """Return the contrasts of a file: that of its name, or all that a file of parcels names."""
+    if name.extension != ".pscalar.nii":
+        return [name.get("contrast")]
+    try:
+        return read_parcel_maps(path)[1]
+    except RunError as err:
+        raise err.as_kind(DatasetError) from err
+
+
+def _of_one_combine(
+    root: Path, files: Mapping[Path, BidsName], combine: Combine | None
+) -> dict[Path, BidsName]:
+    """Return the files of averages of one ``--combine``; those without a record fit to any.
+
+    Raises
+    ------
+    DatasetError
+        There are several, and none was chosen, or none of the chosen one.
+    """
+    output, kinds = DerivativeDataset(root), dict[Path, str | None]()
+    of_title = dict[str, str | None]()
+    for path, name in files.items():
+        title = "_".join(
+            f"{key}-{label}" for key, label in name.entities if key not in OF_FILES
+        )
+        if title not in of_title:
+            of_title[title] = combination(completion_record(output, title))
+        kinds[path] = of_title[title]
+    stated = sorted({kind for kind in kinds.values() if kind is not None})
+    wanted = [combine] if combine else stated
+    if len(wanted) > 1 or (stated and wanted[0] not in stated):
+        raise DatasetError(
+            f"{root} has maps of --combine {' and '.join(stated)}",
+            expected=f"combine= one of {', '.join(stated)}, as they share runs",
+        )
+    return {
+        path: name for path, name in files.items() if kinds[path] in (None, *wanted)
+    }
+
+
 def _read_regions(path: Path) -> pd.DataFrame:
     import pandas as pd
 
@@ -145,6 +202,8 @@ def _read_regions(path: Path) -> pd.DataFrame:
 
 def _key_of(name: BidsName) -> str:
     """Return the key of a file's atlas; desc- is ignored, as it does not name an atlas."""
+    if name.get("desc") == _PARCELS:
+        return _PARCELS
     entities = entities_of({key: own for key, own in name.entities if key != "desc"})
     return atlas_key(entities) if entities else ""
 

@@ -103,6 +103,28 @@ def test_each_map_is_a_row(job):
     assert frame[frame["participant"] == "02"]["session"].isna().all()
 
 
+@pytest.mark.slow
+def test_maps_of_two_kinds_are_not_mixed(tmp_path):
+    job = TinyJob(tmp_path, ())
+    for number in (1, 2):
+        add_rest(job.bids, "01", entities=f"run-{number}")
+    assert job.run("--combine", "run") == 0
+    of_runs = bids_dtg.load_maps(job.out)
+    assert sorted(of_runs["run"].unique()) == ["1", "2"]
+    assert job.run("--combine", "session") == 0
+    with pytest.raises(
+        DatasetError,
+        match=r"of --combine run and session.*combine= one of run, session",
+    ):
+        bids_dtg.load_maps(job.out)
+    assert bids_dtg.load_maps(job.out, combine="run").equals(of_runs)
+    of_session = bids_dtg.load_maps(job.out, combine="session")
+    assert of_session["run"].isna().all()
+    assert len(of_session) == len(of_runs) / 2
+    with pytest.raises(DatasetError, match="one of run, session"):
+        bids_dtg.load_maps(job.out, combine="participant")
+
+
 def test_contrasts_are_chosen_in_any_case(job):
     label = bids_dtg.load_maps(job.out)["contrast"].iloc[0]
     frame = bids_dtg.load_maps(str(job.out), contrast=label.upper())

@@ -14,6 +14,7 @@ from cifti_people import save_series, write_xcpd_parcels
 from tiny_job import read_table
 
 import bids_dtg
+import bids_dtg.errors
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
 from bids_dtg.contrasts.contrast import hcp_contrasts
@@ -437,6 +438,19 @@ def test_without_a_model_the_line_names_it(tmp_path, capsys):
     xcpd = write_xcpd_parcels(tmp_path, rest(), load_bundle("hcp-glasser").places.axis)
     assert main([str(xcpd), str(tmp_path / "out"), "participant"]) == 2
     assert "To do: use --model hcp-glasser" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_written_maps_are_loaded_as_rows(made):
+    labels = [contrast.label for contrast in load_bundle("hcp-glasser").contrasts]
+    maps = bids_dtg.load_maps(made)
+    assert maps["contrast"].tolist() == labels
+    assert {*maps["path"]} == {str(path) for path in made.rglob(MAPS)}
+    table = bids_dtg.load_maps(made, atlas="parcels", contrast="languageMath")
+    values = maps_in(made).get_fdata()[labels.index("languageMath")]
+    np.testing.assert_allclose(table["predicted"], values, rtol=1e-5)
+    with pytest.raises(bids_dtg.errors.SettingsError, match="one of parcels"):
+        bids_dtg.load_maps(made, atlas="HCP")
 
 
 @pytest.mark.slow
