@@ -40,6 +40,8 @@ from bids_dtg.inputs.anatomy import USUAL_TEMPLATE
 from bids_dtg.inputs.atlases import DEFAULT
 from bids_dtg.inputs.run import SPACE
 from bids_dtg.inputs.statmaps import (
+    PersonMaps,
+    Statistic,
     StatMap,
     chosen_contrasts,
     plain_contrast,
@@ -66,9 +68,8 @@ class FeatureTable:
     contrast: str  # label; empty: none
     labels: tuple[str, ...]  # of the people whose files could be read, in order
     values: NDArray[np.float32]  # (people, columns), finite; memory-mapped
-    kept: NDArray[
-        np.intp
-    ]  # (columns,), indices of the source's columns that all people have
+    # (columns,), indices of the source's columns that all people have.
+    source_columns: NDArray[np.intp]
 
     @property
     def title(self) -> str:
@@ -81,44 +82,40 @@ class FeatureTable:
         """Voxels of the columns; None where columns are not voxels."""
         if self.source.names or self.source.places is None:
             return None
-        return VoxelPlaces(
-            self.source.places.grid, self.source.places.positions[self.kept]
-        )
+        places = self.source.places
+        return VoxelPlaces(places.grid, places.positions[self.source_columns])
 
     @property
     def names(self) -> list[str]:
         """Names of the columns; empty for voxels."""
-        return (
-            [self.source.names[column] for column in self.kept]
-            if self.source.names
-            else []
-        )
+        if not self.source.names:
+            return []
+        return [self.source.names[column] for column in self.source_columns]
 
     def volume(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float64] | None:
         """Return the columns' values at the voxels of the source; None without voxels."""
         if self.source.places is None:
             return None
-        whole = np.full(self.source.columns + 1, np.nan)
-        whole[self.kept] = values
+        # The last value stands for voxels outside the atlas.
+        of_source = np.full(self.source.columns + 1, np.nan)
+        of_source[self.source_columns] = values
         atlas = self.source.atlas
-        return whole[:-1] if atlas is None else whole[atlas.columns]
+        return of_source[:-1] if atlas is None else of_source[atlas.columns]
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureSource:
     """Where features of one kind are read from.
 
-    All contrasts of a person are read in succession, and `read` may keep what it read last.
+    All contrasts of a person are read in succession, and `read_row` may keep what it read last.
     """
 
     kind: FeatureKind
-    contrasts: tuple[
-        str, ...
-    ]  # labels of the contrasts, in order; ("",) where there are none
-    has: Mapping[
-        str, Collection[str]
-    ]  # contrasts of each person with these features, by label
-    read: Callable[[str, str], Row]  # returns a person's row of a contrast
+    # Labels of the contrasts, in order; ("",) where there are none.
+    contrasts: tuple[str, ...]
+    # Contrasts of each person with these features, by label.
+    has: Mapping[str, Collection[str]]
+    read_row: Callable[[str, str], Row]  # returns a person's row of a contrast
     names: tuple[str, ...] = ()  # of the columns; empty: voxels
     # Voxels of the maps; None where features are not maps.
     places: VoxelPlaces | None = None
@@ -142,28 +139,32 @@ class FeatureSource:
         folder
             Folder for temporary files; a table is invalid once the next one is requested.
         """
-        left_out: DatasetError | None = None
-        given = False
+        error: DatasetError | None = None
+        any_table = False
         for contrasts in self._read_together:
-            rows, labels, why = self._read_rows(people, contrasts, folder)
+            rows, labels, errors = self._read_rows(people, contrasts, folder)
             for number, contrast in enumerate(contrasts):
-                if not labels[contrast] and contrast not in why:  # nobody has it
+                if not labels[contrast] and contrast not in errors:  # nobody has it
                     continue
                 try:
-                    table = self._table(
-                        contrast, labels[contrast], why.get(contrast), rows, number
-                    )
+                    if not labels[contrast]:
+                        raise DatasetError(
+                            f"no participant's {self.kind.words} can be read: "
+                            f"{errors[contrast]}"
+                        )
+                    table = self._table(contrast, labels[contrast], rows, number)
                 except DatasetError as err:
-                    left_out = err
+                    error = err
                     people.note(f"the contrast is left out: {err}", contrast)
                     continue
-                given = True
-                for found in _odd_maps(table) if self.places is not None else ():
-                    people.note(found, contrast)
+                any_table = True
+                if self.places is not None:
+                    for sentence in _odd_maps(table):
+                        people.note(sentence, contrast)
                 yield table
             rows.close()
-        if left_out is not None and not given:
-            raise left_out
+        if error is not None and not any_table:
+            raise error
 
     @property
     def _read_together(self) -> Sequence[Sequence[str]]:
@@ -172,18 +173,16 @@ class FeatureSource:
         All are, as a file may hold all contrasts of a person; but voxels of all contrasts would
         fill the disk, and each has files of its own.
         """
-        return (
-            [self.contrasts]
-            if self.names
-            else [[contrast] for contrast in self.contrasts]
-        )
+        if self.names:
+            return [self.contrasts]
+        return [[contrast] for contrast in self.contrasts]
 
     def _read_rows(
         self, people: GroupPeople, contrasts: Sequence[str], folder: Path
     ) -> tuple[MappedRows, dict[str, list[str]], dict[str, str]]:
         """Read each person once; return the rows, labels of their people, and the first errors."""
         labels: dict[str, list[str]] = {contrast: [] for contrast in contrasts}
-        why = dict[str, str]()  # by contrast
+        errors = dict[str, str]()  # by contrast
         rows = MappedRows(
             folder / "features.f32", len(contrasts), len(people.labels), self.columns
         )
@@ -192,49 +191,41 @@ class FeatureSource:
                 if contrast not in self.has[label]:
                     continue
                 try:
-                    row = self.read(label, contrast)
+                    row = self.read_row(label, contrast)
                     if not np.isfinite(row).any():
                         raise RunError(f"sub-{label} has no value")
                 except DtgError as err:
-                    why.setdefault(contrast, str(err))
+                    errors.setdefault(contrast, str(err))
                     people.note_failed(label, err)
                 else:
                     rows.add(number, row)
                     labels[contrast].append(label)
-        return rows, labels, why
+        return rows, labels, errors
 
     def _table(
-        self,
-        contrast: str,
-        labels: Sequence[str],
-        why: str | None,
-        rows: MappedRows,
-        number: int,
+        self, contrast: str, labels: Sequence[str], rows: MappedRows, number: int
     ) -> FeatureTable:
         """Map the rows of a contrast without columns that have missing values."""
-        words = self.kind.words
-        if not labels:
-            raise DatasetError(f"no participant's {words} can be read: {why}")
-        if not len(known := rows.complete_columns(number)):
+        columns = rows.complete_columns(number)
+        if not len(columns):
             raise DatasetError(
                 f"there is no location where all of {counted(len(labels), 'participant')} have "
-                f"{words}"
+                f"{self.kind.words}"
             )
-        return FeatureTable(
-            self, contrast, tuple(labels), rows.table(number, known), known
-        )
+        values = rows.table(number, columns)
+        return FeatureTable(self, contrast, tuple(labels), values, columns)
 
 
 def _odd_maps(table: FeatureTable) -> Iterator[str]:
     """Yield sentences on maps with an unusual scale, and on people with identical maps."""
-    labels, values, same = table.labels, table.values, dict[bytes, list[str]]()
+    labels, values = table.labels, table.values
+    by_hash: dict[bytes, list[str]] = {}
     for label, row in zip(labels, values, strict=True):
-        same.setdefault(hashlib.sha256(row.tobytes()).digest(), []).append(
-            f"sub-{label}"
-        )
-    yield from (
-        f"{named(who)} have the same map" for who in same.values() if len(who) > 1
-    )
+        digest = hashlib.sha256(row.tobytes()).digest()
+        by_hash.setdefault(digest, []).append(f"sub-{label}")
+    for people in by_hash.values():
+        if len(people) > 1:
+            yield f"{named(people)} have the same map"
     if len(labels) >= LEAST_PEOPLE and values.shape[1] >= _FEWEST_VALUES:
         sds = np.array([row.std(dtype=np.float64) for row in values])
         for label, scale in zip(labels, sds / np.median(sds), strict=True):
@@ -250,18 +241,18 @@ def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
     DatasetError
         Nobody has features of any kind.
     """
-    found: list[FeatureSource] = []
-    missing: list[DatasetError] = []
+    sources: list[FeatureSource] = []
+    errors: list[DatasetError] = []
     for kind in find_workflow(people.settings.inputs.workflow).features.values():
         try:
-            found.append(kind.find(kind, people))
+            sources.append(kind.find(kind, people))
         except DatasetError as err:
-            missing.append(err)
-    if not found:
-        raise missing[0]
-    for why in missing:
-        say(f"left out: {why}")
-    return tuple(found)
+            errors.append(err)
+    if not sources:
+        raise errors[0]
+    for error in errors:
+        say(f"left out: {error}")
+    return tuple(sources)
 
 
 def note_incomplete(
@@ -281,22 +272,21 @@ def note_incomplete(
     labels, complete
         People who have some contrasts, and those of them who have all.
     """
-    some = set(labels) - set(complete)
-    lacking = [f"sub-{label}" for label in people.labels if label in some]
+    incomplete = set(labels) - set(complete)
+    lacking = [f"sub-{label}" for label in people.labels if label in incomplete]
     if lacking:
-        who = f"{counted(len(lacking), 'participant')} without {kind.words} of every contrast"
-        people.note(f"left out: {who} ({named(lacking)})", ALL_CONTRASTS)
+        number = counted(len(lacking), "participant")
+        words = f"{number} without {kind.words} of every contrast"
+        people.note(f"left out: {words} ({named(lacking)})", ALL_CONTRASTS)
 
 
 def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
     """Print the features and the plan for ``--dry-run``; return 0, the number of failures."""
     for source in sources:
-        contrasts = (
-            "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
-        )
-        show(
-            f"{source.kind.words} of {counted(len(source.has), 'participant')}{contrasts}"
-        )
+        line = f"{source.kind.words} of {counted(len(source.has), 'participant')}"
+        if source.contrasts != ("",):
+            line += f", {len(source.contrasts)} contrasts"
+        show(line)
     show(*lines)
     show("no map was read, and no output was written")
     return 0
@@ -304,13 +294,17 @@ def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
 
 def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     """Find predicted maps, which everybody has, by region or, with ``--voxels``, by voxel."""
-    contrasts = _wanted(people, [found.label for found in people.example.maps])
+    labels = [contrast.label for contrast in people.example.maps]
+    contrasts = _chosen(people, labels)
 
     def files(label: str, contrast: str) -> list[Path]:
-        maps = [found for made in people.averages[label] for found in made.maps]
-        return [found.path for found in maps if found.label == contrast]
+        paths = []
+        for average in people.averages[label]:
+            paths += [file.path for file in average.maps if file.label == contrast]
+        return paths
 
-    if (first := people.example.maps[0]).of_parcels:
+    first = people.example.maps[0]
+    if first.of_parcels:
         if people.settings.statistics.voxels:
             raise SettingsError(
                 f"--voxels was given, and {first.path.name} has parcels"
@@ -318,23 +312,22 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 
         @lru_cache(maxsize=1)
         def read_once(*paths: Path) -> list[tuple[ParcelPlaces, tuple[str, ...], Row]]:
-            return [
-                read_parcel_maps(path) for path in paths
-            ]  # a file has all contrasts
+            """Read files, each of which has all contrasts."""
+            return [read_parcel_maps(path) for path in paths]
 
         def read_parcels(label: str, contrast: str) -> tuple[tuple[str, ...], Row]:
-            found = read_once(*files(label, contrast))
-            values = _mean([values[maps.index(contrast)] for _, maps, values in found])
-            return found[0][0].names, values
+            contents = read_once(*files(label, contrast))
+            rows = [values[names.index(contrast)] for _, names, values in contents]
+            parcels, _, _ = contents[0]
+            return parcels.names, _mean(rows)
 
         return _of_names(kind, people.labels, read_parcels, contrasts)
 
-    def read(label: str, contrast: str) -> Row:
+    def read_voxels(label: str, contrast: str) -> Row:
         return _mean([read_map(path, people.places) for path in files(label, contrast)])
 
-    return _of_maps(
-        kind, people, contrasts, dict.fromkeys(people.labels, contrasts), files, read
-    )
+    has = dict.fromkeys(people.labels, contrasts)
+    return _of_maps(kind, people, contrasts, has, files, read_voxels)
 
 
 def find_measured(
@@ -358,58 +351,78 @@ def find_measured(
     SettingsError
         It cannot be used, or has no map of these people and contrasts.
     """
-    place, _ = statmaps_place(people.settings.inputs.derivatives)
-    if place is None:
+    folder, _ = statmaps_place(people.settings.inputs.derivatives)
+    if folder is None:
         raise DatasetError(
             "measured maps, as no folder of them was given",
             remedy="--derivatives statmaps=PATH, if you have some",
         )
     predicted = {
-        plain_contrast(found.label): found.label for found in people.example.maps
+        plain_contrast(contrast.label): contrast.label
+        for contrast in people.example.maps
     }
-    asked = people.settings.inputs.session_label
-    sessions = {None, *(plain_label(label, "ses") for label in asked)}
-
-    def is_wanted(statmap: StatMap) -> bool:
-        there = statmap.participant in people.averages and (
-            not asked or statmap.session in sessions
-        )
-        return there and plain_contrast(statmap.contrast) in predicted
-
     parcels = parcels_of(people) if people.example.maps[0].of_parcels else None
     places = parcels or people.places
     space = people.places.grid.space if parcels is None else parcels.space
-    try:
-        chosen, statistic = choose_measured(place, space, tasks, asked, is_wanted)
-    except (
-        DatasetError
-    ) as err:  # as the folder was asked for, nothing is tested without it
-        raise err.as_kind(SettingsError) from err
-    if not chosen:
-        raise SettingsError(
-            f"{place} has no measured map of these participants and contrasts",
-            expected=f"labels such as sub-{people.labels[0]}, contrasts such as "
-            f"{next(iter(predicted.values()))}",
-        )
+    measured, statistic = _measured(people, folder, space, tasks, predicted)
     has = {
         label: {predicted[key] for key in maps.target if key in predicted}
-        for label, maps in chosen.items()
+        for label, maps in measured.items()
     }
-    any_has = {contrast for own in has.values() for contrast in own}
-    contrasts = _wanted(
-        people, [label for label in predicted.values() if label in any_has]
-    )
+    of_anybody = set[str]().union(*has.values())
+    labels = [label for label in predicted.values() if label in of_anybody]
+    contrasts = _chosen(people, labels)
 
     def files(label: str, contrast: str) -> list[Path]:
-        return [chosen[label].target[plain_contrast(contrast)].files[statistic]]
+        statmap = measured[label].target[plain_contrast(contrast)]
+        return [statmap.files[statistic]]
 
-    def read(label: str, contrast: str) -> Row:
-        statmap = chosen[label].target[plain_contrast(contrast)]
+    def read_row(label: str, contrast: str) -> Row:
+        statmap = measured[label].target[plain_contrast(contrast)]
         return read_measured(statmap, statistic, places.read)
 
     if parcels is not None:
-        return FeatureSource(kind, contrasts, has, read, parcels.names)
-    return _of_maps(kind, people, contrasts, has, files, read)
+        return FeatureSource(kind, contrasts, has, read_row, parcels.names)
+    return _of_maps(kind, people, contrasts, has, files, read_row)
+
+
+def _measured(
+    people: GroupPeople,
+    folder: Path,
+    space: str,
+    tasks: Mapping[str, str],
+    predicted: Mapping[str, str],
+) -> tuple[dict[str, PersonMaps], Statistic]:
+    """Choose people's measured maps of the predicted contrasts, and the statistic.
+
+    Raises
+    ------
+    SettingsError
+        They cannot be used, or there are none. As the folder was given, nothing is tested without.
+    """
+    chosen_sessions = people.settings.inputs.session_label
+    sessions = {None, *(plain_label(label, "ses") for label in chosen_sessions)}
+
+    def is_wanted(statmap: StatMap) -> bool:
+        return (
+            statmap.participant in people.averages
+            and (not chosen_sessions or statmap.session in sessions)
+            and plain_contrast(statmap.contrast) in predicted
+        )
+
+    try:
+        measured, statistic = choose_measured(
+            folder, space, tasks, chosen_sessions, is_wanted
+        )
+    except DatasetError as err:
+        raise err.as_kind(SettingsError) from err
+    if not measured:
+        raise SettingsError(
+            f"{folder} has no measured map of these participants and contrasts",
+            expected=f"labels such as sub-{people.labels[0]}, contrasts such as "
+            f"{next(iter(predicted.values()))}",
+        )
+    return measured, statistic
 
 
 def parcels_of(people: GroupPeople) -> ParcelPlaces:
@@ -420,14 +433,16 @@ def parcels_of(people: GroupPeople) -> ParcelPlaces:
     RunError
         None can be read; the error is that of the first.
     """
-    damaged = list[RunError]()
+    errors = list[RunError]()
     for averages in people.averages.values():
-        for made in averages:
+        for average in averages:
             try:
-                return read_parcel_maps(made.maps[0].path)[0]
+                parcels, _, _ = read_parcel_maps(average.maps[0].path)
             except RunError as err:
-                damaged.append(err)
-    raise damaged[0]
+                errors.append(err)
+            else:
+                return parcels
+    raise errors[0]
 
 
 def _of_maps(
@@ -436,52 +451,71 @@ def _of_maps(
     contrasts: tuple[str, ...],
     has: Mapping[str, Collection[str]],
     files: Files,
-    read: Callable[[str, str], Row],
+    read_row: Callable[[str, str], Row],
 ) -> FeatureSource:
     """Return a source of maps by voxel or by region."""
 
     def read_usable(label: str, contrast: str) -> Row:
-        row = read(label, contrast)
-        if why := map_figures(row).unusable:
-            raise RunError(f"the map cannot be used: {why}")
+        row = read_row(label, contrast)
+        reason = map_figures(row).unusable
+        if reason:
+            raise RunError(f"the map cannot be used: {reason}")
         return row
 
     if people.settings.statistics.voxels:
         return FeatureSource(kind, contrasts, has, read_usable, places=people.places)
     atlas = _atlas_of(people)
+    read_means = _means_of_regions(
+        kind, people, contrasts, has, files, read_usable, atlas
+    )
+    names = tuple(atlas.parcels.values())
+    drawn = (people.places, atlas) if atlas.surface is None else ()
+    return FeatureSource(kind, contrasts, has, read_means, names, *drawn)
+
+
+def _means_of_regions(
+    kind: FeatureKind,
+    people: GroupPeople,
+    contrasts: tuple[str, ...],
+    has: Mapping[str, Collection[str]],
+    files: Files,
+    read_row: Callable[[str, str], Row],
+    atlas: Atlas,
+) -> Callable[[str, str], Row]:
+    """Return how a person's means of regions are read; complete ones are cached in the output."""
     at_labels = _sampling(people.places, atlas)
     store = ArrayStore(people.output.path("group") / "cache" / "regions" / kind.name)
-    facts = {
-        "atlas": atlas.digest,
-        "coverage": MIN_COVERAGE,
-    }  # at the voxels of the maps
+    facts = {"atlas": atlas.digest, "coverage": MIN_COVERAGE}
+
+    def mean_row(label: str, contrast: str) -> Row:
+        values = at_labels(read_row(label, contrast)[None])
+        means: NDArray[np.float64] = region_means(values, atlas, MIN_COVERAGE)[0]
+        return means.astype(np.float32)
 
     @lru_cache(maxsize=1)
     def means(label: str) -> Mapping[str, Row | DtgError]:
-        """Return a person's means, or the error, for each contrast; complete ones are cached."""
-        own = [contrast for contrast in contrasts if contrast in has[label]]
-        made_of = [file for one in own for file in facts_of_files(files(label, one))]
-        of_names = hashlib.sha256(" ".join(file["name"] for file in made_of).encode())
-        name, made_with = (
-            f"sub-{label}_{of_names.hexdigest()[:8]}",
-            {**facts, "files": made_of},
-        )
+        """Return a person's means, or the error, for each contrast."""
+        of_person = [contrast for contrast in contrasts if contrast in has[label]]
+        sources: list[dict[str, Any]] = []
+        for contrast in of_person:
+            sources += facts_of_files(files(label, contrast))
+        file_names = " ".join(source["name"] for source in sources)
+        digest = hashlib.sha256(file_names.encode()).hexdigest()
+        name = f"sub-{label}_{digest[:8]}"
+        made_with = {**facts, "files": sources}
         if store.has(name, made_with):
             with suppress(OutputError):  # a damaged file is made again
-                return dict(zip(own, np.array(store.read(name)), strict=True))
-        found: dict[str, Row | DtgError] = {}
-        for contrast in own:
+                return dict(zip(of_person, np.array(store.read(name)), strict=True))
+        rows: dict[str, Row] = {}
+        errors: dict[str, DtgError] = {}
+        for contrast in of_person:
             try:
-                values = at_labels(read_usable(label, contrast)[None])
-                found[contrast] = region_means(values, atlas, MIN_COVERAGE)[0].astype(
-                    np.float32
-                )
+                rows[contrast] = mean_row(label, contrast)
             except DtgError as err:
-                found[contrast] = err
-        rows = [row for row in found.values() if not isinstance(row, DtgError)]
-        if len(rows) == len(own):
-            store.write(name, np.stack(rows), made_with)
-        return found
+                errors[contrast] = err
+        if not errors:
+            store.write(name, np.stack([*rows.values()]), made_with)
+        return {**rows, **errors}
 
     def read_means(label: str, contrast: str) -> Row:
         row = means(label)[contrast]
@@ -489,9 +523,7 @@ def _of_maps(
             raise row
         return row
 
-    names = tuple(atlas.parcels.values())
-    drawn = (people.places, atlas) if atlas.surface is None else ()
-    return FeatureSource(kind, contrasts, has, read_means, names, *drawn)
+    return read_means
 
 
 def _sampling(places: VoxelPlaces, atlas: Atlas) -> Callable[[Row], Row]:
@@ -508,23 +540,23 @@ def _sampling(places: VoxelPlaces, atlas: Atlas) -> Callable[[Row], Row]:
 
 def _atlas_of(people: GroupPeople) -> Atlas:
     """Return the first of ``--atlases``, else the default with HCP's subcortical structures."""
-    asked = people.settings.outputs.atlases[:1]
-    if asked:
-        atlas, space = find_atlas(asked[0], people.places), people.places.grid.space
+    names = people.settings.outputs.atlases
+    if names:
+        atlas, space = find_atlas(names[0], people.places), people.places.grid.space
         if atlas.surface is not None and space not in (SPACE, USUAL_TEMPLATE):
             raise SettingsError(
-                f"--atlases {asked[0]} was given for maps in {space}",
+                f"--atlases {names[0]} was given for maps in {space}",
                 expected=f"maps in {SPACE}, as parcels are of a surface in this space",
             )
         return atlas
     try:
-        found = find_atlas(DEFAULT, people.places, templateflow=TemplateFlow(None))
+        cortex = find_atlas(DEFAULT, people.places, templateflow=TemplateFlow(None))
     except SettingsError as err:  # another template, or another part of the brain
         raise DatasetError(
             "the default atlas has no region where the maps have values",
             remedy="give --atlases, or --voxels for tests of voxels",
         ) from err
-    return with_subcortex(found, people.places)
+    return with_subcortex(cortex, people.places)
 
 
 def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
@@ -538,19 +570,15 @@ def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
         The voxels of the atlas.
     """
     try:
-        below = find_atlas("HCP", places, templateflow=TemplateFlow(None))
+        subcortex = find_atlas("HCP", places, templateflow=TemplateFlow(None))
     except SettingsError:  # another template, or no overlap with these voxels
         return cortex
-    first = max(cortex.parcels)
-    added = (cortex.labels == 0) & (below.labels > 0)
-    labels = np.where(added, below.labels + first, cortex.labels)
-    parcels = {
-        **cortex.parcels,
-        **{first + own: name for own, name in below.parcels.items()},
-    }
-    return Atlas(
-        cortex.entities, labels, parcels, np.concatenate([cortex.voxels, below.voxels])
-    )
+    last = max(cortex.parcels)
+    is_added = (cortex.labels == 0) & (subcortex.labels > 0)
+    labels = np.where(is_added, subcortex.labels + last, cortex.labels)
+    added = {last + number: name for number, name in subcortex.parcels.items()}
+    voxels = np.concatenate([cortex.voxels, subcortex.voxels])
+    return Atlas(cortex.entities, labels, {**cortex.parcels, **added}, voxels)
 
 
 def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -562,23 +590,24 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
         Nobody has such matrices.
     """
     assert kind.run_file is not None
-    file, paths = kind.run_file(), dict[str, list[Path]]()
+    file = kind.run_file()
+    paths: dict[str, list[Path]] = {}
     for label, averages in people.averages.items():
-        runs = {title for made in averages for title in made.runs}
-        own = [run.files for run in people.runs[label] if run.title in runs]
-        if own and all(file in files for files in own):
-            paths[label] = [files[file] for files in own]
+        titles = {title for average in averages for title in average.runs}
+        of_runs = [run.files for run in people.runs[label] if run.title in titles]
+        if of_runs and all(file in files for files in of_runs):
+            paths[label] = [files[file] for files in of_runs]
     if not paths:
         raise DatasetError(
             f"{people.output.root} has no matrices of correlations between ROIs (_relmat.tsv)",
             remedy="run the participant level again",
         )
 
-    def read(label: str, _: str) -> tuple[tuple[str, ...], Row]:
+    def read_mean(label: str, _: str) -> tuple[tuple[str, ...], Row]:
         rows = [read_edges(path) for path in paths[label]]
         return _edge_names(len(rows[0])), _mean(rows)
 
-    return _of_names(kind, tuple(paths), read)
+    return _of_names(kind, tuple(paths), read_mean)
 
 
 @cache
@@ -590,16 +619,13 @@ def _edge_names(edges: int) -> tuple[str, ...]:
 def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     """Find scores in the kind's tables of runs, averaged over each person's runs."""
 
-    def rows(label: str) -> list[dict[str, str]]:
-        return [
-            row
-            for made in people.averages[label]
-            for row in read_rows(made.maps[0].path)
-        ]
+    def read_scores(label: str, _: str) -> tuple[tuple[str, ...], Row]:
+        rows: list[dict[str, str]] = []
+        for average in people.averages[label]:
+            rows += read_rows(average.maps[0].path)
+        return _scores(kind, label, rows)
 
-    return _of_names(
-        kind, people.labels, lambda label, _: _scores(kind, label, rows(label))
-    )
+    return _of_names(kind, people.labels, read_scores)
 
 
 def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -611,26 +637,24 @@ def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
         There is no such table, or there are several, or it has none of these people.
     """
     name = people.settings.modelling.model_name or "*"
-    found = sorted(
-        people.output.path("group").glob(f"intervention-{name}/desc-people_changes.tsv")
-    )
-    if len(found) != 1:
+    group = people.output.path("group")
+    paths = sorted(group.glob(f"intervention-{name}/desc-people_changes.tsv"))
+    if len(paths) != 1:
         raise DatasetError(
-            f"{people.output.root} has {counted(len(found), 'table')} of {kind.words}",
+            f"{people.output.root} has {counted(len(paths), 'table')} of {kind.words}",
             expected="one",
-            remedy="run --analysis intervene" if not found else "give --model-name",
+            remedy="run --analysis intervene" if not paths else "give --model-name",
         )
     rows: dict[str, list[dict[str, str]]] = {}
-    for row in read_rows(found[0]):
-        rows.setdefault(row.get("participant_id", "").removeprefix("sub-"), []).append(
-            row
-        )
-    has = tuple(label for label in people.labels if label in rows)
-    if not has:
+    for row in read_rows(paths[0]):
+        label = row.get("participant_id", "").removeprefix("sub-")
+        rows.setdefault(label, []).append(row)
+    labels = tuple(label for label in people.labels if label in rows)
+    if not labels:
         raise DatasetError(
-            f"{found[0]} has none of the participants of {people.output.root}"
+            f"{paths[0]} has none of the participants of {people.output.root}"
         )
-    return _of_names(kind, has, lambda label, _: _scores(kind, label, rows[label]))
+    return _of_names(kind, labels, lambda label, _: _scores(kind, label, rows[label]))
 
 
 def _scores(
@@ -638,29 +662,28 @@ def _scores(
 ) -> tuple[tuple[str, ...], Row]:
     """Return the names of a person's scores and their means over runs, from rows of tables."""
     *columns, value = kind.columns
-    cells: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}  # of runs, by name
     try:
         for row in rows:
             score = float("nan" if row[value] == "n/a" else row[value])
-            cells.setdefault("_".join(row[column] for column in columns), []).append(
-                score
-            )
+            name = "_".join(row[column] for column in columns)
+            scores.setdefault(name, []).append(score)
     except (KeyError, TypeError, ValueError) as err:
         raise RunError(
             f"{kind.words} of sub-{label} cannot be read: {err}",
             expected=f"columns {', '.join(kind.columns)}",
         ) from err
-    if len({len(own) for own in cells.values()}) != 1:
+    if len({len(of_runs) for of_runs in scores.values()}) != 1:
         raise RunError(
             f"the runs of sub-{label} have no {kind.words}, or different ones"
         )
-    return tuple(cells), _mean(np.array([*cells.values()]).T)
+    return tuple(scores), _mean(np.array([*scores.values()]).T)
 
 
 def _of_names(
     kind: FeatureKind,
     labels: Sequence[str],
-    read: Callable[[str, str], tuple[tuple[str, ...], Row]],
+    read_named: Callable[[str, str], tuple[tuple[str, ...], Row]],
     contrasts: tuple[str, ...] = ("",),
 ) -> FeatureSource:
     """Return a source of named numbers; people whose names differ from most are refused.
@@ -669,44 +692,45 @@ def _of_names(
     ----------
     kind, labels
         The kind of features, and the people who have them.
-    read
+    read_named
         Returns a person's names and numbers of a contrast.
     contrasts
         Labels of the contrasts; one empty label where there are none.
     """
-    first = list[tuple[str, ...]]()
+    of_first_people = list[tuple[str, ...]]()
     for label in labels:
-        if len(first) < _DECIDE:
-            with suppress(
-                DtgError
-            ):  # reported later, where the participant is left out
-                first.append(read(label, contrasts[0])[0])
-    if not first:
+        if len(of_first_people) < _DECIDE:
+            # An error is reported later, where the participant is left out.
+            with suppress(DtgError):
+                names, _ = read_named(label, contrasts[0])
+                of_first_people.append(names)
+    if not of_first_people:
         raise DatasetError(f"no participant's {kind.words} can be read")
-    names = most_common(first)
+    expected = most_common(of_first_people)
 
-    def row(label: str, contrast: str) -> Row:
-        own, values = read(label, contrast)
-        if own != names:
+    def read_row(label: str, contrast: str) -> Row:
+        names, values = read_named(label, contrast)
+        if names != expected:
             raise RunError(
                 f"sub-{label} has other {kind.words} than most people",
-                expected=named(names),
+                expected=named(expected),
                 remedy="run the participant level again for this participant",
             )
         return values
 
-    return FeatureSource(kind, contrasts, dict.fromkeys(labels, contrasts), row, names)
+    has = dict.fromkeys(labels, contrasts)
+    return FeatureSource(kind, contrasts, has, read_row, expected)
 
 
 def _mean(rows: Sequence[NDArray[np.floating[Any]]] | NDArray[np.floating[Any]]) -> Row:
     return np.asarray(np.mean(rows, axis=0, dtype=np.float64), np.float32)
 
 
-def _wanted(people: GroupPeople, there: Sequence[str]) -> tuple[str, ...]:
+def _chosen(people: GroupPeople, labels: Sequence[str]) -> tuple[str, ...]:
     """Return the contrasts of ``--contrast``; all if it was not given."""
-    asked = people.settings.modelling.contrast
-    if not asked:
-        return tuple(there)
-    tasks = {found.label: found.task for found in people.example.maps}
-    wanted = chosen_contrasts(asked, {label: tasks.get(label, "") for label in there})
-    return tuple(label for label in there if label in wanted)
+    names = people.settings.modelling.contrast
+    if not names:
+        return tuple(labels)
+    tasks = {contrast.label: contrast.task for contrast in people.example.maps}
+    chosen = chosen_contrasts(names, {label: tasks.get(label, "") for label in labels})
+    return tuple(label for label in labels if label in chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ from bids_dtg.errors import (
 )
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.foreign import read_table
-from bids_dtg.files.names import plain_label
+from bids_dtg.files.names import FileKind, plain_label
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.regions import NODE, RELMAT, read_numbers
 from bids_dtg.imaging.places import VoxelPlaces
@@ -69,21 +69,18 @@ class GroupPeople:
 
     settings: Settings  # of the run
     output: DerivativeDataset
-    runs: Mapping[
-        str, tuple[RunFiles, ...]
-    ]  # each person's runs, by label without sub-
+    # Each person's runs, by label without sub-.
+    runs: Mapping[str, tuple[RunFiles, ...]]
     # Each person's averages, by label, with the sidecar of their first map only, see `example`.
     averages: Mapping[str, tuple[AverageFiles, ...]]
     table: ParticipantsTable | None  # table of participants; None: there is none
     related: Families  # families of the participants; labels with the same rest are one family
-    left_out: tuple[
-        tuple[str, str], ...
-    ] = ()  # title of an average, and why it is not used
+    # Title of an average, and why it is not used.
+    left_out: tuple[tuple[str, str], ...] = ()
     # Sentences on maps that were read, and the contrasts that they are about.
     findings: dict[str, list[str]] = field(default_factory=dict)
-    failed: dict[str, str] = field(
-        default_factory=dict
-    )  # labels that could not be read, and why
+    # Labels that could not be read, and why.
+    failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -95,12 +92,12 @@ class GroupPeople:
 
     def of(self, labels: Collection[str]) -> GroupPeople:
         """Return some of the people."""
-        kept = {
-            label: averages
-            for label, averages in self.averages.items()
+        averages = {
+            label: of_person
+            for label, of_person in self.averages.items()
             if label in labels
         }
-        return dataclasses.replace(self, averages=kept)
+        return dataclasses.replace(self, averages=averages)
 
     def of_sessions(self, sessions: Sequence[str]) -> GroupPeople:
         """Return people with the results of some sessions only.
@@ -110,11 +107,13 @@ class GroupPeople:
         DatasetError
             Nobody has results of these sessions.
         """
-        averages = {
-            label: kept
-            for label, own in self.averages.items()
-            if (kept := tuple(made for made in own if _is_of(made.title, sessions)))
-        }
+        averages = {}
+        for label, of_person in self.averages.items():
+            of_sessions = tuple(
+                average for average in of_person if _is_of(average.title, sessions)
+            )
+            if of_sessions:
+                averages[label] = of_sessions
         if not averages:
             raise DatasetError(
                 f"no participant has results of session {' or '.join(sessions)}",
@@ -127,19 +126,20 @@ class GroupPeople:
     @cached_property
     def families(self) -> NDArray[np.intp]:
         """(people,), number of each person's family; a person without one is a family alone."""
-        known = self.related.by_label
+        families = self.related.by_label
         return _numbered(
-            f"family {known[label]}" if label in known else f"person {label}"
+            f"family {families[label]}" if label in families else f"person {label}"
             for label in self.labels
         )
 
     @cached_property
     def site_column(self) -> Column | None:
         """The table's column of sites, if these people are from two sites or more."""
-        found = None if self.table is None else self.table.first_of(SITE_COLUMNS)
-        if found is None or len({found.texts.get(label) for label in self.labels}) < 2:
+        column = None if self.table is None else self.table.first_of(SITE_COLUMNS)
+        if column is None:
             return None
-        return found
+        sites = {column.texts.get(label) for label in self.labels}
+        return column if len(sites) > 1 else None
 
     @cached_property
     def sites(self) -> NDArray[np.intp] | None:
@@ -149,9 +149,9 @@ class GroupPeople:
         """
         if self.site_column is None:
             return None
-        known = self.site_column.texts
+        sites = self.site_column.texts
         return _numbered(
-            known.get(label) or f"\N{REPLACEMENT CHARACTER}{label}"
+            sites.get(label) or f"\N{REPLACEMENT CHARACTER}{label}"
             for label in self.labels
         )
 
@@ -165,30 +165,29 @@ class GroupPeople:
         SettingsError
             There is no such variable, or it is unclear whether it holds numbers.
         """
-        found = (self.table.columns.get(name) if self.table else None) or self._of_runs(
-            name
-        )
-        if found is None and self.table:
-            found = self.table.find(name)
-        if found is None:
+        column = self.table.columns.get(name) if self.table else None
+        column = column or self._of_runs(name)
+        if column is None and self.table:
+            column = self.table.find(name)
+        if column is None:
             raise SettingsError(
                 f"there is no table of participants with a column {name}",
                 expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
             )
-        return found.of(self.labels).require_usable()
+        return column.of(self.labels).require_usable()
 
     def _of_runs(self, name: str) -> Column | None:
         """Return a quality metric, averaged over each person's runs; None if it is not one."""
-        if name not in {
-            column.name for column in presentation_of(self.output).quality_columns
-        }:
+        metrics = presentation_of(self.output).quality_columns
+        if name not in {metric.name for metric in metrics}:
             return None
-        found = {}
+        means = {}
         for label in self.labels:
-            values = [number(run.quality.get(name)) for run in self.runs[label]]
-            if known := [value for value in values if value is not None]:
-                found[label] = repr(float(np.mean(known)))
-        return Column(name, found) if found else None
+            of_runs = [number(run.quality.get(name)) for run in self.runs[label]]
+            values = [value for value in of_runs if value is not None]
+            if values:
+                means[label] = repr(float(np.mean(values)))
+        return Column(name, means) if means else None
 
     def complete(self, names: Sequence[str]) -> GroupPeople:
         """Return people with a value of each name; report the others.
@@ -199,21 +198,21 @@ class GroupPeople:
             Nobody has all values.
         """
         columns = [self.column(name) for name in names]
-        gone = [
-            own
-            for own in self.labels
-            if any(own not in column.texts for column in columns)
+        lacking = [
+            label
+            for label in self.labels
+            if any(label not in column.texts for column in columns)
         ]
-        if gone:
-            who = named([f"sub-{label}" for label in gone])
-            people = counted(len(gone), "participant")
-            say(f"left out: {people} without a value of {named(names)} ({who})")
-        if len(gone) == len(self):
+        if lacking:
+            people = counted(len(lacking), "participant")
+            labels = named([f"sub-{label}" for label in lacking])
+            say(f"left out: {people} without a value of {named(names)} ({labels})")
+        if len(lacking) == len(self):
             raise DatasetError(
                 f"no participant with maps has a value of {named(names)}",
                 expected=f"labels such as sub-{self.labels[0]} in the table",
             )
-        return self.of([label for label in self.labels if label not in gone])
+        return self.of([label for label in self.labels if label not in lacking])
 
     def covariates(self, names: Sequence[str]) -> Coded:
         """Return columns of a design, (people, columns), without a constant.
@@ -239,11 +238,10 @@ class GroupPeople:
         # Columns are scaled, so that rounding of large numbers, such as times in ms, does not hide
         # small ones.
         centred = coded.values - coded.values.mean(axis=0)
-        if (
-            names
-            and np.linalg.matrix_rank(centred / np.ptp(centred, axis=0))
-            < centred.shape[1]
-        ):
+        if not names:
+            return coded
+        rank = np.linalg.matrix_rank(centred / np.ptp(centred, axis=0))
+        if rank < centred.shape[1]:
             raise SettingsError(
                 f"--covariates {' '.join(names)}: the columns {named(coded.names)} depend on each "
                 f"other, or are too many for {counted(len(self), 'participant')}",
@@ -259,7 +257,13 @@ class GroupPeople:
     @cached_property
     def places(self) -> VoxelPlaces:
         """The voxels of the first maps that can be read and are not empty."""
-        return places_of(made for own in self.averages.values() for made in own)[1]
+        _, places = places_of(self._all_averages)
+        return places
+
+    @property
+    def _all_averages(self) -> Iterator[AverageFiles]:
+        for of_person in self.averages.values():
+            yield from of_person
 
     def note(self, words: str, contrast: str) -> None:
         """Record a sentence on the maps of a contrast; print it for the first contrast."""
@@ -269,11 +273,11 @@ class GroupPeople:
             *dict.fromkeys((*self.findings.get(words, ()), contrast))
         ]
 
-    def note_failed(self, label: str, why: DtgError) -> None:
+    def note_failed(self, label: str, error: DtgError) -> None:
         """Record a participant who cannot be read; print it once."""
         if label not in self.failed:
-            say(f"sub-{label} is left out: {why}")
-        self.failed.setdefault(label, str(why))
+            say(f"sub-{label} is left out: {error}")
+        self.failed.setdefault(label, str(error))
 
     @property
     def surfaces(self) -> str | None:
@@ -281,42 +285,35 @@ class GroupPeople:
 
         It is None for results other than maps, whose quality tables name no surface.
         """
-        used = {
-            title
-            for own in self.averages.values()
-            for made in own
-            for title in made.runs
-        }
-        runs = (
-            run
-            for label in self.labels
-            for run in self.runs[label]
-            if run.title in used
-        )
-        return note_on_surfaces(run.quality for run in runs)
+        averaged = {title for average in self._all_averages for title in average.runs}
+        quality = []
+        for label in self.labels:
+            for run in self.runs[label]:
+                if run.title in averaged:
+                    quality.append(run.quality)
+        return note_on_surfaces(quality)
 
     @property
     def flags(self) -> list[Flag]:
         """Flags of the model, and of the maps that have been read."""
         common = self.example.common
-        notice, warns = (
-            str(common.get("ModelNotice") or ""),
-            bool(common.get("NotForScience")),
-        )
-        failed = f"{counted(len(self.failed), 'participant')} could not be read"
-        return [
-            *([Flag("warning" if warns else "note", notice)] if notice else []),
-            *(
-                Flag("warning", f"{words[:1].upper()}{words[1:]}: {named(contrasts)}")
-                for words, contrasts in self.findings.items()
-            ),
-            *([Flag("warning", failed)] if self.failed else []),
-            *([Flag("warning", f"P{self.surfaces[1:]}.")] if self.surfaces else []),
-            *(
-                Flag("note", f"{title} is left out: {why}")
-                for title, why in self.left_out
-            ),
-        ]
+        notice = str(common.get("ModelNotice") or "")
+        flags = []
+        if notice:
+            flags.append(
+                Flag("warning" if common.get("NotForScience") else "note", notice)
+            )
+        for words, contrasts in self.findings.items():
+            text = f"{words[:1].upper()}{words[1:]}: {named(contrasts)}"
+            flags.append(Flag("warning", text))
+        if self.failed:
+            people = counted(len(self.failed), "participant")
+            flags.append(Flag("warning", f"{people} could not be read"))
+        if self.surfaces:
+            flags.append(Flag("warning", f"P{self.surfaces[1:]}."))
+        for title, reason in self.left_out:
+            flags.append(Flag("note", f"{title} is left out: {reason}"))
+        return flags
 
 
 def _numbered(names: Iterable[str]) -> NDArray[np.intp]:
@@ -325,8 +322,8 @@ def _numbered(names: Iterable[str]) -> NDArray[np.intp]:
 
 def _is_of(title: str, sessions: Sequence[str]) -> bool:
     """Return whether a run or average is from one of the sessions; true if none are given."""
-    wanted = [f"_ses-{plain_label(session, 'ses')}_" for session in sessions]
-    return not wanted or any(session in f"{title}_" for session in wanted)
+    parts = [f"_ses-{plain_label(session, 'ses')}_" for session in sessions]
+    return not parts or any(part in f"{title}_" for part in parts)
 
 
 def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> list[Path]:
@@ -341,30 +338,28 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> list
     DatasetError
         It is not a folder, not a dataset, or has none of the participants.
     """
-    bids_dir, (place, others) = (
-        inputs.bids_dir.absolute(),
-        statmaps_place(inputs.derivatives),
-    )
-    roots, why = (
-        [bids_dir],
-        f"BIDS_DIR {bids_dir} has none of the participants in {output.root}",
-    )
+    bids_dir = inputs.bids_dir.absolute()
+    statmaps, derivatives = statmaps_place(inputs.derivatives)
+    folders = [bids_dir]
+    problem = f"BIDS_DIR {bids_dir} has none of the participants in {output.root}"
     try:
-        dataset = find_dataset(bids_dir, others, inputs.input_type)
-        roots.append(dataset.root)
-        present: Sequence[str] = select_participants(dataset)
+        dataset = find_dataset(bids_dir, derivatives, inputs.input_type)
+        folders.append(dataset.root)
+        labels: Sequence[str] = select_participants(dataset)
     except DatasetError as err:
-        present, why = participants_in(bids_dir) if bids_dir.is_dir() else (), err.found
-    known = find_participant_labels(output)
-    if known and not set(present) & set(
-        known
-    ):  # a folder without participants is reported below
+        labels = participants_in(bids_dir) if bids_dir.is_dir() else ()
+        problem = err.found
+    of_results = find_participant_labels(output)
+    # Results without participants are reported later.
+    if of_results and not set(labels) & set(of_results):
         raise DatasetError(
-            why,
-            expected=f"one of the participants {named(known)}",
+            problem,
+            expected=f"one of the participants {named(of_results)}",
             remedy=f"give the dataset of these results, or {output.root} itself if that is gone",
         )
-    return [*roots, *([place] if place else [])]
+    if statmaps is not None:
+        folders.append(statmaps)
+    return folders
 
 
 def gather_people(settings: Settings) -> GroupPeople:
@@ -380,89 +375,121 @@ def gather_people(settings: Settings) -> GroupPeople:
         participants cannot be read or writes labels differently.
     """
     output = existing_output(settings.inputs.output_dir)
-    roots = require_own_dataset(settings.inputs, output)
-    kinds = find_workflow(settings.inputs.workflow).features.values()
-    run_files = [kind.run_file() for kind in kinds if kind.run_file]
-    counting = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
-    runs, everything, unwanted = {}, list[AverageFiles](), False
-    for label in participants_asked(settings, output):
-        files = find_without_details(output, label, [*run_files, RELMAT], counting)
-        runs[label] = files.runs
-        with_maps = [made for made in files.averages if made.maps]
-        unwanted = unwanted or len(with_maps) < len(files.averages)
-        # In workflows without maps, runs with results count as averages.
-        of_runs = (
-            AverageFiles(
-                run.title,
-                (MapFile("", run.files[kind], run.facts),),
-                (run.title,),
-                {"Options": completion_record(output, run.title).get("Options")},
-                run.facts,
-            )
-            for run in files.runs
-            for kind in counting
-            if kind in run.files
-        )
-        everything += of_runs if counting else with_maps
+    folders = require_own_dataset(settings.inputs, output)
+    in_output = _find_averages(settings, output)
     decisions = read_inclusion(output)
-    say(*decision_lines(decisions, list(runs)))
-    included, undecided = split_by_inclusion(decisions, everything)
-    chosen, unlike = choose_averages(included, settings.outputs.combine)
-    for title, why in unlike:
-        say(f"{title} is left out: {why}")
+    say(*decision_lines(decisions, list(in_output.runs)))
+    included, excluded = split_by_inclusion(decisions, in_output.averages)
+    chosen, different = choose_averages(included, settings.outputs.combine)
+    for title, reason in different:
+        say(f"{title} is left out: {reason}")
     if not chosen:
-        what = (
-            "results of participants with --model"
-            if counting
-            else "maps of participants"
-        )
-        how = (
-            "with --model" if counting else "with --write maps" if unwanted else "first"
-        )
-        remedy = f"run the participant level {how}"
-        raise DatasetError(f"{output.root} has no {what}", remedy=remedy)
-    averages: dict[str, tuple[AverageFiles, ...]] = {}
-    for made in chosen:
-        label = made.title.partition("_")[0].removeprefix("sub-")
-        averages[label] = (*averages.get(label, ()), made)
-    averages = dict(sorted(averages.items()))
+        raise in_output.error(output)
+    of_people: dict[str, tuple[AverageFiles, ...]] = {}
+    for average in chosen:
+        label = average.title.partition("_")[0].removeprefix("sub-")
+        of_people[label] = (*of_people.get(label, ()), average)
+    averages = dict(sorted(of_people.items()))
     path = table_path(settings)
     table = None if path is None else read_participants(path)
     if table is not None:
         table.require_labels(averages)
-        if note := table.note_on_labels(averages):
+        note = table.note_on_labels(averages)
+        if note:
             say(note)
-    related = read_families(roots, tables=[path] if path else [], labels=averages)
-    related.require_known()
-    say(related.line(list(averages), "participants count as unrelated"))
+    families = read_families(folders, tables=[path] if path else [], labels=averages)
+    families.require_known()
+    say(families.line(list(averages), "participants count as unrelated"))
     sessions = settings.inputs.session_label
-    sketches = {label: _sketches(runs[label], own) for label, own in averages.items()}
-    used = {
-        title for own in sketches.values() for title in own if _is_of(title, sessions)
+    sketches = {
+        label: _sketches(in_output.runs[label], of_person)
+        for label, of_person in averages.items()
     }
-    related = with_copies(related, sketches, "connectome", used=used)
-    say(*copies_in_words(related, sketches, "connectome"))
-    left_out = (*undecided, *unlike)
-    people = GroupPeople(settings, output, runs, averages, table, related, left_out)
-    people = people.of_sessions(sessions) if sessions else people
-    say(*filter(None, [people.surfaces]))
+    titles = {title for of_person in sketches.values() for title in of_person}
+    used = {title for title in titles if _is_of(title, sessions)}
+    families = with_copies(families, sketches, "connectome", used=used)
+    say(*copies_in_words(families, sketches, "connectome"))
+    left_out = (*excluded, *different)
+    people = GroupPeople(
+        settings, output, in_output.runs, averages, table, families, left_out
+    )
+    if sessions:
+        people = people.of_sessions(sessions)
+    if people.surfaces:
+        say(people.surfaces)
     return people
+
+
+@dataclass(frozen=True, eq=False)
+class _Averages:
+    """The averages of an output folder, and the runs of its people."""
+
+    runs: Mapping[str, tuple[RunFiles, ...]]  # by label
+    averages: Sequence[AverageFiles]
+    by_run: (
+        bool  # whether runs with results count as averages, in workflows without maps
+    )
+    lacks_maps: bool  # whether maps of some averages were not written
+
+    def error(self, output: DerivativeDataset) -> DatasetError:
+        """Return the error where none can be used."""
+        if self.by_run:
+            results, how = "results of participants with --model", "with --model"
+        else:
+            results = "maps of participants"
+            how = "with --write maps" if self.lacks_maps else "first"
+        return DatasetError(
+            f"{output.root} has no {results}",
+            remedy=f"run the participant level {how}",
+        )
+
+
+def _find_averages(settings: Settings, output: DerivativeDataset) -> _Averages:
+    """Find the runs and averages of the participants that were asked for."""
+    kinds = find_workflow(settings.inputs.workflow).features.values()
+    run_files = [kind.run_file() for kind in kinds if kind.run_file]
+    counting = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
+    runs: dict[str, tuple[RunFiles, ...]] = {}
+    averages: list[AverageFiles] = []
+    lacks_maps = False
+    for label in participants_asked(settings, output):
+        files = find_without_details(output, label, [*run_files, RELMAT], counting)
+        runs[label] = files.runs
+        with_maps = [average for average in files.averages if average.maps]
+        lacks_maps = lacks_maps or len(with_maps) < len(files.averages)
+        if not counting:
+            averages += with_maps
+            continue
+        for run in files.runs:
+            for kind in counting:
+                if kind in run.files:
+                    averages.append(_as_average(output, run, kind))
+    return _Averages(runs, averages, bool(counting), lacks_maps)
+
+
+def _as_average(
+    output: DerivativeDataset, run: RunFiles, kind: FileKind
+) -> AverageFiles:
+    """Return a run's results of a kind as an average of this run."""
+    results = MapFile("", run.files[kind], run.facts)
+    record = {"Options": completion_record(output, run.title).get("Options")}
+    return AverageFiles(run.title, (results,), (run.title,), record, run.facts)
 
 
 def _sketches(
     runs: Sequence[RunFiles], averages: Sequence[AverageFiles]
 ) -> dict[str, str]:
     """Return sketches of a person's connectome edges by run, for matrices that can be read."""
-    used = {title for made in averages for title in made.runs}
-    found = {}
+    averaged = {title for average in averages for title in average.runs}
+    sketches = {}
     for run in runs:
         paths = [
             path for kind, path in run.files.items() if kind.suffix == RELMAT.suffix
         ]
-        if run.title in used and paths:
+        if run.title in averaged and paths:
             with contextlib.suppress(RunError):  # a damaged matrix is not compared
-                found[run.title] = sketch_edges(read_edges(paths[0]))
-    return found
+                sketches[run.title] = sketch_edges(read_edges(paths[0]))
+    return sketches
 
 
 def read_edges(path: Path) -> NDArray[np.float64]:
@@ -490,7 +517,8 @@ def read_edges(path: Path) -> NDArray[np.float64]:
 
 def table_path(settings: Settings) -> Path | None:
     """Return the table of participants: ``--participants-file``, else that of BIDS_DIR, if any."""
-    if (given := settings.statistics.participants_file) is not None:
-        return given.expanduser().absolute()
+    file = settings.statistics.participants_file
+    if file is not None:
+        return file.expanduser().absolute()
     path = settings.inputs.bids_dir.absolute() / "participants.tsv"
     return path if path.is_file() else None

@@ -235,11 +235,13 @@ def _layout_of_maps(
     tasks: Mapping[str, str],
 ) -> _Layout:
     """Lay out the maps of people who have all contrasts, by the columns that all tables have."""
-    columns = reduce(np.intersect1d, [table.kept for table in tables])
+    columns = reduce(np.intersect1d, [table.source_columns for table in tables])
     of_tables = []
     for table in tables:
         rows = np.isin(table.labels, people.labels)
-        of_tables.append(table.values[np.ix_(rows, np.isin(table.kept, columns))])
+        of_tables.append(
+            table.values[np.ix_(rows, np.isin(table.source_columns, columns))]
+        )
     values = np.stack(of_tables)  # (contrasts, people, columns)
     contrasts = [table.contrast for table in tables]
     of_points = tuple(np.repeat(contrasts, len(people.labels)).tolist())

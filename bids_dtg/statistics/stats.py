@@ -492,13 +492,13 @@ def _difference(first: FeatureTable, second: FeatureTable) -> FeatureTable:
         second.values[np.ix_(second_rows, second_columns)],
         first.values[np.ix_(first_rows, first_columns)],
     )
-    kept = first.kept[first_columns]
-    return FeatureTable(first.source, first.contrast, labels, values, kept)
+    columns = first.source_columns[first_columns]
+    return FeatureTable(first.source, first.contrast, labels, values, columns)
 
 
 def _column_ids(table: FeatureTable) -> NDArray[np.intp]:
     """Return what identifies each column in both sessions: its voxel, else its number."""
-    return table.kept if table.places is None else table.places.positions
+    return table.source_columns if table.places is None else table.places.positions
 
 
 @dataclass(frozen=True, eq=False)
