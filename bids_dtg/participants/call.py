@@ -84,6 +84,7 @@ class Level:
         ) as end_head_start:
             return self._run(settings, end_head_start)
 
+    # Long, as it tells a call from its beginning to its end.
     def _run(self, settings: Settings, end_head_start: Callable[[], None]) -> int:
         start = time.perf_counter()
         request: CallRequest = self.prepare(settings)
@@ -99,11 +100,9 @@ class Level:
             cluster = Cluster(settings.resources.scheduler, self, elsewhere)
         notes = [*on_other_model(request), *request.notes()]
         log = _open_output(request)
-        outcomes, failures, hide = (
-            list[Outcome](),
-            list[Failure](),
-            request.path_names.hide,
-        )
+        outcomes: list[Outcome] = []
+        failures: list[Failure] = []
+        hide = request.path_names.hide
         people = counted(len(request.participants), "participant")
         try:
             with (
@@ -131,39 +130,35 @@ class Level:
                         if end.label == request.participants[0]:
                             end_head_start()
                         # Unlike the terminal, tables and pages show no full paths: others see them.
-                        own = [
-                            replace(one, message=hide(one.message))
-                            for one in outcome.failures
+                        shown = [
+                            replace(failure, message=hide(failure.message))
+                            for failure in outcome.failures
                         ]
-                        failures += own
+                        failures += shown
                         outcomes.append(outcome)
-                        board.advance(failed=bool(own))
-                        reports.request(end.label, own, changed=bool(outcome.done))
+                        board.advance(failed=bool(shown))
+                        reports.request(end.label, shown, changed=bool(outcome.done))
         except BaseException:
             say(f"{len(outcomes)} of {people} finished; run it again to do the others")
             raise
         finally:
             write_outcome(log, failures, time.perf_counter() - start)
-        say(
-            *on_other_averages(
-                request, [one.otherwise for one in outcomes if one.otherwise]
-            )
-        )
+        otherwise = [outcome.otherwise for outcome in outcomes if outcome.otherwise]
+        say(*on_other_averages(request, otherwise))
         write_methods(request)  # the averages may have changed
         request.remove_unused()
         _list_participants(request)
-        written = counted(sum(one.done for one in outcomes), "set")
-        failed = sum(bool(one.failures) for one in outcomes)
-        pages = (
-            f"; {reports.missing} (--reports-only tries again)"
-            if reports.missing
-            else ""
-        )
+        written = counted(sum(outcome.done for outcome in outcomes), "set")
+        skipped = sum(outcome.skipped for outcome in outcomes)
+        failed = sum(bool(outcome.failures) for outcome in outcomes)
+        pages = ""
+        if reports.missing:
+            pages = f"; {reports.missing} (--reports-only tries again)"
         if reports.has_index and not settings.behaviour.no_reports:
             pages += f"; all pages: {request.output.root / INDEX}"
         say(
             f"{people}: {written} of {request.presentation.noun} written, "
-            f"{sum(one.skipped for one in outcomes)} already complete, "
+            f"{skipped} already complete, "
             f"{counted(failed, 'participant')} failed"
             + (f" ({log / 'failures.tsv'})" if failures else "")
             + pages
@@ -189,16 +184,13 @@ def with_whole_paths(settings: Settings) -> Settings:
 
     def whole(name: str, value: Any) -> Any:
         if isinstance(value, tuple):
-            return tuple(whole(name, one) for one in value)
+            return tuple(whole(name, element) for element in value)
         if isinstance(value, Path):
             return value.absolute()
         if name == "derivatives":
             package, path = split_named_path(value)
-            return (
-                f"{package}={Path(path).absolute()}"
-                if package
-                else str(Path(path).absolute())
-            )
+            path = str(Path(path).absolute())
+            return f"{package}={path}" if package else path
         if name == "model":
             return whole_name(value)
         # A file may have the name of an atlas or a task, which has neither a slash nor a dot.
@@ -210,9 +202,8 @@ def with_whole_paths(settings: Settings) -> Settings:
             str(Path(value).absolute()) if is_path and Path(value).is_file() else value
         )
 
-    return settings.replace(
-        **{name: whole(name, own) for name, own in settings.options.items()}
-    )
+    options = {name: whole(name, value) for name, value in settings.options.items()}
+    return settings.replace(**options)
 
 
 def _with_model(request: CallRequest, settings: Settings) -> Settings:
@@ -288,8 +279,9 @@ def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
     if isinstance(end.error, DtgError):
         message = without_person(str(end.error), label)
     elif end.error is not None:
-        said = " ".join(str(end.error).split())
-        message = f"the task of sub-{label} failed: {type(end.error).__name__}: {said}"
+        kind = type(end.error).__name__
+        error = " ".join(str(end.error).split())
+        message = f"the task of sub-{label} failed: {kind}: {error}"
     else:
         message = f"the process that worked on sub-{label} died: {end.died}"
     lane.finish(f"failed: {message}")

@@ -102,11 +102,11 @@ def atlas_facts(atlas: Atlas) -> dict[str, Any]:
     if (file := atlas.file) is not None:
         facts |= {**file.facts, "Image": file.image.name, "Space": file.space}
         facts["Parcels"] = len(atlas.parcels)
-        if used := [
-            bids_uri(TEMPLATEFLOW, _in_templateflow(one.path))
-            for one in file.transforms
-        ]:
-            facts["Transforms"] = used
+        if file.transforms:
+            facts["Transforms"] = [
+                bids_uri(TEMPLATEFLOW, _in_templateflow(transform.path))
+                for transform in file.transforms
+            ]
     return {"Atlas": facts}
 
 
@@ -134,20 +134,20 @@ def cleaning_note(
     cleaned_as
         Their earlier cleaning, from the names of their files, where there are several kinds.
     """
-    words, cleaned = training.cleaning.strip(), find_strategy(strategy).reads_table
+    words = training.cleaning.strip()
+    cleaned = find_strategy(strategy).reads_table
     if re.split(r"\W", words.lower())[0] in _SILENT:
         return None
     before = input_type in ("xcpd", "hcp", "ukb")
-    made, same = _MADE[input_type if before else "fmriprep"]
+    origin, same = _MADE[input_type if before else "fmriprep"]
     here = same if before and not cleaned else rf"{same}.*\b{strategy}\b"
     further = bool(_FURTHER.search(cleaned_as))
-    if re.search(here, words, re.IGNORECASE) and further == bool(
-        _FURTHER.search(words)
-    ):
+    further_in_training = bool(_FURTHER.search(words))
+    if re.search(here, words, re.IGNORECASE) and further == further_in_training:
         return None
-    made += f", and further ({cleaned_as})" if further else ""
-    made += f" and cleaned here by {strategy}" if cleaned else ""
-    return f"The model was trained on runs cleaned differently ({words}); these were {made}."
+    origin += f", and further ({cleaned_as})" if further else ""
+    origin += f" and cleaned here by {strategy}" if cleaned else ""
+    return f"The model was trained on runs cleaned differently ({words}); these were {origin}."
 
 
 def complete_average(
@@ -176,9 +176,9 @@ def complete_average(
     """
     output = request.output
     # Files that earlier options wrote, e.g. maps in another space, must not remain.
-    for left in set(recorded_outputs(output, planned.title)) - set(files):
-        if _is_of(planned, left):
-            output.remove(left)
+    for earlier in set(recorded_outputs(output, planned.title)) - set(files):
+        if _is_of(planned, earlier):
+            output.remove(earlier)
     # The record is written last, so that a run that is killed before repeats everything.
     write_completion(
         output,
@@ -196,5 +196,5 @@ def _is_of(planned: AveragedRuns, path: PurePosixPath) -> bool:
         named = dict(parse_name(path.name).entities)
     except ValueError:
         return False
-    own = path.parts[0] == f"sub-{planned.participant}"
-    return own and planned.entities.items() <= named.items()
+    in_folder = path.parts[0] == f"sub-{planned.participant}"
+    return in_folder and planned.entities.items() <= named.items()

@@ -119,7 +119,9 @@ class SeriesReader:
     """
 
     def __init__(self, atlas: Atlas, grid: Grid, cleaning: CleaningOptions) -> None:
-        self.atlas, self.grid, self.cleaning = atlas, grid, cleaning
+        self.atlas = atlas
+        self.grid = grid
+        self.cleaning = cleaning
         self.places: Places
         if atlas.surface is not None:
             self.space, self.places = atlas.surface.space, atlas.surface
@@ -160,7 +162,9 @@ class SeriesReader:
             series = parcel_series(
                 lambda: source.blocks(progress),
                 design,
-                *(self.parcel, self.sizes, source.valid),
+                self.parcel,
+                self.sizes,
+                source.valid,
                 smoothing=source.smoothing,
                 outside=source.outside,
             )
@@ -211,14 +215,16 @@ class ParcelRequest(CallRequest, Generic[Model]):
         SettingsError, DatasetError, BundleError
             Options, dataset or model cannot be used, or the atlas is not the model's.
         """
-        asked = find_asked(settings)
-        settings, wanted = asked.settings, asked.settings.inputs.model
-        bundle = None if wanted == OPTIONS["model"].default else load(wanted)
-        own = "" if bundle is None else bundle.part.atlas
-        atlases = read_atlases(settings, own, second=cls.second_atlas)
+        dataset_request = find_asked(settings)
+        settings = dataset_request.settings
+        model = settings.inputs.model
+        bundle = None if model == OPTIONS["model"].default else load(model)
+        model_atlas = "" if bundle is None else bundle.part.atlas
+        atlases = read_atlases(settings, model_atlas, second=cls.second_atlas)
         atlas = atlases[0]
         _require_options_of(atlases, settings)
-        asked.require_space(PARCELS if atlas.surface else standard_grid().space)
+        space = PARCELS if atlas.surface else standard_grid().space
+        dataset_request.require_space(space)
         if bundle is not None:
             bundle.require_regions(
                 tuple(atlas.parcels.values()),
@@ -227,12 +233,12 @@ class ParcelRequest(CallRequest, Generic[Model]):
             )
         processes, threads = divide(
             settings.resources,
-            units=len(asked.participants),
+            units=len(dataset_request.participants),
             bytes_each=_BYTES_READ if bundle is None else _BYTES_MODELLED,
             on_cpu=True,
         )
         return {
-            **vars(asked),
+            **vars(dataset_request),
             "processes": processes,
             "threads": threads,
             "atlases": atlases,
@@ -321,7 +327,7 @@ def _require_options_of(atlases: Sequence[Atlas], settings: Settings) -> None:
 
 
 def read_atlases(
-    settings: Settings, own: str = "", *, second: str = ""
+    settings: Settings, model_atlas: str = "", *, second: str = ""
 ) -> tuple[Atlas, ...]:
     """Read the atlases of ``--atlases``, the model's atlas, or the default one.
 
@@ -329,7 +335,7 @@ def read_atlases(
     ----------
     settings
         All options of the run.
-    own
+    model_atlas
         Key of the model's atlas; empty: it has none, or there is no model.
     second
         Use of a second atlas, in words; empty: none is allowed.
@@ -344,21 +350,26 @@ def read_atlases(
     SettingsError
         An atlas does not exist or is named twice, or there are too many.
     """
-    asked, workflow = settings.outputs.atlases, settings.inputs.workflow
-    if len(asked) > 1 + bool(second) or NONE in asked:
-        raise SettingsError(
-            f"--atlases is {' '.join(asked)}",
-            expected=f"one atlas with --workflow {workflow}, whose parcels are the regions"
-            + (f", or a second one for {second}" if second else ""),
+    options = settings.outputs.atlases
+    if len(options) > 1 + bool(second) or NONE in options:
+        workflow = settings.inputs.workflow
+        expected = (
+            f"one atlas with --workflow {workflow}, whose parcels are the regions"
         )
-    grid, datasets = standard_grid(), atlas_datasets(settings.inputs.derivatives)
+        if second:
+            expected += f", or a second one for {second}"
+        raise SettingsError(f"--atlases is {' '.join(options)}", expected=expected)
+    grid = standard_grid()
+    datasets = atlas_datasets(settings.inputs.derivatives)
     # The model's atlas by the name that --atlases takes.
-    named = next(
-        (row.name for row in KNOWN.values() if atlas_key(row.entities) == own), own
-    )
+    option = model_atlas
+    for row in KNOWN.values():
+        if atlas_key(row.entities) == model_atlas:
+            option = row.name
+            break
     try:
         return choose_atlases(
-            asked or (named or DEFAULT,),
+            options or (option or DEFAULT,),
             VoxelPlaces.within(grid, np.ones(grid.shape, bool)),
             templateflow=TemplateFlow.here(
                 download=True, plans=settings.behaviour.dry_run
@@ -366,10 +377,10 @@ def read_atlases(
             datasets=datasets,
         )
     except SettingsError as err:
-        if asked or not own:
+        if options or not model_atlas:
             raise
         raise SettingsError(
-            f"the model's atlas {own} cannot be found by its name",
+            f"the model's atlas {model_atlas} cannot be found by its name",
             expected="its label image",
             remedy="give the image with --atlases FILE, or a dataset that has it with "
             "--derivatives atlas=PATH",
@@ -425,7 +436,7 @@ class ParcelWriter(Generic[Request]):
         self._request = request
 
     def entities(
-        self, entities: Mapping[str, str], **more: str
+        self, entities: Mapping[str, str], **further: str
     ) -> dict[str, str | None]:
         """Return the entities of a file, from the entities of its run or average.
 
@@ -439,12 +450,12 @@ class ParcelWriter(Generic[Request]):
             **entities,
             "space": request.space_label,
             **request.atlas.entities,
-            **more,
+            **further,
         }
 
-    def of_run(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
+    def of_run(self, measured: MeasuredSeries, **further: str) -> dict[str, str | None]:
         """Return the entities of a file of a run."""
-        return self.entities(run_entities(measured.run), **more)
+        return self.entities(run_entities(measured.run), **further)
 
     def write_with(
         self, path: PurePosixPath, data: bytes, facts: Mapping[str, Any]
@@ -473,12 +484,13 @@ class ParcelWriter(Generic[Request]):
         notes
             Sentences to add to the run's notes.
         """
-        names, series = self._request.regions, measured.series
-        made = self.how_made(measured, facts, notes)
+        names = self._request.regions
+        series = measured.series
+        origin = self.how_made(measured, facts, notes)
         yield from self.write_with(
             SERIES.path(self.of_run(measured, stat="mean")),
             encode_series(RegionTable(names, series.values)),
-            series_sidecar(names, series.tr_seconds, **made),
+            series_sidecar(names, series.tr_seconds, **origin),
         )
 
     def write_matrix(
@@ -562,8 +574,8 @@ class ParcelWriter(Generic[Request]):
 
     def write_kept(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
         """Write what the workflow's panels keep of a run."""
-        kept = self._request.presentation.keep(measured)
-        return write_kept(kept, run_entities(measured.run), self._request.output)
+        files = self._request.presentation.keep(measured)
+        return write_kept(files, run_entities(measured.run), self._request.output)
 
     def write_quality(
         self,
@@ -586,7 +598,9 @@ class ParcelWriter(Generic[Request]):
         series = measured.series
         figures = {
             **first_figures(
-                *(measured.run, measured.design, measured.confounds),
+                measured.run,
+                measured.design,
+                measured.confounds,
                 voxel_mm=measured.voxel_mm,
                 residual_dof=series.residual_dof,
                 model_tr_seconds=model_tr_seconds,

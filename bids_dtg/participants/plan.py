@@ -79,9 +79,11 @@ class Plan:
         """Return each fault, or the first and how many there are more; else what is unreached."""
         if all_faults or not self.faults:
             return [f"{self.title}: would fail: {line}" for line in self.refused]
-        more = len(self.faults) - 1
-        others = f" ({counted(more, 'further fault')}: -v names all)" if more else ""
-        return [f"{self.title}: would fail: {self.faults[0]}{others}"]
+        fault, *further = self.faults
+        if further:
+            number = counted(len(further), "further fault")
+            fault += f" ({number}: -v names all)"
+        return [f"{self.title}: would fail: {fault}"]
 
 
 Prepare = Callable[[Settings], CallRequest]  # finds and checks what is asked for
@@ -94,7 +96,9 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
     a damaged file or a wrong field of view, are not found. Runs and their files are named with
     ``-v``, and for a single participant.
     """
-    failed, dataset, reasons = 0, request.dataset, Reasons()
+    dataset = request.dataset
+    reasons = Reasons()
+    failed = 0
     how = find_strategy(request.settings.cleaning.denoise_strategy).in_words
     show(f"{dataset.root} is read as {dataset.title}, {how}")
     show(*on_other_model(request))
@@ -272,8 +276,10 @@ def plans_of(request: CallRequest, participant: str) -> list[Plan]:
 
 
 def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
-    faults, lines, short = list[str](), list[str](), list[str]()
-    reason, what, more = None, "", list[str]()
+    faults: list[str] = []
+    lines: list[str] = []
+    short: list[str] = []
+    reason = None
     try:
         reason = _why_incomplete(request, planned)
         if reason is None:
@@ -291,7 +297,7 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
     if short and len(short) == len(planned.runs):
         faults.append(short[0])
     try:
-        what, more = request.would_make(planned)
+        what, further = request.would_make(planned)
         downloads = dict.fromkeys(
             step.missing for step in request.steps(planned) if step.missing
         )
@@ -306,7 +312,7 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
         planned.title,
         f"would write {what} to {folder} ({reason})",
         f"would write {what} ({reason})",
-        lines=[*lines, *more],
+        lines=[*lines, *further],
         short=short,
         faults=faults,
         downloads=[*downloads],
@@ -324,7 +330,7 @@ def _why_incomplete(request: CallRequest, planned: AveragedRuns) -> str | None:
     return NOT_DONE
 
 
-def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
+def _of_run(run: RestRun, planned: PlannedRun) -> Iterator[str]:
     yield f"    reads {run.bold}"
     yield f"    in {run.space_reason}"
     if run.surfaces and not run.surfaces.sides:
@@ -334,10 +340,10 @@ def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
     )
     for transform in (*run.transforms, *at_vertices):
         yield f"    through {transform.path}" + " (inverse)" * transform.inverse
-    design = found.design
+    design = planned.design
     dof = f", {design.residual_dof():.0f} degrees of freedom" if run.dof_known else ""
     yield f"    with {design.seconds_kept / 60:.1f} minutes{dof} left after cleaning"
-    for note in found.notes:
+    for note in planned.notes:
         yield f"    note: {note}"
     if not (run.mask or run.cleaned_before or is_series(run.bold)):
         yield "    note: without a brain mask, every voxel with signal would be used"

@@ -59,7 +59,9 @@ class Reports:
     def __init__(
         self, output: DerivativeDataset, *, wanted: bool, note: Callable[[str], None]
     ) -> None:
-        self._output, self._wanted, self._note = output, wanted, note
+        self._output = output
+        self._wanted = wanted
+        self._note = note
         self.failed = 0  # reports that could not be made
         self.has_index = True  # whether the index could be updated
         self._thread = ThreadPoolExecutor(1, "reports")
@@ -195,14 +197,14 @@ def remake_reports(settings: Settings) -> int:
     with Reports(output, wanted=True, note=say) as reports:
         for label in wanted:
             reports.request(label, failures.get(label, ()))
-    made = f"{counted(len(wanted) - reports.failed, 'report')} made"
+    outcome = f"{counted(len(wanted) - reports.failed, 'report')} made"
     pages = f": {output.root / INDEX}" if reports.has_index else ""
-    say(made + pages + (f"; {reports.missing}" if reports.missing else ""))
+    say(outcome + pages + (f"; {reports.missing}" if reports.missing else ""))
     return reports.failed + (not reports.has_index)
 
 
 def participants_asked(
-    settings: Settings, output: DerivativeDataset, known: Sequence[str] | None = None
+    settings: Settings, output: DerivativeDataset, labels: Sequence[str] | None = None
 ) -> tuple[str, ...]:
     """Return the requested participants of an output folder, or all if none were requested.
 
@@ -210,7 +212,7 @@ def participants_asked(
     ----------
     settings, output
         All options of the run, and its output folder.
-    known
+    labels
         All participants in it; None: those with files.
 
     Raises
@@ -218,14 +220,14 @@ def participants_asked(
     DatasetError
         A requested participant is not in the folder, or the folder has none.
     """
-    known = find_participant_labels(output) if known is None else known
-    if not known:
+    labels = find_participant_labels(output) if labels is None else labels
+    if not labels:
         raise DatasetError(
             f"{output.root} has no results of any participant",
             remedy="run the participant level first",
         )
-    asked = {plain_label(label, "sub") for label in settings.inputs.participant_label}
-    return choose_participants(asked, known, output.root)
+    wanted = {plain_label(label, "sub") for label in settings.inputs.participant_label}
+    return choose_participants(wanted, labels, output.root)
 
 
 def existing_output(output_dir: Path) -> DerivativeDataset:
@@ -284,16 +286,16 @@ def _is_whole(
     output: DerivativeDataset, label: str, titles: list[str], results: str
 ) -> bool:
     """Print and return whether a participant is complete; `results` names what was averaged."""
-    found: list[str] = []
+    damaged: list[str] = []
     for title in titles:
         try:
-            found += verify_outputs(output, title)
+            damaged += verify_outputs(output, title)
         except OutputError as err:
-            found.append(f"{title}, which cannot be marked for the next run ({err})")
+            damaged.append(f"{title}, which cannot be marked for the next run ({err})")
     if not titles:
         show(f"sub-{label}: no set of {results} is complete")
-    elif found:
-        show(f"sub-{label}: damaged: {', '.join(found)}")
+    elif damaged:
+        show(f"sub-{label}: damaged: {', '.join(damaged)}")
     else:
         show(f"sub-{label}: complete ({counted(len(titles), 'set')} of {results})")
-    return bool(titles) and not found
+    return bool(titles) and not damaged

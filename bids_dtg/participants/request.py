@@ -196,19 +196,20 @@ def _name_fault(run: RestRun) -> RunError | None:
             raise ValueError(f"its folder is that of {of_folder}")
         build_path(run_entities(run), "qc", ".tsv")
     except (ValueError, OutputError) as err:
-        found = f"{run.bold} has a name that is not BIDS: {err}"
-        return RunError(found, remedy="rename or remove it")
+        fault = f"{run.bold} has a name that is not BIDS: {err}"
+        return RunError(fault, remedy="rename or remove it")
     return None
 
 
 def _shared_entities(
     runs: tuple[RestRun, ...], dropped: frozenset[str]
 ) -> dict[str, str]:
-    first, *others = (dict(run.entities) for run in runs)
+    first, *further = (dict(run.entities).items() for run in runs)
+    shared = set(first).intersection(*further)
     return {
         name: value
-        for name, value in first.items()
-        if name not in dropped and all(other.get(name) == value for other in others)
+        for name, value in first
+        if name not in dropped and (name, value) in shared
     }
 
 
@@ -217,7 +218,8 @@ def _has_frames_of(run: RestRun, parts: Sequence[RestRun]) -> bool:
     if len(parts) < 2:
         return False
     try:
-        frames, *of_parts = (count_frames(each.bold) for each in (run, *parts))
+        frames = count_frames(run.bold)
+        of_parts = [count_frames(part.bold) for part in parts]
     except RunError:
         return False  # reported when the run is read
     return _SHARE_OF_JOIN * sum(of_parts) <= frames <= sum(of_parts)
@@ -289,7 +291,8 @@ def find_asked(settings: Settings) -> Asked:
     SettingsError, DatasetError
         Options or dataset are wrong.
     """
-    inputs, bids_filter = settings.inputs, dict[str, Any]()
+    inputs = settings.inputs
+    bids_filter: dict[str, Any] = {}
     dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
     if inputs.bids_filter_file is not None:
         require("--bids-filter-file", "bids", extra="bids")
@@ -303,11 +306,11 @@ def find_asked(settings: Settings) -> Asked:
     )
     output = DerivativeDataset(check_output_location(inputs.output_dir, dataset))
     participants = select_participants(dataset, inputs.participant_label)
-    asked = Asked(settings, dataset, participants, bids_filter, output)
-    refuse_absent(dataset, participants, asked.selection)
+    request = Asked(settings, dataset, participants, bids_filter, output)
+    refuse_absent(dataset, participants, request.selection)
     if settings.cleaning.custom_confounds is not None:
         check_custom_folder(settings.cleaning.custom_confounds)
-    return asked
+    return request
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,9 +322,8 @@ class CallRequest(Asked, ABC):
     bundle: Bundle[Any] | None  # the model; None where none is used
     atlases: tuple[Atlas, ...]  # atlases whose parcels have results
 
-    presentation: ClassVar[
-        Presentation
-    ]  # the workflow's words, quality columns and panels
+    # The workflow's words, quality columns and panels.
+    presentation: ClassVar[Presentation]
     # Where runs are read, in the methods text.
     sampled_on: ClassVar[str] = "the model's grid"
 
@@ -373,7 +375,8 @@ class CallRequest(Asked, ABC):
         """Write the methods text of averages, or of one of them."""
         runs = planned.runs if planned else ()
         return methods_text(
-            *(self.methods_words(), self.settings),
+            self.methods_words(),
+            self.settings,
             bundle=self.bundle,
             space=self.space,
             grid=self.sampled_on,

@@ -40,7 +40,7 @@ from bids_dtg.inputs.dataset import makers_of
 from bids_dtg.inputs.run import GIFTI_SERIES, RestRun, is_series
 from bids_dtg.notices import NO_MASK, SAME_SIDES, counted, named
 from bids_dtg.participants.vertex_series import UsedSurface, VertexSeries
-from bids_dtg.settings import CleaningOptions
+from bids_dtg.settings import CleaningOptions, Interpolation
 
 Watch = Callable[[int, Stored], None]
 Frames = Generator[tuple[int, NDArray[np.float32]], None, None]  # as `Blocks`
@@ -99,13 +99,12 @@ def plan_run(
     confounds = load_confounds(run, cleaning, n_frames=header.frames)
     if keep is not None:
         confounds = replace(confounds, keep=confounds.keep & keep)
-    design, more = design_run(run, confounds, tr_seconds, cleaning)
-    found = (*notes, *design.notes, *confounds.notes, *more)
-    if isinstance(header, SeriesHeader) and has_equal_sides(
-        header, int(design.keep.argmax())
-    ):
-        found += (SAME_SIDES,)
-    return PlannedRun(header, confounds, design, found)
+    design, notes_on_design = design_run(run, confounds, tr_seconds, cleaning)
+    all_notes = [*notes, *design.notes, *confounds.notes, *notes_on_design]
+    first_frame = int(design.keep.argmax())
+    if isinstance(header, SeriesHeader) and has_equal_sides(header, first_frame):
+        all_notes.append(SAME_SIDES)
+    return PlannedRun(header, confounds, design, tuple(all_notes))
 
 
 def count_frames(bold: Path) -> int:
@@ -176,51 +175,83 @@ class RunSource:
             Smoothing was asked for, and the file has parcels.
         """
         planned = plan_run(run, space, cleaning, keep)
-        header, smoothing = planned.header, _smoothing_among(places, cleaning)
+        header = planned.header
+        smoothing = _smoothing_among(places, cleaning)
         if isinstance(header, SeriesHeader):
-            weights, of_parcels = find_parcels(header, places)
-            there, surface = np.diff(weights.indptr) > 0, _surface_of(run)
-            return cls(
-                *(planned, there, np.ones(len(there), bool), "none"),
-                notes=(
-                    *planned.notes,
-                    *of_parcels,
-                    *([surface.note] if surface else []),
-                ),
-                smoothing=smoothing,
-                stream=lambda watch: stream_series(header, weights),
-                surface=surface,
-            )
+            return cls._of_series(run, planned, header, places, smoothing)
         if isinstance(places, ParcelPlaces):
             series = VertexSeries.of(run, header, places, planned.design.keep)
             return cls(
-                *(planned, series.covered, np.ones(places.number, bool), "linear"),
+                planned,
+                series.covered,
+                np.ones(places.number, bool),
+                "linear",
                 notes=(*planned.notes, *series.notes),
                 smoothing=smoothing,
                 stream=series.blocks,
-                outside=np.zeros(
-                    places.number, bool
-                ),  # vertices that leave the view are left out
+                # Vertices that leave the view are left out.
+                outside=np.zeros(places.number, bool),
                 surface=series.surface,
                 share=lambda: series.share,
             )
         assert isinstance(places, VoxelPlaces)  # as the space is that of voxels
+        interpolation = cleaning.interpolation
+        return cls._of_volumes(run, planned, header, places, interpolation, smoothing)
+
+    @classmethod
+    def _of_series(
+        cls,
+        run: RestRun,
+        planned: PlannedRun,
+        header: SeriesHeader,
+        places: Places,
+        smoothing: MakeSmoothing | None,
+    ) -> RunSource:
+        """Return the source of a file that holds series, of parcels or grayordinates."""
+        weights, of_parcels = find_parcels(header, places)
+        present = np.diff(weights.indptr) > 0
+        surface = _surface_of(run)
+        notes = [*planned.notes, *of_parcels]
+        if surface:
+            notes.append(surface.note)
+        return cls(
+            planned,
+            present,
+            np.ones(len(present), bool),
+            "none",
+            notes=tuple(notes),
+            smoothing=smoothing,
+            stream=lambda watch: stream_series(header, weights),
+            surface=surface,
+        )
+
+    @classmethod
+    def _of_volumes(
+        cls,
+        run: RestRun,
+        planned: PlannedRun,
+        header: NiftiHeader,
+        places: VoxelPlaces,
+        interpolation: Interpolation,
+        smoothing: MakeSmoothing | None,
+    ) -> RunSource:
+        """Return the source of a file of volumes, sampled at voxels of a grid."""
         placement = Placement.through(places, run.transforms)
-        sampling, method = placement.in_file(header, cleaning.interpolation)
-        everywhere, notes = np.ones(places.number, bool), [*planned.notes]
-        in_mask = everywhere if run.mask is None else placement.mask(run.mask)
-        if (
-            run.mask is None and not run.cleaned_before
-        ):  # programs that clean runs write no mask
+        sampling, method = placement.in_file(header, interpolation)
+        notes = [*planned.notes]
+        in_mask = np.ones(places.number, bool)
+        if run.mask is not None:
+            in_mask = placement.mask(run.mask)
+        elif not run.cleaned_before:  # programs that clean runs write no mask
             notes.append(NO_MASK)
         if header.forms_differ_mm:
             notes.append(
                 "The header's sform was used; its qform, of another space, puts a voxel up to "
                 f"{header.forms_differ_mm:.3g} mm away."
             )
-        outside = (
-            np.zeros(len(in_mask), bool) if method in ("linear", "cubic") else None
-        )
+        outside = None
+        if method in ("linear", "cubic"):
+            outside = np.zeros(len(in_mask), bool)
 
         def stream(watch: Watch) -> Frames:
             if outside is None:
@@ -233,8 +264,16 @@ class RunSource:
                 header, sampling, around, outside, keep=keep, watch=watch
             )
 
-        covered, found = sampling.covered, tuple(notes)
-        return cls(planned, covered, in_mask, method, found, smoothing, stream, outside)
+        return cls(
+            planned,
+            sampling.covered,
+            in_mask,
+            method,
+            tuple(notes),
+            smoothing,
+            stream,
+            outside,
+        )
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -352,7 +391,7 @@ def notes_on_parcels(
     """
     if present.all():
         return ()
-    lost = [name for name, there in zip(names, present, strict=True) if not there]
+    lost = [name for name, has_data in zip(names, present, strict=True) if not has_data]
     where = f"in {len(lost)} of {len(names)} parcels, which are n/a: {', '.join(lost)}"
     return (f"No data (too little signal, constant, or NaN) {where}.",)
 
@@ -367,15 +406,15 @@ def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, 
     """
     assert isinstance(places, ParcelPlaces)  # as the space is that of parcels
     try:
-        weights, others = header.weights_of(places)
+        weights, differing = header.weights_of(places)
     except ValueError as err:
         raise RunError(f"{header.path}: {err}", expected=places.density) from err
     require_parcels(header.path, places, np.diff(weights.indptr) > 0)
     note = (
         "Parcels were matched by name; those of the file are used, of which "
-        f"{counted(others, 'parcel')} have other vertices or voxels."
+        f"{counted(differing, 'parcel')} have other vertices or voxels."
     )
-    return weights, (note,) if others else ()
+    return weights, (note,) if differing else ()
 
 
 def require_parcels(
@@ -390,7 +429,9 @@ def require_parcels(
     `at_vertices` says that parcels are averaged here over vertices, and are none of the file's.
     """
     missing = [
-        name for name, there in zip(places.names, present, strict=True) if not there
+        name
+        for name, has_data in zip(places.names, present, strict=True)
+        if not has_data
     ]
     if len(missing) > max(_FEW_PARCELS, MOST_MISSING * places.number):
         these = f"{len(missing)} of {places.number} parcels"

@@ -171,13 +171,16 @@ class LevelWork(AheadWork[Event, Outcome]):
         except BrokenPipeError:  # the receiving process has ended
             raise
         except Exception as err:
-            found = _failure(err, planned.participant, "reading", planned.title, title)
-            send(("failed", *found))
+            failure = _failure(
+                err, planned.participant, "reading", planned.title, title
+            )
+            send(("failed", *failure))
 
     def finish(
         self, label: str, events: Iterator[Event], reporter: Reporter
     ) -> Outcome:
-        failures, done, skipped = list[Failure](), 0, 0
+        failures: list[Failure] = []
+        done = skipped = 0
 
         def fail(failure: Failure, trace: str = "") -> None:
             failures.append(failure)
@@ -192,10 +195,8 @@ class LevelWork(AheadWork[Event, Outcome]):
         except Exception as err:
             fail(*_failure(err, label, "starting"))
         try:
-            for (
-                kind,
-                *content,
-            ) in events:  # after a failure, the rest of its average is dropped
+            # After a failure, the rest of its average is dropped.
+            for kind, *content in events:
                 if kind == "failed":
                     fail(*content)
                 elif kind == "average" and content[-1] is None:
@@ -209,11 +210,8 @@ class LevelWork(AheadWork[Event, Outcome]):
                         fail(*failed)
                     done += not failed or bool(average.failed)
         except ReaderDiedError as err:
-            fail(
-                Failure(
-                    label, "reading", f"the process that read sub-{label} died: {err}"
-                )
-            )
+            message = f"the process that read sub-{label} died: {err}"
+            fail(Failure(label, "reading", message))
         otherwise = self.request.averaged_otherwise(label)
         return Outcome(done, skipped, tuple(failures), otherwise)
 
@@ -234,8 +232,8 @@ class LevelWork(AheadWork[Event, Outcome]):
             return err.args
         except Exception as err:
             return _failure(err, average.planned.participant, average.stage, title)
-        left = len(average.left_out)
-        short = f"; {left} left out, with too little left" if left else ""
+        number = len(average.left_out)
+        short = f"; {number} left out, with too little left" if number else ""
         average.reporter.finish(f"{title}: {summary}{short}")
         if not average.failed:
             return ()
