@@ -22,7 +22,7 @@ from bids_drafts import NOT_DATA, extended_schema
 PROGRAM = "bids-validator-deno"
 # What the validator reports of each kind of output that has no `.bidsignore`.
 OUTSIDE_BIDS = Path(__file__).with_name("outside_bids.tsv")
-_LABELS = re.compile(r"(?<![A-Za-z])(sub|ses|run|contrast)-[A-Za-z0-9]+")
+_LABELS = re.compile(r"(?<![A-Za-z])(sub|ses|run|contrast|fold|restart)-[A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bids_check import require_every_file_seen, validate
+from bids_check import require_every_file_seen, require_listed_names, validate
 
 from bids_dtg.cli.phantom import main as write_phantom
 from bids_dtg.cli.run import main
@@ -153,4 +153,5 @@ def test_a_move_has_about_its_true_effect(chain):
 def test_what_is_written_is_bids(chain, tmp_path):
     found = validate(chain / "study")
     assert (found.errors, found.warnings) == ([], [])
+    require_listed_names(chain / "study", "twin", tmp_path)
     assert require_every_file_seen(chain / "study", tmp_path) > 400
