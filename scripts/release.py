@@ -24,6 +24,7 @@ DECISIONS = "release.toml"
 ADDRESSED = ("README.md", "SECURITY.md", "pyproject.toml")
 UNDECIDED = "OWNER"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
+_SOURCE = re.compile(r'Source = "https://github\.com/(.*)/(.*)"')
 _DOI = re.compile(r"10\.\d{4,9}/\S+")
 _ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
 
@@ -191,34 +192,30 @@ def write_values(root: Path, release: Release) -> list[str]:
     SystemExit
         A file has no place for its value any more.
     """
-    texts: dict[str, str] = {}
-    for file, pattern, shown in shown_values(release):
-        text = texts.get(file) or (root / file).read_text("utf-8")
-        place = re.search(pattern, text, re.MULTILINE)
+    shown = shown_values(release)
+    files = dict.fromkeys([*ADDRESSED, *(file for file, _, _ in shown)])
+    before = {file: (root / file).read_text("utf-8") for file in files}
+    after = dict(before)
+    owner, name = _SOURCE.search(before["pyproject.toml"]).groups()
+    for file in ADDRESSED:
+        addressed = before[file].replace(
+            f"{owner}.github.io/{name}", f"{release.owner}.github.io/{release.name}"
+        )
+        for host in ("github.com", "raw.githubusercontent.com"):
+            addressed = addressed.replace(
+                f"{host}/{owner}/{name}", f"{host}/{release.repository}"
+            )
+        after[file] = addressed
+    for file, pattern, value in shown:
+        place = re.search(pattern, after[file], re.MULTILINE)
         if not place:
             sys.exit(
                 f"{file} has no text like {pattern!r}. To do: mend scripts/release.py"
             )
-        texts[file] = text[: place.start()] + shown + text[place.end() :]
-    for file in ADDRESSED:
-        texts[file] = texts.get(file) or (root / file).read_text("utf-8")
-    before = re.search(
-        r'Source = "https://github\.com/(.*)/(.*)"', texts["pyproject.toml"]
-    )
-    for file in ADDRESSED:
-        for host in ("github.com", "raw.githubusercontent.com"):
-            texts[file] = texts[file].replace(
-                f"{host}/{before[1]}/{before[2]}", f"{host}/{release.repository}"
-            )
-        texts[file] = texts[file].replace(
-            f"{before[1]}.github.io/{before[2]}",
-            f"{release.owner}.github.io/{release.name}",
-        )
-    changed = [
-        file for file in texts if texts[file] != (root / file).read_text("utf-8")
-    ]
+        after[file] = after[file][: place.start()] + value + after[file][place.end() :]
+    changed = [file for file in files if after[file] != before[file]]
     for file in changed:
-        (root / file).write_text(texts[file], "utf-8")
+        (root / file).write_text(after[file], "utf-8")
     return changed
 
 
