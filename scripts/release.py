@@ -231,6 +231,9 @@ def release_text(root: Path, release: Release) -> str:
     news = re.search(heading, changelog, re.MULTILINE)
     if not news:
         sys.exit(f"CHANGELOG.md has no section {release.version}")
+    # Links of the changelog lead to files of the repository, which the release's page is not in.
+    files_of_tag = f"https://github.com/{release.repository}/blob/v{release.version}/"
+    news_text = re.sub(r"\]\((?!https?:)", f"]({files_of_tag}", news[1].strip())
     package = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"][
         "name"
     ]
@@ -241,7 +244,7 @@ def release_text(root: Path, release: Release) -> str:
     ]
     lines = [
         f"# bids_dtg {release.version}",
-        news[1].strip(),
+        news_text,
         "## Install",
         f"    pip install {package}=={release.version}\n"
         f"    docker pull {release.image}:{release.version}",

@@ -66,7 +66,7 @@ class Locks:
         OutputError
             The lock's file cannot be written.
         """
-        from filelock import FileLock, SoftFileLock, Timeout
+        from filelock import FileLock, Timeout
 
         if name in self._held:
             return None
@@ -76,8 +76,8 @@ class Locks:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=wait)
-            # A SoftFileLock, used on systems without locks, has its own content in the file.
-            if not isinstance(lock, SoftFileLock):
+            # Without locks of the system, filelock needs what it wrote: first the process's number.
+            if not path.read_text(errors="replace").startswith(f"{os.getpid()}\n"):
                 path.write_text(_this_process())
         except Timeout:
             try:

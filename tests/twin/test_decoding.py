@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import trapezoid
 from scipy.stats import lognorm
 from twin_runs import a_run, a_task, answered_by, make_segments, runs
 
@@ -82,7 +83,7 @@ def test_the_quantiles_of_a_distribution_are_found(median, spread, offset, share
     end = lognorm.cdf(since[own.last_step[1]], spread, scale=median)
     assert decoded.miss[1] == pytest.approx(1 - 0.95 * end, abs=1e-6)
     times = np.linspace(0.0, since[own.last_step[1]], 2000)
-    mean = np.trapezoid(1 - lognorm.cdf(times, spread, scale=median) / end, times)
+    mean = trapezoid(1 - lognorm.cdf(times, spread, scale=median) / end, times)
     assert decoded.mean_seconds[1] == pytest.approx(mean, abs=0.02)
     given_by = lognorm.ppf(share * end, spread, scale=median)
     assert decoded.quantile(share)[1] == pytest.approx(given_by, abs=0.02)
