@@ -65,21 +65,24 @@ class AverageBehaviour:
         return np.asarray(self.segments.person(0).run[self.shown.segment], np.intp)
 
     @cached_property
-    def own(self) -> Flags:
+    def of_participant(self) -> Flags:
         """Which trials belong to the person's own runs, (trials,)."""
-        return np.array([run.own for run in self.runs])[self.run]
+        return np.array([run.of_participant for run in self.runs])[self.run]
 
     @cached_property
     def used(self) -> Flags:
         """Which trials count, (trials,): own scored trials; all trials of other people's runs."""
-        there = (self.shown.task >= 0) & (self.shown.last_step >= self.shown.first_step)
-        return np.asarray(np.where(self.own, self.shown.scored, there), bool)
+        shown = self.shown
+        performed = (shown.task >= 0) & (shown.last_step >= shown.first_step)
+        return np.asarray(np.where(self.of_participant, shown.scored, performed), bool)
 
     @property
     def other_sequences(self) -> dict[str, str]:
         """Event files of other participants whose trials are performed, by task."""
         return {
-            run.trials.task.name: run.file.path.name for run in self.runs if not run.own
+            run.trials.task.name: run.file.path.name
+            for run in self.runs
+            if not run.of_participant
         }
 
     def rows(self) -> Iterator[Row]:
@@ -103,12 +106,11 @@ class AverageBehaviour:
 
     def curves(self) -> Iterator[Curve]:
         """Yield curves of each condition, averaged over trials, of networks and of the person."""
-        own, one = (
-            observed_curves(self.segments),
-            observed_curves(self.segments, correct=True),
-        )
+        all_curves = observed_curves(self.segments)
+        correct_curves = observed_curves(self.segments, correct=True)
+        scored = self.of_participant & self.shown.scored
         sources: dict[Of, tuple[Any, Any, Any, Flags]] = {
-            "person": (own[0][0], one[0][0], own[1][0], self.own & self.shown.scored)
+            "person": (all_curves[0][0], correct_curves[0][0], all_curves[1][0], scored)
         }
         networks: dict[Of, Decoded | None] = {"twin": self.twin, "group": self.group}
         for of, decoded in networks.items():
@@ -142,14 +144,14 @@ class AverageBehaviour:
 
     def _row(self, task: str, condition: str, trials: Flags) -> Row:
         rows = self.shown
-        observed = trials & self.own & rows.scored
+        observed = trials & self.of_participant & rows.scored
         answered = observed & np.isfinite(rows.rt_seconds)
         times = rows.rt_seconds[answered]
         return {
             "task_name": task,
             "condition": condition,
             "trials": int(trials.sum()),
-            "own_sequence": bool((trials & self.own).any()),
+            "own_sequence": bool((trials & self.of_participant).any()),
             "predicted_rt_seconds": _mean_rt(self.twin, trials),
             "group_rt_seconds": _mean_rt(self.group, trials),
             "observed_rt_seconds": float(means(rows.rt_seconds, answered)),
@@ -174,13 +176,13 @@ class AverageBehaviour:
 
     def _trial_row(self, number: int) -> Row:
         rows, run = self.shown, self.runs[self.run[number]]
-        task, own = run.trials.task, bool(self.own[number])
+        task, is_own = run.trials.task, bool(self.of_participant[number])
         condition = int(rows.condition[number])
         likely = int(self.twin.button[number])
         return {
             "task_name": task.name,
             "events_file": run.file.path.name,
-            "own_sequence": own,
+            "own_sequence": is_own,
             "trial": int(rows.trial[number]) + 1,
             "onset": float(run.trials.onset_seconds[rows.trial[number]]),
             "condition": task.conditions[condition] if condition >= 0 else None,
@@ -194,7 +196,7 @@ class AverageBehaviour:
             "p_miss": float(self._outcomes[number, 2]),
             "observed_rt_seconds": float(rows.rt_seconds[number]),
             "observed_button": _button(task.buttons, int(rows.button[number])),
-            "observed_correct": bool(rows.correct[number]) if own else None,
+            "observed_correct": bool(rows.correct[number]) if is_own else None,
             "scored": bool(rows.scored[number]),
         }
 
@@ -209,18 +211,18 @@ def _mean_rt(decoded: Decoded | None, trials: Flags) -> float:
 
 def _effect(first: Row, second: Row) -> Row:
     """Return the second condition minus the first."""
-    found = {
+    differences = {
         name: second[name] - value
         for name, value in first.items()
         if isinstance(value, float)
     }
-    named = {
+    names = {
         "task_name": first["task_name"],
         "condition": EFFECT,
         "trials": None,
         "own_sequence": first["own_sequence"] and second["own_sequence"],
     }
-    return {**named, **found}
+    return {**names, **differences}
 
 
 def _button(names: tuple[str, ...], number: int) -> str | None:
@@ -245,7 +247,10 @@ def behave(
     from bids_dtg.twin.trial_series import stack_people
 
     # Responses of other participants are not used.
-    trials = [run.trials if run.own else without_responses(run.trials) for run in runs]
+    trials = [
+        run.trials if run.of_participant else without_responses(run.trials)
+        for run in runs
+    ]
     segments = stack_people([trials], tasks=fitted.tasks)
     twin = fitted.perform(edges[None], segments)
     if not np.isfinite(twin).all():
@@ -274,14 +279,14 @@ def _bold(
     readout = fitted.bold
     if readout is None:
         return []
-    (found,) = predict_bold(readout, fitted.twin, edges[None], segments)
-    return [
-        run
-        and replace(
-            run, values=(run.values * readout.sd + readout.mean).astype(np.float32)
-        )
-        for run in found
-    ]
+    (standardised_runs,) = predict_bold(readout, fitted.twin, edges[None], segments)
+    runs: list[BoldRun | None] = []
+    for run in standardised_runs:
+        if run is not None:
+            values = (run.values * readout.sd + readout.mean).astype(np.float32)
+            run = replace(run, values=values)
+        runs.append(run)
+    return runs
 
 
 def without_responses(trials: Trials) -> Trials:

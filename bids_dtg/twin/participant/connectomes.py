@@ -40,7 +40,9 @@ CONNECTOME = "the connectome"  # in the names of sketches
 # Value of stat- of the connectomes that the participant level writes.
 FISHER_Z = "fisherz"
 # Keys of their sidecars: the list of runs, a run's title, and its minutes.
-RUNS, RUN, MINUTES = "Runs", "Run", "MinutesKept"
+RUNS = "Runs"
+RUN = "Run"
+MINUTES = "MinutesKept"
 LARGEST_Z = 3.0  # of an edge, in Fisher z: r is 0.995 there
 # Description of how they are made; a warning is given where a model's were made in another way.
 OF_PARCELS = "Pearson correlations of parcel series, as Fisher z"
@@ -56,9 +58,8 @@ class ConnectomeSource:
     places_named: bool  # whether the source has the names; False: they are made up
     edges: int  # number of edges of a connectome
     words: str  # how connectomes were made
-    expected: (
-        str  # for errors: files from which people have both a connectome and events
-    )
+    # For errors: files from which people have both a connectome and events.
+    expected: str
     families: Families  # related people, as arrays name them
     notes: tuple[str, ...] = ()  # sentences on assumptions, and on what was left out
     atlas: str = ""  # key of the atlas of the regions; empty: not known
@@ -68,9 +69,8 @@ class ConnectomeSource:
     # (people, edges) by labels, Fisher z: the upper triangle row by row, averaged over a person's
     # runs. Raises a DatasetError that names people and regions where values cannot be used.
     connectomes: Callable[[Sequence[str]], Edges]
-    parts: Callable[
-        [str], Mapping[str, str]
-    ]  # sketches, by name, of a connectome's parts
+    # Sketches, by name, of a connectome's parts.
+    parts: Callable[[str], Mapping[str, str]]
     # Content of files of arrays; None: it is no such file.
     arrays: ArrayPeople | None = None
 
@@ -86,13 +86,13 @@ class ConnectomeSource:
             for label in labels:
                 with suppress(DatasetError):
                     rows[label] = self.connectomes([label])[0]
-        found = {}
+        sketches = {}
         for label in labels:
-            own = {CONNECTOME: sketch_edges(rows[label])} if label in rows else {}
+            mean = {CONNECTOME: sketch_edges(rows[label])} if label in rows else {}
+            parts = dict(self.parts(label))
             # Averages come before their mean, which is alike if they are.
-            both = [own, self.parts(label)] if self.arrays else [self.parts(label), own]
-            found[label] = {**both[0], **both[1]}
-        return found
+            sketches[label] = mean | parts if self.arrays else parts | mean
+        return sketches
 
 
 def connectome_notes(
@@ -114,7 +114,7 @@ def connectome_notes(
     DatasetError
         All connectomes are the same.
     """
-    if len(labels) > 1 and any({*labels} <= {*own} for own in families.copies):
+    if len(labels) > 1 and any({*labels} <= {*copies} for copies in families.copies):
         raise DatasetError(
             f"{counted(len(labels), 'participant')} have the same connectome ({named(labels)})",
             expected="a connectome of each participant's own",
@@ -123,10 +123,10 @@ def connectome_notes(
         connectomes, np.abs(connectomes).argmax(1)[:, None], 1
     )[:, 0]
     if (beyond := np.flatnonzero(np.abs(strongest) > LARGEST_Z)).size:
-        found = [f"sub-{labels[row]}: {strongest[row]:.3g}" for row in beyond.tolist()]
+        people = [f"sub-{labels[row]}: {strongest[row]:.3g}" for row in beyond.tolist()]
         return (
-            f"{counted(len(found), 'participant')} with edges beyond {LARGEST_Z:g} in Fisher z "
-            f"({named(found)}): correlations above {np.tanh(LARGEST_Z):.3f}, as if one "
+            f"{counted(len(people), 'participant')} with edges beyond {LARGEST_Z:g} in Fisher z "
+            f"({named(people)}): correlations above {np.tanh(LARGEST_Z):.3f}, as if one "
             "series had two names",
         )
     return ()
@@ -156,31 +156,35 @@ def find_array_connectomes(
     """
     arrays = read_arrays(paths, keys, tasks=True)
     edges = _count_edges(arrays)
-    found: dict[str, tuple[StoredArray, ...]] = {}
+    stored: dict[str, tuple[StoredArray, ...]] = {}
     for name in PEOPLE_BY:
-        own = getattr(arrays, name) or ()
-        if own := own if isinstance(own, tuple) else (own,):
-            found[name] = own
-    unused = (
-        () if arrays.structural is None else ("not used by digital twins: structural",)
-    )
+        values = getattr(arrays, name) or ()
+        sessions = values if isinstance(values, tuple) else (values,)
+        if sessions:
+            stored[name] = sessions
+    labels = {
+        label
+        for sessions in stored.values()
+        for array in sessions
+        for label in array.rows
+    }
+    unused: tuple[str, ...] = ()
+    if arrays.structural is not None:
+        unused = ("not used by digital twins: structural",)
 
     def parts(label: str) -> dict[str, str]:
         if not arrays.rest:
             return {}
-        return {
-            f"session {name}": sketch for name, sketch in arrays.sketches(label).items()
-        }
+        sketches = arrays.sketches(label)
+        return {f"session {name}": sketch for name, sketch in sketches.items()}
 
     return ConnectomeSource(
         paths=arrays.files,
-        labels=tuple(
-            sorted({label for own in found.values() for of in own for label in of.rows})
-        ),
+        labels=tuple(sorted(labels)),
         regions=arrays.places,
         places_named=arrays.places_named,
         edges=edges,
-        words=next(words for name, words in _SOURCE_WORDS if name in found),
+        words=next(words for name, words in _SOURCE_WORDS if name in stored),
         expected=_EXPECTED,
         families=arrays.families,
         notes=(*arrays.notes, *unused),
@@ -197,13 +201,11 @@ def _read_arrays(arrays: ArrayPeople, edges: int, labels: Sequence[str]) -> Edge
         return np.stack(rows).astype(np.float32)
     total, frames = np.zeros((len(labels), edges)), np.zeros(len(labels))
     for array in arrays.rest:
-        there = [row for row, label in enumerate(labels) if label in array.rows]
-        some, faults = (
-            [labels[row] for row in there],
-            partial(_series_faults, arrays.places),
-        )
-        series = read_rows(array, some, faults, "series that vary and differ")
-        for row, values in zip(there, series, strict=True):
+        rows_here = [row for row, label in enumerate(labels) if label in array.rows]
+        labels_here = [labels[row] for row in rows_here]
+        faults = partial(_series_faults, arrays.places)
+        series = read_rows(array, labels_here, faults, "series that vary and differ")
+        for row, values in zip(rows_here, series, strict=True):
             total[row] += values.shape[1] * _edges_of(np.asarray(np.corrcoef(values)))
             frames[row] += values.shape[1]
     return (total / frames[:, None]).astype(np.float32)
@@ -282,7 +284,7 @@ _OF_OUTPUT = (
 
 
 @dataclass(frozen=True, eq=False)
-class _Set:
+class _Average:
     """A connectome of an average of runs."""
 
     table: OutputTable
@@ -314,27 +316,28 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSo
     tables = find_tables(settings, RELMAT, FISHER_Z, "connectomes", atlas, left_out)
     tables = _of_sessions(tables, settings.inputs.session_label, left_out)
     tables = _of_rest(tables, settings.inputs.task_id, left_out)
-    averages = [
-        found for table in tables if (found := _read(table, left_out)) is not None
-    ]
+    readable = [_read(table, left_out) for table in tables]
+    averages = [average for average in readable if average is not None]
     averages = list(_apart(of_the_same_regions(averages, left_out), left_out))
     if not averages:
         raise DatasetError(
             f"{root} has no usable connectome for a twin: {'; '.join(left_out.lines())}",
             expected="Fisher z of all pairs of parcels",
         )
-    by_label: dict[str, list[_Set]] = {}
-    for own in averages:
-        by_label.setdefault(own.table.label, []).append(own)
-    values = {label: _mean(own) for label, own in by_label.items()}
+    by_label: dict[str, list[_Average]] = {}
+    for average in averages:
+        by_label.setdefault(average.table.label, []).append(average)
+    values = {label: _mean(parts) for label, parts in by_label.items()}
 
-    def parts(label: str) -> dict[str, str]:
-        own = by_label[label] if len(by_label[label]) > 1 else ()
-        return {part.table.path.name: sketch_edges(part.edges) for part in own}
+    def sketches_of_parts(label: str) -> dict[str, str]:
+        parts = by_label[label]
+        if len(parts) == 1:
+            return {}
+        return {part.table.path.name: sketch_edges(part.edges) for part in parts}
 
     return ConnectomeSource(
         paths=(root,),
-        files=tuple(found.table.path for found in averages),
+        files=tuple(average.table.path for average in averages),
         labels=tuple(sorted(values)),
         regions=averages[0].names,
         places_named=True,
@@ -345,17 +348,17 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSo
         notes=left_out.lines(),
         atlas=averages[0].table.atlas,
         atlas_digest=averages[0].table.atlas_digest,
-        cleaning=most_common([own.table.cleaning for own in averages]),
+        cleaning=most_common([average.table.cleaning for average in averages]),
         connectomes=lambda labels: np.stack([values[label] for label in labels]),
-        parts=parts,
+        parts=sketches_of_parts,
     )
 
 
 def _of_sessions(
-    tables: list[OutputTable], asked: Sequence[str], left_out: LeftOut
+    tables: list[OutputTable], sessions: Sequence[str], left_out: LeftOut
 ) -> list[OutputTable]:
     """Leave out tables with a run of a session that was not requested."""
-    wanted = {plain_label(label, "ses") for label in asked}
+    wanted = {plain_label(label, "ses") for label in sessions}
     if not wanted:
         return tables
     return left_out.unless(
@@ -364,10 +367,10 @@ def _of_sessions(
 
 
 def _of_rest(
-    tables: list[OutputTable], asked: Sequence[str], left_out: LeftOut
+    tables: list[OutputTable], tasks: Sequence[str], left_out: LeftOut
 ) -> list[OutputTable]:
     """Leave out tables of tasks that were not requested; if none were, of all but rest."""
-    wanted = [plain_label(label, "task") for label in asked]
+    wanted = [plain_label(label, "task") for label in tasks]
 
     def fits(table: OutputTable) -> bool:
         task = table.name.get("task") or ""
@@ -383,7 +386,8 @@ def _sessions(table: OutputTable) -> set[str]:
     """Return the sessions of a table's runs; empty where runs have no session."""
     if session := table.name.get("ses"):
         return {session}
-    return {found[1] for title in _titles(table) if (found := _SESSION.search(title))}
+    matches = [_SESSION.search(title) for title in _titles(table)]
+    return {match[1] for match in matches if match}
 
 
 def _titles(table: OutputTable) -> list[str]:
@@ -393,11 +397,11 @@ def _titles(table: OutputTable) -> list[str]:
     return [str(entry.get(RUN)) for entry in entries if isinstance(entry, dict)]
 
 
-def _read(table: OutputTable, left_out: LeftOut) -> _Set | None:
+def _read(table: OutputTable, left_out: LeftOut) -> _Average | None:
     """Read a connectome; return None and note the reason where it cannot be used."""
     try:
         matrix = read_relmat(table.path)
-        return _Set(table, matrix.names, _edges(matrix))
+        return _Average(table, matrix.names, _edges(matrix))
     except (ForeignFileError, RunError) as err:
         left_out.add(table, err.found)
         return None
@@ -421,31 +425,34 @@ def _edges(matrix: RegionTable) -> NDArray[np.float64]:
     return edges
 
 
-def _apart(averages: Iterable[_Set], left_out: LeftOut) -> Iterator[_Set]:
+def _apart(averages: Iterable[_Average], left_out: LeftOut) -> Iterator[_Average]:
     """Yield averages without common runs, the largest first, so that no run counts twice."""
     taken: set[tuple[str, str]] = set()
-    for own in sorted(averages, key=lambda own: (-len(own.runs), own.table.path)):
-        runs = {(own.table.label, run) for run in own.runs}
+    largest_first = sorted(
+        averages, key=lambda average: (-len(average.runs), average.table.path)
+    )
+    for average in largest_first:
+        runs = {(average.table.label, run) for run in average.runs}
         if runs & taken:
-            left_out.add(own.table, "its runs are in another one, too")
+            left_out.add(average.table, "its runs are in another one, too")
         else:
             taken |= runs
-            yield own
+            yield average
 
 
-def _mean(averages: Sequence[_Set]) -> Edges:
-    weights = _weights([own.table for own in averages])
-    mean = np.average([own.edges for own in averages], axis=0, weights=weights)
+def _mean(averages: Sequence[_Average]) -> Edges:
+    weights = _weights([average.table for average in averages])
+    edges = [average.edges for average in averages]
+    mean = np.average(edges, axis=0, weights=weights)
     return np.asarray(mean, np.float32)
 
 
 def _weights(tables: Sequence[OutputTable]) -> list[float]:
     """Return the weight of each connectome; equal weights where one is not known."""
-    dof, minutes = (
-        [table.number(key) for table in tables] for key in (RESIDUAL_DOF, MINUTES)
-    )
-    for by_dof, values in ((True, dof), (False, minutes)):
-        known = [value for value in values if value is not None and value > 0]
-        if len(known) == len(tables):
-            return [segment_weight(value, value, by_dof=by_dof) for value in known]
+    for key in (RESIDUAL_DOF, MINUTES):
+        values = [table.number(key) for table in tables]
+        positive = [value for value in values if value is not None and value > 0]
+        if len(positive) == len(tables):
+            by_dof = key == RESIDUAL_DOF
+            return [segment_weight(value, value, by_dof=by_dof) for value in positive]
     return [1.0] * len(tables)

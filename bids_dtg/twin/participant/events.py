@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +31,8 @@ class PerformedRun:
 
     file: NamedFile
     trials: Trials
-    own: bool  # whether it is the participant's run; False: only its sequence is used
+    # Whether it is the participant's run; False: only its sequence is used.
+    of_participant: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +58,10 @@ class TaskEvents:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the tasks with event files."""
-        there = {file.task for file in self.files}
-        return tuple(task.name for task in self.tasks if there & set(task.bids_tasks))
+        with_files = {file.task for file in self.files}
+        return tuple(
+            task.name for task in self.tasks if with_files & set(task.bids_tasks)
+        )
 
     @property
     def notes(self) -> Iterator[str]:
@@ -87,13 +90,14 @@ class TaskEvents:
         """Yield each task with the participant's files, those of the average's session if any."""
         session = planned.entities.get("ses")
         for task in self.tasks:
-            mine = tuple(
+            files = [
                 file
                 for file in self.files
                 if file.participant == planned.participant
                 and file.task in task.bids_tasks
-            )
-            yield task, tuple(file for file in mine if file.session == session) or mine
+            ]
+            of_session = [file for file in files if file.session == session]
+            yield task, tuple(of_session or files)
 
     def paths(self, planned: AveragedRuns) -> Iterator[Path]:
         """Yield the event files that an average depends on."""
@@ -109,10 +113,10 @@ class TaskEvents:
         runs: list[PerformedRun] = []
         troubles: list[str] = []
         for task, files in self.own_files(planned):
-            mine = _read(task, files, troubles)
-            if not mine and task.name in self.first:
-                mine = [self.first[task.name]]
-            runs += mine
+            runs_of_task = _read(task, files, troubles)
+            if not runs_of_task and task.name in self.first:
+                runs_of_task = [self.first[task.name]]
+            runs += runs_of_task
         return tuple(runs), tuple(troubles)
 
     def plan(self, planned: AveragedRuns) -> Iterator[str]:
@@ -132,16 +136,16 @@ def _read_first(
     """Read the first readable event file of each task."""
     first: dict[str, PerformedRun] = {}
     for task in tasks:
-        own = [file for file in files if file.task in task.bids_tasks]
+        files_of_task = [file for file in files if file.task in task.bids_tasks]
         troubles: list[str] = []
-        for file in own:
-            if found := _read(task, [file], troubles):
-                first[task.name] = PerformedRun(file, found[0].trials, own=False)
+        for file in files_of_task:
+            if runs := _read(task, [file], troubles):
+                first[task.name] = replace(runs[0], of_participant=False)
                 break
-        if own and task.name not in first:
+        if files_of_task and task.name not in first:
+            number = counted(len(files_of_task), "event file")
             raise DatasetError(
-                f"none of {counted(len(own), 'event file')} of the task {task.name} can be "
-                f"read: {troubles[0]}",
+                f"none of {number} of the task {task.name} can be read: {troubles[0]}",
                 expected="event files as the model's task describes them",
             )
     return MappingProxyType(first)
@@ -151,15 +155,15 @@ def _read(
     task: Task, files: Sequence[NamedFile], troubles: list[str]
 ) -> list[PerformedRun]:
     """Read files of one task, and append the reasons for unreadable files to `troubles`."""
-    found = []
+    runs = []
     for file in files:
         try:
             trials = read_trials(task, read_events(file.path), file.path.name)
         except RunError as err:
             troubles.append(str(err))
         else:
-            found.append(PerformedRun(file, trials, own=True))
-    return found
+            runs.append(PerformedRun(file, trials, of_participant=True))
+    return runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,9 +195,9 @@ class Behaviour:
 
     def fewest(self, task: Task) -> int:
         """Return the number of scored trials in the task's condition that has fewest."""
-        found = np.concatenate([run.condition[run.scored] for run in self.of(task)])
+        condition = np.concatenate([run.condition[run.scored] for run in self.of(task)])
         return min(
-            int((found == number).sum()) for number in range(len(task.conditions))
+            int((condition == number).sum()) for number in range(len(task.conditions))
         )
 
     def share_correct(self, task: Task) -> float:
@@ -230,14 +234,19 @@ def find_task_files(
         There are no event files of the tasks.
     """
     root = name_folder(settings.inputs.bids_dir).root
-    given = settings.part(TwinOptions).task_file if tasks is None else ()
-    wanted = tuple(map(find_task, given or SHIPPED)) if tasks is None else tuple(tasks)
+    task_files: tuple[str, ...] = ()
+    if tasks is None:
+        task_files = settings.part(TwinOptions).task_file
+        wanted = tuple(map(find_task, task_files or SHIPPED))
+    else:
+        wanted = tuple(tasks)
     _require_apart(wanted)
     entities = [name for task in wanted for name in task.bids_tasks]
     files = find_events(root, entities, sessions=settings.inputs.session_label)
-    there = {file.task for file in files}
-    with_files = tuple(task for task in wanted if there & set(task.bids_tasks))
-    if given and (without := [task.name for task in wanted if task not in with_files]):
+    bids_tasks = {file.task for file in files}
+    with_files = tuple(task for task in wanted if bids_tasks & set(task.bids_tasks))
+    without = [task.name for task in wanted if task not in with_files]
+    if task_files and without:
         raise DatasetError(
             f"{root} has no event files of {counted(len(without), 'task')} of --task-file "
             f"({named(without)})",
@@ -260,25 +269,27 @@ def _require_apart(tasks: Sequence[Task]) -> None:
 
 
 def read_behaviour(
-    tasks: Sequence[Task], files: Sequence[NamedFile], asked: Collection[str] = ()
+    tasks: Sequence[Task], files: Sequence[NamedFile], labels: Collection[str] = ()
 ) -> dict[str, Behaviour]:
-    """Read people's trials by label, for the labels in `asked` or for everybody.
+    """Read people's trials by label, for the given labels or for everybody.
 
     Files that cannot be read are listed in `Behaviour.troubles`.
     """
     task_of = {name: task for task in tasks for name in task.bids_tasks}
     by_person: dict[str, list[NamedFile]] = {}
     for file in files:
-        if file.task in task_of and (not asked or file.participant in asked):
+        if file.task in task_of and (not labels or file.participant in labels):
             by_person.setdefault(file.participant, []).append(file)
     return {
-        label: _read_person([(file, task_of[file.task]) for file in own])
-        for label, own in by_person.items()
+        label: _read_person([(file, task_of[file.task]) for file in person_files])
+        for label, person_files in by_person.items()
     }
 
 
 def _read_person(files: Sequence[tuple[NamedFile, Task]]) -> Behaviour:
-    runs, read, troubles = [], [], []
+    runs: list[Trials] = []
+    files_read: list[NamedFile] = []
+    troubles: list[str] = []
     by_trials: dict[tuple[str, bytes, bytes], NamedFile] = {}
     for file, task in files:
         try:
@@ -292,7 +303,7 @@ def _read_person(files: Sequence[tuple[NamedFile, Task]]) -> Behaviour:
                 number = counted(int(run.scored.sum()), "trial")
                 raise RunError(f"{file.path.name} has no response in {number}")
             runs.append(run)
-            read.append(file)
+            files_read.append(file)
         except RunError as err:
             troubles.append(str(err))
-    return Behaviour(tuple(runs), tuple(read), tuple(troubles))
+    return Behaviour(tuple(runs), tuple(files_read), tuple(troubles))

@@ -57,14 +57,12 @@ class TwinPeople:
     behaviour: Mapping[str, Behaviour]  # of everybody with event files, by label
     labels: tuple[str, ...]  # requested participants with both
     left_out: Mapping[str, str]  # other requested participants, with the reason
-    split: (
-        Split  # use of `labels`; without --split-file everybody is in the training set
-    )
+    # Use of `labels`; without --split-file everybody is in the training set.
+    split: Split
     families: Families  # of related people; labels with the same rest are in one
-    known: Sketches  # of people's rest by session, and of their connectomes
-    notes: tuple[
-        str, ...
-    ]  # sentences on assumptions, and on participants who were left out
+    rest_sketches: Sketches  # of people's rest by session, and of their connectomes
+    # Sentences on assumptions, and on participants who were left out.
+    notes: tuple[str, ...]
     files: tuple[Path, ...]  # that data are read from, except arrays
     # BOLD of their runs of trials; None: nobody has any.
     task_bold: TaskBold | None = None
@@ -94,24 +92,26 @@ class TwinPeople:
             source = find_array_connectomes(arrays, settings.modelling.array_key)
         else:
             source = find_output_connectomes(settings, atlas)
-        asked = tuple(
+        requested = tuple(
             plain_label(label, "sub") for label in settings.inputs.participant_label
         )
         chosen, files = find_task_files(settings, tasks)
-        behaviour = read_behaviour(chosen, files, asked)
-        labels, left_out, lacking = _whole_people(source, behaviour, asked)
-        own = {label: behaviour[label] for label in labels}
+        behaviour = read_behaviour(chosen, files, requested)
+        labels, left_out, lacking = _whole_people(source, behaviour, requested)
+        whole = {label: behaviour[label] for label in labels}
         bold = None
         if with_bold and source.arrays is not None:
-            bold = find_array_bold(source.arrays, own, files)
+            bold = find_array_bold(source.arrays, whole, files)
         elif with_bold:
-            bold = find_output_bold(settings, own)
-        known = source.sketches(labels)
+            bold = find_output_bold(settings, whole)
+        sketches = source.sketches(labels)
         source = replace(source, families=_families(settings, source))
         families = with_copies(
-            source.families, known, "connectome", "--participant-label"
+            source.families, sketches, "connectome", "--participant-label"
         )
-        split, others = given_split(settings.modelling.split_file, labels, families)
+        split, split_notes = given_split(
+            settings.modelling.split_file, labels, families
+        )
         return cls(
             source=source,
             tasks=TaskSet(chosen),
@@ -120,12 +120,12 @@ class TwinPeople:
             left_out=MappingProxyType(left_out),
             split=split,
             families=families,
-            known=known,
+            rest_sketches=sketches,
             notes=(
                 *source.notes,
                 *lacking,
-                *copies_in_words(families, known, "connectome"),
-                *others,
+                *copies_in_words(families, sketches, "connectome"),
+                *split_notes,
                 *trial_notes(chosen, behaviour, labels),
                 *(() if bold is None else bold.notes),
             ),
@@ -139,7 +139,9 @@ class TwinPeople:
 
     def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return sketches of people's rest and connectomes, by which people are recognised."""
-        return {label: tuple(self.known.get(label, {}).values()) for label in labels}
+        return {
+            label: tuple(self.rest_sketches.get(label, {}).values()) for label in labels
+        }
 
     def stacked(self, runs: Sequence[Sequence[Trials]]) -> Segments:
         """Return runs of people, or parts of them, as segments; see `stack_people`.
@@ -193,42 +195,43 @@ def _families(settings: Settings, source: ConnectomeSource) -> Families:
 
 
 def _whole_people(
-    source: ConnectomeSource, behaviour: Mapping[str, Behaviour], asked: Sequence[str]
+    source: ConnectomeSource,
+    behaviour: Mapping[str, Behaviour],
+    requested: Sequence[str],
 ) -> tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]:
     """Return people with both, the reasons for leaving out others, and sentences on these."""
     connectomes = frozenset(source.labels)
-    there = sorted(connectomes | behaviour.keys())
-    wanted = tuple(dict.fromkeys(asked)) or tuple(there)
-    if absent := [
-        label for label in wanted if label not in connectomes | behaviour.keys()
-    ]:
+    with_files = connectomes | behaviour.keys()
+    wanted = tuple(dict.fromkeys(requested)) or tuple(sorted(with_files))
+    if absent := [label for label in wanted if label not in with_files]:
         raise DatasetError(
             f"there are no files of {', '.join(absent)}",
-            expected=f"labels such as {named(there)}",
+            expected=f"labels such as {named(sorted(with_files))}",
         )
-    left_out = {
-        label: why
-        for label in wanted
-        if (why := _why_not(label, connectomes, behaviour))
-    }
+    left_out = {}
+    by_reason: dict[str, list[str]] = {}
+    for label in wanted:
+        if why := _why_not(label, connectomes, behaviour):
+            left_out[label] = why
+            by_reason.setdefault(why, []).append(label)
     labels = tuple(label for label in wanted if label not in left_out)
     notes = [
-        f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})"
-        for why in dict.fromkeys(left_out.values())
-        for who in [[label for label, own in left_out.items() if own == why]]
+        f"left out: {counted(len(people), 'participant')} with {why} ({named(people)})"
+        for why, people in by_reason.items()
     ]
-    damaged = [
-        (label, line)
+    troubles = {
+        label: behaviour[label].troubles
         for label in wanted
-        if label in behaviour
-        for line in behaviour[label].troubles
-    ]
-    if damaged:
-        more = f" ({len(damaged) - 1} more)" if len(damaged) > 1 else ""
+        if label in behaviour and behaviour[label].troubles
+    }
+    if troubles:
+        number = sum(map(len, troubles.values()))
+        first, *_ = next(iter(troubles.values()))
+        further = f" ({number - 1} more)" if number > 1 else ""
         notes.append(
-            f"left out: {counted(len(damaged), 'run')} of "
-            f"{counted(len({label for label, _ in damaged}), 'participant')} "
-            f"({named(list(dict.fromkeys(label for label, _ in damaged)))}): {damaged[0][1]}{more}"
+            f"left out: {counted(number, 'run')} of "
+            f"{counted(len(troubles), 'participant')} "
+            f"({named(list(troubles))}): {first}{further}"
         )
     if not labels:
         raise DatasetError(
@@ -268,38 +271,37 @@ def trial_notes(
 def _on_task(
     task: Task, behaviour: Mapping[str, Behaviour], labels: Sequence[str]
 ) -> Iterator[str]:
-    own = {label: behaviour[label] for label in labels if behaviour[label].of(task)}
-    if unscored := sum(person.left_out(task) for person in own.values()):
-        every = unscored + sum(person.scored(task) for person in own.values())
+    people = {label: behaviour[label] for label in labels if behaviour[label].of(task)}
+    if unscored := sum(person.left_out(task) for person in people.values()):
+        every = unscored + sum(person.scored(task) for person in people.values())
         yield (
             f"{task.name}: {unscored} of {counted(every, 'trial')} not scored: responses "
             "that are implausibly fast or lack a time or a button, and trials that were never seen"
         )
-    runs = [run for person in own.values() for run in person.of(task)]
+    runs = [run for person in people.values() for run in person.of(task)]
     values = [value for run in runs for value in run.without_condition]
     for line in values_in_words(values):
         yield f"{task.name}: {line}"
-    few = [
-        label for label, person in own.items() if person.fewest(task) < FEWEST_TRIALS
-    ]
-    silent = [
-        label
-        for label, person in own.items()
-        if 2 * person.answered(task) < person.scored(task)
-    ]
-    low = [
-        label for label in own if own[label].below_chance(task) and label not in silent
-    ]
+    few: list[str] = []
+    silent: list[str] = []
+    low: list[str] = []
+    for label, person in people.items():
+        if person.fewest(task) < FEWEST_TRIALS:
+            few.append(label)
+        if 2 * person.answered(task) < person.scored(task):
+            silent.append(label)
+        elif person.below_chance(task):
+            low.append(label)
     where = "a condition" if len(task.conditions) > 1 else "all"
     chance = f"below chance (1 in {len(task.buttons)}) with misses as errors"
-    for who, what, more in (
+    for unusual, what, remark in (
         (few, f"with fewer than {FEWEST_TRIALS} scored trials in {where}", ""),
         (silent, "without a response in most trials", ""),
         (low, chance, "; buttons may have been swapped"),
     ):
-        if who:
-            people = counted(len(who), "participant")
-            yield f"{task.name}: {people} {what} ({named(who)}): kept{more}"
+        if unusual:
+            number = counted(len(unusual), "participant")
+            yield f"{task.name}: {number} {what} ({named(unusual)}): kept{remark}"
 
 
 def read_covariates(
@@ -325,19 +327,21 @@ def read_covariates(
         There is no table or no such column, nobody has a value, it is unclear whether a column
         holds numbers, or a column of the model's numbers holds none.
     """
-    asked = settings.statistics.covariates if adjustment is None else adjustment.asked
-    if not asked:
+    names = settings.statistics.covariates
+    if adjustment is not None:
+        names = adjustment.asked
+    if not names:
         return Covariates()
     path = table_path(settings)
     if path is None:
         raise SettingsError(
-            f"there is no table of participants with a column {asked[0]}",
+            f"there is no table of participants with a column {names[0]}",
             expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
         )
     table = read_participants(path)
     table.require_labels(labels)
     values: dict[str, NDArray[Any]] = {}
-    for name in asked:
+    for name in names:
         column = _checked(table.find(name).of(labels), labels)
         is_number = column.is_number and plain_column(column.name) not in SITE_COLUMNS
         if (

@@ -45,9 +45,8 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     presentation: ClassVar[Presentation] = PRESENTATION
     second_atlas: ClassVar[str] = "task BOLD"
 
-    events: (
-        TaskEvents | None
-    )  # event files of the model's tasks; None: there is no model
+    # Event files of the model's tasks; None: there is no model.
+    events: TaskEvents | None
     tasks: tuple[Task, ...]  # whose runs are read as series of regions as well
     of_task_runs: bool = False  # whether it is the request for these runs alone
 
@@ -62,9 +61,9 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         adjustment = None if self.bundle is None else self.bundle.adjustment
         if adjustment is None:
             return edges
-        known = read_covariates(self.settings, (participant,), adjustment)
-        (found,) = adjustment.apply(edges[None], known)
-        return np.asarray(found, np.float32)
+        covariates = read_covariates(self.settings, (participant,), adjustment)
+        (adjusted,) = adjustment.apply(edges[None], covariates)
+        return np.asarray(adjusted, np.float32)
 
     @classmethod
     def prepare(cls, settings: Settings) -> TwinRequest:
@@ -85,7 +84,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         """The request for task runs: series of the last atlas, cleaned for a GLM."""
         settings = self.settings.replace(low_pass=None, gsr=False, min_minutes=0.0)
         return replace(
-            *(self,),
+            self,
             settings=settings,
             atlases=self.atlases[-1:],
             bundle=None,
@@ -105,25 +104,23 @@ class TwinRequest(ParcelRequest[TwinBundle]):
 
     def _task_runs(self, participant: str) -> tuple[AveragedRuns, ...]:
         """Find a participant's task runs with an event file; warn about the others."""
-        asked = self.settings.inputs.session_label
-        visits = [plain_label(label, "ses") for label in asked]
-        there = {
+        session_labels = self.settings.inputs.session_label
+        sessions = [plain_label(label, "ses") for label in session_labels]
+        measured = {
             file.task
             for file in list_series(self.dataset, participant)
-            if not visits or file.session in visits
+            if not sessions or file.session in sessions
         }
-        tasks = [
-            name for task in self.tasks for name in task.bids_tasks if name in there
-        ]
+        names = [name for task in self.tasks for name in task.bids_tasks]
+        tasks = [name for name in names if name in measured]
         if not tasks:
             return ()
-        others = {
-            key: value for key, value in self.bids_filter.items() if key != "task"
-        }
+        bids_filter = {**self.bids_filter}
+        bids_filter.pop("task", None)
         try:
             if self.dataset.input_type == "xcpd":
                 raise RunError("XCP-D has filtered them, and may have left frames out")
-            selection = Selection(asked, tasks, others)
+            selection = Selection(session_labels, tasks, bids_filter)
             runs = self.for_task_runs.runs(participant, selection)
             folder = self.dataset.bids_dir / f"sub-{participant}"
             return each_alone([*with_event_files(runs, events_of(folder, participant))])
@@ -165,8 +162,8 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         """A sentence where the model was fitted to connectomes of another kind; else empty."""
         if self.bundle is None or self.bundle.part.connectome == OF_PARCELS:
             return ""
-        name, other = self.bundle.card.name, self.bundle.part.connectome
-        return f"connectomes here are {OF_PARCELS}; {name} was fitted to {other}"
+        name, kind = self.bundle.card.name, self.bundle.part.connectome
+        return f"connectomes here are {OF_PARCELS}; {name} was fitted to {kind}"
 
     def notes_on_model(self, participant: str, edges: Edges) -> Iterator[str]:
         """Yield a sentence if the participant, with these edges, is in the model's training set."""
@@ -186,10 +183,10 @@ class TwinRequest(ParcelRequest[TwinBundle]):
 
     def shaping_options(self) -> dict[str, Any]:
         """Return the options that results depend on, in addition to the inputs."""
-        found = super().shaping_options()
+        options = super().shaping_options()
         # By content, so that a task file may move.
-        found["tasks"] = None if self.events is None else self.events.identity
-        return found
+        options["tasks"] = None if self.events is None else self.events.identity
+        return options
 
     def require_usable(self, measured: MeasuredSeries) -> None:
         """Refuse a run that lacks the series of a parcel, if a model needs all edges.
@@ -202,9 +199,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         present = measured.series.present
         if self.bundle is None or isinstance(measured.run, TaskRun) or present.all():
             return
-        lost = [
-            name for name, there in zip(self.regions, present, strict=True) if not there
-        ]
+        lost = [self.regions[parcel] for parcel in np.flatnonzero(~present)]
         raise RunError(
             f"{measured.run.title} has too little signal in {len(lost)} of {len(self.regions)} "
             f"parcels ({named(lost)})",

@@ -80,9 +80,8 @@ class TaskBold:
     """BOLD of people's task runs, all of the same regions; values are read on request."""
 
     regions: tuple[str, ...]  # names
-    read: Callable[
-        [str], Runs
-    ]  # a person's, by label: one for each of the runs of trials
+    # A person's, by label: one for each of the runs of trials.
+    read: Callable[[str], Runs]
     notes: tuple[str, ...]  # sentences on who has it, and on runs that were left out
     files: tuple[Path, ...] = ()  # that are read, except arrays
 
@@ -173,18 +172,15 @@ def find_output_bold(
         return None
     left_out = LeftOut("task run")
     tables = find_tables(settings, TASK_SERIES, "", "task BOLD", "", left_out)
-    found = {
-        (
-            table.label,
-            PurePosixPath(str(table.sidecar.get(EVENT_FILE))).name,
-        ): table.path
-        for table in tables
-    }
+    series = {}  # by label and name of the event file
+    for table in tables:
+        event_file = PurePosixPath(str(table.sidecar.get(EVENT_FILE)))
+        series[table.label, event_file.name] = table.path
     regions, _ = _read(tables[0].path)
 
     whose = {
-        label: [found.get((label, file.path.name)) for file in own.files]
-        for label, own in behaviour.items()
+        label: [series.get((label, file.path.name)) for file in person.files]
+        for label, person in behaviour.items()
     }
 
     def read_run(path: Path | None) -> BoldRun | None:
@@ -232,16 +228,14 @@ def find_array_bold(
     several = Counter((file.participant, file.task) for file in files)
 
     def number_of(label: str, file: NamedFile) -> int | None:
-        there = label in array.rows and file.task in array.tasks
-        return (
-            array.tasks.index(file.task)
-            if there and several[label, file.task] == 1
-            else None
-        )
+        has_bold = label in array.rows and file.task in array.tasks
+        if has_bold and several[label, file.task] == 1:
+            return array.tasks.index(file.task)
+        return None
 
     whose = {
-        label: [number_of(label, file) for file in own.files]
-        for label, own in behaviour.items()
+        label: [number_of(label, file) for file in person.files]
+        for label, person in behaviour.items()
     }
 
     def read(label: str) -> Runs:
@@ -289,16 +283,15 @@ def _read(path: Path) -> tuple[tuple[str, ...], BoldRun]:
 
 def _trimmed(values: NDArray[np.float32], tr_seconds: float) -> BoldRun | None:
     """Return a run (frames, places) without the frames after its end; None: it has no value."""
-    known = np.flatnonzero(np.isfinite(values).any(axis=1))
-    return BoldRun(values[: known[-1] + 1], tr_seconds) if len(known) else None
+    measured = np.flatnonzero(np.isfinite(values).any(axis=1))
+    return BoldRun(values[: measured[-1] + 1], tr_seconds) if len(measured) else None
 
 
 def _in_words(whose: Mapping[str, Sequence[object | None]]) -> str:
     """Count the runs of trials with BOLD, and the people who have some."""
-    runs = [own for of_person in whose.values() for own in of_person]
-    people = sum(
-        any(own is not None for own in of_person) for of_person in whose.values()
-    )
-    there = sum(own is not None for own in runs)
+    has_bold = [[run is not None for run in runs] for runs in whose.values()]
+    runs = counted(sum(map(len, has_bold)), "run")
+    with_bold = sum(map(sum, has_bold))
+    people = sum(map(any, has_bold))
     everybody = counted(len(whose), "participant")
-    return f"BOLD in {there} of {counted(len(runs), 'run')} of trials, of {people} of {everybody}"
+    return f"BOLD in {with_bold} of {runs} of trials, of {people} of {everybody}"

@@ -14,6 +14,7 @@ from bids_dtg.participants.origin import complete_average
 from bids_dtg.participants.parcels import MeasuredSeries, ParcelWork, SeriesReader
 from bids_dtg.participants.worker import Average
 from bids_dtg.twin.participant.behaviour import AverageConnectome, behave
+from bids_dtg.twin.participant.events import PerformedRun
 from bids_dtg.twin.participant.request import TwinRequest, is_of_task
 from bids_dtg.twin.participant.task_bold import TaskRun
 from bids_dtg.twin.participant.write import TwinWriter
@@ -64,25 +65,29 @@ class TwinWork(ParcelWork):
         """
         if is_of_task(average.planned):
             return self._make_task_run(average)
-        planned, writer, request = average.planned, self.writer, self.request
+        planned, writer = average.planned, self.writer
+        request = self.request
         measured, files = list[MeasuredSeries](), list[PurePosixPath]()
         for run, seconds in average.parts():
             files += writer.write_run(planned, run, seconds=seconds)
             measured.append(run)
-        made, behaviour = AverageConnectome(tuple(measured), planned.by_dof), None
+        connectome = AverageConnectome(tuple(measured), planned.by_dof)
+        behaviour = None
         average.reporter.stage("performing", 0.0)
-        runs, of_events = (
-            ((), ()) if request.events is None else request.events.of(planned)
-        )
+        runs: tuple[PerformedRun, ...] = ()
+        event_notes: tuple[str, ...] = ()
+        if request.events is not None:
+            runs, event_notes = request.events.of(planned)
         if request.bundle is not None and runs:
-            edges = request.as_the_model_takes(planned.participant, made.upper)
-            behaviour = behave(self.fitted, request.bundle, edges, runs, of_events)
+            edges = request.as_the_model_takes(planned.participant, connectome.upper)
+            behaviour = behave(self.fitted, request.bundle, edges, runs, event_notes)
         average.reporter.stage("writing", 1.0)
         files += writer.write_average(
-            planned, made, behaviour, left_out=average.left_out
+            planned, connectome, behaviour, left_out=average.left_out
         )
         complete_average(request, planned, average.inputs, files)
-        return writer.notes(planned, made, behaviour, of_events=of_events), _line(made)
+        notes = writer.notes(planned, connectome, behaviour, of_events=event_notes)
+        return notes, _line(connectome)
 
     def _make_task_run(self, average: Average) -> tuple[Iterable[str], str]:
         """Write the series of a task run, and the record that they are complete.
@@ -107,12 +112,13 @@ class TwinWork(ParcelWork):
         )
 
 
-def _line(made: AverageConnectome) -> str:
+def _line(connectome: AverageConnectome) -> str:
     """Describe the connectome in one report line."""
-    coverage = min(float(run.series.coverage.mean()) for run in made.runs)
+    runs = connectome.runs
+    coverage = min(float(run.series.coverage.mean()) for run in runs)
     return (
-        f"{counted(len(made.upper), 'edge')} from {made.minutes:.1f} minutes of rest "
-        f"({counted(len(made.runs), 'run')}), coverage {coverage:.1%}"
+        f"{counted(len(connectome.upper), 'edge')} from {connectome.minutes:.1f} minutes of "
+        f"rest ({counted(len(runs), 'run')}), coverage {coverage:.1%}"
     )
 
 

@@ -150,7 +150,8 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         RunError
             No parcel has a mean signal, of which values are percent.
         """
-        series, run, names = measured.series, measured.run, self._request.regions
+        series, run = measured.series, measured.run
+        names = self._request.regions
         assert isinstance(run, TaskRun)
         assert series.percent is not None
         if not np.isfinite(series.percent).any():
@@ -171,7 +172,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
     def write_average(
         self,
         planned: AveragedRuns,
-        made: AverageConnectome,
+        connectome: AverageConnectome,
         behaviour: AverageBehaviour | None,
         *,
         left_out: Mapping[str, str],
@@ -181,24 +182,24 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         `left_out` gives the reason for each run that was left out of the average.
         """
         path = RELMAT.path(self.entities(planned.entities, stat=FISHER_Z))
-        facts = self._edge_facts(made, left_out) | relationship_facts(
+        facts = self._edge_facts(connectome, left_out) | relationship_facts(
             "Fisher z", "Inverse hyperbolic tangent of the Pearson correlation"
         )
-        files = [*self.write_matrix(path, made.edges, facts)]
+        files = [*self.write_matrix(path, connectome.edges, facts)]
         if behaviour is not None:
-            files += self._write_behaviour(planned, made, behaviour)
+            files += self._write_behaviour(planned, connectome, behaviour)
         return files
 
     def notes(
         self,
         planned: AveragedRuns,
-        made: AverageConnectome,
+        connectome: AverageConnectome,
         behaviour: AverageBehaviour | None,
         *,
         of_events: Sequence[str],
     ) -> Iterator[str]:
         """Yield sentences on exceptions in an average and its runs."""
-        for measured in made.runs:
+        for measured in connectome.runs:
             note = self.cleaning_note(measured)
             for sentence in (*measured.notes, *([note] if note else [])):
                 yield f"{measured.run.title}: {sentence}"
@@ -207,20 +208,20 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         if behaviour is not None:
             for task, file in behaviour.other_sequences.items():
                 yield f"{planned.title}: {task}: no own event file; performed the trials of {file}"
-        for note in self._request.notes_on_model(planned.participant, made.upper):
+        for note in self._request.notes_on_model(planned.participant, connectome.upper):
             yield f"{planned.title}: {note}"
 
     def _edge_facts(
-        self, made: AverageConnectome, left_out: Mapping[str, str]
+        self, connectome: AverageConnectome, left_out: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Return the sidecar fields of a connectome: how it was made."""
+        """Return the sidecar fields of a connectome: how it was connectome."""
         hide = self._request.path_names.hide
         return {
             "Description": "Connectome: Fisher z of the Pearson correlation between the cleaned "
             "series of each pair of parcels over the frames kept, averaged over runs; n/a on the "
             "diagonal, and where a parcel has no series",
             "Units": "arbitrary",
-            **self.origin(*made.runs),
+            **self.origin(*connectome.runs),
             RUNS: [
                 {
                     RUN: run.run.title,
@@ -231,23 +232,25 @@ class TwinWriter(ParcelWriter[TwinRequest]):
                     MINUTES: round(run.design.seconds_kept / 60, 3),
                     **self.surface_facts(run),
                 }
-                for run, weight in zip(made.runs, made.weights, strict=True)
+                for run, weight in zip(connectome.runs, connectome.weights, strict=True)
             ],
             "ExcludedRuns": {run: hide(why) for run, why in left_out.items()},
-            WEIGHTED_BY: RESIDUAL_DOF if made.by_dof else MINUTES,
-            "FramesKept": made.frames_kept,
-            MINUTES: round(made.minutes, 3),
-            RESIDUAL_DOF: rounded(made.residual_dof) if made.by_dof else None,
+            WEIGHTED_BY: RESIDUAL_DOF if connectome.by_dof else MINUTES,
+            "FramesKept": connectome.frames_kept,
+            MINUTES: round(connectome.minutes, 3),
+            RESIDUAL_DOF: rounded(connectome.residual_dof)
+            if connectome.by_dof
+            else None,
             **self.cleaning_facts,
         }
 
     def _write_behaviour(
         self,
         planned: AveragedRuns,
-        made: AverageConnectome,
+        connectome: AverageConnectome,
         behaviour: AverageBehaviour,
     ) -> Iterator[PurePosixPath]:
-        facts = self._behaviour_facts(planned, made, behaviour)
+        facts = self._behaviour_facts(planned, connectome, behaviour)
         entities, output = self.entities(planned.entities), self._request.output
         for suffix, words, columns, rows in (
             (
@@ -271,8 +274,8 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             yield sidecar
         if behaviour.bold:
             yield from self._write_bold(_PREDICTED.path(entities), behaviour, facts)
-        kept = keep_trial_series(behaviour.curves(), facts)
-        yield from write_kept([kept], entities, output)
+        curves = keep_trial_series(behaviour.curves(), facts)
+        yield from write_kept([curves], entities, output)
 
     def _write_bold(
         self, path: PurePosixPath, behaviour: AverageBehaviour, facts: Mapping[str, Any]
@@ -308,16 +311,16 @@ class TwinWriter(ParcelWriter[TwinRequest]):
     def _behaviour_facts(
         self,
         planned: AveragedRuns,
-        made: AverageConnectome,
+        connectome: AverageConnectome,
         behaviour: AverageBehaviour,
     ) -> dict[str, Any]:
         """Return the sidecar fields of behaviour: its sources, and the model."""
         request = self._request
         notes = [request.path_names.hide(note) for note in behaviour.notes]
-        notes += request.notes_on_model(planned.participant, made.upper)
+        notes += request.notes_on_model(planned.participant, connectome.upper)
         notes += [request.connectome_note] if request.connectome_note else []
         return {
-            **self.origin(*made.runs),
+            **self.origin(*connectome.runs),
             "EventFiles": [
                 run.file.path.relative_to(request.dataset.bids_dir).as_posix()
                 for run in behaviour.runs
