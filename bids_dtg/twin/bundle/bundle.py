@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 
 # Tensors of `FITTED_FILE`; all may be absent.
-_COVARIATES, _MEAN, _SLOPES = "covariates", "covariate_mean", "covariate_slopes"
+_COVARIATES = "covariates"
+_MEAN, _SLOPES = "covariate_mean", "covariate_slopes"
 _BOLD = "bold_"  # first part of the names of the read-out's arrays
 _BOLD_REGIONS = "bold_regions"
 CITATION = (
@@ -81,10 +82,8 @@ class TwinBundle(FittedBundle[TwinPart]):
 
     def fits(self, regions: Sequence[str]) -> bool:
         """Return whether data of these regions fit the model, whose regions may have no names."""
-        return pairs_of(len(regions)) == self.part.edges and self.regions in (
-            (),
-            tuple(regions),
-        )
+        same_names = self.regions in ((), tuple(regions))
+        return same_names and pairs_of(len(regions)) == self.part.edges
 
     @property
     def fitted_to(self) -> str:
@@ -112,6 +111,11 @@ class TwinBundle(FittedBundle[TwinPart]):
             sizes = part.edges, part.task_set, part.bold_regions
             twin = empty_twin(part.architecture, part.recipe, *sizes)
         twin.load_state_dict(state, assign=True)
+        bold = None
+        if self.bold_regions:
+            bold = BoldReadout.of_tensors(
+                self.bold_regions, part.bold_tr_seconds, self.bold_arrays, part.task_set
+            )
         return Fitted(
             twin=twin.eval(),
             architecture=part.architecture,
@@ -120,11 +124,7 @@ class TwinBundle(FittedBundle[TwinPart]):
             people=self.fitted_people,
             seed=part.seed,
             history={},
-            bold=BoldReadout.of_tensors(
-                self.bold_regions, part.bold_tr_seconds, self.bold_arrays, part.task_set
-            )
-            if self.bold_regions
-            else None,
+            bold=bold,
         )
 
 
@@ -183,7 +183,8 @@ def write_twin_bundle(
     OutputError
         If the folder cannot be written.
     """
-    edges, bold = len(fitted.twin.edge_mean), fitted.bold
+    edges = len(fitted.twin.edge_mean)
+    bold = fitted.bold
     names: dict[str, Sequence[str]] = {REGIONS: regions} if regions else {}
     arrays: dict[str, NDArray[Any]] = {}
     fit = {
@@ -207,23 +208,20 @@ def write_twin_bundle(
     facts = {"citation": CITATION, **facts}
     card = fitted_card(DIGITAL_TWIN.name, TwinPart, fit, facts, record_of(fitted))
     hashes = sorted(hash_person(card.part.data_set, label) for label in fitted.people)
-    listed = encode_fitted(hashes, names, arrays)
-    return write_fitted(
-        folder, card, state_arrays(fitted.twin), listed, people, load_twin_bundle
-    )
+    content = encode_fitted(hashes, names, arrays)
+    weights = state_arrays(fitted.twin)
+    return write_fitted(folder, card, weights, content, people, load_twin_bundle)
 
 
 def record_of(fitted: Fitted) -> dict[str, Any]:
     """Return how a twin was fitted: the field `record` of its card."""
-    return {
-        "history": {
-            stage: [
-                {name: finite_or_none(value) for name, value in epoch.items()}
-                for epoch in epochs
-            ]
-            for stage, epochs in fitted.history.items()
-        }
-    }
+    history = {}
+    for stage, epochs in fitted.history.items():
+        history[stage] = [
+            {name: finite_or_none(value) for name, value in epoch.items()}
+            for epoch in epochs
+        ]
+    return {"history": history}
 
 
 def _number_of_regions(edges: int) -> int:

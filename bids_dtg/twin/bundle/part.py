@@ -71,7 +71,8 @@ class TwinPart(FittedPart):
         return self._of_group_network()
 
     def _of_hypernetwork(self) -> Shapes:
-        hidden, edges, units = self.recipe.hyper_units, self.edges, self.recipe.units
+        edges = self.edges
+        hidden, units = self.recipe.hyper_units, self.recipe.units
         inputs, outputs = self.task_set.inputs, self.task_set.buttons
         with_group = self.recipe.group_epochs > 0
         if not with_group:  # networks output BOLD
@@ -123,13 +124,10 @@ class TwinPart(FittedPart):
         BundleError
             If a field is missing, unknown or wrong, or contradicts another one.
         """
-        known = fields.scalars(cls)
+        scalars = fields.scalars(cls)
         fields.one_of("architecture", ARCHITECTURES)
-        part = cls(
-            recipe=fields.nested("recipe").record(Recipe),
-            tasks=_read_tasks(fields),
-            **known,
-        )
+        recipe = fields.nested("recipe").record(Recipe)
+        part = cls(recipe=recipe, tasks=_read_tasks(fields), **scalars)
         pairs = pairs_of(part.regions)
         if part.regions and part.edges != pairs:
             expected = f"{pairs}, the pairs of {counted(part.regions, 'region')}"
@@ -158,12 +156,10 @@ def _read_tasks(fields: JsonFields) -> tuple[Task, ...]:
     """
     listed = fields.list_of_nested("tasks")
     names = [inner.value("name") for inner in listed]
-    if not 1 <= len(listed) <= _MOST_TASKS or any(
-        names.count(name) > 1 for name in names
-    ):
-        raise fields.wrong(
-            "tasks", names, f"1 to {_MOST_TASKS} tasks of different names"
-        )
+    differ = all(names.count(name) == 1 for name in names)
+    if not differ or not 1 <= len(listed) <= _MOST_TASKS:
+        expected = f"1 to {_MOST_TASKS} tasks of different names"
+        raise fields.wrong("tasks", names, expected)
     return tuple(
         _task(inner.items(), f"{fields.source}: tasks[{number}]")
         for number, inner in enumerate(listed)

@@ -123,7 +123,9 @@ class _Evaluating:
     """One evaluation."""
 
     def __init__(self, judged: Judged, people: Cohort, seed: int) -> None:
-        self.judged, self.segments, self.seed = judged, people.segments, seed
+        self.judged = judged
+        self.segments = people.segments
+        self.seed = seed
         self.families = people.kin
         self.observed = observed_times(people.segments)
 
@@ -137,45 +139,48 @@ class _Evaluating:
         """Score response times and effects by r over people."""
         models = self.judged.each("times")
         # The same for everybody, so without r. The group's network differs if orders of trials do.
-        constant = (GROUP_MEAN, *((GROUP,) if len(self.segments.inputs) == 1 else ()))
+        constant = [GROUP_MEAN]
+        if len(self.segments.inputs) == 1:
+            constant.append(GROUP)
         for column, target in enumerate(targets_of(self.segments.tasks)):
-            wanted = self.observed[:, column]
+            key = target.what, target.task, ""
+            observed, twin = self.observed[:, column], models[TWIN][:, column]
             for name, times in models.items():
-                own, twin = times[:, column], models[TWIN][:, column]
-                people = int((np.isfinite(own) & np.isfinite(wanted)).sum())
+                of_model = times[:, column]
+                people = int((np.isfinite(of_model) & np.isfinite(observed)).sum())
                 verdict = None
                 if name not in (TWIN, *constant):
-                    verdict = self._gain(twin, own, wanted) or Verdict.unknown(people)
+                    verdict = self._gain(twin, of_model, observed)
+                    verdict = verdict or Verdict.unknown(people)
                 value = Interval(*[float("nan")] * 3)
                 if name not in constant and people:
-                    value = correlation_interval(
-                        *self._within(own, wanted), seed=self.seed, draws=_DRAWS
-                    )
-                error = self._mean(np.abs(own - wanted))
-                yield Score(
-                    target.what, target.task, "", name, value, error, people, verdict
-                )
+                    pair = self._within(of_model, observed)
+                    value = correlation_interval(*pair, seed=self.seed, draws=_DRAWS)
+                error = self._mean(np.abs(of_model - observed))
+                yield Score(*key, name, value, error, people, verdict)
 
     def _trials(self) -> Iterator[Score]:
         """Score single trials: choices by task, response times and outcomes by condition."""
-        rows, seconds = self.segments.trials, self.judged.each("seconds")
+        segments, seconds = self.segments, self.judged.each("seconds")
+        rows = segments.trials
         buttons = {**self.judged.each("button"), ALWAYS_CORRECT: rows.correct_button}
         choices = {
-            name: choice_agreement(own, self.segments) for name, own in buttons.items()
+            name: choice_agreement(pressed, segments)
+            for name, pressed in buttons.items()
         }
         crps = {
-            name: rt_crps(own, seconds[name], rows.rt_seconds)
-            for name, own in self.judged.each("answered").items()
+            name: rt_crps(curves, seconds[name], rows.rt_seconds)
+            for name, curves in self.judged.each("answered").items()
         }
         brier = {
-            name: outcome_brier(own, self.segments)
-            for name, own in self.judged.each("shares").items()
+            name: outcome_brier(shares, segments)
+            for name, shares in self.judged.each("shares").items()
         }
-        for number, task in enumerate(self.segments.tasks.tasks):
+        for number, task in enumerate(segments.tasks.tasks):
             used = rows.scored & (rows.task == number)
             yield from self._compared(("choice", task.name, ""), choices, used)
         for figure, values in (("crps", crps), ("brier", brier)):
-            for task_name, condition, used in conditions_of(self.segments):
+            for task_name, condition, used in conditions_of(segments):
                 yield from self._compared((figure, task_name, condition), values, used)
 
     def _compared(
@@ -187,7 +192,7 @@ class _Evaluating:
         """Score models by the mean over people of a metric (people,), or of used trials' means."""
         of_people = figures
         if used is not None:
-            of_people = {name: means(own, used) for name, own in figures.items()}
+            of_people = {name: means(rows, used) for name, rows in figures.items()}
         _, sign, *_ = FIGURES[key[0]]
         for name, values in of_people.items():
             gain = sign * (of_people[TWIN] - values)
@@ -205,13 +210,13 @@ class _Evaluating:
         even = even_trials(self.segments)
         rt = torch.from_numpy(self.segments.trials.rt_seconds)
         scored = self.segments.trials.scored
-        one, other = (
+        of_even, of_odd = (
             mean_times(rt, self.segments, scored & half).double().numpy()
             for half in (even, ~even)
         )
-        found = {}
+        ceilings = {}
         for column, target in enumerate(targets_of(self.segments.tasks)):
-            halves = one[:, column], other[:, column]
+            halves = of_even[:, column], of_odd[:, column]
             ends = [float("nan")] * 3
             if np.isfinite(halves).all(axis=0).any():
                 r = correlation_interval(*halves, seed=self.seed, draws=_DRAWS)
@@ -220,35 +225,35 @@ class _Evaluating:
                     0.0 if end <= 0 else float(np.sqrt(stepped_up(end)))
                     for end in (r.mean, r.low, r.high)
                 ]
-            found[target.name] = Interval(*ends)
-        return found
+            ceilings[target.name] = Interval(*ends)
+        return ceilings
 
     def _comparison(self) -> tuple[dict[str, Any] | None, list[Score]]:
         """Return whether own connectomes matter, and the score of other people's twins."""
         losses, folds = self.judged.losses, self.judged.folds
-        known = np.flatnonzero(np.isfinite(np.diagonal(losses)))
+        rows = np.flatnonzero(np.isfinite(np.diagonal(losses)))
         if folds is not None:  # each fold's people together
-            known = known[np.argsort(folds[known], kind="stable")]
-        groups = None if folds is None else folds[known]
+            rows = rows[np.argsort(folds[rows], kind="stable")]
+        groups = None if folds is None else folds[rows]
         # Somebody with nobody but relatives in the group cannot be compared with others.
-        others = others_of(len(known), groups, self.families[known]).any(axis=0)
-        some = known[others]
-        if len(some) < 2:
+        pairs = others_of(len(rows), groups, self.families[rows])
+        rows = rows[pairs.any(axis=0)]
+        if len(rows) < 2:
             return None, []
-        part, groups = (
-            losses[np.ix_(some, some)],
-            None if folds is None else folds[some],
-        )
-        families = self.families[some]
+        losses, families = losses[np.ix_(rows, rows)], self.families[rows]
+        groups = None if folds is None else folds[rows]
         matching = match(
-            part, groups=groups, families=families, seed=self.seed, rounding=_ROUNDING
+            losses,
+            groups=groups,
+            families=families,
+            seed=self.seed,
+            rounding=_ROUNDING,
         )
-        of_others = mean_of_others(part, groups, families)
-        verdict = self._difference(of_others - np.diagonal(part), families)
+        of_others = mean_of_others(losses, groups, families)
+        verdict = self._difference(of_others - np.diagonal(losses), families)
         value = self._mean(of_others)
-        return matching, [
-            Score("loss", "", "", OTHERS, value, None, len(some), verdict)
-        ]
+        score = Score("loss", "", "", OTHERS, value, None, len(rows), verdict)
+        return matching, [score]
 
     def _mean(self, values: Array) -> Interval:
         return bootstrap_interval(values, seed=self.seed, draws=_DRAWS)
@@ -263,21 +268,20 @@ class _Evaluating:
             seed=self.seed,
         )
 
-    def _gain(self, one: Array, other: Array, wanted: Array) -> Verdict | None:
-        """Test whether the r of `one` is larger than that of `other`."""
-        known = np.isfinite([one, other, wanted]).all(axis=0)
-        found = self._within(one, other, wanted)
-        both, target = np.stack(found[:2]), found[2]
+    def _gain(self, twin: Array, rival: Array, observed: Array) -> Verdict | None:
+        """Test whether the twin's r is larger than that of another model."""
+        complete = np.isfinite([twin, rival, observed]).all(axis=0)
+        *models, target = self._within(twin, rival, observed)
+        predictions = np.stack(models)
 
         def difference(counts: Array) -> Array:
-            r = weighted_correlation(both, target, counts)
-            larger: Array = r[0] - r[1]
-            return larger
+            r = weighted_correlation(predictions, target, counts)
+            return np.asarray(r[0] - r[1])
 
         return judge_scores(
             difference,
             len(target),
-            families=self.families[known],
+            families=self.families[complete],
             cross_validated=self.judged.folds is not None,
             seed=self.seed,
         )
@@ -288,16 +292,17 @@ class _Evaluating:
         Without a fold of slow people, the training people are quicker than average. The mean that
         is predicted for a fold is thus too low where people are slow, and its r would be below 0.
         """
-        known = np.isfinite(values).all(axis=0)
+        complete = np.isfinite(values).all(axis=0)
+        of_complete = [column[complete] for column in values]
         if self.judged.folds is None:
-            return [own[known] for own in values]
-        _, place = np.unique(self.judged.folds[known], return_inverse=True)
-        found = []
-        for own in values:
-            mean = np.bincount(place, own[known]) / np.bincount(place)
-            centred = own[known] - mean[place]
-            found.append(np.where(np.abs(centred) < _SAME, 0.0, centred))
-        return found
+            return of_complete
+        _, fold = np.unique(self.judged.folds[complete], return_inverse=True)
+        deviations = []
+        for column in of_complete:
+            mean = np.bincount(fold, column) / np.bincount(fold)
+            deviation = column - mean[fold]
+            deviations.append(np.where(np.abs(deviation) < _SAME, 0.0, deviation))
+        return deviations
 
 
 def even_trials(segments: Segments) -> NDArray[np.bool_]:
@@ -305,8 +310,8 @@ def even_trials(segments: Segments) -> NDArray[np.bool_]:
     even = np.zeros(segments.trials.scored.shape, np.bool_)
     answered = np.isfinite(segments.trials.rt_seconds)
     for _, _, used in conditions_of(segments):
-        of = used & answered
-        even |= of & (np.cumsum(of, axis=1) % 2 == 0)
+        counted = used & answered
+        even |= counted & (np.cumsum(counted, axis=1) % 2 == 0)
     return even
 
 
@@ -355,40 +360,36 @@ def match(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> found = match(rng.uniform(0.2, 0.3, (20, 20)) - 0.15 * np.eye(20))
-    >>> found["p"] < 0.001, found["identified"].mean
+    >>> matching = match(rng.uniform(0.2, 0.3, (20, 20)) - 0.15 * np.eye(20))
+    >>> matching["p"] < 0.001, matching["identified"].mean
     (True, 1.0)
     """
     loss = np.asarray(losses, np.float64)
     if families is not None and len(np.unique(families)) < len(families):
         loss, groups = _of_families(loss, groups, families)
-    blocks, people = _blocks(len(loss), groups), len(loss)
-    own, others = np.diagonal(loss), mean_of_others(loss, groups)
-    drawn, rng = (
-        np.tile(np.arange(people), (permutations, 1)),
-        np.random.default_rng(seed),
-    )
+    people = len(loss)
+    blocks = _blocks(people, groups)
+    matched, mismatched = np.diagonal(loss), mean_of_others(loss, groups)
+    rng = np.random.default_rng(seed)
+    twin_of = np.tile(np.arange(people), (permutations, 1))
     for block in blocks:
-        drawn[:, block] = rng.permuted(drawn[:, block], axis=1)
+        twin_of[:, block] = rng.permuted(twin_of[:, block], axis=1)
     rounding = max(rounding, 1e-12 * float(np.abs(loss).max()))
-    as_low = int(
-        (loss[drawn, np.arange(people)].mean(axis=1) <= own.mean() + rounding).sum()
-    )
+    permuted = loss[twin_of, np.arange(people)].mean(axis=1)
+    as_low = int((permuted <= matched.mean() + rounding).sum())
     lower, tied = np.zeros((2, people))
     for block in blocks:
-        of = loss[np.ix_(block, block)]
-        lower[block], tied[block] = (
-            found.sum(axis=1) for found in rivals(-of.T / (of.std() or 1.0))
-        )
+        of_block = loss[np.ix_(block, block)]
+        scaled = -of_block.T / (of_block.std() or 1.0)
+        lower[block], tied[block] = (ranks.sum(axis=1) for ranks in rivals(scaled))
     identified = np.where(lower > 0, 0.0, 1 / (1 + tied))
+    better = float((matched < mismatched - rounding).mean())
     return {
         "people": people,
-        "matched": float(own.mean()),
-        "mismatched": float(others.mean()),
+        "matched": float(matched.mean()),
+        "mismatched": float(mismatched.mean()),
         "p": (1 + as_low) / (1 + permutations),
-        "better_than_average": wilson_interval(
-            float((own < others - rounding).mean()), people
-        ),
+        "better_than_average": wilson_interval(better, people),
         "identified": wilson_interval(float(identified.mean()), people),
         "mean_rank": float((1 + lower + tied / 2).mean()),
     }
@@ -407,11 +408,9 @@ def mean_of_others(
         As in `match`.
     """
     loss = np.asarray(losses, np.float64)
-    others = others_of(len(loss), groups, families)
-    found: NDArray[np.float64] = np.where(others, loss, 0.0).sum(axis=0) / others.sum(
-        axis=0
-    )
-    return found
+    pairs = others_of(len(loss), groups, families)
+    total = np.where(pairs, loss, 0.0).sum(axis=0)
+    return np.asarray(total / pairs.sum(axis=0))
 
 
 def others_of(
@@ -431,8 +430,8 @@ def _of_families(
     families: NDArray[np.integer[Any]],
 ) -> tuple[NDArray[np.float64], NDArray[np.integer[Any]] | None]:
     """Return the mean loss of each pair of families, own twins on the diagonal, and the groups."""
-    _, first, of = np.unique(families, return_index=True, return_inverse=True)
-    share = (of[:, None] == np.arange(len(first))).astype(np.float64)
+    _, first, family = np.unique(families, return_index=True, return_inverse=True)
+    share = (family[:, None] == np.arange(len(first))).astype(np.float64)
     share /= share.sum(axis=0)
     # Losses between groups are unknown, and not used.
     mean = share.T @ np.nan_to_num(loss) @ share
@@ -469,23 +468,19 @@ def score_bold(bold: Mapping[str, NDArray[Any]], tasks: TaskSet) -> dict[str, Ar
     """
     # Predictions vary less between people than measurements, so t uses measured people's SD.
     sds = bold["contrast_sds"].mean(axis=0)
-    of_task = np.repeat(
-        np.arange(len(tasks.tasks)), [len(task.conditions) for task in tasks.tasks]
-    )
-    means = {
-        name: np.stack(
-            [own[..., of_task == n].mean(axis=-1) for n in range(len(tasks.tasks))], -1
-        )
-        for name, own in bold.items()
-        if name in ("observed", TWIN, "ridge", OWN_HALF)
-    }
+    conditions = [len(task.conditions) for task in tasks.tasks]
+    numbers = range(len(conditions))
+    of_task = np.repeat(numbers, conditions)
+    means = {}
+    for name in {"observed", TWIN, "ridge", OWN_HALF} & bold.keys():
+        of_tasks = [bold[name][..., of_task == n].mean(axis=-1) for n in numbers]
+        means[name] = np.stack(of_tasks, axis=-1)  # (people, regions, tasks)
     observed = means.pop("observed")
     r = {name: np.full(observed.shape[1:], np.nan) for name in means}
-    for (name, own), region, task in product(
-        means.items(), range(observed.shape[1]), range(observed.shape[2])
-    ):
+    for name, region, task in product(means, *map(range, observed.shape[1:])):
         if name == OWN_HALF or bold["open"][:, region].all():
-            r[name][region, task] = _r(own[:, region, task], observed[:, region, task])
+            predicted = means[name][:, region, task]
+            r[name][region, task] = _r(predicted, observed[:, region, task])
     return {
         "observed_t": group_t(bold["observed_contrasts"]),
         "twin_t": group_t(bold["twin_contrasts"], sds),
@@ -500,8 +495,8 @@ def group_r(scores: Mapping[str, Array], model: str) -> float:
     return _r(scores[f"{model}_t"], scores["observed_t"])
 
 
-def _r(one: Array, other: Array) -> float:
-    known = np.isfinite(one) & np.isfinite(other)
-    if known.sum() < _FEWEST_FIGURES:
+def _r(predicted: Array, observed: Array) -> float:
+    complete = np.isfinite(predicted) & np.isfinite(observed)
+    if complete.sum() < _FEWEST_FIGURES:
         return float("nan")
-    return float(np.corrcoef(one[known], other[known])[0, 1])
+    return float(np.corrcoef(predicted[complete], observed[complete])[0, 1])

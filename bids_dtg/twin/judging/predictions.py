@@ -29,7 +29,8 @@ from bids_dtg.twin.times import (
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
 TWIN, GROUP = "twin", "group_network"
-GROUP_MEAN, COVARIATES, RIDGE = "group_mean", "covariates", "connectome_ridge"
+GROUP_MEAN, COVARIATES = "group_mean", "covariates"
+RIDGE = "connectome_ridge"
 # The group's distribution, stretched to the mean time that the ridge on connectomes predicts.
 STRETCHED, OWN_HALF = "ridge_distribution", "own_first_half"
 FEWEST_TRAINING = 3  # people, for baselines
@@ -56,10 +57,9 @@ class Cohort:
     bold: BoldOfPeople | None = None  # of their task runs; None: nobody has any
 
     def __post_init__(self) -> None:
-        if self.bold is not None and all(
-            run is None for runs in self.bold for run in runs
-        ):
-            object.__setattr__(self, "bold", None)
+        if self.bold is not None:
+            has_run = any(run is not None for runs in self.bold for run in runs)
+            object.__setattr__(self, "bold", self.bold if has_run else None)
         sizes = {len(self.labels), len(self.segments.action), len(self.connectomes)}
         if len(sizes) > 1:
             raise ValueError(
@@ -128,8 +128,8 @@ class Judged:
 
     def each(self, part: str) -> dict[str, NDArray[Any]]:
         """Return a part of the predictions of the models that have it, by name."""
-        found = {name: getattr(model, part) for name, model in self.models.items()}
-        return {name: values for name, values in found.items() if values is not None}
+        parts = {name: getattr(model, part) for name, model in self.models.items()}
+        return {name: values for name, values in parts.items() if values is not None}
 
 
 def predict_people(
@@ -175,32 +175,30 @@ def _judged_bold(
     """Predict BOLD in the volumes that were measured; None where there is nothing to compare."""
     if people.bold is None or fitted.bold is None:
         return None
-    readout, twin, segments = fitted.bold, fitted.twin, people.segments
-    own = predict_bold(readout, twin, edges, segments, people.bold)
-    measured, number = readout.scaled(people.bold), len(people.labels)
+    readout, segments = fitted.bold, people.segments
+    predicted = predict_bold(readout, fitted.twin, edges, segments, people.bold)
+    measured = readout.scaled(people.bold)
     observed = contrasts(measured, segments)
+    is_measured = np.isfinite(observed)  # people without BOLD do not count
+    twin_contrasts = contrasts(predicted, segments)
     ridge = readout.ridge(torch.tensor(edges)).numpy()
-    found = {
+    of_people = {
         "observed": responses(measured, segments),
-        "twin": responses(own, segments),
+        "twin": responses(predicted, segments),
         "ridge": np.where(readout.open[:, None], ridge, np.nan),
         "observed_contrasts": observed,
-        # People without BOLD of their own do not count.
-        "twin_contrasts": np.where(
-            np.isfinite(observed), contrasts(own, segments), np.nan
-        ),
-        "training_mean_contrasts": np.where(
-            np.isfinite(observed), readout.contrasts, np.nan
-        ),
+        "twin_contrasts": np.where(is_measured, twin_contrasts, np.nan),
+        "training_mean_contrasts": np.where(is_measured, readout.contrasts, np.nan),
     }
-    alike = {
+    of_group = {
         "training_mean": readout.responses,
         "contrast_sds": readout.contrast_sds,
         "open": readout.differ,
     }
-    return found | {
-        name: np.broadcast_to(of, (number, *of.shape)) for name, of in alike.items()
-    }
+    number = len(people.labels)
+    for name, values in of_group.items():
+        of_people[name] = np.broadcast_to(values, (number, *values.shape))
+    return of_people
 
 
 def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
@@ -216,7 +214,8 @@ def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
     ValueError
         Somebody is in two folds, or in none.
     """
-    rows = [own for own, _ in parts]
+    rows = [fold_rows for fold_rows, _ in parts]
+    folds = [judged for _, judged in parts]
     people = sum(map(len, rows))
     if sorted(np.concatenate(rows).tolist()) != list(range(people)):
         raise ValueError(f"folds have other people than {people}, each once")
@@ -224,31 +223,30 @@ def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
     def together(values: Sequence[Any]) -> Any:
         if any(value is None for value in values):
             return None
-        found = np.empty((people, *values[0].shape[1:]), values[0].dtype)
-        for own, value in zip(rows, values, strict=True):
-            found[own] = value
-        return found
+        joined = np.empty((people, *values[0].shape[1:]), values[0].dtype)
+        for fold_rows, of_fold in zip(rows, values, strict=True):
+            joined[fold_rows] = of_fold
+        return joined
 
-    losses, folds = np.full((people, people), np.nan), np.empty(people, np.intp)
-    for number, (own, judged) in enumerate(parts):
-        losses[np.ix_(own, own)], folds[own] = judged.losses, number
-    models = {
-        name: Predicted(
-            **{
-                part.name: together(
-                    [getattr(judged.models[name], part.name) for _, judged in parts]
-                )
+    losses = np.full((people, people), np.nan)
+    fold_of = np.empty(people, np.intp)
+    for number, (fold_rows, judged) in enumerate(parts):
+        losses[np.ix_(fold_rows, fold_rows)] = judged.losses
+        fold_of[fold_rows] = number
+    models = {}
+    for name in folds[0].models:
+        if all(name in judged.models for judged in folds):
+            predicted = [judged.models[name] for judged in folds]
+            joined = {
+                part.name: together([getattr(fold, part.name) for fold in predicted])
                 for part in fields(Predicted)
             }
-        )
-        for name in parts[0][1].models
-        if all(name in judged.models for _, judged in parts)
-    }
-    of_bold = [judged.bold for _, judged in parts if judged.bold is not None]
+            models[name] = Predicted(**joined)
+    of_bold = [judged.bold for judged in folds if judged.bold is not None]
     bold = None
-    if len(of_bold) == len(parts):
-        bold = {name: together([own[name] for own in of_bold]) for name in of_bold[0]}
-    return Judged(models, losses, folds, bold, parts[0][1].regions)
+    if len(of_bold) == len(folds):
+        bold = {name: together([fold[name] for fold in of_bold]) for name in of_bold[0]}
+    return Judged(models, losses, fold_of, bold, folds[0].regions)
 
 
 def of_network(outputs: Outputs, segments: Segments) -> Predicted:
@@ -264,9 +262,8 @@ def of_network(outputs: Outputs, segments: Segments) -> Predicted:
     several = len(rows.correct_button) > 1 and decoded.curve.ndim == 4
     shown = rows.correct_button if several else rows.correct_button[:1]
     missed = all_people(decoded.miss, 2) > 0.5
-    times = mean_times(
-        torch.from_numpy(np.ascontiguousarray(decoded.mean_seconds)), segments
-    )
+    seconds = torch.from_numpy(np.ascontiguousarray(decoded.mean_seconds))
+    times = mean_times(seconds, segments)
     return Predicted(
         times=times.double().numpy(),
         seconds=all_people(decoded.seconds, 3),
@@ -293,10 +290,8 @@ def own_losses(buttons: Outputs, segments: Segments) -> Array:
     likely = np.clip(buttons[..., : action.shape[-1]], _SMALLEST, 1 - _SMALLEST)
     loss = -(action * np.log(likely) + (1 - action) * np.log1p(-likely))
     count = weight.sum(axis=(1, 2, 3)) * action.shape[-1]
-    found: Array = (loss * weight).sum(axis=(1, 2, 3)) / np.where(
-        count > 0, count, np.nan
-    )
-    return found
+    total = (loss * weight).sum(axis=(1, 2, 3))
+    return np.asarray(total / np.where(count > 0, count, np.nan))
 
 
 def cross_losses(buttons: Outputs, segments: Segments) -> Array:
@@ -343,8 +338,9 @@ def _cross_losses(
     losses = np.full((people, people), np.nan)
     some = np.sort(np.random.default_rng(seed).permutation(people)[:_PAIRS_AT_ONCE])
     for row in some:
-        seen = segments.people(np.array([row]))
-        losses[some, row] = cross_losses(fitted.perform(edges[some], seen), seen)[:, 0]
+        of_person = segments.people(np.array([row]))
+        twins = fitted.perform(edges[some], of_person)
+        losses[some, row] = cross_losses(twins, of_person)[:, 0]
     return losses
 
 
@@ -352,50 +348,44 @@ def _baselines(
     training: Cohort, people: Cohort, adjustment: Adjustment | None
 ) -> Models:
     """Predict people by models that need no network."""
-    times, number = observed_times(training.segments), len(people.labels)
-    mean = np.nanmean(times, axis=0)
-    known = np.isfinite(times).sum(axis=0) >= FEWEST_TRAINING
-    mean = np.where(known, mean, np.nan)
+    times = observed_times(training.segments)
+    enough = np.isfinite(times).sum(axis=0) >= FEWEST_TRAINING
+    mean = np.where(enough, np.nanmean(times, axis=0), np.nan)
     seconds, answered, shares = _empirical(training.segments, people.segments)
-    found = {
-        GROUP_MEAN: Predicted(
-            times=np.tile(mean, (number, 1)),
-            seconds=seconds,
-            answered=answered,
-            shares=shares,
-        )
-    }
+    everybody = np.tile(mean, (len(people.labels), 1))
+    models = {GROUP_MEAN: Predicted(everybody, seconds, answered, shares=shares)}
     if training.covariates.names:
-        own, others = _encoded(training.covariates, people.covariates)
-        found[COVARIATES] = Predicted(
-            times=mean + fit_ridges(own, times).predict(others)
-        )
-    ridges = fit_ridges(
-        training.edges(adjustment), times, training.taken_out(adjustment)
-    )
+        features, of_people = _encoded(training.covariates, people.covariates)
+        deviation = fit_ridges(features, times).predict(of_people)
+        models[COVARIATES] = Predicted(times=mean + deviation)
+    edges, removed = training.edges(adjustment), training.taken_out(adjustment)
+    ridges = fit_ridges(edges, times, removed)
     ridge = mean + ridges.predict(people.edges(adjustment))
-    found[RIDGE] = Predicted(times=ridge)
+    models[RIDGE] = Predicted(times=ridge)
     stretched = _stretched(answered, seconds, ridge / mean, people.segments)
-    found[STRETCHED] = Predicted(seconds=seconds, answered=stretched, shares=shares)
-    return found
+    models[STRETCHED] = Predicted(seconds=seconds, answered=stretched, shares=shares)
+    return models
 
 
-def _encoded(training: Covariates, others: Covariates) -> tuple[Array, Array]:
+def _encoded(training: Covariates, people: Covariates) -> tuple[Array, Array]:
     """Return numbers, their squares and levels as features, scaled by training people alone.
 
     Unknown values, and levels that no training person has, become the training mean.
     """
     names = training.names
-    own, other = (each.columns(names) for each in (training, others))
-    known = np.isfinite(own)
-    mean = np.where(known, own, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    filled = [np.where(np.isfinite(values), values, mean) for values in (own, other)]
-    sd = filled[0].std(axis=0)
-    both = (np.concatenate(filled) - filled[0].mean(axis=0)) / np.where(
-        sd > 0, sd, np.inf
-    )
-    both = np.hstack([both, both[:, : len(training.number_names)] ** 2])
-    return both[: len(own)], both[len(own) :]
+    columns = training.columns(names)
+    is_value = np.isfinite(columns)
+    total = np.where(is_value, columns, 0.0).sum(axis=0)
+    mean = total / np.maximum(is_value.sum(axis=0), 1)
+    filled = np.where(is_value, columns, mean)
+    of_people = people.columns(names)
+    of_people = np.where(np.isfinite(of_people), of_people, mean)
+    sd = filled.std(axis=0)
+    centred = np.concatenate([filled, of_people]) - filled.mean(axis=0)
+    features = centred / np.where(sd > 0, sd, np.inf)
+    squares = features[:, : len(training.number_names)] ** 2
+    features = np.hstack([features, squares])
+    return features[: len(filled)], features[len(filled) :]
 
 
 def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Array]:
@@ -407,25 +397,29 @@ def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Arra
         Times since the onset and shares of responses by then, (people, trials, steps) each, and
         shares of correct, wrong and missed trials, (people, trials, 3).
     """
-    rows, seen = people.trials, training.trials
+    rows, training_rows = people.trials, training.trials
+    rt_seconds = training_rows.rt_seconds
     shape, steps = rows.scored.shape, people.tasks.window_steps
     seconds = np.full((*shape, steps), np.nan)
     answered, shares = np.full((*shape, steps), np.nan), np.full((*shape, 3), np.nan)
     for number, task in enumerate(people.tasks.tasks):
         grid = np.minimum(STEP_SECONDS * np.arange(1, steps + 1), task.window_seconds)
         for condition in range(-1, len(task.conditions)):
-            own = (rows.task == number) & (rows.condition == condition)
-            trials = np.broadcast_to(own, shape)
-            own = seen.scored & (seen.task == number) & (seen.condition == condition)
-            count = own.sum() or np.nan
-            rt = np.sort(seen.rt_seconds[own & np.isfinite(seen.rt_seconds)])
-            correct = (own & seen.correct).sum()
-            seconds[trials] = grid
-            answered[trials] = np.searchsorted(rt, grid, side="right") / count
-            misses = own.sum() - len(rt)
-            shares[trials] = (
-                np.array([correct, own.sum() - correct - misses, misses]) / count
+            of_people, of_training = (
+                (trials.task == number) & (trials.condition == condition)
+                for trials in (rows, training_rows)
             )
+            of_people = np.broadcast_to(of_people, shape)
+            of_training = training_rows.scored & of_training
+            rt = np.sort(rt_seconds[of_training & np.isfinite(rt_seconds)])
+            scored = of_training.sum()
+            count = scored or np.nan
+            correct = (of_training & training_rows.correct).sum()
+            misses = scored - len(rt)
+            outcomes = np.array([correct, scored - correct - misses, misses])
+            seconds[of_people] = grid
+            answered[of_people] = np.searchsorted(rt, grid, side="right") / count
+            shares[of_people] = outcomes / count
     return seconds, answered, shares
 
 
@@ -435,15 +429,12 @@ def _stretched(
     """Stretch distributions in time by predicted over mean response times, (people, targets)."""
     columns = [target.what == RT for target in targets_of(segments.tasks)]
     task = np.broadcast_to(segments.trials.task, answered.shape[:2])
-    by = np.take_along_axis(
-        stretch[:, columns], np.clip(task, 0, None).astype(np.intp), axis=1
-    )
-    wanted = seconds / np.where(by > 0, by, np.nan)[..., None]
-    found = np.full(answered.shape, np.nan)
-    for person, trial in np.argwhere(np.isfinite(wanted).all(axis=-1)):
-        known = (
-            np.append(0.0, seconds[person, trial]),
-            np.append(0.0, answered[person, trial]),
-        )
-        found[person, trial] = np.interp(wanted[person, trial], *known)
-    return found
+    task = np.clip(task, 0, None).astype(np.intp)
+    factor = np.take_along_axis(stretch[:, columns], task, axis=1)
+    times = seconds / np.where(factor > 0, factor, np.nan)[..., None]
+    stretched = np.full(answered.shape, np.nan)
+    for person, trial in np.argwhere(np.isfinite(times).all(axis=-1)):
+        knots = np.append(0.0, seconds[person, trial])
+        heights = np.append(0.0, answered[person, trial])
+        stretched[person, trial] = np.interp(times[person, trial], knots, heights)
+    return stretched

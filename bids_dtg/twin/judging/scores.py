@@ -27,8 +27,8 @@ def conditions_of(segments: Segments) -> Iterator[tuple[str, str, Flags]]:
     rows = segments.trials
     for number, task in enumerate(segments.tasks.tasks):
         for condition, name in enumerate(task.conditions):
-            own = (rows.task == number) & (rows.condition == condition)
-            yield task.name, name, rows.scored & own
+            of_condition = (rows.task == number) & (rows.condition == condition)
+            yield task.name, name, rows.scored & of_condition
 
 
 def means(values: NDArray[Any], used: Flags) -> Values:
@@ -102,30 +102,28 @@ def rt_crps(
     array([[0.2]])
     """
     rising = np.maximum.accumulate(np.asarray(curves, np.float64), axis=-1)
-    rising, rt = np.maximum(rising, 0.0), np.asarray(rt_seconds, np.float64)
-    given = rising / np.where(
-        rising[..., -1:] >= _LEAST_ANSWERED, rising[..., -1:], np.nan
-    )
+    rising = np.maximum(rising, 0.0)
+    last = rising[..., -1:]
+    if_answered = rising / np.where(last >= _LEAST_ANSWERED, last, np.nan)
     # From the onset on, where F is 0.
     knots, heights = (
         np.concatenate([np.zeros((*values.shape[:-1], 1)), values], axis=-1)
-        for values in (np.asarray(seconds, np.float64), given)
+        for values in (np.asarray(seconds, np.float64), if_answered)
     )
-    first = rt[..., None]
+    rt = np.asarray(rt_seconds, np.float64)
     low, high = knots[..., :-1], knots[..., 1:]
     start, end = heights[..., :-1], heights[..., 1:]
     width = high - low
     # Each stretch is cut at the response: F² before it, (F - 1)² after it.
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.clip(np.where(width > 0, (first - low) / width, 0.0), 0.0, 1.0)
+        position = np.where(width > 0, (rt[..., None] - low) / width, 0.0)
+    share = np.clip(position, 0.0, 1.0)
     cut = start + share * (end - start)
-    pieces = share * width * _square(start, cut) + (1 - share) * width * _square(
-        cut - 1, end - 1
-    )
+    before = share * width * _square(start, cut)
+    after = (1 - share) * width * _square(cut - 1, end - 1)
     # Before the onset F is 0, and after the last step 1.
     outside = np.maximum(-rt, 0.0) + np.maximum(rt - knots[..., -1], 0.0)
-    score: Values = pieces.sum(axis=-1) + outside
-    return score
+    return np.asarray((before + after).sum(axis=-1) + outside)
 
 
 def _square(start: Values, end: Values) -> Values:
@@ -187,9 +185,9 @@ def _summed(curves: Values, seconds: Values, grid: Values) -> Values:
     total = np.zeros(len(grid))
     # Trials that begin at the same place within a step share their knots, as most do.
     knots, which = np.unique(seconds, axis=0, return_inverse=True)
-    for number, own in enumerate(knots):
+    for number, times in enumerate(knots):
         height = curves[which.ravel() == number].sum(axis=0)
-        total += np.interp(grid, np.append(0.0, own), np.append(0.0, height))
+        total += np.interp(grid, np.append(0.0, times), np.append(0.0, height))
     return total
 
 
@@ -208,20 +206,21 @@ def mean_curve(
         Length of the task's response window.
     """
     grid = np.append(np.arange(0.0, window_seconds, STEP_SECONDS), window_seconds)
-    own = [
-        _summed(curve[chosen], time[chosen], grid) / chosen.sum()
-        for curve, time, chosen in zip(curves, seconds, used, strict=True)
-        if chosen.any()
-    ]
-    return np.stack([grid, np.mean(own, axis=0) if own else np.full(len(grid), np.nan)])
+    of_people = []
+    for curve, times, trials in zip(curves, seconds, used, strict=True):
+        if trials.any():
+            total = _summed(curve[trials], times[trials], grid)
+            of_people.append(total / trials.sum())
+    mean = np.mean(of_people, axis=0) if of_people else np.full(len(grid), np.nan)
+    return np.stack([grid, mean])
 
 
 def observed_curves(
     segments: Segments, *, correct: bool = False
 ) -> tuple[Values, Values]:
     """Return people's own responses as curves: the times of steps and 0 or 1, to be averaged."""
-    rows, tasks = segments.trials, segments.tasks
-    grid = STEP_SECONDS * np.arange(1, tasks.window_steps + 1)
+    rows = segments.trials
+    grid = STEP_SECONDS * np.arange(1, segments.tasks.window_steps + 1)
     seconds = np.broadcast_to(grid, (*rows.scored.shape, len(grid)))
     pressed = seconds >= np.nan_to_num(rows.rt_seconds, nan=np.inf)[..., None]
     if correct:
@@ -234,13 +233,12 @@ def per_second(seconds: Values, answered: Values) -> tuple[Values, Values]:
 
     Examples
     --------
-    >>> at, share = per_second(np.arange(5) * 0.1, np.array([0.0, 0.0, 0.2, 0.4, 0.5]))
-    >>> at.round(2), share.round(2)
+    >>> centres, shares = per_second(np.arange(5) * 0.1, np.array([0.0, 0.0, 0.2, 0.4, 0.5]))
+    >>> centres.round(2), shares.round(2)
     (array([0.1, 0.3]), array([1. , 1.5]))
     """
     edges, heights = seconds[::2], answered[::2]
     widths = np.diff(edges)
-    shares = np.divide(
-        np.diff(heights), widths, out=np.full(len(widths), np.nan), where=widths > 0
-    )
+    shares = np.full(len(widths), np.nan)
+    np.divide(np.diff(heights), widths, out=shares, where=widths > 0)
     return (edges[1:] + edges[:-1]) / 2, shares

@@ -44,28 +44,25 @@ def draw_averages(
     OutputError
         A file cannot be written.
     """
-    found = []
-    for position, made in enumerate(files.combined, 1):
-        canvas = partial(write_picture, dataset, folder, made.title)
-        drawn = {
-            panel: shown for panel in _PANELS if (shown := panel.draw(made, canvas))
-        }
-        predicted, anchor = words.is_predicted(made), f"set-{position}"
+    sections = []
+    several = len(files.combined) > 1
+    for position, average in enumerate(files.combined, 1):
+        canvas = partial(write_picture, dataset, folder, average.title)
+        figures = {panel: panel.draw(average, canvas) for panel in _PANELS}
+        drawn = {panel: chart for panel, chart in figures.items() if chart}
+        predicted = words.is_predicted(average)
         title = "Twin" if predicted else "Connectome"
-        several = len(files.combined) > 1
-        found.append(
-            Section(
-                title=title,
-                subtitle=made.title if several else "",
-                text=[_PREDICTED] * predicted + _lacks(made, drawn),
-                figures=[
-                    replace(shown, title=panel.title) for panel, shown in drawn.items()
-                ],
-                anchor=anchor,
-                links=[(anchor, made.title if several else title)],
-            )
+        anchor = f"set-{position}"
+        section = Section(
+            title=title,
+            subtitle=average.title if several else "",
+            text=[_PREDICTED] * predicted + _lacks(average, drawn),
+            figures=[replace(chart, title=row.title) for row, chart in drawn.items()],
+            anchor=anchor,
+            links=[(anchor, average.title if several else title)],
         )
-    return found
+        sections.append(section)
+    return sections
 
 
 _PREDICTED = (
@@ -74,16 +71,16 @@ _PREDICTED = (
 )
 
 
-def _lacks(made: RunFiles, drawn: Collection[Panel]) -> list[str]:
+def _lacks(average: RunFiles, drawn: Collection[Panel]) -> list[str]:
     """Explain which panels of an average are missing, and why."""
     lacking = []
     if CONNECTOME not in drawn:
         lacking.append(
             "The connectome cannot be read: its file was removed or is damaged."
         )
-    if behaviour.FILE in made.files and BEHAVIOUR not in drawn:
+    if behaviour.FILE in average.files and BEHAVIOUR not in drawn:
         lacking.append("No behaviour: its file is damaged.")
-    elif not words.is_predicted(made):
+    elif not words.is_predicted(average):
         lacking.append("No predicted behaviour: no model was given (--model).")
     elif TIMES not in drawn:
         lacking.append(
@@ -96,36 +93,36 @@ _END = 1.0  # Fisher's z of the brightest colours
 _SCALE = (f"\N{MINUS SIGN}{_END:g} or less", f"+{_END:g} or more", SIGNED.css)
 
 
-def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
+def draw(average: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the edges; the diagonal and unknown edges are blank."""
-    table = read_of(made, RELMAT, read_relmat)
+    table = read_of(average, RELMAT, read_relmat)
     if table is None:
         return None
-    pairs, words = upper_edges(table.values), ("connectome", "Connectome")
-    known = pairs[np.isfinite(pairs)]
-    lanes = draw_between(
-        table.values, table.names, canvas, words, (SIGNED, -_END, _END)
-    )
+    edges = upper_edges(table.values)
+    finite = edges[np.isfinite(edges)]
+    words, scale = ("connectome", "Connectome"), (SIGNED, -_END, _END)
+    lanes = draw_between(table.values, table.names, canvas, words, scale)
     caption = (
         f"Fisher\N{RIGHT SINGLE QUOTATION MARK}s z of the correlation between the cleaned series "
         f"of {len(table.names)} parcels{arrange(table.names)[2]}"
     )
-    if known.size:
-        caption += f"; mean {figure(known.mean(), 2)}, standard deviation {figure(known.std(), 2)}"
-    if lost := pairs.size - known.size:
+    if finite.size:
+        mean, sd = figure(finite.mean(), 2), figure(finite.std(), 2)
+        caption += f"; mean {mean}, standard deviation {sd}"
+    lost = edges.size - finite.size
+    if lost:
         caption += f"; {counted(lost, 'edge')} without a value, blank"
-    runs = made.facts.get("Runs")
+    runs = average.facts.get("Runs")
     if isinstance(runs, list) and len(runs) > 1:
-        caption += f". Mean of {counted(len(runs), 'run')}, weighted{_by(made)}"
+        weights = _WEIGHTS.get(str(average.facts.get("RunsWeightedBy")), "")
+        caption += f". Mean of {counted(len(runs), 'run')}, weighted{weights}"
     return Figure(caption=f"{caption}.", parts=[lanes], scale=_SCALE)
 
 
-def _by(made: RunFiles) -> str:
-    by = made.facts.get("RunsWeightedBy")
-    return {
-        RESIDUAL_DOF: " by residual degrees of freedom",
-        "MinutesKept": " by the minutes kept",
-    }.get(str(by), "")
+_WEIGHTS = {
+    RESIDUAL_DOF: " by residual degrees of freedom",
+    "MinutesKept": " by the minutes kept",
+}
 
 
 CONNECTOME = Panel("Edges between parcels", RELMAT, draw)

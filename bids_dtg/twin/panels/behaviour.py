@@ -41,9 +41,9 @@ _TITLES_OF: Mapping[str, str] = {
 }
 
 
-def behaviour_of(made: RunFiles) -> list[BehaviourRow]:
+def behaviour_of(average: RunFiles) -> list[BehaviourRow]:
     """Read the table of an average; no rows where it is absent or damaged."""
-    path = made.files.get(FILE)
+    path = average.files.get(FILE)
     rows = read_rows(path) if path else []
     return [row for row in rows if row.get("task_name") and row.get("condition")]
 
@@ -53,35 +53,29 @@ def has(rows: Iterable[BehaviourRow], column: str) -> bool:
     return any(number(row.get(column)) is not None for row in rows)
 
 
-def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
+def draw(average: RunFiles, canvas: Canvas) -> Figure | None:
     """Lay out the table of an average without empty columns."""
-    rows = behaviour_of(made)
+    rows = behaviour_of(average)
     columns = [name for name in _TITLES_OF if has(rows, name)]
     if not columns:
         return None
-    shown = tuple(
-        (
-            _name(row, rows),
-            row.get("trials") or NOT_KNOWN,
-            *(_cell(row, name) for name in columns),
-        )
-        for row in rows
-    )
+    cells = []
+    for row in rows:
+        values = [_cell(row, name) for name in columns]
+        cells.append((_name(row, rows), row.get("trials") or NOT_KNOWN, *values))
     headings = ("Task and condition", "Trials", *(_TITLES_OF[name] for name in columns))
-    return Figure(caption=_caption(rows), parts=[Table("", headings, shown)])
+    return Figure(caption=_caption(rows), parts=[Table("", headings, tuple(cells))])
 
 
 def _name(row: BehaviourRow, rows: Sequence[BehaviourRow]) -> str:
     task, condition = row["task_name"], row["condition"]
     if condition != EFFECT:
         return f"{task}: {condition}"
-    names = [own["condition"] for own in rows if own["task_name"] == task]
-    first, second, *_ = (
-        *dict.fromkeys(name for name in names if name != EFFECT),
-        "",
-        "",
-    )
-    return f"{task}: {second} minus {first}" if second else f"{task}: effect"
+    of_task = [line["condition"] for line in rows if line["task_name"] == task]
+    conditions = list(dict.fromkeys(name for name in of_task if name != EFFECT))
+    if len(conditions) < 2:
+        return f"{task}: effect"
+    return f"{task}: {conditions[1]} minus {conditions[0]}"
 
 
 def _cell(row: BehaviourRow, name: str) -> Cell:
@@ -90,10 +84,10 @@ def _cell(row: BehaviourRow, name: str) -> Cell:
 
 
 def _caption(rows: Sequence[BehaviourRow]) -> str:
-    others = (
-        row for row in rows if row.get("own_sequence", "").lower() not in ("true", "1")
-    )
-    borrowed = list(dict.fromkeys(row["task_name"] for row in others))
+    borrowed = dict[str, None]()
+    for row in rows:
+        if row.get("own_sequence", "").lower() not in ("true", "1"):
+            borrowed[row["task_name"]] = None
     text = ""
     if has(rows, PREDICTED):
         text = (
@@ -151,9 +145,8 @@ class Curve:
     trials: int  # number of averaged trials
     seconds: Values  # (times,), from the onset
     answered: Values  # (times,), 0 to 1
-    correct: (
-        Values  # (times,), likewise with the correct button; NaN where it is not known
-    )
+    # (times,), likewise with the correct button; NaN where it is not known
+    correct: Values
 
 
 def keep_trial_series(
@@ -190,15 +183,14 @@ def keep_trial_series(
 
 def read_trial_series(path: Path) -> tuple[Curve, ...]:
     """Read a table of curves without damaged rows; no curves where it is absent or damaged."""
-    found: dict[tuple[str, str, Of, int], list[Values]] = {}
+    points: dict[tuple[str, str, Of, int], list[Values]] = {}
     for row in read_rows(path):
         key = _key(row)
-        values = np.array(
-            [number(row.get(name)) for name in _NUMBERS], float
-        )  # None: NaN
+        # None becomes NaN.
+        values = np.array([number(row.get(name)) for name in _NUMBERS], float)
         if key is not None and np.isfinite(values[:2]).all():
-            found.setdefault(key, []).append(values)
-    return tuple(Curve(*key, *np.array(values).T) for key, values in found.items())
+            points.setdefault(key, []).append(values)
+    return tuple(Curve(*key, *np.array(values).T) for key, values in points.items())
 
 
 _NUMBERS = ("seconds", "answered", "correct")
@@ -213,19 +205,12 @@ def _rows(curves: Iterable[Curve]) -> Iterator[tuple[object, ...]]:
 
 def _key(row: Mapping[str, str]) -> tuple[str, str, Of, int] | None:
     """Return the key of a row's curve; None where the row is damaged."""
-    task, condition, trials = (
-        row.get("task_name"),
-        row.get("condition"),
-        number(row.get("trials")),
-    )
+    task, condition = row.get("task_name"), row.get("condition")
+    trials = number(row.get("trials"))
     of: Of | None = next((of for of in get_args(Of) if of == row.get("of")), None)
-    if (
-        not task
-        or not condition
-        or of is None
-        or trials is None
-        or not trials.is_integer()
-    ):
+    if not task or not condition or of is None:
+        return None
+    if trials is None or not trials.is_integer():
         return None
     return task, condition, of, int(trials)
 
@@ -238,22 +223,16 @@ _TITLES: dict[Of, str] = {
 _Points = tuple[Values, Values]
 
 
-def draw_times(made: RunFiles, canvas: Canvas) -> Figure | None:
+def draw_times(average: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the distribution of response times of each condition."""
-    return _draw(
-        made, _density, _TIMES, y_label="share of trials per second", reach=((0.0,), ())
-    )
+    axis = {"y_label": "share of trials per second", "reach": ((0.0,), ())}
+    return _draw(average, _density, _TIMES, **axis)
 
 
-def draw_trial_series(made: RunFiles, canvas: Canvas) -> Figure | None:
+def draw_trial_series(average: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the time series of each condition: share of trials answered by each time."""
-    return _draw(
-        made,
-        _buttons,
-        _SERIES_WORDS,
-        y_label="share of trials",
-        reach=((0.0,), (0.0, 1.0)),
-    )
+    axis = {"y_label": "share of trials", "reach": ((0.0,), (0.0, 1.0))}
+    return _draw(average, _buttons, _SERIES_WORDS, **axis)
 
 
 _TIMES = (
@@ -268,31 +247,31 @@ _SERIES_WORDS = (
 
 
 def _draw(
-    made: RunFiles, points: Callable[[Curve], _Points], text: str, **axis: Any
+    average: RunFiles, points: Callable[[Curve], _Points], text: str, **axis: Any
 ) -> Figure | None:
-    path = made.files.get(SERIES)
+    path = average.files.get(SERIES)
     curves = read_trial_series(path) if path else ()
     # In the order of the table above them.
     groups: dict[tuple[str, str], list[Curve]] = {
-        (row["task_name"], row["condition"]): [] for row in behaviour_of(made)
+        (row["task_name"], row["condition"]): [] for row in behaviour_of(average)
     }
     for curve in curves:
         groups.setdefault((curve.task, curve.condition), []).append(curve)
-    parts = [
-        chart
-        for (task, condition), found in groups.items()
-        if found
-        and (chart := _chart(found, points, f"{task}: {condition}", **axis)) is not None
-    ]
+    charts = []
+    for (task, condition), of_condition in groups.items():
+        if of_condition:
+            title = f"{task}: {condition}"
+            charts.append(_chart(of_condition, points, title, **axis))
+    parts = [chart for chart in charts if chart is not None]
     return Figure(caption=f"{text} {_sources(curves)}", parts=parts) if parts else None
 
 
 def _sources(curves: Sequence[Curve]) -> str:
-    of = {curve.of for curve in curves}
-    text = (
-        "Lines of models are predictions, not measurements." if of - {"person"} else ""
-    )
-    return text if "person" in of else f"{text} The person has no responses."
+    sources = {curve.of for curve in curves}
+    text = ""
+    if sources - {"person"}:
+        text = "Lines of models are predictions, not measurements."
+    return text if "person" in sources else f"{text} The person has no responses."
 
 
 def _density(curve: Curve) -> _Points:
@@ -310,9 +289,9 @@ def _chart(
     curves: Sequence[Curve], points: Callable[[Curve], _Points], where: str, **axis: Any
 ) -> Picture | None:
     """Draw one line for each source, empty if absent, so that styles agree between charts."""
-    found = {curve.of: points(curve) for curve in curves}
-    nothing = np.full(1, np.nan), np.full(1, np.nan)
-    series = {title: found.get(of, nothing) for of, title in _TITLES.items()}
+    lines = {curve.of: points(curve) for curve in curves}
+    empty = np.full(1, np.nan), np.full(1, np.nan)
+    series = {title: lines.get(of, empty) for of, title in _TITLES.items()}
     title = f"{where} ({max(curve.trials for curve in curves)} trials)"
     seconds = "seconds from the onset"
     return line_chart(series, x_label=seconds, title=title, **axis)

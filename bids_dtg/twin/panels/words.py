@@ -109,15 +109,15 @@ def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
 
 
 def _connected(facts: TwinMethods) -> str:
-    several = (
-        ""
-        if facts.combine == "run"
-        else f", averaged over the runs of a {_OF[facts.combine]}, weighted by their residual "
-        "degrees of freedom (by the minutes kept where these are unknown)"
-    )
+    averaged = ""
+    if facts.combine != "run":
+        averaged = (
+            f", averaged over the runs of a {_OF[facts.combine]}, weighted by their residual "
+            "degrees of freedom (by the minutes kept where these are unknown)"
+        )
     return (
         f"{facts.series} A connectome is Fisher's z of the Pearson "
-        f"correlation of each pair of parcels over these frames{several}."
+        f"correlation of each pair of parcels over these frames{averaged}."
     )
 
 
@@ -140,21 +140,21 @@ def _performed(facts: TwinMethods) -> str:
 
 
 def _about(model: TwinPart) -> str:
-    fitted, tasks = (
-        fitted_to(model.people, model.data_set),
-        [task.name for task in model.tasks],
-    )
-    made = f" Their connectomes: {model.connectome}." if model.connectome else ""
-    return f"The model performs {', '.join(tasks)} and {fitted}{made}"
+    fitted = fitted_to(model.people, model.data_set)
+    tasks = ", ".join(task.name for task in model.tasks)
+    text = f"The model performs {tasks} and {fitted}"
+    if model.connectome:
+        text += f" Their connectomes: {model.connectome}."
+    return text
 
 
 def subtitle(files: ParticipantFiles) -> str:
     """Describe a participant's results in one line."""
     if not files.combined:
         return "No connectome."
-    several = len(files.combined)
-    what = "Connectome" if several == 1 else f"{several} connectomes"
-    text = f"{what} of {parcels_in_words(files)} from "
+    number = len(files.combined)
+    connectomes = "Connectome" if number == 1 else f"{number} connectomes"
+    text = f"{connectomes} of {parcels_in_words(files)} from "
     text += f"{counted(len(files.runs), 'run')} of rest"
     if not any(map(is_predicted, files.combined)):
         return text
@@ -174,16 +174,16 @@ def notes(files: ParticipantFiles) -> Iterator[Flag]:
     for run in files.runs:
         yield from notes_on_lost(run)
         yield from notes_in_sidecars(run)
-    for made in files.combined:
-        if made.facts.get("NotForScience"):
-            yield Flag("warning", "The model is not for science", made.title)
-        yield from left_out(made.facts, made.title)
-        yield from notes_in_sidecars(made)
+    for average in files.combined:
+        if average.facts.get("NotForScience"):
+            yield Flag("warning", "The model is not for science", average.title)
+        yield from left_out(average.facts, average.title)
+        yield from notes_in_sidecars(average)
 
 
-def is_predicted(made: RunFiles) -> bool:
+def is_predicted(average: RunFiles) -> bool:
     """Return whether an average has predicted behaviour."""
-    return has(behaviour_of(made), PREDICTED)
+    return has(behaviour_of(average), PREDICTED)
 
 
 def missing(run: RunFiles) -> str:
@@ -193,4 +193,5 @@ def missing(run: RunFiles) -> str:
 
 def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
     """Return the sidecar fields of the first set with behaviour."""
-    return next((made.facts for made in files.combined if BEHAVIOUR in made.files), {})
+    with_behaviour = (row for row in files.combined if BEHAVIOUR in row.files)
+    return next((average.facts for average in with_behaviour), {})
