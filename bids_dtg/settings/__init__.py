@@ -46,7 +46,9 @@ SampledOn = Literal["own", "template"]
 SCRUBBING_FD_MM = 0.5
 Combine = Literal["run", "session", "participant"]
 # Training defaults of the network that predicts maps; other workflows take theirs from recipes.
-NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
+NETWORK_EPOCHS = 100
+NETWORK_BATCH = 10
+NETWORK_RATE = 1e-3
 MAP_PERMUTATIONS = 1000
 FOLDS = 5
 # Where atlases are from, for ``--help``.

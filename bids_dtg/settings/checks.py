@@ -35,8 +35,8 @@ def check(options: Mapping[str, Option], values: Values) -> None:
     values
         Its value, by the same names.
     """
-    for found, expected in (*_wrong_values(options, values), *_wrong_together(values)):
-        raise SettingsError(found, expected=expected)
+    for fault, expected in (*_wrong_values(options, values), *_wrong_together(values)):
+        raise SettingsError(fault, expected=expected)
 
 
 def _wrong_values(
@@ -54,8 +54,8 @@ def _wrong_values(
             if not re.fullmatch(pattern, value, re.ASCII):
                 yield f"{flag(name)} is '{value}'", words
     if re.search("[@?]", values["scheduler"] or ""):  # logs keep the options
-        found = "--scheduler is an address with a user name, password or query"
-        yield found, "one such as tcp://node01:8786"
+        fault = "--scheduler is an address with a user name, password or query"
+        yield fault, "one such as tcp://node01:8786"
 
 
 def _wrong_together(values: Values) -> Iterator[tuple[str, str]]:

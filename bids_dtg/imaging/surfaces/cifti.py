@@ -44,7 +44,8 @@ _SIDED = re.compile(r"(?i:(l|left|lh|r|right|rh))[_-](.+?)(?:_ROI)?")
 # Least overlap (Jaccard) of parcels with the same names in two versions of one atlas.
 _LEAST_SHARED = 0.5
 # Factors that give each vertex and voxel a unique number.
-_PER_SIDE, _PER_AXIS = 10**6, np.array([10**7, 10**10, 10**13])
+_PER_SIDE = 10**6
+_PER_AXIS = np.array([10**7, 10**10, 10**13])
 _EXPECTED = "a file of parcels (.ptseries.nii, .pscalar.nii)"
 
 
@@ -107,9 +108,8 @@ class ParcelPlaces(ListedPlaces):
 
     extension: ClassVar[str] = ".pscalar.nii"  # extension of files of maps
     space: ClassVar[str] = PARCELS  # their name as a space
-    entities: ClassVar[Mapping[str, str | None]] = {
-        "space": "fsLR"
-    }  # BIDS entities of maps
+    # BIDS entities of maps.
+    entities: ClassVar[Mapping[str, str | None]] = {"space": "fsLR"}
 
     axis: Any = None  # nibabel's `ParcelsAxis`
 
@@ -147,77 +147,80 @@ class ParcelPlaces(ListedPlaces):
     @property
     def density(self) -> str:
         """Description of the places."""
-        voxels = " and of voxels" if any(len(own) for own in self.axis.voxels) else ""
         mesh = "fsLR's mesh (32,492 vertices per hemisphere)"
-        return f"{self.number:,} parcels of {mesh}{voxels}"
+        has_voxels = any(len(voxels) for voxels in self.axis.voxels)
+        beside = " and of voxels" if has_voxels else ""
+        return f"{self.number:,} parcels of {mesh}{beside}"
 
     @cached_property
     def homotopic(self) -> Indices:
         """(2, pairs), the left and right parcels of the same name."""
-        place = {parcel_name(name): number for number, name in enumerate(self.names)}
-        pairs = [
-            (number, place[f"R_{name[2:]}"])
-            for name, number in place.items()
-            if name.startswith("L_") and f"R_{name[2:]}" in place
-        ]
+        positions = _positions(self.names)
+        pairs = []
+        for name, position in positions.items():
+            mirrored = f"R_{name[2:]}"
+            if name.startswith("L_") and mirrored in positions:
+                pairs.append((position, positions[mirrored]))
         return np.array(pairs, np.intp).reshape(-1, 2).T
 
     @cached_property
-    def _held(self) -> tuple[Indices, Indices]:
-        """Unique numbers of all vertices and voxels in parcels, and the parcel of each."""
-        numbers = [
-            np.concatenate(
-                [
-                    *(
-                        own + CORTEX.index(side) * _PER_SIDE
-                        for side, own in sides.items()
-                    ),
-                    np.reshape(voxels, (-1, 3)) @ _PER_AXIS,
-                ]
-            )
-            for _, voxels, sides in self.axis
-        ]
-        return np.concatenate(numbers), np.repeat(
-            np.arange(self.number), [*map(len, numbers)]
-        )
+    def _members(self) -> tuple[Indices, Indices]:
+        """Unique codes of all vertices and voxels in parcels, and the parcel of each."""
+        codes: list[Indices] = []
+        parcels: list[Indices] = []
+        for parcel, (_, voxels, vertices) in enumerate(self.axis):
+            parts = [
+                indices + CORTEX.index(structure) * _PER_SIDE
+                for structure, indices in vertices.items()
+            ]
+            parts.append(np.reshape(voxels, (-1, 3)) @ _PER_AXIS)
+            codes += parts
+            parcels += [np.full(len(part), parcel, np.intp) for part in parts]
+        return np.concatenate(codes), np.concatenate(parcels)
 
-    def rows_in(self, other: ParcelPlaces) -> tuple[Indices, int]:
+    def rows_in(self, file: ParcelPlaces) -> tuple[Indices, int]:
         """Find each parcel in a file, by name.
+
+        Parameters
+        ----------
+        file
+            The file's parcels.
 
         Returns
         -------
         rows
             (parcels,), position in the file; -1 if absent.
-        others
-            Number of parcels that have different vertices or voxels there.
+        differing
+            Number of parcels that have different vertices or voxels in the file.
 
         Raises
         ------
         ValueError
             Parcels with the same names are at other positions.
         """
-        position = {
-            parcel_name(name): number for number, name in enumerate(other.names)
-        }
+        positions = _positions(file.names)
         rows = np.array(
-            [position.get(parcel_name(name), _NONE) for name in self.names], np.intp
+            [positions.get(parcel_name(name), _NONE) for name in self.names], np.intp
         )
-        found = np.flatnonzero(rows != _NONE)
-        if not len(found) or other.axis is None:  # a table has only names
+        present = np.flatnonzero(rows != _NONE)
+        if not len(present) or file.axis is None:  # a table has only names
             return rows, 0
-        (codes, parcels), (other_codes, others) = self._held, other._held
-        _, here, there = np.intersect1d(codes, other_codes, return_indices=True)
-        same = rows[parcels[here]] == others[there]
-        both = np.bincount(parcels[here][same], minlength=self.number)[found]
-        sizes = np.bincount(parcels, minlength=self.number)[found]
-        other_sizes = np.bincount(others, minlength=other.number)[rows[found]]
-        shared = both / np.maximum(1, sizes + other_sizes - both)
-        if np.median(shared) < _LEAST_SHARED:
-            worst = self.names[int(found[shared.argmin()])]
+        codes, parcels = self._members
+        file_codes, file_parcels = file._members
+        _, shared, file_shared = np.intersect1d(codes, file_codes, return_indices=True)
+        of_shared = parcels[shared]
+        in_same = of_shared[rows[of_shared] == file_parcels[file_shared]]
+        sizes = np.bincount(parcels, minlength=self.number)[present]
+        file_sizes = np.bincount(file_parcels, minlength=file.number)[rows[present]]
+        intersection = np.bincount(in_same, minlength=self.number)[present]
+        union = sizes + file_sizes - intersection
+        overlap = intersection / np.maximum(1, union)
+        if np.median(overlap) < _LEAST_SHARED:
+            worst = self.names[int(present[overlap.argmin()])]
             raise ValueError(
                 f"its parcel {worst} has other vertices or voxels than those wanted"
             )
-        return rows, int(np.count_nonzero(shared < 1))
+        return rows, int(np.count_nonzero(overlap < 1))
 
     def on_atlas(self, path: Path) -> ParcelPlaces:
         """Return the same parcels in another version of the atlas, a .dlabel.nii file.
@@ -229,7 +232,8 @@ class ParcelPlaces(ListedPlaces):
         """
         table, labels, _ = _read_labels(path)
         keys = {parcel_name(name): key for key, name in table.items()}
-        if missing := [name for name in self.names if parcel_name(name) not in keys]:
+        missing = [name for name in self.names if parcel_name(name) not in keys]
+        if missing:
             raise RunError(
                 f"{path} lacks {len(missing)} of {self.number} parcels: {', '.join(missing[:5])}",
                 expected="a version of the model's atlas",
@@ -276,18 +280,28 @@ class ParcelPlaces(ListedPlaces):
         }
         return _of_labels(names, labels), tuple(names)
 
-    def as_in(self, other: ParcelPlaces) -> ParcelPlaces:
+    def as_in(self, file: ParcelPlaces) -> ParcelPlaces:
         """Return the parcels with vertices and voxels of a file; empty if it lacks a parcel."""
-        axis, (rows, _) = other.axis, self.rows_in(other)
-        lacking: tuple[Any, ...] = (np.zeros((0, 3), int), {})
-        held = [lacking if row == _NONE else axis[int(row)][1:] for row in rows]
-        shape: dict[str, Any] = {
-            "affine": axis.affine,
-            "volume_shape": axis.volume_shape,
-        }
+        axis = file.axis
+        rows, _ = self.rows_in(file)
+        voxels: list[Indices] = []
+        vertices: list[dict[str, Indices]] = []
+        for row in rows:
+            if row == _NONE:
+                voxels.append(np.zeros((0, 3), int))
+                vertices.append({})
+            else:
+                _, parcel_voxels, parcel_vertices = axis[int(row)]
+                voxels.append(parcel_voxels)
+                vertices.append(parcel_vertices)
         return ParcelPlaces.of_axis(
             _cifti.ParcelsAxis(
-                self.names, *zip(*held, strict=True), **shape, nvertices=axis.nvertices
+                self.names,
+                voxels,
+                vertices,
+                affine=axis.affine,
+                volume_shape=axis.volume_shape,
+                nvertices=axis.nvertices,
             )
         )
 
@@ -299,21 +313,25 @@ class ParcelPlaces(ListedPlaces):
 
     def read(self, path: Path) -> NDArray[np.float32]:
         """Read a map of parcels, (parcels,); NaN where it has no value, and where it is 0."""
-        other, _, maps = read_parcel_maps(path)
+        file, _, maps = read_parcel_maps(path)
         if len(maps) != 1:
             raise RunError(f"{path} has {len(maps)} maps", expected="one map per file")
         try:
-            rows, _ = self.rows_in(other)
+            rows, _ = self.rows_in(file)
         except ValueError as err:
             raise RunError(
                 f"{path}: {err}", expected="maps of the model's parcels"
             ) from err
-        values = np.where(
-            (rows == _NONE) | (maps[0][rows] == 0), np.float32(np.nan), maps[0][rows]
-        )
+        values: NDArray[np.float32] = maps[0][rows]
+        values[(rows == _NONE) | (values == 0)] = np.nan
         if np.isnan(values).all():
             raise UnusableMapError(f"{path} has no value at the model's parcels")
         return values
+
+
+def _positions(names: Sequence[str]) -> dict[str, int]:
+    """Return the position of each parcel, by its name in the standard spelling."""
+    return {parcel_name(name): position for position, name in enumerate(names)}
 
 
 def _of_labels(names: Mapping[int, str], labels: Labels) -> ParcelPlaces:
@@ -382,7 +400,8 @@ def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
             labels[name][model.vertex] = of_structure
     table = {int(key): str(name) for key, (name, _) in maps.label[0].items()}
     used = {int(key) for of_side in labels.values() for key in np.unique(of_side)}
-    if nameless := sorted(used - {0} - {*table}):
+    nameless = sorted(used - {0} - {*table})
+    if nameless:
         raise RunError(
             f"{path} has no name for label {nameless[0]}",
             expected="a name for each label, in its label table",
@@ -399,8 +418,11 @@ def parcel_name(name: str) -> str:
     >>> [parcel_name(name) for name in ("L_V1_ROI", "Left_V1", "lh_V1", "R_5m", "AMYGDALA")]
     ['L_V1', 'L_V1', 'L_V1', 'R_5m', 'AMYGDALA']
     """
-    found = _SIDED.fullmatch(name)
-    return f"{found[1][0].upper()}_{found[2]}" if found else name
+    match = _SIDED.fullmatch(name)
+    if match is None:
+        return name
+    side, region = match.groups()
+    return f"{side[0].upper()}_{region}"
 
 
 def read_parcel_maps(
@@ -414,9 +436,10 @@ def read_parcel_maps(
         It is missing, damaged, or not a file of parcels.
     """
     with reading_image(path, expected=_EXPECTED), np.errstate(over="ignore"):
-        axis, columns, values = read_cifti(path)
-        places, names = ParcelPlaces.of_axis(columns), getattr(axis, "name", ())
-        return places, tuple(map(str, names)), np.asarray(values, np.float32)
+        rows, columns, values = read_cifti(path)
+        places = ParcelPlaces.of_axis(columns)
+        names = tuple(map(str, getattr(rows, "name", ())))
+        return places, names, np.asarray(values, np.float32)
 
 
 def read_cifti(path: Path) -> tuple[Any, Any, Any]:
@@ -441,14 +464,13 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
         raise ValueError("its CIFTI header does not say what its columns are")
     start, end = starts[0].span()
     if not xml.endswith(b"/>", start, end):  # that of frames has no content
-        if (last := xml.find(_END_OF_COLUMNS, end)) < 0:
+        last = xml.find(_END_OF_COLUMNS, end)
+        if last < 0:
             raise ValueError("its CIFTI header does not say where its columns end")
         end = last + len(_END_OF_COLUMNS)
-    return (
-        _rows(xml[:start] + xml[end:]),
-        _columns(xml[start:end]),
-        image.dataobj.reshape(image.shape[4:]),
-    )
+    rows = _rows(xml[:start] + xml[end:])
+    columns = _columns(xml[start:end])
+    return rows, columns, image.dataobj.reshape(image.shape[4:])
 
 
 # Many files share these, which take longer to parse than values.
@@ -485,10 +507,9 @@ def _head(names: Sequence[str], places: Any, intent: str) -> bytes:
     header.set_data_dtype("<f4")
     header.set_data_shape((1, 1, 1, 1, len(names), len(places)))
     header.set_intent(intent)
+    axes = (_cifti.ScalarAxis(list(names)), places)
+    xml = _cifti.Cifti2Header.from_axes(axes).to_xml()
     # One element per line, as Workbench writes them; NiiVue cannot read any other form.
-    xml = _cifti.Cifti2Header.from_axes(
-        (_cifti.ScalarAxis(list(names)), places)
-    ).to_xml()
     extension = _nib.nifti1.Nifti1Extension("cifti", xml.replace(b"><", b">\n<"))
     header.extensions.append(extension)
     stream = BytesIO()

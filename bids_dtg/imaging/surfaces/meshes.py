@@ -44,14 +44,17 @@ _MIRRORED = [0, 2, 1]
 _LEAST_IN_BRAIN = 0.99
 # Least fraction of a surface's vertices on the side that its name says, and near the template's
 # vertices of the same numbers; medial vertices may cross the midline, and people differ.
-_LEAST_ON_SIDE, _LEAST_NEAR, _NEAR_MM = 0.95, 0.95, 30.0
+_LEAST_ON_SIDE = 0.95
+_LEAST_NEAR = 0.95
+_NEAR_MM = 30.0
 # Radii of a sphere around 0 differ by rounding only; largest by so much.
 _RADII_DIFFER = 1.05
 # Spheres that differ by less, in mm, are copies.
 _SAME_MM = 0.01
 # Number of triangles with the nearest centres that are tried for a point; more for the few points
 # that lie in none of these, where triangles are long.
-_NEAR, _FAR = 8, 96
+_NEAR = 8
+_FAR = 96
 # How far outside a triangle a point may lie due to rounding, as a fraction of the triangle.
 _ROUNDING = 1e-9
 _REMEDY = (
@@ -61,11 +64,8 @@ _REMEDY = (
 _gifti: Any = nib.gifti  # nibabel has no types
 _freesurfer: Any = nib.freesurfer
 _GIFTI = ".gii"
-_CENTRE = (
-    "VolGeomC_R",
-    "VolGeomC_A",
-    "VolGeomC_S",
-)  # of FreeSurfer's image, in GIFTI files
+# Centre of FreeSurfer's image, in GIFTI files.
+_CENTRE = ("VolGeomC_R", "VolGeomC_A", "VolGeomC_S")
 _STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 
 
@@ -74,13 +74,10 @@ class Template:
     """A standard mesh of both hemispheres, with group anatomy."""
 
     space: MeshName  # TemplateFlow's name of the mesh
-    points: Mapping[
-        Hemisphere, NDArray[np.float64]
-    ]  # (vertices, 3), midthickness, RAS+ mm
+    points: Mapping[Hemisphere, Points]  # (vertices, 3), midthickness, RAS+ mm
     faces: Mapping[Hemisphere, NDArray[np.intp]]  # (triangles, 3), indices of vertices
-    cortex: Mapping[
-        Hemisphere, NDArray[np.bool_]
-    ]  # (vertices,), False on the medial wall
+    # (vertices,), False on the medial wall.
+    cortex: Mapping[Hemisphere, NDArray[np.bool_]]
 
 
 @cache
@@ -110,7 +107,7 @@ def read_template(space: MeshName) -> Template:
     ((32492, 3), 29696)
     """
     arrays = read_arrays(f"{space}_den-{DENSITIES[space]}")
-    left = arrays["faces_L"].astype(np.intp)
+    faces = arrays["faces_L"].astype(np.intp)
     return Template(
         space=space,
         points={
@@ -118,8 +115,8 @@ def read_template(space: MeshName) -> Template:
         },
         # Hemispheres of fsLR are mirror images; those of fsaverage have the same triangles.
         faces={
-            "L": _shared(left),
-            "R": _shared(left[:, _MIRRORED] if space == "fsLR" else left),
+            "L": _shared(faces),
+            "R": _shared(faces[:, _MIRRORED] if space == "fsLR" else faces),
         },
         cortex={
             side: _shared(arrays[f"cortex_{side}"].astype(np.bool_)) for side in SIDES
@@ -136,8 +133,9 @@ def fs_lr_sphere(side: Hemisphere) -> NDArray[np.float64]:
     >>> bool(np.isclose(np.linalg.norm(fs_lr_sphere("R"), axis=1), 100).all())
     True
     """
-    left = read_arrays(f"fsLR_den-{DENSITIES['fsLR']}")["sphere_L"].astype(np.float64)
-    return _shared(left if side == "L" else left * [-1.0, 1.0, 1.0])
+    arrays = read_arrays(f"fsLR_den-{DENSITIES['fsLR']}")
+    points = arrays["sphere_L"].astype(np.float64)
+    return _shared(points if side == "L" else points * [-1.0, 1.0, 1.0])
 
 
 @cache
@@ -192,30 +190,24 @@ def _read_gifti(path: Path) -> tuple[Points, NDArray[np.intp], Points]:
         if image is None:
             raise RunError(f"{path} has no GIFTI element")
         points, faces = image.agg_data(("pointset", "triangle"))
-        stated = [
-            facts
-            for array in image.darrays
-            if _CENTRE[0] in (facts := dict(array.meta))
-        ]
-        centre = (
-            [float(stated[0].get(key, 0)) for key in _CENTRE] if stated else [0.0] * 3
-        )
+        centre = np.zeros(3)
+        for array in image.darrays:
+            if _CENTRE[0] in array.meta:
+                centre[:] = [float(array.meta.get(key, 0)) for key in _CENTRE]
+                break
     if np.shape(points)[1:] != (3,) or np.shape(faces)[1:] != (3,):
         raise RunError(
             f"{path} has no points and triangles", expected="a .surf.gii file"
         )
     _require_finite(points, path)
-    return (
-        np.asarray(points, np.float64),
-        np.asarray(faces, np.intp),
-        np.asarray(centre),
-    )
+    return np.asarray(points, np.float64), np.asarray(faces, np.intp), centre
 
 
 def _require_finite(points: NDArray[Any], path: Path) -> None:
-    if lacking := int(np.count_nonzero(~np.isfinite(points).all(axis=1))):
+    number = np.count_nonzero(~np.isfinite(points).all(axis=1))
+    if number:
         raise RunError(
-            f"{path} has {lacking} vertices that are not finite", expected="none"
+            f"{path} has {number} vertices that are not finite", expected="none"
         )
 
 
@@ -269,21 +261,22 @@ def read_midthickness(
         other side, or far from the template's; or a sphere is none.
     """
     transforms = read_transforms(files.transforms)
-    found: dict[Hemisphere, Points] = {}
+    points_of_side: dict[Hemisphere, Points] = {}
     for side in SIDES:
-        (path, *_) = files.sides[side].midthickness
-        found[side] = map_points(
-            points_on_fs_lr(files.sides[side], side)[0], transforms
-        )
-        if (inside := share_inside(found[side], brain)) < _LEAST_IN_BRAIN:
+        path = files.sides[side].midthickness[0]
+        points, _ = points_on_fs_lr(files.sides[side], side)
+        points = map_points(points, transforms)
+        inside = share_inside(points, brain)
+        if inside < _LEAST_IN_BRAIN:
             raise RunError(
                 f"{path} has {inside:.1%} of its vertices in the brain mask of {brain.grid.space}",
                 expected=f"at least {_LEAST_IN_BRAIN:.0%}; it may be in another space than its "
                 "name says, or inflated",
                 remedy=_REMEDY,
             )
-        require_position(found[side], side, path)
-    return found
+        require_position(points, side, path)
+        points_of_side[side] = points
+    return points_of_side
 
 
 def require_position(
@@ -304,14 +297,16 @@ def require_position(
         Fewer than 95 % of them are on their side, or within 30 mm of the template's.
     """
     sign = -1 if side == "L" else 1
-    if (on_side := np.mean(sign * points[:, 0] > 0)) < _LEAST_ON_SIDE:
+    on_side = np.mean(sign * points[:, 0] > 0)
+    if on_side < _LEAST_ON_SIDE:
         raise RunError(
             f"{path} has {on_side:.1%} of its vertices on the side that its name says",
             expected=f"at least {_LEAST_ON_SIDE:.0%}; the hemispheres may be exchanged",
             remedy=remedy,
         )
-    away = np.linalg.norm(points - read_template("fsLR").points[side], axis=1)
-    if (near := np.mean(away <= _NEAR_MM)) < _LEAST_NEAR:
+    distances = np.linalg.norm(points - read_template("fsLR").points[side], axis=1)
+    near = np.mean(distances <= _NEAR_MM)
+    if near < _LEAST_NEAR:
         raise RunError(
             f"{path} has {near:.1%} of its vertices within {_NEAR_MM:.0f} mm of the template's",
             expected=f"at least {_LEAST_NEAR:.0%}; they may be in another order than fsLR's, or "
@@ -330,8 +325,9 @@ def share_inside(points: Points, places: VoxelPlaces) -> float:
     >>> share_inside(np.array([[0.0, 0.0, 0.4], [1.0, 0.0, 0.0]]), places)
     0.5
     """
-    at = LatticeSampling.nearest(places.grid.shape, places.grid.affine, points)
-    return float(at.apply(places.mask.reshape(1, -1, order="F"), 1.0, 0.0).mean())
+    sampling = LatticeSampling.nearest(places.grid.shape, places.grid.affine, points)
+    mask = places.mask.reshape(1, -1, order="F")
+    return float(sampling.apply(mask, 1.0, 0.0).mean())
 
 
 def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Points]:
@@ -353,19 +349,18 @@ def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Point
     RunError
         A file is damaged, or has a wrong number of vertices or triangles; or a sphere is none.
     """
-    (path, *_), size = files.midthickness, len(fs_lr_sphere(side))
+    path = files.midthickness[0]
     surfaces = [_read_mesh(path) for path in files.midthickness]
     points, faces, centre = surfaces[0]
     if len(surfaces) > 1:
         points = np.mean(
-            [_of_size(one[0], len(points), path) for one in surfaces], axis=0
+            [_of_size(vertices, len(points), path) for vertices, _, _ in surfaces],
+            axis=0,
         )
-    if not path.name.endswith(
-        _GIFTI
-    ):  # FreeSurfer's points are relative to its image's centre
-        points = points + centre
+    if not path.name.endswith(_GIFTI):
+        points = points + centre  # FreeSurfer's are relative to its image's centre
     if files.fs_lr_sphere is None and files.fsaverage_sphere is None:
-        return _of_size(points, size, path), centre
+        return _of_size(points, len(fs_lr_sphere(side)), path), centre
     if not len(faces) or len(faces) != 2 * len(points) - 4:
         raise RunError(
             f"{path} has {len(faces)} triangles",
@@ -378,17 +373,17 @@ def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Point
             expected=f"vertices 0 to {len(points) - 1}",
             remedy=_REMEDY,
         )
-    spheres = [
-        _read_sphere(sphere, len(points)) if sphere else None
-        for sphere in (files.fs_lr_sphere, files.fsaverage_sphere)
-    ]
-    by_fs_lr, by_fsaverage = spheres
-    if by_fsaverage is None:
-        assert by_fs_lr is not None  # one of them is there
-        weights = sphere_weights(by_fs_lr, faces, fs_lr_sphere(side))
-    elif by_fs_lr is None or np.allclose(by_fs_lr, by_fsaverage, atol=_SAME_MM):
+    by_fs_lr = by_fsaverage = None
+    if files.fs_lr_sphere:
+        by_fs_lr = _read_sphere(files.fs_lr_sphere, len(points))
+    if files.fsaverage_sphere:
+        by_fsaverage = _read_sphere(files.fsaverage_sphere, len(points))
+    if by_fsaverage is not None and (
+        by_fs_lr is None or np.allclose(by_fs_lr, by_fsaverage, atol=_SAME_MM)
+    ):
         weights = sphere_weights(by_fsaverage, faces, fs_lr_on_fsaverage(side))
     else:
+        assert by_fs_lr is not None  # one of them is given
         weights = sphere_weights(by_fs_lr, faces, fs_lr_sphere(side))
     return weights @ points, centre
 
@@ -515,7 +510,7 @@ def _in_triangles(
         [np.cross(second, third), np.cross(third, first), np.cross(first, second)],
         axis=1,
     )
-    # (points, tried, corners); the sum is negative for triangles on the opposite side
+    # (points, tried, corners); the sum is negative for triangles on the opposite side.
     volumes = np.einsum("ptca,pa->ptc", normals[tried], points)
     # Triangles may have either orientation.
     volumes *= np.sign(np.einsum("ta,ta->t", normals[:, 0], first))[tried][:, :, None]
@@ -523,5 +518,5 @@ def _in_triangles(
     with np.errstate(invalid="ignore", divide="ignore"):
         weights = np.where(sums > 0, volumes / sums, -np.inf)
     best = weights.min(axis=2).argmax(axis=1)
-    each = np.arange(len(points))
-    return tried[each, best], weights[each, best]
+    rows = np.arange(len(points))
+    return tried[rows, best], weights[rows, best]

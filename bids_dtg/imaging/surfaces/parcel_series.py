@@ -27,11 +27,13 @@ _cifti: Any = nib.cifti2  # nibabel has no types
 _gifti: Any = nib.gifti
 # Number of vertices of a hemisphere of fsaverage5, fsaverage6 and fsaverage.
 _MESHES = (10242, 40962, 163842)
-_GIFTI_FILE, _GIFTI_START = "a GIFTI file of a series on a mesh", 2**16
+_GIFTI_FILE = "a GIFTI file of a series on a mesh"
+_GIFTI_START = 2**16  # number of bytes in which the first array's sizes are stated
 _ARRAYS = re.compile(rb'NumberOfDataArrays="(\d+)"')
 _FIRST_ARRAY = re.compile(rb"<DataArray\b[^>]*>", re.DOTALL)
 _SIZE = re.compile(rb'Dim(\d)="(\d+)"')
-DENSE, TABLE = ".dtseries.nii", ".tsv"
+DENSE = ".dtseries.nii"
+TABLE = ".tsv"
 _FRAMES = 64  # number of frames in a block
 _FEWEST_PAIRS = 5  # of homotopic places, to tell whether hemispheres are equal
 
@@ -57,7 +59,7 @@ class SeriesHeader:
         -------
         weights
             Sparse (parcels, columns), with rows of sum 1, or of 0 if the file lacks the parcel.
-        others
+        differing
             Number of parcels that have different vertices or voxels in the file.
 
         Raises
@@ -67,28 +69,29 @@ class SeriesHeader:
         """
         from scipy.sparse import csr_array
 
-        others = 0
         if self.vertices is not None:
             parcel = parcels_on_fsaverage(parcels, self.vertices)
-            (at,) = np.nonzero(parcel >= 0)
-            number = np.bincount(parcel[at], minlength=parcels.number)
-            values = (1 / number[parcel[at]]).astype(np.float32)
-            size = parcels.number, len(parcel)
-            return csr_array((values, (parcel[at], at)), shape=size), others
+            (vertices,) = np.nonzero(parcel >= 0)
+            rows = parcel[vertices]
+            sizes = np.bincount(rows, minlength=parcels.number)
+            values = (1 / sizes[rows]).astype(np.float32)
+            shape = (parcels.number, len(parcel))
+            return csr_array((values, (rows, vertices)), shape=shape), 0
         if self.places is None:
             columns = _grayordinates_of(self.axis, parcels)
+            width = len(self.axis)
+            differing = 0
         else:
-            rows, others = parcels.rows_in(self.places)
+            positions, differing = parcels.rows_in(self.places)
             columns = [
-                rows[at : at + 1][rows[at : at + 1] >= 0] for at in range(len(rows))
+                positions[[n]][positions[[n]] >= 0] for n in range(parcels.number)
             ]
-        ends = np.cumsum([0, *map(len, columns)])
-        shares = [
-            np.full(len(own), 1 / max(1, len(own)), np.float32) for own in columns
-        ]
-        width = len(self.axis) if self.places is None else self.places.number
-        matrix = (np.concatenate(shares), np.concatenate(columns), ends)
-        return csr_array(matrix, shape=(parcels.number, width)), others
+            width = self.places.number
+        numbers = [len(of_parcel) for of_parcel in columns]
+        starts = np.cumsum([0, *numbers])
+        shares = [np.full(number, 1 / max(1, number), np.float32) for number in numbers]
+        matrix = (np.concatenate(shares), np.concatenate(columns), starts)
+        return csr_array(matrix, shape=(parcels.number, width)), differing
 
 
 def read_series_header(path: Path) -> SeriesHeader:
@@ -112,17 +115,14 @@ def read_series_header(path: Path) -> SeriesHeader:
             path, as_what=" as a series of parcels or grayordinates (CIFTI)"
         ):
             time, axis, values = read_cifti(path)
+            size = math.prod(values.shape) * values.dtype.itemsize
             with path.open("rb") as file:
-                file.seek(
-                    values.offset + math.prod(values.shape) * values.dtype.itemsize
-                )
+                file.seek(values.offset + size)
                 require_end(file, path, values.shape)
             if not isinstance(time, _cifti.SeriesAxis):
                 raise ValueError(f"it has a {type(time).__name__}, not frames")
-            frames, step = (
-                len(time),
-                (float(time.step), "s" if time.unit == "SECOND" else "Hz"),
-            )
+            frames = len(time)
+            step = (float(time.step), "s" if time.unit == "SECOND" else "Hz")
             if not path.name.endswith(DENSE):
                 header = SeriesHeader(path, frames, step, ParcelPlaces.of_axis(axis))
             elif isinstance(axis, _cifti.BrainModelAxis):
@@ -163,9 +163,10 @@ def stream_series(
 def _read_gifti_header(path: Path) -> SeriesHeader:
     """Read the first lines of a hemisphere's series on a mesh, as files are large."""
     with reading_image(path, expected=_GIFTI_FILE), path.open("rb") as file:
-        first = file.read(_GIFTI_START)
-        arrays, array = _ARRAYS.search(first), _FIRST_ARRAY.search(first)
-        if arrays is None or array is None:
+        start = file.read(_GIFTI_START)
+        frames = _ARRAYS.search(start)
+        array = _FIRST_ARRAY.search(start)
+        if frames is None or array is None:
             raise ValueError("its first lines are not those of GIFTI")
         sizes = dict(_SIZE.findall(array[0]))
         vertices = int(sizes.get(b"0", 0))
@@ -174,7 +175,7 @@ def _read_gifti_header(path: Path) -> SeriesHeader:
             f"{path} has arrays of {' x '.join(size.decode() for size in sizes.values())} values",
             expected=f"an array per frame, of {', '.join(map(str, _MESHES))} vertices",
         )
-    return SeriesHeader(path, int(arrays[1]), (0.0, None), None, None, vertices)
+    return SeriesHeader(path, int(frames[1]), (0.0, None), None, vertices=vertices)
 
 
 def _stream_mesh(
@@ -186,8 +187,11 @@ def _stream_mesh(
     assert right is not None
     series = np.zeros((weights.shape[0], header.frames), np.float32)
     share = np.zeros(weights.shape[0], np.float32)
-    for number, path in enumerate((header.path, right)):
-        columns = weights[:, number * header.vertices : (number + 1) * header.vertices]
+    halves = (
+        (header.path, weights[:, : header.vertices]),
+        (right, weights[:, header.vertices :]),
+    )
+    for path, columns in halves:
         with reading_image(path, expected=_GIFTI_FILE):
             # nibabel's `agg_data` turns series round.
             frames = [
@@ -201,21 +205,18 @@ def _stream_mesh(
             raise RunError(
                 f"{path} has {len(frames)} frames", expected=f"{header.frames}"
             )
-        usable, differs = (
-            np.ones(header.vertices, bool),
-            np.zeros(header.vertices, bool),
-        )
+        is_finite = np.ones(header.vertices, bool)
+        has_signal = np.zeros(header.vertices, bool)
         for frame in frames:
-            usable &= np.isfinite(frame)
-            differs |= frame != 0
-        usable &= differs
+            is_finite &= np.isfinite(frame)
+            has_signal |= frame != 0
+        usable = is_finite & has_signal
         share += columns @ usable.astype(np.float32)
-        for at, frame in enumerate(frames):
-            series[:, at] += columns @ np.where(usable, frame, 0).astype(np.float32)
-    there = share >= LEAST_SHARE
-    series = np.where(
-        there[:, None], series / np.where(there, share, 1)[:, None], np.float32(0)
-    )
+        for number, frame in enumerate(frames):
+            series[:, number] += columns @ np.where(usable, frame, 0).astype(np.float32)
+    has_value = (share >= LEAST_SHARE)[:, None]
+    divisor = np.where(has_value, share[:, None], 1)
+    series = np.where(has_value, series / divisor, np.float32(0))
     for first in range(0, header.frames, _FRAMES):
         yield first, np.ascontiguousarray(series[:, first : first + _FRAMES].T)
 
@@ -223,8 +224,8 @@ def _stream_mesh(
 def read_frame(header: SeriesHeader, weights: Any, frame: int) -> NDArray[np.float32]:
     """Read one frame at the wanted parcels, (parcels,); as `stream_series`."""
     (values,) = _frames(header, slice(frame, frame + 1))
-    found: NDArray[np.float32] = weights @ values
-    return found
+    means: NDArray[np.float32] = weights @ values
+    return means
 
 
 def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
@@ -233,31 +234,34 @@ def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
     Homotopic parcels are compared by name, vertices of grayordinates by number, and of fsaverage's
     meshes the files.
     """
-    if (other := other_side(header.path)) is not None:
-        return filecmp.cmp(header.path, other, shallow=False)
+    right_path = other_side(header.path)
+    if right_path is not None:
+        return filecmp.cmp(header.path, right_path, shallow=False)
     (values,) = _frames(header, slice(frame, frame + 1))
     if header.places is not None:
         pairs = np.array(homotopic_pairs(header.places.names), np.intp).reshape(-1, 2)
-        left, right = values[pairs].T
     else:
-        cortex = {
-            name: dict(
-                zip(model.vertex.tolist(), values[columns].tolist(), strict=True)
-            )
-            for name, columns, model in header.axis.iter_structures()
-            if name in CORTEX
-        }
-        if len(cortex) < len(CORTEX):
-            return False
-        of_left, of_right = (cortex[name] for name in CORTEX)
-        common = sorted(of_left.keys() & of_right.keys())
-        left, right = (
-            np.array([side[n] for n in common]) for side in (of_left, of_right)
-        )
-    there = np.isfinite(left) & np.isfinite(right)
-    left, right = left[there], right[there]
-    enough = len(left) >= _FEWEST_PAIRS and np.ptp(left) > 0
-    return bool(enough and np.array_equal(left, right))
+        pairs = _columns_of_common_vertices(header.axis)
+    values_of_pairs = values[pairs]
+    is_finite = np.isfinite(values_of_pairs).all(axis=1)
+    lefts, rights = values_of_pairs[is_finite].T
+    if len(lefts) < _FEWEST_PAIRS or np.ptp(lefts) == 0:
+        return False
+    return np.array_equal(lefts, rights)
+
+
+def _columns_of_common_vertices(axis: Any) -> NDArray[np.intp]:
+    """Return the columns (vertices, 2) of those vertices that both hemispheres have."""
+    column_of_vertex: dict[str, dict[int, int]] = {name: {} for name in CORTEX}
+    for name, columns, model in axis.iter_structures():
+        if name in CORTEX:
+            positions = np.arange(len(axis))[columns].tolist()
+            vertices = model.vertex.tolist()
+            column_of_vertex[name] = dict(zip(vertices, positions, strict=True))
+    lefts, rights = (column_of_vertex[name] for name in CORTEX)
+    common = sorted(lefts.keys() & rights.keys())
+    pairs = [(lefts[vertex], rights[vertex]) for vertex in common]
+    return np.array(pairs, np.intp).reshape(-1, 2)
 
 
 def _frames(header: SeriesHeader, which: slice) -> NDArray[np.float32]:
@@ -277,11 +281,12 @@ def _grayordinates_of(axis: Any, parcels: ParcelPlaces) -> list[NDArray[np.intp]
             size = axis.nvertices[name]
             column[name] = np.full(size, -1, np.intp)
             column[name][model.vertex] = np.arange(len(axis))[of_structure]
-    found = []
-    for _, _, sides in parcels.axis:
-        own = [
-            column[side][vertices] for side, vertices in sides.items() if side in column
-        ]
-        joined = np.concatenate([*own, np.zeros(0, np.intp)])
-        found.append(joined[joined >= 0].astype(np.intp))
-    return found
+    columns = []
+    for _, _, vertices_of_side in parcels.axis:
+        parts = [np.zeros(0, np.intp)]
+        for side, vertices in vertices_of_side.items():
+            if side in column:
+                parts.append(column[side][vertices])
+        joined = np.concatenate(parts)
+        columns.append(joined[joined >= 0])
+    return columns

@@ -62,16 +62,15 @@ class ParcelVertices:
         """
         from scipy.sparse import csr_array
 
-        number = np.bincount(self.parcel, minlength=self.parcels)
-        used = np.bincount(self.parcel[usable], minlength=self.parcels)
-        share = used / np.maximum(number, 1)
-        taken = np.flatnonzero(usable & (share >= LEAST_SHARE)[self.parcel])
-        parcels = self.parcel[taken]
-        values = (1.0 / used[parcels]).astype(np.float32)
-        weights = csr_array(
-            (values, (parcels, taken)), shape=(self.parcels, len(self.parcel))
-        )
-        return weights, share
+        sizes = np.bincount(self.parcel, minlength=self.parcels)
+        usable_sizes = np.bincount(self.parcel[usable], minlength=self.parcels)
+        share = usable_sizes / np.maximum(sizes, 1)
+        has_value = share >= LEAST_SHARE
+        averaged = np.flatnonzero(usable & has_value[self.parcel])
+        parcels = self.parcel[averaged]
+        values = (1.0 / usable_sizes[parcels]).astype(np.float32)
+        shape = (self.parcels, len(self.parcel))
+        return csr_array((values, (parcels, averaged)), shape=shape), share
 
 
 def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, NDArray[np.intp]]:
@@ -155,9 +154,8 @@ class GreyMatter:
 
     at_vertices: float
     shifted: float  # the highest after a shift of 3 mm along an axis
-    by_centre: (
-        float | None
-    )  # the higher after a shift by plus or minus C_RAS; None: not known
+    # The higher after a shift by plus or minus C_RAS; None: not known.
+    by_centre: float | None
 
     @property
     def is_displaced(self) -> bool:
@@ -197,7 +195,8 @@ def _read_own_cortex(
     states: tuple[tuple[int, ...], ...],
 ) -> OwnCortex:
     """Read surfaces once for all runs of a person; a change of the files' `states` is noticed."""
-    mesh, centre = dict[Hemisphere, Points](), np.zeros(3)
+    mesh: dict[Hemisphere, Points] = {}
+    centre = np.zeros(3)
     for side, files in zip(SIDES, (left, right), strict=True):
         points, centre = points_on_fs_lr(files, side)
         mesh[side] = map_points(points, read_transforms(to_t1w))
@@ -212,19 +211,18 @@ def _read_own_cortex(
 def _aligned(mesh: Mapping[Hemisphere, Points]) -> Mapping[Hemisphere, Points]:
     """Turn, move and scale vertices to the template's of the same numbers (Procrustes)."""
     template = read_template("fsLR").points
-    points, wanted = (
-        np.concatenate([of[side] for side in SIDES]) for of in (mesh, template)
-    )
-    middle, aim = points.mean(axis=0), wanted.mean(axis=0)
-    left, sizes, right = np.linalg.svd((wanted - aim).T @ (points - middle))
-    sizes[2] *= np.linalg.det(
-        left @ right
-    )  # a reflection would exchange the hemispheres
-    left[:, 2] *= np.linalg.det(left @ right)
-    turn = (
-        left @ right * sizes.sum() / np.maximum(np.square(points - middle).sum(), 1e-9)
-    )
-    return {side: (mesh[side] - middle) @ turn.T + aim for side in SIDES}
+    points = np.concatenate([mesh[side] for side in SIDES])
+    targets = np.concatenate([template[side] for side in SIDES])
+    middle = points.mean(axis=0)
+    target_middle = targets.mean(axis=0)
+    centred = points - middle
+    u, singular, vt = np.linalg.svd((targets - target_middle).T @ centred)
+    # A reflection would exchange the hemispheres.
+    handedness = np.linalg.det(u @ vt)
+    singular[2] *= handedness
+    u[:, 2] *= handedness
+    turn = u @ vt * singular.sum() / np.maximum(np.square(centred).sum(), 1e-9)
+    return {side: (mesh[side] - middle) @ turn.T + target_middle for side in SIDES}
 
 
 def _grey_matter_at(
@@ -232,16 +230,20 @@ def _grey_matter_at(
 ) -> GreyMatter:
     """Sample the probability of grey matter at some cortical vertices, and beside them."""
     values, affine = read_single(path)
-    flat, cortex = values.reshape(1, -1, order="F"), read_template("fsLR").cortex
+    flat = values.reshape(1, -1, order="F")
+    cortex = read_template("fsLR").cortex
     points = np.concatenate([mesh[side][cortex[side]][::_EVERY] for side in SIDES])
 
     def mean(shift: Points) -> float:
         sampling = LinearSampling(values.shape, affine, points + shift)
         return float(sampling.apply(flat, 1.0, 0.0).mean())
 
-    steps = _SHIFT_MM * np.vstack([np.eye(3), -np.eye(3)])
-    by_centre = max(mean(centre), mean(-centre)) if centre.any() else None
-    return GreyMatter(mean(np.zeros(3)), max(map(mean, steps)), by_centre)
+    shifts = _SHIFT_MM * np.vstack([np.eye(3), -np.eye(3)])
+    return GreyMatter(
+        at_vertices=mean(np.zeros(3)),
+        shifted=max(map(mean, shifts)),
+        by_centre=max(mean(centre), mean(-centre)) if centre.any() else None,
+    )
 
 
 def inside_mask(path: Path, points: Points) -> NDArray[np.bool_]:
@@ -252,11 +254,10 @@ def inside_mask(path: Path, points: Points) -> NDArray[np.bool_]:
     RunError
         The file is damaged, or has more than one volume.
     """
-    values, _ = read_single(
-        path
-    )  # first, as it refuses files that are not a single volume
+    # First, as this refuses files that are not a single volume.
+    values, _ = read_single(path)
     header = read_header(path)
     sampling = LinearSampling(header.shape, header.affine, points)
-    sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
+    (sampled,) = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)
     inside: NDArray[np.bool_] = sampled > 0.5
     return inside
