@@ -35,8 +35,8 @@ _OF_MAP = {
 
 _PARCELS = "parcels"  # value of desc- of tables of models of parcels
 # How names of files of maps end, and of tables of regions.
-_MAPS = "contrast-*_statmap.nii.gz", "desc-synthetic_statmap.pscalar.nii"
-_TABLES = "desc-regions_statmap.tsv", f"desc-{_PARCELS}_statmap.tsv"
+_MAPS = ("contrast-*_statmap.nii.gz", "desc-synthetic_statmap.pscalar.nii")
+_TABLES = ("desc-regions_statmap.tsv", f"desc-{_PARCELS}_statmap.tsv")
 
 
 def load_maps(
@@ -89,62 +89,82 @@ def load_maps(
     >>> load_maps(folder.parents[1])[["participant", "contrast", "desc"]].values.tolist()
     [['01', 'languageMath', 'synthetic']]
     """
-    import pandas as pd
-
     root = Path(folder).expanduser().absolute()
     if not root.is_dir():
         raise DatasetError(
             f"{root} is not a folder", expected="the OUTPUT_DIR of a run"
         )
-    files = dict[Path, BidsName]()
-    for ending in _MAPS if atlas is None else _TABLES:
-        files |= _named(root, ending)
-    files = _of_one_combine(root, files, combine)
+    table = (
+        _table_of_maps(root, combine)
+        if atlas is None
+        else _table_of_regions(root, atlas, combine)
+    )
+    if contrast is None:
+        return table
+    names = [contrast] if isinstance(contrast, str) else contrast
+    labels = dict.fromkeys(table["contrast"].unique(), "")
+    chosen = chosen_contrasts(names, labels, lack=f"nothing in {root} has")
+    return table[table["contrast"].isin(chosen)].reset_index(drop=True)
+
+
+def _table_of_maps(root: Path, combine: Combine | None) -> pd.DataFrame:
+    """Return a row for each map, with its path."""
+    import pandas as pd
+
+    files = _named(root, _MAPS, combine)
     if not files:
         raise DatasetError(
-            f"{root} has no {'maps of participants' if atlas is None else 'tables of regions'}",
-            expected="OUTPUT_DIR of the participant level"
-            + ", run with --atlases" * bool(atlas),
-            remedy=f"run it again with --atlases {atlas}" if atlas else None,
+            f"{root} has no maps of participants",
+            expected="OUTPUT_DIR of the participant level",
         )
-    if atlas is None:
-        found = pd.DataFrame(
-            {column: name.get(entity) for column, entity in (_OF_SET | _OF_MAP).items()}
-            | {"contrast": contrast_of_map, "path": str(path)}
-            for path, name in files.items()
-            for contrast_of_map in _contrasts_of(path, name)
-        )
-    else:
-        keys = {path: _key_of(name) for path, name in files.items()}
-        wanted = _find_atlas(atlas, dict.fromkeys(keys.values()), root)
-        parts = []
-        for path, name in files.items():
-            if keys[path] == wanted:
-                table = _read_regions(path)
-                of_set = {
-                    column: name.get(entity) for column, entity in _OF_SET.items()
-                }
-                parts.append(table.assign(**of_set)[[*of_set, *table.columns]])
-        found = pd.concat(parts, ignore_index=True)
-    if contrast is None:
-        return found
-    asked = [contrast] if isinstance(contrast, str) else contrast
-    there = dict.fromkeys(found["contrast"].unique(), "")
-    chosen = chosen_contrasts(asked, there, lack=f"nothing in {root} has")
-    return found[found["contrast"].isin(chosen)].reset_index(drop=True)
+    rows = []
+    for path, name in files.items():
+        entities = {
+            column: name.get(entity) for column, entity in (_OF_SET | _OF_MAP).items()
+        }
+        for contrast in _contrasts_of(path, name):
+            rows.append({**entities, "contrast": contrast, "path": str(path)})
+    return pd.DataFrame(rows)
 
 
-def _named(root: Path, ending: str) -> dict[Path, BidsName]:
+def _table_of_regions(root: Path, atlas: str, combine: Combine | None) -> pd.DataFrame:
+    """Return the tables of regions of an atlas, with a column for each entity of the set."""
+    import pandas as pd
+
+    files = _named(root, _TABLES, combine)
+    if not files:
+        raise DatasetError(
+            f"{root} has no tables of regions",
+            expected="OUTPUT_DIR of the participant level, run with --atlases",
+            remedy=f"run it again with --atlases {atlas}",
+        )
+    keys = {path: _key_of(name) for path, name in files.items()}
+    key = _find_atlas(atlas, dict.fromkeys(keys.values()), root)
+    tables = []
+    for path, name in files.items():
+        if keys[path] == key:
+            table = _read_regions(path)
+            of_set = {column: name.get(entity) for column, entity in _OF_SET.items()}
+            tables.append(table.assign(**of_set)[[*of_set, *table.columns]])
+    return pd.concat(tables, ignore_index=True)
+
+
+def _named(
+    root: Path, endings: Sequence[str], combine: Combine | None
+) -> dict[Path, BidsName]:
     """Return the parsed names of all participants' files with an ending, in order."""
-    found = {}
-    for label in participants_in(root):
-        person = root / f"sub-{label}"
-        for path in sorted(
-            (*person.glob(f"func/*_{ending}"), *person.glob(f"ses-*/func/*_{ending}"))
-        ):
-            with suppress(ValueError):  # copies made by hand, whose names are not BIDS
-                found[path] = parse_name(path.name)
-    return found
+    names: dict[Path, BidsName] = {}
+    for ending in endings:
+        for label in participants_in(root):
+            person = root / f"sub-{label}"
+            paths = [
+                *person.glob(f"func/*_{ending}"),
+                *person.glob(f"ses-*/func/*_{ending}"),
+            ]
+            for path in sorted(paths):
+                with suppress(ValueError):  # copies made by hand, with other names
+                    names[path] = parse_name(path.name)
+    return _of_same_combine(root, names, combine)
 
 
 def _contrasts_of(path: Path, name: BidsName) -> Sequence[str | None]:
@@ -152,39 +172,41 @@ def _contrasts_of(path: Path, name: BidsName) -> Sequence[str | None]:
     if name.extension != ".pscalar.nii":
         return [name.get("contrast")]
     try:
-        return read_parcel_maps(path)[1]
+        _, contrasts, _ = read_parcel_maps(path)
     except RunError as err:
         raise err.as_kind(DatasetError) from err
+    return contrasts
 
 
-def _of_one_combine(
+def _of_same_combine(
     root: Path, files: Mapping[Path, BidsName], combine: Combine | None
 ) -> dict[Path, BidsName]:
-    """Return the files of averages of one ``--combine``; those without a record fit to any.
+    """Return the files of averages of a single ``--combine``; those without a record fit to any.
 
     Raises
     ------
     DatasetError
         There are several, and none was chosen, or none of the chosen one.
     """
-    output, kinds = DerivativeDataset(root), dict[Path, str | None]()
-    of_title = dict[str, str | None]()
+    output = DerivativeDataset(root)
+    kinds: dict[Path, str | None] = {}
+    kind_of_average: dict[str, str | None] = {}  # by title
     for path, name in files.items():
         title = "_".join(
             f"{key}-{label}" for key, label in name.entities if key not in OF_FILES
         )
-        if title not in of_title:
-            of_title[title] = combination(completion_record(output, title))
-        kinds[path] = of_title[title]
+        if title not in kind_of_average:
+            kind_of_average[title] = combination(completion_record(output, title))
+        kinds[path] = kind_of_average[title]
     stated = sorted({kind for kind in kinds.values() if kind is not None})
-    wanted = [combine] if combine else stated
-    if len(wanted) > 1 or (stated and wanted[0] not in stated):
+    chosen = [combine] if combine else stated
+    if len(chosen) > 1 or (stated and chosen[0] not in stated):
         raise DatasetError(
             f"{root} has maps of --combine {' and '.join(stated)}",
             expected=f"combine= one of {', '.join(stated)}, as they share runs",
         )
     return {
-        path: name for path, name in files.items() if kinds[path] in (None, *wanted)
+        path: name for path, name in files.items() if kinds[path] in (None, *chosen)
     }
 
 
@@ -204,7 +226,9 @@ def _key_of(name: BidsName) -> str:
     """Return the key of a file's atlas; desc- is ignored, as it does not name an atlas."""
     if name.get("desc") == _PARCELS:
         return _PARCELS
-    entities = entities_of({key: own for key, own in name.entities if key != "desc"})
+    entities = entities_of(
+        {key: value for key, value in name.entities if key != "desc"}
+    )
     return atlas_key(entities) if entities else ""
 
 
@@ -216,13 +240,16 @@ def _find_atlas(atlas: str, keys: Collection[str], root: Path) -> str:
     SettingsError
         No table has the atlas; the message names the nearest one.
     """
-    names = {own.name: atlas_key(own.entities) for own in KNOWN.values()}
-    names = {name: key for name, key in names.items() if key in keys} | {
-        key: key for key in keys
-    }
+    names = {}
+    for known_atlas in KNOWN.values():
+        key = atlas_key(known_atlas.entities)
+        if key in keys:
+            names[known_atlas.name] = key
+    names |= {key: key for key in keys}
     by_plain = {_plain(name): key for name, key in names.items()}
-    if (found := by_plain.get(_plain(atlas).removeprefix("atlas"))) is not None:
-        return found
+    plain = _plain(atlas).removeprefix("atlas")
+    if plain in by_plain:
+        return by_plain[plain]
     raise SettingsError(
         f"{root} has no tables of an atlas {atlas!r}",
         expected=f"one of {', '.join(keys)}",

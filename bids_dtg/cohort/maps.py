@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,10 +43,16 @@ from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.map_checks import map_figures
 
 PlacesRead = TypeVar("PlacesRead", VoxelPlaces, ParcelPlaces)
-# Keys kept of sidecars; memory could not hold all those of thousands of participants.
-_KEPT = (
-    *("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference"),
-    *("ModelNotice", "NotForScience", "ExcludedRuns", "Notes"),
+# Keys that are used of sidecars; memory could not hold all those of thousands of participants.
+_USED = (
+    "ModelSHA256",
+    "Resolution",
+    "DenoiseStrategy",
+    "SpatialReference",
+    "ModelNotice",
+    "NotForScience",
+    "ExcludedRuns",
+    "Notes",
 )
 # Largest number of averages whose maps are compared with each other, as memory grows with it.
 MOST_COMPARED = 400
@@ -64,9 +70,8 @@ class GroupMaps:
     people: int  # number of people; each counts once in mean and standard deviation
     left_out: tuple[tuple[str, str], ...]  # title and reason
     first: tuple[MapFile, ...]  # maps of the first set, which give names and sidecars
-    places: (
-        VoxelPlaces | ParcelPlaces
-    )  # voxels where the first average has values, or its parcels
+    # Voxels where the first average has values, or its parcels.
+    places: VoxelPlaces | ParcelPlaces
     mean: NDArray[np.float32]  # (contrasts, places)
     sd: (
         NDArray[np.float32] | None
@@ -85,35 +90,43 @@ def find_without_details(
 
     Files named after another participant, as in a copied folder, are ignored.
     """
-    found = find_participant(output, label, of_runs, results=results)
+    files = find_participant(output, label, of_runs, results=results)
 
-    def kept(facts: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: own for key, own in facts.items() if key in _KEPT}
+    def shortened(facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in facts.items() if key in _USED}
 
-    def average(made: AverageFiles) -> AverageFiles:
-        maps = (replace(one, sidecar=kept(one.sidecar)) for one in made.maps)
-        record = {"Options": made.record.get("Options")}
-        return replace(made, record=record, maps=tuple(maps), common=kept(made.common))
+    def without_details(average: AverageFiles) -> AverageFiles:
+        return replace(
+            average,
+            record={"Options": average.record.get("Options")},
+            maps=tuple(
+                replace(file, sidecar=shortened(file.sidecar)) for file in average.maps
+            ),
+            common=shortened(average.common),
+        )
 
-    own = f"sub-{label}_"
-    return replace(
-        found,
-        averages=tuple(
-            average(made) for made in found.averages if made.title.startswith(own)
-        ),
-        runs=tuple(
-            replace(run, facts=kept(run.facts))
-            for run in found.runs
-            if run.title.startswith(own)
-        ),
-    )
+    prefix = f"sub-{label}_"
+    averages = [
+        without_details(average)
+        for average in files.averages
+        if average.title.startswith(prefix)
+    ]
+    runs = [
+        replace(run, facts=shortened(run.facts))
+        for run in files.runs
+        if run.title.startswith(prefix)
+    ]
+    return replace(files, averages=tuple(averages), runs=tuple(runs))
 
 
-def with_details(output: DerivativeDataset, made: AverageFiles) -> AverageFiles:
+def with_details(output: DerivativeDataset, average: AverageFiles) -> AverageFiles:
     """Return an average with the full sidecars of all its maps, in the order of pages."""
-    found = find_participant(output, _person(made).removeprefix("sub-")).averages
+    files = find_participant(output, _person(average).removeprefix("sub-"))
+    for with_sidecars in files.averages:
+        if with_sidecars.title == average.title:
+            return with_sidecars
     # Results other than maps have only one sidecar, which is in memory.
-    return next((own for own in found if own.title == made.title), made)
+    return average
 
 
 def mean_of_averages(
@@ -143,53 +156,94 @@ def mean_of_averages(
     chosen, left_out = choose_averages(averages, combine)
     places: VoxelPlaces | ParcelPlaces
     if chosen[0].maps[0].of_parcels:
-        made, places = _first_readable(chosen, _parcels)
+        readable, places = _first_readable(chosen, _parcels)
     else:
-        made, places = places_of(chosen)
-    first = with_details(output, made).maps
-    shape = (len(first), places.number)
-    mean, squares, known = (np.zeros(shape, np.float32) for _ in range(3))
-    compared = np.linspace(
-        0, shape[1] - 1, min(_COMPARED_VOXELS, shape[1]), dtype=np.intp
-    )
-    titles, whose, samples = list[str](), list[int](), list[NDArray[np.float32]]()
+        readable, places = places_of(chosen)
+    first = with_details(output, readable).maps
+    sums = _RunningSums.of((len(first), places.number))
     by_person: dict[str, list[AverageFiles]] = {}
-    for files in chosen:
-        by_person.setdefault(_person(files), []).append(files)
-    # Running sums over people (Welford), so that memory does not grow with their number.
-    for number, own_averages in enumerate(by_person.values()):
-        say(f"{number + 1} of {len(by_person)}: {own_averages[0].title}")
-        total, read = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        for files in own_averages:
+    for average in chosen:
+        by_person.setdefault(_person(average), []).append(average)
+    titles: list[str] = []
+    for number, of_person in enumerate(by_person.values()):
+        say(f"{number + 1} of {len(by_person)}: {of_person[0].title}")
+        total = np.zeros(sums.shape, np.float32)
+        count = np.zeros(sums.shape, np.float32)  # averages with a value
+        for average in of_person:
             try:
                 # All are read before any is added, so that an average is added whole or not at all.
-                maps = _read_set(files.maps, [file.label for file in first], places)
+                maps = _read_set(average.maps, [file.label for file in first], places)
             except RunError as err:
-                left_out.append((files.title, str(err)))
+                left_out.append((average.title, str(err)))
                 continue
-            titles.append(files.title)
-            if len(titles) <= MOST_COMPARED:
-                samples.append(np.nan_to_num(maps[:, compared]))
-                whose.append(number)
+            titles.append(average.title)
+            sums.sample(maps, number)
             total += np.nan_to_num(maps)
-            read += ~np.isnan(maps)
-        known += read > 0
-        own = total / np.maximum(read, 1)
-        deviation = np.where(read > 0, own - mean, np.float32(0))
-        mean += deviation / np.maximum(known, 1)
-        squares += deviation * (own - mean)
+            count += ~np.isnan(maps)
+        sums.add(total, count)
     people = len({title.partition("_")[0] for title in titles})
     to_mean = np.full(len(titles), np.nan)
     if people > 2:
-        to_mean[: len(samples)] = _to_mean(np.stack(samples), np.array(whose))
-    sd = np.sqrt(squares / np.maximum(known - 1, 1)) if people > 1 else None
+        samples = np.stack(sums.samples)
+        to_mean[: len(samples)] = _to_mean(samples, np.array(sums.person_of_sample))
+    sd = sums.sd if people > 1 else None
     return GroupMaps(
-        tuple(titles), people, tuple(left_out), first, places, mean, sd, to_mean
+        tuple(titles), people, tuple(left_out), first, places, sums.mean, sd, to_mean
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _RunningSums:
+    """Mean and squares over people (Welford), so that memory does not grow with their number."""
+
+    mean: NDArray[np.float32]  # (contrasts, places)
+    squares: NDArray[np.float32]  # (contrasts, places), of deviations from the mean
+    people: NDArray[np.float32]  # (contrasts, places), how many have a value
+    sampled_places: NDArray[np.intp]  # at which maps are compared with each other
+    samples: list[NDArray[np.float32]] = field(default_factory=list)
+    person_of_sample: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, shape: tuple[int, int]) -> _RunningSums:
+        """Begin with nobody; `shape` is (contrasts, places)."""
+        _, places = shape
+        number = min(_COMPARED_VOXELS, places)
+        sampled_places = np.linspace(0, places - 1, number, dtype=np.intp)
+        return cls(
+            mean=np.zeros(shape, np.float32),
+            squares=np.zeros(shape, np.float32),
+            people=np.zeros(shape, np.float32),
+            sampled_places=sampled_places,
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the maps, (contrasts, places)."""
+        return self.mean.shape
+
+    def sample(self, maps: NDArray[np.float32], person: int) -> None:
+        """Keep some places of an average of a person, for comparing averages."""
+        if len(self.samples) < MOST_COMPARED:
+            self.samples.append(np.nan_to_num(maps[:, self.sampled_places]))
+            self.person_of_sample.append(person)
+
+    def add(self, total: NDArray[np.float32], count: NDArray[np.float32]) -> None:
+        """Add a person's mean over averages, from their sum and number at each place."""
+        np.add(self.people, count > 0, out=self.people)
+        of_person = total / np.maximum(count, 1)
+        deviation = np.where(count > 0, of_person - self.mean, np.float32(0))
+        np.add(self.mean, deviation / np.maximum(self.people, 1), out=self.mean)
+        squares = deviation * (of_person - self.mean)
+        np.add(self.squares, squares, out=self.squares)
+
+    @property
+    def sd(self) -> NDArray[np.float32]:
+        """The standard deviation over people, over n - 1."""
+        return np.sqrt(self.squares / np.maximum(self.people - 1, 1))
+
+
 def _to_mean(
-    samples: NDArray[np.float32], whose: NDArray[np.intp]
+    samples: NDArray[np.float32], people: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Return each average's r with the mean of the other people, (averages,), mean over contrasts.
 
@@ -197,20 +251,21 @@ def _to_mean(
     ----------
     samples
         Values at some voxels, (averages, contrasts, voxels).
-    whose
+    people
         Number of each average's person, (averages,).
     """
-    _, whose = np.unique(whose, return_inverse=True)
-    found: NDArray[np.float64] = np.zeros(len(samples))
+    _, person = np.unique(people, return_inverse=True)
+    r: NDArray[np.float64] = np.zeros(len(samples))
     for contrast in range(samples.shape[1]):
         maps = samples[:, contrast]
-        own = np.zeros((whose.max() + 1, maps.shape[1]), np.float32)
-        np.add.at(own, whose, maps)
-        own /= np.bincount(whose)[:, None]  # a person counts once
-        others = (own.sum(axis=0) - own)[whose]  # up to a factor, which r ignores
-        found += np.nan_to_num(correlation(maps, others))
-    found /= samples.shape[1]
-    return found
+        of_people = np.zeros((person.max() + 1, maps.shape[1]), np.float32)
+        np.add.at(of_people, person, maps)
+        of_people /= np.bincount(person)[:, None]  # a person counts once
+        # Up to a factor, which r ignores.
+        mean_of_others = (of_people.sum(axis=0) - of_people)[person]
+        r += np.nan_to_num(correlation(maps, mean_of_others))
+    r /= samples.shape[1]
+    return r
 
 
 def choose_averages(
@@ -234,78 +289,85 @@ def choose_averages(
     DatasetError
         There are averages of several ``--combine`` and none was chosen, or none of the chosen one.
     """
-    kept, left_out = _of_one_combine(averages, combine), list[tuple[str, str]]()
-    made_with = {made.title: _made_with(made) for made in kept}
-    for name in dict.fromkeys(name for facts in made_with.values() for name in facts):
-        known = [
-            made_with[made.title][name]
-            for made in kept
-            if name in made_with[made.title]
-        ]
-        usual = most_common(known) if known else None
-        for made in tuple(kept):
-            if (own := made_with[made.title].get(name, usual)) != usual:
-                kept.remove(made)
-                why = f"made with {name} {own}, most with {usual}"
-                if not name.startswith("--"):
-                    why = f"its {name} differs from that of most"
-                if own is None:
-                    why = "the sidecar of its maps is missing or damaged"
-                left_out.append((made.title, why))
-    return kept, left_out
+    chosen = _of_same_combine(averages, combine)
+    left_out: list[tuple[str, str]] = []
+    made_with = {average.title: _made_with(average) for average in chosen}
+    names = dict.fromkeys(name for facts in made_with.values() for name in facts)
+    for name in names:
+        facts = [made_with[average.title] for average in chosen]
+        values = [of_average[name] for of_average in facts if name in of_average]
+        usual = most_common(values) if values else None
+        for average in tuple(chosen):
+            value = made_with[average.title].get(name, usual)
+            if value == usual:
+                continue
+            chosen.remove(average)
+            reason = f"made with {name} {value}, most with {usual}"
+            if not name.startswith("--"):
+                reason = f"its {name} differs from that of most"
+            if value is None:
+                reason = "the sidecar of its maps is missing or damaged"
+            left_out.append((average.title, reason))
+    return chosen, left_out
 
 
-def _of_one_combine(
+def _of_same_combine(
     averages: Sequence[AverageFiles], combine: str | None
 ) -> list[AverageFiles]:
-    """Return the averages of one ``--combine``; those without a record fit to any."""
+    """Return the averages of a single ``--combine``; those without a record fit to any."""
     titles: dict[str, list[str]] = {}
-    for made in averages:
-        if own := combination(made.record):
-            titles.setdefault(own, []).append(made.title)
-    there = [
-        f"--combine {name}: {counted(len(own), 'set')} ({named(own)})"
-        for name, own in sorted(titles.items())
-    ]
+    for average in averages:
+        value = combination(average.record)
+        if value:
+            titles.setdefault(value, []).append(average.title)
     if combine is None and len(titles) < 2:
         return list(averages)
+    present = [
+        f"--combine {value}: {counted(len(of_value), 'set')} ({named(of_value)})"
+        for value, of_value in sorted(titles.items())
+    ]
     if combine is None:
         raise DatasetError(
-            f"OUTPUT_DIR has results of {len(titles)} kinds: {'; '.join(there)}",
+            f"OUTPUT_DIR has results of {len(titles)} kinds: {'; '.join(present)}",
             expected="one kind, as they are made from the same runs",
             remedy=f"choose with --combine {' or '.join(sorted(titles))}",
         )
     if titles and combine not in titles:
         raise DatasetError(
-            f"OUTPUT_DIR has no results of --combine {combine}, but of {'; '.join(there)}",
+            f"OUTPUT_DIR has no results of --combine {combine}, but of {'; '.join(present)}",
             remedy=f"run the participant level with --combine {combine}",
         )
-    if others := [name for name in sorted(titles) if name != combine]:
-        say(f"of --combine {combine}; not used: those of {' and '.join(others)}")
-    return [made for made in averages if combination(made.record) in (None, combine)]
+    unused = [value for value in sorted(titles) if value != combine]
+    if unused:
+        say(f"of --combine {combine}; not used: those of {' and '.join(unused)}")
+    return [
+        average
+        for average in averages
+        if combination(average.record) in (None, combine)
+    ]
 
 
-def _made_with(made: AverageFiles) -> dict[str, object]:
+def _made_with(average: AverageFiles) -> dict[str, object]:
     """Return what averages must have in common: model, resolution, maps and cleaning."""
-    recorded = made.record.get("Options")
+    recorded = average.record.get("Options")
     options = recorded if isinstance(recorded, dict) else {}
     # Minimum duration and degrees of freedom of a run do not change its cleaning.
-    names = (
+    names = [
         name
         for name, option in OPTIONS.items()
         if option.part is CleaningOptions and not name.startswith("min_")
-    )
+    ]
     return {
-        "model": made.common.get("ModelSHA256"),
-        "resolution": made.common.get("Resolution"),
-        "set of maps": tuple(sorted(found.label for found in made.maps)),
-        "--denoise-strategy": str(made.common.get("DenoiseStrategy")),
+        "model": average.common.get("ModelSHA256"),
+        "resolution": average.common.get("Resolution"),
+        "set of maps": tuple(sorted(file.label for file in average.maps)),
+        "--denoise-strategy": str(average.common.get("DenoiseStrategy")),
         **{flag(name): str(options[name]) for name in names if name in options},
     }
 
 
-def _person(made: AverageFiles) -> str:
-    return made.title.partition("_")[0]
+def _person(average: AverageFiles) -> str:
+    return average.title.partition("_")[0]
 
 
 def places_of(averages: Iterable[AverageFiles]) -> tuple[AverageFiles, VoxelPlaces]:
@@ -322,15 +384,16 @@ def places_of(averages: Iterable[AverageFiles]) -> tuple[AverageFiles, VoxelPlac
 
 
 def _first_readable(
-    averages: Iterable[AverageFiles], read: Callable[[Sequence[MapFile]], PlacesRead]
+    averages: Iterable[AverageFiles],
+    read_places: Callable[[Sequence[MapFile]], PlacesRead],
 ) -> tuple[AverageFiles, PlacesRead]:
-    damaged = list[RunError]()
-    for made in averages:
+    errors = list[RunError]()
+    for average in averages:
         try:
-            return made, read(made.maps)
+            return average, read_places(average.maps)
         except RunError as err:
-            damaged.append(err)
-    raise damaged[0]
+            errors.append(err)
+    raise errors[0]
 
 
 def _parcels(maps: Sequence[MapFile]) -> ParcelPlaces:
@@ -346,7 +409,8 @@ def _read_set(
         return np.stack([read_map(paths[label], places) for label in labels])
     path = maps[0].path
     parcels, names, values = read_parcel_maps(path)
-    if lacking := [label for label in labels if label not in names]:
+    lacking = [label for label in labels if label not in names]
+    if lacking:
         raise RunError(
             f"{path} has no map {lacking[0]}", expected="the maps of its sidecar"
         )
@@ -365,10 +429,11 @@ def _places(maps: Sequence[MapFile]) -> VoxelPlaces:
         raise RunError(
             f"{path} has the shape {values.shape}", expected="three dimensions"
         )
-    name, (i, j, k) = parse_name(path.name), values.shape
+    name = parse_name(path.name)
+    i, j, k = values.shape
     grid = Grid((i, j, k), affine, name.get("space") or "", name.get("res"))
-    known = [_volume(made.path, grid) != 0 for made in maps]
-    return VoxelPlaces.within(grid, np.any(known, axis=0))
+    has_value = [_volume(file.path, grid) != 0 for file in maps]
+    return VoxelPlaces.within(grid, np.any(has_value, axis=0))
 
 
 def read_map(path: Path, places: VoxelPlaces) -> NDArray[np.float32]:
@@ -379,21 +444,18 @@ def read_map(path: Path, places: VoxelPlaces) -> NDArray[np.float32]:
     RunError
         The map cannot be read, has only 0 and NaN, or has another grid.
     """
-    values: NDArray[np.float32] = _volume(path, places.grid).reshape(-1)[
-        places.positions
-    ]
+    voxels = _volume(path, places.grid).reshape(-1)
+    values: NDArray[np.float32] = voxels[places.positions]
     return values
 
 
 def _volume(path: Path, grid: Grid) -> NDArray[np.float32]:
     values, affine = read_volume(path)
     name = parse_name(path.name)
-    space = (
-        name.get("space") or name.get("tpl") or ""
-    )  # tpl- for maps shared by all people
-    if (values.shape, space) != (grid.shape, grid.space) or not np.allclose(
-        affine, grid.affine, atol=_SAME_MM
-    ):
+    # tpl- is for maps that all people share.
+    space = name.get("space") or name.get("tpl") or ""
+    same_affine = np.allclose(affine, grid.affine, atol=_SAME_MM)
+    if (values.shape, space) != (grid.shape, grid.space) or not same_affine:
         raise RunError(
             f"{path} has other voxels than the first map: {values.shape} in {space or 'no space'}",
             expected=f"one grid for all maps, {grid.shape} in {grid.space or 'no space'}",
@@ -436,18 +498,21 @@ def choose_measured(
     DatasetError
         Maps are in other spaces or ambiguous, or no statistic exists for everybody.
     """
-    maps, of_space = in_space(find_statmaps(place)[0], space)
-    maps, of_tasks = name_targets(maps, tasks)
+    statmaps, _ = find_statmaps(place)
+    in_model_space, space_note = in_space(statmaps, space)
+    targets, task_note = name_targets(in_model_space, tasks)
     preferred = [plain_label(label, "ses") for label in sessions]
-    chosen = people_maps(filter(is_wanted, maps), preferred)
-    say(*filter(None, (of_space, of_tasks)))
-    statistic, of_runs = choose_statistic(chosen)
-    say(*filter(None, (of_runs,)))
-    return chosen, statistic
+    maps = people_maps(filter(is_wanted, targets), preferred)
+    say(*filter(None, (space_note, task_note)))
+    statistic, run_note = choose_statistic(maps)
+    say(*filter(None, (run_note,)))
+    return maps, statistic
 
 
 def read_measured(
-    statmap: StatMap, statistic: Statistic, read: Callable[[Path], NDArray[np.float32]]
+    statmap: StatMap,
+    statistic: Statistic,
+    read_file: Callable[[Path], NDArray[np.float32]],
 ) -> NDArray[np.float32]:
     """Read a measured map at voxels or parcels, (places,), NaN where the file has no value.
 
@@ -455,7 +520,7 @@ def read_measured(
     ----------
     statmap, statistic
         The map, and the statistic to read.
-    read
+    read_file
         Reads a file, as `Places.read` does.
 
     Raises
@@ -464,7 +529,8 @@ def read_measured(
         The file cannot be used.
     """
     path = statmap.files[statistic]
-    values = read(path)
-    if why := map_figures(values).unusable:
-        raise UnusableMapError(f"of {path.name}: {why}")
+    values = read_file(path)
+    reason = map_figures(values).unusable
+    if reason:
+        raise UnusableMapError(f"of {path.name}: {reason}")
     return values
