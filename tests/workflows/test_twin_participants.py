@@ -214,7 +214,7 @@ def test_changed_events_or_covariates_have_their_participants_made_again(
     before = tree(job.out / "sub-01")
     path.write_text(path.read_text().replace("con1", "con2"))
     capsys.readouterr()
-    assert job.run(*given, "--dry-run") == 0
+    assert job.run(*given, "--dry-run", "-v") == 0
     plan = capsys.readouterr().out
     assert "sub-01_task-rest: complete, would be skipped" in plan
     assert "a connectome of 6 parcels and behaviour in stroop by tiny" in plan
@@ -239,7 +239,7 @@ def test_twins_with_bold_have_series_of_each_run(job, published, capsys):
         recipe = replace(TINY_TWIN_RECIPE, group_epochs=0)
         given = {"architecture": "hypernetwork", "recipe": recipe}
     model = job.model(name, bold=True, **given)
-    assert job.run("--model", model, "--dry-run", out=out) == 0
+    assert job.run("--model", model, "--dry-run", "-v", out=out) == 0
     assert "faces: performs the trials of" in capsys.readouterr().out
     assert job.run("--model", model, out=out) == 0
     found = rows(out, "01", "desc-predicted_timeseries")
