@@ -28,7 +28,7 @@ class Recipe:
 
     # Differences between people.
     rank: int = 8  # modes of the recurrent weights
-    times_epochs: int = 6
+    times_epochs: int = 12
     times_updates: int = 20
     times_rate: float = 3e-3
     times_people: int = 12  # in a batch
@@ -71,7 +71,7 @@ class Architecture:
         Examples
         --------
         >>> find_architecture("lowrank").epochs(Recipe(), 40)
-        {'group_epochs': 40, 'times_epochs': 6}
+        {'group_epochs': 40, 'times_epochs': 12}
         """
         fields = self.stages.values()
         epochs = {

@@ -122,7 +122,7 @@ def test_options_change_the_recipe_of_the_stage_that_is_trained():
         bids_dir="in", output_dir="out", analysis_level="group", workflow="twin"
     )
     both = [chosen_recipe(settings.replace(epochs=number)) for number in (4, 150)]
-    assert [(own.group_epochs, own.times_epochs) for own in both] == [(4, 4), (150, 6)]
+    assert [(own.group_epochs, own.times_epochs) for own in both] == [(4, 4), (150, 12)]
     batches = chosen_recipe(settings.replace(batch_size=3))
     assert (batches.batch_people, batches.times_people) == (3, 3)
     assert chosen_architecture(settings) == "lowrank"
