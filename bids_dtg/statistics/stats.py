@@ -664,7 +664,8 @@ class _Answer:
         caption = f"The largest {' or '.join(statistics)}"
         caption += " of each contrast" if len(rows) > 1 else ""
         if 0 < len(self.rows) <= _ROWS:
-            rows, columns, caption = self.rows, _COLUMNS, "All tests"
+            rows, columns = self.rows, _COLUMNS
+            caption = "All tests"
         elif len(rows) > _ROWS:
             caption += f", the first {_ROWS} of {len(rows)}; the file has all"
             rows = [contrast.facts for contrast in self._largest_first()[:_ROWS]]

@@ -743,7 +743,8 @@ def _run_headings(quality: RunQuality) -> list[tuple[str, bool]]:
 
 def _run_rows(quality: RunQuality, reports: Mapping[str, str]) -> list[LongRow]:
     """Return the rows of runs for the page's script, in the order of the table."""
-    outliers, levels, values = quality.is_outlier, quality.levels, quality.values
+    levels, values = quality.levels, quality.values
+    outliers = quality.is_outlier
     marks = outliers.sum(axis=1).tolist()
     rows: list[LongRow] = []
     for number, run in enumerate(quality.rows):

@@ -46,6 +46,7 @@ class PeopleScores:
     # also includes that each person's maps enter the scores of others.
     shares: Mapping[str, Values]
 
+    # Over 50 lines, as all scores follow from the same sums and are listed twice.
     @classmethod
     def of(
         cls,
