@@ -16,9 +16,8 @@ Row = TypeVar("Row")
 RESULTS, MODELS = "results", "models"  # what an option can change
 REQUIRED = dataclasses.MISSING
 
-Limits = tuple[
-    float, float, str
-]  # the least and the most of a number, and both in words
+# The least and the most of a number, and both in words.
+Limits = tuple[float, float, str]
 _MOST = 10**9 - 1
 COUNT: Limits = (1, _MOST, f"1 to {_MOST:,}")
 

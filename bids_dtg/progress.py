@@ -133,9 +133,8 @@ class Board:
         self.total, self.stages = total, stages
         self.begun = self._done = self._failed = 0
         self._lanes: dict[int, Lane] = {}
-        self.shown: set[str] = (
-            set()
-        )  # notes already shown: a note common to all appears once
+        # Notes already shown: a note common to all appears once.
+        self.shown: set[str] = set()
         self._started = self._noted = time.monotonic()
         self.bars = None
         if sys.stderr.isatty() and multiprocessing.parent_process() is None:

@@ -73,9 +73,8 @@ class GroupMaps:
     # Voxels where the first average has values, or its parcels.
     places: VoxelPlaces | ParcelPlaces
     mean: NDArray[np.float32]  # (contrasts, places)
-    sd: (
-        NDArray[np.float32] | None
-    )  # (contrasts, places), over n - 1; None for a single person
+    # (contrasts, places), over n - 1; None for a single person.
+    sd: NDArray[np.float32] | None
     # (averages,), correlation with the mean of the other people; NaN if unknown
     to_mean: NDArray[np.float64]
 

@@ -30,9 +30,8 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.page import Page
 from bids_dtg.settings import Settings
 
-People = TypeVar(
-    "People", bound=Any
-)  # has the files, the source and notes of its workflow
+# Has the files, the source and notes of its workflow.
+People = TypeVar("People", bound=Any)
 Model = TypeVar("Model", bound=Bundle[Any])
 
 

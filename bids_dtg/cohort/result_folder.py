@@ -94,9 +94,8 @@ class ResultFolder:
     path_names: PathNames = field(default_factory=PathNames)  # replace folders in text
     # What the results are made with, see `_MADE_WITH`; empty: existing results are overwritten.
     made_with: Mapping[str, str] = field(default_factory=dict)
-    _written: set[str] = field(
-        default_factory=set
-    )  # files of this run, relative to the folder
+    # Files of this run, relative to the folder.
+    _written: set[str] = field(default_factory=set)
 
     @classmethod
     def of(

@@ -31,10 +31,8 @@ from bids_dtg.stats.correlation import correlation
 from bids_dtg.version import __version__
 from bids_dtg.workflows import SIMULATED, TABLE
 
-STUDY, NEW = (
-    "study",
-    "new",
-)  # folders of the training people's output, and of the new person's
+# Folders of the training people's output, and of the new person's.
+STUDY, NEW = "study", "new"
 _NAME = "demo"  # of the core
 _WARNING = (
     "Everything here is SIMULATED and not for science: it says nothing about brains."

@@ -135,9 +135,8 @@ class FixedPoints:
     shape: tuple[int, ...]  # of the cases
     case: Numbers  # (points,), number of the case; `numpy.unravel_index` turns it into an index
     states: Values  # (points, dimension)
-    eigenvalues: NDArray[
-        np.complexfloating[Any]
-    ]  # (points, dimension), of the derivatives of f
+    # (points, dimension), of the derivatives of f.
+    eigenvalues: NDArray[np.complexfloating[Any]]
 
     @property
     def stable_flow(self) -> NDArray[np.bool_]:

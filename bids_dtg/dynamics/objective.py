@@ -16,10 +16,8 @@ from bids_dtg.dynamics.model import (
     Posterior,
 )
 
-STATE_PENALTY, TRANSITION_PENALTY = (
-    0.01,
-    0.01,
-)  # weights of sums of squares, as published
+# Weights of sums of squares, as published.
+STATE_PENALTY = TRANSITION_PENALTY = 0.01
 _BLOCK = 64  # frames
 _LOG_2_PI = math.log(2 * math.pi)
 

@@ -228,9 +228,8 @@ class WongWang:
         arriving = _SYNAPTIC_COUPLING * arriving
         current = _RECURRENT * _SYNAPTIC_COUPLING * state + _INPUT + arriving
         excess = _GAIN * current - _THRESHOLD
-        rate = 1.0 / (
-            _CURVATURE * exprel(-_CURVATURE * excess)
-        )  # Hz; H, also where ax = b
+        # Hz; H, also where ax = b.
+        rate = 1.0 / (_CURVATURE * exprel(-_CURVATURE * excess))
         velocity: Array = -state / _DECAY_SECONDS + _KINETICS * (1.0 - state) * rate
         return velocity
 

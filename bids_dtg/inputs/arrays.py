@@ -394,9 +394,8 @@ def _require_keys(
 
 def _require_same_sizes(files: Sequence[Mapping[str, StoredArray]]) -> int:
     """Refuse arrays whose axes have different lengths; return the number of places."""
-    sizes: dict[
-        str | Path, tuple[int, str]
-    ] = {}  # size of an axis, and the first array
+    # Size of an axis, and the first array.
+    sizes: dict[str | Path, tuple[int, str]] = {}
     for name, array in chain.from_iterable(file.items() for file in files):
         for axis, size in zip(_AXES.get(name, ()), array.values.shape, strict=False):
             if axis == "frames":

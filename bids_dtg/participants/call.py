@@ -50,9 +50,8 @@ class Level:
     a process can recognise work that it has made before.
     """
 
-    prepare: Callable[
-        [Settings], Any
-    ]  # finds and checks what is asked for, a `CallRequest`
+    # Finds and checks what is asked for, a `CallRequest`.
+    prepare: Callable[[Settings], Any]
     work: Callable[[Any], LevelWork]  # makes the work from that
     # Returns the file that is read first, which may be read before; None: it is not known.
     first_file: Callable[[Settings], Path | None] | None = None

@@ -82,9 +82,8 @@ _SHARE_OF_JOIN = 0.9
 class AveragedRuns:
     """The runs behind one average of results."""
 
-    runs: tuple[
-        RestRun, ...
-    ]  # in the order of their names; empty where no rest is read
+    # In the order of their names; empty where no rest is read.
+    runs: tuple[RestRun, ...]
     entities: Mapping[str, str]  # shared by the names of its files; no space, stat, …
 
     @property

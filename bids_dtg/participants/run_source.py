@@ -130,9 +130,8 @@ class RunSource:
 
     planned: PlannedRun
     covered: NDArray[np.bool_]  # (places,), whether the file covers them
-    in_mask: NDArray[
-        np.bool_
-    ]  # (places,), in the run's brain mask; all where it has none
+    # (places,), in the run's brain mask; all where it has none.
+    in_mask: NDArray[np.bool_]
     interpolation: Method  # how the file is sampled at them
     notes: tuple[str, ...]  # sentences on what was unusual
     smoothing: MakeSmoothing | None  # among voxels with data

@@ -40,9 +40,8 @@ class Outcome:
     done: int = 0  # averages made
     skipped: int = 0  # averages that were complete before
     failures: tuple[Failure, ...] = ()  # in the order in which they happened
-    otherwise: tuple[
-        str, ...
-    ] = ()  # titles of averages of another --combine, which stay
+    # Titles of averages of another --combine, which stay.
+    otherwise: tuple[str, ...] = ()
 
 
 class ReadingFailedError(Exception):
@@ -57,9 +56,8 @@ class Average:
     inputs: Mapping[str, Fingerprint]  # the files that it depends on
     events: Iterator[Event]  # about the participant, from the average's first run on
     reporter: Reporter
-    left_out: dict[str, str] = field(
-        default_factory=dict
-    )  # why runs were left out, by title
+    # Why runs were left out, by title.
+    left_out: dict[str, str] = field(default_factory=dict)
     stage: str = "reading"  # current stage
     failed: str = ""  # why a part of the results was not made; empty: all were
 

@@ -335,10 +335,8 @@ _SIDES: tuple[tuple[Hemisphere, bool], ...] = (
 _PIXELS_A_MM = 1.25
 _RIM, _BESIDE = 3, 5  # pixels
 _STEPS = 4  # points along an edge of a triangle
-_DARKEST, _LIGHT = (
-    70.0,
-    120.0,
-)  # grey of triangles that face away; range to those in front
+# Grey of triangles that face away; range to those in front.
+_DARKEST, _LIGHT = 70.0, 120.0
 
 
 def draw_surfaces(

@@ -232,9 +232,8 @@ def _target_rows(files: CohortFiles) -> list[dict[str, Any]]:
         for use in SIDES:
             for contrast, statmap in sorted(files.planned(label, use).items()):
                 path = statmap.files[files.statistic]
-                name = (
-                    path.name
-                )  # a path outside the folder would reveal this machine's
+                # A path outside the folder would reveal this machine's.
+                name = path.name
                 if path.is_relative_to(root):
                     name = path.relative_to(root).as_posix()
                 rows.append(

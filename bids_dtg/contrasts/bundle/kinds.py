@@ -54,9 +54,8 @@ class MapsKind(Kind):
     sets: tuple[int, ...] = ()
     image_sets: tuple[int, ...] = ()  # the same for models of voxels, which take longer
     help: str = ""  # for ``--help``, where the name does not explain it
-    recipes: tuple[str, ...] = (
-        "default",
-    )  # of training; rows of `contrasts.plan.RECIPES`
+    # Of training; rows of `contrasts.plan.RECIPES`.
+    recipes: tuple[str, ...] = ("default",)
 
     def segment_seconds(self, base: float) -> float:
         """Return the length of rest that a model of this kind predicts from.

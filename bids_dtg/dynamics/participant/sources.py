@@ -78,9 +78,8 @@ class SessionRest:
     series: PeopleValues  # (regions, frames), gaps filled
     tr_seconds: float  # time between frames
     frames: int  # length to which all series are cut
-    weights: (
-        PeopleValues | None
-    )  # (regions, regions), streamline counts; None: not needed
+    # (regions, regions), streamline counts; None: not needed.
+    weights: PeopleValues | None
     # Which of a person's frames to use, and the degrees of freedom left after cleaning (NaN: not
     # known); None: all frames of all people.
     measured: Callable[[str], tuple[Mask, float]] | None = None

@@ -38,9 +38,8 @@ from bids_dtg.phantom.streams import Purpose, stream
 _DROPPED_SECONDS = 25.0  # until oscillations reach their amplitude
 _STREAMLINES = 1000.0  # of the strongest connection, in QSIRecon's files
 _DIGITS = 6  # decimals of a matrix in text
-_HEADER = b"MATLAB 5.0 MAT-file, SIMULATED".ljust(
-    116
-)  # without the date that scipy writes
+# Without the date that scipy writes.
+_HEADER = b"MATLAB 5.0 MAT-file, SIMULATED".ljust(116)
 
 
 @dataclass(frozen=True)

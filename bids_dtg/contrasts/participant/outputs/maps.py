@@ -42,9 +42,8 @@ from bids_dtg.version import __version__
 # Path below the output folder, and content (for a JSON file, its fields).
 File = tuple[PurePosixPath, bytes | dict[str, Any]]
 Entities = Mapping[str, str]  # BIDS entities that an average's file names share
-Maps = NDArray[
-    np.float32
-]  # (contrasts, voxels), of all contrasts of the model; NaN: no value
+# (contrasts, voxels), of all contrasts of the model; NaN: no value.
+Maps = NDArray[np.float32]
 
 WORDS = tomllib.loads(read_packaged(__package__, "words.toml"))
 _STEPS = 255  # largest 8-bit value
