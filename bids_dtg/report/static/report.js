@@ -62,11 +62,11 @@
     const clicked = () => {
       try { return JSON.parse(stored.get(key)) ?? {}; } catch { return {}; }
     };
-    let own = clicked(); // a locked-down browser keeps them only while the page is open
-    const decision = (person) => own[person] === undefined ? page.decided[person] : own[person];
-    const decide = (person, made) => {
-      own = { ...own, ...clicked(), [person]: made }; // null: no decision
-      stored.set(key, JSON.stringify(own));
+    let choices = clicked(); // a locked-down browser keeps them only while the page is open
+    const decision = (person) => choices[person] === undefined ? page.decided[person] : choices[person];
+    const decide = (person, choice) => {
+      choices = { ...choices, ...clicked(), [person]: choice }; // null: no decision
+      stored.set(key, JSON.stringify(choices));
       show();
     };
     // Rows of thousands of people are drawn as they are seen, so their buttons come and go.
@@ -83,42 +83,46 @@
       const reason = event.target.closest("[data-reason]");
       if (!reason) return;
       const person = reason.closest("[data-decision]").dataset.decision;
-      const made = decision(person);
-      if (made) decide(person, { include: made.include, reason: reason.value });
+      const choice = decision(person);
+      if (choice) decide(person, { include: choice.include, reason: reason.value });
     });
     document.addEventListener("dtg-drawn", () => show());
     const button = document.querySelector("[data-download]");
     button.addEventListener("click", () => download(page.file, table()));
-    window.addEventListener("storage", () => { own = { ...own, ...clicked() }; show(); });
+    window.addEventListener("storage", () => {
+      choices = { ...choices, ...clicked() };
+      show();
+    });
 
     function everybody() {
-      const names = new Set([...page.people, ...Object.keys(page.decided), ...Object.keys(own)]);
+      const names = new Set([...page.people, ...Object.keys(page.decided), ...Object.keys(choices)]);
       return [...names].filter((person) => decision(person)).sort();
     }
 
     function table() {
       const cell = (text) => text.replace(/[\s"]+/g, " ").trim() || "n/a";
       const rows = everybody().map((person) => {
-        const made = decision(person);
-        return [person, String(made.include), cell(made.reason)];
+        const choice = decision(person);
+        return [person, String(choice.include), cell(choice.reason)];
       });
       return [page.columns, ...rows].map((row) => `${row.join("\t")}\n`).join("");
     }
 
     function show() {
       for (const box of document.querySelectorAll("[data-decision]")) {
-        const made = decision(box.dataset.decision);
-        for (const one of box.querySelectorAll("[data-include]")) {
-          one.setAttribute("aria-pressed", String(Boolean(made) && String(made.include) === one.dataset.include));
+        const choice = decision(box.dataset.decision);
+        for (const option of box.querySelectorAll("[data-include]")) {
+          const pressed = Boolean(choice) && String(choice.include) === option.dataset.include;
+          option.setAttribute("aria-pressed", String(pressed));
         }
         const reason = box.querySelector("[data-reason]");
-        if (made && document.activeElement !== reason) reason.value = made.reason;
+        if (choice && document.activeElement !== reason) reason.value = choice.reason;
       }
-      const made = everybody();
-      const out = made.filter((person) => !decision(person).include).length;
-      button.disabled = !made.length;
-      document.querySelector("[data-decided]").textContent = made.length
-        ? `${made.length} decided, ${out} left out` : "No decisions yet.";
+      const decided = everybody();
+      const out = decided.filter((person) => !decision(person).include).length;
+      button.disabled = !decided.length;
+      document.querySelector("[data-decided]").textContent = decided.length
+        ? `${decided.length} decided, ${out} left out` : "No decisions yet.";
     }
     show();
   }
@@ -142,7 +146,7 @@
       head.append(button);
       button.addEventListener("click", () => {
         const up = head.getAttribute("aria-sort") !== "ascending";
-        for (const other of heads) other.removeAttribute("aria-sort");
+        for (const heading of heads) heading.removeAttribute("aria-sort");
         head.setAttribute("aria-sort", up ? "ascending" : "descending");
         sort(table.tBodies[0], column, up);
       });
@@ -152,8 +156,8 @@
   function sort(body, column, up) {
     const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
     const collator = new Intl.Collator("en", { numeric: true });
-    const rows = [...body.rows].sort((one, other) => {
-      const [a, b] = [key(one), key(other)];
+    const rows = [...body.rows].sort((first, second) => {
+      const [a, b] = [key(first), key(second)];
       // Missing values come last in both directions.
       if (a === "" || b === "") return (a === "") - (b === "");
       const [x, y] = [Number(a), Number(b)];

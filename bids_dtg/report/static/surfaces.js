@@ -85,7 +85,8 @@ window.dtgSurfaces = (page, { loadScript, received }) => {
       dialog.dataset.shown = `${page.maps[index].label} ${part("layer").value}`;
     } catch (error) {
       console.warn(error);
-      const missing = [page.library, page.meshes, ...page.averages.map((one) => one.script)].find((one) => one === error.message);
+      const scripts = page.averages.map((average) => average.script);
+      const missing = [page.library, page.meshes, ...scripts].find((address) => address === error.message);
       say(error.message === "WebGL" ? "This browser has no WebGL 2, which the viewer needs."
         : missing ? `The viewer needs the file ${missing} beside this page. Copy the folders “figures” with the report.`
           : "The viewer could not show this map.");
@@ -97,23 +98,23 @@ window.dtgSurfaces = (page, { loadScript, received }) => {
     if (!document.createElement("canvas").getContext("webgl2")) throw new Error("WebGL");
     await loadScript(page.library);
     await loadScript(page.meshes);
-    const made = new niivue.Niivue({
+    const viewer = new niivue.Niivue({
       backColor: [0, 0, 0, 1], dragAndDropEnabled: false, isColorbar: false, show3Dcrosshair: false,
       isOrientCube: false, loadingText: "", logLevel: "error",
     });
-    await made.attachToCanvas(canvas);
+    await viewer.attachToCanvas(canvas);
     const stored = received.get(page.meshes);
     sides = ["L", "R"].map((side) => {
       const points = Float32Array.from(new Int16Array(bytes(stored[`${side} points`])), (value) => value / 100);
       const faces = Uint32Array.from(new Uint16Array(bytes(stored[`${side} faces`])));
       const parcels = new Int16Array(bytes(stored[`${side} parcels`]));
       const colours = new Uint8Array(4 * parcels.length).fill(GREY);
-      const mesh = new niivue.NVMesh(points, faces, side, colours, 1, true, made.gl);
-      made.addMesh(mesh);
+      const mesh = new niivue.NVMesh(points, faces, side, colours, 1, true, viewer.gl);
+      viewer.addMesh(mesh);
       return { side, mesh, points, parcels };
     });
-    made.setSliceType(4); // a rendering
-    brain = made;
+    viewer.setSliceType(4); // a rendering
+    brain = viewer;
     turn();
   }
 
@@ -139,7 +140,7 @@ window.dtgSurfaces = (page, { loadScript, received }) => {
 
   function paint() {
     const map = page.maps[index];
-    const layer = page.layers.find((one) => one.key === part("layer").value);
+    const layer = page.layers.find((candidate) => candidate.key === part("layer").value);
     const shown = values(layer.key);
     const widths = layer.opacity ? values(layer.opacity) : null;
     const limit = map.limits[layer.key];

@@ -69,10 +69,10 @@
       part("title").replaceChildren(map.title, Object.assign(document.createElement("small"), { textContent: map.about }));
       part("file").href = root + map.file;
       part("source").textContent = page.averages[map.average].title;
-      const layers = [["", "Map"], ...map.overlays.map((one) => [one.desc, one.title])];
-      const kept = sameAverage ? part("layer").value : "";
+      const layers = [["", "Map"], ...map.overlays.map((overlay) => [overlay.desc, overlay.title])];
+      const chosen = sameAverage ? part("layer").value : "";
       part("layer").replaceChildren(...layers.map(([value, text]) => new Option(text, value)));
-      part("layer").value = layers.some(([value]) => value === kept) ? kept : "";
+      part("layer").value = layers.some(([value]) => value === chosen) ? chosen : "";
       part("uncertainty").hidden = !map.overlays.length;
       part("certain").hidden = Boolean(map.overlays.length);
       if (map.overlays.length) part("rule").textContent = map.overlays[0].rule;
@@ -120,7 +120,7 @@
       if (error.message === "WebGL") return "This browser has no WebGL 2, which the viewer needs.";
       const average = page.averages[page.maps[state.index].average];
       const missing = Object.values(average.scripts)
-        .concat(page.library, page.backdrop).find((one) => one === error.message);
+        .concat(page.library, page.backdrop).find((address) => address === error.message);
       return missing
         ? `The viewer needs the file ${missing} beside this page. Copy the folders “figures” with the report.`
         : "The viewer could not show this map.";
@@ -131,7 +131,7 @@
       if (!document.createElement("canvas").getContext("webgl2")) throw new Error("WebGL");
       await loadScript(page.library);
       await loadScript(page.backdrop);
-      const made = new niivue.Niivue({
+      const viewer = new niivue.Niivue({
         backColor: [0, 0, 0, 1], crosshairColor: [0.55, 0.78, 1, 0.8], crosshairWidth: 0.4,
         dragAndDropEnabled: false, isColorbar: false, show3Dcrosshair: false, loadingText: "",
         multiplanarShowRender: 1, logLevel: "error", textHeight: 0.035, fontMinPx: 11,
@@ -139,15 +139,16 @@
       for (const [name, stops] of Object.entries(page.scales)) {
         const steps = stops.map((_, i) => Math.round((255 * i) / (stops.length - 1)));
         const channel = (at) => stops.map((stop) => parseInt(stop.slice(at, at + 2), 16));
-        made.addColormap(name, { R: channel(1), G: channel(3), B: channel(5), A: stops.map((_, i) => (i ? 255 : 0)), I: steps });
+        const opacity = stops.map((_, i) => (i ? 255 : 0));
+        viewer.addColormap(name, { R: channel(1), G: channel(3), B: channel(5), A: opacity, I: steps });
       }
-      await made.attachToCanvas(canvas);
-      made.onLocationChange = locate;
-      made.addVolume(await niivue.NVImage.loadFromBase64({
+      await viewer.attachToCanvas(canvas);
+      viewer.onLocationChange = locate;
+      viewer.addVolume(await niivue.NVImage.loadFromBase64({
         base64: received.get(page.backdrop).anatomy, name: "anatomy.nii.gz", colormap: "gray",
         cal_min: 0, cal_max: 360, // above 255, so that bright colours stand out from middle greys
       }));
-      brain = made;
+      brain = viewer;
       arrange();
     }
 
