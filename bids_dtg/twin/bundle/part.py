@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.bundles.card import JsonFields
-from bids_dtg.bundles.fitted import FittedPart, Shapes
+from bids_dtg.bundles.fitted import FittedBundle, FittedPart, Shapes
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.notices import counted
@@ -16,7 +16,6 @@ from bids_dtg.twin.tasks import Task, make_task
 from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
-    from bids_dtg.twin.bundle.bundle import TwinBundle
     from bids_dtg.twin.trial_series import TaskSet
 
 _MOST_TASKS = 100  # task numbers are stored in eight bits
@@ -173,7 +172,7 @@ def _task(content: Mapping[str, Any], source: str) -> Task:
         raise BundleError(err.found, expected=err.expected) from err
 
 
-def _facts(bundle: TwinBundle) -> list[tuple[str, str]]:
+def _facts(bundle: FittedBundle[TwinPart]) -> list[tuple[str, str]]:
     part, recipe = bundle.part, bundle.part.recipe
     pairs = f", the pairs of {counted(part.regions, 'region')}" if part.regions else ""
     return [
@@ -193,7 +192,7 @@ def _task_words(task: Task) -> str:
     )
 
 
-def _stages(bundle: TwinBundle) -> list[tuple[str, str]]:
+def _stages(bundle: FittedBundle[TwinPart]) -> list[tuple[str, str]]:
     """Describe each stage of the fit, as the card records it."""
     history = (bundle.card.record or {}).get("history")
     stages = history if isinstance(history, Mapping) else {}
