@@ -258,10 +258,10 @@ def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
     Examples
     --------
     >>> first, second = np.array([[np.nan, 0.2], [0.2, np.nan]]), np.full((2, 2), np.nan)
-    >>> mean_edges([first, first + 0.4], [3.0, 1.0]).round(2)[0, 1]
-    np.float64(0.3)
-    >>> mean_edges([first, second], [3.0, 1.0]).round(2)[0, 1]
-    np.float64(0.2)
+    >>> float(mean_edges([first, first + 0.4], [3.0, 1.0]).round(2)[0, 1])
+    0.3
+    >>> float(mean_edges([first, second], [3.0, 1.0]).round(2)[0, 1])
+    0.2
     """
     masked = np.ma.masked_invalid(np.stack(edges))
     mean: Any = np.ma.average(masked, axis=0, weights=weights)

@@ -188,8 +188,8 @@ def send_value(sender: Connection, value: object) -> None:
     >>> receiver, sender = Pipe(duplex=False)
     >>> thread = threading.Thread(target=send_value, args=(sender, np.arange(1e6)))
     >>> thread.start()
-    >>> receive_value(receiver)[-1]
-    np.float64(999999.0)
+    >>> float(receive_value(receiver)[-1])
+    999999.0
     >>> thread.join()
     """
     buffers: list[pickle.PickleBuffer] = []

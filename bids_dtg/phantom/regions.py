@@ -92,8 +92,8 @@ def draw_positions(hemisphere: int, rng: np.random.Generator) -> Array:
     Examples
     --------
     >>> left, right = draw_positions(1, np.random.default_rng(0))
-    >>> bool(left[0] < 0), (left + right)[0]
-    (True, np.float64(0.0))
+    >>> bool(left[0] < 0), float((left + right)[0])
+    (True, 0.0)
     """
     direction = rng.standard_normal((hemisphere, 3))
     length = np.linalg.norm(direction, axis=1, keepdims=True)

@@ -286,8 +286,8 @@ def selective(
     --------
     >>> people = np.random.default_rng(0).standard_normal((50, 6))
     >>> gradients = np.eye(6)[:2]
-    >>> (gradients @ selective(gradients, 0, [1], people)).round(6)[1] + 0.0
-    np.float64(0.0)
+    >>> float((gradients @ selective(gradients, 0, [1], people)).round(6)[1]) + 0.0
+    0.0
     """
     centred = np.asarray(connectomes, np.float64) - np.mean(connectomes, axis=0)
     scores = centred @ gradients.T

@@ -108,8 +108,8 @@ class TwinWorld:
         >>> world = simulate_twin_world("hard", regions=20, seed=1)
         >>> world.traits_of(world.loadings[0] - 2 * world.loadings[3]).round(6) + 0.0
         array([ 1.,  0.,  0., -2.,  0.,  0.])
-        >>> abs(world.traits_of(world.nuisance)).max() < 1e-9
-        np.True_
+        >>> bool(abs(world.traits_of(world.nuisance)).max() < 1e-9)
+        True
         """
         delta = np.asarray(delta_edges, np.float64)
         basis = np.concatenate([self.loadings, self.nuisance])
