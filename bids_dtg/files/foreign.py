@@ -543,7 +543,9 @@ def _table(
     ]
     # A single place is named twice, as `itemgetter` gives no tuple of one.
     pick: Any = itemgetter(*places, *places[-1:]) if places else lambda cells: ("",)
-    rows, short, columns = [], 0, len(header)
+    rows = []
+    short = 0  # number of lines with fewer cells than the header
+    columns = len(header)
     for number, cells in enumerate(lines, 2):
         if not any(cells):
             continue

@@ -504,7 +504,7 @@ def _in_triangles(
 
     tree = cKDTree(_on_unit_sphere(corners.mean(axis=1)))
     tried = tree.query(points, k=min(near, len(corners)))[1].reshape(len(points), -1)
-    first, second, third = corners[:, 0], corners[:, 1], corners[:, 2]
+    first, second, third = np.moveaxis(corners, 1, 0)
     # Volumes of the tetrahedra spanned by the point, the centre and two of the corners.
     normals = np.stack(
         [np.cross(second, third), np.cross(third, first), np.cross(first, second)],
