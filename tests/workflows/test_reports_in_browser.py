@@ -295,6 +295,32 @@ def parcel_under(page, x: float, y: float) -> str:
     return page.locator("dialog.viewer [data-part=place]").inner_text()
 
 
+def barriers(page) -> list[str]:
+    """Return what axe-core finds that keeps people from using a page."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page).response
+    assert found["passes"]
+    return [
+        f"{rule['id']}: {rule['nodes'][0]['html']}"
+        for rule in found["violations"]
+        if rule["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.flaky(reruns=1)  # waits for a browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_everybody_can_use_a_page_of_parcels_and_its_viewer(browser, parcels, theme):
+    options = {"viewport": {"width": 390, "height": 900}, "color_scheme": theme}
+    with opened(browser, parcels / "sub-01.html", **options) as watched:
+        assert barriers(watched.page) == []
+        open_contrast(watched.page, 1)
+        assert barriers(watched.page) == []
+        # It sees what is wrong.
+        nameless = "document.querySelector('dialog.viewer label').remove()"
+        watched.page.evaluate(nameless)
+        assert any(line.startswith("select-name") for line in barriers(watched.page))
+
+
 @pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_cortex_turns_and_names_the_parcel_under_the_pointer(
