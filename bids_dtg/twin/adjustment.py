@@ -42,19 +42,21 @@ class Covariates:
         A level of a categorical column, as ``site=north``, is coded 1 or 0. People with a level
         that `names` does not list are unknown.
         """
-        found = []
+        levels: dict[str, list[str]] = {}
+        for name in names:
+            column, sign, level = name.partition(_LEVEL)
+            if sign:
+                levels.setdefault(column, []).append(level)
+        columns = []
         for name in names:
             column, _, level = name.partition(_LEVEL)
-            own = self.values[column]
+            values = self.values[column]
             if level:
-                of = [
-                    each.partition(_LEVEL)[2]
-                    for each in names
-                    if each.startswith(f"{column}=")
-                ]
-                own = np.where(np.isin(own, of), (own == level).astype(float), np.nan)
-            found.append(own)
-        return np.stack(found, axis=1)
+                is_listed = np.isin(values, levels[column])
+                is_level = (values == level).astype(float)
+                values = np.where(is_listed, is_level, np.nan)
+            columns.append(values)
+        return np.stack(columns, axis=1)
 
     @property
     def number_names(self) -> tuple[str, ...]:
@@ -110,9 +112,8 @@ def slopes_on(columns: Array, values: Array) -> Array:
     >>> slopes_on(np.array([[20.0], [40.0], [60.0]]), np.array([0.1, 0.2, 0.3])).round(6).tolist()
     [0.005]
     """
-    slopes = np.linalg.pinv(standardised(columns), rcond=_ROUNDING) @ (
-        values - values.mean(axis=0)
-    )
+    inverse = np.linalg.pinv(standardised(columns), rcond=_ROUNDING)
+    slopes = inverse @ (values - values.mean(axis=0))
     return np.asarray((slopes.T / _spread(columns)).T)
 
 
@@ -166,11 +167,10 @@ class Adjustment:
         """
         names = covariates.names
         columns = covariates.columns(names)
-        known = np.isfinite(columns)
-        mean = np.where(known, columns, 0.0).sum(axis=0) / np.maximum(
-            known.sum(axis=0), 1
-        )
-        filled = np.where(known, columns, mean)
+        is_value = np.isfinite(columns)
+        total = np.where(is_value, columns, 0.0).sum(axis=0)
+        mean = total / np.maximum(is_value.sum(axis=0), 1)
+        filled = np.where(is_value, columns, mean)
         return cls(names, mean, slopes_on(filled, np.asarray(connectomes, np.float64)))
 
     def columns(self, covariates: Covariates) -> Array:
@@ -185,7 +185,6 @@ class Adjustment:
 
         Unknown covariates are taken to equal the mean.
         """
-        found = (
-            np.asarray(connectomes, np.float64) - self.columns(covariates) @ self.slopes
-        )
-        return found.astype(np.asarray(connectomes).dtype)
+        connectomes = np.asarray(connectomes)
+        effect = self.columns(covariates) @ self.slopes
+        return (connectomes.astype(np.float64) - effect).astype(connectomes.dtype)

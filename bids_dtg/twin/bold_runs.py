@@ -39,16 +39,15 @@ class BoldRun:
 
     def half(self, number: int, run_seconds: float) -> BoldRun | None:
         """Return the volumes in the first (0) or second (1) half of a run."""
-        own = (self.seconds >= run_seconds / 2) == bool(number)
-        if not own.any():
+        in_half = (self.seconds >= run_seconds / 2) == bool(number)
+        if not in_half.any():
             return None
-        start = float(self.seconds[own][0])
-        return replace(self, values=self.values[own], start_seconds=start)
+        start = float(self.seconds[in_half][0])
+        return replace(self, values=self.values[in_half], start_seconds=start)
 
 
-People = Sequence[
-    Sequence[BoldRun | None]
-]  # runs of each person, in the order of `Segments.run`
+# Runs of each person, in the order of `Segments.run`.
+People = Sequence[Sequence[BoldRun | None]]
 
 
 def convolved(volume_seconds: Array, on: Array, off: Array) -> Array:
@@ -79,5 +78,5 @@ def risen() -> tuple[Array, Array]:
     """Return times in seconds, and the integral of the haemodynamic response up to each."""
     from nilearn.glm.first_level.hemodynamic_models import glover_hrf
 
-    found = np.cumsum(glover_hrf(STEP_SECONDS, oversampling=_FINE))
-    return np.arange(len(found)) * STEP_SECONDS / _FINE, found
+    integral = np.cumsum(glover_hrf(STEP_SECONDS, oversampling=_FINE))
+    return np.arange(len(integral)) * STEP_SECONDS / _FINE, integral

@@ -39,20 +39,24 @@ class Windows:
     def of(cls, segments: Segments) -> Windows:
         """Find the windows of all trials in segments of one person or several."""
         rows, tasks = segments.trials, segments.tasks
-        first, last = (
-            _each(rows.first_step)[..., None],
-            _each(rows.last_step)[..., None],
+        task = _each(rows.task)
+        first, last, onset, window, segment = (
+            _each(values)[..., None]
+            for values in (
+                rows.first_step,
+                rows.last_step,
+                rows.onset_step,
+                rows.window_seconds,
+                rows.segment,
+            )
         )
-        task, segment = _each(rows.task), _each(rows.segment)
         step = first + np.arange(tasks.window_steps)
-        seconds = (step - _each(rows.onset_step)[..., None]) * STEP_SECONDS
         # At the last step targets hold all responses of the window: it stands for the end.
-        seconds = np.where(step < last, seconds, _each(rows.window_seconds)[..., None])
-        place = segment[..., None] * segments.action.shape[-2] + np.minimum(step, last)
-        own = (
-            tasks.own_buttons[task] & ((task >= 0) & (last >= first)[..., 0])[..., None]
-        )
-        return cls(*(torch.from_numpy(values) for values in (place, own, seconds)))
+        seconds = np.where(step < last, (step - onset) * STEP_SECONDS, window)
+        place = segment * segments.action.shape[-2] + np.minimum(step, last)
+        has_window = (task >= 0)[..., None] & (last >= first)
+        buttons = tasks.own_buttons[task] & has_window
+        return cls(*(torch.from_numpy(values) for values in (place, buttons, seconds)))
 
     def curves(self, outputs: Tensor) -> Tensor:
         """Return the curve of each of a trial's buttons, (..., trials, w, buttons).
@@ -65,12 +69,11 @@ class Windows:
         """
         flat = outputs[..., : self.own.shape[-1]].flatten(-3, -2)
         if self.place.ndim == 2:
-            found = flat[..., self.place, :]
+            curves = flat[..., self.place, :]
         else:
-            found = flat[torch.arange(len(flat))[:, None, None], self.place]
-        return torch.where(
-            self.own[..., None, :], found, torch.zeros((), dtype=found.dtype)
-        )
+            curves = flat[torch.arange(len(flat))[:, None, None], self.place]
+        nothing = torch.zeros((), dtype=curves.dtype)
+        return torch.where(self.own[..., None, :], curves, nothing)
 
     def mean_seconds(self, answered: Tensor) -> Tensor:
         """Return the mean response time of the responses within the window, (..., trials).
@@ -138,9 +141,9 @@ class Decoded:
             (..., trials): index of each trial's correct button; -1: none, treated as 0.
         """
         button = np.clip(correct_button, 0, None).astype(np.intp)[..., None, None]
-        own = np.take_along_axis(self.curve, button, axis=-1)[..., 0]
-        found: Values = np.minimum(np.maximum.accumulate(own, axis=-1), self.answered)
-        return found
+        curve = np.take_along_axis(self.curve, button, axis=-1)[..., 0]
+        rising = np.maximum.accumulate(curve, axis=-1)
+        return np.asarray(np.minimum(rising, self.answered))
 
     @property
     def miss(self) -> Values:
@@ -151,19 +154,16 @@ class Decoded:
     @property
     def mean_seconds(self) -> Values:
         """Mean response time of the responses within the window; NaN where `rt_seconds` is."""
-        found: Values = np.where(
-            np.isfinite(self.rt_seconds), self.given_seconds, np.nan
-        )
-        return found
+        is_given = np.isfinite(self.rt_seconds)
+        return np.asarray(np.where(is_given, self.given_seconds, np.nan))
 
     @property
     def shares(self) -> Values:
         """Share of each button among responses, (..., trials, buttons); NaN without a response."""
         end = self.curve[..., -1, :]
         total = end.sum(axis=-1, keepdims=True)
-        shares: Values = np.divide(
-            end, total, out=np.full_like(end, np.nan), where=total > 0
-        )
+        shares = np.full_like(end, np.nan)
+        np.divide(end, total, out=shares, where=total > 0)
         return shares
 
     @property
@@ -192,10 +192,9 @@ class Decoded:
             (..., trials), seconds; NaN where there is no response.
         """
         end = self.answered[..., -1:]
-        given = np.divide(
-            self.answered, end, out=np.zeros_like(self.answered), where=end > 0
-        )
-        return _crossing(given, self.seconds, share)
+        shares = np.zeros_like(self.answered)
+        np.divide(self.answered, end, out=shares, where=end > 0)
+        return _crossing(shares, self.seconds, share)
 
 
 @torch.no_grad()
@@ -231,7 +230,8 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
     windows = Windows.of(segments)
     curves = windows.curves(torch.from_numpy(np.ascontiguousarray(outputs)))
     answered = answered_of(curves)
-    curve, rising, seconds = curves.numpy(), answered.numpy(), windows.seconds.numpy()
+    curve, seconds = curves.numpy(), windows.seconds.numpy()
+    rising = answered.numpy()
     end = curve[..., -1, :]
     best = np.sort(end, axis=-1)[..., -2:]
     stands_out = best[..., -1] - (best[..., 0] if end.shape[-1] > 1 else 0.0) > _TIED
@@ -258,8 +258,8 @@ def _crossing(rising: Values, seconds: Values, level: float) -> Values:
 
     def at(values: Values, places: NDArray[np.intp]) -> Values:
         # Before the first step are the onset, and no response.
-        found = np.take_along_axis(values, np.maximum(places, 0), axis=-1)
-        return np.asarray(np.where(places < 0, 0.0, found)[..., 0])
+        chosen = np.take_along_axis(values, np.maximum(places, 0), axis=-1)
+        return np.asarray(np.where(places < 0, 0.0, chosen)[..., 0])
 
     low, high = at(rising, place - 1), at(rising, place)
     before, after = at(seconds, place - 1), at(seconds, place)

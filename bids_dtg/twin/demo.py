@@ -67,7 +67,8 @@ def run_twin_demo(
     """
     require(
         "the demo of the digital twin",
-        *("torch", "lightning"),
+        "torch",
+        "lightning",
         extra="train",
         otherwise="--workflow contrasts, which needs none",
     )
@@ -75,7 +76,8 @@ def run_twin_demo(
     from bids_dtg.twin.analyses.intervene import run_interventions
     from bids_dtg.twin.analyses.train import run_training
 
-    start, folder = time.perf_counter(), out / SIMULATED
+    start = time.perf_counter()
+    folder = out / SIMULATED
     people = simulate_twin_people(participants, regime, regions=regions, seed=seed)
     sequences = [trial_sequence(name) for name in _SEQUENCES]
     runs = people.runs(sequences, seed=seed)
@@ -89,7 +91,7 @@ def run_twin_demo(
     show(f"{counted(participants, 'simulated participant')} in {folder}")
     bundle = out / RESULTS / "group" / f"model-{_NAME}" / "bundle"
 
-    def settings(analysis: str, **more: Any) -> Settings:
+    def settings(analysis: str, **options: Any) -> Settings:
         return Settings.of(
             bids_dir=folder / "bids",
             output_dir=out / RESULTS,
@@ -98,7 +100,7 @@ def run_twin_demo(
             analysis=analysis,
             input_arrays=tuple(str(folder / name) for name in _ARRAYS),
             seed=seed,
-            **more,
+            **options,
         )
 
     run_training(settings("train", model_name=_NAME, split_file=split, epochs=epochs))
@@ -106,19 +108,28 @@ def run_twin_demo(
     run_interventions(
         settings("intervene", model=str(bundle), permutations=permutations)
     )
-    rows = _compared(out / RESULTS / "group", people)
-    write_tsv(
-        out / TABLE,
-        ["figure", "predicted", "true"],
-        [(name, round(one, 4), round(true, 4)) for name, (one, true) in rows.items()],
-    )
+    figures = _compared(out / RESULTS / "group", people)
+    _write_figures(out, figures, participants, regime)
+    say(f"done in {duration(time.perf_counter() - start)}")
+
+
+def _write_figures(
+    out: Path,
+    figures: Mapping[str, tuple[float, float]],
+    participants: int,
+    regime: Regime,
+) -> None:
+    """Write predicted and true values as a table, as lines and on the demo's page."""
+    rows = [(name, *values) for name, values in figures.items()]
+    rounded = [(name, round(twin, 4), round(true, 4)) for name, twin, true in rows]
+    write_tsv(out / TABLE, ["figure", "predicted", "true"], rounded)
     share = {"easy": "all", "hard": "40 %"}.get(regime, "a part")
     text = [
         f"Connectomes explain {share} of the differences between these people. Predictions are for "
         "people who were left out of the fit. Changes are calibrated, except by selective moves."
     ]
     show("")
-    for name, (predicted, true) in rows.items():
+    for name, predicted, true in rows:
         show(f"  {name:42}{predicted:10.3f}{true:10.3f}")
     write_demo(
         out,
@@ -126,17 +137,12 @@ def run_twin_demo(
         f"{counted(participants, 'SIMULATED participant')}, who perform a Stroop task.",
         _WARNING,
         text=text,
-        tables=[
-            Table(
-                "", ("measure", "predicted", "true"), [(n, *v) for n, v in rows.items()]
-            )
-        ],
+        tables=[Table("", ("measure", "predicted", "true"), rows)],
         pages={
             f"{RESULTS}/index.html": "Training, evaluation and interventions",
             TABLE: TABLE,
         },
     )
-    say(f"done in {duration(time.perf_counter() - start)}")
 
 
 def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, float]]:
@@ -146,16 +152,14 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
     row_of = {f"sub-{label}": number for number, label in enumerate(people.labels)}
     predicted = read_rows(group / f"evaluation-{_NAME}" / "desc-people_predicted.tsv")
     unseen = people.select([row_of[row["participant_id"]] for row in predicted])
-    found: dict[str, tuple[float, float]] = {}
+    figures: dict[str, tuple[float, float]] = {}
     true = _true_functions(unseen)
     for name, values in true.items():
-        own = np.array([float(row[f"twin_{name}"]) for row in predicted])
-        found[f"{name}: mean (s)"] = float(own.mean()), float(values.mean())
-        if own.std() > 0:
-            found[f"{name}: r with the truth"] = (
-                float(np.corrcoef(own, values)[0, 1]),
-                1.0,
-            )
+        of_twins = np.array([float(row[f"twin_{name}"]) for row in predicted])
+        figures[f"{name}: mean (s)"] = float(of_twins.mean()), float(values.mean())
+        if of_twins.std() > 0:
+            r = float(np.corrcoef(of_twins, values)[0, 1])
+            figures[f"{name}: r with the truth"] = r, 1.0
     folder = group / f"intervention-{_NAME}"
     arrays = read_npz(folder / DIRECTIONS)
     steps = dict(zip(arrays["moves"].tolist(), arrays["steps"], strict=True))
@@ -166,17 +170,17 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
             continue
         after = _true_functions(unseen.after(_STEP * steps[f"{name} {row['way']}"]))
         change = float((after[name] - true[name]).mean())
-        found[f"{row['direction']}, {row['way']} (s)"] = float(size), change
-    return found
+        figures[f"{row['direction']}, {row['way']} (s)"] = float(size), change
+    return figures
 
 
 def _true_functions(people: TwinPeople) -> dict[str, Values]:
     """Return true mean response times over the sequence's trials, and true effects."""
-    found = {}
+    functions = {}
     for name in _SEQUENCES:
         trials = trial_sequence(name).trials
         number = np.bincount(trials.condition, minlength=len(trials.task.conditions))
         means = people.mean_rt_seconds(trials.task.name)
-        found[f"{trials.task.name}_rt"] = means @ number / number.sum()
-        found[f"{trials.task.name}_effect"] = people.effects(trials.task.name)
-    return found
+        functions[f"{trials.task.name}_rt"] = means @ number / number.sum()
+        functions[f"{trials.task.name}_effect"] = people.effects(trials.task.name)
+    return functions

@@ -38,8 +38,9 @@ class TaskFields:
     """
 
     def __init__(self, content: Mapping[str, Any], source: str, place: str = ""):
-        self._content, self._source, self._place = content, source, place
-        self._asked: list[str] = []
+        self._content, self._source = content, source
+        self._place = place
+        self._keys: list[str] = []  # that were looked for
 
     def take(self, key: str, check: Check[T]) -> T:
         """Return the value of a required key, checked.
@@ -56,9 +57,8 @@ class TaskFields:
         try:
             return convert(value)
         except (TypeError, ValueError, OverflowError):
-            raise self.error(
-                key, f"is {shortened(repr(value), _LONGEST)}", expected
-            ) from None
+            words = f"is {shortened(repr(value), _LONGEST)}"
+            raise self.error(key, words, expected) from None
 
     def get(self, key: str, check: Check[T], default: Default) -> T | Default:
         """Return the value of a key, checked; or the default where the key is absent.
@@ -72,7 +72,7 @@ class TaskFields:
 
     def has(self, key: str) -> bool:
         """Return whether the table has a key, which `close` then accepts."""
-        self._asked.append(key)
+        self._keys.append(key)
         return key in self._content
 
     def table(self, key: str) -> TaskFields:
@@ -95,15 +95,14 @@ class TaskFields:
             A key was not read; the message names it and the most similar known key.
         """
         for key in self._content:
-            if key not in self._asked:
-                near = difflib.get_close_matches(key, self._asked, n=1) or self._asked
+            if key not in self._keys:
+                near = difflib.get_close_matches(key, self._keys, n=1) or self._keys
                 raise self.error(key, "is not known", f"one of {', '.join(near)}")
 
-    def error(self, key: str, found: str, expected: str) -> SettingsError:
+    def error(self, key: str, fact: str, expected: str) -> SettingsError:
         """Return the error about a key."""
-        return SettingsError(
-            f"{self._source}: {self._place}{key} {found}", expected=expected
-        )
+        words = f"{self._source}: {self._place}{key} {fact}"
+        return SettingsError(words, expected=expected)
 
 
 def number(low: float, high: float) -> Check[float]:

@@ -274,18 +274,16 @@ def _condition(fields: TaskFields) -> dict[str, Any]:
 def _correct(fields: TaskFields, buttons: tuple[str, ...]) -> dict[str, Any]:
     target = fields.get("target", TEXT, None)
     if target is None:
-        column, named = (
-            fields.take("column", TEXT),
-            fields.get("buttons", TEXT_BY_NAME, ()),
-        )
+        column = fields.take("column", TEXT)
+        named = fields.get("buttons", TEXT_BY_NAME, ())
         _require_buttons(fields, "buttons", [name for _, name in named], buttons)
-        found = {"correct_column": column, "correct_buttons": named}
+        rule = {"correct_column": column, "correct_buttons": named}
     else:
         probes = fields.take("probes", TEXT_BY_NAME)
         _require_buttons(fields, "probes", [name for name, _ in probes], buttons)
-        found = {"correct_column": target, "probes": probes}
+        rule = {"correct_column": target, "probes": probes}
     fields.close()
-    return found
+    return rule
 
 
 def _response(fields: TaskFields, buttons: tuple[str, ...]) -> ResponseRule:
@@ -299,17 +297,15 @@ def _response(fields: TaskFields, buttons: tuple[str, ...]) -> ResponseRule:
         "buttons": TEXT_BY_NAME,
     }
     rt = fields.take("rt", TEXT)
-    usual = {name: getattr(ResponseRule, name) for name in checks}
-    rule = ResponseRule(
-        rt, **{n: fields.get(n, check, usual[n]) for n, check in checks.items()}
-    )
-    if (rule.accuracy is None) == (rule.button is None):
-        found = (
-            "and button are both missing"
-            if rule.button is None
-            else "and button are given"
-        )
-        raise fields.error("accuracy", found, "one of them")
+    values = {
+        key: fields.get(key, check, getattr(ResponseRule, key))
+        for key, check in checks.items()
+    }
+    rule = ResponseRule(rt, **values)
+    if rule.accuracy is None and rule.button is None:
+        raise fields.error("accuracy", "and button are both missing", "one of them")
+    if rule.accuracy is not None and rule.button is not None:
+        raise fields.error("accuracy", "and button are given", "one of them")
     _require_buttons(fields, "buttons", [name for _, name in rule.buttons], buttons)
     fields.close()
     return rule
@@ -318,27 +314,25 @@ def _response(fields: TaskFields, buttons: tuple[str, ...]) -> ResponseRule:
 def _require_buttons(
     fields: TaskFields, key: str, named: list[str], buttons: tuple[str, ...]
 ) -> None:
-    if unknown := [name for name in named if name not in buttons]:
-        raise fields.error(
-            key, f"names the button '{unknown[0]}'", f"one of {', '.join(buttons)}"
-        )
+    unknown = [name for name in named if name not in buttons]
+    if unknown:
+        expected = f"one of {', '.join(buttons)}"
+        raise fields.error(key, f"names the button '{unknown[0]}'", expected)
 
 
 def _images(fields: TaskFields) -> dict[str, Any]:
     size = fields.get("numbers", whole(1, 100), Task.image_size)
     ten = numbers_of(size, lambda number: -10 <= number <= 10)
     binary = numbers_of(size, lambda number: number in (0, 1))
-    exact = fields.get(
-        "exact", by_name(ten, f"{size} numbers from -10 to 10 an image"), ()
-    )
-    near = fields.get(
-        "near", by_name(binary, f"{size} of the numbers 0 and 1 an image"), ()
-    )
+    of_ten = by_name(ten, f"{size} numbers from -10 to 10 an image")
+    of_binary = by_name(binary, f"{size} of the numbers 0 and 1 an image")
+    exact = fields.get("exact", of_ten, ())
+    near = fields.get("near", of_binary, ())
     fields.close()
-    if twice := sorted(dict(exact).keys() & dict(near).keys()):
-        raise fields.error(
-            "near", f"has '{twice[0]}', as images.exact has", "each image once"
-        )
+    twice = sorted(dict(exact).keys() & dict(near).keys())
+    if twice:
+        fact = f"has '{twice[0]}', as images.exact has"
+        raise fields.error("near", fact, "each image once")
     return {"image_size": size, "exact_images": exact, "near_images": near}
 
 
@@ -347,21 +341,17 @@ def _inputs(fields: TaskFields, channels: int, image_size: int) -> tuple[Input, 
     inputs: list[Input] = []
     taken: dict[int, int] = {}
     for place, part in enumerate(fields.tables("inputs"), start=1):
-        made = _KINDS[part.take("kind", choice(*_KINDS))](part)
+        item = _KINDS[part.take("kind", choice(*_KINDS))](part)
         part.close()
-        own = [channel for _, channel in made.channels]
-        for channel in own or range(made.first, made.first + image_size):
+        listed = [channel for _, channel in item.channels]
+        for channel in listed or range(item.first, item.first + image_size):
+            fact = f"needs channel {channel}"
             if channel >= channels:
-                raise part.error(
-                    "channel", f"needs channel {channel}", f"below {channels}"
-                )
+                raise part.error("channel", fact, f"below {channels}")
             if taken.setdefault(channel, place) != place:
-                raise part.error(
-                    "channel",
-                    f"needs channel {channel}",
-                    f"not that of inputs[{taken[channel]}]",
-                )
-        inputs.append(made)
+                expected = f"not that of inputs[{taken[channel]}]"
+                raise part.error("channel", fact, expected)
+        inputs.append(item)
     return tuple(inputs)
 
 
@@ -371,9 +361,8 @@ _CHANNEL = whole(0, _MOST_CHANNELS)
 def _one_hot(part: TaskFields) -> Input:
     column, values = part.take("column", TEXT), part.take("values", TEXTS)
     first = part.take("channel", _CHANNEL)
-    return Input(
-        column, tuple((value, first + number) for number, value in enumerate(values))
-    )
+    channels = range(first, first + len(values))
+    return Input(column, tuple(zip(values, channels, strict=True)))
 
 
 def _image(part: TaskFields) -> Input:

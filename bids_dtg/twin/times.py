@@ -82,10 +82,9 @@ def measures_of(tasks: TaskSet) -> tuple[Target, ...]:
     >>> [measure.name for measure in measures_of(TaskSet((find_task("stroop"),)))]
     ['stroop_rt', 'stroop_effect', 'stroop_accuracy', 'stroop_rt_sd']
     """
-    more = (
-        Target(task.name, what) for what in (ACCURACY, SPREAD) for task in tasks.tasks
-    )
-    return (*targets_of(tasks), *more)
+    accuracies = [Target(task.name, ACCURACY) for task in tasks.tasks]
+    spreads = [Target(task.name, SPREAD) for task in tasks.tasks]
+    return (*targets_of(tasks), *accuracies, *spreads)
 
 
 def mean_times(
@@ -154,8 +153,8 @@ def all_measures(
         )
         for variance in variances
     ]
-    more = torch.stack([*accuracies, *spreads], -1)
-    return torch.cat([mean_times(seconds, segments, used), more], -1)
+    further = torch.stack([*accuracies, *spreads], -1)
+    return torch.cat([mean_times(seconds, segments, used), further], -1)
 
 
 def _mean(values: Tensor, used: NDArray[np.bool_]) -> Tensor:
@@ -220,8 +219,8 @@ def fit_ridges(
     >>> rng = np.random.default_rng(0)
     >>> traits = np.linalg.qr(rng.normal(size=(40, 2)))[0]
     >>> edges = traits @ rng.normal(size=(2, 300))
-    >>> found = fit_ridges(edges, traits)
-    >>> bool(np.corrcoef(found.predict(edges).T[0], traits.T[0])[0, 1] > 0.99)
+    >>> ridges = fit_ridges(edges, traits)
+    >>> bool(np.corrcoef(ridges.predict(edges).T[0], traits.T[0])[0, 1] > 0.99)
     True
     """
     from sklearn.linear_model import RidgeCV
@@ -231,16 +230,17 @@ def fit_ridges(
     edges = _without(values, covariates, everybody)
     weights = np.zeros((edges.shape[1], times.shape[1]))
     predictable = np.zeros(times.shape[1], bool)
-    for known, columns in by_known(np.isfinite(times)):
-        own, number = edges[known], int(known.sum())
-        scale = float((own**2).sum()) / max(number, 1)
+    for rows, columns in by_known(np.isfinite(times)):
+        features, number = edges[rows], int(rows.sum())
+        scale = float((features**2).sum()) / max(number, 1)
         if number < _FEWEST or not scale > _NOTHING:
             continue
-        left = _without(times[:, columns], covariates, known)[known]
-        model = RidgeCV(alphas=PENALTIES * scale, alpha_per_target=True).fit(own, left)
+        rest = _without(times[:, columns], covariates, rows)[rows]
+        model = RidgeCV(alphas=PENALTIES * scale, alpha_per_target=True)
+        model.fit(features, rest)
         weights[:, columns] = np.atleast_2d(model.coef_).T
         # The mean of the others misses a left-out person by n / (n - 1) times as much.
-        worst = left.var(axis=0) * (number / (number - 1)) ** 2
+        worst = rest.var(axis=0) * (number / (number - 1)) ** 2
         predictable[columns] = -model.best_score_ < worst
     return Ridges(values.mean(axis=0), weights, predictable)
 
@@ -301,7 +301,7 @@ def find_gate(
         np.asarray(connectomes, np.float64), covariates, np.ones(people, bool)
     )
     # Ridges on principal-component scores equal ridges on edges, with far fewer columns.
-    left, sizes, _ = np.linalg.svd(edges, full_matrices=False)
+    people_vectors, sizes, _ = np.linalg.svd(edges, full_matrices=False)
     values = np.full(measures.shape, np.nan)
     for rows, columns in by_known(measured):
         if rows.any():
@@ -314,7 +314,8 @@ def find_gate(
     orders = permuted_orders(kin, PERMUTATIONS, sites=pattern, seed=seed)
     orders = np.vstack([np.arange(people), orders])
     permuted = values[orders].swapaxes(0, 1).reshape(people, -1)
-    agreement = left_out_agreement(left * sizes, permuted, families)
+    scores = people_vectors * sizes
+    agreement = left_out_agreement(scores, permuted, families)
     z = z_of(agreement.reshape(people, len(orders), groups, -1).sum(axis=-1))
     return Gate(z[0], float(z[1:].max()))
 
@@ -351,13 +352,14 @@ def left_out_agreement(
     variance = np.nansum(centred**2, axis=0) / np.maximum(counts, 1)
     scale = np.where(variance > 0, np.sqrt(variance), np.inf)
     for number in np.unique(fold) if people >= _FEWEST and np.ptp(fold) else ():
-        left_out, others = fold == number, fold != number
-        ridges = fit_ridges(values[others], measures[others])
-        predicted = (values[left_out] - values[others].mean(axis=0)) @ ridges.weights
+        left_out, training = fold == number, fold != number
+        ridges = fit_ridges(values[training], measures[training])
+        centre = values[training].mean(axis=0)
+        predicted = (values[left_out] - centre) @ ridges.weights
         for rows, columns in by_known(np.isfinite(measures)):
             if not ridges.predictable[columns].any():
                 continue
-            mean = measures[np.ix_(others & rows, columns)].mean(axis=0)
+            mean = measures[np.ix_(training & rows, columns)].mean(axis=0)
             observed = (measures[np.ix_(left_out, columns)] - mean) / scale[columns]
             product = predicted[:, columns] / scale[columns] * observed
             product *= ridges.predictable[columns]
@@ -366,20 +368,19 @@ def left_out_agreement(
 
 
 def by_known(
-    known: NDArray[np.bool_],
+    is_known: NDArray[np.bool_],
 ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
     """Yield each set of people and the columns that exactly these people have."""
-    patterns, of = np.unique(known, axis=1, return_inverse=True)
+    patterns, pattern_of = np.unique(is_known, axis=1, return_inverse=True)
     for number, pattern in enumerate(patterns.T):
-        yield pattern, np.flatnonzero(of.ravel() == number)
+        yield pattern, np.flatnonzero(pattern_of.ravel() == number)
 
 
 def _without(values: Array, covariates: Array | None, rows: NDArray[np.bool_]) -> Array:
     """Return values minus the mean and the linear effect of covariates, estimated in `rows`."""
-    found = values - values[rows].mean(axis=0)
+    rest = values - values[rows].mean(axis=0)
     if covariates is None:
-        return np.asarray(found)
-    own = covariates[rows]
-    return np.asarray(
-        found - (covariates - own.mean(axis=0)) @ slopes_on(own, values[rows])
-    )
+        return np.asarray(rest)
+    columns = covariates[rows]
+    slopes = slopes_on(columns, values[rows])
+    return np.asarray(rest - (covariates - columns.mean(axis=0)) @ slopes)

@@ -50,16 +50,15 @@ def true_responses(people: TwinPeople, kind: Kind = "known") -> Array:
     group[OWN, :2].sort(axis=1)  # amygdalae respond to faces more than to shapes
     weights = rng.standard_normal((TRAITS, len(OWN)))
     shared = world.difficulty.shared if kind == "known" else 0.0
-    drawn = (
+    streams = (
         stream(world.seed, Purpose.TWIN_AMPLITUDE, cohort=people.cohort, person=person)
         for person in people.persons
     )
-    own = np.array([rng.standard_normal(len(OWN)) for rng in drawn])
+    independent = np.array([rng.standard_normal(len(OWN)) for rng in streams])
     by_traits = people.traits @ (weights / np.linalg.norm(weights, axis=0))
-    amplitudes = np.ones((len(own), len(REGIONS)))
-    amplitudes[:, OWN] += _AMPLITUDE_SD * (
-        np.sqrt(shared) * by_traits + np.sqrt(1 - shared) * own
-    )
+    deviation = np.sqrt(shared) * by_traits + np.sqrt(1 - shared) * independent
+    amplitudes = np.ones((len(independent), len(REGIONS)))
+    amplitudes[:, OWN] += _AMPLITUDE_SD * deviation
     return (kind != "noise") * amplitudes[..., None] * group
 
 
@@ -95,12 +94,13 @@ def simulate_bold(
     >>> simulate_bold(people, runs, seed=1)[0][0].values.shape
     (510, 6)
     """
-    found, of_six = [], true_responses(people, kind)
+    everybody = []
+    of_six = true_responses(people, kind)
     responses = np.zeros((len(of_six), len(regions), of_six.shape[2]))
     responses[:, [list(regions).index(name) for name in REGIONS]] = of_six
-    for person, own, sizes in zip(people.persons, runs, responses, strict=True):
+    for person, trials, sizes in zip(people.persons, runs, responses, strict=True):
         of_person = []
-        for number, run in enumerate(own):
+        for number, run in enumerate(trials):
             rng = stream(
                 seed,
                 Purpose.TWIN_TASK_BOLD,
@@ -110,20 +110,18 @@ def simulate_bold(
                 segment=number,
             )
             of_person.append(_draw(run, sizes, rng))
-        found.append(of_person)
-    return found
+        everybody.append(of_person)
+    return everybody
 
 
 def _draw(run: Trials, sizes: Array, rng: np.random.Generator) -> BoldRun:
     """Draw the BOLD of a run from responses to conditions, (regions, conditions of all tasks)."""
     seconds = np.arange(0.0, run.run_seconds, TR_SECONDS)
-    each = convolved(
-        seconds, run.onset_seconds, run.onset_seconds + run.display_seconds
-    )
+    ends = run.onset_seconds + run.display_seconds
+    of_trials = convolved(seconds, run.onset_seconds, ends)
     first = list(TASKS).index(run.task.name) * 2
-    white = rng.standard_normal((len(seconds), len(sizes))) * np.sqrt(
-        1 - _PERSISTENCE**2
-    )
+    white = rng.standard_normal((len(seconds), len(sizes)))
+    white = white * np.sqrt(1 - _PERSISTENCE**2)
     noise = _NOISE_SD * lfilter([1.0], [1.0, -_PERSISTENCE], white, axis=0)
-    values = each @ sizes[:, first + run.condition].T + noise
+    values = of_trials @ sizes[:, first + run.condition].T + noise
     return BoldRun(values.astype(np.float32), TR_SECONDS)

@@ -197,17 +197,15 @@ def possible_edges(edges: NDArray[np.floating], regions: int) -> NDArray[np.floa
     >>> possible_edges(np.array([0.3, 0.2, 0.1]), 3)
     array([0.3, 0.2, 0.1], dtype=float32)
     """
-    found = correlations(edges, regions)
-    values, vectors = np.linalg.eigh(found)
+    values, vectors = np.linalg.eigh(correlations(edges, regions))
     floored = np.maximum(values, _LEAST_EIGENVALUE)
     nearest = (vectors * floored[..., None, :]) @ np.swapaxes(vectors, -1, -2)
     sd = np.sqrt(np.diagonal(nearest, axis1=-2, axis2=-1))
     nearest /= sd[..., :, None] * sd[..., None, :]
     rows, columns = np.triu_indices(regions, 1)
     same = (values >= _LEAST_EIGENVALUE).all(axis=-1, keepdims=True)
-    return np.where(same, edges, np.arctanh(nearest[..., rows, columns])).astype(
-        np.float32
-    )
+    possible = np.where(same, edges, np.arctanh(nearest[..., rows, columns]))
+    return possible.astype(np.float32)
 
 
 def correlations(edges: NDArray[np.floating], regions: int) -> Array:
@@ -262,8 +260,8 @@ def draw_rest(
     >>> np.arctanh(np.corrcoef(series.T)[np.triu_indices(3, 1)]).round(4)
     array([ 0.5, -0.2,  0.1])
     """
-    own = correlated(rng.standard_normal((frames, regions)), persistence)
+    white = correlated(rng.standard_normal((frames, regions)), persistence)
     # An orthonormal basis of the same series: exactly uncorrelated in this run.
-    basis = np.linalg.qr(own - own.mean(axis=0))[0]
+    basis, _ = np.linalg.qr(white - white.mean(axis=0))
     root = np.linalg.cholesky(correlations(edges, regions))
     return np.asarray(np.sqrt(frames) * basis @ root.T, np.float32)

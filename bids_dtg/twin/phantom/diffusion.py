@@ -102,24 +102,25 @@ def _decided_early(u: Array, m: Array) -> Array:
     """Sum over mirrored images of the boundary: inverse Gaussian distributions."""
     from scipy.special import log_ndtr
 
-    root, both = np.sqrt(u), np.logaddexp(m / 2.0, -m / 2.0)  # log(2 cosh(m / 2))
+    root = np.sqrt(u)
+    log_cosh = np.logaddexp(m / 2.0, -m / 2.0)  # log(2 cosh(m / 2))
     share = np.zeros_like(u)
     for image in range(_TERMS):
         c = image + 0.5  # distance of the image of the boundary
-        along = np.exp(both - m * c + log_ndtr((m * u - c) / root))
-        against = np.exp(both + m * c + log_ndtr(-(m * u + c) / root))
+        along = np.exp(log_cosh - m * c + log_ndtr((m * u - c) / root))
+        against = np.exp(log_cosh + m * c + log_ndtr(-(m * u + c) / root))
         share += (-1) ** image * (along + against)
     return share
 
 
 def _undecided_late(u: Array, m: Array) -> Array:
     """Sum over the odd standing waves between the boundaries."""
-    both = np.logaddexp(m / 2.0, -m / 2.0)
+    log_cosh = np.logaddexp(m / 2.0, -m / 2.0)
     share = np.zeros_like(u)
     for wave in range(_TERMS):
         k = 2 * wave + 1
         rate = (m**2 + (k * np.pi) ** 2) / 2.0
-        share += (-1) ** wave * np.pi * k / rate * np.exp(both - rate * u)
+        share += (-1) ** wave * np.pi * k / rate * np.exp(log_cosh - rate * u)
     return share
 
 

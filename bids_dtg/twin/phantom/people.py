@@ -61,8 +61,10 @@ class TwinPeople:
     def parameters(self) -> Array:
         """True parameters, (people, 5), in the order of `world.PARAMETERS`."""
         shared = self.world.difficulty.shared
-        traits, own = self.traits @ self.world.weights, self.own
-        return parameters_of(np.sqrt(shared) * traits + np.sqrt(1.0 - shared) * own)
+        traits = self.traits @ self.world.weights
+        return parameters_of(
+            np.sqrt(shared) * traits + np.sqrt(1.0 - shared) * self.own
+        )
 
     def select(self, rows: Sequence[int] | NDArray[np.integer]) -> TwinPeople:
         """Return some of the people, by row.
@@ -224,14 +226,14 @@ def simulate_twin_people(
     """
     world = simulate_twin_world(regime, regions=regions, seed=seed)
     drawn = [_person(world, cohort, person) for person in range(people)]
-    connectomes, traits, own, lapses = zip(*drawn, strict=True)
+    connectomes, traits, independent, lapses = zip(*drawn, strict=True)
     return TwinPeople(
         world=world,
         cohort=int(cohort),
         persons=tuple(range(people)),
         connectomes=np.array(connectomes, np.float32),
         traits=np.array(traits),
-        own=np.array(own),
+        own=np.array(independent),
         lapses=lapses_of(np.array(lapses)),
     )
 
@@ -241,18 +243,15 @@ def _person(
 ) -> tuple[NDArray[np.float32], Array, Array, float]:
     """Draw a person: connectome, traits, own parameters, and the quantile of the lapse share."""
     rng = stream(world.seed, Purpose.TWIN_PERSON, cohort=cohort, person=person)
-    traits, own = rng.standard_normal(TRAITS), rng.standard_normal(len(PARAMETERS))
+    traits = rng.standard_normal(TRAITS)
+    independent = rng.standard_normal(len(PARAMETERS))
     rng.standard_normal(SKIPPED)
     lapse = rng.random()
-    shown = (
-        traits @ world.loadings
-        + rng.standard_normal(len(world.nuisance)) @ world.nuisance
-    )
+    nuisance = rng.standard_normal(len(world.nuisance)) @ world.nuisance
+    deviation = traits @ world.loadings + nuisance
     noise = rng.standard_normal(len(world.mean), np.float32)
-    connectome = (world.mean + shown + world.difficulty.edge_noise_sd * noise).astype(
-        np.float32
-    )
-    return connectome, traits, own, lapse
+    connectome = world.mean + deviation + world.difficulty.edge_noise_sd * noise
+    return connectome.astype(np.float32), traits, independent, lapse
 
 
 UNIFORMS = 4  # random numbers per trial: for time, choice, lapse and wrong button

@@ -113,8 +113,7 @@ class TwinWorld:
         """
         delta = np.asarray(delta_edges, np.float64)
         basis = np.concatenate([self.loadings, self.nuisance])
-        found: Array = delta @ np.linalg.pinv(basis)[:, : len(self.loadings)]
-        return found
+        return np.asarray(delta @ np.linalg.pinv(basis)[:, : len(self.loadings)])
 
 
 def simulate_twin_world(regime: Regime, *, regions: int = 100, seed: int) -> TwinWorld:
