@@ -183,10 +183,16 @@ def test_a_space_that_cannot_be_reached_costs_only_the_maps_in_it(job, capsys):
         "T1w_mode-image_xfm.h5. To do: copy the anat folder of fMRIPrep's derivatives there, or "
         "leave T1w out of --output-spaces."
     )
-    assert job.run("--output-spaces", "T1w", "--surfaces", "fsLR", "--dry-run") == 1
+    words = ("--output-spaces", "T1w", "--surfaces", "fsLR", "--dry-run")
+    assert job.run(*words) == 1
+    said = capsys.readouterr().out
+    assert f"\nsub-02_task-rest: would fail: {line}\n" in said
+    assert f"       1  would fail: {line} (first: sub-02_task-rest)\n" in said
+    assert job.run(*words, "-v") == 1
     said = capsys.readouterr().out
     assert "sub-02_task-rest: would write 3 maps to " in said
-    assert f"    would fail: {line}\n2 participants, 1 would fail" in said
+    assert f"    would fail: {line}\n" in said
+    assert "\n2 participants, 1 would fail" in said
     assert (
         "    on surfaces: "
         in said.partition("also written in T1w, through sub-01_from-")[2]
