@@ -133,6 +133,11 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     ("more", "message"),
     [
         (("--atlases", "HCP", "Schaefer400"), "one atlas with --workflow dynamics"),
+        (("--sample-on", "own"), "--sample-on was given for .*, an atlas of voxels"),
+        (
+            ("--atlases", "Glasser", "--smoothing-fwhm", "6"),
+            "--smoothing-fwhm was given for Glasser, .*Expected: no smoothing",
+        ),
         (("--model", "{tables}"), "knows only the people.*--architecture linear, or"),
         (("--model", "{model}", "--atlases", "HCP"), "19 reg"),
         (

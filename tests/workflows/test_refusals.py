@@ -70,6 +70,14 @@ WORDS = {
     "an unknown model": (["--model", "tinny"], r"'tinny'.*did you mean tiny\?"),
     "a model that is not there": (["--model", "absent/tiny"], "absent/tiny"),
     "an unknown atlas": (["--atlases", "Schafer400"], "did you mean Schaefer400"),
+    "an unknown atlas of the surface": (
+        ["--atlases", "Glaser"],
+        "did you mean Glasser",
+    ),
+    "a label file that is not there": (
+        ["--atlases", "absent.dlabel.nii"],
+        "absent.dlabel.nii",
+    ),
     "an atlas that is not there": (["--atlases", "absent.nii.gz"], "absent.nii.gz"),
     "an unknown strategy": (["--denoise-strategy", "acompcor"], "did you mean compcor"),
     "an unknown mesh": (["--surfaces", "fsnative"], r"fsnative.*fsLR"),

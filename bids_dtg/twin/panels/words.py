@@ -91,6 +91,9 @@ def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     >>> "Takahashi" in words.references, words.caution
     (False, '')
+    >>> runs_of_tasks = TwinMethods("HCP", 19, "session", of_task_runs=True)
+    >>> methods_of(runs_of_tasks, OutputOptions()).computed[:35]
+    'The series of voxels were averaged '
     """
     if facts.of_task_runs:
         return parcel_methods(
