@@ -210,7 +210,8 @@ def _tune(
         frozen=(OUTPUT,) if schedule == "known" else (),
     )
     facts = {"schedule": schedule, "from": bundle.identity}
-    fitted = dataclasses.replace(fitted, record={**facts, **fitted.record})
+    record = {**facts, **fitted.record}
+    fitted = dataclasses.replace(fitted, kind=bundle.card.kind, record=record)
     labels = [contrast.label for contrast in tuned]
     return recentred(
         fitted, people, labels, bundle.places, settings.modelling.recipe, say

@@ -79,7 +79,8 @@ def fit_model(
             people, places, plan.form, plan.settings, folder, report
         )
     record = {"recipe": options.recipe, "seed": options.seed, **fitted.record}
-    fitted = replace(fitted, record=record)
+    # Rows of the table may share a module.
+    fitted = replace(fitted, kind=kind.name, record=record)
     if fitted.correction is None:
         return recentred(fitted, people, labels, places, options.recipe, report)
     individual = fitted.correction.gains.round(GAIN_DIGITS) > 0

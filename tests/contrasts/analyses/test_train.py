@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ from tiny_bundle import without_people, write_tiny_bundle
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
 from tiny_job import TR, add_rest, read_table, tree
 
+from bids_dtg.contrasts import row as contrasts_row
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.workflows import find_workflow
 
 SHARES = sets(LABELS, 0.25, 0.25)
 LINEAR = ("--architecture", "linear", *sets(LABELS, 0, 0.25))
@@ -50,6 +54,22 @@ def mean_of(cohort, people, bundle):
 
 def split_of(folder):
     return {row["participant_id"]: row["set"] for row in read_table(folder)}
+
+
+@pytest.mark.slow
+def test_a_second_kind_on_a_module_is_saved_and_loaded_under_its_name(
+    cohort, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(KINDS, "second", replace(KINDS["linear"], name="second"))
+    row = find_workflow("contrasts")
+    monkeypatch.setattr(
+        contrasts_row, "ROW", replace(row, architectures=dict.fromkeys(KINDS, ""))
+    )
+    words = ("--architecture", "second", *LINEAR[2:])
+    assert cohort.analyse("train", *words, out=tmp_path / "out") == 0
+    bundle = load_bundle(tmp_path / "out/group/model-own/bundle")
+    assert bundle.card.kind == "second"
+    assert bundle.prepare("cpu", 1, print) is not None
 
 
 def test_a_trained_linear_model_is_a_bundle_with_its_table(cohort, linear):
