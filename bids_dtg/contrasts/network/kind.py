@@ -160,7 +160,8 @@ def check(
         )
 
 
-# Long because of what it documents; it prepares the people, trains and reads the weights.
+# Long and of eight parameters: it takes what the fit of every kind takes, and two of fine-tuning;
+# it prepares the people, trains and reads the weights.
 def fit(
     people: tuple[Sequence[Person], Sequence[Person]],
     places: Places,

@@ -86,6 +86,7 @@ def write_run(
     return files
 
 
+# Long because of its order: what can fail comes before the earlier report is removed.
 def write_average(
     request: Request,
     planned: AveragedRuns,
@@ -102,12 +103,9 @@ def write_average(
     source, names = request.dataset.name, request.path_names
     # Surfaces come first, because an error here must leave earlier results as they are.
     surfaces = request.surfaces(planned)
+    root = planned.runs[0].root
     facts_on = partial(
-        surface_facts,
-        files=surfaces,
-        root=planned.runs[0].root,
-        source=source,
-        names=names,
+        surface_facts, files=surfaces, root=root, source=source, names=names
     )
     meshes = [(mesh, sample_mesh(bundle, mesh, surfaces)) for mesh in request.meshes]
     at_atlases = [
@@ -115,11 +113,7 @@ def write_average(
     ]
     # Remove an earlier report, which shows other maps, in case making the new one fails.
     discard_report(request.output, planned.participant)
-    contrasts = [
-        contrast
-        for contrast in request.contrasts
-        if not np.isnan(maps[contrast.index]).all()
-    ]
+    contrasts = _contrasts_with_values(request, maps)
     sidecar = average_sidecar(
         estimate,
         contrasts,
@@ -148,6 +142,11 @@ def write_average(
             )
             files += _write(request, regions)
     return files
+
+
+def _contrasts_with_values(request: Request, maps: Maps) -> list[Contrast]:
+    contrasts = request.contrasts
+    return [row for row in contrasts if not np.isnan(maps[row.index]).all()]
 
 
 def _write_maps(
