@@ -8,11 +8,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from fmriprep_dataset import describe_dataset
 from folded_person import FRAMES, add_surfaces, field, write_run
 from label_files import parcels, write_labels
 from person_surfaces import template_mesh
 from scipy.ndimage import map_coordinates
-from tiny_job import read_table
+from tiny_bundle import write_tiny_bundle
+from tiny_job import FRAMES as TINY_FRAMES
+from tiny_job import add_rest, read_table
 
 from bids_dtg import load_bundle, load_maps
 from bids_dtg.cli.run import main
@@ -138,3 +141,33 @@ def test_a_person_without_surfaces_is_refused_where_own_ones_are_asked_for(
         said = "".join(capsys.readouterr())
         assert "sub-01 has no " in said
         assert "Expected: surfaces, for --sample-on own" in said
+
+
+@pytest.mark.slow
+def test_statistics_of_maps_of_voxels_are_over_vertices(tmp_path):
+    """Of people who were read at the template's surface, as the group level reads all."""
+    shape, affine = (12, 14, 12), np.diag([16.0, 16, 16, 1])
+    affine[:3, 3] = -88, -120, -64
+    bids = describe_dataset(tmp_path / "fmriprep")
+    write_tiny_bundle(tmp_path / "tiny", name="tiny", shape=shape, affine=affine)
+    for number in range(8):
+        noise = np.random.default_rng(number).normal(1000, 30, (*shape, TINY_FRAMES))
+        bold = noise.round().astype(np.int16)
+        add_rest(bids, f"{number:02d}", bold=bold, affine=affine, seed=number)
+    rows = "".join(f"sub-{number:02d}\t{20 + number}\n" for number in range(8))
+    (bids / "participants.tsv").write_text(f"participant_id\tage\n{rows}")
+    given = [str(bids), str(tmp_path / "out")]
+    words = ["--atlases", "Glasser", "--contrast", CONTRAST]
+    model = ["--model", str(tmp_path / "tiny"), "--no-reports"]
+    surface = ["--sample-on", "template"]
+    assert main([*given, "participant", *model, *surface, *words]) == 0
+    stats = ["--analysis", "stats", "--phenotype", "age"]
+    assert main([*given, "group", *stats, *words]) == 0
+    table = load_maps(tmp_path / "out", atlas="Glasser")
+    means = table.pivot(index="participant", columns="name", values="mean")
+    tests = read_table(only(tmp_path / "out", "desc-ageMaps_tests.tsv"))
+    assert len(tests) > 300
+    for row in tests:
+        r = np.corrcoef(np.arange(8), means[row["name"]])[0, 1]
+        t = r * np.sqrt(6 / (1 - r**2))
+        assert float(row["t"]) == pytest.approx(t, rel=1e-3, abs=1e-3)
