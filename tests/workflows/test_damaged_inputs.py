@@ -299,7 +299,8 @@ def test_a_file_that_never_ends_costs_its_participant_alone(
     assert job.run("--nprocs", processes) == 1
     line = the_line(capsys)
     assert (
-        "sub-01: it took too long: no step for 10 s; the last one was opening " in line
+        "sub-01: failed: it took too long: no step for 10 s; the last one was opening "
+        in line
     )
     assert COMPOSITE.name in line
     assert outputs(job.out, "01") == {}
@@ -320,7 +321,8 @@ def test_a_file_that_never_ends_costs_its_participant_alone_on_dask(
         assert job.run("--scheduler", local.scheduler_address) == 1
     line = the_line(capsys)
     assert (
-        "sub-01: it took too long: no step for 10 s; the last one was opening " in line
+        "sub-01: failed: it took too long: no step for 10 s; the last one was opening "
+        in line
     )
     assert outputs(job.out, "01") == {}
     assert outputs(job.out, "02") == of_the_other
@@ -353,7 +355,7 @@ def test_a_connectome_that_ends_its_process_costs_its_participant_alone(
     words = ["--structural-connectivity", job.structural, "--nprocs", processes]
     assert job.run(*words, "--dry-run") == 1
     told = capsys.readouterr().out
-    (line,) = [line for line in told.splitlines() if "would fail: " in line]
+    (line,) = [line for line in told.splitlines() if line.startswith("sub-01: ")]
     assert (
         "sub-01: would fail: the process that read its files died: it was ended by SIG"
         in line
