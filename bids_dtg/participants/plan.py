@@ -60,6 +60,8 @@ class Plan:
         """What would become of it, for counts over participants."""
         outcomes = [] if self.faults else [self.reason]
         outcomes += [f"would leave out a run: {line}" for line in self.short]
+        if not self.faults:
+            outcomes += [f"would first download {file}" for file in self.downloads]
         return [*outcomes, *(f"would fail: {line}" for line in self.refused)]
 
     def in_words(self, *, details: bool, all_faults: bool) -> list[str]:

@@ -146,7 +146,7 @@ def test_a_plan_names_who_would_fail_and_why(tmp_path, capsys, damage):
     job = TinyJob(tmp_path, ("01", "02"))
     damage(job)
     before = tree(job.folder, but=())
-    assert job.run("--dry-run") == 1
+    assert job.run("--dry-run", "-v") == 1
     assert tree(job.folder, but=()) == before
     planned = capsys.readouterr().out
     assert "2 participants, 1 would fail; no output was written" in planned

@@ -543,7 +543,7 @@ def test_a_fault_stays_with_its_participant(
         "sub-03",
     }
     assert job.run("--dry-run") == 0
-    assert capsys.readouterr().out.count("complete, would be skipped") == 2
+    assert capsys.readouterr().out.count(": complete, would be skipped") == 2
 
 
 def test_a_fault_before_the_start_is_exit_70(job, capsys, monkeypatch):
