@@ -130,7 +130,7 @@ def test_runs_of_trials_get_their_bold_back(job, out, capsys):
 def test_a_second_atlas_has_the_regions_of_tasks_alone(job, out, capsys):
     atlases = ("--atlases", job.atlas, second_atlas(job))
     other = job.folder / "second"
-    assert job.run(*CLEANED, *atlases, "--dry-run", out=other) == 0
+    assert job.run(*CLEANED, *atlases, "--dry-run", "-v", out=other) == 0
     plan = capsys.readouterr().out
     assert "a connectome of 6 parcels" in plan
     assert (
