@@ -72,12 +72,14 @@ class BoldReadout:
     def tensors(self) -> dict[str, Array]:
         """Return arrays for a bundle, which cannot hold NaN: unknown values are 0."""
         arrays = {
-            name: own for name, own in vars(self).items() if isinstance(own, np.ndarray)
+            name: values
+            for name, values in vars(self).items()
+            if isinstance(values, np.ndarray)
         }
         arrays["known"] = np.isfinite(self.responses)
         return {
-            name: np.nan_to_num(np.asarray(own, np.float64))
-            for name, own in arrays.items()
+            name: np.nan_to_num(np.asarray(values, np.float64))
+            for name, values in arrays.items()
         }
 
     @classmethod
@@ -89,18 +91,18 @@ class BoldReadout:
         tasks: TaskSet,
     ) -> BoldReadout:
         """Return the read-out whose arrays `tensors` returned."""
-        found = {name: own.copy() for name, own in arrays.items()}
-        known = found.pop("known") > 0
-        found["responses"][~known] = np.nan
+        fields = {name: values.copy() for name, values in arrays.items()}
+        is_known = fields.pop("known") > 0
+        fields["responses"][~is_known] = np.nan
         for task in range(len(tasks.tasks)):
-            found["offsets"][~known[:, _columns(tasks, task)].any(axis=1), task] = (
+            fields["offsets"][~is_known[:, _columns(tasks, task)].any(axis=1), task] = (
                 np.nan
             )
         for name in ("contrasts", "contrast_sds"):
-            found[name][arrays["contrast_sds"] == 0] = np.nan
+            fields[name][arrays["contrast_sds"] == 0] = np.nan
         for name in ("mean", "sd", "weights"):
-            found[name][..., arrays["sd"] == 0] = np.nan
-        return cls(regions, tr_seconds, **found)
+            fields[name][..., arrays["sd"] == 0] = np.nan
+        return cls(regions, tr_seconds, **fields)
 
     def scaled(self, bold: People) -> list[list[BoldRun | None]]:
         """Return measured BOLD in SD of the training people."""
@@ -146,13 +148,17 @@ class _Layout:
     seconds: Array  # of each step in the run
     trials: Array  # (trials, 3): onset and end in the run, condition
 
-    def resembles(self, other: _Layout) -> bool:
+    def resembles(self, layout: _Layout) -> bool:
         """Return whether the same conditions are shown at the same times, within a step."""
-        mine, its = self.trials, other.trials
+        trials, layout_trials = self.trials, layout.trials
         return (
-            (self.task, mine.shape) == (other.task, its.shape)
-            and bool((np.abs(mine - its) <= [STEP_SECONDS, STEP_SECONDS, 0]).all())
-            and np.array_equal(np.unique(self.segment), np.unique(other.segment))
+            (self.task, trials.shape) == (layout.task, layout_trials.shape)
+            and bool(
+                (
+                    np.abs(trials - layout_trials) <= [STEP_SECONDS, STEP_SECONDS, 0]
+                ).all()
+            )
+            and np.array_equal(np.unique(self.segment), np.unique(layout.segment))
         )
 
     def volumes(self, tr_seconds: float) -> Array:
@@ -162,12 +168,16 @@ class _Layout:
     def regressors(self, volume_seconds: Array, conditions: int) -> Array:
         """Return regressors of conditions, the offset and, if any, trials without a condition."""
         on, off, condition = self.trials.T
-        each = convolved(volume_seconds, on, off)
-        found = [
-            each[:, condition == number].sum(axis=1) for number in range(conditions)
+        by_trial = convolved(volume_seconds, on, off)
+        by_condition = [
+            by_trial[:, condition == number].sum(axis=1) for number in range(conditions)
         ]
-        others = [each[:, condition < 0].sum(axis=1)] if (condition < 0).any() else []
-        return np.stack([*found, np.ones(len(each)), *others], axis=1)
+        of_no_condition = (
+            [by_trial[:, condition < 0].sum(axis=1)] if (condition < 0).any() else []
+        )
+        return np.stack(
+            [*by_condition, np.ones(len(by_trial)), *of_no_condition], axis=1
+        )
 
     def steps(self, volume_seconds: Array) -> Any:
         """Return the haemodynamic weight of each step in each volume, sparse (volumes, steps)."""
@@ -198,39 +208,42 @@ class _Layout:
         return csr_array((values, places), shape=(len(share), len(self.seconds)))
 
 
-Known = list[tuple[_Layout, tuple[Any, ...], Any]]
+MadeForLayouts = list[tuple[_Layout, tuple[Any, ...], Any]]
 
 
 def _once(
-    known: Known, layout: _Layout, also: tuple[Any, ...], make: Callable[[], Any]
+    made_earlier: MadeForLayouts,
+    layout: _Layout,
+    also: tuple[Any, ...],
+    make: Callable[[], Any],
 ) -> Any:
     """Return what was made for a similar layout and the same further key, or make it."""
-    for other, its, found in known:
-        if its == also and layout.resembles(other):
-            return found
-    known.append((layout, also, make()))
-    return known[-1][2]
+    for earlier_layout, earlier_key, earlier in made_earlier:
+        if earlier_key == also and layout.resembles(earlier_layout):
+            return earlier
+    made_earlier.append((layout, also, make()))
+    return made_earlier[-1][2]
 
 
 def _layouts(segments: Segments, person: int) -> Iterator[_Layout]:
     """Yield the runs of a person."""
-    own = segments.person(person)
-    rows = own.trials
-    for number in np.unique(own.run[own.run >= 0]):
-        chosen = np.flatnonzero(own.run == number)
-        chosen = chosen[np.argsort(own.start_seconds[chosen])]
-        start = own.start_seconds[chosen]
-        seconds = start[:, None] + STEP_SECONDS * np.arange(own.inputs.shape[-2])
+    shown = segments.person(person)
+    rows = shown.trials
+    for number in np.unique(shown.run[shown.run >= 0]):
+        chosen = np.flatnonzero(shown.run == number)
+        chosen = chosen[np.argsort(shown.start_seconds[chosen])]
+        start = shown.start_seconds[chosen]
+        seconds = start[:, None] + STEP_SECONDS * np.arange(shown.inputs.shape[-2])
         # A segment is performed until the next one begins.
         place, step = np.nonzero(
             seconds < np.append(start[1:], np.inf)[:, None] - STEP_SECONDS / 2
         )
-        mine = np.isin(rows.segment, chosen) & (rows.task >= 0)
-        onset = own.start_seconds[rows.segment] + STEP_SECONDS * rows.onset_step
+        of_run = np.isin(rows.segment, chosen) & (rows.task >= 0)
+        onset = shown.start_seconds[rows.segment] + STEP_SECONDS * rows.onset_step
         trials = np.stack(
             [onset, onset + rows.display_seconds, rows.condition], axis=1
-        )[mine]
-        task = int(own.task[chosen[0]])
+        )[of_run]
+        task = int(shown.task[chosen[0]])
         yield _Layout(
             int(number), task, chosen[place], step, seconds[place, step], trials
         )
@@ -278,12 +291,12 @@ def _by_person(
     total = np.zeros((len(bold), regions, columns(len(tasks) - 1).stop))
     number = np.zeros(total.shape)
     for person, layout, run in _measured(bold, segments):
-        own, at = (
+        values, at = (
             find(layout, run, len(tasks[layout.task].conditions)),
             columns(layout.task),
         )
-        total[person, :, at] += np.nan_to_num(own)
-        number[person, :, at] += np.isfinite(own)
+        total[person, :, at] += np.nan_to_num(values)
+        number[person, :, at] += np.isfinite(values)
     return np.asarray(total / np.where(number > 0, number, np.nan))
 
 
@@ -338,10 +351,10 @@ def contrasts(bold: People, segments: Segments) -> Array:
     from nilearn.glm import compute_contrast
     from nilearn.glm.first_level import make_first_level_design_matrix, run_glm
 
-    designs: Known = []
+    designs: MadeForLayouts = []
 
     def find(layout: _Layout, run: BoldRun, conditions: int) -> Array:
-        found = np.full((run.values.shape[1], 1), np.nan)
+        effects = np.full((run.values.shape[1], 1), np.nan)
         on, off, condition = layout.trials.T
         names = [f"c{int(level)}" for level in condition]
         events = pd.DataFrame({"onset": on, "duration": off - on, "trial_type": names})
@@ -360,7 +373,7 @@ def contrasts(bold: People, segments: Segments) -> Array:
             ),
         )
         values = run.values[run.kept]
-        known = np.asarray(np.isfinite(values).all(axis=0))
+        finite = np.asarray(np.isfinite(values).all(axis=0))
         signs = {"c0": -1.0, "c1": 1.0} if conditions > 1 else {"c0": 1.0}
         regressors = design.to_numpy()[run.kept]
         shown = list(signs) if set(signs) <= set(design.columns) else []
@@ -369,15 +382,15 @@ def contrasts(bold: People, segments: Segments) -> Array:
         if (
             at
             and np.abs(regressors[:, at]).max(axis=0).min() > _NOTHING
-            and known.any()
+            and finite.any()
         ):
             labels, fits = run_glm(
-                values[:, known].astype(float), regressors, noise_model="ols"
+                values[:, finite].astype(float), regressors, noise_model="ols"
             )
             weights = np.array([signs.get(name, 0.0) for name in design.columns])
             contrast = compute_contrast(labels, fits, weights, stat_type="t")
-            found[known, 0] = contrast.effect_size()
-        return found
+            effects[finite, 0] = contrast.effect_size()
+        return effects
 
     return _by_person(bold, segments, find, _column)
 
@@ -449,14 +462,14 @@ def fit_bold(
     runs = [run for person in bold for run in person if run is not None]
     mean, sd = _constants([run.values for run in runs])
     scaled = _scaled(bold, mean, sd)
-    own, contrast = responses(scaled, segments), contrasts(scaled, segments)
+    amplitudes, contrast = responses(scaled, segments), contrasts(scaled, segments)
     edges = np.asarray(connectomes, np.float64)
-    columns = own.reshape(len(own), -1)
+    columns = amplitudes.reshape(len(amplitudes), -1)
     gate = find_gate(edges, columns, covariates, families, groups=len(sd))
     # Ridges on principal-component scores equal ridges on edges, with far fewer columns.
     left, sizes, axes = np.linalg.svd(edges - edges.mean(axis=0), full_matrices=False)
     weights = fit_ridges(left * sizes, columns, covariates).weights
-    weights = weights.reshape(-1, *own.shape[1:])[:, gate.open]
+    weights = weights.reshape(-1, *amplitudes.shape[1:])[:, gate.open]
     return BoldReadout(
         regions=regions,
         tr_seconds=float(np.median([run.tr_seconds for run in runs])),
@@ -466,7 +479,7 @@ def fit_bold(
         if _outputs_bold(twin, segments)
         else _fit_states(scaled, twin, segments),
         offsets=known_mean(_by_person(scaled, segments, _level, _column)),
-        responses=known_mean(own),
+        responses=known_mean(amplitudes),
         contrasts=known_mean(contrast),
         contrast_sds=_sd(contrast),
         edge_mean=edges.mean(axis=0),
@@ -495,10 +508,16 @@ def _level(layout: _Layout, run: BoldRun, conditions: int) -> Array:
 
 def _constants(values: Sequence[Values]) -> tuple[Array, Array]:
     """Return mean and SD of each region over people and volumes; NaN where it has no signal."""
-    number = sum(np.isfinite(own).sum(axis=0) for own in values)
+    number = sum(np.isfinite(run_values).sum(axis=0) for run_values in values)
     number = np.where(number > 0, number, np.nan)
-    mean = sum(np.nansum(own, axis=0, dtype=float) for own in values) / number
-    squares = sum(np.nansum((own - mean) ** 2, axis=0, dtype=float) for own in values)
+    mean = (
+        sum(np.nansum(run_values, axis=0, dtype=float) for run_values in values)
+        / number
+    )
+    squares = sum(
+        np.nansum((run_values - mean) ** 2, axis=0, dtype=float)
+        for run_values in values
+    )
     sd = np.sqrt(np.where(squares > 0, squares, np.nan) / number)
     return np.asarray(mean), np.asarray(sd)
 
@@ -521,30 +540,30 @@ def bold_targets(bold: People, segments: Segments) -> NDArray[np.float32]:
     mean, sd = _constants(
         [run.values for runs in bold for run in runs if run is not None]
     )
-    found = np.full((*segments.action.shape[:3], len(sd)), np.nan, np.float32)
+    targets = np.full((*segments.action.shape[:3], len(sd)), np.nan, np.float32)
     for person, layout, run in _measured(_scaled(bold, mean, sd), segments):
         nearest = np.rint((layout.seconds - run.start_seconds) / run.tr_seconds).astype(
             int
         )
-        there = (nearest >= 0) & (nearest < len(run.values))
-        for kept, columns in by_known(np.isfinite(run.values)):
-            if kept.sum() < 4:  # volumes that a cubic spline needs
+        within_run = (nearest >= 0) & (nearest < len(run.values))
+        for volumes, columns in by_known(np.isfinite(run.values)):
+            if volumes.sum() < 4:  # volumes that a cubic spline needs
                 continue
             spline = make_interp_spline(
-                run.seconds[kept], run.values[np.ix_(kept, columns)]
+                run.seconds[volumes], run.values[np.ix_(volumes, columns)]
             )
-            at = np.flatnonzero(there)
-            at = at[kept[nearest[at]]]
+            at = np.flatnonzero(within_run)
+            at = at[volumes[nearest[at]]]
             place = layout.segment[at, None], layout.step[at, None], columns
-            found[person][place] = spline(layout.seconds[at], extrapolate=False)
-    return found
+            targets[person][place] = spline(layout.seconds[at], extrapolate=False)
+    return targets
 
 
 def _fit_states(bold: People, twin: Twin, segments: Segments) -> Array:
     """Fit the weights of the group network's states to average BOLD, (units, regions)."""
     from sklearn.linear_model import RidgeCV
 
-    alike: Known = []
+    alike: MadeForLayouts = []
     for person, layout, run in _measured(bold, segments):
         row = person if len(segments.inputs) > 1 else 0
         volumes = row, run.tr_seconds, round(run.start_seconds / STEP_SECONDS)
@@ -554,18 +573,18 @@ def _fit_states(bold: People, twin: Twin, segments: Segments) -> Array:
         runs = [run for _, run in people]
         series = _average([run.values for run in runs])
         longest = max((run.seconds for run in runs), key=len)
-        found = _group_states(twin, segments, people[0][0])
-        design = layout.steps(longest) @ found[layout.segment, layout.step]
-        kept, size = np.isfinite(series).any(axis=1), np.sqrt(len(runs))
-        regressors.append(size * (design - design[kept].mean(axis=0))[kept])
-        targets.append(size * (series - known_mean(series))[kept])
+        group_states = _group_states(twin, segments, people[0][0])
+        design = layout.steps(longest) @ group_states[layout.segment, layout.step]
+        used, size = np.isfinite(series).any(axis=1), np.sqrt(len(runs))
+        regressors.append(size * (design - design[used].mean(axis=0))[used])
+        targets.append(size * (series - known_mean(series))[used])
     x, y = np.concatenate(regressors), np.concatenate(targets)
     weights = np.full((x.shape[1], y.shape[1]), np.nan)
-    for known, columns in by_known(np.isfinite(y)):
-        if known.any():
-            alphas = _PENALTIES * float((x[known] ** 2).sum()) / x.shape[1]
+    for volumes_used, columns in by_known(np.isfinite(y)):
+        if volumes_used.any():
+            alphas = _PENALTIES * float((x[volumes_used] ** 2).sum()) / x.shape[1]
             model = RidgeCV(alphas, fit_intercept=False, alpha_per_target=True)
-            model.fit(x[known], y[np.ix_(known, columns)])
+            model.fit(x[volumes_used], y[np.ix_(volumes_used, columns)])
             weights[:, columns] = np.atleast_2d(model.coef_).T
     return weights
 
@@ -575,8 +594,8 @@ def _average(values: Sequence[Values]) -> Array:
     padded = np.full(
         (len(values), max(map(len, values)), values[0].shape[1]), np.nan, np.float32
     )
-    for filled, own in zip(padded, values, strict=True):
-        filled[: len(own)] = own
+    for filled, run_values in zip(padded, values, strict=True):
+        filled[: len(run_values)] = run_values
     return known_mean(padded)
 
 
@@ -610,10 +629,12 @@ def performed_responses(
     if _outputs_bold(twin, segments):
         by_step = torch.from_numpy(_response_weights(segments, readout.tr_seconds))
         performed = _performed(twin, connectomes, segments)
-        own = torch.einsum("pcsk,pskr->prc", by_step, performed).double()
+        amplitudes = torch.einsum("pcsk,pskr->prc", by_step, performed).double()
     else:
-        own = readout.ridge(connectomes)
-    return torch.where(torch.from_numpy(np.isfinite(readout.responses)), own, torch.nan)
+        amplitudes = readout.ridge(connectomes)
+    return torch.where(
+        torch.from_numpy(np.isfinite(readout.responses)), amplitudes, torch.nan
+    )
 
 
 def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
@@ -627,16 +648,21 @@ def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
 def _response_weights(segments: Segments, tr_seconds: float) -> NDArray[np.float32]:
     """Return the weight of each step in responses, (people, conditions, segments, steps)."""
     shape = len(conditions_of(segments.tasks)), *segments.inputs.shape[1:3]
-    found, known = np.zeros((len(segments.run), *shape), np.float32), Known()
-    for person, own in enumerate(found):
+    weights, slopes_of_layouts = (
+        np.zeros((len(segments.run), *shape), np.float32),
+        MadeForLayouts(),
+    )
+    for person, person_weights in enumerate(weights):
         layouts = list(_layouts(segments, person))
         for layout in layouts:
             columns = _columns(segments.tasks, layout.task)
             find = partial(_slopes, layout, tr_seconds, columns.stop - columns.start)
-            runs = sum(other.task == layout.task for other in layouts)
+            runs = sum(run_layout.task == layout.task for run_layout in layouts)
             at = columns, layout.segment, layout.step
-            own[at] += _once(known, layout, (len(layout.step),), find) / runs
-    return found
+            person_weights[at] += (
+                _once(slopes_of_layouts, layout, (len(layout.step),), find) / runs
+            )
+    return weights
 
 
 def _slopes(layout: _Layout, tr_seconds: float, conditions: int) -> Array:
@@ -679,19 +705,19 @@ def predict_bold(
     list of list of BoldRun
         For each person, the runs in the order of `Segments.run`; None: not performed.
     """
-    found: list[list[BoldRun | None]] = []
+    predicted: list[list[BoldRun | None]] = []
     for some in np.array_split(
         np.arange(len(connectomes)), -(-len(connectomes) // AT_ONCE)
     ):
-        own = torch.as_tensor(np.asarray(connectomes)[some], dtype=torch.float32)
+        edges = torch.as_tensor(np.asarray(connectomes)[some], dtype=torch.float32)
         seen = segments.people(some)
-        performed = _performed(twin, own, seen).numpy()
+        performed = _performed(twin, edges, seen).numpy()
         like = None if measured is None else [measured[person] for person in some]
         plain = _read_out(readout, seen, performed, like)
-        found += plain
+        predicted += plain
         if _outputs_bold(twin, segments):
             continue
-        added = np.nan_to_num(readout.ridge(own).numpy() - responses(plain, seen))
+        added = np.nan_to_num(readout.ridge(edges).numpy() - responses(plain, seen))
         for row, layout, run in _measured(plain, seen):
             columns = _columns(seen.tasks, layout.task)
             shape = layout.regressors(run.seconds, columns.stop - columns.start)
@@ -701,7 +727,7 @@ def predict_bold(
             )
             values += readout.offsets[:, layout.task]
             plain[row][layout.number] = replace(run, values=values.astype(np.float32))
-    return found
+    return predicted
 
 
 def _read_out(
@@ -711,16 +737,16 @@ def _read_out(
     measured: People | None = None,
 ) -> list[list[BoldRun | None]]:
     """Return the BOLD read out from each person's states, (segments, steps, units)."""
-    found: list[list[BoldRun | None]] = [
+    runs_of_people: list[list[BoldRun | None]] = [
         [None] * (int(of.max()) + 1) for of in segments.run
     ]
-    for row, runs in enumerate(found):
+    for row, runs in enumerate(runs_of_people):
         for layout in _layouts(segments, row):
-            known = readout.responses[:, _columns(segments.tasks, layout.task)]
-            if np.isfinite(known).any():
+            task_responses = readout.responses[:, _columns(segments.tasks, layout.task)]
+            if np.isfinite(task_responses).any():
                 like = None if measured is None else measured[row][layout.number]
                 runs[layout.number] = _series(readout, layout, performed[row], like)
-    return found
+    return runs_of_people
 
 
 def _series(
@@ -738,10 +764,10 @@ def _series(
     tr = readout.tr_seconds if like is None else like.tr_seconds
     steps = performed[layout.segment, layout.step]
     if len(readout.weights):
-        own = layout.steps(seconds) @ steps @ readout.weights
-        own = own - own.mean(axis=0)
+        values = layout.steps(seconds) @ steps @ readout.weights
+        values = values - values.mean(axis=0)
     else:
         shares = layout.between(seconds)
-        known = (shares.sum(axis=1) > 0)[:, None] & np.isfinite(readout.sd)
-        own = np.where(known, shares @ steps, np.nan)
-    return BoldRun(own.astype(np.float32), tr, float(seconds[0]))
+        is_performed = (shares.sum(axis=1) > 0)[:, None] & np.isfinite(readout.sd)
+        values = np.where(is_performed, shares @ steps, np.nan)
+    return BoldRun(values.astype(np.float32), tr, float(seconds[0]))

@@ -119,12 +119,12 @@ def run_networks(
 ) -> Outputs:
     """Run the networks made from values, (people, n), on what the people see."""
     inputs, shared = torch.from_numpy(segments.inputs), len(segments.inputs) == 1
-    found = []
+    presses = []
     for some in torch.split(torch.arange(len(values)), AT_ONCE):
         outputs = perform(make(values[some]), inputs if shared else inputs[some])
         outputs = outputs[..., : segments.tasks.buttons]
-        found.append(torch.sigmoid(outputs).numpy())
-    return np.concatenate(found)
+        presses.append(torch.sigmoid(outputs).numpy())
+    return np.concatenate(presses)
 
 
 def empty_twin(
@@ -276,7 +276,10 @@ class _Run:
 
     def group(self, network: ModulatedNetwork) -> History:
         """Train the group's network."""
-        data = {name: Targets.of(own).average() for name, own in self.parts.items()}
+        data = {
+            name: Targets.of(segments).average()
+            for name, segments in self.parts.items()
+        }
         length = (self.recipe.group_epochs, self.recipe.group_updates)
         best = self.train("group", partial(GroupTask, network), length, data)
         network.load_state_dict(_of_network(best))
@@ -301,7 +304,8 @@ class _Run:
             self.observed(self.split),
         )
         length = (self.recipe.times_epochs, self.recipe.times_updates)
-        start, rate, history = self._start(network), self.recipe.times_rate, {}
+        start, rate = self._start(network), self.recipe.times_rate
+        history = {}
         for stage in ("times", "times-slower"):
             make = partial(TimesTask, network, start, self.parts, observed, rate=rate)
             best = self.train(stage, make, length)
@@ -343,26 +347,32 @@ class _Run:
     def _start(self, network: ModulatedNetwork) -> Tensor:
         """Return the smallest modulation per unit of a measure: the Jacobian's pseudo-inverse."""
         some = np.arange(min(_SAMPLED, len(self.segments.action)))
-        own = self.segments.people(some)
+        segments = self.segments.people(some)
         modulation = torch.zeros(1, network.modulations, requires_grad=True)
-        every = np.broadcast_to(own.trials.task >= 0, own.trials.scored.shape).copy()
+        shown = np.broadcast_to(
+            segments.trials.task >= 0, segments.trials.scored.shape
+        ).copy()
         with torch.enable_grad():
-            outputs = perform(network.weights(modulation), torch.from_numpy(own.inputs))
-            found = performed_measures(torch.sigmoid(outputs), own, every).nanmean(0)
+            outputs = perform(
+                network.weights(modulation), torch.from_numpy(segments.inputs)
+            )
+            measures = performed_measures(
+                torch.sigmoid(outputs), segments, shown
+            ).nanmean(0)
             rows = [
-                torch.autograd.grad(one, modulation, retain_graph=True)[0]
-                for one in found
+                torch.autograd.grad(measure, modulation, retain_graph=True)[0]
+                for measure in measures
             ]
         start: Tensor = torch.linalg.pinv(torch.cat(rows).nan_to_num().double()).float()
         return start
 
     def _worse(self, twin: LowRank, measures: Tensor) -> bool:
         """Return whether a condition's responses are less likely than under the group's network."""
-        own = self.parts["training"]
-        performed = run_networks(twin.with_measures, measures.nan_to_num(), own)
-        nothing = torch.zeros(len(own.inputs), measures.shape[1])
-        group = run_networks(twin.with_measures, nothing, own)
-        losses = [condition_losses(buttons, own) for buttons in (performed, group)]
+        training = self.parts["training"]
+        performed = run_networks(twin.with_measures, measures.nan_to_num(), training)
+        nothing = torch.zeros(len(training.inputs), measures.shape[1])
+        group = run_networks(twin.with_measures, nothing, training)
+        losses = [condition_losses(buttons, training) for buttons in (performed, group)]
         return bool((losses[0] > losses[1] * (1 + _ROUNDING)).any())
 
     def people(
@@ -381,9 +391,11 @@ class _Run:
         if last:
             split = {**split, "training": np.arange(len(connectomes))}
         if self.recipe.scale_edges:
-            own = connectomes[split["training"]]
-            twin.edge_mean.copy_(torch.from_numpy(own.mean(axis=0)))
-            twin.edge_sd.copy_(torch.from_numpy(np.maximum(own.std(axis=0), 1e-6)))
+            training_edges = connectomes[split["training"]]
+            twin.edge_mean.copy_(torch.from_numpy(training_edges.mean(axis=0)))
+            twin.edge_sd.copy_(
+                torch.from_numpy(np.maximum(training_edges.std(axis=0), 1e-6))
+            )
         if last:
             twin.start_with(self._ridges(twin, connectomes, covariates))
         parts = {name: self.segments.people(rows) for name, rows in split.items()}
@@ -431,11 +443,13 @@ class _Run:
 
         With `last`, all epochs are trained and the last one is taken, else the best one.
         """
-        own = data or {name: Targets.of(part) for name, part in self.parts.items()}
+        data_of_sets = data or {
+            name: Targets.of(part) for name, part in self.parts.items()
+        }
         task = partial(
             make,
-            own["training"],
-            own["validation"],
+            data_of_sets["training"],
+            data_of_sets["validation"],
             self.recipe,
             length=length,
             seed=self.seed,

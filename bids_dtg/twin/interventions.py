@@ -123,17 +123,18 @@ def observed_functions(
     readout, bold
         A read-out, and people's BOLD; None: none, or not measured.
     """
-    found = observed_measures(segments)[:, : len(functions_of(segments.tasks))]
+    measures = observed_measures(segments)[:, : len(functions_of(segments.tasks))]
     if readout is None:
-        return found
+        return measures
     columns = list(_contrasts(segments.tasks, readout))
     if bold is None:
-        return np.hstack([found, np.full((len(found), len(columns)), np.nan)])
-    own = responses(readout.scaled(bold), segments)
+        return np.hstack([measures, np.full((len(measures), len(columns)), np.nan)])
+    amplitudes = responses(readout.scaled(bold), segments)
     of_bold = [
-        own[:, row, first + 1] - own[:, row, first] for _, _, row, first in columns
+        amplitudes[:, row, first + 1] - amplitudes[:, row, first]
+        for _, _, row, first in columns
     ]
-    return np.column_stack([found, *of_bold])
+    return np.column_stack([measures, *of_bold])
 
 
 def predicted_functions(
@@ -141,14 +142,14 @@ def predicted_functions(
 ) -> Array:
     """Run the twins of connectomes (people, edges) and return their functions."""
     buttons = torch.from_numpy(fitted.perform(connectomes, segments))
-    found = performed_functions(buttons, segments).double()
+    measures = performed_functions(buttons, segments).double()
     values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
     with torch.no_grad():
         of_bold = [
             _responses(fitted, values[some], segments.people(some.numpy()))
             for some in torch.split(torch.arange(len(values)), AT_ONCE)
         ]
-    return torch.cat([found, torch.cat(of_bold)], -1).numpy()
+    return torch.cat([measures, torch.cat(of_bold)], -1).numpy()
 
 
 def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tensor:
@@ -156,11 +157,12 @@ def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tenso
     columns = list(_contrasts(segments.tasks, fitted.bold))
     if not columns or fitted.bold is None:
         return torch.zeros(len(connectomes), 0, dtype=torch.float64)
-    own = performed_responses(fitted.bold, fitted.twin, connectomes, segments)
-    found = [
-        own[:, row, first + 1] - own[:, row, first] for _, _, row, first in columns
+    amplitudes = performed_responses(fitted.bold, fitted.twin, connectomes, segments)
+    differences = [
+        amplitudes[:, row, first + 1] - amplitudes[:, row, first]
+        for _, _, row, first in columns
     ]
-    return torch.stack(found, -1)
+    return torch.stack(differences, -1)
 
 
 def gradients_of(
@@ -206,7 +208,7 @@ def gradients_of(
             [_performed(twin, some, part), _responses(fitted, some, part)], -1
         )
 
-    found = [
+    gradients = [
         _mean_gradient(
             everything,
             values + spread * torch.randn(values.shape, generator=generator),
@@ -214,7 +216,7 @@ def gradients_of(
         )
         for _ in range(COPIES)
     ]
-    return np.mean(found, axis=0), None
+    return np.mean(gradients, axis=0), None
 
 
 def _performed(
@@ -229,22 +231,22 @@ def _mean_gradient(
     find: Callable[[Tensor, Segments], Tensor], values: Tensor, segments: Segments
 ) -> Array:
     """Return each function's gradient in values, (functions, n): a mean over known people."""
-    total = known = torch.zeros(())
+    total = people = torch.zeros(())
     for some in torch.split(torch.arange(len(values)), _AT_ONCE):
         part = segments.people(some.numpy())
-        own = values[some].detach().requires_grad_()
+        leaf = values[some].detach().requires_grad_()
         with torch.enable_grad():
-            functions = find(own, part)
+            functions = find(leaf, part)
             rows = [
-                torch.autograd.grad(function.nansum(), own, retain_graph=True)[0]
+                torch.autograd.grad(function.nansum(), leaf, retain_graph=True)[0]
                 for function in functions.T
             ]
         if not rows:
             return np.zeros((0, values.shape[1]))
         total = total + torch.stack(rows).double().sum(1)
-        known = known + functions.isfinite().sum(0)
-    found: Array = (total / known.clamp(min=1)[:, None]).numpy()
-    return found
+        people = people + functions.isfinite().sum(0)
+    mean: Array = (total / people.clamp(min=1)[:, None]).numpy()
+    return mean
 
 
 def along(gradient: Array, connectomes: Floats) -> Array:
@@ -292,11 +294,13 @@ def selective(
     centred = np.asarray(connectomes, np.float64) - np.mean(connectomes, axis=0)
     scores = centred @ gradients.T
     covariance = scores.T @ scores / (len(centred) - 1)
-    others = np.asarray(held, np.intp)
+    held_rows = np.asarray(held, np.intp)
     share = np.linalg.lstsq(
-        covariance[np.ix_(others, others)], covariance[others, target], rcond=None
+        covariance[np.ix_(held_rows, held_rows)],
+        covariance[held_rows, target],
+        rcond=None,
     )[0]
-    return along(gradients[target] - share @ gradients[others], connectomes)
+    return along(gradients[target] - share @ gradients[held_rows], connectomes)
 
 
 @dataclass(frozen=True)
@@ -341,11 +345,11 @@ def slope_of(
     >>> round(slope_of(predicted, 2 * predicted).value, 9)
     2.0
     """
-    known = np.isfinite(predicted) & np.isfinite(observed)
-    x, y = np.asarray(predicted)[known], np.asarray(observed)[known]
-    names = np.arange(len(known)) if families is None else families
-    own, unit = np.unique(names[known], return_inverse=True)
-    number = len(own)
+    finite = np.isfinite(predicted) & np.isfinite(observed)
+    x, y = np.asarray(predicted)[finite], np.asarray(observed)[finite]
+    names = np.arange(len(finite)) if families is None else families
+    kin, unit = np.unique(names[finite], return_inverse=True)
+    number = len(kin)
     if number < 2 or not (varies(x) and varies(y)):
         nan = float("nan")
         return Slope(nan, nan, nan, nan, number)
@@ -370,12 +374,12 @@ def _slopes(x: Array, y: Array, counts: NDArray[Any]) -> Array:
     """Return slopes of y on x by weights of people, (samples, people); NaN: x is constant."""
     x, y = x - x.mean(), y - y.mean()
     mean_x, mean_y, xx, xy = (
-        counts @ own / counts.sum(axis=1) for own in (x, y, x * x, x * y)
+        counts @ values / counts.sum(axis=1) for values in (x, y, x * x, x * y)
     )
     power = xx - mean_x**2
     varies = power > _ROUNDING * x.var()
-    found = np.full(len(power), np.nan)
-    return np.asarray(np.divide(xy - mean_x * mean_y, power, out=found, where=varies))
+    slopes = np.full(len(power), np.nan)
+    return np.asarray(np.divide(xy - mean_x * mean_y, power, out=slopes, where=varies))
 
 
 def evidence_of(measures: Array, gradients: Array, observed: Array) -> Array:
@@ -397,12 +401,17 @@ def evidence_of(measures: Array, gradients: Array, observed: Array) -> Array:
     numpy.ndarray
         (functions,): the part of a step of one SD that is predicted correctly.
     """
-    found = []
-    for function, own in zip((measures @ gradients.T).T, observed.T, strict=True):
-        x, y = function[known := np.isfinite(own)], own[known]
+    evidence = []
+    for function, observed_values in zip(
+        (measures @ gradients.T).T, observed.T, strict=True
+    ):
+        finite = np.isfinite(observed_values)
+        x, y = function[finite], observed_values[finite]
         enough = len(x) >= FEWEST_PEOPLE and varies(x) and varies(y)
-        found.append(function.std(ddof=1) * np.corrcoef(x, y)[0, 1] if enough else 0.0)
-    return np.array(found)
+        evidence.append(
+            function.std(ddof=1) * np.corrcoef(x, y)[0, 1] if enough else 0.0
+        )
+    return np.array(evidence)
 
 
 def permuted_evidence(
@@ -436,12 +445,12 @@ def permuted_evidence(
         (permutations, functions).
     """
     connectomes, measures, covariates, families = training
-    found = []
+    evidence = []
     for order in permuted_orders(families, permutations, seed=seed):
-        own = None if covariates is None else covariates[order]
-        ridges = fit_ridges(connectomes, measures[order], own)
-        found.append(evidence_of(ridges.predict(unseen), gradients, observed))
-    return np.array(found)
+        permuted_covariates = None if covariates is None else covariates[order]
+        ridges = fit_ridges(connectomes, measures[order], permuted_covariates)
+        evidence.append(evidence_of(ridges.predict(unseen), gradients, observed))
+    return np.array(evidence)
 
 
 def held_with(functions: Sequence[Target], target: int) -> list[int]:

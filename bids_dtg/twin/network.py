@@ -128,8 +128,8 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     ):  # one shared network: people become more segments
         outputs = perform(weights, inputs.flatten(0, 1)[None])
         return outputs.reshape(*inputs.shape[:3], -1)
-    found = states(weights, inputs).flatten(1, 2) @ weights.output.mT
-    outputs = found + weights.output_bias[:, None]
+    states_out = states(weights, inputs).flatten(1, 2) @ weights.output.mT
+    outputs = states_out + weights.output_bias[:, None]
     return outputs.reshape(len(outputs), *inputs.shape[1:3], outputs.shape[-1])
 
 
@@ -145,12 +145,14 @@ def states(weights: MainWeights, inputs: Tensor) -> Tensor:
     seen = inputs.transpose(1, 2).flatten(1, 2).expand(people, -1, -1)
     driven = torch.baddbmm(weights.bias[:, None], seen, weights.input.mT)
     back = weights.recurrent.mT
-    found: list[Tensor] = []
+    over_time: list[Tensor] = []
     for drive in driven.reshape(people, steps, segments, -1).unbind(1):
-        found.append(
-            torch.tanh(torch.baddbmm(drive, found[-1], back) if found else drive)
+        over_time.append(
+            torch.tanh(
+                torch.baddbmm(drive, over_time[-1], back) if over_time else drive
+            )
         )
-    return torch.stack(found, 2)
+    return torch.stack(over_time, 2)
 
 
 class ModulatedNetwork(nn.Module):
@@ -377,8 +379,8 @@ class HyperNetwork(nn.Module):
     def hidden(self, connectomes: Tensor) -> Tensor:
         """Return the input of the last layer, (people, hidden)."""
         scaled = (connectomes - self.edge_mean) / self.edge_sd
-        found = nn.functional.mish(self.first(self.dropout(scaled)))
-        return nn.functional.mish(self.middle(found))
+        first = nn.functional.mish(self.first(self.dropout(scaled)))
+        return nn.functional.mish(self.middle(first))
 
     @property
     def differ(self) -> bool:

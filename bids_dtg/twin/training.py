@@ -108,11 +108,11 @@ def bold_loss(outputs: Tensor, targets: Targets) -> Tensor:
     """
     if targets.bold is None:
         return outputs.new_zeros(())
-    known = targets.bold.isfinite()
-    found = outputs[..., targets.action.shape[-1] :]
+    measured = targets.bold.isfinite()
+    predicted = outputs[..., targets.action.shape[-1] :]
     return mse_loss(
-        found[known], targets.bold[known], reduction="sum"
-    ) / known.sum().clamp(min=1)
+        predicted[measured], targets.bold[measured], reduction="sum"
+    ) / measured.sum().clamp(min=1)
 
 
 class TwinTask(TrainingTask):
@@ -137,7 +137,9 @@ class TwinTask(TrainingTask):
         super().__init__()
         self.training_data, self.validation_data = training, validation
         self.recipe, (self.epochs, self.updates) = recipe, length
-        self.seed, self.identity, self._report = seed, identity, report
+        self.seed = seed
+        self.identity = identity
+        self._report = report
         self._losses: list[Tensor] = []
         self._skipped = 0
         self._started = 0.0
@@ -158,10 +160,10 @@ class TwinTask(TrainingTask):
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng((self.seed, _BATCHES, self.current_epoch))
-        there = self.training_data.action.shape[:2]
-        size = self.batch_size(*there)
+        available = self.training_data.action.shape[:2]
+        size = self.batch_size(*available)
         batches = [
-            tuple(_chosen(rng, *sizes) for sizes in zip(there, size, strict=True))
+            tuple(_chosen(rng, *sizes) for sizes in zip(available, size, strict=True))
             for _ in range(self.updates)
         ]
         return DataLoader(batches, batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
@@ -184,7 +186,9 @@ class TwinTask(TrainingTask):
         }
 
     def on_train_epoch_start(self) -> None:
-        self._losses, self._skipped, self._started = [], 0, time.perf_counter()
+        self._losses = []
+        self._skipped = 0
+        self._started = time.perf_counter()
         seeds = np.random.SeedSequence((self.seed, _DROPOUT, self.current_epoch))
         torch.manual_seed(int(seeds.generate_state(1)[0]))
 
@@ -266,12 +270,12 @@ class TwinTask(TrainingTask):
             )
 
 
-def _chosen(rng: np.random.Generator, there: int, some: int) -> Tensor:
+def _chosen(rng: np.random.Generator, available: int, wanted: int) -> Tensor:
     """Draw `some` indices of `there`; all of them are returned in order."""
     return (
-        torch.arange(there)
-        if some == there
-        else torch.as_tensor(rng.permutation(there)[:some])
+        torch.arange(available)
+        if wanted == available
+        else torch.as_tensor(rng.permutation(available)[:wanted])
     )
 
 
@@ -287,8 +291,8 @@ class GroupTask(TwinTask):
 
     def batch_size(self, people: int, segments: int) -> tuple[int, int]:
         """Take twice as many segments, as the data are one average person if all saw the same."""
-        own, _ = super().batch_size(people, segments)
-        return own, min(segments, 2 * self.recipe.batch_segments)
+        batch_people, _ = super().batch_size(people, segments)
+        return batch_people, min(segments, 2 * self.recipe.batch_segments)
 
 
 class MeasuresTask(TwinTask):
@@ -468,7 +472,7 @@ def performed_measures(
 
 def spread_of(values: Tensor) -> Tensor:
     """Return the SD of the known values of each column; 1 where they do not vary."""
-    known = values.isfinite()
-    centred = torch.where(known, values - values.nanmean(0), 0.0)
-    spread = (centred.square().sum(0) / known.sum(0).clamp(min=1)).sqrt()
+    finite = values.isfinite()
+    centred = torch.where(finite, values - values.nanmean(0), 0.0)
+    spread = (centred.square().sum(0) / finite.sum(0).clamp(min=1)).sqrt()
     return torch.where(spread > 0, spread, 1.0)

@@ -64,8 +64,8 @@ class TaskSet:
     def own_buttons(self) -> Flags:
         """Which outputs are buttons of each task: (tasks, buttons)."""
         count = np.array([len(task.buttons) for task in self.tasks])
-        own: Flags = np.arange(self.buttons) < count[:, None]
-        return own
+        of_task: Flags = np.arange(self.buttons) < count[:, None]
+        return of_task
 
     def number(self, task: Task) -> int:
         """Return the index of a task, found by its name."""
@@ -125,15 +125,15 @@ class Segments:
         return self._changed(lambda array: array[numbers] if len(array) > 1 else array)
 
     def _changed(self, of: Callable[[NDArray[Any]], NDArray[Any]]) -> Segments:
-        own = {
-            name: of(each)
-            for name, each in vars(self).items()
-            if isinstance(each, np.ndarray)
+        arrays = {
+            name: of(array)
+            for name, array in vars(self).items()
+            if isinstance(array, np.ndarray)
         }
         trials = TrialRows(
             **{name: of(column) for name, column in vars(self.trials).items()}
         )
-        return Segments(tasks=self.tasks, trials=trials, **own)
+        return Segments(tasks=self.tasks, trials=trials, **arrays)
 
 
 def stack_people(
@@ -274,22 +274,28 @@ def _layout(pieces: Sequence[Sequence[Piece]]) -> tuple[list[Row], list[Row]]:
     """Return the pieces shown, in one row or one per person, and each person's own pieces."""
     slots: list[Piece] = []
     by_sight: dict[tuple[Any, ...], list[int]] = {}
-    owned = [_assign(own, slots, by_sight) for own in pieces]
-    most = max(len(own) for own in pieces)
+    owned = [_assign(person_pieces, slots, by_sight) for person_pieces in pieces]
+    most = max(len(person_pieces) for person_pieces in pieces)
     if len(slots) <= 2 * most:
         return [list(slots)], [
-            [own.get(slot) for slot in range(len(slots))] for own in owned
+            [person_pieces.get(slot) for slot in range(len(slots))]
+            for person_pieces in owned
         ]
-    rows: list[Row] = [[*own, *[None] * (most - len(own))] for own in pieces]
+    rows: list[Row] = [
+        [*person_pieces, *[None] * (most - len(person_pieces))]
+        for person_pieces in pieces
+    ]
     return rows, rows
 
 
 def _assign(
-    own: Sequence[Piece], slots: list[Piece], by_sight: dict[tuple[Any, ...], list[int]]
+    pieces: Sequence[Piece],
+    slots: list[Piece],
+    by_sight: dict[tuple[Any, ...], list[int]],
 ) -> dict[int, Piece]:
     """Give each piece of a person a slot: a free one that fits, else a new one."""
     taken: dict[int, Piece] = {}
-    for piece in own:
+    for piece in pieces:
         alike = by_sight.setdefault(piece.seen(), [])
         times = piece.times()
         free = (slot for slot in alike if slot not in taken)
@@ -308,19 +314,21 @@ def _each(
     table: Sequence[Row], of: Callable[[Piece], float], empty: np.generic
 ) -> NDArray[Any]:
     """Return a number of each piece, (rows, s); `empty` gives empty cells, and the type."""
-    found = [[empty if piece is None else of(piece) for piece in row] for row in table]
-    return np.array(found, empty.dtype)
+    values = [[empty if piece is None else of(piece) for piece in row] for row in table]
+    return np.array(values, empty.dtype)
 
 
 def _inputs(tasks: TaskSet, steps: int, shown: Sequence[Row]) -> Array:
     """Return the stimuli one step late, and the tasks' flags: (rows, s, steps, inputs)."""
     inputs = np.zeros((len(shown), len(shown[0]), steps, tasks.inputs), np.float32)
     for row, number, piece in _filled(shown):
-        own = inputs[row, number, 1 : piece.length]
-        own[:, : piece.run.task.channels] = _seen(piece, np.arange(len(own)))
+        shown_steps = inputs[row, number, 1 : piece.length]
+        shown_steps[:, : piece.run.task.channels] = _seen(
+            piece, np.arange(len(shown_steps))
+        )
         task = tasks.number(piece.run.task)
         if task:
-            own[:, tasks.channels + task - 1] = 1.0
+            shown_steps[:, tasks.channels + task - 1] = 1.0
     return inputs
 
 
@@ -399,7 +407,8 @@ def _filled(table: Sequence[Row]) -> Iterator[tuple[int, int, Piece]]:
 
 
 def _what_was_shown(piece: Piece) -> dict[str, NDArray[Any]]:
-    run, part, start = piece.run, piece.trials, piece.start_seconds
+    run, part = piece.run, piece.trials
+    start = piece.start_seconds
     onset = run.onset_seconds[part] - start
     return {
         "trial": np.arange(piece.first, piece.stop),
@@ -439,11 +448,11 @@ def _what_was_done(piece: Piece, shown: Piece) -> dict[str, NDArray[Any]]:
 def _shares(rows: TrialRows, tasks: TaskSet) -> Array:
     """Return the target of each press for each button: (people, n, buttons)."""
     number = np.arange(tasks.buttons)
-    own = tasks.own_buttons[rows.task]
-    wrong = own & ~(
+    task_buttons = tasks.own_buttons[rows.task]
+    wrong = task_buttons & ~(
         (number == rows.correct_button[..., None]) & ~rows.correct[..., None]
     )
-    wrong = np.where(wrong.any(axis=-1, keepdims=True), wrong, own)
+    wrong = np.where(wrong.any(axis=-1, keepdims=True), wrong, task_buttons)
     unknown = wrong / wrong.sum(axis=-1, keepdims=True)
     pressed = rows.button[..., None]
     return np.asarray(np.where(pressed < 0, unknown, number == pressed), np.float32)
@@ -556,7 +565,7 @@ def cut_run(
     begins = _begins(trials, ends, steps)
     # A piece may last until the next trial's start.
     following = np.append(begins[1:], trials.run_seconds)
-    found: list[Piece] = []
+    pieces: list[Piece] = []
     first, after = 0, len(ends)
     while first < after:
         start = float(begins[first])
@@ -564,9 +573,9 @@ def cut_run(
         stop = _stop(trials.cut, first, int(np.searchsorted(last_steps, steps)), after)
         lasts = max(last_steps[stop - 1], steps_until(following[stop - 1] - start))
         length = min(int(lasts) + 1, steps)
-        found.append(Piece(number, trials, ends, first, stop, start, length))
+        pieces.append(Piece(number, trials, ends, first, stop, start, length))
         first = stop
-    return found
+    return pieces
 
 
 def _begins(trials: Trials, ends: Times, steps: int) -> Times:

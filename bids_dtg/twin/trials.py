@@ -79,15 +79,15 @@ def half_of(run: Trials, number: int) -> Trials:
 
     As published, the first half is for fitting and the second for testing (Takahashi et al., 2026).
     """
-    own = (run.onset_seconds >= run.run_seconds / 2) == bool(number)
+    in_half = (run.onset_seconds >= run.run_seconds / 2) == bool(number)
     changes: dict[str, Any] = {
-        name: values[own]
+        name: values[in_half]
         for name, values in vars(run).items()
         if isinstance(values, np.ndarray) and name != "cues"
     }
     of_next = np.searchsorted(run.onset_seconds, run.cues[:, 1])
-    changes["cues"] = run.cues[np.append(own, bool(number))[of_next]]
-    unscored = tuple(np.flatnonzero(~run.scored[own]).tolist())
+    changes["cues"] = run.cues[np.append(in_half, bool(number))[of_next]]
+    unscored = tuple(np.flatnonzero(~run.scored[in_half]).tolist())
     return replace(run, **changes, unscored=unscored)
 
 
@@ -142,7 +142,7 @@ def read_trials(
     _require_window(task, events, rt)
     unscored, reasons = _unscored(task, onset, rt, halved)
     answered = np.isfinite(rt) & ~unscored
-    condition, others = _conditions(task, events)
+    condition, other_values = _conditions(task, events)
     cut = has_cue if task.cut_at_cues else np.ones(len(onset), bool)
     cut[0] = True  # what comes before the first segment would never be seen
     return Trials(
@@ -159,8 +159,8 @@ def read_trials(
         cut=cut,
         run_seconds=_run_seconds(task, events, float((onset + duration).max())),
         unscored=tuple(np.flatnonzero(unscored).tolist()),
-        notes=(*notes, *reasons, *values_in_words(others)),
-        without_condition=others,
+        notes=(*notes, *reasons, *values_in_words(other_values)),
+        without_condition=other_values,
     )
 
 
@@ -179,18 +179,18 @@ def values_in_words(values: Sequence[str]) -> list[str]:
     """
     if not values:
         return []
-    found = Counter(values).most_common()
+    counts = Counter(values).most_common()
     listed = [
-        f"'{shortened(value, _LONGEST)}' ({count})" for value, count in found[:_LISTED]
+        f"'{shortened(value, _LONGEST)}' ({count})" for value, count in counts[:_LISTED]
     ]
-    more = (
-        [f"{counted(len(found) - _LISTED, 'other value')}"]
-        if len(found) > _LISTED
+    rest = (
+        [f"{counted(len(counts) - _LISTED, 'other value')}"]
+        if len(counts) > _LISTED
         else []
     )
     return [
         f"{counted(len(values), 'trial')} in no condition, as the task file does not list "
-        f"{', '.join([*listed, *more])}"
+        f"{', '.join([*listed, *rest])}"
     ]
 
 
@@ -236,8 +236,8 @@ def _trial_rows(task: Task, events: Events) -> tuple[Events, list[str]]:
     _require_columns(task, events)
     for column, values in task.rows:
         events = events.take(np.isin(events.cells[column], values))
-    known = np.isfinite(events.numbers("onset"))
-    events, without = events.take(known), int((~known).sum())
+    has_onset = np.isfinite(events.numbers("onset"))
+    events, without = events.take(has_onset), int((~has_onset).sum())
     events = events.take(np.argsort(events.numbers("onset"), kind="stable"))
     events, repeated = events.without_repeated()
     if not len(events):
@@ -328,24 +328,24 @@ def _stimuli(task: Task, events: Events) -> NDArray[np.float32]:
 
 def _cues(task: Task, events: Events) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the cues in order of their start, (k, 3), and which trials have one, (n,)."""
-    found, has = [np.empty((0, 3))], np.zeros(len(events), bool)
+    cues_by_input, has = [np.empty((0, 3))], np.zeros(len(events), bool)
     for part in task.inputs:
         if part.start is None or part.end is None:
             continue
         start, end = events.numbers(part.start), events.numbers(part.end)
-        there = np.isfinite(start)
-        if (wrong := there & ~(end > start)).any():
+        has_start = np.isfinite(start)
+        if (wrong := has_start & ~(end > start)).any():
             raise events.error(
                 int(np.argmax(wrong)), part.end, f"later than {part.start}"
             )
-        index = events.take(there).indices(
+        index = events.take(has_start).indices(
             part.column, [value for value, _ in part.channels]
         )
         channels = np.array([channel for _, channel in part.channels])
-        rows = np.column_stack([channels[index], start[there], end[there]])
-        found.append(rows[index >= 0])
-        has |= there
-    cues = np.concatenate(found)
+        rows = np.column_stack([channels[index], start[has_start], end[has_start]])
+        cues_by_input.append(rows[index >= 0])
+        has |= has_start
+    cues = np.concatenate(cues_by_input)
     return cues[np.argsort(cues[:, 1], kind="stable")], has
 
 
@@ -355,31 +355,31 @@ def _conditions(task: Task, events: Events) -> tuple[NDArray[np.int8], tuple[str
         return np.zeros(len(events), np.int8), ()
     values = dict(task.condition_values)
     index = [task.conditions.index(name) for name in values.values()]
-    found = events.indices(task.condition_column, list(values), others=True)
-    others = events.cells[task.condition_column][found < 0]
-    return np.array([*index, -1], np.int8)[found], tuple(
-        str(value or "n/a") for value in others
+    index_of_value = events.indices(task.condition_column, list(values), others=True)
+    other_values = events.cells[task.condition_column][index_of_value < 0]
+    return np.array([*index, -1], np.int8)[index_of_value], tuple(
+        str(value or "n/a") for value in other_values
     )
 
 
 def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
     """Return the index of each trial's correct button: (n,)."""
     if not task.probes:
-        found = _buttons(task, events, task.correct_column, task.correct_buttons)
-        wrong = found < 0
+        button = _buttons(task, events, task.correct_column, task.correct_buttons)
+        wrong = button < 0
         expected = "the correct button; leave out trials without one (no-go) by [rows]"
     else:
         target = events.cells[task.correct_column]
         equal = np.stack([events.cells[column] == target for _, column in task.probes])
         index = [task.buttons.index(button) for button, _ in task.probes]
-        found = np.array(index, np.int8)[equal.argmax(axis=0)]
+        button = np.array(index, np.int8)[equal.argmax(axis=0)]
         wrong = (equal.sum(axis=0) != 1) | (target == "")
         expected = (
             f"the same as one of {', '.join(column for _, column in task.probes)}"
         )
     if wrong.any():
         raise events.error(int(np.argmax(wrong)), task.correct_column, expected)
-    return found
+    return button
 
 
 def _buttons(
@@ -407,10 +407,10 @@ def _responses(
         halved = answered != (button >= 0)
         return rt, button, button == correct_button, halved
     assert rule.accuracy is not None  # a task has one of the two
-    given = events.words(rule.accuracy)
-    right = np.isin(given, [_word(value) for value in rule.correct_values])
+    words = events.words(rule.accuracy)
+    right = np.isin(words, [_word(value) for value in rule.correct_values])
     if rule.correct_values == ResponseRule.correct_values:
-        neither = ~right & ~np.isin(given, [*_WRONG, ""]) & answered
+        neither = ~right & ~np.isin(words, [*_WRONG, ""]) & answered
         if neither.any():
             values = (*rule.correct_values, *_WRONG)
             expected = (
@@ -588,16 +588,20 @@ class Events:
             A row has another value, and `others` is False.
         """
         index = {value: number for number, value in enumerate(values)} | {"": -1}
-        found = np.array([index.get(cell, -2) for cell in self.cells[column]], np.int64)
-        if not others and (found == -2).any():
+        index_of_rows = np.array(
+            [index.get(cell, -2) for cell in self.cells[column]], np.int64
+        )
+        if not others and (index_of_rows == -2).any():
             listed = ", ".join(
                 [
                     *values[:_VALUES_LISTED],
                     *(["..."] if len(values) > _VALUES_LISTED else []),
                 ]
             )
-            raise self.error(int(np.argmax(found == -2)), column, f"one of {listed}")
-        return np.maximum(found, -1)
+            raise self.error(
+                int(np.argmax(index_of_rows == -2)), column, f"one of {listed}"
+            )
+        return np.maximum(index_of_rows, -1)
 
     def error(self, row: int, column: str, expected: str) -> RunError:
         """Return the error about a cell."""

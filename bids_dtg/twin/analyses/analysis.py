@@ -134,8 +134,10 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
                 remedy="give files of other people, or train with --split-file, which keeps some "
                 "apart",
             )
-        more = f"; {fitted} are fitted to them" if len(seen) >= fewest_training else ""
-        say_left_out(self.why_not(seen), more)
+        remark = (
+            f"; {fitted} are fitted to them" if len(seen) >= fewest_training else ""
+        )
+        say_left_out(self.why_not(seen), remark)
         return unseen, seen
 
     def cohort(self, labels: Sequence[str]) -> Cohort:
@@ -164,13 +166,13 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         DatasetError
             Its regions are not those of the model.
         """
-        found, bundle = self.people.task_bold, self.bundle
-        if found is None:
+        task_bold, bundle = self.people.task_bold, self.bundle
+        if task_bold is None:
             return None
-        if bundle is not None and found.regions != bundle.bold_regions:
+        if bundle is not None and task_bold.regions != bundle.bold_regions:
             raise DatasetError(
-                f"task BOLD has {counted(len(found.regions), 'region')} "
-                f"({named(found.regions)}), and the model {bundle.card.name} has "
+                f"task BOLD has {counted(len(task_bold.regions), 'region')} "
+                f"({named(task_bold.regions)}), and the model {bundle.card.name} has "
                 f"{named(bundle.bold_regions)}",
                 expected="the same regions in the same order",
             )
@@ -193,23 +195,23 @@ def refuse_training_options(settings: Settings, instead: str = "") -> None:
         Naming them.
     """
     values = settings.options
-    given = [name for name in _OF_TRAINING if values[name] != OPTIONS[name].default]
-    if given:
-        flags = [f"--{name.replace('_', '-')}" for name in given]
+    changed = [name for name in _OF_TRAINING if values[name] != OPTIONS[name].default]
+    if changed:
+        flags = [f"--{name.replace('_', '-')}" for name in changed]
         raise SettingsError(
-            f"{named(flags)} {'was' if len(given) == 1 else 'were'} given with --model, whose "
+            f"{named(flags)} {'was' if len(changed) == 1 else 'were'} given with --model, whose "
             "training is done",
             expected=f"{f'{instead}, or ' if instead else ''}no {', no '.join(flags)}",
         )
 
 
-def _require_same_covariates(asked: Sequence[str], bundle: TwinBundle) -> None:
+def _require_same_covariates(names: Sequence[str], bundle: TwinBundle) -> None:
     """Refuse ``--covariates`` other than the model's; if none are given, the model's are read."""
-    own = () if bundle.adjustment is None else bundle.adjustment.asked
-    if asked and {*map(plain_column, asked)} != {*map(plain_column, own)}:
+    model_names = () if bundle.adjustment is None else bundle.adjustment.asked
+    if names and {*map(plain_column, names)} != {*map(plain_column, model_names)}:
         raise SettingsError(
-            f"--covariates names {named(asked)}, and the model {bundle.card.name} adjusts for "
-            f"{named(own) or 'none'}",
+            f"--covariates names {named(names)}, and the model {bundle.card.name} adjusts for "
+            f"{named(model_names) or 'none'}",
             expected="those of the model, or no --covariates; others need train or --folds",
         )
 
@@ -237,11 +239,14 @@ def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:
             f"warning: connectomes here are {source.words}; the model {name} was fitted "
             f"to {bundle.part.connectome}"
         )
-    own = bundle.card.training.cleaning
-    if UNKNOWN_CLEANING not in (own, source.cleaning) and own != source.cleaning:
+    model_cleaning = bundle.card.training.cleaning
+    if (
+        UNKNOWN_CLEANING not in (model_cleaning, source.cleaning)
+        and model_cleaning != source.cleaning
+    ):
         say(
             f"warning: runs here were cleaned by {source.cleaning}; the training set of "
-            f"the model {name}, by {own}"
+            f"the model {name}, by {model_cleaning}"
         )
 
 
@@ -284,24 +289,24 @@ def participants_table(people: TwinPeople) -> ResultTable:
         for label in labels
     }
     for label in (*people.labels, *people.left_out):
-        own = people.behaviour.get(label, Behaviour((), ()))
+        behaviour = people.behaviour.get(label, Behaviour((), ()))
         row = {
             "participant_id": f"sub-{label}",
             "used": set_of.get(label) == "training",
             "set": set_of.get(label),
             "reason": people.left_out.get(label)
             or (None if label in set_of else "not in --split-file"),
-            "unreadable_runs": len(own.troubles),
+            "unreadable_runs": len(behaviour.troubles),
         }
         for task in people.tasks.tasks:
-            performed = bool(own.of(task))
+            performed = bool(behaviour.of(task))
             row |= {
-                f"trials_{task.name}": own.scored(task),
-                f"unscored_{task.name}": own.left_out(task),
-                f"share_correct_{task.name}": own.share_correct(task)
+                f"trials_{task.name}": behaviour.scored(task),
+                f"unscored_{task.name}": behaviour.left_out(task),
+                f"share_correct_{task.name}": behaviour.share_correct(task)
                 if performed
                 else None,
-                f"below_chance_{task.name}": own.below_chance(task)
+                f"below_chance_{task.name}": behaviour.below_chance(task)
                 if performed
                 else None,
             }
@@ -318,18 +323,18 @@ def trials_on_page(people: TwinPeople, labels: Sequence[str]) -> Table:
     """Return the page's table of the trials that a model was fitted to."""
     rows = []
     for task in people.tasks.tasks:
-        own = [
+        performers = [
             people.behaviour[label]
             for label in labels
             if people.behaviour[label].of(task)
         ]
         row = (
             task.name,
-            len(own),
-            sum(person.scored(task) for person in own),
-            sum(person.left_out(task) for person in own),
-            float(np.nanmean([person.share_correct(task) for person in own]))
-            if own
+            len(performers),
+            sum(person.scored(task) for person in performers),
+            sum(person.left_out(task) for person in performers),
+            float(np.nanmean([person.share_correct(task) for person in performers]))
+            if performers
             else np.nan,
         )
         rows.append(row)

@@ -273,11 +273,13 @@ def _judged_by_folds(
     parts = []
     for number, group in enumerate(groups, 1):
         rows = np.array([row[label] for label in group])
-        others = np.setdiff1d(np.arange(len(people.labels)), rows)
-        say(f"fold {number} of {len(groups)}: {counted(len(others), 'participant')} …")
+        training = np.setdiff1d(np.arange(len(people.labels)), rows)
+        say(
+            f"fold {number} of {len(groups)}: {counted(len(training), 'participant')} …"
+        )
         fold = place / f"fold-{number}"
         parts.append(
-            (rows, _judged(analysis, fits, people.of(others), people.of(rows), fold))
+            (rows, _judged(analysis, fits, people.of(training), people.of(rows), fold))
         )
     return join_folds(parts)
 
@@ -323,16 +325,16 @@ def _judged(
 
 def _half(analysis: TwinAnalysis, people: Cohort, number: int) -> Cohort:
     whole = analysis.people.runs(people.labels)
-    halves = [[half_of(run, number) for run in own] for own in whole]
+    halves = [[half_of(run, number) for run in runs] for runs in whole]
     segments = analysis.people.stacked(halves)
     bold = None
     if people.bold is not None:
         bold = [
             [
                 None if measured is None else measured.half(number, run.run_seconds)
-                for measured, run in zip(*both, strict=True)
+                for measured, run in zip(*bold_and_runs, strict=True)
             ]
-            for both in zip(people.bold, whole, strict=True)
+            for bold_and_runs in zip(people.bold, whole, strict=True)
         ]
     return replace(people, segments=segments, bold=bold)
 
@@ -349,19 +351,19 @@ def _finish(
     say(f"evaluating {counted(len(people.labels), 'participant')}")
     if people.bold is not None and judged.bold is None:
         say("task BOLD is not evaluated, as the training set, or a fold, has none")
-    found = evaluate(judged, people, seed=analysis.settings.modelling.seed)
-    tables = evaluation_tables(found, judged, people)
+    evaluation = evaluate(judged, people, seed=analysis.settings.modelling.seed)
+    tables = evaluation_tables(evaluation, judged, people)
     if fits:
         tables[_OF_FOLDS] = ResultTable(_FOLDS, fits, "Fits: one row per fold")
     if left_out := {**analysis.people.left_out, **seen}:
         tables[EXCLUDED] = left_out_table(left_out)
-    for sentence, _ in winners(found):
+    for sentence, _ in winners(evaluation):
         say(sentence)
-    analysis.write(tables, _page(analysis, lead, fits, found, judged, people))
+    analysis.write(tables, _page(analysis, lead, fits, evaluation, judged, people))
 
 
 def evaluation_tables(
-    found: Evaluation, judged: Judged, people: Cohort
+    evaluation: Evaluation, judged: Judged, people: Cohort
 ) -> dict[str, ResultTable]:
     """Return the tables, by the names of their files."""
     of_bold = {}
@@ -370,17 +372,17 @@ def evaluation_tables(
         of_bold["desc-regions_responses"] = ResultTable(_REGIONS, rows, words)
     return {
         "desc-people_predicted": ResultTable(
-            *_people_table(found, judged, people),
+            *_people_table(evaluation, judged, people),
             "Observed and predicted times and losses of each participant",
         ),
         "desc-scores_models": ResultTable(
             _SCORES,
-            [_score_row(score, found) for score in found.scores],
+            [_score_row(score, evaluation) for score in evaluation.scores],
             "Scores: one row per metric, task, condition and prediction",
         ),
         "desc-twins_matched": ResultTable(
             _MATCHED,
-            [found.matching] if found.matching else [],
+            [evaluation.matching] if evaluation.matching else [],
             "Losses of all twins on all people; one row",
         ),
         **of_bold,
@@ -412,7 +414,7 @@ def _region_rows(judged: Judged, tasks: TaskSet) -> Iterator[Row]:
 
 
 def _people_table(
-    found: Evaluation, judged: Judged, people: Cohort
+    evaluation: Evaluation, judged: Judged, people: Cohort
 ) -> tuple[tuple[Column, ...], list[Row]]:
     """Return columns and rows of the table of people: times of each task, and losses."""
     what = "mean response time (rt), or that in the second condition minus the first (effect)"
@@ -439,16 +441,22 @@ def _people_table(
             "participant_id": f"sub-{label}",
             "fold": None if judged.folds is None else int(judged.folds[number]) + 1,
         }
-        for model, values in {"observed": found.observed, **times}.items():
+        for model, values in {"observed": evaluation.observed, **times}.items():
             row |= {
                 f"{model}_{n}": v
                 for n, v in zip(names, values[number].tolist(), strict=True)
             }
-        rows.append(row | {f"{name}_loss": own[number] for name, own in losses.items()})
+        rows.append(
+            row
+            | {
+                f"{name}_loss": values_of_people[number]
+                for name, values_of_people in losses.items()
+            }
+        )
     return columns, rows
 
 
-def _score_row(score: Score, found: Evaluation) -> Row:
+def _score_row(score: Score, evaluation: Evaluation) -> Row:
     return {
         "figure": score.figure,
         "task": score.task or "all",
@@ -456,26 +464,26 @@ def _score_row(score: Score, found: Evaluation) -> Row:
         "model": score.name,
         "value": score.value,
         "error": score.error,
-        "ceiling": found.ceilings.get(f"{score.task}_{score.figure}"),
+        "ceiling": evaluation.ceilings.get(f"{score.task}_{score.figure}"),
         "people": score.people,
         **(score.verdict or Verdict.unknown(0)).columns("advantage"),
         "verdict": score.verdict.word if score.verdict else "n/a",
     }
 
 
-def winners(found: Evaluation) -> list[tuple[str, bool]]:
+def winners(evaluation: Evaluation) -> list[tuple[str, bool]]:
     """Return a sentence for each metric, and whether the twin is ever worse than the best rival."""
     sentences = []
     for name, (words, sign, *_) in FIGURES.items():
         clauses, worse = [], False
         for twin in (
             score
-            for score in found.scores
+            for score in evaluation.scores
             if (score.figure, score.name) == (name, TWIN)
         ):
             rivals = [
                 score
-                for score in found.scores
+                for score in evaluation.scores
                 if (score.figure, score.task, score.condition)
                 == (name, twin.task, twin.condition)
                 and score.name != TWIN
@@ -484,8 +492,8 @@ def winners(found: Evaluation) -> list[tuple[str, bool]]:
             if not rivals:
                 continue
             rival = max(rivals, key=lambda score: sign * score.value.mean)
-            own = sign * twin.value.mean
-            best = twin if own > sign * rival.value.mean + _EQUAL else rival
+            signed_mean = sign * twin.value.mean
+            best = twin if signed_mean > sign * rival.value.mean + _EQUAL else rival
             where = " ".join(part for part in (twin.task, twin.condition) if part)
             verdict = rival.verdict.named(BETTER, WORSE) if rival.verdict else "n/a"
             worse |= rival.is_worse
@@ -510,16 +518,16 @@ def _page(
     analysis: TwinAnalysis,
     lead: str,
     fits: Sequence[Row],
-    found: Evaluation,
+    evaluation: Evaluation,
     judged: Judged,
     people: Cohort,
 ) -> Page:
     card = analysis.bundle.card if analysis.bundle else None
-    best = winners(found)
+    best = winners(evaluation)
     flags = [
         Flag("warning", f"Below a baseline. {text}") for text, worse in best if worse
     ]
-    if few := too_few(max(score.people for score in found.scores)):
+    if few := too_few(max(score.people for score in evaluation.scores)):
         flags.append(Flag("warning", few))
     if same := [row["fold"] for row in fits if not row["twins_differ"]]:
         where = "" if len(fits) == 1 else f" in {named([f'fold {n}' for n in same])}"
@@ -536,7 +544,7 @@ def _page(
     tasks = [
         task.name
         for task in people.segments.tasks.tasks
-        if any(score.task == task.name and score.people for score in found.scores)
+        if any(score.task == task.name and score.people for score in evaluation.scores)
     ]
     lead = f"{lead} A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
     return Page(
@@ -548,8 +556,8 @@ def _page(
                 "Which prediction is best",
                 template="twin/times.html",
                 facts=facts,
-                tables=tuple(_table(found, task) for task in tasks),
-                figures=tuple(_scatters(found, judged, people, tasks)),
+                tables=tuple(_table(evaluation, task) for task in tasks),
+                figures=tuple(_scatters(evaluation, judged, people, tasks)),
             ),
             Section(
                 "Real and simulated trials",
@@ -557,7 +565,7 @@ def _page(
                 figures=tuple(_curves(judged, people.segments, tasks)),
             ),
             *_bold_sections(judged, people),
-            *_match_sections(found, judged),
+            *_match_sections(evaluation, judged),
             *_fit_sections(fits, facts),
         ),
     )
@@ -575,11 +583,15 @@ def _words(name: str) -> str:
 
 
 def _scatters(
-    found: Evaluation, judged: Judged, people: Cohort, tasks: Sequence[str]
+    evaluation: Evaluation, judged: Judged, people: Cohort, tasks: Sequence[str]
 ) -> Iterator[figures.Figure | None]:
     """Yield observed and predicted times and effects of each person in tasks."""
-    both = zip(found.observed.T, judged.each("times")[TWIN].T, strict=True)
-    for target, values in zip(targets_of(people.segments.tasks), both, strict=True):
+    observed_and_predicted = zip(
+        evaluation.observed.T, judged.each("times")[TWIN].T, strict=True
+    )
+    for target, values in zip(
+        targets_of(people.segments.tasks), observed_and_predicted, strict=True
+    ):
         if target.task in tasks:
             what = "response time" if target.what == RT else target.what
             yield figures.scatter(
@@ -591,15 +603,15 @@ def _scatters(
             )
 
 
-def _table(found: Evaluation, task: str) -> Table:
+def _table(evaluation: Evaluation, task: str) -> Table:
     """Return all metrics of a task, one row per prediction."""
-    scores = [score for score in found.scores if score.task == task]
+    scores = [score for score in evaluation.scores if score.task == task]
     keys = list(dict.fromkeys((score.figure, score.condition) for score in scores))
     names = list(dict.fromkeys(score.name for score in scores))
     headings = {key: " ".join(part for part in key if part) for key in keys}
     values = {(s.figure, s.condition, s.name): s.value for s in scores}
     ceilings = {
-        (figure, "", _CEILING): found.ceilings.get(f"{task}_{figure}")
+        (figure, "", _CEILING): evaluation.ceilings.get(f"{task}_{figure}")
         for figure, _ in keys
     }
     cells = {
@@ -703,9 +715,9 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
     )
 
 
-def _match_sections(found: Evaluation, judged: Judged) -> Iterator[Section]:
+def _match_sections(evaluation: Evaluation, judged: Judged) -> Iterator[Section]:
     """Yield the section on whether people's own connectomes matter."""
-    if found.matching is None:
+    if evaluation.matching is None:
         return
     losses = judged.losses - np.nanmean(judged.losses, axis=0)
     largest = float(np.nanmax(np.abs(losses), initial=0.0))
@@ -713,7 +725,9 @@ def _match_sections(found: Evaluation, judged: Judged) -> Iterator[Section]:
     yield Section(
         "Own connectome or somebody else's",
         template="twin/matched.html",
-        tables=(ResultTable(_MATCHED, [found.matching]).on_page("Losses of twins"),),
+        tables=(
+            ResultTable(_MATCHED, [evaluation.matching]).on_page("Losses of twins"),
+        ),
         figures=(
             figures.matrices(
                 "Loss of each twin (rows) on each person's responses (columns), minus the person's "

@@ -233,17 +233,17 @@ def run_interventions(settings: Settings) -> int:
         say(
             f"running twins of {counted(len(unseen), 'participant')} outside the training set"
         )
-        found = _studied(
+        study = _studied(
             bundle, people, training, permutations, settings.modelling.seed
         )
         regions = _region_names(bundle, analysis.people.source.regions)
         left_out = analysis.why_not(seen)
         if left_out:
             analysis.results.table(EXCLUDED, left_out_table(left_out))
-        for name, table in _tables(found, regions).items():
+        for name, table in _tables(study, regions).items():
             analysis.results.table(name, table)
-        _write_directions(analysis, found, regions)
-        facts = _page(analysis, bundle, found, regions, seen_on_page(left_out))
+        _write_directions(analysis, study, regions)
+        facts = _page(analysis, bundle, study, regions, seen_on_page(left_out))
         analysis.results.page(facts, analysis.page_name)
     return 0
 
@@ -257,27 +257,27 @@ def _studied(
 ) -> _Study:
     fitted, adjustment = bundle.fitted(), bundle.adjustment
     functions, edges = functions_of(fitted.tasks, fitted.bold), people.edges(adjustment)
-    known = None
+    training_data = None
     if training is not None and fitted.twin.group() is not None:
         measures, covariates = (
             observed_measures(training.segments),
             training.taken_out(adjustment),
         )
         values = training.edges(adjustment), measures, covariates
-        known = (*values, training.kin), fit_ridges(*values)
+        training_data = (*values, training.kin), fit_ridges(*values)
     before = predicted_functions(fitted, edges, people.segments)
     observed = observed_functions(people.segments, fitted.bold, people.bold)
     slopes = tuple(
-        slope_of(*both, people.kin, seed=seed)
-        for both in zip(before.T, observed.T, strict=True)
+        slope_of(*before_and_observed, people.kin, seed=seed)
+        for before_and_observed in zip(before.T, observed.T, strict=True)
     )
     say("gradients …")
     gradients, by_measures = gradients_of(fitted, edges, people.segments, seed=seed)
-    if by_measures is None and known is not None:
+    if by_measures is None and training_data is not None:
         by_measures = _in_measures(
-            gradients[: len(functions_of(fitted.tasks))], edges, known[1]
+            gradients[: len(functions_of(fitted.tasks))], edges, training_data[1]
         )
-    unpredicted = _unpredicted(fitted, known)
+    unpredicted = _unpredicted(fitted, training_data)
     moves, refused = [], {}
     for row, function in enumerate(functions):
         if why := unpredicted.get(function.name) or slopes[row].why_not:
@@ -286,9 +286,9 @@ def _studied(
         ways: dict[str, list[int]] = {_ALL: []}
         if held := held_with(functions, row):
             ways[_SELECTIVE] = held
-        for way, others in ways.items():
+        for way, held_rows in ways.items():
             say(f"{_named(function)} ({way}) …")
-            delta = sign_of(function) * selective(gradients, row, others, edges)
+            delta = sign_of(function) * selective(gradients, row, held_rows, edges)
             after = tuple(
                 predicted_functions(fitted, edges + size * delta, people.segments)
                 for size in STEP_SIZES
@@ -300,7 +300,9 @@ def _studied(
             }
             change = after[STEP_SIZES.index(_AT)] - before
             moves.append(_Move(row, keys, delta, after, change))
-    null = _null(fitted, edges, known, by_measures, observed, permutations, seed)
+    null = _null(
+        fitted, edges, training_data, by_measures, observed, permutations, seed
+    )
     return _Study(
         functions,
         people,
@@ -331,7 +333,7 @@ def _in_measures(
 
 def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
     """Return the reason for each function that connectomes are not considered to predict."""
-    found = {}
+    reasons = {}
     if (bold := fitted.bold) is not None:
         why = "connectomes are not shown to predict the region"
         shut = [
@@ -339,15 +341,15 @@ def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
             for name, differs in zip(bold.regions, bold.differ, strict=True)
             if not differs
         ]
-        found = {
+        reasons = {
             f.name: why for f in functions_of(fitted.tasks, bold) if f.what in shut
         }
     if not fitted.twin.differ:
         why = "all twins are the group's network"
-        return found | {function.name: why for function in functions_of(fitted.tasks)}
+        return reasons | {function.name: why for function in functions_of(fitted.tasks)}
     if training is None:
-        return found
-    return found | {
+        return reasons
+    return reasons | {
         target.name: "the ridge on connectomes does not beat the mean of the training people"
         for target, good in zip(
             measures_of(fitted.tasks), training[1].predictable, strict=True
@@ -376,21 +378,22 @@ def _null(
     if not permutations:
         return {}, "no permutations were asked for"
     say(f"{counted(permutations, 'permutation')} of behaviour …")
-    known, (values, ridges) = observed[:, : len(gradients)], training
-    evidence = evidence_of(ridges.predict(unseen), gradients, known)
+    values, ridges = training
+    observed = observed[:, : len(gradients)]
+    evidence = evidence_of(ridges.predict(unseen), gradients, observed)
     permuted = permuted_evidence(
-        values, unseen, gradients, known, permutations=permutations, seed=seed
+        values, unseen, gradients, observed, permutations=permutations, seed=seed
     )
     as_large = (permuted >= evidence).sum(axis=0)
     # BOLD is not permuted.
     names = [function.name for function in functions_of(fitted.tasks)]
     return {
         name: {
-            "evidence": own,
+            "evidence": evidence_of_function,
             "permuted_as_large": number,
             "permutations": permutations,
         }
-        for name, own, number in zip(
+        for name, evidence_of_function, number in zip(
             names, evidence.tolist(), as_large.tolist(), strict=True
         )
     }, ""
@@ -407,55 +410,55 @@ def words_of(function: Target) -> str:
     return f"{function.task} {words.get(function.what, f'response of {function.what}')}"
 
 
-def _tables(found: _Study, regions: Sequence[str]) -> dict[str, ResultTable]:
+def _tables(study: _Study, regions: Sequence[str]) -> dict[str, ResultTable]:
     return {
         "desc-moves_judged": ResultTable(
-            _JUDGED, _judged_rows(found), "Verdicts: one row per direction and way"
+            _JUDGED, _judged_rows(study), "Verdicts: one row per direction and way"
         ),
         "desc-functions_changes": ResultTable(
             _CHANGES,
-            list(_change_rows(found)),
+            list(_change_rows(study)),
             "Means over people: one row per direction, way, step size and function",
         ),
         "desc-people_changes": ResultTable(
             _PEOPLE,
-            list(_people_rows(found)),
+            list(_people_rows(study)),
             "Each participant: one row per participant, direction and way",
         ),
         "desc-edges_attribution": ResultTable(
             _EDGES,
-            list(_edge_rows(found, regions)),
+            list(_edge_rows(study, regions)),
             "The edges with the largest gradient of each function",
         ),
     }
 
 
-def _judged_rows(found: _Study) -> list[Row]:
+def _judged_rows(study: _Study) -> list[Row]:
     rows: list[Row] = []
-    verdicts = _verdicts(found)
-    for row, function in enumerate(found.functions):
-        if why := found.refused.get(function.name):
+    verdicts = _verdicts(study)
+    for row, function in enumerate(study.functions):
+        if why := study.refused.get(function.name):
             keys = {
                 "direction": _named(function),
                 "way": _ALL,
                 "function": function.name,
             }
             rows.append({**keys, "verdict": not_computable(why), "why": why})
-        for move in found.moves:
+        for move in study.moves:
             if move.target != row:
                 continue
-            change, verdict = found.mean(move.change[:, row]), verdicts.get(move.words)
-            why, more = found.without_null or _UNPERMUTED, Row()
+            change, verdict = study.mean(move.change[:, row]), verdicts.get(move.words)
+            why, figures_of_move = study.without_null or _UNPERMUTED, Row()
             if move.keys["way"] == _SELECTIVE:
                 why = _UNCALIBRATED
             else:
-                slope = found.slopes[row]
-                more = {
+                slope = study.slopes[row]
+                figures_of_move = {
                     "calibrated": _calibrated(slope, change.mean),
                     "p": verdict.table_p if verdict else None,
                     "slope": slope.value,
                     "r": slope.r,
-                    **found.null.get(function.name, {}),
+                    **study.null.get(function.name, {}),
                 }
             word = not_computable(why)
             if verdict:
@@ -469,7 +472,7 @@ def _judged_rows(found: _Study) -> list[Row]:
                     "why": why,
                     "change": change,
                     "size": size,
-                    **more,
+                    **figures_of_move,
                 }
             )
     return rows
@@ -480,26 +483,26 @@ def _calibrated(slope: Slope, change: float) -> Interval:
     return Interval(change * slope.value, low, high)
 
 
-def _verdicts(found: _Study) -> dict[str, Verdict]:
+def _verdicts(study: _Study) -> dict[str, Verdict]:
     """Return verdicts of moves: interval of the calibrated change, and p of permuted behaviour."""
     verdicts = {}
-    for move in found.moves:
-        null = found.null.get(move.keys["function"])
+    for move in study.moves:
+        null = study.null.get(move.keys["function"])
         if null is None or move.keys["way"] == _SELECTIVE:
             continue
-        sign, slope = sign_of(found.functions[move.target]), found.slopes[move.target]
-        own = _calibrated(slope, sign * found.mean(move.change[:, move.target]).mean)
+        sign, slope = sign_of(study.functions[move.target]), study.slopes[move.target]
+        change = _calibrated(slope, sign * study.mean(move.change[:, move.target]).mean)
         p = (1 + null["permuted_as_large"]) / (1 + null["permutations"])
-        verdicts[move.words] = Verdict(own, p, slope.people)
+        verdicts[move.words] = Verdict(change, p, slope.people)
     return dict(zip(verdicts, corrected(list(verdicts.values())), strict=True))
 
 
-def _change_rows(found: _Study) -> Iterator[Row]:
-    before = family_means(found.before.T, found.people.kin)
-    for move in found.moves:
+def _change_rows(study: _Study) -> Iterator[Row]:
+    before = family_means(study.before.T, study.people.kin)
+    for move in study.moves:
         for size, values in zip(STEP_SIZES, move.after, strict=True):
-            after = family_means(values.T, found.people.kin)
-            for row, function in enumerate(found.functions):
+            after = family_means(values.T, study.people.kin)
+            for row, function in enumerate(study.functions):
                 change = after[row] - before[row]
                 yield {
                     **move.keys,
@@ -513,21 +516,21 @@ def _change_rows(found: _Study) -> Iterator[Row]:
                 }
 
 
-def _people_rows(found: _Study) -> Iterator[Row]:
-    for move in found.moves:
-        for person, label in enumerate(found.people.labels):
+def _people_rows(study: _Study) -> Iterator[Row]:
+    for move in study.moves:
+        for person, label in enumerate(study.people.labels):
             yield {
                 "participant_id": f"sub-{label}",
                 **move.keys,
                 "change": move.change[person, move.target],
-                "level_before": found.before[person, move.target],
-                "observed_level": found.observed[person, move.target],
+                "level_before": study.before[person, move.target],
+                "observed_level": study.observed[person, move.target],
             }
 
 
-def _edge_rows(found: _Study, regions: Sequence[str]) -> Iterator[Row]:
+def _edge_rows(study: _Study, regions: Sequence[str]) -> Iterator[Row]:
     first, second = np.triu_indices(len(regions), 1)
-    for function, edges in zip(found.functions, found.gradients, strict=True):
+    for function, edges in zip(study.functions, study.gradients, strict=True):
         for rank, edge in enumerate(
             np.argsort(-np.abs(edges), kind="stable")[:_STRONGEST], 1
         ):
@@ -542,19 +545,19 @@ def _edge_rows(found: _Study, regions: Sequence[str]) -> Iterator[Row]:
 
 
 def _write_directions(
-    analysis: TwinAnalysis, found: _Study, regions: Sequence[str]
+    analysis: TwinAnalysis, study: _Study, regions: Sequence[str]
 ) -> None:
     """Write gradients and steps of one SD, by edge."""
-    names = [f"{move.keys['function']} {move.keys['way']}" for move in found.moves]
+    names = [f"{move.keys['function']} {move.keys['way']}" for move in study.moves]
     write_npz(
         analysis.results.add(DIRECTIONS),
         {
             "functions": np.array(
-                [function.name for function in found.functions], np.str_
+                [function.name for function in study.functions], np.str_
             ),
-            "gradients": found.gradients,
+            "gradients": study.gradients,
             "moves": np.array(names, np.str_),
-            "steps": np.array([move.delta for move in found.moves]),
+            "steps": np.array([move.delta for move in study.moves]),
             "places": np.array(regions, np.str_),
         },
     )
@@ -584,7 +587,7 @@ def region_means(edges: Array, regions: int) -> Array:
 def _page(
     analysis: TwinAnalysis,
     bundle: TwinBundle,
-    found: _Study,
+    study: _Study,
     regions: Sequence[str],
     left_out: str,
 ) -> Page:
@@ -592,21 +595,21 @@ def _page(
     flags = [Flag("warning", NO_EVIDENCE)]
     flags += [
         Flag("note", f"No connectome was moved for {name.replace('_', ' ')}: {why}")
-        for name, why in found.refused.items()
+        for name, why in study.refused.items()
     ]
     if not card.for_science:
         flags.append(Flag("problem", card.notice))
     facts = {
         "step": _AT,
-        "without_null": found.without_null,
+        "without_null": study.without_null,
         "covariates": "" if adjustment is None else named(adjustment.asked),
         "smooth": find_architecture(bundle.part.architecture).generates_all,
-        "people": len(found.people.labels),
+        "people": len(study.people.labels),
     }
     return Page(
         title=analysis.results.title,
         lead=f"{card.name} {card.version} ({bundle.part.architecture}), {analysis.data_set}: twins "
-        f"of {counted(len(found.people.labels), 'participant')} outside the training set."
+        f"of {counted(len(study.people.labels), 'participant')} outside the training set."
         f"{left_out}",
         flags=tuple(flags),
         sections=(
@@ -614,20 +617,20 @@ def _page(
                 "What the moves change",
                 template="twin/moves.html",
                 facts=facts,
-                tables=(_verdict_table(found), *_effect_tables(found)),
+                tables=(_verdict_table(study), *_effect_tables(study)),
             ),
             Section(
                 "Differences between people",
                 template="twin/people.html",
-                tables=(_difference_table(found),),
+                tables=(_difference_table(study),),
             ),
             Section(
                 "Gradients",
                 template="twin/gradients.html",
                 facts=facts,
                 figures=(
-                    *_matrices(found, regions),
-                    _brains(analysis, bundle, found, regions),
+                    *_matrices(study, regions),
+                    _brains(analysis, bundle, study, regions),
                 ),
             ),
         ),
@@ -646,11 +649,11 @@ def _shown(
     return scale * interval.mean, scale * interval.low, scale * interval.high
 
 
-def _verdict_table(found: _Study) -> Table:
-    scales = {function.name: _scale(function) for function in found.functions}
+def _verdict_table(study: _Study) -> Table:
+    scales = {function.name: _scale(function) for function in study.functions}
     figures = ("p", "permuted_as_large", "slope", "r")
     rows: list[tuple[Any, ...]] = []
-    for row in _judged_rows(found):
+    for row in _judged_rows(study):
         scale = scales[row["function"]]
         changes = [_shown(row.get(name), scale) for name in ("change", "calibrated")]
         name = f"{row['direction']}, {row['way']}"
@@ -673,28 +676,28 @@ def _verdict_table(found: _Study) -> Table:
     )
 
 
-def _effect_tables(found: _Study) -> Iterator[Table]:
+def _effect_tables(study: _Study) -> Iterator[Table]:
     rows = []
-    for move in found.moves:
+    for move in study.moves:
         cells = [
-            _shown(found.mean(change), _scale(function))
-            for change, function in zip(move.change.T, found.functions, strict=True)
+            _shown(study.mean(change), _scale(function))
+            for change, function in zip(move.change.T, study.functions, strict=True)
         ]
         rows.append((move.words, *cells))
     if rows:
-        headings = ("direction", *map(words_of, found.functions))
+        headings = ("direction", *map(words_of, study.functions))
         yield Table(f"Change of all functions at {_AT:g} SD ({_UNITS})", headings, rows)
 
 
-def _difference_table(found: _Study) -> Table:
+def _difference_table(study: _Study) -> Table:
     rows: list[tuple[Any, ...]] = []
-    for move in found.moves:
-        change, before = move.change[:, move.target], found.before[:, move.target]
-        scale = _scale(found.functions[move.target])
+    for move in study.moves:
+        change, before = move.change[:, move.target], study.before[:, move.target]
+        scale = _scale(study.functions[move.target])
         deviation = scale * float(np.nanstd(change)) if varies(change) else 0.0
         r = (
             slope_of(level, change).r
-            for level in (before, found.observed[:, move.target])
+            for level in (before, study.observed[:, move.target])
         )
         rows.append((move.words, deviation, *r))
     return Table(
@@ -710,12 +713,12 @@ def _difference_table(found: _Study) -> Table:
 
 
 def _matrices(
-    found: _Study, regions: Sequence[str]
+    study: _Study, regions: Sequence[str]
 ) -> tuple[figures.Figure | None, ...]:
     """Return the gradients as matrices; functions of one unit share a scale."""
     maps: dict[float, dict[str, Array]] = {}
     rows, columns = np.triu_indices(len(regions), 1)
-    for function, edges in zip(found.functions, found.gradients, strict=True):
+    for function, edges in zip(study.functions, study.gradients, strict=True):
         if len(regions) and edges.any():
             square, scale = (
                 np.full((len(regions), len(regions)), np.nan),
@@ -745,7 +748,7 @@ def _draw_regions(means: NDArray[np.float64], atlas: Atlas) -> bytes:
 
 
 def _brains(
-    analysis: TwinAnalysis, bundle: TwinBundle, found: _Study, regions: Sequence[str]
+    analysis: TwinAnalysis, bundle: TwinBundle, study: _Study, regions: Sequence[str]
 ) -> figures.Figure | None:
     """Draw the mean gradient of each region, where the model's atlas can be read."""
     part = bundle.part
@@ -761,7 +764,7 @@ def _brains(
     ):
         return None
     pictures = {}
-    for function, edges in zip(found.functions, found.gradients, strict=True):
+    for function, edges in zip(study.functions, study.gradients, strict=True):
         means = _scale(function) * region_means(edges, len(regions))
         if edges.any():
             pictures[words_of(function)] = _draw_regions(means, atlas)

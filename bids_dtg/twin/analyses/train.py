@@ -234,8 +234,8 @@ def chosen_recipe(settings: Settings) -> Recipe:
         architecture.rate: modelling.learning_rate,
         **dict.fromkeys(("batch_people", "times_people"), modelling.batch_size),
     }
-    given = {name: value for name, value in changes.items() if value is not None}
-    return dataclasses.replace(recipe, **given)
+    options = {name: value for name, value in changes.items() if value is not None}
+    return dataclasses.replace(recipe, **options)
 
 
 def _facts(analysis: TwinAnalysis, fitted: Fitted) -> dict[str, Any]:
@@ -294,17 +294,17 @@ def _flags(
 ) -> tuple[Flag, ...]:
     """Return warnings on the data, on left-out participants, and on trials and connectomes."""
     people = analysis.people
-    found = [
+    warnings = [
         *([analysis.dataset.notice] if analysis.dataset.notice else []),
         *([] if fitted.twin.differ else [_ALL_THE_SAME]),
         *odd,
         *trial_notes(people.tasks.tasks, people.behaviour, people.labels),
     ]
     if people.left_out:
-        found.append(
+        warnings.append(
             f"{counted(len(people.left_out), 'participant')} left out: see the table"
         )
-    return tuple(Flag("warning", text) for text in found)
+    return tuple(Flag("warning", text) for text in warnings)
 
 
 def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:

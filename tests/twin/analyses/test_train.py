@@ -68,7 +68,7 @@ def test_a_dry_run_writes_nothing(call, out, capsys):
     assert "stroop: 6 runs, 108 scored trials" in shown
     assert "would process 6 participants" in shown
     assert (
-        "the model dry (lowrank, at most 100 epochs of the stage group and 6" in shown
+        "the model dry (lowrank, at most 100 epochs of the stage group and 12" in shown
     )
     assert call("evaluate", "--folds", "3", "--dry-run") == 0
     assert (
