@@ -65,7 +65,8 @@ class Analysis:
     # Whether ``--model`` must be given, as its default does not fit.
     needs_model: bool = False
     instead_of_model: str = ""  # an option that can be given instead of ``--model``
-    # What options mean and their defaults here, in words, where ``--help`` would say otherwise.
+    # Words for ``--help`` where they differ here: the first part of what an option does, up to the
+    # semicolon, and its default.
     helps: Mapping[str, str] = field(default_factory=dict)
     shown: Mapping[str, str] = field(default_factory=dict)
     halves: bool = False  # whether ``--folds halves`` is possible

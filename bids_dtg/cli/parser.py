@@ -371,7 +371,7 @@ def _help_text(option: Option, choices: Mapping[str, str], topic: Topic | None) 
         special = _by_row("helps", option.name)
         parts += [f"with {typed}: {words}" for typed, words in special.items()]
     elif words := topic.words("helps", option.name):
-        parts = [words]
+        parts = [words, *option.help.split("; ")[1:]]
     explained = {"workflow", "write"}
     if topic is not None:  # the others are long
         explained |= {"architecture", "denoise_strategy"}

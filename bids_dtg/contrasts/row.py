@@ -77,9 +77,6 @@ ROW = Workflow(
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     writes=WRITES,
-    helps={
-        "recipe": "how networks are trained; published: CR-R loss, no re-centring",
-    },
     presentation=constant("contrasts.panels.presentation:PRESENTATION"),
     pages=("contrasts", "statistics"),
     kinds=KINDS.values,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from bids_dtg.dynamics.bundle.kind import LINEAR, NETWORK
 from bids_dtg.dynamics.recipe import RECIPES
-from bids_dtg.settings import ATLASES
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
     OF_RUNS,
@@ -134,8 +133,7 @@ ROW = Workflow(
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     helps={
-        "atlases": f"the atlas whose regions are modelled; {ATLASES}",
-        "recipe": "how networks are trained; published: 1,001 epochs and two restarts",
+        "atlases": "the atlas whose regions are modelled",
         "batch_size": "regions per batch",
     },
     shown={

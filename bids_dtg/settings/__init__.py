@@ -51,11 +51,6 @@ NETWORK_BATCH = 10
 NETWORK_RATE = 1e-3
 MAP_PERMUTATIONS = 1000
 FOLDS = 5
-# Where atlases are from, for ``--help``.
-ATLASES = (
-    "names (Schaefer100 to Schaefer1000, Schaefer400x17, HCP, HOCPA25, Glasser), label images with "
-    "space- in their names, .dlabel.nii files of the cortex, averaged over vertices, or none"
-)
 # What slices add: their dataclasses of options.
 _SLICES = (
     "bids_dtg.contrasts.options:ContrastsOptions",
@@ -386,7 +381,9 @@ class OutputOptions:
     )
     atlases: tuple[str, ...] = option(
         (),
-        f"atlases to average maps over; {ATLASES}",
+        "atlases to average maps over; names (Schaefer100 to Schaefer1000, Schaefer400x17, HCP, "
+        "HOCPA25, Glasser), label images with space- in their names, .dlabel.nii files of the "
+        "cortex, averaged over vertices, or none",
         metavar="NAME|FILE",
         shown="none, or the model's",
     )

@@ -7,7 +7,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.settings import ATLASES
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.twin.recipe import ARCHITECTURES, RECIPES
 from bids_dtg.workflows import (
@@ -154,12 +153,9 @@ ROW = Workflow(
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     helps={
-        "atlases": "the atlas whose regions make connectomes, and a second one for task BOLD; "
-        f"{ATLASES}",
-        "recipe": "how networks are trained; published: the sizes of the paper",
+        "atlases": "the atlas whose regions make connectomes, and a second one for task BOLD",
         "epochs": "maximum number of training epochs of each stage",
-        "covariates": "columns to adjust connectomes and mean response times for; text is "
-        "categorical",
+        "covariates": "columns to adjust connectomes and mean response times for",
     },
     shown={
         "architecture": "lowrank",
