@@ -71,7 +71,7 @@ class Spy:
             note(name)
             return object.__getattribute__(part, name)
 
-        for part in module._PARTS.values():
+        for part in (*module._PARTS.values(), *module._SLICE_PARTS):
             monkeypatch.setattr(part, "__getattribute__", reading)
         monkeypatch.setattr(
             Settings, "options", property(lambda own: Options(whole(own)))
