@@ -10,19 +10,19 @@ from typing import TypeVar
 from bids_dtg.notices import visible
 
 
-def did_you_mean(asked: str, known: Iterable[str]) -> str | None:
-    """Suggest the known name that is closest to an unknown one.
+def did_you_mean(typed: str, names: Iterable[str]) -> str | None:
+    """Suggest the name that is closest to one that does not exist.
 
     Parameters
     ----------
-    asked
+    typed
         The name that the user typed.
-    known
+    names
         The names that exist.
 
     Returns
     -------
-    A question, for use as a remedy; None if no known name is similar.
+    A question, for use as a remedy; None if no name is similar.
 
     Examples
     --------
@@ -31,12 +31,12 @@ def did_you_mean(asked: str, known: Iterable[str]) -> str | None:
     >>> did_you_mean("mni152nlin6asym", ["T1w", "MNI152NLin6Asym"])
     'did you mean MNI152NLin6Asym? Upper and lower case count'
     """
-    names = list(known)
+    names = list(names)
     for name in names:
-        if name != asked and name.casefold() == asked.casefold():
+        if name != typed and name.casefold() == typed.casefold():
             return f"did you mean {name}? Upper and lower case count"
-    longer = [name for name in names if asked and asked.casefold() in name.casefold()]
-    near = sorted(longer, key=len) or difflib.get_close_matches(asked, names, n=1)
+    longer = [name for name in names if typed and typed.casefold() in name.casefold()]
+    near = sorted(longer, key=len) or difflib.get_close_matches(typed, names, n=1)
     return f"did you mean {near[0]}?" if near else None
 
 
@@ -99,9 +99,8 @@ class DtgError(Exception):
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        return partial(type(self), expected=self.expected, remedy=self.remedy), (
-            self.found,
-        )
+        make = partial(type(self), expected=self.expected, remedy=self.remedy)
+        return make, (self.found,)
 
 
 def _sentence(part: str) -> str:
@@ -163,8 +162,8 @@ def together(errors: Iterable[_E]) -> _E:
     >>> together([RunError("one"), RunError("two"), RunError("one")]).__notes__
     ['two.']
     """
-    first, *others = errors
-    for line in dict.fromkeys(str(other) for other in others):
+    first, *further = errors
+    for line in dict.fromkeys(map(str, further)):
         if line != str(first):
             first.add_note(line)
     return first
@@ -192,12 +191,12 @@ def in_one_line(err: Exception) -> str:
         return str(err)
     if isinstance(err, OSError):
         return str(DtgError(f"{err.filename or 'a file'}: {err.strerror or err}"))
-    said = visible(" ".join(str(err).split()))
+    message = visible(" ".join(str(err).split()))
     if isinstance(err, MemoryError):
-        found = f"not enough memory{': ' if said else ''}{said}"
+        found = f"not enough memory: {message}" if message else "not enough memory"
         remedy = "give the run more memory, or fewer participants at a time (--nprocs)"
         return str(DtgError(found, remedy=remedy))
     return (
-        f"internal error: {type(err).__name__}: {said}. This is a bug in "
+        f"internal error: {type(err).__name__}: {message}. This is a bug in "
         "the program: please report it with the output of the same command and -vv."
     )

@@ -106,9 +106,8 @@ def say(*lines: str) -> None:
         sys.stderr.flush()
     except (AttributeError, ValueError):  # none, or its encoding lacks these characters
         return
-    except (
-        OSError
-    ):  # its reader has ended; buffered text would raise again at each fork
+    except OSError:
+        # Its reader has ended; buffered text would raise again at each fork.
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 (it stays open)
 
 
@@ -153,7 +152,9 @@ def run_program(program: str, main: Callable[[], int]) -> NoReturn:
         try:
             code = main()
         except SystemExit as end:  # argparse, or a signal
-            code = end.code if isinstance(end.code, int) else 2 * bool(end.code)
+            code = 2 if end.code else 0
+            if isinstance(end.code, int):
+                code = end.code
         sys.stdout.flush()
     except KeyboardInterrupt:  # pressed before the work began
         code = 128 + signal.SIGINT
@@ -185,7 +186,8 @@ def named(labels: Sequence[str]) -> str:
     >>> named(["01", "02", "03", "04", "05", "06"])
     '01, 02, 03, 04, 05, ...'
     """
-    return ", ".join([*labels[:5], *(["..."] if len(labels) > 5 else [])])
+    text = ", ".join(labels[:5])
+    return f"{text}, ..." if len(labels) > 5 else text
 
 
 def duration(seconds: float) -> str:

@@ -110,6 +110,15 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+# Types of values in words.
+_WORDS: Mapping[Any, str] = {
+    Path: "a path",
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+}
+
+
 def convert(
     value: Any, hint: Any, source: str, choices: Collection[str] | None = None
 ) -> Any:
@@ -134,30 +143,25 @@ def convert(
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if value is None and type(None) in kinds:
         return None
-    kinds = tuple(kind for kind in kinds if kind is not type(None))
-    # Of a type such as `int | Literal["halves"]`, a legal word takes the last part.
-    kind = kinds[-1 if value in get_args(kinds[-1]) else 0]
+    kind, *alternatives = (kind for kind in kinds if kind is not type(None))
+    # A legal word of a type such as `int | Literal["halves"]`.
+    for alternative in alternatives:
+        if value in get_args(alternative):
+            kind = alternative
     legal = choices or (get_args(kind) if get_origin(kind) is Literal else None)
     try:
         return _converted(value, kind, source, legal)
     except (TypeError, ValueError, OverflowError):
-        near = (
-            did_you_mean(value, map(str, legal))
-            if legal and isinstance(value, str)
-            else None
-        )
-        names = {
-            Path: "a path",
-            float: "a number",
-            int: "a whole number",
-            bool: "true or false",
-        }
-        words = (
-            "a list of texts" if get_origin(kind) is tuple else names.get(kind, "text")
-        )
-        expected = words if legal is None else "one of " + ", ".join(map(str, legal))
+        expected = _WORDS.get(kind, "text")
+        remedy = None
+        if get_origin(kind) is tuple:
+            expected = "a list of texts"
+        if legal is not None:
+            expected = f"one of {', '.join(map(str, legal))}"
+        if legal and isinstance(value, str):
+            remedy = did_you_mean(value, map(str, legal))
         raise SettingsError(
-            f"{source} is {value!r}", expected=expected, remedy=near
+            f"{source} is {value!r}", expected=expected, remedy=remedy
         ) from None
 
 
@@ -166,20 +170,17 @@ def _converted(
 ) -> Any:
     """Convert a value to a type; raise ValueError or TypeError where it does not fit."""
     if get_origin(kind) is tuple:
-        if isinstance(value, str) or not all(
-            legal is None or item in legal for item in value
-        ):
+        if isinstance(value, str) or (legal is not None and not set(value) <= {*legal}):
             raise ValueError
         return tuple(map(get_args(kind)[0], value))
     if value is None or (legal is not None and value not in legal):
         raise ValueError
     if legal is not None:
         return value
-    exact = (
-        kind is bool
-        or isinstance(value, bool)
-        or (kind is int and isinstance(value, float))
-    )
-    if (exact and type(value) is not kind) or (kind is Path and not str(value)):
-        raise ValueError  # no text as true or false, no true as a number, no "" as the path `.`
+    # Python would take "no" as true, true as 1, 2.5 as 2, and "" as the path `.`.
+    is_bool = isinstance(value, bool)
+    if is_bool != (kind is bool) or (kind is int and isinstance(value, float)):
+        raise ValueError
+    if kind is Path and not str(value):
+        raise ValueError
     return expand_home(value, source) if kind is Path else kind(value)

@@ -1,8 +1,9 @@
-"""The table of workflows, and what each row holds.
+"""The rows of the workflows, and what each of them holds.
 
-A workflow is a slice of the package, `bids_dtg.<name>`. The rest of the program knows it only by
-its row, in the slice's module `row`; nothing else names or imports a slice. A row imports its
-functions when they are first called, so that ``--help`` and wrong arguments are answered at once.
+A workflow is a slice of the package, `bids_dtg.<name>`; `bids_dtg.settings.WORKFLOWS` lists them.
+The rest of the program knows a slice only by its row, `bids_dtg.<name>.row.ROW`; nothing else names
+or imports it. A row imports its functions when they are first called, so that ``--help`` and wrong
+arguments are answered at once.
 """
 
 from __future__ import annotations
@@ -11,30 +12,20 @@ import pkgutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.engine.machine import importing
 from bids_dtg.option import find_row
-from bids_dtg.settings import FIELDS, Settings
+from bids_dtg.settings import FIELDS, WORKFLOWS, Settings
 
 if TYPE_CHECKING:
     import argparse
 
     from bids_dtg.files.names import FileKind
 
-# A new workflow is a line here, and a folder.
-WORKFLOWS: Mapping[str, str] = MappingProxyType(
-    {
-        "contrasts": "bids_dtg.contrasts.row:ROW",
-        "dynamics": "bids_dtg.dynamics.row:ROW",
-        "twin": "bids_dtg.twin.row:ROW",
-    }
-)
 DEFAULT = next(iter(WORKFLOWS))  # also assumed for an output that names no workflow
 
 Run = Callable[[Settings], int]  # does the work; returns the number of failures
-
 
 # Options, and groups of options, that every run reads.
 EVERY_CALL = (
@@ -152,8 +143,8 @@ class Workflow:
     group: Run | None = None
     demo: Simulation | None = None
     phantom: Simulation | None = None
-    # Return the kinds of its models (`bids_dtg.bundles.kinds.Kind`), and those that can be fetched
-    # by name (`bids_dtg.bundles.kinds.PublishedModel`).
+    # Return the kinds of its models (`bids_dtg.bundles.kinds.Kind`), and its models that can be
+    # fetched by name (`bids_dtg.bundles.kinds.PublishedModel`).
     kinds: Callable[[], Iterable[Any]] = tuple
     published: Callable[[], Mapping[str, Any]] = dict
 
@@ -225,7 +216,8 @@ def find_workflow(name: str) -> Workflow:
     SettingsError
         No workflow has that name; the error lists the names.
     """
-    row: Workflow = pkgutil.resolve_name(find_row(WORKFLOWS, "--workflow", name))
+    find_row(WORKFLOWS, "--workflow", name)
+    row: Workflow = pkgutil.resolve_name(f"bids_dtg.{name}.row:ROW")
     return row
 
 

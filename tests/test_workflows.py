@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.report.presentation import Presentation
-from bids_dtg.workflows import WORKFLOWS, find_workflow
+from bids_dtg.settings import WORKFLOWS
+from bids_dtg.workflows import find_workflow
 
 PACKAGE = Path(__file__).parent.parent / "bids_dtg"
 MODULES = sorted(PACKAGE.rglob("*.py"))

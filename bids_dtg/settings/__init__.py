@@ -51,13 +51,16 @@ NETWORK_BATCH = 10
 NETWORK_RATE = 1e-3
 MAP_PERMUTATIONS = 1000
 FOLDS = 5
-# What slices add: their dataclasses of options.
-_SLICES = (
-    "bids_dtg.contrasts.options:ContrastsOptions",
-    "bids_dtg.dynamics.options:DynamicsOptions",
-    "bids_dtg.twin.options:TwinOptions",
-    "bids_dtg.statistics.options:PhenotypeOptions",
+# The workflows, the default first, with their dataclasses of options (None: no options of its own).
+# A new workflow is a line here, and a folder `bids_dtg/NAME` with its row (`bids_dtg.workflows`).
+WORKFLOWS: Mapping[str, str | None] = MappingProxyType(
+    {
+        "contrasts": "bids_dtg.contrasts.options:ContrastsOptions",
+        "dynamics": "bids_dtg.dynamics.options:DynamicsOptions",
+        "twin": "bids_dtg.twin.options:TwinOptions",
+    }
 )
+_OF_STATISTICS = "bids_dtg.statistics.options:PhenotypeOptions"
 
 _LARGEST = sys.float_info.max
 _MEASURE: Limits = (sys.float_info.min, _LARGEST, "a finite number above 0")
@@ -563,7 +566,9 @@ _PARTS: Mapping[str, Any] = {
     for name, hint in get_type_hints(Settings).items()
     if dataclasses.is_dataclass(hint)
 }
-_SLICE_PARTS: tuple[Any, ...] = tuple(map(pkgutil.resolve_name, _SLICES))
+_SLICE_PARTS: tuple[Any, ...] = tuple(
+    pkgutil.resolve_name(part) for part in (*WORKFLOWS.values(), _OF_STATISTICS) if part
+)
 # All fields by name, in the order of ``--help`` within each group; below, those with a flag.
 FIELDS: Mapping[str, Option] = {
     option.name: option
@@ -573,19 +578,20 @@ FIELDS: Mapping[str, Option] = {
 OPTIONS: Mapping[str, Option] = {
     name: option for name, option in FIELDS.items() if not option.file_only
 }
-# Editors complete the names of options from the signature.
-_KEYWORDS = [
-    inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty
-        if option.default is REQUIRED
-        else option.default,
+
+
+def _keyword(option: Option) -> inspect.Parameter:
+    required = option.default is REQUIRED
+    default = inspect.Parameter.empty if required else option.default
+    return inspect.Parameter(
+        option.name, inspect.Parameter.KEYWORD_ONLY, default=default
     )
-    for name, option in FIELDS.items()
-]
-_SELF = inspect.Parameter("cls", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-vars(Settings)["of"].__func__.__signature__ = inspect.Signature([_SELF, *_KEYWORDS])
+
+
+# Editors complete the names of options from the signature.
+_CLS = inspect.Parameter("cls", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_KEYWORDS = map(_keyword, FIELDS.values())
+vars(Settings)["of"].__func__.__signature__ = inspect.Signature([_CLS, *_KEYWORDS])
 
 
 def find_option(name: str, source: str) -> Option:
@@ -642,10 +648,9 @@ def read_options(
     with reading(path, SettingsError):
         tables = read_toml(path)
     values: dict[str, Any] = {}
-    for table, content in tables.items():
-        for name, value in (
-            content if isinstance(content, dict) else {table: content}
-        ).items():
+    for key, content in tables.items():
+        entries = content if isinstance(content, dict) else {key: content}
+        for name, value in entries.items():
             hint = find_option(name, str(path)).hint
             values[name] = convert(value, hint, f"{path}: {name}", choices.get(name))
     return values

@@ -14,8 +14,8 @@ from tiny_job import TinyJob
 from bids_dtg.cli import demo, models, phantom
 from bids_dtg.cli.parser import EVERYDAY, add_spellings, build_parser, with_hyphens
 from bids_dtg.cli.run import main
-from bids_dtg.settings import OPTIONS, read_options
-from bids_dtg.workflows import WORKFLOWS, all_workflows
+from bids_dtg.settings import OPTIONS, WORKFLOWS, read_options
+from bids_dtg.workflows import all_workflows
 
 ANALYSES = [(row.name, name) for row in all_workflows() for name in row.analyses]
 TOPICS = [*((name, None) for name in WORKFLOWS), *ANALYSES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -85,8 +86,8 @@ ROW = Workflow(
 @pytest.fixture
 def toy(monkeypatch) -> Presentation:
     """A workflow that measures a pulse: its row is in the table for a test."""
-    rows = {**workflows.WORKFLOWS, "toy": f"{__name__}:ROW"}
-    monkeypatch.setattr(workflows, "WORKFLOWS", rows)
+    monkeypatch.setattr(workflows, "WORKFLOWS", {**workflows.WORKFLOWS, "toy": None})
+    monkeypatch.setitem(sys.modules, "bids_dtg.toy.row", sys.modules[__name__])
     return PULSES
 
 

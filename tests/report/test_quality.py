@@ -15,7 +15,8 @@ from bids_dtg.report.quality import (
     read_quality,
     write_quality,
 )
-from bids_dtg.workflows import WORKFLOWS, find_workflow
+from bids_dtg.settings import WORKFLOWS
+from bids_dtg.workflows import find_workflow
 
 ENTITIES = {"sub": "01", "task": "rest"}
 
