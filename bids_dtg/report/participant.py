@@ -68,6 +68,7 @@ _BESIDE_MODEL = {
     "voxel_size": ("Voxel size", "mm"),
 }
 _TEMPLATE = "participant.html"
+_NO_FLAGS = flag_counts(())
 # The element in which a page states its number of flags, and how many bytes to search for it.
 _FLAGS, _HEAD = re.compile("<meta name=\"bids-dtg-flags\" content='([^']*)'>"), 4096
 _LACKS = (
@@ -86,11 +87,15 @@ class Listed:
     address: str = ""  # of the report; empty: there is none
     flags: Mapping[str, Any] | None = None  # from `flag_counts`; None: unknown
     changed_ns: int = 0  # when the report was last written; 0: there is none
+    # Its row in the script of the last index; None: not read from there.
+    last_row: Row | None = None
 
     @property
     def row(self) -> Row:
         """Its row in the script; the last part is what only `of_row` reads."""
-        flags = self.flags or flag_counts(())
+        if self.last_row is not None:
+            return self.last_row
+        flags = self.flags or _NO_FLAGS
         level, words = flags["level"], flags["in_words"]
         rank = 1000 * LEVELS.index(level) - flags["problems"] - flags["warnings"] / 100
         flagged = cell(words or "none", value=rank, kind=level if words else "soft")
@@ -106,8 +111,10 @@ class Listed:
     def of_row(cls, row: Row) -> Listed:
         """Return the participant whose row was read."""
         label, address, values, changed_ns = row[2]
-        flags = values and dict(zip(flag_counts(()), values, strict=True))
-        return cls(label, address, flags, changed_ns)
+        flags = None
+        if values is not None:
+            flags = dict(zip(_NO_FLAGS, values, strict=True))
+        return cls(label, address, flags, changed_ns, row)
 
 
 def report_path(dataset: DerivativeDataset, label: str) -> Path:
@@ -316,8 +323,15 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
     presentation, root = presentation_of(dataset), dataset.root
     workflow = find_workflow(dataset.workflow or DEFAULT)
     for _ in range(_TRIES):
-        listed = _list(dataset)
+        report_times = _report_times(dataset)
+        listed = _list(dataset, report_times)
         flags = [person.flags for person in listed if person.flags is not None]
+        failures = [
+            person
+            for person in listed
+            if person.flags is not None and person.flags["level"] == "failed"
+        ]
+        notices = dict.fromkeys(counts["model"] for counts in flags)
         is_long = len(listed) > MOST_WRITTEN
         page = render(
             "index.html",
@@ -328,7 +342,9 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             is_long=is_long,
             rows_file=_ROWS,
             most=MOST_WRITTEN,
-            flags=flags,
+            levels=[counts["level"] for counts in flags],
+            notices=[notice for notice in notices if notice],
+            failures=failures,
             workflow=workflow.name,
             has_group=workflow.group is not None,
             group=GROUP if (root / GROUP).is_file() else None,
@@ -349,7 +365,7 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
         else:
             dataset.remove(_ROWS)
         write_text(dataset.path(INDEX), page)
-        if _list(dataset) == listed:
+        if _report_times(dataset) == report_times:
             return
 
 
@@ -357,21 +373,21 @@ def _statistics_last(page: Path) -> tuple[bool, Path]:
     return page.name == STATISTICS_PAGE, page
 
 
-def _list(dataset: DerivativeDataset) -> list[Listed]:
-    reports = _reports_of(dataset)
-    labels = sorted({*find_participant_labels(dataset), *reports})
-    # A report that has not changed is not read again, as an array of jobs lists thousands each.
+def _list(dataset: DerivativeDataset, report_times: Mapping[str, int]) -> list[Listed]:
+    """List participants; a report that has not changed since the last index is not read again.
+
+    An array of jobs lists thousands of participants at each job's end.
+    """
     earlier: dict[str, Listed] = {}
-    if len(labels) > MOST_WRITTEN:
+    if len(report_times) > MOST_WRITTEN:
         with suppress(TypeError, ValueError, LookupError):  # somebody edited it
             for row in read_rows(dataset.root / _ROWS)[_PEOPLE]:
                 person = Listed.of_row(row)
                 earlier[person.label] = person
     listed: list[Listed] = []
-    for label in labels:
-        changed_ns = reports.get(label, 0)
-        person = earlier.get(label, Listed(label, changed_ns=-1))
-        if person.changed_ns == changed_ns:
+    for label, changed_ns in report_times.items():
+        person = earlier.get(label)
+        if person is not None and person.changed_ns == changed_ns:
             listed.append(person)
         elif changed_ns:
             path = dataset.root / f"sub-{label}.html"
@@ -382,16 +398,16 @@ def _list(dataset: DerivativeDataset) -> list[Listed]:
     return listed
 
 
-def _reports_of(dataset: DerivativeDataset) -> dict[str, int]:
-    """Return the time of the last change (ns) of each participant's report, by label."""
-    reports = {}
+def _report_times(dataset: DerivativeDataset) -> dict[str, int]:
+    """Return when each participant's report was last written (ns), by label; 0: there is none."""
+    times = dict.fromkeys(find_participant_labels(dataset), 0)
     with os.scandir(dataset.root) as entries:
         for entry in entries:
             name = entry.name
             if name.startswith("sub-") and name.endswith(".html"):
                 label = name.removeprefix("sub-").removesuffix(".html")
-                reports[label] = entry.stat().st_mtime_ns
-    return reports
+                times[label] = entry.stat().st_mtime_ns
+    return dict(sorted(times.items()))
 
 
 def _flag_count(page: Path) -> Mapping[str, Any] | None:
@@ -408,4 +424,4 @@ def _flag_count(page: Path) -> Mapping[str, Any] | None:
         return None
     # What no row shows is not kept.
     worst = counts["worst"] if counts["in_words"] else ""
-    return {**flag_counts(()), **counts, "worst": worst}
+    return {**_NO_FLAGS, **counts, "worst": worst}

@@ -48,6 +48,8 @@ class Table:
         ValueError
             A row is not as long as the headings.
         """
+        if not self.rows:
+            return []
         by_column = zip(*self.rows, strict=True)
         columns = [
             self._column(cells, heading)

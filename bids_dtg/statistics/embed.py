@@ -193,9 +193,9 @@ def _layouts(
     # Labels, and products of people summed over contrasts.
     together: tuple[tuple[str, ...], Array] | None = None
     columns, tables = 0, list[FeatureTable]()
-    for position, table in enumerate(source.tables(people.of(drawn), folder)):
-        number = counted(len(table.labels), "participant")
-        say(f"{position / count:4.0%} {table.title}, {number}")
+    for number, table in enumerate(source.tables(people.of(drawn), folder), 1):
+        of_people = counted(len(table.labels), "participant")
+        say(f"{number} of {count}: {table.title}, {of_people}")
         with_any_contrast.update(table.labels)
         of_contrast = table.labels, products(table.values)
         together = common_products(together, of_contrast) if together else of_contrast

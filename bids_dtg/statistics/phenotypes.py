@@ -277,25 +277,20 @@ def run_phenotypes(settings: Settings) -> int:
     results = ResultFolder.of(settings, people.output, *_WRITES)
     with results.begun(), temporary_folder() as folder, one_blas_thread():
         study = _Study(people, names)
-        for position, source in enumerate(sources):
-            _predict_from(study, source, folder, position, len(sources))
+        for source in sources:
+            _predict_from(study, source, folder)
         _write(results, study)
     return len(people.failed)
 
 
-def _predict_from(
-    study: _Study, source: FeatureSource, folder: Path, number: int, total: int
-) -> None:
-    """Predict phenotypes from each contrast of a source, and from all contrasts together.
-
-    The source is the one after `number` of `total` sources.
-    """
+def _predict_from(study: _Study, source: FeatureSource, folder: Path) -> None:
+    """Predict phenotypes from each contrast of a source, and from all contrasts together."""
     people, count = study.people, len(source.contrasts)
     # Labels, and products of people summed over contrasts.
     together: tuple[tuple[str, ...], Array] | None = None
     with_any_contrast = set[str]()
-    for position, table in enumerate(source.tables(people, folder)):
-        say(f"{(number + position / count) / total:4.0%} {table.title}")
+    for number, table in enumerate(source.tables(people, folder), 1):
+        say(f"{number} of {count}: {table.title}")
         features = rotated(table.values)
         study.add(source.kind, table.contrast, table.labels, features)
         with_any_contrast.update(table.labels)

@@ -427,9 +427,9 @@ def _tests(
         if question.sessions
         else source.tables(question.people.of(source.has), folder)
     )
-    for number, table in enumerate(tables):
-        done = number / len(source.contrasts)
-        say(f"{done:4.0%} {table.title}, {counted(len(table.labels), 'participant')}")
+    for number, table in enumerate(tables, 1):
+        people = counted(len(table.labels), "participant")
+        say(f"{number} of {len(source.contrasts)}: {table.title}, {people}")
         if len(table.labels) < 3:
             say(f"{table.title}: fewer than three participants, not tested")
             continue

@@ -150,6 +150,7 @@ def test_whatever_has_a_name_is_escaped(tmp_path):
 
 
 def test_what_is_empty_is_left_out(tmp_path):
+    assert Table("No rows", ("Name", "score"), []).body == []
     section = Section(
         "Nothing",
         tables=(Table("No rows", ("Name", "score"), []),),

@@ -77,6 +77,10 @@ def test_the_rows_of_many_participants_are_in_a_script(tmp_path):
     kind, (person, words, first), _ = rows[3]
     assert (kind, words["t"], first) == ("failed", "failed", text)
     assert person == {"t": "sub-0003", "h": "sub-0003.html"}
+    # Rows without changes stay as they are.
+    before = script.read_bytes()
+    write_index(output)
+    assert script.read_bytes() == before
     # A report that changes is read again, and a script that somebody edited is written again.
     (tmp_path / "sub-0003.html").write_text("")
     write_index(output)

@@ -88,9 +88,9 @@ def test_umap_begins_at_the_components_of_those_who_are_drawn(
     monkeypatch.setitem(sys.modules, "umap", umap)
     monkeypatch.setattr("bids_dtg.statistics.embed._MOST_PEOPLE", 20)
     assert cohort.analyse("embed", "--name", "umap", "--voxels") == 0
-    assert (
-        "laid out: 20 of 48 participants, drawn with seed 0" in capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert "3 of 3: " in said
+    assert "laid out: 20 of 48 participants, drawn with seed 0" in said
     rows = pd.read_csv(
         cohort.out / "group/embed-umap/desc-people_coordinates.tsv", sep="\t"
     )

@@ -142,6 +142,7 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
     next(out.glob(f"sub-{cohort.labels[-2]}/**/*_relmat.tsv")).unlink()
     assert other.analyse("phenotypes", "--phenotype", "score", *FEW) == 1
     said = capsys.readouterr().err
+    assert "1 of 1: " in said
     assert f"sub-{cohort.labels[-1]} is left out" in said
     assert f"(sub-{cohort.labels[-2]})" in said
     rows = read_table(out / "group/phenotypes/desc-phenotypes_scores.tsv")

@@ -144,9 +144,10 @@ def test_the_mean_of_predicted_maps_has_no_p(cohort):
 
 def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
     assert call(cohort, "luck", "--phenotype", "luck") == 0
-    assert (
-        ", luck: none of 66 tests at corrected p \u2264 .05" in capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert "3 of 3: " in said
+    assert "1 of 1: " in said
+    assert ", luck: none of 66 tests at corrected p \u2264 .05" in said
     assert call(cohort, "sex", "--phenotype", "sex") == 0
     rows = read_table(folder(cohort, "sex") / "desc-sexEdges_tests.tsv")
     truth = cohort.truth

@@ -398,6 +398,10 @@ def test_a_page_of_parcels_is_small_beside_what_pages_share(parcels):
     assert len(shared) == 1
 
 
+# Searches without a click, so that a field that is being filled in keeps the focus.
+SEARCH = "(box, text) => { box.value = text; box.dispatchEvent(new Event('input')); }"
+
+
 def write_many(root: Path) -> None:
     """Write an index and a group page of 600 participants, one of whom has markup as a name."""
     flags: dict[str, list[Flag]] = {}
@@ -475,6 +479,14 @@ def test_thousands_are_searched_sorted_filtered_and_decided_on(browser, tmp_path
         people.locator("[data-search]").fill("sub-0000")
         pressed = person.locator("[data-include='false']").get_attribute("aria-pressed")
         assert pressed == "true"
+        # So is what was being typed, with a decision and without one.
+        for label in ("0000", "0001"):
+            people.locator("[data-search]").fill(f"sub-{label}")
+            person.locator("[data-reason]").press_sequentially(f"asleep {label}")
+            people.locator("[data-search]").evaluate(SEARCH, "sub-0500")
+            people.locator("[data-search]").evaluate(SEARCH, f"sub-{label}")
+            typed = person.locator("[data-reason]").input_value()
+            assert typed == f"asleep {label}"
         watched.check()
     with opened(browser, tmp_path / "index.html", java_script_enabled=False) as watched:
         assert "60 participants failed" in watched.page.locator("main").inner_text()

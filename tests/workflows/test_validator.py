@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from bids_check import require_every_file_seen, require_listed_names, validate
 from tiny_bundle import TINY_AFFINE, tiny_masks
 from tiny_job import TinyJob, add_rest
+
+from bids_dtg.statistics.analyses import ANALYSES
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +45,17 @@ def test_it_passes_as_bidsignore_hides_what_it_does_not_know(job, tmp_path):
 @pytest.mark.slow
 def test_its_drafts_know_every_file(job, tmp_path):
     assert require_every_file_seen(job.out, tmp_path) > 50
+
+
+def test_its_drafts_have_a_folder_for_each_kind_of_results_and_no_other():
+    path = Path(__file__).parents[2] / "scripts" / "bids_drafts.json"
+    schema = json.loads(path.read_text())["schema"]
+    folders = {name for name in schema["objects"]["entities"] if "folder_" in name}
+    assert folders == {*schema["rules"]["directories"]["derivative"]}
+    of_models = "model evaluation folds simulation fixed_points intervention"
+    of_training = "restart recipe"
+    kinds = [*of_models.split(), *of_training.split(), *ANALYSES]
+    assert folders == {f"folder_{kind}" for kind in kinds}
+    datatypes = schema["objects"]["datatypes"].items()
+    analyses = [name for name, facts in datatypes if "analysis" in facts["description"]]
+    assert sorted(analyses) == sorted(ANALYSES)

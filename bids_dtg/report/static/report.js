@@ -64,6 +64,8 @@
     };
     let choices = clicked(); // a locked-down browser keeps them only while the page is open
     const decision = (person) => choices[person] === undefined ? page.decided[person] : choices[person];
+    // Reasons that were typed on this page, as a row that is scrolled away is drawn anew.
+    const typed = {};
     const decide = (person, choice) => {
       choices = { ...choices, ...clicked(), [person]: choice }; // null: no decision
       stored.set(key, JSON.stringify(choices));
@@ -77,12 +79,14 @@
       const person = box.dataset.decision;
       const include = button.dataset.include === "true";
       const same = decision(person)?.include === include;
-      decide(person, same ? null : { include, reason: box.querySelector("[data-reason]").value });
+      typed[person] = box.querySelector("[data-reason]").value;
+      decide(person, same ? null : { include, reason: typed[person] });
     });
-    document.addEventListener("change", (event) => {
+    document.addEventListener("input", (event) => {
       const reason = event.target.closest("[data-reason]");
       if (!reason) return;
       const person = reason.closest("[data-decision]").dataset.decision;
+      typed[person] = reason.value;
       const choice = decision(person);
       if (choice) decide(person, { include: choice.include, reason: reason.value });
     });
@@ -116,7 +120,8 @@
           option.setAttribute("aria-pressed", String(pressed));
         }
         const reason = box.querySelector("[data-reason]");
-        if (choice && document.activeElement !== reason) reason.value = choice.reason;
+        const text = choice ? choice.reason : typed[box.dataset.decision];
+        if (text !== undefined && document.activeElement !== reason) reason.value = text;
       }
       const decided = everybody();
       const out = decided.filter((person) => !decision(person).include).length;
