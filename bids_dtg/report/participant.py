@@ -386,9 +386,9 @@ def _list(dataset: DerivativeDataset, report_times: Mapping[str, int]) -> list[L
                 earlier[person.label] = person
     listed: list[Listed] = []
     for label, changed_ns in report_times.items():
-        person = earlier.get(label)
-        if person is not None and person.changed_ns == changed_ns:
-            listed.append(person)
+        same = earlier.get(label)
+        if same is not None and same.changed_ns == changed_ns:
+            listed.append(same)
         elif changed_ns:
             path = dataset.root / f"sub-{label}.html"
             address = link(path, dataset)
