@@ -20,6 +20,7 @@ from bids_dtg.settings import FIELDS, WORKFLOWS, Settings
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from bids_dtg.files.names import FileKind
 
@@ -147,6 +148,8 @@ class Workflow:
     # fetched by name (`bids_dtg.bundles.kinds.PublishedModel`).
     kinds: Callable[[], Iterable[Any]] = tuple
     published: Callable[[], Mapping[str, Any]] = dict
+    # Reads its network from a published checkpoint (Lightning); None: there is none.
+    read_checkpoint: Callable[[str | Path], Any] | None = None
 
     def reads(self, analysis: str | None = None) -> frozenset[str]:
         """Return the names of the options that an analysis reads; None: the participant level."""

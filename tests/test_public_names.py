@@ -14,9 +14,7 @@ import numpy as np
 import pytest
 
 import bids_dtg
-from bids_dtg.bundles import checkpoint
 from bids_dtg.connectome.connectome import Connectome
-from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
 from bids_dtg.contrasts.phantom.dataset import describe_datasets, write_run
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.errors import RunError, SettingsError
@@ -57,7 +55,6 @@ def in_a_new_process(code: str) -> str:
 def test_names_are_those_of_the_design():
     assert set(bids_dtg.__all__) == NAMES
     assert set(dir(bids_dtg)) == NAMES
-    assert checkpoint.read_lightning_checkpoint is read_lightning_checkpoint
 
 
 def test_the_import_costs_no_heavy_library():

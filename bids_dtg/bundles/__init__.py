@@ -9,5 +9,5 @@ Each module imports only those before it:
 - `store`: where bundles are installed, and how they are found, loaded and fetched
 - `fitted`: what bundles of models fitted to people's regions share
 - `overview`: lines and tables that ``dtg-models`` prints
-- `checkpoint`: the public name of `bids_dtg.contrasts.bundle.checkpoint`
+- `checkpoint`: published checkpoints
 """

@@ -344,8 +344,8 @@ class ModelCard(Generic[Part]):
         part = parts[fields.one_of("kind", parts)]().read(fields)
         files = dict(fields.nested("files").items())
         for name, digest in files.items():
-            plain = _NAME.fullmatch(name) and name != CARD_FILE
-            if not plain or not _SHA256.fullmatch(str(digest)):
+            is_plain = _NAME.fullmatch(name) and name != CARD_FILE
+            if not is_plain or not _SHA256.fullmatch(str(digest)):
                 expected = "plain names in the bundle's folder, each with a SHA-256 in hexadecimal"
                 raise fields.wrong("files", {name: digest}, expected)
         missing = {WEIGHTS_FILE, *part.required_files} - files.keys()

@@ -1,14 +1,32 @@
-"""Published checkpoints: the public name of `bids_dtg.contrasts.bundle.checkpoint`.
-
-It is the only module below the slices that imports one, and does so when a name is used (PEP 562).
-"""
+"""Published checkpoints, read by the workflow that the published network belongs to."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from bids_dtg.workflows import DEFAULT, find_workflow
 
-def __getattr__(name: str) -> Any:
-    from bids_dtg.contrasts.bundle import checkpoint
 
-    return getattr(checkpoint, name)
+def read_lightning_checkpoint(path: str | Path) -> Any:
+    """Read the published network from a Lightning checkpoint (``.ckpt``), executing nothing in it.
+
+    Parameters
+    ----------
+    path
+        Checkpoint: a torch zip file whose pickle is a dictionary with the key ``state_dict``.
+
+    Returns
+    -------
+    bids_dtg.contrasts.network.unet.AttentionUNet
+        In eval mode, float32, on the CPU, with the sizes of the tensors.
+
+    Raises
+    ------
+    BundleError
+        The file is not a checkpoint of this network, or holds objects other than tensors and plain
+        values.
+    """
+    read = find_workflow(DEFAULT).read_checkpoint
+    assert read is not None
+    return read(path)

@@ -346,16 +346,16 @@ def fitted_card(
         for name, fact in facts.items()
         if name not in names and name != "cleaning"
     }
-    of_part = part(**fit, **facts_of_part)
+    card_part = part(**fit, **facts_of_part)
     return ModelCard(
         version="1",
         kind=kind,
-        part=of_part,
+        part=card_part,
         training=TrainingData(
-            data=of_part.data_set or "unknown",
-            repetition_time_s=getattr(of_part, "tr_seconds", None),
+            data=card_part.data_set or "unknown",
+            repetition_time_s=getattr(card_part, "tr_seconds", None),
             cleaning=facts.get("cleaning", "unknown"),
-            participants=of_part.people,
+            participants=card_part.people,
         ),
         record=without_times(record),
         for_science=not facts.get("notice"),

@@ -82,6 +82,7 @@ ROW = Workflow(
     kinds=KINDS.values,
     published=constant("contrasts.bundle.registry:PUBLISHED"),
     recipes=tuple(RECIPES),
+    read_checkpoint=later("contrasts.bundle.checkpoint:read_lightning_checkpoint"),
     defaults={
         "epochs": NETWORK_EPOCHS,
         "batch_size": NETWORK_BATCH,

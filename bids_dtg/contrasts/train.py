@@ -28,7 +28,7 @@ from bids_dtg.training.loop import (
     Schedule,
     Task,
     Workplace,
-    borrowed_chance,
+    restored_random_state,
     run_epochs,
 )
 
@@ -274,7 +274,7 @@ class TrainingTask(Task):
         self._plateau_state: dict[str, Any] | None = None
         self._losses: list[Tensor] = []
         self._started = 0.0
-        with borrowed_chance():
+        with restored_random_state():
             torch.manual_seed(plan.seed)
             self.network = AttentionUNet(
                 training.rois, training.contrasts, plan.features, plan.levels

@@ -17,7 +17,7 @@ from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.training.loop import Task, borrowed_chance
+from bids_dtg.training.loop import Task, restored_random_state
 
 # Numbers of independent random streams, added to the seed.
 _WEIGHTS = 0
@@ -150,7 +150,7 @@ class NetworkTask(Task):
 
         `pairs` are their (person, region) numbers. The noise is the same at each evaluation.
         """
-        with borrowed_chance(str(self.device)):
+        with restored_random_state(str(self.device)):
             torch.manual_seed(_stream(self.seed, _JUDGING))
             elbos = [
                 self._terms(part, _JUDGING_SAMPLES).elbo().mean(0).cpu()

@@ -107,7 +107,7 @@ def run_epochs(
         A checkpoint cannot be written.
     """
     past = past_epochs(workplace.folder, schedule.epochs)
-    with borrowed_chance(workplace.device), _without_denormals():
+    with restored_random_state(workplace.device), _without_denormals():
         if not _is_finished(past["history"], schedule):
             _fit(make_task, schedule, workplace, report)
         else:  # let the task refuse a checkpoint that is not its own
@@ -156,7 +156,7 @@ def _fit(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     task = make_task(report=report)
     kind, _, number = workplace.device.partition(":")
-    callbacks: list[Callback] = [_Keeper(schedule, workplace.folder)]
+    callbacks: list[Callback] = [_BestAndLast(schedule, workplace.folder)]
     if schedule.minutes is not None:
         limit = timedelta(minutes=schedule.minutes)
         callbacks.append(Timer(limit, interval="epoch", verbose=False))
@@ -202,7 +202,7 @@ def _is_finished(history: Sequence[Mapping[str, float]], schedule: Schedule) -> 
     return done >= schedule.epochs or since_best >= schedule.stop_after
 
 
-class _Keeper(Checkpoint):
+class _BestAndLast(Checkpoint):
     """Saves the last and the best epoch, a file each, and stops training that is finished."""
 
     def __init__(self, schedule: Schedule, folder: Path) -> None:
@@ -265,7 +265,7 @@ def _without_denormals() -> Iterator[None]:
 
 
 @contextmanager
-def borrowed_chance(device: str = "cpu") -> Iterator[None]:
+def restored_random_state(device: str = "cpu") -> Iterator[None]:
     """Restore torch's random state after a block, on the CPU and on the GPU in use.
 
     By default, `torch.random.fork_rng` initialises every GPU of the machine, even those that
@@ -279,7 +279,7 @@ def borrowed_chance(device: str = "cpu") -> Iterator[None]:
     Examples
     --------
     >>> before = torch.get_rng_state()
-    >>> with borrowed_chance():
+    >>> with restored_random_state():
     ...     _ = torch.manual_seed(1), torch.rand(3)
     >>> bool((torch.get_rng_state() == before).all())
     True

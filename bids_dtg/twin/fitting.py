@@ -22,7 +22,7 @@ from bids_dtg.training.loop import (
     Best,
     Schedule,
     Workplace,
-    borrowed_chance,
+    restored_random_state,
     run_epochs,
 )
 from bids_dtg.training.loop import Task as TrainingTask
@@ -204,7 +204,7 @@ def fit(
     values = _checked(connectomes, segments)
     labels = people or tuple(f"p{number + 1}" for number in range(len(values)))
     numbers = family_numbers(labels, families)
-    with borrowed_chance():
+    with restored_random_state():
         torch.manual_seed(_drawn(seed))
         sizes = Sizes(segments.tasks.inputs, recipe.units, segments.tasks.buttons)
         group = (

@@ -20,7 +20,7 @@ from bids_dtg.training.loop import (
     Schedule,
     Task,
     Workplace,
-    borrowed_chance,
+    restored_random_state,
     run_epochs,
 )
 
@@ -238,12 +238,12 @@ def asked(monkeypatch) -> list[int]:
     ("device", "gpus"), [("cpu", []), ("cuda", [0, 0]), ("cuda:1", [1, 1])]
 )
 def test_only_the_gpu_in_use_is_asked(asked, device, gpus):
-    with borrowed_chance(device):
+    with restored_random_state(device):
         torch.manual_seed(5)
     assert asked == gpus
 
 
-@borrowed_chance()
+@restored_random_state()
 def draw_and_fail() -> None:
     torch.rand(7)
     raise ZeroDivisionError

@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bids_dtg.contrasts.bundle.checkpoint import (
-    read_lightning_checkpoint,
-    read_parameters,
-)
+from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+from bids_dtg.contrasts.bundle.checkpoint import read_parameters
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.errors import BundleError
 
