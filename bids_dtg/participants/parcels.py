@@ -59,7 +59,11 @@ from bids_dtg.participants.origin import (
     run_sources,
 )
 from bids_dtg.participants.quality import first_figures, parcel_figures, rounded
-from bids_dtg.participants.request import CallRequest, find_asked, run_entities
+from bids_dtg.participants.request import (
+    CallRequest,
+    find_dataset_request,
+    run_entities,
+)
 from bids_dtg.participants.run_source import (
     RunSource,
     as_run_error,
@@ -215,7 +219,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         SettingsError, DatasetError, BundleError
             Options, dataset or model cannot be used, or the atlas is not the model's.
         """
-        dataset_request = find_asked(settings)
+        dataset_request = find_dataset_request(settings)
         settings = dataset_request.settings
         model = settings.inputs.model
         bundle = None if model == OPTIONS["model"].default else load(model)

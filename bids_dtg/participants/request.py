@@ -225,7 +225,7 @@ def _has_frames_of(run: RestRun, parts: Sequence[RestRun]) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class DatasetRequest:
     """What is found and checked before the workflow checks its own part."""
 
     settings: Settings  # options of the run, with the input type that was found
@@ -282,7 +282,7 @@ class Asked:
         )
 
 
-def find_asked(settings: Settings) -> Asked:
+def find_dataset_request(settings: Settings) -> DatasetRequest:
     """Find the dataset and the participants, without writing anything.
 
     Raises
@@ -305,7 +305,7 @@ def find_asked(settings: Settings) -> Asked:
     )
     output = DerivativeDataset(check_output_location(inputs.output_dir, dataset))
     participants = select_participants(dataset, inputs.participant_label)
-    request = Asked(settings, dataset, participants, bids_filter, output)
+    request = DatasetRequest(settings, dataset, participants, bids_filter, output)
     refuse_absent(dataset, participants, request.selection)
     if settings.cleaning.custom_confounds is not None:
         check_custom_folder(settings.cleaning.custom_confounds)
@@ -313,7 +313,7 @@ def find_asked(settings: Settings) -> Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class CallRequest(Asked, ABC):
+class CallRequest(DatasetRequest, ABC):
     """What the user asks for at the participant level; each workflow adds its own part."""
 
     processes: int  # number of parallel processes

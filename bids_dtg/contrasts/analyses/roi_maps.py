@@ -23,7 +23,7 @@ from bids_dtg.inputs.run import PARCELS
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.notices import counted
-from bids_dtg.participants.request import Asked
+from bids_dtg.participants.request import DatasetRequest
 from bids_dtg.stats.linear import VOXELS_A_COEFFICIENT
 
 # Limits of the residual of a combined map, as shares of the map's root mean square and maximum.
@@ -60,7 +60,7 @@ def maps_in_words(sets: Sequence[int]) -> str:
     return f"{counts} in sets of {', '.join(first)} and {last}"
 
 
-def parcel_template(kind: MapsKind, request: Asked) -> ModelBundle:
+def parcel_template(kind: MapsKind, request: DatasetRequest) -> ModelBundle:
     """Return a model of parcels without weights, whose ROI maps are still to be made.
 
     The parcels are those of the first series that can be read.

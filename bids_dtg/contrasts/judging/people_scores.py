@@ -96,15 +96,15 @@ class PeopleScores:
         )
         if not voxels:
             raise ValueError("no voxel is covered by everybody's map")
-        centred = products - np.outer(products[:, _ONE], products[_ONE]) / voxels
-        matrix = _correlations(centred, products, _P, _M).T
+        centred = products - np.outer(products[:, _ONES], products[_ONES]) / voxels
+        matrix = _correlations(centred, products, _PREDICTED_MEAN, _MEASURED_MEAN).T
         # A person with a constant prediction has r 0 with everybody.
         r = np.diagonal(np.nan_to_num(matrix))
         others_r, others_r_without = _others_r(matrix, family[:, None] != family)
         mean_r, mean_r_without = _own_mean_r(centred, products)
         mean_r, mean_r_without = np.nan_to_num(mean_r), np.nan_to_num(mean_r_without)
         residual_r, residual_r_without = _residual_r(centred, products)
-        training_r = _correlations(centred, products, _P_AWAY, _M_AWAY)
+        training_r = _correlations(centred, products, _PREDICTED_SHIFT, _MEASURED_SHIFT)
         of_training_mean = np.diagonal(training_r).copy()
         if training_mean is None:
             of_training_mean[:] = np.nan
@@ -158,10 +158,13 @@ class PeopleScores:
         }
 
 
-# Rows of `_products` after people's deviations: 1, the mean of the predictions, that of the
-# measured maps, and both means minus the training mean.
-_ONE, _P, _M, _P_AWAY, _M_AWAY = range(-5, 0)
-_COMMON = 5
+# Rows of `_products` after people's deviations, which are common to all people.
+_COMMON_ROWS = 5
+_ONES = -5  # 1 at each voxel
+_PREDICTED_MEAN = -4  # mean of the predictions
+_MEASURED_MEAN = -3
+_PREDICTED_SHIFT = -2  # their mean minus the training mean
+_MEASURED_SHIFT = -1
 
 
 def _products(
@@ -174,10 +177,10 @@ def _products(
     """Return sums over voxels of products between maps, and the number of voxels.
 
     They are (2 * people + 5, 2 * people + 5). The rows are predictions minus their mean over
-    people, measured maps minus theirs, and the five rows `_ONE` to `_M_AWAY` common to all people.
+    people, measured maps minus theirs, and the five rows common to all people.
     """
     people, all_voxels = predicted.shape
-    products, voxels = np.zeros((2 * people + _COMMON,) * 2), 0
+    products, voxels = np.zeros((2 * people + _COMMON_ROWS,) * 2), 0
     step = min(max(1, slab_bytes // (8 * people)), _SLAB_VOXELS)
     for start in range(0, all_voxels, step):
         slab = slice(start, start + step)
@@ -200,11 +203,12 @@ def _products(
             ]
         )
         deviations = np.concatenate([_deviations(p, p_mean), m - m_mean])
-        products[:-_COMMON, :-_COMMON] += deviations @ deviations.T
-        products[:-_COMMON, -_COMMON:] += deviations @ common.T
-        products[-_COMMON:, -_COMMON:] += common.astype(np.float64) @ common.T
+        products[:-_COMMON_ROWS, :-_COMMON_ROWS] += deviations @ deviations.T
+        products[:-_COMMON_ROWS, -_COMMON_ROWS:] += deviations @ common.T
+        products[-_COMMON_ROWS:, -_COMMON_ROWS:] += common.astype(np.float64) @ common.T
         voxels += p.shape[1]
-    products[-_COMMON:, :-_COMMON] = products[:-_COMMON, -_COMMON:].T
+    with_common = products[:-_COMMON_ROWS, -_COMMON_ROWS:]
+    products[-_COMMON_ROWS:, :-_COMMON_ROWS] = with_common.T
     return products, voxels
 
 
@@ -248,18 +252,18 @@ def _identification(matrix: Values) -> tuple[Values, Values, Values]:
 
 def _variances(products: Values, p: int, m: int) -> tuple[Values, Values]:
     """Return variances of predictions and measured maps: deviations plus common rows p and m."""
-    people = (len(products) - _COMMON) // 2
-    squares = np.diagonal(products)[:-_COMMON]
+    people = (len(products) - _COMMON_ROWS) // 2
+    squares = np.diagonal(products)[:-_COMMON_ROWS]
     return (
         squares[:people] + 2 * products[:people, p] + products[p, p],
-        squares[people:] + 2 * products[people:-_COMMON, m] + products[m, m],
+        squares[people:] + 2 * products[people:-_COMMON_ROWS, m] + products[m, m],
     )
 
 
 def _correlations(centred: Values, products: Values, p: int, m: int) -> Values:
     """Return r of predictions with measured maps (people, people); NaN where one is constant."""
-    people = (len(products) - _COMMON) // 2
-    of_predicted, of_measured = slice(people), slice(people, -_COMMON)
+    people = (len(products) - _COMMON_ROWS) // 2
+    of_predicted, of_measured = slice(people), slice(people, -_COMMON_ROWS)
     covariances = (
         centred[of_predicted, of_measured]
         + centred[of_predicted, m][:, None]
@@ -276,21 +280,26 @@ def _correlations(centred: Values, products: Values, p: int, m: int) -> Values:
 
 def _own_mean_r(centred: Values, products: Values) -> tuple[Values, Values]:
     """Return r of the mean prediction, (people,), and with each left out, (left out, people)."""
-    n = (len(products) - _COMMON) // 2
-    p_squares, m_squares = _variances(products, _P, _M)
-    _, m_variance = _variances(centred, _P, _M)
+    n = (len(products) - _COMMON_ROWS) // 2
+    p_squares, m_squares = _variances(products, _PREDICTED_MEAN, _MEASURED_MEAN)
+    _, m_variance = _variances(centred, _PREDICTED_MEAN, _MEASURED_MEAN)
     m_variance = _or_nan(m_variance, m_squares)
-    covariance = centred[n:-_COMMON, _P] + centred[_P, _M]
+    covariance = (
+        centred[n:-_COMMON_ROWS, _PREDICTED_MEAN]
+        + centred[_PREDICTED_MEAN, _MEASURED_MEAN]
+    )
     # Without person k, the mean prediction is the mean less p_k / (n - 1).
     remaining = max(n - 1, 1)
-    of_person = centred[:n, _M][:, None] + centred[:n, n:-_COMMON]
+    of_person = centred[:n, _MEASURED_MEAN][:, None] + centred[:n, n:-_COMMON_ROWS]
     covariance_without = covariance - of_person / remaining
     p_own = np.diagonal(centred)[:n]
     variance_without = (
-        centred[_P, _P] - 2 * centred[:n, _P] / remaining + p_own / remaining**2
+        centred[_PREDICTED_MEAN, _PREDICTED_MEAN]
+        - 2 * centred[:n, _PREDICTED_MEAN] / remaining
+        + p_own / remaining**2
     )
     # A mean map that is constant up to rounding has no r.
-    variance = _or_nan(centred[_P, _P], p_squares.mean())
+    variance = _or_nan(centred[_PREDICTED_MEAN, _PREDICTED_MEAN], p_squares.mean())
     variance_without = _or_nan(variance_without, p_squares.mean())
     sizes = np.sqrt(variance * m_variance)
     sizes_without = np.sqrt(variance_without[:, None] * m_variance)
@@ -302,8 +311,8 @@ def _own_mean_r(centred: Values, products: Values) -> tuple[Values, Values]:
 
 def _residual_r(centred: Values, products: Values) -> tuple[Values, Values]:
     """Return r of the deviations, (people,), and with each left out, (left out, people)."""
-    n = (len(products) - _COMMON) // 2
-    p, m = slice(n), slice(n, -_COMMON)
+    n = (len(products) - _COMMON_ROWS) // 2
+    p, m = slice(n), slice(n, -_COMMON_ROWS)
     remaining = max(n - 1, 1)
 
     def without_each(part: Values) -> Values:

@@ -53,10 +53,10 @@ from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.inputs.vertex_choice import no_own_surfaces
 from bids_dtg.option import find_row
 from bids_dtg.participants.request import (
-    Asked,
     AveragedRuns,
     CallRequest,
-    find_asked,
+    DatasetRequest,
+    find_dataset_request,
     plan_averages,
 )
 from bids_dtg.report.methods import MethodsWords
@@ -75,7 +75,9 @@ class Request(CallRequest):
 
     @classmethod
     def prepare(
-        cls, settings: Settings, template: Callable[[Asked], ModelBundle] | None = None
+        cls,
+        settings: Settings,
+        template: Callable[[DatasetRequest], ModelBundle] | None = None,
     ) -> Request:
         """Check options, dataset and model before anything is written.
 
@@ -91,17 +93,19 @@ class Request(CallRequest):
         SettingsError, DatasetError, BundleError
             Options, dataset or model cannot be used.
         """
-        asked = find_asked(settings)
-        settings = asked.settings
+        dataset_request = find_dataset_request(settings)
+        settings = dataset_request.settings
         device = map_device(settings.resources.device)
         if template is not None:
-            bundle = template(asked)
+            bundle = template(dataset_request)
         else:
             may_fetch = not settings.behaviour.dry_run
             bundle = obtain_bundle(settings.inputs.model, may_fetch=may_fetch)
-            bundle.space  # noqa: B018 (refuses a model of numbered places, which reads no images)
+        # A model of numbered places, which reads no images, is refused here.
+        space = bundle.space
+        if template is None:
             bundle.require_finite()  # else each participant would fail
-        asked.require_space(bundle.space)
+        dataset_request.require_space(space)
         if settings.outputs.combine == "run" and bundle.card.part.of_sessions:
             raise SettingsError(
                 f"--combine run was given for {bundle.card.name}, which joins all runs of a "
@@ -114,24 +118,25 @@ class Request(CallRequest):
         on_cpu = device == "cpu"
         processes, threads = divide(
             settings.resources,
-            units=len(asked.participants),
+            units=len(dataset_request.participants),
             bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=on_cpu),
             on_cpu=on_cpu,
         )
         request = cls(
-            **vars(asked),
+            **vars(dataset_request),
             processes=processes,
             threads=threads,
             bundle=bundle,
-            atlases=_atlases_of(asked, bundle),
+            atlases=_atlases_of(dataset_request, bundle),
             device=device,
         )
-        request.meshes  # noqa: B018 (unknown names are refused before anything is written)
+        # Unknown names are refused before anything is written.
+        check_surfaces(settings.outputs.surfaces, space)
         request._check_cortex()
         request._check_spaces()
         # Training chooses among measured maps.
         if settings.inputs.analysis_level == "participant":
-            request.contrasts  # noqa: B018 (likewise)
+            request._require_contrasts()
         return request
 
     @property
@@ -160,12 +165,16 @@ class Request(CallRequest):
     def contrasts(self) -> tuple[Contrast, ...]:
         """Contrasts that are written: those of ``--contrast``, or all."""
         contrasts = self.bundle.contrasts
-        tasks = {contrast.label: contrast.task for contrast in contrasts}
-        names = self.settings.modelling.contrast
-        labels = chosen_contrasts(names, tasks, lack="the model does not predict")
+        labels = self._require_contrasts()
         if not labels:
             return contrasts
         return tuple(contrast for contrast in contrasts if contrast.label in labels)
+
+    def _require_contrasts(self) -> tuple[str, ...]:
+        """Return the labels of ``--contrast``; SettingsError if the model does not predict one."""
+        tasks = {contrast.label: contrast.task for contrast in self.bundle.contrasts}
+        names = self.settings.modelling.contrast
+        return chosen_contrasts(names, tasks, lack="the model does not predict")
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -396,7 +405,9 @@ def _unwritten(space: str, err: RunError) -> str:
     return f"maps in {space} were not written: {err}"
 
 
-def _atlases_of(asked: Asked, bundle: ModelBundle) -> tuple[Atlas, ...]:
+def _atlases_of(
+    dataset_request: DatasetRequest, bundle: ModelBundle
+) -> tuple[Atlas, ...]:
     """Find the atlases of tables of regions, and check what is written.
 
     Raises
@@ -404,15 +415,15 @@ def _atlases_of(asked: Asked, bundle: ModelBundle) -> tuple[Atlas, ...]:
     SettingsError
         There is no such atlas or kind of result, or regions are written without an atlas.
     """
-    outputs = asked.settings.outputs
+    outputs = dataset_request.settings.outputs
     atlases: tuple[Atlas, ...] = ()
     # Refuses a path that does not exist.
-    datasets = atlas_datasets(asked.settings.inputs.derivatives)
+    datasets = atlas_datasets(dataset_request.settings.inputs.derivatives)
     if outputs.atlases and not bundle.card.part.parcels:
         atlases = choose_atlases(
             outputs.atlases,
             bundle.voxels,
-            templateflow=asked.templateflow,
+            templateflow=dataset_request.templateflow,
             datasets=datasets,
         )
     for kind in outputs.write:
@@ -437,21 +448,23 @@ def first_file(settings: Settings) -> Path | None:
     # `Request.prepare` repeats errors and warnings.
     with suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        asked = find_asked(settings.replace(dry_run=True))
-        label = asked.participants[0]
+        dataset_request = find_dataset_request(settings.replace(dry_run=True))
+        label = dataset_request.participants[0]
         card, _ = read_card(find_bundle(inputs.model))
         grid = card.part.grid
         if grid is None:
             return None
-        if (asked.output.root / f"sub-{label}").exists():  # perhaps nothing is read
+        results = dataset_request.output.root / f"sub-{label}"
+        if results.exists():  # perhaps nothing is read
             return None
-        rule = asked.space_rule(grid.space, partial(lies_on_lattice, grid=grid))
+        on_lattice = partial(lies_on_lattice, grid=grid)
+        rule = dataset_request.space_rule(grid.space, on_lattice)
         runs = list_runs(
-            asked.dataset.root,
+            dataset_request.dataset.root,
             label,
-            asked.selection,
+            dataset_request.selection,
             rule=rule,
-            input_type=asked.dataset.input_type,
+            input_type=dataset_request.dataset.input_type,
         )
         first = plan_averages(runs, settings.outputs.averaging)[0].runs[0]
         return first.bold if lies_on_lattice(first.bold, grid) else None

@@ -153,7 +153,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         """
         settings = self._settings()
         bundle = obtain_bundle(str(self.model), may_fetch=False)
-        bundle.space  # noqa: B018 (refuses a model of numbered places)
+        _ = bundle.space  # refuses a model of numbered places
         bundle.require_finite()
         self.bundle_ = bundle
         self.contrasts_ = tuple(contrast.label for contrast in bundle.contrasts)
