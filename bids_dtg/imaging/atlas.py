@@ -191,7 +191,9 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
     first, last = _lattice_box(
         volume, steps, places.grid.shape, warped=bool(transforms)
     )
-    sheet = np.indices([1, *(last - first)[1:] + 1]).reshape(3, -1).T + first
+    _, count_j, count_k = last - first + 1
+    # One sheet after another along i; (voxels of the sheet, 3), indices of the grid.
+    sheet = np.indices((1, count_j, count_k)).reshape(3, -1).T + first
     for _ in range(first[0], last[0] + 1):
         columns = _columns(labels_at(sheet), parcels)
         counts += np.bincount(columns, minlength=len(counts))
@@ -211,10 +213,10 @@ def _of_surface(file: AtlasFile) -> Atlas:
     except RunError as err:
         raise err.as_kind(SettingsError, "--atlases: ") from err
     parcel = np.concatenate([of_sides[side] for side in SIDES])
-    labels = np.array([*indices, 0])[parcel]  # of -1, no parcel: the last
+    label_of_parcel = np.array([*indices, 0])  # the last one for -1, no parcel
     return Atlas(
         entities=file.entities,
-        labels=labels,
+        labels=label_of_parcel[parcel],
         parcels=dict(zip(indices, places.names, strict=True)),
         voxels=np.bincount(parcel[parcel >= 0], minlength=places.number),
         file=file,
@@ -279,10 +281,12 @@ def region_means(
            [ 3., nan]])
     """
     counts = region_voxels(maps, atlas)
-    sums = _sums((np.where(np.isnan(row), 0, row) for row in maps), atlas)
+    zero_filled = (np.where(np.isnan(row), 0, row) for row in maps)
+    sums = _sums(zero_filled, atlas)
     with np.errstate(invalid="ignore"):
         means: NDArray[np.float64] = sums / counts
-    return np.where(counts / np.maximum(atlas.voxels, 1) >= fewest, means, np.nan)
+    share_with_value = counts / np.maximum(atlas.voxels, 1)
+    return np.where(share_with_value >= fewest, means, np.nan)
 
 
 def region_voxels(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.int64]:
@@ -355,6 +359,8 @@ def _lattice_box(
     corners = apply_affine(steps, np.array(list(itertools.product(*ends))))
     # Voxels of the image may be larger than those of the grid, and templates differ by millimetres.
     margin = np.abs(steps[:3, :3]).sum(axis=1) + (_WARPED if warped else 1)
-    first = np.maximum(np.floor(corners.min(axis=0) - margin), -_MARGIN)
-    last = np.minimum(np.ceil(corners.max(axis=0) + margin), np.array(shape) + _MARGIN)
+    low = np.floor(corners.min(axis=0) - margin)
+    high = np.ceil(corners.max(axis=0) + margin)
+    first = np.maximum(low, -_MARGIN)
+    last = np.minimum(high, np.array(shape) + _MARGIN)
     return first.astype(np.intp), last.astype(np.intp)

@@ -34,8 +34,8 @@ class Grid:
     @property
     def voxel_sizes_mm(self) -> tuple[float, float, float]:
         """Voxel size along i, j, k."""
-        sizes = np.sqrt((np.asarray(self.affine)[:3, :3] ** 2).sum(axis=0))
-        return (float(sizes[0]), float(sizes[1]), float(sizes[2]))
+        i, j, k = voxel_sizes_mm(self.affine).tolist()
+        return i, j, k
 
     @property
     def entities(self) -> dict[str, str | None]:
@@ -101,15 +101,24 @@ def grid_over(
     """
     steps = np.asarray(affine, np.float64)[:3, :3]  # from voxel to voxel of the image
     sizes = np.asarray(shape[:3])
-    edges = np.sqrt((steps**2).sum(axis=0))
+    edges = voxel_sizes_mm(affine)
     # The tolerance prevents an extra voxel due to rounding of the header's 32-bit numbers.
     count = np.maximum(np.ceil(sizes * edges / edge_mm - 1e-3), 1).astype(int)
     grid_affine = np.array(affine, np.float64)
     grid_steps = steps / edges * edge_mm
     grid_affine[:3, :3] = grid_steps
-    grid_affine[:3, 3] += steps @ (sizes - 1) / 2 - grid_steps @ (count - 1) / 2
+    to_centre = steps @ (sizes - 1) / 2
+    grid_to_centre = grid_steps @ (count - 1) / 2
+    grid_affine[:3, 3] += to_centre - grid_to_centre
     i, j, k = count.tolist()
     return Grid((i, j, k), grid_affine, space, None, SCANNER_FORM)
+
+
+def voxel_sizes_mm(affine: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the voxel size along i, j, k, (3,), of an affine (4, 4)."""
+    steps = np.asarray(affine, np.float64)[:3, :3]
+    sizes: NDArray[np.float64] = np.sqrt((steps**2).sum(axis=0))
+    return sizes
 
 
 def voxel_edge_mm(affine: NDArray[np.floating]) -> float:
@@ -120,7 +129,16 @@ def voxel_edge_mm(affine: NDArray[np.floating]) -> float:
     >>> round(voxel_edge_mm(np.diag([2.0, 2.0, 4.0, 1.0])), 3)
     2.52
     """
-    return float(abs(np.linalg.det(np.asarray(affine, np.float64)[:3, :3])) ** (1 / 3))
+    steps = np.asarray(affine, np.float64)[:3, :3]
+    volume_mm3 = abs(np.linalg.det(steps))
+    return float(volume_mm3 ** (1 / 3))
+
+
+def is_invertible(affine: NDArray[np.floating]) -> bool:
+    """Return whether an affine (4, 4) is finite and puts voxels at different positions."""
+    return bool(
+        np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) >= 1e-9
+    )
 
 
 def apply_affine(

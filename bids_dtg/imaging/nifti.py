@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import is_pointer, open_foreign, reading
-from bids_dtg.imaging.grid import Grid, apply_affine, voxel_edge_mm
+from bids_dtg.imaging.grid import Grid, apply_affine, is_invertible, voxel_edge_mm
 from bids_dtg.imaging.sampling import LatticeSampling
 
 Intent = Literal["none", "z score", "correlation"]
@@ -240,7 +240,7 @@ def read_header(path: Path) -> NiftiHeader:
         )
     if not shape or min(shape) < 1:
         raise RunError(f"{path} has sizes {shape}", expected="positive sizes")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    if not is_invertible(affine):
         raise RunError(
             f"{path} has an affine that cannot be inverted",
             expected="an sform or qform that puts its voxels in space",
@@ -296,15 +296,17 @@ def _forms_differ(path: Path, header: Any) -> float:
         )
     if sform is None or qform is None or not np.isfinite(sform).all():
         return 0.0
-    shape = np.resize((*header.get_data_shape(), 1), 3)
-    corners = np.indices((2, 2, 2)).reshape(3, -1).T * (shape - 1)
+    first_sizes = np.resize((*header.get_data_shape(), 1), 3)
+    # (8, 3), indices of the voxels at the corners
+    corners = np.indices((2, 2, 2)).reshape(3, -1).T * (first_sizes - 1)
     differences = apply_affine(sform - qform, corners)
     largest_mm = float(np.linalg.norm(differences, axis=1).max())
     voxel_mm = float(np.linalg.norm(sform[:3, :3], axis=0).min())
     if largest_mm <= _SHARE_OF_VOXEL * voxel_mm:
         return 0.0
-    mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
-    if mirrored or sform_code == qform_code:
+    sform_volume = np.linalg.det(sform[:3, :3])  # negative if it swaps left and right
+    qform_volume = np.linalg.det(qform[:3, :3])
+    if sform_volume * qform_volume < 0 or sform_code == qform_code:
         raise RunError(
             f"{path} contradicts itself: its sform and qform put a voxel {largest_mm:.3g} mm apart",
             expected="two forms that agree, or one",
@@ -390,7 +392,8 @@ def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float6
     values: NDArray[np.generic] = stored
     if header.slope != 1.0 or header.inter != 0.0:
         values = (stored * header.slope + header.inter).astype(np.float32)
-    kind = np.float32 if values.dtype.kind == "f" else header.dtype.newbyteorder("=")
+    native = header.dtype.newbyteorder("=")
+    kind = np.float32 if values.dtype.kind == "f" else native
     values = values.astype(kind, copy=False)
     return values.reshape(header.shape, order="F"), header.affine
 
@@ -435,8 +438,8 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     sampling = LatticeSampling.between(
         values.shape, affine, grid, voxels, name=str(path)
     )
-    sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
-    mask: NDArray[np.bool_] = (sampled > 0.5).reshape(grid.shape)
+    inside = sampling.of_volume(values) > 0.5
+    mask: NDArray[np.bool_] = inside.reshape(grid.shape)
     return mask
 
 

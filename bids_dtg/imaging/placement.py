@@ -142,8 +142,7 @@ class Placement:
         # First, as it refuses files of several volumes.
         values, _ = read_mask_values(path)
         sampling, _ = self.in_file(read_header(path), "linear")
-        sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
-        inside: NDArray[np.bool_] = sampled > 0.5
+        inside: NDArray[np.bool_] = sampling.of_volume(values) > 0.5
         return inside
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError, UnusableMapError
 from bids_dtg.imaging.grid import Grid, apply_affine
 from bids_dtg.imaging.nifti import encode, encode_integers, make_header, reading_image
-from bids_dtg.imaging.sampling import LatticeSampling, LinearSampling
+from bids_dtg.imaging.sampling import LatticeSampling, LinearSampling, outer_weights
 
 _NONE = -1
 # An interpolated value needs at least this weight of voxels with a value.
@@ -158,9 +158,8 @@ class VoxelPlaces:
         shape: tuple[int, ...] = self.grid.shape
         if np.ndim(values) > 1:
             shape = (*shape, len(maps))
-        return encode(
-            make_header(shape, self.grid, **header_facts), map(self.volume, maps)
-        )
+        header = make_header(shape, self.grid, **header_facts)
+        return encode(header, map(self.volume, maps))
 
     def encode_steps(
         self, values: NDArray[np.floating[Any]], step: float, **header_facts: Any
@@ -217,24 +216,27 @@ class VoxelPlaces:
 
     def mirror(self) -> Indices:
         """Return the voxel nearest to the mirror position (-x, y, z), (voxels,); -1 if none."""
-        numbers = self.volume(np.arange(1, self.number + 1)).ravel(order="F") - 1
+        # Of each voxel of the grid: its number among the places, or -1.
+        numbers = self.volume(np.arange(self.number) + 1) - 1
         points = self.points * [-1, 1, 1]
         mirrored = LatticeSampling.nearest(self.grid.shape, self.grid.affine, points)
-        return np.where(mirrored.covered, numbers[mirrored.source], _NONE)
+        numbers_there = numbers.ravel(order="F")[mirrored.source]
+        return np.where(mirrored.covered, numbers_there, _NONE)
 
     def lattice(self, edge: int) -> Lattice:
         """Divide the grid into cubes of `edge` voxels along an edge; the last may be incomplete."""
         index = self.index
-        blocks = tuple(-(-size // edge) for size in self.grid.shape)
+        blocks = tuple(math.ceil(size / edge) for size in self.grid.shape)
         last = np.array(blocks) - 1
         # A block's centre is (edge - 1) / 2 voxels from its first voxel.
         position = np.clip((index - (edge - 1) / 2) / edge, 0, last)
         lower = np.minimum(position.astype(np.intp), np.maximum(last - 1, 0))
-        share = position - lower
-        i, j, k = np.stack([1.0 - share, share], axis=2).transpose(1, 0, 2)
-        weights = i[:, :, None, None] * j[:, None, :, None] * k[:, None, None, :]
+        upper_share = position - lower
+        shares = np.stack([1.0 - upper_share, upper_share])  # (2, voxels, 3)
+        i, j, k = shares.T  # (voxels, 2) each
+        weights = outer_weights(i, j, k)
         steps = np.indices((2, 2, 2)).reshape(3, 8).T
-        corners = np.minimum(lower[:, None] + steps, last)
+        corners = np.minimum(lower[:, None] + steps, last)  # (voxels, 8, 3)
         return Lattice(
             shape=blocks,
             edge=edge,

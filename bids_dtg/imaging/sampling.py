@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.grid import Grid, apply_affine, voxel_sizes_mm
 
 # Voxels whose centres differ by less than this fraction of a voxel coincide.
 _TOLERANCE = 1e-3
@@ -59,6 +59,11 @@ class Sampling(ABC):
             scale(values, slope, inter)
             values[missing] = 0.0
         return out
+
+    def of_volume(self, volume: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Take wanted voxels (voxels,) from a volume (i, j, k) of real values."""
+        sampled = self.apply(volume.reshape(1, -1, order="F"), 1.0, 0.0)
+        return sampled.reshape(-1)
 
     @abstractmethod
     def _filled(
@@ -200,8 +205,7 @@ class LinearSampling(Sampling):
         needed[neighbours[weights > 0]] = True
         # (needed voxels,), positions in a frame as stored
         self.needed = np.flatnonzero(needed)
-        rank = np.cumsum(needed, dtype=np.int32)
-        rank -= 1
+        rank = np.cumsum(needed, dtype=np.int32) - 1  # of a voxel among these
         self._matrix = sparse_weights(
             weights, rank[neighbours], weights > 0, len(self.needed)
         )
@@ -246,8 +250,7 @@ def voxel_positions(
     array([[2., 0., 1.]])
     """
     to_voxels = np.linalg.inv(affine).astype(np.float64, copy=False)
-    mapped: NDArray[np.float64] = points @ to_voxels[:3, :3].T + to_voxels[:3, 3]
-    return mapped
+    return apply_affine(to_voxels, points)
 
 
 def in_view(
@@ -300,20 +303,22 @@ def linear_neighbours(
         steps = []  # to the higher neighbour along each axis
         shares = []  # of the lower and the higher neighbour along each axis
         for along, size in zip(in_image.T, shape, strict=True):
-            share = np.clip(along, 0, size - 1)
+            position = np.clip(along, 0, size - 1)
             # At the last voxel, take the one before as the lower neighbour, with weight 0.
-            low = np.minimum(np.floor(share), max(size - 2, 0))
-            share -= low
-            share[share < _LEAST_WEIGHT] = 0.0
-            share[share > 1 - _LEAST_WEIGHT] = 1.0
+            low = np.minimum(np.floor(position), max(size - 2, 0))
+            high_share = position - low
+            high_share[high_share < _LEAST_WEIGHT] = 0.0
+            high_share[high_share > 1 - _LEAST_WEIGHT] = 1.0
             lowest += low.astype(np.int32) * np.int32(stride)
             steps.append(stride if size > 1 else 0)
-            shares.append((1 - share, share))
+            shares.append((1 - high_share, high_share))
             stride *= size
+        step_i, step_j, step_k = steps
+        shares_i, shares_j, shares_k = shares
         for corner, (k, j, i) in enumerate(np.ndindex(2, 2, 2)):
-            to_corner = i * steps[0] + j * steps[1] + k * steps[2]
+            to_corner = i * step_i + j * step_j + k * step_k
             neighbours[part, corner] = lowest + to_corner
-            weights[part, corner] = shares[0][i] * shares[1][j] * shares[2][k]
+            weights[part, corner] = shares_i[i] * shares_j[j] * shares_k[k]
     weights[~inside] = 0.0
     return neighbours, weights, inside
 
@@ -327,11 +332,19 @@ def sparse_weights(
     """Return the used ones of weights (points, 8) as a sparse matrix (points, `number`)."""
     from scipy.sparse import csr_array
 
-    ends = np.concatenate([[0], np.cumsum(np.count_nonzero(used, axis=1))])
-    return csr_array(
-        (weights[used], columns[used], ends.astype(np.int32)),
-        shape=(len(weights), number),
-    )
+    used_of_point = np.count_nonzero(used, axis=1)
+    ends = np.concatenate([[0], np.cumsum(used_of_point)]).astype(np.int32)
+    shape = (len(weights), number)
+    return csr_array((weights[used], columns[used], ends), shape=shape)
+
+
+def outer_weights(
+    first: NDArray[Any], second: NDArray[Any], third: NDArray[Any]
+) -> NDArray[Any]:
+    """Multiply weights of points along three axes, each (points, n), to (points, n, n, n)."""
+    of_two = first[:, :, None, None] * second[:, None, :, None]
+    weights: NDArray[Any] = of_two * third[:, None, None, :]
+    return weights
 
 
 def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
@@ -352,7 +365,7 @@ def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
 
 
 def _lattice(affine: NDArray[np.float64]) -> str:
-    sizes = np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(axis=0))
+    sizes = voxel_sizes_mm(affine)
     millimetres = " x ".join(f"{size:.4g}" for size in sizes)
     origin = ", ".join(f"{value:.5g}" for value in np.asarray(affine)[:3, 3])
     return f"{millimetres} mm with origin ({origin})"

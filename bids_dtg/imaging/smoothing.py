@@ -45,8 +45,9 @@ class MaskedSmoothing:
         # Flat positions in the box around them, and the sizes of the box.
         corners = voxels.index[used].T
         low = corners.min(axis=1, initial=max(voxels.grid.shape))
-        sizes = np.maximum(corners.max(axis=1, initial=0) - low + 1, 1).tolist()
-        self._box: tuple[int, ...] = tuple(sizes)
+        high = corners.max(axis=1, initial=0)
+        sizes = np.maximum(high - low + 1, 1)
+        self._box: tuple[int, ...] = tuple(sizes.tolist())
         self._places = np.ravel_multi_index(tuple(corners - low[:, None]), self._box)
         # (n, n) Gaussian along each axis of the box.
         self._bands = [
@@ -95,7 +96,8 @@ def _band(count: int, sd: float) -> Float32:
     distance = np.abs(steps[:, None] - steps)
     weights = np.exp(-0.5 * (distance / sd) ** 2)
     weights[distance > int(_TRUNCATE * sd + 0.5)] = 0.0
-    band: Float32 = np.asarray(weights / weights.sum(axis=1).max(), np.float32)
+    largest_sum = weights.sum(axis=1).max()
+    band: Float32 = np.asarray(weights / largest_sum, np.float32)
     return band
 
 

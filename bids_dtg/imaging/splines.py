@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.engine.machine import in_threads
-from bids_dtg.imaging.sampling import LinearSampling, Sampling, in_view, voxel_positions
+from bids_dtg.imaging.sampling import (
+    LinearSampling,
+    Sampling,
+    in_view,
+    outer_weights,
+    voxel_positions,
+)
 
 Float32 = NDArray[np.float32]
 
@@ -64,8 +70,10 @@ class CubicSampling(Sampling):
         self._first: list[int] = []
         self._sizes: list[int] = []
         for along, size in zip(positions.T, shape, strict=True):
-            ends = np.array([along.min(), along.max()]) if len(along) else np.zeros(2)
-            low, high = _floor(np.clip(ends, 0, size - 1), size).astype(int).tolist()
+            ends = np.zeros(2)
+            if len(along):
+                ends = np.clip([along.min(), along.max()], 0, size - 1)
+            low, high = _floor(ends, size).astype(int).tolist()
             self._first.append(low)
             self._sizes.append(high - low + _TAPS)
         starts = range(0, len(positions), _POINTS)
@@ -96,7 +104,7 @@ class CubicSampling(Sampling):
         transposed = used[1].reshape(-1, len(frames))
         lacking: list[int] = []  # frames with voxels that are not finite
 
-        def find(part: slice) -> None:
+        def find_coefficients(part: slice) -> None:
             for number in range(len(frames))[part]:
                 image = frames[number].astype(np.float32)
                 finite = np.isfinite(image)
@@ -118,7 +126,7 @@ class CubicSampling(Sampling):
                 near = frames[number, self._around.needed].astype(np.float32)
                 out[number, self._around.beside(~np.isfinite(near))] = np.nan
 
-        in_threads(find, len(frames))
+        in_threads(find_coefficients, len(frames))
         in_threads(transpose, len(transposed))
         in_threads(add_up, len(self._parts))
         in_threads(mark, len(lacking))
@@ -134,37 +142,42 @@ class CubicSampling(Sampling):
         np.matmul(to_j, image, out=out.reshape(self._sizes[::-1]))
 
     def _weights_of(self, number: int) -> Any:
-        """Return sparse weights (points, coefficients of the box) of one part of the points."""
+        """Return sparse weights of one part of the points; keep them if there are not too many."""
+        weights = self._weights.get(number)
+        if weights is None:
+            weights = self._find_weights(self._positions[self._parts[number]])
+            if len(self._positions) <= _MOST_KEPT:
+                self._weights[number] = weights
+        return weights
+
+    def _find_weights(self, positions: NDArray[np.float64]) -> Any:
+        """Return sparse weights (points, coefficients of the box) at positions (points, 3).
+
+        Along each axis, a point has four coefficients, so 64 in the box.
+        """
         from scipy.sparse import csr_array
 
-        if number in self._weights:
-            return self._weights[number]
-        positions = self._positions[self._parts[number]]
-        lowest = np.zeros(len(positions), np.intp)  # first coefficient of each point
+        lowest = np.zeros(len(positions), np.intp)  # column of the first of the 64
         stride = 1
-        steps = []  # along each axis, to the four coefficients
-        axis_weights = []
+        steps = []  # along each axis: columns from the first of the four to each
+        axis_weights = []  # along each axis: (points, 4)
         axes = zip(positions.T, self._shape, self._first, self._sizes, strict=True)
         for along, size, first, count in axes:
-            share = np.clip(along, 0, size - 1)
-            low = _floor(share, size)
-            share -= low
+            position = np.clip(along, 0, size - 1)
+            low = _floor(position, size)
+            fraction = (position - low).astype(np.float32)
             lowest += (low.astype(np.intp) - first) * stride
             steps.append(stride * np.arange(_TAPS, dtype=np.int32))
-            axis_weights.append(np.stack(_weights(share.astype(np.float32)), axis=1))
+            axis_weights.append(np.stack(_weights(fraction), axis=1))
             stride *= count
         i, j, k = axis_weights
-        weights = k[:, :, None, None] * j[:, None, :, None] * i[:, None, None, :]
-        around = steps[2][:, None, None] + steps[1][:, None] + steps[0]
-        columns = lowest.astype(np.int32)[:, None] + around.reshape(-1)
+        weights = outer_weights(k, j, i)  # (points, 4, 4, 4), i fastest as in the box
+        steps_i, steps_j, steps_k = steps
+        from_lowest = steps_k[:, None, None] + steps_j[:, None] + steps_i
+        columns = lowest.astype(np.int32)[:, None] + from_lowest.reshape(-1)
         ends = np.arange(0, columns.size + 1, _TAPS**3, dtype=np.int32)
-        matrix = csr_array(
-            (weights.reshape(-1), columns.reshape(-1), ends),
-            shape=(len(lowest), math.prod(self._sizes)),
-        )
-        if len(self._positions) <= _MOST_KEPT:
-            self._weights[number] = matrix
-        return matrix
+        shape = (len(positions), math.prod(self._sizes))
+        return csr_array((weights.reshape(-1), columns.reshape(-1), ends), shape=shape)
 
 
 def _floor(along: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -194,10 +207,12 @@ def _coefficients(size: int) -> Float32:
     """
     if size == 1:
         return np.ones((_TAPS, 1), np.float32)
-    to_values = (np.eye(size, k=-1) + 4 * np.eye(size) + np.eye(size, k=1)) / 6
+    diagonals = np.eye(size, k=-1) + 4 * np.eye(size) + np.eye(size, k=1)
+    to_values = diagonals / 6
     to_values[0, 1] = to_values[-1, -2] = 2 / 6
-    inverse = np.linalg.inv(to_values)
-    return np.concatenate([inverse[1:2], inverse, inverse[-2:-1]]).astype(np.float32)
+    rows = np.linalg.inv(to_values)
+    reflected = np.concatenate([rows[1:2], rows, rows[-2:-1]])
+    return reflected.astype(np.float32)
 
 
 def _weights(share: Float32) -> tuple[Float32, ...]:

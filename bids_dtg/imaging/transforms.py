@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.files.foreign import read_text
 from bids_dtg.files.hdf5 import member
-from bids_dtg.imaging.grid import apply_affine
+from bids_dtg.imaging.grid import apply_affine, is_invertible
 from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.sampling import linear_neighbours, voxel_positions
 from bids_dtg.inputs.run import TransformFile
@@ -80,8 +80,7 @@ class DisplacementField:
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
             raise ValueError(f"its grid has {' x '.join(map(str, self.shape))} nodes")
-        finite = np.isfinite(self.affine).all()
-        if not finite or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
+        if not is_invertible(self.affine):
             raise ValueError(
                 "its grid has a spacing of 0, or directions that cannot be inverted"
             )
@@ -306,14 +305,14 @@ def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:
         )
     if len(shape) != 4 or shape[3] != 3:
         raise ValueError(f"a field of FSL has sizes (i, j, k, 3), not {shape}")
-    # (nodes, 3), i fastest
+    # (nodes, 3), i fastest, as are the arrays below
     stored = np.asarray(image.dataobj, np.float64).reshape(-1, 3, order="F")
-    # (nodes, 3), in the same order
     nodes = np.arange(len(stored))
     indices = np.stack(np.unravel_index(nodes, shape[:3], order="F"), axis=1)
     nodes_mm = apply_affine(_fsl_from_voxels(image), indices)
     # Absolute points vary more than displacements, by which FSL tells them apart too.
-    is_absolute = stored.std(axis=0).sum() > (stored - nodes_mm).std(axis=0).sum()
+    displacements = stored - nodes_mm  # if the points are absolute
+    is_absolute = stored.std(axis=0).sum() > displacements.std(axis=0).sum()
     target_mm = stored if is_absolute else nodes_mm + stored
     fsl_to_ras = warped_image.affine @ np.linalg.inv(_fsl_from_voxels(warped_image))
     target_ras = apply_affine(fsl_to_ras, target_mm)

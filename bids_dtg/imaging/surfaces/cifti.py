@@ -67,12 +67,10 @@ def standard_grayordinates() -> Any:
     (91282, 31870)
     """
     arrays: Mapping[str, Any] = read_arrays("grayordinates_den-91k")
-    names = np.repeat(
-        arrays["names"].astype(str), np.diff(arrays["offsets"], axis=1).ravel()
-    )
-    vertices = np.concatenate(
-        [arrays["left_vertices"], arrays["right_vertices"]]
-    ).astype(int)
+    sizes = np.diff(arrays["offsets"], axis=1).ravel()
+    names = np.repeat(arrays["names"].astype(str), sizes)
+    of_sides = [arrays["left_vertices"], arrays["right_vertices"]]
+    vertices = np.concatenate(of_sides).astype(int)
     voxels = arrays["voxels_ijk"].astype(int)
     return _cifti.BrainModelAxis(
         names,
@@ -199,9 +197,8 @@ class ParcelPlaces(ListedPlaces):
             Parcels with the same names are at other positions.
         """
         positions = _positions(file.names)
-        rows = np.array(
-            [positions.get(parcel_name(name), _NONE) for name in self.names], np.intp
-        )
+        names = map(parcel_name, self.names)
+        rows = np.array([positions.get(name, _NONE) for name in names], np.intp)
         present = np.flatnonzero(rows != _NONE)
         if not len(present) or file.axis is None:  # a table has only names
             return rows, 0
@@ -231,16 +228,17 @@ class ParcelPlaces(ListedPlaces):
             The file cannot be read, or lacks one of the parcels.
         """
         table, labels, _ = _read_labels(path)
-        keys = {parcel_name(name): key for key, name in table.items()}
-        missing = [name for name in self.names if parcel_name(name) not in keys]
+        labels_by_name = {parcel_name(name): label for label, name in table.items()}
+        missing = [
+            name for name in self.names if parcel_name(name) not in labels_by_name
+        ]
         if missing:
             raise RunError(
                 f"{path} lacks {len(missing)} of {self.number} parcels: {', '.join(missing[:5])}",
                 expected="a version of the model's atlas",
             )
-        return _of_labels(
-            {keys[parcel_name(name)]: name for name in self.names}, labels
-        )
+        names = {labels_by_name[parcel_name(name)]: name for name in self.names}
+        return _of_labels(names, labels)
 
     @classmethod
     def of_labels(cls, path: Path) -> tuple[ParcelPlaces, tuple[int, ...]]:
@@ -338,11 +336,11 @@ def _of_labels(names: Mapping[int, str], labels: Labels) -> ParcelPlaces:
     """Return the parcels of vertices with each label, by its name."""
     vertices = [
         {
-            structure: np.flatnonzero(of_side == key)
+            structure: np.flatnonzero(of_side == label)
             for structure, of_side in labels.items()
-            if (of_side == key).any()
+            if (of_side == label).any()
         }
-        for key in names
+        for label in names
     ]
     voxels = [np.zeros((0, 3), int)] * len(names)
     mesh = {structure: len(of_side) for structure, of_side in labels.items()}
@@ -384,7 +382,8 @@ def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
             expected="one",
             remedy="choose one: wb_command -cifti-merge OUT -cifti IN -column NUMBER",
         )
-    labels, below = Labels(), set[int]()
+    labels: Labels = {}
+    below: set[int] = set()
     for name, columns, model in axis.iter_structures():
         of_structure = stored[0][columns].astype(np.intp)
         if name not in CORTEX:
@@ -398,8 +397,9 @@ def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
         else:
             labels[name] = np.zeros(size, np.intp)
             labels[name][model.vertex] = of_structure
-    table = {int(key): str(name) for key, (name, _) in maps.label[0].items()}
-    used = {int(key) for of_side in labels.values() for key in np.unique(of_side)}
+    named = maps.label[0].items()  # label, (name, colour)
+    table = {int(label): str(name) for label, (name, _) in named}
+    used = {int(label) for of_side in labels.values() for label in np.unique(of_side)}
     nameless = sorted(used - {0} - {*table})
     if nameless:
         raise RunError(
@@ -451,11 +451,8 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
         The file has no header of CIFTI, or this does not say what its rows and columns are.
     """
     image = _nib.Nifti2Image.from_filename(path)
-    headers = [
-        part.content
-        for part in image.header.extensions
-        if part.get_code() == _EXTENSION
-    ]
+    extensions = image.header.extensions
+    headers = [part.content for part in extensions if part.get_code() == _EXTENSION]
     if len(headers) != 1:
         raise ValueError(f"it has {counted(len(headers), 'CIFTI header')}, not one")
     xml = headers[0]

@@ -326,8 +326,7 @@ def share_inside(points: Points, places: VoxelPlaces) -> float:
     0.5
     """
     sampling = LatticeSampling.nearest(places.grid.shape, places.grid.affine, points)
-    mask = places.mask.reshape(1, -1, order="F")
-    return float(sampling.apply(mask, 1.0, 0.0).mean())
+    return float(sampling.of_volume(places.mask).mean())
 
 
 def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Points]:
@@ -352,11 +351,9 @@ def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Point
     path = files.midthickness[0]
     surfaces = [_read_mesh(path) for path in files.midthickness]
     points, faces, centre = surfaces[0]
-    if len(surfaces) > 1:
-        points = np.mean(
-            [_of_size(vertices, len(points), path) for vertices, _, _ in surfaces],
-            axis=0,
-        )
+    if len(surfaces) > 1:  # white matter and pia
+        alike = [_of_size(vertices, len(points), path) for vertices, _, _ in surfaces]
+        points = np.mean(alike, axis=0)
     if not path.name.endswith(_GIFTI):
         points = points + centre  # FreeSurfer's are relative to its image's centre
     if files.fs_lr_sphere is None and files.fsaverage_sphere is None:
@@ -402,7 +399,8 @@ def _read_mesh(path: Path) -> tuple[Points, NDArray[np.intp], Points]:
 
 
 def _read_sphere(path: Path, vertices: int) -> Points:
-    points = _of_size(_read_mesh(path)[0], vertices, path)
+    points, _, _ = _read_mesh(path)
+    points = _of_size(points, vertices, path)
     radii = np.linalg.norm(points, axis=1)
     if not 0 < radii.max() <= radii.min() * _RADII_DIFFER:
         raise RunError(
@@ -460,24 +458,21 @@ def sphere_weights(
     triangles, weights = _in_triangles(corners, points, _NEAR)
     outside = np.flatnonzero(weights.min(axis=1) < -_ROUNDING)
     if len(outside):
-        triangles[outside], weights[outside] = _in_triangles(
-            corners, points[outside], _FAR
-        )
+        retried = _in_triangles(corners, points[outside], _FAR)
+        triangles[outside], weights[outside] = retried
     weights = np.maximum(weights, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
     starts = np.arange(0, 3 * len(points) + 1, 3)
-    matrix = csr_array(
-        (weights.ravel(), faces[triangles].ravel(), starts),
-        shape=(len(points), len(sphere)),
-    )
+    vertices = faces[triangles].ravel()
+    shape = (len(points), len(sphere))
+    matrix = csr_array((weights.ravel(), vertices, starts), shape=shape)
     matrix.sum_duplicates()
     return matrix
 
 
 def _on_unit_sphere(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    on_sphere: NDArray[np.float64] = points / np.linalg.norm(
-        points, axis=1, keepdims=True
-    )
+    radii = np.linalg.norm(points, axis=1, keepdims=True)
+    on_sphere: NDArray[np.float64] = points / radii
     return on_sphere
 
 
@@ -503,17 +498,17 @@ def _in_triangles(
     from scipy.spatial import cKDTree
 
     tree = cKDTree(_on_unit_sphere(corners.mean(axis=1)))
-    tried = tree.query(points, k=min(near, len(corners)))[1].reshape(len(points), -1)
+    _, nearest = tree.query(points, k=min(near, len(corners)))
+    tried = nearest.reshape(len(points), -1)  # (points, tried), triangles
     first, second, third = np.moveaxis(corners, 1, 0)
     # Volumes of the tetrahedra spanned by the point, the centre and two of the corners.
-    normals = np.stack(
-        [np.cross(second, third), np.cross(third, first), np.cross(first, second)],
-        axis=1,
-    )
+    pairs = ((second, third), (third, first), (first, second))
+    normals = np.stack([np.cross(*pair) for pair in pairs], axis=1)
     # (points, tried, corners); the sum is negative for triangles on the opposite side.
     volumes = np.einsum("ptca,pa->ptc", normals[tried], points)
     # Triangles may have either orientation.
-    volumes *= np.sign(np.einsum("ta,ta->t", normals[:, 0], first))[tried][:, :, None]
+    orientations = np.sign(np.einsum("ta,ta->t", normals[:, 0], first))
+    volumes *= orientations[tried][:, :, None]
     sums = volumes.sum(axis=2, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         weights = np.where(sums > 0, volumes / sums, -np.inf)

@@ -70,28 +70,33 @@ class SeriesHeader:
         from scipy.sparse import csr_array
 
         if self.vertices is not None:
-            parcel = parcels_on_fsaverage(parcels, self.vertices)
-            (vertices,) = np.nonzero(parcel >= 0)
-            rows = parcel[vertices]
-            sizes = np.bincount(rows, minlength=parcels.number)
-            values = (1 / sizes[rows]).astype(np.float32)
-            shape = (parcels.number, len(parcel))
-            return csr_array((values, (rows, vertices)), shape=shape), 0
+            return _mesh_weights(parcels, self.vertices), 0
         if self.places is None:
             columns = _grayordinates_of(self.axis, parcels)
             width = len(self.axis)
             differing = 0
         else:
             positions, differing = parcels.rows_in(self.places)
-            columns = [
-                positions[[n]][positions[[n]] >= 0] for n in range(parcels.number)
-            ]
+            columns = [row[row >= 0] for row in positions[:, None]]  # one or none
             width = self.places.number
-        numbers = [len(of_parcel) for of_parcel in columns]
-        starts = np.cumsum([0, *numbers])
-        shares = [np.full(number, 1 / max(1, number), np.float32) for number in numbers]
-        matrix = (np.concatenate(shares), np.concatenate(columns), starts)
+        sizes = np.array([len(of_parcel) for of_parcel in columns])
+        shares = (1 / np.maximum(sizes, 1)).astype(np.float32)
+        starts = np.cumsum([0, *sizes])
+        matrix = (np.repeat(shares, sizes), np.concatenate(columns), starts)
         return csr_array(matrix, shape=(parcels.number, width)), differing
+
+
+def _mesh_weights(parcels: ParcelPlaces, vertices: int) -> Any:
+    """Return `SeriesHeader.weights_of` a mesh of fsaverage, of so many vertices a hemisphere."""
+    from scipy.sparse import csr_array
+
+    parcel = parcels_on_fsaverage(parcels, vertices)
+    in_parcel = np.flatnonzero(parcel >= 0)
+    rows = parcel[in_parcel]
+    sizes = np.bincount(rows, minlength=parcels.number)
+    values = (1 / sizes[rows]).astype(np.float32)
+    shape = (parcels.number, len(parcel))
+    return csr_array((values, (rows, in_parcel)), shape=shape)
 
 
 def read_series_header(path: Path) -> SeriesHeader:
@@ -194,9 +199,8 @@ def _stream_mesh(
     for path, columns in halves:
         with reading_image(path, expected=_GIFTI_FILE):
             # nibabel's `agg_data` turns series round.
-            frames = [
-                array.data for array in _gifti.GiftiImage.from_filename(path).darrays
-            ]
+            arrays = _gifti.GiftiImage.from_filename(path).darrays
+            frames = [array.data for array in arrays]
         if {np.shape(frame) for frame in frames} != {(header.vertices,)}:
             raise RunError(
                 f"{path} has other arrays than {header.path}", expected="the same mesh"
@@ -270,7 +274,8 @@ def _frames(header: SeriesHeader, which: slice) -> NDArray[np.float32]:
         if header.path.name.endswith(TABLE):
             return np.asarray(read_series(header.path).values.T[which], np.float32)
         with np.errstate(over="ignore"):
-            return np.asarray(read_cifti(header.path)[2][which], np.float32)
+            _, _, values = read_cifti(header.path)
+            return np.asarray(values[which], np.float32)
 
 
 def _grayordinates_of(axis: Any, parcels: ParcelPlaces) -> list[NDArray[np.intp]]:

@@ -180,8 +180,9 @@ def read_own_cortex(files: SurfaceFiles) -> OwnCortex:
         A file is damaged, or vertices are not where the template's lie, after alignment.
     """
     left, right = (files.sides[side] for side in SIDES)
-    transforms = [transform.path for transform in files.to_t1w]
-    paths = (*left.files, *right.files, *transforms, *filter(None, [files.grey_matter]))
+    paths = [*left.files, *right.files]
+    paths += [transform.path for transform in files.to_t1w]
+    paths += [files.grey_matter] if files.grey_matter else []
     states = tuple(file_state(path.stat()) for path in paths)
     return _read_own_cortex(left, right, files.to_t1w, files.grey_matter, states)
 
@@ -221,7 +222,8 @@ def _aligned(mesh: Mapping[Hemisphere, Points]) -> Mapping[Hemisphere, Points]:
     handedness = np.linalg.det(u @ vt)
     singular[2] *= handedness
     u[:, 2] *= handedness
-    turn = u @ vt * singular.sum() / np.maximum(np.square(centred).sum(), 1e-9)
+    size = np.maximum(np.square(centred).sum(), 1e-9)
+    turn = u @ vt * singular.sum() / size
     return {side: (mesh[side] - middle) @ turn.T + target_middle for side in SIDES}
 
 
@@ -230,13 +232,13 @@ def _grey_matter_at(
 ) -> GreyMatter:
     """Sample the probability of grey matter at some cortical vertices, and beside them."""
     values, affine = read_single(path)
-    flat = values.reshape(1, -1, order="F")
     cortex = read_template("fsLR").cortex
-    points = np.concatenate([mesh[side][cortex[side]][::_EVERY] for side in SIDES])
+    cortical = [mesh[side][cortex[side]] for side in SIDES]
+    points = np.concatenate([vertices[::_EVERY] for vertices in cortical])
 
     def mean(shift: Points) -> float:
         sampling = LinearSampling(values.shape, affine, points + shift)
-        return float(sampling.apply(flat, 1.0, 0.0).mean())
+        return float(sampling.of_volume(values).mean())
 
     shifts = _SHIFT_MM * np.vstack([np.eye(3), -np.eye(3)])
     return GreyMatter(
@@ -258,6 +260,5 @@ def inside_mask(path: Path, points: Points) -> NDArray[np.bool_]:
     values, _ = read_single(path)
     header = read_header(path)
     sampling = LinearSampling(header.shape, header.affine, points)
-    (sampled,) = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)
-    inside: NDArray[np.bool_] = sampled > 0.5
+    inside: NDArray[np.bool_] = sampling.of_volume(values) > 0.5
     return inside
