@@ -10,6 +10,7 @@ nothing is concluded about sides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -19,13 +20,12 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.hemispheres import pairs_of_sides, symmetry
 from bids_dtg.connectome.quality import METRICS, REASONS
+from bids_dtg.imaging.grid import Float32, Indices, Mask
 
 if TYPE_CHECKING:
     from bids_dtg.connectome.connectome import RunConnectomes
 
-Array = NDArray[np.float32]
 Float = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 # Ridge, relative to the size of the matrix, as ROI series and maps are collinear.
 _RIDGE = 0.01
@@ -50,7 +50,7 @@ class RunCheck:
 def judge_run(
     run: RunConnectomes,
     mask_overlap: float | None,
-    maps: Array,
+    maps: Float32,
     columns: Indices,
     mirror: Indices,
 ) -> RunCheck:
@@ -99,10 +99,10 @@ def judge_run(
 
 
 def map_identity(
-    connectomes: Sequence[Array],
-    maps: Array,
+    connectomes: Sequence[Float32],
+    maps: Float32,
     columns: Indices,
-    covered: NDArray[np.bool_],
+    covered: Mask,
 ) -> float:
     """Return the share of ROIs whose row resembles their map more than any other map.
 
@@ -141,17 +141,19 @@ def map_identity(
     matches /= np.sqrt(np.where(squares > 0, squares, np.nan))
     shares = []
     for match, rows in zip(matches, connectomes, strict=True):
-        defined = np.isfinite(np.diagonal(match)) & (np.ptp(rows, axis=1) > 0)
-        best_map = np.where(np.isfinite(match), match, -np.inf).argmax(axis=1)
-        identified = (best_map == np.arange(len(best_map)))[defined]
+        comparable = np.where(np.isfinite(match), match, -np.inf)
+        is_best = comparable.argmax(axis=1) == np.arange(len(match))
+        varies = np.ptp(rows, axis=1) > 0
+        defined = np.isfinite(np.diagonal(match)) & varies
+        identified = is_best[defined]
         shares.append(identified.mean() if len(identified) else np.nan)
     return float(np.mean(shares))
 
 
 def mirrored_gain(
-    connectomes: Sequence[Array],
+    connectomes: Sequence[Float32],
     roi_r: Float,
-    maps: Array,
+    maps: Float32,
     columns: Indices,
     pairs: Indices,
 ) -> float:
@@ -174,23 +176,24 @@ def mirrored_gain(
     -------
     The gain; NaN if it may be chance, or if the maps have no mirror places or are symmetric.
     """
-    step = max(1, -(-len(pairs[0]) // _MOST_PAIRS))
+    step = max(1, math.ceil(len(pairs[0]) / _MOST_PAIRS))
     places = pairs[:, ::step].ravel()  # of one hemisphere, then of the other
-    varying = np.diag(roi_r) > 0
-    if len(places) <= 2 * len(roi_r) or varying.sum() < 3:
+    rois = np.flatnonzero(np.diag(roi_r) > 0)  # with signal
+    if len(places) <= 2 * len(roi_r) or len(rois) < 3:
         return float("nan")
-    rois = np.flatnonzero(varying)[:, None]
-    rows_of_segments = np.stack([r[rois, places] for r in connectomes])
+    rows_of_segments = np.stack([r[np.ix_(rois, places)] for r in connectomes])
     rows = rows_of_segments.mean(axis=0, dtype=np.float64)
-    maps_there = maps[rois, columns[places]].astype(np.float64)
-    match, mirrored = _readings(rows, roi_r[np.ix_(varying, varying)], maps_there)
+    maps_there = maps[np.ix_(rois, columns[places])].astype(np.float64)
+    match, mirrored = _readings(rows, roi_r[np.ix_(rois, rois)], maps_there)
     gains = mirrored - match
     gains = gains[np.isfinite(gains)]
     if len(gains) < 3:
         return float("nan")
     error = gains.std(ddof=1) / np.sqrt(len(gains))
     mean_match = np.nanmean(match)
-    if not mean_match > 0 or not error > 0 or gains.mean() / error <= _LEAST_EVIDENCE:
+    if not mean_match > 0 or not error > 0:
+        return float("nan")
+    if gains.mean() / error <= _LEAST_EVIDENCE:
         return float("nan")
     return float(np.nanmean(mirrored) / mean_match - 1)
 
@@ -215,7 +218,8 @@ def _readings(
     gram = maps @ maps.T
     row_products = rows @ rows.T
     gram_ridge = _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-    roi_ridge = _RIDGE * np.linalg.eigvalsh(roi_r)[-1] * np.eye(len(roi_r))
+    largest_eigenvalue = np.linalg.eigvalsh(roi_r)[-1]
+    roi_ridge = _RIDGE * largest_eigenvalue * np.eye(len(roi_r))
 
     def fit(maps_of_first: Float, maps_of_second: Float) -> Float:
         shared = maps_of_first @ first_rows.T + maps_of_second @ second_rows.T

@@ -26,6 +26,7 @@ from bids_dtg.connectome.moments import (
 )
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.engine.machine import one_blas_thread
+from bids_dtg.imaging.grid import Float32, Indices, Mask
 
 Float = NDArray[np.float64]
 # Singular values of the ROI maps below this fraction of the largest count as zero, as in `pinv`.
@@ -37,7 +38,6 @@ VOXELS_AT_A_TIME = 2048
 _LEAST_TSNR = 1.0
 _FRAMES = 64  # number of frames of an array that are processed at a time
 
-
 Pieces = tuple[int, ...]  # numbers of pieces of a run, from 0
 
 
@@ -46,7 +46,7 @@ class Connectome:
     """A connectome of grey-matter voxels with ROIs over some frames of a run, in one form."""
 
     # (rois, grey-matter voxels), values of the form, 0 where undefined
-    r: NDArray[np.float32]
+    r: Float32
     frames: int  # number of kept frames from which it was computed
     seconds: float  # duration of these frames
     # Kept frames minus degrees of freedom used by cleaning, including filters; NaN if unknown.
@@ -82,7 +82,7 @@ class Connectome:
         )
 
     @property
-    def marginal(self) -> NDArray[np.float32]:
+    def marginal(self) -> Float32:
         """Pearson r (rois, grey-matter voxels), whatever the form of `r`."""
         if self.roi_r is None:
             return self.r
@@ -143,15 +143,15 @@ class RunConnectomes:
     # Over all kept frames; None if not requested and several segments.
     whole: Connectome | None
     # (grey-matter voxels,), `profile_agreement` of two halves of the run: its odd and even pieces
-    agreement: NDArray[np.float32]
+    agreement: Float32
     # (grey-matter voxels,), whether data vary over the kept frames
-    covered: NDArray[np.bool_]
+    covered: Mask
     # (rois,), fraction of a map's absolute weight that is on covered voxels
     roi_coverage: Float
     series: Float  # (frames kept, rois), cleaned ROI series
     roi_r: Float  # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
     # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
-    tsnr: NDArray[np.float32]
+    tsnr: Float32
     # Kept frames minus those used by cleaning; NaN if unknown.
     residual_dof: float = float("nan")
     # `hemispheres.homotopic_rank` of parcels; NaN if unknown.
@@ -258,18 +258,21 @@ def run_connectomes(
     form = voxels.form
     rois = voxels.rois
     grey = voxels.grey_voxels
-    series, weights = _solve(moments)
+    series, weights = _cleaned_series(moments)
     sets = moments.segments.sets
     whole = moments.segments.whole
     halves = (moments.segments.odd, moments.segments.even)
     with_connectome = {*sets, whole} if keep_whole else {*sets}
-    # The agreement of the halves uses one set of ROIs.
+    # The agreement of the halves uses Pearson r with one set of ROIs.
     unmixed = np.eye(rois)
     profile = unmixed[:, form.one_set(rois)]
+    profile_rois = profile.shape[1]
     connectomes: dict[Pieces, Connectome] = {}
     parts: dict[Pieces, _Part] = {}
     for pieces in {*with_connectome, *halves, whole}:
-        mixings = [unmixed[:, :0]]
+        # The part's columns: those of its connectome, if any, then those of its profile, if any.
+        # In the marginal form, the connectome's are also the profile's.
+        mixings = [np.zeros((rois, 0))]
         if pieces in with_connectome:
             empty = _empty_connectome(moments, pieces, series, scatter=scatter)
             connectomes[pieces] = empty
@@ -296,7 +299,7 @@ def run_connectomes(
                 if connectome.scatter is not None:
                     connectome.scatter[0][positions] = squares
             if pieces in halves:
-                profiles.append(np.clip(r[:, -profile.shape[1] :], -1.0, 1.0))
+                profiles.append(np.clip(r[:, -profile_rois:], -1.0, 1.0))
             if pieces == whole:
                 sd = np.sqrt(squares / (design.frames_kept - design.rank))
                 tsnr[positions] = ratio(mean[group], sd)
@@ -374,15 +377,16 @@ class _Part:
         self.rows = moments.segments.rows(pieces)
         mean = series[self.rows].mean(axis=0)
         centred = series[self.rows] - mean
-        scaled_mixing = ratio(mixing, np.sqrt((centred**2).sum(axis=0))[:, None])
-        self.series = centred @ scaled_mixing
-        # The columns that cleaning removes: their products with the series and with each other,
-        # and their sums.
+        norms = np.sqrt((centred**2).sum(axis=0))
+        scaled_mixing = ratio(mixing, norms[:, None])
+        self.series = centred @ scaled_mixing  # (frames, columns)
+        self.weights = weights @ scaled_mixing  # series = features @ weights
+        # Z, the time courses that cleaning removes: their products with the series and with each
+        # other, and their sums.
         columns = moments.features[self.rows, -len(moments.inverse) :]
         self.column_series = columns.T @ self.series
         self.column_products = columns.T @ columns
         self.column_sums = columns.sum(axis=0)
-        self.weights = weights @ scaled_mixing  # of the features
         if not moments.voxels.form.joint:
             # The first time course is constant, so its weight removes the mean.
             of_constant = (mean @ scaled_mixing) * moments.design.frames_kept**0.5
@@ -402,30 +406,51 @@ class _Part:
         group, frames_or_sums
             The voxels, and what `RunMoments.frames_or_sums` returns for them.
         """
-        moments = self.moments
-        raw_squares = moments.squares[self.pieces, group].sum(axis=0)
-        if not isinstance(frames_or_sums, tuple):
-            frames = frames_or_sums[self.rows].astype(np.float64)
-            frames -= frames.mean(axis=0)
-            r = frames.T @ self.series
-            squares = np.einsum("tv,tv->v", frames, frames)
-        else:
+        raw_squares = self.moments.squares[self.pieces, group].sum(axis=0)
+        if isinstance(frames_or_sums, tuple):
             sums_of_pieces, betas = frames_or_sums
-            sums = sums_of_pieces[self.pieces].sum(axis=0)
-            of_columns = sums[:, -len(self.column_sums) :]
-            voxel_sums = of_columns[:, 0] * moments.design.frames_kept**0.5
-            cleaned_sums = voxel_sums - betas @ self.column_sums
-            r = sums @ self.weights - betas @ self.column_series
-            squares = raw_squares - cleaned_sums**2 / len(self.rows)
-            removed = betas @ self.column_products - 2 * of_columns
-            squares += np.einsum("vc,vc->v", betas, removed)
+            products, squares = self._of_sums(sums_of_pieces, betas, raw_squares)
+        else:
+            products, squares = self._of_frames(frames_or_sums)
         no_signal = squares <= RESIDUAL_TOLERANCE * raw_squares
-        squares[moments.lost[group] | no_signal] = 0.0
-        r *= ratio(np.ones(len(r)), np.sqrt(squares))[:, None]
-        return r, squares
+        squares[self.moments.lost[group] | no_signal] = 0.0
+        products *= ratio(np.ones(len(products)), np.sqrt(squares))[:, None]
+        return products, squares
+
+    def _of_frames(self, cleaned: NDArray[np.floating]) -> tuple[Float, Float]:
+        """Return products with the series (voxels, columns), and sums of squares (voxels,)."""
+        frames = cleaned[self.rows].astype(np.float64)
+        frames -= frames.mean(axis=0)
+        return frames.T @ self.series, np.einsum("tv,tv->v", frames, frames)
+
+    def _of_sums(
+        self, sums_of_pieces: Float, betas: Float, raw_squares: Float
+    ) -> tuple[Float, Float]:
+        """Return the same from sums, for cleaned voxels y - Z b.
+
+        Parameters
+        ----------
+        sums_of_pieces
+            (pieces, voxels, features), sums of y times the features, of which Z are the last.
+        betas
+            (voxels, columns of Z), b.
+        raw_squares
+            (voxels,), sums of y^2 over these pieces.
+        """
+        sums = sums_of_pieces[self.pieces].sum(axis=0)
+        with_columns = sums[:, -len(self.column_sums) :]  # Z'y
+        # The first time course is constant.
+        raw_sums = with_columns[:, 0] * self.moments.design.frames_kept**0.5
+        cleaned_sums = raw_sums - betas @ self.column_sums
+        products = sums @ self.weights - betas @ self.column_series
+        # Σ(y - Z b)² = Σy² + b'(Z'Z b - 2 Z'y), minus the square of the mean.
+        squares = raw_squares - cleaned_sums**2 / len(self.rows)
+        change = betas @ self.column_products - 2 * with_columns
+        squares += np.einsum("vc,vc->v", betas, change)
+        return products, squares
 
 
-def _solve(moments: RunMoments) -> tuple[Float, Float]:
+def _cleaned_series(moments: RunMoments) -> tuple[Float, Float]:
     """Compute and clean the ROI series, (frames kept, rois).
 
     Also returns weights (features, rois), with series = features @ weights.
@@ -436,20 +461,20 @@ def _solve(moments: RunMoments) -> tuple[Float, Float]:
     if moments.voxels.form.joint:  # computed from frames that are already clean
         return raw, weights
     columns = features[:, len(weights) :]
-    gamma = moments.inverse.T @ (columns.T @ raw)
-    cleaned: Float = raw - columns @ gamma
+    column_weights = moments.inverse.T @ (columns.T @ raw)
+    cleaned: Float = raw - columns @ column_weights
     # ROIs that the confounds explain fully are set to 0, as their rounding errors would correlate.
     raw_squares = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
     explained = (cleaned**2).sum(axis=0) <= RESIDUAL_TOLERANCE * raw_squares
     cleaned[:, explained] = 0.0
-    return cleaned, np.vstack([weights, -gamma])
+    return cleaned, np.vstack([weights, -column_weights])
 
 
-def _reorder(row: NDArray[np.float32], order: NDArray[np.intp]) -> None:
+def _reorder(row: Float32, order: Indices) -> None:
     row[:] = row[order]
 
 
-def _roi_coverage(voxels: RunVoxels, covered: NDArray[np.bool_], threads: int) -> Float:
+def _roi_coverage(voxels: RunVoxels, covered: Mask, threads: int) -> Float:
     """Return the fraction of each map's absolute weight that is on covered voxels, (rois,)."""
     combine = voxels.combine
     maps = voxels.maps if combine is None else voxels.maps[:, : voxels.grey_voxels]
@@ -474,7 +499,7 @@ def _correlation(series: Float) -> Float:
     return np.clip(ratio(covariance, np.outer(norms, norms)), -1.0, 1.0)
 
 
-def cleaned_courses(moments: RunMoments, most: int) -> NDArray[np.float32]:
+def cleaned_courses(moments: RunMoments, most: int) -> Float32:
     """Return cleaned series of grey-matter voxels, for a run whose frames are held.
 
     Parameters
@@ -528,17 +553,17 @@ def series_weights(moments: RunMoments) -> Float:
 def _inverse(gram: Float) -> Float:
     values, vectors = np.linalg.eigh(gram)
     nonzero = values > MAPS_TOLERANCE**2 * max(values[-1], 0.0)
-    inverse: Float = (vectors[:, nonzero] / values[nonzero]) @ vectors[:, nonzero].T
+    spanning = vectors[:, nonzero]
+    inverse: Float = (spanning / values[nonzero]) @ spanning.T
     # A map that is constant over these voxels has no series; it would be rounding errors only.
-    constant = np.diagonal(gram) <= MAPS_TOLERANCE**2 * np.diagonal(gram).max()
+    squares = np.diagonal(gram)
+    constant = squares <= MAPS_TOLERANCE**2 * squares.max()
     inverse[constant] = 0.0
     inverse[:, constant] = 0.0
     return inverse
 
 
-def _demeaned_gram(
-    maps: NDArray[np.floating], solved: NDArray[np.bool_]
-) -> tuple[Float, Float]:
+def _demeaned_gram(maps: NDArray[np.floating], solved: Mask) -> tuple[Float, Float]:
     """Return the Gram matrix of demeaned maps, and the maps' means, over the solved voxels."""
     lows = range(0, maps.shape[1], VOXELS_AT_A_TIME)
     groups = [slice(low, low + VOXELS_AT_A_TIME) for low in lows]
@@ -589,8 +614,8 @@ def voxel_to_roi(
     bold: NDArray[np.floating],
     maps: NDArray[np.floating],
     confounds: NDArray[np.floating] | None = None,
-    keep: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float32]:
+    keep: Mask | None = None,
+) -> Float32:
     """Correlate each voxel with each ROI, after cleaning both.
 
     Parameters
@@ -623,7 +648,7 @@ def _measure(
     bold: NDArray[np.floating],
     maps: NDArray[np.floating],
     confounds: NDArray[np.floating] | None,
-    keep: NDArray[np.bool_] | None,
+    keep: Mask | None,
 ) -> RunMoments:
     bold = real_numbers(bold, "bold")
     maps = real_numbers(maps, "maps")
@@ -634,8 +659,8 @@ def _measure(
     if not np.isfinite(maps).all():
         raise ValueError("the maps hold values that are not finite")
     frames, voxels = bold.shape
-    finite = np.abs(bold, where=np.isfinite(bold), out=np.zeros(bold.shape))
-    if finite.size and finite.max() > np.finfo(np.float32).max:
+    sizes = np.abs(bold, where=np.isfinite(bold), out=np.zeros(bold.shape))
+    if sizes.size and sizes.max() > np.finfo(np.float32).max:
         raise ValueError(
             "bold has values beyond the range of float32. Expected: smaller units"
         )
@@ -647,9 +672,8 @@ def _measure(
         for first in range(0, frames, _FRAMES):
             yield first, bold[first : first + _FRAMES].astype(dtype)
 
-    run_voxels = RunVoxels(
-        maps.astype(dtype), voxels, np.ones(voxels, dtype=bool), zeros_missing=False
-    )
+    valid = np.ones(voxels, dtype=bool)
+    run_voxels = RunVoxels(maps.astype(dtype), voxels, valid, zeros_missing=False)
     return measure_run(
         blocks,
         design,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.imaging.grid import Indices, Mask
+
 # Length of the segments that the published model was trained on (600 frames of 0.72 s).
 SECONDS_PER_SEGMENT = 432.0
 SECONDS_PER_RUN = 86_400.0  # segment length that leaves runs whole, as no run is longer
@@ -40,7 +42,7 @@ class TemporalDesign:
     applied to the kept frames. Censored frames are removed before, so they have no influence.
     """
 
-    keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
+    keep: Mask  # (frames,), False for censored frames and dummy scans
     basis: Float  # C, (frames kept, rank), orthonormal columns, intercept first
     tr_seconds: float  # time between frames
     # Names of confound columns. given: all, in order; filled: had n/a in kept frames, replaced by
@@ -60,12 +62,12 @@ class TemporalDesign:
         cls,
         confounds: NDArray[np.floating] | None,
         names: Sequence[str],
-        keep: NDArray[np.bool_],
+        keep: Mask,
         tr_seconds: float,
         *,
         stop_band: NDArray[np.floating] | None = None,
         mixing: NDArray[np.floating] | None = None,
-        noise: NDArray[np.bool_] | None = None,
+        noise: Mask | None = None,
     ) -> TemporalDesign:
         """Turn confound columns into an orthonormal basis over the kept frames.
 
@@ -122,12 +124,12 @@ class TemporalDesign:
                 f"at least {least}"
             )
         intercept = np.full((frames_kept, 1), frames_kept**-0.5)
-        label = np.asarray(names, dtype=object)
+        labels = np.asarray(names, dtype=object)
         columns = {
             "given": tuple(names),
-            "filled": tuple(label[filled & ~constant]),
-            "constant": tuple(label[constant]),
-            "dependent": tuple(label[usable[~independent]]),
+            "filled": tuple(labels[filled & ~constant]),
+            "constant": tuple(labels[constant]),
+            "dependent": tuple(labels[usable[~independent]]),
         }
         return cls(
             keep=keep,
@@ -154,7 +156,7 @@ class TemporalDesign:
         """Number of dimensions that cleaning removes: columns, noise components, intercept."""
         return int(self.basis.shape[1] + self.noise.shape[1])
 
-    def residual_dof(self, rows: NDArray[np.intp] | None = None) -> float:
+    def residual_dof(self, rows: Indices | None = None) -> float:
         """Return the residual degrees of freedom: kept frames minus those used by cleaning.
 
         Parameters
@@ -261,10 +263,7 @@ class TemporalDesign:
             if self.columns[treatment]
         )
 
-    def segments(
-        self,
-        seconds_per_segment: float = SECONDS_PER_SEGMENT,
-    ) -> Segments:
+    def segments(self, seconds_per_segment: float = SECONDS_PER_SEGMENT) -> Segments:
         """Cut the kept frames into equal segments of about `seconds_per_segment`.
 
         Parameters
@@ -286,9 +285,8 @@ class TemporalDesign:
         even_edges = np.linspace(0, self.frames_kept, 2 * count + 1)
         half_edges = np.rint(even_edges).astype(np.intp)
         # Every second edge separates two segments; if their number is odd, the middle one is cut.
-        edges = [
-            edge for edge in range(2 * count + 1) if edge % 2 == 0 or edge == count
-        ]
+        is_edge = np.arange(2 * count + 1) % 2 == 0
+        is_edge[count] = True
         sets = []
         first = 0
         for segment in range(count):
@@ -296,7 +294,7 @@ class TemporalDesign:
             end = first + (2 if is_cut else 1)
             sets.append(tuple(range(first, end)))
             first = end
-        return Segments(half_edges[edges], tuple(sets))
+        return Segments(half_edges[is_edge], tuple(sets))
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,7 +306,7 @@ class Segments:
     sums than segments.
     """
 
-    edges: NDArray[np.intp]  # (pieces + 1,), positions among the kept frames
+    edges: Indices  # (pieces + 1,), positions among the kept frames
     sets: tuple[tuple[int, ...], ...]  # the pieces (from 0) of each segment
 
     @property
@@ -321,7 +319,7 @@ class Segments:
         """All pieces."""
         return tuple(range(self.pieces))
 
-    def rows(self, pieces: Sequence[int]) -> NDArray[np.intp]:
+    def rows(self, pieces: Sequence[int]) -> Indices:
         """Return the positions of the pieces' frames among the kept frames."""
         rows = [
             np.arange(self.edges[piece], self.edges[piece + 1], dtype=np.intp)
@@ -361,7 +359,7 @@ def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> floa
 
 def _fill_and_centre(
     table: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float64], Mask, Mask]:
     """Fill missing values, centre, scale to norm 1; return also which were filled, and constant."""
     finite = np.isfinite(table)
     zero_filled = np.where(finite, table, 0.0)
@@ -371,15 +369,13 @@ def _fill_and_centre(
     # Scale first, as the sum of squares of 1e200 would overflow.
     scaled = centred / np.where(size > 0, size, 1.0)
     largest = np.abs(scaled).max(axis=0, initial=0.0)
-    constant: NDArray[np.bool_] = largest <= CONSTANT_TOLERANCE
+    constant: Mask = largest <= CONSTANT_TOLERANCE
     norms = np.linalg.norm(scaled, axis=0)
-    filled: NDArray[np.bool_] = ~np.all(finite, axis=0)
+    filled: Mask = ~np.all(finite, axis=0)
     return scaled / np.where(constant, 1.0, norms), filled, constant
 
 
-def _noise(
-    mixing: NDArray[np.floating], noise: NDArray[np.bool_]
-) -> tuple[Float, Float]:
+def _noise(mixing: NDArray[np.floating], noise: Mask) -> tuple[Float, Float]:
     """Return N and W of `TemporalDesign` from the time courses of all components."""
     courses = np.asarray(mixing, np.float64)
     courses = courses - courses.mean(axis=0)
@@ -403,7 +399,7 @@ def _span(columns: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def _orthonormal(
     columns: NDArray[np.float64], first: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+) -> tuple[Mask, NDArray[np.float64]]:
     """Apply Gram-Schmidt to columns in order, after columns that are already orthonormal.
 
     Returns which columns are independent, and the basis of all.
@@ -428,7 +424,8 @@ def _orthonormal(
 def _extension(basis: Float, columns: Float) -> Float:
     """Return orthonormal columns that extend an orthonormal basis by the span of columns."""
     norms = np.linalg.norm(columns, axis=0)
-    residuals = columns[:, norms > 0] / norms[norms > 0]
+    nonzero = norms > 0
+    residuals = columns[:, nonzero] / norms[nonzero]
     for _ in range(2):  # the second round removes rounding errors of the first
         residuals = residuals - basis @ (basis.T @ residuals)
     spanning, sizes, _ = np.linalg.svd(residuals, full_matrices=False)

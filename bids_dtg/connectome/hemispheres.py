@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Indices = NDArray[np.intp]
+from bids_dtg.imaging.grid import Indices, Mask
 
 # Pairs of places; fewer give a share that varies too much by chance.
 _LEAST_HOMOTOPIC = 30
 
 
-def pairs_of_sides(mirror: Indices, covered: NDArray[np.bool_]) -> Indices:
+def pairs_of_sides(mirror: Indices, covered: Mask) -> Indices:
     """Return places and their mirror places, (2, pairs), both with signal."""
     places = np.flatnonzero(covered & (mirror >= 0))
     places = places[covered[mirror[places]]]
@@ -49,11 +49,12 @@ def symmetry(r: NDArray[np.floating], pairs: Indices) -> float:
     """
     if len(pairs[0]) < 2:
         return float("nan")
-    correlations = np.array(
-        [np.prod(standardised(row[pairs]), axis=0).sum() for row in r]
-    )
-    correlations = correlations[np.isfinite(correlations)]
-    return float(correlations.mean()) if len(correlations) else float("nan")
+    correlations = []
+    for row in r:
+        first, second = standardised(row[pairs])
+        correlations.append((first * second).sum())
+    finite = np.array(correlations)[np.isfinite(correlations)]
+    return float(finite.mean()) if len(finite) else float("nan")
 
 
 def homotopic_rank(series: NDArray[np.floating], pairs: Indices) -> float:
@@ -90,5 +91,7 @@ def homotopic_rank(series: NDArray[np.floating], pairs: Indices) -> float:
         return float("nan")
     r = left_series[with_signal] @ right_series[with_signal].T
     homotopic = np.diagonal(r)
-    less = np.count_nonzero(r < homotopic) + np.count_nonzero(r < homotopic[:, None])
-    return float(less / (2 * number * (number - 1)))
+    less_than_of_right = np.count_nonzero(r < homotopic)
+    less_than_of_left = np.count_nonzero(r < homotopic[:, None])
+    comparisons = 2 * number * (number - 1)
+    return float((less_than_of_right + less_than_of_left) / comparisons)

@@ -35,6 +35,7 @@ from bids_dtg.connectome.passes import OUTSIDE, Block, Blocks, MakeSmoothing, ad
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import temporary_error
+from bids_dtg.imaging.grid import Indices, Mask
 
 Float = NDArray[np.float64]
 # Voxels handled at a time, so that their values and sums stay in the processor's cache.
@@ -62,16 +63,16 @@ class RunVoxels:
     maps: NDArray[np.floating]
     grey_voxels: int  # number of leading voxels that get a connectome
     # (voxels,), whether they have data; those without are never read.
-    valid: NDArray[np.bool_]
+    valid: Mask
     # (voxels,), brain mask, in which ROI series are computed; None for all voxels with data.
-    brain: NDArray[np.bool_] | None = None
+    brain: Mask | None = None
     # Whether a voxel that is 0 in all frames has no data (zero-filled edge of the field of view);
     # otherwise it counts as constant.
     zeros_missing: bool = True
     # (grey voxels,), position of each grey-matter voxel in the results; None for the same order
-    order: NDArray[np.intp] | None = None
+    order: Indices | None = None
     # (2, pairs), positions of the same parcel of the left and right hemisphere; None for voxels.
-    homotopic: NDArray[np.intp] | None = None
+    homotopic: Indices | None = None
     # Form of the connectome. ROI series of the partial form are computed for each set separately,
     # from grey-matter voxels alone, each standardised in time.
     form: Form = MARGINAL
@@ -83,7 +84,7 @@ class RunVoxels:
         """Number of ROIs."""
         return len(self.maps if self.combine is None else self.combine)
 
-    def result_positions(self, group: slice) -> slice | NDArray[np.intp]:
+    def result_positions(self, group: slice) -> slice | Indices:
         """Return the positions of a group of grey-matter voxels in the results."""
         return group if self.order is None else self.order[group]
 
@@ -124,9 +125,8 @@ class _Filed:
         group_start = voxels.start // _VOXELS * _VOXELS
         group_size = min(_VOXELS, self._voxels - group_start)
         voxel_bytes = self._frames * self._dtype.itemsize
-        content = os.pread(
-            self._file, group_size * voxel_bytes, group_start * voxel_bytes
-        )
+        offset = group_start * voxel_bytes
+        content = os.pread(self._file, group_size * voxel_bytes, offset)
         group = np.frombuffer(content, self._dtype).reshape(-1, group_size)
         return group[:, voxels.start - group_start : voxels.stop - group_start]
 
@@ -190,10 +190,10 @@ class RunMoments:
         self.inverse: Float = np.linalg.inv(stored.T @ stored) @ weights.T
         # (pieces, voxels) sums of y^2.
         self.squares = np.zeros((segments.pieces, count))
-        # (frames kept, grey voxels), which `clean` cleans; or, with E and T in `_courses`, T'y
+        # (frames kept, grey voxels), which `clean` cleans; or, with E and T in `_remainder`, T'y
         # (dimensions, grey voxels). None if sums are kept.
         self._held: NDArray[np.floating] | _Filed | None = None
-        self._courses: tuple[NDArray[Any], NDArray[Any]] | None = None
+        self._remainder: tuple[NDArray[Any], NDArray[Any]] | None = None
         self._blocks: list[slice] = []  # frames of each block that was added
         self._total = np.zeros(self.grey_voxels)  # (grey voxels,), sum of y
         if voxels.form.joint or design.frames_kept < segments.pieces * width:
@@ -212,7 +212,7 @@ class RunMoments:
         held_dtype = np.dtype(dtype)
         if 2 * self.design.basis.shape[1] > frames_kept:
             e, t = self.design.remainder()
-            self._courses = (e.astype(dtype), t.astype(dtype))
+            self._remainder = (e.astype(dtype), t.astype(dtype))
             shape = (e.shape[1], self.grey_voxels)
             held_dtype = np.dtype(np.float64)
         held_bytes = shape[0] * shape[1] * held_dtype.itemsize
@@ -233,7 +233,8 @@ class RunMoments:
             self._hold(grey, rows)
             self._blocks.append(rows)
             self._total += grey.sum(axis=0, dtype=np.float64)
-        for piece, (start, stop) in enumerate(pairwise(self.segments.edges.tolist())):
+        edges = self.segments.edges.tolist()
+        for piece, (start, stop) in enumerate(pairwise(edges)):
             piece_rows = slice(max(rows.start, start), min(rows.stop, stop))
             if piece_rows.start >= piece_rows.stop:
                 continue
@@ -260,8 +261,9 @@ class RunMoments:
         """Hold frames (frames, grey voxels), or what cleaning leaves of them."""
         for low in range(0, self.grey_voxels, _VOXELS):
             group = slice(low, min(low + _VOXELS, self.grey_voxels))
-            if isinstance(self._held, np.ndarray) and self._courses is not None:
-                product = self._courses[1][rows].T @ grey[:, group]
+            if isinstance(self._held, np.ndarray) and self._remainder is not None:
+                _, t = self._remainder
+                product = t[rows].T @ grey[:, group]
                 self._held[:, group] += product.astype(np.float64)
             elif self._held is not None:
                 self._held[rows, group] = grey[:, group]
@@ -308,20 +310,24 @@ class RunMoments:
         Sums are those of y times the features, (pieces, voxels, maps + 1 + columns), followed by
         the weights of the time courses that cleaning removes, (voxels, columns).
         """
-        if isinstance(self._held, np.ndarray) and self._courses:
-            courses, _ = self._courses
-            return np.asarray(courses @ self._held[:, group].astype(self._maps.dtype))
+        if isinstance(self._held, np.ndarray) and self._remainder:
+            e, _ = self._remainder
+            return np.asarray(e @ self._held[:, group].astype(self._maps.dtype))
         if self._held is not None:
             return self._held[:, group]
         sums = self._cross[:, group].astype(np.float64)
         features = self.features
         for piece, sums_of_piece in enumerate(sums):
-            blocks = [block for block in self._means if block[0] == piece]
-            means = np.stack([mean[group] for *_, mean in blocks]).astype(np.float64)
-            feature_sums = [features[rows].sum(axis=0) for _, rows, _ in blocks]
-            sums_of_piece += means.T @ np.stack(feature_sums)
-        of_columns = sums.sum(axis=0)[:, -len(self.inverse) :]
-        return sums, of_columns @ self.inverse
+            means = []
+            feature_sums = []
+            for piece_of_block, rows, means_of_block in self._means:
+                if piece_of_block == piece:
+                    means.append(means_of_block[group])
+                    feature_sums.append(features[rows].sum(axis=0))
+            block_means = np.stack(means).astype(np.float64)
+            sums_of_piece += block_means.T @ np.stack(feature_sums)
+        with_columns = sums.sum(axis=0)[:, -len(self.inverse) :]
+        return sums, with_columns @ self.inverse
 
     def clean(self, threads: int) -> None:
         """Clean the frames that are held; in the partial form, also compute projections."""
@@ -329,23 +335,24 @@ class RunMoments:
             return
         held = self._held
         squares = self.squares.sum(axis=0)
-        courses = self._courses
+        remainder = self._remainder
         filed = isinstance(held, _Filed)
 
         def clean(low: int) -> Float:
             group = slice(low, min(low + _VOXELS, self.grey_voxels))
             cleaned = held[:, group]
-            if courses is None:
+            if remainder is None:
                 cleaned = self.design.clean(cleaned)
             elif filed:  # in the same blocks as `add`
-                _, t = courses
+                _, t = remainder
                 products = [t[rows].T @ cleaned[rows] for rows in self._blocks]
                 cleaned = np.add.reduce(products, dtype=np.float64)
             size = (cleaned**2).sum(axis=0)
             has_signal = size > RESIDUAL_TOLERANCE * squares[group]
             signal = np.where(has_signal, cleaned, 0.0)
-            if courses is not None and filed:
-                signal = courses[0] @ signal.astype(self._maps.dtype)
+            if remainder is not None and filed:
+                e, _ = remainder
+                signal = e @ signal.astype(self._maps.dtype)
             held[:, group] = signal
             if not self.voxels.form.joint:
                 return np.zeros(0)
@@ -361,7 +368,10 @@ class RunMoments:
             total = reduce(np.add, pool.map(clean, lows), np.zeros(()))
         if self.voxels.form.joint:
             self._solvable[self.grey_voxels :] = False
-            projections = total if courses is None else courses[0] @ total
+            projections = total
+            if remainder is not None:
+                e, _ = remainder
+                projections = e @ total
             self._features[:, : len(self._maps) + 1] = projections
 
     @property
@@ -371,13 +381,14 @@ class RunMoments:
         return self.subtracted[: self.grey_voxels] + mean_of_rest
 
     @property
-    def varying(self) -> NDArray[np.bool_]:
+    def varying(self) -> Mask:
         """(voxels,), whether valid and not constant over the kept frames."""
-        varying: NDArray[np.bool_] = self.voxels.valid & (self.squares.sum(axis=0) > 0)
+        squares = self.squares.sum(axis=0)
+        varying: Mask = self.voxels.valid & (squares > 0)
         return varying
 
     @property
-    def solved(self) -> NDArray[np.bool_]:
+    def solved(self) -> Mask:
         """(voxels,), whether ROI series are computed from it: has data, constant or not."""
         solved = self._solvable
         if self.voxels.zeros_missing and not self.voxels.form.joint:
@@ -392,7 +403,7 @@ def measure_run(
     *,
     segments: Segments,
     smoothing: MakeSmoothing | None = None,
-    outside: NDArray[np.bool_] | None = None,
+    outside: Mask | None = None,
     threads: int = 1,
 ) -> RunMoments:
     """Add up one run in one pass, as `add_up` does.
@@ -414,7 +425,7 @@ def measure_run(
         Number of threads to clean with.
     """
 
-    def start(subtracted: Block, usable: NDArray[np.bool_]) -> RunMoments:
+    def start(subtracted: Block, usable: Mask) -> RunMoments:
         usable_voxels = replace(voxels, valid=usable)
         return RunMoments(design, usable_voxels, segments, subtracted=subtracted)
 

@@ -16,9 +16,9 @@ from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.moments import RESIDUAL_TOLERANCE
 from bids_dtg.connectome.passes import Block, Blocks, MakeSmoothing, add_up
 from bids_dtg.imaging.atlas import MIN_COVERAGE
+from bids_dtg.imaging.grid import Float32, Indices, Mask
 
 Float = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +27,8 @@ class ParcelSeries:
 
     # (parcels, frames), mean 0 and standard deviation 1 (of n, not n - 1) over the kept frames;
     # NaN at the other frames, and for parcels without enough coverage or without signal.
-    values: NDArray[np.float32]
-    keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
+    values: Float32
+    keep: Mask  # (frames,), False for censored frames and dummy scans
     tr_seconds: float  # time between frames
     coverage: Float  # (parcels,), fraction of each parcel's voxels with signal
     residual_dof: float  # kept frames minus those used by cleaning; NaN if unknown
@@ -93,9 +93,10 @@ class ParcelSeries:
         )
 
     @property
-    def present(self) -> NDArray[np.bool_]:
+    def present(self) -> Mask:
         """(parcels,), whether a parcel has a series."""
-        return np.asarray(np.isfinite(self.values[:, self.keep]).all(axis=1), bool)
+        finite = np.isfinite(self.values[:, self.keep])
+        return np.asarray(finite.all(axis=1), bool)
 
     def correlation(self) -> Float:
         """Return Pearson r (parcels, parcels) over the kept frames.
@@ -120,7 +121,7 @@ class ParcelSeries:
         r[present, present] = 1.0
         return r
 
-    def filled(self) -> tuple[NDArray[np.float32], float]:
+    def filled(self) -> tuple[Float32, float]:
         """Fill the gaps between the first and last kept frames, for models that need no gaps.
 
         Returns
@@ -186,10 +187,10 @@ def parcel_series(
     design: TemporalDesign,
     parcel: Indices,
     sizes: NDArray[np.int64],
-    valid: NDArray[np.bool_],
+    valid: Mask,
     *,
     smoothing: MakeSmoothing | None = None,
-    outside: NDArray[np.bool_] | None = None,
+    outside: Mask | None = None,
 ) -> ParcelSeries:
     """Reduce a run to cleaned time series of parcels in one pass, by `add_up`.
 
@@ -209,7 +210,7 @@ def parcel_series(
         (parcels,), number of voxels of each parcel, read or not; half of them must have data.
     """
 
-    def start(subtracted: Block, _: NDArray[np.bool_]) -> _Sums:
+    def start(subtracted: Block, _: Mask) -> _Sums:
         return _Sums(design.frames_kept, len(sizes), parcel, subtracted)
 
     sums, _ = add_up(
@@ -235,7 +236,8 @@ def fisher_z(correlation: NDArray[np.floating[Any]]) -> Float:
            [0.5493,    nan]])
     """
     r = np.asarray(correlation, np.float64)
-    inside = (np.abs(r) < 1) & ~np.eye(len(r), dtype=bool)
+    inside = np.abs(r) < 1
+    np.fill_diagonal(inside, False)
     z: Float = np.arctanh(np.where(inside, r, np.nan))
     return z
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any, Protocol, TypeVar
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.imaging.grid import Float32, Indices, Mask
 
 Block = NDArray[np.floating]
 Blocks = Generator[tuple[int, Block], None, None]
 # Takes which voxels (voxels,) have data, and returns a function that smooths frames in place.
-MakeSmoothing = Callable[[NDArray[np.bool_]], Callable[[NDArray[np.float32]], None]]
+MakeSmoothing = Callable[[Mask], Callable[[Float32], None]]
 # A mean above this fraction of the median voxel's is signal, not noise outside the head.
 _SIGNAL = 0.05
 OUTSIDE = 0.001  # fraction of voxels; if as many leave the field of view, ROI series exclude them
@@ -55,7 +57,7 @@ class PartlyZero:
     [False, False, True]
     """
 
-    def __init__(self, valid: NDArray[np.bool_]) -> None:
+    def __init__(self, valid: Mask) -> None:
         self._valid = valid
         self._frames = 0
         self._sum = np.zeros(len(valid))
@@ -77,12 +79,12 @@ class PartlyZero:
             self._moments += sampled.sum(axis=0), (sampled**2).sum(axis=0)
 
     @property
-    def always(self) -> NDArray[np.bool_]:
+    def always(self) -> Mask:
         """(voxels,), whether they were 0 in all frames."""
         return np.asarray(self._zeros == self._frames)
 
     @property
-    def left_view(self) -> NDArray[np.bool_]:
+    def left_view(self) -> Mask:
         """(voxels,), whether they left the field of view."""
         with np.errstate(over="ignore", invalid="ignore"):
             mean, square = self._moments / self._frames
@@ -105,13 +107,13 @@ def _median(values: NDArray[np.float64]) -> float:
 def add_up(
     open_blocks: Callable[[], Blocks],
     design: TemporalDesign,
-    start: Callable[[Block, NDArray[np.bool_]], S],
-    valid: NDArray[np.bool_],
+    start: Callable[[Block, Mask], S],
+    valid: Mask,
     *,
     smoothing: MakeSmoothing | None = None,
-    outside: NDArray[np.bool_] | None = None,
+    outside: Mask | None = None,
     few: float = 0.0,
-) -> tuple[S, NDArray[np.bool_]]:
+) -> tuple[S, Mask]:
     """Add up all kept frames of a run; read it again if voxels turn out to have no data.
 
     A voxel with NaN or infinity in a kept frame becomes invalid. If that happens after the first
@@ -149,9 +151,9 @@ def add_up(
     """
     for _ in range(2):
         zeros = PartlyZero(valid)
-        searched = zeros if outside is None else None
+        search = zeros if outside is None else None
         sums, finite, complete = _once(
-            open_blocks, design, start, valid, smoothing, searched
+            open_blocks, design, start, valid, smoothing, search
         )
         lost = zeros.left_view if outside is None else outside & valid
         usable = valid & finite
@@ -171,18 +173,18 @@ def add_up(
 def _once(
     open_blocks: Callable[[], Blocks],
     design: TemporalDesign,
-    start: Callable[[Block, NDArray[np.bool_]], S],
-    valid: NDArray[np.bool_],
+    start: Callable[[Block, Mask], S],
+    valid: Mask,
     smoothing: MakeSmoothing | None,
     zeros: PartlyZero | None,
-) -> tuple[S | None, NDArray[np.bool_], bool]:
+) -> tuple[S | None, Mask, bool]:
     """Read the run once; return the sums, which voxels are finite, and whether sums are complete.
 
     After a first block with values that are not finite, the rest is only searched for more.
     """
     sums: S | None = None
     finite = np.ones(len(valid), bool)
-    smooth: Callable[[NDArray[np.float32]], None] | None = None
+    smooth: Callable[[Float32], None] | None = None
     added = 0  # frames in the sums
     adding = True
     with closing(open_blocks()) as blocks:
@@ -245,8 +247,8 @@ class Carpet:
     [-1.0, 1.0, -1.0, 1.0]
     """
 
-    def __init__(self, voxels: NDArray[np.intp], frames: int) -> None:
-        self.frames_per_column = max(1, -(-frames // MOST_COLUMNS))
+    def __init__(self, voxels: Indices, frames: int) -> None:
+        self.frames_per_column = max(1, math.ceil(frames / MOST_COLUMNS))
         self._voxels = voxels
         self._values = np.zeros((frames, len(voxels)), np.float32)
 
@@ -294,4 +296,5 @@ class Carpet:
             sums = np.add.reduceat(values, starts)
             means = sums / (frames_kept if cleaned else frames)[:, None]
             sd = means[frames_kept == frames_kept.max()].std(axis=0)
-            return (means / np.where(sd > 1e-6 * scale, sd, np.nan)).T
+            has_signal = sd > 1e-6 * scale
+            return (means / np.where(has_signal, sd, np.nan)).T

@@ -62,11 +62,10 @@ class QualityMetric:
         return sum(value >= limit for limit in limits)
 
 
+_TOML = tomllib.loads(read_packaged(__package__, "quality.toml"))
 _TABLES = {
     table: tuple(QualityMetric(**metric) for metric in metrics)
-    for table, metrics in tomllib.loads(
-        read_packaged(__package__, "quality.toml")
-    ).items()
+    for table, metrics in _TOML.items()
 }
 # By name. Metrics of the same name in two tables have the same limits.
 METRICS = {metric.name: metric for metrics in _TABLES.values() for metric in metrics}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.imaging.grid import apply_affine
+from bids_dtg.imaging.grid import Affine, Indices, apply_affine
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
@@ -87,7 +87,7 @@ class Atlas:
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
-    def columns(self) -> NDArray[np.intp]:
+    def columns(self) -> Indices:
         """(places,), position of each voxel's parcel in `parcels`; their number if it has none."""
         return _columns(self.labels, self.parcels)
 
@@ -172,7 +172,7 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
     parcels = _parcels(volume, file)
     stored = volume.ravel(order="F")
 
-    def labels_at(index: NDArray[np.intp]) -> NDArray[np.int64]:
+    def labels_at(index: Indices) -> NDArray[np.int64]:
         """Return the labels (n,) at voxel indices (n, 3) of the grid; 0 outside the image."""
         points = map_points(apply_affine(places.grid.affine, index), transforms)
         nearest = LatticeSampling.nearest(volume.shape, affine, points)
@@ -321,9 +321,7 @@ def _sums(
     return np.stack(sums)
 
 
-def _columns(
-    labels: NDArray[np.integer], parcels: Mapping[int, str]
-) -> NDArray[np.intp]:
+def _columns(labels: NDArray[np.integer], parcels: Mapping[int, str]) -> Indices:
     """Return the position of each label among the parcels; their number for further labels."""
     sorted_labels = np.array(list(parcels))
     columns = np.searchsorted(sorted_labels, labels)
@@ -333,11 +331,11 @@ def _columns(
 
 def _lattice_box(
     volume: NDArray[np.generic],
-    steps: NDArray[np.float64],
+    steps: Affine,
     shape: tuple[int, int, int],
     *,
     warped: bool,
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+) -> tuple[Indices, Indices]:
     """Return the first and the last grid index, (3,), at which labels may lie.
 
     Parameters

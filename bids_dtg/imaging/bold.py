@@ -21,6 +21,7 @@ from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
+from bids_dtg.imaging.grid import Float32, Indices, Mask
 from bids_dtg.imaging.nifti import (
     NiftiHeader,
     open_values,
@@ -369,7 +370,7 @@ def stream_voxels(
     frames_per_block: int = 64,
     *,
     watch: Callable[[int, Stored], None] = lambda first, stored: None,
-) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
+) -> Generator[tuple[int, Float32], None, None]:
     """Read a run's frames at the wanted voxels only, scaled.
 
     Parameters
@@ -423,8 +424,8 @@ def stream_voxels(
 def kept_values(
     header: NiftiHeader,
     stored: Stored,
-    voxels: NDArray[np.intp],
-    keep: NDArray[np.bool_],
+    voxels: Indices,
+    keep: Mask,
 ) -> NDArray[Any]:
     """Take some voxels from the kept frames of a block; zeros are those of the scaled values.
 
@@ -481,7 +482,7 @@ class MeanFrame:
     array([1.5, 5.5], dtype=float32)
     """
 
-    def __init__(self, header: NiftiHeader, keep: NDArray[np.bool_], most: int) -> None:
+    def __init__(self, header: NiftiHeader, keep: Mask, most: int) -> None:
         self.header = header
         self.frames = 0  # number of frames averaged so far
         self._missing = np.flatnonzero(keep)[:most].tolist()
@@ -500,12 +501,12 @@ class MeanFrame:
             self.frames += 1
 
     @property
-    def stored(self) -> NDArray[np.float32]:
+    def stored(self) -> Float32:
         """(file voxels,), before scaling; values that are not finite count as 0."""
-        mean: NDArray[np.float32] = self._sum / np.float32(max(1, self.frames))
+        mean: Float32 = self._sum / np.float32(max(1, self.frames))
         return mean
 
-    def at(self, sampling: Sampling) -> NDArray[np.float32]:
+    def at(self, sampling: Sampling) -> Float32:
         """Return the mean at voxels, scaled: (voxels,)."""
         header = self.header
         sampled = sampling.apply(self.stored[None], header.slope, header.inter)

@@ -9,6 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Affine = NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
+Points = NDArray[np.float64]  # (points, 3), RAS+ mm, or indices between voxels
+Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+Float32 = NDArray[np.float32]
+
 # NIfTI codes of spaces.
 SCANNER_FORM = 1
 TEMPLATE_FORM = 4  # MNI152
@@ -19,7 +25,7 @@ class Grid:
     """A regular grid of voxels in a template's space."""
 
     shape: tuple[int, int, int]  # voxels along i, j, k
-    affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
+    affine: Affine  # (4, 4), voxel indices to RAS+ mm
     space: str = "MNI152NLin6Asym"  # TemplateFlow name of the template
     resolution: str | None = "2"  # label of the BIDS entity res-
     form_code: int = TEMPLATE_FORM  # NIfTI code of the space
@@ -75,7 +81,7 @@ def standard_grid() -> Grid:
 
 def grid_over(
     shape: tuple[int, ...],
-    affine: NDArray[np.float64],
+    affine: Affine,
     edge_mm: float,
     *,
     space: str,
@@ -141,9 +147,7 @@ def is_invertible(affine: NDArray[np.floating]) -> bool:
     )
 
 
-def apply_affine(
-    affine: NDArray[np.float64], points: NDArray[Any]
-) -> NDArray[np.float64]:
+def apply_affine(affine: Affine, points: NDArray[Any]) -> Points:
     """Map points or indices (n, 3) by an affine (4, 4).
 
     Examples
@@ -151,5 +155,5 @@ def apply_affine(
     >>> apply_affine(np.diag([2.0, 2.0, 2.0, 1.0]), np.array([[1, 0, 3]]))
     array([[2., 0., 6.]])
     """
-    mapped: NDArray[np.float64] = points @ affine[:3, :3].T + affine[:3, 3]
+    mapped: Points = points @ affine[:3, :3].T + affine[:3, 3]
     return mapped

@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import is_pointer, open_foreign, reading
-from bids_dtg.imaging.grid import Grid, apply_affine, is_invertible, voxel_edge_mm
+from bids_dtg.imaging.grid import (
+    Affine,
+    Float32,
+    Grid,
+    Mask,
+    apply_affine,
+    is_invertible,
+    voxel_edge_mm,
+)
 from bids_dtg.imaging.sampling import LatticeSampling
 
 Intent = Literal["none", "z score", "correlation"]
@@ -60,7 +68,7 @@ class NiftiHeader:
 
     path: Path  # the file
     shape: tuple[int, ...]  # sizes as stored, first axis fastest
-    affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
+    affine: Affine  # (4, 4), voxel indices to RAS+ mm
     dtype: np.dtype[np.generic]  # stored type, with its byte order
     slope: float  # value = stored * slope + inter; 1 if the header has 0
     inter: float  # 0 if the slope is 0
@@ -315,7 +323,7 @@ def _forms_differ(path: Path, header: Any) -> float:
     return largest_mm
 
 
-def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+def read_volume(path: Path) -> tuple[NDArray[np.generic], Affine]:
     """Read a mask or map.
 
     Returns
@@ -335,7 +343,7 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
 
 def read_nilearn_template(
     image: str,
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+) -> tuple[Float32, Affine]:
     """Read an image of the template that ships with nilearn: ICBM 152 (2009a symmetric), 1 mm.
 
     The file is read directly, as importing nilearn takes a second.
@@ -359,7 +367,7 @@ def read_nilearn_template(
     return values / values.max(), affine
 
 
-def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+def read_single(path: Path) -> tuple[NDArray[np.generic], Affine]:
     """Read a mask or map of one volume, (i, j, k), as `read_volume` does.
 
     Raises
@@ -377,7 +385,7 @@ def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     return values.reshape(header.shape[:3], order="F"), affine
 
 
-def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], Affine]:
     stored = np.empty(math.prod(header.shape), header.dtype)
     with reading(header.path, RunError), open_values(header) as file:
         count = read_exactly(file, stored.view(np.uint8).data)
@@ -398,7 +406,7 @@ def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float6
     return values.reshape(header.shape, order="F"), header.affine
 
 
-def read_mask_values(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def read_mask_values(path: Path) -> tuple[NDArray[Any], Affine]:
     """Read a mask, (i, j, k), and its affine, as `read_single` does.
 
     Raises
@@ -419,7 +427,7 @@ def read_mask_values(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     return values, affine
 
 
-def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
+def read_mask(path: Path, grid: Grid) -> Mask:
     """Read a mask whose voxels coincide with the grid's; False outside its field of view.
 
     Returns
@@ -439,7 +447,7 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
         values.shape, affine, grid, voxels, name=str(path)
     )
     inside = sampling.of_volume(values) > 0.5
-    mask: NDArray[np.bool_] = inside.reshape(grid.shape)
+    mask: Mask = inside.reshape(grid.shape)
     return mask
 
 

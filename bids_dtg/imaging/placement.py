@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import file_state
-from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.grid import Float32, Grid, Mask, Points
 from bids_dtg.imaging.nifti import (
     NiftiHeader,
     read_header,
@@ -55,7 +55,7 @@ class Placement:
 
     voxels: VoxelPlaces  # the wanted voxels
     # (voxels, 3), as `points`; None if in the grid's space
-    mapped: NDArray[np.float64] | None
+    mapped: Points | None
 
     @classmethod
     def through(
@@ -89,7 +89,7 @@ class Placement:
         return cls(voxels, map_points(grid_points[voxels.positions], of_run))
 
     @property
-    def points(self) -> NDArray[np.float64]:
+    def points(self) -> Points:
         """(voxels, 3), RAS+ mm in the files' space."""
         return self.voxels.points if self.mapped is None else self.mapped
 
@@ -126,7 +126,7 @@ class Placement:
         sampling = _SAMPLINGS[interpolation](header.shape, header.affine, self.points)
         return sampling, interpolation
 
-    def mask(self, path: Path) -> NDArray[np.bool_]:
+    def mask(self, path: Path) -> Mask:
         """Read a mask in the files' space at the voxels.
 
         Returns
@@ -142,7 +142,7 @@ class Placement:
         # First, as it refuses files of several volumes.
         values, _ = read_mask_values(path)
         sampling, _ = self.in_file(read_header(path), "linear")
-        inside: NDArray[np.bool_] = sampling.of_volume(values) > 0.5
+        inside: Mask = sampling.of_volume(values) > 0.5
         return inside
 
 
@@ -151,7 +151,7 @@ def _mapped_grid(
     grid: Grid,
     transforms: tuple[TransformFile, ...],
     files: tuple[tuple[int, ...], ...],
-) -> NDArray[np.float64]:
+) -> Points:
     """Return all voxels of a grid as points in the space that transforms lead to.
 
     The result is cached, as runs share it and reading a template's transform can take longer than
@@ -185,27 +185,27 @@ class PointSampling:
 
     matrix: Any  # sparse (points, places) float32: trilinear weights, not normalised
     # (points,), sum of a point's weights: 1 inside the mask
-    support: NDArray[np.float32]
+    support: Float32
     # Least weight of voxels with a value for which a point gets one.
     least_weight: float = 0.0
 
     @classmethod
-    def between(cls, places: VoxelPlaces, points: NDArray[np.float64]) -> PointSampling:
+    def between(cls, places: VoxelPlaces, points: Points) -> PointSampling:
         """Find the voxels around points (points, 3), RAS+ mm, and their weights."""
         # With a rim of voxels without values, as the mask may reach the edge of the grid.
         return cls(*_weights(places, points, rim=1))
 
     @property
-    def whole(self) -> NDArray[np.bool_]:
+    def whole(self) -> Mask:
         """(points,), whether all eight voxels around a point have a value."""
         return self.support >= _WHOLE
 
     @property
-    def partial(self) -> NDArray[np.bool_]:
+    def partial(self) -> Mask:
         """(points,), whether some, but not all, voxels around a point have a value."""
         return (self.support > 0) & ~self.whole
 
-    def apply(self, maps: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    def apply(self, maps: NDArray[np.floating[Any]]) -> Float32:
         """Interpolate maps.
 
         Parameters
@@ -284,9 +284,7 @@ def sample_grid(
     return voxels, PointSampling(matrix, np.concatenate(supports), _LEAST_WEIGHT)
 
 
-def _weights(
-    places: VoxelPlaces, points: NDArray[np.float64], rim: int
-) -> tuple[Any, NDArray[np.float32]]:
+def _weights(places: VoxelPlaces, points: Points, rim: int) -> tuple[Any, Float32]:
     """Return sparse trilinear weights (points, places), and their sum for each point, (points,).
 
     The grid is extended by `rim` voxels without values on each side.

@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError, UnusableMapError
-from bids_dtg.imaging.grid import Grid, apply_affine
+from bids_dtg.imaging.grid import (
+    Affine,
+    Float32,
+    Grid,
+    Indices,
+    Mask,
+    Points,
+    apply_affine,
+)
 from bids_dtg.imaging.nifti import encode, encode_integers, make_header, reading_image
 from bids_dtg.imaging.sampling import LatticeSampling, LinearSampling, outer_weights
 
@@ -27,7 +35,6 @@ _LEAST_WEIGHT = 0.5
 _BLOCK_MM = 8.0  # errors of maps vary over longer distances
 _LARGEST = 1e38  # within float32; weighted sums of neighbours are not larger
 _nib: Any = nib  # nibabel has no types
-Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +56,7 @@ class Lattice:
         """Number of blocks, including those without a place."""
         return int(np.prod(self.shape))
 
-    def interpolate(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    def interpolate(self, values: NDArray[np.floating[Any]]) -> Float32:
         """Interpolate values at the blocks' centres, (rows, *shape), to places: (rows, places)."""
         rows = values.reshape(len(values), -1).astype(np.float64)
         interpolated = np.empty((len(rows), len(self.block_of)), np.float32)
@@ -83,7 +90,7 @@ class VoxelPlaces:
     Examples
     --------
     >>> import numpy as np
-    >>> from bids_dtg.imaging.grid import Grid, apply_affine
+    >>> from bids_dtg.imaging.grid import Grid
     >>> grid = Grid((3, 1, 1), np.diag([2.0, 2.0, 2.0, 1.0]))
     >>> places = VoxelPlaces.within(grid, np.array([True, False, True]).reshape(3, 1, 1))
     >>> places.number, places.points[:, 0]
@@ -104,7 +111,7 @@ class VoxelPlaces:
             )
 
     @classmethod
-    def within(cls, grid: Grid, mask: NDArray[np.bool_]) -> VoxelPlaces:
+    def within(cls, grid: Grid, mask: Mask) -> VoxelPlaces:
         """Return the voxels of a mask (i, j, k), in C order.
 
         Raises
@@ -124,7 +131,7 @@ class VoxelPlaces:
         return len(self.positions)
 
     @cached_property
-    def mask(self) -> NDArray[np.bool_]:
+    def mask(self) -> Mask:
         """(i, j, k), whether a voxel of the grid is one of the places."""
         return self.volume(np.ones(self.number, bool))
 
@@ -134,7 +141,7 @@ class VoxelPlaces:
         return np.stack(np.unravel_index(self.positions, self.grid.shape), axis=1)
 
     @cached_property
-    def points(self) -> NDArray[np.float64]:
+    def points(self) -> Points:
         """(voxels, 3), centres of the voxels, RAS+ mm."""
         return apply_affine(self.grid.affine, self.index)
 
@@ -191,7 +198,7 @@ class VoxelPlaces:
         header = make_header(volumes.shape, self.grid, **header_facts)
         return _nib.Nifti1Image(volumes, header.get_best_affine(), header)
 
-    def read(self, path: Path) -> NDArray[np.float32]:
+    def read(self, path: Path) -> Float32:
         """Read a NIfTI or Analyze map on any grid of the space, by linear interpolation.
 
         Returns
@@ -285,9 +292,7 @@ class ListedPlaces:
 Places = VoxelPlaces | ListedPlaces
 
 
-def read_statmap(
-    path: Path, points: NDArray[np.float64], space: str
-) -> NDArray[np.float32]:
+def read_statmap(path: Path, points: Points, space: str) -> Float32:
     """Read a statistic map of one volume at points, by linear interpolation.
 
     Parameters
@@ -342,7 +347,7 @@ def _linear_sampling(
     )
 
 
-def _read_statmap(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _read_statmap(path: Path) -> tuple[NDArray[np.float64], Affine]:
     """Return the only volume of a file, and its affine (voxel indices to RAS+ mm)."""
     with reading_image(path, as_what=" as NIfTI or an Analyze pair"):
         image = _nib.load(path)

@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.grid import Grid, apply_affine, voxel_sizes_mm
+from bids_dtg.imaging.grid import (
+    Affine,
+    Float32,
+    Grid,
+    Indices,
+    Mask,
+    Points,
+    apply_affine,
+    voxel_sizes_mm,
+)
 
 # Voxels whose centres differ by less than this fraction of a voxel coincide.
 _TOLERANCE = 1e-3
@@ -26,7 +35,7 @@ class Sampling(ABC):
     """Takes the values at wanted voxels from frames."""
 
     # (voxels,), whether the voxel is in the file's field of view
-    covered: NDArray[np.bool_]
+    covered: Mask
     # Fastest number of frames to pass; any gives the same result.
     frames_at_once: ClassVar[int] = 1
 
@@ -35,8 +44,8 @@ class Sampling(ABC):
         block: NDArray[np.generic],
         slope: float,
         inter: float,
-        out: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
+        out: Float32 | None = None,
+    ) -> Float32:
         """Take wanted voxels from frames, and scale them.
 
         Parameters
@@ -60,15 +69,13 @@ class Sampling(ABC):
             values[missing] = 0.0
         return out
 
-    def of_volume(self, volume: NDArray[np.generic]) -> NDArray[np.float32]:
+    def of_volume(self, volume: NDArray[np.generic]) -> Float32:
         """Take wanted voxels (voxels,) from a volume (i, j, k) of real values."""
         sampled = self.apply(volume.reshape(1, -1, order="F"), 1.0, 0.0)
         return sampled.reshape(-1)
 
     @abstractmethod
-    def _filled(
-        self, block: NDArray[np.generic], out: NDArray[np.float32]
-    ) -> Iterator[NDArray[np.float32]]:
+    def _filled(self, block: NDArray[np.generic], out: Float32) -> Iterator[Float32]:
         """Fill and yield the rows of `out`, one at a time so that it stays in the cache."""
 
 
@@ -77,17 +84,17 @@ class LatticeSampling(Sampling):
     """An exact look-up of grid voxels in a file, without interpolation."""
 
     # (voxels,), position in a frame as stored; 0 where not covered
-    source: NDArray[np.intp]
+    source: Indices
     # (voxels,), whether the voxel is in the file's field of view
-    covered: NDArray[np.bool_]
+    covered: Mask
 
     @classmethod
     def between(
         cls,
         file_shape: tuple[int, ...],
-        file_affine: NDArray[np.float64],
+        file_affine: Affine,
         grid: Grid,
-        voxels: NDArray[np.intp],
+        voxels: Indices,
         *,
         name: str = "the file",
     ) -> LatticeSampling:
@@ -140,17 +147,15 @@ class LatticeSampling(Sampling):
     def nearest(
         cls,
         shape: tuple[int, ...],
-        affine: NDArray[np.float64],
-        points: NDArray[np.float64],
+        affine: Affine,
+        points: Points,
     ) -> LatticeSampling:
         """Look up the voxel in which each point lies; parameters as for `LinearSampling`."""
         index = np.floor(voxel_positions(points, affine) + 0.5).astype(np.intp)
         return cls._at(list(index.T), shape)
 
     @classmethod
-    def _at(
-        cls, index: list[NDArray[np.intp]], shape: tuple[int, ...]
-    ) -> LatticeSampling:
+    def _at(cls, index: list[Indices], shape: tuple[int, ...]) -> LatticeSampling:
         """Look up voxels by their indices along the three axes of the file."""
         voxels = len(index[0])
         source = np.zeros(voxels, np.intp)
@@ -163,9 +168,7 @@ class LatticeSampling(Sampling):
         source[~covered] = 0
         return cls(source, covered)
 
-    def _filled(
-        self, block: NDArray[np.generic], out: NDArray[np.float32]
-    ) -> Iterator[NDArray[np.float32]]:
+    def _filled(self, block: NDArray[np.generic], out: Float32) -> Iterator[Float32]:
         gathered = np.empty(len(self.source), block.dtype)
         for frame, values in zip(block, out, strict=True):
             # "clip" lets take write to `gathered`.
@@ -184,8 +187,8 @@ class LinearSampling(Sampling):
     def __init__(
         self,
         shape: tuple[int, ...],
-        affine: NDArray[np.float64],
-        points: NDArray[np.float64],
+        affine: Affine,
+        points: Points,
     ) -> None:
         """Find the neighbouring voxels of points.
 
@@ -210,13 +213,13 @@ class LinearSampling(Sampling):
             weights, rank[neighbours], weights > 0, len(self.needed)
         )
 
-    def beside(self, neighbours: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def beside(self, neighbours: Mask) -> Mask:
         """Return the points (voxels,) whose values depend on some of the needed voxels."""
         return np.asarray(self.share_in(neighbours) > 0)
 
-    def share_in(self, neighbours: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def share_in(self, neighbours: Mask) -> Float32:
         """Return the share (voxels,) of each point's weights in some of the needed voxels."""
-        share: NDArray[np.float32] = self._matrix @ neighbours.astype(np.float32)
+        share: Float32 = self._matrix @ neighbours.astype(np.float32)
         return share
 
     def averaged(self, weights: Any) -> LinearSampling:
@@ -226,9 +229,7 @@ class LinearSampling(Sampling):
         means.covered = np.diff(means._matrix.indptr) > 0
         return means
 
-    def _filled(
-        self, block: NDArray[np.generic], out: NDArray[np.float32]
-    ) -> Iterator[NDArray[np.float32]]:
+    def _filled(self, block: NDArray[np.generic], out: Float32) -> Iterator[Float32]:
         gathered = np.empty(len(self.needed), block.dtype)
         for frame, values in zip(block, out, strict=True):
             # "clip" lets take write to `gathered`.
@@ -237,9 +238,7 @@ class LinearSampling(Sampling):
             yield values
 
 
-def voxel_positions(
-    points: NDArray[np.float64], affine: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def voxel_positions(points: Points, affine: Affine) -> Points:
     """Convert points (n, 3) in RAS+ mm to voxel indices (n, 3) of an image with this affine.
 
     Examples
@@ -253,9 +252,7 @@ def voxel_positions(
     return apply_affine(to_voxels, points)
 
 
-def in_view(
-    positions: NDArray[np.float64], shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
+def in_view(positions: Points, shape: tuple[int, ...]) -> Mask:
     """Return whether positions (n, 3) lie in the grid, up to half a voxel beyond voxel centres.
 
     Examples
@@ -269,8 +266,8 @@ def in_view(
 
 
 def linear_neighbours(
-    positions: NDArray[np.float64], shape: tuple[int, ...]
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
+    positions: Points, shape: tuple[int, ...]
+) -> tuple[NDArray[np.int32], Float32, Mask]:
     """Find the voxels and weights of trilinear interpolation.
 
     As in ITK, the field of view ends at the outer faces of the outermost voxels. Between these
@@ -324,9 +321,9 @@ def linear_neighbours(
 
 
 def sparse_weights(
-    weights: NDArray[np.float32],
+    weights: Float32,
     columns: NDArray[np.int32],
-    used: NDArray[np.bool_],
+    used: Mask,
     number: int,
 ) -> Any:
     """Return the used ones of weights (points, 8) as a sparse matrix (points, `number`)."""
@@ -347,7 +344,7 @@ def outer_weights(
     return weights
 
 
-def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
+def scale(values: Float32, slope: float, inter: float) -> None:
     """Convert stored values to real values in place: value = stored * slope + inter.
 
     Examples
@@ -364,7 +361,7 @@ def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
         values += np.float32(inter)
 
 
-def _lattice(affine: NDArray[np.float64]) -> str:
+def _lattice(affine: Affine) -> str:
     sizes = voxel_sizes_mm(affine)
     millimetres = " x ".join(f"{size:.4g}" for size in sizes)
     origin = ", ".join(f"{value:.5g}" for value in np.asarray(affine)[:3, 3])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import log, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.imaging.grid import Float32, Mask
 from bids_dtg.imaging.places import VoxelPlaces
 
 # The kernel ends at this many standard deviations, as SciPy's and nilearn's do.
@@ -15,8 +15,6 @@ _FWHM_PER_SD = sqrt(8.0 * log(2.0))
 # Number of planes that one matrix product computes; it also reads planes within the kernel's reach
 # on both sides. With fewer planes there are many small products, with more, many zeros.
 _PLANES = 16
-
-Float32 = NDArray[np.float32]
 
 
 class MaskedSmoothing:
@@ -27,9 +25,7 @@ class MaskedSmoothing:
     separable, and is applied along each axis as a product with a band matrix.
     """
 
-    def __init__(
-        self, voxels: VoxelPlaces, used: NDArray[np.bool_], fwhm_mm: float
-    ) -> None:
+    def __init__(self, voxels: VoxelPlaces, used: Mask, fwhm_mm: float) -> None:
         """Prepare for a set of voxels.
 
         Parameters

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.engine.machine import in_threads
+from bids_dtg.imaging.grid import Affine, Float32, Points
 from bids_dtg.imaging.sampling import (
     LinearSampling,
     Sampling,
@@ -19,8 +20,6 @@ from bids_dtg.imaging.sampling import (
     outer_weights,
     voxel_positions,
 )
-
-Float32 = NDArray[np.float32]
 
 # Number of points handled at a time, so that intermediate results stay in the cache.
 _POINTS = 32768
@@ -50,8 +49,8 @@ class CubicSampling(Sampling):
     def __init__(
         self,
         shape: tuple[int, ...],
-        affine: NDArray[np.float64],
-        points: NDArray[np.float64],
+        affine: Affine,
+        points: Points,
     ) -> None:
         """Compute the matrices from values to coefficients along each axis, first axis fastest.
 
@@ -150,7 +149,7 @@ class CubicSampling(Sampling):
                 self._weights[number] = weights
         return weights
 
-    def _find_weights(self, positions: NDArray[np.float64]) -> Any:
+    def _find_weights(self, positions: Points) -> Any:
         """Return sparse weights (points, coefficients of the box) at positions (points, 3).
 
         Along each axis, a point has four coefficients, so 64 in the box.

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from bids_dtg.files.foreign import read_text
 from bids_dtg.files.hdf5 import member
-from bids_dtg.imaging.grid import apply_affine, is_invertible
+from bids_dtg.imaging.grid import Affine, Points, apply_affine, is_invertible
 from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.sampling import linear_neighbours, voxel_positions
 from bids_dtg.inputs.run import TransformFile
 
-Points = NDArray[np.float64]
+Floats = NDArray[np.float64]
 # Kind, parameters and fixed parameters of an ITK transform.
-Part = tuple[str, NDArray[np.floating], NDArray[np.float64]]
+Part = tuple[str, NDArray[np.floating], Floats]
 
 # Number of points whose displacements are looked up at a time.
 _POINTS = 65536
@@ -70,7 +70,7 @@ class DisplacementField:
     """x -> x + d(x), where d is interpolated linearly between nodes, and 0 outside their grid."""
 
     shape: tuple[int, int, int]  # number of nodes along each axis
-    affine: NDArray[np.float64]  # (4, 4), node indices to RAS+ mm
+    affine: Affine  # (4, 4), node indices to RAS+ mm
     # (nodes, 3) mm, first axis of the nodes fastest. Kept along LPS+ as ITK stores them, as a field
     # on a 1 mm grid takes 100 MB, and converting it would need as much again.
     lps_vectors: NDArray[np.floating]
@@ -111,7 +111,7 @@ class DisplacementField:
 
 
 # A field, or a matrix (4, 4), RAS+ mm to RAS+ mm: x -> A x + b.
-Transform = DisplacementField | NDArray[np.float64]
+Transform = DisplacementField | Affine
 
 
 def map_points(points: Points, transforms: Sequence[Transform]) -> Points:
@@ -157,9 +157,7 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
     return tuple(chain)
 
 
-def itk_matrix(
-    kind: str, parameters: NDArray[np.float64], fixed: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def itk_matrix(kind: str, parameters: Floats, fixed: Floats) -> Affine:
     """Return the matrix (4, 4), LPS+ mm to LPS+ mm, of a linear transform.
 
     Parameters
@@ -271,9 +269,7 @@ def _read_hdf5(path: Path) -> list[Part]:
         return parts
 
 
-def _transform(
-    kind: str, parameters: NDArray[np.floating], fixed: NDArray[np.float64]
-) -> Transform:
+def _transform(kind: str, parameters: NDArray[np.floating], fixed: Floats) -> Transform:
     name = kind.partition("_")[0]
     if not kind.endswith("_3_3"):
         raise ValueError(f"it holds a {kind}, not one of three dimensions")
@@ -323,7 +319,7 @@ def _read_fsl_warp(path: Path, warped: Path) -> DisplacementField:
     )
 
 
-def _fsl_from_voxels(image: Any) -> NDArray[np.float64]:
+def _fsl_from_voxels(image: Any) -> Affine:
     """Return the matrix from voxel indices to FSL's millimetres."""
     sizes = np.abs(np.asarray(image.header.get_zooms()[:3], np.float64))
     matrix = np.diag([*sizes, 1.0])

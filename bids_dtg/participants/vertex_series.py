@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.passes import PartlyZero
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import Stored, kept_values, stream_voxels
+from bids_dtg.imaging.grid import Points
 from bids_dtg.imaging.nifti import NiftiHeader, require_one_form
 from bids_dtg.imaging.sampling import LinearSampling
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
-from bids_dtg.imaging.surfaces.meshes import Points
 from bids_dtg.imaging.surfaces.vertices import (
     LEAST_SHARE,
     GreyMatter,

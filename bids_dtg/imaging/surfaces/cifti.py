@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError, UnusableMapError
+from bids_dtg.imaging.grid import Float32, Indices
 from bids_dtg.imaging.nifti import reading_image
-from bids_dtg.imaging.places import Indices, ListedPlaces
+from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.imaging.surfaces.meshes import read_arrays, read_template
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
@@ -309,7 +310,7 @@ class ParcelPlaces(ListedPlaces):
         """Return the bytes of a .pscalar.nii file of named maps (maps, parcels)."""
         return _head(names, self.axis, _PARCELS) + np.asarray(values, "<f4").T.tobytes()
 
-    def read(self, path: Path) -> NDArray[np.float32]:
+    def read(self, path: Path) -> Float32:
         """Read a map of parcels, (parcels,); NaN where it has no value, and where it is 0."""
         file, _, maps = read_parcel_maps(path)
         if len(maps) != 1:
@@ -320,7 +321,7 @@ class ParcelPlaces(ListedPlaces):
             raise RunError(
                 f"{path}: {err}", expected="maps of the model's parcels"
             ) from err
-        values: NDArray[np.float32] = maps[0][rows]
+        values: Float32 = maps[0][rows]
         values[(rows == _NONE) | (values == 0)] = np.nan
         if np.isnan(values).all():
             raise UnusableMapError(f"{path} has no value at the model's parcels")
@@ -427,7 +428,7 @@ def parcel_name(name: str) -> str:
 
 def read_parcel_maps(
     path: Path,
-) -> tuple[ParcelPlaces, tuple[str, ...], NDArray[np.float32]]:
+) -> tuple[ParcelPlaces, tuple[str, ...], Float32]:
     """Read the parcels of a file of maps, the names of the maps, and values (maps, parcels).
 
     Raises

@@ -19,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
+from bids_dtg.imaging.grid import Indices, Mask, Points
 from bids_dtg.imaging.nifti import reading_image
-from bids_dtg.imaging.places import Indices, VoxelPlaces
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.run import SurfaceFiles, SurfaceSide
 
 Hemisphere = Literal["L", "R"]
 MeshName = Literal["fsLR", "fsaverage"]
-Points = NDArray[np.float64]
 
 SIDES: tuple[Hemisphere, Hemisphere] = ("L", "R")
 # Value of the BIDS entity den- of each mesh.
@@ -75,9 +75,9 @@ class Template:
 
     space: MeshName  # TemplateFlow's name of the mesh
     points: Mapping[Hemisphere, Points]  # (vertices, 3), midthickness, RAS+ mm
-    faces: Mapping[Hemisphere, NDArray[np.intp]]  # (triangles, 3), indices of vertices
+    faces: Mapping[Hemisphere, Indices]  # (triangles, 3), indices of vertices
     # (vertices,), False on the medial wall.
-    cortex: Mapping[Hemisphere, NDArray[np.bool_]]
+    cortex: Mapping[Hemisphere, Mask]
 
 
 @cache
@@ -125,7 +125,7 @@ def read_template(space: MeshName) -> Template:
 
 
 @cache
-def fs_lr_sphere(side: Hemisphere) -> NDArray[np.float64]:
+def fs_lr_sphere(side: Hemisphere) -> Points:
     """Return the vertices (32492, 3) of the fsLR mesh on a sphere of radius 100 mm.
 
     Examples
@@ -139,7 +139,7 @@ def fs_lr_sphere(side: Hemisphere) -> NDArray[np.float64]:
 
 
 @cache
-def fs_lr_on_fsaverage(side: Hemisphere) -> NDArray[np.float64]:
+def fs_lr_on_fsaverage(side: Hemisphere) -> Points:
     """Return the vertices (32492, 3) of the fsLR mesh on fsaverage's sphere, of 100 mm.
 
     Examples
@@ -164,7 +164,7 @@ def _shared(values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def read_surface(path: Path) -> tuple[Points, Indices]:
     """Read a surface.
 
     Returns
@@ -183,7 +183,7 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     return points, faces
 
 
-def _read_gifti(path: Path) -> tuple[Points, NDArray[np.intp], Points]:
+def _read_gifti(path: Path) -> tuple[Points, Indices, Points]:
     """As `read_surface`, with the centre of FreeSurfer's image, 0 if not stated."""
     with reading_image(path, expected="a GIFTI file"):
         image = _gifti.GiftiImage.from_filename(path)
@@ -385,7 +385,7 @@ def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Point
     return weights @ points, centre
 
 
-def _read_mesh(path: Path) -> tuple[Points, NDArray[np.intp], Points]:
+def _read_mesh(path: Path) -> tuple[Points, Indices, Points]:
     """Return points and triangles of a file of GIFTI or FreeSurfer, and its image's centre."""
     if path.name.endswith(_GIFTI):
         return _read_gifti(path)
@@ -417,9 +417,7 @@ def _of_size(points: Points, vertices: int, path: Path) -> Points:
     return points
 
 
-def sphere_weights(
-    sphere: NDArray[np.float64], faces: Indices, wanted: NDArray[np.float64]
-) -> Any:
+def sphere_weights(sphere: Points, faces: Indices, wanted: Points) -> Any:
     """Return the weights that resample values or coordinates from one mesh to another.
 
     The line from the centre of the sphere to a point meets a triangle of the first mesh. The
@@ -470,14 +468,14 @@ def sphere_weights(
     return matrix
 
 
-def _on_unit_sphere(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _on_unit_sphere(points: Points) -> Points:
     radii = np.linalg.norm(points, axis=1, keepdims=True)
-    on_sphere: NDArray[np.float64] = points / radii
+    on_sphere: Points = points / radii
     return on_sphere
 
 
 def _in_triangles(
-    corners: NDArray[np.float64], points: NDArray[np.float64], near: int
+    corners: NDArray[np.float64], points: Points, near: int
 ) -> tuple[Indices, NDArray[np.float64]]:
     """Find the triangle that contains each point, and the point's barycentric coordinates.
 

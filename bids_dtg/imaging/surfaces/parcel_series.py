@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.regions import read_series
+from bids_dtg.imaging.grid import Float32, Indices
 from bids_dtg.imaging.nifti import reading_image, require_end
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_cifti
 from bids_dtg.imaging.surfaces.vertices import LEAST_SHARE, parcels_on_fsaverage
@@ -141,7 +141,7 @@ def read_series_header(path: Path) -> SeriesHeader:
 
 def stream_series(
     header: SeriesHeader, weights: Any
-) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
+) -> Generator[tuple[int, Float32], None, None]:
     """Read a run's frames at the wanted parcels; yield the first frame's index and the block.
 
     Parameters
@@ -185,7 +185,7 @@ def _read_gifti_header(path: Path) -> SeriesHeader:
 
 def _stream_mesh(
     header: SeriesHeader, weights: Any
-) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
+) -> Generator[tuple[int, Float32], None, None]:
     """Average the vertices of both hemispheres over parcels, without those that have no data."""
     assert header.vertices is not None
     right = other_side(header.path)
@@ -225,10 +225,10 @@ def _stream_mesh(
         yield first, np.ascontiguousarray(series[:, first : first + _FRAMES].T)
 
 
-def read_frame(header: SeriesHeader, weights: Any, frame: int) -> NDArray[np.float32]:
+def read_frame(header: SeriesHeader, weights: Any, frame: int) -> Float32:
     """Read one frame at the wanted parcels, (parcels,); as `stream_series`."""
     (values,) = _frames(header, slice(frame, frame + 1))
-    means: NDArray[np.float32] = weights @ values
+    means: Float32 = weights @ values
     return means
 
 
@@ -254,7 +254,7 @@ def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
     return np.array_equal(lefts, rights)
 
 
-def _columns_of_common_vertices(axis: Any) -> NDArray[np.intp]:
+def _columns_of_common_vertices(axis: Any) -> Indices:
     """Return the columns (vertices, 2) of those vertices that both hemispheres have."""
     column_of_vertex: dict[str, dict[int, int]] = {name: {} for name in CORTEX}
     for name, columns, model in axis.iter_structures():
@@ -268,7 +268,7 @@ def _columns_of_common_vertices(axis: Any) -> NDArray[np.intp]:
     return np.array(pairs, np.intp).reshape(-1, 2)
 
 
-def _frames(header: SeriesHeader, which: slice) -> NDArray[np.float32]:
+def _frames(header: SeriesHeader, which: slice) -> Float32:
     """Return the values of some frames, (frames, places of the file)."""
     with reading(header.path, RunError):
         if header.path.name.endswith(TABLE):
@@ -278,9 +278,9 @@ def _frames(header: SeriesHeader, which: slice) -> NDArray[np.float32]:
             return np.asarray(values[which], np.float32)
 
 
-def _grayordinates_of(axis: Any, parcels: ParcelPlaces) -> list[NDArray[np.intp]]:
+def _grayordinates_of(axis: Any, parcels: ParcelPlaces) -> list[Indices]:
     """Return the columns of a grayordinates axis that belong to each parcel."""
-    column: dict[str, NDArray[np.intp]] = {}
+    column: dict[str, Indices] = {}
     for name, of_structure, model in axis.iter_structures():
         if name in CORTEX:
             size = axis.nvertices[name]

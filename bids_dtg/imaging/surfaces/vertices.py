@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import file_state
+from bids_dtg.imaging.grid import Indices, Mask, Points
 from bids_dtg.imaging.nifti import read_header, read_single
 from bids_dtg.imaging.sampling import LinearSampling
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
@@ -22,7 +23,6 @@ from bids_dtg.imaging.surfaces.meshes import (
     SIDES,
     TEMPLATE_SPACE,
     Hemisphere,
-    Points,
     points_on_fs_lr,
     read_arrays,
     read_template,
@@ -41,10 +41,10 @@ _REMEDY = "use --sample-on template, or remove these surfaces from the dataset"
 class ParcelVertices:
     """Vertices in parcels, and means of parcels over them."""
 
-    parcel: NDArray[np.intp]  # (vertices,), position of the parcel of each
+    parcel: Indices  # (vertices,), position of the parcel of each
     parcels: int  # number of parcels
 
-    def means(self, usable: NDArray[np.bool_]) -> tuple[Any, NDArray[np.float64]]:
+    def means(self, usable: Mask) -> tuple[Any, NDArray[np.float64]]:
         """Return the weights of the mean of each parcel over usable vertices.
 
         Parameters
@@ -73,7 +73,7 @@ class ParcelVertices:
         return csr_array((values, (parcels, averaged)), shape=shape), share
 
 
-def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, NDArray[np.intp]]:
+def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, Indices]:
     """Return the parcel (32492,) of each of fsLR's vertices of a hemisphere; -1: none.
 
     Raises
@@ -82,7 +82,7 @@ def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, NDArray[np.
         A parcel has voxels, which are not on a surface.
     """
     size = len(read_template("fsLR").cortex["L"])
-    parcels: dict[Hemisphere, NDArray[np.intp]] = {
+    parcels: dict[Hemisphere, Indices] = {
         side: np.full(size, -1, np.intp) for side in SIDES
     }
     for number, (name, voxels, vertices) in enumerate(places.axis):
@@ -120,7 +120,7 @@ def cortex_in_run(
     return mapped, ParcelVertices(parcel[parcel >= 0], places.number)
 
 
-def parcels_on_fsaverage(places: ParcelPlaces, vertices: int) -> NDArray[np.intp]:
+def parcels_on_fsaverage(places: ParcelPlaces, vertices: int) -> Indices:
     """Return the parcel of each vertex of both hemispheres of a mesh of fsaverage; -1: none.
 
     A vertex has the parcel of the nearest of fsLR's vertices on fsaverage's sphere. Smaller meshes
@@ -248,7 +248,7 @@ def _grey_matter_at(
     )
 
 
-def inside_mask(path: Path, points: Points) -> NDArray[np.bool_]:
+def inside_mask(path: Path, points: Points) -> Mask:
     """Return whether points (n, 3) lie in a mask: above 0.5, after linear interpolation.
 
     Raises
@@ -260,5 +260,5 @@ def inside_mask(path: Path, points: Points) -> NDArray[np.bool_]:
     values, _ = read_single(path)
     header = read_header(path)
     sampling = LinearSampling(header.shape, header.affine, points)
-    inside: NDArray[np.bool_] = sampling.of_volume(values) > 0.5
+    inside: Mask = sampling.of_volume(values) > 0.5
     return inside
