@@ -27,8 +27,8 @@ from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.plan import (
     fetch_ahead,
-    on_other_averages,
-    on_other_model,
+    note_on_other_combine,
+    note_on_other_model,
     print_plan,
 )
 from bids_dtg.participants.reports import Reports, write_methods
@@ -78,9 +78,8 @@ class Level:
         DtgError
             Options, dataset or model are wrong; nothing was started.
         """
-        with head_start(
-            self.first_file and self.first_file(settings)
-        ) as end_head_start:
+        first_file = None if self.first_file is None else self.first_file(settings)
+        with head_start(first_file) as end_head_start:
             return self._run(settings, end_head_start)
 
     # Long, as it tells a call from its beginning to its end.
@@ -93,21 +92,19 @@ class Level:
         fetch_ahead(request, self.prepare)
         cluster = None
         if settings.resources.scheduler:
-            elsewhere = _with_model(request, with_whole_paths(settings)).replace(
-                scheduler=None
-            )
-            cluster = Cluster(settings.resources.scheduler, self, elsewhere)
-        notes = [*on_other_model(request), *request.notes()]
+            of_workers = _with_model(request, with_whole_paths(settings))
+            of_workers = of_workers.replace(scheduler=None)
+            cluster = Cluster(settings.resources.scheduler, self, of_workers)
+        notes = [*note_on_other_model(request), *request.notes()]
         log = _open_output(request)
         outcomes: list[Outcome] = []
         failures: list[Failure] = []
         hide = request.path_names.hide
-        people = counted(len(request.participants), "participant")
+        number = len(request.participants)
+        people = counted(number, "participant")
         try:
             with (
-                Board(
-                    len(request.participants), stages=settings.behaviour.verbose > 0
-                ) as board,
+                Board(number, stages=settings.behaviour.verbose > 0) as board,
                 request.output.locks() as locks,
                 Reports(
                     request.output,
@@ -142,8 +139,8 @@ class Level:
             raise
         finally:
             write_outcome(log, failures, time.perf_counter() - start)
-        otherwise = [outcome.otherwise for outcome in outcomes if outcome.otherwise]
-        say(*on_other_averages(request, otherwise))
+        titles = [outcome.other_combine for outcome in outcomes]
+        say(*note_on_other_combine(request, [*filter(None, titles)]))
         write_methods(request)  # the averages may have changed
         request.remove_unused()
         _list_participants(request)
@@ -168,11 +165,9 @@ class Level:
         work = self.work(request)
         # A forked process shares what was prepared here.
         forked = work.forks and can_fork()
-        prepare = (
-            work.in_process
-            if forked
-            else partial(self, _with_model(request, request.settings))
-        )
+        prepare = work.in_process
+        if not forked:
+            prepare = partial(self, _with_model(request, request.settings))
         return Pool(
             prepare, request.processes, forked=forked, before_start=board.before_fork
         )
@@ -197,9 +192,9 @@ def with_whole_paths(settings: Settings) -> Settings:
             "/" in value or Path(value).suffix
         )
         is_path = name in ("atlases", "task_file", "input_arrays") and not may_be_name
-        return (
-            str(Path(value).absolute()) if is_path and Path(value).is_file() else value
-        )
+        if is_path and Path(value).is_file():
+            return str(Path(value).absolute())
+        return value
 
     options = {name: whole(name, value) for name, value in settings.options.items()}
     return settings.replace(**options)
@@ -208,11 +203,9 @@ def with_whole_paths(settings: Settings) -> Settings:
 def _with_model(request: CallRequest, settings: Settings) -> Settings:
     """Return settings with the folder of the model that was found, for another process."""
     bundle = request.bundle
-    return (
-        settings
-        if bundle is None
-        else settings.replace(model=str(bundle.path.absolute()))
-    )
+    if bundle is None:
+        return settings
+    return settings.replace(model=str(bundle.path.absolute()))
 
 
 def _open_output(request: CallRequest) -> Path:
@@ -223,19 +216,16 @@ def _open_output(request: CallRequest) -> Path:
     log = new_log(request.output)
     # With absolute paths, the file can be used from any folder.
     toml = to_toml(with_whole_paths(request.settings))
-    write_call(
-        log, toml, model=None if request.bundle is None else request.bundle.record
-    )
+    model = None if request.bundle is None else request.bundle.record
+    write_call(log, toml, model=model)
     return log
 
 
 def _list_participants(request: CallRequest) -> None:
     """Compare participants.tsv with the folders, only once, as listing 100,000 takes long."""
-    table, maps = (
-        request.output.root / "participants.tsv",
-        request.output.root.glob("sub-*/"),
-    )
-    if not table.exists() and next(maps, None) is None:
+    table = request.output.root / "participants.tsv"
+    folders = request.output.root.glob("sub-*/")
+    if not table.exists() and next(folders, None) is None:
         return  # nobody has results
     try:
         gone = request.output.update_participants()

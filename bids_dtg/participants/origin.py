@@ -18,8 +18,9 @@ from bids_dtg.inputs.run import RestRun, other_side
 from bids_dtg.participants.request import AveragedRuns, CallRequest
 from bids_dtg.settings import InputChoice
 
-# How the runs of each input type were made before any cleaning here, and a pattern for its names.
-_MADE = {
+# How the runs of each input type were processed before any cleaning here, and a pattern of the
+# words with which cards name that.
+_PROCESSING = {
     "fmriprep": ("preprocessed by fMRIPrep", r"fMRIPrep"),
     "xcpd": ("cleaned by XCP-D", r"XCP.?D"),
     "hcp": ("cleaned by HCP's minimal preprocessing and ICA-FIX", r"HCP.*FIX"),
@@ -99,7 +100,8 @@ def _in_templateflow(path: Path) -> str:
 def atlas_facts(atlas: Atlas) -> dict[str, Any]:
     """Return the facts of an atlas for sidecars: its key, and the facts of its file."""
     facts: dict[str, Any] = {"Key": atlas.key}
-    if (file := atlas.file) is not None:
+    file = atlas.file
+    if file is not None:
         facts |= {**file.facts, "Image": file.image.name, "Space": file.space}
         facts["Parcels"] = len(atlas.parcels)
         if file.transforms:
@@ -138,16 +140,23 @@ def cleaning_note(
     cleaned = find_strategy(strategy).reads_table
     if re.split(r"\W", words.lower())[0] in _SILENT:
         return None
-    before = input_type in ("xcpd", "hcp", "ukb")
-    origin, same = _MADE[input_type if before else "fmriprep"]
-    here = same if before and not cleaned else rf"{same}.*\b{strategy}\b"
+    cleaned_before = input_type in ("xcpd", "hcp", "ukb")
+    processing, pattern = _PROCESSING[input_type if cleaned_before else "fmriprep"]
+    if cleaned or not cleaned_before:
+        pattern += rf".*\b{strategy}\b"
     further = bool(_FURTHER.search(cleaned_as))
     further_in_training = bool(_FURTHER.search(words))
-    if re.search(here, words, re.IGNORECASE) and further == further_in_training:
+    same_words = re.search(pattern, words, re.IGNORECASE)
+    if same_words and further == further_in_training:
         return None
-    origin += f", and further ({cleaned_as})" if further else ""
-    origin += f" and cleaned here by {strategy}" if cleaned else ""
-    return f"The model was trained on runs cleaned differently ({words}); these were {origin}."
+    if further:
+        processing += f", and further ({cleaned_as})"
+    if cleaned:
+        processing += f" and cleaned here by {strategy}"
+    return (
+        f"The model was trained on runs cleaned differently ({words}); "
+        f"these were {processing}."
+    )
 
 
 def complete_average(

@@ -58,7 +58,7 @@ from bids_dtg.participants.origin import (
     model_facts,
     run_sources,
 )
-from bids_dtg.participants.quality import first_figures, parcel_figures, rounded
+from bids_dtg.participants.quality import common_metrics, parcel_metrics, rounded
 from bids_dtg.participants.request import (
     CallRequest,
     find_dataset_request,
@@ -490,11 +490,11 @@ class ParcelWriter(Generic[Request]):
         """
         names = self._request.regions
         series = measured.series
-        origin = self.how_made(measured, facts, notes)
+        all_facts = self.series_facts(measured, facts, notes)
         yield from self.write_with(
             SERIES.path(self.of_run(measured, stat="mean")),
             encode_series(RegionTable(names, series.values)),
-            series_sidecar(names, series.tr_seconds, **origin),
+            series_sidecar(names, series.tr_seconds, **all_facts),
         )
 
     def write_matrix(
@@ -563,9 +563,13 @@ class ParcelWriter(Generic[Request]):
     def cleaning_note(self, measured: MeasuredSeries) -> str | None:
         """Return a sentence where the model's training runs were cleaned differently, else None."""
         settings, bundle = self._request.settings, self._request.bundle
-        here = settings.inputs.input_type, settings.cleaning.denoise_strategy
-        return bundle and cleaning_note(
-            bundle.card.training, *here, measured.run.cleaned_as
+        if bundle is None:
+            return None
+        return cleaning_note(
+            bundle.card.training,
+            settings.inputs.input_type,
+            settings.cleaning.denoise_strategy,
+            measured.run.cleaned_as,
         )
 
     def model_facts(self) -> dict[str, Any]:
@@ -600,8 +604,8 @@ class ParcelWriter(Generic[Request]):
             Repetition time of the training runs; None where unknown.
         """
         series = measured.series
-        figures = {
-            **first_figures(
+        metrics = {
+            **common_metrics(
                 measured.run,
                 measured.design,
                 measured.confounds,
@@ -609,17 +613,17 @@ class ParcelWriter(Generic[Request]):
                 residual_dof=series.residual_dof,
                 model_tr_seconds=model_tr_seconds,
             ),
-            **parcel_figures(
+            **parcel_metrics(
                 series.coverage, series.correlation(), measured.confounds.std_dvars
             ),
             "seconds_processing": round(seconds, 2),
         }
         columns = self._request.presentation.quality_columns
         return write_quality(
-            figures, columns, run_entities(measured.run), self._request.output
+            metrics, columns, run_entities(measured.run), self._request.output
         )
 
-    def how_made(
+    def series_facts(
         self, measured: MeasuredSeries, facts: Mapping[str, Any], notes: Sequence[str]
     ) -> dict[str, Any]:
         """Return the facts for sidecars on how series were made, with `facts` and `notes` added."""
@@ -643,7 +647,8 @@ class ParcelWriter(Generic[Request]):
 
     def surface_facts(self, measured: MeasuredSeries) -> dict[str, Any]:
         """Return on which surface a run's parcels were averaged, and why."""
-        if (surface := measured.surface) is None:
+        surface = measured.surface
+        if surface is None:
             return {}
         reason = self._request.path_names.hide(surface.reason)
         return {**surface.facts, "SurfaceReason": reason}

@@ -28,9 +28,9 @@ from bids_dtg.progress import Reporter
 from bids_dtg.settings import Settings
 
 # Participants whose files are listed before the first is processed; listing 100,000 takes long.
-_LOOKED_AHEAD = 100
+_LISTED_AHEAD = 100
 # Participants that the process plans before it answers: an answer takes as long as a small plan.
-_TOGETHER = 32
+_GROUP_SIZE = 32
 _COMPLETE = "complete, would be skipped"
 _SHOWN_REASONS = 20
 # What tells apart the same sentence on two participants: paths, labels and numbers.
@@ -103,7 +103,7 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
     failed = 0
     how = find_strategy(request.settings.cleaning.denoise_strategy).in_words
     show(f"{dataset.root} is read as {dataset.title}, {how}")
-    show(*on_other_model(request))
+    show(*note_on_other_model(request))
     verbose = request.settings.behaviour.verbose > 0
     details = verbose or len(request.participants) == 1
     for _, plans in _all_plans(request, prepare, request.participants):
@@ -111,10 +111,11 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
             show(*plan.in_words(details=details, all_faults=verbose))
             reasons.add(plan)
         failed += any(plan.refused for plan in plans)
-    otherwise = [
-        request.averaged_otherwise(participant) for participant in request.participants
+    titles = [
+        request.titles_of_other_combine(participant)
+        for participant in request.participants
     ]
-    show(*on_other_averages(request, [titles for titles in otherwise if titles]))
+    show(*note_on_other_combine(request, [*filter(None, titles)]))
     if len(request.participants) > 1:
         show(*reasons.in_words())
     people = counted(len(request.participants), "participant")
@@ -131,35 +132,39 @@ class Reasons:
     def add(self, plan: Plan) -> None:
         """Count a plan's reasons."""
         for reason in plan.reasons:
-            alike = _PARTICULAR.sub("", reason)
-            self._counts[alike] += 1
-            self._first.setdefault(alike, (plan.title, reason))
+            sentence = _PARTICULAR.sub("", reason)
+            self._counts[sentence] += 1
+            self._first.setdefault(sentence, (plan.title, reason))
 
     def in_words(self) -> Iterator[str]:
         """Yield each reason with its count, the most frequent first, as of its first average."""
         yield "in sum (-v names the files of each run):"
-        for alike, count in self._counts.most_common(_SHOWN_REASONS):
-            title, reason = self._first[alike]
+        for sentence, count in self._counts.most_common(_SHOWN_REASONS):
+            title, reason = self._first[sentence]
             example = f" (first: {title})" if reason.startswith("would fail") else ""
             yield f"{count:8}  {reason}{example}"
-        if (further := len(self._counts) - _SHOWN_REASONS) > 0:
+        further = len(self._counts) - _SHOWN_REASONS
+        if further > 0:
             yield f"          and {counted(further, 'rarer reason')}"
 
 
-def on_other_averages(
-    request: CallRequest, otherwise: Sequence[tuple[str, ...]]
+def note_on_other_combine(
+    request: CallRequest, of_people: Sequence[tuple[str, ...]]
 ) -> Iterator[str]:
-    """Yield a line on averages of another ``--combine`` in OUTPUT_DIR, by participant."""
-    if otherwise:
+    """Yield a line on averages of another ``--combine`` in OUTPUT_DIR.
+
+    `of_people` are the titles of each participant who has any.
+    """
+    if of_people:
+        titles = [title for of_person in of_people for title in of_person]
         yield (
             f"OUTPUT_DIR also has {request.presentation.noun} of another --combine than "
-            f"{request.settings.outputs.averaging}, of {counted(len(otherwise), 'participant')} "
-            f"({named([title for titles in otherwise for title in titles])}): they stay, and at "
-            "the group level --combine chooses"
+            f"{request.settings.outputs.averaging}, of {counted(len(of_people), 'participant')} "
+            f"({named(titles)}): they stay, and at the group level --combine chooses"
         )
 
 
-def on_other_model(request: CallRequest) -> Iterator[str]:
+def note_on_other_model(request: CallRequest) -> Iterator[str]:
     """Yield a line if results of another model, which OUTPUT_DIR has, would be replaced."""
     before = last_model(request.output)
     if request.bundle is None or before in ("", request.bundle.record):
@@ -189,10 +194,8 @@ def fetch_ahead(request: CallRequest, prepare: Prepare) -> None:
     NotFetchedError
         A file cannot be fetched.
     """
-    people, planning = (
-        request.participants[:_LOOKED_AHEAD],
-        replace(request, plans=True),
-    )
+    people = request.participants[:_LISTED_AHEAD]
+    planning = replace(request, plans=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the work on the participant repeats them
         waiting = [
@@ -214,19 +217,19 @@ def _all_plans(
     request: CallRequest,
     prepare: Prepare,
     participants: Sequence[str],
-    together: int = _TOGETHER,
+    group_size: int = _GROUP_SIZE,
 ) -> Iterator[tuple[str, list[Plan]]]:
     """Yield participants and their plans, made in another process, as damaged files may end it.
 
-    If it ends, the participants that it was planning together are planned one by one.
+    If it ends, the participants of the group that it was planning are planned one by one.
     """
     forked = can_fork()
-    planning = (
-        partial(_planning, request) if forked else partial(_prepared, request, prepare)
-    )
+    planning = partial(_planning, request)
+    if not forked:
+        planning = partial(_prepared, request, prepare)
     groups = [
-        " ".join(participants[first : first + together])
-        for first in range(0, len(participants), together)
+        " ".join(participants[first : first + group_size])
+        for first in range(0, len(participants), group_size)
     ]
     with closing(Pool(planning, 1, forked=forked).run(Backlog(groups))) as messages:
         for _, message in messages:
@@ -236,7 +239,7 @@ def _all_plans(
             if message.result is not None:
                 yield from zip(group, message.result, strict=True)
             elif len(group) > 1:
-                yield from _all_plans(request, prepare, group, together=1)
+                yield from _all_plans(request, prepare, group, group_size=1)
             else:
                 yield group[0], [_plan_of_end(message)]
 
@@ -307,9 +310,8 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
     except DtgError as err:
         return Plan(planned.title, faults=[*dict.fromkeys([*faults, *faults_of(err)])])
     session = planned.entities.get("ses")
-    folder = (
-        request.output.root / participant_folder(planned.participant, session) / "func"
-    )
+    of_session = participant_folder(planned.participant, session)
+    folder = request.output.root / of_session / "func"
     return Plan(
         planned.title,
         f"would write {what} to {folder} ({reason})",
@@ -337,10 +339,10 @@ def _of_run(run: RestRun, planned: PlannedRun) -> Iterator[str]:
     yield f"    in {run.space_reason}"
     if run.surfaces and not run.surfaces.sides:
         yield f"    on a template's surface, as {run.surfaces.reason}"
-    at_vertices = (
-        (*run.surfaces.to_t1w, *run.surfaces.transforms) if run.surfaces else ()
-    )
-    for transform in (*run.transforms, *at_vertices):
+    transforms = [*run.transforms]
+    if run.surfaces:
+        transforms += (*run.surfaces.to_t1w, *run.surfaces.transforms)
+    for transform in transforms:
         yield f"    through {transform.path}" + " (inverse)" * transform.inverse
     design = planned.design
     dof = f", {design.residual_dof():.0f} degrees of freedom" if run.dof_known else ""

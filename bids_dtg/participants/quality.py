@@ -15,7 +15,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.request import run_entities
 
 
-def first_figures(
+def common_metrics(
     run: RestRun,
     design: TemporalDesign,
     confounds: Confounds,
@@ -61,7 +61,7 @@ def first_figures(
     }
 
 
-def parcel_figures(
+def parcel_metrics(
     coverage: NDArray[np.floating[Any]],
     connectivity: NDArray[np.floating[Any]],
     std_dvars: NDArray[np.floating[Any]] | None,
@@ -79,8 +79,8 @@ def parcel_figures(
 
     Examples
     --------
-    >>> figures = parcel_figures(np.array([1.0, 0.5]), np.array([[1, 0.25], [0.25, 1]]), None)
-    >>> figures["coverage"], figures["fc_mean"], figures["std_dvars_mean"]
+    >>> metrics = parcel_metrics(np.array([1.0, 0.5]), np.array([[1, 0.25], [0.25, 1]]), None)
+    >>> metrics["coverage"], metrics["fc_mean"], metrics["std_dvars_mean"]
     (0.75, 0.25, None)
     """
     dvars = np.empty(0) if std_dvars is None else std_dvars[np.isfinite(std_dvars)]
@@ -94,8 +94,8 @@ def parcel_figures(
         "parcels": len(coverage),
         "parcels_kept": int(np.isfinite(connectivity.diagonal()).sum()),
         **{
-            name: round(float(v), 4) if np.isfinite(v) else None
-            for name, v in values.items()
+            name: round(float(value), 4) if np.isfinite(value) else None
+            for name, value in values.items()
         },
     }
 

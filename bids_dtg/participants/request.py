@@ -76,6 +76,12 @@ from bids_dtg.version import __version__
 
 # A run that joins others has this share of their frames or more; some may have been cut off.
 _SHARE_OF_JOIN = 0.9
+# Entities that the names of an average lack, by ``--combine``.
+_COMBINED: Mapping[Combine, frozenset[str]] = {
+    "run": frozenset(),
+    "session": frozenset({"run"}),
+    "participant": frozenset({"run", "ses"}),
+}
 
 
 @dataclass(frozen=True)
@@ -138,20 +144,17 @@ def plan_averages(
         raise together(faults)
 
     def key(run: RestRun) -> tuple[str, ...]:
+        # Some studies give files of all sessions the same name.
         if combine == "run":
-            return (
-                str(run.bold),
-            )  # some studies give files of all sessions the same name
+            return (str(run.bold),)
         if combine == "session":
             return (run.session or "", run.task)
         return (run.task,)
 
-    dropped = {"run": set[str](), "session": {"run"}, "participant": {"run", "ses"}}[
-        combine
-    ]
+    dropped = STORAGE | _COMBINED[combine]
     ordered = sorted(runs, key=lambda run: (key(run), str(run.bold)))
     return tuple(
-        AveragedRuns(members, _shared_entities(members, STORAGE | dropped))
+        AveragedRuns(members, _shared_entities(members, dropped))
         for _, group in groupby(ordered, key=key)
         for members in [tuple(group)]
     )
@@ -226,7 +229,7 @@ def _has_frames_of(run: RestRun, parts: Sequence[RestRun]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class DatasetRequest:
-    """What is found and checked before the workflow checks its own part."""
+    """The dataset, the participants and the output that the options name, found and checked."""
 
     settings: Settings  # options of the run, with the input type that was found
     dataset: InputDataset  # where the runs come from
@@ -296,11 +299,10 @@ def find_dataset_request(settings: Settings) -> DatasetRequest:
     if inputs.bids_filter_file is not None:
         require("--bids-filter-file", "bids", extra="bids")
         bids_filter.update(read_filter_file(inputs.bids_filter_file))
+    cleaning = resolve(settings.cleaning, dataset.input_type)
     settings = settings.replace(
         input_type=dataset.input_type,
-        denoise_strategy=resolve(
-            settings.cleaning, dataset.input_type
-        ).denoise_strategy,
+        denoise_strategy=cleaning.denoise_strategy,
         combine=settings.outputs.averaging,
     )
     output = DerivativeDataset(check_output_location(inputs.output_dir, dataset))
@@ -470,7 +472,7 @@ class CallRequest(DatasetRequest, ABC):
         """
         return plan_averages(self.runs(participant), self.combine)
 
-    def averaged_otherwise(self, participant: str) -> tuple[str, ...]:
+    def titles_of_other_combine(self, participant: str) -> tuple[str, ...]:
         """Return the titles of a participant's averages of another ``--combine`` in OUTPUT_DIR."""
         combine = self.settings.outputs.averaging
         return tuple(

@@ -65,10 +65,10 @@ class UsedSurface:
             return (
                 f"{TEMPLATE_SURFACE}, which ignores the person's folds ({self.reason})."
             )
-        words = {"own": "the person's own surfaces", "fsaverage": "fsaverage's mesh"}[
-            self.kind
-        ]
-        return f"Parcels are means over the vertices of {words} ({self.reason})."
+        vertices = "the person's own surfaces"
+        if self.kind == "fsaverage":
+            vertices = "fsaverage's mesh"
+        return f"Parcels are means over the vertices of {vertices} ({self.reason})."
 
     def on_maps(self, note: str) -> str:
         """Return a note of a run, that on its surface with a sentence on maps' deviation."""
@@ -223,10 +223,8 @@ class VertexSeries:
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return series (frames, parcels), and which usable vertices had no data."""
         needed = self.sampling.needed
-        zeros, is_float = (
-            PartlyZero(np.ones(len(needed), bool)),
-            self.header.dtype.kind == "f",
-        )
+        zeros = PartlyZero(np.ones(len(needed), bool))
+        is_float = self.header.dtype.kind == "f"
         finite = np.ones(len(needed), bool)
 
         def see(first: int, stored: Stored) -> None:

@@ -41,7 +41,7 @@ class Outcome:
     skipped: int = 0  # averages that were complete before
     failures: tuple[Failure, ...] = ()  # in the order in which they happened
     # Titles of averages of another --combine, which stay.
-    otherwise: tuple[str, ...] = ()
+    other_combine: tuple[str, ...] = ()
 
 
 class ReadingFailedError(Exception):
@@ -206,12 +206,14 @@ class LevelWork(AheadWork[Event, Outcome]):
                     failed = self._make(average, reason)
                     if failed:
                         fail(*failed)
-                    done += not failed or bool(average.failed)
+                    # If only a part of the results failed, the others were made.
+                    if not failed or average.failed:
+                        done += 1
         except ReaderDiedError as err:
             message = f"the process that read sub-{label} died: {err}"
             fail(Failure(label, "reading", message))
-        otherwise = self.request.averaged_otherwise(label)
-        return Outcome(done, skipped, tuple(failures), otherwise)
+        other_combine = self.request.titles_of_other_combine(label)
+        return Outcome(done, skipped, tuple(failures), other_combine)
 
     def _make(self, average: Average, reason: str) -> tuple[Any, ...]:
         """Make an average, and print a summary; return the failure and its traceback, if any."""
@@ -235,9 +237,8 @@ class LevelWork(AheadWork[Event, Outcome]):
         average.reporter.finish(f"{title}: {summary}{short}")
         if not average.failed:
             return ()
-        return Failure(
-            average.planned.participant, average.stage, average.failed, title
-        ), ""
+        participant = average.planned.participant
+        return Failure(participant, average.stage, average.failed, title), ""
 
 
 def _failure(

@@ -14,7 +14,7 @@ FILE = FileKind("qc", None, ".tsv")
 
 
 def write_quality(
-    figures: Mapping[str, object],
+    metrics: Mapping[str, object],
     columns: Sequence[QualityMetric],
     entities: Mapping[str, str],
     output: DerivativeDataset,
@@ -23,7 +23,7 @@ def write_quality(
 
     Parameters
     ----------
-    figures
+    metrics
         Quality metrics of the run, by column.
     columns
         Columns of the workflow, in the order of the table.
@@ -38,7 +38,7 @@ def write_quality(
         A file cannot be written.
     """
     path = FILE.path(entities)
-    row = [figures[column.name] for column in columns]
+    row = [metrics[column.name] for column in columns]
     write_tsv(output.path(path), [column.name for column in columns], [row])
     yield path
     path = FILE.path(entities, ".json")

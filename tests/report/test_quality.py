@@ -8,7 +8,7 @@ import pytest
 from bids_dtg.connectome.quality import METRICS, PARCELS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import read_json
-from bids_dtg.participants.quality import parcel_figures
+from bids_dtg.participants.quality import parcel_metrics
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.report.quality import (
     number,
@@ -57,7 +57,7 @@ def test_figures_leave_out_parcels_without_a_series():
     series = np.random.default_rng(0).standard_normal((5, 100))
     whole = np.corrcoef(series[:4])
     series[4] = np.nan
-    found = parcel_figures(
+    found = parcel_metrics(
         np.array([1, 1, 0.9, 0.8, 0.1]), np.corrcoef(series), np.ones(100)
     )
     assert (found["parcels"], found["parcels_kept"]) == (5, 4)

@@ -16,7 +16,7 @@ from bids_dtg.files.paths import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.origin import camel_case, cleaning_note
-from bids_dtg.participants.quality import first_figures, rounded
+from bids_dtg.participants.quality import common_metrics, rounded
 from bids_dtg.settings import Settings
 
 # Metrics of the verdict that no other step computes.
@@ -56,7 +56,7 @@ def summarise(
     if connectomes.segments[0].form.joint:
         least = min(segment.residual_dof for segment in connectomes.segments)
         beyond = rounded(least - len(connectomes.roi_r))
-    first = first_figures(
+    first = common_metrics(
         measured.run,
         measured.design,
         measured.confounds,

@@ -162,7 +162,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         values = (series.values * series.percent[:, None]).T.astype(np.float32)
         bold = BoldRun(values, series.tr_seconds, run.start_seconds)
         events = PurePosixPath(run.events.relative_to(self._request.dataset.bids_dir))
-        facts = self.how_made(measured, {}, ())
+        facts = self.series_facts(measured, {}, ())
         yield from self.write_with(
             TASK_SERIES.path(self.of_run(measured)),
             encode_task_bold(names, bold),
