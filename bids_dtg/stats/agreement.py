@@ -59,10 +59,14 @@ def agreement(ratings: Values) -> Agreement:
     target_effects = values.mean(axis=-1, keepdims=True) - grand_mean
     time_effects = values.mean(axis=-2, keepdims=True) - grand_mean
     residuals = values - grand_mean - target_effects - time_effects
+
+    def squares(effects: Values) -> Values:
+        return np.asarray((effects**2).sum(axis=(-2, -1)))
+
     # Mean squares, by their names in the papers: between targets, between measurements, residual.
-    msr = times * (target_effects**2).sum(axis=(-2, -1)) / (targets - 1)
-    msc = targets * (time_effects**2).sum(axis=(-2, -1)) / (times - 1)
-    mse = (residuals**2).sum(axis=(-2, -1)) / ((targets - 1) * (times - 1))
+    msr = times * squares(target_effects) / (targets - 1)
+    msc = targets * squares(time_effects) / (times - 1)
+    mse = squares(residuals) / ((targets - 1) * (times - 1))
     consistent = msr + (times - 1) * mse
     absolute = consistent + times * (msc - mse) / targets
     return Agreement(_ratio(msr - mse, absolute), _ratio(msr - mse, consistent))

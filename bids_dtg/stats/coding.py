@@ -110,7 +110,8 @@ def add_levels(
             names.append(f"{name}: {level}")
             columns.append(column[:, None])
     residual = tested - basis @ (basis.T @ tested)
-    if np.linalg.norm(residual) <= _NOTHING * np.linalg.norm(tested - tested.mean()):
+    size = np.linalg.norm(tested - tested.mean())
+    if np.linalg.norm(residual) <= _NOTHING * size:
         raise ValueError(f"it is the same for all people of a {name}")
     if len(levels) - basis.shape[1] - 1 < 1:
         raise ValueError(

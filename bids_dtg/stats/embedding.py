@@ -43,7 +43,8 @@ def principal_components(products: Array, columns: int) -> tuple[Array, Array]:
     present = variances > _ROUNDING * total
     scores = vectors[:, present] * np.sqrt(variances[present] / columns)
     # Fix the sign, independent of the order of points: the score furthest from 0 is positive.
-    furthest = scores[np.abs(scores).argmax(axis=0), np.arange(scores.shape[1])]
+    furthest_point = np.abs(scores).argmax(axis=0)
+    furthest = scores[furthest_point, np.arange(scores.shape[1])]
     return scores * np.sign(furthest), variances[present] / total
 
 
@@ -123,18 +124,19 @@ def silhouettes(
         return np.full(1 + len(orders), np.nan)
     sizes = np.bincount(cluster_of_point)
     means = []
-    for order in [np.arange(points), *orders]:
+    point = np.arange(points)
+    for order in [point, *orders]:
         cluster = cluster_of_point[order]
         member = (cluster[:, None] == np.arange(len(names))).astype(float)
         total_distance = apart @ member  # (points, clusters)
-        point = np.arange(points)
         same_cluster = total_distance[point, cluster]
         within = same_cluster / np.maximum(sizes[cluster] - 1, 1)
         mean_distance = total_distance / sizes
         mean_distance[point, cluster] = np.inf
         nearest = mean_distance.min(axis=1)  # of the neighbouring clusters
         larger = np.maximum(np.maximum(within, nearest), np.finfo(float).tiny)
-        silhouette = np.where(sizes[cluster] == 1, 0, (nearest - within) / larger)
+        is_alone = sizes[cluster] == 1
+        silhouette = np.where(is_alone, 0, (nearest - within) / larger)
         means.append(silhouette.mean())
     return np.array(means)
 

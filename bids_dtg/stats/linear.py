@@ -117,7 +117,8 @@ class _RegionBaseline:
             raise ValueError(
                 f"this {type(self).__name__} is not fitted: call fit(X, Y) first"
             )
-        mean: NDArray[np.float64] = self._total / np.maximum(self._count, 1)[..., None]
+        count = np.maximum(self._count, 1)
+        mean: NDArray[np.float64] = self._total / count[..., None]
         mean[self._count == 0] = 0.0
         return mean
 

@@ -97,10 +97,12 @@ def map_figures(values: Array) -> MapFigures:
     '100% of its values are the same'
     """
     # Infinite values count; NaN means no value.
-    largest = float(np.abs(values).max(initial=0.0, where=~np.isnan(values)))
+    has_value = ~np.isnan(values)
+    largest = float(np.abs(values).max(initial=0.0, where=has_value))
     finite = values[np.isfinite(values)]
     if not finite.size:
-        return MapFigures(0.0 if not largest else 1.0, np.nan, np.nan, largest)
+        coverage = 1.0 if largest else 0.0  # all infinite, or empty
+        return MapFigures(coverage, np.nan, np.nan, largest)
     _, counts = np.unique(finite[_sample(finite.size)], return_counts=True)
     return MapFigures(
         coverage=finite.size / values.size,
@@ -197,12 +199,12 @@ def _judge(
     group_figures: Sequence[GroupFigures],
     sds: NDArray[np.float64],
 ) -> list[Checked]:
-    usual_sd = float(np.median(sds[sds > 0])) if (sds > 0).any() else np.nan
     r = np.array([group.r for group in group_figures])
-    usual_r = float(np.nanmedian(r)) if np.isfinite(r).any() else np.nan
-    spread = _MAD_TO_SD * float(np.nanmedian(np.abs(r - usual_r))) if r.size else np.nan
     sides = np.array([group.side_r for group in group_figures])
-    usual_side = float(np.nanmedian(sides)) if np.isfinite(sides).any() else np.nan
+    usual_sd = _median(sds[sds > 0])
+    usual_r = _median(r)
+    usual_side = _median(sides)
+    spread = _MAD_TO_SD * _median(np.abs(r - usual_r))
     checked = []
     for figures, group, sd in zip(map_figures, group_figures, sds, strict=True):
         findings = _coverage_findings(figures)
@@ -221,6 +223,11 @@ def _judge(
             )
         checked.append(Checked(figures, group, float(scale), findings, usual_side))
     return checked
+
+
+def _median(values: Array) -> float:
+    """Return the median of finite values; NaN where there are none."""
+    return float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
 
 
 def _coverage_findings(figures: MapFigures) -> dict[str, str]:

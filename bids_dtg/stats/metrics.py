@@ -208,7 +208,8 @@ def relative_gain(
     array([ 0.1, -0.2,  nan])
     """
     linear = np.asarray(mean_r_linear, np.float64)
-    return np.asarray(mean_r, np.float64) / np.where(linear > 0, linear, np.nan) - 1
+    positive = np.where(linear > 0, linear, np.nan)
+    return np.asarray(mean_r, np.float64) / positive - 1
 
 
 def rivals(
@@ -290,12 +291,10 @@ def residual_correlation(
             )
     # Rounding is judged by the size of the map, not of the deviation: a map that
     # equals the mean leaves nothing but rounding error.
-    predicted_deviations = _standardised(
-        predicted - mean_predicted, size=np.abs(predicted).max(axis=1)
-    )
-    measured_deviations = _standardised(
-        measured - mean_measured, size=np.abs(measured).max(axis=1)
-    )
+    predicted_size = np.abs(predicted).max(axis=1)
+    measured_size = np.abs(measured).max(axis=1)
+    predicted_deviations = _standardised(predicted - mean_predicted, predicted_size)
+    measured_deviations = _standardised(measured - mean_measured, measured_size)
     r = (predicted_deviations * measured_deviations).sum(axis=1)
     return np.asarray(np.clip(r, -1.0, 1.0))
 
@@ -350,7 +349,8 @@ def _dice_area(pred: NDArray[np.float64], true: NDArray[np.float64]) -> float:
         total = int(strong_pred.sum()) + int(strong_true.sum())
         dice.append(2 * shared / total if total else 0.0)
     step = DICE_PERCENTAGES.step / 100
-    return float(step * (sum(dice) - (dice[0] + dice[-1]) / 2))
+    mean_of_ends = (dice[0] + dice[-1]) / 2
+    return float(step * (sum(dice) - mean_of_ends))
 
 
 def _as_maps(maps: Maps, name: str) -> NDArray[np.float64]:
@@ -377,10 +377,11 @@ def _standardised(
 ) -> NDArray[np.float64]:
     """Centre each row and scale it to length 1; NaN where it is constant up to rounding."""
     largest = np.abs(maps).max(axis=1) if size is None else size
-    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)[:, None]
+    usable = (largest > 0) & np.isfinite(largest)
+    scale = np.where(usable, largest, 1.0)
     centred = maps - maps.mean(axis=1, keepdims=True)
     # Scale first: the square of a value such as 1e200 overflows.
-    length = np.linalg.norm(centred / scale, axis=1) * scale[:, 0]
+    length = np.linalg.norm(centred / scale[:, None], axis=1) * scale
     rounding = 8 * np.finfo(np.float64).eps * largest * np.sqrt(maps.shape[1])
     length = np.where(length > rounding, length, np.nan)
     standardised: NDArray[np.float64] = centred / length[:, None]

@@ -56,7 +56,8 @@ def t_interval(values: Values) -> Interval:
     mean = float(finite.mean()) if n else float("nan")
     if n < 3:
         return Interval(mean, float("nan"), float("nan"))
-    half_width = float(stdtrit(n - 1, 0.975)) * float(finite.std(ddof=1)) / np.sqrt(n)
+    t = float(stdtrit(n - 1, 0.975))
+    half_width = t * float(finite.std(ddof=1)) / np.sqrt(n)
     return Interval(mean, float(mean - half_width), float(mean + half_width))
 
 
@@ -155,7 +156,8 @@ def wilson_interval(share: float, people: int) -> Interval:
     z2 = 1.959964**2 / people
     middle = (share + z2 / 2) / (1 + z2)
     # For a share of 0 or 1, rounding can make this negative.
-    half_width = np.sqrt(z2 * max(share * (1 - share) + z2 / 4, 0.0)) / (1 + z2)
+    variance = max(share * (1 - share) + z2 / 4, 0.0)
+    half_width = np.sqrt(z2 * variance) / (1 + z2)
     low = max(0.0, float(middle - half_width))
     high = min(1.0, float(middle + half_width))
     return Interval(float(share), low, high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import factorial, prod
+from math import ceil, factorial, prod
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ _STEPS = 1024  # bins of the histogram of |t| per unit
 _MOST_T = 64  # its upper end
 _NOTHING = 1e-7  # a residual below this share of the column is rounding error
 _TIE = 1e-9  # t with a smaller relative difference count as equal
+_TINY = np.finfo(float).tiny
 
 
 def permuted_orders(
@@ -102,7 +103,8 @@ def flipped_signs(
     """
     names, family_of_person = np.unique(np.asarray(families), return_inverse=True)
     rng = np.random.default_rng(seed)
-    signs = rng.choice(np.array([-1, 1], np.int8), size=(draws, len(names)))
+    either = np.array([-1, 1], np.int8)
+    signs = rng.choice(either, size=(draws, len(names)))
     return signs[:, family_of_person]
 
 
@@ -176,7 +178,8 @@ class Design:
         columns = np.asarray(values, np.float64)
         residuals = columns - self.covariates @ (self.covariates.T @ columns)
         length = np.linalg.norm(residuals, axis=0)
-        length[~(length > _NOTHING * np.linalg.norm(columns, axis=0))] = np.nan
+        defined = length > _NOTHING * np.linalg.norm(columns, axis=0)
+        length[~defined] = np.nan
         return residuals / length, length
 
     def by_chance(self, unit: Array) -> Iterator[tuple[slice, Array]]:
@@ -230,7 +233,7 @@ def fit_columns(values: NDArray[Any], design: Design) -> ColumnTests:
     effect = np.full(columns, np.nan)
     r = np.full(columns, np.nan)
     products = np.zeros((people, people))
-    product_step = -(-people * columns // _VALUES_OF_PRODUCTS) or 1  # of columns
+    product_step = max(1, ceil(people * columns / _VALUES_OF_PRODUCTS))  # of columns
     largest = np.zeros(len(design.draws))
     counts = np.zeros(_STEPS * _MOST_T + 1, np.int64)
     norm = float(np.linalg.norm(design.tested))
@@ -297,7 +300,8 @@ def _p_of_largest(t: Array, largest: Array) -> Array:
     """Return p of columns from the largest |t| of each draw, (draws,); NaN where t is."""
     draws = len(largest)
     below = np.searchsorted(np.sort(largest), np.abs(t) * (1 - _TIE))
-    return np.where(np.isfinite(t), (1 + draws - below) / (1 + draws), np.nan)
+    p = (1 + draws - below) / (1 + draws)
+    return np.where(np.isfinite(t), p, np.nan)
 
 
 def sizes_p(products: Array, design: Design) -> float:
@@ -320,34 +324,49 @@ def sizes_p(products: Array, design: Design) -> float:
     the tested column is not taken for a difference in variance.
     """
     people = len(design.tested)
-    tiny = np.finfo(float).tiny
     tested = design.tested / np.linalg.norm(design.tested)
     model = np.column_stack([design.covariates, tested])
-    free = 1 - np.square(model).sum(axis=1)  # 1 minus a person's leverage
-    has_residual = free > _NOTHING
-    columns = []
+    # What the sizes may depend on: the tested column, and the distance from its mean.
+    predictors = []
     for column in (tested, np.abs(tested)):
         residual = column - design.covariates @ (design.covariates.T @ column)
         length = float(np.linalg.norm(residual))
         # In two groups of equal size, everybody is equally far from the mean: no column is left.
         if length > _NOTHING:
-            columns.append(residual / length)
+            predictors.append(residual / length)
     largest_r = []  # of each order, the observed one first
-    squares = np.diag(products)
     for order in [np.arange(people), *design.draws]:
-        permuted = model[order]
-        with_model = products @ permuted
-        residual_squares = squares - 2 * (permuted * with_model).sum(axis=1)
-        explained = permuted @ (permuted.T @ with_model)
-        residual_squares += (explained * permuted).sum(axis=1)
-        rows = has_residual[order]
-        sizes = residual_squares[rows] / free[order][rows]
-        logs = np.zeros(people)
-        logs[rows] = np.log(np.maximum(sizes, tiny))
-        logs[~rows] = logs[rows].mean()
+        logs = _log_sizes(products, model[order])
         covariates = design.covariates[order]
         logs = logs - covariates @ (covariates.T @ logs)
-        length = max(float(np.linalg.norm(logs)), tiny)
-        r = [abs(float(logs @ column[order])) / length for column in columns]
+        length = max(float(np.linalg.norm(logs)), _TINY)
+        r = [abs(float(logs @ column[order])) / length for column in predictors]
         largest_r.append(max(r))
-    return float(np.mean(np.array(largest_r) >= largest_r[0] * (1 - _TIE)))
+    observed_r = largest_r[0]
+    return float(np.mean(np.array(largest_r) >= observed_r * (1 - _TIE)))
+
+
+def _log_sizes(products: Array, model: Array) -> Array:
+    """Return the logarithm of each person's squared residual over its expected share, (people,).
+
+    People whose residual is always 0 get the mean of the others.
+
+    Parameters
+    ----------
+    products
+        (people, people), inner products P of people's maps.
+    model
+        (people, columns), orthonormal columns M that are regressed out of the maps.
+    """
+    # The diagonal of (I - M M') P (I - M M').
+    products_with_model = products @ model
+    squares = np.diag(products) - 2 * (model * products_with_model).sum(axis=1)
+    explained = model @ (model.T @ products_with_model)
+    squares += (explained * model).sum(axis=1)
+    expected = 1 - np.square(model).sum(axis=1)  # 1 minus a person's leverage
+    has_residual = expected > _NOTHING
+    sizes = squares[has_residual] / expected[has_residual]
+    logs = np.zeros(len(model))
+    logs[has_residual] = np.log(np.maximum(sizes, _TINY))
+    logs[~has_residual] = logs[has_residual].mean()
+    return logs

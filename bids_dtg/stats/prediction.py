@@ -97,7 +97,8 @@ def chance(r: float, null: Array) -> float:
     """Return the permutation p of an r; NaN without permutations."""
     if not len(null) or not np.isfinite(r):
         return float("nan")
-    return float((1 + (null >= r - _TIE).sum()) / (1 + len(null)))
+    as_large = (null >= r - _TIE).sum()
+    return float((1 + as_large) / (1 + len(null)))
 
 
 def rotated(values: NDArray[Any]) -> Array:
@@ -148,16 +149,19 @@ def common_products(
     >>> labels, bool(np.allclose(total, 2 * some))
     (('a', 'c'), True)
     """
-    in_second = set(second[0])
-    labels = tuple(label for label in first[0] if label in in_second)
+    first_people, _ = first
+    second_people, _ = second
+    in_second = set(second_people)
+    labels = tuple(label for label in first_people if label in in_second)
     total = np.zeros((len(labels), len(labels)))
     for people, inner_products in (first, second):
+        of_labels = inner_products
         if tuple(people) != labels:
             rows = [people.index(label) for label in labels]
-            inner_products = inner_products[np.ix_(rows, rows)]
-            inner_products = inner_products - inner_products.mean(axis=0)
-            inner_products = inner_products - inner_products.mean(axis=1, keepdims=True)
-        total += inner_products
+            of_labels = inner_products[np.ix_(rows, rows)]
+            of_labels = of_labels - of_labels.mean(axis=0)
+            of_labels = of_labels - of_labels.mean(axis=1, keepdims=True)
+        total += of_labels
     return labels, total
 
 
@@ -199,9 +203,9 @@ def site_folds(families: Integers, sites: Integers) -> Integers:
     >>> site_folds(np.array([0, 0, 0, 1, 2]), np.array([7, 7, 9, 9, 9])).tolist()
     [0, 0, 0, 1, 1]
     """
-    _, family = np.unique(families, return_inverse=True)
-    _, site = np.unique(sites, return_inverse=True)
-    count = np.zeros((family.max() + 1, site.max() + 1), np.intp)
+    family_names, family = np.unique(families, return_inverse=True)
+    site_names, site = np.unique(sites, return_inverse=True)
+    count = np.zeros((len(family_names), len(site_names)), np.intp)
     np.add.at(count, (family, site), 1)
     site_of_family = count.argmax(axis=1)
     _, folds = np.unique(site_of_family[family], return_inverse=True)
@@ -238,6 +242,7 @@ def predict(
         The training people of a fold all have the same phenotype or features.
     """
     tested = target.tested
+    range_of_tested = max(np.ptp(tested), 1e-300)
     columns = _basis(target.covariates)
     residual = tested - columns @ np.linalg.lstsq(columns, tested)[0]
     # The phenotype, then its permutations.
@@ -249,7 +254,7 @@ def predict(
         columns = _basis(target.covariates, ~test)
         x, x_test = _without(features, columns, test)
         y, y_test = _without(targets, columns, test)
-        if np.ptp(y[:, 0]) < _TIE * max(np.ptp(tested), 1e-300):
+        if np.ptp(y[:, 0]) < _TIE * range_of_tested:
             raise ValueError("all training people of a fold have the same value of it")
         sum_of_squares = float(np.square(x - x.mean(axis=0)).sum())
         if not x.shape[1] or sum_of_squares <= 0:
@@ -258,15 +263,18 @@ def predict(
         if ridge == "nested":
             grid = _GRID * sum_of_squares / len(x)
             alphas = _chosen(x, y, grid, target.families[~test])
-        predicted[test] = _fitted(x, y, x_test)(alphas)
+        predict_test = _fitted(x, y, x_test)
+        predicted[test] = predict_test(alphas)
         measured[test] = y_test
         if within:
             predicted[test] -= predicted[test].mean(axis=0)
             measured[test] -= measured[test].mean(axis=0)
     # A prediction that is constant up to rounding has no r.
-    predicted[:, np.ptp(predicted, axis=0) < _TIE * np.ptp(measured, axis=0)] = 0
-    null = np.nan_to_num(correlation(predicted[:, 1:].T, measured[:, 1:].T))
-    return Prediction(predicted[:, 0], measured[:, 0], null.astype(np.float64))
+    is_constant = np.ptp(predicted, axis=0) < _TIE * np.ptp(measured, axis=0)
+    predicted[:, is_constant] = 0
+    null_r = correlation(predicted[:, 1:].T, measured[:, 1:].T)
+    null = np.nan_to_num(null_r).astype(np.float64)
+    return Prediction(predicted[:, 0], measured[:, 0], null)
 
 
 def _fitted(x: Array, y: Array, x_test: Array) -> Callable[[Array], Array]:
@@ -304,8 +312,9 @@ def _basis(covariates: Array, training: NDArray[np.bool_] | None = None) -> Arra
     """Return a constant and the covariates, scaled by training people; 0 where these are alike."""
     of_training = covariates if training is None else covariates[training]
     span = np.ptp(of_training, axis=0)
+    differs = span > 0
     centred = covariates - of_training.mean(axis=0)
-    scaled = np.where(span > 0, centred / np.where(span > 0, span, 1), 0)
+    scaled = np.where(differs, centred / np.where(differs, span, 1), 0)
     return np.column_stack([np.ones(len(covariates)), scaled])
 
 
@@ -337,7 +346,9 @@ def judge(
     """
     second = target.second
     people = len(target.tested)
-    rarer = None if second is None else int(min(second.sum(), (~second).sum()))
+    rarer = None
+    if second is not None:
+        rarer = int(min(second.sum(), (~second).sum()))
     score = prediction.score(second)
     reference_score = None if reference is None else reference.score(second)
 

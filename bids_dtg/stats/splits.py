@@ -101,13 +101,13 @@ def split_people(
     sets: dict[str, list[str]] = {name: [] for name in DRAWN}
     waiting = [str(family) for family in order]
     least = 1 if len(labels) < 6 else 2
-    for name, people in sizes.items():
-        while people and waiting and len(sets[name]) < max(least, round(people)):
+    for name, size in sizes.items():
+        while size and waiting and len(sets[name]) < max(least, round(size)):
             sets[name] += groups[waiting.pop()]
     sets["training"] = [label for family in waiting for label in groups[family]]
     if not sets["training"]:
         raise ValueError(f"{len(groups)} families are too few to be split")
-    return Split(**{name: tuple(sorted(labels)) for name, labels in sets.items()})
+    return Split(**{name: tuple(sorted(people)) for name, people in sets.items()})
 
 
 def fold_people(
@@ -149,11 +149,12 @@ def fold_people(
         raise ValueError(f"{len(groups)} families cannot be divided into {folds} folds")
     order = np.random.default_rng(seed).permutation(sorted(groups))
     families_drawn = [str(family) for family in order]
-    people: list[list[str]] = [[] for _ in range(min(folds, len(groups)))]  # by fold
+    number = min(folds, len(groups))
+    people_of_folds: list[list[str]] = [[] for _ in range(number)]
     # The largest families come first; each goes to the smallest fold so far.
     for family in sorted(families_drawn, key=lambda family: -len(groups[family])):
-        min(people, key=len).extend(groups[family])
-    return tuple(tuple(sorted(fold)) for fold in people)
+        min(people_of_folds, key=len).extend(groups[family])
+    return tuple(tuple(sorted(people)) for people in people_of_folds)
 
 
 def family_numbers(

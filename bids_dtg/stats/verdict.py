@@ -475,8 +475,9 @@ def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:
     least = 0.5 / len(samples)
     bias = ndtri(np.clip(below, least, 1 - least))
     deviations = without.mean() - without
-    power = float(np.square(deviations).sum())
-    skewness = float((deviations**3).sum()) / (6 * power**1.5) if power > 0 else 0.0
+    squares = float(np.square(deviations).sum())
+    cubes = float((deviations**3).sum())
+    skewness = cubes / (6 * squares**1.5) if squares > 0 else 0.0
     reach = bias + ndtri(np.array([0.025, 0.975]))
     quantiles = ndtr(bias + reach / (1 - skewness * reach))
     low, high = np.quantile(samples, quantiles)
