@@ -134,24 +134,25 @@ def load_confounds(
     notes: list[str] = []
     if strategy.reads_table:
         names = _names(cells, run, strategy, options, facts, notes)
-    columns = {
-        name: read_column(cells, name, where) for name in (*names, FD, STD_DVARS)
-    }
+    read_names = (*names, FD, STD_DVARS)
+    columns = {name: read_column(cells, name, where) for name in read_names}
     rows = np.array([columns[name] for name in names], np.float64)
     values = rows.reshape(len(names), n_frames).T
     # The first value of a derivative is n/a; it gets the second value.
-    values[:1] = np.where(np.isnan(values[:1]), values[1:2], values[:1])
+    first_row = values[:1]
+    first_row[:] = np.where(np.isnan(first_row), values[1:2], first_row)
     dummy, non_steady = _initial_frames(cells, options, n_frames, where)
     mixing = noise = None
     if strategy.noise is not None:
-        at_start = int(np.argmin(np.append(non_steady | dummy, False)))
+        is_dropped = np.append(non_steady | dummy, False)
+        at_start = int(np.argmin(is_dropped))  # frames dropped at the start
         mixing, noise = read_components(strategy.name, run, n_frames, at_start)
         facts |= {"components": len(noise), "noise_components": int(noise.sum())}
     thresholds = strategy.thresholds(options)
-    over_fd = _above(columns[FD], thresholds.get("fd_threshold"), n_frames)
-    over_dvars = _above(
-        columns[STD_DVARS], thresholds.get("std_dvars_threshold"), n_frames
-    )
+    most_fd = thresholds.get("fd_threshold")
+    most_dvars = thresholds.get("std_dvars_threshold")
+    over_fd = _above(columns[FD], most_fd, n_frames)
+    over_dvars = _above(columns[STD_DVARS], most_dvars, n_frames)
     scrubbed = censored(over_fd | over_dvars, SHORTEST_STRETCH)
     interpolated = interpolated_frames(run, n_frames)
     notes += _interpolation_note(run, int(interpolated.sum()))

@@ -177,7 +177,8 @@ def read_components(
 def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
     """Read time courses (frames, components), with or without a header; else ValueError."""
     rows = [line.split() for line in text.splitlines() if line.strip()]
-    if rows and re.match(r"[^\d.+-]", rows[0][0]) and rows[0][0].lower() != "nan":
+    first_cell = rows[0][0] if rows else ""
+    if re.match(r"[^\d.+-]", first_cell) and first_cell.lower() != "nan":
         rows = rows[1:]  # fMRIPrep writes no header, others may
     values = np.array(rows, np.float64)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
@@ -215,11 +216,9 @@ def _of_all_frames(
 def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
     """Find a run's file by its name's ending; only entities of storage may precede it."""
     between = r"_(?:(?:space|res|cohort)-[0-9A-Za-z+]+_|bold_)*"
-    patterns = [
-        re.compile(re.escape(title) + between + re.escape(name)) for name in names
-    ]
     run_files = sorted(folder.glob(f"{title}_*"))
-    for pattern in patterns:
+    for name in names:
+        pattern = re.compile(re.escape(title) + between + re.escape(name))
         matching = [path for path in run_files if pattern.fullmatch(path.name)]
         if matching:
             require_one(matching, f"the components of {title}")

@@ -168,9 +168,8 @@ def read_column(cells: Cells, name: str, where: str) -> Column | None:
 def _plain_column(texts: tuple[str, ...]) -> Column | None:
     """Return the numbers of a column as fMRIPrep writes it; None: each cell must be looked at."""
     joined = "".join(texts)
-    if (
-        "_" in joined or not joined.isascii()
-    ):  # Python takes 1_0 and digits of other scripts
+    # Python would read 1_0 and digits of other scripts as numbers.
+    if "_" in joined or not joined.isascii():
         return None
     first = int(texts[:1] == ("n/a",))
     values = np.full(len(texts), np.nan)

@@ -157,9 +157,8 @@ class _Process(Generic[Argument, Result]):
         self, prepare: Callable[[Argument], Work[Result]], argument: Argument
     ) -> None:
         # It is started afresh, as dask's processes have threads.
-        self._pool: Pool[Result] = Pool(
-            partial(_Unprepared, prepare, argument), 1, forked=False
-        )
+        unprepared = partial(_Unprepared, prepare, argument)
+        self._pool: Pool[Result] = Pool(unprepared, 1, forked=False)
         self._wait_for_labels()
         # Before multiprocessing's own function, which would wait for the process.
         atexit.register(self._pool.end)

@@ -204,9 +204,8 @@ def _free_memory_of_cgroups(root: Path) -> Iterator[int]:
                 limit = int((folder / limit_name).read_text())
                 usage = int((folder / usage_name).read_text())
                 # The system frees the cache of files when memory is needed.
-                cache = _number_in(
-                    folder / "memory.stat", r"(?:total_)?inactive_file (\d+)"
-                )
+                pattern = r"(?:total_)?inactive_file (\d+)"
+                cache = _number_in(folder / "memory.stat", pattern)
                 yield limit - usage + cache
 
 
@@ -275,11 +274,9 @@ def given_threads(resources: ResourceOptions) -> int | None:
     threads = resources.omp_nthreads
     if threads is None or threads <= cores:
         return threads
-    limit = (
-        "this machine has"
-        if resources.nprocs is None
-        else "--nprocs and this machine allow"
-    )
+    limit = "this machine has"
+    if resources.nprocs is not None:
+        limit = "--nprocs and this machine allow"
     warnings.warn(
         f"--omp-nthreads is {threads}, but {limit} {counted(cores, 'core')}, which are used",
         stacklevel=3,

@@ -237,9 +237,8 @@ class DerivativeDataset:
                 columns = ("participant_id",)
                 rows = {}
             # A dictionary keeps the order, and looks up names faster than a list.
-            participants = dict.fromkeys(
-                f"sub-{label}" for label in participants_in(self.root)
-            )
+            labels = participants_in(self.root)
+            participants = dict.fromkeys(f"sub-{label}" for label in labels)
             if columns != table.header or participants.keys() != rows.keys():
                 no_values = [None] * (len(columns) - 1)
                 updated = [
@@ -286,9 +285,8 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     output = expand_home(output_dir, "OUTPUT_DIR").resolve()
     source = dataset.root.resolve()
     bids_dir = dataset.bids_dir.resolve()
-    inputs_within = [
-        folder for folder in (source, bids_dir) if output in folder.parents
-    ]
+    inputs = (source, bids_dir)
+    inputs_within = [folder for folder in inputs if output in folder.parents]
     places = (output, *output.parents)
     file = next((place for place in places if place.is_file()), None)
     in_derivatives = bids_dir / "derivatives" in output.parents
@@ -380,10 +378,10 @@ def running_container(environment: Mapping[str, str] = os.environ) -> str | None
     """Return `docker:<tag>` or `apptainer:<image>` if the environment names a container."""
     if tag := environment.get("DTG_CONTAINER_TAG"):
         return f"docker:{tag}"
-    image = environment.get("APPTAINER_CONTAINER") or environment.get(
-        "SINGULARITY_CONTAINER"
-    )
-    return f"apptainer:{image}" if image else None
+    for variable in ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"):
+        if image := environment.get(variable):
+            return f"apptainer:{image}"
+    return None
 
 
 def _this_program(workflow: str) -> dict[str, Any]:

@@ -488,7 +488,8 @@ def _plain_cells(
 
     The longest stretch of unwanted columns, such as CompCor's hundreds, is not split, but empty.
     """
-    lines, longest = text.split("\n"), csv.field_size_limit()
+    lines = text.split("\n")
+    most = csv.field_size_limit()
     header = lines[0].split(delimiter)
     before, unwanted = _unwanted_stretch([*map(with_formula, header)], wanted)
     after = len(header) - before - unwanted
@@ -502,8 +503,8 @@ def _plain_cells(
                 yield [*start, *empty, *end]
                 continue
         cells = line.split(delimiter)
-        if len(line) > longest and max(map(len, cells)) > longest:
-            raise ValueError(f"field larger than field limit ({longest})")
+        if len(line) > most and max(map(len, cells)) > most:
+            raise ValueError(f"field larger than field limit ({most})")
         yield cells
 
 
@@ -511,13 +512,15 @@ def _unwanted_stretch(
     header: list[str], wanted: Callable[[str], bool] | None
 ) -> tuple[int, int]:
     """Return the first column and the length of the longest stretch of unwanted columns."""
-    stretch, first = (0, 0), 0
+    start = longest = 0
+    first = 0  # column of the stretch that is looked at
     for is_wanted, names in groupby(header, wanted or (lambda name: True)):
         columns = len(list(names))
-        if not is_wanted:
-            stretch = max(stretch, (columns, first))
+        if not is_wanted and columns > longest:
+            start = first
+            longest = columns
         first += columns
-    return stretch[1], stretch[0]
+    return start, longest
 
 
 def _has_semicolons(text: str, delimiter: str) -> bool:
@@ -534,14 +537,17 @@ def _table(
     *,
     has_formulas: bool,
 ) -> Table:
-    """Make a table of the cells of its lines; only with an apostrophe may there be formulas."""
+    """Make a table of the cells of its lines.
+
+    `has_formulas`: whether cells may begin with the apostrophe of `without_formula`.
+    """
     header = [*map(with_formula, next(lines, []))]
     while header and not header[-1].strip():
         header.pop()  # a tab at the end of the line
     places = [
         place for place, name in enumerate(header) if wanted is None or wanted(name)
     ]
-    # A single place is named twice, as `itemgetter` gives no tuple of one.
+    # The last place is picked twice, as `itemgetter` gives no tuple of one, and dropped below.
     pick: Any = itemgetter(*places, *places[-1:]) if places else lambda cells: ("",)
     rows = []
     short = 0  # number of lines with fewer cells than the header

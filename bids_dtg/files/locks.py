@@ -134,8 +134,8 @@ class Locks:
 
 def _this_process() -> str:
     # A path may contain bytes that are not text; made visible, so that the file can be read back.
-    command = visible(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    command = visible(" ".join(words))
     begun = f"{datetime.now():%d %b %H:%M}"  # local time of this host
-    return (
-        f"process {os.getpid()} on {socket.gethostname()} (begun {begun}: {command})\n"
-    )
+    where = f"process {os.getpid()} on {socket.gethostname()}"
+    return f"{where} (begun {begun}: {command})\n"

@@ -120,8 +120,12 @@ class PathNames:
         for name, folder in folders.items():
             for text in _spellings(folder):
                 named.setdefault(text, name)
-        by_length = sorted(named.items(), key=lambda item: (-len(item[0]), item[0]))
-        return PathNames(tuple(by_length))
+
+        def longest_first(folder_and_name: tuple[str, str]) -> tuple[int, str]:
+            folder, _ = folder_and_name
+            return -len(folder), folder
+
+        return PathNames(tuple(sorted(named.items(), key=longest_first)))
 
     def hide(self, text: str) -> str:
         """Return a text with absolute paths replaced by the names of their folders.

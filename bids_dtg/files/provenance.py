@@ -278,7 +278,7 @@ def _whole_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
     path = _record_path(dataset, title)
     record = read_json_object(path)
     with reading(path, as_what=" as a completion record"):
-        _ = {**record["Options"], **record["Inputs"]}
+        _ = {**record["Options"], **record["Inputs"]}  # both must be objects
         for output in record["Outputs"]:
             dataset.path(output)
     return record

@@ -127,7 +127,8 @@ def encode_series(series: RegionTable) -> bytes:
     >>> encode_series(RegionTable(("V1", "V2"), values))
     b'V1\tV2\n0.5\t1\nn/a\t2\n'
     """
-    lines = ["\t".join(map(name_cell, series.names)), *number_lines(series.values.T)]
+    header = "\t".join(map(name_cell, series.names))
+    lines = [header, *number_lines(series.values.T)]
     return ("\n".join(lines) + "\n").encode()
 
 

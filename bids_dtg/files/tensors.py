@@ -67,9 +67,9 @@ class TensorFile:
             The file cannot be read, or a value is not finite.
         """
         self.require_finite()
-        arrays = self._mapped().items()
         return {
-            name: array if name in mapped else np.array(array) for name, array in arrays
+            name: array if name in mapped else np.array(array)
+            for name, array in self._mapped().items()
         }
 
     def require_finite(self) -> None:

@@ -222,12 +222,13 @@ class Anatomy:
                 if template is not None:
                     templates.add(template)
         missing = None
-        for template in sorted(
-            templates, key=lambda label: (label != USUAL_TEMPLATE, label)
-        ):
-            ends = (to, template) if origin == T1W else (template, origin)
+        in_order = sorted(templates, key=lambda label: (label != USUAL_TEMPLATE, label))
+        for template in in_order:
             try:
-                between = self.templateflow.step(*ends)
+                if origin == T1W:
+                    between = self.templateflow.step(to, template)
+                else:
+                    between = self.templateflow.step(template, origin)
             except TransformMissingError as err:
                 missing = missing or err
             except RunError:
@@ -423,9 +424,8 @@ def find_surfaces(
         The content of a file is missing, as DataLad and git-annex leave it, or two files fit
         equally well.
     """
-    anatomy = Anatomy(
-        dataset.root, participant, session, templateflow, sidecars=tuple(sidecars)
-    )
+    root = dataset.root
+    anatomy = Anatomy(root, participant, session, templateflow, tuple(sidecars))
     if dataset.study:
         sides_of_meshes = _hcp_surfaces(dataset.study, anatomy)
     else:
@@ -435,9 +435,9 @@ def find_surfaces(
         "spheres registered to fsLR"
     )
     sides: Sides = {}
-    for mesh, sides_of_mesh in sides_of_meshes:
+    for words_of_mesh, sides_of_mesh in sides_of_meshes:
         if len(sides_of_mesh) == 2:
-            words = mesh
+            words = words_of_mesh
             sides = sides_of_mesh
             break
     transforms: tuple[TransformFile, ...] = ()
@@ -474,10 +474,8 @@ def _hcp_surfaces(study: Study, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]
                     for path in matching(folder, f"*.{side}.{kind}.32k_fs_LR{_MESH}")
                     if not _is_of_another(path, person.path)
                 ]
-                require_one(
-                    paths,
-                    f"the {kind} of hemisphere {side} of sub-{anatomy.participant}",
-                )
+                whose = f"hemisphere {side} of sub-{anatomy.participant}"
+                require_one(paths, f"the {kind} of {whose}")
                 if paths:
                     sides[side] = SurfaceSide((paths[0],))
             yield f"{kind} of {folder.relative_to(anatomy.root)}", sides
@@ -511,9 +509,8 @@ def surfaces_on_meshes(
         place = folder.relative_to(anatomy.root)
         on_fs_lr = Sides()
         for side in _SIDES:
-            middle = surface(
-                folder, side, "midthickness", space="fsLR", den="32k", desc=descs
-            )
+            of_side = partial(surface, folder, side)
+            middle = of_side("midthickness", space="fsLR", den="32k", desc=descs)
             if middle:
                 on_fs_lr[side] = SurfaceSide((middle,))
         yield f"midthickness on fsLR's mesh of {place}", on_fs_lr
@@ -522,10 +519,9 @@ def surfaces_on_meshes(
         for side in _SIDES:
             of_side = partial(surface, folder, side)
             middle = of_side("midthickness", space=None, den=None, desc=descs)
-            fs_lr = of_side("sphere", space="fsLR", den=None, desc=_SPHERE_DESCS)
-            fsaverage = of_side(
-                "sphere", space=("fsaverage", None), den=None, desc="reg"
-            )
+            sphere = partial(of_side, "sphere", den=None)
+            fs_lr = sphere(space="fsLR", desc=_SPHERE_DESCS)
+            fsaverage = sphere(space=("fsaverage", None), desc="reg")
             if middle and fs_lr:
                 by_fs_lr[side] = SurfaceSide((middle,), fs_lr, fsaverage)
             if middle and fsaverage:

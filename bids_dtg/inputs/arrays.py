@@ -173,13 +173,12 @@ def read_arrays(
     for name in KEYS:
         if name not in {*renamed, *unused} and name not in renamed.values():
             key_of_name[name] = name
-    paths_given = tuple(
-        expand_home(Path(path), "--input-arrays").absolute() for path in paths
-    )
+    expanded = [expand_home(Path(path), "--input-arrays") for path in paths]
+    paths_given = tuple(path.absolute() for path in expanded)
     all_keys: set[str] = set()
-    files = [
-        _read_file(path, key_of_name, all_keys) for path in dict.fromkeys(paths_given)
-    ]
+    files = []
+    for path in dict.fromkeys(paths_given):
+        files.append(_read_file(path, key_of_name, all_keys))
     single = _require_keys(files, renamed, describing, named(sorted(all_keys)))
     number = _require_same_sizes(files)
     places = _places(files)
@@ -260,15 +259,14 @@ def _read_file(
 ) -> dict[str, StoredArray]:
     """Return a file's known arrays by name; add its keys to `all_keys`."""
     wanted = set(key_of_name.values())
+    stored: dict[str, Any]
     with reading(path, DatasetError):
         with open_foreign(path) as file:
             first_bytes = file.read(8)
         if first_bytes.startswith(_ZIP):
             with np.load(path, allow_pickle=False) as npz:
                 keys = list(npz)
-                stored: dict[str, Any] = {
-                    key: npz[key] for key in keys if key in wanted
-                }
+                stored = {key: npz[key] for key in keys if key in wanted}
         elif first_bytes == _HDF5:
             # HDF5's library may never return from a damaged file, or end the process.
             in_own_process(partial(_try_hdf5, path, wanted))
@@ -301,9 +299,11 @@ def _read_file(
 def _require_form(name: str, array: StoredArray) -> None:
     """Refuse an array of another type or number of axes, or an empty one."""
     axes = _AXES.get(name)
-    kinds, content = "biufSUO", "numbers or text"
+    kinds = "biufSUO"
+    content = "numbers or text"
     if name in _NUMBERS:
-        kinds, content = "biuf", "numbers"
+        kinds = "biuf"
+        content = "numbers"
     shape = array.values.shape
     has_axes = axes is None or len(axes) == len(shape)
     if not has_axes or 0 in shape or array.values.dtype.kind not in kinds:
@@ -323,7 +323,7 @@ def _open_hdf5(path: Path, wanted: set[str]) -> tuple[list[str], dict[str, Any]]
     stored = {key: member(file, key) for key in file if key in wanted}
     for key, values in stored.items():
         with reading(f"{path}: {key}", DatasetError):
-            getattr(values, "dtype", None)
+            getattr(values, "dtype", None)  # raises an error if the type is damaged
     return list(file), stored
 
 

@@ -362,13 +362,12 @@ def _table(image: Path) -> Table | None:
     of_image = _pairs(image.name).items()
     candidates = [_beside(image, ".tsv")]
     for folder in image.parents[:2]:
-        tables = {
-            path: _pairs(path.name) for path in sorted(folder.glob("*atlas-*_dseg.tsv"))
-        }
-        applying = [
-            path for path, entities in tables.items() if entities.items() <= of_image
-        ]
-        candidates += sorted(applying, key=lambda path: -len(tables[path]))
+        applying = []
+        for path in sorted(folder.glob("*atlas-*_dseg.tsv")):
+            if _pairs(path.name).items() <= of_image:
+                applying.append(path)
+        # Those with the most entities first.
+        candidates += sorted(applying, key=lambda path: -len(_pairs(path.name)))
     for path in candidates:
         if path.is_file() and path.stat().st_size:
             return read_table(path)

@@ -47,7 +47,8 @@ def read_region_maps(
     except ForeignFileError as err:
         raise err.as_kind(SettingsError) from err
     rows = {row[0].strip(): row for row in table.rows}
-    if len(table.header) < 2 or table.twice() or len(rows) < len(table.rows):
+    is_unique = len(rows) == len(table.rows) and not table.twice()
+    if len(table.header) < 2 or not is_unique:
         raise SettingsError(
             f"{path} has {counted(len(table.header), 'column')} ({named(table.header)}) and names "
             f"{len(rows)} regions in {counted(len(table.rows), 'row')}",
@@ -114,7 +115,8 @@ def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
     keys = [_key(name) for name in regions]
     if not positions.keys() >= {*keys}:
         return None
-    return np.array([positions[key] for key in keys], np.float64).reshape(-1, 3)
+    texts = [positions[key] for key in keys]
+    return np.array(texts, np.float64).reshape(-1, 3)
 
 
 def _key(name: str) -> tuple[str, str]:
@@ -166,7 +168,9 @@ def hemisphere(name: str) -> str:
     ('right', 'left', '')
     """
     side = _SIDE.search(name)
-    return {"l": "left", "r": "right"}[side[0][0].lower()] if side else ""
+    if side is None:
+        return ""
+    return "left" if side[0].lower().startswith("l") else "right"
 
 
 def other_side(name: str) -> str | None:
@@ -174,4 +178,6 @@ def other_side(name: str) -> str | None:
     side = _SIDE.search(name)
     if side is None:
         return None
-    return name[: side.start()] + _OPPOSITE[side[0]] + name[side.end() :]
+    before = name[: side.start()]
+    after = name[side.end() :]
+    return before + _OPPOSITE[side[0]] + after

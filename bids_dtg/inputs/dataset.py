@@ -88,7 +88,7 @@ def find_dataset(
         only packages that are not read.
     """
     derivatives = [
-        text for text in derivatives if not (names_atlases(text) or _FS.match(text))
+        text for text in derivatives if not names_atlases(text) and not _FS.match(text)
     ]
     bids_dir = _folder(bids_dir, "BIDS_DIR")
     if derivatives:
@@ -132,9 +132,8 @@ def name_folder(bids_dir: Path) -> SourceDataset:
         It does not exist, or is not a folder.
     """
     folder = _folder(bids_dir, "BIDS_DIR", may_be_empty=True)
-    return SourceDataset(
-        folder, folder.name or "data", read_json(folder / _DESCRIPTION), folder
-    )
+    description = read_json(folder / _DESCRIPTION)
+    return SourceDataset(folder, folder.name or "data", description, folder)
 
 
 def made_by(description: Mapping[str, Any]) -> InputType | None:
@@ -394,9 +393,8 @@ def _generators(description: Mapping[str, Any]) -> list[str]:
 def _makers(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     # XCP-D and similar programs list fMRIPrep after themselves. fMRIPrep before 20.2 wrote
     # `PipelineDescription`.
-    programs = (
-        description.get("GeneratedBy") or description.get("PipelineDescription") or {}
-    )
+    pipeline = description.get("PipelineDescription") or {}
+    programs = description.get("GeneratedBy") or pipeline
     entries = programs if isinstance(programs, list) else [programs]
     return [
         (str(entry.get("Name") or ""), str(entry.get("Version") or ""))
@@ -413,7 +411,8 @@ def _is_derivative(description: Mapping[str, Any]) -> bool:
 
 def _package(name: str) -> InputType | None:
     """Return the type of a program's outputs; None if they are not read."""
-    return next((kind for kind in _USUAL if kind == _letters(name)), None)
+    letters = _letters(name)
+    return next((kind for kind in _USUAL if kind == letters), None)
 
 
 def _letters(name: str) -> str:

@@ -91,11 +91,8 @@ def events_of(folder: Path, participant: str) -> list[NamedFile]:
     of_participant = [
         file for file in files if file.participant == participant and file.task
     ]
-    return sorted(
-        of_participant,
-        key=lambda file: (
-            file.session or "",
-            file.task,
-            natural_order(file.path.name),
-        ),
-    )
+
+    def order(file: NamedFile) -> tuple[str, str, list[str]]:
+        return file.session or "", file.task, natural_order(file.path.name)
+
+    return sorted(of_participant, key=order)

@@ -84,9 +84,8 @@ class Column:
         mostly_numbers = cells >= _FEWEST_CELLS and 2 * len(words) < cells
         if not words or not (with_comma or mostly_numbers):
             return None
-        return named(
-            [f"'{visible(words[label])}' of sub-{label}" for label in sorted(words)]
-        )
+        in_order = sorted(words.items())
+        return named([f"'{visible(text)}' of sub-{label}" for label, text in in_order])
 
     @property
     def _words(self) -> dict[str, str]:
@@ -216,9 +215,8 @@ class ParticipantsTable:
         if not strangers:
             return None
         count = counted(len(strangers), "participant")
-        return (
-            f"{self.path}: {count} in the table without maps here ({named(strangers)})"
-        )
+        without = f"{count} in the table without maps here"
+        return f"{self.path}: {without} ({named(strangers)})"
 
 
 def read_participants(path: Path) -> ParticipantsTable:
@@ -278,15 +276,13 @@ def _read_table_of_people(path: Path) -> ParticipantsTable:
     except ForeignFileError as err:
         raise err.as_kind(SettingsError, expected=expected) from err
     plain_names = [plain_column(name) for name in table.header]
-    label_columns = [
-        plain_names.index(name) for name in PERSON_COLUMNS if name in plain_names
-    ]
-    if not label_columns or table.twice():
+    label_names = [name for name in PERSON_COLUMNS if name in plain_names]
+    if not label_names or table.twice():
         fault = f"has the columns {named(table.header)}" if table.header else "is empty"
         raise SettingsError(
             f"{path} {fault}", expected=f"{expected}, and each column once"
         )
-    label_column = label_columns[0]
+    label_column = plain_names.index(label_names[0])
     columns = {
         name: Column(name, _texts(table, label_column, number))
         for number, name in enumerate(table.header)
@@ -390,9 +386,8 @@ class Families:
         """Describe the number of families or, if none are known, the consequence."""
         families = [self.by_label[label] for label in labels if label in self.by_label]
         if not families:
-            return (
-                f"families: none are known ({self.trouble or self.absent}): {unknown}"
-            )
+            why = self.trouble or self.absent
+            return f"families: none are known ({why}): {unknown}"
         number = counted(len(set(families)), "family", "families")
         words = f"{counted(len(families), 'participant')} in {number}"
         rest = len(labels) - len(families)

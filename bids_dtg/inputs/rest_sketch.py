@@ -121,9 +121,9 @@ def alike(listed: Sequence[str], sketches: Sequence[str]) -> list[str]:
     queries = list(filter(None, sketches))
     if not candidates or not queries:
         return [""] * len(sketches)
-    _, nearest = _tree(candidates).query(
-        _numbers(queries), p=np.inf, distance_upper_bound=TOLERANCE
-    )
+    tree = _tree(candidates)
+    points = _numbers(queries)
+    _, nearest = tree.query(points, p=np.inf, distance_upper_bound=TOLERANCE)
     # An index past the end means that none is near.
     candidates_or_none = (*candidates, "")
     matches = {
@@ -168,7 +168,8 @@ def _projected(
 
 
 def _encoded(numbers: NDArray[np.float64]) -> str:
-    stored = np.clip(np.round(numbers / _STEP), -_MOST, _MOST).astype(">i2")
+    steps = np.round(numbers / _STEP)
+    stored = np.clip(steps, -_MOST, _MOST).astype(">i2")
     return stored.tobytes().hex()
 
 
@@ -178,5 +179,6 @@ def _unit(course: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _numbers(sketches: Sequence[str]) -> NDArray[np.float64]:
-    stored = np.frombuffer(bytes.fromhex("".join(sketches)), ">i2").reshape(-1, NUMBERS)
+    content = bytes.fromhex("".join(sketches))
+    stored = np.frombuffer(content, ">i2").reshape(-1, NUMBERS)
     return stored.astype(np.float64) * _STEP

@@ -325,8 +325,9 @@ def _study_runs(
         raise _no_participant(root, participant)
     if selection.sessions:
         folders = narrow(folders, title, "ses", selection.sessions)
-    volumes = rule.sample_on == "template" or rule.requested not in (None, PARCELS)
-    is_dense = rule.model == PARCELS and study.has_dense and not volumes
+    wants_volumes = rule.requested not in (None, PARCELS)
+    wants_volumes |= rule.sample_on == "template"
+    is_dense = rule.model == PARCELS and study.has_dense and not wants_volumes
     run_of_path: dict[Path, RestRun] = {}
     failed: list[tuple[NamedFile, RunError]] = []
     for folder in folders:
@@ -345,9 +346,8 @@ def _study_runs(
     for folder, error in unreadable:
         warnings.warn(f"{folder.title} is left out: {error}", stacklevel=4)
     chosen = selection.of([run.named for run in run_of_path.values()], title)
-    _require_measured_once(
-        chosen, title, remedy="remove or move one of the two folders"
-    )
+    remedy = "remove or move one of the two folders"
+    _require_measured_once(chosen, title, remedy)
     runs = [run_of_path[file.path] for file in chosen]
     if rule.model == PARCELS and not is_dense:
         return [_at_template(run, study, rule) for run in runs]
@@ -404,9 +404,8 @@ def _derivative_runs(
     usable = _usable(series, title, input_type, rule.model)
     tables = _confounds_tables(files, title, selection)
     _warn_of_lost_runs([*series, *tables], usable)
-    versions_of_runs = _by_run(
-        usable, title, is_echo_chosen="echo" in selection.filters
-    )
+    is_echo_chosen = "echo" in selection.filters
+    versions_of_runs = _by_run(usable, title, is_echo_chosen=is_echo_chosen)
     if input_type == "xcpd":
         versions_of_runs = without_joins(versions_of_runs, lambda versions: versions[0])
     _require_measured_once([*chain.from_iterable(versions_of_runs)], title)
@@ -451,9 +450,8 @@ def _usable(
     # Phase and complex-valued parts are not BOLD signal.
     magnitudes = having(series, part=("mag", None))
     images = having(magnitudes, extension=IMAGES)
-    volumes = _preprocessed(
-        [file for file in images if file.space != PARCELS], input_type
-    )
+    of_voxels = [file for file in images if file.space != PARCELS]
+    volumes = _preprocessed(of_voxels, input_type)
     desc = _DESCS[input_type][0]
     if model != PARCELS:
         if volumes:
@@ -466,12 +464,9 @@ def _usable(
             expected=f"NIfTI volumes in {SPACE}",
             remedy=remedy,
         )
-    parcel_series = having(magnitudes, extension=PARCEL_SERIES)
-    parcels = _preprocessed(
-        [file for file in parcel_series if file.space == PARCELS],
-        input_type,
-        or_none=True,
-    )
+    tables_and_cifti = having(magnitudes, extension=PARCEL_SERIES)
+    of_parcels = [file for file in tables_and_cifti if file.space == PARCELS]
+    parcels = _preprocessed(of_parcels, input_type, or_none=True)
     meshes = having(magnitudes, extension=GIFTI_SERIES, space=FSAVERAGES)
     paths = {file.path for file in meshes}
     left_sides = [
@@ -661,13 +656,11 @@ def _rest_run(
     outliers = motion = None
     is_cleaned = input_type == "xcpd"
     if is_cleaned:
-        outliers = find_table(
-            f"the outliers of {bold.title}", suffix="outliers", desc=None
-        )
+        what = f"the outliers of {bold.title}"
+        outliers = find_table(what, suffix="outliers", desc=None)
+        what = f"the motion of {bold.title}"
         # XCP-D before 0.7 named filtered motion so, by which it censored.
-        motion = find_table(
-            f"the motion of {bold.title}", suffix="motion", desc=("filtered", None)
-        )
+        motion = find_table(what, suffix="motion", desc=("filtered", None))
     return RestRun(
         bold=bold.path,
         mask=mask,

@@ -104,9 +104,9 @@ def narrow(
 
     def is_requested(file: NamedFile) -> bool:
         label = file.name.get(entity)
-        return label is not None and any(
-            same_label(entity, label, request) for request in requested
-        )
+        if label is None:
+            return False
+        return any(same_label(entity, label, request) for request in requested)
 
     matching = list(filter(is_requested, files))
     if not matching:

@@ -318,9 +318,8 @@ def _of_files(files: Sequence[StatMap], of_runs: Sequence[StatMap]) -> StatMap:
                     remedy="combine runs at the subject level, give the folder of one level, or "
                     "select files: -d statmaps=maps.toml (docs/reference/statmaps.md)",
                 )
-    runs = {
-        (statmap.session, statmap.run) for statmap in of_runs if statmap.run is not None
-    }
+    single = [statmap for statmap in of_runs if statmap.run is not None]
+    runs = {(statmap.session, statmap.run) for statmap in single}
     return replace(files[0], files=paths, run=None, runs=len(runs) or None)
 
 
@@ -349,10 +348,8 @@ def choose_statistic(people: Mapping[str, PersonMaps]) -> tuple[Statistic, str]:
     if not unequal:
         return common[0], ""
     if "effect" in common:
-        return (
-            "effect",
-            f"maps of effects are used, as participants differ in runs: {unequal}",
-        )
+        why = f"maps of effects are used, as participants differ in runs: {unequal}"
+        return "effect", why
     raise DatasetError(
         f"the measured {common[0]} maps are over different numbers of runs, with which their scale "
         f"grows: {unequal}",
@@ -373,9 +370,8 @@ def _unequal_runs(maps: Sequence[StatMap]) -> str:
         groups = []
         for number in sorted(by_number, key=lambda number: number or 0):
             what = counted(number, "run") if number else "an unknown number of runs"
-            labels = sorted(
-                f"sub-{statmap.participant}" for statmap in by_number[number]
-            )
+            maps_of_number = by_number[number]
+            labels = sorted(f"sub-{statmap.participant}" for statmap in maps_of_number)
             people = f"{counted(len(labels), 'participant')} ({named(labels)})"
             groups.append(f"{what} of {people}")
         (first_map, *_), *_ = by_number.values()
@@ -465,9 +461,8 @@ def find_statmaps(place: Path) -> tuple[tuple[StatMap, ...], int]:
         maps = [*_by_patterns(place)]
     elif holds_study(HCP, place):
         maps = [*_in_hcp_folders(place)]
-        expected = (
-            "MNINonLinear/Results/tfMRI_*/tfMRI_*_level2*.feat with StandardVolumeStats"
-        )
+        analysis = "MNINonLinear/Results/tfMRI_*/tfMRI_*_level2*.feat"
+        expected = f"{analysis} with StandardVolumeStats"
     else:
         maps = [*_by_names(place)]
     measured = tuple(statmap for statmap in maps if not _is_predicted(statmap))

@@ -158,7 +158,8 @@ class StructuralSource:
             There is none.
         """
         with reading(self.path, RunError):
-            return self._paths_of(participant, session)[0]
+            paths, _ = self._paths_of(participant, session)
+            return paths
 
     def _paths_of(
         self, participant: str, session: str | None
@@ -334,8 +335,10 @@ def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
     >>> weight_notes(np.array([[0.0, 5, 0], [5, 0, 0], [0, 0, 3]]), ["lh", "rh", "cc"])
     ['1 region without connections (cc)']
     """
-    connected = (values != 0) & ~np.eye(len(values), dtype=bool)
-    alone = [regions[row] for row in np.flatnonzero(~connected.any(axis=1)).tolist()]
+    connected = values != 0
+    np.fill_diagonal(connected, False)
+    rows_alone = np.flatnonzero(~connected.any(axis=1)).tolist()
+    alone = [regions[row] for row in rows_alone]
     notes = []
     if alone:
         notes.append(
@@ -400,7 +403,8 @@ def _plain(name: str) -> str:
     >>> _plain("7Networks_LH_Vis_1"), _plain("LH-Vis-1")
     ('lhvis1', 'lhvis1')
     """
-    return _NETWORKS.sub("", "".join(filter(str.isalnum, name)).casefold()) or name
+    plain = "".join(filter(str.isalnum, name)).casefold()
+    return _NETWORKS.sub("", plain) or name
 
 
 # --- Files
@@ -436,14 +440,16 @@ def _in_text(path: Path) -> StoredMatrix:
         text = re.sub("[ \t]+", "\t", text)
     table = parse_table(text, path, delimiter)
     rows = [[cell.strip() for cell in row] for row in (table.header, *table.rows)]
+    first_row = rows[0]
     # Names may be numbers, so the shape decides whether a line or column holds names. If the text
-    # is square, its first cell decides.
-    extra_rows = len(rows) - len(rows[0])
-    names_twice = not extra_rows and not (rows[0][0] and all(map(is_number, rows[0])))
+    # is square, its first line decides.
+    extra_rows = len(rows) - len(first_row)
+    is_of_numbers = all(map(is_number, first_row)) and first_row[:1] != [""]
+    names_twice = extra_rows == 0 and not is_of_numbers
     header = int(names_twice or extra_rows == 1)  # lines of names
     column = int(names_twice or extra_rows == -1)  # columns of names
     values = read_numbers([row[column:] for row in rows[header:]], path)
-    column_names = rows[0][column:] if header else []
+    column_names = first_row[column:] if header else []
     row_names = [row[0] for row in rows[header:]] if column else []
     if column_names and row_names and column_names != row_names:
         pairs = zip(row_names, column_names, strict=False)
@@ -474,9 +480,8 @@ def _in_mat(path: Path) -> list[StoredMatrix]:
         for labels in kinds:
             prefix = labels.removesuffix(_LABELS)
             if labels != prefix and key.startswith(prefix):
-                texts = [
-                    str(name).strip() for name in np.ravel(_variable(path, labels))
-                ]
+                stored_names = np.ravel(_variable(path, labels))
+                texts = [str(name).strip() for name in stored_names]
                 if len(texts) == shape[0]:
                     names = _words(texts, path)
                 break

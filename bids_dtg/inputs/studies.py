@@ -123,10 +123,8 @@ def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     run_of_path = {path: _hcp_run(folder, path, dense=dense) for path in paths}
     runs = [run for run in run_of_path.values() if run]
     if not runs:
-        series = [
-            *results.glob("rfMRI_*/*clean.dtseries.nii"),
-            *results.glob("rfMRI_*/rfMRI_*.nii.gz"),
-        ]
+        series = [*results.glob("rfMRI_*/*clean.dtseries.nii")]
+        series += results.glob("rfMRI_*/rfMRI_*.nii.gz")
         only = f", only {series[0].name}" if series else ""
         raise RunError(
             f"{results} has no cleaned resting run{only}",
@@ -147,41 +145,58 @@ def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
 
 
 def _hcp_run(folder: NamedFile, run: Path, *, dense: bool) -> RestRun | None:
+    """Return the run in a folder of results; None if it has no cleaned series."""
     match = _RUN.fullmatch(run.name)
+    series = _cleaned_series(run, dense=dense)
+    if match is None or not series:
+        return None
+    chosen, *further = series
+    space = PARCELS if dense else SPACE
+    reason = f"{space}, the space of HCP's MNINonLinear"
+    if further:
+        reason += f"; {chosen} chosen over {', '.join(further)}"
+    mask = None
+    if not dense:
+        masks = (run / name for name in (*_MASKS, f"{run.name}_brain_mask.nii.gz"))
+        mask = next(filter(_exists, masks), None)
+    return RestRun(
+        bold=series[chosen],
+        entities=(*folder.name.entities, *_hcp_name(match).entities),
+        participant=folder.participant,
+        space=space,
+        root=folder.path.parent,
+        mask=mask,
+        space_reason=reason,
+        cleaned_before=True,
+        cleaned_as=chosen,
+    )
+
+
+def _cleaned_series(run: Path, *, dense: bool) -> dict[str, Path]:
+    """Return a run's existing series by their cleaning, the best first."""
     alignments: tuple[str, ...] = ("",)
     ending = "nii.gz"
     if dense:
         alignments = ("Atlas_MSMAll_", "Atlas_")
         ending = "dtseries.nii"
-    kinds = [f"{alignment}{kind}" for alignment in alignments for kind in CLEANINGS]
-    files = {kind: run / f"{run.name}_{kind}.{ending}" for kind in kinds}
-    existing = [kind for kind, path in files.items() if _exists(path)]
-    if match is None or not existing:
-        return None
-    chosen, *rest = existing
+    series = {}
+    for alignment in alignments:
+        for kind in CLEANINGS:
+            path = run / f"{run.name}_{alignment}{kind}.{ending}"
+            if _exists(path):
+                series[f"{alignment}{kind}"] = path
+    return series
+
+
+def _hcp_name(match: re.Match[str]) -> BidsName:
+    """Return the BIDS name of a run, from HCP's name of it."""
     words = re.findall("[0-9A-Za-z]+", match["rest"])
     direction = next((word for word in words if word in _DIRECTIONS), None)
-    masks = (run / name for name in (*_MASKS, f"{run.name}_brain_mask.nii.gz"))
-    name_of_run = _bids_name(
+    return _bids_name(
         task=match["task"].lower(),
         acq="".join(word for word in words if word != direction),
         dir=direction,
         run=match["run"],
-    )
-    space = PARCELS if dense else SPACE
-    reason = f"{space}, the space of HCP's MNINonLinear"
-    if rest:
-        reason += f"; {chosen} chosen over {', '.join(rest)}"
-    return RestRun(
-        bold=files[chosen],
-        entities=(*folder.name.entities, *name_of_run.entities),
-        participant=folder.participant,
-        space=space,
-        root=folder.path.parent,
-        mask=None if dense else next(filter(_exists, masks), None),
-        space_reason=reason,
-        cleaned_before=True,
-        cleaned_as=chosen,
     )
 
 
@@ -234,9 +249,8 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
             )
         space = NATIVE
         transforms = (TransformFile(warp, warped=native),)
-        reason = (
-            f"native space with FSL's warp {warp.name}, as there is no warped series"
-        )
+        by_warp = f"native space with FSL's warp {warp.name}"
+        reason = f"{by_warp}, as there is no warped series"
     sidecars = tuple(filter(_exists, [ica.parent / "rfMRI.json"]))
     mask = bold.parent / "mask.nii.gz"
     # Next to warped series elsewhere, the mask is that of the native series.

@@ -79,9 +79,8 @@ class TemplateFlow:
                 home = platformdirs.user_cache_dir("templateflow")
             except RuntimeError:
                 home = "~"
-        return cls(
-            None if home.startswith("~") else Path(home).absolute(), download, plans
-        )
+        folder = None if home.startswith("~") else Path(home).absolute()
+        return cls(folder, download, plans)
 
     def transform(self, to: str, origin: str) -> Path:
         """Find the transform that resamples images of one template to another, or fetch it.
@@ -103,9 +102,8 @@ class TemplateFlow:
             It is missing, and the program does not download it.
         """
         location = _location(to, origin)
-        return self._obtain(
-            location, f"transform from {origin} to {to}", PINNED.get(location), to
-        )
+        what = f"transform from {origin} to {to}"
+        return self._obtain(location, what, PINNED.get(location), to)
 
     def step(self, to: str, origin: str) -> TransformFile:
         """Find or fetch the transform as `transform` does; in a plan, say that it would be fetched.
