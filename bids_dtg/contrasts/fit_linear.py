@@ -15,6 +15,7 @@ from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import Form, rows_of
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
+from bids_dtg.contrasts.bundle.kinds import LINEAR
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.group_ica import group_maps, reduce_rest
@@ -92,7 +93,7 @@ class FittedLinear:
             mean=correction.offset,
             half_widths=fit.half_widths,
         )
-        card = ModelCard(Path(folder).name, "1", "linear", part)
+        card = ModelCard(Path(folder).name, "1", LINEAR.name, part)
         return write_bundle(folder, card, arrays, people=model_people)
 
 

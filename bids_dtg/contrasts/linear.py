@@ -31,16 +31,14 @@ from bids_dtg.contrasts.people import (
     Person,
     mean_segments,
 )
+from bids_dtg.contrasts.plan import FitOptions
 from bids_dtg.contrasts.recentring import MOST_GAIN, Correction
 from bids_dtg.engine.machine import one_blas_thread
-from bids_dtg.errors import DatasetError
 from bids_dtg.files.tensors import TensorFile, let_go
 from bids_dtg.imaging.places import Lattice, Places, single_lattice
 from bids_dtg.notices import counted
-from bids_dtg.settings import ModellingOptions, Settings
 from bids_dtg.stats.linear import fit_maps, rows_alike, standardised
 
-FEWEST_PEOPLE = 5
 # The smallest strength of shrinkage, and the total minutes of rest from which it applies.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
 # Lower limit of the factor for a person's deviations if they vary more than in training.
@@ -189,41 +187,20 @@ def channels(weights: TensorFile) -> tuple[int, int]:
     return rois, contrasts
 
 
-def check(options: ModellingOptions, training: int, *_others: object) -> None:
-    """Check, before any data are read, that there are enough people.
-
-    Raises
-    ------
-    DatasetError
-        There are too few.
-    """
-    if training < FEWEST_PEOPLE:
-        raise DatasetError(
-            f"{counted(training, 'training participant')}: too few for a linear model",
-            expected=f"{FEWEST_PEOPLE} or more",
-            remedy="add participants with rest and measured maps",
-        )
-
-
 def fit(
     people: tuple[Sequence[Person], Sequence[Person]],
     places: Places,
     form: Form,
-    settings: Settings,
+    options: FitOptions,
     folder: Path,
     report: Callable[[str], None],
 ) -> FittedModel:
-    """Fit the training people, and estimate gains with each left out in turn.
-
-    Raises
-    ------
-    DatasetError
-        There are too few people.
-    """
+    """Fit the training people, and estimate gains with each left out in turn."""
     training, _ = people
-    check(settings.modelling, len(training))
     sets = form.sets or (training[0].connectomes.shape[1],)
-    fitted = fit_people(training, sets, places.lattice(places.block_edge))
+    # For many small products, several threads are slower than one.
+    with one_blas_thread():
+        fitted = fit_people(training, sets, places.lattice(places.block_edge))
     report(
         f"linear model: fitted on {counted(len(training), 'participant')}, each left out in turn; "
         f"shrinkage {fitted.record['linear']['strength']:.3g}"
@@ -296,7 +273,6 @@ def fit_people(
         "strength": strength,
     }
     return FittedModel(
-        kind="linear",
         model=model,
         tensors=tensors_of(model),
         record={"linear": facts},

@@ -79,10 +79,10 @@ def predicted_maps(predict: Callable[[Array], Array], person: Person) -> Array:
 class FittedModel:
     """A fitted model, and what its bundle needs."""
 
-    kind: str  # key of `bids_dtg.contrasts.bundle.kinds`
     model: MapModel  # before the correction
     tensors: Mapping[str, NDArray[Any]]  # weights for the bundle
     record: Mapping[str, Any]  # how it was fitted, for the model card
+    kind: str = ""  # name of its row, which `analyses.fit` sets
     correction: Correction | None = None  # of its maps; None: none
     # Whether correction and half-widths come from leaving out each training person in turn, or
     # from the validation people.

@@ -71,11 +71,24 @@ class CohortPlan:
     folds: tuple[ModelBundle, ...] = ()
 
     @classmethod
-    def prepare(cls, settings: Settings, kind: MapsKind | None = None) -> CohortPlan:
+    def prepare(
+        cls,
+        settings: Settings,
+        kind: MapsKind | None = None,
+        *,
+        makes_model: bool = True,
+    ) -> CohortPlan:
         """Check options, dataset and model before anything is written.
 
-        `kind` is the kind of a model to be trained, which decides on the form of the connectome and
-        on cutting runs into segments; None: both are those of ``--model``.
+        Parameters
+        ----------
+        settings
+            Options of the run.
+        kind
+            Kind of a model to be trained, which decides on the form of the connectome and on
+            cutting runs into segments; None: both are those of ``--model``.
+        makes_model
+            Whether a model is made; else ``--model`` is evaluated.
 
         Raises
         ------
@@ -83,10 +96,9 @@ class CohortPlan:
             Options, dataset or model cannot be used.
         """
         statmaps, derivatives = statmaps_place(settings.inputs.derivatives)
-        analysis = settings.modelling.analysis
         if statmaps is None:
             raise SettingsError(
-                f"--analysis {analysis} needs measured maps",
+                f"--analysis {settings.modelling.analysis} needs measured maps",
                 expected="--derivatives statmaps=PATH",
             )
         template = None
@@ -105,12 +117,11 @@ class CohortPlan:
                 form = _form_of(kind, card.part.connectome.sets)
                 seconds = kind.segment_seconds(card.part.segment_seconds)
                 request = request.trained(form, seconds)
-        evaluates = analysis == "evaluate"
         results = ResultFolder.of_model(
             settings,
             request.output,
-            "evaluation" if evaluates else MODEL,
-            request.bundle if evaluates else None,
+            MODEL if makes_model else "evaluation",
+            None if makes_model else request.bundle,
             _CAN_WRITE,
             request.path_names.plus({"statmaps": statmaps}),
         )

@@ -57,7 +57,7 @@ def run_evaluation(settings: Settings) -> int:
     DtgError
         Options, data or paths cannot be used.
     """
-    plan = CohortPlan.prepare(settings)
+    plan = CohortPlan.prepare(settings, makes_model=False)
     say_unlisted(plan.bundle)
     files = find_cohort(plan, plan.bundle.contrasts)
     split_file, test = settings.modelling.split_file, files.labels

@@ -29,11 +29,11 @@ from bids_dtg.contrasts.analyses.measured import check_measured_maps
 from bids_dtg.contrasts.analyses.reading import read_arrays
 from bids_dtg.contrasts.analyses.splits import plan_split, sets_of, store_split
 from bids_dtg.contrasts.analyses.training_set import leave_out_seen, say_unlisted
-from bids_dtg.contrasts.bundle.kinds import KINDS
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import KINDS, tunable
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.judging.scores import BEFORE
 from bids_dtg.contrasts.judging.tables import TRANSFER_COLUMNS, transfer_rows
-from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.options import ContrastsOptions
 from bids_dtg.contrasts.people import (
     FittedModel,
@@ -41,7 +41,7 @@ from bids_dtg.contrasts.people import (
     Person,
     predicted_maps,
 )
-from bids_dtg.contrasts.plan import CHECKPOINTS, find_recipe
+from bids_dtg.contrasts.plan import CHECKPOINTS, FitOptions, find_recipe
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -73,17 +73,16 @@ def run_finetuning(settings: Settings) -> int:
     Schedules 1 (`known`) and 2 (`new`) of Serin et al. 2025.
     """
     recipe = find_recipe(settings.modelling.recipe)
-    network_kind.require_packages()
     if settings.modelling.epochs is None:
         settings = settings.replace(epochs=recipe.tuning_epochs)
     plan = CohortPlan.prepare(settings)
-    bundle = plan.bundle
-    if not KINDS[bundle.card.kind].is_network:
-        able = [kind.name for kind in KINDS.values() if kind.is_network]
+    bundle, kind = plan.bundle, KINDS[plan.bundle.card.kind]
+    if kind.tuning is None:
         raise BundleError(
-            f"--model {bundle.card.name} is of kind {bundle.card.kind}",
-            expected=f"{' or '.join(able)}, which can be fine-tuned",
+            f"--model {bundle.card.name} is of kind {kind.name}",
+            expected=f"{tunable()}, which can be fine-tuned",
         )
+    kind.require_packages()
     say_unlisted(bundle)
     schedule = settings.part(ContrastsOptions).schedule
     contrasts = None if schedule == "new" else bundle.contrasts
@@ -103,7 +102,7 @@ def run_finetuning(settings: Settings) -> int:
         training=tuple(label for label in split.training if label in to_learn.maps),
         validation=tuple(label for label in split.validation if label in to_learn.maps),
     )
-    check_fit(KINDS[bundle.card.kind], to_learn, learning)
+    check_fit(kind, to_learn, learning)
     if plan.is_dry:
         return print_plan(files, sets_of(split))
     rows = [
@@ -189,33 +188,34 @@ def _tune(
     tuned: Sequence[Contrast],
 ) -> FittedModel:
     """Fine-tune to contrasts, with their own rows of the output layer or with new rows."""
-    from bids_dtg.contrasts.network.kind import OUTPUT, with_new_outputs, with_rows
-
-    settings, bundle = plan.settings, plan.bundle
-    schedule = settings.part(ContrastsOptions).schedule
+    bundle, options = plan.bundle, FitOptions.of(plan.settings)
+    module = _tuning_of(bundle)
+    schedule = plan.settings.part(ContrastsOptions).schedule
     state = bundle.network().state_dict()
     if schedule == "new":
-        start = with_new_outputs(state, len(tuned), settings.modelling.seed)
+        weights = module.with_new_outputs(state, len(tuned), options.seed)
     else:
-        start = with_rows(state, list(_places_in(tuned, bundle.contrasts).values()))
+        rows = list(_places_in(tuned, bundle.contrasts).values())
+        weights = module.with_rows(state, rows)
+    frozen = (module.OUTPUT,) if schedule == "known" else ()
+    start = module.Start(weights, frozen)
     plan.results.add(f"{CHECKPOINTS}/")
-    fitted = network_kind.fit(
-        people,
-        bundle.places,
-        plan.form,
-        settings,
-        plan.results.path,
-        say,
-        start=start,
-        frozen=(OUTPUT,) if schedule == "known" else (),
+    folder = plan.results.path
+    fitted: FittedModel = module.fit(
+        people, bundle.places, plan.form, options, folder, say, start
     )
     facts = {"schedule": schedule, "from": bundle.identity}
     record = {**facts, **fitted.record}
     fitted = dataclasses.replace(fitted, kind=bundle.card.kind, record=record)
     labels = [contrast.label for contrast in tuned]
-    return recentred(
-        fitted, people, labels, bundle.places, settings.modelling.recipe, say
-    )
+    return recentred(fitted, people, labels, bundle.places, options.recipe, say)
+
+
+def _tuning_of(bundle: ModelBundle) -> Any:
+    """Return the module with the functions that tune models of the bundle's kind."""
+    tuning = KINDS[bundle.card.kind].tuning
+    assert tuning is not None  # `run_finetuning` has checked it
+    return tuning()
 
 
 def _with_other_rows(
@@ -233,20 +233,16 @@ def _with_other_rows(
     """
     import torch
 
-    from bids_dtg.contrasts.network.kind import with_outputs_of
-    from bids_dtg.contrasts.network.parameters import Parameters
-    from bids_dtg.contrasts.network.prepared import prepare
-
     bundle = plan.bundle
+    module = _tuning_of(bundle)
     tuned_state = {
         name: torch.from_numpy(np.asarray(tensor))
         for name, tensor in fitted.tensors.items()
     }
     old_state = bundle.network().state_dict()
-    state = with_outputs_of(tuned_state, old_state, tuned_rows)
+    state = module.with_outputs_of(tuned_state, old_state, tuned_rows)
     tensors = {name: tensor.numpy() for name, tensor in state.items()}
-    parameters = Parameters.from_arrays(tensors, source=str(bundle.path))
-    model = prepare(parameters, bundle.voxels.mask, "cpu")
+    model: MapModel = module.of_tensors(tensors, bundle.places, str(bundle.path))
     correction = None
     if fitted.correction is not None or bundle.correction is not None:
         correction = _joined_correction(plan, fitted, model, tuned_rows, people)

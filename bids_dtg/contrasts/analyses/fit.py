@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,8 @@ from bids_dtg.contrasts.people import (
     mean_maps,
     mean_segments,
 )
-from bids_dtg.contrasts.plan import find_recipe
+from bids_dtg.contrasts.plan import FitOptions, find_recipe
 from bids_dtg.contrasts.recentring import recentre
-from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted, say
 from bids_dtg.stats.splits import Split
@@ -52,8 +50,9 @@ def check_fit(kind: MapsKind, files: CohortFiles, split: Split) -> None:
         for label in (*split.training, *split.validation)
         if len(files.maps[label].target) != contrasts
     }
-    kind.module().check(
-        plan.settings.modelling,
+    kind.require_people(len(split.training))
+    kind.check(
+        FitOptions.of(plan.settings),
         len(split.training),
         len(split.validation),
         incomplete,
@@ -68,23 +67,27 @@ def fit_model(
     folder: Path,
     report: Callable[[str], None],
 ) -> FittedModel:
-    """Fit a kind, and re-centre it unless the recipe leaves its maps uncorrected."""
-    plan, options = cohort.plan, cohort.plan.settings.modelling
+    """Fit a kind, and re-centre it unless the recipe leaves its maps uncorrected.
+
+    Raises
+    ------
+    DtgError
+        The people whose data could be read are too few, or cannot be used.
+    """
+    plan, options = cohort.plan, FitOptions.of(cohort.plan.settings)
     places = plan.bundle.places
     people = cohort.people_of(split.training), cohort.people_of(split.validation)
     labels = [contrast.label for contrast in cohort.files.contrasts]
-    # A linear model computes many small products, for which several threads are slower than one.
-    with nullcontext() if kind.is_network else one_blas_thread():
-        fitted: FittedModel = kind.module().fit(
-            people, places, plan.form, plan.settings, folder, report
-        )
+    kind.require_people(len(people[0]))
+    fitted = kind.module().fit(people, places, plan.form, options, folder, report)
     record = {"recipe": options.recipe, "seed": options.seed, **fitted.record}
-    # Rows of the table may share a module.
     fitted = replace(fitted, kind=kind.name, record=record)
-    if fitted.correction is None:
-        return recentred(fitted, people, labels, places, options.recipe, report)
-    individual = fitted.correction.gains.round(GAIN_DIGITS) > 0
-    return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
+    if fitted.correction is not None:
+        individual = fitted.correction.gains.round(GAIN_DIGITS) > 0
+        return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
+    if not kind.needs_validation:
+        return fitted
+    return recentred(fitted, people, labels, places, options.recipe, report)
 
 
 def recentred(
@@ -122,9 +125,7 @@ def recentred(
 def half_width_words(half_widths: HalfWidths | None, units: str) -> str:
     """Describe the width of a model's intervals and their people, or why there are none."""
     if half_widths is None:
-        return (
-            f"no half-widths: a network needs {LEAST_PEOPLE} validation people for them"
-        )
+        return f"no half-widths: they need {LEAST_PEOPLE} validation people"
     people = counted(half_widths.people, "participant")
     role = "left out in turn" if half_widths.left_out_in_turn else "not in the fit"
     values = half_widths.at_places

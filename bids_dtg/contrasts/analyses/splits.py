@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from bids_dtg.cohort.known_people import copies_in_words
 from bids_dtg.contrasts.analyses.cohort import CohortFiles
 from bids_dtg.contrasts.bundle.kinds import MapsKind
-from bids_dtg.contrasts.linear import FEWEST_PEOPLE
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.participants import read_sets, write_sets
 from bids_dtg.notices import counted, named, say
@@ -24,7 +23,7 @@ SPLIT_FILE = "desc-split_participants.tsv"
 _SHARE = 0.1  # of the people for validation, and the same for test
 FEW = 40  # with fewer people, nobody is held out (if the kind needs no validation)
 _GROUPS, _PEOPLE = 4, 5  # usual smallest number of groups, and usual size of a group
-_FEWEST = 2  # people per group, because they are compared with each other
+_FEWEST = 2  # people in a group, because they are compared with each other
 Groups = tuple[tuple[str, ...], ...]  # labels of people who are left out together
 
 
@@ -139,23 +138,28 @@ def range_of(numbers: Iterable[int]) -> str:
 def draw_folds(files: CohortFiles, split: Split, kind: MapsKind) -> Groups:
     """Draw the groups of a cross-validation; () if a test set is used or people are too few."""
     options, people = files.plan.settings.modelling, split.training
-    all_train = trains_on_all(options, len(people), needs_validation=kind.is_network)
+    all_train = trains_on_all(
+        options, len(people), needs_validation=kind.needs_validation
+    )
     if not all_train or len(people) < len(split.everybody):
         return ()
-    return draw_groups(people, files.families.by_label, seed=options.seed)
+    families = files.families.by_label
+    return draw_groups(people, families, kind.fewest_people, seed=options.seed)
 
 
 def draw_groups(
-    people: Sequence[str], families: Mapping[str, str], *, seed: int
+    people: Sequence[str], families: Mapping[str, str], fewest: int, *, seed: int
 ) -> Groups:
     """Draw groups with enough people in each group and in each fit; () if that is impossible.
+
+    `fewest` is how many people a fit needs.
 
     Examples
     --------
     >>> labels = [f"{n:02d}" for n in range(39)]
-    >>> [[len(group) for group in draw_groups(labels[:n], {}, seed=0)] for n in (7, 8, 20, 39)]
-    [[], [2, 2, 2, 2], [5, 5, 5, 5], [6, 6, 6, 6, 5, 5, 5]]
-    >>> draw_groups(labels, dict.fromkeys(labels, "one family"), seed=0)
+    >>> [[len(group) for group in draw_groups(labels[:n], {}, 5, seed=0)] for n in (7, 8, 20)]
+    [[], [2, 2, 2, 2], [5, 5, 5, 5]]
+    >>> draw_groups(labels, dict.fromkeys(labels, "one family"), 5, seed=0)
     ()
     """
     most = min(len(people) // _FEWEST, max(_GROUPS, len(people) // _PEOPLE))
@@ -165,6 +169,6 @@ def draw_groups(
         except ValueError:  # all of one family
             return ()
         sizes = [len(group) for group in groups]
-        if min(sizes) >= _FEWEST and len(people) - max(sizes) >= FEWEST_PEOPLE:
+        if min(sizes) >= _FEWEST and len(people) - max(sizes) >= fewest:
             return groups
     return ()

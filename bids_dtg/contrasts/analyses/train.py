@@ -46,7 +46,7 @@ from bids_dtg.contrasts.analyses.splits import (
     sets_of,
     store_split,
 )
-from bids_dtg.contrasts.bundle.kinds import LINEAR, MapsKind, find_kind
+from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind, find_kind
 from bids_dtg.contrasts.judging.scores import (
     Scores,
     join_groups,
@@ -80,13 +80,12 @@ def run_training(settings: Settings) -> int:
     DtgError
         Options, data or paths cannot be used.
     """
-    kind = find_kind(settings.modelling.architecture or LINEAR.name)
+    kind = find_kind(settings.modelling.architecture or next(iter(KINDS)))
     kind.require_recipe(settings.modelling.recipe)
-    if kind.is_network:
-        kind.module().require_packages()
+    kind.require_packages()
     plan = CohortPlan.prepare(settings, kind)
     files = with_file_record(find_cohort(plan, None))
-    split = plan_split(files, needs_validation=kind.is_network)
+    split = plan_split(files, needs_validation=kind.needs_validation)
     plan = _with_roi_sets(files.plan, kind, len(split.training))
     files = dataclasses.replace(files, plan=plan)
     check_fit(kind, files, split)
@@ -137,7 +136,7 @@ def _with_roi_maps(files: CohortFiles, kind: MapsKind, locks: Locks) -> CohortFi
     start = time.monotonic()
     files = reduce_rest(files, locks)
     seconds = time.monotonic() - start
-    split = store_split(files, needs_validation=kind.is_network)
+    split = store_split(files, needs_validation=kind.needs_validation)
     groups = draw_folds(files, split, kind)
     fits = 1 + len(groups)
     if seconds > 1:  # else it was reduced by an earlier run
@@ -151,7 +150,7 @@ def _with_roi_maps(files: CohortFiles, kind: MapsKind, locks: Locks) -> CohortFi
 def _train(cohort: CohortArrays, kind: MapsKind, findings: Sequence[str]) -> int:
     """Fit and score a model, and write it; `findings` are sentences on the measured maps."""
     plan = cohort.plan
-    split = store_split(cohort.files, needs_validation=kind.is_network)
+    split = store_split(cohort.files, needs_validation=kind.needs_validation)
     say(
         f"{len(split.training)} to train, {len(split.validation)} to validate, "
         f"{len(split.test)} to test"

@@ -32,7 +32,7 @@ from bids_dtg.contrasts.bundle.arrays import (
     read_half_widths,
     to_steps,
 )
-from bids_dtg.contrasts.bundle.kinds import KINDS
+from bids_dtg.contrasts.bundle.kinds import KINDS, tunable
 from bids_dtg.contrasts.bundle.part import (
     GAIN_DIGITS,
     HALF_WIDTH_FILE,
@@ -213,10 +213,7 @@ class ModelBundle(Bundle[MapsPart]):
             If the weights have changed since the bundle was loaded, or are damaged.
         """
         module = KINDS[self.card.kind].module()
-        prepared: MapModel = module.prepare(
-            self.weights(), self.places, device, threads, report
-        )
-        return prepared
+        return module.prepare(self.weights(), self.places, device, threads, report)
 
     def check_weights(self) -> None:
         """Read all of the weights.
@@ -239,7 +236,7 @@ class ModelBundle(Bundle[MapsPart]):
         TensorFile(self.path / WEIGHTS_FILE).require_finite()
 
     def network(self) -> AttentionUNet:
-        """Read the network, if the model's kind has one. This imports torch.
+        """Read the model as a torch network, if its kind has gradients. This imports torch.
 
         Returns
         -------
@@ -249,19 +246,16 @@ class ModelBundle(Bundle[MapsPart]):
         Raises
         ------
         BundleError
-            As for `prepare`, or if the model has no network.
+            As for `prepare`, or if the kind has no gradients.
         """
-        from bids_dtg.contrasts.network.kind import read
-        from bids_dtg.contrasts.network.unet import AttentionUNet
-
-        weights = self.weights()
-        if not KINDS[self.card.kind].is_network:
-            networks = [row.name for row in KINDS.values() if row.is_network]
+        weights, tuning = self.weights(), KINDS[self.card.kind].tuning
+        if tuning is None:
             raise BundleError(
                 f"{weights.path} belongs to a model of kind {self.card.kind}",
-                expected=" or ".join(networks),
+                expected=tunable(),
             )
-        return AttentionUNet.from_parameters(read(weights, self.places))
+        network: AttentionUNet = tuning().network(weights, self.places)
+        return network
 
 
 def load_bundle(name_or_path: str | Path) -> ModelBundle:

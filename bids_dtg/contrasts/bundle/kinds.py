@@ -6,14 +6,15 @@ imports its module only when it is needed, so that listing the kinds is fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.contrasts.plan import find_recipe
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.notices import counted
 from bids_dtg.option import find_row
 from bids_dtg.workflows import constant, later
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import Bundle
     from bids_dtg.bundles.card import CardPart
     from bids_dtg.bundles.kinds import Check
+    from bids_dtg.connectome.form import Form
+    from bids_dtg.contrasts.people import FittedModel, MapModel, Person
+    from bids_dtg.contrasts.plan import FitOptions
+    from bids_dtg.files.tensors import TensorFile
+    from bids_dtg.imaging.places import Places
 
 
 _part = constant("contrasts.bundle.part:MapsPart")
@@ -28,6 +34,61 @@ _load = later("contrasts.bundle.bundle:load_bundle")
 _facts = later("contrasts.bundle.facts:maps_facts")
 _tables = later("contrasts.bundle.facts:maps_tables")
 _selftest = later("contrasts.bundle.selftest:check_maps_model")
+
+
+def _nothing(*_arguments: object) -> None:
+    """Check nothing."""
+
+
+class KindModule(Protocol):
+    """The functions of a kind's module."""
+
+    def channels(self, weights: TensorFile) -> tuple[int, int]:
+        """Return how many ROIs a model reads and how many maps it predicts."""
+
+    def read(self, weights: TensorFile, places: Places) -> object:
+        """Read the tensors of a bundle, to check them.
+
+        Raises
+        ------
+        BundleError
+            They are damaged, or do not fit the places.
+        """
+
+    def prepare(
+        self,
+        weights: TensorFile,
+        places: Places,
+        device: str,
+        threads: int | None,
+        report: Callable[[str], None],
+    ) -> MapModel:
+        """Read the tensors of a bundle as a model that predicts maps."""
+
+    def fit(
+        self,
+        people: tuple[Sequence[Person], Sequence[Person]],
+        places: Places,
+        form: Form,
+        options: FitOptions,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> FittedModel:
+        """Fit a model to people.
+
+        Parameters
+        ----------
+        people
+            Training people, and validation people if the kind needs them.
+        places, form
+            Voxels or parcels, and form of the people's connectomes.
+        options
+            Options of the fit.
+        folder
+            Folder of checkpoints, for kinds that can continue an interrupted fit.
+        report
+            Receives lines on the progress.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +102,25 @@ class MapsKind(Kind):
     facts: Callable[[Any], list[tuple[str, str]]] = _facts
     tables: Callable[[Any], list[str]] = _tables
     selftest: Callable[[Any], list[Check]] = _selftest
-    title: str  # for pages, without an article; more sentences are in `panels/methods.toml`
-    # Imports the module with its functions: `channels`, `read` and `prepare` for tensors of a
-    # bundle, `check` before people are read, and `fit`.
-    module: Callable[[], Any]
-    # A network is trained with torch on segments, needs validation people and can be fine-tuned.
-    # Other kinds are fitted to whole runs, and training people are left out in turn.
-    is_network: bool
+    # For pages, without an article. `panels/methods.toml` can say more of the kind.
+    title: str
+    module: Callable[[], KindModule]  # imports the module with its functions
+    fewest_people: int = 1  # to train on
+    # Whether validation people are held out, from whom a fitted model is re-centred. Other kinds
+    # find a correction themselves, with training people left out in turn, or need none.
+    needs_validation: bool = False
+    reads_segments: bool = False  # of a run, not whole runs
+    # Whether the prediction for a voxel depends on other voxels' connectomes. In other kinds, a
+    # voxel without data has no prediction.
+    uses_neighbours: bool = False
+    # Imports the module with functions of `analyses.finetune`, and with `network`, which reads the
+    # tensors as a torch network; None: models of this kind have no gradients.
+    tuning: Callable[[], Any] | None = None
+    # Checks that optional packages are installed, before anything else of a training.
+    require_packages: Callable[[], None] = _nothing
+    # Checks what a fit needs of people and places, before data are read. It takes the options,
+    # numbers of training and validation people, labels of people who lack a contrast, and places.
+    check: Callable[..., None] = _nothing
     connectome: str = "marginal"  # form of connectome that it reads
     # Numbers of ROIs of the sets that are made for models of parcels. A kind with such numbers can
     # read several sets; (): it reads only one, taken from another model.
@@ -72,9 +145,30 @@ class MapsKind(Kind):
         """
         from bids_dtg.connectome.design import SECONDS_PER_RUN, SECONDS_PER_SEGMENT
 
-        if not self.is_network:
+        if not self.reads_segments:
             return SECONDS_PER_RUN
         return base if base < SECONDS_PER_RUN else SECONDS_PER_SEGMENT
+
+    @property
+    def words(self) -> str:
+        """The title with its article."""
+        article = "an" if self.title[0].lower() in "aeiou" else "a"
+        return f"{article} {self.title}"
+
+    def require_people(self, training: int) -> None:
+        """Check that there are enough people to train on.
+
+        Raises
+        ------
+        DatasetError
+            There are too few.
+        """
+        if training < self.fewest_people:
+            raise DatasetError(
+                f"{counted(training, 'training participant')}: too few for {self.words}",
+                expected=f"{self.fewest_people} or more",
+                remedy="add participants with rest and measured maps",
+            )
 
     def require_recipe(self, recipe: str) -> None:
         """Check that the kind can be trained by a recipe.
@@ -103,17 +197,27 @@ def find_kind(name: str) -> MapsKind:
 
     Examples
     --------
-    >>> find_kind("linear").is_network
-    False
+    >>> find_kind("linear").title
+    'linear model'
     """
     return find_row(KINDS, "--architecture", name)
+
+
+def tunable() -> str:
+    """Return the names of the kinds that can be fine-tuned."""
+    return " or ".join(kind.name for kind in KINDS.values() if kind.tuning is not None)
 
 
 ATTENTION_UNET = MapsKind(
     name="attention-unet",
     title="attention U-Net",
     module=constant("contrasts.network.kind"),
-    is_network=True,
+    needs_validation=True,
+    reads_segments=True,
+    uses_neighbours=True,
+    tuning=constant("contrasts.network.kind"),
+    require_packages=later("contrasts.network.kind:require_packages"),
+    check=later("contrasts.network.kind:check"),
     recipes=("default", "published"),
 )
 LINEAR = MapsKind(
@@ -121,9 +225,10 @@ LINEAR = MapsKind(
     help="one linear model for all voxels or parcels, needs 5 participants",
     title="linear model",
     module=constant("contrasts.linear"),
-    is_network=False,
+    fewest_people=5,
     connectome="partial",
     sets=(15, 25, 50, 75, 100),
     image_sets=(25, 50, 100),
 )
+# The first is the default.
 KINDS: dict[str, MapsKind] = {row.name: row for row in (LINEAR, ATTENTION_UNET)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -14,6 +15,7 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted
 from bids_dtg.stats.correlation import correlation
 
@@ -103,16 +105,14 @@ def _standardised(series: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _agreement(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
-    """Compare the prepared network with torch's network in a box of the grid."""
+    """Compare the prepared model with its torch network in a box of the grid."""
     name = "prepared and eager agree"
-    if not KINDS[bundle.card.kind].is_network:
+    kind = KINDS[bundle.card.kind]
+    if kind.tuning is None:
         return Check(name, None, f"a {bundle.card.kind} model has no network")
     if find_spec("torch") is None:
         return Check(name, None, "torch is not installed")
     import torch
-
-    from bids_dtg.contrasts.network.kind import read
-    from bids_dtg.contrasts.network.prepared import prepare
 
     mask = bundle.voxels.mask
     box = _box_of(mask)
@@ -120,12 +120,15 @@ def _agreement(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     inside[box] = mask[box]
     box_mask = mask[box]
     values = connectome[:, inside[mask]]  # (rois, voxels of the box)
-    grid = np.zeros((1, len(values), *box_mask.shape), np.float32)
-    grid[0, :, box_mask] = values.T
+    volumes = np.zeros((1, len(values), *box_mask.shape), np.float32)
+    volumes[0, :, box_mask] = values.T
     with torch.inference_mode():
-        eager = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, box_mask]
-    parameters = read(bundle.weights(), bundle.places)
-    prepared = prepare(parameters, box_mask).predict(values)
+        eager = bundle.network()(torch.from_numpy(volumes))[0].numpy()[:, box_mask]
+    grid = replace(bundle.grid, shape=box_mask.shape)
+    places = VoxelPlaces.within(grid, box_mask)
+    module = kind.module()
+    model = module.prepare(bundle.weights(), places, "cpu", None, lambda _: None)
+    prepared = model.predict(values)
     difference = float(np.abs(prepared - eager).max())
     share = difference / max(1.0, float(np.abs(eager).max()))
     agree = share <= _AGREEMENT  # False for values that are not finite

@@ -16,8 +16,9 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,29 +27,32 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Parameters
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
-from bids_dtg.contrasts.options import ContrastsOptions
 from bids_dtg.contrasts.people import FittedModel, MapModel, Person
-from bids_dtg.contrasts.plan import CHECKPOINTS, TrainingPlan, find_recipe
+from bids_dtg.contrasts.plan import CHECKPOINTS, FitOptions, TrainingPlan, find_recipe
 from bids_dtg.engine.machine import training_device
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.extras import require
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.notices import counted, named
-from bids_dtg.settings import (
-    NETWORK_BATCH,
-    NETWORK_EPOCHS,
-    NETWORK_RATE,
-    ModellingOptions,
-    Settings,
-)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from bids_dtg.contrasts.network.unet import AttentionUNet
+
 # The last layer has a weight and a bias per contrast; all other layers are shared by contrasts.
 OUTPUT = "out_block.1"
 _WEIGHT, _BIAS = f"{OUTPUT}.weight", f"{OUTPUT}.bias"
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """The weights that a fine-tuning starts from."""
+
+    weights: Mapping[str, Tensor]
+    # Parameters whose names start with one of these are not trained.
+    frozen: tuple[str, ...] = ()
 
 
 def channels(weights: TensorFile) -> tuple[int, int]:
@@ -93,6 +97,21 @@ def prepare(
     return prepare_network(parameters, mask, device, threads=threads, report=report)
 
 
+def network(weights: TensorFile, places: Places) -> AttentionUNet:
+    """Read the network as a torch module: in eval mode, float32, on the CPU."""
+    from bids_dtg.contrasts.network.unet import AttentionUNet
+
+    return AttentionUNet.from_parameters(read(weights, places))
+
+
+def of_tensors(
+    tensors: Mapping[str, NDArray[Any]], places: Places, source: str
+) -> MapModel:
+    """Prepare a network whose tensors came from a source, such as a path, for the CPU."""
+    parameters = Parameters.from_arrays(tensors, source=source)
+    return prepare_network(parameters, _mask(places), "cpu")
+
+
 def require_packages() -> None:
     """Check that the packages that train a network are installed.
 
@@ -108,7 +127,7 @@ def require_packages() -> None:
 
 
 def check(
-    options: ModellingOptions,
+    options: FitOptions,
     training: int,
     validation: int,
     incomplete: Collection[str],
@@ -119,7 +138,7 @@ def check(
     Parameters
     ----------
     options
-        Options of the training.
+        Options of the fit.
     training, validation
         Numbers of people.
     incomplete
@@ -145,11 +164,10 @@ def check(
         )
     if find_recipe(options.recipe).loss != "crr":
         return
-    batch = options.batch_size or NETWORK_BATCH
-    if min(training, batch) < 2:
+    if min(training, options.batch) < 2:
         raise DatasetError(
             f"only {counted(training, 'training participant')} in batches of "
-            f"{batch}, too few for the CR-R loss, which compares people",
+            f"{options.batch}, too few for the CR-R loss, which compares people",
             expected="2 or more",
         )
     if incomplete:
@@ -160,18 +178,15 @@ def check(
         )
 
 
-# Long and of eight parameters: it takes what the fit of every kind takes, and two of fine-tuning;
-# it prepares the people, trains and reads the weights.
+# Long, as it prepares the people, trains and reads the weights.
 def fit(
     people: tuple[Sequence[Person], Sequence[Person]],
     places: Places,
     form: Form,
-    settings: Settings,
+    options: FitOptions,
     folder: Path,
     report: Callable[[str], None],
-    *,
-    start: Mapping[str, Tensor] | None = None,
-    frozen: tuple[str, ...] = (),
+    start: Start | None = None,
 ) -> FittedModel:
     """Train the network with the recipe asked for, or continue an interrupted training.
 
@@ -181,16 +196,14 @@ def fit(
         People to train on, and validation people.
     places, form
         Voxels and form of the connectomes.
-    settings
-        Options of the training.
+    options
+        Options of the fit.
     folder
         Folder of checkpoints, from which a later run continues.
     report
         Receives lines on the progress.
     start
-        Weights to start from; None: random ones.
-    frozen
-        Parameters whose names start with one of these are not trained.
+        Weights to start from, in fine-tuning; None: random ones.
 
     Raises
     ------
@@ -203,13 +216,13 @@ def fit(
     from bids_dtg.training.loop import Workplace
 
     training, validation = people
-    options, mask = settings.modelling, _mask(places)
+    mask = _mask(places)
     incomplete = []
     for person in (*training, *validation):
         if not np.isfinite(person.maps).any(axis=1).all():
             incomplete.append(person.label)
     check(options, len(training), len(validation), incomplete, places)
-    plan = _plan(settings, len(training), start, frozen)
+    plan = _plan(options, len(training), start)
 
     def samples(people: Sequence[Person]) -> train.PersonSamples:
         return train.PersonSamples(
@@ -220,7 +233,7 @@ def fit(
             zero_for_nan=plan.loss == "crr",
         )
 
-    device = training_device(settings.resources.device, report)
+    device = training_device(options.device, report)
     # A training continues only with the same options, people and data, but may have more epochs.
     recipe_folder = f"recipe-{_fingerprint(plan, people, start)}"
     place = Workplace(folder / CHECKPOINTS / recipe_folder, device)
@@ -230,7 +243,7 @@ def fit(
             samples(validation),
             plan,
             place,
-            start=start,
+            start=None if start is None else start.weights,
             report=report,
         )
     except RuntimeError as err:
@@ -242,38 +255,34 @@ def fit(
         ) from err
     parameters = Parameters.of_tensors(trained.state, source=str(place.folder))
     return FittedModel(
-        kind="attention-unet",
         model=prepare_network(parameters, mask, device),
         tensors=parameters.arrays,
         record={"network": dict(trained.card)},
     )
 
 
-def _plan(
-    settings: Settings,
-    people: int,
-    start: Mapping[str, Tensor] | None,
-    frozen: tuple[str, ...],
-) -> TrainingPlan:
-    options = settings.modelling
+def _plan(options: FitOptions, people: int, start: Start | None) -> TrainingPlan:
+    """Return how the network is trained on so many people."""
     recipe = find_recipe(options.recipe)
-    features = settings.part(ContrastsOptions).features
-    return TrainingPlan(
-        features=features if start is None else len(start[FIRST_WEIGHT]),
+    plan = TrainingPlan(
+        features=options.features,
         loss=recipe.loss,
         choose_by=recipe.choose_by,
-        learning_rate=options.learning_rate or NETWORK_RATE,
-        epochs=options.epochs or NETWORK_EPOCHS,
-        frozen=frozen,
+        learning_rate=options.learning_rate,
+        epochs=options.epochs,
         seed=options.seed,
-        batch=min(options.batch_size or NETWORK_BATCH, people),
+        batch=min(options.batch, people),
     )
+    if start is None:
+        return plan
+    features = len(start.weights[FIRST_WEIGHT])
+    return dataclasses.replace(plan, features=features, frozen=start.frozen)
 
 
 def _fingerprint(
     plan: TrainingPlan,
     people: tuple[Sequence[Person], Sequence[Person]],
-    start: Mapping[str, Tensor] | None,
+    start: Start | None,
 ) -> str:
     """Return a hash of everything that a training depends on, except the number of epochs."""
 
@@ -288,7 +297,7 @@ def _fingerprint(
         "start": None,
     }
     if start is not None:
-        facts["start"] = [float(tensor.sum()) for tensor in start.values()]
+        facts["start"] = [float(tensor.sum()) for tensor in start.weights.values()]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -74,9 +74,13 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     outputs
         Which runs were averaged, and the atlases.
     """
-    card, kind = bundle.card, _WORDS["kinds"][bundle.card.kind]
+    card, kind = bundle.card, KINDS[bundle.card.kind]
+    of_kinds = _WORDS["kinds"]
+    words = of_kinds.get(kind.name, of_kinds["others"])
+    method = words["method"].format(kind=kind.words)
     place = "parcel" if card.part.parcels else "voxel"
-    computed = _computed(bundle, outputs) + _corrected(bundle, kind["owner"])
+    owner = words["owner"].format(title=kind.title)
+    computed = _computed(bundle, outputs) + _corrected(bundle, owner)
     widths = bundle.half_widths
     if widths is None:
         computed += _WORDS["no_intervals"]
@@ -91,9 +95,9 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     if outputs.atlases:
         atlases = " and ".join(map(with_work, outputs.atlases))
         computed += _WORDS["parcels"].format(atlases=atlases)
-    model = kind["model"].format(place=place)
+    model = words["model"].format(kind=kind.words, place=place)
     about = f"The model is {model} {_trained(card.training)}"
-    text = f"{kind['method']} {about} {computed}"
+    text = f"{method} {about} {computed}"
     works = _WORDS["references"]
     references = "".join(works[name] for name in works if f"{name} " in text)
     last_word = card.citation.split()[-1:]
@@ -101,7 +105,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
         references += f"- {card.citation} (the model)\n"
     return MethodsWords(
         opening=_WORDS["made"],
-        method=kind["method"],
+        method=method,
         computed=computed.strip(),
         caution=_WORDS["caution"],
         references=f"## References\n\n{references}",

@@ -282,8 +282,9 @@ def add_maps(average: MapAverage, model: Model, connectome: Connectome) -> None:
     RunError
         The device has too little memory, or a map is not finite.
     """
-    # In other kinds than networks, a voxel is predicted from its own connectome; without data, NaN.
-    is_network = KINDS[model.bundle.card.kind].is_network
+    data = None  # whether a voxel has any
+    if not KINDS[model.bundle.card.kind].uses_neighbours:
+        data = (connectome.r != 0).any(axis=0)
     # Overflow gives values that `require_finite` refuses.
     with np.errstate(over="ignore", invalid="ignore"):
         maps = model.predict(connectome.r, connectome.deviation)
@@ -292,5 +293,5 @@ def add_maps(average: MapAverage, model: Model, connectome: Connectome) -> None:
             maps,
             seconds=connectome.seconds,
             residual_dof=connectome.residual_dof,
-            data=None if is_network else (connectome.r != 0).any(axis=0),
+            data=data,
         )

@@ -15,7 +15,8 @@ from tiny_job import TR, add_rest, read_table, tree
 
 from bids_dtg.contrasts import row as contrasts_row
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.kinds import KINDS
+from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
+from bids_dtg.contrasts.people import FittedModel, mean_maps
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.workflows import find_workflow
 
@@ -56,20 +57,52 @@ def split_of(folder):
     return {row["participant_id"]: row["set"] for row in read_table(folder)}
 
 
+class GroupAverage:
+    """The module of a kind that predicts the training people's mean maps for everybody."""
+
+    def __init__(self, mean=None):
+        self.mean = mean
+
+    def predict(self, connectome):
+        return self.mean
+
+    def channels(self, weights):
+        rois, contrasts = (len(weights.read()[name]) for name in ("rois", "mean"))
+        return rois, contrasts
+
+    def read(self, weights, places, *_processor):
+        return GroupAverage(weights.read()["mean"])
+
+    prepare = read
+
+    def fit(self, people, places, form, options, folder, report):
+        training, _ = people
+        mean = mean_maps(training)
+        rois = np.ones(training[0].connectomes.shape[1], np.float32)
+        tensors = {"mean": mean, "rois": rois}
+        return FittedModel(GroupAverage(mean), tensors, {})
+
+
 @pytest.mark.slow
-def test_a_second_kind_on_a_module_is_saved_and_loaded_under_its_name(
-    cohort, tmp_path, monkeypatch
-):
-    monkeypatch.setitem(KINDS, "second", replace(KINDS["linear"], name="second"))
+@pytest.mark.parametrize("split", [(), LINEAR[2:]])  # cross-validated; judged on others
+def test_a_new_kind_is_a_module_and_a_row(cohort, tmp_path, monkeypatch, split):
+    module = GroupAverage()
+    kind = MapsKind(name="average", title="group average", module=lambda: module)
+    monkeypatch.setitem(KINDS, "average", kind)
     row = find_workflow("contrasts")
     monkeypatch.setattr(
         contrasts_row, "ROW", replace(row, architectures=dict.fromkeys(KINDS, ""))
     )
-    words = ("--architecture", "second", *LINEAR[2:])
-    assert cohort.analyse("train", *words, out=tmp_path / "out") == 0
-    bundle = load_bundle(tmp_path / "out/group/model-own/bundle")
-    assert bundle.card.kind == "second"
-    assert bundle.prepare("cpu", 1, print) is not None
+    out = tmp_path / "out"
+    assert cohort.analyse("train", "--architecture", "average", *split, out=out) == 0
+    folder = out / "group/model-own/bundle"
+    bundle = load_bundle(folder)
+    assert bundle.card.kind == "average"
+    assert cohort.run("--model", folder, "--participant-label", "01", out=out) == 0
+    sidecar = read_json(out / "sub-01/sub-01_task-rest_statmap.json")
+    assert sidecar["ModelKind"] == "average"
+    methods = (out / "logs/CITATION.md").read_text()
+    assert "predicts maps from them by a group average" in " ".join(methods.split())
 
 
 def test_a_trained_linear_model_is_a_bundle_with_its_table(cohort, linear):

@@ -20,7 +20,7 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR, find_kind
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.plan import find_recipe
-from bids_dtg.errors import BundleError, SettingsError
+from bids_dtg.errors import BundleError, DatasetError, SettingsError
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +49,12 @@ def test_what_is_not_in_the_table_is_refused_with_what_is():
         ):
             refuse("x")
     ATTENTION_UNET.require_recipe("published")
+    few = (
+        r"4 training participants: too few for a linear model\. Expected: 5 or more\. "
+    )
+    with pytest.raises(DatasetError, match=few):
+        LINEAR.require_people(4)
+    LINEAR.require_people(5)
 
 
 def test_a_linear_model_predicts_through_a_bundle_what_it_did_before(
