@@ -17,7 +17,7 @@ from bids_dtg.imaging.surfaces.cifti import read_parcel_maps
 from bids_dtg.inputs.atlases import KNOWN, atlas_key, entities_of
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.notices import with_formula
-from bids_dtg.report.contents import OF_FILES, combination
+from bids_dtg.report.contents import CONTENT_ENTITIES, combination
 from bids_dtg.settings import Combine
 
 if TYPE_CHECKING:
@@ -193,7 +193,9 @@ def _of_same_combine(
     kind_of_average: dict[str, str | None] = {}  # by title
     for path, name in files.items():
         title = "_".join(
-            f"{key}-{label}" for key, label in name.entities if key not in OF_FILES
+            f"{key}-{label}"
+            for key, label in name.entities
+            if key not in CONTENT_ENTITIES
         )
         if title not in kind_of_average:
             kind_of_average[title] = combination(completion_record(output, title))

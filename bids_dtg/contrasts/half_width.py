@@ -23,7 +23,7 @@ from bids_dtg.files.regions import segment_label
 from bids_dtg.files.sidecars import applies_to
 from bids_dtg.files.text import read_json
 from bids_dtg.imaging.places import Lattice
-from bids_dtg.report.contents import OF_FILES
+from bids_dtg.report.contents import CONTENT_ENTITIES
 
 LEVEL = 90  # nominal coverage of the intervals, in percent of voxels
 HALF_WIDTH = "halfwidth"  # desc- of maps of half-widths
@@ -82,7 +82,7 @@ def half_width_path(
     'tpl-MNI152NLin6Asym_res-2_contrast-languageMath_desc-halfwidth_statmap.nii.gz'
     """
     template = entities["space"]
-    of_map = {key: value for key, value in entities.items() if key in OF_FILES}
+    of_map = {key: value for key, value in entities.items() if key in CONTENT_ENTITIES}
     of_width = {**of_map, "space": None, "tpl": template, "desc": HALF_WIDTH}
     return PurePosixPath(f"tpl-{template}") / build_name(of_width, "statmap", extension)
 

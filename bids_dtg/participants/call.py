@@ -187,11 +187,11 @@ def with_whole_paths(settings: Settings) -> Settings:
             return f"{package}={path}" if package else path
         if name == "model":
             return whole_name(value)
+        if name not in ("atlases", "task_file", "input_arrays"):
+            return value
         # A file may have the name of an atlas or a task, which has neither a slash nor a dot.
-        may_be_name = name in ("atlases", "task_file") and not (
-            "/" in value or Path(value).suffix
-        )
-        is_path = name in ("atlases", "task_file", "input_arrays") and not may_be_name
+        looks_like_path = "/" in value or Path(value).suffix
+        is_path = name == "input_arrays" or looks_like_path
         if is_path and Path(value).is_file():
             return str(Path(value).absolute())
         return value

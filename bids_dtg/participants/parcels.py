@@ -73,7 +73,7 @@ from bids_dtg.participants.run_source import (
 from bids_dtg.participants.vertex_series import UsedSurface
 from bids_dtg.participants.worker import LevelWork
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.presentation import write_kept
+from bids_dtg.report.presentation import write_panel_files
 from bids_dtg.report.quality import write_quality
 from bids_dtg.settings import OPTIONS, CleaningOptions, Settings
 
@@ -580,10 +580,12 @@ class ParcelWriter(Generic[Request]):
         training = {"Participants": part.people, "Data": part.data_set}
         return {**model_facts(bundle), "ModelTraining": training}
 
-    def write_kept(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
+    def write_panel_files(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
         """Write what the workflow's panels keep of a run."""
-        files = self._request.presentation.keep(measured)
-        return write_kept(files, run_entities(measured.run), self._request.output)
+        files = self._request.presentation.panel_files(measured)
+        return write_panel_files(
+            files, run_entities(measured.run), self._request.output
+        )
 
     def write_quality(
         self,

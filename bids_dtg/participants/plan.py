@@ -343,7 +343,8 @@ def _of_run(run: RestRun, planned: PlannedRun) -> Iterator[str]:
     if run.surfaces:
         transforms += (*run.surfaces.to_t1w, *run.surfaces.transforms)
     for transform in transforms:
-        yield f"    through {transform.path}" + " (inverse)" * transform.inverse
+        direction = " (inverse)" if transform.inverse else ""
+        yield f"    through {transform.path}{direction}"
     design = planned.design
     dof = f", {design.residual_dof():.0f} degrees of freedom" if run.dof_known else ""
     yield f"    with {design.seconds_kept / 60:.1f} minutes{dof} left after cleaning"

@@ -104,9 +104,8 @@ def surface_of(run: RestRun) -> tuple[Mapping[Any, Points], UsedSurface]:
     files = run.surfaces
     assert files is not None  # of a run of volumes
     if not files.sides:
-        return template_mesh(files.template), UsedSurface(
-            "template", files.reason, files
-        )
+        surface = UsedSurface("template", files.reason, files)
+        return template_mesh(files.template), surface
     cortex = read_own_cortex(files)
     grey_matter = cortex.grey_matter
     if grey_matter is None or not grey_matter.is_displaced:

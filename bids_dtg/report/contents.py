@@ -25,7 +25,16 @@ _MAPS_OF_PARCELS = FileKind("statmap", SYNTHETIC, ".pscalar.nii")
 _SHARED = "_statmap.json"  # end of the name of the sidecar that an average's maps share
 # Entities that describe a file's content, not its run or average.
 _SPACE = ("space", "res", "den", "cohort")
-OF_FILES = (*_SPACE, "hemi", "atlas", "seg", "scale", "contrast", "stat", "desc")
+CONTENT_ENTITIES = (
+    *_SPACE,
+    "hemi",
+    "atlas",
+    "seg",
+    "scale",
+    "contrast",
+    "stat",
+    "desc",
+)
 _Named: TypeAlias = tuple[BidsName, Path]
 # How the descriptions of predicted maps begin.
 NOT_MEASURED = "Predicted from resting-state fMRI, not measured: "
@@ -183,7 +192,9 @@ def _by_title(folder: Path) -> dict[str, dict[FileKind, list[_Named]]]:
         with suppress(ValueError):  # not a BIDS name
             name = parse_name(path.name)
             parts = (
-                f"{key}-{value}" for key, value in name.entities if key not in OF_FILES
+                f"{key}-{value}"
+                for key, value in name.entities
+                if key not in CONTENT_ENTITIES
             )
             kinds = by_title.setdefault("_".join(parts), {})
             kinds.setdefault(FileKind.of(name), []).append((name, path))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.notices import counted
-from bids_dtg.report.numbers import figure
+from bids_dtg.report.numbers import number_text
 from bids_dtg.report.pictures import AMOUNT, SIGNED, draw_matrix, inline
 from bids_dtg.report.tables import Table
 
@@ -102,7 +102,7 @@ def curves(
 
 def lines(caption: str, x_label: str, y_label: str, series: Ranges) -> Figure | None:
     """Draw lines from x and y (points,), by name."""
-    return _of_chart(caption, line_chart(series, x_label=x_label, y_label=y_label))
+    return _figure_of(caption, line_chart(series, x_label=x_label, y_label=y_label))
 
 
 def spectra(
@@ -117,7 +117,7 @@ def spectra(
     bands = {name: (low, high) for name, (low, _, high) in series.items()}
     label = "power density (1/Hz), log scale"
     chart = line_chart(drawn, x_label="frequency (Hz)", y_label=label, log_bands=bands)
-    return _of_chart(caption, chart)
+    return _figure_of(caption, chart)
 
 
 def line_chart(
@@ -199,9 +199,8 @@ def dots(
         axes.set_ylim(-0.5, len(rows) - 0.5)
 
     words = f"{', '.join(series)}: {np.nanmin(values):.3g} to {np.nanmax(values):.3g}"
-    return _of_chart(
-        caption, _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows))
-    )
+    chart = _chart(draw, x_label, "", words, height=1.4 + 0.16 * len(rows))
+    return _figure_of(caption, chart)
 
 
 def scatter(
@@ -235,16 +234,19 @@ def scatter(
             axes.plot(ends, ends, color="#010001", linestyle="--", linewidth=0.8)
 
     hidden = len(points) - int(shown.sum())
-    notes = ["Dashed: line of identity."] * identity
-    notes += [f"Not shown: {counted(hidden, 'point')} without a value."] * (hidden > 0)
-    caption = " ".join([caption.removesuffix(".") + "." if notes else caption, *notes])
+    notes = []
+    if identity:
+        notes.append("Dashed: line of identity.")
+    if hidden:
+        notes.append(f"Not shown: {counted(hidden, 'point')} without a value.")
+    if notes:
+        caption = " ".join([f"{caption.removesuffix('.')}.", *notes])
     low, high = points[shown].min(axis=0), points[shown].max(axis=0)
     words = f"{shown.sum()} points, {x_label} {low[0]:.3g} to {high[0]:.3g}, "
     words += f"{y_label} {low[1]:.3g} to {high[1]:.3g}"
-    chart = _chart(
-        draw, x_label, y_label, words, height=_WIDTH if identity else _HEIGHT
-    )
-    return _of_chart(caption, chart)
+    height = _WIDTH if identity else _HEIGHT
+    chart = _chart(draw, x_label, y_label, words, height=height)
+    return _figure_of(caption, chart)
 
 
 def matrices(
@@ -267,24 +269,27 @@ def matrices(
         ends = -most if (values < 0).any() else 0.0, most
     low, high = ends
     scale = SIGNED if low < 0 < high else AMOUNT
-    room = 1e-9 * (high - low)  # tolerance for rounding
-    below = min(float(np.nanmin(matrix)) for matrix in drawn.values()) < low - room
-    above = max(float(np.nanmax(matrix)) for matrix in drawn.values()) > high + room
+    tolerance = 1e-9 * (high - low)  # for rounding
+    below = min(float(np.nanmin(matrix)) for matrix in drawn.values()) < low - tolerance
+    above = (
+        max(float(np.nanmax(matrix)) for matrix in drawn.values()) > high + tolerance
+    )
     parts = []
     for name, matrix in drawn.items():
         off = off_diagonal[name]
         words = (
             f"{name}: {matrix.shape[0]} by {matrix.shape[1]}, off the diagonal from "
-            f"{figure(float(off.min()))} to {figure(float(off.max()))}, "
-            f"mean {figure(float(off.mean()))}"
+            f"{number_text(float(off.min()))} to {number_text(float(off.max()))}, "
+            f"mean {number_text(float(off.mean()))}"
         )
         picture = inline(draw_matrix(matrix, scale, low, high))
         parts.append(Picture(picture, words, title=name, form="matrix"))
-    first = "\N{LESS-THAN OR EQUAL TO}\N{NO-BREAK SPACE}" * below + f"{low:g}"
-    first = first.replace("-", "\N{MINUS SIGN}")
-    last = "\N{GREATER-THAN OR EQUAL TO}\N{NO-BREAK SPACE}" * above + f"{high:g}"
-    last = last.replace("-", "\N{MINUS SIGN}")
-    return Figure(caption=caption, parts=parts, scale=(first, last, scale.css))
+    low_end, high_end = (f"{end:g}".replace("-", "\N{MINUS SIGN}") for end in ends)
+    if below:
+        low_end = f"\N{LESS-THAN OR EQUAL TO}\N{NO-BREAK SPACE}{low_end}"
+    if above:
+        high_end = f"\N{GREATER-THAN OR EQUAL TO}\N{NO-BREAK SPACE}{high_end}"
+    return Figure(caption=caption, parts=parts, scale=(low_end, high_end, scale.css))
 
 
 def pictures(
@@ -295,7 +300,7 @@ def pictures(
     return Figure(caption=caption, parts=parts, opens=opens) if parts else None
 
 
-def _of_chart(caption: str, chart: Picture | None) -> Figure | None:
+def _figure_of(caption: str, chart: Picture | None) -> Figure | None:
     return Figure(caption=caption, parts=[chart], beside=True) if chart else None
 
 
@@ -352,9 +357,9 @@ def round_up(value: float) -> float:
     """Round up to 1, 1.5, 2, 3, 4, 5, 6, 8 or 10 times a power of ten."""
     power = 10.0 ** np.floor(np.log10(value))
     steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
-    return float(
-        next((s * power for s in steps if s * power >= value * 0.9999), 10 * power)
-    )
+    candidates = (step * power for step in steps)
+    rounded = (candidate for candidate in candidates if candidate >= value * 0.9999)
+    return float(next(rounded, 10 * power))
 
 
 def _off_diagonal(matrix: Floats) -> Floats:

@@ -34,9 +34,9 @@ class Flag:
     of: str = ""  # the run or average that it is about; empty for the whole participant
 
 
-def level_of(figure: str, value: float) -> Level | None:
+def level_of(metric: str, value: float) -> Level | None:
     """Return the level of a quality metric's value; None where it is within its limits."""
-    limit = METRICS.get(figure)
+    limit = METRICS.get(metric)
     return None if limit is None else _BY_STEPS[limit.steps(value)]
 
 
@@ -176,7 +176,7 @@ def training_people(sidecar: Mapping[str, Any]) -> str:
     return counted(people, f"{kind}participant") if people else ""
 
 
-def stands_on(facts: Mapping[str, Any]) -> str:
+def training_sentence(facts: Mapping[str, Any]) -> str:
     """Return a sentence on how many people a model was fitted to; empty if unknown."""
     people = training_people(facts)
     return f"The model was fitted to {people}. " if people else ""

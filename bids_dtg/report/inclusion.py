@@ -42,9 +42,9 @@ def read_inclusion(output: DerivativeDataset) -> Decisions:
         raise err.as_kind(DatasetError, remedy="download it again from a page") from err
     decisions: dict[str, tuple[bool, str]] = {}
     has_columns = set(COLUMNS[:2]) <= set(table.header) and not table.twice()
-    wrong = (
-        "" if has_columns else f"its columns are {', '.join(table.header) or 'none'}"
-    )
+    wrong = ""
+    if not has_columns:
+        wrong = f"its columns are {', '.join(table.header) or 'none'}"
     for number, row in enumerate(table.dicts() if has_columns else (), 2):
         label = row["participant_id"].strip().removeprefix("sub-")
         include = row["include"].strip().lower()

@@ -107,7 +107,8 @@ def fitted_to(people: int, data_set: str) -> str:
     >>> fitted_to(2, "hcp")
     'was fitted to 2 participants of hcp.'
     """
-    return f"was fitted to {counted(people, 'participant')}{f' of {data_set}' * bool(data_set)}."
+    of_data_set = f" of {data_set}" if data_set else ""
+    return f"was fitted to {counted(people, 'participant')}{of_data_set}."
 
 
 # Long, as it gathers the facts of a run in the order of the text.

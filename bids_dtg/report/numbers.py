@@ -17,15 +17,15 @@ _BEYOND_READING = 1e9
 Cell: TypeAlias = str | float | tuple[float, float, float] | None
 
 
-def figure(value: float, digits: int = _DIGITS) -> str:
+def number_text(value: float, digits: int = _DIGITS) -> str:
     """Write a number with some decimals, a minus sign, and no sign before zero.
 
     Examples
     --------
-    >>> figure(0.25), figure(-0.0001), figure(28841.2, 0), figure(6491928499999.996)
-    ('0.250', '0.000', '28,841', '6.49e+12')
-    >>> figure(float("nan")), figure(float("inf")), figure(float("-inf"))
-    ('n/a', '∞', '−∞')
+    >>> [number_text(value) for value in (0.25, -0.0001, 6491928499999.996)]
+    ['0.250', '0.000', '6.49e+12']
+    >>> number_text(28841.2, 0), number_text(float("nan")), number_text(float("-inf"))
+    ('28,841', 'n/a', '−∞')
     """
     if not np.isfinite(value):
         if np.isnan(value):
@@ -66,7 +66,7 @@ def _decimals(most: float) -> int:
     return int(np.clip(_DIGITS - before, 0, _DIGITS))
 
 
-def written(value: float, digits: int | None) -> str:
+def column_text(value: float, digits: int | None) -> str:
     """Write a number of a column: counts without decimals, very small numbers as "< 0.001".
 
     Parameters
@@ -78,17 +78,17 @@ def written(value: float, digits: int | None) -> str:
 
     Examples
     --------
-    >>> written(40, 3), written(0.5, 3), written(1e-6, 3)
+    >>> column_text(40, 3), column_text(0.5, 3), column_text(1e-6, 3)
     ('40', '0.500', '< 0.001')
     """
     if isinstance(value, (int, np.integer)):
-        return figure(int(value), 0)
+        return number_text(int(value), 0)
     if digits is None:
         digits = _decimals(abs(float(value)))
     least = 10.0**-digits
     if digits and 0 < value < least / 2:
         return f"< {least:.{digits}f}"
-    return figure(float(value), digits)
+    return number_text(float(value), digits)
 
 
 def numbers_of(cell: Cell) -> tuple[float, ...]:

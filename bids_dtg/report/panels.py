@@ -24,7 +24,7 @@ from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.figures import Figure, Lanes, Span, round_up
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pictures import GREYS, Scale, draw_matrix
-from bids_dtg.report.presentation import Canvas, Kept, Panel
+from bids_dtg.report.presentation import Canvas, Panel, PanelFile
 from bids_dtg.report.quality import number
 from bids_dtg.report.tables import Table
 
@@ -41,7 +41,7 @@ _LEAST_REM, _MOST_REM = 14.0, 26.0
 _WORST, _NAMED = 10, 5  # number of parcels that are listed, and named in a flag
 
 
-def read_of(
+def read_run_file(
     run: RunFiles, kind: FileKind, reader: Callable[[Path], Content]
 ) -> Content | None:
     """Read a file of a run; None where it is absent or damaged."""
@@ -99,7 +99,7 @@ _TITLES = {
 }
 
 
-def _keep_motion(data: Any) -> Kept:
+def _motion_file(data: Any) -> PanelFile:
     """Make the table of a run's frames, from its `design` and `confounds`."""
     frames = len(data.design.keep)
     displacement = _cells(data.confounds.fd_mm, frames)
@@ -110,7 +110,7 @@ def _keep_motion(data: Any) -> Kept:
     sidecar: dict[str, Any] = {**rate, **_MOTION_COLUMNS}
     if data.confounds.measured_fd_mm is not None:
         sidecar["framewise_displacement"] = _MOTION_BY_XCPD
-    return Kept(MOTION_FILE, content, sidecar=sidecar)
+    return PanelFile(MOTION_FILE, content, sidecar=sidecar)
 
 
 def _cells(values: Floats | None, frames: int) -> list[str | None]:
@@ -122,7 +122,8 @@ def _cells(values: Floats | None, frames: int) -> list[str | None]:
 
 def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the columns that have values, over the minutes of the run."""
-    rows = read_rows(path) if (path := run.files.get(MOTION_FILE)) else []
+    path = run.files.get(MOTION_FILE)
+    rows = read_rows(path) if path else []
     used = np.array([row.get("kept") == "1" for row in rows], bool)
     censored = run.facts.get("Confounds", {}).get("FdThreshold")
     limit = censored or METRICS["fd_mean"].unusual
@@ -171,7 +172,7 @@ def _over_run(title: str, values: Floats, limit: float | None) -> Lanes:
     )
 
 
-MOTION = Panel("Motion and censoring", MOTION_FILE, _draw_motion, _keep_motion)
+MOTION = Panel("Motion and censoring", MOTION_FILE, _draw_motion, _motion_file)
 
 # The network in names of Schaefer's parcels, e.g. 7Networks_LH_SomMot_3, LH_Cont_Par_1.
 _NETWORK = re.compile(r"(?:^|_)(?:LH|RH)_([A-Za-z]+)")
@@ -236,7 +237,7 @@ def arrange(names: Sequence[str]) -> tuple[NDArray[np.intp], list[Span], str]:
     return order, rows, by
 
 
-def draw_between(
+def draw_parcel_matrix(
     values: Floats,
     names: Sequence[str],
     canvas: Canvas,
@@ -265,7 +266,7 @@ def draw_between(
 
 
 def _draw_series_of_parcels(run: RunFiles, canvas: Canvas) -> Figure | None:
-    series = read_of(run, SERIES, read_series)
+    series = read_run_file(run, SERIES, read_series)
     if series is None:
         return None
     order, rows, by = arrange(series.names)
@@ -293,7 +294,7 @@ COVERAGE_FILE = FileKind("bold", None, ".tsv")
 
 def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     """List the parcels with the least signal."""
-    table = read_of(run, COVERAGE_FILE, read_table)
+    table = read_run_file(run, COVERAGE_FILE, read_table)
     if table is None or table.short or len(table.rows) != 1:
         return None
     cells = zip(table.header, map(number, table.rows[0]), strict=True)
@@ -316,7 +317,7 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 def lost_parcels(run: RunFiles) -> tuple[str, ...]:
     """Return the names of a run's parcels that have no series."""
-    series = read_of(run, SERIES, read_series)
+    series = read_run_file(run, SERIES, read_series)
     if series is None:
         return ()
     return tuple(

@@ -299,7 +299,9 @@ def _key_figures(
             worst, words = max(of_runs), ", highest"
             if limit is not None and limit.low_is_bad:
                 worst, words = min(of_runs), ", lowest"
-            title = column.title + words * (len(of_runs) > 1)
+            title = column.title
+            if len(of_runs) > 1:
+                title += words
             level = level_of(column.name, worst)
             add(title, column.summary.format(worst), column.unit, level)
     for name, (title, unit) in _BESIDE_MODEL.items():
@@ -357,7 +359,7 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             unfinished=[
                 mark.parent.name for mark in sorted(root.glob(f"group/*/{UNFINISHED}"))
             ],
-            others=[name for name in _TEXTS if (root / name).exists()],
+            texts=[name for name in _TEXTS if (root / name).exists()],
         )
         if is_long:
             rows = [person.row for person in listed]

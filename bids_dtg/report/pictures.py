@@ -42,9 +42,8 @@ class Scale:
 
     def paint(self, values: NDArray[np.floating]) -> Pixels:
         """Turn values from 0 to 1 (clipped) into colours, (..., 3)."""
-        painted: Pixels = self.table[
-            np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.intp)
-        ]
+        shares = np.clip(np.nan_to_num(values), 0, 1)
+        painted: Pixels = self.table[np.rint(shares * 255).astype(np.intp)]
         return painted
 
     @property
@@ -135,14 +134,15 @@ class Volume:
         sides[view[0]] = np.array([view[1]], float)
         # The axis of space of each axis of the array.
         toward = np.abs(self.affine[:3, :3]).argmax(axis=0)
-        weights, used = [], []
-        for axis, of in enumerate(toward):
-            places = (sides[of] - self.affine[of, 3]) / self.affine[of, axis]
+        weights, voxels = [], []
+        for axis, of_space in enumerate(toward):
+            from_origin = sides[of_space] - self.affine[of_space, 3]
+            places = from_origin / self.affine[of_space, axis]
             of_voxels = _weights(places, self.values.shape[axis], order)
             weighted = np.flatnonzero(of_voxels.any(axis=0))
-            used.append(weighted)
+            voxels.append(weighted)
             weights.append(of_voxels[:, weighted])
-        part = self.values[np.ix_(*used)]
+        part = self.values[np.ix_(*voxels)]
         sampled = np.einsum("ijk,ai,bj,ck->abc", part, *weights, optimize=True)
         plane = sampled.transpose(np.argsort(toward)).squeeze(view[0])
         # (columns, rows), rows upward -> top row first
@@ -166,7 +166,7 @@ def _weights(places: NDArray[np.float64], size: int, order: int) -> NDArray[np.f
     return weights.astype(np.float32)
 
 
-def together(
+def join_pictures(
     parts: Sequence[NDArray[Any]], axis: int, before: int, after: int
 ) -> NDArray[Any]:
     """Put pictures (rows, columns, ...) below (axis 0) or beside (1) each other, centred.
@@ -186,7 +186,7 @@ def together(
 
 def beside(slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Put slices (rows, columns) side by side, with gaps between them."""
-    return together(slices, 1, 0, _GAP)[:, :-_GAP]
+    return join_pictures(slices, 1, 0, _GAP)[:, :-_GAP]
 
 
 # The 99.5th percentile within the template's brain; computing it takes as long as reading the file.
@@ -370,7 +370,7 @@ def draw_surfaces(
         drawn.append(
             _mix(_DARKEST + _LIGHT * light, shaded, shown, 255 * (vertex >= 0))
         )
-    return together(drawn, 1, _BESIDE, _BESIDE)
+    return join_pictures(drawn, 1, _BESIDE, _BESIDE)
 
 
 @functools.cache
@@ -379,10 +379,10 @@ def surface_views() -> tuple[tuple[NDArray[np.intp], NDArray[np.float32]], ...]:
 
     Each is (rows, columns): the number of the vertex on the mesh, or -1, and the light, 0 to 1.
     """
-    return tuple(_look(side, outside) for side, outside in _SIDES)
+    return tuple(_vertices_in_view(side, outside) for side, outside in _SIDES)
 
 
-def _look(
+def _vertices_in_view(
     side: Hemisphere, outside: bool
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Find the vertex nearest to the viewer, and the light, for each pixel."""
@@ -518,9 +518,8 @@ def draw_glass_brain(
     shown = np.nan_to_num(np.asarray(values, np.float32), posinf=0.0, neginf=0.0)
     end = float(np.abs(shown).max(initial=0))
     figure = Figure(_GLASS_INCHES)
-    figure.text(
-        0.5, 0.02, units if end else "no value to draw", fontsize=9, ha="center"
-    )
+    words = units if end else "no value to draw"
+    figure.text(0.5, 0.02, words, fontsize=9, ha="center")
     drawn = plot_glass_brain(
         _image(shown, places) if end else None,  # the empty brain
         axes=figure.add_axes((0.0, 0.06, 1.0, 0.84)),

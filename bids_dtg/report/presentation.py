@@ -27,11 +27,15 @@ from bids_dtg.workflows import DEFAULT, find_workflow
 
 # Writes a picture of a run under a name; returns its address from the page.
 Canvas: TypeAlias = Callable[[str, bytes], str]
+# Makes sections of a participant's page; pictures go to the folder.
+MakeSections: TypeAlias = Callable[
+    [DerivativeDataset, ParticipantFiles, Path], Sequence[Section]
+]
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """A small file of a run, ready to be written."""
+class PanelFile:
+    """A small file of a run from which a panel is drawn, ready to be written."""
 
     kind: FileKind  # which file it is
     content: bytes
@@ -42,30 +46,32 @@ class Kept:
 
 @dataclass(frozen=True)
 class Panel:
-    """A figure of a run, and the small file that is kept of each run to draw it."""
+    """A figure of a run, and the small file in the output from which it is drawn."""
 
     title: str  # its heading
     kind: FileKind  # the file that it is drawn from
     # Draws it; returns None where files are missing.
     draw: Callable[[RunFiles, Canvas], Figure | None]
-    # Returns the file to keep, from the workflow's results of a run; None where the panel shows a
+    # Makes the file from the workflow's results of a run; returns None where the panel shows a
     # result that is in the output anyway.
-    keep: Callable[[Any], Kept | None] = lambda data: None
+    make_file: Callable[[Any], PanelFile | None] = lambda data: None
     beside: bool = False  # whether it may share a row with neighbouring panels
     folded: bool = False  # whether it is closed until its title is clicked
     # Further files that it is drawn from, if they exist.
     also: tuple[FileKind, ...] = ()
 
 
-def write_kept(
-    files: Iterable[Kept], entities: Mapping[str, str | None], output: DerivativeDataset
+def write_panel_files(
+    files: Iterable[PanelFile],
+    entities: Mapping[str, str | None],
+    output: DerivativeDataset,
 ) -> Iterator[PurePosixPath]:
-    """Write the files that panels keep of a run, and their sidecars; yield their paths.
+    """Write the files from which a run's panels are drawn, and their sidecars; yield the paths.
 
     Parameters
     ----------
     files
-        What `Panel.keep` returned, without None.
+        What `Panel.make_file` returned, without None.
     entities
         Entities of the run in names of files.
     output
@@ -100,9 +106,7 @@ class Presentation:
     columns: tuple[QualityMetric, ...] = ()  # its own columns of the quality table
     panels: tuple[Panel, ...] = ()  # on a run, in the order of the page
     # Sections of a participant's page after the runs, with their pictures in a folder.
-    sections: Callable[
-        [DerivativeDataset, ParticipantFiles, Path], Sequence[Section]
-    ] = lambda dataset, files, folder: ()
+    sections: MakeSections = lambda dataset, files, folder: ()
     group_columns: tuple[QualityMetric, ...] = ()  # columns that the group level adds
     # Its own flags of runs and averages.
     notes: Callable[[ParticipantFiles], Iterable[Flag]] = lambda files: ()
@@ -128,9 +132,9 @@ class Presentation:
             kinds += [panel.kind, *panel.also]
         return tuple(dict.fromkeys([*kinds, *self.results]))
 
-    def keep(self, data: Any) -> tuple[Kept, ...]:
-        """Return the files that panels keep of a run, from the workflow's results of it."""
-        files = (panel.keep(data) for panel in self.panels)
+    def panel_files(self, data: Any) -> tuple[PanelFile, ...]:
+        """Make the files from which panels are drawn, from the workflow's results of a run."""
+        files = (panel.make_file(data) for panel in self.panels)
         return tuple(file for file in files if file is not None)
 
 

@@ -8,10 +8,10 @@ from typing import ClassVar, TypeAlias
 
 import numpy as np
 
-from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, numbers_of, written
+from bids_dtg.report.numbers import NOT_KNOWN, Cell, column_text, decimals, numbers_of
 
 # A cell as pages show it: text, interval, mark, and the value to sort by (None: by its text).
-Written: TypeAlias = tuple[str, str, str, str | None]
+PageCell: TypeAlias = tuple[str, str, str, str | None]
 _BETTER = "better than the model"  # the mark of a row that is judged so
 
 
@@ -40,8 +40,8 @@ class Table:
         ]
 
     @property
-    def body(self) -> list[tuple[str, str, list[Written]]]:
-        """Name, kind ("model", "beside" or neither) and written cells of each row.
+    def body(self) -> list[tuple[str, str, list[PageCell]]]:
+        """Name, kind ("model", "beside" or neither) and column_text cells of each row.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class Table:
             written_rows.append((name, kind, [*cells]))
         return written_rows
 
-    def _column(self, cells: Sequence[Cell], heading: str) -> list[Written]:
+    def _column(self, cells: Sequence[Cell], heading: str) -> list[PageCell]:
         """Write the cells of a column with the same decimals."""
         digits = decimals(value for cell in cells for value in numbers_of(cell)[:1])
         return [
@@ -72,7 +72,7 @@ class Table:
         ]
 
 
-def _cell(cell: Cell, digits: int | None, mark: str) -> Written:
+def _cell(cell: Cell, digits: int | None, mark: str) -> PageCell:
     if isinstance(cell, str):
         return cell, "", "", None
     numbers = numbers_of(cell)
@@ -80,5 +80,7 @@ def _cell(cell: Cell, digits: int | None, mark: str) -> Written:
         return NOT_KNOWN, "", "", ""
     interval = ""
     if len(numbers) == 3 and np.isfinite(numbers[1:]).all():
-        interval = f"{written(numbers[1], digits)} to {written(numbers[2], digits)}"
-    return written(numbers[0], digits), interval, mark, str(numbers[0])
+        interval = (
+            f"{column_text(numbers[1], digits)} to {column_text(numbers[2], digits)}"
+        )
+    return column_text(numbers[0], digits), interval, mark, str(numbers[0])

@@ -24,9 +24,9 @@ from bids_dtg.report.panels import (
     CARPET,
     COVERAGE,
     arrange,
-    draw_between,
+    draw_parcel_matrix,
     notes_on_lost,
-    read_of,
+    read_run_file,
 )
 from bids_dtg.report.pictures import SIGNED
 
@@ -64,17 +64,17 @@ def test_absent_and_damaged_files_have_no_figure(tmp_path, canvas, panel, conten
 
 @pytest.mark.parametrize("content", [*DAMAGED, b"Node\ta\nb\t1\n"])
 def test_absent_and_damaged_files_are_as_if_there_were_none(tmp_path, content):
-    assert read_of(run_of(tmp_path, RELMAT, content), RELMAT, read_relmat) is None
-    assert read_of(run_of(tmp_path, SERIES, content), SERIES, read_series) is None
+    assert read_run_file(run_of(tmp_path, RELMAT, content), RELMAT, read_relmat) is None
+    assert read_run_file(run_of(tmp_path, SERIES, content), SERIES, read_series) is None
 
 
 def test_a_matrix_is_drawn_in_the_order_of_the_regions(tmp_path, canvas, pictures):
     values = np.array([[np.nan, 1, -1], [1, np.nan, 0], [-1, 0, np.nan]], float)
     content = encode_relmat(RegionTable(NAMES, values))
-    found = read_of(run_of(tmp_path, RELMAT, content), RELMAT, read_relmat)
+    found = read_run_file(run_of(tmp_path, RELMAT, content), RELMAT, read_relmat)
     assert found is not None
     assert arrange(found.names)[0].tolist() == [1, 2, 0]  # visual before default mode
-    lanes = draw_between(
+    lanes = draw_parcel_matrix(
         found.values, found.names, canvas, ("edges", "Edges"), (SIGNED, -1, 1)
     )
     assert lanes.words == "Edges of 3 parcels"

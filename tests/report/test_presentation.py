@@ -24,11 +24,11 @@ from bids_dtg.report.panels import MOTION
 from bids_dtg.report.participant import write_index, write_participant_report
 from bids_dtg.report.presentation import (
     Canvas,
-    Kept,
     Panel,
+    PanelFile,
     Presentation,
     presentation_of,
-    write_kept,
+    write_panel_files,
 )
 from bids_dtg.report.quality import write_quality
 from bids_dtg.settings import Settings
@@ -38,8 +38,8 @@ ENTITIES = {"sub": "01", "task": "rest"}
 PULSE = FileKind("physio", "pulse", ".tsv")
 
 
-def keep(data: object) -> Kept:
-    return Kept(PULSE, tsv_text(["beats"], [[60 + n] for n in range(3)]).encode())
+def pulse_file(data: object) -> PanelFile:
+    return PanelFile(PULSE, tsv_text(["beats"], [[60 + n] for n in range(3)]).encode())
 
 
 def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
@@ -64,7 +64,7 @@ PULSES = Presentation(
     columns=(
         QualityMetric("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),
     ),
-    panels=(MOTION, Panel("The pulse", PULSE, draw, keep)),
+    panels=(MOTION, Panel("The pulse", PULSE, draw, pulse_file)),
 )
 
 
@@ -119,7 +119,7 @@ def output(tmp_path, toy) -> DerivativeDataset:
     )
     design = SimpleNamespace(keep=np.ones(FRAMES, bool), tr_seconds=TR)
     data = SimpleNamespace(design=design, confounds=confounds)
-    list(write_kept(toy.keep(data), ENTITIES, dataset))
+    list(write_panel_files(toy.panel_files(data), ENTITIES, dataset))
     return dataset
 
 

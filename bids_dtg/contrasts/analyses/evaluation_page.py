@@ -24,7 +24,7 @@ from bids_dtg.contrasts.judging.tables import (
 from bids_dtg.notices import counted
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag, Level
-from bids_dtg.report.numbers import figure
+from bids_dtg.report.numbers import number_text
 from bids_dtg.report.page import Page, Section
 from bids_dtg.report.participant import MODEL_PAGE
 from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
@@ -232,7 +232,7 @@ def _figures(row: Mapping[str, Any]) -> str:
     interval = row["difference"]
     # Small differences may be significant, so they are shown with enough digits.
     digits = 4 if 0 < max(map(abs, interval)) < 0.01 else 3
-    mean, low, high = (figure(value, digits) for value in interval)
+    mean, low, high = (number_text(value, digits) for value in interval)
     p = "p < 0.001" if row["p"] < 0.001 else f"p {row['p']:.3f}"
     return f"{mean}, 95 % from {low} to {high}, {p}"
 

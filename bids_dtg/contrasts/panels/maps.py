@@ -49,8 +49,8 @@ from bids_dtg.report.pictures import (
     draw_surfaces,
     encode,
     inline,
+    join_pictures,
     standard_anatomy,
-    together,
 )
 from bids_dtg.report.viewer import (
     SCRIPT,
@@ -487,7 +487,7 @@ def _card(
     limit, deviation_limit = limits
     pixels = source.draw(values, limit)
     if isinstance(source, _Volumes) and shown.label in page.first:
-        pixels = together([source.draw_surfaces(values, limit), pixels], *_STACKED)
+        pixels = join_pictures([source.draw_surfaces(values, limit), pixels], *_STACKED)
     drawn_deviation = None
     # The viewer shows the deviations of all maps.
     if isinstance(source, ParcelMaps) and deviation and shown.label in page.first:
@@ -741,7 +741,7 @@ class ParcelMaps:
             return above
         opacity_volume = None if opacity is None else self._volume(opacity)
         below = self._backdrop.draw_map(self._volume(values), limit, opacity_volume)
-        return together([above, below], *_STACKED)
+        return join_pictures([above, below], *_STACKED)
 
     def _volume(self, values: Array) -> Volume:
         volume = np.zeros(self._grid.shape, np.float32)

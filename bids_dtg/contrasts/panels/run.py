@@ -45,10 +45,10 @@ from bids_dtg.report.pictures import (
     beside,
     draw_matrix,
     encode,
+    join_pictures,
     standard_anatomy,
-    together,
 )
-from bids_dtg.report.presentation import Canvas, Kept, Panel
+from bids_dtg.report.presentation import Canvas, Panel, PanelFile
 from bids_dtg.report.quality import number
 from bids_dtg.settings import Interpolation
 
@@ -125,7 +125,7 @@ def keep_volume(
     description: str,
     slope: float = 1.0,
     facts: Mapping[str, Any] | None = None,
-) -> Kept:
+) -> PanelFile:
     """Encode an image on the model's grid as a file, with further facts in its sidecar."""
     grid = data.bundle.grid
     title = f"bids_dtg {kind.desc or ''}"
@@ -136,10 +136,10 @@ def keep_volume(
         **grid.metadata,
         **(facts or {}),
     }
-    return Kept(kind, image, sidecar, entities=grid.entities)
+    return PanelFile(kind, image, sidecar, entities=grid.entities)
 
 
-def _keep_registration(data: MeasuredRun) -> Kept | None:
+def _registration_file(data: MeasuredRun) -> PanelFile | None:
     """Keep the mean of the first kept frames; None if their position in space is not known."""
     mean = _mean_bold(data)
     if mean is None or data.mean_frame is None:
@@ -202,7 +202,7 @@ def _slices(
     rows = [
         beside([drawn(volume.cut(box, view)) for view in views]) for views in _VIEWS
     ]
-    return together(rows, 0, 3, 3)
+    return join_pictures(rows, 0, 3, 3)
 
 
 def outline(region: Floats) -> Floats:
@@ -229,7 +229,7 @@ def _mean_bold(data: MeasuredRun) -> NDArray[np.float32] | None:
     return mean.at(sampling).reshape(grid.shape)
 
 
-def _keep_coverage(data: MeasuredRun) -> Kept | None:
+def _coverage_file(data: MeasuredRun) -> PanelFile | None:
     """Label the voxels of the model's brain; None for a model of parcels."""
     bundle, measured = data.bundle, data.connectomes
     if bundle.card.part.parcels:
@@ -277,7 +277,7 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
     return Figure(caption=caption, parts=[picture], keys=_SIGNAL_KEYS)
 
 
-def _keep_carpet(data: MeasuredRun) -> Kept:
+def _carpet_file(data: MeasuredRun) -> PanelFile:
     """Make a table with one row per frame (or a few consecutive ones) and a column per voxel."""
     carpet, design = data.carpet, data.design
     names = list[str]()
@@ -308,7 +308,7 @@ def _keep_carpet(data: MeasuredRun) -> Kept:
         "StartTime": 0,
         "Sources": [data.bold_uri],
     }
-    return Kept(CARPET_FILE, encoded(tsv_text(names, rows)), sidecar)
+    return PanelFile(CARPET_FILE, encoded(tsv_text(names, rows)), sidecar)
 
 
 def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
@@ -374,7 +374,7 @@ def _caption(panel: str, **facts: Any) -> str:
     return sentences("contrasts/run_captions.html", panel=panel, **facts)
 
 
-def _keep_connectome(data: MeasuredRun) -> Kept:
+def _connectome_file(data: MeasuredRun) -> PanelFile:
     """Make a table with a row and a column per ROI; with several sets of ROIs, of one set."""
     rows = data.bundle.card.part.connectome.one_set(len(data.connectomes.roi_r))
     roi_r = data.connectomes.roi_r[rows, rows]
@@ -388,7 +388,7 @@ def _keep_connectome(data: MeasuredRun) -> Kept:
         "Sources": [data.bold_uri],
     }
     entities = {"seg": nodes.label, "stat": "pearsoncorrelation"}
-    return Kept(CONNECTOME_FILE, text.encode(), sidecar, entities)
+    return PanelFile(CONNECTOME_FILE, text.encode(), sidecar, entities)
 
 
 def nodes_of(bundle: ModelBundle) -> NodeFile:
@@ -432,13 +432,13 @@ REGISTRATION = Panel(
     "Registration",
     REGISTRATION_FILE,
     _draw_registration,
-    _keep_registration,
+    _registration_file,
     beside=True,
 )
-COVERAGE = Panel("Coverage", COVERAGE_FILE, _draw_coverage, _keep_coverage, beside=True)
-CARPET = Panel("Carpet", CARPET_FILE, _draw_carpet, _keep_carpet, also=(MOTION.kind,))
+COVERAGE = Panel("Coverage", COVERAGE_FILE, _draw_coverage, _coverage_file, beside=True)
+CARPET = Panel("Carpet", CARPET_FILE, _draw_carpet, _carpet_file, also=(MOTION.kind,))
 CONNECTOME = Panel(
-    "Connectome", CONNECTOME_FILE, _draw_connectome, _keep_connectome, folded=True
+    "Connectome", CONNECTOME_FILE, _draw_connectome, _connectome_file, folded=True
 )
 # In the order of the page.
 PANELS = (CARPET, MOTION, REGISTRATION, COVERAGE, CONNECTOME)

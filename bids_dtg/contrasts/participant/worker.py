@@ -27,7 +27,7 @@ from bids_dtg.participants.call import Level
 from bids_dtg.participants.origin import complete_average
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.participants.worker import Average, LevelWork
-from bids_dtg.report.presentation import Kept
+from bids_dtg.report.presentation import PanelFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class RunRead:
 
     summary: RunSummary  # quality measures and decisions
     connectomes: RunConnectomes | None  # only if they are written
-    report_files: tuple[Kept, ...]  # small files for the report
+    report_files: tuple[PanelFile, ...]  # small files for the report
     seconds: float  # time for its connectomes
 
 
@@ -104,7 +104,7 @@ class ParticipantWork(LevelWork):
                 source=request.dataset.name,
                 input_type=request.settings.inputs.input_type,
             )
-            report_files = request.presentation.keep(data)
+            report_files = request.presentation.panel_files(data)
             written = connectomes if CONNECTOME in request.kinds else None
             # Free memory, because the receiver predicts maps before it takes the next result.
             del measured, connectomes, segment, data

@@ -49,7 +49,7 @@ from bids_dtg.imaging.surfaces.meshes import MeshName
 from bids_dtg.participants.origin import model_facts, run_sources
 from bids_dtg.participants.request import AveragedRuns, run_entities
 from bids_dtg.report.participant import discard_report
-from bids_dtg.report.presentation import Kept, write_kept
+from bids_dtg.report.presentation import PanelFile, write_panel_files
 from bids_dtg.report.quality import write_quality
 
 _SERIES = FileKind("timeseries", "rois", ".tsv")
@@ -60,7 +60,7 @@ def write_run(
     summary: RunSummary,
     *,
     seconds: float,
-    report_files: Sequence[Kept],
+    report_files: Sequence[PanelFile],
     connectomes: RunConnectomes | None,
 ) -> list[PurePosixPath]:
     """Write the files of one run: quality, report data and, if requested, connectomes."""
@@ -73,7 +73,7 @@ def write_run(
     }
     columns = request.presentation.quality_columns
     files = [*write_quality(figures, columns, entities, request.output)]
-    files += write_kept(report_files, entities, request.output)
+    files += write_panel_files(report_files, entities, request.output)
     nodes_of(request.bundle).write(request.output)
     if connectomes is not None:
         request = request.as_in(summary.run)

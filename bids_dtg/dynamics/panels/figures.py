@@ -10,8 +10,8 @@ from bids_dtg.files.regions import RELMAT, read_relmat
 from bids_dtg.files.text import read_rows
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Figure
-from bids_dtg.report.numbers import figure
-from bids_dtg.report.panels import arrange, draw_between, read_of
+from bids_dtg.report.numbers import number_text
+from bids_dtg.report.panels import arrange, draw_parcel_matrix, read_run_file
 from bids_dtg.report.pictures import AMOUNT, SIGNED
 from bids_dtg.report.presentation import Canvas
 from bids_dtg.report.quality import number
@@ -29,13 +29,15 @@ _SHOWN = 0.99  # quantile of absolute effects at the end of their colour scale
 
 def draw_functional(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the correlations of the parcels' series."""
-    table = read_of(run, RELMAT, read_relmat)
+    table = read_run_file(run, RELMAT, read_relmat)
     if table is None:
         return None
     words = ("functional", "Functional connectivity")
     edges = upper_edges(table.values)
     edges = edges[np.isfinite(edges)]
-    lanes = draw_between(table.values, table.names, canvas, words, (SIGNED, -1.0, 1.0))
+    lanes = draw_parcel_matrix(
+        table.values, table.names, canvas, words, (SIGNED, -1.0, 1.0)
+    )
     caption = (
         f"Pearson correlation between the cleaned series of {len(table.names)} parcels over the "
         f"kept frames{arrange(table.names)[2]}"
@@ -49,13 +51,13 @@ def draw_functional(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 def draw_structural(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the weights of the structural connectome on a log scale; zeros are blank."""
-    table = read_of(run, STRUCTURAL, read_relmat)
+    table = read_run_file(run, STRUCTURAL, read_relmat)
     if table is None:
         return None
     weights = np.where(table.values > 0, table.values, np.nan)
     words = ("structural", "Structural connectivity")
     ends = (AMOUNT, np.log10(_LEAST), 0.0)
-    lanes = draw_between(np.log10(weights), table.names, canvas, words, ends)
+    lanes = draw_parcel_matrix(np.log10(weights), table.names, canvas, words, ends)
     edges = upper_edges(table.values)
     share = float((edges > 0).mean()) if edges.size else 0.0
     by = arrange(table.names)[2]
@@ -77,7 +79,7 @@ EFFECTIVE = lag(1)
 
 def draw_effective(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the effects between different parcels; the diagonal is blank."""
-    table = read_of(run, EFFECTIVE, read_relmat)
+    table = read_run_file(run, EFFECTIVE, read_relmat)
     if table is None:
         return None
     values = table.values.copy()
@@ -85,13 +87,13 @@ def draw_effective(run: RunFiles, canvas: Canvas) -> Figure | None:
     np.fill_diagonal(values, np.nan)
     end = float(np.nanquantile(np.abs(values), _SHOWN)) or 1.0
     words = "effective", "Effective connectivity"
-    lanes = draw_between(values, table.names, canvas, words, (SIGNED, -end, end))
+    lanes = draw_parcel_matrix(values, table.names, canvas, words, (SIGNED, -end, end))
     caption = (
         "Effect of each parcel (column) on every other parcel (row) one frame later, estimated by "
         f"a linear model{arrange(table.names)[2]}. A parcel's effect on itself is "
-        f"{figure(float(on_itself), 2)} on average and not shown. {CAUTION}."
+        f"{number_text(float(on_itself), 2)} on average and not shown. {CAUTION}."
     )
-    text = figure(end, 3)
+    text = number_text(end, 3)
     scale = f"\N{MINUS SIGN}{text}", f"+{text}", SIGNED.css
     return Figure(caption=caption, parts=[lanes], scale=scale)
 

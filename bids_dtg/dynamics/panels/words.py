@@ -26,7 +26,7 @@ from bids_dtg.report.flags import (
     model_name,
     model_notice,
     notes_in_sidecars,
-    stands_on,
+    training_sentence,
 )
 from bids_dtg.report.methods import (
     MethodsWords,
@@ -184,7 +184,7 @@ def model_line(files: ParticipantFiles) -> str:
     """Say on how many people the model was trained, and that its results are estimates."""
     facts = _facts(files)
     return (
-        f"{stands_on(facts)}Effective connectivity is the model's estimate."
+        f"{training_sentence(facts)}Effective connectivity is the model's estimate."
         if facts
         else ""
     )

@@ -56,7 +56,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         if scores:
             files += self._write_features(measured, scores)
         bundle = self._request.bundle
-        files += self.write_kept(measured)
+        files += self.write_panel_files(measured)
         files += self.write_quality(
             measured,
             seconds,

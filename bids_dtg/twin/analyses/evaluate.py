@@ -19,7 +19,7 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.figures import round_up
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.numbers import figure as written
+from bids_dtg.report.numbers import number_text
 from bids_dtg.report.page import Page, Section
 from bids_dtg.report.tables import Table
 from bids_dtg.settings import Settings
@@ -511,7 +511,7 @@ def _value(score: Score) -> str:
     _, _, scale, digits, unit = FIGURES[score.figure]
     if not np.isfinite(score.value.mean):
         return "has none"
-    return f"{written(scale * score.value.mean, digits)}{unit}"
+    return f"{number_text(scale * score.value.mean, digits)}{unit}"
 
 
 def _page(
@@ -674,9 +674,9 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
         "Task BOLD",
         template="twin/bold.html",
         facts={
-            "twin": written(group_r(scores, "twin"), 3),
-            "training": written(group_r(scores, "training_mean"), 3),
-            "large": written(
+            "twin": number_text(group_r(scores, "twin"), 3),
+            "training": number_text(group_r(scores, "training_mean"), 3),
+            "large": number_text(
                 100 * float(np.mean(np.abs(observed[there]) > _LARGE_T)), 0
             ),
             "outputs": GROUP not in judged.models,  # connectomes make all weights

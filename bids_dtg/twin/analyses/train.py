@@ -18,7 +18,7 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.numbers import figure
+from bids_dtg.report.numbers import number_text
 from bids_dtg.report.page import Page, Section
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import NO_EVIDENCE
@@ -330,8 +330,8 @@ def _connectome_sections(fitted: Fitted) -> Iterator[Section]:
     """Yield the section on what connectomes predict; nothing for published hypernetworks."""
     if (gate := fitted.gate) is not None:
         facts = {
-            "z": figure(float(gate.z[0]), 1),
-            "least": figure(gate.least_z, 1),
+            "z": number_text(float(gate.z[0]), 1),
+            "least": number_text(gate.least_z, 1),
             "permutations": PERMUTATIONS,
             "generates_all": find_architecture(fitted.architecture).generates_all,
         }

@@ -17,15 +17,15 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.figures import Figure
-from bids_dtg.report.numbers import figure
+from bids_dtg.report.numbers import number_text
 from bids_dtg.report.page import Section
 from bids_dtg.report.panels import (
     CARPET,
     COVERAGE,
     MOTION,
     arrange,
-    draw_between,
-    read_of,
+    draw_parcel_matrix,
+    read_run_file,
 )
 from bids_dtg.report.pictures import SIGNED
 from bids_dtg.report.presentation import Canvas, Panel, Presentation
@@ -95,19 +95,19 @@ _SCALE = (f"\N{MINUS SIGN}{_END:g} or less", f"+{_END:g} or more", SIGNED.css)
 
 def draw(average: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the edges; the diagonal and unknown edges are blank."""
-    table = read_of(average, RELMAT, read_relmat)
+    table = read_run_file(average, RELMAT, read_relmat)
     if table is None:
         return None
     edges = upper_edges(table.values)
     finite = edges[np.isfinite(edges)]
     words, scale = ("connectome", "Connectome"), (SIGNED, -_END, _END)
-    lanes = draw_between(table.values, table.names, canvas, words, scale)
+    lanes = draw_parcel_matrix(table.values, table.names, canvas, words, scale)
     caption = (
         f"Fisher\N{RIGHT SINGLE QUOTATION MARK}s z of the correlation between the cleaned series "
         f"of {len(table.names)} parcels{arrange(table.names)[2]}"
     )
     if finite.size:
-        mean, sd = figure(finite.mean(), 2), figure(finite.std(), 2)
+        mean, sd = number_text(finite.mean(), 2), number_text(finite.std(), 2)
         caption += f"; mean {mean}, standard deviation {sd}"
     lost = edges.size - finite.size
     if lost:

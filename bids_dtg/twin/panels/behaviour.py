@@ -15,7 +15,7 @@ from bids_dtg.files.text import encoded, read_rows, tsv_text
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.figures import Figure, Picture, line_chart
 from bids_dtg.report.numbers import NOT_KNOWN, Cell
-from bids_dtg.report.presentation import Canvas, Kept
+from bids_dtg.report.presentation import Canvas, PanelFile
 from bids_dtg.report.quality import number
 from bids_dtg.report.tables import Table
 from bids_dtg.twin.judging.scores import per_second
@@ -151,8 +151,8 @@ class Curve:
 
 def keep_trial_series(
     curves: Iterable[Curve], facts: Mapping[str, Any] | None = None
-) -> Kept:
-    r"""Return the table of an average's curves for `write_kept`.
+) -> PanelFile:
+    r"""Return the table of an average's curves for `write_panel_files`.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def keep_trial_series(
     >>> keep_trial_series([curve]).content.decode().splitlines()[2].split("\t")
     ['go', 'all', 'twin', '9', '0.08', '0.5', 'n/a']
     """
-    return Kept(
+    return PanelFile(
         SERIES,
         encoded(tsv_text(list(_SERIES_COLUMNS), _rows(curves))),
         sidecar={

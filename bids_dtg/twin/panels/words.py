@@ -15,7 +15,7 @@ from bids_dtg.report.flags import (
     left_out,
     model_name,
     notes_in_sidecars,
-    stands_on,
+    training_sentence,
 )
 from bids_dtg.report.methods import (
     MethodsWords,
@@ -168,7 +168,7 @@ def model_line(files: ParticipantFiles) -> str:
     """State in one line the size of the training set, and that behaviour is predicted."""
     if not any(map(is_predicted, files.combined)):
         return ""
-    stands = stands_on(_facts(files))
+    stands = training_sentence(_facts(files))
     return f"{stands}Its behaviour is a prediction, not a measurement. {NO_EVIDENCE}"
 
 

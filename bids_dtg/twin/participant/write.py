@@ -18,7 +18,7 @@ from bids_dtg.participants.parcels import MeasuredSeries, ParcelWriter
 from bids_dtg.participants.quality import rounded
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.report.participant import discard_report
-from bids_dtg.report.presentation import write_kept
+from bids_dtg.report.presentation import write_panel_files
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.panels.behaviour import keep_trial_series
 from bids_dtg.twin.participant.behaviour import (
@@ -138,7 +138,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         return [
             *self.write_series(measured, {}),
             *self.write_coverage(measured),
-            *self.write_kept(measured),
+            *self.write_panel_files(measured),
             *self.write_quality(measured, seconds),
         ]
 
@@ -275,7 +275,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         if behaviour.bold:
             yield from self._write_bold(_PREDICTED.path(entities), behaviour, facts)
         curves = keep_trial_series(behaviour.curves(), facts)
-        yield from write_kept([curves], entities, output)
+        yield from write_panel_files([curves], entities, output)
 
     def _write_bold(
         self, path: PurePosixPath, behaviour: AverageBehaviour, facts: Mapping[str, Any]
