@@ -6,7 +6,7 @@
 - `region_people`: participants with values of regions; their splits and folds
 - `people`: participants whose maps are analysed together, and their variables
 - `model_analysis`: a run of an analysis that trains or uses a model of regions
+- `recognised_people`: copies of a participant, and participants on whom a model was trained
 - `result_folder`: the folder of an analysis's results
 - `result_table`: tables of results: columns, file, data dictionary and the page's table
-- `known_people`: copies of a participant, and participants on whom a model was trained
 """

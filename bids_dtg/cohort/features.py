@@ -502,8 +502,8 @@ def _means_of_regions(
         file_names = " ".join(source["name"] for source in sources)
         digest = hashlib.sha256(file_names.encode()).hexdigest()
         name = f"sub-{label}_{digest[:8]}"
-        made_with = {**facts, "files": sources}
-        if store.has(name, made_with):
+        provenance = {**facts, "files": sources}
+        if store.has(name, provenance):
             with suppress(OutputError):  # a damaged file is made again
                 return dict(zip(of_person, np.array(store.read(name)), strict=True))
         rows: dict[str, Row] = {}
@@ -514,7 +514,7 @@ def _means_of_regions(
             except DtgError as err:
                 errors[contrast] = err
         if not errors:
-            store.write(name, np.stack([*rows.values()]), made_with)
+            store.write(name, np.stack([*rows.values()]), provenance)
         return {**rows, **errors}
 
     def read_means(label: str, contrast: str) -> Row:

@@ -76,7 +76,7 @@ class GroupMaps:
     # (contrasts, places), over n - 1; None for a single person.
     sd: NDArray[np.float32] | None
     # (averages,), correlation with the mean of the other people; NaN if unknown
-    to_mean: NDArray[np.float64]
+    r_with_others: NDArray[np.float64]
 
 
 def find_without_details(
@@ -158,36 +158,45 @@ def mean_of_averages(
         readable, places = _first_readable(chosen, _parcels)
     else:
         readable, places = places_of(chosen)
-    first = with_details(output, readable).maps
-    sums = _RunningSums.of((len(first), places.number))
+    first_maps = with_details(output, readable).maps
+    labels = [file.label for file in first_maps]
+    sums = _RunningSums.of((len(first_maps), places.number))
     by_person: dict[str, list[AverageFiles]] = {}
     for average in chosen:
         by_person.setdefault(_person(average), []).append(average)
     titles: list[str] = []
-    for number, of_person in enumerate(by_person.values()):
-        say(f"{number + 1} of {len(by_person)}: {of_person[0].title}")
+    for person, of_person in enumerate(by_person.values()):
+        say(f"{person + 1} of {len(by_person)}: {of_person[0].title}")
         total = np.zeros(sums.shape, np.float32)
         count = np.zeros(sums.shape, np.float32)  # averages with a value
         for average in of_person:
             try:
                 # All are read before any is added, so that an average is added whole or not at all.
-                maps = _read_set(average.maps, [file.label for file in first], places)
+                maps = _read_set(average.maps, labels, places)
             except RunError as err:
                 left_out.append((average.title, str(err)))
                 continue
             titles.append(average.title)
-            sums.sample(maps, number)
+            sums.sample(maps, person)
             total += np.nan_to_num(maps)
             count += ~np.isnan(maps)
         sums.add(total, count)
     people = len({title.partition("_")[0] for title in titles})
-    to_mean = np.full(len(titles), np.nan)
+    r_with_others = np.full(len(titles), np.nan)
     if people > 2:
         samples = np.stack(sums.samples)
-        to_mean[: len(samples)] = _to_mean(samples, np.array(sums.person_of_sample))
+        of_samples = _r_with_others(samples, np.array(sums.person_of_sample))
+        r_with_others[: len(samples)] = of_samples
     sd = sums.sd if people > 1 else None
     return GroupMaps(
-        tuple(titles), people, tuple(left_out), first, places, sums.mean, sd, to_mean
+        averages=tuple(titles),
+        people=people,
+        left_out=tuple(left_out),
+        first=first_maps,
+        places=places,
+        mean=sums.mean,
+        sd=sd,
+        r_with_others=r_with_others,
     )
 
 
@@ -241,7 +250,7 @@ class _RunningSums:
         return np.sqrt(self.squares / np.maximum(self.people - 1, 1))
 
 
-def _to_mean(
+def _r_with_others(
     samples: NDArray[np.float32], people: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Return each average's r with the mean of the other people, (averages,), mean over contrasts.
@@ -290,14 +299,14 @@ def choose_averages(
     """
     chosen = _of_same_combine(averages, combine)
     left_out: list[tuple[str, str]] = []
-    made_with = {average.title: _made_with(average) for average in chosen}
-    names = dict.fromkeys(name for facts in made_with.values() for name in facts)
+    processing = {average.title: _processing_of(average) for average in chosen}
+    names = dict.fromkeys(name for facts in processing.values() for name in facts)
     for name in names:
-        facts = [made_with[average.title] for average in chosen]
+        facts = [processing[average.title] for average in chosen]
         values = [of_average[name] for of_average in facts if name in of_average]
         usual = most_common(values) if values else None
         for average in tuple(chosen):
-            value = made_with[average.title].get(name, usual)
+            value = processing[average.title].get(name, usual)
             if value == usual:
                 continue
             chosen.remove(average)
@@ -346,7 +355,7 @@ def _of_same_combine(
     ]
 
 
-def _made_with(average: AverageFiles) -> dict[str, object]:
+def _processing_of(average: AverageFiles) -> dict[str, object]:
     """Return what averages must have in common: model, resolution, maps and cleaning."""
     recorded = average.record.get("Options")
     options = recorded if isinstance(recorded, dict) else {}

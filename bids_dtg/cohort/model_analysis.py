@@ -71,14 +71,14 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         """Yield lines for ``--dry-run`` on the content of the given people's files."""
 
     @classmethod
-    def prepare(cls, settings: Settings, makes: str, *can_write: str) -> Self:
+    def prepare(cls, settings: Settings, result_kind: str, *can_write: str) -> Self:
         """Check options, files and model before anything is written.
 
         Parameters
         ----------
         settings
             Options of the run.
-        makes
+        result_kind
             What is made: a model, or an evaluation, a simulation … of one.
         can_write
             Names of files that can be written, as for `ResultFolder`.
@@ -97,7 +97,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
                 "--folds and --model were given",
                 expected="one of them; --folds trains a model for each fold",
             )
-        if makes != MODEL and not by_folds:
+        if result_kind != MODEL and not by_folds:
             bundle = cls.load(settings.inputs.model)
         people = cls.gather(settings, bundle)
         folders = {
@@ -111,13 +111,13 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         results = ResultFolder.of_model(
             settings,
             DerivativeDataset(output),
-            makes,
+            result_kind,
             bundle,
             can_write,
             PathNames().plus(folders),
         )
         if bundle is None:
-            results = results.of_data(people.files, dataset.root)
+            results = results.with_provenance(people.files, dataset.root)
         say(*people.notes)
         return cls(settings, people, dataset, results, bundle)
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.known_people import copies_in_words, with_copies
 from bids_dtg.cohort.maps import (
     choose_averages,
     find_without_details,
     places_of,
     with_details,
 )
+from bids_dtg.cohort.recognised_people import copies_in_words, with_copies
 from bids_dtg.errors import (
     DatasetError,
     DtgError,
@@ -326,7 +326,7 @@ def _is_of(title: str, sessions: Sequence[str]) -> bool:
     return not parts or any(part in f"{title}_" for part in parts)
 
 
-def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> list[Path]:
+def require_same_dataset(inputs: InputOptions, output: DerivativeDataset) -> list[Path]:
     """Refuse a BIDS_DIR that is not the dataset behind the results.
 
     Returns
@@ -375,7 +375,7 @@ def gather_people(settings: Settings) -> GroupPeople:
         participants cannot be read or writes labels differently.
     """
     output = existing_output(settings.inputs.output_dir)
-    folders = require_own_dataset(settings.inputs, output)
+    folders = require_same_dataset(settings.inputs, output)
     in_output = _find_averages(settings, output)
     decisions = read_inclusion(output)
     say(*decision_lines(decisions, list(in_output.runs)))

@@ -266,7 +266,7 @@ def read_rows(
     return rows
 
 
-def given_split(
+def read_split(
     path: Path | None, labels: tuple[str, ...], families: Families
 ) -> tuple[Split, tuple[str, ...]]:
     """Return the sets of a split, and a sentence on people who are in no set.

@@ -42,9 +42,8 @@ MODEL = "model"  # result of a training
 BUNDLE = "bundle"  # folder of a new model
 CHECKPOINTS = "checkpoints"  # folder of a training's last epochs
 DEFAULT_NAME = "own"  # of a new model
-# What results were made with: the model, or, for a new model, version and hashes of options and
-# data.
-_MADE_WITH = "made_with.json"
+# The model behind results, or, for a new model, version and hashes of options and data.
+_PROVENANCE_FILE = "made_with.json"
 # Files that end with a checksum of their content, so that hashing their ends is enough.
 _WITH_CHECKSUM = (".gz", ".npz")
 _CONFIGURATION = "configuration.toml"
@@ -92,8 +91,8 @@ class ResultFolder:
     # ends in a slash is a folder that belongs to the analysis. Only such files are ever removed.
     can_write: Sequence[str]
     path_names: PathNames = field(default_factory=PathNames)  # replace folders in text
-    # What the results are made with, see `_MADE_WITH`; empty: existing results are overwritten.
-    made_with: Mapping[str, str] = field(default_factory=dict)
+    # The model, or version and hashes of options and data; empty: existing results are overwritten.
+    provenance: Mapping[str, str] = field(default_factory=dict)
     # Files of this run, relative to the folder.
     _written: set[str] = field(default_factory=set)
 
@@ -121,7 +120,7 @@ class ResultFolder:
         cls,
         settings: Settings,
         output: DerivativeDataset,
-        makes: str,
+        result_kind: str,
         bundle: Bundle[Any] | None,
         can_write: Sequence[str],
         path_names: PathNames,
@@ -132,7 +131,7 @@ class ResultFolder:
         ----------
         settings, output, can_write, path_names
             As in the class.
-        makes
+        result_kind
             What is made: a model, or an evaluation, a simulation … of one.
         bundle
             The model that is used; None where a model is made.
@@ -140,15 +139,15 @@ class ResultFolder:
         Raises
         ------
         SettingsError
-            As `refuse_others`.
+            As `require_same_provenance`.
         """
-        name, made_with = settings.modelling.model_name, {}
+        name, provenance = settings.modelling.model_name, {}
         if bundle is not None:
             name = name or bundle.card.name
-            made_with = {MODEL: bundle.record}
-        folder = f"{makes}-{name or DEFAULT_NAME}"
-        results = cls(settings, output, folder, can_write, path_names, made_with)
-        results.refuse_others()
+            provenance = {MODEL: bundle.record}
+        folder = f"{result_kind}-{name or DEFAULT_NAME}"
+        results = cls(settings, output, folder, can_write, path_names, provenance)
+        results.require_same_provenance()
         return results
 
     @property
@@ -159,9 +158,9 @@ class ResultFolder:
     @property
     def title(self) -> str:
         """The folder's name in words, as the heading of its page."""
-        for makes, words in _TITLES.items():
-            if self.name.startswith(f"{makes}-"):
-                return f"{words} {self.name.removeprefix(f'{makes}-')}"
+        for result_kind, words in _TITLES.items():
+            if self.name.startswith(f"{result_kind}-"):
+                return f"{words} {self.name.removeprefix(f'{result_kind}-')}"
         return self.name
 
     @property
@@ -169,7 +168,7 @@ class ResultFolder:
         """Folder of a new model."""
         return self.path / BUNDLE
 
-    def refuse_others(self) -> None:
+    def require_same_provenance(self) -> None:
         """Refuse a folder that holds results of another model or other options.
 
         The same version, options and data make the same model, so a command can be repeated.
@@ -180,12 +179,14 @@ class ResultFolder:
             The message names what differs: model, options, files or version.
         """
         # A run that was killed at its start leaves nothing but temporary files.
-        results = MODEL in self.made_with and self.path.exists() and self._all_files()
-        if results or (self.made_with and self.bundle.exists()):
-            earlier = read_json(self.path / _MADE_WITH)
-            names = sorted(earlier.keys() | self.made_with.keys())
+        uses_model = MODEL in self.provenance
+        has_results = uses_model and self.path.exists() and self._all_files()
+        has_model = self.provenance and self.bundle.exists()
+        if has_results or has_model:
+            earlier = read_json(self.path / _PROVENANCE_FILE)
+            names = sorted(earlier.keys() | self.provenance.keys())
             different = [
-                name for name in names if earlier.get(name) != self.made_with.get(name)
+                name for name in names if earlier.get(name) != self.provenance.get(name)
             ]
             if different:
                 raise SettingsError(
@@ -193,10 +194,10 @@ class ResultFolder:
                     remedy=f"choose another --model-name, or remove {self.path}",
                 )
 
-    def of_data(
+    def with_provenance(
         self, paths: Iterable[Path], root: Path, base: Bundle[Any] | None = None
     ) -> ResultFolder:
-        """Return the folder with a record of the options and data that a new model is made from.
+        """Return the folder with the provenance of a new model: its options and data.
 
         Parameters
         ----------
@@ -222,7 +223,7 @@ class ResultFolder:
         }
         if base is not None:  # a name or a path may hold another bundle later
             shaping["model"] = base.record
-        made_with = {"version of bids_dtg": __version__} | {
+        provenance = {"version of bids_dtg": __version__} | {
             flag(name): hashlib.sha256(json.dumps(plain(value)).encode()).hexdigest()
             for name, value in shaping.items()
         }
@@ -237,13 +238,13 @@ class ResultFolder:
         ]
         for name, path in named_files(files, root, self.path_names).items():
             with reading(path, DatasetError):
-                made_with[name] = _hash_of(path)
-        results = dataclasses.replace(self, made_with=made_with)
-        results.refuse_others()
+                provenance[name] = _hash_of(path)
+        results = dataclasses.replace(self, provenance=provenance)
+        results.require_same_provenance()
         return results
 
     @contextmanager
-    def begun(self) -> Iterator[Locks]:
+    def writing(self) -> Iterator[Locks]:
         """Lock the folder and start to write.
 
         If the block ends without an error, files of an earlier run that were not written again are
@@ -262,7 +263,7 @@ class ResultFolder:
                 remedy="choose another --model-name",
             )
             # Another run may have ended during the checks of this one.
-            self.refuse_others()
+            self.require_same_provenance()
             self.output.remove_stale_temporaries()
             remove_stale_temporaries(self.path)
             if (self.path / UNFINISHED).exists():
@@ -318,9 +319,9 @@ class ResultFolder:
 
     def _mark(self) -> None:
         """Mark the folder as unfinished, and remove an earlier run's page and configuration."""
-        if self.made_with:
-            write_json(self.path / _MADE_WITH, self.made_with)
-            self._written.add(_MADE_WITH)
+        if self.provenance:
+            write_json(self.path / _PROVENANCE_FILE, self.provenance)
+            self._written.add(_PROVENANCE_FILE)
         write_text(self.path / UNFINISHED, _UNFINISHED)
         earlier = [
             name

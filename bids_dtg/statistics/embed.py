@@ -152,7 +152,7 @@ def run_embed(settings: Settings) -> int:
         )
     results = ResultFolder.of(settings, people.output, *_WRITES)
     tasks = {contrast.label: contrast.task for contrast in people.example.maps}
-    with results.begun(), temporary_folder() as folder, one_blas_thread():
+    with results.writing(), temporary_folder() as folder, one_blas_thread():
         layouts: list[_Layout] = []
         for source in sources:
             layouts += _layouts(source, people, levels, tasks, folder)
@@ -293,9 +293,9 @@ def _layout(
         "number": len(scores),
         "share": float(shares[:2].sum()),
     }
-    between = distances(product, columns)  # (points, points)
+    point_distances = distances(product, columns)  # (points, points)
     clusters = [
-        {**base, "label": name, **_cluster(between, labels, people, contrasts)}
+        {**base, "label": name, **_cluster(point_distances, labels, people, contrasts)}
         for name, labels in groupings.items()
     ]
     from_mean = np.sqrt(np.maximum(np.diag(product), 0) / columns)
@@ -305,7 +305,7 @@ def _layout(
 
 
 def _cluster(
-    between: Array,
+    point_distances: Array,
     labels: Sequence[str],
     people: GroupPeople,
     contrasts: Sequence[str],
@@ -322,7 +322,7 @@ def _cluster(
             labelled.families, draws, sites=labelled.sites, seed=seed
         )
     scored = silhouettes(
-        between[np.ix_(has_label, has_label)],
+        point_distances[np.ix_(has_label, has_label)],
         [label for label in labels if label],
         orders,
     )

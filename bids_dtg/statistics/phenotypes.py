@@ -141,7 +141,7 @@ class _Phenotype:
 
 
 @dataclass(frozen=True, eq=False)
-class _Set:
+class _FeatureSet:
     """A phenotype, predicted from a set of features."""
 
     kind: FeatureKind
@@ -166,7 +166,7 @@ class _Study:
 
     people: GroupPeople
     names: Sequence[str]
-    sets: dict[str, list[_Set]] = field(default_factory=dict)  # by phenotype
+    sets: dict[str, list[_FeatureSet]] = field(default_factory=dict)  # by phenotype
     words: dict[str, list[str]] = field(default_factory=dict)  # sentences by phenotype
     _phenotypes: dict[tuple[str, ...], _Phenotype | None] = field(default_factory=dict)
     _lines: set[str] = field(default_factory=set)  # that were printed
@@ -199,7 +199,7 @@ class _Study:
                 except ValueError as err:
                     self._say_once(f"{name} is not predicted from {kind.words}: {err}")
                     continue
-                predicted = _Set(
+                predicted = _FeatureSet(
                     kind, contrast, with_value, phenotype, prediction, of_sites
                 )
                 self.sets.setdefault(name, []).append(predicted)
@@ -275,7 +275,7 @@ def run_phenotypes(settings: Settings) -> int:
         number = counted(len(people), "participant")
         return print_plan(sources, [f"would predict {named(names)} of {number}"])
     results = ResultFolder.of(settings, people.output, *_WRITES)
-    with results.begun(), temporary_folder() as folder, one_blas_thread():
+    with results.writing(), temporary_folder() as folder, one_blas_thread():
         study = _Study(people, names)
         for source in sources:
             _predict_from(study, source, folder)
@@ -341,7 +341,7 @@ def _write(results: ResultFolder, study: _Study) -> None:
     scores: dict[str, list[dict[str, object]]] = {}
     differences: dict[str, list[dict[str, object]]] = {}
     for name, sets in study.sets.items():
-        scores[name] = [_row(name, of_set, sets, seed) for of_set in sets]
+        scores[name] = [_row(name, feature_set, sets, seed) for feature_set in sets]
         differences[name] = list(_differences(name, sets, seed))
     all_scores = [row for rows in scores.values() for row in rows]
     all_differences = [row for rows in differences.values() for row in rows]
@@ -382,18 +382,18 @@ def _write(results: ResultFolder, study: _Study) -> None:
 
 
 def _row(
-    name: str, of_set: _Set, all_sets: Sequence[_Set], seed: int
+    name: str, feature_set: _FeatureSet, all_sets: Sequence[_FeatureSet], seed: int
 ) -> dict[str, object]:
     """Return a set's row of the table of scores."""
-    prediction, target = of_set.prediction, of_set.phenotype.target
+    prediction, target = feature_set.prediction, feature_set.phenotype.target
     verdict = judge(prediction, None, target, seed)
-    null = [alike.prediction.null for alike in _same_draws(of_set, all_sets)]
+    null = [alike.prediction.null for alike in _same_draws(feature_set, all_sets)]
     row: dict[str, object] = {
         "phenotype": name,
-        "features": of_set.kind.name,
-        "contrast": of_set.contrast or None,
-        "left_out": "sites" if of_set.of_sites else "families",
-        "people": len(of_set.labels),
+        "features": feature_set.kind.name,
+        "contrast": feature_set.contrast or None,
+        "left_out": "sites" if feature_set.of_sites else "families",
+        "people": len(feature_set.labels),
         "families": len(np.unique(target.families)),
         "r": (prediction.r, np.nan, np.nan),
         "r2": prediction.r2,
@@ -408,22 +408,24 @@ def _row(
     }
 
 
-def _same_draws(of_set: _Set, all_sets: Sequence[_Set]) -> list[_Set]:
+def _same_draws(
+    feature_set: _FeatureSet, all_sets: Sequence[_FeatureSet]
+) -> list[_FeatureSet]:
     """Return the sets that share a set's permutations, with the same kind of folds."""
-    draws = len(of_set.prediction.null)
+    draws = len(feature_set.prediction.null)
     return [
         candidate
         for candidate in all_sets
-        if candidate.of_sites == of_set.of_sites
+        if candidate.of_sites == feature_set.of_sites
         and len(candidate.prediction.null) == draws
     ]
 
 
 def _differences(
-    name: str, sets: Sequence[_Set], seed: int
+    name: str, sets: Sequence[_FeatureSet], seed: int
 ) -> Iterator[dict[str, object]]:
     """Yield how much better synthetic features predict than other kinds, by contrast."""
-    pairs: dict[str, list[tuple[_Set, Verdict]]] = {}
+    pairs: dict[str, list[tuple[_FeatureSet, Verdict]]] = {}
     for synthetic in sets:
         if not synthetic.kind.synthetic:
             continue
@@ -450,7 +452,7 @@ def _differences(
             }
 
 
-def _is_opponent(opponent: _Set, synthetic: _Set) -> bool:
+def _is_opponent(opponent: _FeatureSet, synthetic: _FeatureSet) -> bool:
     """Return whether a set is of features that were not predicted, and of the same people."""
     if opponent.kind.synthetic or opponent.of_sites or synthetic.of_sites:
         return False
@@ -467,14 +469,14 @@ def _score(row: dict[str, object]) -> tuple[float, float, float]:
 
 def _headline(
     name: str,
-    sets: Sequence[_Set],
+    sets: Sequence[_FeatureSet],
     rows: Sequence[dict[str, object]],
     differences: Sequence[dict[str, object]],
 ) -> str:
     """Return the answer in a sentence or two."""
     order = _best_first(sets, rows)
     best = rows[order[0]]
-    kinds = {of_set.kind.name: of_set.kind.words for of_set in sets}
+    kinds = {feature_set.kind.name: feature_set.kind.words for feature_set in sets}
     comparisons = Counter(row["minus"] for row in differences)
     verdicts = Counter((row["minus"], row["verdict"]) for row in differences)
     beside = [
@@ -498,9 +500,13 @@ def _headline(
     )
 
 
-def _best_first(sets: Sequence[_Set], rows: Sequence[dict[str, object]]) -> list[int]:
+def _best_first(
+    sets: Sequence[_FeatureSet], rows: Sequence[dict[str, object]]
+) -> list[int]:
     """Return the sets by their scores where families were left out, the best first."""
-    of_families = [number for number, of_set in enumerate(sets) if not of_set.of_sites]
+    of_families = [
+        number for number, feature_set in enumerate(sets) if not feature_set.of_sites
+    ]
 
     def rank(number: int) -> float:
         score, _, _ = _score(rows[number])
@@ -513,7 +519,7 @@ def _shown(
     study: _Study,
     scores: Mapping[str, Sequence[dict[str, object]]],
     differences: Mapping[str, Sequence[dict[str, object]]],
-) -> Iterator[tuple[_Set, dict[str, object]]]:
+) -> Iterator[tuple[_FeatureSet, dict[str, object]]]:
     """Yield the page's rows: each phenotype's best sets, those without contrasts, and by site."""
     names = sorted(study.sets, key=lambda name: min(_p(row) for row in scores[name]))
     most = max(1, _MOST_SETS // len(study.sets))
@@ -529,25 +535,25 @@ def _shown(
             best = sets[order[0]]
             numbers += [
                 number
-                for number, of_set in enumerate(sets)
-                if of_set.of_sites and _same_features(of_set, best)
+                for number, feature_set in enumerate(sets)
+                if feature_set.of_sites and _same_features(feature_set, best)
             ]
         for number in numbers:
-            of_set, row = sets[number], rows[number]
+            feature_set, row = sets[number], rows[number]
             page_row = {key: row[key] for key in ("phenotype", "people", "p_fwe")}
-            page_row |= {"features": of_set.title, "score": _score(row)}
-            page_row |= _verdicts(of_set, differences[name])
-            yield of_set, page_row
+            page_row |= {"features": feature_set.title, "score": _score(row)}
+            page_row |= _verdicts(feature_set, differences[name])
+            yield feature_set, page_row
 
 
 def _verdicts(
-    of_set: _Set, differences: Sequence[dict[str, object]]
+    feature_set: _FeatureSet, differences: Sequence[dict[str, object]]
 ) -> dict[str, object]:
     """Return the columns of the page that compare a set with other kinds of features."""
     columns: dict[str, object] = {}
-    if of_set.of_sites:
+    if feature_set.of_sites:
         return columns
-    features = of_set.kind.name, of_set.contrast or None
+    features = feature_set.kind.name, feature_set.contrast or None
     for row in differences:
         if (row["features"], row["contrast"]) == features:
             columns[f"minus_{row['minus']}"] = row["difference"]
@@ -557,7 +563,7 @@ def _verdicts(
 
 def _section(
     study: _Study,
-    shown: Sequence[tuple[_Set, dict[str, object]]],
+    shown: Sequence[tuple[_FeatureSet, dict[str, object]]],
     differences: Sequence[dict[str, object]],
 ) -> Section:
     """Return the table of some sets, and a figure of their scores."""
@@ -576,26 +582,27 @@ def _section(
 
 
 def _dots(
-    shown: Sequence[tuple[_Set, dict[str, object]]], score: str, by_chance: str
+    shown: Sequence[tuple[_FeatureSet, dict[str, object]]], score: str, by_chance: str
 ) -> figures.Figure | None:
     """Plot r of phenotypes that are numbers, or AUC of those with two levels."""
     of_score = [
-        (of_set, row)
-        for of_set, row in shown
-        if (of_set.phenotype.target.second is None) == (score == "r")
+        (feature_set, row)
+        for feature_set, row in shown
+        if (feature_set.phenotype.target.second is None) == (score == "r")
     ]
     names = [f"{row['phenotype']}: {row['features']}" for _, row in of_score]
     values = np.array([row["score"] for _, row in of_score], np.float64)
     intervals = values.reshape(-1, 3).T  # (mean, low and high; sets)
-    is_synthetic = np.array([of_set.kind.synthetic for of_set, _ in of_score], bool)
+    is_synthetic = np.array(
+        [feature_set.kind.synthetic for feature_set, _ in of_score], bool
+    )
+    origins = {"predicted by the model": is_synthetic, "measured": ~is_synthetic}
     means, ends = {}, {}
-    for words, of_origin in (
-        ("predicted by the model", is_synthetic),
-        ("measured", ~is_synthetic),
-    ):
+    for words, of_origin in origins.items():
         if of_origin.any():
             mean, low, high = np.where(of_origin, intervals, np.nan)
-            means[words], ends[words] = mean, (low, high)
+            means[words] = mean
+            ends[words] = low, high
     return figures.dots(
         f"{score} with its 95 % interval",
         f"{score} (chance: {by_chance})",
@@ -605,7 +612,7 @@ def _dots(
     )
 
 
-def _same_features(first: _Set, second: _Set) -> bool:
+def _same_features(first: _FeatureSet, second: _FeatureSet) -> bool:
     return (first.kind.name, first.contrast) == (second.kind.name, second.contrast)
 
 

@@ -242,11 +242,11 @@ class Question:
         in_words = counted(number, "family", "families")
         no_p = "" if self.sessions else "a mean is not tested"
         if self.sessions and number < FEWEST:
-            no_p = self._refused(f"signs of {in_words} are too few to flip")
+            no_p = self._without_p(f"signs of {in_words} are too few to flip")
         draws = 0 if no_p else options.map_permutations
         seed = people.settings.modelling.seed
         if draws:
-            self._say(f"{draws} flips of the signs of {in_words}, seed {seed}")
+            self._add_words(f"{draws} flips of the signs of {in_words}, seed {seed}")
         return Plan(Design.of_mean(flipped_signs(families, draws, seed=seed)), no_p)
 
     def _plan_of_phenotype(
@@ -256,21 +256,23 @@ class Question:
         options, seed = people.settings.statistics, people.settings.modelling.seed
         draws, families = options.map_permutations, people.families
         values = values_of(phenotype, people.labels)
-        covariates = covariates_of(people, kind, phenotype.name, values, self._say)
+        covariates = covariates_of(
+            people, kind, phenotype.name, values, self._add_words
+        )
         no_orders = np.empty((0, len(people)), np.int32)
         design = Design.of(values, covariates.values, no_orders)
         different = different_orders(values, families, people.sites)
         no_p = ""
         if len(people) < FEWEST:
-            no_p = self._refused(f"{counted(len(people), 'participant')} are too few")
+            no_p = self._without_p(f"{counted(len(people), 'participant')} are too few")
         elif different < FEWEST_ORDERS:
-            no_p = self._refused(
+            no_p = self._without_p(
                 f"{phenotype.name} can be permuted over these families and sites in only "
                 f"{counted(different, 'way')}, and {FEWEST_ORDERS} are needed"
             )
         elif design.dof < FEWEST_DOF:
             dof = counted(design.dof, "degree of freedom", "degrees of freedom")
-            no_p = self._refused(
+            no_p = self._without_p(
                 f"{dof} beside the covariates, and {FEWEST_DOF} are needed"
             )
         if no_p or not draws:
@@ -278,17 +280,18 @@ class Question:
         related = len(np.unique(families)) < len(people)
         within = "" if people.sites is None else " within sites"
         units = "whole families of the same size" if related else "participants"
-        self._say(f"{draws} permutations of {units}{within}, seed {seed}")
+        self._add_words(f"{draws} permutations of {units}{within}, seed {seed}")
         orders = permuted_orders(families, draws, sites=people.sites, seed=seed)
         return Plan(dataclasses.replace(design, draws=orders), no_p, covariates.names)
 
-    def _refused(self, reason: str) -> str:
+    def _without_p(self, reason: str) -> str:
         """Return why there is no p; print it the first time."""
         if reason not in {plan.no_p for plan in self.plans.values()}:
             say(f"no permutations: {reason}")
         return reason
 
-    def _say(self, words: str) -> None:
+    def _add_words(self, words: str) -> None:
+        """Add a sentence on permutations to the page, once."""
         if words not in self.words:
             self.words.append(words)
 
@@ -395,7 +398,7 @@ def run_stats(settings: Settings) -> int:
         number = counted(len(people), "participant")
         return print_plan(sources, [f"would test {question.title} of {number}"])
     results = ResultFolder.of(settings, people.output, *_WRITES)
-    with results.begun(), temporary_folder() as folder, one_blas_thread():
+    with results.writing(), temporary_folder() as folder, one_blas_thread():
         answers = []
         for source in sources:
             products = dict[Design, NDArray[np.float64]]()
@@ -797,9 +800,8 @@ def _write(
             for contrast in answer.contrasts
         ),
     }
-    sections.append(
-        Section("Methods", template="statistics/stats_how.html", facts=facts)
-    )
+    how = "statistics/stats_how.html"
+    sections.append(Section("Methods", template=how, facts=facts))
     lead = " ".join(answer.headline for answer in answers)
     viewer = None
     if maps:

@@ -120,7 +120,7 @@ def test_a_session_that_is_a_copy_of_another_is_refused(tmp_path, capsys):
 
 
 def test_copies_of_relatives_join_two_families():
-    from bids_dtg.cohort.known_people import with_copies
+    from bids_dtg.cohort.recognised_people import with_copies
 
     known = {
         label: {"rest": sketch(chance_rest(int(label[1:]), 1)[0])}

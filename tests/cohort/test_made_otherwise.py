@@ -48,13 +48,13 @@ def folder(
     found = ResultFolder.of_model(
         settings, output, MODEL, None, ("bundle/",), PathNames().plus({})
     )
-    return found.of_data(sorted(root.iterdir()), root, base)
+    return found.with_provenance(sorted(root.iterdir()), root, base)
 
 
 @pytest.fixture
 def made(data: Path) -> ResultFolder:
     found = folder(data)
-    with found.begun():
+    with found.writing():
         write_text(found.add("bundle/") / "model.json", "{}")
     return found
 
@@ -83,7 +83,7 @@ def test_another_model_of_the_same_name_is_named(data):
         for seed in (0, 1)
     )
     found = folder(data, first, model="tiny")
-    with found.begun():
+    with found.writing():
         write_text(found.add("bundle/") / "model.json", "{}")
     shutil.copytree(first.path, data.parent / "copy")
     assert folder(data, first, model=str(data.parent / "copy")).path == found.path

@@ -53,7 +53,7 @@ MINE = (
 
 
 def write(made, *names):
-    with made.begun():
+    with made.writing():
         for name in names:
             write_text(made.add(name), name)
 
@@ -66,7 +66,7 @@ def files(made):
 
 def test_tables_and_page_are_written_with_their_words(cohort):
     made = results(cohort)
-    with made.begun():
+    with made.writing():
         rows = [{"contrast": "a", "r": 1 / 3, "found": np.bool_(True)}, {"r": np.nan}]
         table = made.table(
             "desc-some_scores", ResultTable(COLUMNS, rows, "One row per contrast")
@@ -109,7 +109,7 @@ def test_without_reports_there_is_no_page_and_an_earlier_one_goes(cohort):
     index = cohort.out / "index.html"
     for no_reports in (False, True):
         made = results(cohort, model_name="pages", no_reports=no_reports)
-        with made.begun():
+        with made.writing():
             made.page(Page("Title", "Lead.", [], []))
             write_text(made.add("some.tsv"), "some")
         assert ("statistics_report.html" in files(made)) is not no_reports
@@ -122,12 +122,12 @@ def test_without_reports_there_is_no_page_and_an_earlier_one_goes(cohort):
 
 def test_a_call_that_fails_before_it_writes_leaves_whole_results_whole(cohort):
     made = results(cohort, model_name="whole")
-    with made.begun():
+    with made.writing():
         made.page(Page("Title", "Lead.", [], []))
     before = files(made)
     with (
         pytest.raises(RuntimeError, match="broken"),
-        results(cohort, model_name="whole").begun(),
+        results(cohort, model_name="whole").writing(),
     ):
         raise RuntimeError("broken")
     assert files(made) == before
@@ -138,11 +138,11 @@ def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(
     cohort, capsys
 ):
     made = results(cohort, *MINE, model_name="cut")
-    with made.begun():
+    with made.writing():
         made.page(Page("Title", "Lead.", [], []))
     (made.path / "notes.txt").write_text("own")
     cut = results(cohort, *MINE, model_name="cut")
-    with contextlib.suppress(RuntimeError), cut.begun():
+    with contextlib.suppress(RuntimeError), cut.writing():
         write_text(cut.add("half.tsv"), "half")
         raise RuntimeError("cut off")
     # Neither the page nor the options of the earlier call are left among other results.
@@ -184,9 +184,9 @@ def test_what_a_link_leads_to_is_never_written(tmp_path, link):
 
 def test_one_call_at_a_time_writes_to_a_folder(cohort):
     with (
-        results(cohort, model_name="busy").begun(),
+        results(cohort, model_name="busy").writing(),
         pytest.raises(SettingsError, match="stats-busy"),
-        results(cohort, model_name="busy").begun(),
+        results(cohort, model_name="busy").writing(),
     ):
         pass
 

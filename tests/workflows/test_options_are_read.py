@@ -42,7 +42,7 @@ BOOKKEEPING = {
         "folders",
     ),
     *(
-        "of_data",
+        "with_provenance",
         "_refuse_options_of_networks",
         "_wrong_values",
         "_wrong_together",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
-from bids_dtg.cohort.known_people import EXCLUDED, Sketches, with_copies
+from bids_dtg.cohort.recognised_people import EXCLUDED, Sketches, with_copies
 from bids_dtg.cohort.result_folder import BUNDLE, MODEL, ResultFolder
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.roi_maps import maps_in_words, parcel_template

@@ -72,7 +72,7 @@ def run_evaluation(settings: Settings) -> int:
     _require_enough(split_file, len(training), len(test))
     if plan.is_dry:
         return print_plan(files, {"fit simple models": training, "test": test})
-    with plan.results.begun() as locks:
+    with plan.results.writing() as locks:
         cohort = read_arrays(files.among((*training, *test)), locks)
         if split_file is not None:
             draw_split(cohort.files)  # refuses copies of a person in two sets

@@ -241,7 +241,7 @@ def with_file_record(files: CohortFiles) -> CohortFiles:
         for statmap in (*maps.target.values(), *maps.retest.values()):
             paths += statmap.files.values()
     base = None if plan.roi_sets else plan.bundle
-    results = plan.results.of_data(paths, plan.request.dataset.root, base)
+    results = plan.results.with_provenance(paths, plan.request.dataset.root, base)
     plan = dataclasses.replace(plan, results=results)
     return dataclasses.replace(files, plan=plan)
 

@@ -108,7 +108,7 @@ def run_finetuning(settings: Settings) -> int:
     rows = [
         files.rows[plain_contrast(contrast.label)] for contrast in to_learn.contrasts
     ]
-    with files.plan.results.begun() as locks:
+    with files.plan.results.writing() as locks:
         cohort = read_arrays(files.among(split.everybody), locks)
         return _finetune(cohort, rows, check_measured_maps(cohort))
 

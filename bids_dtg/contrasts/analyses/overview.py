@@ -19,7 +19,7 @@ from bids_dtg.cohort.maps import (
     mean_of_averages,
     read_measured,
 )
-from bids_dtg.cohort.people import require_own_dataset
+from bids_dtg.cohort.people import require_same_dataset
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.contrasts.contrast import hcp_tasks
@@ -194,7 +194,7 @@ def run_group(settings: Settings) -> int:
         The output folder holds no results, or BIDS_DIR is another dataset than theirs.
     """
     output = existing_output(settings.inputs.output_dir)
-    require_own_dataset(settings.inputs, output)
+    require_same_dataset(settings.inputs, output)
     labels = participants_asked(settings, output)
     participants = [find_without_details(output, label) for label in labels]
     rows = [
@@ -433,7 +433,7 @@ def _add_to_runs(
     """Add each run's denoising strategy and its similarity to the group."""
     r_to_mean: dict[str, float] = {}
     if group:
-        r_to_mean = dict(zip(group.averages, group.to_mean, strict=True))
+        r_to_mean = dict(zip(group.averages, group.r_with_others, strict=True))
     strategies: dict[str, str] = {}
     similarities: dict[str, str] = {}
     for average in _averages_of(participants):

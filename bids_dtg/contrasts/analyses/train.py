@@ -96,7 +96,7 @@ def run_training(settings: Settings) -> int:
             use = f"cross-validate, {groups_in_words(groups)} left out in turn"
             sets[use] = split.training
         return print_plan(files, sets)
-    with plan.results.begun() as locks:
+    with plan.results.writing() as locks:
         files = files.among(split.everybody)
         if plan.roi_sets:
             files = _with_roi_maps(files, kind, locks)

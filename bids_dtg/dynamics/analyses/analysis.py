@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from bids_dtg.bundles.store import kind_of
-from bids_dtg.cohort.known_people import RELATED, TRAINED, labels_alone, say_left_out
 from bids_dtg.cohort.model_analysis import ModelAnalysis
+from bids_dtg.cohort.recognised_people import (
+    RELATED,
+    TRAINED,
+    labels_alone,
+    say_left_out,
+)
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.bundle.kind import (
     KIND_OF,

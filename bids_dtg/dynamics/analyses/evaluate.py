@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
+from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.region_people import FOLDS, draw_folds
 from bids_dtg.cohort.result_table import BY_PEOPLE, T_INTERVAL, Column, ResultTable
 from bids_dtg.connectome.parcels import finite_mean
@@ -167,7 +167,7 @@ def _of_model(settings: Settings) -> int:
         )
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores and a page", labels)
-    with analysis.results.begun():
+    with analysis.results.writing():
         analysis.describe()
         if seen:
             analysis.results.table(EXCLUDED, left_out_table(seen))
@@ -193,7 +193,7 @@ def _by_folds(settings: Settings) -> int:
     require_enough(fewest, words, remedy="add people, or use more folds")
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {len(groups)} folds and a page", labels)
-    with analysis.results.begun():
+    with analysis.results.writing():
         analysis.describe()
         sessions = analysis.sessions(labels, people.series)
         name, *further = sessions

@@ -79,7 +79,7 @@ def run_fixed_points(settings: Settings) -> int:
     labels = analysis.training_people()
     if settings.behaviour.dry_run:
         return analysis.print_plan("fixed points", labels)
-    with analysis.results.begun():
+    with analysis.results.writing():
         analysis.describe()
         networks = analysis.people.networks(analysis.session, labels)
         model = analysis.network.model()

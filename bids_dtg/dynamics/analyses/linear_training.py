@@ -103,7 +103,7 @@ def run_linear_training(settings: Settings) -> int:
         for further in people.sessions[1:]
     }
     training = TrainingPeople(people.series, session, labels, people_again)
-    with analysis.results.begun():
+    with analysis.results.writing():
         analysis.describe()
         model = fit_core(training, people.tr_seconds)
         components = find_components(

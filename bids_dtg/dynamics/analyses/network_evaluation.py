@@ -135,7 +135,7 @@ def run_network_evaluation(settings: Settings) -> int:
     )
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", labels)
-    with analysis.results.begun():
+    with analysis.results.writing():
         analysis.describe()
         model = bundle.model()
         row_labels = analysis.row_labels

@@ -44,7 +44,7 @@ def run_simulation(settings: Settings) -> int:
         return analysis.print_plan(
             f"{counted(number, 'simulation')} of each person", labels
         )
-    with analysis.results.begun():
+    with analysis.results.writing():
         analysis.describe()
         if of_network:
             people, simulations = _by_network(analysis, labels)

@@ -130,7 +130,7 @@ def run_training(settings: Settings) -> int:
         analysis.data_set, people.sketches(labels), people.source.families.by_label
     )
 
-    with analysis.results.begun():
+    with analysis.results.writing():
         analysis.describe()
         say(
             f"{counted(len(labels), 'participant')}, {counted(len(networks.regions), 'region')}, "

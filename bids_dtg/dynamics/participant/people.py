@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.known_people import Sketches, copies_in_words, with_copies
-from bids_dtg.cohort.region_people import given_split
+from bids_dtg.cohort.recognised_people import Sketches, copies_in_words, with_copies
+from bids_dtg.cohort.region_people import read_split
 from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.networks import (
     LEAST_FRAMES,
@@ -97,7 +97,7 @@ class NetworkPeople:
         sketches = _sketches(source, labels)
         used = {session_words(session_rest.session) for session_rest in rest}
         families = with_copies(source.families, sketches, used=used)
-        split, split_notes = given_split(modelling.split_file, labels, families)
+        split, split_notes = read_split(modelling.split_file, labels, families)
         copies = copies_in_words(families, sketches)
         return cls(
             source=source,

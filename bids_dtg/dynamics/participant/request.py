@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.bundles.store import kind_of
-from bids_dtg.cohort.known_people import labels_alone
+from bids_dtg.cohort.recognised_people import labels_alone
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL

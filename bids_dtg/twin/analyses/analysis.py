@@ -9,8 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bids_dtg.cohort.known_people import RELATED, TRAINED, labels_alone, say_left_out
 from bids_dtg.cohort.model_analysis import ModelAnalysis
+from bids_dtg.cohort.recognised_people import (
+    RELATED,
+    TRAINED,
+    labels_alone,
+    say_left_out,
+)
 from bids_dtg.cohort.region_people import UNKNOWN_CLEANING
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.errors import DatasetError, SettingsError

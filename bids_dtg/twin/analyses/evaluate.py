@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
+from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.region_people import FOLDS, HALVES, draw_folds
 from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
 from bids_dtg.errors import SettingsError
@@ -214,7 +214,7 @@ def run_evaluation(settings: Settings) -> int:
     people, fits = analysis.cohort(labels), list[Row]()
     for line in connectome_notes(people.connectomes, labels, analysis.people.families):
         say(f"warning: {line}")
-    with analysis.results.begun():
+    with analysis.results.writing():
         analysis.describe()
         place = analysis.results.add(_CHECKPOINTS)
         if folds == HALVES:
@@ -247,7 +247,7 @@ def _by_model(settings: Settings) -> int:
         f"{counted(len(unseen), 'participant')} of {analysis.data_set} outside its training set, "
         f"with all trials.{seen_on_page(analysis.why_not(seen))} {baselines}"
     )
-    with analysis.results.begun():
+    with analysis.results.writing():
         analysis.describe()
         say(f"evaluating {counted(len(unseen), 'participant')}. {baselines}")
         judged = predict_people(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.known_people import EXCLUDED, left_out_table, seen_on_page
+from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.array_store import write_npz
@@ -228,7 +228,7 @@ def run_interventions(settings: Settings) -> int:
         )
     people = analysis.cohort(unseen)
     training = analysis.cohort(seen) if len(seen) >= _FEWEST_FITTED else None
-    with analysis.results.begun():
+    with analysis.results.writing():
         analysis.describe()
         say(
             f"running twins of {counted(len(unseen), 'participant')} outside the training set"

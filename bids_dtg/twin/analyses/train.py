@@ -107,7 +107,7 @@ def run_training(settings: Settings) -> int:
     odd = connectome_notes(training.connectomes, labels, people.families)
     for line in odd:
         say(f"warning: {line}")
-    with analysis.results.begun():
+    with analysis.results.writing():
         analysis.describe()
         say(
             f"{counted(len(labels), 'participant')}, {counted(people.source.edges, 'edge')}, "

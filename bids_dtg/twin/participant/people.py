@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.known_people import Sketches, copies_in_words, with_copies
 from bids_dtg.cohort.people import table_path
-from bids_dtg.cohort.region_people import given_split
+from bids_dtg.cohort.recognised_people import Sketches, copies_in_words, with_copies
+from bids_dtg.cohort.region_people import read_split
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.participants import (
@@ -109,9 +109,7 @@ class TwinPeople:
         families = with_copies(
             source.families, sketches, "connectome", "--participant-label"
         )
-        split, split_notes = given_split(
-            settings.modelling.split_file, labels, families
-        )
+        split, split_notes = read_split(settings.modelling.split_file, labels, families)
         return cls(
             source=source,
             tasks=TaskSet(chosen),
