@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.connectome.design import Float
 from bids_dtg.connectome.hemispheres import pairs_of_sides, symmetry
 from bids_dtg.connectome.quality import METRICS, REASONS
 from bids_dtg.imaging.grid import Float32, Indices, Mask
@@ -25,7 +25,6 @@ from bids_dtg.imaging.grid import Float32, Indices, Mask
 if TYPE_CHECKING:
     from bids_dtg.connectome.connectome import RunConnectomes
 
-Float = NDArray[np.float64]
 
 # Ridge, relative to the size of the matrix, as ROI series and maps are collinear.
 _RIDGE = 0.01
@@ -198,9 +197,7 @@ def mirrored_gain(
     return float(np.nanmean(mirrored) / mean_match - 1)
 
 
-def _readings(
-    rows: NDArray[np.float64], roi_r: NDArray[np.float64], maps: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _readings(rows: Float, roi_r: Float, maps: Float) -> tuple[Float, Float]:
     """Return how well rows fit their maps, and the mirror images of these; each (rois,).
 
     Parameters

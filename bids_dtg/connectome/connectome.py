@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.design import Float, Real, TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.hemispheres import homotopic_rank
 from bids_dtg.connectome.moments import (
@@ -28,7 +28,6 @@ from bids_dtg.connectome.passes import Blocks
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.imaging.grid import Float32, Indices, Mask
 
-Float = NDArray[np.float64]
 # Singular values of the ROI maps below this fraction of the largest count as zero, as in `pinv`.
 # Maps are float32, so smaller ones are rounding errors.
 MAPS_TOLERANCE = 1e-6
@@ -200,9 +199,7 @@ class RunConnectomes:
         return float(np.median(self.agreement[self.covered]))
 
 
-def profile_agreement(
-    odd: NDArray[np.floating], even: NDArray[np.floating]
-) -> NDArray[np.floating]:
+def profile_agreement(odd: Real, even: Real) -> Real:
     """Correlate each voxel's profiles across ROIs between two halves of a run.
 
     Parameters
@@ -395,7 +392,7 @@ class _Part:
     def correlate(
         self,
         group: slice,
-        frames_or_sums: NDArray[np.floating] | tuple[Float, Float],
+        frames_or_sums: Real | tuple[Float, Float],
     ) -> tuple[Float, Float]:
         """Return correlations (voxels, columns), and sums of squares (voxels,) about the mean.
 
@@ -417,7 +414,7 @@ class _Part:
         products *= ratio(np.ones(len(products)), np.sqrt(squares))[:, None]
         return products, squares
 
-    def _of_frames(self, cleaned: NDArray[np.floating]) -> tuple[Float, Float]:
+    def _of_frames(self, cleaned: Real) -> tuple[Float, Float]:
         """Return products with the series (voxels, columns), and sums of squares (voxels,)."""
         frames = cleaned[self.rows].astype(np.float64)
         frames -= frames.mean(axis=0)
@@ -563,7 +560,7 @@ def _inverse(gram: Float) -> Float:
     return inverse
 
 
-def _demeaned_gram(maps: NDArray[np.floating], solved: Mask) -> tuple[Float, Float]:
+def _demeaned_gram(maps: Real, solved: Mask) -> tuple[Float, Float]:
     """Return the Gram matrix of demeaned maps, and the maps' means, over the solved voxels."""
     lows = range(0, maps.shape[1], VOXELS_AT_A_TIME)
     groups = [slice(low, low + VOXELS_AT_A_TIME) for low in lows]
@@ -578,9 +575,7 @@ def _demeaned_gram(maps: NDArray[np.floating], solved: Mask) -> tuple[Float, Flo
     return gram, mean
 
 
-def roi_series(
-    bold: NDArray[np.floating], maps: NDArray[np.floating]
-) -> NDArray[np.float64]:
+def roi_series(bold: Real, maps: Real) -> Float:
     """Reduce BOLD to ROI series: stage 1 of dual regression (Serin et al. 2025, Methods).
 
     Parameters
@@ -611,9 +606,9 @@ def roi_series(
 
 
 def voxel_to_roi(
-    bold: NDArray[np.floating],
-    maps: NDArray[np.floating],
-    confounds: NDArray[np.floating] | None = None,
+    bold: Real,
+    maps: Real,
+    confounds: Real | None = None,
     keep: Mask | None = None,
 ) -> Float32:
     """Correlate each voxel with each ROI, after cleaning both.
@@ -645,9 +640,9 @@ def voxel_to_roi(
 
 
 def _measure(
-    bold: NDArray[np.floating],
-    maps: NDArray[np.floating],
-    confounds: NDArray[np.floating] | None,
+    bold: Real,
+    maps: Real,
+    confounds: Real | None,
     keep: Mask | None,
 ) -> RunMoments:
     bold = real_numbers(bold, "bold")

@@ -31,6 +31,7 @@ LEAST_DOF = 3
 _LEAST_WEIGHT = 1.0
 
 Float = NDArray[np.float64]
+Real = NDArray[np.floating]  # 32 or 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +61,13 @@ class TemporalDesign:
     @classmethod
     def build(
         cls,
-        confounds: NDArray[np.floating] | None,
+        confounds: Real | None,
         names: Sequence[str],
         keep: Mask,
         tr_seconds: float,
         *,
-        stop_band: NDArray[np.floating] | None = None,
-        mixing: NDArray[np.floating] | None = None,
+        stop_band: Real | None = None,
+        mixing: Real | None = None,
         noise: Mask | None = None,
     ) -> TemporalDesign:
         """Turn confound columns into an orthonormal basis over the kept frames.
@@ -185,7 +186,7 @@ class TemporalDesign:
         share = len(rows) / self.frames_kept
         return float(max(len(rows) - used, 0.0) - share * self.lost_before)
 
-    def clean(self, series: NDArray[np.floating]) -> NDArray[np.float64]:
+    def clean(self, series: Real) -> Float:
         """Clean time series.
 
         Parameters
@@ -358,8 +359,8 @@ def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> floa
 
 
 def _fill_and_centre(
-    table: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], Mask, Mask]:
+    table: Float,
+) -> tuple[Float, Mask, Mask]:
     """Fill missing values, centre, scale to norm 1; return also which were filled, and constant."""
     finite = np.isfinite(table)
     zero_filled = np.where(finite, table, 0.0)
@@ -375,14 +376,14 @@ def _fill_and_centre(
     return scaled / np.where(constant, 1.0, norms), filled, constant
 
 
-def _noise(mixing: NDArray[np.floating], noise: Mask) -> tuple[Float, Float]:
+def _noise(mixing: Real, noise: Mask) -> tuple[Float, Float]:
     """Return N and W of `TemporalDesign` from the time courses of all components."""
     courses = np.asarray(mixing, np.float64)
     courses = courses - courses.mean(axis=0)
     return courses[:, noise], np.linalg.pinv(courses)[noise]
 
 
-def _span(columns: NDArray[np.floating]) -> NDArray[np.float64]:
+def _span(columns: Real) -> Float:
     """Return an orthonormal basis (frames, rank) of the span of centred columns."""
     if not columns.shape[1]:
         return np.zeros(columns.shape)
@@ -393,13 +394,11 @@ def _span(columns: NDArray[np.floating]) -> NDArray[np.float64]:
     centred = columns - columns.mean(axis=0)
     basis, triangle, _ = qr(centred, mode="economic", pivoting=True)
     rank = int(np.count_nonzero(np.abs(np.diag(triangle)) > RANK_TOLERANCE))
-    spanned: NDArray[np.float64] = basis[:, :rank]
+    spanned: Float = basis[:, :rank]
     return spanned
 
 
-def _orthonormal(
-    columns: NDArray[np.float64], first: NDArray[np.float64]
-) -> tuple[Mask, NDArray[np.float64]]:
+def _orthonormal(columns: Float, first: Float) -> tuple[Mask, Float]:
     """Apply Gram-Schmidt to columns in order, after columns that are already orthonormal.
 
     Returns which columns are independent, and the basis of all.

@@ -11,10 +11,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Float = NDArray[np.float64]
+    from bids_dtg.connectome.design import Float, Real
 _USUAL_ROIS = 50  # as published
 # Ridge penalty of the partial form, for series of variance 1.
 PENALTY = 0.06
@@ -125,20 +122,18 @@ class Form:
         mixing[among] = np.linalg.pinv(gram[among], hermitian=True)
         return mixing
 
-    def marginal(
-        self, values: NDArray[np.floating], roi_r: NDArray[np.floating]
-    ) -> NDArray[np.floating]:
+    def marginal(self, values: Real, roi_r: Real) -> Real:
         """Return the correlations (rois, places) from which values (rois, places) were computed."""
         if not self.joint:
             return values
-        mixed: NDArray[np.floating] = self._gram(roi_r).astype(values.dtype) @ values
+        mixed: Real = self._gram(roi_r).astype(values.dtype) @ values
         return mixed
 
-    def _gram(self, roi_r: NDArray[np.floating]) -> NDArray[np.floating]:
+    def _gram(self, roi_r: Real) -> Real:
         """Return G + λ I, (rois, rois)."""
         import numpy as np
 
-        gram: NDArray[np.floating] = roi_r + PENALTY * np.eye(len(roi_r))
+        gram: Real = roi_r + PENALTY * np.eye(len(roi_r))
         if self.sets:
             set_of_roi = np.repeat(np.arange(len(self.sets)), self.sets)
             gram = np.where(set_of_roi[:, None] == set_of_roi, gram, 0.0)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.design import Real
 from bids_dtg.imaging.grid import Indices, Mask
 
 # Pairs of places; fewer give a share that varies too much by chance.
@@ -20,7 +21,7 @@ def pairs_of_sides(mirror: Indices, covered: Mask) -> Indices:
     return np.stack([places, mirror[places]])
 
 
-def standardised(rows: NDArray[Any]) -> NDArray[np.floating]:
+def standardised(rows: NDArray[Any]) -> Real:
     """Return rows with mean 0 and norm 1; NaN for constant rows.
 
     Examples
@@ -33,7 +34,7 @@ def standardised(rows: NDArray[Any]) -> NDArray[np.floating]:
     return np.asarray(rows / np.where(norms > 0, norms, np.nan))
 
 
-def symmetry(r: NDArray[np.floating], pairs: Indices) -> float:
+def symmetry(r: Real, pairs: Indices) -> float:
     """Return the mean over ROIs of the correlation of a row with its mirror image.
 
     Parameters
@@ -57,7 +58,7 @@ def symmetry(r: NDArray[np.floating], pairs: Indices) -> float:
     return float(finite.mean()) if len(finite) else float("nan")
 
 
-def homotopic_rank(series: NDArray[np.floating], pairs: Indices) -> float:
+def homotopic_rank(series: Real, pairs: Indices) -> float:
     """Return the share of pairs of places across hemispheres that correlate less than homotopic.
 
     The same region of both hemispheres correlates most (Salvador et al. 2005, Cerebral Cortex 15,

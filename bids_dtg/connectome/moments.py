@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.design import Segments, TemporalDesign
+from bids_dtg.connectome.design import Float, Real, Segments, TemporalDesign
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.passes import OUTSIDE, Block, Blocks, MakeSmoothing, add_up
 from bids_dtg.engine.machine import one_blas_thread
@@ -37,7 +37,6 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import temporary_error
 from bids_dtg.imaging.grid import Indices, Mask
 
-Float = NDArray[np.float64]
 # Voxels handled at a time, so that their values and sums stay in the processor's cache.
 _VOXELS = 4096
 # Most bytes of frames that are held in memory; larger amounts go to a temporary file.
@@ -60,7 +59,7 @@ class RunVoxels:
 
     # (rois, voxels), the maps that define the ROI series; 0 outside the brain. Products have their
     # type; float32 takes half the time and memory.
-    maps: NDArray[np.floating]
+    maps: Real
     grey_voxels: int  # number of leading voxels that get a connectome
     # (voxels,), whether they have data; those without are never read.
     valid: Mask
@@ -77,7 +76,7 @@ class RunVoxels:
     # from grey-matter voxels alone, each standardised in time.
     form: Form = MARGINAL
     # (rois, maps), if the ROIs' maps are combinations of `maps`; None if they are `maps`.
-    combine: NDArray[np.floating] | None = None
+    combine: Real | None = None
 
     @property
     def rois(self) -> int:
@@ -192,7 +191,7 @@ class RunMoments:
         self.squares = np.zeros((segments.pieces, count))
         # (frames kept, grey voxels), which `clean` cleans; or, with E and T in `_remainder`, T'y
         # (dimensions, grey voxels). None if sums are kept.
-        self._held: NDArray[np.floating] | _Filed | None = None
+        self._held: Real | _Filed | None = None
         self._remainder: tuple[NDArray[Any], NDArray[Any]] | None = None
         self._blocks: list[slice] = []  # frames of each block that was added
         self._total = np.zeros(self.grey_voxels)  # (grey voxels,), sum of y
@@ -302,9 +301,7 @@ class RunMoments:
         """(frames kept, maps + 1 + columns): raw projections, sum over voxels, time courses."""
         return np.asarray(self._features, np.float64)
 
-    def frames_or_sums(
-        self, group: slice
-    ) -> NDArray[np.floating] | tuple[Float, Float]:
+    def frames_or_sums(self, group: slice) -> Real | tuple[Float, Float]:
         """Return cleaned frames of a group of voxels, (frames kept, voxels), or their sums.
 
         Sums are those of y times the features, (pieces, voxels, maps + 1 + columns), followed by
@@ -444,7 +441,7 @@ def measure_run(
     return moments
 
 
-def ratio(numerator: NDArray[np.floating], denominator: NDArray[np.floating]) -> Float:
+def ratio(numerator: Real, denominator: Real) -> Float:
     """Divide; the result is 0 where undefined.
 
     Examples

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.design import Float, Real, TemporalDesign
 from bids_dtg.connectome.moments import RESIDUAL_TOLERANCE
 from bids_dtg.connectome.passes import Block, Blocks, MakeSmoothing, add_up
 from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.imaging.grid import Float32, Indices, Mask
-
-Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +37,9 @@ class ParcelSeries:
     @classmethod
     def of(
         cls,
-        means: NDArray[np.floating],
+        means: Real,
         design: TemporalDesign,
-        coverage: NDArray[np.floating],
+        coverage: Real,
     ) -> ParcelSeries:
         """Clean and standardise mean series.
 
@@ -223,7 +221,7 @@ def parcel_series(
     return ParcelSeries.of(means, design, count / np.maximum(sizes, 1))
 
 
-def fisher_z(correlation: NDArray[np.floating[Any]]) -> Float:
+def fisher_z(correlation: Real) -> Float:
     """Return Fisher z of correlations (regions, regions), with NaN on the diagonal.
 
     Values are also NaN where the correlation is missing, or is 1 or -1, whose z is not finite
@@ -283,7 +281,7 @@ def upper_edges(matrices: NDArray[Any]) -> NDArray[Any]:
     return matrices[..., rows, columns]
 
 
-def fc_strength(connectivities: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def fc_strength(connectivities: Real) -> Real:
     """Return the mean entry above the diagonal, (..., regions, regions) to (...), ignoring NaN.
 
     Examples
@@ -294,7 +292,7 @@ def fc_strength(connectivities: NDArray[np.floating[Any]]) -> NDArray[np.floatin
     return finite_mean(upper_edges(connectivities))
 
 
-def finite_mean(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def finite_mean(values: Real) -> Real:
     """Return the mean of finite values over the last axis; NaN if there are none.
 
     Examples

@@ -10,10 +10,10 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.design import Float, Real, TemporalDesign
 from bids_dtg.imaging.grid import Float32, Indices, Mask
 
-Block = NDArray[np.floating]
+Block = Real  # (frames, voxels)
 Blocks = Generator[tuple[int, Block], None, None]
 # Takes which voxels (voxels,) have data, and returns a function that smooths frames in place.
 MakeSmoothing = Callable[[Mask], Callable[[Float32], None]]
@@ -100,7 +100,7 @@ class PartlyZero:
             return np.asarray(partly & (level > _SIGNAL * usual_level))
 
 
-def _median(values: NDArray[np.float64]) -> float:
+def _median(values: Float) -> float:
     return float(np.median(values)) if len(values) else 0.0
 
 
@@ -259,9 +259,7 @@ class Carpet:
                 self._values[first : first + len(block)] = block[:, self._voxels]
                 yield first, block
 
-    def standardised(
-        self, design: TemporalDesign, *, cleaned: bool = False
-    ) -> NDArray[np.floating]:
+    def standardised(self, design: TemporalDesign, *, cleaned: bool = False) -> Real:
         """Return the series, in units of their standard deviation over kept frames.
 
         Parameters

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Values = NDArray[np.floating[Any]]
+Array = NDArray[np.float64]
+Rows = NDArray[np.bool_] | NDArray[np.intp]
+
 _NOTHING = 1e-8  # a residual below this share of the column is rounding error
 
 
@@ -17,9 +21,9 @@ class Coded:
     """Columns of a design, without a constant."""
 
     names: tuple[str, ...]  # of the columns; a level's column is called "site: B"
-    values: NDArray[np.float64]  # (people, columns)
+    values: Array  # (people, columns)
 
-    def of(self, people: NDArray[np.bool_] | NDArray[np.intp]) -> Coded:
+    def of(self, people: Rows) -> Coded:
         """Return the rows of some people."""
         return Coded(self.names, self.values[people])
 
@@ -66,9 +70,7 @@ def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) ->
     return Coded(tuple(names), np.concatenate(parts, axis=1).astype(np.float64))
 
 
-def add_levels(
-    coded: Coded, name: str, levels: Sequence[str], tested: NDArray[np.floating[Any]]
-) -> Coded:
+def add_levels(coded: Coded, name: str, levels: Sequence[str], tested: Values) -> Coded:
     """Add the levels of a column to a design, except levels that its columns already determine.
 
     Parameters
@@ -120,8 +122,8 @@ def add_levels(
     return Coded(tuple(names), np.concatenate(columns, axis=1))
 
 
-def _orthonormal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+def _orthonormal(columns: Array) -> Array:
     """Return an orthonormal basis of the columns, (people, rank)."""
     vectors, values, _ = np.linalg.svd(columns, full_matrices=False)
-    basis: NDArray[np.float64] = vectors[:, values > _NOTHING * values.max()]
+    basis: Array = vectors[:, values > _NOTHING * values.max()]
     return basis

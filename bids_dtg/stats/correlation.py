@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from bids_dtg.stats.paired import DRAWS, Interval
 
 Values = NDArray[np.floating[Any]]
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 _FEWEST_PAIRS = 3  # with fewer pairs of values, a correlation means nothing
 _DRAWS_AT_ONCE = 500
@@ -89,9 +91,7 @@ def correlation_interval(
     return Interval(r, float(low), float(high))
 
 
-def weighted_correlation(
-    x: Values, y: Values, counts: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def weighted_correlation(x: Values, y: Values, counts: Array) -> Array:
     """Return Pearson r over people, given how often each counts.
 
     Parameters
@@ -116,7 +116,7 @@ def weighted_correlation(
     x, y = np.broadcast_arrays(_standardized(x), _standardized(y))
     people = counts.sum(axis=1)
 
-    def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    def mean(values: Values) -> Array:
         return np.asarray(values @ counts.T / people)
 
     mean_x = mean(x)
@@ -127,19 +127,19 @@ def weighted_correlation(
     differs = (variance_x > _CONSTANT) & (variance_y > _CONSTANT)
     with np.errstate(invalid="ignore"):
         size = np.sqrt(np.where(differs, variance_x * variance_y, np.nan))
-        r: NDArray[np.float64] = np.clip(covariance / size, -1.0, 1.0)
+        r: Array = np.clip(covariance / size, -1.0, 1.0)
     return r
 
 
-def _standardized(values: Values) -> NDArray[np.float64]:
+def _standardized(values: Values) -> Array:
     centred = np.asarray(values, np.float64)
     centred = centred - centred.mean(axis=-1, keepdims=True)
     sd = centred.std(axis=-1, keepdims=True)
-    standardized: NDArray[np.float64] = centred / np.where(sd > 0, sd, 1.0)
+    standardized: Array = centred / np.where(sd > 0, sd, 1.0)
     return standardized
 
 
-def unit_length(values: Values, used: NDArray[np.bool_] | None = None) -> Values:
+def unit_length(values: Values, used: Mask | None = None) -> Values:
     """Centre values and scale them to length 1 over the last axis; NaN where constant.
 
     Parameters

@@ -9,12 +9,16 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-People = NDArray[np.floating[Any]] | Sequence[NDArray[np.floating[Any]]]
+Values = NDArray[np.floating[Any]]
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+People = Values | Sequence[Values]
 VOXELS_A_COEFFICIENT = 2.0  # the fewest in a parcel
 # Normal equations are used with more voxels per coefficient, and if their condition is better.
 _MANY = 100
 _WORST = 1e8
-Region = slice | NDArray[np.intp]  # selects voxels
+Region = slice | Indices  # selects voxels
 _Model = TypeVar("_Model", bound="_RegionBaseline")
 
 
@@ -24,7 +28,7 @@ class _RegionBaseline:
     Only sums over people are kept, so memory does not grow with their number.
     """
 
-    _total: NDArray[np.float64]  # (contrasts, regions, 1 + rois)
+    _total: Array  # (contrasts, regions, 1 + rois)
     _count: NDArray[np.int64]  # people in the sums, (contrasts, regions)
     _people = 0
 
@@ -65,8 +69,8 @@ class _RegionBaseline:
 
     def without(
         self: _Model,
-        connectome: NDArray[np.floating[Any]],
-        maps: NDArray[np.floating[Any]],
+        connectome: Values,
+        maps: Values,
     ) -> _Model:
         """Return the model fitted without one of its training people.
 
@@ -95,7 +99,7 @@ class _RegionBaseline:
         reduced._add(_checked(connectome, maps, 0), -1)
         return reduced
 
-    def _add(self, person: tuple[NDArray[Any], NDArray[Any]], sign: int) -> None:
+    def _add(self, person: tuple[Values, Values], sign: int) -> None:
         connectome, maps = person
         regions = self._regions(connectome.shape[1])
         shape = (len(maps), len(regions), 1 + len(connectome))
@@ -111,14 +115,14 @@ class _RegionBaseline:
             self._total[:, number] += sign * fits
             self._count[:, number] += sign * fitted
 
-    def _coefficients(self) -> NDArray[np.float64]:
+    def _coefficients(self) -> Array:
         """Return intercept and slopes, (contrasts, regions, 1 + rois); 0 where nobody has data."""
         if not self._people:
             raise ValueError(
                 f"this {type(self).__name__} is not fitted: call fit(X, Y) first"
             )
         count = np.maximum(self._count, 1)
-        mean: NDArray[np.float64] = self._total / count[..., None]
+        mean: Array = self._total / count[..., None]
         mean[self._count == 0] = 0.0
         return mean
 
@@ -188,12 +192,12 @@ class LinearBaseline(_RegionBaseline):
     """
 
     @property
-    def coef(self) -> NDArray[np.float64]:
+    def coef(self) -> Array:
         """Slopes, (contrasts, rois)."""
         return self._coefficients()[:, 0, 1:]
 
     @property
-    def intercept(self) -> NDArray[np.float64]:
+    def intercept(self) -> Array:
         """Intercepts, (contrasts,)."""
         return self._coefficients()[:, 0, 0]
 
@@ -252,12 +256,12 @@ class ParcelLinearBaseline(_RegionBaseline):
         self._voxels = len(parcels)
 
     @property
-    def coef(self) -> NDArray[np.float64]:
+    def coef(self) -> Array:
         """Slopes, (contrasts, parcels, rois); parcels in the order of their labels."""
         return self._coefficients()[:, :, 1:]
 
     @property
-    def intercept(self) -> NDArray[np.float64]:
+    def intercept(self) -> Array:
         """Intercepts, (contrasts, parcels)."""
         return self._coefficients()[:, :, 0]
 
@@ -270,8 +274,8 @@ class ParcelLinearBaseline(_RegionBaseline):
 
 
 def roi_parcels(
-    maps: NDArray[np.floating[Any]], voxels_a_coefficient: float = VOXELS_A_COEFFICIENT
-) -> NDArray[np.intp]:
+    maps: Values, voxels_a_coefficient: float = VOXELS_A_COEFFICIENT
+) -> Indices:
     """Return the ROI whose map is largest at each voxel: the parcels of `ParcelLinearBaseline`.
 
     On a coarse grid, parcels have hardly more voxels than a fit has coefficients, and the fit
@@ -303,14 +307,14 @@ def roi_parcels(
     """
     heights = np.array(maps, np.float32)
     while True:
-        parcels: NDArray[np.intp] = heights.argmax(axis=0)
+        parcels: Indices = heights.argmax(axis=0)
         labels, sizes = np.unique(parcels, return_counts=True)
         if len(labels) == 1 or sizes.min() >= voxels_a_coefficient * (1 + len(maps)):
             return parcels
         heights[labels[sizes.argmin()]] = -np.inf
 
 
-def standardised(connectome: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def standardised(connectome: Values) -> Array:
     """Return a connectome (rois, voxels) with each ROI's row z-scored over voxels.
 
     Examples
@@ -320,7 +324,7 @@ def standardised(connectome: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     array([[-1.,  1.],
            [ 0.,  0.]])
     """
-    features: NDArray[np.float64] = np.array(connectome, dtype=np.float64)
+    features: Array = np.array(connectome, dtype=np.float64)
     largest = np.maximum(features.max(axis=1), -features.min(axis=1))
     features -= features.mean(axis=1, keepdims=True)
     spread = np.sqrt(np.einsum("rv,rv->r", features, features) / features.shape[1])
@@ -331,9 +335,7 @@ def standardised(connectome: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return features
 
 
-def fit_maps(
-    features: NDArray[np.float64], maps: NDArray[np.floating[Any]]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def fit_maps(features: Array, maps: Values) -> tuple[Array, Mask]:
     """Regress a person's maps on features, each contrast on its own.
 
     Parameters
@@ -361,7 +363,7 @@ def fit_maps(
     measured = np.isfinite(maps)
     voxels_measured = measured.sum(axis=1)
     enough = voxels_measured >= VOXELS_A_COEFFICIENT * (1 + rois)
-    fitted: NDArray[np.bool_] = enough | (voxels_measured == voxels)
+    fitted: Mask = enough | (voxels_measured == voxels)
     design = np.concatenate([np.ones((1, voxels)), features])
     # Contrasts with the same missing voxels are solved together.
     for rows in rows_alike(measured):
@@ -374,9 +376,7 @@ def fit_maps(
     return coefficients, fitted
 
 
-def _least_squares(
-    design: NDArray[np.float64], targets: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _least_squares(design: Array, targets: Array) -> Array:
     """Return coefficients (targets, rows of the design)."""
     rows, voxels = design.shape
     if voxels > _MANY * rows:
@@ -389,7 +389,7 @@ def _least_squares(
     return np.asarray(solution.T, np.float64)
 
 
-def rows_alike(rows: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+def rows_alike(rows: Mask) -> list[Indices]:
     """Return groups of identical rows, as row numbers.
 
     Examples
@@ -403,9 +403,7 @@ def rows_alike(rows: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
     return [np.array(numbers) for numbers in groups.values()]
 
 
-def _checked(
-    connectome: NDArray[np.floating[Any]], maps: NDArray[np.floating[Any]], person: int
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+def _checked(connectome: Values, maps: Values, person: int) -> tuple[Values, Values]:
     connectome = _checked_connectome(connectome, person)
     maps = np.asarray(maps)
     voxels = connectome.shape[1]
@@ -418,9 +416,7 @@ def _checked(
     return connectome, maps
 
 
-def _checked_connectome(
-    connectome: NDArray[np.floating[Any]], person: int
-) -> NDArray[np.floating[Any]]:
+def _checked_connectome(connectome: Values, person: int) -> Values:
     rows = np.asarray(connectome)
     if rows.ndim != 2 or rows.size == 0:
         raise ValueError(f"X[{person}] is (rois, voxels), found {rows.shape}")

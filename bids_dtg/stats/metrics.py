@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Maps = NDArray[np.floating[Any]]
+Values = NDArray[np.floating[Any]]
+Maps = Values  # (people, voxels)
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 # Dice is taken at the strongest 5 %, 10 %, …, 50 % of the voxels.
 DICE_PERCENTAGES = range(5, 51, 5)
@@ -24,7 +27,7 @@ class Diagonality:
     ratio: float  # index divided by the mean r_ii
 
 
-def correlation_matrix(pred: Maps, true: Maps) -> NDArray[np.float64]:
+def correlation_matrix(pred: Maps, true: Maps) -> Array:
     """Correlate each predicted map with each measured map, over voxels.
 
     Parameters
@@ -57,11 +60,11 @@ def correlation_matrix(pred: Maps, true: Maps) -> NDArray[np.float64]:
             f"pred and true need the same voxels, found {predicted.shape[1]} "
             f"and {measured.shape[1]}"
         )
-    r: NDArray[np.float64] = _standardised(predicted) @ _standardised(measured).T
+    r: Array = _standardised(predicted) @ _standardised(measured).T
     return np.asarray(np.clip(r, -1.0, 1.0))
 
 
-def diagonality(matrix: NDArray[np.floating[Any]]) -> Diagonality:
+def diagonality(matrix: Values) -> Diagonality:
     """Summarise a people × people correlation matrix as individuality.
 
     Parameters
@@ -114,7 +117,7 @@ def diagonality(matrix: NDArray[np.floating[Any]]) -> Diagonality:
     )
 
 
-def identification_accuracy(matrix: NDArray[np.floating[Any]]) -> float:
+def identification_accuracy(matrix: Values) -> float:
     """Return the share of measured maps that match their own person's prediction best.
 
     Parameters
@@ -148,7 +151,7 @@ def identification_accuracy(matrix: NDArray[np.floating[Any]]) -> float:
     return float(np.where(better.any(axis=1), 0.0, credit).mean())
 
 
-def fingerprinting_score(matrix: NDArray[np.floating[Any]]) -> float:
+def fingerprinting_score(matrix: Values) -> float:
     """Return the published fingerprinting score: share identified times mean r with the own map.
 
     Parameters
@@ -183,9 +186,7 @@ def fingerprinting_score(matrix: NDArray[np.floating[Any]]) -> float:
     return float(identified.mean() * np.nan_to_num(same_person).mean())
 
 
-def relative_gain(
-    mean_r: NDArray[np.floating[Any]], mean_r_linear: NDArray[np.floating[Any]]
-) -> NDArray[np.float64]:
+def relative_gain(mean_r: Values, mean_r_linear: Values) -> Array:
     """Return a model's gain in mean r relative to the linear model.
 
     Parameters
@@ -213,8 +214,8 @@ def relative_gain(
 
 
 def rivals(
-    matrix: NDArray[np.floating[Any]],
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    matrix: Values,
+) -> tuple[Mask, Mask]:
     """Return which other people's predictions match a map better than, or as well as, its own.
 
     Parameters
@@ -244,9 +245,7 @@ def rivals(
     return better, tied
 
 
-def residual_correlation(
-    pred: Maps, true: Maps, mean: Maps | None = None
-) -> NDArray[np.float64]:
+def residual_correlation(pred: Maps, true: Maps, mean: Maps | None = None) -> Array:
     """Correlate predicted with measured deviations from a mean map, one value per person.
 
     Parameters
@@ -299,7 +298,7 @@ def residual_correlation(
     return np.asarray(np.clip(r, -1.0, 1.0))
 
 
-def dice_auc(pred: Maps, true: Maps) -> NDArray[np.float64]:
+def dice_auc(pred: Maps, true: Maps) -> Array:
     """Return the area under the curve of Dice overlap against threshold, one value per person.
 
     At each fraction p = 5 %, 10 %, …, 50 % a map's strongest voxels are those with
@@ -336,7 +335,7 @@ def dice_auc(pred: Maps, true: Maps) -> NDArray[np.float64]:
     return np.array([_dice_area(pred_map, true_map) for pred_map, true_map in maps])
 
 
-def _dice_area(pred: NDArray[np.float64], true: NDArray[np.float64]) -> float:
+def _dice_area(pred: Array, true: Array) -> float:
     sorted_pred = np.sort(pred)
     sorted_true = np.sort(true)
     dice = []
@@ -353,17 +352,17 @@ def _dice_area(pred: NDArray[np.float64], true: NDArray[np.float64]) -> float:
     return float(step * (sum(dice) - mean_of_ends))
 
 
-def _as_maps(maps: Maps, name: str) -> NDArray[np.float64]:
+def _as_maps(maps: Maps, name: str) -> Array:
     array = np.asarray(maps)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} holds {array.dtype}. Expected: real numbers")
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} is (people, voxels), found {array.shape}")
-    values: NDArray[np.float64] = array.astype(np.float64, copy=False)
+    values: Array = array.astype(np.float64, copy=False)
     return values
 
 
-def _as_pair(pred: Maps, true: Maps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _as_pair(pred: Maps, true: Maps) -> tuple[Array, Array]:
     predicted, measured = _as_maps(pred, "pred"), _as_maps(true, "true")
     if predicted.shape != measured.shape:
         raise ValueError(
@@ -372,9 +371,7 @@ def _as_pair(pred: Maps, true: Maps) -> tuple[NDArray[np.float64], NDArray[np.fl
     return predicted, measured
 
 
-def _standardised(
-    maps: NDArray[np.float64], size: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
+def _standardised(maps: Array, size: Array | None = None) -> Array:
     """Centre each row and scale it to length 1; NaN where it is constant up to rounding."""
     largest = np.abs(maps).max(axis=1) if size is None else size
     usable = (largest > 0) & np.isfinite(largest)
@@ -384,5 +381,5 @@ def _standardised(
     length = np.linalg.norm(centred / scale[:, None], axis=1) * scale
     rounding = 8 * np.finfo(np.float64).eps * largest * np.sqrt(maps.shape[1])
     length = np.where(length > rounding, length, np.nan)
-    standardised: NDArray[np.float64] = centred / length[:, None]
+    standardised: Array = centred / length[:, None]
     return standardised

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.floating[Any]]
+Array = NDArray[np.float64]
 _DRAWS_AT_ONCE = 1000
 DRAWS = 10_000  # samples of people, for an interval
 
@@ -95,7 +96,7 @@ def bootstrap_interval(
     return Interval(float(finite.mean()), float(low), float(high))
 
 
-def jackknife_shares(score: float, without: Values) -> NDArray[np.float64]:
+def jackknife_shares(score: float, without: Values) -> Array:
     """Return each person's share in a score (jackknife pseudo-values).
 
     Their mean is the score, and the standard error of that mean is the score's own.
@@ -126,7 +127,7 @@ def jackknife_shares(score: float, without: Values) -> NDArray[np.float64]:
     n = len(without)
     if n < 3:
         return np.full(n, score)
-    shares: NDArray[np.float64] = score + (n - 1) * (without.mean() - without)
+    shares: Array = score + (n - 1) * (without.mean() - without)
     return shares
 
 
@@ -165,7 +166,7 @@ def wilson_interval(share: float, people: int) -> Interval:
 
 def sign_flip_test(
     differences: Values, *, seed: int = 0, permutations: int = 10_000
-) -> NDArray[np.float64]:
+) -> Array:
     """Test paired differences against 0 by flipping the signs of people.
 
     Parameters
@@ -202,7 +203,7 @@ def sign_flip_test(
     return np.where(finite.sum(axis=1) >= 2, p, np.nan)
 
 
-def false_discovery_rate(p: Values) -> NDArray[np.float64]:
+def false_discovery_rate(p: Values) -> Array:
     """Adjust p values (tests,) for multiple tests by the false discovery rate; NaN is left out.
 
     Notes

@@ -14,6 +14,7 @@ from bids_dtg.stats.correlation import correlation, weighted_correlation
 from bids_dtg.stats.verdict import Verdict, Weighted, judge_scores
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Integers = NDArray[np.integer[Any]]
 Ridge = Literal["nested", "published"]
 
@@ -36,7 +37,7 @@ class Target:
     orders: Integers  # (permutations, people), see `bids_dtg.stats.permutation`
 
     @property
-    def second(self) -> NDArray[np.bool_] | None:
+    def second(self) -> Mask | None:
         """Whether each person has the second of two levels; None: the phenotype is a number."""
         levels = np.unique(self.tested)
         return self.tested == levels[1] if len(levels) == 2 else None
@@ -66,12 +67,12 @@ class Prediction:
         """Permutation p: share of permutations with an r at least as large; NaN without any."""
         return chance(self.r, self.null)
 
-    def balanced_accuracy(self, second: NDArray[np.bool_]) -> float:
+    def balanced_accuracy(self, second: Mask) -> float:
         """Return the share of people classified correctly, averaged over the two levels."""
         correct = (self.predicted > 0) == second
         return float((correct[second].mean() + correct[~second].mean()) / 2)
 
-    def score(self, second: NDArray[np.bool_] | None) -> Weighted:
+    def score(self, second: Mask | None) -> Weighted:
         """Return r, or the AUC for two levels, as a function of how often each person counts."""
         if second is None:
             return lambda counts: weighted_correlation(
@@ -308,7 +309,7 @@ def _chosen(x: Array, y: Array, grid: Array, families: Integers) -> Array:
     return best
 
 
-def _basis(covariates: Array, training: NDArray[np.bool_] | None = None) -> Array:
+def _basis(covariates: Array, training: Mask | None = None) -> Array:
     """Return a constant and the covariates, scaled by training people; 0 where these are alike."""
     of_training = covariates if training is None else covariates[training]
     span = np.ptp(of_training, axis=0)
@@ -318,9 +319,7 @@ def _basis(covariates: Array, training: NDArray[np.bool_] | None = None) -> Arra
     return np.column_stack([np.ones(len(covariates)), scaled])
 
 
-def _without(
-    values: Array, columns: Array, test: NDArray[np.bool_]
-) -> tuple[Array, Array]:
+def _without(values: Array, columns: Array, test: Mask) -> tuple[Array, Array]:
     """Regress columns out of training and test people, with coefficients of training people."""
     coefficients = np.linalg.lstsq(columns[~test], values[~test])[0]
     residuals = values - columns @ coefficients
