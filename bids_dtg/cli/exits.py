@@ -57,7 +57,8 @@ class Parser(argparse.ArgumentParser):
             return
         choices = list(map(str, action.choices))
         words = f"invalid choice: {value!r} (choose from {', '.join(choices)})"
-        if near := did_you_mean(str(value), choices):
+        near = did_you_mean(str(value), choices)
+        if near:
             words += f"; {near}"
         raise argparse.ArgumentError(action, words)
 
@@ -94,11 +95,8 @@ def call(
             traceback.print_exc()
         if isinstance(err, ImportError):
             err = missing_extra(err) or err
-        if (
-            isinstance(err, FileNotFoundError)
-            and err.filename is None
-            and _folder_is_gone()
-        ):
+        names_no_file = isinstance(err, FileNotFoundError) and err.filename is None
+        if names_no_file and _folder_is_gone():
             err = SettingsError(
                 "the folder that the program was started in does not exist any more",
                 expected="one that exists, as relative paths begin there",
@@ -138,11 +136,10 @@ def _end_by_signals(program: str, interrupted: str) -> None:
     """Make SIGTERM and SIGHUP (a closed terminal) print a line and end the program."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
+        line = f"\n{program}: ended by signal {number}; {interrupted}\n"
         # Not through the stream, which refuses a second line while it writes one.
         with suppress(OSError):
-            os.write(
-                2, f"\n{program}: ended by signal {number}; {interrupted}\n".encode()
-            )
+            os.write(2, line.encode())
         raise SystemExit(128 + number)
 
     for name in ("SIGTERM", "SIGHUP"):  # SIGHUP: not on Windows

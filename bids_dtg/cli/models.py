@@ -93,13 +93,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     info = command(_info, "show the card of a model")
     info.add_argument("model", metavar=metavar, help=which)
-    _add_convert_options(
-        command(
-            _convert,
-            "make a bundle from a checkpoint, ROI maps and masks",
-            _CONVERT_EPILOG,
-        )
+    convert = command(
+        _convert, "make a bundle from a checkpoint, ROI maps and masks", _CONVERT_EPILOG
     )
+    _add_convert_options(convert)
     return parser
 
 
@@ -129,7 +126,37 @@ def _seconds(text: str) -> float:
     return value
 
 
-# As long as the list of options is.
+# Options of convert: files of the model, and what its card says.
+_FILES = (
+    ("--maps", "ROI maps, 4-D NIfTI with one volume per ROI"),
+    ("--brain-mask", "brain mask, within which ROI series are computed"),
+    ("--mask", "grey-matter mask, which defines the model's grid"),
+    (
+        "--contrasts",
+        "table with a column label, one row per output (default: the 47 HCP-YA contrasts)",
+    ),
+)
+_CARD_FIELDS: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
+    ("--model-version", str, "TEXT", "(default: 1)"),
+    ("--space", str, "SPACE", "(default: MNI152NLin6Asym)"),
+    ("--resolution", str, "LABEL", "value of res- (default: 2)"),
+    ("--licence", str, "TEXT", "terms of use"),
+    ("--citation", str, "TEXT", "what users should cite"),
+    ("--description", str, "TEXT", "one line in plain words"),
+    ("--training-data", str, "TEXT", "training dataset"),
+    ("--training-cleaning", str, "TEXT", "how its runs were cleaned, in words"),
+    ("--notice", str, "TEXT", "a line that users see at each use"),
+    ("--training-participants", int, "N", "number of training participants"),
+    ("--training-tr", _seconds, "SECONDS", "repetition time of the training runs"),
+    (
+        "--segment-seconds",
+        _seconds,
+        "SECONDS",
+        "seconds of rest in one training sample (default: 432)",
+    ),
+)
+
+
 def _add_convert_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint", type=Path, metavar="CHECKPOINT", help="Lightning .ckpt file"
@@ -138,41 +165,15 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
         "out", type=Path, metavar="OUT", help="folder of the new bundle"
     )
     inputs = parser.add_argument_group("files of the model")
-    for flag, words in (
-        ("--maps", "ROI maps, 4-D NIfTI with one volume per ROI"),
-        ("--brain-mask", "brain mask, within which ROI series are computed"),
-        ("--mask", "grey-matter mask, which defines the model's grid"),
-        (
-            "--contrasts",
-            "table with a column label, one row per output (default: the 47 HCP-YA contrasts)",
-        ),
-    ):
+    for flag, words in _FILES:
         required = flag != "--contrasts"
         inputs.add_argument(
             flag, type=Path, required=required, metavar="FILE", help=words
         )
     card = parser.add_argument_group("what the model card says")
     card.add_argument("--name", required=True, help="the model's name")
-    for flag, kind, metavar, words in (
-        ("--model-version", str, "TEXT", "(default: 1)"),
-        ("--space", str, "SPACE", "(default: MNI152NLin6Asym)"),
-        ("--resolution", str, "LABEL", "value of res- (default: 2)"),
-        ("--licence", str, "TEXT", "terms of use"),
-        ("--citation", str, "TEXT", "what users should cite"),
-        ("--description", str, "TEXT", "one line in plain words"),
-        ("--training-data", str, "TEXT", "training dataset"),
-        ("--training-cleaning", str, "TEXT", "how its runs were cleaned, in words"),
-        ("--notice", str, "TEXT", "a line that users see at each use"),
-        ("--training-participants", int, "N", "number of training participants"),
-        ("--training-tr", _seconds, "SECONDS", "repetition time of the training runs"),
-        (
-            "--segment-seconds",
-            _seconds,
-            "SECONDS",
-            "seconds of rest in one training sample (default: 432)",
-        ),
-    ):
-        card.add_argument(flag, type=kind, metavar=metavar, help=words)
+    for flag, convert, metavar, words in _CARD_FIELDS:
+        card.add_argument(flag, type=convert, metavar=metavar, help=words)
     card.add_argument(
         "--not-for-science",
         action="store_true",

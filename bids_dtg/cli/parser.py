@@ -80,6 +80,7 @@ _EPILOG = f"""\
 exit codes: 0 done; 1 a participant or a page failed, all else is complete;
 2 wrong arguments, dataset or model; 70 internal error; 128+n ended by signal n.
 """
+_METAVARS: Mapping[Any, str] = {int: "N", Path: "FILE"}  # of options without their own
 _WIDTH = 80  # columns of a page
 _INDENT, _WIDE_INDENT = 24, 32  # columns before what an option does
 _SHORT = 10  # characters of the longest default that the overview shows
@@ -197,15 +198,18 @@ class Topic:
     def readers(self, option: str) -> str:
         """Return in words what reads an option: parts of this workflow, else other workflows."""
         row = self.workflow
-        words = ["the participant level"] * (option in row.reads())
-        if able := [name for name in row.analyses if option in row.reads(name)]:
-            words.append(f"--analysis {' or '.join(able)}")
+        readers = []
+        if option in row.reads():
+            readers.append("the participant level")
+        analyses = [name for name in row.analyses if option in row.reads(name)]
+        if analyses:
+            readers.append(f"--analysis {' or '.join(analyses)}")
         workflows = [
             workflow.name
             for workflow in all_workflows()
             if workflow.reads_anywhere(option)
         ]
-        return " and by ".join(words) or f"--workflow {' or '.join(workflows)}"
+        return " and by ".join(readers) or f"--workflow {' or '.join(workflows)}"
 
 
 def find_topic(typed: Mapping[str, Any]) -> Topic | None:
@@ -253,11 +257,13 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
     topic
         Limits the parser to the options that such a run reads; None: all options.
     """
-    options, typed = OPTIONS, tuple[str, ...]()
+    options: Mapping[str, Option] = OPTIONS
+    not_in_help: tuple[str, ...] = ()
     parser = _with_places(_USAGE, _DESCRIPTION, _EPILOG)
     if topic is not None:
         parser = _with_places(topic.usage, topic.description, topic.epilog)
-        options, typed = topic.options, ("workflow", "analysis")
+        options = topic.options
+        not_in_help = ("workflow", "analysis")  # they were typed
     values = values_of(topic.workflow if topic else None)
     for group, title in _GROUPS.items():
         section = parser.add_argument_group(title)
@@ -265,7 +271,7 @@ def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
             if option.group == group:
                 choices = values.get(name, {})
                 help_text = _help_text(option, choices, topic)
-                if name in typed:
+                if name in not_in_help:
                     help_text = argparse.SUPPRESS
                 _add_option(section, option, help_text, option.flags, tuple(choices))
     section.add_argument(
@@ -355,9 +361,7 @@ def _add_option(
     elif choices or get_origin(hint) is Literal:
         arguments["choices"] = choices or get_args(hint)
     else:
-        arguments["metavar"] = option.metavar or {int: "N", Path: "FILE"}.get(
-            hint, "NAME"
-        )
+        arguments["metavar"] = option.metavar or _METAVARS.get(hint, "NAME")
     if get_origin(hint) is tuple:
         # `-d a b` and `-d a -d b` are the same.
         arguments |= {"nargs": "+", "action": "extend"}
@@ -396,7 +400,8 @@ def default_shown(option: Option, topic: Topic | None = None) -> str:
     >>> default_shown(OPTIONS["epochs"], Topic(find_workflow("twin"), "train"))
     'that of --recipe'
     """
-    if topic is not None and (words := topic.words("shown", option.name)):
+    words = "" if topic is None else topic.words("shown", option.name)
+    if words:
         return words
     usual = option.shown or option.default
     # The default of a flag or a count goes without saying.
@@ -433,8 +438,8 @@ def _by_row(table: str, option: str) -> dict[str, str]:
             if words := getattr(row, table).get(option):
                 names.setdefault((flag, words), []).append(name)
     return {
-        f"{flag} {' or '.join(dict.fromkeys(alike))}": words
-        for (flag, words), alike in names.items()
+        f"{flag} {' or '.join(dict.fromkeys(of_rows))}": words
+        for (flag, words), of_rows in names.items()
     }
 
 
@@ -463,17 +468,17 @@ def values_of(workflow: Workflow | None = None) -> dict[str, dict[str, str]]:
 def _columns(rows: Sequence[tuple[str, str]]) -> str:
     """Return names and their meanings in two columns, wrapped."""
     indent = " " * _WIDE_INDENT
-    return "\n".join(
-        f"  {name}".ljust(_WIDE_INDENT)
-        + textwrap.fill(
+    lines = []
+    for name, words in rows:
+        meaning = textwrap.fill(
             words,
             _WIDTH,
             initial_indent=indent,
             subsequent_indent=indent,
             break_on_hyphens=False,
-        )[_WIDE_INDENT:]
-        for name, words in rows
-    )
+        )
+        lines.append(f"  {name}".ljust(_WIDE_INDENT) + meaning[_WIDE_INDENT:])
+    return "\n".join(lines)
 
 
 def add_spellings(parser: argparse.ArgumentParser) -> None:

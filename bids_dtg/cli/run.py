@@ -39,7 +39,7 @@ from bids_dtg.workflows import (
 )
 
 
-def chosen(workflow: Workflow, settings: Settings) -> Run:
+def chosen_run(workflow: Workflow, settings: Settings) -> Run:
     """Return the function of a workflow that the options ask for.
 
     Raises
@@ -51,12 +51,14 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
     for option, legal in workflow.rows.items():
         value = settings.options[option]
         if value is not None and legal and value not in legal:
-            able = [row.name for row in all_workflows() if value in row.rows[option]]
-            remedy = f"--workflow {' or '.join(able)} has --{option} {value}"
+            workflows = [
+                row.name for row in all_workflows() if value in row.rows[option]
+            ]
+            remedy = f"--workflow {' or '.join(workflows)} has --{option} {value}"
             raise SettingsError(
                 f"--{option} {value} was given with --workflow {workflow.name}",
                 expected=f"one of {', '.join(legal)}",
-                remedy=remedy if able else "",
+                remedy=remedy if workflows else "",
             )
     if level == "group" and name is None and workflow.group is None:
         raise SettingsError(
@@ -141,16 +143,15 @@ def run_workflow(settings: Settings) -> int:
     from bids_dtg.inputs.dataset import name_folder
 
     workflow = find_workflow(settings.inputs.workflow)
-    run = chosen(workflow, settings)
+    run = chosen_run(workflow, settings)
     resolve(settings.cleaning, settings.inputs.input_type)  # refuses contradictions
     if not settings.behaviour.list_participants:  # which writes nothing
         refuse_other_workflow(settings.inputs.output_dir, workflow.name)
         refuse_model_folder(settings.inputs.output_dir)
     if run is workflow.participants:  # analyses may not need BIDS_DIR
         name_folder(settings.inputs.bids_dir)  # before imports that take a second
-    limit_threads(
-        given_threads(settings.resources) or allowed_cores(settings.resources)
-    )
+    threads = given_threads(settings.resources) or allowed_cores(settings.resources)
+    limit_threads(threads)
     check_temporary_folder()
     # A model trained in OUTPUT_DIR is used by its name, like an installed one.
     trained_here = model_of_output(settings.inputs.model, settings.inputs.output_dir)
@@ -159,7 +160,7 @@ def run_workflow(settings: Settings) -> int:
     return EXIT_FAILED if run(settings) else 0
 
 
-def _first(words: Sequence[str]) -> dict[str, Any]:
+def _deciding_options(words: Sequence[str]) -> dict[str, Any]:
     """Return what decides how the rest is parsed: workflow, analysis, config file, help, -v."""
     parser = Parser(prog="bids_dtg", add_help=False, allow_abbrev=False)
     optional: dict[str, Any] = {"nargs": "?", "default": argparse.SUPPRESS}
@@ -173,13 +174,13 @@ def _first(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _parse(
-    words: Sequence[str], topic: Topic | None, *, some_places: bool
+    words: Sequence[str], topic: Topic | None, *, may_lack_places: bool
 ) -> dict[str, Any]:
     """Return the typed values by the names of options; end the program where words are wrong."""
     parser = build_parser(topic)
     add_spellings(parser)
     words = with_hyphens(words, parser, topic)
-    if not some_places:
+    if not may_lack_places:
         return vars(parser.parse_args(words))
     # A file may give the positional arguments, and a list of participants needs only one. Only this
     # way does argparse accept optional ones between options.
@@ -195,25 +196,24 @@ def _parse(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``bids_dtg`` and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
-    first = _first(words)
-    if first["help"] or first["help_all"]:
+    deciding = _deciding_options(words)
+    if deciding["help"] or deciding["help_all"]:
         level = "group" if "group" in words else "participant"
-        topic = (
-            None
-            if first["help_all"]
-            else find_topic({**first, "analysis_level": level})
-        )
-        whole = first["help_all"] or topic is not None
+        topic = None
+        if not deciding["help_all"]:
+            topic = find_topic({**deciding, "analysis_level": level})
+        whole = deciding["help_all"] or topic is not None
         sys.stdout.write(build_parser(topic).format_help() if whole else overview())
         return 0
 
     def action() -> int:
-        file = first.get("config_file")
+        file = deciding.get("config_file")
         configured = read_options(file, values_of()) if file else {}
-        topic = find_topic({"workflow": DEFAULT, **configured, **first})
-        lists = bool({"--list-participants", "--list_participants"} & {*words})
-        typed = _parse(words, topic, some_places=lists or file is not None)
-        if lists and "bids_dir" in typed:
+        topic = find_topic({"workflow": DEFAULT, **configured, **deciding})
+        lists_people = bool({"--list-participants", "--list_participants"} & {*words})
+        may_lack_places = lists_people or file is not None
+        typed = _parse(words, topic, may_lack_places=may_lack_places)
+        if lists_people and "bids_dir" in typed:
             typed.setdefault("output_dir", typed["bids_dir"])  # not used
             typed.setdefault("analysis_level", "participant")
         ignored = [*typed.pop("ignored", ())]
@@ -235,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupted = "finished participants are kept"
     if "group" in words:
         interrupted = "run it again to resume"
-    debug = first["verbose"] > 1
+    debug = deciding["verbose"] > 1
     return call("bids_dtg", action, debug=debug, interrupted=interrupted)
 
 
