@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -477,50 +476,18 @@ def parse_table(
                 quoted = csv.reader(lines, delimiter=delimiter, strict=True)
                 return _table(path, quoted, wanted, has_formulas="'" in text)
         # Without quotes, splitting takes a third of csv's time on a table of confounds.
-        plain = _plain_cells(text, delimiter, wanted)
+        plain = _plain_cells(text, delimiter)
         return _table(path, plain, wanted, has_formulas="'" in text)
 
 
-def _plain_cells(
-    text: str, delimiter: str, wanted: Callable[[str], bool] | None
-) -> Iterator[list[str]]:
-    """Yield the cells of each line of a table without quotes.
-
-    The longest stretch of unwanted columns, such as CompCor's hundreds, is not split, but empty.
-    """
-    lines = text.split("\n")
+def _plain_cells(text: str, delimiter: str) -> Iterator[list[str]]:
+    """Yield the cells of each line of a table without quotes."""
     most = csv.field_size_limit()
-    header = lines[0].split(delimiter)
-    before, unwanted = _unwanted_stretch([*map(with_formula, header)], wanted)
-    after = len(header) - before - unwanted
-    empty = [""] * unwanted
-    yield header
-    for line in lines[1:]:
-        if unwanted and line.count(delimiter) == len(header) - 1:
-            start = line.split(delimiter, before)[:before]
-            end = line.rsplit(delimiter, after)[1:]
-            if any(start) or any(end):
-                yield [*start, *empty, *end]
-                continue
+    for line in text.split("\n"):
         cells = line.split(delimiter)
         if len(line) > most and max(map(len, cells)) > most:
             raise ValueError(f"field larger than field limit ({most})")
         yield cells
-
-
-def _unwanted_stretch(
-    header: list[str], wanted: Callable[[str], bool] | None
-) -> tuple[int, int]:
-    """Return the first column and the length of the longest stretch of unwanted columns."""
-    start = longest = 0
-    first = 0  # column of the stretch that is looked at
-    for is_wanted, names in groupby(header, wanted or (lambda name: True)):
-        columns = len(list(names))
-        if not is_wanted and columns > longest:
-            start = first
-            longest = columns
-        first += columns
-    return start, longest
 
 
 def _has_semicolons(text: str, delimiter: str) -> bool:

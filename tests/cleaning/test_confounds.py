@@ -135,6 +135,8 @@ def test_wrong_number_of_rows(run):
         (b"/annex/objects/MD5E-s1--x.tsv", "pointer"),
         (b"a\tb\n1\t2\t3\t4\n5\t6\n", "(cannot be read as a table|cut off|2 rows)"),
         (b"csf\ttrans_x\n" + b"1\t2\n" * (N_FRAMES - 1) + b"1", "is cut off"),
+        (b"a\tb\n" + b"1\t2\n" * (N_FRAMES - 2) + b"1\t2\t3\n4\n", "has 3 cells"),
+        (b"a\tb\tc\n" + b"1\t2\t3\n" * (N_FRAMES - 1) + b"1\n2\t3\n", "is cut off"),
     ],
 )
 def test_unreadable_tables(run, content, message, strategy):
@@ -150,6 +152,10 @@ def test_unreadable_tables(run, content, message, strategy):
         lambda text: text.replace(b"\n", b"\r\n") + b"\r\n",
         lambda text: text + b"  \n\t\t\n\r\n \t ",
         lambda text: text.rstrip(b"\n"),
+        lambda text: text.replace(b"csf", b'"csf"', 1),
+        lambda text: text.replace(
+            b"\n", b"\n" + b"\t" * text.partition(b"\n")[0].count(b"\t") + b"\n", 2
+        ),
         lambda text: text.replace(b"\n", b"\t\n"),
         lambda text: text.replace(b"\n", b"\t\t\r\n") + b"\n",
     ],
