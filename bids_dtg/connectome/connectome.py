@@ -45,7 +45,7 @@ class Connectome:
     """A connectome of grey-matter voxels with ROIs over some frames of a run, in one form."""
 
     # (rois, grey-matter voxels), values of the form, 0 where undefined
-    r: Float32
+    r: NDArray[np.float32]
     frames: int  # number of kept frames from which it was computed
     seconds: float  # duration of these frames
     # Kept frames minus degrees of freedom used by cleaning, including filters; NaN if unknown.
@@ -575,7 +575,9 @@ def _demeaned_gram(maps: Real, solved: Mask) -> tuple[Float, Float]:
     return gram, mean
 
 
-def roi_series(bold: Real, maps: Real) -> Float:
+def roi_series(
+    bold: NDArray[np.floating], maps: NDArray[np.floating]
+) -> NDArray[np.float64]:
     """Reduce BOLD to ROI series: stage 1 of dual regression (Serin et al. 2025, Methods).
 
     Parameters
@@ -606,11 +608,11 @@ def roi_series(bold: Real, maps: Real) -> Float:
 
 
 def voxel_to_roi(
-    bold: Real,
-    maps: Real,
-    confounds: Real | None = None,
-    keep: Mask | None = None,
-) -> Float32:
+    bold: NDArray[np.floating],
+    maps: NDArray[np.floating],
+    confounds: NDArray[np.floating] | None = None,
+    keep: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
     """Correlate each voxel with each ROI, after cleaning both.
 
     Parameters

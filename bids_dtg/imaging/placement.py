@@ -291,7 +291,8 @@ def _weights(places: VoxelPlaces, points: Points, rim: int) -> tuple[Any, Float3
     """
     shape = [size + 2 * rim for size in places.grid.shape]
     number_of_voxel = np.full(shape, _NONE, np.int32)
-    number_of_voxel[tuple((places.index + rim).T)] = np.arange(places.number)
+    i, j, k = (places.index + rim).T
+    number_of_voxel[i, j, k] = np.arange(places.number)
     positions = voxel_positions(points, places.grid.affine) + rim
     neighbours, weights, _ = linear_neighbours(positions, number_of_voxel.shape)
     columns = number_of_voxel.ravel(order="F")[neighbours]

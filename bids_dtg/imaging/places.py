@@ -193,8 +193,10 @@ class VoxelPlaces:
         """
         maps = np.atleast_2d(values)
         # (n, k, j, i) in memory, seen as (i, j, k, n) with i fastest, as in files.
-        volumes = np.zeros((len(maps), *self.grid.shape[::-1]), np.float32).T
-        volumes[tuple(self.index.T)] = maps.T
+        in_memory = np.zeros((len(maps), *self.grid.shape[::-1]), np.float32)
+        volumes = in_memory.T
+        i, j, k = self.index.T
+        volumes[i, j, k] = maps.T
         header = make_header(volumes.shape, self.grid, **header_facts)
         return _nib.Nifti1Image(volumes, header.get_best_affine(), header)
 

@@ -64,17 +64,20 @@ class CubicSampling(Sampling):
         positions[~self.covered] = inside
         self._shape = shape
         self._positions = positions
-        self._matrices = [_coefficients(size) for size in shape]
-        # The box of the coefficients that the points need, first axis fastest.
+        # The box of the coefficients that the points need, first axis fastest: along each axis, the
+        # first coefficient, their number, and the matrix from values to them.
         self._first: list[int] = []
         self._sizes: list[int] = []
+        self._matrices: list[Float32] = []
         for along, size in zip(positions.T, shape, strict=True):
             ends = np.zeros(2)
             if len(along):
                 ends = np.clip([along.min(), along.max()], 0, size - 1)
             low, high = _floor(ends, size).astype(int).tolist()
+            count = high - low + _TAPS
             self._first.append(low)
-            self._sizes.append(high - low + _TAPS)
+            self._sizes.append(count)
+            self._matrices.append(_coefficients(size)[low : low + count])
         starts = range(0, len(positions), _POINTS)
         self._parts = [slice(start, start + _POINTS) for start in starts]
         self._weights: dict[int, Any] = {}  # of parts of the points
@@ -132,13 +135,12 @@ class CubicSampling(Sampling):
 
     def _find_coefficients(self, image: Float32, out: Float32) -> None:
         """Write the coefficients of an image (file voxels,) in the box to `out` (coefficients,)."""
-        box = zip(self._matrices, self._first, self._sizes, strict=True)
-        to_i, to_j, to_k = (matrix[first : first + size] for matrix, first, size in box)
+        to_i, to_j, to_k = self._matrices
         i, j, k = self._shape
-        image = image.reshape(k * j, i) @ to_i.T
-        image = to_k @ image.reshape(k, -1)
-        image = image.reshape(len(to_k), j, len(to_i))
-        np.matmul(to_j, image, out=out.reshape(self._sizes[::-1]))
+        along_i = image.reshape(k * j, i) @ to_i.T
+        along_ik = to_k @ along_i.reshape(k, -1)
+        planes = along_ik.reshape(len(to_k), j, len(to_i))
+        np.matmul(to_j, planes, out=out.reshape(self._sizes[::-1]))
 
     def _weights_of(self, number: int) -> Any:
         """Return sparse weights of one part of the points; keep them if there are not too many."""

@@ -245,6 +245,7 @@ def cliffs_delta(first: Values, second: Values) -> float:
     if not len(a) or not len(b):
         return float("nan")
     # Pairs in which b is smaller, and in which it is larger.
-    below = np.searchsorted(b, a, side="left").sum()
-    above = (len(b) - np.searchsorted(b, a, side="right")).sum()
-    return float(int(below) - int(above)) / (len(a) * len(b))
+    pairs = len(a) * len(b)
+    below = int(np.searchsorted(b, a, side="left").sum())
+    above = pairs - int(np.searchsorted(b, a, side="right").sum())
+    return float(below - above) / pairs

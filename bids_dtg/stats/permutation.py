@@ -117,7 +117,8 @@ def _exchangeable(families: ArrayLike, sites: ArrayLike | None) -> list[Integers
     ends = np.flatnonzero(np.diff(family[order])) + 1
     for members in np.split(order, ends):
         by_site = members[np.argsort(site[members], kind="stable")]
-        groups.setdefault(tuple(site[by_site].tolist()), []).append(by_site)
+        sites_of_family = tuple(site[by_site].tolist())
+        groups.setdefault(sites_of_family, []).append(by_site)
     return [np.stack(rows) for rows in groups.values()]
 
 
@@ -196,9 +197,11 @@ class Design:
             else:
                 share = np.square(tested[draws] @ unit)
             if len(covariates):
+                # Shares of variance that the permuted covariates explain.
                 permuted = covariates[:, draws].reshape(-1, len(tested)) @ unit
                 shares = np.square(permuted).reshape(len(covariates), *share.shape)
-                share /= np.maximum(1 - shares.sum(axis=0), _TIE)
+                unexplained = 1 - shares.sum(axis=0)
+                share /= np.maximum(unexplained, _TIE)
             yield slice(start, start + len(draws)), self._t(share)
 
     def _t(self, share: Array) -> Array:

@@ -515,7 +515,9 @@ def _drawn(count: int, people: int, seed: int) -> Iterator[Array]:
     rng = np.random.default_rng(seed)
     step = max(1, _CELLS_AT_ONCE // people)
     for start in range(0, _SAMPLES, step):
-        drawn = rng.integers(count, size=(min(step, _SAMPLES - start), count))
-        rows = count * np.arange(len(drawn))[:, None]
-        counts = np.bincount((drawn + rows).ravel(), minlength=len(drawn) * count)
-        yield counts.reshape(len(drawn), count).astype(np.float64)
+        samples = min(step, _SAMPLES - start)
+        drawn = rng.integers(count, size=(samples, count))
+        # Each sample counts its families in bins of its own.
+        bins = drawn + count * np.arange(samples)[:, None]
+        counts = np.bincount(bins.ravel(), minlength=samples * count)
+        yield counts.reshape(samples, count).astype(np.float64)
