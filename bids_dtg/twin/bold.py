@@ -31,9 +31,8 @@ Values = NDArray[np.floating[Any]]
 Twin = LowRank | HyperNetwork
 
 _HIGH_PASS_HZ = 0.01  # as in the published regressions
-_PENALTIES = np.logspace(
-    -6, 2, 33
-)  # of ridges on states, relative to their mean eigenvalue
+# Of ridges on states, relative to their mean eigenvalue.
+_PENALTIES = np.logspace(-6, 2, 33)
 _NOTHING = 1e-3  # a condition's regressor below this has no volumes left
 
 
@@ -47,15 +46,13 @@ class BoldReadout:
     sd: Array  # (regions,)
     weights: Array  # (units, regions): BOLD per unit of state; (0, regions): networks output BOLD
     offsets: Array  # (regions, tasks): mean BOLD of a run
-    responses: (
-        Array  # (regions, conditions): mean of the training people; NaN: not measured
-    )
+    # (regions, conditions): mean of the training people; NaN: not measured
+    responses: Array
     contrasts: Array  # (regions, tasks): mean of the training people
     contrast_sds: Array  # (regions, tasks): over the training people
     edge_mean: Array  # (edges,), of the training people
-    edge_weights: (
-        Array  # (edges, open regions, conditions): response per unit of an edge
-    )
+    # (edges, open regions, conditions): response per unit of an edge
+    edge_weights: Array
     z: Array  # (regions,): agreement of predictions with responses of left-out people
     least_z: Array  # (1,): above which a region's gate opens
 
@@ -322,9 +319,8 @@ def responses(bold: People, segments: Segments) -> Array:
 
     def find(layout: _Layout, run: BoldRun, conditions: int) -> Array:
         design = layout.regressors(run.seconds, conditions)[run.kept]
-        if (
-            np.linalg.matrix_rank(design) < design.shape[1]
-        ):  # censoring left nothing of a condition
+        # Censoring may leave nothing of a condition.
+        if np.linalg.matrix_rank(design) < design.shape[1]:
             return np.full((run.values.shape[1], conditions), np.nan)
         return np.asarray(np.linalg.pinv(design)[:conditions] @ run.values[run.kept]).T
 

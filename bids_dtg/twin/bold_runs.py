@@ -19,9 +19,8 @@ _FINE = 8  # points of the haemodynamic response in a step
 class BoldRun:
     """BOLD of a person's run of a task, by region."""
 
-    values: NDArray[
-        np.float32
-    ]  # (volumes, regions); NaN: censored, or the region has no signal
+    # (volumes, regions); NaN: censored, or the region has no signal
+    values: NDArray[np.float32]
     tr_seconds: float
     start_seconds: float = 0.0  # of the first volume, on the event file's clock
 

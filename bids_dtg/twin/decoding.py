@@ -122,13 +122,11 @@ class Decoded:
     seconds: Values  # (..., trials, w): time of each step of the curves since the trial's onset
     curve: Values  # (..., trials, w, buttons): probability that it has been pressed by then
     answered: Values  # (..., trials, w): probability that any has been: F(t), which never falls
-    given_seconds: (
-        Values  # (..., trials): mean time of responses in the window, however few
-    )
+    # (..., trials): mean time of responses in the window, however few
+    given_seconds: Values
     rt_seconds: Values  # (..., trials): when F crosses 0.5; NaN: it never does
-    button: NDArray[
-        np.int8
-    ]  # (..., trials): likeliest at the window's end; -1: none stands out
+    # (..., trials): likeliest at the window's end; -1: none stands out
+    button: NDArray[np.int8]
 
     def correct(self, correct_button: NDArray[np.integer[Any]]) -> Values:
         """Return the probability of a correct press by each step, (..., trials, w).

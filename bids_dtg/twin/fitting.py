@@ -69,9 +69,8 @@ _SLOWER = 1 / 3  # factor of the rate after a training that made a condition wor
 _ROUNDING = 1e-3  # share by which a loss may grow and is not worse
 _PREDICTED = 1e-6  # smallest SD of predictions, as a share of the measure's
 Report = Callable[[str], None]
-Outputs = NDArray[
-    np.float32
-]  # (people, segments, steps, outputs): probabilities of buttons
+# (people, segments, steps, outputs): probabilities of buttons.
+Outputs = NDArray[np.float32]
 History = Mapping[str, tuple[Mapping[str, float], ...]]
 
 
@@ -79,9 +78,8 @@ History = Mapping[str, tuple[Mapping[str, float], ...]]
 class Fitted:
     """A fitted twin, and the labels of its training participants."""
 
-    twin: (
-        LowRank | HyperNetwork
-    )  # makes networks from connectomes; on the CPU, in eval mode
+    # Makes networks from connectomes; on the CPU, in eval mode.
+    twin: LowRank | HyperNetwork
     architecture: str  # a row of `recipe.ARCHITECTURES`
     recipe: Recipe
     tasks: TaskSet  # tasks that it performs
@@ -266,9 +264,8 @@ class _Run:
     identity: str
     workplace: Workplace
     report: Report
-    split: Mapping[
-        str, NDArray[np.intp]
-    ]  # rows of the people for training and for validation
+    # Rows of the people for training and for validation.
+    split: Mapping[str, NDArray[np.intp]]
 
     @property
     def parts(self) -> dict[str, Segments]:

@@ -49,10 +49,8 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 _AMYGDALA = "amygdala"  # in the names of regions
 FEWEST_PEOPLE = 10  # outside the training set
 STEP_SIZES = (0.5, 1.0, 1.5, 2.0, 2.5)
-COPIES, NOISE = (
-    10,
-    0.1,
-)  # of SmoothGrad: noisy connectomes, and their noise in SD of all edges
+# Of SmoothGrad: noisy connectomes, and their noise in SD of all edges.
+COPIES, NOISE = 10, 0.1
 _AT_ONCE = 20  # people in a batch: states of all steps are kept for the gradient
 _SAMPLES = 2000  # of people, for the interval of a slope
 _ROUNDING = 1e-12  # share of a variance that is rounding

@@ -123,9 +123,8 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     torch.Size([5, 4, 6, 1])
     """
     people = len(inputs)
-    if (
-        len(weights.bias) == 1 < people
-    ):  # one shared network: people become more segments
+    # People who share a network become more segments.
+    if len(weights.bias) == 1 < people:
         outputs = perform(weights, inputs.flatten(0, 1)[None])
         return outputs.reshape(*inputs.shape[:3], -1)
     states_out = states(weights, inputs).flatten(1, 2) @ weights.output.mT
@@ -323,9 +322,8 @@ class HyperNetwork(nn.Module):
 
     edge_mean: Tensor  # (edges,): mean and scale of each edge over training people
     edge_sd: Tensor
-    group_weights: (
-        Tensor | None
-    )  # (weights,), of the group's network; None: there is none
+    # (weights,), of the group's network; None: there is none
+    group_weights: Tensor | None
 
     def __init__(
         self,

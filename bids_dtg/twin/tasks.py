@@ -33,6 +33,8 @@ _MOST_NAMES = 100
 _MOST_CHANNELS = 10_000
 _MOST_WINDOW_SECONDS = 60.0
 
+Pairs = tuple[tuple[str, str], ...]
+
 
 @dataclass(frozen=True)
 class Input:
@@ -59,19 +61,14 @@ class ResponseRule:
     rt_unit_seconds: float = 1.0  # of that column: 0.001 for milliseconds
     # A faster response is implausible, and not scored.
     shortest_rt_seconds: float = 0.15
-    no_response: tuple[
-        str, ...
-    ] = ()  # further values of that column that mean no response
+    # Further values of that column that mean no response.
+    no_response: tuple[str, ...] = ()
     accuracy: str | None = None  # column: whether the response was correct
-    correct_values: tuple[str, ...] = (
-        "1",
-        "true",
-        "correct",
-    )  # its values that mean yes
+    # Its values that mean yes.
+    correct_values: tuple[str, ...] = ("1", "true", "correct")
     button: str | None = None  # column: the button that was pressed
-    buttons: tuple[
-        tuple[str, str], ...
-    ] = ()  # its value -> button; empty: values are buttons
+    # Its value -> button; empty: values are buttons.
+    buttons: Pairs = ()
 
 
 @dataclass(frozen=True)
@@ -90,32 +87,23 @@ class Task:
     buttons: tuple[str, ...]
     channels: int  # of the stimulus
     conditions: tuple[str, ...]  # the condition effect is the second minus the first
-    display_seconds: (
-        float | None
-    )  # longest display of the stimulus; None: the trial's duration
+    # Longest display of the stimulus; None: the trial's duration.
+    display_seconds: float | None
     window_seconds: float  # from onset, in which responses count
     correct_column: str  # names the correct button; with `probes`, the target
     response: ResponseRule
     inputs: tuple[Input, ...]
-    correct_buttons: tuple[
-        tuple[str, str], ...
-    ] = ()  # value -> button; empty: values are buttons
-    probes: tuple[
-        tuple[str, str], ...
-    ] = ()  # button -> column that equals the target if correct
+    correct_buttons: Pairs = ()  # value -> button; empty: values are buttons
+    probes: Pairs = ()  # button -> column that equals the target if correct
     # Numbers per image; those not given are random ones near 0 or 1.
     image_size: int = 2
     exact_images: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> its numbers
-    near_images: tuple[
-        tuple[str, tuple[float, ...]], ...
-    ] = ()  # name -> 0 or 1 for each number
+    # Name -> 0 or 1 for each number.
+    near_images: tuple[tuple[str, tuple[float, ...]], ...] = ()
     condition_column: str | None = None  # None: all trials have the same condition
-    condition_values: tuple[
-        tuple[str, str], ...
-    ] = ()  # value -> condition; others have none
-    rows: tuple[
-        tuple[str, tuple[str, ...]], ...
-    ] = ()  # column -> values of rows that are trials
+    condition_values: Pairs = ()  # value -> condition; others have none
+    # Column -> values of rows that are trials.
+    rows: tuple[tuple[str, tuple[str, ...]], ...] = ()
     # Segments begin at trials with a cue only; else at every trial.
     cut_at_cues: bool = False
     # Column: end of the run; None: that of the last trial, plus rest.

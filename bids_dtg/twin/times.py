@@ -23,18 +23,13 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 
 Array = NDArray[np.float64]
 
-RT, EFFECT = (
-    "rt",
-    "effect",
-)  # the mean response time, and the second condition minus the first
-ACCURACY, SPREAD = (
-    "accuracy",
-    "rt_sd",
-)  # share of correct trials, and the SD of response times
+# The mean response time, and the second condition minus the first.
+RT, EFFECT = "rt", "effect"
+# Share of correct trials, and the SD of response times.
+ACCURACY, SPREAD = "accuracy", "rt_sd"
 PERMUTATIONS = 99  # of connectomes: a gate opens by chance in 1 of 100
-PENALTIES = np.logspace(
-    -2, 4, 37
-)  # of a ridge, relative to the mean eigenvalue of the kernel
+# Of a ridge, relative to the mean eigenvalue of the kernel.
+PENALTIES = np.logspace(-2, 4, 37)
 _FOLDS = 5  # of people, to judge predictions
 _FEWEST = 3  # people of a regression
 _NOTHING = 1e-12  # a smaller variance of connectomes is 0

@@ -416,9 +416,8 @@ class TimesTask(MeasuresTask):
         **keywords: Any,
     ) -> None:
         super().__init__(network.group_weights(), *args, **keywords)
-        self.group = [
-            network
-        ]  # in a list, so that its weights are neither trained nor saved
+        # In a list, so that its weights are neither trained nor saved.
+        self.group = [network]
         self.rate = rate
         self.matrix = nn.Parameter(start * self.spread)
 

@@ -111,9 +111,8 @@ class Segments:
     action: Array  # (s, steps, buttons): targets
     scored: Flags  # (s, steps): False at step 0, after the end, and where a person lacks the run
     run: Numbers  # (s,): number of the person's run; -1: the person has none
-    start_seconds: (
-        Times  # (s,): of step 0 in the person's run; NaN: the person has none
-    )
+    # (s,): of step 0 in the person's run; NaN: the person has none
+    start_seconds: Times
     trials: TrialRows
 
     def person(self, number: int) -> Segments:

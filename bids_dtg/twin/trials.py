@@ -15,7 +15,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import plain_number
 from bids_dtg.notices import counted
 from bids_dtg.twin.task_fields import shortened
-from bids_dtg.twin.tasks import ResponseRule, Task
+from bids_dtg.twin.tasks import Pairs, ResponseRule, Task
 
 # Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
 _IMAGE_RANGE = 0.1
@@ -33,29 +33,24 @@ class Trials:
 
     task: Task
     onset_seconds: NDArray[np.float64]  # (n,)
-    display_seconds: NDArray[
-        np.float64
-    ]  # (n,): how long the stimulus is on, from onset
+    # (n,): how long the stimulus is on, from onset
+    display_seconds: NDArray[np.float64]
     stimulus: NDArray[np.float32]  # (n, channels): value of each channel while it is on
-    cues: NDArray[
-        np.float64
-    ]  # (k, 3): channel, and the seconds from and until which it is 1
+    # (k, 3): channel, and the seconds from and until which it is 1
+    cues: NDArray[np.float64]
     condition: NDArray[np.int8]  # (n,): index into task.conditions; -1: none
     correct_button: NDArray[np.int8]  # (n,): index into task.buttons
     button: NDArray[np.int8]  # (n,): pressed; -1: none, or not known (Stroop errors)
     rt_seconds: NDArray[np.float64]  # (n,): from onset; NaN: no response
     correct: NDArray[np.bool_]  # (n,): misses are False
-    cut: NDArray[
-        np.bool_
-    ]  # (n,): a segment may begin here, at the trial's cue where it has one
+    # (n,): a segment may begin here, at the trial's cue where it has one
+    cut: NDArray[np.bool_]
     run_seconds: float
-    unscored: tuple[
-        int, ...
-    ] = ()  # trials without a plausible response or miss: rt is NaN
+    # Trials without a plausible response or miss: rt is NaN.
+    unscored: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()  # report lines on rows and responses that were left out
-    without_condition: tuple[
-        str, ...
-    ] = ()  # values of trials that the task file does not list
+    # Values of trials that the task file does not list.
+    without_condition: tuple[str, ...] = ()
 
     @property
     def scored(self) -> NDArray[np.bool_]:
@@ -382,9 +377,7 @@ def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
     return button
 
 
-def _buttons(
-    task: Task, events: Events, column: str, names: tuple[tuple[str, str], ...]
-) -> NDArray[np.int8]:
+def _buttons(task: Task, events: Events, column: str, names: Pairs) -> NDArray[np.int8]:
     """Return the indices of the buttons that a column names: (n,); -1 where it names none."""
     values = dict(names) or {button: button for button in task.buttons}
     index = [task.buttons.index(button) for button in values.values()]

@@ -53,9 +53,8 @@ class TwinBundle(FittedBundle[TwinPart]):
 
     PART: ClassVar[type[FittedPart]] = TwinPart
 
-    adjustment: (
-        Adjustment | None
-    )  # applied to connectomes before the twin; None: as measured
+    # Applied to connectomes before the twin; None: they are as measured.
+    adjustment: Adjustment | None
     bold_regions: tuple[str, ...]  # names of the regions of task BOLD; (): none
     bold_arrays: Mapping[str, NDArray[np.float64]]  # of the read-out, by name
 

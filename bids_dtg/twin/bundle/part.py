@@ -46,9 +46,8 @@ class TwinPart(FittedPart):
     @property
     def task_set(self) -> TaskSet:
         """The tasks as a network performs them."""
-        from bids_dtg.twin.trial_series import (
-            TaskSet,
-        )  # imports SciPy, which cards do not need
+        # It imports SciPy, which cards do not need.
+        from bids_dtg.twin.trial_series import TaskSet
 
         return TaskSet(self.tasks)
 

@@ -47,12 +47,10 @@ class AverageBehaviour:
     twin: Decoded  # answers of the connectome's twin, (trials, ...)
     group: Decoded | None  # of the group's network; None: the architecture has none
     regions: tuple[str, ...] = ()  # of BOLD
-    bold: Sequence[
-        BoldRun | None
-    ] = ()  # of the twin in each run, in measured units; (): none
-    notes: tuple[
-        str, ...
-    ] = ()  # sentences on what was left out of the participant's files
+    # Of the twin in each run, in measured units; (): none.
+    bold: Sequence[BoldRun | None] = ()
+    # Sentences on what was left out of the participant's files.
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def shown(self) -> TrialRows:

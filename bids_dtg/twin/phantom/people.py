@@ -42,12 +42,10 @@ class TwinPeople:
 
     world: TwinWorld
     cohort: int  # number of the cohort: cohorts of a world have different people
-    persons: tuple[
-        int, ...
-    ]  # numbers in the cohort: the same number is the same person
-    connectomes: NDArray[
-        np.float32
-    ]  # (people, edges): upper triangle row by row, Fisher z
+    # Numbers in the cohort: the same number is the same person.
+    persons: tuple[int, ...]
+    # (people, edges): upper triangle row by row, Fisher z
+    connectomes: NDArray[np.float32]
     traits: Array  # (people, traits): mean 0, variance 1
     own: Array  # (people, parameters): part that is independent of traits, standardised
     lapses: Array  # (people,): share of trials without a response

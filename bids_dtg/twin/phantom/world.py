@@ -173,16 +173,12 @@ MEANS = np.array((0.516, 1.467, 2.576, 0.212, 0.551))
 SDS = np.array((0.126, 0.281, 0.367, 0.461, 0.508))
 _LEAST = np.array((0.15, 0.6, 0.3, -2.0, -2.0))
 _LEAST_DRIFT = 0.3  # of any condition, so that nobody is at chance
-_DELAYS = {
-    "faces": 0.08,
-    "stroop": 0.127,
-}  # seconds: of the hard condition, in non-decision time
+# Seconds: of the hard condition, in non-decision time.
+_DELAYS = {"faces": 0.08, "stroop": 0.127}
 # SDs, seconds: of a person's non-decision time from run to run, and of its change within a run.
 RUN_SD, TREND_SD = 0.035, 0.10
-_LAPSE_MEAN, _LAPSE_SD = (
-    0.022,
-    0.057,
-)  # share of trials without a response: a beta distribution
+# Share of trials without a response: a beta distribution.
+_LAPSE_MEAN, _LAPSE_SD = 0.022, 0.057
 
 
 def parameters_of(standard: NDArray[np.floating]) -> Array:
