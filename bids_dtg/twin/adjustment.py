@@ -77,6 +77,13 @@ class Covariates:
         return (*self.number_names, *levels)
 
 
+def mean_of_known(columns: Array) -> Array:
+    """Return the mean of the known values of each column; 0 where there are none."""
+    is_known = np.isfinite(columns)
+    total = np.where(is_known, columns, 0.0).sum(axis=0)
+    return np.asarray(total / np.maximum(is_known.sum(axis=0), 1))
+
+
 def standardised(columns: Array) -> Array:
     """Return z-scored columns; a constant column becomes 0.
 
@@ -167,10 +174,8 @@ class Adjustment:
         """
         names = covariates.names
         columns = covariates.columns(names)
-        is_value = np.isfinite(columns)
-        total = np.where(is_value, columns, 0.0).sum(axis=0)
-        mean = total / np.maximum(is_value.sum(axis=0), 1)
-        filled = np.where(is_value, columns, mean)
+        mean = mean_of_known(columns)
+        filled = np.where(np.isfinite(columns), columns, mean)
         return cls(names, mean, slopes_on(filled, np.asarray(connectomes, np.float64)))
 
     def columns(self, covariates: Covariates) -> Array:

@@ -11,6 +11,7 @@ buttons (Takahashi et al., 2026, doi:10.34133/bmef.0231) and start anew in each 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -148,15 +149,11 @@ class _Layout:
     def resembles(self, layout: _Layout) -> bool:
         """Return whether the same conditions are shown at the same times, within a step."""
         trials, layout_trials = self.trials, layout.trials
-        return (
-            (self.task, trials.shape) == (layout.task, layout_trials.shape)
-            and bool(
-                (
-                    np.abs(trials - layout_trials) <= [STEP_SECONDS, STEP_SECONDS, 0]
-                ).all()
-            )
-            and np.array_equal(np.unique(self.segment), np.unique(layout.segment))
-        )
+        if (self.task, trials.shape) != (layout.task, layout_trials.shape):
+            return False
+        late = np.abs(trials - layout_trials) <= [STEP_SECONDS, STEP_SECONDS, 0]
+        segments = np.unique(self.segment), np.unique(layout.segment)
+        return bool(late.all()) and np.array_equal(*segments)
 
     def volumes(self, tr_seconds: float) -> Array:
         """Return times of volumes from the run's start to its last step."""
@@ -463,8 +460,9 @@ def fit_bold(
     columns = amplitudes.reshape(len(amplitudes), -1)
     gate = find_gate(edges, columns, covariates, families, groups=len(sd))
     # Ridges on principal-component scores equal ridges on edges, with far fewer columns.
-    left, sizes, axes = np.linalg.svd(edges - edges.mean(axis=0), full_matrices=False)
-    weights = fit_ridges(left * sizes, columns, covariates).weights
+    centred = edges - edges.mean(axis=0)
+    people_vectors, sizes, axes = np.linalg.svd(centred, full_matrices=False)
+    weights = fit_ridges(people_vectors * sizes, columns, covariates).weights
     weights = weights.reshape(-1, *amplitudes.shape[1:])[:, gate.open]
     return BoldReadout(
         regions=regions,
@@ -644,20 +642,18 @@ def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
 def _response_weights(segments: Segments, tr_seconds: float) -> NDArray[np.float32]:
     """Return the weight of each step in responses, (people, conditions, segments, steps)."""
     shape = len(conditions_of(segments.tasks)), *segments.inputs.shape[1:3]
-    weights, slopes_of_layouts = (
-        np.zeros((len(segments.run), *shape), np.float32),
-        MadeForLayouts(),
-    )
+    weights = np.zeros((len(segments.run), *shape), np.float32)
+    slopes_of_layouts: MadeForLayouts = []
     for person, person_weights in enumerate(weights):
         layouts = list(_layouts(segments, person))
+        runs_of_task = Counter(layout.task for layout in layouts)
         for layout in layouts:
+            conditions = len(segments.tasks.tasks[layout.task].conditions)
+            find = partial(_slopes, layout, tr_seconds, conditions)
+            slopes = _once(slopes_of_layouts, layout, (len(layout.step),), find)
             columns = _columns(segments.tasks, layout.task)
-            find = partial(_slopes, layout, tr_seconds, columns.stop - columns.start)
-            runs = sum(run_layout.task == layout.task for run_layout in layouts)
             at = columns, layout.segment, layout.step
-            person_weights[at] += (
-                _once(slopes_of_layouts, layout, (len(layout.step),), find) / runs
-            )
+            person_weights[at] += slopes / runs_of_task[layout.task]
     return weights
 
 
@@ -715,12 +711,10 @@ def predict_bold(
             continue
         added = np.nan_to_num(readout.ridge(edges).numpy() - responses(plain, seen))
         for row, layout, run in _measured(plain, seen):
-            columns = _columns(seen.tasks, layout.task)
-            shape = layout.regressors(run.seconds, columns.stop - columns.start)
-            shape = shape[:, : columns.stop - columns.start]
-            values = (
-                run.values + (shape - shape.mean(axis=0)) @ added[row, :, columns].T
-            )
+            weights = added[row, :, _columns(seen.tasks, layout.task)].T
+            conditions = len(weights)
+            shape = layout.regressors(run.seconds, conditions)[:, :conditions]
+            values = run.values + (shape - shape.mean(axis=0)) @ weights
             values += readout.offsets[:, layout.task]
             plain[row][layout.number] = replace(run, values=values.astype(np.float32))
     return predicted

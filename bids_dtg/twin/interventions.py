@@ -91,6 +91,14 @@ def _contrasts(
                 yield task.name, region, row, first
 
 
+def _differences(amplitudes: Any, tasks: TaskSet, bold: BoldReadout) -> list[Any]:
+    """Return each function of BOLD, (people,), from responses (people, regions, conditions)."""
+    return [
+        amplitudes[:, row, first + 1] - amplitudes[:, row, first]
+        for _, _, row, first in _contrasts(tasks, bold)
+    ]
+
+
 def sign_of(function: Target) -> int:
     """Return whether an intervention raises (1) or lowers (-1) a function."""
     return 1 if function.what == ACCURACY else -1
@@ -124,15 +132,11 @@ def observed_functions(
     measures = observed_measures(segments)[:, : len(functions_of(segments.tasks))]
     if readout is None:
         return measures
-    columns = list(_contrasts(segments.tasks, readout))
-    if bold is None:
-        return np.hstack([measures, np.full((len(measures), len(columns)), np.nan)])
-    amplitudes = responses(readout.scaled(bold), segments)
-    of_bold = [
-        amplitudes[:, row, first + 1] - amplitudes[:, row, first]
-        for _, _, row, first in columns
-    ]
-    return np.column_stack([measures, *of_bold])
+    amplitudes = np.full((len(measures), *readout.responses.shape), np.nan)
+    if bold is not None:
+        amplitudes = responses(readout.scaled(bold), segments)
+    contrasts = _differences(amplitudes, segments.tasks, readout)
+    return np.column_stack([measures, *contrasts])
 
 
 def predicted_functions(
@@ -152,15 +156,11 @@ def predicted_functions(
 
 def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tensor:
     """Return the functions of BOLD, (people, functions); differentiable in connectomes."""
-    columns = list(_contrasts(segments.tasks, fitted.bold))
-    if not columns or fitted.bold is None:
+    readout, tasks = fitted.bold, segments.tasks
+    if readout is None or not any(_contrasts(tasks, readout)):
         return torch.zeros(len(connectomes), 0, dtype=torch.float64)
-    amplitudes = performed_responses(fitted.bold, fitted.twin, connectomes, segments)
-    differences = [
-        amplitudes[:, row, first + 1] - amplitudes[:, row, first]
-        for _, _, row, first in columns
-    ]
-    return torch.stack(differences, -1)
+    amplitudes = performed_responses(readout, fitted.twin, connectomes, segments)
+    return torch.stack(_differences(amplitudes, tasks, readout), -1)
 
 
 def gradients_of(
@@ -188,10 +188,8 @@ def gradients_of(
         Gradients in edges, (functions, edges), units of the function per unit of Fisher z, and in
         predicted measures, (functions of behaviour, measures); None: the twin predicts none.
     """
-    values, twin = (
-        torch.as_tensor(np.asarray(connectomes), dtype=torch.float32),
-        fitted.twin,
-    )
+    values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
+    twin = fitted.twin
     if isinstance(twin, LowRank):
         behaviour = partial(_performed, twin.with_measures)
         measures = _mean_gradient(behaviour, twin.measures(values), segments)

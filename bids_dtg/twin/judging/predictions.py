@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from bids_dtg.stats.splits import family_numbers
-from bids_dtg.twin.adjustment import Adjustment, Covariates
+from bids_dtg.twin.adjustment import Adjustment, Covariates, mean_of_known
 from bids_dtg.twin.bold import contrasts, predict_bold, responses
 from bids_dtg.twin.bold_runs import People as BoldOfPeople
 from bids_dtg.twin.decoding import decode
@@ -373,19 +373,15 @@ def _encoded(training: Covariates, people: Covariates) -> tuple[Array, Array]:
     Unknown values, and levels that no training person has, become the training mean.
     """
     names = training.names
-    columns = training.columns(names)
-    is_value = np.isfinite(columns)
-    total = np.where(is_value, columns, 0.0).sum(axis=0)
-    mean = total / np.maximum(is_value.sum(axis=0), 1)
-    filled = np.where(is_value, columns, mean)
-    of_people = people.columns(names)
-    of_people = np.where(np.isfinite(of_people), of_people, mean)
-    sd = filled.std(axis=0)
-    centred = np.concatenate([filled, of_people]) - filled.mean(axis=0)
+    columns = np.concatenate([training.columns(names), people.columns(names)])
+    number = len(training.columns(names))
+    columns = np.where(np.isfinite(columns), columns, mean_of_known(columns[:number]))
+    sd = columns[:number].std(axis=0)
+    centred = columns - columns[:number].mean(axis=0)
     features = centred / np.where(sd > 0, sd, np.inf)
     squares = features[:, : len(training.number_names)] ** 2
     features = np.hstack([features, squares])
-    return features[: len(filled)], features[len(filled) :]
+    return features[:number], features[number:]
 
 
 def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Array]:
