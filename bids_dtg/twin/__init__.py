@@ -23,6 +23,7 @@ The networks, and how they are fitted:
 - `adjustment`: removes linear effects of covariates from connectomes
 - `interventions`: predicted behaviour after connectomes move along gradients
 - `judging`: how well twins predict people's responses, compared with baselines
+- `array_types`: types of arrays
 
 The slice around this science, from top to bottom:
 

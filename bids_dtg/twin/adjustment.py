@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from bids_dtg.twin.array_types import Array, Floats, Integers, Values
+
 # A column with an SD below this share of its largest value is constant; a singular value below this
 # share of the largest one belongs to collinear columns.
 _ROUNDING = 1e-9
@@ -30,9 +29,9 @@ class Covariates:
     Unknown values are NaN in numerical columns (age) and empty in categorical ones (site).
     """
 
-    values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    values: Mapping[str, Values] = field(default_factory=dict)
 
-    def of(self, rows: NDArray[np.integer]) -> Covariates:
+    def of(self, rows: Integers) -> Covariates:
         """Return the covariates of some people, by row."""
         return Covariates({name: column[rows] for name, column in self.values.items()})
 
@@ -153,9 +152,7 @@ class Adjustment:
         )
 
     @classmethod
-    def fit(
-        cls, connectomes: NDArray[np.floating[Any]], covariates: Covariates
-    ) -> Adjustment:
+    def fit(cls, connectomes: Floats, covariates: Covariates) -> Adjustment:
         """Estimate the effect by least squares, with minimum norm where columns are collinear.
 
         Parameters
@@ -183,9 +180,7 @@ class Adjustment:
         columns = covariates.columns(self.names)
         return np.where(np.isfinite(columns), columns - self.mean, 0.0)
 
-    def apply(
-        self, connectomes: NDArray[np.floating[Any]], covariates: Covariates
-    ) -> NDArray[np.floating[Any]]:
+    def apply(self, connectomes: Floats, covariates: Covariates) -> Floats:
         """Return connectomes (people, edges) adjusted to the training people's mean covariates.
 
         Unknown covariates are taken to equal the mean.

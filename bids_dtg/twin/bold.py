@@ -19,16 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.twin.array_types import Array, Flags, Floats, Indices, Integers, Singles
 from bids_dtg.twin.bold_runs import BoldRun, People, convolved, risen
 from bids_dtg.twin.network import AT_ONCE, HyperNetwork, LowRank, perform, states
 from bids_dtg.twin.times import by_known, find_gate, fit_ridges
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments, TaskSet
 
-Array = NDArray[np.float64]
-Values = NDArray[np.floating[Any]]
 Twin = LowRank | HyperNetwork
 
 _HIGH_PASS_HZ = 0.01  # as in the published regressions
@@ -58,12 +56,12 @@ class BoldReadout:
     least_z: Array  # (1,): above which a region's gate opens
 
     @property
-    def open(self) -> NDArray[np.bool_]:
+    def open(self) -> Flags:
         """Regions with an open gate: connectomes predict their responses, (regions,)."""
         return np.asarray(self.z > self.least_z)
 
     @property
-    def differ(self) -> NDArray[np.bool_]:
+    def differ(self) -> Flags:
         """Regions whose responses differ between twins, (regions,)."""
         return self.open if len(self.weights) else np.asarray(np.isfinite(self.sd))
 
@@ -141,8 +139,8 @@ class _Layout:
 
     number: int  # of the run
     task: int
-    segment: NDArray[np.intp]  # of each step
-    step: NDArray[np.intp]  # in its segment
+    segment: Indices  # of each step
+    step: Indices  # in its segment
     seconds: Array  # of each step in the run
     trials: Array  # (trials, 3): onset and end in the run, condition
 
@@ -408,7 +406,7 @@ def group_t(values: Array, sds: Array | None = None) -> Array:
     return np.asarray(mean * np.sqrt(number) / (_sd(values) if sds is None else sds))
 
 
-def known_mean(values: Values) -> Array:
+def known_mean(values: Floats) -> Array:
     """Return the mean of known values along the first axis; NaN where there are none."""
     number = np.isfinite(values).sum(axis=0)
     return np.asarray(
@@ -416,7 +414,7 @@ def known_mean(values: Values) -> Array:
     )
 
 
-def _sd(values: Values) -> Array:
+def _sd(values: Floats) -> Array:
     """Return the sample SD of known values along the first axis; NaN where it is 0."""
     number = np.isfinite(values).sum(axis=0)
     squares = np.nansum((values - known_mean(values)) ** 2, axis=0, dtype=float)
@@ -428,12 +426,12 @@ def _sd(values: Values) -> Array:
 def fit_bold(
     bold: People,
     twin: Twin,
-    connectomes: Values,
+    connectomes: Floats,
     segments: Segments,
     *,
     regions: tuple[str, ...],
     covariates: Array | None = None,
-    families: NDArray[np.integer[Any]] | None = None,
+    families: Integers | None = None,
 ) -> BoldReadout:
     """Fit the read-out of a trained twin to the BOLD of the training people.
 
@@ -500,7 +498,7 @@ def _level(layout: _Layout, run: BoldRun, conditions: int) -> Array:
     return known_mean(run.values)[:, None]
 
 
-def _constants(values: Sequence[Values]) -> tuple[Array, Array]:
+def _constants(values: Sequence[Floats]) -> tuple[Array, Array]:
     """Return mean and SD of each region over people and volumes; NaN where it has no signal."""
     number = sum(np.isfinite(run_values).sum(axis=0) for run_values in values)
     number = np.where(number > 0, number, np.nan)
@@ -516,7 +514,7 @@ def _constants(values: Sequence[Values]) -> tuple[Array, Array]:
     return np.asarray(mean), np.asarray(sd)
 
 
-def bold_targets(bold: People, segments: Segments) -> NDArray[np.float32]:
+def bold_targets(bold: People, segments: Segments) -> Singles:
     """Return z-scored BOLD, interpolated to the networks' steps by cubic splines as published.
 
     Parameters
@@ -583,7 +581,7 @@ def _fit_states(bold: People, twin: Twin, segments: Segments) -> Array:
     return weights
 
 
-def _average(values: Sequence[Values]) -> Array:
+def _average(values: Sequence[Floats]) -> Array:
     """Average runs of different lengths; NaN where nobody has a value."""
     padded = np.full(
         (len(values), max(map(len, values)), values[0].shape[1]), np.nan, np.float32
@@ -594,7 +592,7 @@ def _average(values: Sequence[Values]) -> Array:
 
 
 @torch.no_grad()
-def _group_states(twin: Twin, segments: Segments, person: int) -> NDArray[np.float32]:
+def _group_states(twin: Twin, segments: Segments, person: int) -> Singles:
     """Return the group network's states for a person's stimuli, (segments, steps, units)."""
     shown, group = torch.from_numpy(segments.person(person).inputs), twin.group()
     assert group is not None
@@ -639,7 +637,7 @@ def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
     return states(twin(connectomes), inputs)
 
 
-def _response_weights(segments: Segments, tr_seconds: float) -> NDArray[np.float32]:
+def _response_weights(segments: Segments, tr_seconds: float) -> Singles:
     """Return the weight of each step in responses, (people, conditions, segments, steps)."""
     shape = len(conditions_of(segments.tasks)), *segments.inputs.shape[1:3]
     weights = np.zeros((len(segments.run), *shape), np.float32)
@@ -669,7 +667,7 @@ def _slopes(layout: _Layout, tr_seconds: float, conditions: int) -> Array:
 def predict_bold(
     readout: BoldReadout,
     twin: Twin,
-    connectomes: Values,
+    connectomes: Floats,
     segments: Segments,
     measured: People | None = None,
 ) -> list[list[BoldRun | None]]:
@@ -723,7 +721,7 @@ def predict_bold(
 def _read_out(
     readout: BoldReadout,
     segments: Segments,
-    performed: Sequence[NDArray[np.float32]] | NDArray[np.float32],
+    performed: Sequence[Singles] | Singles,
     measured: People | None = None,
 ) -> list[list[BoldRun | None]]:
     """Return the BOLD read out from each person's states, (segments, steps, units)."""
@@ -742,7 +740,7 @@ def _read_out(
 def _series(
     readout: BoldReadout,
     layout: _Layout,
-    performed: NDArray[np.float32],
+    performed: Singles,
     like: BoldRun | None,
 ) -> BoldRun:
     """Return the BOLD of a run, read out from a person's states (segments, steps, units).

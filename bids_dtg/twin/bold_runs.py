@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.twin.array_types import Array, Flags, Singles
 from bids_dtg.twin.trial_series import STEP_SECONDS
 
-Array = NDArray[np.float64]
 _FINE = 8  # points of the haemodynamic response in a step
 
 
@@ -20,7 +19,7 @@ class BoldRun:
     """BOLD of a person's run of a task, by region."""
 
     # (volumes, regions); NaN: censored, or the region has no signal
-    values: NDArray[np.float32]
+    values: Singles
     tr_seconds: float
     start_seconds: float = 0.0  # of the first volume, on the event file's clock
 
@@ -32,7 +31,7 @@ class BoldRun:
         )
 
     @property
-    def kept(self) -> NDArray[np.bool_]:
+    def kept(self) -> Flags:
         """Which volumes are not censored, (volumes,)."""
         return np.asarray(np.isfinite(self.values).any(axis=1))
 

@@ -9,16 +9,13 @@ than the responses in single trials. The paper does not state its decoding rule 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.twin.array_types import Codes, Floats, Indices, Integers, Values
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
-
-Values = NDArray[np.floating[Any]]
 
 _TIED = 1e-6  # buttons are equally likely if their curves end closer than this
 _SMALLEST = 1e-6  # probability of a response; smaller ones are set to it
@@ -119,16 +116,16 @@ class Decoded:
     window stands for its end; beyond it the curve is constant.
     """
 
-    seconds: Values  # (..., trials, w): time of each step of the curves since the trial's onset
-    curve: Values  # (..., trials, w, buttons): probability that it has been pressed by then
-    answered: Values  # (..., trials, w): probability that any has been: F(t), which never falls
+    seconds: Floats  # (..., trials, w): time of each step of the curves since the trial's onset
+    curve: Floats  # (..., trials, w, buttons): probability that it has been pressed by then
+    answered: Floats  # (..., trials, w): probability that any has been: F(t), which never falls
     # (..., trials): mean time of responses in the window, however few
-    given_seconds: Values
-    rt_seconds: Values  # (..., trials): when F crosses 0.5; NaN: it never does
+    given_seconds: Floats
+    rt_seconds: Floats  # (..., trials): when F crosses 0.5; NaN: it never does
     # (..., trials): likeliest at the window's end; -1: none stands out
-    button: NDArray[np.int8]
+    button: Codes
 
-    def correct(self, correct_button: NDArray[np.integer[Any]]) -> Values:
+    def correct(self, correct_button: Integers) -> Floats:
         """Return the probability of a correct press by each step, (..., trials, w).
 
         A press counts from its time on, although networks release a button before a window ends.
@@ -144,19 +141,19 @@ class Decoded:
         return np.asarray(np.minimum(rising, self.answered))
 
     @property
-    def miss(self) -> Values:
+    def miss(self) -> Floats:
         """Probability of no response within the window: (..., trials)."""
-        miss: Values = 1.0 - self.answered[..., -1]
+        miss: Floats = 1.0 - self.answered[..., -1]
         return miss
 
     @property
-    def mean_seconds(self) -> Values:
+    def mean_seconds(self) -> Floats:
         """Mean response time of the responses within the window; NaN where `rt_seconds` is."""
         is_given = np.isfinite(self.rt_seconds)
         return np.asarray(np.where(is_given, self.given_seconds, np.nan))
 
     @property
-    def shares(self) -> Values:
+    def shares(self) -> Floats:
         """Share of each button among responses, (..., trials, buttons); NaN without a response."""
         end = self.curve[..., -1, :]
         total = end.sum(axis=-1, keepdims=True)
@@ -165,16 +162,16 @@ class Decoded:
         return shares
 
     @property
-    def ends(self) -> Values:
+    def ends(self) -> Floats:
         """Probability that each button is pressed within the window, (..., trials, buttons).
 
         The probability of any response is split by the shares at the window's end. Networks learn
         that held buttons are released there, and begin to release them a little early.
         """
-        ends: Values = np.nan_to_num(self.shares) * self.answered[..., -1:]
+        ends: Floats = np.nan_to_num(self.shares) * self.answered[..., -1:]
         return ends
 
-    def quantile(self, share: float) -> Values:
+    def quantile(self, share: float) -> Floats:
         """Return the time by which a share of the responses within the window is given.
 
         Misses do not count here; they do in `rt_seconds`, which is the median of all trials.
@@ -196,7 +193,7 @@ class Decoded:
 
 
 @torch.no_grad()
-def decode(outputs: Values, segments: Segments) -> Decoded:
+def decode(outputs: Floats, segments: Segments) -> Decoded:
     """Decode each trial's response from network outputs.
 
     The response time is where the total over the task's own buttons first crosses 0.5, in seconds
@@ -243,18 +240,18 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
     )
 
 
-def _each(shown: NDArray[Any]) -> NDArray[Any]:
+def _each(shown: Values) -> Values:
     """Drop the axis of people if its length is 1, that is, if all saw the same."""
     return shown[0] if shown.ndim == 2 and len(shown) == 1 else shown
 
 
-def _crossing(rising: Values, seconds: Values, level: float) -> Values:
+def _crossing(rising: Floats, seconds: Floats, level: float) -> Floats:
     """Return when curves that never fall, (..., trials, w), first reach a level; NaN: never."""
     over = rising >= level
     place = over.argmax(axis=-1)[..., None]
     seconds = np.broadcast_to(seconds, rising.shape)
 
-    def at(values: Values, places: NDArray[np.intp]) -> Values:
+    def at(values: Floats, places: Indices) -> Floats:
         # Before the first step are the onset, and no response.
         chosen = np.take_along_axis(values, np.maximum(places, 0), axis=-1)
         return np.asarray(np.where(places < 0, 0.0, chosen)[..., 0])
@@ -262,5 +259,5 @@ def _crossing(rising: Values, seconds: Values, level: float) -> Values:
     low, high = at(rising, place - 1), at(rising, place)
     before, after = at(seconds, place - 1), at(seconds, place)
     gain = np.where(over.any(axis=-1), high - low, np.nan)
-    crossing: Values = before + (after - before) * (level - low) / gain
+    crossing: Floats = before + (after - before) * (level - low) / gain
     return crossing

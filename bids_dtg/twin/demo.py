@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.extras import require
 from bids_dtg.files.array_store import read_npz
@@ -17,6 +16,7 @@ from bids_dtg.notices import counted, duration, say, show
 from bids_dtg.report.page import write_demo
 from bids_dtg.report.tables import Table
 from bids_dtg.settings import Settings
+from bids_dtg.twin.array_types import Array
 from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
@@ -35,8 +35,6 @@ _WARNING = (
     "evidence of an effect in a person."
 )
 _ARRAYS = ("connectomes.npz", "task_bold.npz")
-
-Values = NDArray[np.float64]
 
 
 def run_twin_demo(
@@ -174,7 +172,7 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
     return figures
 
 
-def _true_functions(people: TwinPeople) -> dict[str, Values]:
+def _true_functions(people: TwinPeople) -> dict[str, Array]:
     """Return true mean response times over the sequence's trials, and true effects."""
     functions = {}
     for name in _SEQUENCES:

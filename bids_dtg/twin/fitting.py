@@ -8,11 +8,9 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.errors import RunError
@@ -26,6 +24,7 @@ from bids_dtg.training.loop import (
     run_epochs,
 )
 from bids_dtg.training.loop import Task as TrainingTask
+from bids_dtg.twin.array_types import Array, Floats, Indices, Singles, Values
 from bids_dtg.twin.bold import BoldReadout, bold_targets
 from bids_dtg.twin.bold_runs import People as Bold
 from bids_dtg.twin.network import (
@@ -45,7 +44,6 @@ from bids_dtg.twin.recipe import (
 )
 from bids_dtg.twin.times import (
     RT,
-    Array,
     Gate,
     find_gate,
     fit_ridges,
@@ -70,7 +68,7 @@ _ROUNDING = 1e-3  # share by which a loss may grow and is not worse
 _PREDICTED = 1e-6  # smallest SD of predictions, as a share of the measure's
 Report = Callable[[str], None]
 # (people, segments, steps, outputs): probabilities of buttons.
-Outputs = NDArray[np.float32]
+Outputs = Singles
 History = Mapping[str, tuple[Mapping[str, float], ...]]
 
 
@@ -89,7 +87,7 @@ class Fitted:
     gate: Gate | None = None  # of behaviour; None: unknown, or there is none
     bold: BoldReadout | None = None  # task BOLD; None: nobody had any
 
-    def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Outputs:
+    def perform(self, connectomes: Floats, segments: Segments) -> Outputs:
         """Run people's twins, made from their connectomes.
 
         Parameters
@@ -143,7 +141,7 @@ def empty_twin(
 
 
 def fit(
-    connectomes: NDArray[np.floating],
+    connectomes: Floats,
     segments: Segments,
     *,
     people: tuple[str, ...] | None = None,
@@ -265,7 +263,7 @@ class _Run:
     workplace: Workplace
     report: Report
     # Rows of the people for training and for validation.
-    split: Mapping[str, NDArray[np.intp]]
+    split: Mapping[str, Indices]
 
     @property
     def parts(self) -> dict[str, Segments]:
@@ -286,7 +284,7 @@ class _Run:
     def times(
         self,
         twin: LowRank,
-        connectomes: NDArray[np.float32],
+        connectomes: Singles,
         covariates: Array | None,
     ) -> History:
         """Fit the ridges, and train the mapping of measures to weights.
@@ -332,7 +330,7 @@ class _Run:
         ]
         return sums[0] / sums[1] if all(sums) else 1.0
 
-    def observed(self, split: Mapping[str, NDArray[np.intp]]) -> dict[str, Tensor]:
+    def observed(self, split: Mapping[str, Indices]) -> dict[str, Tensor]:
         """Return people's measures minus the training people's mean."""
         measures = observed_measures(self.segments)
         mean = np.nanmean(measures[split["training"]], axis=0)
@@ -375,8 +373,8 @@ class _Run:
     def people(
         self,
         twin: HyperNetwork,
-        connectomes: NDArray[np.float32],
-        bold: NDArray[np.float32] | None,
+        connectomes: Singles,
+        bold: Singles | None,
         covariates: Array | None,
     ) -> History:
         """Train a hypernetwork.
@@ -412,7 +410,7 @@ class _Run:
     def _ridges(
         self,
         twin: HyperNetwork,
-        connectomes: NDArray[np.float32],
+        connectomes: Singles,
         covariates: Array | None,
     ) -> Tensor:
         """Return weights of ridges on scaled edges, (edges, measures), in SD of predictions.
@@ -468,7 +466,7 @@ class _Run:
         return best
 
 
-def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> Array:
+def condition_losses(buttons: Floats, segments: Segments) -> Array:
     """Return the mean cross-entropy of buttons in trials of each task and condition.
 
     Parameters
@@ -502,9 +500,7 @@ def condition_losses(buttons: NDArray[np.floating[Any]], segments: Segments) -> 
     return np.asarray(total[number > 0] / number[number > 0])
 
 
-def _split(
-    recipe: Recipe, families: NDArray[np.intp], seed: int
-) -> dict[str, NDArray[np.intp]]:
+def _split(recipe: Recipe, families: Indices, seed: int) -> dict[str, Indices]:
     """Return rows of the people for training and for validation; relatives stay together."""
     people = len(families)
     order = np.random.default_rng((seed, _VALIDATION)).permutation(people)
@@ -530,9 +526,7 @@ def _drawn(seed: int) -> int:
     return int(np.random.SeedSequence((seed, _WEIGHTS)).generate_state(1)[0])
 
 
-def _checked(
-    connectomes: NDArray[np.floating], segments: Segments
-) -> NDArray[np.float32]:
+def _checked(connectomes: Floats, segments: Segments) -> Singles:
     values = np.ascontiguousarray(connectomes, np.float32)
     people = len(segments.action)
     if values.ndim != 2 or len(values) != people:
@@ -549,7 +543,7 @@ def _checked(
 
 
 def _identity(
-    people: tuple[NDArray[Any], ...],
+    people: tuple[Values, ...],
     segments: Segments,
     architecture: str,
     recipe: Recipe,

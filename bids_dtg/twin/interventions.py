@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.stats.permutation import permuted_orders
+from bids_dtg.twin.array_types import Array, Floats, Integers, Values
 from bids_dtg.twin.bold import (
     BoldReadout,
     conditions_of,
@@ -37,7 +37,6 @@ from bids_dtg.twin.times import (
     ACCURACY,
     EFFECT,
     RT,
-    Array,
     Target,
     fit_ridges,
     observed_measures,
@@ -55,8 +54,6 @@ _AT_ONCE = 20  # people in a batch: states of all steps are kept for the gradien
 _SAMPLES = 2000  # of people, for the interval of a slope
 _ROUNDING = 1e-12  # share of a variance that is rounding
 _SINGLE = 1e-5  # share of the largest value that is rounding of single precision
-
-Floats = NDArray[np.floating[Any]]
 
 
 def functions_of(tasks: TaskSet, bold: BoldReadout | None = None) -> tuple[Target, ...]:
@@ -327,7 +324,7 @@ class Slope:
 def slope_of(
     predicted: Array,
     observed: Array,
-    families: NDArray[np.integer] | None = None,
+    families: Integers | None = None,
     *,
     seed: int = 0,
 ) -> Slope:
@@ -366,7 +363,7 @@ def varies(values: Array) -> bool:
     )
 
 
-def _slopes(x: Array, y: Array, counts: NDArray[Any]) -> Array:
+def _slopes(x: Array, y: Array, counts: Values) -> Array:
     """Return slopes of y on x by weights of people, (samples, people); NaN: x is constant."""
     x, y = x - x.mean(), y - y.mean()
     mean_x, mean_y, xx, xy = (
@@ -411,7 +408,7 @@ def evidence_of(measures: Array, gradients: Array, observed: Array) -> Array:
 
 
 def permuted_evidence(
-    training: tuple[Floats, Array, Array | None, NDArray[np.integer]],
+    training: tuple[Floats, Array, Array | None, Integers],
     unseen: Floats,
     gradients: Array,
     observed: Array,

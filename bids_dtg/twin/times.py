@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.stats.permutation import permuted_orders
 from bids_dtg.twin.adjustment import slopes_on
+from bids_dtg.twin.array_types import Array, Flags, Floats, Indices, Integers
 from bids_dtg.twin.trial_series import Segments, TaskSet
-
-Array = NDArray[np.float64]
 
 # The mean response time, and the second condition minus the first.
 RT, EFFECT = "rt", "effect"
@@ -83,7 +80,7 @@ def measures_of(tasks: TaskSet) -> tuple[Target, ...]:
 
 
 def mean_times(
-    seconds: Tensor, segments: Segments, used: NDArray[np.bool_] | None = None
+    seconds: Tensor, segments: Segments, used: Flags | None = None
 ) -> Tensor:
     """Return the measures that `targets_of` lists; differentiable.
 
@@ -121,7 +118,7 @@ def all_measures(
     squares: Tensor,
     correct: Tensor,
     segments: Segments,
-    used: NDArray[np.bool_] | None = None,
+    used: Flags | None = None,
 ) -> Tensor:
     """Return the measures that `measures_of` lists, (people, measures); differentiable.
 
@@ -152,7 +149,7 @@ def all_measures(
     return torch.cat([mean_times(seconds, segments, used), further], -1)
 
 
-def _mean(values: Tensor, used: NDArray[np.bool_]) -> Tensor:
+def _mean(values: Tensor, used: Flags) -> Tensor:
     """Return the mean of each person's known values in the trials that are used, (people,)."""
     counts = torch.from_numpy(used) & values.isfinite()
     number = counts.sum(-1)
@@ -183,15 +180,15 @@ class Ridges:
 
     edge_mean: Array  # (edges,), of the training people
     weights: Array  # (edges, targets): seconds per unit of an edge
-    predictable: NDArray[np.bool_]  # (targets,): whether leave-one-out beats the mean
+    predictable: Flags  # (targets,): whether leave-one-out beats the mean
 
-    def predict(self, connectomes: NDArray[np.floating[Any]]) -> Array:
+    def predict(self, connectomes: Floats) -> Array:
         """Return measures minus the training people's mean, (people, targets), seconds."""
         return np.asarray((connectomes - self.edge_mean) @ self.weights)
 
 
 def fit_ridges(
-    connectomes: NDArray[np.floating[Any]],
+    connectomes: Floats,
     times: Array,
     covariates: Array | None = None,
 ) -> Ridges:
@@ -248,16 +245,16 @@ class Gate:
     least_z: float  # largest z of the permutations, over all groups
 
     @property
-    def open(self) -> NDArray[np.bool_]:
+    def open(self) -> Flags:
         """Groups of measures that connectomes predict, (groups,)."""
         return np.asarray(self.z > self.least_z)
 
 
 def find_gate(
-    connectomes: NDArray[np.floating[Any]],
+    connectomes: Floats,
     measures: Array,
     covariates: Array | None = None,
-    families: NDArray[np.integer] | None = None,
+    families: Integers | None = None,
     *,
     groups: int = 1,
     seed: int = 0,
@@ -322,9 +319,9 @@ def z_of(agreement: Array) -> Array:
 
 
 def left_out_agreement(
-    connectomes: NDArray[np.floating[Any]],
+    connectomes: Floats,
     measures: Array,
-    families: NDArray[np.integer] | None = None,
+    families: Integers | None = None,
 ) -> Array:
     """Return the product of predicted and observed measures of left-out people, in SD.
 
@@ -363,15 +360,15 @@ def left_out_agreement(
 
 
 def by_known(
-    is_known: NDArray[np.bool_],
-) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
+    is_known: Flags,
+) -> Iterator[tuple[Flags, Indices]]:
     """Yield each set of people and the columns that exactly these people have."""
     patterns, pattern_of = np.unique(is_known, axis=1, return_inverse=True)
     for number, pattern in enumerate(patterns.T):
         yield pattern, np.flatnonzero(pattern_of.ravel() == number)
 
 
-def _without(values: Array, covariates: Array | None, rows: NDArray[np.bool_]) -> Array:
+def _without(values: Array, covariates: Array | None, rows: Flags) -> Array:
     """Return values minus the mean and the linear effect of covariates, estimated in `rows`."""
     rest = values - values[rows].mean(axis=0)
     if covariates is None:

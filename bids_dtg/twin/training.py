@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 from torch.utils.data import DataLoader
 
 from bids_dtg.errors import RunError
 from bids_dtg.training.loop import Task as TrainingTask
+from bids_dtg.twin.array_types import Flags, Singles
 from bids_dtg.twin.decoding import Windows, answered_of
 from bids_dtg.twin.network import HyperNetwork, MainWeights, ModulatedNetwork, perform
 from bids_dtg.twin.recipe import Recipe
@@ -40,7 +40,7 @@ class Targets:
     bold: Tensor | None = None  # (people, segments, steps, regions); NaN: not measured
 
     @classmethod
-    def of(cls, segments: Segments, bold: NDArray[np.float32] | None = None) -> Targets:
+    def of(cls, segments: Segments, bold: Singles | None = None) -> Targets:
         """Return the responses of several people as tensors, and their BOLD if any."""
         return cls(
             torch.from_numpy(segments.inputs),
@@ -439,7 +439,7 @@ class TimesTask(MeasuresTask):
 
 
 def performed_measures(
-    buttons: Tensor, segments: Segments, used: NDArray[np.bool_] | None = None
+    buttons: Tensor, segments: Segments, used: Flags | None = None
 ) -> Tensor:
     """Return the measures of networks, (people, measures), in seconds or shares; differentiable.
 

@@ -13,6 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.twin.array_types import (
+    Array,
+    Codes,
+    Flags,
+    Indices,
+    Integers,
+    Singles,
+    Values,
+)
 from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trials import Trials
 
@@ -21,12 +30,6 @@ STEP_SECONDS = 0.08  # of the model (Takahashi et al., 2026)
 SEGMENT_STEPS = 262
 # People see the same where their times differ by no more.
 TOLERANCE_SECONDS = STEP_SECONDS
-
-Array = NDArray[np.float32]
-Times = NDArray[np.float64]
-Numbers = NDArray[np.intp]
-Small = NDArray[np.int8]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -80,18 +83,18 @@ class TrialRows:
     where several people saw the same. Columns of what people did are (n,) or (people, n).
     """
 
-    segment: Numbers  # shown: number of the segment
-    trial: Numbers  # shown: number in its run
-    onset_step: Times  # shown: time from the segment's start, in steps
-    display_seconds: Times  # shown: how long the stimulus is on
-    first_step: Numbers  # shown: first step after the onset
-    last_step: Numbers  # shown: last step in the response window; later presses count here, too
-    window_seconds: Times  # shown: length of the response window
-    task: Small  # shown: number in the segments' tasks; -1: no trial, the row only fills the table
-    condition: Small  # shown: index into the task's conditions; -1: none
-    correct_button: Small  # shown: index into the task's buttons; -1: none
-    button: Small  # done: pressed; -1: none, or not known
-    rt_seconds: Times  # done: from onset; NaN: no response within the window
+    segment: Indices  # shown: number of the segment
+    trial: Indices  # shown: number in its run
+    onset_step: Array  # shown: time from the segment's start, in steps
+    display_seconds: Array  # shown: how long the stimulus is on
+    first_step: Indices  # shown: first step after the onset
+    last_step: Indices  # shown: last step in the response window; later presses count here, too
+    window_seconds: Array  # shown: length of the response window
+    task: Codes  # shown: number in the segments' tasks; -1: no trial, the row only fills the table
+    condition: Codes  # shown: index into the task's conditions; -1: none
+    correct_button: Codes  # shown: index into the task's buttons; -1: none
+    button: Codes  # done: pressed; -1: none, or not known
+    rt_seconds: Array  # done: from onset; NaN: no response within the window
     correct: Flags  # done
     scored: Flags  # done: False: not in `Trials.scored`, or the person lacks the trial
 
@@ -106,24 +109,25 @@ class Segments:
     """
 
     tasks: TaskSet
-    inputs: Array  # (s, steps, inputs): stimulus channels, then task flags; 0 at step 0
-    task: Small  # (s,): number in `tasks`; -1: no segment, it only fills the array
-    action: Array  # (s, steps, buttons): targets
+    # (s, steps, inputs): stimulus channels, then task flags; 0 at step 0
+    inputs: Singles
+    task: Codes  # (s,): number in `tasks`; -1: no segment, it only fills the array
+    action: Singles  # (s, steps, buttons): targets
     scored: Flags  # (s, steps): False at step 0, after the end, and where a person lacks the run
-    run: Numbers  # (s,): number of the person's run; -1: the person has none
+    run: Indices  # (s,): number of the person's run; -1: the person has none
     # (s,): of step 0 in the person's run; NaN: the person has none
-    start_seconds: Times
+    start_seconds: Array
     trials: TrialRows
 
     def person(self, number: int) -> Segments:
         """Return the segments of one person, without the axis of people, by the person's index."""
         return self._changed(lambda array: array[number if len(array) > 1 else 0])
 
-    def people(self, numbers: NDArray[np.integer]) -> Segments:
+    def people(self, numbers: Integers) -> Segments:
         """Return the segments of some people, by their indices, in this order."""
         return self._changed(lambda array: array[numbers] if len(array) > 1 else array)
 
-    def _changed(self, of: Callable[[NDArray[Any]], NDArray[Any]]) -> Segments:
+    def _changed(self, of: Callable[[Values], Values]) -> Segments:
         arrays = {
             name: of(array)
             for name, array in vars(self).items()
@@ -226,7 +230,7 @@ class Piece:
 
     number: int  # of the run
     run: Trials
-    ends: Times  # (n,), of the run's response windows
+    ends: Array  # (n,), of the run's response windows
     first: int  # trial
     stop: int  # trial after the last
     start_seconds: float  # of the run: step 0
@@ -244,7 +248,7 @@ class Piece:
         contents = [column.tobytes() for column in (*shown, self.cues()[:, 0])]
         return (run.task.name, self.first, self.stop, *contents)
 
-    def times(self) -> Times:
+    def times(self) -> Array:
         """Return its times in seconds from its start; as many as of any piece with equal `seen`."""
         run, part = self.run, self.trials
         onset = run.onset_seconds[part]
@@ -256,13 +260,13 @@ class Piece:
                 self.cues()[:, 1:].ravel(),
             ]
         )
-        relative: Times = times - self.start_seconds
+        relative: Array = times - self.start_seconds
         return relative
 
-    def cues(self) -> Times:
+    def cues(self) -> Array:
         """Return the cues that begin before its last window ends: (k, 3)."""
         cues, end = self.run.cues, self.ends[self.stop - 1]
-        shown: Times = cues[(cues[:, 2] > self.start_seconds) & (cues[:, 1] < end)]
+        shown: Array = cues[(cues[:, 2] > self.start_seconds) & (cues[:, 1] < end)]
         return shown
 
 
@@ -311,13 +315,13 @@ def _assign(
 
 def _each(
     table: Sequence[Row], of: Callable[[Piece], float], empty: np.generic
-) -> NDArray[Any]:
+) -> Values:
     """Return a number of each piece, (rows, s); `empty` gives empty cells, and the type."""
     values = [[empty if piece is None else of(piece) for piece in row] for row in table]
     return np.array(values, empty.dtype)
 
 
-def _inputs(tasks: TaskSet, steps: int, shown: Sequence[Row]) -> Array:
+def _inputs(tasks: TaskSet, steps: int, shown: Sequence[Row]) -> Singles:
     """Return the stimuli one step late, and the tasks' flags: (rows, s, steps, inputs)."""
     inputs = np.zeros((len(shown), len(shown[0]), steps, tasks.inputs), np.float32)
     for row, number, piece in _filled(shown):
@@ -355,7 +359,7 @@ def _trial_rows(
     return TrialRows(**seen, **done)
 
 
-def _action(rows: TrialRows, tasks: TaskSet, shape: tuple[int, ...]) -> Array:
+def _action(rows: TrialRows, tasks: TaskSet, shape: tuple[int, ...]) -> Singles:
     """Return targets (people, s, steps, buttons) of segments of a shape (people, s, steps)."""
     press = steps_from(rows.onset_step * STEP_SECONDS + np.nan_to_num(rows.rt_seconds))
     press = np.clip(press, rows.first_step, rows.last_step)
@@ -405,7 +409,7 @@ def _filled(table: Sequence[Row]) -> Iterator[tuple[int, int, Piece]]:
                 yield row, number, piece
 
 
-def _what_was_shown(piece: Piece) -> dict[str, NDArray[Any]]:
+def _what_was_shown(piece: Piece) -> dict[str, Values]:
     run, part = piece.run, piece.trials
     start = piece.start_seconds
     onset = run.onset_seconds[part] - start
@@ -421,7 +425,7 @@ def _what_was_shown(piece: Piece) -> dict[str, NDArray[Any]]:
     }
 
 
-def _what_was_done(piece: Piece, shown: Piece) -> dict[str, NDArray[Any]]:
+def _what_was_done(piece: Piece, shown: Piece) -> dict[str, Values]:
     """Return a person's responses in a piece, within the windows of the shown piece."""
     run, part = piece.run, piece.trials
     rt, start = run.rt_seconds[part], shown.start_seconds
@@ -444,7 +448,7 @@ def _what_was_done(piece: Piece, shown: Piece) -> dict[str, NDArray[Any]]:
     }
 
 
-def _shares(rows: TrialRows, tasks: TaskSet) -> Array:
+def _shares(rows: TrialRows, tasks: TaskSet) -> Singles:
     """Return the target of each press for each button: (people, n, buttons)."""
     number = np.arange(tasks.buttons)
     task_buttons = tasks.own_buttons[rows.task]
@@ -457,7 +461,7 @@ def _shares(rows: TrialRows, tasks: TaskSet) -> Array:
     return np.asarray(np.where(pressed < 0, unknown, number == pressed), np.float32)
 
 
-def _seen(piece: Piece, steps: Numbers) -> Array:
+def _seen(piece: Piece, steps: Indices) -> Singles:
     """Return what was on the screen during steps, (steps, channels).
 
     A stimulus that is on for part of a step has this part as its value, which keeps its timing.
@@ -478,7 +482,7 @@ def _seen(piece: Piece, steps: Numbers) -> Array:
 _ROUNDING = 1e-6  # steps: a time that is this close to a step is that step's
 
 
-def steps_until(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
+def steps_until(seconds: Values | float) -> NDArray[np.int64]:
     """Return the last step at or before times, given in seconds from step 0.
 
     Parameters
@@ -494,7 +498,7 @@ def steps_until(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
     return np.floor(np.asarray(seconds) / STEP_SECONDS + _ROUNDING).astype(np.int64)
 
 
-def steps_from(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
+def steps_from(seconds: Values | float) -> NDArray[np.int64]:
     """Return the first step at or after times, given in seconds from step 0.
 
     Parameters
@@ -510,7 +514,7 @@ def steps_from(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
     return np.ceil(np.asarray(seconds) / STEP_SECONDS - _ROUNDING).astype(np.int64)
 
 
-def window_ends(trials: Trials) -> Times:
+def window_ends(trials: Trials) -> Array:
     """Return when each trial's response window ends, (n,), in seconds of the run.
 
     A window is as long as the task says, and ends with the next trial's onset at the latest: a
@@ -522,7 +526,7 @@ def window_ends(trials: Trials) -> Times:
         Trials of one run, n in order of onset.
     """
     onset = trials.onset_seconds
-    ends: Times = np.minimum(
+    ends: Array = np.minimum(
         onset + trials.task.window_seconds, np.append(onset[1:], np.inf)
     )
     return ends
@@ -577,7 +581,7 @@ def cut_run(
     return pieces
 
 
-def _begins(trials: Trials, ends: Times, steps: int) -> Times:
+def _begins(trials: Trials, ends: Array, steps: int) -> Array:
     """Return the start of a piece that begins with each trial, (n,), seconds."""
     onset, begins = trials.onset_seconds, trials.begin_seconds
     longest = (steps - 1) * STEP_SECONDS
@@ -589,7 +593,7 @@ def _begins(trials: Trials, ends: Times, steps: int) -> Times:
     return np.where(ends - begins > longest, onset, begins)
 
 
-def _stop(cut: NDArray[np.bool_], first: int, fits: int, after: int) -> int:
+def _stop(cut: Flags, first: int, fits: int, after: int) -> int:
     """Return the first trial of the next piece; trials before `fits` fit into this one."""
     if fits >= after:
         return after

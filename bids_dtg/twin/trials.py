@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import plain_number
 from bids_dtg.notices import counted
+from bids_dtg.twin.array_types import Array, Codes, Flags, Singles
 from bids_dtg.twin.task_fields import shortened
 from bids_dtg.twin.tasks import Pairs, ResponseRule, Task
 
@@ -32,19 +33,19 @@ class Trials:
     """One run of a task by one person; n trials in order of onset."""
 
     task: Task
-    onset_seconds: NDArray[np.float64]  # (n,)
+    onset_seconds: Array  # (n,)
     # (n,): how long the stimulus is on, from onset
-    display_seconds: NDArray[np.float64]
-    stimulus: NDArray[np.float32]  # (n, channels): value of each channel while it is on
+    display_seconds: Array
+    stimulus: Singles  # (n, channels): value of each channel while it is on
     # (k, 3): channel, and the seconds from and until which it is 1
-    cues: NDArray[np.float64]
-    condition: NDArray[np.int8]  # (n,): index into task.conditions; -1: none
-    correct_button: NDArray[np.int8]  # (n,): index into task.buttons
-    button: NDArray[np.int8]  # (n,): pressed; -1: none, or not known (Stroop errors)
-    rt_seconds: NDArray[np.float64]  # (n,): from onset; NaN: no response
-    correct: NDArray[np.bool_]  # (n,): misses are False
+    cues: Array
+    condition: Codes  # (n,): index into task.conditions; -1: none
+    correct_button: Codes  # (n,): index into task.buttons
+    button: Codes  # (n,): pressed; -1: none, or not known (Stroop errors)
+    rt_seconds: Array  # (n,): from onset; NaN: no response
+    correct: Flags  # (n,): misses are False
     # (n,): a segment may begin here, at the trial's cue where it has one
-    cut: NDArray[np.bool_]
+    cut: Flags
     run_seconds: float
     # Trials without a plausible response or miss: rt is NaN.
     unscored: tuple[int, ...] = ()
@@ -53,14 +54,14 @@ class Trials:
     without_condition: tuple[str, ...] = ()
 
     @property
-    def scored(self) -> NDArray[np.bool_]:
+    def scored(self) -> Flags:
         """Which trials are scored: (n,)."""
         scored = np.ones(len(self.onset_seconds), bool)
         scored[list(self.unscored)] = False
         return scored
 
     @property
-    def begin_seconds(self) -> NDArray[np.float64]:
+    def begin_seconds(self) -> Array:
         """Start of each trial: its cue if one starts after the previous trial, else its onset."""
         begin = self.onset_seconds.copy()
         trial = np.searchsorted(self.onset_seconds, self.cues[:, 1])
@@ -189,7 +190,7 @@ def values_in_words(values: Sequence[str]) -> list[str]:
     ]
 
 
-def image_numbers(task: Task, name: str) -> NDArray[np.float32]:
+def image_numbers(task: Task, name: str) -> Singles:
     """Return the numbers that stand for an image, which depend on its name alone.
 
     Each lies from 0 to 0.1 or from 0.9 to 1, as published. The SHA-256 of the name serves as random
@@ -268,7 +269,7 @@ def _columns(task: Task) -> list[str]:
     return [column for column in columns if column is not None]
 
 
-def _durations(task: Task, events: Events) -> NDArray[np.float64]:
+def _durations(task: Task, events: Events) -> Array:
     """Return the trials' durations in seconds, (n,), by default the task's display time."""
     none = np.full(len(events), np.nan)
     duration = events.numbers("duration") if "duration" in events.cells else none
@@ -282,9 +283,7 @@ def _durations(task: Task, events: Events) -> NDArray[np.float64]:
     return np.where(unknown, task.display_seconds or 0.0, duration)
 
 
-def _displays(
-    task: Task, onset: NDArray[np.float64], duration: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _displays(task: Task, onset: Array, duration: Array) -> Array:
     """Return how long each stimulus is on, at most until the next trial."""
     longest = np.inf if task.display_seconds is None else task.display_seconds
     return np.minimum(np.minimum(duration, longest), np.diff(onset, append=np.inf))
@@ -299,7 +298,7 @@ def _run_seconds(task: Task, events: Events, last: float) -> float:
     return last + task.rest_seconds
 
 
-def _stimuli(task: Task, events: Events) -> NDArray[np.float32]:
+def _stimuli(task: Task, events: Events) -> Singles:
     """Return what each trial shows: (n, channels); 0 where a cell has no value."""
     stimulus = np.zeros((len(events), task.channels), np.float32)
     for part in task.inputs:
@@ -321,7 +320,7 @@ def _stimuli(task: Task, events: Events) -> NDArray[np.float32]:
     return stimulus
 
 
-def _cues(task: Task, events: Events) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _cues(task: Task, events: Events) -> tuple[Array, Flags]:
     """Return the cues in order of their start, (k, 3), and which trials have one, (n,)."""
     cues_by_input, has = [np.empty((0, 3))], np.zeros(len(events), bool)
     for part in task.inputs:
@@ -344,7 +343,7 @@ def _cues(task: Task, events: Events) -> tuple[NDArray[np.float64], NDArray[np.b
     return cues[np.argsort(cues[:, 1], kind="stable")], has
 
 
-def _conditions(task: Task, events: Events) -> tuple[NDArray[np.int8], tuple[str, ...]]:
+def _conditions(task: Task, events: Events) -> tuple[Codes, tuple[str, ...]]:
     """Return the condition of each trial, (n,), and the values that stand for none."""
     if task.condition_column is None:
         return np.zeros(len(events), np.int8), ()
@@ -357,7 +356,7 @@ def _conditions(task: Task, events: Events) -> tuple[NDArray[np.int8], tuple[str
     )
 
 
-def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
+def _correct_buttons(task: Task, events: Events) -> Codes:
     """Return the index of each trial's correct button: (n,)."""
     if not task.probes:
         button = _buttons(task, events, task.correct_column, task.correct_buttons)
@@ -377,7 +376,7 @@ def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
     return button
 
 
-def _buttons(task: Task, events: Events, column: str, names: Pairs) -> NDArray[np.int8]:
+def _buttons(task: Task, events: Events, column: str, names: Pairs) -> Codes:
     """Return the indices of the buttons that a column names: (n,); -1 where it names none."""
     values = dict(names) or {button: button for button in task.buttons}
     index = [task.buttons.index(button) for button in values.values()]
@@ -385,8 +384,8 @@ def _buttons(task: Task, events: Events, column: str, names: Pairs) -> NDArray[n
 
 
 def _responses(
-    task: Task, events: Events, correct_button: NDArray[np.int8]
-) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.bool_], NDArray[np.bool_]]:
+    task: Task, events: Events, correct_button: Codes
+) -> tuple[Array, Codes, Flags, Flags]:
     """Return the responses as the file has them, (n,) each.
 
     Response times in seconds (NaN: none), buttons (-1: none, or unknown), which are correct, and
@@ -423,8 +422,8 @@ def _responses(
 def _require_seconds(
     task: Task,
     events: Events,
-    onset: NDArray[np.float64],
-    duration: NDArray[np.float64],
+    onset: Array,
+    duration: Array,
 ) -> None:
     """Refuse a file whose times of stimuli are far too long for seconds, as if in milliseconds."""
     spans = {
@@ -455,7 +454,7 @@ def _require_seconds(
         )
 
 
-def _require_window(task: Task, events: Events, rt: NDArray[np.float64]) -> None:
+def _require_window(task: Task, events: Events, rt: Array) -> None:
     """Refuse a file with most of five or more responses after the window, as if in milliseconds.
 
     A few late ones are kept here.
@@ -474,10 +473,10 @@ def _require_window(task: Task, events: Events, rt: NDArray[np.float64]) -> None
 
 def _unscored(
     task: Task,
-    onset: NDArray[np.float64],
-    rt: NDArray[np.float64],
-    halved: NDArray[np.bool_],
-) -> tuple[NDArray[np.bool_], list[str]]:
+    onset: Array,
+    rt: Array,
+    halved: Flags,
+) -> tuple[Flags, list[str]]:
     """Return which trials are not scored, (n,), and a note for each reason."""
     shortest = task.response.shortest_rt_seconds
     hidden = np.diff(onset, append=np.inf) <= 0
@@ -530,7 +529,7 @@ class Events:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def take(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Events:
+    def take(self, which: Flags | NDArray[np.int64]) -> Events:
         """Return some of the rows, by mask or index."""
         cells = {name: column[which] for name, column in self.cells.items()}
         return Events(self.source, self.lines[which], cells)
@@ -547,7 +546,7 @@ class Events:
         """Return a column as lower-case words; numbers lose trailing zeros."""
         return _objects([_word(cell) for cell in self.cells[column]])
 
-    def numbers(self, column: str, none: Collection[str] = ()) -> NDArray[np.float64]:
+    def numbers(self, column: str, none: Collection[str] = ()) -> Array:
         """Return a column as numbers, (n,); NaN in empty cells and those with a value of `none`.
 
         Raises

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
@@ -35,6 +34,7 @@ from bids_dtg.stats.verdict import (
     not_computable,
 )
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
+from bids_dtg.twin.array_types import Array, Floats, Indices
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.interventions import (
@@ -59,7 +59,6 @@ from bids_dtg.twin.times import (
     ACCURACY,
     EFFECT,
     RT,
-    Array,
     Ridges,
     Target,
     fit_ridges,
@@ -83,9 +82,7 @@ _CAN_WRITE = (
 )
 Row = dict[str, Any]
 # Connectomes, mean times, covariates and numbers of families of training people; their ridges.
-_Known = tuple[
-    tuple[NDArray[np.floating[Any]], Array, Array | None, NDArray[np.intp]], Ridges
-]
+_Known = tuple[tuple[Floats, Array, Array | None, Indices], Ridges]
 _FUNCTION = Column(
     "function",
     "Function of the twins' behaviour: mean response time of a task (rt), that in the second "
@@ -316,9 +313,7 @@ def _studied(
     )
 
 
-def _in_measures(
-    gradients: Array, connectomes: NDArray[np.floating[Any]], ridges: Ridges
-) -> Array:
+def _in_measures(gradients: Array, connectomes: Floats, ridges: Ridges) -> Array:
     """Return gradients in predicted measures, (functions, measures), of gradients in edges.
 
     First layers of hypernetworks follow the ridges, so a function is nearly linear in their
@@ -360,7 +355,7 @@ def _unpredicted(fitted: Fitted, training: _Known | None) -> dict[str, str]:
 
 def _null(
     fitted: Fitted,
-    unseen: NDArray[np.floating[Any]],
+    unseen: Floats,
     training: _Known | None,
     gradients: Array | None,
     observed: Array,
@@ -735,7 +730,7 @@ def _matrices(
     )
 
 
-def _draw_regions(means: NDArray[np.float64], atlas: Atlas) -> bytes:
+def _draw_regions(means: Array, atlas: Atlas) -> bytes:
     """Draw values of an atlas's parcels, on the surface or in a glass brain; return a PNG file."""
     inside = atlas.columns < len(means)
     if atlas.surface is None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import finite_or_none
 from bids_dtg.bundles.fitted import (
@@ -29,6 +28,7 @@ from bids_dtg.bundles.fitted import (
 from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.notices import counted
 from bids_dtg.twin.adjustment import Adjustment
+from bids_dtg.twin.array_types import Array, Values
 from bids_dtg.twin.bundle.part import DIGITAL_TWIN, TwinPart, pairs_of
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ class TwinBundle(FittedBundle[TwinPart]):
     # Applied to connectomes before the twin; None: they are as measured.
     adjustment: Adjustment | None
     bold_regions: tuple[str, ...]  # names of the regions of task BOLD; (): none
-    bold_arrays: Mapping[str, NDArray[np.float64]]  # of the read-out, by name
+    bold_arrays: Mapping[str, Array]  # of the read-out, by name
 
     @classmethod
     def of_fitted(
         cls,
         names: Mapping[str, tuple[str, ...]],
-        arrays: Mapping[str, NDArray[Any]],
+        arrays: Mapping[str, Values],
         part: TwinPart,
     ) -> dict[str, Any]:
         """Return the fields that `FITTED_FILE` has besides regions and people."""
@@ -185,7 +185,7 @@ def write_twin_bundle(
     edges = len(fitted.twin.edge_mean)
     bold = fitted.bold
     names: dict[str, Sequence[str]] = {REGIONS: regions} if regions else {}
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, Values] = {}
     fit = {
         "architecture": fitted.architecture,
         "recipe": fitted.recipe,

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bids_dtg.stats.agreement import stepped_up
 from bids_dtg.stats.correlation import correlation_interval, weighted_correlation
 from bids_dtg.stats.metrics import rivals
 from bids_dtg.stats.paired import Interval, bootstrap_interval, wilson_interval
 from bids_dtg.stats.verdict import WORSE, Verdict, judge_differences, judge_scores
+from bids_dtg.twin.array_types import Array, Flags, Floats, Indices, Integers, Values
 from bids_dtg.twin.bold import group_t
 from bids_dtg.twin.judging.predictions import (
     GROUP,
@@ -40,7 +40,6 @@ from bids_dtg.twin.judging.scores import (
 from bids_dtg.twin.times import (
     EFFECT,
     RT,
-    Array,
     mean_times,
     observed_times,
     targets_of,
@@ -187,7 +186,7 @@ class _Evaluating:
         self,
         key: tuple[str, str, str],
         figures: Mapping[str, Array],
-        used: NDArray[np.bool_] | None = None,
+        used: Flags | None = None,
     ) -> Iterator[Score]:
         """Score models by the mean over people of a metric (people,), or of used trials' means."""
         of_people = figures
@@ -258,9 +257,7 @@ class _Evaluating:
     def _mean(self, values: Array) -> Interval:
         return bootstrap_interval(values, seed=self.seed, draws=_DRAWS)
 
-    def _difference(
-        self, values: Array, families: NDArray[np.intp] | None = None
-    ) -> Verdict:
+    def _difference(self, values: Array, families: Indices | None = None) -> Verdict:
         return judge_differences(
             values,
             self.families if families is None else families,
@@ -305,7 +302,7 @@ class _Evaluating:
         return deviations
 
 
-def even_trials(segments: Segments) -> NDArray[np.bool_]:
+def even_trials(segments: Segments) -> Flags:
     """Return every other answered trial of each person, task and condition, (people, trials)."""
     even = np.zeros(segments.trials.scored.shape, np.bool_)
     answered = np.isfinite(segments.trials.rt_seconds)
@@ -319,10 +316,10 @@ PERMUTATIONS = 2000
 
 
 def match(
-    losses: NDArray[np.floating[Any]],
+    losses: Floats,
     *,
-    groups: NDArray[np.integer[Any]] | None = None,
-    families: NDArray[np.integer[Any]] | None = None,
+    groups: Integers | None = None,
+    families: Integers | None = None,
     seed: int = 0,
     permutations: int = PERMUTATIONS,
     rounding: float = 0.0,
@@ -396,10 +393,10 @@ def match(
 
 
 def mean_of_others(
-    losses: NDArray[np.floating[Any]],
-    groups: NDArray[np.integer[Any]] | None = None,
-    families: NDArray[np.integer[Any]] | None = None,
-) -> NDArray[np.float64]:
+    losses: Floats,
+    groups: Integers | None = None,
+    families: Integers | None = None,
+) -> Array:
     """Return, for each person, the mean loss of other people's twins in the group, (people,).
 
     Parameters
@@ -415,9 +412,9 @@ def mean_of_others(
 
 def others_of(
     people: int,
-    groups: NDArray[np.integer[Any]] | None,
-    families: NDArray[np.integer[Any]] | None,
-) -> NDArray[np.bool_]:
+    groups: Integers | None,
+    families: Integers | None,
+) -> Flags:
     """Return which pairs of people are of one group and of two families, (people, people)."""
     group = np.zeros(people, np.intp) if groups is None else groups
     family = np.arange(people) if families is None else families
@@ -425,10 +422,10 @@ def others_of(
 
 
 def _of_families(
-    loss: NDArray[np.float64],
-    groups: NDArray[np.integer[Any]] | None,
-    families: NDArray[np.integer[Any]],
-) -> tuple[NDArray[np.float64], NDArray[np.integer[Any]] | None]:
+    loss: Array,
+    groups: Integers | None,
+    families: Integers,
+) -> tuple[Array, Integers | None]:
     """Return the mean loss of each pair of families, own twins on the diagonal, and the groups."""
     _, first, family = np.unique(families, return_index=True, return_inverse=True)
     share = (family[:, None] == np.arange(len(first))).astype(np.float64)
@@ -439,16 +436,14 @@ def _of_families(
     return mean, None if groups is None else groups[first]
 
 
-def _blocks(
-    people: int, groups: NDArray[np.integer[Any]] | None
-) -> list[NDArray[np.intp]]:
+def _blocks(people: int, groups: Integers | None) -> list[Indices]:
     """Return the rows of each group."""
     if groups is None:
         return [np.arange(people)]
     return [np.flatnonzero(groups == group) for group in np.unique(groups)]
 
 
-def score_bold(bold: Mapping[str, NDArray[Any]], tasks: TaskSet) -> dict[str, Array]:
+def score_bold(bold: Mapping[str, Values], tasks: TaskSet) -> dict[str, Array]:
     """Compare predicted with measured BOLD.
 
     Parameters

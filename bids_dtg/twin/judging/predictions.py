@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bids_dtg.stats.splits import family_numbers
 from bids_dtg.twin.adjustment import Adjustment, Covariates, mean_of_known
+from bids_dtg.twin.array_types import Array, Floats, Indices, Integers, Values
 from bids_dtg.twin.bold import contrasts, predict_bold, responses
 from bids_dtg.twin.bold_runs import People as BoldOfPeople
 from bids_dtg.twin.decoding import decode
@@ -20,7 +20,6 @@ from bids_dtg.twin.fitting import Fitted, Outputs
 from bids_dtg.twin.judging.scores import outcome_shares
 from bids_dtg.twin.times import (
     RT,
-    Array,
     fit_ridges,
     mean_times,
     observed_times,
@@ -51,7 +50,7 @@ class Cohort:
 
     labels: tuple[str, ...]
     segments: Segments  # what they saw and did, with an axis of people
-    connectomes: NDArray[np.floating[Any]]  # (people, edges), as measured
+    connectomes: Floats  # (people, edges), as measured
     covariates: Covariates = field(default_factory=Covariates)  # of participants.tsv
     families: Mapping[str, str] = field(default_factory=dict)  # by label, where known
     bold: BoldOfPeople | None = None  # of their task runs; None: nobody has any
@@ -67,11 +66,11 @@ class Cohort:
             )
 
     @cached_property
-    def kin(self) -> NDArray[np.intp]:
+    def kin(self) -> Indices:
         """Number of each person's family, (people,)."""
         return family_numbers(self.labels, self.families)
 
-    def edges(self, adjustment: Adjustment | None) -> NDArray[np.floating[Any]]:
+    def edges(self, adjustment: Adjustment | None) -> Floats:
         """Return connectomes (people, edges), adjusted for covariates if there is an adjustment."""
         if adjustment is None:
             return self.connectomes
@@ -81,7 +80,7 @@ class Cohort:
         """Return the covariates that `edges` removes, (people, columns); None: none."""
         return None if adjustment is None else adjustment.columns(self.covariates)
 
-    def of(self, rows: NDArray[np.integer]) -> Cohort:
+    def of(self, rows: Integers) -> Cohort:
         """Return some of the people, by row."""
         return replace(
             self,
@@ -103,7 +102,7 @@ class Predicted:
     answered: Array | None = None  # (people, trials, steps): share of responses by then
     correct: Array | None = None  # the same, with the correct button
     shares: Array | None = None  # (people, trials, 3): correct, wrong and miss
-    button: NDArray[np.integer[Any]] | None = None  # (people, trials); -1: none
+    button: Integers | None = None  # (people, trials); -1: none
     losses: Array | None = None  # (people,): cross-entropy of button time series
 
 
@@ -117,16 +116,16 @@ class Judged:
     models: Mapping[str, Predicted]  # by name; `TWIN` is one
     losses: Array  # (people, people): of twins (rows) on people; NaN: of different fits, or unknown
     # (people,); None: one fit of other people serves all.
-    folds: NDArray[np.intp] | None = None
+    folds: Indices | None = None
     # `observed`, `twin` and `training_mean`: responses to conditions (people, regions, conditions),
     # in SD of the training people; with the ending `_contrasts`, second condition minus the first
     # (people, regions, tasks). `contrast_sds`: their SD over training people. `open`: whether
     # connectomes predict the region (people, regions). `ridge` and, in units of BOLD, `OWN_HALF`:
     # further responses. None: there is no BOLD.
-    bold: Mapping[str, NDArray[Any]] | None = None
+    bold: Mapping[str, Values] | None = None
     regions: tuple[str, ...] = ()  # of BOLD
 
-    def each(self, part: str) -> dict[str, NDArray[Any]]:
+    def each(self, part: str) -> dict[str, Values]:
         """Return a part of the predictions of the models that have it, by name."""
         parts = {name: getattr(model, part) for name, model in self.models.items()}
         return {name: values for name, values in parts.items() if values is not None}
@@ -170,8 +169,8 @@ def predict_people(
 
 
 def _judged_bold(
-    fitted: Fitted, people: Cohort, edges: NDArray[np.floating[Any]]
-) -> dict[str, NDArray[Any]] | None:
+    fitted: Fitted, people: Cohort, edges: Floats
+) -> dict[str, Values] | None:
     """Predict BOLD in the volumes that were measured; None where there is nothing to compare."""
     if people.bold is None or fitted.bold is None:
         return None
@@ -201,7 +200,7 @@ def _judged_bold(
     return of_people
 
 
-def join_folds(parts: Sequence[tuple[NDArray[np.integer], Judged]]) -> Judged:
+def join_folds(parts: Sequence[tuple[Integers, Judged]]) -> Judged:
     """Return everybody's predictions by the models that all folds have.
 
     Parameters
@@ -254,7 +253,7 @@ def of_network(outputs: Outputs, segments: Segments) -> Predicted:
     rows, people = segments.trials, len(segments.action)
     decoded = decode(outputs, segments)
 
-    def all_people(values: NDArray[Any], axes: int) -> NDArray[Any]:
+    def all_people(values: Values, axes: int) -> Values:
         values = values if values.ndim == axes else values[None]
         return np.broadcast_to(values, (people, *values.shape[1:]))
 
@@ -315,7 +314,7 @@ def cross_losses(buttons: Outputs, segments: Segments) -> Array:
     weight, action = segments.scored.astype(np.float32)[..., None], segments.action
     likely = np.clip(buttons[..., : action.shape[-1]], _SMALLEST, 1 - _SMALLEST)
 
-    def flat(values: NDArray[Any]) -> NDArray[Any]:
+    def flat(values: Values) -> Values:
         return values.reshape(len(values), -1).astype(np.float32)
 
     pressed, free = flat(action * weight), flat((1 - action) * weight)
@@ -326,7 +325,7 @@ def cross_losses(buttons: Outputs, segments: Segments) -> Array:
 
 def _cross_losses(
     fitted: Fitted,
-    edges: NDArray[np.floating[Any]],
+    edges: Floats,
     outputs: Outputs,
     segments: Segments,
     seed: int,

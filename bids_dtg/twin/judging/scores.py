@@ -9,15 +9,12 @@ press cannot be undone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.twin.array_types import Flags, Floats, Integers, Values
 from bids_dtg.twin.trial_series import STEP_SECONDS, Segments
 
-Values = NDArray[Any]
-Flags = NDArray[np.bool_]
 # A curve that ends lower predicts too few responses for a distribution.
 _LEAST_ANSWERED = 1e-3
 
@@ -31,7 +28,7 @@ def conditions_of(segments: Segments) -> Iterator[tuple[str, str, Flags]]:
             yield task.name, name, rows.scored & of_condition
 
 
-def means(values: NDArray[Any], used: Flags) -> Values:
+def means(values: Values, used: Flags) -> Values:
     """Return the mean over the last axis of the values that are used; NaN where none is.
 
     Examples
@@ -45,7 +42,7 @@ def means(values: NDArray[Any], used: Flags) -> Values:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def choice_agreement(button: NDArray[np.integer[Any]], segments: Segments) -> Values:
+def choice_agreement(button: Integers, segments: Segments) -> Values:
     """Return the probability that a model presses the person's button, (people, trials).
 
     A trial that a person misses counts against every model. Where a person's wrong button is
@@ -67,8 +64,8 @@ def choice_agreement(button: NDArray[np.integer[Any]], segments: Segments) -> Va
 
 
 def rt_crps(
-    curves: NDArray[np.floating[Any]],
-    seconds: NDArray[np.floating[Any]],
+    curves: Floats,
+    seconds: Floats,
     rt_seconds: Values,
 ) -> Values:
     """Return the continuous ranked probability score of response times, given a response.
@@ -132,9 +129,7 @@ def _square(start: Values, end: Values) -> Values:
     return mean
 
 
-def outcome_shares(
-    ends: NDArray[np.floating[Any]], correct_button: NDArray[np.integer[Any]]
-) -> Values:
+def outcome_shares(ends: Floats, correct_button: Integers) -> Values:
     """Return the predicted probabilities of correct, wrong and miss, (people, trials, 3).
 
     Parameters

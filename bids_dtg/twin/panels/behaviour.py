@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import encoded, read_rows, tsv_text
@@ -18,6 +17,7 @@ from bids_dtg.report.numbers import NOT_KNOWN, Cell
 from bids_dtg.report.presentation import Canvas, PanelFile
 from bids_dtg.report.quality import number
 from bids_dtg.report.tables import Table
+from bids_dtg.twin.array_types import Floats
 from bids_dtg.twin.judging.scores import per_second
 
 FILE = FileKind("behaviour", "twin", ".tsv")
@@ -108,7 +108,6 @@ def _caption(rows: Sequence[BehaviourRow]) -> str:
     return text.strip()
 
 
-Values = NDArray[np.floating[Any]]
 # Source of a curve: the network made from the person's connectome, the person, or the group's.
 Of = Literal["twin", "person", "group"]
 
@@ -143,10 +142,10 @@ class Curve:
     condition: str  # name
     of: Of
     trials: int  # number of averaged trials
-    seconds: Values  # (times,), from the onset
-    answered: Values  # (times,), 0 to 1
+    seconds: Floats  # (times,), from the onset
+    answered: Floats  # (times,), 0 to 1
     # (times,), likewise with the correct button; NaN where it is not known
-    correct: Values
+    correct: Floats
 
 
 def keep_trial_series(
@@ -183,7 +182,7 @@ def keep_trial_series(
 
 def read_trial_series(path: Path) -> tuple[Curve, ...]:
     """Read a table of curves without damaged rows; no curves where it is absent or damaged."""
-    points: dict[tuple[str, str, Of, int], list[Values]] = {}
+    points: dict[tuple[str, str, Of, int], list[Floats]] = {}
     for row in read_rows(path):
         key = _key(row)
         # None becomes NaN.
@@ -220,7 +219,7 @@ _TITLES: dict[Of, str] = {
     "person": "person",
     "group": "group\N{RIGHT SINGLE QUOTATION MARK}s network",
 }
-_Points = tuple[Values, Values]
+_Points = tuple[Floats, Floats]
 
 
 def draw_times(average: RunFiles, canvas: Canvas) -> Figure | None:

@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.connectome.design import segment_weight
 from bids_dtg.connectome.parcels import fisher_z, mean_edges, upper_edges
 from bids_dtg.errors import RunError
 from bids_dtg.participants.parcels import MeasuredSeries
+from bids_dtg.twin.array_types import Array, Flags, Floats, Indices, Singles
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.judging.scores import (
     mean_curve,
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
     from bids_dtg.twin.trial_series import Segments, TrialRows
 
-Values = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 Row = dict[str, Any]
 
 QUANTILES = (0.1, 0.5, 0.9)  # of the predicted response times of a trial
@@ -58,7 +56,7 @@ class AverageBehaviour:
         return self.segments.person(0).trials
 
     @cached_property
-    def run(self) -> NDArray[np.intp]:
+    def run(self) -> Indices:
         """Number of the run of each trial, (trials,)."""
         return np.asarray(self.segments.person(0).run[self.shown.segment], np.intp)
 
@@ -163,12 +161,12 @@ class AverageBehaviour:
         }
 
     @cached_property
-    def _outcomes(self) -> Values:
+    def _outcomes(self) -> Array:
         """Predicted shares (trials, 3) of correct, wrong and missed."""
         return outcome_shares(self.twin.ends, self.shown.correct_button)
 
     @cached_property
-    def _quantiles(self) -> Mapping[float, NDArray[np.floating[Any]]]:
+    def _quantiles(self) -> Mapping[float, Floats]:
         """Predicted quantiles of response times, (trials,) each."""
         return {share: self.twin.quantile(share) for share in QUANTILES}
 
@@ -230,7 +228,7 @@ def _button(names: tuple[str, ...], number: int) -> str | None:
 def behave(
     fitted: Fitted,
     bundle: TwinBundle,
-    edges: NDArray[np.float32],
+    edges: Singles,
     runs: Sequence[PerformedRun],
     notes: tuple[str, ...] = (),
 ) -> AverageBehaviour:
@@ -268,9 +266,7 @@ def behave(
     )
 
 
-def _bold(
-    fitted: Fitted, edges: NDArray[np.float32], segments: Segments
-) -> list[BoldRun | None]:
+def _bold(fitted: Fitted, edges: Singles, segments: Segments) -> list[BoldRun | None]:
     """Return the BOLD of a twin in the units of the measured one; none without a read-out."""
     from bids_dtg.twin.bold import predict_bold
 
@@ -319,12 +315,12 @@ class AverageConnectome:
         )
 
     @cached_property
-    def edges(self) -> NDArray[np.float64]:
+    def edges(self) -> Array:
         """Fisher z (regions, regions), NaN on the diagonal and where no run has a value."""
         return mean_edges([fisher_z(run.fc) for run in self.runs], self.weights)
 
     @property
-    def upper(self) -> NDArray[np.float32]:
+    def upper(self) -> Singles:
         """The edges (edges,) as twins read them: the upper triangle row by row."""
         return upper_edges(self.edges).astype(np.float32)
 

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.cohort.region_people import (
     UNKNOWN_CLEANING,
@@ -33,8 +32,9 @@ from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.run import is_rest
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
+from bids_dtg.twin.array_types import Array, Flags, Floats, Singles
 
-Edges = NDArray[np.float32]
+Edges = Singles
 
 CONNECTOME = "the connectome"  # in the names of sketches
 # Value of stat- of the connectomes that the participant level writes.
@@ -96,7 +96,7 @@ class ConnectomeSource:
 
 
 def connectome_notes(
-    connectomes: NDArray[np.floating], labels: Sequence[str], families: Families
+    connectomes: Floats, labels: Sequence[str], families: Families
 ) -> tuple[str, ...]:
     """Return warnings of implausible connectomes.
 
@@ -131,8 +131,6 @@ def connectome_notes(
         )
     return ()
 
-
-Array = NDArray[np.float64]
 
 _MOST_EDGES = 4_000_000  # about 2,800 regions: everybody's edges are held in memory
 _MOST_BEYOND = 0.01  # share of edges that are too large for Fisher z
@@ -270,7 +268,7 @@ def _series_faults(regions: tuple[str, ...], values: Array) -> list[str]:
     return [f"the same series at {_pair(regions, alike)}"] if alike.any() else []
 
 
-def _pair(regions: Sequence[str], where: NDArray[np.bool_]) -> str:
+def _pair(regions: Sequence[str], where: Flags) -> str:
     off = where & ~np.eye(len(where), dtype=bool)
     row, column = (int(number) for number in np.argwhere(off)[0])
     return f"{regions[row]} and {regions[column]}"
@@ -289,7 +287,7 @@ class _Average:
 
     table: OutputTable
     names: tuple[str, ...]  # of the regions
-    edges: NDArray[np.float64]  # (edges,), Fisher z
+    edges: Array  # (edges,), Fisher z
 
     @property
     def runs(self) -> frozenset[str]:
@@ -407,7 +405,7 @@ def _read(table: OutputTable, left_out: LeftOut) -> _Average | None:
         return None
 
 
-def _edges(matrix: RegionTable) -> NDArray[np.float64]:
+def _edges(matrix: RegionTable) -> Array:
     """Return the upper triangle row by row.
 
     Raises

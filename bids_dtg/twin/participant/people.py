@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.cohort.people import table_path
 from bids_dtg.cohort.recognised_people import Sketches, copies_in_words, with_copies
@@ -28,6 +26,7 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import Split
 from bids_dtg.twin.adjustment import Adjustment, Covariates
+from bids_dtg.twin.array_types import Values
 from bids_dtg.twin.participant.connectomes import (
     ConnectomeSource,
     find_array_connectomes,
@@ -338,7 +337,7 @@ def read_covariates(
         )
     table = read_participants(path)
     table.require_labels(labels)
-    values: dict[str, NDArray[Any]] = {}
+    values: dict[str, Values] = {}
     for name in names:
         column = _checked(table.find(name).of(labels), labels)
         is_number = column.is_number and plain_column(column.name) not in SITE_COLUMNS

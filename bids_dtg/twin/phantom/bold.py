@@ -7,16 +7,15 @@ from typing import Literal
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from bids_dtg.phantom.streams import Purpose, stream
+from bids_dtg.twin.array_types import Array
 from bids_dtg.twin.bold_runs import BoldRun, convolved
 from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.phantom.world import TASKS, TRAITS
 from bids_dtg.twin.trials import Trials
 
-Array = NDArray[np.float64]
 Kind = Literal["known", "unknown", "noise"]
 
 REGIONS = ("lh-r01", "lh-r02", "lh-amygdala", "rh-r01", "rh-r02", "rh-amygdala")

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.phantom.regions import (
@@ -25,6 +24,7 @@ from bids_dtg.phantom.regions import (
 )
 from bids_dtg.phantom.run import BoldRun, correlated, persistence_of, write_series
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
+from bids_dtg.twin.array_types import Array, Floats, Singles
 from bids_dtg.twin.phantom.bold import TR_SECONDS, simulate_bold
 from bids_dtg.twin.phantom.files import write_arrays, write_events, write_truth
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
@@ -159,7 +159,7 @@ class TwinPhantom(RegionPhantom):
                     )
 
     def _write_task_run(
-        self, root: Path, person: int, task: str, series: NDArray[np.float32]
+        self, root: Path, person: int, task: str, series: Singles
     ) -> None:
         """Write a person's task run from series (frames, regions)."""
         session = crc32(task.encode())
@@ -168,12 +168,10 @@ class TwinPhantom(RegionPhantom):
         write_series(root, run, {"sub": self.labels[person], "task": task, "run": "01"})
 
 
-Array = NDArray[np.float64]
-
 _LEAST_EIGENVALUE = 0.05  # smallest one of the series' correlation matrix
 
 
-def possible_edges(edges: NDArray[np.floating], regions: int) -> NDArray[np.float32]:
+def possible_edges(edges: Floats, regions: int) -> Singles:
     """Return connectomes that series can have, approximately the nearest ones.
 
     Eigenvalues of the correlations below 0.05 become 0.05, and the diagonal is 1 again.
@@ -208,7 +206,7 @@ def possible_edges(edges: NDArray[np.floating], regions: int) -> NDArray[np.floa
     return possible.astype(np.float32)
 
 
-def correlations(edges: NDArray[np.floating], regions: int) -> Array:
+def correlations(edges: Floats, regions: int) -> Array:
     """Return correlations (..., regions, regions) of edges (..., edges) in Fisher z.
 
     Examples
@@ -225,13 +223,13 @@ def correlations(edges: NDArray[np.floating], regions: int) -> Array:
 
 
 def draw_rest(
-    edges: NDArray[np.floating],
+    edges: Floats,
     regions: int,
     rng: np.random.Generator,
     *,
     frames: int,
     persistence: float,
-) -> NDArray[np.float32]:
+) -> Singles:
     """Draw series of rest whose sample correlations are exactly those of a connectome.
 
     Parameters

@@ -13,9 +13,9 @@ only on drift times boundary; all computations use these units.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
+from bids_dtg.twin.array_types import Array
 
 # Below this time, in units of the squared separation, the series for short times is used. At this
 # time, 4 terms of either series are exact to 1e-15.

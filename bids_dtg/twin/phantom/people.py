@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
+from bids_dtg.twin.array_types import Array, Flags, Floats, Indices, Integers, Singles
 from bids_dtg.twin.phantom.diffusion import (
     decision_quantiles,
     mean_decision_seconds,
@@ -33,8 +33,6 @@ from bids_dtg.twin.phantom.world import (
 )
 from bids_dtg.twin.trials import Trials
 
-Array = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class TwinPeople:
@@ -45,7 +43,7 @@ class TwinPeople:
     # Numbers in the cohort: the same number is the same person.
     persons: tuple[int, ...]
     # (people, edges): upper triangle row by row, Fisher z
-    connectomes: NDArray[np.float32]
+    connectomes: Singles
     traits: Array  # (people, traits): mean 0, variance 1
     own: Array  # (people, parameters): part that is independent of traits, standardised
     lapses: Array  # (people,): share of trials without a response
@@ -64,7 +62,7 @@ class TwinPeople:
             np.sqrt(shared) * traits + np.sqrt(1.0 - shared) * self.own
         )
 
-    def select(self, rows: Sequence[int] | NDArray[np.integer]) -> TwinPeople:
+    def select(self, rows: Sequence[int] | Integers) -> TwinPeople:
         """Return some of the people, by row.
 
         Examples
@@ -83,7 +81,7 @@ class TwinPeople:
             },
         )
 
-    def after(self, delta_edges: NDArray[np.floating]) -> TwinPeople:
+    def after(self, delta_edges: Floats) -> TwinPeople:
         """Return these people after an intervention on their connectome: its true effect.
 
         Traits change by the projection of the change on the generating loadings
@@ -238,7 +236,7 @@ def simulate_twin_people(
 
 def _person(
     world: TwinWorld, cohort: int, person: int
-) -> tuple[NDArray[np.float32], Array, Array, float]:
+) -> tuple[Singles, Array, Array, float]:
     """Draw a person: connectome, traits, own parameters, and the quantile of the lapse share."""
     rng = stream(world.seed, Purpose.TWIN_PERSON, cohort=cohort, person=person)
     traits = rng.standard_normal(TRAITS)
@@ -313,7 +311,7 @@ def respond(
 
 def _decisions(
     trials: Trials, parameters: Array, uniforms: Array
-) -> tuple[Array, NDArray[np.bool_]]:
+) -> tuple[Array, Flags]:
     """Return response times in seconds and whether choices are correct, (people, trials)."""
     task, boundary = trials.task.name, parameters[:, 1]
     drifts, start = drifts_of(parameters, task), start_seconds(parameters, task)
@@ -328,7 +326,7 @@ def _decisions(
     return seconds, correct
 
 
-def _wrong_buttons(sequence: TrialSequence, uniform: Array) -> NDArray[np.intp]:
+def _wrong_buttons(sequence: TrialSequence, uniform: Array) -> Indices:
     """Return the button of each trial if the choice is wrong, (people, trials)."""
     trials, lure = sequence.trials, sequence.lure
     trial, count = np.arange(len(lure)), len(trials.task.buttons)

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.files.foreign import parse_table
 from bids_dtg.files.text import read_packaged
 from bids_dtg.phantom.streams import Purpose, stream
+from bids_dtg.twin.array_types import Array, Codes, Floats
 from bids_dtg.twin.tasks import Task, find_task
 from bids_dtg.twin.trials import Trials, read_trials
 
-Array = NDArray[np.float64]
 Regime = Literal["easy", "hard", "images"]
 
 TRAITS = 6
@@ -86,7 +85,7 @@ class TwinWorld:
         """Parameters of the regime."""
         return REGIMES[self.regime]
 
-    def traits_of(self, delta_edges: NDArray[np.floating]) -> Array:
+    def traits_of(self, delta_edges: Floats) -> Array:
         """Return the change of traits that corresponds to a change of the connectome.
 
         The change is projected on the generating loadings and nuisance components together, by
@@ -181,7 +180,7 @@ RUN_SD, TREND_SD = 0.035, 0.10
 _LAPSE_MEAN, _LAPSE_SD = 0.022, 0.057
 
 
-def parameters_of(standard: NDArray[np.floating]) -> Array:
+def parameters_of(standard: Floats) -> Array:
     """Return parameters from standardised ones, (people, 5).
 
     Examples
@@ -229,7 +228,7 @@ class TrialSequence:
     name: str  # task entity of its event files
     trials: Trials  # without responses
     rows: tuple[Mapping[str, str], ...]  # of the event file, one row per trial
-    lure: NDArray[np.int8]  # (n,): the button that the word stands for; -1: no word
+    lure: Codes  # (n,): the button that the word stands for; -1: no word
 
 
 def trial_sequence(name: str) -> TrialSequence:
@@ -252,7 +251,7 @@ def trial_sequence(name: str) -> TrialSequence:
     return TrialSequence(name, read_trials(task, rows), tuple(rows), _lures(task, rows))
 
 
-def _lures(task: Task, rows: list[dict[str, str]]) -> NDArray[np.int8]:
+def _lures(task: Task, rows: list[dict[str, str]]) -> Codes:
     words = [row.get(_WORD, "") for row in rows]
     return np.array(
         [task.buttons.index(w) if w in task.buttons else -1 for w in words], np.int8
