@@ -18,16 +18,17 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bids_dtg.inputs.events import find_events, read_events
 from bids_dtg.stats.paired import t_interval
 from bids_dtg.stats.splits import fold_people
+from bids_dtg.twin.array_types import Array
 from bids_dtg.twin.bold import fit_bold, responses
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.fitting import Fitted, fit
@@ -49,8 +50,13 @@ from bids_dtg.twin.judging.predictions import (
     Cohort,
     predict_people,
 )
-from bids_dtg.twin.judging.scores import conditions_of, means, rt_crps
-from bids_dtg.twin.phantom.bold import OWN, REGIONS, simulate_bold, true_responses
+from bids_dtg.twin.judging.scores import (
+    conditions_of,
+    means,
+    outcome_brier,
+    rt_crps,
+)
+from bids_dtg.twin.phantom.bold import REGIONS, VARYING, simulate_bold, true_responses
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import SEQUENCES, trial_sequence
 from bids_dtg.twin.recipe import find_recipe
@@ -66,9 +72,8 @@ from bids_dtg.twin.times import (
 )
 from bids_dtg.twin.training import performed_measures
 from bids_dtg.twin.trial_series import TaskSet, stack_people
-from bids_dtg.twin.trials import read_trials
+from bids_dtg.twin.trials import Trials, read_trials
 
-Values = NDArray[np.float64]
 Row = dict[str, float]
 PEOPLE, FITTED, STEP = 400, 200, 2.0  # STEP: size of an intervention, in SD
 RUNS = ("hammerAP", "stroopAP")
@@ -76,26 +81,23 @@ EPOCHS = 40  # of the group network
 NAMES = ("faces_rt", "faces_effect", "stroop_rt", "stroop_effect")
 
 
-def true_functions(people: TwinPeople) -> Values:
+def true_functions(people: TwinPeople) -> Array:
     """Return true mean response times and true effects, in the order of `NAMES`."""
-    found = []
+    functions = []
     for name in RUNS:
         trials = trial_sequence(name).trials
         number = np.bincount(trials.condition, minlength=2)
-        of_condition = people.mean_rt_seconds(trials.task.name)
-        found += [of_condition @ number / number.sum(), np.diff(of_condition)[:, 0]]
-    return np.stack(found, axis=1)
+        times = people.mean_rt_seconds(trials.task.name)  # of each condition
+        functions += [times @ number / number.sum(), np.diff(times)[:, 0]]
+    return np.stack(functions, axis=1)
 
 
-def r_of(one: Values, other: Values) -> float:
+def r_of(predicted: Array, observed: Array) -> float:
     """Return r of two columns; 0 if either does not vary."""
-    known = np.isfinite(one) & np.isfinite(other)
-    one, other = one[known], other[known]
-    return (
-        float(np.corrcoef(one, other)[0, 1])
-        if one.std() > 1e-9 and other.std() > 0
-        else 0.0
-    )
+    complete = np.isfinite(predicted) & np.isfinite(observed)
+    predicted, observed = predicted[complete], observed[complete]
+    varies = predicted.std() > 1e-9 and observed.std() > 0
+    return float(np.corrcoef(predicted, observed)[0, 1]) if varies else 0.0
 
 
 def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> Row:
@@ -104,98 +106,101 @@ def world_figures(regime: Any, seed: int, architecture: str, shuffles: int) -> R
     sequences = [trial_sequence(name) for name in RUNS]
     runs = people.runs(sequences, seed=seed)
     segments = stack_people(runs)
-    rows = np.arange(PEOPLE)
-    known, unseen = (
-        Cohort(people.select(own).labels, segments.people(own), people.connectomes[own])
-        for own in (rows[:FITTED], rows[FITTED:])
+    training, unseen = (
+        Cohort(
+            people.select(rows).labels,
+            segments.people(rows),
+            people.connectomes[rows],
+        )
+        for rows in (np.arange(FITTED), np.arange(FITTED, PEOPLE))
     )
     start = time.process_time()
-    recipe = replace(find_recipe(architecture), group_epochs=EPOCHS)
-    given: dict[str, Any] = {
-        "people": known.labels,
-        "architecture": architecture,
-        "recipe": recipe,
-    }
-    fitted = fit(known.connectomes, known.segments, **given)
-    found = {"CPU of the fit, s": time.process_time() - start}
-    others = people.select(rows[FITTED:])
-    found |= behaviour_figures(fitted, known, unseen, true_functions(others))
+    fitted = fit(
+        training.connectomes,
+        training.segments,
+        people=training.labels,
+        architecture=architecture,
+        recipe=replace(find_recipe(architecture), group_epochs=EPOCHS),
+    )
+    figures = {"CPU of the fit, s": time.process_time() - start}
+    unseen_people = people.select(np.arange(FITTED, PEOPLE))
+    true = true_functions(unseen_people)
+    figures |= behaviour_figures(fitted, training, unseen, true)
     for kind in ("known", "unknown", "noise"):
         bold = simulate_bold(people, runs, seed=seed, kind=kind)
-        found |= bold_figures(
-            fitted, known, unseen, bold, true_responses(others, kind), kind
-        )
-    found |= move_figures(fitted, unseen, others)
-    return found | shuffled_gates(
-        known, simulate_bold(people, runs, seed=seed)[:FITTED], shuffles
-    )
+        true = true_responses(unseen_people, kind)
+        figures |= bold_figures(fitted, training, unseen, bold, true, kind)
+    figures |= move_figures(fitted, unseen, unseen_people)
+    bold = simulate_bold(people, runs, seed=seed)[:FITTED]
+    return figures | shuffled_gates(training, bold, shuffles)
 
 
-def shuffled_gates(known: Cohort, bold: Any, shuffles: int) -> Row:
+def shuffled_gates(training: Cohort, bold: Any, shuffles: int) -> Row:
     """Return how often a gate of behaviour, and that of any region, opens for no information."""
     if not shuffles:
         return {}
-    measures, rng = observed_measures(known.segments), np.random.default_rng(0)
-    columns = responses(bold, known.segments).reshape(len(measures), -1)
+    measures, rng = observed_measures(training.segments), np.random.default_rng(0)
+    columns = responses(bold, training.segments).reshape(len(measures), -1)
     opened = []
     for _ in range(shuffles):
-        shuffled = rng.permutation(known.connectomes)
+        shuffled = rng.permutation(training.connectomes)
         behaviour = find_gate(shuffled, measures).open.any()
-        opened.append(
-            [behaviour, find_gate(shuffled, columns, groups=len(REGIONS)).open.any()]
-        )
-    shares = np.mean(opened, axis=0)
-    names = ("behaviour", "BOLD of any region")
+        regions = find_gate(shuffled, columns, groups=len(REGIONS)).open
+        opened.append([behaviour, regions.any()])
+    share, share_of_bold = np.mean(opened, axis=0)
     return {
-        f"gate open, {name}, share of shuffled": own
-        for name, own in zip(names, shares, strict=True)
+        "gate open, behaviour, share of shuffled": share,
+        "gate open, BOLD of any region, share of shuffled": share_of_bold,
     }
 
 
 def behaviour_figures(
-    fitted: Fitted, known: Cohort, unseen: Cohort, true: Values
+    fitted: Fitted, training: Cohort, unseen: Cohort, true: Array
 ) -> Row:
     """Return metrics of unseen people's behaviour, predicted by twins and by the ridge."""
-    judged = predict_people(fitted, unseen, known)
-    found: Row = {}
+    judged = predict_people(fitted, unseen, training)
+    figures: Row = {}
     observed = observed_times(unseen.segments)
     twin, ridge = (judged.models[name].times for name in (TWIN, RIDGE))
     assert twin is not None
     assert ridge is not None
     for column, name in enumerate(NAMES):
-        wanted = observed[:, column] if name.endswith("rt") else true[:, column]
-        what = f"r of {name}" if name.endswith("rt") else f"r of true {name}"
-        own, simple = r_of(twin[:, column], wanted), r_of(ridge[:, column], wanted)
-        found |= {what: own, f"{what}, twin less ridge": own - simple}
-        if name.endswith("rt"):  # the ridge may predict no effect at all
+        is_mean = name.endswith("rt")
+        target = observed[:, column] if is_mean else true[:, column]
+        words = f"r of {name}" if is_mean else f"r of true {name}"
+        r_twin, r_ridge = (r_of(times[:, column], target) for times in (twin, ridge))
+        figures |= {words: r_twin, f"{words}, twin less ridge": r_twin - r_ridge}
+        if is_mean:  # the ridge may predict no effect at all
             spread = float(twin[:, column].std() / ridge[:, column].std())
-            found[f"SD of {name}, twin / ridge"] = spread
-    found |= measure_figures(fitted, known, unseen)
+            figures[f"SD of {name}, twin / ridge"] = spread
+    figures |= measure_figures(fitted, training, unseen)
+    scored = unseen.segments.trials.scored
     for model in (TWIN, GROUP):
-        losses = judged.models[model].losses
-        assert losses is not None
-        found[f"cross-entropy of buttons, {model}"] = float(losses.mean())
-        found[f"Brier, {model}"] = brier_of(judged.models[model], unseen)
+        predicted = judged.models[model]
+        assert predicted.losses is not None
+        assert predicted.shares is not None
+        brier = outcome_brier(predicted.shares, unseen.segments)
+        figures[f"cross-entropy of buttons, {model}"] = float(predicted.losses.mean())
+        figures[f"Brier, {model}"] = float(brier[scored].mean())
     for model in (TWIN, GROUP, STRETCHED):
-        of = judged.models[model]
-        assert of.answered is not None
-        assert of.seconds is not None
-        scores = rt_crps(of.answered, of.seconds, unseen.segments.trials.rt_seconds)
+        predicted = judged.models[model]
+        assert predicted.answered is not None
+        assert predicted.seconds is not None
+        rt_seconds = unseen.segments.trials.rt_seconds
+        scores = rt_crps(predicted.answered, predicted.seconds, rt_seconds)
         for task, condition, used in conditions_of(unseen.segments):
             score = 1e3 * float(np.nanmean(means(scores, used)))
-            found[f"CRPS of {task} {condition}, {model}, ms"] = score
-    return found
+            figures[f"CRPS of {task} {condition}, {model}, ms"] = score
+    return figures
 
 
-def measure_figures(fitted: Fitted, known: Cohort, unseen: Cohort) -> Row:
+def measure_figures(fitted: Fitted, training: Cohort, unseen: Cohort) -> Row:
     """Return r over people of accuracies and SDs of times, by twins and by ridges."""
     outputs = torch.from_numpy(fitted.perform(unseen.connectomes, unseen.segments))
     performed = performed_measures(outputs, unseen.segments).double().numpy()
-    ridges = fit_ridges(known.connectomes, observed_measures(known.segments))
-    predicted, observed = (
-        ridges.predict(unseen.connectomes),
-        observed_measures(unseen.segments),
-    )
+    ridges = fit_ridges(training.connectomes, observed_measures(training.segments))
+    predicted = ridges.predict(unseen.connectomes)
+    observed = observed_measures(unseen.segments)
     figures = {}
     for column, measure in enumerate(measures_of(fitted.tasks)):
         if measure.what in (ACCURACY, SPREAD):
@@ -205,57 +210,46 @@ def measure_figures(fitted: Fitted, known: Cohort, unseen: Cohort) -> Row:
     return figures
 
 
-def brier_of(predicted: Any, people: Cohort) -> float:
-    """Return the mean squared error of shares of correct, wrong and missed trials."""
-    rows = people.segments.trials
-    missed = ~np.isfinite(rows.rt_seconds)
-    outcome = np.stack(
-        [rows.correct & ~missed, ~rows.correct & ~missed, missed], axis=-1
-    )
-    return float(((predicted.shares - outcome) ** 2).sum(axis=-1)[rows.scored].mean())
-
-
 def bold_figures(
-    fitted: Fitted, known: Cohort, unseen: Cohort, bold: Any, true: Values, kind: str
+    fitted: Fitted, training: Cohort, unseen: Cohort, bold: Any, true: Array, kind: str
 ) -> Row:
     """Return metrics of unseen people's BOLD, predicted by twins, training mean and ridge."""
-    people = bold[:FITTED], known.connectomes, known.segments
-    readout = fit_bold(people[0], fitted.twin, *people[1:], regions=REGIONS)
-    of = predict_people(
-        replace(fitted, bold=readout), replace(unseen, bold=bold[FITTED:])
-    ).bold
-    assert of is not None
-    scores, name = score_bold(of, fitted.tasks), f"BOLD {kind}"
-    found = {
+    measured, edges = bold[:FITTED], training.connectomes
+    readout = fit_bold(measured, fitted.twin, edges, training.segments, regions=REGIONS)
+    with_bold = replace(unseen, bold=bold[FITTED:])
+    predicted = predict_people(replace(fitted, bold=readout), with_bold).bold
+    assert predicted is not None
+    scores, name = score_bold(predicted, fitted.tasks), f"BOLD {kind}"
+    large = float((np.abs(scores["observed_t"]) > 3).mean())
+    figures = {
         f"{name}: group r of t, twins": group_r(scores, "twin"),
         f"{name}: group r of t, training mean": group_r(scores, "training_mean"),
         f"{name}: regions with open gate": float(readout.open.sum()),
-        f"{name}: share of t beyond 3": float(
-            (np.abs(scores["observed_t"]) > 3).mean()
-        ),
+        f"{name}: share of t beyond 3": large,
     }
     if kind == "known":
-        measured = responses(readout.scaled(people[0]), known.segments)
-        ridges = fit_ridges(known.connectomes, task_means(measured))
+        amplitudes = responses(readout.scaled(measured), training.segments)
+        ridges = fit_ridges(edges, task_means(amplitudes))
         models = {
-            "twins": task_means(of["twin"]),
+            "twins": task_means(predicted["twin"]),
             "ridge": ridges.predict(unseen.connectomes),
             "true amplitude": task_means(true),
         }
-        places = [2 * region + task for region in OWN for task in (0, 1)]
+        observed = task_means(predicted["observed"])
+        places = [2 * region + task for region in VARYING for task in (0, 1)]
         for words, values in models.items():
-            own = [r_of(values[:, n], task_means(of["observed"])[:, n]) for n in places]
-            found[f"{name}: r over people where amplitudes differ, {words}"] = float(
-                np.mean(own)
+            r = [r_of(values[:, place], observed[:, place]) for place in places]
+            figures[f"{name}: r over people where amplitudes differ, {words}"] = float(
+                np.mean(r)
             )
         spreads = [models[words][:, places].std(axis=0) for words in ("twins", "ridge")]
-        found[f"{name}: SD of amplitudes, twins / ridge"] = float(
+        figures[f"{name}: SD of amplitudes, twins / ridge"] = float(
             np.mean(spreads[0] / spreads[1])
         )
-    return found
+    return figures
 
 
-def task_means(values: Values) -> Values:
+def task_means(values: Array) -> Array:
     """Return means over the two conditions of each task, (people, regions * tasks)."""
     means = values.reshape(*values.shape[:2], 2, 2).mean(axis=-1)
     return np.asarray(means.reshape(len(values), -1))
@@ -267,78 +261,70 @@ def move_figures(fitted: Fitted, unseen: Cohort, people: TwinPeople) -> Row:
     rows = [
         number for number, function in enumerate(functions) if function.name in NAMES
     ]
-    half = np.arange(len(unseen.labels)) % 2 == 0
+    numbers = np.arange(len(unseen.labels))
+    calibrating, moved = numbers[::2], numbers[1::2]
     edges, segments = unseen.connectomes, unseen.segments
     before = predicted_functions(fitted, edges, segments)
     observed = observed_functions(segments)
-    moved, own = (
-        segments.people(np.flatnonzero(~half)),
-        people.select(np.flatnonzero(~half)),
-    )
+    moved_people, moved_segments = people.select(moved), segments.people(moved)
     gradients, _ = gradients_of(
-        fitted, edges[half], segments.people(np.flatnonzero(half))
+        fitted, edges[calibrating], segments.people(calibrating)
     )
-    true_before, found = true_functions(own), {}
+    true_before = true_functions(moved_people)
+    figures: Row = {}
 
-    def changes(delta: Values) -> tuple[Values, Values]:
-        after = predicted_functions(fitted, edges[~half] + delta, moved)[:, rows]
-        return after - before[~half][:, rows], true_functions(
-            own.after(delta)
-        ) - true_before
+    def changes(delta: Array) -> tuple[Array, Array]:
+        after = predicted_functions(fitted, edges[moved] + delta, moved_segments)
+        true_after = true_functions(moved_people.after(delta))
+        return (after - before[moved])[:, rows], true_after - true_before
 
     for column, row in enumerate(rows):
-        name = NAMES[column]
-        slope = slope_of(before[half, row], observed[half, row])
+        name = f"move of {NAMES[column]}"
+        slope = slope_of(before[calibrating, row], observed[calibrating, row])
         try:
-            delta = -STEP * along(gradients[row], edges[half])
+            delta = -STEP * along(gradients[row], edges[calibrating])
         except ValueError:
             continue
-        predicted, true = changes(delta)
-        refused = "refused" if slope.why_not else "calibrated / true"
-        mean, truth = predicted[:, column].mean(), true[:, column].mean()
-        found[f"move of {name}: raw / true"] = float(mean / truth)
-        found[f"move of {name}: {refused}"] = float(slope.value * mean / truth)
-        found[f"move of {name}: r of people's changes with the true ones"] = r_of(
-            predicted[:, column], true[:, column]
-        )
-        found[f"move of {name}: r of the own level with the true changes"] = -r_of(
-            observed[~half, row], true[:, column]
-        )
-        found[
-            f"move of {name}: r of the predicted level with the true changes"
-        ] = -r_of(before[~half, row], true[:, column])
+        predicted, true = (values[:, column] for values in changes(delta))
+        ratio = float(predicted.mean() / true.mean())
+        calibrated = "refused" if slope.why_not else "calibrated / true"
+        levels = {"own": observed[moved, row], "predicted": before[moved, row]}
+        figures |= {
+            f"{name}: raw / true": ratio,
+            f"{name}: {calibrated}": slope.value * ratio,
+            f"{name}: r of people's changes with the true ones": r_of(predicted, true),
+        }
+        for level, values in levels.items():
+            words = f"{name}: r of the {level} level with the true changes"
+            figures[words] = -r_of(values, true)
         norm = np.linalg.norm(gradients[row])
-        length = float((edges[half] @ gradients[row] / norm).std(ddof=1))
+        length = float((edges[calibrating] @ gradients[row] / norm).std(ddof=1))
         raw, true_raw = changes(-STEP * length * gradients[row] / norm)
-        ratio = raw[:, column].mean() / true_raw[:, column].mean()
-        found[f"move of {name}: along the raw gradient, predicted / true"] = float(
-            ratio
-        )
+        ratio = float(raw[:, column].mean() / true_raw[:, column].mean())
+        figures[f"{name}: along the raw gradient, predicted / true"] = ratio
         held = [
-            r for r, n in zip(rows, NAMES, strict=True) if n.endswith("rt") and r != row
+            number
+            for number, function in zip(rows, NAMES, strict=True)
+            if function.endswith("rt") and number != row
         ]
-        chosen = -STEP * selective(gradients, row, held, edges[half])
-        _, true = changes(chosen)
-        others = [rows.index(other) for other in held]
-        target, other = (
-            true[:, column].mean(),
-            np.abs(true[:, others].mean(axis=0)).max(),
-        )
-        found[f"selective move of {name}: true target, ms"] = float(1e3 * target)
-        found[f"selective move of {name}: true target / largest other"] = float(
-            -target / other
-        )
-    return found
+        _, true = changes(-STEP * selective(gradients, row, held, edges[calibrating]))
+        target = true[:, column].mean()
+        of_held = true[:, [rows.index(number) for number in held]].mean(axis=0)
+        largest = np.abs(of_held).max()
+        name = f"selective {name}"
+        figures[f"{name}: true target, ms"] = float(1e3 * target)
+        figures[f"{name}: true target / largest other"] = float(-target / largest)
+    return figures
 
 
-def kept(path: Path, make: Any) -> Row:
-    """Return the results of an earlier run, or make and keep them."""
+def stored(path: Path, make: Any) -> Row:
+    """Return the results of an earlier run, or make and store them."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(make(), indent=1))
         print(f"{path.stem}: done", flush=True)
-    found: Row = json.loads(path.read_text())
-    return found
+    figures: Row = json.loads(path.read_text())
+    return figures
 
 
 def table(title: str, worlds: Mapping[str, Sequence[Row]]) -> Iterator[str]:
@@ -359,7 +345,8 @@ def table(title: str, worlds: Mapping[str, Sequence[Row]]) -> Iterator[str]:
 
 def tcp_rows(data: Path) -> Iterator[str]:
     """Yield mean response times of real people, and those of a group network fitted to others."""
-    tasks, runs = TaskSet((find_task("faces"), find_task("stroop"))), {}
+    tasks = TaskSet((find_task("faces"), find_task("stroop")))
+    runs: dict[str, list[Trials]] = {}
     for file in find_events(data / "bids", list(RUNS)):
         run = read_trials(
             find_task(SEQUENCES[file.task]), read_events(file.path), str(file.path)
@@ -374,8 +361,8 @@ def tcp_rows(data: Path) -> Iterator[str]:
     recipe = replace(find_recipe("lowrank"), group_epochs=EPOCHS)
     for fold in fold_people(labels, 5, seed=0):
         out = np.array([labels.index(label) for label in fold])
-        others = np.setdiff1d(np.arange(len(labels)), out)
-        fitted = fit(np.zeros((len(others), 0)), segments.people(others), recipe=recipe)
+        rest = np.setdiff1d(np.arange(len(labels)), out)
+        fitted = fit(np.zeros((len(rest), 0)), segments.people(rest), recipe=recipe)
         group = fitted.perform_group(segments)
         assert group is not None
         predicted[out] = np.broadcast_to(
@@ -385,8 +372,11 @@ def tcp_rows(data: Path) -> Iterator[str]:
     yield "|---|---|---|---|"
     for task, condition, used in conditions_of(segments):
         timed = used & np.isfinite(rt)
-        own, other = (1e3 * np.nanmean(means(each, timed)) for each in (rt, predicted))
-        yield f"| {task} {condition} | {own:.0f} | {other:.0f} | {other - own:+.0f} |"
+        observed, network = (
+            1e3 * np.nanmean(means(times, timed)) for times in (rt, predicted)
+        )
+        less = network - observed
+        yield f"| {task} {condition} | {observed:.0f} | {network:.0f} | {less:+.0f} |"
 
 
 def main() -> None:
@@ -400,24 +390,23 @@ def main() -> None:
     )
     parser.add_argument("--shuffles", type=int, default=64)
     parser.add_argument("--tcp", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    for architecture in given.architectures:
+    for architecture in options.architectures:
+        shuffles = options.shuffles if architecture == "lowrank" else 0
         worlds = {
             regime: [
-                kept(
-                    given.folder / f"{architecture}-{regime}-{seed}.json",
-                    lambda regime=regime, seed=seed, name=architecture: world_figures(
-                        regime, seed, name, given.shuffles if name == "lowrank" else 0
-                    ),
+                stored(
+                    options.folder / f"{architecture}-{regime}-{seed}.json",
+                    partial(world_figures, regime, seed, architecture, shuffles),
                 )
-                for seed in given.seeds
+                for seed in options.seeds
             ]
-            for regime in given.regimes
+            for regime in options.regimes
         }
         print("\n".join(table(architecture, worlds)))
-    if given.tcp:
-        print("\n".join(tcp_rows(given.tcp)))
+    if options.tcp:
+        print("\n".join(tcp_rows(options.tcp)))
 
 
 if __name__ == "__main__":

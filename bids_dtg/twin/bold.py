@@ -11,6 +11,7 @@ buttons (Takahashi et al., 2026, doi:10.34133/bmef.0231) and start anew in each 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -164,12 +165,10 @@ class _Layout:
         by_condition = [
             by_trial[:, condition == number].sum(axis=1) for number in range(conditions)
         ]
-        of_no_condition = (
-            [by_trial[:, condition < 0].sum(axis=1)] if (condition < 0).any() else []
-        )
-        return np.stack(
-            [*by_condition, np.ones(len(by_trial)), *of_no_condition], axis=1
-        )
+        columns = [*by_condition, np.ones(len(by_trial))]
+        if (condition < 0).any():
+            columns.append(by_trial[:, condition < 0].sum(axis=1))
+        return np.stack(columns, axis=1)
 
     def steps(self, volume_seconds: Array) -> Any:
         """Return the haemodynamic weight of each step in each volume, sparse (volumes, steps)."""
@@ -283,10 +282,8 @@ def _by_person(
     total = np.zeros((len(bold), regions, columns(len(tasks) - 1).stop))
     number = np.zeros(total.shape)
     for person, layout, run in _measured(bold, segments):
-        values, at = (
-            find(layout, run, len(tasks[layout.task].conditions)),
-            columns(layout.task),
-        )
+        values = find(layout, run, len(tasks[layout.task].conditions))
+        at = columns(layout.task)
         total[person, :, at] += np.nan_to_num(values)
         number[person, :, at] += np.isfinite(values)
     return np.asarray(total / np.where(number > 0, number, np.nan))
@@ -696,9 +693,8 @@ def predict_bold(
         For each person, the runs in the order of `Segments.run`; None: not performed.
     """
     predicted: list[list[BoldRun | None]] = []
-    for some in np.array_split(
-        np.arange(len(connectomes)), -(-len(connectomes) // AT_ONCE)
-    ):
+    batches = math.ceil(len(connectomes) / AT_ONCE)
+    for some in np.array_split(np.arange(len(connectomes)), batches):
         edges = torch.as_tensor(np.asarray(connectomes)[some], dtype=torch.float32)
         seen = segments.people(some)
         performed = _performed(twin, edges, seen).numpy()

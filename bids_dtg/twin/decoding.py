@@ -29,7 +29,7 @@ class Windows:
     """
 
     place: Tensor  # (..., trials, w): of a step, counted through all segments
-    own: Tensor  # (..., trials, buttons): whether the button is one of the task's
+    is_button: Tensor  # (..., trials, buttons): whether the button is one of the task's
     seconds: Tensor  # (..., trials, w): time since the trial's onset
 
     @classmethod
@@ -64,13 +64,13 @@ class Windows:
             (..., segments, steps, buttons or more): probabilities; of the same people, where
             these saw different things.
         """
-        flat = outputs[..., : self.own.shape[-1]].flatten(-3, -2)
+        flat = outputs[..., : self.is_button.shape[-1]].flatten(-3, -2)
         if self.place.ndim == 2:
             curves = flat[..., self.place, :]
         else:
             curves = flat[torch.arange(len(flat))[:, None, None], self.place]
         nothing = torch.zeros((), dtype=curves.dtype)
-        return torch.where(self.own[..., None, :], curves, nothing)
+        return torch.where(self.is_button[..., None, :], curves, nothing)
 
     def mean_seconds(self, answered: Tensor) -> Tensor:
         """Return the mean response time of the responses within the window, (..., trials).

@@ -294,10 +294,8 @@ class _Run:
         ridges = fit_ridges(connectomes, observed_measures(self.segments), covariates)
         twin.edge_mean.copy_(torch.from_numpy(ridges.edge_mean))
         twin.edge_weights.copy_(torch.from_numpy(ridges.weights))
-        network, observed = (
-            twin.network.requires_grad_(False),
-            self.observed(self.split),
-        )
+        network = twin.network.requires_grad_(False)
+        observed = self.observed(self.split)
         length = (self.recipe.times_epochs, self.recipe.times_updates)
         start, rate = self._start(network), self.recipe.times_rate
         history = {}
@@ -486,9 +484,8 @@ def condition_losses(buttons: Floats, segments: Segments) -> Array:
     step = np.broadcast_to(rows.first_step, shape)[..., None] + np.arange(
         segments.tasks.window_steps
     )
-    within = (step <= np.broadcast_to(rows.last_step, shape)[..., None]) & rows.scored[
-        ..., None
-    ]
+    last_step = np.broadcast_to(rows.last_step, shape)[..., None]
+    within = (step <= last_step) & rows.scored[..., None]
     person, trial, place = np.nonzero(within)
     at = (
         person,

@@ -363,9 +363,8 @@ class HyperNetwork(nn.Module):
             (edges, measures): weights of scaled edges; of more measures than there are pairs of
             units, the first ones are used.
         """
-        rows = torch.stack([ridges.T, -ridges.T], 1).flatten(0, 1)[
-            : len(self.first.weight)
-        ]
+        rows = torch.stack([ridges.T, -ridges.T], 1).flatten(0, 1)
+        rows = rows[: len(self.first.weight)]
         self.first.weight[: len(rows)] = rows
         self.first.bias[: len(rows)] = 0
         self.first.weight[len(rows) :] *= OTHER_UNITS

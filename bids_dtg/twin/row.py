@@ -61,8 +61,14 @@ def _analysis(analysis: str, function: str, settings: Settings) -> int:
 
 # Options of analyses of people's connectomes and behaviour.
 _OF_BEHAVIOUR = (
-    *("session_label", "task_id", "model_name", "split_file", "seed"),
-    *("input_arrays", "array_key", "participants_file"),
+    "session_label",
+    "task_id",
+    "model_name",
+    "split_file",
+    "seed",
+    "input_arrays",
+    "array_key",
+    "participants_file",
 )
 _OF_TRAINING = (
     "architecture",
@@ -119,13 +125,11 @@ ROW = Workflow(
                 "score --model in people outside its training set, or with --folds each fold's "
                 "people by twins of the others",
                 reads=(
-                    *(
-                        "model",
-                        *_OF_BEHAVIOUR,
-                        *_OF_TRAINING,
-                        "task_file",
-                        "covariates",
-                    ),
+                    "model",
+                    *_OF_BEHAVIOUR,
+                    *_OF_TRAINING,
+                    "task_file",
+                    "covariates",
                     "folds",
                 ),
                 needs_model=True,

@@ -271,12 +271,10 @@ class TwinTask(TrainingTask):
 
 
 def _chosen(rng: np.random.Generator, available: int, wanted: int) -> Tensor:
-    """Draw `some` indices of `there`; all of them are returned in order."""
-    return (
-        torch.arange(available)
-        if wanted == available
-        else torch.as_tensor(rng.permutation(available)[:wanted])
-    )
+    """Draw as many of the available indices as are wanted; all are returned in order."""
+    if wanted == available:
+        return torch.arange(available)
+    return torch.as_tensor(rng.permutation(available)[:wanted])
 
 
 class GroupTask(TwinTask):
@@ -341,10 +339,8 @@ class MeasuresTask(TwinTask):
         plain = super().loss(data, people, segments, outputs, targets)
         if data not in self.group_buttons:
             return plain
-        group, shown = (
-            self.group_buttons[data],
-            self.segments[data].people(people.numpy()),
-        )
+        shown = self.segments[data].people(people.numpy())
+        group = self.group_buttons[data]
         group = group if len(group) == 1 else group[people]
         buttons = torch.sigmoid(outputs[..., : group.shape[-1]].cpu())
         shape = len(people), *group.shape[1:]

@@ -349,7 +349,7 @@ def _conditions(task: Task, events: Events) -> tuple[Codes, tuple[str, ...]]:
         return np.zeros(len(events), np.int8), ()
     values = dict(task.condition_values)
     index = [task.conditions.index(name) for name in values.values()]
-    index_of_value = events.indices(task.condition_column, list(values), others=True)
+    index_of_value = events.indices(task.condition_column, list(values), unlisted=True)
     other_values = events.cells[task.condition_column][index_of_value < 0]
     return np.array([*index, -1], np.int8)[index_of_value], tuple(
         str(value or "n/a") for value in other_values
@@ -440,18 +440,14 @@ def _require_seconds(
             events.numbers(task.run_end) - onset[-1],
         )
     for column, (words, seconds) in spans.items():
-        given = seconds[np.isfinite(seconds)]
-        if (
-            len(onset) < _FEWEST
-            or not len(given)
-            or np.median(given) <= _LONGEST_SECONDS
-        ):
-            continue
-        raise RunError(
-            f"{events.source}: the column {column} gives {np.median(given):g} s {words} (median)",
-            expected=f"seconds, at most {_LONGEST_SECONDS:g}",
-            remedy="BIDS has times of events in seconds: divide milliseconds by 1,000",
-        )
+        finite = seconds[np.isfinite(seconds)]
+        median = np.median(finite) if len(finite) else 0.0
+        if len(onset) >= _FEWEST and median > _LONGEST_SECONDS:
+            raise RunError(
+                f"{events.source}: the column {column} gives {median:g} s {words} (median)",
+                expected=f"seconds, at most {_LONGEST_SECONDS:g}",
+                remedy="BIDS has times of events in seconds: divide milliseconds by 1,000",
+            )
 
 
 def _require_window(task: Task, events: Events, rt: Array) -> None:
@@ -568,31 +564,26 @@ class Events:
         return values
 
     def indices(
-        self, column: str, values: Sequence[str], *, others: bool = False
+        self, column: str, values: Sequence[str], *, unlisted: bool = False
     ) -> NDArray[np.int64]:
         """Return the index of each row's cell in `values`, (n,); -1 where it is empty.
 
-        With `others`, any other value gives -1, too.
+        With `unlisted`, any other value gives -1, too.
 
         Raises
         ------
         RunError
-            A row has another value, and `others` is False.
+            A row has another value, and `unlisted` is False.
         """
         index = {value: number for number, value in enumerate(values)} | {"": -1}
         index_of_rows = np.array(
             [index.get(cell, -2) for cell in self.cells[column]], np.int64
         )
-        if not others and (index_of_rows == -2).any():
-            listed = ", ".join(
-                [
-                    *values[:_VALUES_LISTED],
-                    *(["..."] if len(values) > _VALUES_LISTED else []),
-                ]
-            )
-            raise self.error(
-                int(np.argmax(index_of_rows == -2)), column, f"one of {listed}"
-            )
+        if not unlisted and (index_of_rows == -2).any():
+            listed = ", ".join(values[:_VALUES_LISTED])
+            ending = ", ..." if len(values) > _VALUES_LISTED else ""
+            row = int(np.argmax(index_of_rows == -2))
+            raise self.error(row, column, f"one of {listed}{ending}")
         return np.maximum(index_of_rows, -1)
 
     def error(self, row: int, column: str, expected: str) -> RunError:

@@ -56,8 +56,11 @@ from bids_dtg.twin.trials import half_of
 Row = dict[str, Any]
 _OF_FOLDS, _CHECKPOINTS = "desc-folds_models", "checkpoints/"
 _CAN_WRITE = (
-    *("desc-people_predicted", "desc-scores_models", "desc-twins_matched"),
-    *("desc-regions_responses", EXCLUDED),
+    "desc-people_predicted",
+    "desc-scores_models",
+    "desc-twins_matched",
+    "desc-regions_responses",
+    EXCLUDED,
 )
 _CEILING = "noise ceiling (halves of trials)"
 _WILSON = "95 % interval (Wilson)"
@@ -155,6 +158,18 @@ _REGIONS = (
         "Whether responses in the region differ between twins",
     ),
 )
+_REGIONS_ON_PAGE = (
+    "region",
+    "task",
+    "condition",
+    "observed_response",
+    "twin_response",
+    "training_mean_response",
+    "observed_t",
+    "twin_t",
+    "r_people",
+    "ridge_r_people",
+)
 _FOLDS = (
     Column("fold", "Number of the fold"),
     Column("judged", "Participants who are judged"),
@@ -184,10 +199,7 @@ def run_evaluation(settings: Settings) -> int:
     analysis = TwinAnalysis.prepare(
         settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS
     )
-    labels, architecture = (
-        analysis.people.split.everybody,
-        chosen_architecture(settings),
-    )
+    labels = analysis.people.split.everybody
     if folds == HALVES:
         groups: tuple[tuple[str, ...], ...] = (labels,)
         words = f"halves of the runs of {counted(len(labels), 'participant')}"
@@ -210,6 +222,7 @@ def run_evaluation(settings: Settings) -> int:
         )
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {words}, tables and a page", labels)
+    architecture = chosen_architecture(settings)
     lead = f"Twins ({architecture}) by {words} of {analysis.data_set}: {how}."
     people, fits = analysis.cohort(labels), list[Row]()
     for line in connectome_notes(people.connectomes, labels, analysis.people.families):
@@ -653,8 +666,8 @@ def _curves(
             at, share = mean_curve(answered, seconds, used, windows[task])
             right = mean_curve(correct, seconds, used, windows[task])[1]
             gap = np.full(1, np.nan)
-            both = np.concatenate([right, gap, share - right])
-            series[_NAMES[name]] = (np.concatenate([at, gap, at]), both)
+            shares = np.concatenate([right, gap, share - right])
+            series[_NAMES[name]] = np.concatenate([at, gap, at]), shares
         where = f"{task}, {condition} ({int(used.sum())} trials)"
         onset = "seconds from the onset"
         yield figures.lines(
@@ -668,7 +681,10 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
     if bold is None:
         return
     scores = score_bold(bold, tasks)
-    observed, there = scores["observed_t"], np.isfinite(scores["observed_t"])
+    observed = scores["observed_t"]
+    is_measured = np.isfinite(observed)
+    share_large = float(np.mean(np.abs(observed[is_measured]) > _LARGE_T))
+    of_half = [f"{OWN_HALF}_r_people"] if OWN_HALF in bold else []
     table = ResultTable(_REGIONS, list(_region_rows(judged, tasks)))
     yield Section(
         "Task BOLD",
@@ -676,29 +692,16 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
         facts={
             "twin": number_text(group_r(scores, "twin"), 3),
             "training": number_text(group_r(scores, "training_mean"), 3),
-            "large": number_text(
-                100 * float(np.mean(np.abs(observed[there]) > _LARGE_T)), 0
-            ),
+            "large": number_text(100 * share_large, 0),
             "outputs": GROUP not in judged.models,  # connectomes make all weights
             "open": int(bold["open"].all(axis=0).sum()),
-            "regions": int(there.any(axis=1).sum()),
+            "regions": int(is_measured.any(axis=1).sum()),
             "least": _LARGE_T,
         },
         tables=(
             table.on_page(
                 "Responses of regions, means over people (SD)",
-                (
-                    *(
-                        "region",
-                        "task",
-                        "condition",
-                        "observed_response",
-                        "twin_response",
-                    ),
-                    *("training_mean_response", "observed_t", "twin_t"),
-                    *("r_people", "ridge_r_people"),
-                    *([f"{OWN_HALF}_r_people"] if OWN_HALF in bold else []),
-                ),
+                (*_REGIONS_ON_PAGE, *of_half),
                 folded="Responses of each region",
             ),
         ),

@@ -77,8 +77,12 @@ _UNCALIBRATED = "selective moves are not calibrated"
 _ALL, _SELECTIVE = "all", "selective"  # ways to move
 DIRECTIONS = "desc-directions_edges.npz"
 _CAN_WRITE = (
-    *("desc-moves_judged", "desc-functions_changes", "desc-people_changes"),
-    *("desc-edges_attribution", "desc-directions_edges", EXCLUDED),
+    "desc-moves_judged",
+    "desc-functions_changes",
+    "desc-people_changes",
+    "desc-edges_attribution",
+    "desc-directions_edges",
+    EXCLUDED,
 )
 Row = dict[str, Any]
 # Connectomes, mean times, covariates and numbers of families of training people; their ridges.
@@ -256,10 +260,8 @@ def _studied(
     functions, edges = functions_of(fitted.tasks, fitted.bold), people.edges(adjustment)
     training_data = None
     if training is not None and fitted.twin.group() is not None:
-        measures, covariates = (
-            observed_measures(training.segments),
-            training.taken_out(adjustment),
-        )
+        measures = observed_measures(training.segments)
+        covariates = training.taken_out(adjustment)
         values = training.edges(adjustment), measures, covariates
         training_data = (*values, training.kin), fit_ridges(*values)
     before = predicted_functions(fitted, edges, people.segments)
@@ -290,11 +292,7 @@ def _studied(
                 predicted_functions(fitted, edges + size * delta, people.segments)
                 for size in STEP_SIZES
             )
-            keys = {
-                "direction": _named(function),
-                "way": way,
-                "function": function.name,
-            }
+            keys = _keys(function, way)
             change = after[STEP_SIZES.index(_AT)] - before
             moves.append(_Move(row, keys, delta, after, change))
     null = _null(
@@ -394,6 +392,11 @@ def _null(
     }, ""
 
 
+def _keys(function: Target, way: str) -> Row:
+    """Return the cells of tables that tell a move: direction, way and function."""
+    return {"direction": _named(function), "way": way, "function": function.name}
+
+
 def _named(function: Target) -> str:
     word = "raise" if sign_of(function) > 0 else "lower"
     return f"{word} {words_of(function)}"
@@ -433,11 +436,7 @@ def _judged_rows(study: _Study) -> list[Row]:
     verdicts = _verdicts(study)
     for row, function in enumerate(study.functions):
         if why := study.refused.get(function.name):
-            keys = {
-                "direction": _named(function),
-                "way": _ALL,
-                "function": function.name,
-            }
+            keys = _keys(function, _ALL)
             rows.append({**keys, "verdict": not_computable(why), "why": why})
         for move in study.moves:
             if move.target != row:
@@ -646,14 +645,14 @@ def _shown(
 
 def _verdict_table(study: _Study) -> Table:
     scales = {function.name: _scale(function) for function in study.functions}
-    figures = ("p", "permuted_as_large", "slope", "r")
+    figures = "p", "permuted_as_large", "slope", "r"
     rows: list[tuple[Any, ...]] = []
     for row in _judged_rows(study):
         scale = scales[row["function"]]
         changes = [_shown(row.get(name), scale) for name in ("change", "calibrated")]
         name = f"{row['direction']}, {row['way']}"
         rows.append(
-            (name, row["verdict"], *changes, *(row.get(each) for each in figures))
+            (name, row["verdict"], *changes, *(row.get(column) for column in figures))
         )
     return Table(
         f"Change of the function at {_AT:g} SD ({_UNITS})",
@@ -715,10 +714,8 @@ def _matrices(
     rows, columns = np.triu_indices(len(regions), 1)
     for function, edges in zip(study.functions, study.gradients, strict=True):
         if len(regions) and edges.any():
-            square, scale = (
-                np.full((len(regions), len(regions)), np.nan),
-                _scale(function),
-            )
+            scale = _scale(function)
+            square = np.full((len(regions), len(regions)), np.nan)
             square[rows, columns] = square[columns, rows] = scale * edges
             maps.setdefault(scale, {})[words_of(function)] = square
     units = {_MS: "ms", _PERCENT: "%", 1.0: "SD of BOLD"}

@@ -51,10 +51,7 @@ _ALL_THE_SAME = (
     "so all twins are the group's network"
 )
 Row = dict[str, Any]
-_CAN_WRITE = (
-    *("bundle/", "checkpoints/"),
-    *(PARTICIPANTS, "desc-training_history"),
-)
+_CAN_WRITE = ("bundle/", "checkpoints/", PARTICIPANTS, "desc-training_history")
 _HISTORY = (
     Column(
         "stage",
@@ -211,9 +208,8 @@ def chosen_architecture(settings: Settings) -> str:
     SettingsError
         No architecture has this name.
     """
-    return find_architecture(
-        settings.modelling.architecture or DEFAULT_ARCHITECTURE
-    ).name
+    name = settings.modelling.architecture or DEFAULT_ARCHITECTURE
+    return find_architecture(name).name
 
 
 def chosen_recipe(settings: Settings) -> Recipe:
@@ -224,10 +220,8 @@ def chosen_recipe(settings: Settings) -> Recipe:
     SettingsError
         No architecture or recipe has this name.
     """
-    modelling, architecture = (
-        settings.modelling,
-        find_architecture(chosen_architecture(settings)),
-    )
+    modelling = settings.modelling
+    architecture = find_architecture(chosen_architecture(settings))
     recipe = find_recipe(architecture.name, modelling.recipe)
     changes: dict[str, Any] = {
         **architecture.epochs(recipe, modelling.epochs),

@@ -225,16 +225,19 @@ def find_array_bold(
     array = arrays.task_bold
     if array is None:
         return None
-    several = Counter((file.participant, file.task) for file in files)
+    event_files = Counter((file.participant, file.task) for file in files)
 
-    def number_of(label: str, file: NamedFile) -> int | None:
-        has_bold = label in array.rows and file.task in array.tasks
-        if has_bold and several[label, file.task] == 1:
-            return array.tasks.index(file.task)
-        return None
+    def candidates(file: NamedFile) -> int:
+        """Count the event files that the array's run may belong to; 0: it has no such run."""
+        if file.participant in array.rows and file.task in array.tasks:
+            return event_files[file.participant, file.task]
+        return 0
+
+    def number_of(file: NamedFile) -> int | None:
+        return array.tasks.index(file.task) if candidates(file) == 1 else None
 
     whose = {
-        label: [number_of(label, file) for file in person.files]
+        label: [number_of(file) for file in person.files]
         for label, person in behaviour.items()
     }
 
@@ -257,11 +260,7 @@ def find_array_bold(
     unclear = [
         label
         for label, person in behaviour.items()
-        if label in array.rows
-        and any(
-            file.task in array.tasks and several[label, file.task] > 1
-            for file in person.files
-        )
+        if any(candidates(file) > 1 for file in person.files)
     ]
     if unclear:
         notes.append(

@@ -19,7 +19,7 @@ from bids_dtg.twin.trials import Trials
 Kind = Literal["known", "unknown", "noise"]
 
 REGIONS = ("lh-r01", "lh-r02", "lh-amygdala", "rh-r01", "rh-r02", "rh-amygdala")
-OWN = (2, 5)  # regions whose amplitude differs between people
+VARYING = (2, 5)  # regions whose amplitude differs between people
 TR_SECONDS = 0.8
 _AMPLITUDE_SD = 0.4  # between people; the mean amplitude is 1
 _RESPONSES = (0.3, 1.0)  # smallest and largest mean response
@@ -46,18 +46,18 @@ def true_responses(people: TwinPeople, kind: Kind = "known") -> Array:
     world = people.world
     rng = stream(world.seed, Purpose.TWIN_RESPONSE_SIZES)
     group = rng.uniform(*_RESPONSES, (len(REGIONS), sum(map(len, TASKS.values()))))
-    group[OWN, :2].sort(axis=1)  # amygdalae respond to faces more than to shapes
-    weights = rng.standard_normal((TRAITS, len(OWN)))
+    group[VARYING, :2].sort(axis=1)  # amygdalae respond to faces more than to shapes
+    weights = rng.standard_normal((TRAITS, len(VARYING)))
     shared = world.difficulty.shared if kind == "known" else 0.0
     streams = (
         stream(world.seed, Purpose.TWIN_AMPLITUDE, cohort=people.cohort, person=person)
         for person in people.persons
     )
-    independent = np.array([rng.standard_normal(len(OWN)) for rng in streams])
+    independent = np.array([rng.standard_normal(len(VARYING)) for rng in streams])
     by_traits = people.traits @ (weights / np.linalg.norm(weights, axis=0))
     deviation = np.sqrt(shared) * by_traits + np.sqrt(1 - shared) * independent
     amplitudes = np.ones((len(independent), len(REGIONS)))
-    amplitudes[:, OWN] += _AMPLITUDE_SD * deviation
+    amplitudes[:, VARYING] += _AMPLITUDE_SD * deviation
     return (kind != "noise") * amplitudes[..., None] * group
 
 

@@ -45,7 +45,8 @@ class TwinPeople:
     # (people, edges): upper triangle row by row, Fisher z
     connectomes: Singles
     traits: Array  # (people, traits): mean 0, variance 1
-    own: Array  # (people, parameters): part that is independent of traits, standardised
+    # (people, parameters): part that is independent of traits, standardised
+    independent: Array
     lapses: Array  # (people,): share of trials without a response
 
     @property
@@ -59,7 +60,7 @@ class TwinPeople:
         shared = self.world.difficulty.shared
         traits = self.traits @ self.world.weights
         return parameters_of(
-            np.sqrt(shared) * traits + np.sqrt(1.0 - shared) * self.own
+            np.sqrt(shared) * traits + np.sqrt(1.0 - shared) * self.independent
         )
 
     def select(self, rows: Sequence[int] | Integers) -> TwinPeople:
@@ -77,7 +78,7 @@ class TwinPeople:
             persons=tuple(self.persons[row] for row in rows),
             **{
                 name: getattr(self, name)[rows]
-                for name in ("connectomes", "traits", "own", "lapses")
+                for name in ("connectomes", "traits", "independent", "lapses")
             },
         )
 
@@ -229,7 +230,7 @@ def simulate_twin_people(
         persons=tuple(range(people)),
         connectomes=np.array(connectomes, np.float32),
         traits=np.array(traits),
-        own=np.array(independent),
+        independent=np.array(independent),
         lapses=lapses_of(np.array(lapses)),
     )
 

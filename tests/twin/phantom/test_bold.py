@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.twin.phantom.bold import OWN, REGIONS, true_responses
+from bids_dtg.twin.phantom.bold import REGIONS, VARYING, true_responses
 from bids_dtg.twin.phantom.people import simulate_twin_people
 
 
@@ -15,9 +15,9 @@ def test_amplitudes_of_two_regions_follow_traits_or_do_not(kind, shared):
     amplitudes = true_responses(people, kind) / true_responses(people, kind).mean(
         axis=0
     )
-    others = [region for region in range(len(REGIONS)) if region not in OWN]
+    others = [region for region in range(len(REGIONS)) if region not in VARYING]
     np.testing.assert_allclose(amplitudes[:, others], 1.0)
-    for region in OWN:
+    for region in VARYING:
         own = amplitudes[:, region, 0]
         assert own.std() == pytest.approx(0.4, abs=0.05)
         explained = (
