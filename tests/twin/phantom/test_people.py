@@ -49,4 +49,4 @@ def test_a_change_along_loadings_changes_the_traits_by_as_much(steps):
     np.testing.assert_allclose(
         changed.traits - people.traits, [steps, steps], atol=1e-8
     )
-    np.testing.assert_array_equal(changed.own, people.own)
+    np.testing.assert_array_equal(changed.independent, people.independent)
