@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.errors import RunError
@@ -87,7 +88,9 @@ class Fitted:
     gate: Gate | None = None  # of behaviour; None: unknown, or there is none
     bold: BoldReadout | None = None  # task BOLD; None: nobody had any
 
-    def perform(self, connectomes: Floats, segments: Segments) -> Outputs:
+    def perform(
+        self, connectomes: NDArray[np.floating], segments: Segments
+    ) -> NDArray[np.float32]:
         """Run people's twins, made from their connectomes.
 
         Parameters
@@ -141,7 +144,7 @@ def empty_twin(
 
 
 def fit(
-    connectomes: Floats,
+    connectomes: NDArray[np.floating],
     segments: Segments,
     *,
     people: tuple[str, ...] | None = None,
