@@ -6,7 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.dynamics.bundle.kind import LINEAR, NETWORK
+from bids_dtg.dynamics.bundle.kind import ARCHITECTURES
 from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
@@ -144,10 +144,7 @@ ROW = Workflow(
     pages=("statistics",),
     kinds=constant("dynamics.bundle.kind:KINDS"),
     recipes=tuple(RECIPES),
-    architectures={
-        LINEAR: "a linear process for each participant, shrunk towards the group's, in seconds",
-        NETWORK: "the network model of Sip et al., 2023, for the people it is fitted to, in hours",
-    },
+    architectures={name: kind.help for name, kind in ARCHITECTURES.items()},
     demo=Simulation(
         later("dynamics.demo:run_core_demo"),
         help="a linear core from simulated images, and a new person",

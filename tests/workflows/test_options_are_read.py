@@ -43,7 +43,7 @@ BOOKKEEPING = {
     ),
     *(
         "with_provenance",
-        "_refuse_options_of_networks",
+        "_refuse_options_of_others",
         "_wrong_values",
         "_wrong_together",
         "check",

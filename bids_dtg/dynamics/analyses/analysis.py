@@ -18,13 +18,12 @@ from bids_dtg.cohort.recognised_people import (
 )
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.bundle.kind import (
-    KIND_OF,
-    LINEAR,
-    LINEAR_DYNAMICS,
-    NETWORK_MODEL,
+    DynamicsKind,
+    chosen_kind,
+    kind_named,
 )
-from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
-from bids_dtg.dynamics.bundle.network import SAME_TR, NetworkBundle, load_network_bundle
+from bids_dtg.dynamics.bundle.linear import LinearBundle
+from bids_dtg.dynamics.bundle.network import SAME_TR, NetworkBundle
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.options import DynamicsOptions
 from bids_dtg.dynamics.panels.words import dataset_words
@@ -48,16 +47,15 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
     @classmethod
     def load(cls, name: str) -> Bundle:
         """Return the model of ``--model``; refuse one of another workflow."""
-        if kind_of(name) == LINEAR_DYNAMICS.name:
-            return load_linear_bundle(name)
-        return load_network_bundle(name)
+        bundle: Bundle = kind_named(kind_of(name)).load(name)
+        return bundle
 
     @classmethod
     def gather(
         cls, settings: Settings, bundle: LinearBundle | NetworkBundle | None
     ) -> NetworkPeople:
         """Find people with series, and refuse series of another atlas."""
-        connected = _kind(settings, bundle) == NETWORK_MODEL.name
+        connected = _kind(settings, bundle).is_connected
         atlas = "" if bundle is None else bundle.part.atlas
         people = NetworkPeople.prepare(settings, atlas, connected=connected)
         if bundle is not None and people.source.atlas:
@@ -70,7 +68,8 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
 
     def words(self) -> DatasetWords:
         """Return the description of the output, by the kind of model."""
-        return dataset_words(_kind(self.settings, self.bundle), self.notice)
+        kind = _kind(self.settings, self.bundle)
+        return dataset_words(kind.name, self.notice)
 
     @classmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
@@ -312,8 +311,8 @@ def _folder_of(path: Path | None) -> Path | None:
     return None if path is None else path.parent
 
 
-def _kind(settings: Settings, bundle: Bundle | None) -> str:
+def _kind(settings: Settings, bundle: Bundle | None) -> DynamicsKind:
     """Return the kind of model that the analysis reads or trains."""
     if bundle is not None:
-        return bundle.card.kind
-    return KIND_OF[settings.modelling.architecture or LINEAR].name
+        return kind_named(bundle.card.kind)
+    return chosen_kind(settings.modelling.architecture)

@@ -2,44 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-
 from bids_dtg.bundles.store import kind_of
 from bids_dtg.cohort.region_people import model_given
-from bids_dtg.dynamics.bundle.kind import KIND_OF, LINEAR, NETWORK
+from bids_dtg.dynamics.bundle.kind import KINDS, DynamicsKind, chosen_kind, kind_named
 from bids_dtg.errors import SettingsError
 from bids_dtg.extras import require
+from bids_dtg.option import flag
 from bids_dtg.settings import OPTIONS, Settings
-from bids_dtg.workflows import later
-
-_WORDS = {LINEAR: "a linear core", NETWORK: "a network model"}
-# By the values of --analysis and --architecture.
-_RUN: Mapping[str, Mapping[str, Callable[[Settings], int]]] = MappingProxyType(
-    {
-        "train": {
-            LINEAR: later("dynamics.analyses.linear_training:run_linear_training"),
-            NETWORK: later("dynamics.analyses.train:run_training"),
-        },
-        "evaluate": {
-            LINEAR: later("dynamics.analyses.evaluate:run_evaluation"),
-            NETWORK: later(
-                "dynamics.analyses.network_evaluation:run_network_evaluation"
-            ),
-        },
-        "simulate": dict.fromkeys(
-            _WORDS, later("dynamics.analyses.simulate:run_simulation")
-        ),
-        "fixed-points": {
-            NETWORK: later("dynamics.analyses.fixed_points:run_fixed_points")
-        },
-    }
-)
-# Options that apply to networks only.
-_OF_NETWORKS = (
-    *("recipe", "epochs", "batch_size", "learning_rate", "states", "region_parameters"),
-    *("no_external_input", "restarts", "structural_connectivity", "region_maps"),
-)
 
 
 def run_analysis(analysis: str, settings: Settings) -> int:
@@ -57,42 +26,44 @@ def run_analysis(analysis: str, settings: Settings) -> int:
     DtgError
         The kind of model has no such analysis, or options, files or the model are wrong.
     """
-    architecture = architecture_of(settings)
-    if architecture not in _RUN[analysis]:
-        raise SettingsError(
-            f"--analysis {analysis} was given with {_WORDS[architecture]}, which does not have it",
-            expected=f"a model trained with --architecture {' or '.join(_RUN[analysis])}",
-        )
-    if architecture == LINEAR:
-        _refuse_options_of_networks(settings)
+    reads_model = model_given(settings)
+    if reads_model:
+        kind = kind_named(kind_of(settings.inputs.model))
     else:
-        packages = ("torch", "lightning") if analysis == "train" else ("torch",)
-        instead = (
-            f"give --architecture {LINEAR}, which needs none"
-            if analysis == "train"
-            else ""
-        )
-        what = f"--analysis {analysis} with {_WORDS[architecture]}"
-        require(what, *packages, extra="train", otherwise=instead)
-    return _RUN[analysis][architecture](settings)
-
-
-def architecture_of(settings: Settings) -> str:
-    """Return the architecture of the model that is read or trained."""
-    modelling = settings.modelling
-    if modelling.analysis == "train" or not model_given(settings):
-        return modelling.architecture or LINEAR
-    # A bundle of another workflow is refused when it is loaded as a network.
-    kind = kind_of(settings.inputs.model)
-    return LINEAR if kind == KIND_OF[LINEAR].name else NETWORK
-
-
-def _refuse_options_of_networks(settings: Settings) -> None:
-    values = settings.options
-    changed = (name for name in _OF_NETWORKS if values[name] != OPTIONS[name].default)
-    if flags := [f"--{name.replace('_', '-')}" for name in changed]:
+        kind = chosen_kind(settings.modelling.architecture)
+    if analysis not in kind.analyses:
+        able = [row.architecture for row in KINDS if analysis in row.analyses]
         raise SettingsError(
-            f"{' and '.join(flags)} {'was' if len(flags) == 1 else 'were'} given with "
-            f"{_WORDS[LINEAR]}, which has no such setting",
-            expected=f"a network (--architecture {NETWORK}), or no {', no '.join(flags)}",
+            f"--analysis {analysis} was given with {kind.words}, which does not have it",
+            expected=f"a model trained with --architecture {' or '.join(able)}",
+        )
+    _refuse_options_of_others(kind, settings)
+    what = f"--analysis {analysis} with {kind.words}"
+    if reads_model:
+        require(what, *kind.packages, extra="train")
+    else:
+        simple = next(row for row in KINDS if not row.packages)
+        instead = f"give --architecture {simple.architecture}, which needs none"
+        packages = (*kind.packages, *kind.training_packages)
+        require(what, *packages, extra="train", otherwise=instead)
+    return kind.analyses[analysis](settings)
+
+
+def _refuse_options_of_others(kind: DynamicsKind, settings: Settings) -> None:
+    """Refuse options that only another kind has."""
+    values = settings.options
+    for other in KINDS:
+        changed = [
+            name
+            for name in other.options
+            if name not in kind.options and values[name] != OPTIONS[name].default
+        ]
+        if not changed:
+            continue
+        flags = [flag(name) for name in changed]
+        were = "was" if len(flags) == 1 else "were"
+        raise SettingsError(
+            f"{' and '.join(flags)} {were} given with {kind.words}, which has no such setting",
+            expected=f"{other.words} (--architecture {other.architecture}), or no "
+            f"{', no '.join(flags)}",
         )

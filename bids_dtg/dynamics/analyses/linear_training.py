@@ -11,7 +11,7 @@ from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
 from bids_dtg.cohort.result_table import Column, ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
-from bids_dtg.dynamics.bundle.kind import NETWORK
+from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
 from bids_dtg.dynamics.bundle.linear import LinearPart, write_linear_bundle
 from bids_dtg.dynamics.components import MOST_PEOPLE, Components, find_components
 from bids_dtg.dynamics.linear import (
@@ -82,7 +82,8 @@ def run_linear_training(settings: Settings) -> int:
     if (analysis.results.path / CHECKPOINTS).is_dir():
         raise SettingsError(
             f"{analysis.results.path} holds the training of a network",
-            expected=f"--architecture {NETWORK} to continue it, or another --model-name",
+            expected=f"--architecture {NETWORK_MODEL.architecture} to continue it, or another "
+            "--model-name",
         )
     people, session = analysis.people, analysis.people.sessions[0]
     labels = tuple(

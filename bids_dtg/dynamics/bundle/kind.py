@@ -1,18 +1,22 @@
-"""The workflow's kinds of model: names, references, and lines for ``dtg-models info``."""
+"""The workflow's kinds of model, their references, and lines for ``dtg-models info``.
+
+A new kind is a row here, and modules with its bundle and its analyses.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.bundles.kinds import Kind
-from bids_dtg.workflows import constant, later
+from bids_dtg.option import find_row
+from bids_dtg.workflows import Run, constant, later
 
 if TYPE_CHECKING:
     from bids_dtg.bundles.fitted import FittedBundle
 
-LINEAR, NETWORK = "linear", "network"  # values of --architecture
 # Works to cite, by kind of model.
 REFERENCES_OF_CORES = (
     "Lütkepohl H (2005). New Introduction to Multiple Time Series Analysis. Springer, Berlin. "
@@ -29,6 +33,29 @@ REFERENCES_OF_NETWORKS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class DynamicsKind(Kind):
+    """A kind of model of regional activity."""
+
+    workflow: str = "dynamics"
+    load: Callable[[str | Path], Any]  # takes a model's name, too
+    architecture: str  # the value of --architecture
+    help: str  # for ``--help``
+    words: str  # in a sentence, with the article
+    # What it does, by the values of --analysis; others are refused.
+    analyses: Mapping[str, Run]
+    about: str  # of outputs, for their README
+    references: tuple[str, ...]  # works to cite
+    options: tuple[str, ...] = ()  # that only such a model has
+    # Optional packages that it needs, and further ones to train it.
+    packages: tuple[str, ...] = ()
+    training_packages: tuple[str, ...] = ()
+    # Whether it is fitted to people's structural connectomes.
+    is_connected: bool = False
+    # Whether it applies to people whom it was not fitted to.
+    suits_new_people: bool = True
+
+
 def facts_of_series(bundle: FittedBundle[Any]) -> Iterator[tuple[str, str]]:
     """Yield the lines of ``dtg-models info`` on people and series, with their titles."""
     part = bundle.part
@@ -38,23 +65,88 @@ def facts_of_series(bundle: FittedBundle[Any]) -> Iterator[tuple[str, str]]:
     yield "series", f"{part.frames} frames{session}"
 
 
-LINEAR_DYNAMICS = Kind(
+_EVERY_KIND = {"simulate": later("dynamics.analyses.simulate:run_simulation")}
+LINEAR_DYNAMICS = DynamicsKind(
     name="linear-dynamics",
-    workflow="dynamics",
+    architecture="linear",
+    help="a linear process for each participant, shrunk towards the group's, in seconds",
+    words="a linear core",
     predicts="regional activity, as a linear process",
     part=constant("dynamics.bundle.linear:LinearPart"),
     load=later("dynamics.bundle.linear:load_linear_bundle"),
     facts=later("dynamics.bundle.linear:facts_of_core"),
+    analyses={
+        "train": later("dynamics.analyses.linear_training:run_linear_training"),
+        "evaluate": later("dynamics.analyses.evaluate:run_evaluation"),
+        **_EVERY_KIND,
+    },
+    about="Regional time series at rest, and a linear model of each person: a linear core, a\n"
+    "vector autoregression whose covariances are shrunk towards the mean of the training\n"
+    "people. It needs no structural connectomes.",
+    references=REFERENCES_OF_CORES,
+    options=("folds",),
 )
-NETWORK_MODEL = Kind(
+NETWORK_MODEL = DynamicsKind(
     name="network-model",
-    workflow="dynamics",
+    architecture="network",
+    help="the network model of Sip et al., 2023, for the people it is fitted to, in hours",
+    words="a network model",
     predicts="regional activity, as a network of coupled regions",
     part=constant("dynamics.bundle.network:NetworkPart"),
     load=later("dynamics.bundle.network:load_network_bundle"),
     facts=later("dynamics.bundle.network:facts_of_network"),
+    analyses={
+        "train": later("dynamics.analyses.train:run_training"),
+        "evaluate": later(
+            "dynamics.analyses.network_evaluation:run_network_evaluation"
+        ),
+        "fixed-points": later("dynamics.analyses.fixed_points:run_fixed_points"),
+        **_EVERY_KIND,
+    },
+    about="Regional time series at rest, and a model of their network (Sip et al., 2023). All\n"
+    "regions follow the same equation, each with its own parameters, and each is driven\n"
+    "by the regions that it is connected to. The model was fitted to measured series and\n"
+    "structural connectomes; its parameters are estimates.",
+    references=REFERENCES_OF_NETWORKS,
+    options=(
+        "recipe",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "states",
+        "region_parameters",
+        "no_external_input",
+        "restarts",
+        "structural_connectivity",
+        "region_maps",
+    ),
+    packages=("torch",),
+    training_packages=("lightning",),
+    is_connected=True,
+    suits_new_people=False,
 )
+# The first is the default.
 KINDS = (LINEAR_DYNAMICS, NETWORK_MODEL)
-KIND_OF: Mapping[str, Kind] = MappingProxyType(
-    {LINEAR: LINEAR_DYNAMICS, NETWORK: NETWORK_MODEL}
-)
+ARCHITECTURES: Mapping[str, DynamicsKind] = {kind.architecture: kind for kind in KINDS}
+BY_NAME: Mapping[str, DynamicsKind] = {kind.name: kind for kind in KINDS}
+
+
+def chosen_kind(architecture: str | None) -> DynamicsKind:
+    """Return the row of a value of ``--architecture``; None: the default.
+
+    Raises
+    ------
+    SettingsError
+        There is no such row.
+    """
+    if architecture is None:
+        return KINDS[0]
+    return find_row(ARCHITECTURES, "--architecture", architecture)
+
+
+def kind_named(name: str) -> DynamicsKind:
+    """Return the row of a bundle's kind.
+
+    A bundle of another workflow gets the last row, whose function `load` refuses it.
+    """
+    return BY_NAME.get(name, KINDS[-1])

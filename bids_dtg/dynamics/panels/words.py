@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
-from bids_dtg.dynamics.bundle.kind import (
-    LINEAR_DYNAMICS,
-    NETWORK_MODEL,
-    REFERENCES_OF_CORES,
-    REFERENCES_OF_NETWORKS,
-)
+from bids_dtg.dynamics.bundle.kind import REFERENCES_OF_CORES, kind_named
 from bids_dtg.dynamics.bundle.linear import LinearPart
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
 from bids_dtg.dynamics.panels import figures
@@ -47,25 +41,8 @@ PURPOSE_OF_NETWORKS = (
     "A network is for its parameters: their maps over regions can be compared with those of "
     "cytoarchitecture and receptors. For functional connectivity of another day, fit a linear core."
 )
-# Text of the README and works to cite, by kind of model; None: no model.
-_ABOUT: Mapping[str | None, tuple[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        None: ("Regional time series at rest, and their functional connectivity.", ()),
-        LINEAR_DYNAMICS.name: (
-            "Regional time series at rest, and a linear model of each person: a linear core, a\n"
-            "vector autoregression whose covariances are shrunk towards the mean of the training\n"
-            "people. It needs no structural connectomes.",
-            REFERENCES_OF_CORES,
-        ),
-        NETWORK_MODEL.name: (
-            "Regional time series at rest, and a model of their network (Sip et al., 2023). All\n"
-            "regions follow the same equation, each with its own parameters, and each is driven\n"
-            "by the regions that it is connected to. The model was fitted to measured series and\n"
-            "structural connectomes; its parameters are estimates.",
-            REFERENCES_OF_NETWORKS,
-        ),
-    }
-)
+# Text of the README of an output without a model.
+_ABOUT_SERIES = "Regional time series at rest, and their functional connectivity."
 
 
 def dataset_words(kind: str | None = None, notice: str = "") -> DatasetWords:
@@ -83,7 +60,9 @@ def dataset_words(kind: str | None = None, notice: str = "") -> DatasetWords:
     >>> ["Sip" in dataset_words(kind).citation for kind in (None, "linear-dynamics")]
     [False, False]
     """
-    about, references = _ABOUT[kind]
+    row = None if kind is None else kind_named(kind)
+    about = _ABOUT_SERIES if row is None else row.about
+    references = () if row is None else row.references
     program = f"{', '.join(AUTHORS)}. bids_dtg, version {__version__}"
     return DatasetWords(
         name=f"{TITLE} (bids_dtg)",

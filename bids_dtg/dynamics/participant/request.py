@@ -14,7 +14,7 @@ from bids_dtg.bundles.store import kind_of
 from bids_dtg.cohort.recognised_people import labels_alone
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
+from bids_dtg.dynamics.bundle.kind import BY_NAME
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.bundle.network import SAME_TR
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
@@ -207,7 +207,8 @@ def _load(name_or_path: str) -> LinearBundle:
     BundleError
         There is no such model, it is damaged, or it is a network.
     """
-    if kind_of(name_or_path) == NETWORK_MODEL.name:
+    kind = BY_NAME.get(kind_of(name_or_path))
+    if kind is not None and not kind.suits_new_people:
         raise BundleError(
             f"the model {name_or_path} is a network, which knows only the people it was fitted to",
             expected="a linear core, which applies to new people",

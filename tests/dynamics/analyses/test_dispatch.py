@@ -39,6 +39,16 @@ def test_settings_of_a_network_are_refused_of_a_linear_core(
     assert not (tmp_path / "out").exists()
 
 
+def test_folds_of_a_network_are_refused(arrays, tmp_path, capsys):
+    words = ("--folds", "2", "--architecture", "network")
+    assert main(arguments(arrays, tmp_path / "out", "evaluate", *words)) == 2
+    assert (
+        "--folds was given with a network model, which has no such setting. "
+        "Expected: a linear core (--architecture linear), or no --folds."
+        in " ".join(capsys.readouterr().err.split())
+    )
+
+
 @pytest.mark.slow
 def test_analyses_that_a_linear_core_lacks_are_refused(arrays, tmp_path, capsys):
     bundle = write_tiny_linear(tmp_path / "tiny")
