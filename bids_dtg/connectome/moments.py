@@ -328,48 +328,65 @@ class RunMoments:
 
     def clean(self, threads: int) -> None:
         """Clean the frames that are held; in the partial form, also compute projections."""
-        if self._held is None:
-            return
         held = self._held
+        if held is None:
+            return
         squares = self.squares.sum(axis=0)
-        remainder = self._remainder
-        filed = isinstance(held, _Filed)
 
-        def clean(low: int) -> Float:
+        def clean_group(low: int) -> Float:
             group = slice(low, min(low + _VOXELS, self.grey_voxels))
-            cleaned = held[:, group]
-            if remainder is None:
-                cleaned = self.design.clean(cleaned)
-            elif filed:  # in the same blocks as `add`
-                _, t = remainder
-                products = [t[rows].T @ cleaned[rows] for rows in self._blocks]
-                cleaned = np.add.reduce(products, dtype=np.float64)
+            cleaned = self._cleaned(held, group)
             size = (cleaned**2).sum(axis=0)
             has_signal = size > RESIDUAL_TOLERANCE * squares[group]
             signal = np.where(has_signal, cleaned, 0.0)
-            if remainder is not None and filed:
-                e, _ = remainder
+            if self._remainder is not None and isinstance(held, _Filed):
+                e, _ = self._remainder
                 signal = e @ signal.astype(self._maps.dtype)
             held[:, group] = signal
             if not self.voxels.form.joint:
                 return np.zeros(0)
             self._solvable[group] &= has_signal  # a constant place has no sd
-            solvable = np.flatnonzero(self._solvable[group])
-            scale = np.sqrt(self.design.frames_kept / size[solvable])
-            scaled = (cleaned[:, solvable] * scale).astype(self._maps.dtype)
-            projected = scaled @ self._maps[:, group][:, solvable].T
-            return np.column_stack([projected, scaled.sum(axis=1)]).astype(np.float64)
+            return self._projected_of_partial(cleaned, size, group)
 
         lows = range(0, self.grey_voxels, _VOXELS)
         with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-            total = reduce(np.add, pool.map(clean, lows), np.zeros(()))
+            projected = reduce(np.add, pool.map(clean_group, lows), np.zeros(()))
         if self.voxels.form.joint:
             self._solvable[self.grey_voxels :] = False
-            projections = total
-            if remainder is not None:
-                e, _ = remainder
-                projections = e @ total
-            self._features[:, : len(self._maps) + 1] = projections
+            if self._remainder is not None:
+                e, _ = self._remainder
+                projected = e @ projected
+            self._features[:, : len(self._maps) + 1] = projected
+
+    def _cleaned(self, held: NDArray[Any] | _Filed, group: slice) -> NDArray[Any]:
+        """Return the cleaned frames of a group of voxels or, with E and T, T'y."""
+        values = held[:, group]
+        if self._remainder is None:
+            return self.design.clean(values)
+        if not isinstance(held, _Filed):  # T'y
+            return values
+        # In the same blocks as `add`.
+        _, t = self._remainder
+        products = [t[rows].T @ values[rows] for rows in self._blocks]
+        return np.asarray(np.add.reduce(products, dtype=np.float64))
+
+    def _projected_of_partial(
+        self, cleaned: NDArray[Any], size: Float, group: slice
+    ) -> Float:
+        """Return the same as `_projected`, of a group of voxels standardised in time.
+
+        Parameters
+        ----------
+        cleaned, size
+            What `_cleaned` returns for the group, and its sums of squares.
+        group
+            The voxels.
+        """
+        solvable = np.flatnonzero(self._solvable[group])
+        scale = np.sqrt(self.design.frames_kept / size[solvable])
+        scaled = (cleaned[:, solvable] * scale).astype(self._maps.dtype)
+        projected = scaled @ self._maps[:, group][:, solvable].T
+        return np.column_stack([projected, scaled.sum(axis=1)]).astype(np.float64)
 
     @property
     def mean(self) -> Float:
