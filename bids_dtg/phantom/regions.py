@@ -24,8 +24,8 @@ from bids_dtg.phantom.run import (
     describe_dataset,
     draw_motion,
     draw_nuisance,
-    marks,
     persistence_of,
+    simulation_facts,
     write_series,
 )
 
@@ -180,7 +180,7 @@ class Parcels:
         content = {
             "SpatialReference": grid.space,
             "Resolution": f"{grid.resolution} mm",
-            **marks(),
+            **simulation_facts(),
         }
         write_json(folder / build_name(entities, "dseg", ".json"), content)
         return image

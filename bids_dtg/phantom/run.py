@@ -380,7 +380,7 @@ def write_series(root: Path, run: BoldRun, entities: dict[str, Any]) -> None:
         **resolution,
     }
     signals: dict[str, list[Array]] = defaultdict(list)
-    blocks = recorded(run.blocks(), run.anatomy, signals)
+    blocks = recording_signals(run.blocks(), run.anatomy, signals)
     image = encode_bold(
         blocks, run.anatomy, frames=run.frames, repetition_time_s=seconds
     )
@@ -406,10 +406,10 @@ def _save_sidecar(
     root: Path, entities: dict[str, Any], suffix: str, content: dict[str, Any]
 ) -> None:
     path = root / build_path(entities, suffix, ".json")
-    write_json(path, {**content, **marks()})
+    write_json(path, {**content, **simulation_facts()})
 
 
-def marks() -> dict[str, Any]:
+def simulation_facts() -> dict[str, Any]:
     """Return the statement for sidecars that the files are of simulated people."""
     return {"Simulated": True, "Warning": WARNING}
 
@@ -482,7 +482,7 @@ def confounds_table(
     motion
         (frames, 6) parameters of the head's motion.
     signals
-        Signals of the run, from `recorded`.
+        Signals of the run, from `recording_signals`.
     repetition_time_s
         Time between frames, in seconds.
 
@@ -564,7 +564,7 @@ def _one_hot(name: str, frames: NDArray[np.intp], total: int) -> dict[str, Colum
     }
 
 
-def recorded(
+def recording_signals(
     blocks: Iterable[Array], anatomy: Anatomy, signals: Mapping[str, list[Array]]
 ) -> Iterator[Array]:
     """Yield blocks of frames (frames, brain voxels) unchanged, and record signals of each.

@@ -14,7 +14,7 @@ from bids_dtg.phantom.run import (
     encode_bold,
     encode_mask,
     framewise_displacement_mm,
-    recorded,
+    recording_signals,
 )
 
 
@@ -83,7 +83,7 @@ def table(phantom):
 
 def signals_of(blocks, anatomy):
     signals = defaultdict(list)
-    assert len([*recorded(blocks, anatomy, signals)]) == len(blocks)
+    assert len([*recording_signals(blocks, anatomy, signals)]) == len(blocks)
     return signals
 
 

@@ -20,9 +20,9 @@ from bids_dtg.phantom.run import (
     describe_dataset,
     draw_motion,
     draw_nuisance,
-    marks,
     persistence_of,
     save,
+    simulation_facts,
     write_series,
 )
 from bids_dtg.phantom.streams import Cohort, Purpose
@@ -116,7 +116,7 @@ def describe_datasets(
         _write_participants(root, people)
     for name in {"statmaps", "truth"} & {*contents}:
         facts = {"Description": CONTENTS[name], "Units": "z", "SpatialReference": SPACE}
-        write_json(out / name / "statmap.json", {**facts, **marks()})
+        write_json(out / name / "statmap.json", {**facts, **simulation_facts()})
 
 
 def write_participant(

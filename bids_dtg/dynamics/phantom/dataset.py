@@ -32,7 +32,7 @@ from bids_dtg.phantom.regions import (
     RegionPlan,
     draw_region_run,
 )
-from bids_dtg.phantom.run import BoldRun, marks
+from bids_dtg.phantom.run import BoldRun, simulation_facts
 from bids_dtg.phantom.streams import Purpose, stream
 
 _DROPPED_SECONDS = 25.0  # until oscillations reach their amplitude
@@ -156,7 +156,7 @@ class NetworkPhantom(RegionPhantom):
             "Directed": False,
             "ValidDiagonal": False,
         }
-        write_json(path.with_suffix(".json"), {**words, **marks()})
+        write_json(path.with_suffix(".json"), {**words, **simulation_facts()})
         qsirecon = {"sub": label, "space": "T1w"}
         path = (
             out
