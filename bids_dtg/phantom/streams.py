@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     NETWORKS = 11
     UNSEEN_SHIFT = 12
     PERSON_MAPS = 13
+    POSSIBLE_SHIFTS = 14  # of scripts/demo_people.py
     PHENOTYPE = 15
     TOPOGRAPHY = 16
     AMPLITUDE = 17

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.metrics import correlation_matrix, diagonality
 
 PEOPLE = 20
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,17 @@ def mean_r(predicted: NDArray, measured: NDArray) -> float:
         for q in range(measured.shape[1])
     ]
     return float(np.mean([np.diagonal(matrix) for matrix in r]))
+
+
+@pytest.mark.slow
+def test_the_demo_s_ceiling_resembles_the_true_maps(phantom, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from demo_people import knowable_maps
+
+    people = [phantom.person(Cohort.TEST, n) for n in range(2)]
+    ceilings = np.stack([knowable_maps(person) for person in people])
+    assert mean_r(ceilings, np.stack([person.true_maps() for person in people])) > 0.5
 
 
 @pytest.mark.slow
