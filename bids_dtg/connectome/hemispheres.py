@@ -59,7 +59,7 @@ def symmetry(r: Real, pairs: Indices) -> float:
 
 
 def homotopic_rank(series: Real, pairs: Indices) -> float:
-    """Return the share of pairs of places across hemispheres that correlate less than homotopic.
+    """Return the share of pairs across hemispheres that correlate less than homotopic pairs.
 
     The same region of both hemispheres correlates most (Salvador et al. 2005, Cerebral Cortex 15,
     1332-1342). Series that are noise, or belong to other regions than their names say, have a share

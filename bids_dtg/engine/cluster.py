@@ -189,7 +189,7 @@ class _Process(Generic[Argument, Result]):
 
 
 class _Unprepared(Generic[Argument, Result]):
-    """Work that is prepared by its first unit, whose error it is if that fails."""
+    """Work that is prepared with its first unit, which fails if the preparation does."""
 
     def __init__(
         self, prepare: Callable[[Argument], Work[Result]], argument: Argument

@@ -225,7 +225,7 @@ class Pool(Generic[Result]):
     ) -> Iterator[tuple[int, Message[Result]]]:
         """Remove a process that has ended; report the unit that it was working on, if any.
 
-        The error is that of a process that was ended here.
+        `error` says why a stuck process was ended here.
         """
         member.process.join()
         self._members.remove(member)

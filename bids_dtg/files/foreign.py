@@ -491,7 +491,7 @@ def _plain_cells(text: str, delimiter: str) -> Iterator[list[str]]:
 
 
 def _has_semicolons(text: str, delimiter: str) -> bool:
-    """Whether semicolons separate the columns, as in CSV files of Excel in much of Europe."""
+    """Return whether semicolons separate the columns, as Excel writes CSV in much of Europe."""
     header, _, rest = text.partition("\n")
     number = 0 if delimiter in header else header.count(";")
     return number > 0 and rest.partition("\n")[0].count(";") == number

@@ -1,4 +1,4 @@
-"""HDF5 files of other programs: their members, whose values no other file may hold."""
+"""HDF5 files of other programs: their members, if their values lie in the file itself."""
 
 from __future__ import annotations
 

@@ -158,9 +158,9 @@ class SurfaceFiles:
     # the model's for maps, that of the BOLD series for a run.
     transforms: tuple[TransformFile, ...] = ()
     template: str = SPACE  # the space of the points of a template's surface
-    # Transforms of points from the files' space to T1w space, in which FreeSurfer's are not.
+    # Transforms of points from the files' space to T1w space; FreeSurfer's files need them.
     to_t1w: tuple[TransformFile, ...] = ()
-    # The probability of grey matter in the space of the surfaces, by which their position is seen.
+    # The probability of grey matter in the space of the surfaces, which shows misplaced ones.
     grey_matter: Path | None = None
     # The template's surface, if the position is wrong.
     instead: SurfaceFiles | None = None

@@ -487,7 +487,7 @@ def _usable(
 def _preprocessed(
     files: list[NamedFile], input_type: InputType, *, or_none: bool = False
 ) -> list[NamedFile]:
-    """Keep series with the best value of desc- that one of them has, or also those without one."""
+    """Keep series with the best value of desc- that exists; `or_none`: also those without desc-."""
     with_desc = having(files, desc=_DESCS[input_type])
     allowed: tuple[str | None, ...] = (None,) if or_none else ()
     if with_desc:

@@ -214,7 +214,7 @@ class StructuralSource:
         """Return the matrix that fits the regions, and the row of each region.
 
         A matrix of exactly these regions takes precedence over one with further regions. If a key
-        is given, only matrices with that name count or, without any, those whose names contain it.
+        is given, only the matrices of `_with_key` count.
 
         Raises
         ------
@@ -251,7 +251,7 @@ class StructuralSource:
 
 
 def _with_key(matrices: Sequence[StoredMatrix], key: str) -> list[StoredMatrix]:
-    """Return the matrices with a name or, without any, those whose names contain it."""
+    """Return the matrices with a name or, if there are none, those whose names contain it."""
     exact = [matrix for matrix in matrices if matrix.key == key]
     containing = [
         matrix for matrix in matrices if key in f"{matrix.path.name} {matrix.key}"

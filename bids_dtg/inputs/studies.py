@@ -202,9 +202,9 @@ def _hcp_name(match: re.Match[str]) -> BidsName:
 
 def _uncleaned(run: Path, *, dense: bool) -> str:
     """Return the name of a series of a run without a readable cleaned one; empty if it has none."""
-    # The last part is no cleaning that is known; _vn is a map of variances.
     if _RUN.fullmatch(run.name) is None:
         return ""
+    # Cleanings that are not known count too; _vn is a map of variances.
     ending = r"(_hp\d+)?(_clean\w*)?(?<!_vn)\.nii\.gz"
     if dense:
         ending = r"_Atlas\w*\.dtseries\.nii"

@@ -55,7 +55,7 @@ def choose_for_parcels(
     *,
     is_moved: bool = False,
 ) -> tuple[Choice, SurfaceFiles | None]:
-    """Choose the version of a run from which series of parcels are the person's own most surely.
+    """Choose the version of a run whose parcel series are most surely the person's own.
 
     The order is: series of parcels and grayordinates; volumes at the vertices of the person's own
     surfaces; series on a mesh of fsaverage; volumes at the vertices of a template's surface.
@@ -63,7 +63,7 @@ def choose_for_parcels(
     Parameters
     ----------
     versions
-        Series that differ only in space, resolution and form; of a mesh's, the left hemisphere's.
+        Series that differ only in space, resolution and form; on a mesh, the left hemisphere's.
     rule
         The model's parcels, the requested space and surface, and FreeSurfer's folder.
     root
@@ -76,7 +76,7 @@ def choose_for_parcels(
     choice
         The series, without transforms, and one clause that gives the reason.
     surfaces
-        Of volumes, the surface and the transforms from it to the volumes.
+        For volumes, the surface and the transforms from it to the volumes; else None.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def _candidates(
 
 
 def no_own_surfaces(lack: str) -> RunError:
-    """Return the error of a person without usable surfaces, where no others are wanted."""
+    """Return the error for a person without usable surfaces, where a template's is not wanted."""
     return RunError(
         lack,
         expected="surfaces, for --sample-on own",
@@ -153,7 +153,7 @@ def no_own_surfaces(lack: str) -> RunError:
 def template_surface(
     reason: str, transforms: Sequence[TransformFile] = (), space: str = SPACE
 ) -> SurfaceFiles:
-    """Return the template's surface, for volumes that the transforms lead to from a template."""
+    """Return the template's surface, with the transforms from a template's space to volumes."""
     if space != SPACE:
         by = (
             f"the template's points in {space} are by an estimated transform (error .7 mm in the "

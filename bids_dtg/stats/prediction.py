@@ -131,7 +131,7 @@ def products(values: NDArray[Any]) -> Array:
 def common_products(
     first: tuple[Sequence[str], Array], second: tuple[Sequence[str], Array]
 ) -> tuple[tuple[str, ...], Array]:
-    """Add inner products of people, such as those of another contrast, of those who are in both.
+    """Add the inner products of two sets of people, such as of two contrasts, for those in both.
 
     Parameters
     ----------

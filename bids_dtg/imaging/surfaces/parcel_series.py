@@ -87,7 +87,7 @@ class SeriesHeader:
 
 
 def _mesh_weights(parcels: ParcelPlaces, vertices: int) -> Any:
-    """Return `SeriesHeader.weights_of` a mesh of fsaverage, of so many vertices a hemisphere."""
+    """Return the weights of `SeriesHeader.weights_of` for a mesh of fsaverage, by its size."""
     from scipy.sparse import csr_array
 
     parcel = parcels_on_fsaverage(parcels, vertices)
