@@ -260,23 +260,16 @@ def run_connectomes(
     whole = moments.segments.whole
     halves = (moments.segments.odd, moments.segments.even)
     with_connectome = {*sets, whole} if keep_whole else {*sets}
-    # The agreement of the halves uses Pearson r with one set of ROIs.
-    unmixed = np.eye(rois)
-    profile = unmixed[:, form.one_set(rois)]
-    profile_rois = profile.shape[1]
-    connectomes: dict[Pieces, Connectome] = {}
-    parts: dict[Pieces, _Part] = {}
+    connectomes = {
+        pieces: _empty_connectome(moments, pieces, series, scatter=scatter)
+        for pieces in with_connectome
+    }
+    parts = {}
     for pieces in {*with_connectome, *halves, whole}:
-        # The part's columns: those of its connectome, if any, then those of its profile, if any.
-        # In the marginal form, the connectome's are also the profile's.
-        mixings = [np.zeros((rois, 0))]
-        if pieces in with_connectome:
-            empty = _empty_connectome(moments, pieces, series, scatter=scatter)
-            connectomes[pieces] = empty
-            mixings.append(unmixed if empty.roi_r is None else form.mixing(empty.roi_r))
-        if pieces in halves and (form.joint or pieces not in with_connectome):
-            mixings.append(profile)
-        parts[pieces] = _Part(moments, pieces, series, np.hstack(mixings), weights)
+        mixing = _mixing(moments, pieces, connectomes.get(pieces))
+        parts[pieces] = _Part(moments, pieces, series, mixing, weights)
+    of_profile = form.one_set(rois)
+    profile_rois = of_profile.stop - of_profile.start
     agreement = np.zeros(grey, np.float32)
     tsnr = np.zeros(grey, np.float32)
     mean = moments.mean
@@ -322,6 +315,28 @@ def run_connectomes(
         residual_dof=design.residual_dof(),
         homotopic_rank=_homotopic_rank(moments),
     )
+
+
+def _mixing(
+    moments: RunMoments, pieces: Pieces, connectome: Connectome | None
+) -> Float:
+    """Return the matrix (rois, columns) of `_Part`: what is computed of some pieces.
+
+    Its columns are those of the connectome, if there is one, and then, for a half of the run, those
+    of the profiles whose agreement is computed: Pearson r with one set of ROIs. In the marginal
+    form, the connectome's columns are also the profile's.
+    """
+    form = moments.voxels.form
+    rois = moments.voxels.rois
+    halves = (moments.segments.odd, moments.segments.even)
+    unmixed = np.eye(rois)
+    mixings = [np.zeros((rois, 0))]
+    if connectome is not None:
+        roi_r = connectome.roi_r
+        mixings.append(unmixed if roi_r is None else form.mixing(roi_r))
+    if pieces in halves and (form.joint or connectome is None):
+        mixings.append(unmixed[:, form.one_set(rois)])
+    return np.hstack(mixings)
 
 
 def _homotopic_rank(moments: RunMoments) -> float:
