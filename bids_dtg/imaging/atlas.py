@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.imaging.grid import Affine, Indices, apply_affine
+from bids_dtg.imaging.grid import Affine, Indices, Stored, apply_affine
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
@@ -224,7 +224,7 @@ def _of_surface(file: AtlasFile) -> Atlas:
     )
 
 
-def _parcels(volume: NDArray[np.generic], file: AtlasFile) -> dict[int, str]:
+def _parcels(volume: Stored, file: AtlasFile) -> dict[int, str]:
     """Return the labels of an image without the background, with names from its table."""
     # Slice by slice, as all at once would take ten times as much memory.
     values = np.unique(np.concatenate([np.unique(sheet) for sheet in volume.T]))
@@ -330,7 +330,7 @@ def _columns(labels: NDArray[np.integer], parcels: Mapping[int, str]) -> Indices
 
 
 def _lattice_box(
-    volume: NDArray[np.generic],
+    volume: Stored,
     steps: Affine,
     shape: tuple[int, int, int],
     *,

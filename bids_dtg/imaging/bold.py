@@ -21,7 +21,7 @@ from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
-from bids_dtg.imaging.grid import Float32, Indices, Mask
+from bids_dtg.imaging.grid import Float32, Indices, Mask, Stored
 from bids_dtg.imaging.nifti import (
     NiftiHeader,
     open_values,
@@ -58,8 +58,6 @@ _MOST_BYTES = 2**28
 # Most bytes of a block of frames that are processed together, as for cubic splines. Interpolating
 # takes longer than decompressing, so one or two blocks ahead are enough.
 _MOST_TOGETHER_BYTES = 2**26
-
-Stored = NDArray[np.generic]
 
 
 def read_bold_header(path: Path) -> NiftiHeader:

@@ -14,6 +14,8 @@ Points = NDArray[np.float64]  # (points, 3), RAS+ mm, or indices between voxels
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 Float32 = NDArray[np.float32]
+Stored = NDArray[np.generic]  # of any numeric type, as in a file
+Shape = tuple[int, ...]
 
 # NIfTI codes of spaces.
 SCANNER_FORM = 1
@@ -80,7 +82,7 @@ def standard_grid() -> Grid:
 
 
 def grid_over(
-    shape: tuple[int, ...],
+    shape: Shape,
     affine: Affine,
     edge_mm: float,
     *,

@@ -28,6 +28,8 @@ from bids_dtg.imaging.grid import (
     Float32,
     Grid,
     Mask,
+    Shape,
+    Stored,
     apply_affine,
     is_invertible,
     voxel_edge_mm,
@@ -67,7 +69,7 @@ class NiftiHeader:
     """The information that is needed to read a NIfTI file's values."""
 
     path: Path  # the file
-    shape: tuple[int, ...]  # sizes as stored, first axis fastest
+    shape: Shape  # sizes as stored, first axis fastest
     affine: Affine  # (4, 4), voxel indices to RAS+ mm
     dtype: np.dtype[np.generic]  # stored type, with its byte order
     slope: float  # value = stored * slope + inter; 1 if the header has 0
@@ -178,7 +180,7 @@ def open_values(header: NiftiHeader) -> BufferedIOBase:
     return cast("BufferedIOBase", file)
 
 
-def require_end(file: BufferedIOBase, path: Path, shape: tuple[int, ...]) -> None:
+def require_end(file: BufferedIOBase, path: Path, shape: Shape) -> None:
     """Read a file to its end, so that a checksum is verified; only zeros may follow its values.
 
     Parameters
@@ -323,7 +325,7 @@ def _forms_differ(path: Path, header: Any) -> float:
     return largest_mm
 
 
-def read_volume(path: Path) -> tuple[NDArray[np.generic], Affine]:
+def read_volume(path: Path) -> tuple[Stored, Affine]:
     """Read a mask or map.
 
     Returns
@@ -367,7 +369,7 @@ def read_nilearn_template(
     return values / values.max(), affine
 
 
-def read_single(path: Path) -> tuple[NDArray[np.generic], Affine]:
+def read_single(path: Path) -> tuple[Stored, Affine]:
     """Read a mask or map of one volume, (i, j, k), as `read_volume` does.
 
     Raises
@@ -385,7 +387,7 @@ def read_single(path: Path) -> tuple[NDArray[np.generic], Affine]:
     return values.reshape(header.shape[:3], order="F"), affine
 
 
-def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], Affine]:
+def _values(header: NiftiHeader) -> tuple[Stored, Affine]:
     stored = np.empty(math.prod(header.shape), header.dtype)
     with reading(header.path, RunError), open_values(header) as file:
         count = read_exactly(file, stored.view(np.uint8).data)
@@ -397,7 +399,7 @@ def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], Affine]:
             expected=f"{stored.nbytes}, as its header says",
             remedy="fetch or make it again",
         )
-    values: NDArray[np.generic] = stored
+    values: Stored = stored
     if header.slope != 1.0 or header.inter != 0.0:
         values = (stored * header.slope + header.inter).astype(np.float32)
     native = header.dtype.newbyteorder("=")
@@ -523,7 +525,7 @@ def encode_integers(
 
 
 def make_header(
-    shape: tuple[int, ...],
+    shape: Shape,
     grid: Grid,
     *,
     intent: Intent = "none",

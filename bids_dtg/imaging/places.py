@@ -24,6 +24,7 @@ from bids_dtg.imaging.grid import (
     Indices,
     Mask,
     Points,
+    Shape,
     apply_affine,
 )
 from bids_dtg.imaging.nifti import encode, encode_integers, make_header, reading_image
@@ -45,7 +46,7 @@ class Lattice:
     voxel, one for a parcel.
     """
 
-    shape: tuple[int, ...]  # shape of an array over the blocks, in C order
+    shape: Shape  # shape of an array over the blocks, in C order
     edge: int  # edge of a block, counted in places
     block_of: Indices  # (places,), index of the block in which a place lies
     corners: Indices  # (places, corners), indices of blocks
@@ -162,7 +163,7 @@ class VoxelPlaces:
         equal bytes. `header_facts` are arguments of `make_header`: intent, description and facts.
         """
         maps = np.atleast_2d(values)
-        shape: tuple[int, ...] = self.grid.shape
+        shape: Shape = self.grid.shape
         if np.ndim(values) > 1:
             shape = (*shape, len(maps))
         header = make_header(shape, self.grid, **header_facts)
@@ -339,9 +340,7 @@ def read_statmap(path: Path, points: Points, space: str) -> Float32:
 
 # A study's maps share one grid, and finding the neighbours takes longest.
 @lru_cache(maxsize=1)
-def _linear_sampling(
-    shape: tuple[int, ...], affine: bytes, points: bytes
-) -> LinearSampling:
+def _linear_sampling(shape: Shape, affine: bytes, points: bytes) -> LinearSampling:
     return LinearSampling(
         shape,
         np.frombuffer(affine).reshape(4, 4),

@@ -19,6 +19,8 @@ from bids_dtg.imaging.grid import (
     Indices,
     Mask,
     Points,
+    Shape,
+    Stored,
     apply_affine,
     voxel_sizes_mm,
 )
@@ -41,7 +43,7 @@ class Sampling(ABC):
 
     def apply(
         self,
-        block: NDArray[np.generic],
+        block: Stored,
         slope: float,
         inter: float,
         out: Float32 | None = None,
@@ -69,13 +71,13 @@ class Sampling(ABC):
             values[missing] = 0.0
         return out
 
-    def of_volume(self, volume: NDArray[np.generic]) -> Float32:
+    def of_volume(self, volume: Stored) -> Float32:
         """Take wanted voxels (voxels,) from a volume (i, j, k) of real values."""
         sampled = self.apply(volume.reshape(1, -1, order="F"), 1.0, 0.0)
         return sampled.reshape(-1)
 
     @abstractmethod
-    def _filled(self, block: NDArray[np.generic], out: Float32) -> Iterator[Float32]:
+    def _filled(self, block: Stored, out: Float32) -> Iterator[Float32]:
         """Fill and yield the rows of `out`, one at a time so that it stays in the cache."""
 
 
@@ -91,7 +93,7 @@ class LatticeSampling(Sampling):
     @classmethod
     def between(
         cls,
-        file_shape: tuple[int, ...],
+        file_shape: Shape,
         file_affine: Affine,
         grid: Grid,
         voxels: Indices,
@@ -146,7 +148,7 @@ class LatticeSampling(Sampling):
     @classmethod
     def nearest(
         cls,
-        shape: tuple[int, ...],
+        shape: Shape,
         affine: Affine,
         points: Points,
     ) -> LatticeSampling:
@@ -155,7 +157,7 @@ class LatticeSampling(Sampling):
         return cls._at(list(index.T), shape)
 
     @classmethod
-    def _at(cls, index: list[Indices], shape: tuple[int, ...]) -> LatticeSampling:
+    def _at(cls, index: list[Indices], shape: Shape) -> LatticeSampling:
         """Look up voxels by their indices along the three axes of the file."""
         voxels = len(index[0])
         source = np.zeros(voxels, np.intp)
@@ -168,7 +170,7 @@ class LatticeSampling(Sampling):
         source[~covered] = 0
         return cls(source, covered)
 
-    def _filled(self, block: NDArray[np.generic], out: Float32) -> Iterator[Float32]:
+    def _filled(self, block: Stored, out: Float32) -> Iterator[Float32]:
         gathered = np.empty(len(self.source), block.dtype)
         for frame, values in zip(block, out, strict=True):
             # "clip" lets take write to `gathered`.
@@ -186,7 +188,7 @@ class LinearSampling(Sampling):
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         affine: Affine,
         points: Points,
     ) -> None:
@@ -229,7 +231,7 @@ class LinearSampling(Sampling):
         means.covered = np.diff(means._matrix.indptr) > 0
         return means
 
-    def _filled(self, block: NDArray[np.generic], out: Float32) -> Iterator[Float32]:
+    def _filled(self, block: Stored, out: Float32) -> Iterator[Float32]:
         gathered = np.empty(len(self.needed), block.dtype)
         for frame, values in zip(block, out, strict=True):
             # "clip" lets take write to `gathered`.
@@ -252,7 +254,7 @@ def voxel_positions(points: Points, affine: Affine) -> Points:
     return apply_affine(to_voxels, points)
 
 
-def in_view(positions: Points, shape: tuple[int, ...]) -> Mask:
+def in_view(positions: Points, shape: Shape) -> Mask:
     """Return whether positions (n, 3) lie in the grid, up to half a voxel beyond voxel centres.
 
     Examples
@@ -266,7 +268,7 @@ def in_view(positions: Points, shape: tuple[int, ...]) -> Mask:
 
 
 def linear_neighbours(
-    positions: Points, shape: tuple[int, ...]
+    positions: Points, shape: Shape
 ) -> tuple[NDArray[np.int32], Float32, Mask]:
     """Find the voxels and weights of trilinear interpolation.
 

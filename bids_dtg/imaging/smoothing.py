@@ -6,7 +6,7 @@ from math import log, sqrt
 
 import numpy as np
 
-from bids_dtg.imaging.grid import Float32, Mask
+from bids_dtg.imaging.grid import Float32, Mask, Shape
 from bids_dtg.imaging.places import VoxelPlaces
 
 # The kernel ends at this many standard deviations, as SciPy's and nilearn's do.
@@ -43,7 +43,7 @@ class MaskedSmoothing:
         low = corners.min(axis=1, initial=max(voxels.grid.shape))
         high = corners.max(axis=1, initial=0)
         sizes = np.maximum(high - low + 1, 1)
-        self._box: tuple[int, ...] = tuple(sizes.tolist())
+        self._box: Shape = tuple(sizes.tolist())
         self._places = np.ravel_multi_index(tuple(corners - low[:, None]), self._box)
         # (n, n) Gaussian along each axis of the box.
         self._bands = [

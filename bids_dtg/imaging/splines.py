@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.engine.machine import in_threads
-from bids_dtg.imaging.grid import Affine, Float32, Points
+from bids_dtg.imaging.grid import Affine, Float32, Points, Shape, Stored
 from bids_dtg.imaging.sampling import (
     LinearSampling,
     Sampling,
@@ -48,7 +48,7 @@ class CubicSampling(Sampling):
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         affine: Affine,
         points: Points,
     ) -> None:
@@ -92,7 +92,7 @@ class CubicSampling(Sampling):
         """The eight voxels around each point, all of which must be finite."""
         return LinearSampling(self._shape, np.eye(4), self._positions)
 
-    def _filled(self, block: NDArray[np.generic], out: Float32) -> Iterator[Float32]:
+    def _filled(self, block: Stored, out: Float32) -> Iterator[Float32]:
         """Fill `out` with as many threads as the process may use; a second caller waits."""
         with self._lock:
             for first in range(0, len(block), FRAMES_TOGETHER):
@@ -100,7 +100,7 @@ class CubicSampling(Sampling):
                 self._fill(block[part], out[part])
         yield from out
 
-    def _fill(self, frames: NDArray[np.generic], out: Float32) -> None:
+    def _fill(self, frames: Stored, out: Float32) -> None:
         used = self._memory[:, : len(frames) * math.prod(self._sizes)]
         coefficients = used[0].reshape(len(frames), -1)
         transposed = used[1].reshape(-1, len(frames))

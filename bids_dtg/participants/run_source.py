@@ -18,12 +18,12 @@ from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.bold import (
-    Stored,
     decide_repetition_time,
     kept_values,
     read_bold_header,
     stream_voxels,
 )
+from bids_dtg.imaging.grid import Stored
 from bids_dtg.imaging.nifti import NiftiHeader
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import Places, VoxelPlaces

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.passes import PartlyZero
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.bold import Stored, kept_values, stream_voxels
-from bids_dtg.imaging.grid import Points
+from bids_dtg.imaging.bold import kept_values, stream_voxels
+from bids_dtg.imaging.grid import Points, Stored
 from bids_dtg.imaging.nifti import NiftiHeader, require_one_form
 from bids_dtg.imaging.sampling import LinearSampling
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces

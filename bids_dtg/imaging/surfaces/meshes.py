@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.grid import Indices, Mask, Points
+from bids_dtg.imaging.grid import Indices, Mask, Points, Stored
 from bids_dtg.imaging.nifti import reading_image
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
@@ -151,7 +151,7 @@ def fs_lr_on_fsaverage(side: Hemisphere) -> Points:
 
 
 @cache
-def read_arrays(name: str) -> Mapping[str, NDArray[np.generic]]:
+def read_arrays(name: str) -> Mapping[str, Stored]:
     """Read the arrays of a file in the package's ``templates``, by its name without ``.npz``."""
     file = resources.files(__package__) / "templates" / f"{name}.npz"
     with file.open("rb") as opened, np.load(opened) as arrays:
