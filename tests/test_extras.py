@@ -8,8 +8,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from given import sets
 from hidden_packages import EXTRAS, without
+from split_options import sets
 from tiny_cohort import LABELS, TinyCohort
 
 from bids_dtg.extras import install_line

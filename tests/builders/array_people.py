@@ -16,11 +16,10 @@ def arrays(seed: int = 0, people: int = PEOPLE) -> dict[str, np.ndarray]:
     """Make people whose rest follows from where four networks lie in them."""
     rng, common = np.random.default_rng(seed), np.random.default_rng(99)
     group = common.normal(size=(4, PLACES))
-    own = group + 0.5 * rng.normal(size=(people, 4, PLACES))
+    networks = group + 0.5 * rng.normal(size=(people, 4, PLACES))
     courses = rng.normal(size=(people, 4, FRAMES))
-    rest = np.einsum("nrp,nrt->npt", own, courses) + rng.normal(
-        size=(people, PLACES, FRAMES)
-    )
+    rest = np.einsum("nrp,nrt->npt", networks, courses)
+    rest += rng.normal(size=rest.shape)
     return {
         "rest": rest.astype(np.float32),
         "tr_seconds": np.array(2.0),
@@ -33,9 +32,9 @@ def arguments(
     folder: Path, analysis: str, *words: object, file: str = "all.npz"
 ) -> list[str]:
     """Return the words of an analysis of linear cores on a file of a folder."""
-    given = [folder / "study", folder / "out", "group", "--workflow", "dynamics"]
-    given += ["--analysis", analysis, "--input-arrays", folder / file, *words]
-    return [str(word) for word in given]
+    call_words = [folder / "study", folder / "out", "group", "--workflow", "dynamics"]
+    call_words += ["--analysis", analysis, "--input-arrays", folder / file, *words]
+    return [str(word) for word in call_words]
 
 
 def call(folder: Path, analysis: str, *words: object, file: str = "all.npz") -> int:
@@ -53,10 +52,8 @@ def write(path: Path, **arrays: Any) -> Path:
 
         with h5py.File(path, "w") as file:
             for key, values in arrays.items():
-                text = np.asarray(values).dtype.kind == "U"
-                file[key] = (
-                    np.asarray(values, h5py.string_dtype())
-                    if text
-                    else np.asarray(values)
-                )
+                array = np.asarray(values)
+                if array.dtype.kind == "U":
+                    array = np.asarray(values, h5py.string_dtype())
+                file[key] = array
     return path

@@ -31,9 +31,9 @@ STRUCTURES = ("CIFTI_STRUCTURE_AMYGDALA_LEFT", "CIFTI_STRUCTURE_AMYGDALA_RIGHT")
 def brain_models(vertices: int = 60, voxels: int = 20):
     """Return nibabel's axis of patches of both cortices and of voxels of two structures."""
     standard = standard_grayordinates()
-    of = standard.name
-    parts = [standard[of == side][:vertices] for side in CORTEX]
-    parts += [standard[of == name][:voxels] for name in STRUCTURES if voxels]
+    structures = standard.name
+    parts = [standard[structures == side][:vertices] for side in CORTEX]
+    parts += [standard[structures == name][:voxels] for name in STRUCTURES if voxels]
     axis = parts[0]
     for part in parts[1:]:
         axis += part
@@ -70,9 +70,8 @@ def save_maps(path: Path, values: np.ndarray, axis, names=("map",)) -> Path:
 def tiny_series(places: int, frames: int = FRAMES, seed: int = 0) -> np.ndarray:
     """Make a series (frames, places) float32: a mean, networks of one's own, and noise."""
     rng, common = np.random.default_rng(seed), np.random.default_rng(99)
-    networks = common.normal(size=(ROIS, places)) + 0.5 * rng.normal(
-        size=(ROIS, places)
-    )
+    networks = common.normal(size=(ROIS, places))
+    networks += 0.5 * rng.normal(size=networks.shape)
     courses = rng.normal(size=(frames, ROIS))
     series = 1000 + 30 * courses @ networks + 20 * rng.normal(size=(frames, places))
     return series.astype(np.float32)
@@ -82,10 +81,8 @@ def write_parcel_bundle(folder: Path, **facts) -> ModelBundle:
     """Write a linear model of parcels whose weights are made by chance."""
     places, rng = ParcelPlaces.of_axis(parcels_axis()), np.random.default_rng(4)
     roi_maps = rng.normal(size=(ROIS, places.number)).astype(np.float32)
-    mean, values = (
-        np.zeros_like(roi_maps),
-        rng.normal(size=(2, ROIS)).astype(np.float32),
-    )
+    mean = np.zeros_like(roi_maps)
+    values = rng.normal(size=(2, ROIS)).astype(np.float32)
     tensors = tensors_of(LinearModel((ROIS,), mean, mean + 1, values))
     fields = {
         "name": "tinyparcels",
@@ -105,13 +102,12 @@ def tiny_maps(labels=LABELS, places: int = 160) -> dict[str, np.ndarray]:
     """Make maps (contrasts, places) of each person: from networks of one's own, as the series."""
     common = np.random.default_rng(99).normal(size=(ROIS, places))
     weights = np.random.default_rng(7).normal(size=(len(CONTRASTS), ROIS))
-    made = {}
+    maps_of = {}
     for number, label in enumerate(labels):
-        networks = common + 0.5 * np.random.default_rng(number).normal(
-            size=(ROIS, places)
-        )
-        made[label] = (1.0 + weights @ networks).astype(np.float32)
-    return made
+        rng = np.random.default_rng(number)
+        networks = common + 0.5 * rng.normal(size=(ROIS, places))
+        maps_of[label] = (1.0 + weights @ networks).astype(np.float32)
+    return maps_of
 
 
 def parcels_axis(count: int = 12):
@@ -152,13 +148,13 @@ class ParcelCohort(TinyJob):
         path.with_name(f"{name}.json").write_text(json.dumps({"RepetitionTime": TR}))
         return path
 
-    def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
+    def analyse(self, analysis: str, *options: object, out: Path | None = None) -> int:
         words = [
             "-d",
             f"statmaps={self.statmaps}",
             "--analysis",
             analysis,
-            *map(str, more),
+            *map(str, options),
         ]
-        given = [self.bids, out or self.out, "group", *words, "--omp-nthreads", 1]
-        return program([str(word) for word in given])
+        call_words = [self.bids, out or self.out, "group", *words, "--omp-nthreads", 1]
+        return program([str(word) for word in call_words])

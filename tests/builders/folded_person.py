@@ -40,9 +40,8 @@ def field(points: np.ndarray, mm: float = 6.0, length_mm: float = 20.0) -> np.nd
     """Return displacements (n, 3) that vary smoothly, with an sd of so many mm along an axis."""
     rng, waves = np.random.default_rng(2), 100
     phase = points @ (rng.standard_normal((waves, 3)) / length_mm).T
-    moved = np.cos(phase + rng.uniform(0, 2 * np.pi, waves)) @ rng.standard_normal(
-        (waves, 3)
-    )
+    courses = np.cos(phase + rng.uniform(0, 2 * np.pi, waves))
+    moved = courses @ rng.standard_normal((waves, 3))
     moved *= mm * np.sqrt(2 / waves)
     moved[:, 0] *= np.tanh(np.abs(points[:, 0]) / 15)  # hemispheres stay on their sides
     return moved
@@ -59,8 +58,9 @@ def native_mesh(side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
     faces = ConvexHull(sphere).simplices
     weights = sphere_weights(fs_lr_sphere(side), template_mesh(side)[1], sphere)
-    other = weights @ fs_lr_on_fsaverage(side)
-    return sphere, 100 * other / np.linalg.norm(other, axis=1, keepdims=True), faces
+    on_fsaverage = weights @ fs_lr_on_fsaverage(side)
+    on_fsaverage *= 100 / np.linalg.norm(on_fsaverage, axis=1, keepdims=True)
+    return sphere, on_fsaverage, faces
 
 
 def cortex(side: str, *, native: bool = False, mm: float = 6.0) -> np.ndarray:
@@ -86,13 +86,11 @@ def write_run(root: Path, *, mm: float = 6.0) -> np.ndarray:
     series = gaussian_filter1d(rng.standard_normal((FRAMES, places.number)), 1, axis=0)
     shape, affine = (100, 120, 100), np.diag([2.0, 2, 2, 1])
     affine[:3, 3] = points.mean(axis=0) - np.array(shape) + 1
-    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(
-        -1, 3
-    )
-    away, nearest = cKDTree(points).query(
-        grid @ affine[:3, :3] + affine[:3, 3], distance_upper_bound=2.0
-    )
-    near = np.flatnonzero(np.isfinite(away))
+    lattice = np.meshgrid(*map(np.arange, shape), indexing="ij")
+    grid = np.stack(lattice, -1).reshape(-1, 3)
+    centres = grid @ affine[:3, :3] + affine[:3, 3]
+    distance, nearest = cKDTree(points).query(centres, distance_upper_bound=2.0)
+    near = np.flatnonzero(np.isfinite(distance))
     near = near[parcel[nearest[near]] >= 0]
     bold = np.full((len(grid), FRAMES), 1000, np.int16)
     bold[near] += (100 * series[:, parcel[nearest[near]]].T).astype(np.int16)
@@ -108,9 +106,8 @@ def write_run(root: Path, *, mm: float = 6.0) -> np.ndarray:
         np.ones(shape, np.uint8),
         affine,
     )
-    (func / f"{STEM}_space-T1w_desc-preproc_bold.json").write_text(
-        '{"RepetitionTime": 2.0}'
-    )
+    sidecar = func / f"{STEM}_space-T1w_desc-preproc_bold.json"
+    sidecar.write_text('{"RepetitionTime": 2.0}')
     write_confounds(
         func / f"{STEM}_desc-confounds_timeseries.tsv", confound_columns(FRAMES)
     )
@@ -140,10 +137,8 @@ def add_surfaces(
             path = Path(f"{stem}_space-fsLR_den-32k_midthickness.surf.gii")
             write_surface(path, points, template_mesh(side)[1])
             continue
-        points, (sphere, other, faces) = (
-            cortex(side, native=True) + shift,
-            native_mesh(side),
-        )
+        points = cortex(side, native=True) + shift
+        sphere, on_fsaverage, faces = native_mesh(side)
         if source == "FreeSurfer":
             folder = root / f"sourcedata/freesurfer/sub-01/surf/{side.lower()}h"
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +149,7 @@ def add_surfaces(
             for name, mesh in (
                 ("white", points - CENTRE - apart),
                 ("pial", points - CENTRE + apart),
-                ("sphere.reg", other),
+                ("sphere.reg", on_fsaverage),
             ):
                 path = f"{folder}.{name}"
                 nib.freesurfer.write_geometry(path, mesh, faces, volume_info=volume)
@@ -163,7 +158,7 @@ def add_surfaces(
         if source == "fsLR's sphere":
             path = Path(f"{stem}_space-fsLR_desc-msmsulc_sphere.surf.gii")
             write_surface(path, sphere, faces)
-        write_surface(Path(f"{stem}_desc-reg_sphere.surf.gii"), other, faces)
+        write_surface(Path(f"{stem}_desc-reg_sphere.surf.gii"), on_fsaverage, faces)
     if source == "FreeSurfer":
         path = anat / "sub-01_from-fsnative_to-T1w_mode-image_xfm.txt"
         path.write_text(itk_text([affine_part(np.eye(4))]))

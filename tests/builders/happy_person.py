@@ -19,7 +19,7 @@ def write_happy_person(
     folder: Path,
     *,
     versions: tuple[str, ...] = tuple(VERSIONS),
-    own: bool = True,
+    own_surfaces: bool = True,
 ) -> Path:
     """Link files of the person into a folder of derivatives, with or without own surfaces.
 
@@ -32,7 +32,7 @@ def write_happy_person(
         (target / name).mkdir(parents=True, exist_ok=True)
     (root / "dataset_description.json").symlink_to(source / "dataset_description.json")
     anatomy = [*(source / target.name / "anat").iterdir()]
-    if own:
+    if own_surfaces:
         anatomy += (real / f"surfaces/{target.name}/anat").iterdir()
     for path in anatomy:
         (target / "anat" / path.name).symlink_to(path)
@@ -43,8 +43,8 @@ def write_happy_person(
     ):
         (target / "func" / f"{stem}_{name}").symlink_to(func / f"{stem}_{name}")
     for version in versions:
-        given = VERSIONS["boldref"] if version == "T1w" else VERSIONS[version]
+        stored = VERSIONS["boldref"] if version == "T1w" else VERSIONS[version]
         for ending in ("preproc_bold.nii.gz", "preproc_bold.json", "brain_mask.nii.gz"):
             name = f"{stem}{VERSIONS[version]}_desc-{ending}"
-            (target / "func" / name).symlink_to(func / f"{stem}{given}_desc-{ending}")
+            (target / "func" / name).symlink_to(func / f"{stem}{stored}_desc-{ending}")
     return root

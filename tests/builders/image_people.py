@@ -30,16 +30,13 @@ def people(seed: int = 0, number: int = PEOPLE) -> dict[str, np.ndarray]:
     """Make people whose maps follow from where four networks lie in them."""
     rng, common = np.random.default_rng(seed), np.random.default_rng(99)
     voxels = places().number
-    group, weights = (
-        common.normal(size=(4, voxels)),
-        common.normal(size=(len(CONTRASTS), 4)),
-    )
-    own = group + 0.5 * rng.normal(size=(number, 4, voxels))
+    group = common.normal(size=(4, voxels))
+    weights = common.normal(size=(len(CONTRASTS), 4))
+    networks = group + 0.5 * rng.normal(size=(number, 4, voxels))
     courses = rng.normal(size=(number, 4, FRAMES))
-    rest = np.einsum("nrp,nrt->npt", own, courses) + rng.normal(
-        size=(number, voxels, FRAMES)
-    )
-    targets = np.einsum("cr,nrp->ncp", weights, own)
+    rest = np.einsum("nrp,nrt->npt", networks, courses)
+    rest += rng.normal(size=rest.shape)
+    targets = np.einsum("cr,nrp->ncp", weights, networks)
     targets += 0.3 * rng.normal(size=targets.shape)
     return {
         "people": np.array([f"{seed}{n:02d}" for n in range(number)]),
@@ -49,7 +46,7 @@ def people(seed: int = 0, number: int = PEOPLE) -> dict[str, np.ndarray]:
     }
 
 
-def write(folder: Path, **made: np.ndarray) -> Path:
+def write(folder: Path, **arrays: np.ndarray) -> Path:
     """Write people as a dataset, their maps, and a model that has their voxels; return the folder.
 
     `families` is written into participants.tsv.
@@ -62,21 +59,19 @@ def write(folder: Path, **made: np.ndarray) -> Path:
         json.dumps({**about, "Name": "study"})
     )
     for label, rest, maps in zip(
-        made["people"], made["rest"], made["targets"], strict=True
+        arrays["people"], arrays["rest"], arrays["targets"], strict=True
     ):
         bold = np.zeros((*TINY_SHAPE, rest.shape[1]), np.float32)
         bold[where.mask] = 1000 * (1 + np.abs(rest).max()) + rest
         add_run(bids, str(label), bold=bold, affine=TINY_AFFINE, tr=TR, mask=where.mask)
-        for contrast, values in zip(made["contrasts"], maps, strict=True):
+        for contrast, values in zip(arrays["contrasts"], maps, strict=True):
             name = "".join(filter(str.isalnum, contrast))
-            path = (
-                folder
-                / f"maps/sub-{label}/sub-{label}_contrast-{name}_stat-z_statmap.nii.gz"
-            )
+            file = f"sub-{label}_contrast-{name}_stat-z_statmap.nii.gz"
+            path = folder / f"maps/sub-{label}" / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(where.encode(values))
-    if "families" in made:
-        rows = zip(made["people"], made["families"], strict=True)
+    if "families" in arrays:
+        rows = zip(arrays["people"], arrays["families"], strict=True)
         lines = "".join(f"sub-{label}\t{family}\n" for label, family in rows)
         (bids / "participants.tsv").write_text(f"participant_id\tfamily_id\n{lines}")
     write_tiny_bundle(folder / "base", masks=(where.mask, where.mask))
@@ -85,8 +80,8 @@ def write(folder: Path, **made: np.ndarray) -> Path:
 
 def arguments(data: Path, out: Path, analysis: str, *words: object) -> list[str]:
     """Return the words of a call of an analysis; without --model, on the voxels of the people."""
-    given = [data / "bids", out, "group", "-d", f"fmriprep={data / 'bids'}"]
-    given += [
+    call_words = [data / "bids", out, "group", "-d", f"fmriprep={data / 'bids'}"]
+    call_words += [
         "-d",
         f"statmaps={data / 'maps'}",
         "--analysis",
@@ -94,10 +89,10 @@ def arguments(data: Path, out: Path, analysis: str, *words: object) -> list[str]
         "--omp-nthreads",
         1,
     ]
-    given += ["--denoise-strategy", "none", *words]
+    call_words += ["--denoise-strategy", "none", *words]
     if "--model" not in words:
-        given += ["--model", data / "base"]
-    return [str(word) for word in given]
+        call_words += ["--model", data / "base"]
+    return [str(word) for word in call_words]
 
 
 def call(data: Path, analysis: str, *words: object, out: Path | None = None) -> int:

@@ -60,9 +60,9 @@ def write_labels(
     axis = axis[np.concatenate([np.flatnonzero(axis.surface_mask), below])]
     of_sides = {structure: np.zeros(_MESH) for structure in CORTEX}
     table = {0: ("???", (0, 0, 0, 0))}
-    for label, (own, structure, vertices) in enumerate(parcels(), 1):
+    for label, (parcel, structure, vertices) in enumerate(parcels(), 1):
         of_sides[structure][vertices] = label
-        table[label] = (name or own, (1, 1, 1, 1))
+        table[label] = (name or parcel, (1, 1, 1, 1))
     labels = [of_sides[side][axis.vertex[axis.name == side]] for side in CORTEX]
     values = np.concatenate([*labels, np.zeros(len(below))]).astype(np.float32)
     if first is not None:

@@ -54,8 +54,8 @@ class NetworkJob(TinyJob):
 
     def add_run(self, participant: str, *, seed: int = 0, **options: object) -> Path:
         """Add a run; `options` as in `add_rest`."""
-        given = {"bold": network_bold(seed), "frames": FRAMES, "tr": TR}
-        return add_rest(self.bids, participant, **(given | options))
+        defaults = {"bold": network_bold(seed), "frames": FRAMES, "tr": TR}
+        return add_rest(self.bids, participant, **(defaults | options))
 
     def add_structural(self, participant: str, values: np.ndarray) -> Path:
         """Write a participant's structural connectome."""
@@ -73,16 +73,16 @@ class NetworkJob(TinyJob):
         """What is given as BIDS_DIR."""
         return self.bids
 
-    def arguments(self, *more: object, out: Path | None = None) -> list[str]:
+    def arguments(self, *options: object, out: Path | None = None) -> list[str]:
         words = [
             self.read,
             out or self.out,
             "participant",
             "--workflow",
             self.workflow,
-            *more,
+            *options,
         ]
-        words += [] if "--atlases" in more else ["--atlases", self.atlas]
+        words += [] if "--atlases" in options else ["--atlases", self.atlas]
         words += ["--omp-nthreads", "1", *([] if self.reports else ["--no-reports"])]
         return [str(word) for word in words]
 
@@ -90,9 +90,9 @@ class NetworkJob(TinyJob):
 def weights(seed: int = 0) -> np.ndarray:
     """Return a structural connectome (regions, regions) as counted."""
     values = np.random.default_rng(seed).integers(1, 100, (len(REGIONS),) * 2)
-    found = values + values.T
-    np.fill_diagonal(found, 0)
-    return found
+    symmetric = values + values.T
+    np.fill_diagonal(symmetric, 0)
+    return symmetric
 
 
 def write_core(
@@ -104,5 +104,5 @@ def write_core(
     series = [
         network_bold(seed)[:, ::2][0, :, 0].astype(float) for seed in range(10, 16)
     ]
-    given = {"name": "core", "regions": REGIONS, "frames": FRAMES, "tr_seconds": tr}
-    return write_tiny_linear(folder, listed, series, **(given | facts)).path
+    defaults = {"name": "core", "regions": REGIONS, "frames": FRAMES, "tr_seconds": tr}
+    return write_tiny_linear(folder, listed, series, **(defaults | facts)).path

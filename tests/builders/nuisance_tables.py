@@ -23,10 +23,8 @@ def nuisance_columns(frames: int, tr: float, seed: int = 0) -> dict[str, np.ndar
     for name, values in bases.items():
         derivative = np.concatenate([[np.nan], np.diff(values)])
         table[name], table[f"{name}_derivative1"] = values, derivative
-        table[f"{name}_power2"], table[f"{name}_derivative1_power2"] = (
-            values**2,
-            derivative**2,
-        )
+        table[f"{name}_power2"] = values**2
+        table[f"{name}_derivative1_power2"] = derivative**2
     for kind, count in (("a", 6), ("c", 3), ("w", 3), ("t", 2)):
         for number in range(count):
             table[f"{kind}_comp_cor_{number:02d}"] = 0.1 * rng.standard_normal(frames)
@@ -35,13 +33,11 @@ def nuisance_columns(frames: int, tr: float, seed: int = 0) -> dict[str, np.ndar
     moved = np.abs(0.1 * rng.standard_normal(frames))
     moved[[frames // 3, frames // 3 + 3, 2 * frames // 3]] = 0.9
     table["framewise_displacement"] = np.concatenate([[np.nan], moved[1:]])
-    table["std_dvars"] = np.concatenate(
-        [[np.nan], 1 + 0.1 * rng.standard_normal(frames - 1)]
-    )
+    dvars = 1 + 0.1 * rng.standard_normal(frames - 1)
+    table["std_dvars"] = np.concatenate([[np.nan], dvars])
     for frame in range(NON_STEADY):
-        table[f"non_steady_state_outlier{frame:02d}"] = (
-            np.arange(frames) == frame
-        ).astype(float)
+        is_frame = np.arange(frames) == frame
+        table[f"non_steady_state_outlier{frame:02d}"] = is_frame.astype(float)
     return table
 
 

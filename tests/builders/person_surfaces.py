@@ -81,12 +81,11 @@ def add_transform(
 def add_hcp_surfaces(folder: Path, kind: str = "midthickness_MSMAll") -> Path:
     """Add what HCP's pipelines write to one person's folder; return that of the mesh."""
     mesh = folder / "MNINonLinear" / "fsaverage_LR32k"
-    other = (
-        folder / "T1w" / "fsaverage_LR32k"
-    )  # a trap: the same names in another space
+    # A trap: the same names in another space.
+    in_t1w_space = folder / "T1w" / "fsaverage_LR32k"
     for side in SIDES:
         points, faces = template_mesh(side)
         name = f"{folder.name}.{side}.{kind}.32k_fs_LR.surf.gii"
         write_surface(mesh / name, points, faces)
-        write_surface(other / name, in_t1w(points), faces)
+        write_surface(in_t1w_space / name, in_t1w(points), faces)
     return mesh

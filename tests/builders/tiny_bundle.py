@@ -69,10 +69,13 @@ def _tiny_tensors(
 
 def maps_card(**facts: object) -> ModelCard[MapsPart]:
     """Make the card of a model of maps from fields of the card and of its part."""
-    own = {field.name for field in dataclasses.fields(MapsPart)}
-    part = MapsPart(**{name: fact for name, fact in facts.items() if name in own})
+    part_fields = {field.name for field in dataclasses.fields(MapsPart)}
+    part = MapsPart(
+        **{name: fact for name, fact in facts.items() if name in part_fields}
+    )
     return ModelCard(
-        part=part, **{name: fact for name, fact in facts.items() if name not in own}
+        part=part,
+        **{name: fact for name, fact in facts.items() if name not in part_fields},
     )
 
 
@@ -111,15 +114,15 @@ def write_tiny_bundle(
     return write_bundle(folder, card, arrays)
 
 
-def extend_bundle(bundle: ModelBundle, folder: Path, **given: object) -> ModelBundle:
+def extend_bundle(bundle: ModelBundle, folder: Path, **changes: object) -> ModelBundle:
     """Write a copy of a bundle with other half-widths, another mean or another list of people."""
-    people = given.pop("people", bundle.people)
-    kept = {"half_widths": bundle.half_widths, "mean": bundle.mean, **given}
+    people = changes.pop("people", bundle.people)
+    facts = {"half_widths": bundle.half_widths, "mean": bundle.mean, **changes}
     arrays = BundleArrays(
         bundle.weights().read(),
         *(bundle.roi_maps, bundle.brain, bundle.places, bundle.correction),
         combine=bundle.combine,
-        **kept,
+        **facts,
     )
     return write_bundle(folder, bundle.card, arrays, people)
 
@@ -128,8 +131,8 @@ def with_half_widths(bundle: ModelBundle, folder: Path) -> ModelBundle:
     """Copy a bundle as one with half-widths, other ones in each block of each contrast."""
     contrasts, lattice = len(bundle.contrasts), bundle.places.lattice(4)
     values = np.linspace(0.5, 1.5, contrasts * lattice.blocks, dtype=np.float32)
-    found = HalfWidths(20, 4, values.reshape(contrasts, *lattice.shape), lattice)
-    return extend_bundle(bundle, folder, half_widths=found)
+    half_widths = HalfWidths(20, 4, values.reshape(contrasts, *lattice.shape), lattice)
+    return extend_bundle(bundle, folder, half_widths=half_widths)
 
 
 def forge(bundle: ModelBundle, name: str, content: bytes) -> Path:

@@ -34,9 +34,9 @@ class TinyCohort(TinyJob):
         rng = np.random.default_rng(5)
         means = rng.normal(2, 1, (len(contrasts), places.number))
         for label in labels:
-            own = rng.normal(size=means.shape)
+            deviation = rng.normal(size=means.shape)
             for session in ("a", "b"):
-                noisy = means + own + 0.5 * rng.normal(size=means.shape)
+                noisy = means + deviation + 0.5 * rng.normal(size=means.shape)
                 if label in cropped:
                     noisy[:, : places.number // 2] = np.nan
                 for contrast, values in zip(contrasts, noisy, strict=True):
@@ -47,9 +47,9 @@ class TinyCohort(TinyJob):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(places.encode(values))
 
-    def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
+    def analyse(self, analysis: str, *options: object, out: Path | None = None) -> int:
         words = ["-d", f"fmriprep={self.bids}", "-d", f"statmaps={self.statmaps}"]
-        words += ["--analysis", analysis, *more]
+        words += ["--analysis", analysis, *options]
         before, self.level = self.level, "group"
         try:
             return self.run(*words, out=out)
@@ -58,8 +58,8 @@ class TinyCohort(TinyJob):
 
     level = "participant"
 
-    def arguments(self, *more: object, out: Path | None = None) -> list[str]:
-        words = super().arguments(*more, out=out)
+    def arguments(self, *options: object, out: Path | None = None) -> list[str]:
+        words = super().arguments(*options, out=out)
         words[2] = self.level
         # Pages of analyses are what many tests look at.
         return [

@@ -46,11 +46,11 @@ def add_rest(
 
 # Hundreds of tests begin with the same files: each process makes them once, and copies them.
 @functools.cache
-def _kept() -> Path:
-    folder, own = Path(tempfile.mkdtemp(prefix="tiny-job-")), os.getpid()
+def _shared_folder() -> Path:
+    folder, process = Path(tempfile.mkdtemp(prefix="tiny-job-")), os.getpid()
 
     def remove() -> None:
-        if os.getpid() == own:  # and not in a process that this one has forked
+        if os.getpid() == process:  # and not in a process that this one has forked
             shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(remove)
@@ -58,27 +58,30 @@ def _kept() -> Path:
 
 
 @functools.cache
-def _kept_bundle() -> Path:
-    return write_tiny_bundle(_kept() / "tiny").path
+def _shared_bundle() -> Path:
+    return write_tiny_bundle(_shared_folder() / "tiny").path
 
 
 @functools.cache
-def _kept_rest(seed: int) -> Path:
+def _shared_rest(seed: int) -> Path:
     return add_run(
-        _kept() / f"{seed}", bold=tiny_bold(seed=seed), affine=TINY_AFFINE, tr=TR
+        _shared_folder() / f"{seed}",
+        bold=tiny_bold(seed=seed),
+        affine=TINY_AFFINE,
+        tr=TR,
     )
 
 
 def _copy_rest(root: Path, participant: str, seed: int) -> Path:
-    kept, func = _kept_rest(seed), root / f"sub-{participant}" / "func"
+    source, func = _shared_rest(seed), root / f"sub-{participant}" / "func"
     func.mkdir(parents=True, exist_ok=True)
 
     def place(path: Path) -> Path:
         return func / path.name.replace("sub-01", f"sub-{participant}", 1)
 
-    for path in kept.parent.iterdir():
+    for path in source.parent.iterdir():
         shutil.copyfile(path, place(path))
-    return place(kept)
+    return place(source)
 
 
 @functools.cache
@@ -107,7 +110,7 @@ class TinyJob:
         self.bids = describe_dataset(folder / "fmriprep")
         self.model = folder / "tiny"
         self.out = folder / "out"
-        shutil.copytree(_kept_bundle(), self.model, dirs_exist_ok=True)
+        shutil.copytree(_shared_bundle(), self.model, dirs_exist_ok=True)
         for number, participant in enumerate(participants):
             add_rest(self.bids, participant, seed=number)
 
@@ -118,37 +121,40 @@ class TinyJob:
 
         return load_bundle(str(self.model))
 
-    def arguments(self, *more: object, out: Path | None = None) -> list[str]:
+    def arguments(self, *options: object, out: Path | None = None) -> list[str]:
         words = [
             self.bids,
             out or self.out,
             "participant",
             "--model",
             self.model,
-            *more,
+            *options,
         ]
         if self.threads is not None and "--omp-nthreads" not in words:
             words += ["--omp-nthreads", self.threads]
         words += [] if self.reports else ["--no-reports"]
         return [str(word) for word in words]
 
-    def settings(self, **more: object) -> Settings:
+    def settings(self, **options: object) -> Settings:
         """Return the options of a call, as the command line makes them, for the program's parts."""
         from bids_dtg.settings import Settings
 
-        options = {"analysis_level": "participant", "omp_nthreads": 1, **more}
+        all_options = {"analysis_level": "participant", "omp_nthreads": 1, **options}
         return Settings.of(
-            bids_dir=self.bids, output_dir=self.out, model=str(self.model), **options
+            bids_dir=self.bids,
+            output_dir=self.out,
+            model=str(self.model),
+            **all_options,
         )
 
-    def run(self, *more: object, out: Path | None = None) -> int:
+    def run(self, *options: object, out: Path | None = None) -> int:
         """Call the program in this process; what it sets in the process is set back."""
         from bids_dtg.cli.run import main
 
         warm_up()
         handler, environment = signal.getsignal(signal.SIGTERM), dict(os.environ)
         try:
-            return main(self.arguments(*more, out=out))
+            return main(self.arguments(*options, out=out))
         finally:
             signal.signal(signal.SIGTERM, handler)
             os.environ.clear()
@@ -157,18 +163,17 @@ class TinyJob:
 
 def tree(folder: Path, *, but: tuple[str, ...] = ("logs",)) -> dict[str, str]:
     """Return path -> SHA-256 of all files; of quality tables without the time they took."""
-    found = {}
+    digests = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if path.is_file() and name.parts[0] not in but:
             content = path.read_bytes()
             if name.name.endswith("_qc.tsv"):
                 row = read_table(path)[0]
-                content = repr(
-                    {k: v for k, v in row.items() if k != "seconds_processing"}
-                ).encode()
-            found[name.as_posix()] = hashlib.sha256(content).hexdigest()
-    return found
+                row.pop("seconds_processing", None)
+                content = repr(row).encode()
+            digests[name.as_posix()] = hashlib.sha256(content).hexdigest()
+    return digests
 
 
 def map_facts(path: Path) -> dict:

@@ -22,7 +22,7 @@ def tiny_fitted(
     series: Sequence[NDArray] = CHANCE, tr: float = 0.72
 ) -> tuple[LinearModel, Components | None]:
     """Fit a linear core, and components, to people's series."""
-    people = [TrainingPerson.of(own) for own in series]
+    people = [TrainingPerson.of(of_person) for of_person in series]
     return fit_core(people, tr), find_components(people)
 
 
@@ -33,7 +33,7 @@ def write_tiny_linear(
     **facts: Any,
 ) -> LinearBundle:
     """Write the bundle of a small linear core; `facts` for its card."""
-    given: dict[str, Any] = {
+    all_facts: dict[str, Any] = {
         "labels": tuple(f"p{number}" for number in range(len(series))),
         "regions": TINY_REGIONS,
         "frames": 90,
@@ -44,5 +44,5 @@ def write_tiny_linear(
         "notice": "series made by chance, for tests",
         **facts,
     }
-    model, components = tiny_fitted(series, given["tr_seconds"])
-    return write_linear_bundle(folder, model, components, people, **given)
+    model, components = tiny_fitted(series, all_facts["tr_seconds"])
+    return write_linear_bundle(folder, model, components, people, **all_facts)

@@ -33,12 +33,14 @@ def write_networks(
     rng = np.random.default_rng(0)
     weights = rng.integers(0, 50, (4, len(regions), len(regions)))
     weights = weights + weights.transpose(0, 2, 1)
-    for session, there, number in zip(("REST1", "REST2"), people, frames, strict=True):
-        series = rng.standard_normal((len(there), len(regions), number)).cumsum(-1)
+    for session, of_session, number in zip(
+        ("REST1", "REST2"), people, frames, strict=True
+    ):
+        series = rng.standard_normal((len(of_session), len(regions), number)).cumsum(-1)
         np.savez(
             folder / f"{session}.npz",
             rest=series.astype("f4"),
-            people=there,
+            people=of_session,
             places=regions,
             tr_seconds=tr_seconds,
             session=session,

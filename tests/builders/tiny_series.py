@@ -21,11 +21,11 @@ def made_series(
     """Return series (sessions, people, regions, frames): people differ, sessions less so."""
     rng = np.random.default_rng(0)
     shared = np.eye(regions) + 0.5 * rng.standard_normal((regions, regions))
-    own = shared + 0.4 * rng.standard_normal((people, regions, regions))
+    processes = shared + 0.4 * rng.standard_normal((people, regions, regions))
     white = rng.standard_normal((sessions, people, regions, frames))
     for frame in range(1, frames):
         white[..., frame] += 0.6 * white[..., frame - 1]
-    return own @ white
+    return processes @ white
 
 
 def write_series(folder: Path, names: Sequence[str] = ("REST1", "REST2")) -> Path:
@@ -44,7 +44,7 @@ def write_series(folder: Path, names: Sequence[str] = ("REST1", "REST2")) -> Pat
     return folder
 
 
-def arguments(arrays: Path, out: Path, analysis: str, *more: str) -> list[str]:
+def arguments(arrays: Path, out: Path, analysis: str, *options: str) -> list[str]:
     """Return what a user gives for an analysis of these files."""
     return [
         *(
@@ -57,5 +57,5 @@ def arguments(arrays: Path, out: Path, analysis: str, *more: str) -> list[str]:
             analysis,
         ),
         *("--input-arrays", *map(str, sorted(arrays.glob("*.npz")))),
-        *("--omp-nthreads", "1", *more),
+        *("--omp-nthreads", "1", *options),
     ]

@@ -42,13 +42,12 @@ def write_twins(
     write_twin_people(folder, people, sequences, people.runs(sequences, seed=1))
     about = folder / "bids/dataset_description.json"
     about.write_text(json.dumps({**json.loads(about.read_text()), "Name": "tiny"}))
-    found = edges(people)
+    arrays = edges(people)
     if telling:
         seconds = people.mean_rt_seconds("stroop").mean(axis=1)
-        found["edges"][:, :9] += (
-            0.5 * ((seconds - seconds.mean()) / seconds.std())[:, None]
-        )
-    write(folder / "connectomes.npz", **found)
+        slowness = (seconds - seconds.mean()) / seconds.std()
+        arrays["edges"][:, :9] += 0.5 * slowness[:, None]
+    write(folder / "connectomes.npz", **arrays)
     return folder
 
 
@@ -57,7 +56,7 @@ def people_of(folder: Path, **options: Any) -> Any:
     from bids_dtg.settings import Settings
     from bids_dtg.twin.participant.people import TwinPeople
 
-    given = {
+    defaults = {
         "bids_dir": folder / "bids",
         "output_dir": folder / "out",
         "analysis_level": "group",
@@ -65,7 +64,7 @@ def people_of(folder: Path, **options: Any) -> Any:
         "analysis": "train",
         "input_arrays": (str(folder / "connectomes.npz"),),
     }
-    return TwinPeople.prepare(Settings.of(**{**given, **options}))
+    return TwinPeople.prepare(Settings.of(**{**defaults, **options}))
 
 
 def quick_model(
@@ -91,9 +90,11 @@ def quick_model(
         recipe=replace(QUICK, **changes),
     )
     names = tuple(f"r{number}" for number in range(REGIONS))
-    known = ModelPeople.of_training("tiny", people.sketches(labels), {})
+    training_people = ModelPeople.of_training("tiny", people.sketches(labels), {})
     place = folder / "-".join([architecture, *changes])
-    return write_tiny_twin(place, fitted, known, regions=names, data_set="tiny")
+    return write_tiny_twin(
+        place, fitted, training_people, regions=names, data_set="tiny"
+    )
 
 
 def edges(people: TwinPeople | None = None) -> dict[str, np.ndarray]:
@@ -175,7 +176,7 @@ def arguments(
     folder: Path,
     out: Path,
     analysis: str,
-    *more: str,
+    *options: str,
     arrays: str | None = "connectomes.npz",
 ) -> list[str]:
     """Return what a user gives for an analysis of these people; without arrays, of the output."""
@@ -191,5 +192,5 @@ def arguments(
         ),
         *(("--input-arrays", str(folder / arrays)) if arrays else ()),
         *("--omp-nthreads", "1"),
-        *more,
+        *options,
     ]

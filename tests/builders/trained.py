@@ -43,39 +43,41 @@ def trained(kind: str, base: Path) -> Trained:
     `base` is the folder of temporary files of this process.
     """
     root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    made, done = Trained.within(root / f"trained-{kind}"), root / f"trained-{kind}.done"
+    model = Trained.within(root / f"trained-{kind}")
+    done = root / f"trained-{kind}.done"
     with FileLock(root / f"trained-{kind}.lock"):
         if not done.exists():
-            shutil.rmtree(
-                made.folder, ignore_errors=True
-            )  # what a process that failed has left
-            made.folder.mkdir()
-            assert _train(kind, made) == 0
+            # What a process that failed has left.
+            shutil.rmtree(model.folder, ignore_errors=True)
+            model.folder.mkdir()
+            assert _train(kind, model) == 0
             done.touch()
-    return made
+    return model
 
 
-def _train(kind: str, made: Trained) -> int:
+def _train(kind: str, model: Trained) -> int:
     """Train a twin of three of six people, a network of four, or maps of 8 of twelve."""
     import image_people
     import tiny_networks
     import tiny_twins
-    from given import sets
+    from split_options import sets
 
     from bids_dtg.cli.run import main
 
     if kind == "twin":
-        tiny_twins.write_twins(made.inputs)
-        words = tiny_twins.arguments(made.inputs, made.out, "train", *tiny_twins.TRAIN)
+        tiny_twins.write_twins(model.inputs)
+        words = tiny_twins.arguments(
+            model.inputs, model.out, "train", *tiny_twins.TRAIN
+        )
     elif kind == "network":
-        tiny_networks.write_networks(made.inputs)
+        tiny_networks.write_networks(model.inputs)
         words = tiny_networks.arguments(
-            made.inputs, made.out, "train", *tiny_networks.TRAIN
+            model.inputs, model.out, "train", *tiny_networks.TRAIN
         )
     else:
-        image_people.write(made.inputs, **image_people.people())
-        shutil.copy(sets(image_people.LABELS, 0, 0.34)[1], made.folder / "sets.tsv")
+        image_people.write(model.inputs, **image_people.people())
+        shutil.copy(sets(image_people.LABELS, 0, 0.34)[1], model.folder / "sets.tsv")
         words = image_people.arguments(
-            made.inputs, made.out, "train", *made.train_words
+            model.inputs, model.out, "train", *model.train_words
         )
     return main(words)

@@ -40,19 +40,15 @@ class TwinJob(NetworkJob):
         """What is given as BIDS_DIR."""
         return self.raw
 
-    def arguments(self, *more: object, out: Path | None = None) -> list[str]:
-        return super().arguments("--derivatives", self.bids, *more, out=out)
+    def arguments(self, *options: object, out: Path | None = None) -> list[str]:
+        return super().arguments("--derivatives", self.bids, *options, out=out)
 
     def give(
         self, participant: str, task: str, lender: int = 0, session: str = ""
     ) -> Path:
         """Copy the event file of a simulated person; return its path."""
-        folder = (
-            self.raw
-            / f"sub-{participant}"
-            / (f"ses-{session}" if session else "")
-            / "func"
-        )
+        of_session = f"ses-{session}" if session else ""
+        folder = self.raw / f"sub-{participant}" / of_session / "func"
         folder.mkdir(parents=True, exist_ok=True)
         visit = f"_ses-{session}" if session else ""
         path = folder / f"sub-{participant}{visit}_task-{task}_events.tsv"
@@ -70,11 +66,11 @@ class TwinJob(NetworkJob):
         **facts: object,
     ) -> Path:
         """Write the bundle of a small twin of the job's parcels; `facts` for its card."""
-        given = {"name": name, "regions": REGIONS}
+        defaults = {"name": name, "regions": REGIONS}
         fitted = tiny_fitted_twin(architecture, recipe, edges=EDGES, bold=bold)
         if architecture == "lowrank":  # random weights alone answer hardly any trial
             with torch.no_grad():
                 fitted.twin.network.output_bias += 2.0
                 fitted.twin.edge_weights *= 0.05
         folder = self.folder / name
-        return write_tiny_twin(folder, fitted, **(given | facts)).path
+        return write_tiny_twin(folder, fitted, **(defaults | facts)).path

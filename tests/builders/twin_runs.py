@@ -71,26 +71,24 @@ def a_run(
 
 def answered_by(run: Trials, seed: int, late: float = 0.0) -> Trials:
     """Return the run as another person does it, who sees everything a little later."""
-    other = a_run(run.onset_seconds, task=run.task, seed=seed)
+    second = a_run(run.onset_seconds, task=run.task, seed=seed)
     moved = run.cues + late * np.array([0.0, 1.0, 1.0])
     return replace(
         run,
         onset_seconds=run.onset_seconds + late,
         cues=moved,
         run_seconds=run.run_seconds + late,
-        rt_seconds=other.rt_seconds,
-        button=other.button,
-        correct=other.correct,
+        rt_seconds=second.rt_seconds,
+        button=second.button,
+        correct=second.correct,
     )
 
 
 @st.composite
 def runs(draw, shortest_gap=0.5, task=None) -> Trials:
     """Draw a run: gaps, cuts, cues, misses and late responses of any kind."""
-    count, rng = (
-        draw(st.integers(1, 30)),
-        np.random.default_rng(draw(st.integers(0, 9999))),
-    )
+    count = draw(st.integers(1, 30))
+    rng = np.random.default_rng(draw(st.integers(0, 9999)))
     gaps = rng.uniform(shortest_gap, draw(st.floats(shortest_gap, 9.0)), count)
     onset = draw(st.floats(0.0, 12.0)) + np.cumsum(gaps)
     led = rng.random(count) < draw(st.floats(0.0, 1.0))
@@ -108,8 +106,8 @@ def slow_and_quick(people=12, seed=0):
     rng = np.random.default_rng(seed)
     takes = rng.uniform(0.5, 1.3, people)
     runs = [
-        [a_run(ONSET, rt=own + rng.normal(0.0, 0.1, len(ONSET)), button=_correct())]
-        for own in takes
+        [a_run(ONSET, rt=mean_rt + rng.normal(0.0, 0.1, len(ONSET)), button=_correct())]
+        for mean_rt in takes
     ]
     return stack_people(runs), takes
 

@@ -55,8 +55,8 @@ class WrittenCohort(TinyJob):
         assert self.run() == 0
         labels = tuple(f"P{number:03d}" for number in range(len(maps)))
         for number, label in enumerate(labels):
-            own = {} if fd_mean is None else {"fd_mean": f"{fd_mean[number]:.6f}"}
-            self._copy(label, maps[number], edges[number], own)
+            metrics = {} if fd_mean is None else {"fd_mean": f"{fd_mean[number]:.6f}"}
+            self._copy(label, maps[number], edges[number], metrics)
         shutil.rmtree(self.out / f"sub-{MODEL}")
         for path in self.out.glob(f"logs/complete/*sub-{MODEL}*"):
             path.unlink()
@@ -81,23 +81,29 @@ class WrittenCohort(TinyJob):
     ) -> Path:
         """Write measured maps of a contrast by number; `maps` is (places,) by label."""
         for label, values in maps.items():
-            who, name = f"sub-{label}", self.bundle.contrasts[contrast].label
-            path = folder / who / f"{who}_contrast-{name}_stat-z_statmap.nii.gz"
+            person, name = f"sub-{label}", self.bundle.contrasts[contrast].label
+            path = folder / person / f"{person}_contrast-{name}_stat-z_statmap.nii.gz"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self.bundle.places.encode(values.astype(np.float32)))
         return folder
 
-    def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
+    def analyse(self, analysis: str, *options: object, out: Path | None = None) -> int:
         """Call an analysis of the group level, by the parcels of `atlas`."""
-        by = () if {"--atlases", "--voxels"} & set(more) else ("--atlases", self.atlas)
+        by_atlas = ("--atlases", self.atlas)
+        if {"--atlases", "--voxels"} & {*options}:
+            by_atlas = ()
         words = [word for word in self.arguments(out=out) if word != "--no-reports"]
         words[2:5] = ["group", "--analysis", analysis]
         from bids_dtg.cli.run import main
 
-        return main([*words, *map(str, (*by, *more))])
+        return main([*words, *map(str, (*by_atlas, *options))])
 
     def _copy(
-        self, label: str, maps: np.ndarray, edges: np.ndarray, own: Mapping[str, str]
+        self,
+        label: str,
+        maps: np.ndarray,
+        edges: np.ndarray,
+        metrics: Mapping[str, str],
     ) -> None:
         contrasts = [contrast.label for contrast in self.bundle.contrasts]
         by_label = dict(zip(contrasts, maps, strict=True))
@@ -105,10 +111,8 @@ class WrittenCohort(TinyJob):
         for source in [*(self.out / f"sub-{MODEL}").rglob("*"), *records]:
             if not source.is_file():
                 continue
-            inside = str(source.relative_to(self.out)).replace(
-                f"sub-{MODEL}", f"sub-{label}"
-            )
-            path = self.out / inside
+            name = str(source.relative_to(self.out))
+            path = self.out / name.replace(f"sub-{MODEL}", f"sub-{label}")
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.name.endswith("_desc-synthetic_statmap.nii.gz"):
                 values = by_label[path.name.split("contrast-")[1].split("_")[0]]
@@ -118,9 +122,8 @@ class WrittenCohort(TinyJob):
                 rows = ["\t".join(f"{value:.6f}" for value in row) for row in edges]
                 path.write_text("\n".join([header, *rows]) + "\n")
             elif path.suffix in (".tsv", ".json"):
-                path.write_text(
-                    _with_cells(source, own).replace(f"sub-{MODEL}", f"sub-{label}")
-                )
+                text = _with_cells(source, metrics)
+                path.write_text(text.replace(f"sub-{MODEL}", f"sub-{label}"))
             else:
                 path.write_bytes(source.read_bytes())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import array_people
 import numpy as np
 import pytest
-from given import sets
+from split_options import sets
 from tiny_cohort import TinyCohort
 from tiny_job import read_table
 from tiny_twins import edges, write_average, write_twins

@@ -10,7 +10,7 @@ import image_people
 import numpy as np
 import pytest
 import tiny_series
-from given import sets
+from split_options import sets
 from tiny_job import read_table
 from tiny_twins import LABELS, TRAIN, edges, write_twins
 from tiny_twins import arguments as twin_arguments

@@ -30,10 +30,10 @@ def ants_python() -> str:
     """Return a Python with antspyx, or skip."""
     if importlib.util.find_spec("ants") is not None:
         return sys.executable
-    given = os.environ.get("DTG_ANTS_PYTHON")
-    if not given:
+    python = os.environ.get("DTG_ANTS_PYTHON")
+    if not python:
         pytest.skip("no antspyx: set DTG_ANTS_PYTHON to a Python that has it")
-    return given
+    return python
 
 
 def apply_by_ants(

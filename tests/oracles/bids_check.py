@@ -26,7 +26,7 @@ _LABELS = re.compile(r"(?<![A-Za-z])(sub|ses|run|contrast|fold|restart)-[A-Za-z0
 
 
 @dataclass(frozen=True)
-class Found:
+class ValidatorReport:
     """What the validator says of a dataset."""
 
     seen: int  # files
@@ -34,7 +34,7 @@ class Found:
     warnings: list[tuple[str, str, str]]
 
 
-def validate(dataset: Path, schema: Path | None = None) -> Found:
+def validate(dataset: Path, schema: Path | None = None) -> ValidatorReport:
     """Run the validator on a dataset, as it is; `schema`: another than its own."""
     if not shutil.which(PROGRAM):
         pytest.skip(f"no {PROGRAM} here")
@@ -48,7 +48,9 @@ def validate(dataset: Path, schema: Path | None = None) -> Found:
         words = issue.get("subCode") or issue.get("issueMessage", "")
         row = issue["code"], words, issue.get("location", "")
         issues.setdefault(issue["severity"], []).append(row)
-    return Found(content["summary"]["totalFiles"], issues["error"], issues["warning"])
+    return ValidatorReport(
+        content["summary"]["totalFiles"], issues["error"], issues["warning"]
+    )
 
 
 def require_every_file_seen(output: Path, folder: Path) -> int:
@@ -71,11 +73,11 @@ def require_every_file_seen(output: Path, folder: Path) -> int:
         dataset.rename(alone)
         (alone / ".bidsignore").unlink(missing_ok=True)
         (alone / ".bidsignore").write_text("\n".join(NOT_DATA) + "\n")
-        found = validate(alone, schema)
+        report = validate(alone, schema)
         where = dataset.relative_to(copy)
-        assert found.errors == [], (where, found.errors)
-        assert found.seen == len(data_files(alone)), where
-        total += found.seen
+        assert report.errors == [], (where, report.errors)
+        assert report.seen == len(data_files(alone)), where
+        total += report.seen
     return total
 
 

@@ -21,7 +21,7 @@ def connectome_of_rest(
     scaled = (rest - rest.mean(axis=0)) / rest.std(axis=0)
     rows = np.split(np.arange(sum(sets)), np.cumsum(sets)[:-1])
     return np.vstack(
-        [regress(scaled, plain_series(scaled, maps[own]), 0.06) for own in rows]
+        [regress(scaled, plain_series(scaled, maps[rois]), 0.06) for rois in rows]
     )
 
 
@@ -62,13 +62,15 @@ class ByThePage:
         coefficients = [[None] * len(self.rows) for _ in range(contrasts)]
         predictions = [0.0] * contrasts
         for number, rows in enumerate(self.rows):
-            fits, without, linear, d = [], [], [], []
+            fits, without, linear, deviations = [], [], [], []
             for q in range(contrasts):
                 inside = self.inside[q]
-                d.append(deviation[self.known[:, q]][:, rows][:, :, inside])
+                deviations.append(deviation[self.known[:, q]][:, rows][:, :, inside])
                 rest = mean[rows][:, inside]
+                intercept = np.ones(inside.sum())
                 designs = [
-                    np.vstack([np.ones(inside.sum()), rest + own]).T for own in d[q]
+                    np.vstack([intercept, rest + features]).T
+                    for features in deviations[q]
                 ]
                 own_maps = self.maps[self.known[:, q], q][:, inside]
                 slopes = [
@@ -77,39 +79,45 @@ class ByThePage:
                 ]
                 fits.append(np.mean(slopes, axis=0))
                 without.append(
-                    [(np.sum(slopes, axis=0) - s) / (len(d[q]) - 1) for s in slopes]
+                    [
+                        (np.sum(slopes, axis=0) - s) / (len(deviations[q]) - 1)
+                        for s in slopes
+                    ]
                 )
                 linear.append(
                     np.array(
-                        [s @ (away * o) for s, o in zip(without[q], d[q], strict=True)]
+                        [
+                            s @ (away * o)
+                            for s, o in zip(without[q], deviations[q], strict=True)
+                        ]
                     )
                 )
             gains = self.gains(linear)
             for q in range(contrasts):
                 pooled = gains[q] * fits[q]
-                gram = np.array([own @ own.T for own in d[q]])
-                left = np.array(
+                gram = np.array([features @ features.T for features in deviations[q]])
+                residual_products = np.array(
                     [
                         o @ (y - pooled @ o)
-                        for o, y in zip(d[q], self.measured(q)[0], strict=True)
+                        for o, y in zip(deviations[q], self.measured(q)[0], strict=True)
                     ]
                 )
 
                 size = np.trace(gram.sum(axis=0)) / len(rows)
                 whole = gram.sum(axis=0) + self.strength * size * np.eye(len(rows))
-                shared = np.linalg.solve(whole, left.sum(axis=0))
+                shared = np.linalg.solve(whole, residual_products.sum(axis=0))
                 shared_without = [
-                    np.linalg.solve(whole - g, left.sum(axis=0) - y)
-                    for g, y in zip(gram, left, strict=True)
+                    np.linalg.solve(whole - g, residual_products.sum(axis=0) - y)
+                    for g, y in zip(gram, residual_products, strict=True)
                 ]
                 coefficients[q][number] = pooled + shared
-                found = [
-                    (away * gains[q] * one + other) @ own
-                    for one, other, own in zip(
-                        without[q], shared_without, d[q], strict=True
+                of_people = [
+                    (away * gains[q] * slope + shared_slope) @ features
+                    for slope, shared_slope, features in zip(
+                        without[q], shared_without, deviations[q], strict=True
                     )
                 ]
-                predictions[q] = predictions[q] + np.array(found) / len(self.rows)
+                predictions[q] = predictions[q] + np.array(of_people) / len(self.rows)
         joined = np.array([np.concatenate(of_contrast) for of_contrast in coefficients])
         return joined / len(self.rows), predictions
 
@@ -122,7 +130,7 @@ class ByThePage:
 
     def deviation(self, b):
         """Return deviations of maps, of the whole model."""
-        own = self.w * (standard(b) - self.mean)
+        features = self.w * (standard(b) - self.mean)
         for rows, variance in zip(self.rows, self.variances, strict=True):
-            own[rows] *= np.clip(variance / (own[rows] ** 2).mean(), 0.1, 1)
-        return self.gain[:, None] * (self.coefficients @ own)
+            features[rows] *= np.clip(variance / (features[rows] ** 2).mean(), 0.1, 1)
+        return self.gain[:, None] * (self.coefficients @ features)

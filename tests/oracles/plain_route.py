@@ -45,8 +45,8 @@ def regress(voxels: np.ndarray, series: np.ndarray, penalty: float) -> np.ndarra
     """
     voxels, series = voxels - voxels.mean(axis=0), series - series.mean(axis=0)
     voxels, series = (
-        np.divide(one, norm, out=np.zeros_like(one), where=norm > 0)
-        for one, norm in (
+        np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 0)
+        for centred, norm in (
             (values, np.linalg.norm(values, axis=0)) for values in (voxels, series)
         )
     )
@@ -54,6 +54,6 @@ def regress(voxels: np.ndarray, series: np.ndarray, penalty: float) -> np.ndarra
     rois = np.count_nonzero(varying)
     design = np.vstack([series[:, varying], np.sqrt(penalty) * np.eye(rois)])
     target = np.vstack([voxels, np.zeros((rois, voxels.shape[1]))])
-    found = np.zeros((series.shape[1], voxels.shape[1]))
-    found[varying] = np.linalg.lstsq(design, target, rcond=1e-6)[0]
-    return found
+    coefficients = np.zeros((series.shape[1], voxels.shape[1]))
+    coefficients[varying] = np.linalg.lstsq(design, target, rcond=1e-6)[0]
+    return coefficients

@@ -47,11 +47,11 @@ class Reference:
         model.load_state_dict(self.state(""), strict=True)
         return model.double()
 
-    def state(self, of: str) -> dict[str, torch.Tensor]:
+    def state(self, prefix: str) -> dict[str, torch.Tensor]:
         """Weights (of = "") or gradients ("grad_"), by our names."""
 
         def take(name: str) -> torch.Tensor:
-            return torch.tensor(np.asarray(self[of + name]))
+            return torch.tensor(np.asarray(self[prefix + name]))
 
         state = {
             "transition.hidden.weight": take("f_W1").T,
@@ -71,12 +71,10 @@ class Reference:
             state[f"{ours}.out.bias"] = take(f"{theirs}_dense_bias")
             for word, suffix in _DIRECTIONS.items():
                 bias = take(f"{theirs}_{word}_bias")
-                state[f"{ours}.lstm.weight_ih_{suffix}"] = take(
-                    f"{theirs}_{word}_kernel"
-                ).T
-                state[f"{ours}.lstm.weight_hh_{suffix}"] = take(
-                    f"{theirs}_{word}_recurrent"
-                ).T
+                kernel = take(f"{theirs}_{word}_kernel")
+                recurrent = take(f"{theirs}_{word}_recurrent")
+                state[f"{ours}.lstm.weight_ih_{suffix}"] = kernel.T
+                state[f"{ours}.lstm.weight_hh_{suffix}"] = recurrent.T
                 state[f"{ours}.lstm.bias_ih_{suffix}"] = bias
                 state[f"{ours}.lstm.bias_hh_{suffix}"] = torch.zeros_like(bias)
         return state

@@ -49,11 +49,10 @@ def means(root: Path, run, places, folder: Path) -> np.ndarray:
     from bids_dtg.settings import CleaningOptions
 
     image = nib.load(run.bold)
-    frames = np.stack([image.dataobj[..., frame] for frame in FRAMES], axis=3).astype(
-        np.float32
-    )
-    some = folder / "frames.nii.gz"
-    nib.save(nib.Nifti1Image(frames, image.affine), some)
+    volumes = [image.dataobj[..., frame] for frame in FRAMES]
+    frames = np.stack(volumes, axis=3).astype(np.float32)
+    selected = folder / "frames.nii.gz"
+    nib.save(nib.Nifti1Image(frames, image.affine), selected)
     planned = plan_run(run, places.space, CleaningOptions(min_minutes=1))
     series = VertexSeries.of(run, planned.header, places, planned.design.keep)
     for _ in series.blocks(lambda first, stored: None):
@@ -61,9 +60,8 @@ def means(root: Path, run, places, folder: Path) -> np.ndarray:
     mesh, used = surface_of(run)
     usable = {}
     of_sides = parcels_of_vertices(places)
-    usable["L"], usable["R"] = np.split(
-        series.usable, [np.count_nonzero(of_sides["L"] >= 0)]
-    )
+    left_vertices = np.count_nonzero(of_sides["L"] >= 0)
+    usable["L"], usable["R"] = np.split(series.usable, [left_vertices])
     sums, counts = np.zeros((len(FRAMES), places.number)), np.zeros(places.number)
     for side, structure in STRUCTURES.items():
         points = map_points(mesh[side], read_transforms(used.files.transforms))
@@ -74,7 +72,7 @@ def means(root: Path, run, places, folder: Path) -> np.ndarray:
         subprocess.run([*map(str, words)], check=True)
         (at,) = np.nonzero(of_sides[side] >= 0)
         at = at[usable[side]]
-        parcel, values = of_sides[side][at], sampled(some, surface, folder)
+        parcel, values = of_sides[side][at], sampled(selected, surface, folder)
         counts += np.bincount(parcel, minlength=places.number)
         for row, frame in zip(sums, values, strict=True):
             row += np.bincount(parcel, frame[at], places.number)
@@ -90,18 +88,19 @@ def main(shared: Path) -> None:
     from bids_dtg.inputs.runs import find_runs
     from bids_dtg.inputs.space_choice import SpaceRule
 
-    places, found = load_bundle("hcp-glasser").places, {}
+    places, series = load_bundle("hcp-glasser").places, {}
     for version in VERSIONS:
-        for own in (True, False):
+        for own_surfaces in (True, False):
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
-                root = write_happy_person(shared, folder, versions=(version,), own=own)
-                (run,) = find_runs(
-                    root, "HAPPYTEST", rule=SpaceRule(model="fsLR parcels")
+                root = write_happy_person(
+                    shared, folder, versions=(version,), own_surfaces=own_surfaces
                 )
-                key = f"{version} {'own' if own else 'template'}"
-                found[key] = means(root, run, places, folder).astype(np.float32)
-    np.savez_compressed(STORED, **found)
+                rule = SpaceRule(model="fsLR parcels")
+                (run,) = find_runs(root, "HAPPYTEST", rule=rule)
+                key = f"{version} {'own' if own_surfaces else 'template'}"
+                series[key] = means(root, run, places, folder).astype(np.float32)
+    np.savez_compressed(STORED, **series)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,9 @@ def series_of(root, label=PERSON, **rule) -> tuple[np.ndarray, RunSource]:
 @pytest.mark.parametrize("kind", ["own", "template"])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_parcels_equal_workbench(shared, tmp_path, version, kind):
-    root = write_happy_person(shared, tmp_path, versions=(version,), own=kind == "own")
+    root = write_happy_person(
+        shared, tmp_path, versions=(version,), own_surfaces=kind == "own"
+    )
     series, source = series_of(root)
     assert source.surface.kind == kind
     with np.load(STORED) as stored:
@@ -68,7 +70,7 @@ def test_native_volumes_and_those_in_the_template_give_one_connectome(shared, tm
 @pytest.mark.parametrize("own", [True, False], ids=["own", "template"])
 def test_the_dry_run_says_which_surface_and_why(shared, tmp_path, capsys, own):
     root = write_happy_person(
-        shared, tmp_path, versions=("MNI152NLin2009cAsym",), own=own
+        shared, tmp_path, versions=("MNI152NLin2009cAsym",), own_surfaces=own
     )
     words = ["participant", "--model", "hcp-glasser", "--min-minutes", "1", "--dry-run"]
     assert program([str(root), str(tmp_path / "out"), *words]) == 0
@@ -84,7 +86,7 @@ def test_the_dry_run_says_which_surface_and_why(shared, tmp_path, capsys, own):
 def test_a_templates_surface_halves_the_deviation_of_maps(shared, tmp_path):
     bundle, found = load_bundle("hcp-glasser"), {}
     root = write_happy_person(
-        shared, tmp_path, versions=("MNI152NLin2009cAsym",), own=False
+        shared, tmp_path, versions=("MNI152NLin2009cAsym",), own_surfaces=False
     )
     (run,) = find_runs(root, PERSON, rule=SpaceRule(model="fsLR parcels"))
     connectome = measure(run, bundle, CleaningOptions(min_minutes=0.5))

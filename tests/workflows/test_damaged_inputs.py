@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import tiny_twins
 from fmriprep_dataset import confound_columns, make_image, write_confounds
-from given import sets
 from itk_files import affine_part, field_part, write_composite
 from network_job import REGIONS, NetworkJob, weights
 from scipy.io import savemat
+from split_options import sets
 from study_folders import add_transforms
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_cohort import TinyCohort

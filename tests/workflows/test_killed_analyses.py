@@ -14,7 +14,7 @@ import tiny_twins
 import torch
 from bids_check import require_every_file_seen
 from forked_jobs import ForkingProcess, Place, Watch, all_modules
-from given import NARROW, sets
+from split_options import NARROW, sets
 from tiny_cohort import TinyCohort
 from tiny_job import tree
 

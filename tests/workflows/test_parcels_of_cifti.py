@@ -19,7 +19,7 @@ from cifti_people import (
     tiny_maps,
     write_parcel_bundle,
 )
-from given import sets
+from split_options import sets
 from study_folders import write_outliers
 from tiny_job import read_table, tree
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from given import sets
 from isal import igzip
 from itk_files import affine_part, write_composite
+from split_options import sets
 from tiny_cohort import LABELS, TinyCohort
 from tiny_job import add_rest
 

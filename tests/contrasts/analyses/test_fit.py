@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from given import NARROW, sets
+from split_options import NARROW, sets
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 from tiny_job import add_rest, read_table
 

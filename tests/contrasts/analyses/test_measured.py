@@ -9,8 +9,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from given import sets, split
 from scipy.ndimage import gaussian_filter
+from split_options import sets, split
 from tiny_cohort import CONTRASTS, TinyCohort
 from tiny_job import add_rest, read_table
 

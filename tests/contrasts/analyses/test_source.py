@@ -7,8 +7,8 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from given import sets
 from linear_by_the_page import ByThePage, connectome_of_rest
+from split_options import sets
 from tiny_cohort import LABELS, TinyCohort
 from tiny_job import read_table
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from given import NARROW, sets
+from split_options import NARROW, sets
 from tiny_bundle import without_people, write_tiny_bundle
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
 from tiny_job import TR, add_rest, read_table, tree

@@ -8,7 +8,7 @@ import shutil
 import image_people
 import numpy as np
 import pytest
-from given import NARROW, sets
+from split_options import NARROW, sets
 from tiny_bundle import extend_bundle, without_people
 from tiny_cohort import CONTRASTS, TinyCohort
 from tiny_job import read_table

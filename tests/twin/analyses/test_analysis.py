@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from given import split
+from split_options import split
 from tiny_twins import arguments, write_twins
 
 from bids_dtg.cli.run import main

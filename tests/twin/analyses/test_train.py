@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from given import split
+from split_options import split
 from tiny_twins import LABELS, SEEN, arguments
 
 from bids_dtg.cli.run import main

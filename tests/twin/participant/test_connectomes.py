@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from given import split
+from split_options import split
 from tiny_twins import (
     LABELS,
     PARCELS,

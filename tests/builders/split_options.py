@@ -1,4 +1,4 @@
-"""Files for what has no option: who is in which set, and the width of a network."""
+"""Options that name files: who is in which set, and the width of a network."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def sets(
     split = split_people(
         labels, validation=validation, test=test, seed=seed, families=families
     )
-    path = (
-        Path(_FOLDER.name)
-        / f"{len(labels)}-{min(labels)}-{validation:g}-{test:g}-{seed}.tsv"
-    )
+    name = f"{len(labels)}-{min(labels)}-{validation:g}-{test:g}-{seed}.tsv"
+    path = Path(_FOLDER.name) / name
     write_sets(path, dataclasses.asdict(split))
     return "--split-file", str(path)
