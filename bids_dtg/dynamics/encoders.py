@@ -191,68 +191,108 @@ class _Loop(torch.autograd.Function):
         half = lstms // 2
         return before[1:, :half, :size], before[-1, half:, :size].clone()
 
-    # Long, as a step in time is one sequence of operations in place, without calls that take time.
     @staticmethod
     def backward(
         ctx: Any, of_frames: Tensor, of_last: Tensor
     ) -> tuple[Tensor, Tensor, None]:
         weights, before, gates, cells, outputs = ctx.saved_tensors
-        frames, lstms, size, items = outputs.shape
-        weight_gradient = torch.zeros_like(weights)
-        constant_gradient = torch.zeros_like(gates[0])
-        by_units = torch.cat((of_frames[-1], of_last))
-        by_cell = torch.zeros_like(cells[0])
+        frames, lstms, size, _ = outputs.shape
+        of_weights = torch.zeros_like(weights)
+        of_constants = torch.zeros_like(gates[0])
+        of_units = torch.cat((of_frames[-1], of_last))
+        of_cells = torch.zeros_like(cells[0])
+        half = lstms // 2
         vanished = _VANISHED * float(of_last.abs().max())
-        half, frame = lstms // 2, frames
+        remaining = frames
+        # The gradient of LSTMs that are read at the end only decays along the series. When it
+        # has vanished, the others go on without them.
         for running in (lstms, half):
-            if frame == 0:
-                break
-            gradient = weight_gradient[:running], constant_gradient[:running]
-            by_units, by_cell = by_units[:running], by_cell[:running]
-            back = weights[:running, :, :size].transpose(1, 2).contiguous()
-            by_gate = _Gates.of(torch.empty_like(gates[0, :running]))
-            by_both = by_gate.all[:, : 2 * size].view(running, 2, size, items)
-            slope = torch.empty_like(by_cell)
-            ones = torch.ones_like(by_cell)
-            places = zip(
-                _by_frame(gates[:frame, :running]),
-                before[:frame, :running].transpose(2, 3),
-                cells[:frame, :running],
-                outputs[:frame, :running],
-                (None, *of_frames[: frame - 1]),
+            gradient = _Gradient(
+                weights[:running, :, :size],
+                of_weights[:running],
+                of_constants[:running],
+                of_units[:running],
+                of_cells[:running],
+            )
+            steps = zip(
+                _by_frame(gates[:remaining, :running]),
+                before[:remaining, :running].transpose(2, 3),
+                cells[:remaining, :running],
+                outputs[:remaining, :running],
                 strict=True,
             )
-            for gate, units_before, cell_before, output, of_frame in reversed(
-                list(places)
-            ):
-                torch.addcmul(ones, output, output, value=-1, out=slope)
-                by_cell.addcmul_(slope.mul_(gate.show), by_units)
-                torch.addcmul(
-                    gate.opened, gate.opened, gate.opened, value=-1, out=by_gate.opened
-                )
-                torch.addcmul(
-                    ones, gate.change, gate.change, value=-1, out=by_gate.change
-                )
-                by_gate.show.mul_(output).mul_(by_units)
-                by_gate.take.mul_(gate.change)
-                by_gate.keep.mul_(cell_before)
-                by_both.mul_(by_cell.unsqueeze(1))
-                by_gate.change.mul_(gate.take).mul_(by_cell)
-                gradient[0].baddbmm_(by_gate.all, units_before)
-                gradient[1].add_(by_gate.all)
-                by_cell.mul_(gate.keep)
-                by_units = torch.bmm(back, by_gate.all)
-                frame -= 1
-                if of_frame is not None:
-                    by_units[:half].add_(of_frame)
-                # The gradient of LSTMs that are read at the end only decays along the series.
-                if running > half and frame % _LOOK == 0:
-                    largest = torch.maximum(
-                        by_units[half:].abs(), by_cell[half:].abs()
-                    ).max()
-                    if largest <= vanished:
-                        break
-        return weight_gradient, constant_gradient, None
+            for gate, units_before, cell_before, output in reversed(list(steps)):
+                gradient.step_back(gate, units_before, cell_before, output)
+                remaining -= 1
+                if remaining > 0:
+                    gradient.of_units[:half].add_(of_frames[remaining - 1])
+                is_time_to_look = running > half and remaining % _LOOK == 0
+                if is_time_to_look and gradient.largest_from(half) <= vanished:
+                    break
+            of_units = gradient.of_units
+        return of_weights, of_constants, None
+
+
+class _Gradient:
+    """Gradients of LSTMs, which go back in time frame by frame.
+
+    Parameters
+    ----------
+    unit_weights
+        The LSTMs' weights of the units of the frame before, (lstms, 4 units, units).
+    of_weights, of_constants
+        Gradients of the weights and constants, summed over frames; each step adds to them.
+    of_units, of_cells
+        Gradients of the units and cells at the latest frame, (lstms, units, items); each step
+        replaces them with those at the frame before.
+    """
+
+    def __init__(
+        self,
+        unit_weights: Tensor,
+        of_weights: Tensor,
+        of_constants: Tensor,
+        of_units: Tensor,
+        of_cells: Tensor,
+    ) -> None:
+        self.of_weights = of_weights
+        self.of_constants = of_constants
+        self.of_units = of_units
+        self.of_cells = of_cells
+        lstms, size, items = of_cells.shape
+        self._back = unit_weights.transpose(1, 2).contiguous()
+        # Written over in each step, since new tensors would take time.
+        self._of_gates = _Gates.of(torch.empty_like(of_constants))
+        of_take_and_keep = self._of_gates.all[:, : 2 * size]
+        self._of_take_and_keep = of_take_and_keep.view(lstms, 2, size, items)
+        self._slope = torch.empty_like(of_cells)
+        self._ones = torch.ones_like(of_cells)
+
+    def step_back(
+        self, gate: _Gates, units_before: Tensor, cell_before: Tensor, output: Tensor
+    ) -> None:
+        """Go back by one frame, from what `_Loop.forward` computed there."""
+        of_gates, of_cells = self._of_gates, self.of_cells
+        # The slope of a tanh is 1 - tanh², that of a sigmoid s - s².
+        torch.addcmul(self._ones, output, output, value=-1, out=self._slope)
+        of_cells.addcmul_(self._slope.mul_(gate.show), self.of_units)
+        opened, change = gate.opened, gate.change
+        torch.addcmul(opened, opened, opened, value=-1, out=of_gates.opened)
+        torch.addcmul(self._ones, change, change, value=-1, out=of_gates.change)
+        of_gates.show.mul_(output).mul_(self.of_units)
+        of_gates.take.mul_(change)
+        of_gates.keep.mul_(cell_before)
+        self._of_take_and_keep.mul_(of_cells.unsqueeze(1))
+        of_gates.change.mul_(gate.take).mul_(of_cells)
+        self.of_weights.baddbmm_(of_gates.all, units_before)
+        self.of_constants.add_(of_gates.all)
+        of_cells.mul_(gate.keep)
+        self.of_units = torch.bmm(self._back, of_gates.all)
+
+    def largest_from(self, lstm: int) -> Tensor:
+        """Return the largest gradient at the latest frame, of this LSTM and those after it."""
+        of_both = torch.maximum(self.of_units[lstm:].abs(), self.of_cells[lstm:].abs())
+        return of_both.max()
 
 
 class _Gates(NamedTuple):
