@@ -443,7 +443,7 @@ def _tests(
                 f"{question.title} cannot be tested: {err}", table.title
             )
             continue
-        tests = fit_columns(table.values, plan.design)
+        tests = fit_columns(table.values, plan.design, seed=number)
         if not np.isfinite(tests.t).any():
             continue
         if question.phenotype is not None and plan.has_p:

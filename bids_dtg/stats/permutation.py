@@ -17,10 +17,15 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 
 FEWEST_ORDERS = 100  # with fewer distinct orders, a p value means little
-_COLUMNS = 2048  # tested at once
+_COLUMNS = 2048  # most columns tested at once
+_VALUES_TESTED = 2**24  # most values of them
 _VALUES_AT_ONCE = 2**19  # permuted statistics held at once
 # With more values than this, inner products use a subset of columns.
 _VALUES_OF_PRODUCTS = 2**25
+# With more people than this, inner products are sketched, as they would fill memory.
+_MOST_PEOPLE = 4096
+_SKETCHED = 256  # columns of a sketch
+_VALUES_OF_DRAWS = 2**23  # of permuted designs held at once
 _STEPS = 1024  # bins of the histogram of |t| per unit
 _MOST_T = 64  # its upper end
 _NOTHING = 1e-7  # a residual below this share of the column is rounding error
@@ -63,8 +68,9 @@ def permuted_orders(
     people = sum(rows.size for rows in groups)
     orders = np.tile(np.arange(people, dtype=np.int32), (draws, 1))
     for rows in groups:
-        family = np.tile(np.arange(len(rows)), (draws, 1))
-        permuted_rows = rows[rng.permuted(family, axis=1)]  # (draws, families, members)
+        family = np.tile(np.arange(len(rows), dtype=np.int32), (draws, 1))
+        rng.permuted(family, axis=1, out=family)
+        permuted_rows = rows[family]  # (draws, families, members)
         orders[:, rows.ravel()] = permuted_rows.reshape(draws, rows.size)
     return orders
 
@@ -119,7 +125,7 @@ def _exchangeable(families: ArrayLike, sites: ArrayLike | None) -> list[Integers
         by_site = members[np.argsort(site[members], kind="stable")]
         sites_of_family = tuple(site[by_site].tolist())
         groups.setdefault(sites_of_family, []).append(by_site)
-    return [np.stack(rows) for rows in groups.values()]
+    return [np.stack(rows).astype(np.int32) for rows in groups.values()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +195,11 @@ class Design:
         # (covariates, people); the constant is left out, because no order changes it
         covariates = self.covariates[:, 1:].T
         values_of_draw = max(unit.shape[1], 64) * (1 + len(covariates))
-        step = max(1, _VALUES_AT_ONCE // values_of_draw)
+        most = min(
+            _VALUES_AT_ONCE // values_of_draw,
+            _VALUES_OF_DRAWS // (len(tested) * (1 + len(covariates))),
+        )
+        step = max(1, most)
         for start in range(0, len(self.draws), step):
             draws = self.draws[start : start + step]
             if not self.covariates.size:  # draws are signs
@@ -217,12 +227,14 @@ class ColumnTests:
     effect: Array  # (columns,), slope or mean, in units of the column
     r: Array  # (columns,), partial correlation; for a mean, mean over root mean square
     t: Array  # (columns,)
-    products: Array  # (people, people), inner products of residuals, each column scaled to length 1
+    # (people, people), inner products of residuals, each column scaled to length 1; of more than
+    # 4,096 people a sketch S with the products S S' in expectation, (people, 256)
+    products: Array
     largest: Array  # (draws,), largest |t| over columns in each draw
     counts: NDArray[np.int64]  # histogram of |t| over all columns and draws
 
 
-def fit_columns(values: NDArray[Any], design: Design) -> ColumnTests:
+def fit_columns(values: NDArray[Any], design: Design, seed: int = 0) -> ColumnTests:
     """Test each column, and collect the |t| of its permutations.
 
     Parameters
@@ -231,17 +243,22 @@ def fit_columns(values: NDArray[Any], design: Design) -> ColumnTests:
         (people, columns), may be mapped from a file.
     design
         The test.
+    seed
+        Random seed of the sketch of many people's products; sketches of different seeds add up.
     """
     people, columns = values.shape
     effect = np.full(columns, np.nan)
     r = np.full(columns, np.nan)
-    products = np.zeros((people, people))
+    is_sketched = people > _MOST_PEOPLE
+    rng = np.random.default_rng(seed)
+    products = np.zeros((people, _SKETCHED if is_sketched else people))
     product_step = max(1, ceil(people * columns / _VALUES_OF_PRODUCTS))  # of columns
     largest = np.zeros(len(design.draws))
     counts = np.zeros(_STEPS * _MOST_T + 1, np.int64)
     norm = float(np.linalg.norm(design.tested))
-    for start in range(0, columns, _COLUMNS):
-        unit, length = design.unit(values[:, start : start + _COLUMNS])
+    step = max(1, min(_COLUMNS, _VALUES_TESTED // people))
+    for start in range(0, columns, step):
+        unit, length = design.unit(values[:, start : start + step])
         defined = np.flatnonzero(np.isfinite(length))
         if not len(defined):
             continue
@@ -249,8 +266,12 @@ def fit_columns(values: NDArray[Any], design: Design) -> ColumnTests:
         partial_r = design.tested @ unit / norm
         r[start + defined] = partial_r
         effect[start + defined] = partial_r * length[defined] / norm
-        sampled = unit[:, ::product_step]
-        products += sampled @ sampled.T
+        if is_sketched:
+            signs = rng.choice([-1.0, 1.0], size=(len(defined), _SKETCHED))
+            products += unit @ (signs / _SKETCHED**0.5)
+        else:
+            sampled = unit[:, ::product_step]
+            products += sampled @ sampled.T
         for draws, t in design.by_chance(unit):
             largest[draws] = np.maximum(largest[draws], t.max(axis=1))
             steps = np.minimum(t * _STEPS, _STEPS * _MOST_T).astype(np.int32)
@@ -316,7 +337,7 @@ def sizes_p(products: Array, design: Design) -> float:
     Parameters
     ----------
     products
-        (people, people), as in `ColumnTests`, summed over tests.
+        Inner products or their sketch, as in `ColumnTests`, summed over tests.
     design
         The test of a column of people, with orders.
 
@@ -337,9 +358,12 @@ def sizes_p(products: Array, design: Design) -> float:
         # In two groups of equal size, everybody is equally far from the mean: no column is left.
         if length > _NOTHING:
             predictors.append(residual / length)
+    is_sketch = products.shape[1] < people
+    lengths = np.square(products).sum(axis=1) if is_sketch else np.diag(products)
     largest_r = []  # of each order, the observed one first
     for order in [np.arange(people), *design.draws]:
-        logs = _log_sizes(products, model[order])
+        weights = products.T @ model[order] if is_sketch else model[order]
+        logs = _log_sizes(lengths, products @ weights, model[order])
         covariates = design.covariates[order]
         logs = logs - covariates @ (covariates.T @ logs)
         length = max(float(np.linalg.norm(logs)), _TINY)
@@ -349,22 +373,23 @@ def sizes_p(products: Array, design: Design) -> float:
     return float(np.mean(np.array(largest_r) >= observed_r * (1 - _TIE)))
 
 
-def _log_sizes(products: Array, model: Array) -> Array:
+def _log_sizes(lengths: Array, with_model: Array, model: Array) -> Array:
     """Return the logarithm of each person's squared residual over its expected share, (people,).
 
     People whose residual is always 0 get the mean of the others.
 
     Parameters
     ----------
-    products
-        (people, people), inner products P of people's maps.
+    lengths
+        (people,), the diagonal of the inner products P of people's maps.
+    with_model
+        (people, columns), P M.
     model
         (people, columns), orthonormal columns M that are regressed out of the maps.
     """
     # The diagonal of (I - M M') P (I - M M').
-    products_with_model = products @ model
-    squares = np.diag(products) - 2 * (model * products_with_model).sum(axis=1)
-    explained = model @ (model.T @ products_with_model)
+    squares = lengths - 2 * (model * with_model).sum(axis=1)
+    explained = model @ (model.T @ with_model)
     squares += (explained * model).sum(axis=1)
     expected = 1 - np.square(model).sum(axis=1)  # 1 minus a person's leverage
     has_residual = expected > _NOTHING

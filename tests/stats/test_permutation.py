@@ -156,16 +156,39 @@ def test_families_move_as_a_whole_and_within_sites():
     assert len(np.unique(permuted_orders([0, 1, 2], 100), axis=0)) == 6
 
 
-def test_sizes_of_maps_that_go_with_patients_are_seen():
+@pytest.mark.parametrize(
+    ("people", "columns"),
+    [(PEOPLE, 400), pytest.param(4200, 20, marks=pytest.mark.slow)],
+)
+def test_sizes_of_maps_that_go_with_patients_are_seen(people, columns):
     rng = np.random.default_rng(2)
-    patient = (np.arange(PEOPLE) < 10).astype(float)
+    patient = (np.arange(people) < people / 4).astype(float)
     design = Design.of(
-        patient, np.empty((PEOPLE, 0)), permuted_orders(np.arange(PEOPLE), 199)
+        patient, np.empty((people, 0)), permuted_orders(np.arange(people), 199)
     )
-    values = rng.standard_normal((PEOPLE, 400))
+    values = rng.standard_normal((people, columns))
     assert sizes_p(fit_columns(values, design).products, design) > 0.05
-    values[patient > 0] *= 1.5
+    values[patient > 0] *= 1.5 if people == PEOPLE else 1.1
     assert sizes_p(fit_columns(values, design).products, design) == 1 / 200
     # An effect is no size.
-    values = rng.standard_normal((PEOPLE, 400)) + 2 * patient[:, None]
+    values = rng.standard_normal((people, columns)) + 2 * patient[:, None]
     assert sizes_p(fit_columns(values, design).products, design) > 0.05
+
+
+@pytest.mark.slow
+def test_products_of_many_are_sketched_and_add_up_over_tests():
+    people = 4200
+    rng = np.random.default_rng(3)
+    orders = permuted_orders(np.arange(people), 9)
+    design = Design.of(rng.standard_normal(people), np.empty((people, 0)), orders)
+    tests = [rng.standard_normal((people, 30)) * (1 + number) for number in range(2)]
+    sketch = sum(
+        fit_columns(values, design, seed=number).products
+        for number, values in enumerate(tests)
+    )
+    assert sketch.shape == (people, 256)
+    units = [design.unit(values)[0] for values in tests]
+    exact = sum(np.square(unit).sum(axis=1) for unit in units)
+    error = np.square(sketch).sum(axis=1) / exact - 1
+    assert abs(error.mean()) < 0.01
+    assert error.std() < 0.12  # of a sum of 256 squares .088
