@@ -1,4 +1,4 @@
-"""Measure processor time and memory of the index and the group page of simulated participants.
+"""Measure processor time and memory of pages and statistics of simulated participants.
 
 python benchmarks/thousands.py FOLDER PEOPLE
 """
@@ -18,6 +18,15 @@ from bids_dtg.contrasts.analyses.overview import write_group_page
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.flags import Flag, flag_counts
 from bids_dtg.report.participant import write_index
+from bids_dtg.stats.permutation import (
+    Design,
+    correct,
+    fit_columns,
+    permuted_orders,
+    sizes_p,
+)
+
+PARCELS, MAPS, PERMUTATIONS = 360, 3, 1000
 
 
 def simulated_flags(people: int) -> dict[str, tuple[Flag, ...]]:
@@ -58,6 +67,23 @@ def simulated_rows(labels: list[str]) -> list[dict[str, str]]:
     return rows
 
 
+def test_rows(people: int) -> None:
+    """Do what `stats` does with the rows that it has read: a phenotype and two covariates."""
+    rng = np.random.default_rng(2)
+    orders = permuted_orders(np.arange(people), PERMUTATIONS)
+    covariates = rng.standard_normal((people, 2))
+    design = Design.of(rng.standard_normal(people), covariates, orders)
+    tests = []
+    for number in range(MAPS):
+        rows = rng.standard_normal((people, PARCELS), np.float32)
+        tests.append(fit_columns(rows, design, seed=number))
+    products = tests[0].products
+    for test in tests[1:]:
+        products += test.products
+    sizes_p(products, design)
+    correct(tests)
+
+
 def measure(what: str, step: Callable[[], object]) -> None:
     """Do a step, and print its cost."""
     begun = time.process_time()
@@ -68,13 +94,14 @@ def measure(what: str, step: Callable[[], object]) -> None:
 
 
 def main(folder: Path, people: int) -> None:
-    """Write the pages of simulated participants."""
+    """Write the pages and test the rows of simulated participants."""
     flags = simulated_flags(people)
     write_reports(folder, flags)
     rows, output = simulated_rows([*flags]), DerivativeDataset(folder)
     measure("index", lambda: write_index(output))
     measure("index again, as at the end of a job", lambda: write_index(output))
     measure("group page", lambda: write_group_page(output, rows, flags))
+    measure("tests", lambda: test_rows(people))
 
 
 if __name__ == "__main__":
