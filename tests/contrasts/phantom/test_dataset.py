@@ -21,7 +21,7 @@ from bids_dtg.contrasts.phantom.dataset import (
 )
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.run import confounds_table
-from bids_dtg.phantom.run import recorded as watched
+from bids_dtg.phantom.run import recording_signals as watched
 from bids_dtg.phantom.streams import Cohort
 
 RUN = {"frames": 60, "repetition_time_s": 2.0}
