@@ -82,7 +82,10 @@ release-check: .venv/installed ## build and check the files of a release, and ma
 	$(BIN)/twine check --strict dist/*
 	$(UV_BIN) venv --quiet build/installed
 	$(UV_BIN) pip install --quiet --python build/installed dist/*.whl
-	rm -rf build/demo build/parcels
+	rm -rf build/demo build/xcp_d build/of-volumes build/of-parcels
 	$(OFFLINE) build/installed/bin/dtg-demo build/demo --participants 1
-	$(OFFLINE) build/installed/bin/bids_dtg build/demo/simulated/fmriprep build/parcels participant --model hcp-glasser
-	test -s build/parcels/sub-sim001/func/*_desc-synthetic_statmap.pscalar.nii
+	$(OFFLINE) build/installed/bin/python scripts/simulated_parcels.py build/xcp_d
+	$(OFFLINE) build/installed/bin/bids_dtg build/demo/simulated/fmriprep build/of-volumes participant --model hcp-glasser
+	$(OFFLINE) build/installed/bin/bids_dtg build/xcp_d build/of-parcels participant --model hcp-glasser
+	test -s build/of-volumes/sub-sim001/func/*_desc-synthetic_statmap.pscalar.nii
+	test -s build/of-parcels/sub-01/func/*_desc-synthetic_statmap.pscalar.nii
