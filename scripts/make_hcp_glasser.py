@@ -31,7 +31,7 @@ from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import read_template
 
 sys.path.append(str(Path(__file__).parents[1] / "studies"))
-from linear_maps import FOLDS, HEAD, fit_contrasts, intervals, left_out, read_people
+from linear_maps import FOLDS, SCORES, fit_contrasts, intervals, left_out, read_people
 
 NAME = "hcp-glasser"
 # The last digits of sums depend on the number of threads and on the processor's instructions.
@@ -77,7 +77,7 @@ def cross_validated(
     rest: Array, maps: Array, tr_seconds: float, weights: Array
 ) -> Array:
     """Return cross-validated scores in five folds, (people, contrasts, scores)."""
-    scores = np.empty((len(rest), len(weights), len(HEAD)))
+    scores = np.empty((len(rest), len(weights), len(SCORES)))
     for test, (of_fold,) in left_out(rest, maps, tr_seconds, weights, [rest.shape[2]]):
         scores[test] = of_fold
     return scores
@@ -86,7 +86,7 @@ def cross_validated(
 def stated(scores: Array) -> dict[str, dict[str, float]]:
     """Return means over people of scores (people, scores), with 95 % intervals, for the card."""
     names = "r_minus_group_average", "residual_r", "identified_of_4"
-    over = [intervals(scores)[name] for name in HEAD[: len(names)]]
+    over = [intervals(scores)[name] for name in SCORES[: len(names)]]
     return {
         # 0 is added so that a rounded value never is -0.
         name: {

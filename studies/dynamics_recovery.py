@@ -51,17 +51,14 @@ from bids_dtg.training.loop import Workplace
 Array = NDArray[np.float64]
 
 DRAWS = 100  # samples of the posteriors, as published
-SIGMA_MEAN, SIGMA_SD, SIGMA_LEAST = (
-    0.04,
-    0.01,
-    0.001,
-)  # noise of mean-field models per 10-ms step
-COUPLINGS = np.linspace(
-    0.16, 0.22, 31
-)  # values of G; the one with the largest mean FC is chosen
-SWEEP = WongWangRecipe(
-    seconds=240.0, dropped_seconds=120.0
-)  # simulation with each value of G
+# Noise of mean-field models per 10-ms step.
+SIGMA_MEAN = 0.04
+SIGMA_SD = 0.01
+SIGMA_LEAST = 0.001
+# Values of G; the one with the largest mean FC is chosen.
+COUPLINGS = np.linspace(0.16, 0.22, 31)
+# Simulation with each value of G.
+SWEEP = WongWangRecipe(seconds=240.0, dropped_seconds=120.0)
 SWEEP_RUN = 2**32 - 1  # number of the run in which each person's G is chosen
 SEPARATING_MASS = 0.1  # share of values that are taken to lie between two modes
 
@@ -82,42 +79,32 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args(argv)
     people = simulate(args)
+    original_fc = connectivity(people.networks.series)[:, None]
     rows = []
     for epsilon in args.epsilon:
-        networks = replace(
-            people.networks, weights=perturbed(people.networks.weights, epsilon)
-        )
+        weights = perturbed(people.networks.weights, epsilon)
+        networks = replace(people.networks, weights=weights)
         fitted = train(networks, args, epsilon)
-        found = recovered(people, networks, fitted)
+        parameters = recovered(people, networks, fitted)
         simulated = fitted.simulate(networks, simulations=args.simulations)
         if epsilon == args.epsilon[0]:
-            print_first(args, people, found, simulated)
-        fits = fc_fit(
-            connectivity(people.networks.series)[:, None], connectivity(simulated)
-        )
-        rows.append(
-            [
-                f"{epsilon:g}",
-                *(f"{own.rho:.2f}" for own in found.values()),
-                f"{mean(fits):.2f}",
-            ]
-        )
-    print_table("networks that were given W + εA", ["ε", *found, "FC fit"], rows)
+            print_first(args, people, parameters, simulated)
+        fits = fc_fit(original_fc, connectivity(simulated))
+        rhos = [f"{parameter.rho:.2f}" for parameter in parameters.values()]
+        rows.append([f"{epsilon:g}", *rhos, f"{mean(fits):.2f}"])
+    print_table("networks that were given W + εA", ["ε", *parameters, "FC fit"], rows)
 
 
 def simulate(args: argparse.Namespace) -> SimulatedPeople:
     if args.weights is None:
-        weights = simulate_weights(args.people, args.regions, np.random.default_rng(0))[
-            0
-        ]
+        rng = np.random.default_rng(0)
+        weights, *_ = simulate_weights(args.people, args.regions, rng)
     else:
         with np.load(args.weights) as file:
             weights = file["weights"][: args.people]
-    return (
-        simulate_hopf_people(weights)
-        if args.simulator == "hopf"
-        else simulate_pmfm(weights)
-    )
+    if args.simulator == "hopf":
+        return simulate_hopf_people(weights)
+    return simulate_pmfm(weights)
 
 
 def simulate_pmfm(weights: NDArray[np.number], seed: int = 42) -> SimulatedPeople:
@@ -164,10 +151,10 @@ def run_pmfm(network: WongWang, seed: int, runs: Sequence[int]) -> Array:
 
 
 def perturbed(weights: NDArray[np.float32], epsilon: float) -> NDArray[np.float32]:
+    if not epsilon:
+        return weights
     noise = np.random.default_rng(0).standard_normal(weights.shape)
-    return (
-        normalised(np.maximum(weights + epsilon * noise, 0.0)) if epsilon else weights
-    )
+    return normalised(np.maximum(weights + epsilon * noise, 0.0))
 
 
 def train(networks: Networks, args: argparse.Namespace, epsilon: float) -> Fitted:
@@ -181,29 +168,30 @@ def recovered(
     people: SimulatedPeople, networks: Networks, fitted: Fitted
 ) -> dict[str, Recovered]:
     """Recover each known parameter by a regression over the other people."""
-    inferred, labels = fitted.infer(networks), np.arange(len(networks.people))
-    whose = np.repeat(labels, len(networks.regions))
-    mean, sd = (
-        values.reshape(len(whose), -1)
-        for values in (inferred.region_mean, inferred.region_sd)
-    )
-    found = {
-        name: recover(values.ravel(), mean, sd, whose)
+    inferred = fitted.infer(networks)
+    persons = np.arange(len(networks.people))
+    person_of = np.repeat(persons, len(networks.regions))
+    mean = inferred.region_mean.reshape(len(person_of), -1)
+    sd = inferred.region_sd.reshape(len(person_of), -1)
+    parameters = {
+        name: recover(values.ravel(), mean, sd, person_of)
         for name, values in people.regional.items()
     }
     if "f" in people.regional:
         rows = people.regional["a"].ravel() > 0
         f = people.regional["f"].ravel()
-        found["f, a > 0"] = recover(f[rows], mean[rows], sd[rows], whose[rows])
+        parameters["f, a > 0"] = recover(f[rows], mean[rows], sd[rows], person_of[rows])
     for name, values in people.personal.items():
-        found[name] = recover(values, inferred.person_mean, inferred.person_sd, labels)
-    return found
+        parameters[name] = recover(
+            values, inferred.person_mean, inferred.person_sd, persons
+        )
+    return parameters
 
 
 def print_first(
     args: argparse.Namespace,
     people: SimulatedPeople,
-    found: Mapping[str, Recovered],
+    parameters: Mapping[str, Recovered],
     simulated: NDArray[np.float32],
 ) -> None:
     print(
@@ -212,15 +200,12 @@ def print_first(
     columns = ["parameter", "points", "rho", "sd over samples", "in 90 %"]
     rng = np.random.default_rng(0)
     rows = []
-    for name, own in found.items():
-        draws = own.value + own.sd * rng.standard_normal((DRAWS, len(own.value)))
-        rhos = np.array([spearman(own.truth, each) for each in draws])
-        rows.append(
-            [
-                *(name, f"{len(own.truth)}", f"{own.rho:.2f}", f"{rhos.std():.3f}"),
-                f"{own.coverage:.2f}",
-            ]
-        )
+    for name, parameter in parameters.items():
+        points = len(parameter.truth)
+        draws = parameter.value + parameter.sd * rng.standard_normal((DRAWS, points))
+        rho_sd = np.std([spearman(parameter.truth, sample) for sample in draws])
+        rho, coverage = f"{parameter.rho:.2f}", f"{parameter.coverage:.2f}"
+        rows.append([name, f"{points}", rho, f"{rho_sd:.3f}", coverage])
     print_table(
         "known parameters, each person by a regression over the others", columns, rows
     )
@@ -228,24 +213,27 @@ def print_first(
     again = people.again(range(1, args.simulations + 1))
     compared = {"model": simulated, "new noise": again, **surrogates(series)}
     scores = {
-        name: likeness(args.simulator, series, own) for name, own in compared.items()
+        name: likeness(args.simulator, series, simulations)
+        for name, simulations in compared.items()
     }
     rows = [
-        [name, *(f"{mean(own):.3g}" for own in row.values())]
-        for name, row in scores.items()
+        [name, *(f"{mean(values):.3g}" for values in scores_by_name.values())]
+        for name, scores_by_name in scores.items()
     ]
-    print_table("series compared with the original ones", ["", *scores["model"]], rows)
-    (first, truth), number = next(iter(people.regional.items())), len(series)
-    regional = found[first].value.reshape(truth.shape)
+    model_scores = scores["model"]
+    print_table("series compared with the original ones", ["", *model_scores], rows)
+    first, truth = next(iter(people.regional.items()))
+    regional = parameters[first].value.reshape(truth.shape)
+    coupling = people.personal["G"]
     rows = [
         [
-            f"{people.personal['G'][person]:.3f}",
+            f"{coupling[person]:.3f}",
             f"{spearman(truth[person], regional[person]):.2f}",
-            *(f"{mean(own[person]):.3g}" for own in scores["model"].values()),
+            *(f"{mean(values[person]):.3g}" for values in model_scores.values()),
         ]
-        for person in np.argsort(people.personal["G"], kind="stable")[:number]
+        for person in np.argsort(coupling, kind="stable")
     ]
-    print_table("by person", ["G", f"rho of {first}", *scores["model"]], rows)
+    print_table("by person", ["G", f"rho of {first}", *model_scores], rows)
 
 
 def surrogates(series: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -257,73 +245,79 @@ def surrogates(series: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
 
 
 def likeness(
-    simulator: str, series: NDArray[np.float32], others: NDArray[np.float32]
+    simulator: str, series: NDArray[np.float32], simulations: NDArray[np.float32]
 ) -> dict[str, Array]:
-    """Compare series (people, regions, frames) with others (people, runs, regions, frames)."""
-    one, fc = series[:, None], connectivity(others)
-    found = {"FC fit": fc_fit(connectivity(one), fc), "FC strength": fc_strength(fc)}
+    """Compare series (people, regions, frames) with some of (people, runs, regions, frames)."""
+    original = series[:, None]
+    fc = connectivity(simulations)
+    scores = {
+        "FC fit": fc_fit(connectivity(original), fc),
+        "FC strength": fc_strength(fc),
+    }
     if simulator == "hopf":
-        found["spectrum cosine"] = spectrum_cosine(one, others)
-        variances = (np.var(each, axis=-1, dtype=np.float64) for each in (one, others))
-        found["variance difference"] = np.abs(np.subtract(*variances))
+        scores["spectrum cosine"] = spectrum_cosine(original, simulations)
+        variance = np.var(original, axis=-1, dtype=np.float64)
+        simulated_variance = np.var(simulations, axis=-1, dtype=np.float64)
+        scores["variance difference"] = np.abs(variance - simulated_variance)
     else:
-        found["histogram distance"] = histogram_distance(one, others)
-        found["switch difference"] = switch_difference(one, others)
-    return found
+        scores["histogram distance"] = histogram_distance(original, simulations)
+        scores["switch difference"] = switch_difference(original, simulations)
+    return scores
 
 
-def spectrum_cosine(series: Array, others: Array) -> Array:
+def spectrum_cosine(series: Array, simulations: Array) -> Array:
     """Return the cosine between smoothed periodograms, (people, runs, regions)."""
-    first, second = (
-        uniform_filter1d(periodogram(each, axis=-1)[1], 3, axis=-1)
-        for each in (series, others)
-    )
+
+    def smoothed(values: Array) -> Array:
+        _, power = periodogram(values, axis=-1)
+        return uniform_filter1d(power, 3, axis=-1)
+
+    first, second = smoothed(series), smoothed(simulations)
     norms = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
     return (first * second).sum(axis=-1) / norms
 
 
-def histogram_distance(series: Array, others: Array) -> Array:
+def histogram_distance(series: Array, simulations: Array) -> Array:
     """Return the Wasserstein distance of histograms of 20 bins from -2 to 2."""
 
     def shares(values: Array) -> Array:
         rows = values.reshape(-1, values.shape[-1])
-        counts = np.array(
-            [np.histogram(row, 20, (-2.0, 2.0))[0] for row in rows], float
-        )
+        histograms = [np.histogram(row, 20, (-2.0, 2.0))[0] for row in rows]
+        counts = np.array(histograms, float)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         return shares.cumsum(axis=-1).reshape(*values.shape[:-1], -1)
 
-    return np.abs(shares(series) - shares(others)).sum(axis=-1) * 4.0 / 20
+    return np.abs(shares(series) - shares(simulations)).sum(axis=-1) * 4.0 / 20
 
 
-def switch_difference(series: Array, others: Array) -> Array:
+def switch_difference(series: Array, simulations: Array) -> Array:
     """Return differences in log(1 + switches between two modes); NaN if there is only one mode."""
     values = np.sort(series, axis=None)
     counts, edges = np.histogram(values, 100)
     density = gaussian_filter1d(counts.astype(float), 2.0, mode="constant")
     peaks, facts = find_peaks(np.pad(density, 1), prominence=0.02 * density.max())
     if len(peaks) < 2:
-        return np.full(others.shape[:-1], np.nan)
+        return np.full(simulations.shape[:-1], np.nan)
     first, last = np.sort(peaks[np.argsort(facts["prominences"])[-2:]]) - 1
-    trough = np.searchsorted(
-        values, edges[first + int(density[first : last + 1].argmin())]
-    )
+    lowest = first + int(density[first : last + 1].argmin())
+    trough = np.searchsorted(values, edges[lowest])
     limits = trough / values.size + np.array([-0.5, 0.5]) * SEPARATING_MASS
     low, high = np.quantile(values, np.clip(limits, 0, 1))
 
-    def switches(each: Array) -> Array:
-        mode = (each > high).astype(np.int8) - (each < low).astype(np.int8)
+    def switches(gating: Array) -> Array:
+        mode = (gating > high).astype(np.int8) - (gating < low).astype(np.int8)
         # A value between the limits counts as the mode before it.
-        frame = np.where(mode != 0, np.arange(each.shape[-1]), 0)
-        kept = np.take_along_axis(mode, np.maximum.accumulate(frame, axis=-1), axis=-1)
-        return np.count_nonzero(kept[..., 1:] * kept[..., :-1] == -1, axis=-1)
+        frame = np.where(mode != 0, np.arange(gating.shape[-1]), 0)
+        latest = np.maximum.accumulate(frame, axis=-1)
+        mode = np.take_along_axis(mode, latest, axis=-1)
+        return np.count_nonzero(mode[..., 1:] * mode[..., :-1] == -1, axis=-1)
 
-    return np.abs(np.log1p(switches(series)) - np.log1p(switches(others)))
+    return np.abs(np.log1p(switches(series)) - np.log1p(switches(simulations)))
 
 
 def mean(values: Array) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else float("nan")
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else float("nan")
 
 
 def print_table(

@@ -51,13 +51,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     networks = read(args)
-    fits, uses, roles = [], [], []
+    report = partial(print, flush=True)
+    fits = []
+    uses = []
+    roles = []
     for name, recipe in variants(args).items():
         print(f"# {name}", flush=True)
         place = Workplace(args.work / name, device=args.device)
-        fitted = fit(
-            networks, recipe, workplace=place, report=partial(print, flush=True)
-        )
+        fitted = fit(networks, recipe, workplace=place, report=report)
         fits.append([name, *fits_of(fitted, networks, args.simulations)])
         uses.append([name, *uses_of(fitted, networks)])
         roles.append([name, *roles_of(fitted, networks)])
@@ -88,27 +89,24 @@ def variants(args: argparse.Namespace) -> dict[str, Recipe]:
     )
     if args.epochs:
         base = replace(base, epochs=args.epochs)
-    return {
-        **{f"states-{n}": replace(base, states=n) for n in args.states},
-        **{
-            f"parameters-{n}": replace(base, region_parameters=n)
-            for n in args.parameters
-        },
-        "no-external-input": replace(base, external_inputs=0),
-    }
+    recipes = {f"states-{n}": replace(base, states=n) for n in args.states}
+    for n in args.parameters:
+        recipes[f"parameters-{n}"] = replace(base, region_parameters=n)
+    return recipes | {"no-external-input": replace(base, external_inputs=0)}
 
 
 def fits_of(fitted: Fitted, networks: Networks, simulations: int) -> list[str]:
     """Return the fit of FC for each choice of inputs, averaged over simulations and people."""
-    measured, inferred = connectivity(networks.series)[:, None], fitted.infer(networks)
-    found = []
+    measured = connectivity(networks.series)[:, None]
+    inferred = fitted.infer(networks)
+    fits = []
     for inputs in get_args(Inputs):
         sessions = simulate(
             fitted.model, networks, inferred, simulations=simulations, inputs=inputs
         )
         fc = np.stack([connectivity(session) for session in sessions])
-        found.append(f"{np.nanmean(fc_fit(measured, fc)):.3f}")
-    return found
+        fits.append(f"{np.nanmean(fc_fit(measured, fc)):.3f}")
+    return fits
 
 
 def uses_of(fitted: Fitted, networks: Networks) -> list[str]:
@@ -117,20 +115,21 @@ def uses_of(fitted: Fitted, networks: Networks) -> list[str]:
     kl = latent_kl(inferred.region_mean, inferred.region_sd)
     kl = kl.reshape(-1, kl.shape[-1])
     order = np.argsort(-kl.mean(axis=0))
-    return [f"{own.mean():.3f} ± {own.std():.3f}" for own in kl.T[order]]
+    by_parameter = kl.T[order]
+    return [f"{values.mean():.3f} ± {values.std():.3f}" for values in by_parameter]
 
 
 def roles_of(fitted: Fitted, networks: Networks) -> list[str]:
-    _, found = parameter_effects(fitted.model, networks)
-    return [f"{found[name]:.2f}" if name in found else "" for name in FIGURES]
+    """Return R² of each measure of `FIGURES`; empty if the model lacks it."""
+    _, r2 = parameter_effects(fitted.model, networks)
+    return [f"{r2[name]:.2f}" if name in r2 else "" for name in FIGURES]
 
 
 def print_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
-    print(
-        f"\n{title}\n\n| network | {' | '.join(columns)} |\n|{'---|' * (1 + len(columns))}"
-    )
+    rule = "---|" * (1 + len(columns))
+    print(f"\n{title}\n\n| network | {' | '.join(columns)} |\n|{rule}")
     for row in rows:
         print(f"| {' | '.join(row)} |")
 

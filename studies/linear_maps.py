@@ -31,14 +31,12 @@ from bids_dtg.stats.metrics import correlation_matrix
 from bids_dtg.stats.paired import Interval, t_interval, wilson_interval
 
 FOLDS = 5
-HEAD = (
-    *(
-        "r - group",
-        "residual r",
-        "identified",
-        "deviation identified",
-        "another's r - group",
-    ),
+SCORES = (
+    "r - group",
+    "residual r",
+    "identified",
+    "deviation identified",
+    "another's r - group",
     "held by half-widths",
 )
 # Contrast names of HCP-YA, by the data's names of their conditions.
@@ -76,21 +74,18 @@ def weights_of(task: str, name: str, conditions: Sequence[tuple[str, str]]) -> V
     """
     first, _, second = name.partition("-")
     if second:
-        others = [second]
+        subtracted = [second]
         if (task, second) == ("WM", "AVG"):
-            others = [other for other in PICTURES.values() if other != first]
-        means = [weights_of(task, other, conditions) for other in others]
-        return weights_of(task, first, conditions) - np.mean(means, axis=0)
-    movements = (task, name) == ("MOTOR", "AVG")
-    inside = [
-        of_task == task
-        and (
-            name in (condition, *condition.split("_"))
-            or (movements and condition != "CUE")
-        )
-        for of_task, condition in conditions
-    ]
-    return np.array(inside, np.float64) / sum(inside)
+            subtracted = [picture for picture in PICTURES.values() if picture != first]
+        weights = [weights_of(task, condition, conditions) for condition in subtracted]
+        return weights_of(task, first, conditions) - np.mean(weights, axis=0)
+    is_mean_of_movements = (task, name) == ("MOTOR", "AVG")
+    is_part = []
+    for condition_task, condition in conditions:
+        is_named = name in (condition, *condition.split("_"))
+        is_movement = is_mean_of_movements and condition != "CUE"
+        is_part.append(condition_task == task and (is_named or is_movement))
+    return np.array(is_part, np.float64) / sum(is_part)
 
 
 def contrasts_of(conditions: Sequence[str]) -> tuple[tuple[Contrast, ...], Values]:
@@ -98,19 +93,17 @@ def contrasts_of(conditions: Sequence[str]) -> tuple[tuple[Contrast, ...], Value
 
     Movements are compared with the mean of all five.
     """
-    named = [name_condition(condition) for condition in conditions]
-    contrasts = tuple(
-        replace(
-            row,
-            description=f"{row.description.partition(' minus ')[0]} {FROM_MOVEMENTS}",
-        )
-        if row.task == "MOTOR" and row.name.endswith("-AVG")
-        else row
-        for row in hcp_contrasts()
-    )
-    return contrasts, np.stack(
-        [weights_of(row.task, row.name, named) for row in contrasts]
-    )
+    named_conditions = [name_condition(condition) for condition in conditions]
+    contrasts = []
+    weights = []
+    for contrast in hcp_contrasts():
+        if contrast.task == "MOTOR" and contrast.name.endswith("-AVG"):
+            movement = contrast.description.partition(" minus ")[0]
+            description = f"{movement} {FROM_MOVEMENTS}"
+            contrast = replace(contrast, description=description)
+        contrasts.append(contrast)
+        weights.append(weights_of(contrast.task, contrast.name, named_conditions))
+    return tuple(contrasts), np.stack(weights)
 
 
 def read_people(
@@ -147,7 +140,8 @@ def fit_contrasts(
     def together(conditions: NDArray[Any], contrasts: NDArray[Any]) -> NDArray[Any]:
         """Put rows of both in the order of `weights`."""
         rows = np.empty((len(weights), *conditions.shape[1:]), conditions.dtype)
-        rows[single], rows[~single] = conditions[condition_of], contrasts
+        rows[single] = conditions[condition_of]
+        rows[~single] = contrasts
         return rows
 
     first, second = of_conditions.fit, of_contrasts.fit
@@ -180,17 +174,21 @@ def score(maps: Array, measured: Array, mean: Array) -> Values:
     """
     scores = []
     for contrast in range(maps.shape[1]):
-        of = PeopleScores.of(maps[:, contrast], measured[:, contrast])
+        predicted, truth = maps[:, contrast], measured[:, contrast]
+        of_people = PeopleScores.of(predicted, truth)
         average = np.repeat(mean[None, contrast], len(measured), axis=0)
-        group = PeopleScores.of(average, measured[:, contrast]).r
-        residual = np.nan_to_num(of.residual_r)
-        away, truth = (
-            values[:, contrast] - values[:, contrast].mean(0)
-            for values in (maps, measured)
-        )
-        nearest = correlation_matrix(away, truth).argmax(axis=0) == np.arange(len(maps))
+        group_r = PeopleScores.of(average, truth).r
+        deviations = predicted - predicted.mean(0)
+        r = correlation_matrix(deviations, truth - truth.mean(0))
+        # In the order of `SCORES`.
         scores.append(
-            [of.r - group, residual, of.identified, nearest, of.others_r - group]
+            [
+                of_people.r - group_r,
+                np.nan_to_num(of_people.residual_r),
+                of_people.identified,
+                r.argmax(axis=0) == np.arange(len(maps)),
+                of_people.others_r - group_r,
+            ]
         )
     return np.moveaxis(np.array(scores, np.float64), 2, 0)
 
@@ -208,30 +206,28 @@ def left_out(
     for fold in range(FOLDS):
         test = order[fold::FOLDS]
         training = np.setdiff1d(order, test)
-        model, scores = (
-            fit_contrasts(rest[training], maps[training], tr_seconds, weights),
-            [],
-        )
+        model = fit_contrasts(rest[training], maps[training], tr_seconds, weights)
         mean = measured[training].mean(axis=0)
+        scores = []
         for length in lengths:
-            predicted = np.stack(
-                [model.predict(rest[person, :, :length]) for person in test]
-            )
-            held = (np.abs(predicted - measured[test]) <= model.half_widths).mean(
-                axis=2
-            )
+            test_rest = rest[test, :, :length]
+            predicted = np.stack([model.predict(series) for series in test_rest])
+            is_held = np.abs(predicted - measured[test]) <= model.half_widths
+            held_share = is_held.mean(axis=2, keepdims=True)
             of_maps = score(predicted.astype(np.float32), measured[test], mean)
-            scores.append(np.concatenate([of_maps, held[..., None]], axis=2))
+            scores.append(np.concatenate([of_maps, held_share], axis=2))
         yield test, np.stack(scores)
 
 
 def intervals(scores: Values) -> dict[str, Interval]:
     """Return the means over people of scores (people, scores), by name, with their intervals."""
-    over = dict(zip(HEAD, map(t_interval, scores.T), strict=True))
-    for name, people in zip(HEAD, scores.T, strict=True):
+    by_score = {}
+    for name, people in zip(SCORES, scores.T, strict=True):
         if "identified" in name:
-            over[name] = wilson_interval(float(people.mean()), len(people))
-    return over
+            by_score[name] = wilson_interval(float(people.mean()), len(people))
+        else:
+            by_score[name] = t_interval(people)
+    return by_score
 
 
 def main() -> None:
@@ -244,29 +240,28 @@ def main() -> None:
     start = time.perf_counter()
     rest, maps, tr_seconds, contrasts, weights = read_people(args.folder)
     single = np.count_nonzero(weights, axis=1) == 1
-    frames = [
-        rest.shape[2],
-        *(round(60 * minutes / tr_seconds) for minutes in args.minutes),
-    ]
-    scores = np.empty((len(frames), len(rest), len(contrasts), len(HEAD)))
-    folds = left_out(rest, maps, tr_seconds, weights, frames)
+    lengths = [round(60 * minutes / tr_seconds) for minutes in args.minutes]
+    lengths = [rest.shape[2], *lengths]
+    scores = np.empty((len(lengths), len(rest), len(contrasts), len(SCORES)))
+    folds = left_out(rest, maps, tr_seconds, weights, lengths)
     for fold, (test, of_fold) in enumerate(folds, 1):
         scores[:, test] = of_fold
         print(f"fold {fold}: {time.perf_counter() - start:.0f} s", flush=True)
-    for length, people in zip(frames, scores, strict=True):
+    for length, people in zip(lengths, scores, strict=True):
         print(f"{length * tr_seconds / 60:.1f} minutes of rest")
         rows = {
             "mean of 24 conditions": people[:, single],
             "mean of 23 contrasts": people[:, ~single],
         }
-        rows |= {row.label: people[:, [row.index]] for row in contrasts}
+        for contrast in contrasts:
+            rows[contrast.label] = people[:, [contrast.index]]
         for name, of_row in rows.items():
             of_people = of_row.mean(axis=1)
-            cells = [
-                f"{over.mean:{digits}} [{over.low:{digits}}, {over.high:{digits}}]"
-                for head, over in intervals(of_people).items()
-                for digits in ["+.4f" if "group" in head else ".3f"]
-            ]
+            cells = []
+            for score_name, over in intervals(of_people).items():
+                digits = "+.4f" if "group" in score_name else ".3f"
+                ends = f"{over.low:{digits}}, {over.high:{digits}}"
+                cells.append(f"{over.mean:{digits}} [{ends}]")
             above = f"{(of_people[:, 0] > 0).mean():.0%}"
             print(" | ".join(["", name, *cells, above, ""]).strip())
 

@@ -44,13 +44,13 @@ def mixing(points: Values, parcel: NDArray[np.intp], sd_mm: float, seed: int) ->
     rng = np.random.default_rng(seed)
     frequencies = rng.standard_normal((WAVES, 3)) / LENGTH_MM
     waves = np.cos(points @ frequencies.T + rng.uniform(0, 2 * np.pi, WAVES))
-    moved = points + sd_mm * np.sqrt(2 / WAVES) * waves @ rng.standard_normal(
-        (WAVES, 3)
-    )
+    amplitudes = rng.standard_normal((WAVES, 3))
+    moved = points + sd_mm * np.sqrt(2 / WAVES) * waves @ amplitudes
     distance, nearest = cKDTree(points).query(moved)
-    near, parcels = distance < NEAR_MM, parcel.max() + 1
+    is_near = distance < NEAR_MM
+    parcels = parcel.max() + 1
     shares = np.zeros((parcels, parcels))
-    np.add.at(shares, (parcel[nearest[near]], parcel[near]), 1)
+    np.add.at(shares, (parcel[nearest[is_near]], parcel[is_near]), 1)
     return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1)
 
 
@@ -71,7 +71,7 @@ def main() -> None:
     points, parcel = cortex()
     order = np.random.default_rng(0).permutation(len(rest))
     scores: dict[tuple[int, float], list[Values]] = {}
-    kept: dict[int, list[float]] = {}
+    own_shares: dict[int, list[float]] = {}  # of a parcel's own vertices
     for fold in range(FOLDS):
         test = order[fold::FOLDS]
         training = np.setdiff1d(order, test)
@@ -81,28 +81,27 @@ def main() -> None:
             predicted = []
             for person in test:
                 shares = mixing(points, parcel, sd_mm, 1000 * fold + int(person))
-                kept.setdefault(sd_mm, []).append(float(np.diag(shares).mean()))
+                own_share = float(np.diag(shares).mean())
+                own_shares.setdefault(sd_mm, []).append(own_share)
                 predicted.append(model.predict(mixed(rest[person], shares)))
+            deviations = np.stack(predicted) - mean
             for factor in FACTORS:
-                shrunk = (mean + factor * (np.stack(predicted) - mean)).astype(
-                    np.float32
-                )
-                found = score(shrunk, maps[test], mean)
-                scores.setdefault((sd_mm, factor), []).append(found)
+                shrunk = (mean + factor * deviations).astype(np.float32)
+                of_fold = score(shrunk, maps[test], mean)
+                scores.setdefault((sd_mm, factor), []).append(of_fold)
     print(
         "mm\tfactor\town share\tr - group\t95 %\tabove\tresidual r\tidentified of 4\t95 %"
     )
-    for (sd_mm, factor), found in scores.items():
-        people = np.concatenate(found)
-        above, named = (people[:, 0] > 0).mean(), people[:, 2].mean()
-        over, of_named = (
-            t_interval(people[:, 0]),
-            wilson_interval(float(named), len(people)),
-        )
+    for (sd_mm, factor), of_folds in scores.items():
+        people = np.concatenate(of_folds).mean(axis=1)  # over contrasts
+        gain, residual_r, identified, *_ = people.T
+        over = t_interval(gain)
+        share = float(identified.mean())
+        of_share = wilson_interval(share, len(people))
         print(
-            f"{sd_mm}\t{factor:g}\t{np.mean(kept[sd_mm]):.2f}\t{over.mean:+.4f}\t"
-            f"{over.low:+.4f} to {over.high:+.4f}\t{above:.0%}\t{people[:, 1].mean():.3f}\t"
-            f"{named:.2f}\t{of_named.low:.2f} to {of_named.high:.2f}",
+            f"{sd_mm}\t{factor:g}\t{np.mean(own_shares[sd_mm]):.2f}\t{over.mean:+.4f}\t"
+            f"{over.low:+.4f} to {over.high:+.4f}\t{(gain > 0).mean():.0%}\t"
+            f"{residual_r.mean():.3f}\t{share:.2f}\t{of_share.low:.2f} to {of_share.high:.2f}",
             flush=True,
         )
 
