@@ -86,9 +86,8 @@ def make_inputs(folder: Path, volumes: int) -> None:
     header.set_qform(AFFINE, 4)
     header.set_xyzt_units("mm", "sec")
     header["vox_offset"] = 352
-    deflate = zlib.compressobj(
-        1, zlib.DEFLATED, 31
-    )  # the level of nibabel and fMRIPrep
+    # The level of nibabel and fMRIPrep.
+    deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
     with (folder / "bold.nii.gz").open("wb") as file:
         file.write(deflate.compress(header.binaryblock + bytes(4)))
         for course in courses:
@@ -100,23 +99,23 @@ def make_inputs(folder: Path, volumes: int) -> None:
 
 def run_plain(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
     """Compute the connectome like the published pipeline, from the whole series in float64."""
-    held = np.load(folder / "masks.npz")
+    masks_of_run = np.load(folder / "masks.npz")
     maps, confounds = np.load(folder / "maps.npy"), np.load(folder / "confounds.npy")
     start = time.perf_counter()
     data = nib.load(folder / "bold.nii.gz").get_fdata()
-    bold = data[CROP][held["brain"]].T  # (frames, voxels)
-    read = time.perf_counter() - start
+    bold = data[CROP][masks_of_run["brain"]].T  # (frames, voxels)
+    read_seconds = time.perf_counter() - start
     demeaned = (maps - maps.mean(axis=1, keepdims=True)).astype(np.float64)
     series = (bold - bold.mean(axis=0)) @ np.linalg.pinv(demeaned)
     design = np.hstack([np.ones((len(bold), 1)), confounds])
     bold = bold - design @ np.linalg.lstsq(design, bold, rcond=None)[0]
     series = series - design @ np.linalg.lstsq(design, series, rcond=None)[0]
-    bold = bold[:, held["grey"][held["brain"]]]
+    bold = bold[:, masks_of_run["grey"][masks_of_run["brain"]]]
     bold, series = bold - bold.mean(axis=0), series - series.mean(axis=0)
-    r = (bold / np.linalg.norm(bold, axis=0)).T @ (
-        series / np.linalg.norm(series, axis=0)
-    )
-    return r.T.astype(np.float32), {"read": read}
+    bold = bold / np.linalg.norm(bold, axis=0)
+    series = series / np.linalg.norm(series, axis=0)
+    r = bold.T @ series
+    return r.T.astype(np.float32), {"read": read_seconds}
 
 
 def run_one_pass(
@@ -135,9 +134,9 @@ def run_one_pass(
     from bids_dtg.imaging.sampling import LatticeSampling
     from bids_dtg.imaging.smoothing import MaskedSmoothing
 
-    held = np.load(folder / "masks.npz")
+    masks_of_run = np.load(folder / "masks.npz")
     confounds = np.load(folder / "confounds.npy")
-    brain, grey = held["brain"].ravel(), held["grey"].ravel()
+    brain, grey = masks_of_run["brain"].ravel(), masks_of_run["grey"].ravel()
     voxels = np.concatenate([np.flatnonzero(grey), np.flatnonzero(brain & ~grey)])
     # The maps' voxels are in the order of the mask; put grey matter first.
     maps = np.load(folder / "maps.npy")[:, np.argsort(~grey[brain], kind="stable")]
@@ -145,7 +144,7 @@ def run_one_pass(
     affine[:3, 3] = GRID_ORIGIN
     start = time.perf_counter()
     header = read_bold_header(folder / "bold.nii.gz")
-    grid = Grid(held["brain"].shape, affine)
+    grid = Grid(masks_of_run["brain"].shape, affine)
     sampling = LatticeSampling.between(header.shape, header.affine, grid, voxels)
     names = [str(index) for index in range(confounds.shape[1])]
     keep = np.ones(header.frames, dtype=bool)
@@ -196,11 +195,8 @@ def measure_route(route: str, folder: Path) -> None:
     seconds = time.perf_counter() - start
     np.save(folder / f"r {route}.npy", r)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        json.dumps(
-            {"seconds": seconds, "peak": peak / 1024, "before": before / 1024} | parts
-        )
-    )
+    results = {"seconds": seconds, "peak": peak / 1024, "before": before / 1024}
+    print(json.dumps(results | parts))
 
 
 def compare(folder: Path, volumes: int, repeats: int) -> dict[str, float]:

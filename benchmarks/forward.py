@@ -142,7 +142,7 @@ def measure(form: str, repeats: int, threads: int, count: bool) -> dict[str, flo
         walls.append(time.perf_counter() - wall)
         processors.append(time.process_time() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = {
+    results = {
         "prepare_cpu_s": prepared,
         "first_s": walls[0],
         "warm_s": statistics.median(walls[1:]),
@@ -152,8 +152,8 @@ def measure(form: str, repeats: int, threads: int, count: bool) -> dict[str, flo
         "mean_abs": float(np.abs(maps).mean()),
     }
     if count:
-        found["gflop"] = PRODUCTS[form](parameters, mask) / 1e9
-    return found
+        results["gflop"] = PRODUCTS[form](parameters, mask) / 1e9
+    return results
 
 
 def child(form: str, options: argparse.Namespace, count: bool) -> dict[str, float]:
@@ -161,15 +161,15 @@ def child(form: str, options: argparse.Namespace, count: bool) -> dict[str, floa
     command += ["--repeats", str(options.repeats), "--threads", str(options.threads)]
     command += ["--count"] if count else []
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    results: dict[str, float] = json.loads(done.stdout)
+    return results
 
 
 def report(rounds: list[dict[str, dict[str, float]]]) -> dict[str, float]:
     """Print medians and ratios; return the results to record."""
     print("mask:", mask_name())
     for form in FORMS:
-        runs = [found[form] for found in rounds]
+        runs = [results[form] for results in rounds]
         middle = {
             name: statistics.median(r[name] for r in runs)
             for name in runs[0]
@@ -182,18 +182,21 @@ def report(rounds: list[dict[str, dict[str, float]]]) -> dict[str, float]:
             f"({middle['before_mb']:.0f} MB before), {runs[0]['gflop']:.0f} GFLOP, "
             f"mean |map| {middle['mean_abs']:.6f}"
         )
-    kept = {
+    to_record = {
         f"prepared: {name}": statistics.median(
-            found["prepared"][name] for found in rounds
+            results["prepared"][name] for results in rounds
         )
         for name in ("warm_cpu_s", "prepare_cpu_s", "peak_mb")
     }
     for name in ("warm_s", "warm_cpu_s", "first_s"):
-        ratios = [found["eager"][name] / found["prepared"][name] for found in rounds]
+        ratios = [
+            results["eager"][name] / results["prepared"][name] for results in rounds
+        ]
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        print(f"eager / prepared, {name}: {statistics.median(ratios):.2f} ({spread})")
-        kept[f"eager / prepared: {name.removesuffix('_s')}"] = statistics.median(ratios)
-    return kept
+        ratio = statistics.median(ratios)
+        print(f"eager / prepared, {name}: {ratio:.2f} ({spread})")
+        to_record[f"eager / prepared: {name.removesuffix('_s')}"] = ratio
+    return to_record
 
 
 def main() -> None:
@@ -208,11 +211,8 @@ def main() -> None:
     parser.add_argument("--count", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.form:
-        print(
-            json.dumps(
-                measure(options.form, options.repeats, options.threads, options.count)
-            )
-        )
+        results = measure(options.form, options.repeats, options.threads, options.count)
+        print(json.dumps(results))
         return
     figures = report(
         [

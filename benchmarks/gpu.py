@@ -97,8 +97,8 @@ def measured(work: str, options: argparse.Namespace, **facts: Any) -> dict[str, 
         [*words, "--work", json.dumps([work, facts])], capture_output=True, text=True
     )
     if done.returncode == 0:
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return found
+        results: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return results
     *_, reason = done.stderr.strip().splitlines() or ["it ended without a word"]
     return {"why": reason.replace("|", "/")[:100]}
 
@@ -107,11 +107,9 @@ def peak_mib(device: str) -> float:
     """Return the peak GPU memory that PyTorch reserved, including its cache."""
     import torch
 
-    return (
-        torch.cuda.max_memory_reserved(device) / 2**20
-        if device != "cpu"
-        else float("nan")
-    )
+    if device == "cpu":
+        return float("nan")
+    return torch.cuda.max_memory_reserved(device) / 2**20
 
 
 def forward(
@@ -186,8 +184,8 @@ WORK: dict[str, Callable[..., dict[str, float]]] = {
 # --- the tables
 
 
-def figure(found: dict[str, Any], name: str, form: str) -> str:
-    value = found.get(name, float("nan"))
+def figure(results: dict[str, Any], name: str, form: str) -> str:
+    value = results.get(name, float("nan"))
     return "-" if np.isnan(value) else f"{value:{form}}"
 
 
@@ -199,34 +197,32 @@ def forward_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence
         if options.forms and name not in (*options.forms, "blocks"):
             continue
         if form.needs_gpu and options.device == "cpu":
-            found: dict[str, Any] = {"why": "needs a GPU"}
+            results: dict[str, Any] = {"why": "needs a GPU"}
         else:
-            paths = (
-                {"save": truth, "compare": ""}
-                if name == "blocks"
-                else {"compare": truth}
-            )
-            found = measured("forward", options, form=name, **{"save": "", **paths})
+            paths = {"save": "", "compare": truth}
+            if name == "blocks":
+                paths = {"save": truth, "compare": ""}
+            results = measured("forward", options, form=name, **paths)
         yield (
             form.words,
-            found.get("why") or figure(found, "seconds", ".4f"),
-            figure(found, "first_s", ".2f"),
-            figure({"n": 60 / found.get("seconds", np.nan)}, "n", ".0f"),
-            figure(found, "peak_mib", ",.0f"),
-            figure(found, "least_r", ".6f"),
-            figure(found, "largest_error", ".1e"),
+            results.get("why") or figure(results, "seconds", ".4f"),
+            figure(results, "first_s", ".2f"),
+            figure({"n": 60 / results.get("seconds", np.nan)}, "n", ".0f"),
+            figure(results, "peak_mib", ",.0f"),
+            figure(results, "least_r", ".6f"),
+            figure(results, "largest_error", ".1e"),
         )
 
 
 def training_rows(options: argparse.Namespace) -> Iterator[Sequence[str]]:
     size = SMALL if options.small else Size()
     for precision, batches in TRAININGS:
-        found = measured("training", options, precision=precision, batches=batches)
+        results = measured("training", options, precision=precision, batches=batches)
         yield (
             precision,
             str(size.batch * batches),
-            found.get("why") or figure(found, "seconds", ".3f"),
-            figure(found, "peak_mib", ",.0f"),
+            results.get("why") or figure(results, "seconds", ".3f"),
+            figure(results, "peak_mib", ",.0f"),
         )
 
 
@@ -368,11 +364,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.work:
         work, facts = options.work
-        print(
-            json.dumps(
-                WORK[work](SMALL if options.small else Size(), options.device, **facts)
-            )
-        )
+        size = SMALL if options.small else Size()
+        print(json.dumps(WORK[work](size, options.device, **facts)))
         return
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
         tables(options, options.folder or Path(name))

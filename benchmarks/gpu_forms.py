@@ -71,10 +71,10 @@ def make(form: Form, network: AttentionUNet, mask: np.ndarray, device: str) -> P
     if form.plan:
         place = "cpu" if form.plan == "blocks" else device
         return prepare(Parameters.of(network), mask, place, plan=form.plan).predict
-    return _Own(form, network, mask, device)
+    return _UnusedForm(form, network, mask, device)
 
 
-class _Own:
+class _UnusedForm:
     """A form that the program does not use."""
 
     def __init__(
@@ -172,15 +172,14 @@ class Agreement:
     """Agreement of maps with reference maps."""
 
     least_r: float  # smallest Pearson's r over voxels of any map
-    largest_error: (
-        float  # largest difference of any map, as a share of its largest value
-    )
+    # Largest difference of any map, as a share of its largest value.
+    largest_error: float
 
     @classmethod
-    def of(cls, found: np.ndarray, expected: np.ndarray) -> Agreement:
+    def of(cls, maps: np.ndarray, expected: np.ndarray) -> Agreement:
         """Compare maps (contrasts, voxels)."""
-        r = [np.corrcoef(*pair)[0, 1] for pair in zip(found, expected, strict=True)]
-        errors = np.abs(found - expected).max(axis=1) / np.abs(expected).max(axis=1)
+        r = [np.corrcoef(*pair)[0, 1] for pair in zip(maps, expected, strict=True)]
+        errors = np.abs(maps - expected).max(axis=1) / np.abs(expected).max(axis=1)
         return cls(float(min(r)), float(errors.max()))
 
 

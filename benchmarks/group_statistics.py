@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 REGIONS, CONTRASTS, VOXELS, PERMUTATIONS = 417, 47, 158_680, 1000
 
@@ -39,7 +40,7 @@ def stats(people: int, columns: int, contrasts: int) -> None:
     )
     values = rng.standard_normal((people, columns), np.float32)
     tests = [fit_columns(values, design) for _ in range(contrasts)]
-    sizes_p(np.sum([one.products for one in tests], axis=0), design)
+    sizes_p(np.sum([contrast.products for contrast in tests], axis=0), design)
     correct(tests)
 
 
@@ -72,14 +73,16 @@ def phenotypes(people: int) -> None:
 
 
 CASES: Mapping[str, Callable[[], None]] = {
-    "stats, 100 people, 47 contrasts by regions": lambda: stats(
-        100, REGIONS, CONTRASTS
+    "stats, 100 people, 47 contrasts by regions": partial(
+        stats, people=100, columns=REGIONS, contrasts=CONTRASTS
     ),
-    "stats, 417 people, 47 contrasts by regions": lambda: stats(
-        417, REGIONS, CONTRASTS
+    "stats, 417 people, 47 contrasts by regions": partial(
+        stats, people=417, columns=REGIONS, contrasts=CONTRASTS
     ),
-    "stats, 100 people, one contrast by voxels": lambda: stats(100, VOXELS, 1),
-    "phenotypes, 200 people, 48 sets by regions": lambda: phenotypes(200),
+    "stats, 100 people, one contrast by voxels": partial(
+        stats, people=100, columns=VOXELS, contrasts=1
+    ),
+    "phenotypes, 200 people, 48 sets by regions": partial(phenotypes, people=200),
 }
 
 
@@ -91,12 +94,12 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{sys.argv[1]}\t{time.process_time() - before:.1f} s\t{peak:.0f} MB")
         return
-    one = dict.fromkeys(
+    one_thread = dict.fromkeys(
         ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
     )
     for name in CASES:
         subprocess.run(
-            [sys.executable, __file__, name], check=True, env=os.environ | one
+            [sys.executable, __file__, name], check=True, env=os.environ | one_thread
         )
 
 

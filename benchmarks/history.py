@@ -45,10 +45,10 @@ class Row:
     figure: str
     value: float
 
-    def comparable(self, other: Row) -> bool:
+    def comparable(self, second: Row) -> bool:
         """Return whether both are the same result on the same kind of machine."""
         same = ("processor", "cores", "benchmark", "figure")
-        return all(getattr(self, name) == getattr(other, name) for name in same)
+        return all(getattr(self, name) == getattr(second, name) for name in same)
 
 
 COLUMNS = [field.name for field in fields(Row)]
@@ -82,11 +82,9 @@ def append_history(rows: Sequence[Row], path: Path = HISTORY) -> None:
 
 def rows_now(benchmark: str, figures: Mapping[str, float]) -> list[Row]:
     """Make rows of results that were just measured here."""
-    cores = (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count()
-    )
+    cores = os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     origin = (commit_of(ROOT), day, processor_model(), cores or 1, benchmark)
     return [Row(*origin, name, value) for name, value in figures.items()]
@@ -114,14 +112,14 @@ def processor_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         lines = cpuinfo.read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
     except OSError:  # not Linux
         return platform.processor() or platform.machine() or UNKNOWN
-    found = {
+    facts = {
         name.strip(): value.strip()
         for name, _, value in (x.partition(":") for x in lines)
     }
-    if "model name" not in found:
+    if "model name" not in facts:
         return platform.machine() or UNKNOWN
-    number = f"family {found.get('cpu family', '?')}, model {found.get('model', '?')}"
-    return f"{found['model name']} ({number})"
+    number = f"family {facts.get('cpu family', '?')}, model {facts.get('model', '?')}"
+    return f"{facts['model name']} ({number})"
 
 
 def last_before(row: Row, history: Sequence[Row]) -> Row | None:

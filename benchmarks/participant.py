@@ -98,16 +98,16 @@ def tree_memory_mb(pid: int) -> float:
     return total + sum(tree_memory_mb(int(child)) for child in children)
 
 
-def kept_dataset(folder: Path, volumes: int) -> Path:
+def find_dataset(folder: Path, volumes: int) -> Path:
     """Return the root of the dataset in a folder, and make it if it does not exist."""
     root = folder / "fmriprep"
     if not root.exists():
         folder.mkdir(exist_ok=True)
         return make_dataset(folder, volumes)
-    found = nib.load(root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz").shape[3]
-    if found != volumes:
+    frames = nib.load(root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz").shape[3]
+    if frames != volumes:
         sys.exit(
-            f"{folder} has a run of {found} volumes, not {volumes}: name another folder"
+            f"{folder} has a run of {frames} volumes, not {volumes}: name another folder"
         )
     return root
 
@@ -123,9 +123,9 @@ def make_dataset(folder: Path, volumes: int) -> Path:
     from bids_dtg.imaging.grid import Grid
     from bids_dtg.imaging.places import VoxelPlaces
 
-    made = folder / "made"
-    made.mkdir()
-    make_inputs(made, volumes)
+    inputs = folder / "made"
+    inputs.mkdir()
+    make_inputs(inputs, volumes)
     root = folder / "fmriprep"
     (root / FUNC).mkdir(parents=True)
     description = {
@@ -136,10 +136,10 @@ def make_dataset(folder: Path, volumes: int) -> Path:
     }
     (root / "dataset_description.json").write_text(json.dumps(description))
     bold = root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz"
-    shutil.move(made / "bold.nii.gz", bold)
+    shutil.move(inputs / "bold.nii.gz", bold)
     sidecar = {"RepetitionTime": TR_SECONDS, "TaskName": "rest"}
     bold.with_name(f"{GRID_STEM}preproc_bold.json").write_text(json.dumps(sidecar))
-    masks = np.load(made / "masks.npz")
+    masks = np.load(inputs / "masks.npz")
     grid = Grid(masks["brain"].shape, crop_affine())
     image = nib.Nifti1Image(masks["brain"].astype(np.uint8), grid.affine)
     nib.save(image, root / FUNC / f"{GRID_STEM}brain_mask.nii.gz")
@@ -148,7 +148,7 @@ def make_dataset(folder: Path, volumes: int) -> Path:
     part = MapsPart(hcp_contrasts(), grid)
     card = ModelCard("random", "1", ATTENTION_UNET.name, part)
     tensors = AttentionUNet(ROIS, len(part.contrasts)).state_dict()
-    arrays = BundleArrays(tensors, np.load(made / "maps.npy"), *places)
+    arrays = BundleArrays(tensors, np.load(inputs / "maps.npy"), *places)
     write_bundle(folder / "bundle", card, arrays)
     return root
 
@@ -176,10 +176,8 @@ def ours(
     out = folder / f"ours {name}"
     shutil.rmtree(out, ignore_errors=True)
     program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(out), "participant"]
-    program += [
-        "--participant-label",
-        "01",
-    ]  # throughput.py adds others to a kept folder
+    # throughput.py adds participants to a kept folder.
+    program += ["--participant-label", "01"]
     options = ["--model", str(folder / bundle), *CALLS[name]]
     return run(program + options, memory=memory)
 
@@ -219,16 +217,14 @@ def inflate_alone(root: Path) -> float:
 
 def difference(folder: Path, steps: str) -> float:
     """Return the largest difference between the maps of the two sides."""
-    found = []
+    differences = []
     for path in (folder / f"plain {steps}").glob("*.nii.gz"):
         label = path.name.removesuffix(".nii.gz")
-        (mine,) = (folder / f"ours {BARE}").glob(
-            f"sub-01/func/*contrast-{label}_*synthetic*.nii.gz"
-        )
-        found.append(
-            np.abs(nib.load(path).get_fdata() - nib.load(mine).get_fdata()).max()
-        )
-    return float(max(found))
+        pattern = f"sub-01/func/*contrast-{label}_*synthetic*.nii.gz"
+        (of_program,) = (folder / f"ours {BARE}").glob(pattern)
+        maps, plain_maps = nib.load(of_program), nib.load(path)
+        differences.append(np.abs(plain_maps.get_fdata() - maps.get_fdata()).max())
+    return float(max(differences))
 
 
 def add_partial_bundle(folder: Path) -> None:
@@ -243,16 +239,16 @@ def compare_forms(root: Path, folder: Path, rounds: int) -> None:
     """Run both forms in turn, and print the cost of the partial one in successive runs."""
     add_partial_bundle(folder)
     names = ("bundle", "partial")
-    made = [
+    rounds_of_forms = [
         [ours(root, folder, HEADLINE, bundle=name) for name in names]
         for _ in range(rounds)
     ]
     for form, runs in zip(
-        ("marginal", "partial"), zip(*made, strict=True), strict=True
+        ("marginal", "partial"), zip(*rounds_of_forms, strict=True), strict=True
     ):
         print(line(form, middle(runs)))
     for key in ("wall_s", "cpu_s"):
-        pairs = [(getattr(a, key), getattr(b, key)) for a, b in made]
+        pairs = [(getattr(a, key), getattr(b, key)) for a, b in rounds_of_forms]
         ratios = [partial / marginal for marginal, partial in pairs]
         least = [min(seconds) for seconds in zip(*pairs, strict=True)]
         print(
@@ -292,19 +288,18 @@ def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]
         )
         for form in (MARGINAL, Form("partial"))
     ]
-    found = []
+    seconds_of_pairs = []
     for _ in range(pairs):
         seconds = []
         for moments in sums:
             start = time.process_time()
             for segment in run_connectomes(moments, keep_whole=False).segments:
-                assert (
-                    segment.marginal.shape == segment.r.shape
-                )  # computes the marginal form
+                # Computes the marginal form.
+                assert segment.marginal.shape == segment.r.shape
             seconds.append(time.process_time() - start)
-        found.append(seconds)
+        seconds_of_pairs.append(seconds)
     marginal, partial = (
-        statistics.median(column) for column in zip(*found, strict=True)
+        statistics.median(column) for column in zip(*seconds_of_pairs, strict=True)
     )
     return marginal, partial
 
@@ -320,11 +315,11 @@ class Side:
     def figures(self) -> dict[str, float]:
         return {**middle(self.runs), "peak_mb": self.apart.peak_mb}
 
-    def times(self, other: Side, measure: str) -> list[float]:
+    def times(self, opponent: Side, measure: str) -> list[float]:
         """Return the ratios of this side's measure to the other side's, for each pair, sorted."""
         if measure == "peak_mb":
-            return [self.apart.peak_mb / other.apart.peak_mb]
-        pairs = zip(self.runs, other.runs, strict=True)
+            return [self.apart.peak_mb / opponent.apart.peak_mb]
+        pairs = zip(self.runs, opponent.runs, strict=True)
         return sorted(getattr(a, measure) / getattr(b, measure) for a, b in pairs)
 
 
@@ -346,27 +341,31 @@ def stages(times: list[dict[str, float]]) -> str:
     return ", ".join(f"{key} {seconds:.2f} s" for key, seconds in medians.items())
 
 
-def ratios(other: Side, side: Side) -> str:
+def ratios(plain_side: Side, our_side: Side) -> str:
     """Return how many times more the other side takes, in wall-clock time, CPU time and memory."""
-    wall, cpu, peak = (other.times(side, measure) for measure in MEASURES)
+    wall, cpu, peak = (plain_side.times(our_side, measure) for measure in MEASURES)
     return (
         f"wall {statistics.median(wall):5.1f} ({wall[0]:.1f} to {wall[-1]:.1f}), "
         f"cpu {statistics.median(cpu):4.1f}, peak memory {peak[0]:4.1f}"
     )
 
 
-def recorded(mine: dict[str, Side], others: dict[str, Side]) -> dict[str, float]:
+def recorded(
+    our_sides: dict[str, Side], plain_sides: dict[str, Side]
+) -> dict[str, float]:
     """Return the results to record: ours, and the plain sides' ratios to the headline."""
-    found = {
+    results = {
         f"{name}: {key}": v
-        for name, side in mine.items()
+        for name, side in our_sides.items()
         for key, v in side.figures.items()
     }
-    for name, other in others.items():
+    for name, plain_side in plain_sides.items():
         for measure in MEASURES:
             key = f"{name} / {HEADLINE}: {measure.partition('_')[0]}"
-            found[key] = statistics.median(other.times(mine[HEADLINE], measure))
-    return found
+            results[key] = statistics.median(
+                plain_side.times(our_sides[HEADLINE], measure)
+            )
+    return results
 
 
 def compare(
@@ -374,38 +373,38 @@ def compare(
 ) -> dict[str, float]:
     """Run all sides in turn, print results and ratios, and return the results to record."""
     first = ours(root, folder, HEADLINE)  # fills the caches on disk for the other runs
-    made: dict[str, list[Finished]] = {name: [] for name in [*CALLS, *against]}
+    runs: dict[str, list[Finished]] = {name: [] for name in [*CALLS, *against]}
     plain_times = {steps: [] for steps in against}
     for _ in range(rounds):
         for name in CALLS:
-            made[name].append(ours(root, folder, name))
+            runs[name].append(ours(root, folder, name))
         for steps in against:
-            made[steps].append(plain(root, folder, steps))
+            runs[steps].append(plain(root, folder, steps))
             plain_times[steps].append(
-                json.loads(made[steps][-1].output.splitlines()[-1])
+                json.loads(runs[steps][-1].output.splitlines()[-1])
             )
-    mine = {
-        name: Side(made[name], ours(root, folder, name, memory=True)) for name in CALLS
+    our_sides = {
+        name: Side(runs[name], ours(root, folder, name, memory=True)) for name in CALLS
     }
-    others = {
-        steps: Side(made[steps], plain(root, folder, steps, memory=True))
+    plain_sides = {
+        steps: Side(runs[steps], plain(root, folder, steps, memory=True))
         for steps in against
     }
     print(line("ours, first call", {"wall_s": first.wall_s, "cpu_s": first.cpu_s}))
-    for name, side in mine.items():
+    for name, side in our_sides.items():
         print(line(f"ours, {name}", side.figures))
     print(f"  interpreter and arguments alone: {start_up():.2f} s")
     print(f"  inflating the file alone: {inflate_alone(root):.2f} s")
-    for steps, other in others.items():
-        print(line(f"plain, {steps}", other.figures))
+    for steps, plain_side in plain_sides.items():
+        print(line(f"plain, {steps}", plain_side.figures))
         print(f"  {stages(plain_times[steps])}")
-    for steps, other in others.items():
-        for name, side in mine.items():
-            print(f"plain, {steps:10} / ours, {name:18}: {ratios(other, side)}")
+    for steps, plain_side in plain_sides.items():
+        for name, side in our_sides.items():
+            print(f"plain, {steps:10} / ours, {name:18}: {ratios(plain_side, side)}")
         print(
             f"  largest difference of a map from {BARE}: {difference(folder, steps):.1e}"
         )
-    return recorded(mine, others)
+    return recorded(our_sides, plain_sides)
 
 
 def main() -> None:
@@ -426,7 +425,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
         folder = options.folder or Path(name)
-        root = kept_dataset(folder, options.volumes)
+        root = find_dataset(folder, options.volumes)
         if options.forms:
             compare_forms(root, folder, options.rounds)
             alone = algebra_alone(folder, options.volumes, 3 * options.rounds)

@@ -74,9 +74,8 @@ def connectome(
     rois = np.linalg.pinv(centred) @ series  # (rois, frames)
     with np.errstate(invalid="ignore", divide="ignore"):
         voxels = series / series.std(axis=1, keepdims=True)
-        rois = (rois - rois.mean(axis=1, keepdims=True)) / rois.std(
-            axis=1, keepdims=True
-        )
+        rois = rois - rois.mean(axis=1, keepdims=True)
+        rois = rois / rois.std(axis=1, keepdims=True)
         r = np.nan_to_num(voxels @ rois.T / series.shape[1])  # (voxels, rois)
     full = np.zeros((maps.shape[0], *mask.shape), np.float32)
     full[:, mask] = r.T
@@ -139,10 +138,8 @@ def main() -> None:
     del image, sampled
     lap("connectome")
     with torch.no_grad():
-        maps = (
-            network(torch.from_numpy(r * bundle.places.mask)[None])[0].numpy()
-            * bundle.places.mask
-        )
+        batch = torch.from_numpy(r * bundle.places.mask)[None]
+        maps = network(batch)[0].numpy() * bundle.places.mask
     lap("network")
     arguments.out.mkdir(parents=True, exist_ok=True)
     for contrast, values in zip(bundle.contrasts, maps, strict=True):

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from history import record
-from participant import FUNC, Finished, kept_dataset, run
+from participant import FUNC, Finished, find_dataset, run
 
 # Name -> options; the names are processes x threads, without reports.
 CALLS = {
@@ -45,7 +45,7 @@ class Timed:
 
 def make_people(folder: Path, people: int, volumes: int) -> Path:
     """Write a dataset in which all participants have the same run; return its root."""
-    root = kept_dataset(folder, volumes)
+    root = find_dataset(folder, volumes)
     for number in range(2, people + 1):
         label = f"sub-{number:02d}"
         func = root / label / "func"
@@ -74,55 +74,55 @@ def one_call(folder: Path, name: str, labels: list[str]) -> Timed:
 def single_calls(folder: Path, labels: list[str]) -> Timed:
     """Time a run for each participant, one after the other; return the sums."""
     options = ["--no-reports", "--participant-label"]
-    done = [call(folder, [*options, label]) for label in labels]
-    return Timed(sum(one.wall_s for one in done), sum(one.cpu_s for one in done))
+    calls = [call(folder, [*options, label]) for label in labels]
+    return Timed(
+        sum(single.wall_s for single in calls), sum(single.cpu_s for single in calls)
+    )
 
 
 def peak_mb(folder: Path, name: str, labels: list[str]) -> float:
     if name == SINGLE:
-        options, some = ["--no-reports"], labels[:1]
+        options, chosen = ["--no-reports"], labels[:1]
     else:
-        options, some = CALLS[name], labels[: max(2, len(labels) // 2)]
-    return call(folder, [*options, "--participant-label", *some], memory=True).peak_mb
+        options, chosen = CALLS[name], labels[: max(2, len(labels) // 2)]
+    return call(folder, [*options, "--participant-label", *chosen], memory=True).peak_mb
 
 
 def measure(
     folder: Path, names: list[str], labels: list[str], rounds: int
 ) -> tuple[dict[str, list[Timed]], dict[str, float]]:
     """Time the variants in turn, then measure their memory in MB."""
-    made: dict[str, list[Timed]] = {name: [] for name in names}
+    times: dict[str, list[Timed]] = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
-            single = name == SINGLE
-            timed = (
-                single_calls(folder, labels)
-                if single
-                else one_call(folder, name, labels)
-            )
-            made[name].append(timed)
+            if name == SINGLE:
+                timed = single_calls(folder, labels)
+            else:
+                timed = one_call(folder, name, labels)
+            times[name].append(timed)
             print(
                 f"  {name}: {timed.wall_s / len(labels):.2f} s a participant",
                 flush=True,
             )
-    return made, {name: peak_mb(folder, name, labels) for name in names}
+    return times, {name: peak_mb(folder, name, labels) for name in names}
 
 
-def figures(made: list[Timed], peak: float, people: int) -> dict[str, float]:
+def figures(times: list[Timed], peak: float, people: int) -> dict[str, float]:
     """Return median times per participant, and peak memory."""
     wall, cpu = (
-        statistics.median(getattr(one, key) for one in made)
+        statistics.median(getattr(timed, key) for timed in times)
         for key in ("wall_s", "cpu_s")
     )
     return {"wall_s": wall / people, "cpu_s": cpu / people, "peak_mb": peak}
 
 
-def table(found: dict[str, dict[str, float]], cores: int) -> list[str]:
+def table(results: dict[str, dict[str, float]], cores: int) -> list[str]:
     """Return the table of docs/evidence.md."""
     lines = [
         "| | a participant | of the processor | an hour | an hour a core | peak memory |"
     ]
     lines.append("|---|---|---|---|---|---|")
-    for name, values in found.items():
+    for name, values in results.items():
         hour = 3600 / values["wall_s"]
         lines.append(
             f"| {spelled(name)} | {values['wall_s']:.1f} s | {values['cpu_s']:.1f} s | {hour:,.0f} "
@@ -154,24 +154,27 @@ def main() -> None:
         make_people(folder, options.people, options.volumes)
         labels = [f"{number:02d}" for number in range(1, options.people + 1)]
         print_need(folder, cores)
-        call(
-            folder, ["--no-reports", "--participant-label", "01"]
-        )  # fills caches for later runs
-        made, peaks = measure(folder, options.only, labels, options.rounds)
-        found = {name: figures(made[name], peaks[name], len(labels)) for name in made}
-        print("\n".join(table(found, cores)))
-        for name, values in found.items():
-            if name != SINGLE and SINGLE in found:
+        # Fills caches for later runs.
+        call(folder, ["--no-reports", "--participant-label", "01"])
+        times, peaks = measure(folder, options.only, labels, options.rounds)
+        results = {
+            name: figures(times[name], peaks[name], len(labels)) for name in times
+        }
+        print("\n".join(table(results, cores)))
+        for name, values in results.items():
+            if name != SINGLE and SINGLE in results:
                 print(
-                    f"  {SINGLE} / {name}: {found[SINGLE]['wall_s'] / values['wall_s']:.2f}"
+                    f"  {SINGLE} / {name}: {results[SINGLE]['wall_s'] / values['wall_s']:.2f}"
                 )
     if options.record:
-        kept = {
+        to_record = {
             f"{name}: {key}": value
-            for name in found
-            for key, value in found[name].items()
+            for name in results
+            for key, value in results[name].items()
         }
-        record(f"throughput, {options.people} people, {options.volumes} volumes", kept)
+        record(
+            f"throughput, {options.people} people, {options.volumes} volumes", to_record
+        )
 
 
 def print_need(folder: Path, cores: int) -> None:

@@ -80,9 +80,9 @@ def time_network(rounds: int, against: Path | None) -> None:
         seconds = network_seconds(ROOT)
         line = f"{seconds:.2f} s of the processor an update"
         if against is not None:
-            other = network_seconds(against)
-            ratios.append(other / seconds)
-            line += f", {other:.2f} s in {against}: {ratios[-1]:.2f} times"
+            seconds_there = network_seconds(against)
+            ratios.append(seconds_there / seconds)
+            line += f", {seconds_there:.2f} s in {against}: {ratios[-1]:.2f} times"
         print(line, flush=True)
     if ratios:
         least, most = min(ratios), max(ratios)
@@ -99,7 +99,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=7, help="of --network")
     parser.add_argument("--against", type=Path, help="another checkout, for --network")
-    args, more = parser.parse_known_args()
+    args, further_words = parser.parse_known_args()
     if args.network:
         time_network(args.rounds, args.against)
         return
@@ -133,7 +133,7 @@ def main() -> None:
         "linear",
         "--contrast",
         *labels,
-        *more,
+        *further_words,
     ]
     done = run([sys.executable, "-m", "bids_dtg.cli", *words], memory=False)
     print(done.output)

@@ -55,12 +55,13 @@ def extended_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return extended
 
 
-def _with(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def _with(schema: Mapping[str, Any], additional: Mapping[str, Any]) -> dict[str, Any]:
     """Return a schema with additional entries; those that the schema has already stay."""
-    merged = dict(more)
+    merged = dict(additional)
     for key, value in schema.items():
-        both = isinstance(value, Mapping) and isinstance(more.get(key), Mapping)
-        merged[key] = _with(value, more[key]) if both else value
+        merged[key] = value
+        if isinstance(value, Mapping) and isinstance(additional.get(key), Mapping):
+            merged[key] = _with(value, additional[key])
     return merged
 
 

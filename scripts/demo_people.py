@@ -34,9 +34,8 @@ Array = NDArray[np.float32]
 class StoredPeople:
     """Connectomes and measured maps of a cohort in grey matter, memory-mapped."""
 
-    connectomes: NDArray[
-        np.int8
-    ]  # (people, segments, rois, voxels), in CONNECTOME_STEP
+    # (people, segments, rois, voxels), in CONNECTOME_STEP
+    connectomes: NDArray[np.int8]
     maps: NDArray[np.int8]  # (people, contrasts, voxels), in MAP_STEP
 
     def mean_connectome(self, person: int) -> NDArray[np.float32]:
@@ -63,9 +62,8 @@ class Boxes:
 
     number: int  # boxes in a batch
     crop: int = 24  # voxels along each edge
-    margin: int = (
-        2  # voxels at a box's faces that the loss ignores, except at the grid's faces
-    )
+    # Voxels at a box's faces that the loss ignores, except at the grid's faces.
+    margin: int = 2
     align: int = 4  # boxes start at multiples of this, as the network's pooling does
 
     def draw(
@@ -115,16 +113,16 @@ class StoredSamples(PersonSamples):
         boxes = [self._boxes.draw(self.mask, rng) for _ in range(self._boxes.number)]
         pairs = list(zip(people.tolist(), segments.tolist(), strict=True))
         numbers = np.cumsum(self.mask).reshape(self.mask.shape) - 1
-        found = []
+        batches = []
         for box in boxes:
             inside = self.mask[box]
             counted = np.zeros(inside.shape, bool)
             core = self._boxes.core(box, self.mask.shape)
             counted[core] = inside[core]
-            here, of_loss = (numbers[box][wanted] for wanted in (inside, counted))
-            connectomes = [self.segment(p, s, here) for p, s in pairs]
+            of_box, of_loss = (numbers[box][wanted] for wanted in (inside, counted))
+            connectomes = [self.segment(p, s, of_box) for p, s in pairs]
             maps = [self.maps(p, of_loss) for p, _ in pairs]
-            found.append(
+            batches.append(
                 Batch(
                     stacked(iter(connectomes), len(pairs), pinned),
                     stacked(iter(maps), len(pairs), pinned),
@@ -133,7 +131,7 @@ class StoredSamples(PersonSamples):
                     inside.shape,
                 )
             )
-        return found
+        return batches
 
     def segment(
         self, person: int, segment: int, voxels: Voxels = slice(None)
@@ -231,12 +229,12 @@ def simulate_people(
         },
     )
     numbers = range(store.done, people)
-    made = Parallel(processes, return_as="generator")(
+    simulated = Parallel(processes, return_as="generator")(
         delayed(_simulated)(phantom, cohort, index, segments) for index in numbers
     )
     words = f"Simulating {cohort.name.lower()} people"
     for index, arrays in zip(
-        numbers, track(made, words, total=len(numbers)), strict=True
+        numbers, track(simulated, words, total=len(numbers)), strict=True
     ):
         store.arrays["connectomes"][index], store.arrays["maps"][index] = arrays
         store.mark(index + 1)
@@ -294,9 +292,11 @@ def predict_people(
     path, record = folder / "predicted.npy", folder / "done.json"
     first = _sha256(_predict_person(people, 0, predict))
     facts = {"shape": list(people.maps.shape), "first": first}
-    found = json.loads(record.read_text()) if record.exists() and path.exists() else {}
-    done = found.pop("done", 0)
-    if found != facts:
+    earlier = {}
+    if record.exists() and path.exists():
+        earlier = json.loads(record.read_text())
+    done = earlier.pop("done", 0)
+    if earlier != facts:
         done, predicted = 0, open_memmap(path, "w+", np.float16, people.maps.shape)
     else:
         predicted = open_memmap(path, "r+")
@@ -310,12 +310,10 @@ def predict_people(
 def _predict_person(
     people: StoredPeople, index: int, predict: Callable[[Array], Array]
 ) -> NDArray[np.float16]:
-    segments = people.connectomes[index].astype(np.float32) * np.float32(
-        CONNECTOME_STEP
-    )
-    return np.mean([predict(segment) for segment in segments], axis=0).astype(
-        np.float16
-    )
+    segments = people.connectomes[index].astype(np.float32)
+    segments *= np.float32(CONNECTOME_STEP)
+    maps = np.mean([predict(segment) for segment in segments], axis=0)
+    return maps.astype(np.float16)
 
 
 def _sha256(values: NDArray[np.float16]) -> str:
@@ -348,9 +346,9 @@ class _Store:
             "block": phantom.block,
             **facts,
         }
-        found = json.loads(path.read_text()) if path.exists() else {}
-        done = found.pop("done", 0)
-        fresh = found != wanted
+        earlier = json.loads(path.read_text()) if path.exists() else {}
+        done = earlier.pop("done", 0)
+        fresh = earlier != wanted
         arrays = {
             name: open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
             if fresh
@@ -368,7 +366,5 @@ class _Store:
 
 
 def _steps(values: NDArray[np.float32], step: float) -> NDArray[np.int8]:
-    steps: NDArray[np.int8] = np.clip(
-        np.rint(values / np.float32(step)), -127, 127
-    ).astype(np.int8)
-    return steps
+    steps = np.rint(values / np.float32(step))
+    return np.clip(steps, -127, 127).astype(np.int8)

@@ -109,12 +109,14 @@ def make_table(
         "ceiling: the true maps": lambda n: answers.true[n],
     }
     measured = np.stack([test.measured(n).astype(np.float16) for n in range(people)])
-    found: list[Scores] = []
+    all_scores: list[Scores] = []
     for name, predict in track(models.items(), "Scoring"):
         maps = np.stack([predict(n).astype(np.float16) for n in range(people)])
-        own = score_maps(name, maps, measured, mean_map)
-        found.append(with_derived(own) if name == JUDGED else own)
-    scores, rows = join(found), []
+        scores_of_model = score_maps(name, maps, measured, mean_map)
+        if name == JUDGED:
+            scores_of_model = with_derived(scores_of_model)
+        all_scores.append(scores_of_model)
+    scores, rows = join(all_scores), []
     for name in scores.models:
         rows.append(summary_row(scores, name))
         print(json.dumps(rows[-1]), flush=True)
@@ -128,7 +130,7 @@ def make_table(
         "participants": people,
         "segments": SEGMENTS,
         "conventions": "; ".join(
-            f"{one.title}: {one.meaning}" for one in MODEL_COLUMNS
+            f"{column.title}: {column.meaning}" for column in MODEL_COLUMNS
         ),
         "phantom": {
             "seed": phantom.seed,
@@ -171,8 +173,8 @@ def add_intervals(work: Path, folder: Path, people: int) -> None:
     sums = LeftOutErrors(len(bundle.contrasts), lattice)
     for error in errors_of(Cohort.CALIBRATION):
         sums.add(np.zeros(error.shape, np.float32), error)
-    found = sums.half_widths(segments=SEGMENTS)
-    widths = found.at_places
+    half_widths = sums.half_widths(segments=SEGMENTS)
+    widths = half_widths.at_places
     held = [np.abs(error) <= widths for error in errors_of(Cohort.TEST)]
     intervals = {
         "what": "share of the voxels of a newly measured map (one session) of a person of the same "
@@ -187,7 +189,7 @@ def add_intervals(work: Path, folder: Path, people: int) -> None:
     arrays = BundleArrays(
         bundle.weights().read(),
         *(bundle.roi_maps, bundle.brain, bundle.places, correction),
-        half_widths=found,
+        half_widths=half_widths,
     )
     card = replace(bundle.card, evaluation=evaluation)
     write_bundle(new, card, arrays, (bundle.people or ModelPeople({})).joined(seen))

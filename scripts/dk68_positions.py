@@ -44,10 +44,8 @@ def main() -> None:
         table.writerows(
             (name, *(f"{value:.1f}" for value in mean)) for name, mean, _ in rows
         )
-    mean, snapped = (
-        np.array([row[1] for row in rows]),
-        np.array([row[2] for row in rows]),
-    )
+    mean = np.array([row[1] for row in rows])
+    snapped = np.array([row[2] for row in rows])
     moved = np.linalg.norm(mean - snapped, axis=1)
     print(f"{len(rows)} regions in {OUT.name}")
     print(
@@ -69,9 +67,9 @@ def side_rows(wheel: Path, side: str) -> list[tuple[str, Array, Array]]:
     rows = []
     for key, name in names.items():
         if name != "unknown":
-            own = vertices[values == key]
-            mean = np.average(own, axis=0, weights=areas[values == key])
-            nearest = own[np.linalg.norm(own - mean, axis=1).argmin()]
+            points = vertices[values == key]
+            mean = np.average(points, axis=0, weights=areas[values == key])
+            nearest = points[np.linalg.norm(points - mean, axis=1).argmin()]
             rows.append((f"ctx-{side}-{name}", mean, nearest))
     return rows
 

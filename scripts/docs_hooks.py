@@ -45,12 +45,12 @@ def on_startup(**_: Any) -> None:
         texts = (
             path.read_text(encoding="utf-8") for path in sorted(GALLERY.glob("*.py"))
         )
-        first, *others = dict.fromkeys(
+        first, *further = dict.fromkeys(
             re.findall(r'"(dtg-demo [^"]+)"', "".join(texts))
         )
         shutil.rmtree(BEING_MADE, ignore_errors=True)
         put_first(waiting_program())
-        beside.extend(pool.submit(make_demo, command) for command in others)
+        beside.extend(pool.submit(make_demo, command) for command in further)
         make_demo(first)
 
 
@@ -96,7 +96,7 @@ def make_demo(command: str) -> None:
     The folder appears when the demo is complete.
     """
     program, name, *words = command.split()
-    folder, made = GALLERY / name, BEING_MADE / name
+    folder, unfinished = GALLERY / name, BEING_MADE / name
     if folder.exists():
         return
     call = [str(PROGRAMS / program), name, *words]
@@ -104,8 +104,8 @@ def make_demo(command: str) -> None:
     if done.returncode:
         (BEING_MADE / "failed").touch()
         raise SystemExit(f"{command} ended with exit code {done.returncode}")
-    (made / "printed.txt").write_text(done.stdout, encoding="utf-8")
-    made.rename(folder)
+    (unfinished / "printed.txt").write_text(done.stdout, encoding="utf-8")
+    unfinished.rename(folder)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -122,8 +122,8 @@ def filled(markdown: str) -> str:
         *((f"pages of {kind}", partial(pages_markdown, kind)) for kind in KINDS),
     ):
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        before, found, rest = markdown.partition(begin)
-        if found:
+        before, mark, rest = markdown.partition(begin)
+        if mark:
             after = rest.partition(end)[2]
             markdown = f"{before}{begin}\n\n{make().strip()}\n\n{end}{after}"
     return markdown

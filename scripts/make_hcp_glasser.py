@@ -57,10 +57,11 @@ def glasser(path: Path) -> ParcelPlaces:
     cortex, first, axes = read_template("fsLR").cortex, 0, []
     for structure, side in zip(CORTEX, "LR", strict=True):
         vertices = np.flatnonzero(cortex[side])
-        own = labels[first : first + len(vertices)]
+        labels_of_side = labels[first : first + len(vertices)]
         first += len(vertices)
         for number in range(1 + 180 * (side == "R"), 181 + 180 * (side == "R")):
-            axes.append((f"{names[number]}_ROI", structure, vertices[own == number]))
+            of_parcel = vertices[labels_of_side == number]
+            axes.append((f"{names[number]}_ROI", structure, of_parcel))
     size = len(cortex["L"])
     empty = np.zeros((0, 3), int)
     return ParcelPlaces.of_axis(
@@ -86,13 +87,14 @@ def cross_validated(
 def stated(scores: Array) -> dict[str, dict[str, float]]:
     """Return means over people of scores (people, scores), with 95 % intervals, for the card."""
     names = "r_minus_group_average", "residual_r", "identified_of_4"
-    over = [intervals(scores)[name] for name in SCORES[: len(names)]]
+    score_intervals = [intervals(scores)[name] for name in SCORES[: len(names)]]
     return {
         # 0 is added so that a rounded value never is -0.
         name: {
-            end: round(getattr(each, end), 4) + 0.0 for end in ("mean", "low", "high")
+            end: round(getattr(interval, end), 4) + 0.0
+            for end in ("mean", "low", "high")
         }
-        for name, each in zip(names, over, strict=True)
+        for name, interval in zip(names, score_intervals, strict=True)
     }
 
 
@@ -168,9 +170,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if (
-        not SAME_SUMS.items() <= os.environ.items()
-    ):  # libraries read them when they are loaded
+    # Libraries read these variables when they are loaded.
+    if not SAME_SUMS.items() <= os.environ.items():
         os.execve(
             sys.executable, [sys.executable, *sys.argv], {**os.environ, **SAME_SUMS}
         )

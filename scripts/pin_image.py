@@ -68,14 +68,17 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
 
 def files(core: str, everything: str) -> dict[Path, str]:
     """Return the files' content, from uv's requirements without and with PyTorch."""
-    made = {path: header + _MADE for path, header in _HEADERS.items()}
+    content = {path: header + _MADE for path, header in _HEADERS.items()}
     of_all = {name for name, _ in blocks(core)}
     for name, block in blocks(everything):
         exact = block.replace("torch==", "torch===", 1) if name == "torch" else block
-        made[CUDA if _CUDA.fullmatch(name) else ALL if name in of_all else TORCH] += (
-            exact
-        )
-    return made
+        path = TORCH
+        if _CUDA.fullmatch(name):
+            path = CUDA
+        elif name in of_all:
+            path = ALL
+        content[path] += exact
+    return content
 
 
 if __name__ == "__main__":

@@ -34,12 +34,14 @@ def main() -> None:
         "--paper", type=Path, required=True, help="clone of the repository"
     )
     args = parser.parse_args()
-    found = {
+    people_of_lists = {
         name: read_lists(args.paper / begin, name) for name, begin in LISTS.items()
     }
-    content = {name: json.loads(people.encode()) for name, people in found.items()}
+    content = {
+        name: json.loads(people.encode()) for name, people in people_of_lists.items()
+    }
     OUT.write_text(json.dumps(content, separators=(",", ":")) + "\n")
-    for name, people in found.items():
+    for name, people in people_of_lists.items():
         print(name, {key: len(listed) for key, listed in people.sets.items()})
 
 

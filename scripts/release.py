@@ -114,9 +114,8 @@ def read_release(root: Path, repository: str = "") -> Release:
                 "Expected: four blocks of four digits"
             )
     owner, _, name = repository.partition("/")
-    version = re.search(
-        r'__version__ = "(.*)"', (root / "bids_dtg/version.py").read_text("utf-8")
-    )
+    version_module = (root / "bids_dtg/version.py").read_text("utf-8")
+    version = re.search(r'__version__ = "(.*)"', version_module)
     return Release(
         owner, name, doi, decisions["weights_licence"], tuple(authors), version[1]
     )
@@ -234,14 +233,16 @@ def release_text(root: Path, release: Release) -> str:
     # Links of the changelog lead to files of the repository, which the release's page is not in.
     files_of_tag = f"https://github.com/{release.repository}/blob/v{release.version}/"
     news_text = re.sub(r"\]\((?!https?:)", f"]({files_of_tag}", news[1].strip())
-    package = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"][
-        "name"
-    ]
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    package = project["name"]
     files = sorted((root / "dist").iterdir())
     hashes = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
         for path in files
     ]
+    doi = []
+    if release.doi:
+        doi = [f"DOI: [{release.doi}](https://doi.org/{release.doi})"]
     lines = [
         f"# bids_dtg {release.version}",
         news_text,
@@ -250,11 +251,7 @@ def release_text(root: Path, release: Release) -> str:
         f"    docker pull {release.image}:{release.version}",
         f"No file or image has the published weights, which are under "
         f"{release.weights_licence}; `dtg-models fetch` downloads them.",
-        *(
-            [f"DOI: [{release.doi}](https://doi.org/{release.doi})"]
-            if release.doi
-            else []
-        ),
+        *doi,
         "## SHA-256",
         "\n".join(f"    {line}" for line in hashes),
     ]

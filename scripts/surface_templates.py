@@ -42,7 +42,7 @@ SIDES = ("L", "R")
 
 def make_fs_lr(folder: Path) -> dict[str, np.ndarray]:
     """Return fsLR's arrays."""
-    read = {
+    midthickness = {
         side: read_surface(
             folder
             / f"tpl-fsLR_desc-regfusion_hemi-{side}_den-32k_midthickness.surf.gii"
@@ -55,41 +55,45 @@ def make_fs_lr(folder: Path) -> dict[str, np.ndarray]:
     }
     assert np.array_equal(sphere["R"], sphere["L"] * [-1, 1, 1])
     # Both sides have the same triangles in opposite orientation, with another first corner.
-    assert np.array_equal(np.sort(read["R"][1], axis=1), np.sort(read["L"][1], axis=1))
+    faces = {side: midthickness[side][1] for side in SIDES}
+    assert np.array_equal(np.sort(faces["R"], axis=1), np.sort(faces["L"], axis=1))
     return {
-        "points_L": read["L"][0].astype(np.float32),
-        "points_R": read["R"][0].astype(np.float32),
+        "points_L": midthickness["L"][0].astype(np.float32),
+        "points_R": midthickness["R"][0].astype(np.float32),
         "sphere_L": sphere["L"].astype(np.float32),
-        "faces_L": read["L"][1].astype(np.uint16),
-        "cortex_L": nib.load(folder / "L.atlasroi.32k_fs_LR.shape.gii").darrays[0].data
-        > 0,
-        "cortex_R": nib.load(folder / "R.atlasroi.32k_fs_LR.shape.gii").darrays[0].data
-        > 0,
+        "faces_L": faces["L"].astype(np.uint16),
+        "cortex_L": read_cortex(folder / "L.atlasroi.32k_fs_LR.shape.gii"),
+        "cortex_R": read_cortex(folder / "R.atlasroi.32k_fs_LR.shape.gii"),
     }
+
+
+def read_cortex(path: Path) -> np.ndarray:
+    """Return whether each vertex is in the cortex, and not in the medial wall."""
+    return nib.load(path).darrays[0].data > 0
 
 
 def make_fsaverage(
     folder: Path, fs_lr: Path, cortex: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Return fsaverage5's arrays, with the medial wall of fsLR."""
-    made: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     for side in SIDES:
         points, faces = read_surface(
             folder
             / f"tpl-fsaverage_desc-regfusion_hemi-{side}_den-10k_midthickness.surf.gii"
         )
-        own, _ = read_surface(
+        fsaverage_sphere, _ = read_surface(
             folder / f"tpl-fsaverage_hemi-{side}_den-10k_sphere.surf.gii"
         )
-        other, _ = read_surface(
+        fs_lr_sphere, _ = read_surface(
             fs_lr / f"tpl-fsLR_space-fsaverage_hemi-{side}_den-32k_sphere.surf.gii"
         )
         # A vertex is in the medial wall if the nearest fsLR vertex on fsaverage's sphere is.
-        nearest = cKDTree(other).query(own)[1]
-        made[f"points_{side}"] = points.astype(np.float32)
-        made[f"cortex_{side}"] = cortex[f"cortex_{side}"][nearest]
-        made["faces_L"] = faces.astype(np.uint16)  # the right hemisphere has the same
-    return made
+        nearest = cKDTree(fs_lr_sphere).query(fsaverage_sphere)[1]
+        arrays[f"points_{side}"] = points.astype(np.float32)
+        arrays[f"cortex_{side}"] = cortex[f"cortex_{side}"][nearest]
+        arrays["faces_L"] = faces.astype(np.uint16)  # the right hemisphere has the same
+    return arrays
 
 
 def make_registered(folder: Path, fs_lr: Path) -> dict[str, np.ndarray]:
@@ -97,7 +101,7 @@ def make_registered(folder: Path, fs_lr: Path) -> dict[str, np.ndarray]:
 
     The first 10,242 and 40,962 vertices of fsaverage are those of fsaverage5 and fsaverage6.
     """
-    made: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     for side in SIDES:
         stem = f"hemi-{side}_den-32k_sphere.surf.gii"
         points, _ = read_surface(fs_lr / f"tpl-fsLR_space-fsaverage_{stem}")
@@ -108,9 +112,9 @@ def make_registered(folder: Path, fs_lr: Path) -> dict[str, np.ndarray]:
             folder / f"tpl-fsaverage_hemi-{side}_den-10k_sphere.surf.gii"
         )
         assert np.abs(sphere[: len(fifth)] - fifth).max() < 0.02  # rounding
-        made[f"sphere_{side}"] = points.astype(np.float32)
-        made[f"nearest_{side}"] = cKDTree(points).query(sphere)[1].astype(np.uint16)
-    return made
+        arrays[f"sphere_{side}"] = points.astype(np.float32)
+        arrays[f"nearest_{side}"] = cKDTree(points).query(sphere)[1].astype(np.uint16)
+    return arrays
 
 
 def make_in_default_space(

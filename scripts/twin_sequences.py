@@ -42,14 +42,15 @@ def sequence(folder: Path, task: str) -> tuple[pd.DataFrame, int]:
     keys = [order.to_csv() for order in orders]
     common, _ = Counter(keys).most_common(1)[0]
     same = [table for table, key in zip(tables, keys, strict=True) if key == common]
-    made = orders[keys.index(common)].reindex(columns=tables[0].columns)
-    for column in made.columns.difference([*shown, *RESPONSES]):
+    table = orders[keys.index(common)].reindex(columns=tables[0].columns)
+    for column in table.columns.difference([*shown, *RESPONSES]):
         times = pd.concat(
             [pd.to_numeric(t[column], errors="coerce") for t in same], axis=1
         )
-        made[column] = times.median(axis=1).round(4)
-    made["accuracy_binarized"] = 0.0  # the source's value for trials without a response
-    return made, len(same)
+        table[column] = times.median(axis=1).round(4)
+    # The source's value for trials without a response.
+    table["accuracy_binarized"] = 0.0
+    return table, len(same)
 
 
 def main() -> None:
