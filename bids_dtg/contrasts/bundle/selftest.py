@@ -109,7 +109,7 @@ def _agreement(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
     name = "prepared and eager agree"
     kind = KINDS[bundle.card.kind]
     if kind.tuning is None:
-        return Check(name, None, f"a {bundle.card.kind} model has no network")
+        return Check(name, None, f"{kind.words} has no network")
     if find_spec("torch") is None:
         return Check(name, None, "torch is not installed")
     import torch
