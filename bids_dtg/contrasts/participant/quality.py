@@ -9,6 +9,7 @@ from typing import Any
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.checks import RunCheck
 from bids_dtg.connectome.design import SECONDS_PER_RUN
+from bids_dtg.connectome.quality import METRICS
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.panels.run import MeasuredRun
@@ -19,14 +20,6 @@ from bids_dtg.participants.origin import camel_case, cleaning_note
 from bids_dtg.participants.quality import common_metrics, rounded
 from bids_dtg.settings import Settings
 
-# Metrics of the verdict that no other step computes.
-_OF_VERDICT = (
-    "mask_overlap",
-    "roi_map_identity",
-    "hemispheric_similarity",
-    "homotopic_rank",
-    "roi_sd_ratio",
-)
 # A voxel volume or a repetition time that differs by more than this factor is reported.
 FAR_APART = 2.0
 
@@ -65,15 +58,18 @@ def summarise(
         model_tr_seconds=bundle.card.training.repetition_time_s,
         model_voxel_mm=bundle.training_voxel_mm,
     )
+    of_verdict = {
+        name: rounded(value)
+        for name, value in judged.figures.items()
+        if METRICS[name].tabled
+    }
     figures: dict[str, Any] = {
         **first,
+        **of_verdict,
         "n_segments": len(connectomes.segments),
         "dof_beyond_rois": beyond,
-        "coverage": round(connectomes.coverage, 4),
-        "roi_coverage_min": round(float(connectomes.roi_coverage.min()), 4),
         "tsnr_median": rounded(connectomes.median_tsnr, 2),
         "connectome_reliability": rounded(connectomes.reliability),
-        **{name: rounded(judged.figures[name]) for name in _OF_VERDICT},
         "surface": measured.surface.kind if measured.surface else None,
         "training_distribution": judged.verdict,
         "training_distribution_reasons": "; ".join(judged.reasons) or None,
