@@ -27,6 +27,6 @@ def read_lightning_checkpoint(path: str | Path) -> Any:
         The file is not a checkpoint of this network, or holds objects other than tensors and plain
         values.
     """
-    read = find_workflow(DEFAULT).read_checkpoint
-    assert read is not None
-    return read(path)
+    reader = find_workflow(DEFAULT).read_checkpoint
+    assert reader is not None
+    return reader(path)

@@ -187,7 +187,6 @@ def mean_of_averages(
         samples = np.stack(sums.samples)
         of_samples = _r_with_others(samples, np.array(sums.person_of_sample))
         r_with_others[: len(samples)] = of_samples
-    sd = sums.sd if people > 1 else None
     return GroupMaps(
         averages=tuple(titles),
         people=people,
@@ -195,7 +194,7 @@ def mean_of_averages(
         first=first_maps,
         places=places,
         mean=sums.mean,
-        sd=sd,
+        sd=sums.sd if people > 1 else None,
         r_with_others=r_with_others,
     )
 
