@@ -52,16 +52,21 @@ BLOCK = 4  # voxels of 8 mm
 PHENOTYPES = ("reasoning", "vigilance")  # of simulated people
 # One contrast of each task, as in the publication's figures.
 REPRESENTATIVE = (
-    *("emotionFacesVsShapes", "gamblingReward", "languageMathVsStory", "motorAvg"),
-    *("relationalMatchVsRelation", "socialTomVsRandom", "wm2bkVs0bk"),
+    "emotionFacesVsShapes",
+    "gamblingReward",
+    "languageMathVsStory",
+    "motorAvg",
+    "relationalMatchVsRelation",
+    "socialTomVsRandom",
+    "wm2bkVs0bk",
 )
 SIMULATED = ("simulated", "simulated-transfer", "geometry")  # folders
-TO_TUNE = (
-    "0.3",
-    "0.4",
-)  # shares of validation people, who choose the epoch, and of test people
+# Shares of validation people, who choose the epoch, and of test people.
+TO_TUNE = ("0.3", "0.4")
 FAILED_PEOPLE = 1  # exit code of a run that finished but could not use some people
 _RUN = "import sys; from bids_dtg.cli.run import main; sys.exit(main(sys.argv[1:]))"
+
+Words = Sequence[object]  # of a command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Step:
     name: str
     command: str  # as it is printed and recorded
     run: Callable[[], int]  # returns the exit code
-    made: tuple[Path, ...]  # folders of its results
+    results: tuple[Path, ...]  # its files and folders
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,11 +94,8 @@ class Paper:
     @property
     def scores(self) -> Path:
         """Folder of the model's scores."""
-        return (
-            self.out
-            / "group"
-            / f"{'evaluation' if self.args.judge_model else 'model'}-{NAME}"
-        )
+        kind = "evaluation" if self.args.judge_model else "model"
+        return self.out / "group" / f"{kind}-{NAME}"
 
     @property
     def model(self) -> str:
@@ -105,137 +107,156 @@ class Paper:
         """Whether the model is a network, which can be tuned."""
         return self.args.judge_model or self.args.architecture == ATTENTION_UNET.name
 
+    @property
+    def cohort(self) -> tuple[str | Path, str | Path]:
+        """Folders of the people's rest and of their measured maps."""
+        if self.args.simulate:
+            folder = self.work / "simulated"
+            return folder / "fmriprep", folder / "statmaps"
+        return self.args.bids, self.args.maps
+
+    @property
+    def second_cohort(self) -> tuple[str | Path, str | Path] | None:
+        """The same folders of the second cohort; None: there is none."""
+        if self.args.simulate:
+            folder = self.work / "simulated-transfer"
+            return folder / "fmriprep", folder / "statmaps"
+        return self.args.transfer
+
+    @property
+    def base(self) -> str | Path:
+        """The model from which grid, masks and ROI maps are taken."""
+        return self.work / "geometry" if self.args.simulate else self.args.model
+
+    @property
+    def measured(self) -> Words:
+        """Options that name the people's rest and measured maps."""
+        bids, maps = self.cohort
+        return ["-d", f"fmriprep={bids}", f"statmaps={maps}"]
+
+    @property
+    def contrasts(self) -> Words:
+        """Options that name the contrasts."""
+        return ["--contrast", *self.args.contrast] if self.args.contrast else []
+
     def steps(self) -> Iterator[Step]:
         """Yield the steps in order; a step may read results of earlier ones."""
         args = self.args
-        bids, maps, transfer, base = args.bids, args.maps, args.transfer, args.model
         if args.simulate:
-            base, simulated = self.work / "geometry", self.work / "simulated"
             words = f"{args.simulate} people of seed {args.seed}, {args.frames} frames"
             folders = tuple(self.work / name for name in SIMULATED)
             yield Step("simulate", f"simulate {words}", self.simulate, folders)
-            bids, maps = simulated / "fmriprep", simulated / "statmaps"
-            other = self.work / "simulated-transfer"
-            transfer = (other / "fmriprep", other / "statmaps")
-        measured = ["-d", f"fmriprep={bids}", f"statmaps={maps}"]
-        contrasts = ["--contrast", *args.contrast] if args.contrast else []
-        network = ["--seed", args.seed]
-        if args.epochs:
-            network += ["--epochs", args.epochs]
-        if args.features:
-            network += ["--config-file", self.narrow(args.features)]
-        trains = ["--architecture", args.architecture, *network]
-        if args.split_file:
-            trains += ["--split-file", args.split_file]
-        else:
-            trains += self.sets("scores", maps, args.held_out)
-        analysis = ["evaluate"] if args.judge_model else ["train", *trains]
-        yield self.call(
-            "scores",
-            (bids, self.out, "group", "--analysis", *analysis, *measured),
-            ("--model", base, "--model-name", NAME, *contrasts),
-            self.scores,
-        )
-        if transfer:
-            rest, others = transfer
-            out = self.work / "out-transfer"
-            second = ("-d", f"fmriprep={rest}", f"statmaps={others}")
-            own = (*second, "--model", self.model, "--model-name", NAME)
-            yield self.call(
-                "transfer",
-                (rest, out, "group", "--analysis", "evaluate"),
-                own,
-                out / "group" / f"evaluation-{NAME}",
-            )
-            base_of_tuning = self.model
-            if args.tune and not self.is_network:
-                folder = self.out / "group" / "model-network"
-                base_of_tuning = str(folder / "bundle")
-                yield self.call(
-                    "network",
-                    (
-                        bids,
-                        self.out,
-                        "group",
-                        "--analysis",
-                        "train",
-                        *measured,
-                        *network,
-                    ),
-                    (
-                        *("--architecture", ATTENTION_UNET.name),
-                        *self.sets("network", maps, TO_TUNE),
-                        *("--model", base, "--model-name", "network", *contrasts),
-                    ),
-                    folder,
-                )
-            if args.tune:
-                second = (*second, "--model", base_of_tuning, "--model-name", NAME)
-                tuned = (
-                    *network,
-                    *self.sets("tune", others, TO_TUNE),
-                    "--contrast",
-                    args.tune,
-                )
-                yield self.call(
-                    "tune",
-                    (rest, out, "group", "--analysis", "finetune", *tuned),
-                    second,
-                    out / "group" / f"model-{NAME}",
-                )
-        judged = self.judged()
-        yield self.call(
-            "maps",
-            (bids, self.out, "participant", "--model", self.model, "--no-reports"),
-            ("--participant-label", *judged, *contrasts),
-            *(self.out / f"sub-{label}" for label in judged),
-        )
-        people = ("--participant-label", *judged)
-        table = ("-p", args.participants_file) if args.participants_file else ()
-        draws = ("--permutations", args.permutations)
-        group = (bids, self.out, "group", "--model", self.model, *people)
-        compared = self.out / "group" / "desc-measured_comparison.tsv"
-        yield self.call("group", (*group, "--no-reports"), measured, compared)
-        analyses: dict[str, tuple[object, ...]] = {
-            "embed": ("embed", *measured, *table, *draws)
-        }
-        covariates = ("--covariates", *args.covariates) if args.covariates else ()
-        asked = (*table, *draws, *covariates)
-        if args.phenotype:
-            analyses["phenotypes"] = (
-                *("phenotypes", *measured, "--phenotype", *args.phenotype, *asked),
-            )
-        for name in args.phenotype:
-            own = ("--phenotype", name, "--model-name", name, *asked)
-            analyses[f"stats-{name}"] = ("stats", *own)
-        for name, words in analyses.items():
-            yield self.call(
-                name, (*group, "--analysis", *words), (), self.out / "group" / name
-            )
+        yield self.scoring()
+        if self.second_cohort is not None:
+            yield from self.transfer_steps(*self.second_cohort)
+        yield from self.people_steps()
         yield Step("figures", "draw the figures", self.draw, (self.work / "figures",))
 
-    def call(
-        self, name: str, words: Sequence[object], more: Sequence[object], *made: Path
-    ) -> Step:
+    def scoring(self) -> Step:
+        """Return the step that judges the model, which it trains unless there is one."""
+        args = self.args
+        bids, maps = self.cohort
+        analysis = ["evaluate"]
+        if not args.judge_model:
+            analysis = ["train", "--architecture", args.architecture]
+            analysis += self.training_options()
+            if args.split_file:
+                analysis += ["--split-file", args.split_file]
+            else:
+                analysis += self.sets("scores", maps, args.held_out)
+        model = ("--model", self.base, "--model-name", NAME, *self.contrasts)
+        command = (bids, self.out, "group", "--analysis", *analysis, *self.measured)
+        return self.call("scores", (*command, *model), self.scores)
+
+    def transfer_steps(self, rest: str | Path, maps: str | Path) -> Iterator[Step]:
+        """Yield the steps that judge the model in a second cohort, and tune a network there."""
+        out = self.work / "out-transfer"
+        group = (rest, out, "group", "--analysis")
+        measured = ("-d", f"fmriprep={rest}", f"statmaps={maps}")
+        model = ("--model", self.model, "--model-name", NAME)
+        folder = out / "group" / f"evaluation-{NAME}"
+        yield self.call("transfer", (*group, "evaluate", *measured, *model), folder)
+        if not self.args.tune:
+            return
+        network = self.model
+        if not self.is_network:
+            folder = self.out / "group" / "model-network"
+            yield self.call("network", self.network_training(), folder)
+            network = str(folder / "bundle")
+        options = [*self.training_options(), *self.sets("tune", maps, TO_TUNE)]
+        options += ["--contrast", self.args.tune]
+        model = ("--model", network, "--model-name", NAME)
+        command = (*group, "finetune", *options, *measured, *model)
+        yield self.call("tune", command, out / "group" / f"model-{NAME}")
+
+    def network_training(self) -> Words:
+        """Return the words of the command that trains a network to be tuned."""
+        bids, maps = self.cohort
+        command = [bids, self.out, "group", "--analysis", "train", *self.measured]
+        command += [*self.training_options(), "--architecture", ATTENTION_UNET.name]
+        command += self.sets("network", maps, TO_TUNE)
+        command += ["--model", self.base, "--model-name", "network"]
+        return [*command, *self.contrasts]
+
+    def people_steps(self) -> Iterator[Step]:
+        """Yield the steps that predict judged people's maps, and compare and analyse these."""
+        bids, _ = self.cohort
+        judged = self.judged()
+        people = ("--participant-label", *judged)
+        level = (bids, self.out, "participant", "--model", self.model, "--no-reports")
+        folders = [self.out / f"sub-{label}" for label in judged]
+        yield self.call("maps", (*level, *people, *self.contrasts), *folders)
+        group = (bids, self.out, "group", "--model", self.model, *people)
+        comparison = self.out / "group" / "desc-measured_comparison.tsv"
+        yield self.call("group", (*group, "--no-reports", *self.measured), comparison)
+        for name, words in self.analyses().items():
+            folder = self.out / "group" / name
+            yield self.call(name, (*group, "--analysis", *words), folder)
+
+    def analyses(self) -> dict[str, Words]:
+        """Return the words of each analysis of people's maps, by the name of its folder."""
+        args = self.args
+        options: Words = ["--permutations", args.permutations]
+        if args.participants_file:
+            options = ["-p", args.participants_file, *options]
+        analyses: dict[str, Words] = {"embed": ["embed", *self.measured, *options]}
+        if args.covariates:
+            options = [*options, "--covariates", *args.covariates]
+        if args.phenotype:
+            phenotypes = ["--phenotype", *args.phenotype]
+            words = ["phenotypes", *self.measured, *phenotypes, *options]
+            analyses["phenotypes"] = words
+        for name in args.phenotype:
+            words = ["stats", "--phenotype", name, "--model-name", name, *options]
+            analyses[f"stats-{name}"] = words
+        return analyses
+
+    def call(self, name: str, words: Words, *results: Path) -> Step:
         """Return a step that runs `bids_dtg`."""
-        line = [str(word) for word in (*words, *more)]
+        line = [str(word) for word in words]
+        command = [sys.executable, "-c", _RUN, *line]
 
         def run() -> int:
-            return subprocess.run(
-                [sys.executable, "-c", _RUN, *line], check=False
-            ).returncode
+            return subprocess.run(command, check=False).returncode
 
-        return Step(name, f"bids_dtg {shlex.join(line)}", run, made)
+        return Step(name, f"bids_dtg {shlex.join(line)}", run, results)
+
+    def training_options(self) -> list[str]:
+        """Return the options of a training that were given."""
+        options = ["--seed", str(self.args.seed)]
+        if self.args.epochs:
+            options += ["--epochs", self.args.epochs]
+        if self.args.features:
+            options += ["--config-file", self.narrow(self.args.features)]
+        return options
 
     def sets(self, name: str, maps: str | Path, shares: Sequence[str]) -> list[str]:
         """Draw the validation and test people; return the arguments that name them."""
-        labels = sorted(
-            path.name.removeprefix("sub-") for path in Path(maps).glob("sub-*")
-        )
+        folders = sorted(path.name for path in Path(maps).glob("sub-*"))
+        labels = [name.removeprefix("sub-") for name in folders]
         validation, test = map(float, shares)
-        split = split_people(
-            labels, validation=validation, test=test, seed=self.args.seed
-        )
+        seed = self.args.seed
+        split = split_people(labels, validation=validation, test=test, seed=seed)
         path = self.work / f"sets-{name}.tsv"
         write_sets(path, dataclasses.asdict(split))
         return ["--split-file", str(path)]
@@ -256,18 +277,14 @@ class Paper:
         """Draw all figures from the results."""
         group = self.work / "out-transfer" / "group"
         transfer = group / (f"model-{NAME}" if self.args.tune else f"evaluation-{NAME}")
-        maps = (
-            self.work / "simulated" / "statmaps"
-            if self.args.simulate
-            else self.args.maps
-        )
+        _, maps = self.cohort
         results = Results(
-            self.out,
-            self.scores,
-            transfer if transfer.exists() else None,
-            Path(maps),
-            self.model,
-            REPRESENTATIVE,
+            out=self.out,
+            scores=self.scores,
+            transfer=transfer if transfer.exists() else None,
+            statmaps=Path(maps),
+            model=self.model,
+            wanted=REPRESENTATIVE,
         )
         for path in draw_all(results, self.work / "figures"):
             print(path, flush=True)
@@ -275,10 +292,8 @@ class Paper:
 
     def simulate(self) -> int:
         """Write simulated people, a second cohort, and a model with their masks and ROI maps."""
-        for name in SIMULATED:
-            shutil.rmtree(
-                self.work / name, ignore_errors=True
-            )  # left by an interrupted run
+        for name in SIMULATED:  # folders of an interrupted run
+            shutil.rmtree(self.work / name, ignore_errors=True)
         phantom = Phantom(self.args.seed, BLOCK)
         half = max(self.args.simulate // 2, 3)
         cohorts = (
@@ -330,27 +345,26 @@ class Record:
         path = self.folder / f"{step.name}.json"
         if not path.exists():
             return False
-        known = json.loads(path.read_text())
-        return bool(
-            known["command"] == step.command and known["files"] == sizes(step.made)
-        )
+        facts = json.loads(path.read_text())
+        has_command = facts["command"] == step.command
+        return bool(has_command and facts["files"] == sizes(step.results))
 
-    def keep(self, step: Step, seconds: tuple[float, float], exit_code: int) -> None:
+    def add(self, step: Step, seconds: tuple[float, float], exit_code: int) -> None:
         """Record that a step is done."""
         facts = {
             "command": step.command,
             "exit_code": exit_code,
             "seconds": round(seconds[0], 1),
             "processor_seconds": round(seconds[1], 1),
-            "files": sizes(step.made),
+            "files": sizes(step.results),
         }
         write_json(self.folder / f"{step.name}.json", facts)
 
 
-def sizes(folders: Sequence[Path]) -> dict[str, int]:
-    """Return the size of each file in some folders."""
-    found = [path for folder in folders for path in (folder, *folder.rglob("*"))]
-    files = sorted(path for path in found if path.is_file())
+def sizes(results: Sequence[Path]) -> dict[str, int]:
+    """Return the size of each of some files, and of each file in some folders."""
+    paths = [path for result in results for path in (result, *result.rglob("*"))]
+    files = sorted(path for path in paths if path.is_file())
     return {str(path): path.stat().st_size for path in files}
 
 
@@ -378,12 +392,11 @@ def make(paper: Paper) -> int:
                 f"{step.name} failed with exit code {code}; repeat the command to resume here"
             )
             return code
-        if lacking := [str(folder) for folder in step.made if not folder.exists()]:
-            print(
-                f"{step.name} did not write {', '.join(lacking)}: see the lines above"
-            )
+        if lacking := [str(path) for path in step.results if not path.exists()]:
+            paths = ", ".join(lacking)
+            print(f"{step.name} did not write {paths}: see the lines above")
             return code or FAILED_PEOPLE
-        record.keep(step, seconds, code)
+        record.add(step, seconds, code)
         print(
             f"{step.name}: done in {seconds[0]:.0f} s ({seconds[1]:.0f} s of processor time)",
             flush=True,

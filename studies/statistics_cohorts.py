@@ -33,7 +33,9 @@ from bids_dtg.stats.permutation import (
 from bids_dtg.stats.prediction import Target, chance, family_folds, predict, rotated
 
 Array = NDArray[np.float64]
-CONTRASTS, REGIONS, FACTORS = 3, 100, 20
+CONTRASTS = 3
+REGIONS = 100
+FACTORS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,44 +81,49 @@ def draw(
         return rng.standard_t(tails, shape) if tails else rng.standard_normal(shape)
 
     def maps(number: int) -> Array:
-        shared = noise(number, FACTORS) @ rng.standard_normal(
-            (FACTORS, CONTRASTS * REGIONS)
-        )
-        found: Array = shared / np.sqrt(FACTORS) + noise(number, CONTRASTS * REGIONS)
-        return found
+        columns = CONTRASTS * REGIONS
+        shared = noise(number, FACTORS) @ rng.standard_normal((FACTORS, columns))
+        values: Array = shared / np.sqrt(FACTORS) + noise(number, columns)
+        return values
 
-    own, tested = maps(people), noise(people)
+    people_maps = maps(people)
+    tested = noise(people)
     family = np.arange(people)
     site = None
     if families:
         family = np.repeat(np.arange(people), rng.integers(2, 5, people))[:people]
-        own = np.sqrt(families) * maps(people)[family] + np.sqrt(1 - families) * own
-        tested = (
-            np.sqrt(families) * noise(people)[family] + np.sqrt(1 - families) * tested
-        )
+        shared, individual = np.sqrt(families), np.sqrt(1 - families)
+        people_maps = shared * maps(people)[family] + individual * people_maps
+        tested = shared * noise(people)[family] + individual * tested
     if sites:
         site = rng.integers(len(sites), size=people)
         size = np.array(sites)[site]
-        own = size[:, None] * own + 2 * maps(len(sites))[site]
+        people_maps = size[:, None] * people_maps + 2 * maps(len(sites))[site]
         tested = size * tested + 2 * noise(len(sites))[site]
-    beside = noise(people, covariates)
+    covariate_values = noise(people, covariates)
     if covariates:
-        own = own + 0.5 * beside @ rng.standard_normal((covariates, own.shape[1]))
-        tested = tested + 0.5 * beside.sum(axis=1)
-    return Cohort(own, tested, family, beside, site)
+        effects = rng.standard_normal((covariates, people_maps.shape[1]))
+        people_maps = people_maps + 0.5 * covariate_values @ effects
+        tested = tested + 0.5 * covariate_values.sum(axis=1)
+    return Cohort(people_maps, tested, family, covariate_values, site)
 
 
 def twice(cohort: Cohort, copies: int) -> Cohort:
     """Return a cohort in which some people are included twice."""
     rows = np.r_[np.arange(len(cohort.tested)), np.arange(copies)]
-    own = (cohort.maps, cohort.tested, cohort.families, cohort.covariates)
-    return Cohort(*(values[rows] for values in own))
+    return Cohort(
+        maps=cohort.maps[rows],
+        tested=cohort.tested[rows],
+        families=cohort.families[rows],
+        covariates=cohort.covariates[rows],
+    )
 
 
 def patients(cohort: Cohort, times: float) -> Cohort:
     """Return a cohort with ten patients, whose maps vary more."""
     patient = (np.arange(len(cohort.tested)) < 10).astype(float)
-    return replace(cohort, maps=cohort.maps * (times**patient)[:, None], tested=patient)
+    maps = cohort.maps * (times**patient)[:, None]
+    return replace(cohort, maps=maps, tested=patient)
 
 
 Kind = Callable[[np.random.Generator], Cohort]
@@ -143,43 +150,46 @@ def covariates_of(cohort: Cohort) -> Array:
     """Return covariates and sites, coded as in the program."""
     if cohort.sites is None:
         return cohort.covariates
-    coded = Coded(tuple(map(str, range(cohort.covariates.shape[1]))), cohort.covariates)
-    return add_levels(
-        coded, "site", [str(one) for one in cohort.sites], cohort.tested
-    ).values
+    names = tuple(map(str, range(cohort.covariates.shape[1])))
+    coded = Coded(names, cohort.covariates)
+    sites = [str(site) for site in cohort.sites]
+    return add_levels(coded, "site", sites, cohort.tested).values
 
 
-def found_by_stats(cohort: Cohort, draws: int, seed: int) -> tuple[Array, Array] | None:
+def contrast_maps(cohort: Cohort) -> list[Array]:
+    """Return the maps of each contrast, (people, regions)."""
+    return np.split(cohort.maps, CONTRASTS, axis=1)
+
+
+def p_and_q_of_stats(
+    cohort: Cohort, draws: int, seed: int
+) -> tuple[Array, Array] | None:
     """Return corrected p and q of each column; None if they are withheld."""
     if cohort.sessions:
         design = Design.of_mean(flipped_signs(cohort.families, draws, seed=seed))
     else:
         orders = permuted_orders(cohort.families, draws, sites=cohort.sites, seed=seed)
         design = Design.of(cohort.tested, covariates_of(cohort), orders)
-    tests = [
-        fit_columns(own, design) for own in np.split(cohort.maps, CONTRASTS, axis=1)
-    ]
-    products = np.sum([one.products for one in tests], axis=0)
+    tests = [fit_columns(maps, design) for maps in contrast_maps(cohort)]
+    products = np.sum([test.products for test in tests], axis=0)
     if not cohort.sessions and sizes_p(products, design) <= 0.05:
         return None
-    found = correct(tests)
-    p, q = (
-        np.concatenate([getattr(one, name) for one in found]) for name in ("p", "q")
-    )
+    corrected = correct(tests)
+    p = np.concatenate([columns.p for columns in corrected])
+    q = np.concatenate([columns.q for columns in corrected])
     return p, q
 
 
-def found_by_phenotypes(cohort: Cohort, draws: int, seed: int) -> float:
+def p_of_phenotypes(cohort: Cohort, draws: int, seed: int) -> float:
     """Return the smallest p over three sets of features."""
     orders = permuted_orders(cohort.families, draws, sites=cohort.sites, seed=seed)
     folds = family_folds(cohort.families, 5, seed)
     target = Target(cohort.tested, cohort.families, covariates_of(cohort), orders)
-    sets = [
-        predict(rotated(own), target, folds)
-        for own in np.split(cohort.maps, CONTRASTS, axis=1)
+    predictions = [
+        predict(rotated(maps), target, folds) for maps in contrast_maps(cohort)
     ]
-    null = np.max([one.null for one in sets], axis=0)
-    return min(chance(one.r, null) for one in sets)
+    null = np.max([prediction.null for prediction in predictions], axis=0)
+    return min(chance(prediction.r, null) for prediction in predictions)
 
 
 def with_effect(
@@ -193,6 +203,26 @@ def with_effect(
     return replace(cohort, maps=cohort.maps + change), true
 
 
+def print_power(args: argparse.Namespace) -> None:
+    """Print a row for each kind of cohort in which the phenotype affects maps."""
+    for name, families in (("40 unrelated", 0.0), ("160 in families, ICC .5", 0.5)):
+        shares = []
+        for number in range(args.cohorts):
+            rng = np.random.default_rng([args.seed, number])
+            cohort, true = with_effect(rng, families)
+            withheld = np.ones(len(true)), np.ones(len(true))
+            results = p_and_q_of_stats(cohort, args.permutations, number) or withheld
+            for values in results:
+                significant = values <= 0.05
+                false_positives = significant[~true].sum()
+                shares.append(significant[true].mean())
+                shares.append(false_positives / max(significant.sum(), 1))
+        p, p_false, q, q_false = 100 * np.reshape(shares, (-1, 4)).mean(axis=0)
+        print(
+            f"{name}\tp {p:.1f} ({p_false:.1f} false)\tq {q:.1f} ({q_false:.1f} false)"
+        )
+
+
 def main() -> None:
     """Print a row for each kind of cohort."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -200,42 +230,29 @@ def main() -> None:
     parser.add_argument("--cohorts", type=int, default=400)
     parser.add_argument("--permutations", type=int, default=300)
     parser.add_argument("--seed", type=int, default=3)
-    asked = parser.parse_args()
-    if asked.what == "power":
-        for name, families in (("40 unrelated", 0.0), ("160 in families, ICC .5", 0.5)):
-            rows = []
-            for number in range(asked.cohorts):
-                cohort, true = with_effect(
-                    np.random.default_rng([asked.seed, number]), families
-                )
-                found = found_by_stats(cohort, asked.permutations, number)
-                for own in found or (np.ones(len(true)),) * 2:
-                    called = own <= 0.05
-                    rows += [
-                        called[true].mean(),
-                        called[~true].sum() / max(called.sum(), 1),
-                    ]
-            p, p_false, q, q_false = 100 * np.reshape(rows, (-1, 4)).mean(axis=0)
-            print(
-                f"{name}\tp {p:.1f} ({p_false:.1f} false)\tq {q:.1f} ({q_false:.1f} false)"
-            )
+    args = parser.parse_args()
+    if args.what == "power":
+        print_power(args)
         return
-    kinds = OF_STATS if asked.what == "stats" else COMMON
+    kinds = OF_STATS if args.what == "stats" else COMMON
     for place, (name, kind) in enumerate(kinds.items()):
-        rows, withheld = [], 0
-        for number in range(asked.cohorts):
-            cohort = kind(np.random.default_rng([asked.seed, place, number]))
-            if asked.what == "phenotypes":
-                rows.append(
-                    [found_by_phenotypes(cohort, asked.permutations, number) <= 0.05]
-                )
-            elif (own := found_by_stats(cohort, asked.permutations, number)) is None:
+        significant = []
+        withheld = 0
+        for number in range(args.cohorts):
+            cohort = kind(np.random.default_rng([args.seed, place, number]))
+            if args.what == "phenotypes":
+                p = p_of_phenotypes(cohort, args.permutations, number)
+                significant.append([p <= 0.05])
+                continue
+            results = p_and_q_of_stats(cohort, args.permutations, number)
+            if results is None:
                 withheld += 1
-                rows.append([False, False])
+                significant.append([False, False])
             else:
-                rows.append([bool((one <= 0.05).any()) for one in own])
-        shares = "\t".join(f"{100 * share:.1f}" for share in np.mean(rows, axis=0))
-        print(f"{name}\t{shares}\t{100 * withheld / asked.cohorts:.1f}", flush=True)
+                significant.append([bool((values <= 0.05).any()) for values in results])
+        shares = np.mean(significant, axis=0)
+        cells = "\t".join(f"{100 * share:.1f}" for share in shares)
+        print(f"{name}\t{cells}\t{100 * withheld / args.cohorts:.1f}", flush=True)
 
 
 if __name__ == "__main__":
