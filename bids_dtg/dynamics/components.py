@@ -52,20 +52,20 @@ class Components:
         Examples
         --------
         >>> rng = np.random.default_rng(0)
-        >>> found = Components.of(0.1 * rng.standard_normal((20, 1)) + 0.01 * rng.random((20, 6)))
-        >>> found.loadings.shape, bool((found.loadings.mean(axis=1) >= 0).all())
+        >>> edges = 0.1 * rng.standard_normal((20, 1)) + 0.01 * rng.random((20, 6))
+        >>> components = Components.of(edges)
+        >>> components.loadings.shape, bool((components.loadings.mean(axis=1) >= 0).all())
         ((5, 6), True)
         """
         values = np.asarray(edges, np.float64)
         mean = values.mean(axis=0)
         centred = values - mean
         # With thousands of edges, the matrix (people, people) is the smaller one.
-        variances, people = np.linalg.eigh(centred @ centred.T)
+        variances, vectors = np.linalg.eigh(centred @ centred.T)
+        rounding = len(values) * np.finfo(float).eps * variances.max()
         order = np.argsort(variances)[::-1][:COMPONENTS]
-        order = order[
-            variances[order] > len(values) * np.finfo(float).eps * variances.max()
-        ]
-        loadings = (centred.T @ people[:, order] / np.sqrt(variances[order])).T
+        order = order[variances[order] > rounding]
+        loadings = (centred.T @ vectors[:, order] / np.sqrt(variances[order])).T
         loadings *= np.where(loadings.mean(axis=1) < 0, -1.0, 1.0)[:, None]
         sd = np.sqrt(variances[order] / (len(values) - 1))
         total = float(variances.clip(0).sum())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,9 +145,8 @@ def _fitted(people: SimulatedPeople, recipe: Recipe, seed: int) -> Demo:
     from bids_dtg.dynamics.fitting import fit
 
     networks = people.networks
-    say(
-        f"fitting the network model to {len(networks.people) * len(networks.regions)} series …"
-    )
+    count = len(networks.people) * len(networks.regions)
+    say(f"fitting the network model to {count} series …")
     fitted = fit(networks, recipe, seed=seed, report=_tenth_of(recipe.epochs))
     inferred = fitted.infer(networks)
     recovered = {
@@ -164,7 +163,8 @@ def _fitted(people: SimulatedPeople, recipe: Recipe, seed: int) -> Demo:
 
 def _tenth_of(epochs: int) -> Callable[[str], None]:
     """Return a function that prints about ten progress lines, the last one included."""
-    every, numbers = max(1, epochs // _LINES), count(1)
+    every = max(1, epochs // _LINES)
+    numbers = itertools.count(1)
 
     def report(line: str) -> None:
         number = next(numbers)
@@ -178,9 +178,8 @@ def _recovered(truth: Values, mean: Values, sd: Values | None = None) -> Recover
     """Recover a parameter (people, regions) from values (people, regions[, values])."""
     means = mean.reshape(truth.size, -1)
     sds = np.zeros_like(means) if sd is None else sd.reshape(truth.size, -1)
-    return recover(
-        truth.ravel(), means, sds, np.repeat(np.arange(len(truth)), truth.shape[1])
-    )
+    person_of = np.repeat(np.arange(len(truth)), truth.shape[1])
+    return recover(truth.ravel(), means, sds, person_of)
 
 
 def descriptors(networks: Networks) -> dict[str, Values]:
@@ -266,10 +265,11 @@ def _picture(demo: Demo) -> bytes:
 
     networks, sessions = demo.people.networks, demo.simulations[-1]
     figure = Figure(figsize=_INCHES, layout="constrained")
+    people, regions = len(networks.people), len(networks.regions)
     title = (
-        f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "
+        f"SIMULATED: {people} networks of {regions} Hopf oscillators, and what the network "
+        "model fitted to their series recovers"
     )
-    title += "oscillators, and what the network model fitted to their series recovers"
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")
     grid = figure.add_gridspec(2, 1)
     top, bottom = (figure.add_subfigure(grid[row, 0]) for row in (0, 1))
@@ -316,8 +316,9 @@ def _draw_parameter(
     axes.plot(ends, ends, color=_LINE, linewidth=1, linestyle="--")
     unit = f" ({UNITS[name]})" if UNITS.get(name) else ""
     axes.set(xlabel=f"true {name}{unit}", ylabel=f"recovered {name}{unit}")
-    words = f"{name}: rho = {recovered.rho:.2f}; 90 % posterior intervals cover "
-    axes.set_title(
-        f"{words}{recovered.coverage:.0%} of the true values", fontsize=9, loc="left"
+    words = (
+        f"{name}: rho = {recovered.rho:.2f}; 90 % posterior intervals cover "
+        f"{recovered.coverage:.0%} of the true values"
     )
+    axes.set_title(words, fontsize=9, loc="left")
     axes.legend(fontsize=8, loc="upper left", framealpha=0.9)

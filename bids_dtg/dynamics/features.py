@@ -31,11 +31,10 @@ def _in_strength(networks: Networks) -> Values:
 def _centrality(networks: Networks) -> Values:
     """Return the non-negative eigenvector of the weights, with length 1."""
     eigenvalues, vectors = np.linalg.eig(networks.weights.astype(np.float64))
-    largest = eigenvalues.real.argmax(axis=1)
-    centrality: Values = np.abs(
-        np.take_along_axis(vectors, largest[:, None, None], axis=2).real
-    )
-    return centrality[..., 0]
+    largest = eigenvalues.real.argmax(axis=1)[:, None, None]
+    leading = np.take_along_axis(vectors, largest, axis=2)[..., 0]
+    centrality: Values = np.abs(leading.real)
+    return centrality
 
 
 def _component(networks: Networks, number: int) -> Values:
@@ -84,8 +83,9 @@ def features_of(networks: Networks) -> dict[str, Values]:
     >>> rng = np.random.default_rng(0)
     >>> series = standardised(rng.standard_normal((2, 3, 200)))
     >>> weights = normalised(rng.uniform(size=(2, 3, 3)))
-    >>> found = features_of(Networks(("a", "b"), ("x", "y", "z"), series, 0.72, weights=weights))
-    >>> len(found), found["pca_1"].shape
+    >>> networks = Networks(("a", "b"), ("x", "y", "z"), series, 0.72, weights=weights)
+    >>> features = features_of(networks)
+    >>> len(features), features["pca_1"].shape
     (8, (2, 3))
     """
     return {name: of(networks) for name, (_, of) in FEATURES.items()}
@@ -191,9 +191,8 @@ def _p(statistics: Values) -> Values:
 def _explained(x: Values, maps: Values) -> Values:
     """Return the adjusted R² of each of `maps` (maps, items) by x, (items, parameters)."""
     centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
-    values = maps.astype(np.float64) - maps.mean(
-        axis=1, dtype=np.float64, keepdims=True
-    )
+    means = maps.mean(axis=1, dtype=np.float64, keepdims=True)
+    values = maps.astype(np.float64) - means
     spread = values.std(axis=1, keepdims=True)
     z = (values / np.where(spread > 0, spread, np.nan)).T
     coefficients, _, rank, _ = np.linalg.lstsq(centred, z, rcond=None)

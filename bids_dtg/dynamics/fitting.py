@@ -34,9 +34,7 @@ class Restart:
 
     seed: int
     elbo: float  # of the last epoch, mean over training series
-    held_out_elbo: (
-        float  # of the last epoch, mean over held-out series; NaN: there are none
-    )
+    held_out_elbo: float  # the same over held-out series; NaN: there are none
     history: tuple[Mapping[str, float], ...]  # a record for each epoch
     state: Mapping[str, Tensor]  # the model's weights after the last epoch
 
@@ -153,11 +151,8 @@ def fit(
     """
     recipe = recipe or find_recipe(DEFAULT)
     trained = choose_trained(len(networks.people), len(networks.regions), recipe, seed)
-    with (
-        temporary_folder()
-        if workplace is None
-        else nullcontext(workplace.folder) as folder
-    ):
+    checkpoints = nullcontext(workplace.folder) if workplace else temporary_folder()
+    with checkpoints as folder:
         require_continuable(networks, recipe, folder, seed=seed)
         place = replace(workplace or Workplace(folder), folder=folder)
         restarts = tuple(
@@ -230,9 +225,10 @@ def choose_restart(restarts: tuple[Restart, ...]) -> int:
     RunError
         No restart has a finite ELBO.
     """
-    scores = [
-        r.elbo if np.isnan(r.held_out_elbo) else r.held_out_elbo for r in restarts
-    ]
+    scores = []
+    for restart in restarts:
+        held_out = restart.held_out_elbo
+        scores.append(restart.elbo if np.isnan(held_out) else held_out)
     finite = [number for number, score in enumerate(scores) if np.isfinite(score)]
     if not finite:
         raise RunError(

@@ -67,9 +67,8 @@ class Field:
         # NumPy, because a search is thousands of small steps, for which torch is 7 times slower.
         self.cases, self.regions = region.shape[:2]
         transition = model.transition
-        columns = np.split(
-            _array(transition.hidden.weight), np.cumsum(transition.sizes)[:-1], 1
-        )
+        ends = np.cumsum(transition.sizes)[:-1]
+        columns = np.split(_array(transition.hidden.weight), ends, 1)
         self._of_state, of_region, of_person, of_network, of_external = columns
         self._of_network = of_network[:, 0]
         self._out_weight = _array(transition.out.weight)
@@ -80,17 +79,13 @@ class Field:
         )
         bias = model.observation.bias.item() * self._weights.sum(axis=1)
         network_input = np.broadcast_to(network, self.cases)[:, None] + bias
-        # (cases, regions, hidden)
-        self._constant = region @ of_region.T + (person @ of_person.T)[:, None]
-        self._constant = self._constant + _array(transition.hidden.bias)
-        self._constant = self._constant + np.multiply.outer(
-            network_input, self._of_network
-        )
+        constant = region @ of_region.T + (person @ of_person.T)[:, None]
+        constant = constant + _array(transition.hidden.bias)
+        constant = constant + np.multiply.outer(network_input, self._of_network)
         if of_external.size:
             shared = np.broadcast_to(external, self.cases)
-            self._constant = (
-                self._constant + np.multiply.outer(shared, of_external[:, 0])[:, None]
-            )
+            constant = constant + np.multiply.outer(shared, of_external[:, 0])[:, None]
+        self._constant = constant  # (cases, regions, hidden)
 
     @property
     def dimension(self) -> int:
@@ -306,42 +301,45 @@ def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedP
     """
     at_once = max(1, min(_ROWS, 1 + 10**7 // field.dimension**2) // starts)
     rng = np.random.default_rng(seed)
-    case, states = [], []
+    case_of_roots, states_of_roots = [], []
     for cases in np.split(np.arange(field.cases), range(at_once, field.cases, at_once)):
         begin = rng.uniform(-START, START, (len(cases), starts, field.dimension))
         rows = np.repeat(cases, starts)
         roots, is_root = _roots(field, begin.reshape(len(rows), -1), rows)
-        again = _again(roots.reshape(begin.shape), is_root)
-        new = is_root.reshape(len(cases), starts) & ~again
-        case.append(rows[new.ravel()])
-        states.append(roots[new.ravel()])
-    where, at = np.concatenate(case), np.concatenate(states)
-    return FixedPoints(
-        shape=shape,
-        case=where,
-        states=at,
-        eigenvalues=_eigenvalues(field, at, where),
-    )
+        is_root = is_root.reshape(len(cases), starts)
+        is_new = (is_root & ~_is_repeated(roots.reshape(begin.shape), is_root)).ravel()
+        case_of_roots.append(rows[is_new])
+        states_of_roots.append(roots[is_new])
+    case = np.concatenate(case_of_roots)
+    states = np.concatenate(states_of_roots)
+    return FixedPoints(shape, case, states, _eigenvalues(field, states, case))
 
 
 def _eigenvalues(
     field: Field, states: Values, case: Numbers
 ) -> NDArray[np.complexfloating[Any]]:
     values = np.linalg.eigvals(field.jacobian(states, case))
-    return np.take_along_axis(values, np.argsort(values.real, axis=1), axis=1).astype(
-        complex
-    )
+    order = np.argsort(values.real, axis=1)
+    return np.take_along_axis(values, order, axis=1).astype(complex)
 
 
-def _again(ends: Values, is_root: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which roots, (cases, starts, dimension), were already found from an earlier start."""
-    is_root = is_root.reshape(ends.shape[:2])
+def _is_repeated(ends: Values, is_root: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which ends of searches are roots that an earlier start has reached, (cases, starts).
+
+    Parameters
+    ----------
+    ends
+        (cases, starts, dimension).
+    is_root
+        (cases, starts).
+    """
     before = np.tri(ends.shape[1], k=-1, dtype=bool)
-    again = np.zeros_like(is_root)
+    is_repeated = np.zeros_like(is_root)
     for row, of_case in enumerate(ends):
-        apart = np.linalg.norm(of_case[:, None] - of_case, axis=2)
-        again[row] = ((apart < APART) & before & is_root[row]).any(axis=1)
-    return again
+        distances = np.linalg.norm(of_case[:, None] - of_case, axis=2)
+        is_same = (distances < APART) & before & is_root[row]
+        is_repeated[row] = is_same.any(axis=1)
+    return is_repeated
 
 
 def _roots(

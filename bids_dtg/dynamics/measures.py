@@ -114,14 +114,14 @@ def fcd(series: Series, *, stride: int = FCD_STRIDE) -> Values:
         )
     windows = np.lib.stride_tricks.sliding_window_view(series, FCD_FRAMES, axis=-1)
     batches = np.array_split(starts, -(-len(starts) // _WINDOWS_AT_ONCE))
-    flows = [
+    edges_of_batches = [
         upper_edges(connectivity(windows[:, batch].swapaxes(0, 1))) for batch in batches
     ]
-    flow = np.concatenate(flows)
-    finite = np.isfinite(flow).all(axis=0)  # (pairs of regions,)
+    edges = np.concatenate(edges_of_batches)  # (windows, pairs of regions)
+    finite = np.isfinite(edges).all(axis=0)
     if finite.sum() < _FEWEST_PAIRS:
-        return np.full((len(starts), len(starts)), np.nan, flow.dtype)
-    unit = unit_length(flow[:, finite])
+        return np.full((len(starts), len(starts)), np.nan, edges.dtype)
+    unit = unit_length(edges[:, finite])
     return np.clip(unit @ unit.T, -1.0, 1.0)
 
 
@@ -265,18 +265,16 @@ def autocorrelation(series: Series, lag: int = 1) -> Values:
     array([-0.75])
     """
     unit = unit_length(series)
-    r: Values = np.einsum(
-        "...t,...t->...", unit[..., lag:], unit[..., : unit.shape[-1] - lag]
-    )
+    earlier = unit[..., : unit.shape[-1] - lag]
+    r: Values = np.einsum("...t,...t->...", unit[..., lag:], earlier)
     return r
 
 
 def _shares(values: Values) -> Values:
     """Return the share of values up to each value of `FCD_GRID`."""
     step = FCD_GRID[1] - FCD_GRID[0]
-    bins = np.ceil((values.astype(np.float64) - FCD_GRID[0]) / step - 1e-9).astype(
-        np.intp
-    )
+    steps = (values.astype(np.float64) - FCD_GRID[0]) / step
+    bins = np.ceil(steps - 1e-9).astype(np.intp)
     counts = np.bincount(np.clip(bins, 0, len(FCD_GRID) - 1), minlength=len(FCD_GRID))
     shares: Values = np.cumsum(counts) / len(values)
     return shares

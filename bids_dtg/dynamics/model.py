@@ -75,11 +75,9 @@ class Transition(nn.Module):
         Tensor
             (frames, samples, items, states).
         """
-        change: Tensor = self.out(
-            self.activity(
-                state, self.constant(region, person), network, external
-            ).relu_()
-        )
+        constant = self.constant(region, person)
+        hidden = self.activity(state, constant, network, external).relu_()
+        change: Tensor = self.out(hidden)
         return change
 
     def constant(self, region: Tensor, person: Tensor) -> Tensor:
@@ -107,9 +105,8 @@ class Transition(nn.Module):
         if external is not None:
             changing.append(external.unsqueeze(-1))
             weights.append(columns[4])
-        return functional.linear(torch.cat(changing, -1), torch.cat(weights, 1)).add_(
-            constant
-        )
+        activity = functional.linear(torch.cat(changing, -1), torch.cat(weights, 1))
+        return activity.add_(constant)
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,9 +103,8 @@ def terms_of(
     observed = _log_normal(
         items.series.unsqueeze(1) - expected, model.observation_log_variance
     )
-    first = _log_normal(
-        states[:1], torch.full_like(states[0, 0, 0], FIRST_STATE_LOG_VARIANCE)
-    )
+    first_log_variance = torch.full_like(states[0, 0, 0], FIRST_STATE_LOG_VARIANCE)
+    first = _log_normal(states[:1], first_log_variance)
     later = _log_transitions(
         model,
         states,
@@ -114,9 +113,8 @@ def terms_of(
         network=items.network.unsqueeze(1),
         external=external,
     )
-    log_q = posterior.states.log_variance.sum((0, -1)) + noise.states.square().sum(
-        (0, -1)
-    )
+    noise_squares = noise.states.square().sum((0, -1))
+    log_q = posterior.states.log_variance.sum((0, -1)) + noise_squares
     of_external = _external(model, posterior, noise, external)
     return Terms(
         observation=observed,
@@ -139,24 +137,23 @@ def loss_of(
     """Return the training loss: the mean negative ELBO, plus the penalties."""
     penalised = STATE_PENALTY * terms.state_squares
     bound = terms.elbo(state_weight, region_weight)
-    squares = torch.stack(
-        [p.square().sum() for p in model.transition.parameters()]
-    ).sum()
-    return (penalised - bound).mean() + TRANSITION_PENALTY * squares
+    squares = [p.square().sum() for p in model.transition.parameters()]
+    return (penalised - bound).mean() + TRANSITION_PENALTY * torch.stack(squares).sum()
 
 
 def _external(
     model: NetworkModel, posterior: Posterior, noise: Noise, drawn: Tensor | None
 ) -> Tensor:
     """Return log p - log q of the external input, (samples, items); 0 without one."""
-    q, unit = posterior.external, noise.external
-    if q is None or unit is None or drawn is None:
+    q, unit_noise = posterior.external, noise.external
+    if q is None or unit_noise is None or drawn is None:
         return torch.zeros_like(noise.states[0, ..., 0])
     first = _log_normal(drawn[:1], torch.zeros_like(drawn[0]))
     # The prior is an AR(1) process of variance 1.
     innovation = torch.log1p(-model.alpha.square())
     later = _log_normal(drawn[1:] - model.alpha * drawn[:-1], innovation)
-    log_q = -0.5 * (_LOG_2_PI + q.log_variance.unsqueeze(1) + unit.square()).sum(0)
+    squares = unit_noise.square()
+    log_q = -0.5 * (_LOG_2_PI + q.log_variance.unsqueeze(1) + squares).sum(0)
     return first + later - log_q
 
 
@@ -175,10 +172,9 @@ def _log_transitions(
     """
     number = len(states) - 1
     # The gradient of a split is one tensor; that of a slice would be as long as the series.
-    before, after, arriving = (
-        torch.split(values, _BLOCK)
-        for values in (states[:-1], states[1:], network[:-1])
-    )
+    before = torch.split(states[:-1], _BLOCK)
+    after = torch.split(states[1:], _BLOCK)
+    arriving = torch.split(network[:-1], _BLOCK)
     driving: Sequence[Tensor | None] = [None] * len(before)
     if external is not None:
         driving = torch.split(external[:-1], _BLOCK)

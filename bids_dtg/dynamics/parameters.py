@@ -251,11 +251,8 @@ def _spearman(region: Values, figure: Values) -> Values:
     """Return rho with each parameter, (region parameters,), leaving NaN out."""
     from scipy.stats import spearmanr
 
-    rhos = [
-        spearmanr(parameter, figure, nan_policy="omit").statistic
-        for parameter in region.T
-    ]
-    return np.array(rhos)
+    tests = [spearmanr(values, figure, nan_policy="omit") for values in region.T]
+    return np.array([test.statistic for test in tests])
 
 
 def _explained(region: Values, figure: Values) -> float:

@@ -9,8 +9,14 @@ from types import MappingProxyType
 from bids_dtg.option import find_row
 
 _LEAST_ONE = (
-    *("states", "region_parameters", "hidden", "encoder_units"),
-    *("samples", "epochs", "batch_size", "restarts"),
+    "states",
+    "region_parameters",
+    "hidden",
+    "encoder_units",
+    "samples",
+    "epochs",
+    "batch_size",
+    "restarts",
 )
 
 

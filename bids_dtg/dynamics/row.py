@@ -48,22 +48,26 @@ def _phantom(arguments: argparse.Namespace) -> None:
 _RUN = later("dynamics.analyses.dispatch:run_analysis")
 # Options of analyses that read regional time series.
 _OF_SERIES = (
-    *("session_label", "model_name", "split_file", "seed", "input_arrays", "array_key"),
+    "session_label",
+    "model_name",
+    "split_file",
+    "seed",
+    "input_arrays",
+    "array_key",
     "structural_connectivity",
 )
 _OF_TRAINING = (
-    *(
-        "architecture",
-        "recipe",
-        "epochs",
-        "batch_size",
-        "learning_rate",
-        "device",
-        "states",
-    ),
-    *("region_parameters", "no_external_input", "restarts"),
+    "architecture",
+    "recipe",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "device",
+    "states",
+    "region_parameters",
+    "no_external_input",
+    "restarts",
 )
-
 _OF_MODEL = {"model_name": "that of --model"}
 
 # Each person's features, for analyses over people.

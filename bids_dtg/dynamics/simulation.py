@@ -35,7 +35,7 @@ class Drawn:
     person: Array  # (people, simulations, person parameters)
     first: Array  # (people, simulations, regions, states)
     external: (
-        Array  # (frames, people, simulations, external inputs), the inputs themselves
+        Array  # (frames, people, simulations, external inputs), not noise but inputs
     )
     system: Array  # (frames, states, people, simulations, regions), noise
     observed: Array  # (frames, people, simulations, regions), noise
@@ -132,8 +132,9 @@ def draw(
     frames
         Number of frames of each simulation, including dropped ones.
     """
-    recipe, regions = model.recipe, len(networks.regions)
-    size, every = (len(networks.people), simulations), slice(None)
+    recipe = model.recipe
+    regions = len(networks.regions)
+    size = (len(networks.people), simulations)
     drawn = Drawn(
         region=np.empty((*size, regions, recipe.region_parameters)),
         person=np.empty((*size, recipe.person_parameters)),
@@ -145,7 +146,8 @@ def draw(
     for person, label in enumerate(networks.people):
         posteriors = inferred.of(person)
         for simulation in range(simulations):
-            rng, at = _stream(seed, label, simulation), (person, simulation)
+            rng = _stream(seed, label, simulation)
+            at = (person, simulation)
             drawn.region[at] = posteriors.draw_region(rng)[0]
             drawn.person[at] = posteriors.draw_person(rng)[0]
             drawn.first[at] = posteriors.draw_first(rng)[0]
@@ -153,19 +155,18 @@ def draw(
                 sd = np.exp(0.5 * FIRST_STATE_LOG_VARIANCE)
                 drawn.first[at] = sd * rng.standard_normal(drawn.first[at].shape)
             noise = rng.standard_normal((frames, max(1, recipe.external_inputs)))
-            drawn.external[(every, *at)] = external_path(model, noise)
-            drawn.system[(every, every, *at)] = _normal(
-                rng, frames, recipe.states, regions
-            )
-            drawn.observed[(every, *at)] = _normal(rng, frames, regions)
+            drawn.external[:, person, simulation] = external_path(model, noise)
+            system = _normal(rng, frames, recipe.states, regions)
+            drawn.system[:, :, person, simulation] = system
+            drawn.observed[:, person, simulation] = _normal(rng, frames, regions)
     return drawn
 
 
 def _stream(seed: int, label: str, simulation: int) -> np.random.Generator:
-    """Return the random numbers of a simulation."""
-    whose = int.from_bytes(hashlib.sha256(label.encode()).digest()[:8], "big")
+    """Return the generator of a simulation's random numbers."""
+    digest = int.from_bytes(hashlib.sha256(label.encode()).digest()[:8], "big")
     # A quarter faster than NumPy's default generator; drawing noise takes half of the time.
-    return np.random.Generator(np.random.SFC64((seed, whose, simulation)))
+    return np.random.Generator(np.random.SFC64((seed, digest, simulation)))
 
 
 def _normal(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
@@ -248,9 +249,8 @@ def run(
 
     shape = drawn.first.shape[:3]  # people, simulations, regions
     state = tensor(drawn.first)
-    constant = model.transition.constant(
-        tensor(drawn.region), tensor(drawn.person)[:, :, None]
-    )
+    person = tensor(drawn.person)[:, :, None]
+    constant = model.transition.constant(tensor(drawn.region), person)
     noise = tensor(drawn.system).movedim(1, -1)
     noise_sd = _sd(model.state_log_variance)
     external = None

@@ -140,9 +140,8 @@ class NetworkTask(Task):
     def _looks(self) -> bool:
         """Return whether the held-out ELBO is computed after this epoch."""
         every = max(1, self.recipe.epochs // _LOOKS)
-        return (
-            self.current_epoch + 1
-        ) % every == 0 or self.current_epoch + 1 == self.recipe.epochs
+        epochs = self.current_epoch + 1  # trained so far
+        return epochs % every == 0 or epochs == self.recipe.epochs
 
     @torch.no_grad()
     def elbo(self, pairs: Tensor) -> NDArray[np.float64]:
@@ -186,9 +185,8 @@ class KerasAdam(torch.optim.Adam):
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Take a step."""
         for group in self.param_groups:
-            taken = [
-                self.state[p]["step"] for p in group["params"] if self.state.get(p)
-            ]
-            number = 1 + int(max(taken, default=0))
+            states = [self.state.get(parameter) for parameter in group["params"]]
+            past_steps = [state["step"] for state in states if state]
+            number = 1 + int(max(past_steps, default=0))
             group["eps"] = _EPSILON / math.sqrt(1.0 - group["betas"][1] ** number)
         return super().step(closure)

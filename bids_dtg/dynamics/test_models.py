@@ -113,19 +113,16 @@ class Hopf:
     def velocity(self, state: Array) -> Array:
         """Return x' and y' per second, without noise, at a state (people, runs, 2, regions)."""
         people, runs, _, regions = state.shape
-        a, speed = (
-            self.bifurcation[:, None, None],
-            2 * np.pi * self.frequency[:, None, None],
-        )
+        a = self.bifurcation[:, None, None]
+        speed = 2 * np.pi * self.frequency[:, None, None]
         growth = a - np.square(state).sum(axis=2, keepdims=True)
         turned = state[:, :, ::-1] * np.array([[-1.0], [1.0]])  # (-y, x)
         rows = state.reshape(people, 2 * runs, regions)
         arriving = (rows @ self.weights.transpose(0, 2, 1)).reshape(state.shape)
         leaving = self.weights.sum(axis=2)[:, None, None] * state
         coupling = self.coupling[:, :, None, None]
-        velocity: Array = (
-            growth * state + speed * turned + coupling * (arriving - leaving)
-        )
+        rotation = growth * state + speed * turned
+        velocity: Array = rotation + coupling * (arriving - leaving)
         return velocity
 
 
@@ -250,11 +247,11 @@ def simulate_wong_wang(
     >>> simulate_wong_wang(network, np.full((1, 1, 2), 0.5), noise).shape
     (1, 1, 2, 9)
     """
-    recipe, states = network.recipe, network.states(initial, noise)
+    recipe = network.recipe
+    states = network.states(initial, noise)
     blocks = (list(islice(states, recipe.steps_a_frame)) for _ in range(recipe.frames))
-    return np.stack([np.mean(block, axis=0) for block in blocks], axis=-1)[
-        ..., -recipe.kept :
-    ]
+    means = np.stack([np.mean(block, axis=0) for block in blocks], axis=-1)
+    return means[..., -recipe.kept :]
 
 
 def unit_noise(
