@@ -344,10 +344,8 @@ class _Products:
             pattern = is_measured[contrasts[0]]
             inside = deviation if pattern.all() else deviation[:, pattern]
             patterns[number] = inside @ inside.T
-        cross, left_out_cross = (
-            np.where(is_measured, map_deviation, 0.0) @ deviation.T
-            for map_deviation in (maps.deviation(person), from_others)
-        )
+        cross = np.where(is_measured, maps.deviation(person), 0.0) @ deviation.T
+        left_out_cross = np.where(is_measured, from_others, 0.0) @ deviation.T
         return cls(fits[:, 1:], fitted, patterns, pattern_of, cross, left_out_cross)
 
     @property

@@ -65,6 +65,7 @@ class CohortPlan:
     statmaps: Path  # folder of the measured maps
     results: ResultFolder  # where results go, below the output folder
     roi_maps_words: str  # origin of the masks and ROI maps of a model to be trained
+    makes_model: bool  # else the model is evaluated
     # ROIs of each set of maps to be made from the training people; empty: the model has the maps.
     roi_sets: tuple[int, ...] = ()
     # Models of a cross-validation, with ROI maps of their own; empty: they share the model's maps.
@@ -125,7 +126,7 @@ class CohortPlan:
             _CAN_WRITE,
             request.path_names.plus({"statmaps": statmaps}),
         )
-        return cls(settings, request, statmaps, results, words, sets)
+        return cls(settings, request, statmaps, results, words, makes_model, sets)
 
     @property
     def name(self) -> str:

@@ -60,8 +60,9 @@ def run_evaluation(settings: Settings) -> int:
     plan = CohortPlan.prepare(settings, makes_model=False)
     say_unlisted(plan.bundle)
     files = find_cohort(plan, plan.bundle.contrasts)
-    split_file, test = settings.modelling.split_file, files.labels
+    split_file = settings.modelling.split_file
     training: tuple[str, ...] = ()
+    test = files.labels
     if split_file is not None:
         split = plan_split(files)
         training, test = split.training, split.test

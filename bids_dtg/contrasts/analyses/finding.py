@@ -198,11 +198,8 @@ def find_cohort(
         )
     if not plan.is_dry:
         return files
-    failures = {}
-    for label in files.labels:
-        reason_without_rest = _why_no_rest(plan, label)
-        if reason_without_rest:
-            failures[label] = reason_without_rest
+    reasons = {label: _why_no_rest(plan, label) for label in files.labels}
+    failures = {label: reason for label, reason in reasons.items() if reason}
     for label, reason in failures.items():
         say(f"sub-{label} would be left out: {reason}")
     return files.among([label for label in files.labels if label not in failures])
@@ -262,7 +259,7 @@ def print_plan(files: CohortFiles, sets: Mapping[str, Sequence[str]]) -> int:
         if labels:
             show(f"to {use}: {counted(len(labels), 'participant')} ({named(labels)})")
     results = f"scores of {plan.bundle.card.name}"
-    if plan.results.name.startswith("model-"):
+    if plan.makes_model:
         results = f"the model {plan.name}"
     show(
         f"would write {results} to {plan.results.path}, and arrays of people to "

@@ -252,8 +252,8 @@ def _gather(
     written = str(_write_run_table(output, rows))
     wants_pages = not settings.behaviour.no_reports
     if wants_pages:
-        hide = (PathNames().plus({"output": output.root}).plus(machine_folders())).hide
-        without_maps = [(title, hide(reason)) for title, reason in left_out]
+        names = PathNames().plus({"output": output.root}).plus(machine_folders())
+        without_maps = [(title, names.hide(reason)) for title, reason in left_out]
         means = MeanMaps(
             maps,
             spreads,

@@ -115,13 +115,12 @@ def read_arrays(files: CohortFiles, locks: Locks) -> CohortArrays:
         for of_person in notes.values()
         for seconds in of_person.get("repetition_times", ())
     }
+    is_same = len(repetition_times) == 1
     return CohortArrays(
         _with_sketches(files, notes),
         tuple(people),
         unusable={label: _unusable(files, label) for label in files.labels},
-        repetition_time_s=repetition_times.pop()
-        if len(repetition_times) == 1
-        else None,
+        repetition_time_s=repetition_times.pop() if is_same else None,
     )
 
 
@@ -296,8 +295,8 @@ def _rest_arrays(files: CohortFiles, label: str, *, reduces: bool) -> list[_Arra
     }
     if reduces:
         geometry = _geometry(plan.bundle)
-        *_, roi_maps = part.of_geometry
-        del geometry[roi_maps]
+        *_, roi_maps_file = part.of_geometry
+        del geometry[roi_maps_file]  # they are made from these arrays
         facts |= {
             "geometry": geometry,
             "means": _MOST_MEANS,
@@ -311,9 +310,8 @@ def _rest_arrays(files: CohortFiles, label: str, *, reduces: bool) -> list[_Arra
         "weighted_by": "dof" if by_dof else "seconds",
     }
     name = _connectomes_name(plan, label)
-    arrays = [
-        _Array(plan.cache, name, facts | {"geometry": _geometry(plan.bundle)} | cut)
-    ]
+    model_facts = facts | {"geometry": _geometry(plan.bundle)} | cut
+    arrays = [_Array(plan.cache, name, model_facts)]
     for number, bundle in enumerate(plan.folds, 1):
         fold_facts = facts | {"geometry": _geometry(bundle)} | cut
         fold_name = f"fold{number}/{name}"

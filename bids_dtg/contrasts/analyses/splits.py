@@ -22,8 +22,8 @@ from bids_dtg.stats.splits import SETS, Split, fold_people, split_people
 SPLIT_FILE = "desc-split_participants.tsv"
 _SHARE = 0.1  # of the people for validation, and the same for test
 FEW = 40  # with fewer people, nobody is held out (if the kind needs no validation)
-_GROUPS, _PEOPLE = 4, 5  # usual smallest number of groups, and usual size of a group
-_FEWEST = 2  # people in a group, because they are compared with each other
+_LEAST_GROUPS, _GROUP_SIZE = 4, 5  # usually
+_SMALLEST_GROUP = 2  # because its people are compared with each other
 Groups = tuple[tuple[str, ...], ...]  # labels of people who are left out together
 
 
@@ -162,13 +162,14 @@ def draw_groups(
     >>> draw_groups(labels, dict.fromkeys(labels, "one family"), 5, seed=0)
     ()
     """
-    most = min(len(people) // _FEWEST, max(_GROUPS, len(people) // _PEOPLE))
+    usual = max(_LEAST_GROUPS, len(people) // _GROUP_SIZE)
+    most = min(len(people) // _SMALLEST_GROUP, usual)
     for number in range(most, 1, -1):
         try:
             groups = fold_people(people, number, seed=seed, families=families)
         except ValueError:  # all of one family
             return ()
         sizes = [len(group) for group in groups]
-        if min(sizes) >= _FEWEST and len(people) - max(sizes) >= fewest:
+        if min(sizes) >= _SMALLEST_GROUP and len(people) - max(sizes) >= fewest:
             return groups
     return ()

@@ -63,7 +63,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import Split
 from bids_dtg.version import __version__
 
-FEW = 10  # with fewer training people, ROI maps made from their rest are poor
+FEW_FOR_ICA = 10  # with fewer training people, ROI maps made from their rest are poor
 # Time of one fit, with ROI maps and connectomes, over that of reducing everybody's rest.
 _TIMES_AS_LONG = 2
 _FOLD_COLUMNS = (
@@ -110,14 +110,14 @@ def _with_roi_sets(plan: CohortPlan, kind: MapsKind, training: int) -> CohortPla
     if plan.roi_sets or not kind.sets or card.part.several:
         return plan
     people = counted(training, "training participant")
-    if training < FEW and names_model(plan.settings):
+    if training < FEW_FOR_ICA and names_model(plan.settings):
         say(
             f"ROI maps are taken from {card.name}: group ICA of {people} would make poor ones"
         )
         return plan
-    if training < FEW:
+    if training < FEW_FOR_ICA:
         say(
-            f"warning: group ICA of {people} makes poor ROI maps; use {FEW} or more "
+            f"warning: group ICA of {people} makes poor ROI maps; use {FEW_FOR_ICA} or more "
             "participants, or the ROI maps of a model given by --model"
         )
     sets = sets_that_fit(kind.image_sets, plan.bundle.places.number)

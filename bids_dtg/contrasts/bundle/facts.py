@@ -82,7 +82,10 @@ def _people_words(people: ModelPeople | None) -> str:
 
 def maps_tables(bundle: ModelBundle) -> list[str]:
     """List the contrasts and, if the card has them, scores of the model and of simple models."""
-    rows = [(str(c.index), c.label, c.description) for c in bundle.contrasts]
+    rows = [
+        (str(contrast.index), contrast.label, contrast.description)
+        for contrast in bundle.contrasts
+    ]
     lines = table_lines([("INDEX", "LABEL", "DESCRIPTION"), *rows])
     evaluation = bundle.card.evaluation or {}
     if "rows" not in evaluation:

@@ -1,7 +1,7 @@
 """The kinds of model of contrast maps: one table with everything that differs between them.
 
-A new kind is a module with the functions that `MapsKind.module` names, and a row here. A row
-imports its module only when it is needed, so that listing the kinds is fast.
+A new kind is a module with the functions of `KindModule`, and a row here. A row imports its module
+only when it is needed, so that listing the kinds is fast.
 """
 
 from __future__ import annotations

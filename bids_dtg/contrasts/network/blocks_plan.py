@@ -99,7 +99,8 @@ class BlockPlan:
         conv, blocks = self.down[-1]
         table = conv(table, blocks, workers)
         for up, region in zip(self.up[:-1], self.regions[:-1], strict=True):
-            ((table, _),) = up.tables(table, skips.pop(), region, workers)
+            (only_slab,) = up.tables(table, skips.pop(), region, workers)
+            table, _ = only_slab
         out = np.empty((len(self.head_bias), connectome.shape[1]), np.float32)
         start = 0
         slab_tables = self.up[-1].tables(table, skips[0], self.regions[-1], workers)
@@ -227,11 +228,7 @@ class _RowGate:
         self, out: Table, gating: Table, skip: Table, reads: Rows, room: Table
     ) -> None:
         """Write the gated projection of rows of `skip` into `out`; all are (rows, channels)."""
-        size = out.size
-        rows, projected, hidden = (
-            room[start : start + size].reshape(out.shape)
-            for start in (0, size, 2 * size)
-        )
+        rows, projected, hidden = room[: 3 * out.size].reshape(3, *out.shape)
         np.take(skip, reads, axis=0, out=rows, mode="clip")
         np.matmul(rows, self.of_skip, out=projected)
         projected += self.skip_bias

@@ -260,7 +260,7 @@ def _facts_of_first(average: AverageFiles, gallery: Gallery) -> dict[str, Any]:
         "common": average.common,
         "of_parcels": average.maps[0].of_parcels,
         "sliced": gallery.sliced,
-        "own": any(card["own"] for card in gallery.cards),
+        "deviations": any(card["deviation"] for card in gallery.cards),
         "half_widths": HALF_WIDTH in gallery.scripts,
         "slices": slice_text(),
         "below": slice_text(BELOW),
@@ -336,7 +336,9 @@ def first_cards(gallery: Gallery) -> list[dict[str, Any]]:
     """Return the cards that a page begins with, with their task and the limits of the colours."""
     cards = {}
     for task in gallery.tasks:
-        scale = {key: task[key] for key in ("limit_text", "own_limit_text", "units")}
+        scale = {
+            key: task[key] for key in ("limit_text", "deviation_limit_text", "units")
+        }
         for card in task["cards"]:
             name = card["viewer"]["title"]
             cards[card["anchor"]] = {**card, "name": name, "scale": scale}
@@ -464,7 +466,7 @@ def _draw_tasks(
                 "title": heading,
                 "units": _UNITS.get(units, units),
                 "limit_text": f"{limits[0]:g}",
-                "own_limit_text": f"{limits[1]:g}" if measured else "",
+                "deviation_limit_text": f"{limits[1]:g}" if measured else "",
                 "cards": cards,
             }
             tasks.append(of_task)
@@ -527,7 +529,7 @@ def _card(
         "alt": f"{shown.name}: predicted map, largest value {peak}",
         "same": same,
         "note": "" if same else note,
-        "own": drawn_deviation,
+        "deviation": drawn_deviation,
         "picture": page.write(f"contrast-{shown.label}", source.encode(pixels)),
         "height": pixels.shape[0],
         "width": pixels.shape[1],

@@ -8,6 +8,7 @@ from typing import Any
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.checks import RunCheck
+from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.quality import METRICS
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
@@ -45,10 +46,6 @@ def summarise(
     `names` replaces folder names in sentences of sidecars.
     """
     connectomes = measured.connectomes.of_one_set()
-    beyond = None  # degrees of freedom beyond the ROIs, which are regressors in the partial form
-    if connectomes.segments[0].form.joint:
-        least = min(segment.residual_dof for segment in connectomes.segments)
-        beyond = rounded(least - len(connectomes.roi_r))
     first = common_metrics(
         measured.run,
         measured.design,
@@ -67,7 +64,7 @@ def summarise(
         **first,
         **of_verdict,
         "n_segments": len(connectomes.segments),
-        "dof_beyond_rois": beyond,
+        "dof_beyond_rois": _dof_beyond_rois(connectomes),
         "tsnr_median": rounded(connectomes.median_tsnr, 2),
         "connectome_reliability": rounded(connectomes.reliability),
         "surface": measured.surface.kind if measured.surface else None,
@@ -94,6 +91,15 @@ def summarise(
         judged,
         measured.notes,
     )
+
+
+def _dof_beyond_rois(connectomes: RunConnectomes) -> float | None:
+    """Return degrees of freedom minus ROIs, where these are regressors; None elsewhere."""
+    segments = connectomes.segments
+    if not segments[0].form.joint:
+        return None
+    least = min(segment.residual_dof for segment in segments)
+    return rounded(least - len(connectomes.roi_r))
 
 
 def _facts(

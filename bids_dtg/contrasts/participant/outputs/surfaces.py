@@ -239,12 +239,11 @@ def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampl
 def _shares(sampling: PointSampling, cortex: NDArray[np.bool_]) -> dict[str, float]:
     """Return the shares of cortical vertices at the edge of the model's mask, and outside it."""
     vertices = np.flatnonzero(cortex)
-    whole, partial = (
-        float(kind[vertices].mean()) for kind in (sampling.whole, sampling.partial)
-    )
+    inside = float(sampling.whole[vertices].mean())
+    at_edge = float(sampling.partial[vertices].mean())
     return {
-        "ShareOfVerticesWithPartialSupport": round(partial, 5),
-        "ShareOfVerticesWithoutValue": round(1 - whole - partial, 5),
+        "ShareOfVerticesWithPartialSupport": round(at_edge, 5),
+        "ShareOfVerticesWithoutValue": round(1 - inside - at_edge, 5),
     }
 
 
