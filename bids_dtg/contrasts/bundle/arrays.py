@@ -318,7 +318,7 @@ def to_steps(
     largest = np.abs(rows).reshape(len(rows), -1).max(axis=1)
     span = np.where(largest > 0, largest, 1.0).astype(np.float32)
     scale = span / np.float32(_LARGEST_STEP)
-    steps = np.rint(rows / scale.reshape(-1, *[1] * (rows.ndim - 1)))
+    steps = np.rint(rows / _along_rows(scale, rows.ndim))
     return steps.astype(np.int8), scale
 
 
@@ -327,8 +327,13 @@ def from_steps(
 ) -> NDArray[np.float32]:
     """Return the rows that `to_steps` rounded."""
     rows = steps.astype(np.float32)
-    rows *= scale.reshape(-1, *[1] * (steps.ndim - 1))
+    rows *= _along_rows(scale, steps.ndim)
     return rows
+
+
+def _along_rows(scale: NDArray[np.float32], axes: int) -> NDArray[np.float32]:
+    """Return the values of steps (n,) in a shape that applies to rows (n, ...) of many axes."""
+    return np.expand_dims(scale, tuple(range(1, axes)))
 
 
 def encode_steps(name: str, steps: NDArray[np.int8], scale: Array) -> bytes:

@@ -124,10 +124,10 @@ def _load_tensors_only(path: Path) -> object:
             overlap = sum(entry.file_size for entry in entries) > path.stat().st_size
             if packed or overlap or archive.testzip() is not None:
                 raise whole
-            pickles = [n for n in archive.namelist() if n.endswith(f"/{_PICKLE}")]
-            (name,) = pickles
-            folder = name.removesuffix(_PICKLE)
-            with archive.open(name) as file:
+            names = archive.namelist()
+            (pickled,) = [name for name in names if name.endswith(f"/{_PICKLE}")]
+            folder = pickled.removesuffix(_PICKLE)
+            with archive.open(pickled) as file:
                 return _TensorUnpickler(file, archive, folder).load()
     except _RefusedError as err:
         raise BundleError(

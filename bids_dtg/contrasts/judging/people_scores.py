@@ -270,9 +270,10 @@ def _correlations(centred: Values, products: Values, p: int, m: int) -> Values:
         + centred[p, of_measured]
         + centred[p, m]
     )
-    p_variance, m_variance = map(
-        _or_nan, _variances(centred, p, m), _variances(products, p, m)
-    )
+    p_squares, m_squares = _variances(products, p, m)
+    p_variance, m_variance = _variances(centred, p, m)
+    p_variance = _or_nan(p_variance, p_squares)
+    m_variance = _or_nan(m_variance, m_squares)
     sizes = np.sqrt(np.outer(p_variance, m_variance))
     r: Values = np.clip(covariances / sizes, -1.0, 1.0)
     return r
