@@ -32,10 +32,10 @@ def run_analysis(analysis: str, settings: Settings) -> int:
     else:
         kind = chosen_kind(settings.modelling.architecture)
     if analysis not in kind.analyses:
-        able = [row.architecture for row in KINDS if analysis in row.analyses]
+        architectures = [row.architecture for row in KINDS if analysis in row.analyses]
         raise SettingsError(
             f"--analysis {analysis} was given with {kind.words}, which does not have it",
-            expected=f"a model trained with --architecture {' or '.join(able)}",
+            expected=f"a model trained with --architecture {' or '.join(architectures)}",
         )
     _refuse_options_of_others(kind, settings)
     what = f"--analysis {analysis} with {kind.words}"

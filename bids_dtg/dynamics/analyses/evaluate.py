@@ -298,16 +298,17 @@ def score_table(scored: Sequence[Scored], *, simulated: bool = False) -> ResultT
 def _score(scored: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
     judge, figures = scored.judge, scored.figures
     finite = np.isfinite(figures["fit"])
-    row: dict[str, Any] = {"name": scored.name, "words": scored.words}
-    row |= {
+    row: dict[str, Any] = {
+        "name": scored.name,
+        "words": scored.words,
         "session": judge.name,
         "relation": judge.relation,
         "people": int(finite.sum()),
     }
-    row |= {
-        name: bootstrap_interval(figures[name]) for name in ("fit", "residual", "fcd")
-    }
-    row |= {name: float(finite_mean(figures[name])) for name in ("r2", "nll")}
+    for name in ("fit", "residual", "fcd"):
+        row[name] = bootstrap_interval(figures[name])
+    for name in ("r2", "nll"):
+        row[name] = float(finite_mean(figures[name]))
     if len(finite) > 1:  # a single person cannot be confused with anybody
         row["identified"] = wilson_interval(scored.identified, len(finite))
     if scored is not model:
@@ -366,17 +367,12 @@ def score_flags(table: ResultTable, people: int) -> list[Flag]:
         for row in table.rows
         if row.get("verdict_fit") == WORSE
     ]
-    few = too_few(people)
-    flags = (
-        [Flag("warning", f"{few}: values may not hold for other people")] if few else []
-    )
+    flags = []
+    if few := too_few(people):
+        flags.append(Flag("warning", f"{few}: values may not hold for other people"))
     if better:
-        predictors = "; ".join(better)
-        text = (
-            "Functional connectivity is predicted better than by the model by "
-            f"{predictors}"
-        )
-        flags.append(Flag("warning", text))
+        text = "Functional connectivity is predicted better than by the model by "
+        flags.append(Flag("warning", text + "; ".join(better)))
     return flags
 
 

@@ -120,10 +120,10 @@ def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTab
     )
     externals = LEVELS if model.recipe.external_inputs else (0.0,)
     rows = []
-    for u, network in enumerate(LEVELS):
-        for number, external in enumerate(externals):
+    for row, network in enumerate(LEVELS):
+        for column, external in enumerate(externals):
             cases = np.zeros(points.shape, bool)
-            cases[:, :, u, number] = True
+            cases[:, :, row, column] = True
             inputs = {"network_input": network, "external_input": external}
             rows.append(inputs | _summary(points, cases))
     words = "Fixed points of single regions: one row per combination of inputs"
@@ -178,13 +178,10 @@ def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
 
 def _sections(regions: ResultTable, networks: ResultTable) -> tuple[Section, ...]:
     """Return the page's sections on single regions and on people's networks."""
-    rows = [
-        {
-            **row,
-            "network_input": f"{row['network_input']:g}".replace("-", "\N{MINUS SIGN}"),
-        }
-        for row in regions.rows
-    ]
+    rows = []
+    for row in regions.rows:
+        level = f"{row['network_input']:g}".replace("-", "\N{MINUS SIGN}")
+        rows.append({**row, "network_input": level})
     by_input = ResultTable(regions.columns, rows, regions.description)
     return (
         Section(

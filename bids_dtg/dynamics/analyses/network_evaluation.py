@@ -304,11 +304,12 @@ def _cores_without_relatives(networks: Networks) -> list[LinearModel]:
         return []
     people = [covariances_of(networks, row) for row in range(len(networks.people))]
     everybody = GroupSums.over(people)
-    sums = (
-        reduce(GroupSums.without, compress(people, kin), everybody)
-        for kin in ~networks.apart
-    )
-    return [LinearModel.of(of_families, Shrinkage(*FIXED)) for of_families in sums]
+    cores = []
+    for is_relative in ~networks.apart:
+        relatives = compress(people, is_relative)  # the person included
+        without_relatives = reduce(GroupSums.without, relatives, everybody)
+        cores.append(LinearModel.of(without_relatives, Shrinkage(*FIXED)))
+    return cores
 
 
 def _with_other_connectomes(
@@ -343,9 +344,8 @@ def _with_other_connectomes(
 def _section(scores: ResultTable, judge: Judge, session_read: str) -> Section:
     fitted = "The network was fitted to all of these people."
     if judge.relation == ANOTHER:
-        words = f"{fitted} Predictions are made from {session_read} and judged on "
-        words += f"{judge.name}."
-        return score_section(scores, judge, words)
+        words = f"Predictions are made from {session_read} and judged on {judge.name}."
+        return score_section(scores, judge, f"{fitted} {words}")
     words = (
         f"{fitted} Predictions are made from {session_read} and judged on the same session. Other "
         "people are the others evaluated here. The prediction by simulations is their mean FC; the "
@@ -404,13 +404,11 @@ def _diverged(model: Scored, simulations: int) -> list[Flag]:
     if not model.diverged:
         return []
     total = simulations * len(model.judge.people.people)
-    text = f"{model.diverged} of {total} simulations diverged and were left out"
-    return [
-        Flag(
-            "warning",
-            f"{text}. The model is unstable, possibly after too short a training",
-        )
-    ]
+    text = (
+        f"{model.diverged} of {total} simulations diverged and were left out. The model is "
+        "unstable, possibly after too short a training"
+    )
+    return [Flag("warning", text)]
 
 
 def outside_simulations(checks: Sequence[Row]) -> list[Flag]:
@@ -422,13 +420,12 @@ def outside_simulations(checks: Sequence[Row]) -> list[Flag]:
         Rows of the table. A check fails if the 95 % interval of the share of people outside is
         above 10 %, the share for a correct model.
     """
-    failed = [
-        f"{CHECKS[row['measure']][0]} ({row['outside'].mean:.0%} of people)".replace(
-            "%", " %"
-        )
-        for row in checks
-        if row["outside"].low > OUTSIDE_P
-    ]
+    failed = []
+    for row in checks:
+        words, *_ = CHECKS[row["measure"]]
+        outside = row["outside"]
+        if outside.low > OUTSIDE_P:
+            failed.append(f"{words} ({100 * outside.mean:.0f} % of people)")
     if not failed:
         return []
     text = (

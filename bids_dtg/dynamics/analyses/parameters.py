@@ -338,8 +338,8 @@ def _of_regions(
     used = unmirrored(feature, pairs)
     fewest = max(_FEWEST_REGIONS, theta.shape[-1] + _SPARE)
     # A region without connections has NaN as its correlation with the input, so no surrogates.
-    vary = np.isfinite(feature).all() and np.ptp(feature) > 0
-    if positions is None or len(used) < fewest or not vary:
+    varies = np.isfinite(feature).all() and np.ptp(feature) > 0
+    if positions is None or len(used) < fewest or not varies:
         return {"regions": None, "adjusted_r2_regions": None, "p_regions": None}
     used_pairs = pairs if len(used) == len(feature) else ()
     surrogates = surrogates_of(

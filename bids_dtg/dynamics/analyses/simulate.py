@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.session_means import (
@@ -52,9 +52,8 @@ def run_simulation(settings: Settings) -> int:
             people = analysis.people.series(analysis.session, labels)
             simulations = _by_core(analysis, people)
         means = SessionMeans(people.tr_seconds)
-        _write_series(
-            analysis, people, _finite(analysis, people.people, simulations, means)
-        )
+        finite = _finite(analysis, people.people, simulations, means)
+        _write_series(analysis, people, finite)
         _write_page(analysis, people, means)
     return 0
 
@@ -80,12 +79,11 @@ def _by_network(
 def _by_core(analysis: DynamicsAnalysis, people: PeopleSeries) -> Iterator[Array]:
     """Yield the simulations of each person (simulations, regions, frames)."""
     settings, model = analysis.settings, analysis.core.model()
+    simulations = settings.part(DynamicsOptions).simulations
     for row, label in enumerate(people.people):
         rng = np.random.default_rng([settings.modelling.seed, *label.encode()])
         process = model.infer(covariances_of(people, row))
-        yield process.simulate(
-            settings.part(DynamicsOptions).simulations, people.frames, rng
-        )
+        yield process.simulate(simulations, people.frames, rng)
 
 
 def _finite(
@@ -106,11 +104,9 @@ def _finite(
         finite = int(np.isfinite(simulated).all(axis=(1, 2)).sum())
         any_finite |= finite > 0
         means.add(simulated)
-        grown = len(simulated) - finite
-        say(
-            f"sub-{label}: simulated"
-            + (f", {grown} diverged (NaN or inf)" if grown else "")
-        )
+        diverged = len(simulated) - finite
+        words = f", {diverged} diverged (NaN or inf)" if diverged else ""
+        say(f"sub-{label}: simulated{words}")
         yield simulated
     if not any_finite:
         raise BundleError(
@@ -131,15 +127,13 @@ def _write_series(
         simulated = new_array(folder / "simulated.npy", shape)
         for place, of_person in enumerate(simulations):
             simulated[place] = of_person
-        write_npz(
-            path,
-            {
-                "people": people.people,
-                "places": people.regions,
-                "tr_seconds": people.tr_seconds,
-                "simulated": simulated,
-            },
-        )
+        arrays: dict[str, ArrayLike] = {
+            "people": people.people,
+            "places": people.regions,
+            "tr_seconds": people.tr_seconds,
+            "simulated": simulated,
+        }
+        write_npz(path, arrays)
     facts = {
         "Description": "Simulated series (people, simulations, places, frames) under the key "
         "simulated; people and places hold the names. Simulated by a model, not measured",

@@ -83,8 +83,6 @@ _RESTARTS = (
     Column("hours", "Duration of the training", unit="h"),
     Column("chosen", "Whether the model is the one of this restart"),
 )
-
-
 # Titles of the page's curves, by column of the history.
 _CURVES = {
     "loss": "Loss (it can rise while the weights of terms rise)",
@@ -177,7 +175,8 @@ def chosen_recipe(settings: Settings) -> Recipe:
 
 def _facts(analysis: DynamicsAnalysis, fitted: Fitted) -> dict[str, Any]:
     """Return the facts for the bundle's card, besides those of the fit."""
-    recipe, hours = fitted.recipe, sum(_hours(restart) for restart in fitted.restarts)
+    recipe = fitted.recipe
+    hours = sum(_hours(restart) for restart in fitted.restarts)
     return {
         **analysis.card_facts,
         "recipe_name": analysis.settings.modelling.recipe,
@@ -235,12 +234,10 @@ def _curves(fitted: Fitted) -> tuple[figures.Figure | None, ...]:
     """Return curves of loss and ELBO, one for each restart."""
     curves = []
     for key, title in _CURVES.items():
-        by_restart = {
-            f"restart {n}": np.array(
-                [epoch.get(key, np.nan) for epoch in restart.history]
-            )
-            for n, restart in enumerate(fitted.restarts, 1)
-        }
+        by_restart = {}
+        for number, restart in enumerate(fitted.restarts, 1):
+            values = [epoch.get(key, np.nan) for epoch in restart.history]
+            by_restart[f"restart {number}"] = np.array(values)
         epochs = [epoch for restart in fitted.restarts for epoch in restart.history]
         if any(key in epoch for epoch in epochs):
             curves.append(figures.curves(title, "epoch", "nats per series", by_restart))

@@ -64,9 +64,8 @@ def of_simulations(simulated: Values) -> Prediction:
     used = simulated[bounded] if bounded.any() else simulated
     single = upper_edges(connectivity(used))
     shares = fcd_shares(used[:FCD_SIMULATIONS])
-    return Prediction(
-        single.mean(axis=0), fcd=shares, single=single, diverged=int((~bounded).sum())
-    )
+    diverged = int((~bounded).sum())
+    return Prediction(single.mean(axis=0), fcd=shares, single=single, diverged=diverged)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +103,12 @@ def read_people(people: PeopleSeries, cores: Sequence[LinearModel]) -> list[Pers
     """
     return [
         Person(
-            label,
-            covariances_of(people, row),
-            fcd_shares(people.series[row]),
-            people.frames,
-            cores[row],
-            tuple(np.flatnonzero(people.apart[row]).tolist()),
+            label=label,
+            covariances=covariances_of(people, row),
+            fcd=fcd_shares(people.series[row]),
+            frames=people.frames,
+            core=cores[row],
+            apart=tuple(np.flatnonzero(people.apart[row]).tolist()),
         )
         for row, label in enumerate(people.people)
     ]
@@ -310,9 +309,8 @@ class Scored:
     @cached_property
     def identified(self) -> float:
         """Share of people whose session is closest to their own prediction."""
-        return identification_accuracy(
-            correlation_matrix(self.edges, self.judge.edges).T
-        )
+        r = correlation_matrix(self.edges, self.judge.edges)
+        return identification_accuracy(r.T)
 
 
 def score_row(

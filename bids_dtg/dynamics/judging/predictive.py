@@ -39,9 +39,8 @@ def _fit_to_others(sessions: Values) -> Values:
 
 def _fcd_distance(sessions: Values) -> Values:
     shares = fcd_shares(sessions)
-    return _mean_of_others(
-        np.stack([ks_distance(session, shares) for session in shares])
-    )
+    distances = [ks_distance(session, shares) for session in shares]
+    return _mean_of_others(np.stack(distances))
 
 
 def _mean_of_others(likeness: Values) -> Values:
@@ -168,13 +167,18 @@ def summarise(
         values = values[np.isfinite(values).all(axis=1)]
         if not len(values):
             continue
-        simulated, few = values[:, 1:], values.shape[1] <= FEWEST_SIMULATIONS
-        outside = np.nan if few else float((predictive_p(values) <= OUTSIDE_P).mean())
+        observed, simulated = values[:, 0], values[:, 1:]
+        outside = np.nan
+        if simulated.shape[1] >= FEWEST_SIMULATIONS:
+            outside = float((predictive_p(values) <= OUTSIDE_P).mean())
         low, high = np.quantile(simulated, (0.05, 0.95), axis=1)
-        row: dict[str, str | float | Interval] = {"measure": name, "unit": unit}
-        row |= {"people": len(values), "observed": float(values[:, 0].mean())}
-        row |= {"simulated": float(simulated.mean()), "low": float(low.mean())}
-        row |= {
+        row: dict[str, str | float | Interval] = {
+            "measure": name,
+            "unit": unit,
+            "people": len(values),
+            "observed": float(observed.mean()),
+            "simulated": float(simulated.mean()),
+            "low": float(low.mean()),
             "high": float(high.mean()),
             "outside": wilson_interval(outside, len(values)),
         }

@@ -162,11 +162,9 @@ def subtitle(files: ParticipantFiles) -> str:
 def model_line(files: ParticipantFiles) -> str:
     """Say on how many people the model was trained, and that its results are estimates."""
     facts = _facts(files)
-    return (
-        f"{training_sentence(facts)}Effective connectivity is the model's estimate."
-        if facts
-        else ""
-    )
+    if not facts:
+        return ""
+    return f"{training_sentence(facts)}Effective connectivity is the model's estimate."
 
 
 def notes_on_runs(files: ParticipantFiles) -> Iterator[Flag]:
@@ -180,11 +178,9 @@ def notes_on_runs(files: ParticipantFiles) -> Iterator[Flag]:
 
 def missing(run: RunFiles) -> str:
     """Say in one sentence why a run has no effective connectivity; empty if it has some."""
-    return (
-        ""
-        if _is_modelled(run)
-        else "No effective connectivity: no model was given (--model)."
-    )
+    if _is_modelled(run):
+        return ""
+    return "No effective connectivity: no model was given (--model)."
 
 
 def _is_modelled(run: RunFiles) -> bool:

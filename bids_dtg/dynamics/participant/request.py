@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,9 +111,8 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         """Return all options that change results."""
         options = super().shaping_options()
         # Files are identified by a hash of their content, so their path does not matter.
-        options["structural_connectivity"] = (
-            None if self.structural is None else "given"
-        )
+        is_given = self.structural is not None
+        options["structural_connectivity"] = "given" if is_given else None
         return options
 
     def require_usable(self, measured: MeasuredSeries) -> None:
@@ -153,10 +151,7 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         frames = int(used[-1] - used[0]) + 1 if len(used) else 0
         model = self.bundle.card.name
         model_tr = self.bundle.part.tr_seconds
-        tolerance = SAME_TR * model_tr
-        if not math.isclose(
-            design.tr_seconds, model_tr, rel_tol=0.0, abs_tol=tolerance
-        ):
+        if abs(design.tr_seconds - model_tr) > SAME_TR * model_tr:
             raise RunError(
                 f"the frames are {design.tr_seconds:g} s apart and those of the model {model} "
                 f"{model_tr:g} s",
@@ -188,8 +183,9 @@ class NetworkRequest(ParcelRequest[LinearBundle]):
         """Return the facts of the run for the methods text."""
         structural = ""
         if self.structural is not None:
-            shared = "one matrix for all participants", "a matrix for each participant"
-            structural = shared[not self.structural.is_shared]
+            structural = "a matrix for each participant"
+            if self.structural.is_shared:
+                structural = "one matrix for all participants"
         return NetworkMethods(
             atlas=self.atlas.key,
             parcels=len(self.regions),

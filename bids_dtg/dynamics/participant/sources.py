@@ -151,20 +151,17 @@ def find_array_people(
             remedy="give the key with --array-key structural=KEY",
         )
     weights = None if structural is None else _values(structural)
+    sessions = []
+    for rest in arrays.rest:
+        frames = rest.values.shape[2]
+        series = _values(rest)
+        session = SessionRest(rest.session, series, rest.tr_seconds, frames, weights)
+        sessions.append(session)
     return NetworkSource(
         paths=arrays.files,
         labels=arrays.labels,
         regions=arrays.places,
-        sessions=tuple(
-            SessionRest(
-                rest.session,
-                _values(rest),
-                rest.tr_seconds,
-                rest.values.shape[2],
-                weights,
-            )
-            for rest in arrays.rest
-        ),
+        sessions=tuple(sessions),
         connected=frozenset(() if structural is None else structural.rows),
         families=arrays.families,
         notes=arrays.notes,
@@ -377,9 +374,13 @@ def _session(name: BidsName, several_tasks: bool) -> str:
     >>> _session(parse_name("sub-01_ses-1_task-rest_run-2_timeseries.tsv"), False)
     '1-run2'
     """
-    keys = (*(("task",) if several_tasks else ()), *_OF_RUN)
-    parts = [f"{key}{value}" for key in keys if (value := name.get(key)) is not None]
-    return "-".join([*([ses] if (ses := name.get("ses")) else []), *parts])
+    parts = []
+    if session := name.get("ses"):
+        parts.append(session)
+    for key in ("task", *_OF_RUN) if several_tasks else _OF_RUN:
+        if (value := name.get(key)) is not None:
+            parts.append(f"{key}{value}")
+    return "-".join(parts)
 
 
 def _cut(
@@ -390,10 +391,8 @@ def _cut(
     enough = [run for run in runs if run.frames >= _SHORTEST * typical]
     for run in runs:
         if run not in enough:
-            short = (
-                f"shorter than {_SHORTEST:.0%} of the {typical:g} frames that most have"
-            )
-            left_out.add(run.table, short)
+            shortest = f"{_SHORTEST:.0%} of the {typical:g} frames that most have"
+            left_out.add(run.table, f"shorter than {shortest}")
     frames = min(run.frames for run in enough)
     longest = max(run.frames for run in enough)
     if longest > frames:
@@ -422,11 +421,8 @@ def _of_runs(
     connections = {
         label: run.connections[0] for label, run in by_label.items() if run.connections
     }
-    return SessionRest(
-        session,
-        PeopleValues(title, labels, lambda label: read(label)[0]),
-        tr_seconds,
-        frames,
-        PeopleValues(title, labels, connections.__getitem__) if connections else None,
-        measured,
-    )
+    weights = None
+    if connections:
+        weights = PeopleValues(title, labels, connections.__getitem__)
+    series = PeopleValues(title, labels, lambda label: read(label)[0])
+    return SessionRest(session, series, tr_seconds, frames, weights, measured)

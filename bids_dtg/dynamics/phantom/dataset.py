@@ -146,9 +146,8 @@ class NetworkPhantom(RegionPhantom):
         weights = self.people.networks.weights[person]
         names = self.parcels.names
         entities = {"sub": label, "atlas": ATLAS, "desc": "structural"}
-        path = (
-            out / "connectomes" / build_path(entities, "relmat", ".tsv", datatype="dwi")
-        )
+        name = build_path(entities, "relmat", ".tsv", datatype="dwi")
+        path = out / "connectomes" / name
         write_tsv(path, ["name", *names], _rows(names, weights))
         words = {
             "RelationshipMeasure": "simulated weight of the connection; the largest is 1",
@@ -157,28 +156,25 @@ class NetworkPhantom(RegionPhantom):
             "ValidDiagonal": False,
         }
         write_json(path.with_suffix(".json"), {**words, **simulation_facts()})
-        qsirecon = {"sub": label, "space": "T1w"}
-        path = (
-            out
-            / "qsirecon"
-            / build_path(qsirecon, "connectivity", ".mat", datatype="dwi")
-        )
-        write_atomic(path, self._matlab(weights))
+        entities = {"sub": label, "space": "T1w"}
+        name = build_path(entities, "connectivity", ".mat", datatype="dwi")
+        write_atomic(out / "qsirecon" / name, self._matlab(weights))
 
     def _matlab(self, weights: NDArray[np.float32]) -> bytes:
         """Return a file in QSIRecon's format, with an atlas' matrices, region ids and names."""
         from scipy.io import savemat
 
-        names, content = self.parcels.names, io.BytesIO()
+        names = self.parcels.names
+        streamlines = _STREAMLINES * weights.astype(np.float64)
+        lengths_mm = self.distances_mm * (weights > 0)
         stem = f"atlas_{ATLAS}"
         arrays = {
             f"{stem}_region_ids": np.arange(1, len(names) + 1),
             f"{stem}_region_labels": np.array(names),
-            f"{stem}_sift_radius2_count_connectivity": _STREAMLINES
-            * weights.astype(np.float64),
-            f"{stem}_radius2_meanlength_connectivity": self.distances_mm
-            * (weights > 0),
+            f"{stem}_sift_radius2_count_connectivity": streamlines,
+            f"{stem}_radius2_meanlength_connectivity": lengths_mm,
         }
+        content = io.BytesIO()
         savemat(content, arrays, long_field_names=True)
         return _HEADER + content.getvalue()[len(_HEADER) :]
 

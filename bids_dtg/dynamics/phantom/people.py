@@ -205,7 +205,8 @@ def write_people(folder: Path, people: SimulatedPeople) -> None:
     people
         The simulated people.
     """
-    networks, content = people.networks, io.BytesIO()
+    networks = people.networks
+    content = io.BytesIO()
     np.savez_compressed(
         content,
         people=np.array(networks.people),
@@ -216,15 +217,11 @@ def write_people(folder: Path, people: SimulatedPeople) -> None:
     )
     write_atomic(folder / "networks.npz", content.getvalue())
     names = tuple(people.regional)
-    rows = [
-        (
-            f"sub-{label}",
-            region,
-            *(people.regional[name][row, column] for name in names),
-        )
-        for row, label in enumerate(networks.people)
-        for column, region in enumerate(networks.regions)
-    ]
+    rows: list[tuple[object, ...]] = []
+    for row, label in enumerate(networks.people):
+        for column, region in enumerate(networks.regions):
+            values = [people.regional[name][row, column] for name in names]
+            rows.append((f"sub-{label}", region, *values))
     write_tsv(folder / "truth.tsv", ["participant_id", "region", *names], rows)
     rows = [
         (f"sub-{label}", *(values[row] for values in people.personal.values()))
