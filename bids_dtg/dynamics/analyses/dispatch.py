@@ -52,10 +52,10 @@ def run_analysis(analysis: str, settings: Settings) -> int:
 def _refuse_options_of_others(kind: DynamicsKind, settings: Settings) -> None:
     """Refuse options that only another kind has."""
     values = settings.options
-    for other in KINDS:
+    for row in KINDS:
         changed = [
             name
-            for name in other.options
+            for name in row.options
             if name not in kind.options and values[name] != OPTIONS[name].default
         ]
         if not changed:
@@ -64,6 +64,6 @@ def _refuse_options_of_others(kind: DynamicsKind, settings: Settings) -> None:
         were = "was" if len(flags) == 1 else "were"
         raise SettingsError(
             f"{' and '.join(flags)} {were} given with {kind.words}, which has no such setting",
-            expected=f"{other.words} (--architecture {other.architecture}), or no "
+            expected=f"{row.words} (--architecture {row.architecture}), or no "
             f"{', no '.join(flags)}",
         )
