@@ -170,17 +170,17 @@ def report(rounds: list[dict[str, dict[str, float]]]) -> dict[str, float]:
     print("mask:", mask_name())
     for form in FORMS:
         runs = [results[form] for results in rounds]
-        middle = {
+        medians = {
             name: statistics.median(r[name] for r in runs)
             for name in runs[0]
             if name in runs[-1]
         }
         print(
-            f"{form:9} warm {middle['warm_s']:.2f} s ({middle['warm_cpu_s']:.2f} CPU-s), "
-            f"first {middle['first_s']:.2f} s, prepare {middle['prepare_cpu_s']:.2f} CPU-s, "
-            f"peak {middle['peak_mb']:.0f} MB "
-            f"({middle['before_mb']:.0f} MB before), {runs[0]['gflop']:.0f} GFLOP, "
-            f"mean |map| {middle['mean_abs']:.6f}"
+            f"{form:9} warm {medians['warm_s']:.2f} s ({medians['warm_cpu_s']:.2f} CPU-s), "
+            f"first {medians['first_s']:.2f} s, prepare {medians['prepare_cpu_s']:.2f} CPU-s, "
+            f"peak {medians['peak_mb']:.0f} MB "
+            f"({medians['before_mb']:.0f} MB before), {runs[0]['gflop']:.0f} GFLOP, "
+            f"mean |map| {medians['mean_abs']:.6f}"
         )
     to_record = {
         f"prepared: {name}": statistics.median(

@@ -238,22 +238,19 @@ def add_partial_bundle(folder: Path) -> None:
 def compare_forms(root: Path, folder: Path, rounds: int) -> None:
     """Run both forms in turn, and print the cost of the partial one in successive runs."""
     add_partial_bundle(folder)
-    names = ("bundle", "partial")
-    rounds_of_forms = [
-        [ours(root, folder, HEADLINE, bundle=name) for name in names]
-        for _ in range(rounds)
-    ]
-    for form, runs in zip(
-        ("marginal", "partial"), zip(*rounds_of_forms, strict=True), strict=True
-    ):
-        print(line(form, middle(runs)))
-    for key in ("wall_s", "cpu_s"):
-        pairs = [(getattr(a, key), getattr(b, key)) for a, b in rounds_of_forms]
-        ratios = [partial / marginal for marginal, partial in pairs]
-        least = [min(seconds) for seconds in zip(*pairs, strict=True)]
+    marginal, partial = [], []
+    for _ in range(rounds):
+        marginal.append(ours(root, folder, HEADLINE))
+        partial.append(ours(root, folder, HEADLINE, bundle="partial"))
+    print(line("marginal", medians(marginal)))
+    print(line("partial", medians(partial)))
+    for measure in ("wall_s", "cpu_s"):
+        marginal_s = [getattr(finished, measure) for finished in marginal]
+        partial_s = [getattr(finished, measure) for finished in partial]
+        ratios = np.divide(partial_s, marginal_s)
         print(
-            f"partial / marginal, {key}: {statistics.median(ratios):.3f} ({min(ratios):.3f} to "
-            f"{max(ratios):.3f}), of the fastest calls {least[1] / least[0]:.3f}"
+            f"partial / marginal, {measure}: {np.median(ratios):.3f} ({ratios.min():.3f} to "
+            f"{ratios.max():.3f}), of the fastest calls {min(partial_s) / min(marginal_s):.3f}"
         )
 
 
@@ -269,8 +266,8 @@ def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]
     from bids_dtg.connectome.moments import RunVoxels, measure_run
     from bids_dtg.contrasts.bundle.bundle import load_bundle
 
-    maps = load_bundle(folder / "bundle").roi_maps
-    grey = load_bundle(folder / "bundle").places.number
+    bundle = load_bundle(folder / "bundle")
+    maps, grey = bundle.roi_maps, bundle.places.number
     confounds = np.random.default_rng(4).standard_normal((volumes, 31))
     names = [str(number) for number in range(confounds.shape[1])]
     design = TemporalDesign.build(confounds, names, np.ones(volumes, bool), TR_SECONDS)
@@ -281,27 +278,22 @@ def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]
             size = (min(32, volumes - first), maps.shape[1])
             yield first, 1000 + rng.standard_normal(size, np.float32)
 
-    valid, cut = np.ones(maps.shape[1], bool), design.segments(432.0)
-    sums = [
-        measure_run(
-            blocks, design, RunVoxels(maps, grey, valid, form=form), segments=cut
-        )
-        for form in (MARGINAL, Form("partial"))
-    ]
-    seconds_of_pairs = []
-    for _ in range(pairs):
-        seconds = []
-        for moments in sums:
+    valid = np.ones(maps.shape[1], bool)
+    segments = design.segments(432.0)
+    sums = []
+    for form in (MARGINAL, Form("partial")):
+        voxels = RunVoxels(maps, grey, valid, form=form)
+        sums.append(measure_run(blocks, design, voxels, segments=segments))
+    seconds = np.empty((pairs, len(sums)))
+    for pair in range(pairs):
+        for column, moments in enumerate(sums):
             start = time.process_time()
             for segment in run_connectomes(moments, keep_whole=False).segments:
                 # Computes the marginal form.
                 assert segment.marginal.shape == segment.r.shape
-            seconds.append(time.process_time() - start)
-        seconds_of_pairs.append(seconds)
-    marginal, partial = (
-        statistics.median(column) for column in zip(*seconds_of_pairs, strict=True)
-    )
-    return marginal, partial
+            seconds[pair, column] = time.process_time() - start
+    marginal, partial = np.median(seconds, axis=0)
+    return float(marginal), float(partial)
 
 
 @dataclass(frozen=True)
@@ -309,21 +301,21 @@ class Side:
     """One side's runs, in turn with those of the other side, and a run to measure memory."""
 
     runs: list[Finished]
-    apart: Finished  # slowed down by measuring memory
+    memory_run: Finished  # slowed down by measuring memory
 
     @property
     def figures(self) -> dict[str, float]:
-        return {**middle(self.runs), "peak_mb": self.apart.peak_mb}
+        return {**medians(self.runs), "peak_mb": self.memory_run.peak_mb}
 
-    def times(self, opponent: Side, measure: str) -> list[float]:
+    def ratios_to(self, opponent: Side, measure: str) -> list[float]:
         """Return the ratios of this side's measure to the other side's, for each pair, sorted."""
         if measure == "peak_mb":
-            return [self.apart.peak_mb / opponent.apart.peak_mb]
+            return [self.memory_run.peak_mb / opponent.memory_run.peak_mb]
         pairs = zip(self.runs, opponent.runs, strict=True)
         return sorted(getattr(a, measure) / getattr(b, measure) for a, b in pairs)
 
 
-def middle(runs: list[Finished]) -> dict[str, float]:
+def medians(runs: list[Finished]) -> dict[str, float]:
     """Return the medians of wall-clock and processor time."""
     return {
         name: statistics.median(getattr(run, name) for run in runs)
@@ -341,9 +333,9 @@ def stages(times: list[dict[str, float]]) -> str:
     return ", ".join(f"{key} {seconds:.2f} s" for key, seconds in medians.items())
 
 
-def ratios(plain_side: Side, our_side: Side) -> str:
-    """Return how many times more the other side takes, in wall-clock time, CPU time and memory."""
-    wall, cpu, peak = (plain_side.times(our_side, measure) for measure in MEASURES)
+def ratio_words(plain_side: Side, our_side: Side) -> str:
+    """Say how many times more the plain side takes, in wall-clock time, CPU time and memory."""
+    wall, cpu, peak = (plain_side.ratios_to(our_side, measure) for measure in MEASURES)
     return (
         f"wall {statistics.median(wall):5.1f} ({wall[0]:.1f} to {wall[-1]:.1f}), "
         f"cpu {statistics.median(cpu):4.1f}, peak memory {peak[0]:4.1f}"
@@ -354,17 +346,15 @@ def recorded(
     our_sides: dict[str, Side], plain_sides: dict[str, Side]
 ) -> dict[str, float]:
     """Return the results to record: ours, and the plain sides' ratios to the headline."""
-    results = {
-        f"{name}: {key}": v
-        for name, side in our_sides.items()
-        for key, v in side.figures.items()
-    }
+    results = {}
+    for name, side in our_sides.items():
+        for measure, value in side.figures.items():
+            results[f"{name}: {measure}"] = value
     for name, plain_side in plain_sides.items():
         for measure in MEASURES:
             key = f"{name} / {HEADLINE}: {measure.partition('_')[0]}"
-            results[key] = statistics.median(
-                plain_side.times(our_sides[HEADLINE], measure)
-            )
+            ratios = plain_side.ratios_to(our_sides[HEADLINE], measure)
+            results[key] = statistics.median(ratios)
     return results
 
 
@@ -400,7 +390,9 @@ def compare(
         print(f"  {stages(plain_times[steps])}")
     for steps, plain_side in plain_sides.items():
         for name, side in our_sides.items():
-            print(f"plain, {steps:10} / ours, {name:18}: {ratios(plain_side, side)}")
+            print(
+                f"plain, {steps:10} / ours, {name:18}: {ratio_words(plain_side, side)}"
+            )
         print(
             f"  largest difference of a map from {BARE}: {difference(folder, steps):.1e}"
         )

@@ -28,7 +28,14 @@ from participant import run
 
 import bids_dtg.bundles
 
-CONTRASTS = ("Faces", "Shapes", "FacesVsShapes"), ("Math", "Story", "MathVsStory")
+CONTRASTS = (
+    "emotionFaces",
+    "emotionShapes",
+    "emotionFacesVsShapes",
+    "languageMath",
+    "languageStory",
+    "languageMathVsStory",
+)
 ROOT = Path(__file__).parent.parent
 # Denormal numbers are flushed where the program's training does so.
 OF_NETWORK = """
@@ -89,6 +96,15 @@ def time_network(rounds: int, against: Path | None) -> None:
         print(f"{statistics.median(ratios):.2f} times ({least:.2f} to {most:.2f})")
 
 
+def simulate(folder: Path, people: int, frames: int) -> None:
+    """Write simulated people, and the model from which a run without --model takes its masks."""
+    command = [sys.executable, "-m", "bids_dtg.cli.phantom", str(folder / "people")]
+    command += ["--participants", str(people), "--frames", str(frames)]
+    subprocess.run(command, check=True)
+    demo = Path(bids_dtg.bundles.__file__).parent / "demo"
+    shutil.copytree(demo, folder / "models/hcp-ya")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--people", type=int, default=8)
@@ -105,36 +121,13 @@ def main() -> None:
         return
     folder = args.folder or Path(tempfile.mkdtemp(prefix="dtg-training-"))
     if not (folder / "models").is_dir():
-        of_people = ("--participants", str(args.people), "--frames", str(args.frames))
-        words = [
-            sys.executable,
-            "-m",
-            "bids_dtg.cli.phantom",
-            str(folder / "people"),
-            *of_people,
-        ]
-        subprocess.run(words, check=True)
-        # A run without --model reads the masks of this model.
-        demo = Path(bids_dtg.bundles.__file__).parent / "demo"
-        shutil.copytree(demo, folder / "models/hcp-ya")
+        simulate(folder, args.people, args.frames)
     shutil.rmtree(folder / "out", ignore_errors=True)
     os.environ["DTG_MODEL_DIR"] = str(folder / "models")
     rest, maps = folder / "people/fmriprep", folder / "people/statmaps"
-    labels = [
-        task + end
-        for task, ends in zip(("emotion", "language"), CONTRASTS, strict=True)
-        for end in ends
-    ]
     words = [str(rest), str(folder / "out"), "group", "--analysis", "train"]
-    words += [
-        "-d",
-        f"statmaps={maps}",
-        "--architecture",
-        "linear",
-        "--contrast",
-        *labels,
-        *further_words,
-    ]
+    words += ["-d", f"statmaps={maps}", "--architecture", "linear"]
+    words += ["--contrast", *CONTRASTS, *further_words]
     done = run([sys.executable, "-m", "bids_dtg.cli", *words], memory=False)
     print(done.output)
     print(
