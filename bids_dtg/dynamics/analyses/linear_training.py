@@ -85,31 +85,29 @@ def run_linear_training(settings: Settings) -> int:
             expected=f"--architecture {NETWORK_MODEL.architecture} to continue it, or another "
             "--model-name",
         )
-    people, session = analysis.people, analysis.people.sessions[0]
-    labels = tuple(
-        label for label in people.split.training if label in people.of_session(session)
-    )
+    people = analysis.people
+    session, *further_sessions = people.sessions
+    with_rest = people.of_session(session)
+    labels = tuple(label for label in people.split.training if label in with_rest)
     require_enough(len(labels), f"with data in {session_words(session)} to train on")
     if settings.behaviour.dry_run:
         return analysis.print_plan(
             f"the model {analysis.name} of {session_words(session)}", labels
         )
-    if len(people.sessions) > 1:
+    if further_sessions:
         say(f"training on {session_words(session)}; --session-label chooses another")
     training_people = ModelPeople.of_training(
         analysis.data_set, people.sketches(labels), people.source.families.by_label
     )
     people_again = {
-        further: frozenset(people.of_session(further))
-        for further in people.sessions[1:]
+        further: frozenset(people.of_session(further)) for further in further_sessions
     }
     training = TrainingPeople(people.series, session, labels, people_again)
     with analysis.results.writing():
         analysis.describe()
         model = fit_core(training, people.tr_seconds)
-        components = find_components(
-            training.drawn(MOST_PEOPLE, settings.modelling.seed)
-        )
+        drawn = training.drawn(MOST_PEOPLE, settings.modelling.seed)
+        components = find_components(drawn)
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
         bundle = write_linear_bundle(

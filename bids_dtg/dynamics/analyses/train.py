@@ -104,10 +104,10 @@ def run_training(settings: Settings) -> int:
     """
     recipe = chosen_recipe(settings)
     analysis = DynamicsAnalysis.prepare(settings, MODEL, *_CAN_WRITE)
-    people, session = analysis.people, analysis.people.sessions[0]
-    labels = tuple(
-        label for label in people.split.training if label in people.of_session(session)
-    )
+    people = analysis.people
+    session = people.sessions[0]
+    with_rest = people.of_session(session)
+    labels = tuple(label for label in people.split.training if label in with_rest)
     if not labels:
         raise SettingsError(
             f"nobody in the training set has data in {session_words(session)}",
