@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.report.presentation import Presentation
-from bids_dtg.settings import WORKFLOWS
+from bids_dtg.settings import FIELDS, WORKFLOWS
 from bids_dtg.workflows import find_workflow
 
 PACKAGE = Path(__file__).parent.parent / "bids_dtg"
@@ -38,6 +38,16 @@ def test_a_row_has_the_name_that_it_is_found_by(name):
     presentation = row.presentation()
     assert isinstance(presentation, Presentation)
     assert presentation.dataset.workflow == name
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_what_a_row_reads_are_options_and_groups(name):
+    row = find_workflow(name)
+    names = {*row.participants_read}
+    for analysis in row.analyses.values():
+        names |= {*analysis.reads, *analysis.helps, *analysis.shown}
+    groups = {option.group for option in FIELDS.values()}
+    assert names <= FIELDS.keys() | groups
 
 
 @pytest.mark.parametrize("name", sorted(set(named_later())))

@@ -86,7 +86,11 @@ def fit_model(
         individual = fitted.correction.gains.round(GAIN_DIGITS) > 0
         return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
     if not kind.needs_validation:
-        return fitted
+        predicted_and_measured = (
+            (fitted.predict(person), person.maps) for person in people[0]
+        )
+        _, individual = recentre(predicted_and_measured, mean_maps(people[0]))
+        return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
     return recentred(fitted, people, labels, places, options.recipe, report)
 
 

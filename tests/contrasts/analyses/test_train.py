@@ -98,6 +98,7 @@ def test_a_new_kind_is_a_module_and_a_row(cohort, tmp_path, monkeypatch, split):
     folder = out / "group/model-own/bundle"
     bundle = load_bundle(folder)
     assert bundle.card.kind == "average"
+    assert bundle.card.part.same_for_all == CONTRASTS
     assert cohort.run("--model", folder, "--participant-label", "01", out=out) == 0
     sidecar = read_json(out / "sub-01/sub-01_task-rest_statmap.json")
     assert sidecar["ModelKind"] == "average"
