@@ -30,7 +30,7 @@ REFUSED = [
     *(
         (f"bids_dtg IN OUT group --analysis {analysis}", "torch", "train")
         for analysis in (
-            "finetune --model demo",
+            "finetune --model demo -d MAPS",
             "train --architecture attention-unet",
             "train --workflow dynamics --architecture network",
             "evaluate --workflow dynamics --model m",
@@ -78,6 +78,7 @@ def cohort(tmp_path_factory):
 def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
     out = tmp_path / "out"
     places = {"IN": str(cohort.bids), "OUT": str(out)}
+    places["MAPS"] = f"statmaps={cohort.statmaps}"
     calls = [[places.get(word, word) for word in call.split()] for call, *_ in REFUSED]
     done = subprocess.run(
         [sys.executable, "-c", MAKE_CALLS],
