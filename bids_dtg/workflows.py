@@ -44,6 +44,8 @@ EVERY_CALL = (
 OF_PARTICIPANTS = ("reports_only", "verify", "list_participants")
 # Options, and groups of options, that are read on the way from resting runs to results.
 OF_RUNS = ("selection", "cleaning", "mem_gb", "model")
+# Options that each training of a network reads.
+OF_TRAINING = ("recipe", "epochs", "batch_size", "learning_rate")
 
 
 @dataclass(frozen=True)

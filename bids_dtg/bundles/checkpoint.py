@@ -24,8 +24,8 @@ def read_lightning_checkpoint(path: str | Path) -> Any:
     Raises
     ------
     BundleError
-        The file is not a checkpoint of this network, or holds objects other than tensors and plain
-        values.
+        The file is missing, not a whole checkpoint, holds objects other than tensors and plain
+        values, or its tensors are not those of the network.
     """
     reader = find_workflow(DEFAULT).read_checkpoint
     assert reader is not None

@@ -12,6 +12,7 @@ from bids_dtg.settings import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
     OF_RUNS,
+    OF_TRAINING,
     Analysis,
     FeatureKind,
     Simulation,
@@ -34,12 +35,11 @@ FEATURES = (
     ),
 )
 
-# Options of analyses that need rest and measured maps, and options of a network's training.
+# Options of analyses that need rest and measured maps.
 _OF_PEOPLE = (
     *(*OF_RUNS, "device", "combine", "sample_on", "contrast"),
     *("model_name", "split_file", "seed"),
 )
-_OF_TRAINING = ("recipe", "epochs", "batch_size", "learning_rate")
 # Options of analyses over people: which maps they use, and at which voxels.
 _OF_MAPS = ("combine", "contrast", "derivatives", "input_type", "atlases", "voxels")
 
@@ -55,12 +55,12 @@ ROW = Workflow(
                 later("contrasts.analyses.train:run_training"),
                 "make a model from participants' rest and measured maps "
                 "(--derivatives statmaps=PATH)",
-                reads=(*_OF_PEOPLE, *_OF_TRAINING, "architecture", "features"),
+                reads=(*_OF_PEOPLE, *OF_TRAINING, "architecture", "features"),
             ),
             "finetune": Analysis(
                 later("contrasts.analyses.finetune:run_finetuning"),
                 "adapt --model to participants' rest and measured maps",
-                reads=(*_OF_PEOPLE, *_OF_TRAINING, "schedule"),
+                reads=(*_OF_PEOPLE, *OF_TRAINING, "schedule"),
                 shown={"epochs": f"{NETWORK_EPOCHS}, or 50 with --recipe published"},
             ),
             "evaluate": Analysis(

@@ -11,6 +11,7 @@ from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
     OF_RUNS,
+    OF_TRAINING,
     Analysis,
     FeatureKind,
     Simulation,
@@ -58,10 +59,7 @@ _OF_SERIES = (
 )
 _OF_TRAINING = (
     "architecture",
-    "recipe",
-    "epochs",
-    "batch_size",
-    "learning_rate",
+    *OF_TRAINING,
     "device",
     "states",
     "region_parameters",

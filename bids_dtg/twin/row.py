@@ -11,6 +11,7 @@ from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.twin.recipe import ARCHITECTURES, RECIPES
 from bids_dtg.workflows import (
     OF_RUNS,
+    OF_TRAINING,
     Analysis,
     FeatureKind,
     Run,
@@ -70,14 +71,7 @@ _OF_BEHAVIOUR = (
     "array_key",
     "participants_file",
 )
-_OF_TRAINING = (
-    "architecture",
-    "recipe",
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "device",
-)
+_OF_TRAINING = ("architecture", *OF_TRAINING, "device")
 
 _OF_MODEL = {"model_name": "that of --model"}
 

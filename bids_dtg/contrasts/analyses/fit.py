@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,8 @@ def fit_model(
         individual = fitted.correction.gains.round(GAIN_DIGITS) > 0
         return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
     if not kind.needs_validation:
-        predicted_and_measured = (
-            (fitted.predict(person), person.maps) for person in people[0]
-        )
-        _, individual = recentre(predicted_and_measured, mean_maps(people[0]))
+        pairs = _predicted_and_measured(fitted, people[0])
+        _, individual = recentre(pairs, mean_maps(people[0]))
         return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
     return recentred(fitted, people, labels, places, options.recipe, report)
 
@@ -108,10 +106,8 @@ def recentred(
     everybody are reported.
     """
     training, validation = people
-    predicted_and_measured = (
-        (fitted.predict(person), person.maps) for person in validation
-    )
-    correction, individual = recentre(predicted_and_measured, mean_maps(training))
+    pairs = _predicted_and_measured(fitted, validation)
+    correction, individual = recentre(pairs, mean_maps(training))
     if find_recipe(recipe).recentred:
         # As rounded in the card: a gain that is rounded to 0 is 0 in use.
         individual &= correction.gains.round(GAIN_DIGITS) > 0
@@ -120,10 +116,18 @@ def recentred(
     if len(validation) < LEAST_PEOPLE:
         return fitted
     errors = LeftOutErrors(len(contrasts), places.lattice(places.block_edge))
-    for person in validation:
-        errors.add(fitted.predict(person), person.maps)
+    for predicted, measured in _predicted_and_measured(fitted, validation):
+        errors.add(predicted, measured)
     half_widths = errors.half_widths(segments=mean_segments(validation))
     return replace(fitted, half_widths=half_widths)
+
+
+def _predicted_and_measured(
+    fitted: FittedModel, people: Sequence[Person]
+) -> Iterator[tuple[Array, Array]]:
+    """Yield the maps of each person, (contrasts, voxels): those that a model predicts, measured."""
+    for person in people:
+        yield fitted.predict(person), person.maps
 
 
 def half_width_words(half_widths: HalfWidths | None, units: str) -> str:

@@ -71,24 +71,7 @@ _DAMAGE_ERRORS = (
 
 
 def read_lightning_checkpoint(path: str | Path) -> AttentionUNet:
-    """Read a network from a Lightning checkpoint (``.ckpt``), executing nothing in it.
-
-    Parameters
-    ----------
-    path
-        Checkpoint: a torch zip file whose pickle is a dictionary with the key ``state_dict``.
-
-    Returns
-    -------
-    AttentionUNet
-        In eval mode, float32, on the CPU, with the sizes of the tensors.
-
-    Raises
-    ------
-    BundleError
-        The file is missing, not a whole checkpoint, holds objects other than tensors and plain
-        values, or its tensors are not those of the network.
-    """
+    """Read a network, as documented for `bids_dtg.bundles.checkpoint`, the public name."""
     from bids_dtg.contrasts.network.unet import AttentionUNet
 
     return AttentionUNet.from_parameters(read_parameters(path))
