@@ -110,9 +110,14 @@ class ForkingProcess:
         step["streams"] = [*(streams or {}).items()]
         step["watch"] = asdict(watch) if watch else None
         print(json.dumps(step), file=self._process.stdin, flush=True)
+        if not select.select([self._process.stdout], [], [], _STEP_SECONDS)[0]:
+            self._process.kill()  # or every later call would wait as long
+            raise TimeoutError(f"no call ended within {_STEP_SECONDS} s")
         return json.loads(self._process.stdout.readline())
 
 
+# Longest time for calls that run at the same time; a few seconds are usual.
+_STEP_SECONDS = 600
 _CHANGES = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir")
 
 
@@ -124,8 +129,10 @@ def _watch(
     chosen = {place["number"]: Place(**place) for place in places}
     wanted, first = Signal(**signal) if signal else None, os.getpid()
     # Shared by all processes: how many changes and renames, and the file that was opened last.
-    count, hits = multiprocessing.Value("q", 0), multiprocessing.Value("q", 0)
-    opened = multiprocessing.Array("c", 4096, lock=False)
+    count, hits = multiprocessing.RawValue("q", 0), multiprocessing.RawValue("q", 0)
+    opened = multiprocessing.RawArray("c", 4096)
+    # A lock that the system releases when its process ends, whatever a signal interrupts there.
+    lock = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process)
 
     def act(event: str, given: tuple) -> None:
         if event not in _CHANGES or not isinstance(given[0], (str, bytes, Path)):
@@ -137,7 +144,8 @@ def _watch(
             return
         name = path.removeprefix(below)
         kind = "append" if event == "open" and given[2] & os.O_APPEND else event
-        with count.get_lock():
+        os.lockf(lock.fileno(), os.F_LOCK, 0)
+        try:
             count.value += 1
             os.write(lines, f"{kind} {name}\n".encode())
             if place := chosen.get(count.value):
@@ -154,6 +162,8 @@ def _watch(
                     os.kill(first, wanted.number)
                     if wanted.number == signals.SIGKILL:
                         os.kill(os.getpid(), wanted.number)
+        finally:
+            os.lockf(lock.fileno(), os.F_ULOCK, 0)
 
     sys.addaudithook(act)
 
