@@ -37,8 +37,14 @@ FEATURES = (
 
 # Options of analyses that need rest and measured maps.
 _OF_PEOPLE = (
-    *(*OF_RUNS, "device", "combine", "sample_on", "contrast"),
-    *("model_name", "split_file", "seed"),
+    *OF_RUNS,
+    "device",
+    "combine",
+    "sample_on",
+    "contrast",
+    "model_name",
+    "split_file",
+    "seed",
 )
 # Options of analyses over people: which maps they use, and at which voxels.
 _OF_MAPS = ("combine", "contrast", "derivatives", "input_type", "atlases", "voxels")

@@ -34,9 +34,8 @@ class Drawn:
     region: Array  # (people, simulations, regions, region parameters)
     person: Array  # (people, simulations, person parameters)
     first: Array  # (people, simulations, regions, states)
-    external: (
-        Array  # (frames, people, simulations, external inputs), not noise but inputs
-    )
+    # (frames, people, simulations, external inputs): the inputs themselves, not noise
+    external: Array
     system: Array  # (frames, states, people, simulations, regions), noise
     observed: Array  # (frames, people, simulations, regions), noise
 

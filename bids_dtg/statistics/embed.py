@@ -194,8 +194,8 @@ def _layouts(
     together: tuple[tuple[str, ...], Array] | None = None
     columns, tables = 0, list[FeatureTable]()
     for number, table in enumerate(source.tables(people.of(drawn), folder), 1):
-        of_people = counted(len(table.labels), "participant")
-        say(f"{number} of {count}: {table.title}, {of_people}")
+        participants = counted(len(table.labels), "participant")
+        say(f"{number} of {count}: {table.title}, {participants}")
         with_any_contrast.update(table.labels)
         of_contrast = table.labels, products(table.values)
         together = common_products(together, of_contrast) if together else of_contrast

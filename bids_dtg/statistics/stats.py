@@ -291,7 +291,7 @@ class Question:
         return reason
 
     def _add_words(self, words: str) -> None:
-        """Add a sentence on permutations to the page, once."""
+        """Add a sentence on how people are tested to the page, once."""
         if words not in self.words:
             self.words.append(words)
 
@@ -431,8 +431,8 @@ def _tests(
         else source.tables(question.people.of(source.has), folder)
     )
     for number, table in enumerate(tables, 1):
-        people = counted(len(table.labels), "participant")
-        say(f"{number} of {len(source.contrasts)}: {table.title}, {people}")
+        participants = counted(len(table.labels), "participant")
+        say(f"{number} of {len(source.contrasts)}: {table.title}, {participants}")
         if len(table.labels) < 3:
             say(f"{table.title}: fewer than three participants, not tested")
             continue

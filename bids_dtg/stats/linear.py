@@ -67,11 +67,7 @@ class _RegionBaseline:
             self._add(_checked(X[person], Y[person], person), 1)
         return self
 
-    def without(
-        self: _Model,
-        connectome: Values,
-        maps: Values,
-    ) -> _Model:
+    def without(self: _Model, connectome: Values, maps: Values) -> _Model:
         """Return the model fitted without one of its training people.
 
         Parameters

@@ -101,7 +101,7 @@ def map_figures(values: Array) -> MapFigures:
     largest = float(np.abs(values).max(initial=0.0, where=has_value))
     finite = values[np.isfinite(values)]
     if not finite.size:
-        coverage = 1.0 if largest else 0.0  # all infinite, or empty
+        coverage = 1.0 if largest else 0.0  # infinite values, or none
         return MapFigures(coverage, np.nan, np.nan, largest)
     _, counts = np.unique(finite[_sample(finite.size)], return_counts=True)
     return MapFigures(
@@ -226,7 +226,7 @@ def _judge(
 
 
 def _median(values: Array) -> float:
-    """Return the median of finite values; NaN where there are none."""
+    """Return the median, without NaN; NaN if no value is finite."""
     return float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
 
 

@@ -213,9 +213,7 @@ def relative_gain(mean_r: Values, mean_r_linear: Values) -> Array:
     return np.asarray(mean_r, np.float64) / positive - 1
 
 
-def rivals(
-    matrix: Values,
-) -> tuple[Mask, Mask]:
+def rivals(matrix: Values) -> tuple[Mask, Mask]:
     """Return which other people's predictions match a map better than, or as well as, its own.
 
     Parameters

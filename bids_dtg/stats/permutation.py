@@ -18,7 +18,7 @@ Integers = NDArray[np.integer[Any]]
 
 FEWEST_ORDERS = 100  # with fewer distinct orders, a p value means little
 _COLUMNS = 2048  # most columns tested at once
-_VALUES_TESTED = 2**24  # most values of them
+_VALUES_TESTED = 2**24  # most values in these columns
 _VALUES_AT_ONCE = 2**19  # permuted statistics held at once
 # With more values than this, inner products use a subset of columns.
 _VALUES_OF_PRODUCTS = 2**25
@@ -359,11 +359,11 @@ def sizes_p(products: Array, design: Design) -> float:
         if length > _NOTHING:
             predictors.append(residual / length)
     is_sketch = products.shape[1] < people
-    lengths = np.square(products).sum(axis=1) if is_sketch else np.diag(products)
+    diagonal = np.square(products).sum(axis=1) if is_sketch else np.diag(products)
     largest_r = []  # of each order, the observed one first
     for order in [np.arange(people), *design.draws]:
         weights = products.T @ model[order] if is_sketch else model[order]
-        logs = _log_sizes(lengths, products @ weights, model[order])
+        logs = _log_sizes(diagonal, products @ weights, model[order])
         covariates = design.covariates[order]
         logs = logs - covariates @ (covariates.T @ logs)
         length = max(float(np.linalg.norm(logs)), _TINY)
@@ -373,22 +373,22 @@ def sizes_p(products: Array, design: Design) -> float:
     return float(np.mean(np.array(largest_r) >= observed_r * (1 - _TIE)))
 
 
-def _log_sizes(lengths: Array, with_model: Array, model: Array) -> Array:
+def _log_sizes(diagonal: Array, with_model: Array, model: Array) -> Array:
     """Return the logarithm of each person's squared residual over its expected share, (people,).
 
     People whose residual is always 0 get the mean of the others.
 
     Parameters
     ----------
-    lengths
-        (people,), the diagonal of the inner products P of people's maps.
+    diagonal
+        (people,), of the inner products P of people's maps.
     with_model
         (people, columns), P M.
     model
         (people, columns), orthonormal columns M that are regressed out of the maps.
     """
     # The diagonal of (I - M M') P (I - M M').
-    squares = lengths - 2 * (model * with_model).sum(axis=1)
+    squares = diagonal - 2 * (model * with_model).sum(axis=1)
     explained = model @ (model.T @ with_model)
     squares += (explained * model).sum(axis=1)
     expected = 1 - np.square(model).sum(axis=1)  # 1 minus a person's leverage

@@ -5,6 +5,7 @@ doi:10.34133/bmef.0231).
 
 Tasks and responses:
 
+- `array_types`: types of arrays
 - `tasks`: a task as data: what is shown, which button is correct, how responses are coded
 - `task_fields`: values of a task file, checked
 - `trials`: what one person did in one run of a task
@@ -23,7 +24,6 @@ The networks, and how they are fitted:
 - `adjustment`: removes linear effects of covariates from connectomes
 - `interventions`: predicted behaviour after connectomes move along gradients
 - `judging`: how well twins predict people's responses, compared with baselines
-- `array_types`: types of arrays
 
 The slice around this science, from top to bottom:
 

@@ -150,9 +150,9 @@ class _Layout:
         trials, layout_trials = self.trials, layout.trials
         if (self.task, trials.shape) != (layout.task, layout_trials.shape):
             return False
-        late = np.abs(trials - layout_trials) <= [STEP_SECONDS, STEP_SECONDS, 0]
+        is_same = np.abs(trials - layout_trials) <= [STEP_SECONDS, STEP_SECONDS, 0]
         segments = np.unique(self.segment), np.unique(layout.segment)
-        return bool(late.all()) and np.array_equal(*segments)
+        return bool(is_same.all()) and np.array_equal(*segments)
 
     def volumes(self, tr_seconds: float) -> Array:
         """Return times of volumes from the run's start to its last step."""
@@ -705,10 +705,10 @@ def predict_bold(
             continue
         added = np.nan_to_num(readout.ridge(edges).numpy() - responses(plain, seen))
         for row, layout, run in _measured(plain, seen):
-            weights = added[row, :, _columns(seen.tasks, layout.task)].T
-            conditions = len(weights)
+            amplitudes = added[row, :, _columns(seen.tasks, layout.task)].T
+            conditions = len(amplitudes)
             shape = layout.regressors(run.seconds, conditions)[:, :conditions]
-            values = run.values + (shape - shape.mean(axis=0)) @ weights
+            values = run.values + (shape - shape.mean(axis=0)) @ amplitudes
             values += readout.offsets[:, layout.task]
             plain[row][layout.number] = replace(run, values=values.astype(np.float32))
     return predicted

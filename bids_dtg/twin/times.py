@@ -359,9 +359,7 @@ def left_out_agreement(
     return agreement
 
 
-def by_known(
-    is_known: Flags,
-) -> Iterator[tuple[Flags, Indices]]:
+def by_known(is_known: Flags) -> Iterator[tuple[Flags, Indices]]:
     """Yield each set of people and the columns that exactly these people have."""
     patterns, pattern_of = np.unique(is_known, axis=1, return_inverse=True)
     for number, pattern in enumerate(patterns.T):

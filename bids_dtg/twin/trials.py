@@ -419,12 +419,7 @@ def _responses(
     return rt, np.where(right, correct_button, wrong), right, halved
 
 
-def _require_seconds(
-    task: Task,
-    events: Events,
-    onset: Array,
-    duration: Array,
-) -> None:
+def _require_seconds(task: Task, events: Events, onset: Array, duration: Array) -> None:
     """Refuse a file whose times of stimuli are far too long for seconds, as if in milliseconds."""
     spans = {
         "onset": ("between trials", np.diff(onset)),
@@ -468,10 +463,7 @@ def _require_window(task: Task, events: Events, rt: Array) -> None:
 
 
 def _unscored(
-    task: Task,
-    onset: Array,
-    rt: Array,
-    halved: Flags,
+    task: Task, onset: Array, rt: Array, halved: Flags
 ) -> tuple[Flags, list[str]]:
     """Return which trials are not scored, (n,), and a note for each reason."""
     shortest = task.response.shortest_rt_seconds

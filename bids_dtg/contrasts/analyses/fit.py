@@ -67,7 +67,7 @@ def fit_model(
     folder: Path,
     report: Callable[[str], None],
 ) -> FittedModel:
-    """Fit a kind, and re-centre it unless the recipe leaves its maps uncorrected.
+    """Fit a kind, and re-centre it on the validation people if the kind needs them.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def recentred(
 def _predicted_and_measured(
     fitted: FittedModel, people: Sequence[Person]
 ) -> Iterator[tuple[Array, Array]]:
-    """Yield the maps of each person, (contrasts, voxels): those that a model predicts, measured."""
+    """Yield each person's predicted and measured maps, (contrasts, voxels) each."""
     for person in people:
         yield fitted.predict(person), person.maps
 

@@ -113,10 +113,10 @@ class MapsKind(Kind):
     # Whether the prediction for a voxel depends on other voxels' connectomes. In other kinds, a
     # voxel without data has no prediction.
     uses_neighbours: bool = False
-    # Imports the module with functions of `analyses.finetune`, and with `network`, which reads the
-    # tensors as a torch network; None: models of this kind have no gradients.
+    # Imports the module with the functions that `analyses.finetune` calls, and with `network`,
+    # which reads the tensors as a torch network; None: models of this kind have no gradients.
     tuning: Callable[[], Any] | None = None
-    # Checks that optional packages are installed, before anything else of a training.
+    # Checks, before data are read, that the optional packages of a training are installed.
     require_packages: Callable[[], None] = _nothing
     # Checks what a fit needs of people and places, before data are read. It takes the options,
     # numbers of training and validation people, labels of people who lack a contrast, and places.

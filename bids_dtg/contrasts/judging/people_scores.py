@@ -162,8 +162,8 @@ class PeopleScores:
 _COMMON_ROWS = 5
 _ONES = -5  # 1 at each voxel
 _PREDICTED_MEAN = -4  # mean of the predictions
-_MEASURED_MEAN = -3
-_PREDICTED_SHIFT = -2  # their mean minus the training mean
+_MEASURED_MEAN = -3  # of the measured maps
+_PREDICTED_SHIFT = -2  # mean of the predictions minus the training mean
 _MEASURED_SHIFT = -1
 
 

@@ -107,7 +107,7 @@ def network(weights: TensorFile, places: Places) -> AttentionUNet:
 def of_tensors(
     tensors: Mapping[str, NDArray[Any]], places: Places, source: str
 ) -> MapModel:
-    """Prepare a network whose tensors came from a source, such as a path, for the CPU."""
+    """Prepare a network for the CPU from tensors; messages name their source, such as a path."""
     parameters = Parameters.from_arrays(tensors, source=source)
     return prepare_network(parameters, _mask(places), "cpu")
 

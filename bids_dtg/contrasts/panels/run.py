@@ -117,7 +117,7 @@ class MeasuredRun:
         return source_uri(self.run.bold, self.run.root, self.source)
 
 
-def keep_volume(
+def _image_file(
     kind: FileKind,
     values: NDArray[np.integer],
     data: MeasuredRun,
@@ -140,12 +140,12 @@ def keep_volume(
 
 
 def _registration_file(data: MeasuredRun) -> PanelFile | None:
-    """Keep the mean of the first kept frames; None if their position in space is not known."""
+    """Encode the mean of the first kept frames; None if their position in space is not known."""
     mean = _mean_bold(data)
     if mean is None or data.mean_frame is None:
         return None
     slope = max(float(mean.max()), 1e-12) / np.iinfo(np.int16).max
-    return keep_volume(
+    return _image_file(
         REGISTRATION_FILE,
         np.rint(np.maximum(mean, 0) / slope).astype(np.int16),
         data,
@@ -241,7 +241,7 @@ def _coverage_file(data: MeasuredRun) -> PanelFile | None:
         labels["3"] = _STANDARDISED
     roi_coverage = measured.of_one_set().roi_coverage
     shares = [round(float(share), 4) for share in roi_coverage]
-    return keep_volume(
+    return _image_file(
         COVERAGE_FILE,
         tissue,
         data,

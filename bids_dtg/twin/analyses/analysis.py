@@ -22,6 +22,7 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.inputs.participants import plain_column
 from bids_dtg.notices import counted, named, say
+from bids_dtg.option import flag
 from bids_dtg.report.tables import Table
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.twin.bold_runs import People
@@ -202,7 +203,7 @@ def refuse_training_options(settings: Settings, instead: str = "") -> None:
     values = settings.options
     changed = [name for name in _OF_TRAINING if values[name] != OPTIONS[name].default]
     if changed:
-        flags = [f"--{name.replace('_', '-')}" for name in changed]
+        flags = [flag(name) for name in changed]
         raise SettingsError(
             f"{named(flags)} {'was' if len(changed) == 1 else 'were'} given with --model, whose "
             "training is done",

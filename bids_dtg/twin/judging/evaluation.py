@@ -410,11 +410,7 @@ def mean_of_others(
     return np.asarray(total / pairs.sum(axis=0))
 
 
-def others_of(
-    people: int,
-    groups: Integers | None,
-    families: Integers | None,
-) -> Flags:
+def others_of(people: int, groups: Integers | None, families: Integers | None) -> Flags:
     """Return which pairs of people are of one group and of two families, (people, people)."""
     group = np.zeros(people, np.intp) if groups is None else groups
     family = np.arange(people) if families is None else families
@@ -422,9 +418,7 @@ def others_of(
 
 
 def _of_families(
-    loss: Array,
-    groups: Integers | None,
-    families: Integers,
+    loss: Array, groups: Integers | None, families: Integers
 ) -> tuple[Array, Integers | None]:
     """Return the mean loss of each pair of families, own twins on the diagonal, and the groups."""
     _, first, family = np.unique(families, return_index=True, return_inverse=True)

@@ -372,9 +372,10 @@ def _encoded(training: Covariates, people: Covariates) -> tuple[Array, Array]:
     Unknown values, and levels that no training person has, become the training mean.
     """
     names = training.names
-    columns = np.concatenate([training.columns(names), people.columns(names)])
-    number = len(training.columns(names))
-    columns = np.where(np.isfinite(columns), columns, mean_of_known(columns[:number]))
+    of_training = training.columns(names)
+    columns = np.concatenate([of_training, people.columns(names)])
+    number = len(of_training)
+    columns = np.where(np.isfinite(columns), columns, mean_of_known(of_training))
     sd = columns[:number].std(axis=0)
     centred = columns - columns[:number].mean(axis=0)
     features = centred / np.where(sd > 0, sd, np.inf)

@@ -63,11 +63,7 @@ def choice_agreement(button: Integers, segments: Segments) -> Values:
     return np.asarray(np.where(unknown, wrong / np.maximum(buttons - 1, 1), same))
 
 
-def rt_crps(
-    curves: Floats,
-    seconds: Floats,
-    rt_seconds: Values,
-) -> Values:
+def rt_crps(curves: Floats, seconds: Floats, rt_seconds: Values) -> Values:
     """Return the continuous ranked probability score of response times, given a response.
 
     Parameters

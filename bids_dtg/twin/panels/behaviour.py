@@ -148,7 +148,7 @@ class Curve:
     correct: Floats
 
 
-def keep_trial_series(
+def trial_series_file(
     curves: Iterable[Curve], facts: Mapping[str, Any] | None = None
 ) -> PanelFile:
     r"""Return the table of an average's curves for `write_panel_files`.
@@ -164,7 +164,7 @@ def keep_trial_series(
     --------
     >>> curve = Curve("go", "all", "twin", 9, np.array([0, 0.08]), np.array([0, 0.5]),
     ...     np.array([0, np.nan]))
-    >>> keep_trial_series([curve]).content.decode().splitlines()[2].split("\t")
+    >>> trial_series_file([curve]).content.decode().splitlines()[2].split("\t")
     ['go', 'all', 'twin', '9', '0.08', '0.5', 'n/a']
     """
     return PanelFile(

@@ -20,7 +20,7 @@ from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.report.participant import discard_report
 from bids_dtg.report.presentation import write_panel_files
 from bids_dtg.twin.bold_runs import BoldRun
-from bids_dtg.twin.panels.behaviour import keep_trial_series
+from bids_dtg.twin.panels.behaviour import trial_series_file
 from bids_dtg.twin.participant.behaviour import (
     QUANTILES,
     AverageBehaviour,
@@ -274,7 +274,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             yield sidecar
         if behaviour.bold:
             yield from self._write_bold(_PREDICTED.path(entities), behaviour, facts)
-        curves = keep_trial_series(behaviour.curves(), facts)
+        curves = trial_series_file(behaviour.curves(), facts)
         yield from write_panel_files([curves], entities, output)
 
     def _write_bold(

@@ -238,7 +238,7 @@ def simulate_twin_people(
 def _person(
     world: TwinWorld, cohort: int, person: int
 ) -> tuple[Singles, Array, Array, float]:
-    """Draw a person: connectome, traits, own parameters, and the quantile of the lapse share."""
+    """Draw a person's connectome, traits, independent parameters and quantile of lapse shares."""
     rng = stream(world.seed, Purpose.TWIN_PERSON, cohort=cohort, person=person)
     traits = rng.standard_normal(TRAITS)
     independent = rng.standard_normal(len(PARAMETERS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.twin.panels.behaviour import Curve, keep_trial_series, read_trial_series
+from bids_dtg.twin.panels.behaviour import Curve, read_trial_series, trial_series_file
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -23,7 +23,7 @@ def test_what_is_written_is_read(tmp_path):
             [("go", "twin", 1.0), ("go", "person", np.nan), ("a-b", "group", 1.0)], 1
         )
     ]
-    table.write_bytes(keep_trial_series(written).content)
+    table.write_bytes(trial_series_file(written).content)
     for one, other in zip(written, read_trial_series(table), strict=True):
         for name in ("task", "condition", "of", "trials"):
             assert getattr(one, name) == getattr(other, name)
