@@ -329,8 +329,8 @@ def line(name: str, figures: dict[str, float]) -> str:
 
 
 def stages(times: list[dict[str, float]]) -> str:
-    medians = {key: statistics.median(call[key] for call in times) for key in times[0]}
-    return ", ".join(f"{key} {seconds:.2f} s" for key, seconds in medians.items())
+    usual = {key: statistics.median(call[key] for call in times) for key in times[0]}
+    return ", ".join(f"{key} {seconds:.2f} s" for key, seconds in usual.items())
 
 
 def ratio_words(plain_side: Side, our_side: Side) -> str:

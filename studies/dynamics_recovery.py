@@ -247,7 +247,7 @@ def surrogates(series: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
 def likeness(
     simulator: str, series: NDArray[np.float32], simulations: NDArray[np.float32]
 ) -> dict[str, Array]:
-    """Compare series (people, regions, frames) with some of (people, runs, regions, frames)."""
+    """Compare series (people, regions, frames) with (people, runs, regions, frames)."""
     original = series[:, None]
     fc = connectivity(simulations)
     scores = {

@@ -6,7 +6,8 @@
 Each world has 400 simulated people who perform the faces run and the Stroop run of a real study.
 Twins are fitted to 200 of them, and 200 are unseen. Half of the unseen people calibrate
 interventions, which are applied to the other half. The results of each world stay in FOLDER, so an
-interrupted run can be resumed. Tables have means over worlds with 95 % intervals (Student's t).
+interrupted run can be resumed; other epochs or shuffles need another FOLDER. Tables have means over
+worlds with 95 % intervals (Student's t).
 DATA is the folder with bids/ (event files) of 182 people of the Transdiagnostic Connectome Project
 (CC0), who have no connectomes.
 """

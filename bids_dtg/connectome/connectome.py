@@ -438,7 +438,7 @@ class _Part:
     def _of_sums(
         self, sums_of_pieces: Float, betas: Float, raw_squares: Float
     ) -> tuple[Float, Float]:
-        """Return the same from sums, for cleaned voxels y - Z b.
+        """Return the same as `_of_frames`, from sums, for cleaned voxels y - Z b.
 
         Parameters
         ----------
@@ -455,7 +455,7 @@ class _Part:
         raw_sums = with_columns[:, 0] * self.moments.design.frames_kept**0.5
         cleaned_sums = raw_sums - betas @ self.column_sums
         products = sums @ self.weights - betas @ self.column_series
-        # Σ(y - Z b)² = Σy² + b'(Z'Z b - 2 Z'y), minus the square of the mean.
+        # Σ(y - Z b)² = Σy² + b'(Z'Z b - 2 Z'y); about the mean, (Σ(y - Z b))² / n less.
         squares = raw_squares - cleaned_sums**2 / len(self.rows)
         change = betas @ self.column_products - 2 * with_columns
         squares += np.einsum("vc,vc->v", betas, change)

@@ -358,9 +358,7 @@ def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> floa
     return max(residual_dof, _LEAST_WEIGHT) if by_dof else seconds
 
 
-def _fill_and_centre(
-    table: Float,
-) -> tuple[Float, Mask, Mask]:
+def _fill_and_centre(table: Float) -> tuple[Float, Mask, Mask]:
     """Fill missing values, centre, scale to norm 1; return also which were filled, and constant."""
     finite = np.isfinite(table)
     zero_filled = np.where(finite, table, 0.0)

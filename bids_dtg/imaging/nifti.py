@@ -314,7 +314,7 @@ def _forms_differ(path: Path, header: Any) -> float:
     voxel_mm = float(np.linalg.norm(sform[:3, :3], axis=0).min())
     if largest_mm <= _SHARE_OF_VOXEL * voxel_mm:
         return 0.0
-    sform_volume = np.linalg.det(sform[:3, :3])  # negative if it swaps left and right
+    sform_volume = np.linalg.det(sform[:3, :3])  # negative if the axes are left-handed
     qform_volume = np.linalg.det(qform[:3, :3])
     if sform_volume * qform_volume < 0 or sform_code == qform_code:
         raise RunError(
@@ -343,9 +343,7 @@ def read_volume(path: Path) -> tuple[Stored, Affine]:
     return _values(read_header(path))
 
 
-def read_nilearn_template(
-    image: str,
-) -> tuple[Float32, Affine]:
+def read_nilearn_template(image: str) -> tuple[Float32, Affine]:
     """Read an image of the template that ships with nilearn: ICBM 152 (2009a symmetric), 1 mm.
 
     The file is read directly, as importing nilearn takes a second.

@@ -277,7 +277,7 @@ def split_named_path(text: str) -> tuple[str | None, str]:
 
 
 def _study_in(root: Path, input_type: InputChoice) -> InputType | None:
-    """Return the study that a folder's layout is of; None if it has BIDS names."""
+    """Return the study whose layout a folder has; None if it has BIDS names."""
     if input_type != "auto":
         return input_type if input_type in STUDIES else None
     if (root / _DESCRIPTION).exists():

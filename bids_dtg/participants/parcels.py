@@ -581,7 +581,7 @@ class ParcelWriter(Generic[Request]):
         return {**model_facts(bundle), "ModelTraining": training}
 
     def write_panel_files(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
-        """Write what the workflow's panels keep of a run."""
+        """Write the files from which the panels of a run are drawn; yield their paths."""
         files = self._request.presentation.panel_files(measured)
         return write_panel_files(
             files, run_entities(measured.run), self._request.output

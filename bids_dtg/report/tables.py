@@ -41,7 +41,7 @@ class Table:
 
     @property
     def body(self) -> list[tuple[str, str, list[PageCell]]]:
-        """Name, kind ("model", "beside" or neither) and column_text cells of each row.
+        """Name, kind ("model", "beside" or neither) and cells of each row, as pages show them.
 
         Raises
         ------

@@ -590,8 +590,8 @@ def _keyword(option: Option) -> inspect.Parameter:
 
 # Editors complete the names of options from the signature.
 _CLS = inspect.Parameter("cls", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_KEYWORDS = map(_keyword, FIELDS.values())
-vars(Settings)["of"].__func__.__signature__ = inspect.Signature([_CLS, *_KEYWORDS])
+_SIGNATURE = inspect.Signature([_CLS, *map(_keyword, FIELDS.values())])
+vars(Settings)["of"].__func__.__signature__ = _SIGNATURE
 
 
 def find_option(name: str, source: str) -> Option:

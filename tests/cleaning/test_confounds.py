@@ -136,6 +136,7 @@ def test_wrong_number_of_rows(run):
         (b"a\tb\n1\t2\t3\t4\n5\t6\n", "(cannot be read as a table|cut off|2 rows)"),
         (b"csf\ttrans_x\n" + b"1\t2\n" * (N_FRAMES - 1) + b"1", "is cut off"),
         (b"a\tb\n" + b"1\t2\n" * (N_FRAMES - 2) + b"1\t2\t3\n4\n", "has 3 cells"),
+        (b"a\tb\t\n" + b"1\t2\t3\n" * N_FRAMES, "line 2 has 3 cells, the header 2"),
         (b"a\tb\tc\n" + b"1\t2\t3\n" * (N_FRAMES - 1) + b"1\n2\t3\n", "is cut off"),
     ],
 )
