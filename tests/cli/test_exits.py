@@ -25,6 +25,22 @@ from bids_dtg.notices import say
 sys.exit(call("program", lambda: say("sub-01") or 0, debug=False, interrupted="all is kept"))
 """
 
+UNDER_NOHUP = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+from bids_dtg.cli.exits import call
+work = lambda: os.kill(os.getpid(), signal.SIGHUP) or 0
+sys.exit(call("program", work, debug=False, interrupted="all is kept"))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
+def test_a_terminal_that_closes_does_not_end_a_program_under_nohup():
+    done = subprocess.run(
+        [sys.executable, "-c", UNDER_NOHUP], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
 def test_a_signal_while_a_line_is_written_ends_the_program_as_any_other():

@@ -75,6 +75,7 @@ def test_everybody_is_judged_once_by_folds_with_covariates(
     ]
     assert Counter(row["fold"] for row in rows) == {"1": 3, "2": 3}
     fits = read_rows(judged / "desc-folds_models.tsv")
+    assert [row["fold"] for row in fits] == ["1", "2"]
     assert [
         (row["judged"], row["trained_on"], row["twins_differ"]) for row in fits
     ] == [("3", "3", "false")] * 2
