@@ -161,6 +161,7 @@ def p_of(values: np.ndarray, other: np.ndarray, places: np.ndarray, seed: int = 
     return float(regress_regions(values, other[None, :, None], surrogates)[4][0])
 
 
+@pytest.mark.slow
 def test_unrelated_smooth_maps_are_called_as_often_as_the_level_says():
     places = dk68()[0][:34]
     likeness = np.exp(-((squareform(pdist(places)) / 30) ** 2) / 2)

@@ -203,6 +203,7 @@ def test_a_unit_that_leaves_events_unread_does_not_disturb_the_next():
     assert found == {label: whole(label) for label in LABELS if label != "01"}
 
 
+@pytest.mark.slow
 def test_readers_killed_at_every_unit_do_not_end_the_work():
     found = ends(run_halves({f"read {label}": die for label in LABELS}))
     broken = "broken: it was ended by SIGKILL (out of memory?)"

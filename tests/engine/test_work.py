@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -62,4 +63,4 @@ class NobodyIsLostOrDoubled(RuleBasedStateMachine):
         assert len(self.backlog) + len(self.out) == len(self.everybody)
 
 
-TestNobodyIsLostOrDoubled = NobodyIsLostOrDoubled.TestCase
+TestNobodyIsLostOrDoubled = pytest.mark.slow(NobodyIsLostOrDoubled.TestCase)

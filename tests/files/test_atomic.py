@@ -97,6 +97,7 @@ def test_json_refuses_nan(tmp_path):
     assert not (tmp_path / "b.json").exists()
 
 
+@pytest.mark.slow
 @given(st.text(max_size=20))
 def test_a_cell_is_never_more_than_one_cell(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("tsv") / "a.tsv"

@@ -161,6 +161,7 @@ def test_changes_are_not_calibrated_without_a_slope(x, y, why):
     assert why in slope_of(x, y).why_not
 
 
+@pytest.mark.slow
 def test_evidence_is_larger_than_with_permuted_behaviour_where_connectomes_say_something():
     segments, takes = slow_and_quick(people=40)
     training, times = connectomes_of(takes), observed_measures(segments)[:, :2]

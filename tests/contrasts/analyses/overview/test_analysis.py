@@ -86,7 +86,7 @@ def test_mean_and_spread_are_those_of_the_maps(made):
     )
     assert sidecar["NSets"] == 6
     assert sidecar["NotForScience"] is True
-    assert sidecar["Contrast"] == "languageMath"
+    assert sidecar["Contrast"] == "MATH"
 
 
 def test_similarity_is_the_correlation_with_the_mean_of_the_others(made):
