@@ -227,7 +227,7 @@ def test_a_model_without_a_grid_is_written_and_loaded(listed):
     bundle = load_bundle(listed.path)
     assert bundle.identity == listed.identity
     assert ("grid", "none, it reads arrays of named places") in maps_facts(bundle)
-    assert bundle.places.names == listed.places.names
+    assert bundle.places.names == ("1", "2", "3", "4", "5")
     np.testing.assert_array_equal(bundle.roi_maps, listed.roi_maps)
     assert bundle.prepare().predict(np.ones((3, 5), np.float32)).shape == (2, 5)
     with pytest.raises(
