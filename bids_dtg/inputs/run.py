@@ -373,11 +373,12 @@ def is_parcel_series(name: BidsName) -> bool:
     --------
     >>> names = (
     ...     "sub-01_task-rest_space-fsLR_seg-Glasser_stat-mean_timeseries.tsv",
+    ...     "sub-01_task-rest_space-fsLR_seg-Glasser_stat-pearsoncorrelation_relmat.tsv",
     ...     "sub-01_task-rest_space-MNI152NLin6Asym_seg-Glasser_stat-mean_timeseries.tsv",
     ...     "sub-01_task-rest_space-fsLR_den-91k_bold.dtseries.nii",
     ... )
     >>> [is_parcel_series(parse_name(name)) for name in names]
-    [True, False, True]
+    [True, False, False, True]
     """
     if name.get("space") != SURFACE:
         return name.extension in PARCEL_SERIES[:1]

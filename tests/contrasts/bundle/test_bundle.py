@@ -141,6 +141,8 @@ def test_damaged_files_with_a_right_hash_are_refused(bundle_folder, name):
         with pytest.raises(BundleError, match=name) as caught:
             load_bundle(bundle_folder).network()
         assert "\n" not in str(caught.value)
+        assert " To do: fetch or make the " in str(caught.value)
+        assert (" Expected: " in str(caught.value)) is name.endswith(".nii.gz")
 
 
 @pytest.mark.parametrize("name", ["mask.nii.gz", "brain_mask.nii.gz", "maps.nii.gz"])
