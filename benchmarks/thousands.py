@@ -9,7 +9,6 @@ others are these maps with noise.
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -149,26 +148,22 @@ def run_stats(folder: Path) -> None:
     bids_dtg(folder, "group", *options)
 
 
-def measure(what: str, step: Callable[[], object]) -> None:
-    """Do a step, and print its cost."""
-    begun = processor_seconds()
+def measure(
+    what: str, step: Callable[[], object], who: int = resource.RUSAGE_SELF
+) -> None:
+    """Do a step, and print its cost: of this process, or of the programs that it runs."""
+    before = resource.getrusage(who)
     step()
-    seconds = processor_seconds() - begun
-    used = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    kilobytes = max(resource.getrusage(which).ru_maxrss for which in used)
-    print(f"{what}: {seconds:.2f} s of processor, {kilobytes / 1024:.0f} MiB")
-
-
-def processor_seconds() -> float:
-    """Return the processor time of this process and of the programs that it ran."""
-    times = os.times()
-    return sum(times[:4])
+    after = resource.getrusage(who)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    mebibytes = after.ru_maxrss / 1024
+    print(f"{what}: {seconds:.2f} s of processor, {mebibytes:.0f} MiB", flush=True)
 
 
 def main(folder: Path, people: int) -> None:
     """Write the pages and test the rows of simulated participants."""
     write_participants(folder, people)
-    measure("stats", lambda: run_stats(folder))
+    measure("stats", lambda: run_stats(folder), resource.RUSAGE_CHILDREN)
     flags = simulated_flags(people)
     reports = folder / "reports"
     write_reports(reports, flags)
