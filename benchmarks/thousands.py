@@ -76,7 +76,7 @@ def simulated_rows(labels: list[str]) -> list[dict[str, str]]:
     return rows
 
 
-def test_rows(people: int) -> None:
+def fit_rows(people: int) -> None:
     """Do what `stats` does with the rows that it has read: a phenotype and two covariates."""
     rng = np.random.default_rng(2)
     orders = permuted_orders(np.arange(people), PERMUTATIONS)
@@ -171,7 +171,7 @@ def main(folder: Path, people: int) -> None:
     measure("index", lambda: write_index(output))
     measure("index again, as at the end of a job", lambda: write_index(output))
     measure("group page", lambda: write_group_page(output, rows, flags))
-    measure("tests", lambda: test_rows(people))
+    measure("tests", lambda: fit_rows(people))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 
+# Longest time for calls that run at the same time; a few seconds are usual.
+_STEP_SECONDS = 600
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -116,8 +119,6 @@ class ForkingProcess:
         return json.loads(self._process.stdout.readline())
 
 
-# Longest time for calls that run at the same time; a few seconds are usual.
-_STEP_SECONDS = 600
 _CHANGES = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir")
 
 
