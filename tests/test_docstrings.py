@@ -18,11 +18,14 @@ NAMES = sorted(
     for path in ROOT.rglob("*.py")
     if ">>> " in path.read_text(encoding="utf-8")
 )
-# Examples that read a run and predict its maps are slow.
+# Examples that predict a run's maps, simulate people or draw a brain are slow.
+SLOW = (
+    "bids_dtg.contrasts.participant.",
+    "bids_dtg.dynamics.phantom.people",
+    "bids_dtg.report.pictures",
+)
 ROWS = [
-    pytest.param(name, marks=pytest.mark.slow)
-    if ".contrasts.participant." in name
-    else name
+    pytest.param(name, marks=pytest.mark.slow) if name.startswith(SLOW) else name
     for name in NAMES
 ]
 

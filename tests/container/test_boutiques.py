@@ -38,14 +38,17 @@ def test_valid():
 @pytest.mark.parametrize(
     "more",
     [
-        {},
         {"participant_label": ["01", "02"], "gsr": True, "low_pass": 0.1, "nprocs": 2},
-        {
-            "denoise_strategy": "scrubbing",
-            "fd_threshold": 0.5,
-            "model": "demo",
-            "dry_run": True,
-        },
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param(
+            {
+                "denoise_strategy": "scrubbing",
+                "fd_threshold": 0.5,
+                "model": "demo",
+                "dry_run": True,
+            },
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_invocation_is_our_command(tmp_path, more):

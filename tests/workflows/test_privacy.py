@@ -246,6 +246,7 @@ def test_the_terminal_shows_the_path_and_the_page_its_name(cohort):
     assert f"&lt;input&gt;/sub-03/func/{bold.name} ends at" in page
 
 
+@pytest.mark.slow
 def test_the_table_of_failures_has_set_run_and_stage_in_columns_of_their_own(cohort):
     tables = sorted(cohort.out.glob("logs/*/failures.tsv"))
     (row,) = read_table(tables[0])
