@@ -69,6 +69,7 @@ class Workplace:
     folder: Path  # holds the checkpoints of the last and the best epoch
     device: str = "cpu"  # cpu, cuda or cuda:N
     progress: bool = False  # whether to draw a progress bar
+    threads: int | None = None  # of the CPU; None: as many as torch uses
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,7 @@ def run_epochs(
     schedule
         Number of epochs, early stopping, and which epoch is kept.
     workplace
-        Folder of checkpoints, and device.
+        Folder of checkpoints, device and threads.
     report
         Gets a line of text after each epoch.
 
@@ -107,7 +108,11 @@ def run_epochs(
         A checkpoint cannot be written.
     """
     past = past_epochs(workplace.folder, schedule.epochs)
-    with restored_random_state(workplace.device), _without_denormals():
+    with (
+        restored_random_state(workplace.device),
+        _without_denormals(),
+        _with_threads(workplace.threads),
+    ):
         if not _is_finished(past["history"], schedule):
             _fit(make_task, schedule, workplace, report)
         else:  # let the task refuse a checkpoint that is not its own
@@ -262,6 +267,16 @@ def _without_denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(was_set)
+
+
+@contextmanager
+def _with_threads(number: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -136,6 +136,17 @@ def test_held_out_series_do_not_move_the_weights(networks):
         torch.testing.assert_close(second[name], value, rtol=0, atol=0, msg=name)
 
 
+def test_an_epoch_runs_on_one_thread_whatever_the_machine_has(networks):
+    numbers = set()
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        fit(networks, TINY, report=lambda _: numbers.add(torch.get_num_threads()))
+    finally:
+        torch.set_num_threads(before)
+    assert numbers == {1}
+
+
 @pytest.mark.slow
 def test_the_loss_falls_as_the_originals(shared):
     data = shared / "sip" / "data"

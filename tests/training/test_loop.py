@@ -163,7 +163,7 @@ def test_a_checkpoint_that_the_disk_has_no_room_for_is_one_line(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-# --- denormal numbers
+# --- denormal numbers and threads
 
 
 class Decaying(Task):
@@ -171,13 +171,15 @@ class Decaying(Task):
 
     def __init__(self, report) -> None:
         super().__init__()
-        self.weight, self.flushed = torch.nn.Parameter(torch.full((8,), 0.5)), []
+        self.weight = torch.nn.Parameter(torch.full((8,), 0.5))
+        self.flushed, self.threads = [], []
 
     def train_dataloader(self):
         return torch.utils.data.DataLoader(torch.ones(4, 200), batch_size=1)
 
     def training_step(self, series, _):
         self.flushed.append(is_flushed())
+        self.threads.append(torch.get_num_threads())
         state = torch.zeros(8)
         for value in series[0]:
             state = torch.tanh(self.weight * state) * 0.6 + value
@@ -216,6 +218,21 @@ def test_denormal_numbers_are_flushed_in_training_only(
     plain, same_history = train(tmp_path / "plain")
     assert (flushed, plain) == ([True] * 8, [False] * 8)
     assert history == same_history
+
+
+@pytest.mark.parametrize(("asked_for", "in_training"), [(None, 3), (1, 1)])
+def test_threads_are_those_of_the_workplace_in_training_only(
+    tmp_path, asked_for, in_training
+):
+    task, place = Decaying(print), Workplace(tmp_path, threads=asked_for)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        run_epochs(lambda report: task, Schedule(2, "loss", "min"), place, print)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert set(task.threads) == {in_training}
 
 
 # --- random numbers that are borrowed come back, and no GPU is touched that nobody computes on
