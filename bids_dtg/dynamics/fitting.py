@@ -22,7 +22,13 @@ from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.dynamics.task import IDENTITY, NetworkTask
 from bids_dtg.errors import RunError
 from bids_dtg.files.paths import temporary_folder
-from bids_dtg.training.loop import Schedule, Workplace, past_epochs, run_epochs
+from bids_dtg.training.loop import (
+    Schedule,
+    Workplace,
+    past_epochs,
+    run_epochs,
+    torch_threads,
+)
 
 _HELD_OUT = 4  # added to the seed, for the random choice of held-out series
 _PREFIX = "model."  # of the names of the model's tensors in the task
@@ -259,10 +265,11 @@ def _train(
         seed=seed + number,
         identity=_identity(networks, recipe, seed),
     )
+    place = replace(workplace, folder=_place(workplace.folder, number))
     # A frame of the LSTMs is too little work to share: on two threads, an epoch of the published
     # recipe takes 1.8 times as long.
-    place = replace(workplace, folder=_place(workplace.folder, number), threads=1)
-    best = run_epochs(make, Schedule(recipe.epochs, "epoch", "max"), place, report)
+    with torch_threads(1):
+        best = run_epochs(make, Schedule(recipe.epochs, "epoch", "max"), place, report)
     last = best.history[-1]
     return Restart(
         seed=seed + number,

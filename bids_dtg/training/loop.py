@@ -69,7 +69,6 @@ class Workplace:
     folder: Path  # holds the checkpoints of the last and the best epoch
     device: str = "cpu"  # cpu, cuda or cuda:N
     progress: bool = False  # whether to draw a progress bar
-    threads: int | None = None  # of the CPU; None: as many as torch uses
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +95,7 @@ def run_epochs(
     schedule
         Number of epochs, early stopping, and which epoch is kept.
     workplace
-        Folder of checkpoints, device and threads.
+        Folder of checkpoints, and device.
     report
         Gets a line of text after each epoch.
 
@@ -108,11 +107,7 @@ def run_epochs(
         A checkpoint cannot be written.
     """
     past = past_epochs(workplace.folder, schedule.epochs)
-    with (
-        restored_random_state(workplace.device),
-        _without_denormals(),
-        _with_threads(workplace.threads),
-    ):
+    with restored_random_state(workplace.device), _without_denormals():
         if not _is_finished(past["history"], schedule):
             _fit(make_task, schedule, workplace, report)
         else:  # let the task refuse a checkpoint that is not its own
@@ -270,9 +265,10 @@ def _without_denormals() -> Iterator[None]:
 
 
 @contextmanager
-def _with_threads(number: int | None) -> Iterator[None]:
+def torch_threads(number: int) -> Iterator[None]:
+    """Let torch compute on a number of threads of the CPU within a block."""
     before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
+    torch.set_num_threads(number)
     try:
         yield
     finally:

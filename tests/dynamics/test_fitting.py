@@ -16,7 +16,7 @@ from bids_dtg.dynamics.objective import loss_of, terms_of
 from bids_dtg.dynamics.recipe import RECIPES, Recipe
 from bids_dtg.dynamics.task import KerasAdam
 from bids_dtg.errors import RunError
-from bids_dtg.training.loop import Workplace
+from bids_dtg.training.loop import Workplace, torch_threads
 
 TINY = Recipe(
     states=2, region_parameters=2, hidden=8, encoder_units=4, epochs=3, batch_size=4
@@ -138,12 +138,9 @@ def test_held_out_series_do_not_move_the_weights(networks):
 
 def test_an_epoch_runs_on_one_thread_whatever_the_machine_has(networks):
     numbers = set()
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
+    with torch_threads(3):
         fit(networks, TINY, report=lambda _: numbers.add(torch.get_num_threads()))
-    finally:
-        torch.set_num_threads(before)
+        assert torch.get_num_threads() == 3
     assert numbers == {1}
 
 

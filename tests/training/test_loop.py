@@ -22,6 +22,7 @@ from bids_dtg.training.loop import (
     Workplace,
     restored_random_state,
     run_epochs,
+    torch_threads,
 )
 
 
@@ -220,19 +221,15 @@ def test_denormal_numbers_are_flushed_in_training_only(
     assert history == same_history
 
 
-@pytest.mark.parametrize(("asked_for", "in_training"), [(None, 3), (1, 1)])
-def test_threads_are_those_of_the_workplace_in_training_only(
-    tmp_path, asked_for, in_training
-):
-    task, place = Decaying(print), Workplace(tmp_path, threads=asked_for)
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        run_epochs(lambda report: task, Schedule(2, "loss", "min"), place, print)
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
-    assert set(task.threads) == {in_training}
+@pytest.mark.parametrize("number", [1, 3])
+def test_training_computes_on_the_threads_of_its_block(tmp_path, number):
+    task, before = Decaying(print), torch.get_num_threads()
+    with torch_threads(number):
+        run_epochs(
+            lambda report: task, Schedule(2, "loss", "min"), Workplace(tmp_path), print
+        )
+    assert set(task.threads) == {number}
+    assert torch.get_num_threads() == before
 
 
 # --- random numbers that are borrowed come back, and no GPU is touched that nobody computes on
