@@ -70,7 +70,8 @@ def glasser(path: Path) -> ParcelPlaces:
             [empty] * len(axes),
             [{structure: vertices} for _, structure, vertices in axes],
             nvertices=dict.fromkeys(CORTEX, size),
-        )
+        ),
+        "Glasser",
     )
 
 
@@ -120,7 +121,7 @@ def main() -> None:
     part = MapsPart(
         contrasts,
         places=places.number,
-        parcels=True,
+        atlas=places.atlas,
         segment_seconds=SECONDS_PER_RUN,
         statistic="effect",
         units="arbitrary",

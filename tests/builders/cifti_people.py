@@ -89,7 +89,7 @@ def write_parcel_bundle(folder: Path, **facts) -> ModelBundle:
         "version": "0",
         "kind": LINEAR.name,
         "places": places.number,
-        "parcels": True,
+        "atlas": "Tiny",
         "contrasts": hcp_contrasts()[:2],
         "for_science": False,
         "notice": "random weights, for tests",

@@ -201,6 +201,7 @@ def test_recentring_needs_its_file():
             "segment_seconds is -1. Expected: a number of 0 or more",
         ),
         ("statistic", "z/t", "statistic is .*letters and digits"),
+        ("atlas", "../a", "atlas is .*letters and digits, or null"),
         ("for_science", False, "notice is .*Expected: a notice"),
         ("files", {}, "lists no .* and no mask.nii.gz and no weights.safetensors"),
         (

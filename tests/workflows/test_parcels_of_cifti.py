@@ -63,7 +63,7 @@ def test_its_maps_are_files_of_parcels(cohort):
     (path,) = cohort.out.rglob("*desc-synthetic_statmap.pscalar.nii")
     assert (
         path.name
-        == "sub-01_task-rest_space-fsLR_stat-z_desc-synthetic_statmap.pscalar.nii"
+        == "sub-01_task-rest_space-fsLR_seg-Tiny_stat-z_desc-synthetic_statmap.pscalar.nii"
     )
     image = nib.load(path)
     assert image.header.get_axis(1) == cohort.axis

@@ -236,7 +236,7 @@ def _part_of(
         contrasts=tuple(contrasts),
         grid=base.grid,
         places=base.places,
-        parcels=base.parcels,
+        atlas=base.atlas,
         segment_seconds=_sample_seconds(base, training),
         sample=base.sample,
         statistic=statistic,

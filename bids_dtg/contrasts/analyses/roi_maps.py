@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.errors import DatasetError, DtgError, RunError
+from bids_dtg.files.regions import segment_label
 from bids_dtg.imaging.surfaces.parcel_series import read_series_header
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.inputs.runs import find_runs
@@ -63,7 +65,7 @@ def maps_in_words(sets: Sequence[int]) -> str:
 def parcel_template(kind: MapsKind, request: DatasetRequest) -> ModelBundle:
     """Return a model of parcels without weights, whose ROI maps are still to be made.
 
-    The parcels are those of the first series that can be read.
+    The parcels, and the label of their atlas, are those of the first series that can be read.
 
     Raises
     ------
@@ -96,12 +98,14 @@ def parcel_template(kind: MapsKind, request: DatasetRequest) -> ModelBundle:
             expected=failures[0].expected,
             remedy=failures[0].remedy,
         )
+    labels = re.findall("(?:atlas|seg)-([0-9A-Za-z]+)", run.bold.name)
+    places = dataclasses.replace(places, atlas=segment_label(*labels))
     sets = sets_that_fit(kind.sets, places.number)
     form = Form(kind.connectome, sets if len(sets) > 1 else ())
     part = MapsPart(
         (),
         places=places.number,
-        parcels=True,
+        atlas=places.atlas,
         segment_seconds=kind.segment_seconds(SECONDS_PER_SEGMENT),
         connectome=form,
     )

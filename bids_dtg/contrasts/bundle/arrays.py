@@ -99,8 +99,9 @@ def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
     if part.grid is not None:
         return _read_voxel_geometry(folder, part.grid, rois, several=part.several)
     number = part.places or 0
-    if part.parcels:
-        places: Places = read_parcels(folder / PARCELS_FILE, number)
+    if part.atlas is not None:
+        file = folder / PARCELS_FILE
+        places: Places = read_parcels(file, number, part.atlas)
     else:
         places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
     roi_maps, combine = _read_listed_maps(folder, rois, number, mapped=part.several)
@@ -209,8 +210,8 @@ def as_bundle_error(
         ) from err
 
 
-def read_parcels(path: Path, number: int) -> ParcelPlaces:
-    """Read CIFTI parcels, and check their number.
+def read_parcels(path: Path, number: int, atlas: str) -> ParcelPlaces:
+    """Read CIFTI parcels of an atlas, and check their number.
 
     Raises
     ------
@@ -219,7 +220,7 @@ def read_parcels(path: Path, number: int) -> ParcelPlaces:
     """
     try:
         with reading(f"{path}: its parcels"):
-            places = ParcelPlaces.of_xml(path.read_bytes())
+            places = ParcelPlaces.of_xml(path.read_bytes(), atlas)
     except ForeignFileError as err:
         raise err.as_kind(BundleError, remedy=_REMEDY) from err
     if places.number != number:

@@ -63,9 +63,15 @@ class MapsPart(CardPart):
     # Labels of contrasts whose map is the same for everybody; may omit those with gain 0.
     same_for_all: tuple[str, ...] = ()
     connectome: Form = MARGINAL  # form of the connectome that the model reads
-    parcels: bool = False  # whether places without a grid are CIFTI parcels
+    # Label of the atlas of CIFTI parcels, as in seg- of file names; None: no such parcels.
+    atlas: str | None = None
     # What maps are predicted from: a run (or segments of it), or all runs of a session, joined.
     sample: str = RUN
+
+    @property
+    def parcels(self) -> bool:
+        """Whether places without a grid are CIFTI parcels."""
+        return self.atlas is not None
 
     @property
     def of_sessions(self) -> bool:
@@ -164,6 +170,9 @@ class MapsPart(CardPart):
             gains = tuple(map(float, fields.numbers("gains", (len(contrasts),))))
         if not fields.absent("recentring"):
             recentring = fields.nested("recentring").record(Recentring)
+        atlas = None
+        if not fields.absent("atlas"):
+            atlas = fields.text("atlas", _LABEL, "letters and digits, or null")
         same = fields.value("same_for_all")
         if not isinstance(same, list) or not labels.issuperset(map(str, same)):
             raise fields.wrong("same_for_all", same, "labels of contrasts")
@@ -179,7 +188,7 @@ class MapsPart(CardPart):
             half_width=fields.mapping_or_none("half_width"),
             same_for_all=tuple(same),
             connectome=_form(fields),
-            parcels=fields.flag("parcels"),
+            atlas=atlas,
             sample=fields.one_of("sample", (RUN, SESSION)),
         )
         if (part.recentring is None) != (part.gains is None):

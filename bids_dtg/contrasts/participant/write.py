@@ -248,8 +248,8 @@ def _connectome_files(
     form = whole.form
     places = bundle.places
     of_image = {
-        **entities,
         **places.entities,
+        **entities,  # perhaps with a set of ROIs as seg-
         "stat": form.statistic,
         "desc": "connectome",
     }

@@ -107,14 +107,13 @@ class ParcelPlaces(ListedPlaces):
 
     extension: ClassVar[str] = ".pscalar.nii"  # extension of files of maps
     space: ClassVar[str] = PARCELS  # their name as a space
-    # BIDS entities of maps.
-    entities: ClassVar[Mapping[str, str | None]] = {"space": "fsLR"}
 
     axis: Any = None  # nibabel's `ParcelsAxis`
+    atlas: str | None = None  # its label, as in seg- of file names; None: not known
 
     @classmethod
-    def of_axis(cls, axis: Any) -> ParcelPlaces:
-        """Return the parcels of nibabel's `ParcelsAxis`.
+    def of_axis(cls, axis: Any, atlas: str | None = None) -> ParcelPlaces:
+        """Return the parcels of nibabel's `ParcelsAxis`, of an atlas with this label.
 
         Raises
         ------
@@ -130,18 +129,23 @@ class ParcelPlaces(ListedPlaces):
                 raise ValueError(
                     f"it has {name} with {size} vertices, not the cortex with fsLR's {mesh_size}"
                 )
-        return cls(tuple(map(str, axis.name)), axis=axis)
+        return cls(tuple(map(str, axis.name)), axis=axis, atlas=atlas)
 
     @classmethod
-    def of_xml(cls, xml: bytes) -> ParcelPlaces:
+    def of_xml(cls, xml: bytes, atlas: str | None = None) -> ParcelPlaces:
         """Return the parcels of a file's columns from its CIFTI XML, as `of_axis` does."""
-        return cls.of_axis(_axis(xml, 1))
+        return cls.of_axis(_axis(xml, 1), atlas)
 
     def to_xml(self) -> bytes:
         """Return the CIFTI XML of a map of the parcels, for `of_xml`."""
         axes = (_cifti.ScalarAxis(["map"]), self.axis)
         xml: bytes = _cifti.Cifti2Header.from_axes(axes).to_xml()
         return xml
+
+    @property
+    def entities(self) -> Mapping[str, str | None]:  # type: ignore[override]
+        """BIDS entities of maps: space and atlas."""
+        return {"space": "fsLR", "seg": self.atlas}
 
     @property
     def density(self) -> str:
@@ -239,7 +243,7 @@ class ParcelPlaces(ListedPlaces):
                 expected="a version of the model's atlas",
             )
         names = {labels_by_name[parcel_name(name)]: name for name in self.names}
-        return _of_labels(names, labels)
+        return _of_labels(names, labels, self.atlas)
 
     @classmethod
     def of_labels(cls, path: Path) -> tuple[ParcelPlaces, tuple[int, ...]]:
@@ -301,7 +305,8 @@ class ParcelPlaces(ListedPlaces):
                 affine=axis.affine,
                 volume_shape=axis.volume_shape,
                 nvertices=axis.nvertices,
-            )
+            ),
+            self.atlas,
         )
 
     def encode_maps(
@@ -333,7 +338,9 @@ def _positions(names: Sequence[str]) -> dict[str, int]:
     return {parcel_name(name): position for position, name in enumerate(names)}
 
 
-def _of_labels(names: Mapping[int, str], labels: Labels) -> ParcelPlaces:
+def _of_labels(
+    names: Mapping[int, str], labels: Labels, atlas: str | None = None
+) -> ParcelPlaces:
     """Return the parcels of vertices with each label, by its name."""
     vertices = [
         {
@@ -346,7 +353,7 @@ def _of_labels(names: Mapping[int, str], labels: Labels) -> ParcelPlaces:
     voxels = [np.zeros((0, 3), int)] * len(names)
     mesh = {structure: len(of_side) for structure, of_side in labels.items()}
     axis = _cifti.ParcelsAxis([*names.values()], voxels, vertices, nvertices=mesh)
-    return ParcelPlaces.of_axis(axis)
+    return ParcelPlaces.of_axis(axis, atlas)
 
 
 def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:

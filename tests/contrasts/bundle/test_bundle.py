@@ -267,6 +267,7 @@ def test_damaged_maps_are_refused(listed, tensors, message):
 
 def test_parcels_and_sets_that_do_not_fit_are_refused(tmp_path):
     bundle = write_parcel_bundle(tmp_path / "parcels")
+    assert load_bundle(bundle.path).places.entities == {"space": "fsLR", "seg": "Tiny"}
     other = ParcelPlaces.of_axis(parcels_axis(11)).to_xml()
     for xml, fact in (
         (b"none", "cannot be read"),
