@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from bids_dtg.inputs.run import (
     GIFTI_SERIES,
     IMAGES,
     NATIVE,
+    PARCEL_SERIES,
     PARCELS,
     SPACE,
     T1W,
@@ -96,8 +98,16 @@ def choose_for_parcels(
             )
         return _at_template(volumes, rule, root, why, "requested with --sample-on")
     if rule.on_lattice and (volumes or meshes):
-        # Series of other parcels do not help where there are other versions.
-        series = [file for file in series if rule.on_lattice(file.path)]
+        # Series of other parcels, or on another mesh, do not help where there are other versions.
+        given = series
+        series = [file for file in given if rule.on_lattice(file.path)]
+        dense = [file for file in given if file.path.name.endswith(PARCEL_SERIES[-1])]
+        if dense and not series:
+            lack = (
+                f"{dense[0].path.name} lacks the model's parcels or is on another mesh"
+            )
+            warnings.warn(f"{lack}: another version is read", stacklevel=6)
+            why.append(lack)
     if series:
         rest = [file for file in candidates if file.space != PARCELS]
         any_space = replace(rule, requested=None)

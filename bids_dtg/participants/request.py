@@ -13,8 +13,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.confounds import check_custom_folder, confound_files
 from bids_dtg.cleaning.design import TooShortError
@@ -41,7 +39,6 @@ from bids_dtg.imaging.nifti import lies_on_lattice
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.parcel_series import (
     SeriesHeader,
-    read_frame,
     read_series_header,
 )
 from bids_dtg.inputs.dataset import (
@@ -65,6 +62,7 @@ from bids_dtg.participants.run_source import (
     count_frames,
     find_parcels,
     notes_on_parcels,
+    parcels_in,
     plan_run,
     require_parcels,
 )
@@ -396,13 +394,8 @@ class CallRequest(DatasetRequest, ABC):
         planned = plan_run(run, self.space, self.settings.cleaning)
         if self.parcels is None or not isinstance(planned.header, SeriesHeader):
             return planned
-        header, parcels = planned.header, self.parcels
-        weights, notes = find_parcels(header, parcels)
-        present = np.diff(weights.indptr) > 0
-        if header.vertices is None:
-            # A parcel that is NaN in one frame is NaN in all.
-            frame = read_frame(header, weights, int(planned.design.keep.argmax()))
-            present &= np.isfinite(frame)
+        parcels = self.parcels
+        present, notes = parcels_in(planned.header, parcels, planned.design.keep)
         require_parcels(run.bold, parcels, present)
         lost = notes_on_parcels(parcels.names, present)
         return replace(planned, notes=(*planned.notes, *notes, *lost))

@@ -33,13 +33,19 @@ from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.parcel_series import (
     SeriesHeader,
     has_equal_sides,
+    read_frame,
     read_series_header,
     stream_series,
 )
+from bids_dtg.imaging.surfaces.vertices import LEAST_SHARE
 from bids_dtg.inputs.dataset import makers_of
 from bids_dtg.inputs.run import GIFTI_SERIES, RestRun, is_series
 from bids_dtg.notices import NO_MASK, SAME_SIDES, counted, named
-from bids_dtg.participants.vertex_series import UsedSurface, VertexSeries
+from bids_dtg.participants.vertex_series import (
+    SurfaceSeries,
+    UsedSurface,
+    VertexSeries,
+)
 from bids_dtg.settings import CleaningOptions, Interpolation
 
 Watch = Callable[[int, Stored], None]
@@ -207,13 +213,14 @@ class RunSource:
         smoothing: MakeSmoothing | None,
     ) -> RunSource:
         """Return the source of a file that holds series, of parcels or grayordinates."""
+        assert isinstance(places, ParcelPlaces)  # as the space is that of parcels
         weights, of_parcels = find_parcels(header, places)
         present = np.diff(weights.indptr) > 0
         surface = _surface_of(run)
         notes = [*planned.notes, *of_parcels]
         if surface:
             notes.append(surface.note)
-        return cls(
+        source = cls(
             planned,
             present,
             np.ones(len(present), bool),
@@ -223,6 +230,11 @@ class RunSource:
             stream=lambda watch: stream_series(header, weights),
             surface=surface,
         )
+        vertices = header.vertices_of(places)
+        if vertices is None:
+            return source
+        series = SurfaceSeries.of(header, vertices, planned.design.keep)
+        return replace(source, stream=series.blocks, share=lambda: series.share)
 
     @classmethod
     def _of_volumes(
@@ -414,6 +426,31 @@ def find_parcels(header: SeriesHeader, places: Places) -> tuple[Any, tuple[str, 
         f"{counted(differing, 'parcel')} have other vertices or voxels."
     )
     return weights, (note,) if differing else ()
+
+
+def parcels_in(
+    header: SeriesHeader, places: ParcelPlaces, keep: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Return which parcels a file has as far as a few of its frames show, with notes on them.
+
+    Parcels that are NaN in one frame are so in all. Vertices have no data that are NaN in one of
+    the first, middle and last kept frames, or 0 in all three.
+    """
+    weights, notes = find_parcels(header, places)
+    present = np.diff(weights.indptr) > 0
+    if header.vertices is not None:  # a file of a mesh is read as a whole only
+        return present, notes
+    kept = np.flatnonzero(keep)
+    vertices = header.vertices_of(places)
+    if vertices is None:
+        means = weights @ read_frame(header, int(kept[0]))
+        return present & np.isfinite(means), notes
+    frames = [
+        read_frame(header, int(kept[number])) for number in (0, len(kept) // 2, -1)
+    ]
+    usable = np.isfinite(frames).all(axis=0) & np.any(frames, axis=0)
+    _, share = vertices.means(usable)
+    return share >= LEAST_SHARE, notes
 
 
 def require_parcels(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from bids_dtg.imaging.grid import Points, Stored
 from bids_dtg.imaging.nifti import NiftiHeader, require_one_form
 from bids_dtg.imaging.sampling import LinearSampling
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.parcel_series import SeriesHeader, frames_at_vertices
 from bids_dtg.imaging.surfaces.vertices import (
     LEAST_SHARE,
     GreyMatter,
@@ -242,3 +243,61 @@ class VertexSeries:
         without = self.sampling.beside(~finite) | self.sampling.beside(zeros.left_view)
         without |= self.sampling.share_in(zeros.always) > _EMPTY
         return series, self.usable & without
+
+
+@dataclass(eq=False)
+class SurfaceSeries:
+    """Means of parcels over the vertices of a run's file, of which those without data are left out.
+
+    The file has grayordinates, or one of fsaverage's meshes.
+    """
+
+    header: SeriesHeader
+    keep: NDArray[np.bool_]  # (frames,), frames that are kept
+    vertices: ParcelVertices  # of the file
+    usable: NDArray[np.bool_]  # (vertices,), whether each may have data
+
+    @classmethod
+    def of(
+        cls, header: SeriesHeader, vertices: ParcelVertices, keep: NDArray[np.bool_]
+    ) -> SurfaceSeries:
+        """Return the series before frames are read: vertices of the file may all have data."""
+        return cls(header, keep, vertices, np.ones(len(vertices.parcel), bool))
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """(parcels,), share of the vertices of each that have data, as far as frames were read."""
+        return self.vertices.means(self.usable)[1]
+
+    def blocks(self, watch: object) -> Any:
+        """Read all frames; yield the first frame's index and a block (frames, parcels).
+
+        No frame is watched, as those of surfaces are no volumes.
+        """
+        means, share_before = self.vertices.means(self.usable)
+        series = np.zeros((self.vertices.parcels, self.header.frames), np.float32)
+        for columns, frames in frames_at_vertices(self.header):
+            usable = self._with_data(frames)
+            self.usable[columns] &= usable
+            weights = means[:, columns]
+            for first in range(0, self.header.frames, _FRAMES):
+                block = np.asarray(frames[first : first + _FRAMES], np.float32)
+                block = block if usable.all() else np.where(usable, block, 0)
+                series[:, first : first + len(block)] += weights @ block.T
+        share = self.share
+        has_value = share >= LEAST_SHARE
+        series[~has_value] = 0
+        # Exactly 1 where all vertices have data.
+        left = share[has_value] / share_before[has_value]
+        series[has_value] /= left[:, None].astype(np.float32)
+        for first in range(0, self.header.frames, _FRAMES):
+            yield first, np.ascontiguousarray(series[:, first : first + _FRAMES].T)
+
+    def _with_data(self, frames: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+        """Return which vertices are finite and in view in all kept frames, and 0 not in all."""
+        finite = np.ones(len(frames[0]), bool)
+        zeros = PartlyZero(finite.copy())
+        for number in np.flatnonzero(self.keep).tolist():
+            finite &= np.isfinite(frames[number])
+            zeros.add(frames[number][None])
+        return finite & ~zeros.always & ~zeros.left_view

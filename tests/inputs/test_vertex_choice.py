@@ -279,3 +279,14 @@ def test_surfaces_of_xcpd_lie_in_the_template(tmp_path):
     assert set(run.surfaces.sides) == {"L", "R"}
     assert run.surfaces.transforms == ()
     assert run.surfaces.grey_matter is None  # it lies in T1w space
+
+
+def test_grayordinates_of_another_mesh_give_way_to_volumes_which_is_said(tmp_path):
+    root = tree_of(tmp_path, "25.0")
+    name = "space-fsLR_den-170k_bold.dtseries.nii"
+    add_series(root, "", name=name)
+    with pytest.warns(UserWarning, match="den-170k_bold.*on another mesh"):
+        run = find(root, on_lattice=lambda path: not path.name.endswith(name))
+    assert (run.cortex, run.space) == ("own", DEFAULT)
+    assert "den-170k_bold.dtseries.nii lacks the model's parcels" in run.space_reason
+    assert find(root, on_lattice=lambda path: True).bold.name.endswith(name)

@@ -7,16 +7,18 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from cifti_people import parcels_axis, save_series, tiny_series
+from cifti_people import brain_models, parcels_axis, save_series, tiny_series
 from fmriprep_dataset import describe_dataset, make_image
 from tiny_job import tiny_bold
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.run import SPACE
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.parcel_series import read_series_header
+from bids_dtg.inputs.run import PARCELS, SPACE
 from bids_dtg.inputs.runs import run_of_file
 from bids_dtg.inputs.space_choice import SpaceRule
-from bids_dtg.participants.run_source import RunSource, plan_run
+from bids_dtg.participants.run_source import RunSource, parcels_in, plan_run
 from bids_dtg.settings import CleaningOptions
 
 SERIES_OF = {
@@ -78,3 +80,39 @@ def test_the_ready_series_is_met(shared):
     one, other = (data - data.mean(axis=0, dtype=np.float64) for data in (found, ready))
     norms = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
     assert np.median((one * other).sum(axis=0)[norms > 0] / norms[norms > 0]) > 0.99
+
+
+def test_vertices_without_data_are_left_out_of_grayordinates(tmp_path):
+    """As of volumes and fsaverage: a parcel needs half of its vertices, in the file or not."""
+    axis, parcels = brain_models(), ParcelPlaces.of_axis(parcels_axis()[:8])
+    members = [np.concatenate([*vertices.values()]) for _, _, vertices in parcels.axis]
+    values = tiny_series(len(axis), 40)
+    columns = np.split(np.arange(120), np.cumsum([*map(len, members)]))
+    keep = np.arange(40) > 2
+    values[:, columns[0][0]] = 0
+    values[5, columns[0][1]] = np.nan
+    values[0, columns[0][2]] = np.nan  # in a frame that is not kept
+    values[20:, columns[0][3]] = 0  # leaves the field of view
+    values[:, columns[1][:-1]] = 0
+    is_left = np.ones(len(axis), bool)
+    is_left[columns[2][-1]] = is_left[columns[3][1:]] = False
+    xcpd = describe_dataset(tmp_path / "xcp_d", pipeline="XCP-D")
+    path = xcpd / "sub-01/func/sub-01_task-rest_space-fsLR_den-91k_bold.dtseries.nii"
+    save_series(path, values[:, is_left], axis[is_left])
+    run = run_of_file(path, xcpd, rule=SpaceRule(model=PARCELS), input_type="xcpd")
+    source = RunSource.of(run, PARCELS, parcels, CleaningOptions(), keep)
+    assert source.covered.tolist() == [True, True, True, False] + [True] * 4
+    series = np.concatenate([block for _, block in source.blocks()])
+    size = np.array([*map(len, members)])
+    lost = np.array([3, size[1] - 1, 1, size[3] - 1, 0, 0, 0, 0])
+    np.testing.assert_allclose(source.share(), 1 - lost / size)
+    assert [*np.flatnonzero((series == 0).all(axis=0))] == [1, 3]
+    is_used = np.ones(120, bool)
+    is_used[columns[0][[0, 1, 3]]] = is_used[columns[2][-1]] = False
+    for parcel in (0, 2, 4):
+        used = columns[parcel][is_used[columns[parcel]]]
+        wanted = values[3:, used].mean(axis=1)
+        np.testing.assert_allclose(series[3:, parcel], wanted, rtol=1e-5)
+    assert np.isnan(series[0, 0])
+    present, _ = parcels_in(read_series_header(path), parcels, keep)
+    assert present.tolist() == [True, False, True, False] + [True] * 4

@@ -123,11 +123,10 @@ class ParcelPlaces(ListedPlaces):
         """
         if not isinstance(axis, _cifti.ParcelsAxis):
             raise ValueError(f"it has a {type(axis).__name__}, not parcels")
-        mesh_size = len(read_template("fsLR").cortex["L"])
         for name, size in axis.nvertices.items():
-            if name not in CORTEX or size != mesh_size:
+            if name not in CORTEX or size != mesh_size():
                 raise ValueError(
-                    f"it has {name} with {size} vertices, not the cortex with fsLR's {mesh_size}"
+                    f"it has {name} with {size} vertices, not the cortex with fsLR's {mesh_size()}"
                 )
         return cls(tuple(map(str, axis.name)), axis=axis, atlas=atlas)
 
@@ -333,6 +332,32 @@ class ParcelPlaces(ListedPlaces):
         return values
 
 
+def mesh_size() -> int:
+    """Return the number of vertices of a hemisphere of the fsLR mesh."""
+    return len(read_template("fsLR").cortex["L"])
+
+
+def require_mesh(path: Path, axis: Any) -> None:
+    """Refuse a file whose parcels or grayordinates of the cortex are on another mesh than fsLR's.
+
+    Vertices of finer meshes, such as 59k of HCP's 7T and 164k of fMRIPrep's 170k grayordinates,
+    have other numbers. An axis without surfaces is left to other checks.
+
+    Raises
+    ------
+    RunError
+        A hemisphere has another number of vertices.
+    """
+    for name, size in (getattr(axis, "nvertices", None) or {}).items():
+        if name in CORTEX and size != mesh_size():
+            raise RunError(
+                f"{path} has {size:,} vertices in {name}",
+                expected=f"the fsLR mesh of {mesh_size():,} (32k)",
+                remedy="resample it with wb_command -cifti-resample, or run fMRIPrep with "
+                "--cifti-output 91k",
+            )
+
+
 def _positions(names: Sequence[str]) -> dict[str, int]:
     """Return the position of each parcel, by its name in the standard spelling."""
     return {parcel_name(name): position for position, name in enumerate(names)}
@@ -374,7 +399,6 @@ def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
         It cannot be read, has no labels or several maps of them, another mesh, or a label without
         a name.
     """
-    size = len(read_template("fsLR").cortex["L"])
     with reading_image(path, as_what=" as labels of grayordinates (.dlabel.nii)"):
         maps, axis, values = read_cifti(path)
         if not isinstance(maps, _cifti.LabelAxis):
@@ -384,6 +408,7 @@ def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
         stored = np.asarray(values)
         if not np.array_equal(stored, np.rint(stored)):
             raise ValueError("its labels are not integers")
+    require_mesh(path, axis)
     if len(stored) != 1:
         raise RunError(
             f"{path} has {len(stored)} maps of labels",
@@ -396,14 +421,8 @@ def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
         of_structure = stored[0][columns].astype(np.intp)
         if name not in CORTEX:
             below.update(of_structure[of_structure != 0].tolist())
-        elif axis.nvertices[name] != size:
-            raise RunError(
-                f"{path} has {axis.nvertices[name]:,} vertices in {name}",
-                expected=f"the fsLR mesh of {size:,} (32k)",
-                remedy="resample it with wb_command -cifti-resample",
-            )
         else:
-            labels[name] = np.zeros(size, np.intp)
+            labels[name] = np.zeros(mesh_size(), np.intp)
             labels[name][model.vertex] = of_structure
     named = maps.label[0].items()  # label, (name, colour)
     table = {int(label): str(name) for label, (name, _) in named}
@@ -445,6 +464,7 @@ def read_parcel_maps(
     """
     with reading_image(path, expected=_EXPECTED), np.errstate(over="ignore"):
         rows, columns, values = read_cifti(path)
+        require_mesh(path, columns)
         places = ParcelPlaces.of_axis(columns)
         names = tuple(map(str, getattr(rows, "name", ())))
         return places, names, np.asarray(values, np.float32)

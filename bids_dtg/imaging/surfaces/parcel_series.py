@@ -18,8 +18,17 @@ from bids_dtg.files.foreign import reading
 from bids_dtg.files.regions import read_series
 from bids_dtg.imaging.grid import Float32, Indices
 from bids_dtg.imaging.nifti import reading_image, require_end
-from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_cifti
-from bids_dtg.imaging.surfaces.vertices import LEAST_SHARE, parcels_on_fsaverage
+from bids_dtg.imaging.surfaces.cifti import (
+    CORTEX,
+    ParcelPlaces,
+    mesh_size,
+    read_cifti,
+    require_mesh,
+)
+from bids_dtg.imaging.surfaces.vertices import (
+    ParcelVertices,
+    parcels_on_fsaverage,
+)
 from bids_dtg.inputs.cortex import homotopic_pairs
 from bids_dtg.inputs.run import GIFTI_SERIES, other_side
 
@@ -69,34 +78,40 @@ class SeriesHeader:
         """
         from scipy.sparse import csr_array
 
+        vertices = self.vertices_of(parcels)
+        if vertices is not None:
+            weights, _ = vertices.means(np.ones(len(vertices.parcel), bool))
+            return weights, 0
+        assert self.places is not None  # of a file of parcels
+        rows, differing = parcels.rows_in(self.places)
+        present = rows >= 0
+        starts = np.cumsum([0, *present])
+        matrix = (np.ones(starts[-1], np.float32), rows[present], starts)
+        shape = (parcels.number, self.places.number)
+        return csr_array(matrix, shape=shape), differing
+
+    def vertices_of(self, parcels: ParcelPlaces) -> ParcelVertices | None:
+        """Return the parcel of each of the file's vertices; None for a file of parcels.
+
+        Columns of grayordinates below the cortex are vertices in no parcel.
+        """
         if self.vertices is not None:
-            return _mesh_weights(parcels, self.vertices), 0
-        if self.places is None:
-            columns = _grayordinates_of(self.axis, parcels)
-            width = len(self.axis)
-            differing = 0
-        else:
-            positions, differing = parcels.rows_in(self.places)
-            columns = [row[row >= 0] for row in positions[:, None]]  # one or none
-            width = self.places.number
-        sizes = np.array([len(of_parcel) for of_parcel in columns])
-        shares = (1 / np.maximum(sizes, 1)).astype(np.float32)
-        starts = np.cumsum([0, *sizes])
-        matrix = (np.repeat(shares, sizes), np.concatenate(columns), starts)
-        return csr_array(matrix, shape=(parcels.number, width)), differing
-
-
-def _mesh_weights(parcels: ParcelPlaces, vertices: int) -> Any:
-    """Return the weights of `SeriesHeader.weights_of` for a mesh of fsaverage, by its size."""
-    from scipy.sparse import csr_array
-
-    parcel = parcels_on_fsaverage(parcels, vertices)
-    in_parcel = np.flatnonzero(parcel >= 0)
-    rows = parcel[in_parcel]
-    sizes = np.bincount(rows, minlength=parcels.number)
-    values = (1 / sizes[rows]).astype(np.float32)
-    shape = (parcels.number, len(parcel))
-    return csr_array((values, (rows, in_parcel)), shape=shape)
+            parcel = parcels_on_fsaverage(parcels, self.vertices)
+            sizes = np.bincount(parcel[parcel >= 0], minlength=parcels.number)
+            return ParcelVertices(parcel, sizes)
+        if self.axis is None:
+            return None
+        parcel = np.full(len(self.axis), -1, np.intp)
+        sizes = np.zeros(parcels.number, np.intp)
+        of_sides = {side: np.full(mesh_size(), -1, np.intp) for side in CORTEX}
+        for number, (_, _, vertices) in enumerate(parcels.axis):
+            for side, indices in vertices.items():
+                of_sides[side][indices] = number
+                sizes[number] += len(indices)
+        for side, of_side in of_sides.items():
+            columns = self.axis.name == side
+            parcel[columns] = of_side[self.axis.vertex[columns]]
+        return ParcelVertices(parcel, sizes)
 
 
 def read_series_header(path: Path) -> SeriesHeader:
@@ -126,6 +141,7 @@ def read_series_header(path: Path) -> SeriesHeader:
                 require_end(file, path, values.shape)
             if not isinstance(time, _cifti.SeriesAxis):
                 raise ValueError(f"it has a {type(time).__name__}, not frames")
+            require_mesh(path, axis)
             frames = len(time)
             step = (float(time.step), "s" if time.unit == "SECOND" else "Hz")
             if not path.name.endswith(DENSE):
@@ -142,12 +158,12 @@ def read_series_header(path: Path) -> SeriesHeader:
 def stream_series(
     header: SeriesHeader, weights: Any
 ) -> Generator[tuple[int, Float32], None, None]:
-    """Read a run's frames at the wanted parcels; yield the first frame's index and the block.
+    """Read the frames of a file of parcels; yield the first frame's index and the block.
 
     Parameters
     ----------
     header
-        Header of the file.
+        Header of a file of parcels, as `frames_at_vertices` reads others.
     weights
         From `SeriesHeader.weights_of`.
 
@@ -156,9 +172,6 @@ def stream_series(
     RunError
         The file ends early, or cannot be read.
     """
-    if header.vertices is not None:
-        yield from _stream_mesh(header, weights)
-        return
     values = _frames(header, slice(None))
     series = np.ascontiguousarray((weights @ values.T).T, np.float32)
     for first in range(0, len(series), _FRAMES):
@@ -183,20 +196,26 @@ def _read_gifti_header(path: Path) -> SeriesHeader:
     return SeriesHeader(path, int(frames[1]), (0.0, None), None, vertices=vertices)
 
 
-def _stream_mesh(
-    header: SeriesHeader, weights: Any
-) -> Generator[tuple[int, Float32], None, None]:
-    """Average the vertices of both hemispheres over parcels, without those that have no data."""
-    assert header.vertices is not None
+def frames_at_vertices(
+    header: SeriesHeader,
+) -> Generator[tuple[slice, Any], None, None]:
+    """Read a run's frames at the vertices of grayordinates, or of each hemisphere of fsaverage.
+
+    Yields
+    ------
+    Which of the vertices they are, and the frames, each of (vertices,).
+
+    Raises
+    ------
+    RunError
+        A file ends early or cannot be read, or the hemispheres differ in mesh or length.
+    """
+    if header.vertices is None:
+        yield slice(None), _frames(header, slice(None))
+        return
     right = other_side(header.path)
     assert right is not None
-    series = np.zeros((weights.shape[0], header.frames), np.float32)
-    share = np.zeros(weights.shape[0], np.float32)
-    halves = (
-        (header.path, weights[:, : header.vertices]),
-        (right, weights[:, header.vertices :]),
-    )
-    for path, columns in halves:
+    for number, path in enumerate((header.path, right)):
         with reading_image(path, expected=_GIFTI_FILE):
             # nibabel's `agg_data` turns series round.
             arrays = _gifti.GiftiImage.from_filename(path).darrays
@@ -209,27 +228,15 @@ def _stream_mesh(
             raise RunError(
                 f"{path} has {len(frames)} frames", expected=f"{header.frames}"
             )
-        is_finite = np.ones(header.vertices, bool)
-        has_signal = np.zeros(header.vertices, bool)
-        for frame in frames:
-            is_finite &= np.isfinite(frame)
-            has_signal |= frame != 0
-        usable = is_finite & has_signal
-        share += columns @ usable.astype(np.float32)
-        for number, frame in enumerate(frames):
-            series[:, number] += columns @ np.where(usable, frame, 0).astype(np.float32)
-    has_value = (share >= LEAST_SHARE)[:, None]
-    divisor = np.where(has_value, share[:, None], 1)
-    series = np.where(has_value, series / divisor, np.float32(0))
-    for first in range(0, header.frames, _FRAMES):
-        yield first, np.ascontiguousarray(series[:, first : first + _FRAMES].T)
+        first = number * header.vertices
+        yield slice(first, first + header.vertices), frames
 
 
-def read_frame(header: SeriesHeader, weights: Any, frame: int) -> Float32:
-    """Read one frame at the wanted parcels, (parcels,); as `stream_series`."""
-    (values,) = _frames(header, slice(frame, frame + 1))
-    means: Float32 = weights @ values
-    return means
+def read_frame(header: SeriesHeader, frame: int) -> Float32:
+    """Read one frame of parcels or grayordinates, (places of the file,)."""
+    values = _frames(header, slice(frame, frame + 1))
+    of_frame: Float32 = values[0]
+    return of_frame
 
 
 def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
@@ -276,22 +283,3 @@ def _frames(header: SeriesHeader, which: slice) -> Float32:
         with np.errstate(over="ignore"):
             _, _, values = read_cifti(header.path)
             return np.asarray(values[which], np.float32)
-
-
-def _grayordinates_of(axis: Any, parcels: ParcelPlaces) -> list[Indices]:
-    """Return the columns of a grayordinates axis that belong to each parcel."""
-    column: dict[str, Indices] = {}
-    for name, of_structure, model in axis.iter_structures():
-        if name in CORTEX:
-            size = axis.nvertices[name]
-            column[name] = np.full(size, -1, np.intp)
-            column[name][model.vertex] = np.arange(len(axis))[of_structure]
-    columns = []
-    for _, _, vertices_of_side in parcels.axis:
-        parts = [np.zeros(0, np.intp)]
-        for side, vertices in vertices_of_side.items():
-            if side in column:
-                parts.append(column[side][vertices])
-        joined = np.concatenate(parts)
-        columns.append(joined[joined >= 0])
-    return columns

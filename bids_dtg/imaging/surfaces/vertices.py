@@ -39,10 +39,15 @@ _REMEDY = "use --sample-on template, or remove these surfaces from the dataset"
 
 @dataclass(frozen=True, eq=False)
 class ParcelVertices:
-    """Vertices in parcels, and means of parcels over them."""
+    """Vertices, of which most are in parcels, and means of parcels over them."""
 
-    parcel: Indices  # (vertices,), position of the parcel of each
-    parcels: int  # number of parcels
+    parcel: Indices  # (vertices,), position of the parcel of each; -1: none
+    sizes: Indices  # (parcels,), number of vertices of each, those of a file or not
+
+    @property
+    def parcels(self) -> int:
+        """Number of parcels."""
+        return len(self.sizes)
 
     def means(self, usable: Mask) -> tuple[Any, NDArray[np.float64]]:
         """Return the weights of the mean of each parcel over usable vertices.
@@ -62,11 +67,11 @@ class ParcelVertices:
         """
         from scipy.sparse import csr_array
 
-        sizes = np.bincount(self.parcel, minlength=self.parcels)
-        usable_sizes = np.bincount(self.parcel[usable], minlength=self.parcels)
-        share = usable_sizes / np.maximum(sizes, 1)
+        averaged = np.flatnonzero(usable & (self.parcel >= 0))
+        usable_sizes = np.bincount(self.parcel[averaged], minlength=self.parcels)
+        share = usable_sizes / np.maximum(self.sizes, 1)
         has_value = share >= LEAST_SHARE
-        averaged = np.flatnonzero(usable & has_value[self.parcel])
+        averaged = averaged[has_value[self.parcel[averaged]]]
         parcels = self.parcel[averaged]
         values = (1.0 / usable_sizes[parcels]).astype(np.float32)
         shape = (self.parcels, len(self.parcel))
@@ -117,7 +122,9 @@ def cortex_in_run(
     parcel = np.concatenate([of_sides[side] for side in SIDES])
     points = np.concatenate([mesh[side] for side in SIDES])[parcel >= 0]
     mapped = map_points(points, read_transforms(transforms))
-    return mapped, ParcelVertices(parcel[parcel >= 0], places.number)
+    parcel = parcel[parcel >= 0]
+    sizes = np.bincount(parcel, minlength=places.number)
+    return mapped, ParcelVertices(parcel, sizes)
 
 
 def parcels_on_fsaverage(places: ParcelPlaces, vertices: int) -> Indices:
