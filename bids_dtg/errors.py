@@ -180,9 +180,9 @@ def without_person(message: str, participant: str) -> str:
     return message.removeprefix(f"sub-{participant}: ")
 
 
-def faults_of(err: DtgError) -> list[str]:
+def faults_of(err: Exception) -> list[str]:
     """Return an error in words, and those that `together` joined to it."""
-    return [str(err), *getattr(err, "__notes__", ())]
+    return [in_one_line(err), *getattr(err, "__notes__", ())]
 
 
 def in_one_line(err: Exception) -> str:

@@ -270,10 +270,10 @@ def plans_of(request: CallRequest, participant: str) -> list[Plan]:
     """Plan the averages of a participant; nothing is fetched if the request plans."""
     try:
         averages = request.averages(participant)
-    except DtgError as err:
+    except Exception as err:
         faults = [without_person(line, participant) for line in faults_of(err)]
         return [Plan(f"sub-{participant}", faults=faults)]
-    plans = [_plan(request.of_average(planned), planned) for planned in averages]
+    plans = [_plan(request, planned) for planned in averages]
     for number, plan in enumerate(plans):
         faults = [without_person(line, participant) for line in plan.faults]
         plans[number] = replace(plan, faults=faults)
@@ -286,10 +286,11 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
     short: list[str] = []
     reason = None
     try:
+        request = request.of_average(planned)
         reason = _why_incomplete(request, planned)
         if reason is None:
             return Plan(planned.title, _COMPLETE, _COMPLETE)
-    except DtgError as err:
+    except Exception as err:
         faults += faults_of(err)
     for run in planned.runs:
         try:
@@ -297,7 +298,7 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
         except TooShortError as err:
             short.append(str(err))
             lines.append(f"    leaves out {run.title}: {err}")
-        except DtgError as err:
+        except Exception as err:
             faults += faults_of(err)
     if short and len(short) == len(planned.runs):
         faults.append(short[0])
@@ -307,7 +308,7 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
             step.missing for step in request.steps(planned) if step.missing
         )
         unreached = request.unreached(planned)
-    except DtgError as err:
+    except Exception as err:
         return Plan(planned.title, faults=[*dict.fromkeys([*faults, *faults_of(err)])])
     session = planned.entities.get("ses")
     of_session = participant_folder(planned.participant, session)

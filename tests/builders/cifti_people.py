@@ -7,6 +7,7 @@ two structures below them.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -64,6 +65,16 @@ def save_maps(path: Path, values: np.ndarray, axis, names=("map",)) -> Path:
     scalars = nib.cifti2.ScalarAxis(list(names))
     image = nib.cifti2.Cifti2Image(np.asarray(values, np.float32), (scalars, axis))
     nib.save(image, path)
+    return path
+
+
+def with_header(path: Path, change: Callable[[bytes], bytes]) -> Path:
+    """Change the XML in the header of a file, whose values stay."""
+    raw = nib.Nifti2Image.from_filename(path)
+    (part,) = raw.header.extensions
+    raw.header.extensions[:] = [nib.nifti1.Nifti1Extension(32, change(part.content))]
+    values = np.asarray(raw.dataobj).copy()
+    nib.save(nib.Nifti2Image(values, None, raw.header), path)
     return path
 
 

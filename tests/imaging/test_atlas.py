@@ -7,6 +7,7 @@ import csv
 import nibabel as nib
 import numpy as np
 import pytest
+from cifti_people import with_header
 from hypothesis import given
 from hypothesis import strategies as st
 from label_files import parcels, write_labels
@@ -249,6 +250,14 @@ def test_label_files_that_cannot_be_used_get_one_line(tmp_path, fault):
     options, line = WRONG_LABELS[fault]
     path = write_labels(tmp_path / "Wrong.dlabel.nii", **options)
     with pytest.raises(SettingsError, match=line):
+        read_atlas(path)
+
+
+@pytest.mark.slow
+def test_a_label_of_a_vertex_beyond_the_mesh_is_refused(tmp_path):
+    path = write_labels(tmp_path / "Wrong.dlabel.nii")
+    with_header(path, lambda xml: xml.replace(b" 17 ", b" 99999999 ", 1))
+    with pytest.raises(SettingsError, match=r"has vertex 99999999 in .*LEFT"):
         read_atlas(path)
 
 

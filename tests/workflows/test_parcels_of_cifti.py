@@ -8,6 +8,7 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
+import scipy.sparse
 from bids_check import require_every_file_seen, require_listed_names, validate
 from cifti_people import (
     CONTRASTS,
@@ -189,6 +190,26 @@ def test_series_that_are_all_damaged_give_no_parcels(tmp_path, capsys):
     people.add("01", 0).write_bytes(b"")
     assert people.analyse("train", *SPACE) == 2
     assert "nobody in" in capsys.readouterr().err
+
+
+def test_a_plan_names_the_person_of_any_error_and_plans_the_others(
+    cohort, tmp_path, capsys, monkeypatch
+):
+    """Of a library that fails at a series of eleven parcels with what nobody expects."""
+    cohort.add("03", 2, cohort.axis[:11])
+    real = scipy.sparse.csr_array
+
+    def array(matrix, shape):
+        assert shape[1] == 12
+        return real(matrix, shape=shape)
+
+    monkeypatch.setattr(scipy.sparse, "csr_array", array)
+    words = ["--participant-label", "02", "03", "--dry-run"]
+    assert cohort.run(*words, out=tmp_path / "out") == 1
+    told = "".join(capsys.readouterr())
+    assert "2 participants, 1 would fail" in told
+    assert re.search("sub-03_task-rest.*: would fail: internal error: Assert", told)
+    cohort.add("03", 2)
 
 
 def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_error(

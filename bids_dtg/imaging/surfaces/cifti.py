@@ -40,6 +40,8 @@ _COLUMNS = re.compile(
     rb'<MatrixIndicesMap\b[^>]*AppliesToMatrixDimension=["\']1["\'][^>]*>'
 )
 _END_OF_COLUMNS = b"</MatrixIndicesMap>"
+# That of 91,282 grayordinates takes less than a million bytes.
+_LARGEST_HEADER = 2**26
 # A parcel's name with its hemisphere, as atlases and programs write it.
 _SIDED = re.compile(r"(?i:(l|left|lh|r|right|rh))[_-](.+?)(?:_ROI)?")
 # Least overlap (Jaccard) of parcels with the same names in two versions of one atlas.
@@ -476,7 +478,8 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
     Raises
     ------
     ValueError
-        The file has no header of CIFTI, or this does not say what its rows and columns are.
+        The file has no header of CIFTI, this does not say what its rows and columns are, or the
+        file has other sizes; or a structure or vertex is listed twice or is not in its mesh.
     """
     image = _nib.Nifti2Image.from_filename(path)
     extensions = image.header.extensions
@@ -484,6 +487,8 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
     if len(headers) != 1:
         raise ValueError(f"it has {counted(len(headers), 'CIFTI header')}, not one")
     xml = headers[0]
+    if len(xml) > _LARGEST_HEADER:
+        raise ValueError(f"its CIFTI header has {len(xml):,} bytes")
     starts = [*_COLUMNS.finditer(xml)]
     if len(starts) != 1:
         raise ValueError("its CIFTI header does not say what its columns are")
@@ -495,7 +500,14 @@ def read_cifti(path: Path) -> tuple[Any, Any, Any]:
         end = last + len(_END_OF_COLUMNS)
     rows = _rows(xml[:start] + xml[end:])
     columns = _columns(xml[start:end])
-    return rows, columns, image.dataobj.reshape(image.shape[4:])
+    values = image.dataobj.reshape(image.shape[4:])
+    described = (len(rows), len(columns))
+    if values.shape != described:
+        sizes, expected = (
+            " x ".join(map(str, shape)) for shape in (values.shape, described)
+        )
+        raise ValueError(f"it has {sizes} values, and its CIFTI header {expected}")
+    return rows, columns, values
 
 
 # Many files share these, which take longer to parse than values.
@@ -512,7 +524,51 @@ def _columns(xml: bytes) -> Any:
 def _axis(xml: bytes, dimension: int) -> Any:
     parser = _cifti.parse_cifti2.Cifti2Parser()
     parser.parse(string=xml)
-    return parser.header.get_axis(dimension)
+    described = parser.header.matrix.get_index_map(dimension)
+    _require_once(
+        [(model.brain_structure, model.model_type) for model in described.brain_models]
+    )
+    axis = parser.header.get_axis(dimension)
+    if isinstance(axis, _cifti.BrainModelAxis):
+        _require_grayordinates(axis)
+    elif isinstance(axis, _cifti.ParcelsAxis):
+        for name, _, vertices in axis:
+            for structure, of_parcel in vertices.items():
+                size = axis.nvertices[structure]
+                _require_vertices(of_parcel, size, f"parcel {name}")
+    return axis
+
+
+def _require_once(models: Sequence[tuple[str, str]]) -> None:
+    """Refuse a structure whose places a file lists twice."""
+    for (structure, _), count in Counter(models).items():
+        if count > 1:
+            raise ValueError(f"its CIFTI header lists {structure} {count} times")
+
+
+def _require_grayordinates(axis: Any) -> None:
+    """Refuse vertices that the meshes lack, voxels beyond the volume, and a cortex of voxels."""
+    for structure, _, model in axis.iter_structures():
+        if structure in axis.nvertices:
+            size = axis.nvertices[structure]
+            _require_vertices(model.vertex, size, structure)
+        elif structure in CORTEX:
+            raise ValueError(f"it has {structure} as voxels, not as vertices")
+        elif (
+            not (model.voxel >= 0).all() or not (model.voxel < axis.volume_shape).all()
+        ):
+            raise ValueError(f"it has voxels of {structure} beyond its volume")
+
+
+def _require_vertices(vertices: Indices, size: int, name: str) -> None:
+    """Refuse vertices that a mesh of some size lacks, and those that are listed twice."""
+    outside = vertices[(vertices < 0) | (vertices >= size)]
+    if len(outside):
+        raise ValueError(
+            f"it has vertex {outside[0]} in {name}, whose mesh has {size:,}"
+        )
+    if len(np.unique(vertices)) < len(vertices):
+        raise ValueError(f"it lists a vertex of {name} twice")
 
 
 def _head(names: Sequence[str], places: Any, intent: str) -> bytes:

@@ -64,6 +64,9 @@ _REMEDY = (
 _gifti: Any = nib.gifti  # nibabel has no types
 _freesurfer: Any = nib.freesurfer
 _GIFTI = ".gii"
+# nibabel's spellings of the encoding of values that are in another file.
+EXTERNAL = ("ExternalFileBinary", "GIFTI_ENCODING_EXTBIN", "External")
+IN_ANOTHER_FILE = "it has its values in another file"
 # Centre of FreeSurfer's image, in GIFTI files.
 _CENTRE = ("VolGeomC_R", "VolGeomC_A", "VolGeomC_S")
 _STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
@@ -183,12 +186,38 @@ def read_surface(path: Path) -> tuple[Points, Indices]:
     return points, faces
 
 
-def _read_gifti(path: Path) -> tuple[Points, Indices, Points]:
-    """As `read_surface`, with the centre of FreeSurfer's image, 0 if not stated."""
+class _Parser(_gifti.parse_gifti_fast.GiftiImageParser):  # type: ignore[misc]
+    """Refuses values in another file, which nibabel would read from anywhere on the machine."""
+
+    def StartElementHandler(self, name: str, attrs: Mapping[str, str]) -> None:
+        if attrs.get("Encoding") in EXTERNAL:
+            raise ValueError(IN_ANOTHER_FILE)
+        super().StartElementHandler(name, attrs)
+
+
+class _Gifti(_gifti.GiftiImage):  # type: ignore[misc]
+    parser = _Parser
+
+
+def read_gifti(path: Path) -> Any:
+    """Return nibabel's image of a GIFTI file, if its values lie in the file itself.
+
+    Raises
+    ------
+    RunError
+        It is missing, damaged or not GIFTI, or has its values in another file.
+    """
     with reading_image(path, expected="a GIFTI file"):
-        image = _gifti.GiftiImage.from_filename(path)
+        image = _Gifti.from_filename(path)
         if image is None:
             raise RunError(f"{path} has no GIFTI element")
+        return image
+
+
+def _read_gifti(path: Path) -> tuple[Points, Indices, Points]:
+    """As `read_surface`, with the centre of FreeSurfer's image, 0 if not stated."""
+    image = read_gifti(path)
+    with reading_image(path, expected="a GIFTI file"):
         points, faces = image.agg_data(("pointset", "triangle"))
         centre = np.zeros(3)
         for array in image.darrays:

@@ -25,6 +25,7 @@ from bids_dtg.imaging.surfaces.cifti import (
     read_cifti,
     require_mesh,
 )
+from bids_dtg.imaging.surfaces.meshes import EXTERNAL, IN_ANOTHER_FILE, read_gifti
 from bids_dtg.imaging.surfaces.vertices import (
     ParcelVertices,
     parcels_on_fsaverage,
@@ -33,7 +34,6 @@ from bids_dtg.inputs.cortex import homotopic_pairs
 from bids_dtg.inputs.run import GIFTI_SERIES, other_side
 
 _cifti: Any = nib.cifti2  # nibabel has no types
-_gifti: Any = nib.gifti
 # Number of vertices of a hemisphere of fsaverage5, fsaverage6 and fsaverage.
 _MESHES = (10242, 40962, 163842)
 _GIFTI_FILE = "a GIFTI file of a series on a mesh"
@@ -41,6 +41,7 @@ _GIFTI_START = 2**16  # number of bytes in which the first array's sizes are sta
 _ARRAYS = re.compile(rb'NumberOfDataArrays="(\d+)"')
 _FIRST_ARRAY = re.compile(rb"<DataArray\b[^>]*>", re.DOTALL)
 _SIZE = re.compile(rb'Dim(\d)="(\d+)"')
+_ENCODING = re.compile(rb'Encoding="(\w+)"')
 DENSE = ".dtseries.nii"
 TABLE = ".tsv"
 _FRAMES = 64  # number of frames in a block
@@ -186,6 +187,9 @@ def _read_gifti_header(path: Path) -> SeriesHeader:
         array = _FIRST_ARRAY.search(start)
         if frames is None or array is None:
             raise ValueError("its first lines are not those of GIFTI")
+        encoding = _ENCODING.search(array[0])
+        if encoding and encoding[1].decode() in EXTERNAL:
+            raise ValueError(IN_ANOTHER_FILE)
         sizes = dict(_SIZE.findall(array[0]))
         vertices = int(sizes.get(b"0", 0))
     if vertices not in _MESHES or int(sizes.get(b"1", 1)) != 1:
@@ -216,10 +220,8 @@ def frames_at_vertices(
     right = other_side(header.path)
     assert right is not None
     for number, path in enumerate((header.path, right)):
-        with reading_image(path, expected=_GIFTI_FILE):
-            # nibabel's `agg_data` turns series round.
-            arrays = _gifti.GiftiImage.from_filename(path).darrays
-            frames = [array.data for array in arrays]
+        # nibabel's `agg_data` turns series round.
+        frames = [array.data for array in read_gifti(path).darrays]
         if {np.shape(frame) for frame in frames} != {(header.vertices,)}:
             raise RunError(
                 f"{path} has other arrays than {header.path}", expected="the same mesh"

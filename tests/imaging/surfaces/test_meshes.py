@@ -117,6 +117,12 @@ def test_what_has_no_triangles_in_space_is_refused(tmp_path):
         (lambda text: text.replace("GZipBase64Binary", "Zip"), "cannot be read"),
         (lambda text: re.sub("<Data>[^<]*", "<Data>", text), "cannot be read"),
         (
+            lambda text: text.replace("GZipBase64Binary", "ExternalFileBinary").replace(
+                'ExternalFileName=""', 'ExternalFileName="mesh.surf.gii"'
+            ),
+            "cannot be read: it has its values in another file",
+        ),
+        (
             lambda text: text.replace('Dimensionality="2"', 'Dimensionality="3"'),
             "cannot be read",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from cifti_people import (
     save_maps,
     save_series,
     tiny_series,
+    with_header,
 )
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.regions import RegionTable, encode_series
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, standard_grayordinates
 from bids_dtg.imaging.surfaces.parcel_series import (
+    frames_at_vertices,
     has_equal_sides,
     read_series_header,
     stream_series,
@@ -172,3 +175,103 @@ def test_files_that_are_no_run_are_one_line(tmp_path: Path) -> None:
         dense = save_series(tmp_path / "a.dtseries.nii", np.ones((4, 9), "f4"), finer)
         with pytest.raises(RunError, match=rf"{size:,} vertices in CIFTI_.*32,492"):
             read_series_header(dense)
+
+
+VERTICES = re.compile(rb"<VertexIndices>\s*(\d+) (\d+)")
+SIDES = b"CIFTI_STRUCTURE_CORTEX_LEFT", b"CIFTI_STRUCTURE_CORTEX_RIGHT"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            lambda xml: VERTICES.sub(rb"<VertexIndices>99999999 \2", xml, count=1),
+            "vertex 99999999 in .*LEFT, whose mesh has 32,492",
+        ),
+        (
+            lambda xml: VERTICES.sub(rb"<VertexIndices>-1 \2", xml, count=1),
+            "Undefined vertex",
+        ),
+        (
+            lambda xml: VERTICES.sub(rb"<VertexIndices>\2 \2", xml, count=1),
+            "lists a vertex of .*LEFT twice",
+        ),
+        (lambda xml: xml.replace(SIDES[1], SIDES[0]), "lists .*LEFT 2 times"),
+        (
+            lambda xml: xml.replace(b"CORTEX_LEFT", b"OTHER").replace(
+                b"AMYGDALA_LEFT", b"CORTEX_LEFT"
+            ),
+            "it has CIFTI_STRUCTURE_CORTEX_LEFT as voxels",
+        ),
+        (
+            lambda xml: xml.replace(b'SeriesPoints="9"', b'SeriesPoints="8"'),
+            "it has 9 x 160 values, and its CIFTI header 8 x 160",
+        ),
+        (
+            lambda xml: re.sub(
+                b'VolumeDimensions="[0-9]+', b'VolumeDimensions="2', xml
+            ),
+            "voxels of CIFTI_STRUCTURE_AMYGDALA_LEFT beyond its volume",
+        ),
+    ],
+)
+def test_a_header_of_other_places_is_refused(tmp_path, change, why):
+    models = brain_models()
+    path = save_series(tmp_path / "a.dtseries.nii", tiny_series(160, 9), models)
+    with_header(path, change)
+    with pytest.raises(RunError, match=rf"a\.dtseries\.nii cannot be read.*{why}"):
+        read_series_header(path)
+
+
+@pytest.mark.slow
+def test_a_header_that_is_longer_than_any_is_not_searched(tmp_path):
+    path = save_series(tmp_path / "a.dtseries.nii", tiny_series(160, 9), brain_models())
+    content = bytearray(path.read_bytes())
+    content[544:548] = (2**26 + 16).to_bytes(4, "little")  # its length
+    path.write_bytes(content.ljust(544 + 2**26 + 16))
+    with pytest.raises(RunError, match="its CIFTI header has 67,108,872 bytes"):
+        read_series_header(path)
+
+
+def test_columns_that_are_not_the_axis_are_refused(tmp_path):
+    models = brain_models()
+    path = save_series(tmp_path / "a.dtseries.nii", tiny_series(160, 9), models)
+    raw = nib.Nifti2Image.from_filename(path)
+    wide, raw = np.asarray(raw.dataobj).copy(), raw.header
+    for values in (wide[..., :100], np.concatenate([wide, wide[..., :5]], axis=-1)):
+        nib.save(nib.Nifti2Image(values, None, raw), path)
+        columns = values.shape[-1]
+        with pytest.raises(RunError, match=f"it has 9 x {columns} values, .* 9 x 160"):
+            read_series_header(path)
+
+
+def test_a_parcel_of_vertices_beyond_its_mesh_is_refused(tmp_path):
+    path = save_series(tmp_path / "a.ptseries.nii", tiny_series(12, 9), parcels_axis())
+    with_header(
+        path, lambda xml: re.sub(rb"(<Vertices [^>]*>)\d+", rb"\g<1>40000", xml)
+    )
+    with pytest.raises(RunError, match="vertex 40000 in parcel P00"):
+        read_series_header(path)
+
+
+def test_a_series_on_a_mesh_never_names_another_file(tmp_path):
+    (elsewhere := tmp_path / "elsewhere.bin").write_bytes(bytes(10_242 * 4))
+    array = nib.gifti.GiftiDataArray(
+        np.ones(10_242, np.float32), encoding="GIFTI_ENCODING_ASCII"
+    )
+    image = nib.gifti.GiftiImage(darrays=[array, array])
+    path = tmp_path / "sub-01_task-rest_hemi-L_space-fsaverage5_bold.func.gii"
+    right = tmp_path / path.name.replace("hemi-L", "hemi-R")
+    for file in (path, right):
+        nib.save(image, file)
+    header = read_series_header(path)
+    assert len([*frames_at_vertices(header)]) == 2
+    text = path.read_text()
+    text = text.replace('Encoding="ASCII"', 'Encoding="ExternalFileBinary"')
+    text = text.replace('ExternalFileName=""', f'ExternalFileName="{elsewhere.name}"')
+    for file in (right, path):
+        file.write_text(text)
+        with pytest.raises(RunError, match=rf"{file.name} .* values in another file"):
+            list(frames_at_vertices(header))
+    with pytest.raises(RunError, match="values in another file"):
+        read_series_header(path)
