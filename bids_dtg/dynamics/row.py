@@ -55,6 +55,7 @@ _OF_SERIES = (
     "seed",
     "input_arrays",
     "array_key",
+    "mem_gb",
     "structural_connectivity",
 )
 _OF_TRAINING = (

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -30,6 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.engine.machine import available_memory
 from bids_dtg.engine.pool import in_own_process
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.foreign import open_foreign, reading
@@ -39,6 +41,7 @@ from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_millisec
 from bids_dtg.inputs.participants import NONE, Families
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.notices import named
+from bids_dtg.progress import step
 
 PEOPLE_BY = ("rest", "edges")  # keys that can describe people; files have one of them
 _OF_TASKS = ("task_bold", "task_bold_runs", "task_bold_tr_seconds")
@@ -60,6 +63,8 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # published data have REST1-LR
 _ZIP = b"PK\x03\x04"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+# HDF5's codes of deflate, shuffle, Fletcher's checksum and LZF, which end on any bytes.
+_HARMLESS_FILTERS = {1, 2, 3, 32000}
 
 Array = NDArray[Any]
 
@@ -136,6 +141,7 @@ def read_arrays(
     keys: Sequence[str] = (),
     *,
     tasks: bool = False,
+    mem_gb: float | None = None,
 ) -> ArrayPeople:
     """Read files of arrays: npz files completely, HDF5 files on demand.
 
@@ -149,6 +155,8 @@ def read_arrays(
         Texts of `--array-key`, NAME=KEY: the files have the array NAME under the key KEY.
     tasks
         Whether to read task BOLD as well, and to accept edges instead of rest.
+    mem_gb
+        Memory that an npz file's arrays may take; None: what is available.
 
     Raises
     ------
@@ -178,7 +186,7 @@ def read_arrays(
     all_keys: set[str] = set()
     files = []
     for path in dict.fromkeys(paths_given):
-        files.append(_read_file(path, key_of_name, all_keys))
+        files.append(_read_file(path, key_of_name, all_keys, mem_gb))
     single = _require_keys(files, renamed, describing, named(sorted(all_keys)))
     number = _require_same_sizes(files)
     places = _places(files)
@@ -255,7 +263,10 @@ def _renamed(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _read_file(
-    path: Path, key_of_name: Mapping[str, str], all_keys: set[str]
+    path: Path,
+    key_of_name: Mapping[str, str],
+    all_keys: set[str],
+    mem_gb: float | None,
 ) -> dict[str, StoredArray]:
     """Return a file's known arrays by name; add its keys to `all_keys`."""
     wanted = set(key_of_name.values())
@@ -264,6 +275,7 @@ def _read_file(
         with open_foreign(path) as file:
             first_bytes = file.read(8)
         if first_bytes.startswith(_ZIP):
+            _require_stated_sizes(path, wanted, mem_gb)
             with np.load(path, allow_pickle=False) as npz:
                 keys = list(npz)
                 stored = {key: npz[key] for key in keys if key in wanted}
@@ -324,11 +336,15 @@ def _open_hdf5(path: Path, wanted: set[str]) -> tuple[list[str], dict[str, Any]]
     for key, values in stored.items():
         with reading(f"{path}: {key}", DatasetError):
             getattr(values, "dtype", None)  # raises an error if the type is damaged
-    return list(file), stored
+    keys = [
+        key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
+        for key in file
+    ]
+    return keys, stored
 
 
 def _try_hdf5(path: Path, wanted: set[str]) -> None:
-    """Read all values of an HDF5 file; what is wrong with a person's is reported when it is used.
+    """Read what may end a process or never end; other damage is reported when values are used.
 
     Raises
     ------
@@ -336,12 +352,75 @@ def _try_hdf5(path: Path, wanted: set[str]) -> None:
         A key cannot be read.
     """
     _, stored = _open_hdf5(path, wanted)
-    for values in stored.values():
+    for key, values in stored.items():
         has_rows = bool(getattr(values, "shape", None))
         rows: list[Any] = list(range(len(values))) if has_rows else [()]
+        with suppress(Exception):
+            if _is_plain(values):
+                rows = []  # large, and read again when they are used
+                _walk_chunks(path, values)
         for row in rows:
+            step(f"reading {path}: {key}")
             with suppress(Exception):
                 values[row]
+
+
+def _is_plain(values: Any) -> bool:
+    """Return whether an array of HDF5 holds numbers, stored by filters that end on any bytes."""
+    import h5py
+
+    if not isinstance(values, h5py.Dataset) or values.dtype.kind not in "biuf":
+        return False
+    layout = values.id.get_create_plist()
+    filters = {layout.get_filter(n)[0] for n in range(layout.get_nfilters())}
+    return filters <= _HARMLESS_FILTERS
+
+
+def _walk_chunks(path: Path, values: Any) -> None:
+    """Visit each entry of the tree by which HDF5 finds an array's chunks; their values stay."""
+    if values.chunks is not None:
+        values.id.chunk_iter(lambda _chunk: step(f"reading {path}: {values.name}"))
+
+
+def _require_stated_sizes(path: Path, wanted: set[str], mem_gb: float | None) -> None:
+    """Refuse arrays of an npz file that would take more memory than there is, or than they state.
+
+    A member of a few megabytes may inflate to any size.
+    """
+    most = available_memory() if mem_gb is None else mem_gb * 1e9
+    total = 0
+    with zipfile.ZipFile(open_foreign(path)) as archive:
+        for entry in archive.infolist():
+            key = entry.filename.removesuffix(".npy")
+            if key not in wanted:
+                continue
+            with archive.open(entry) as file:
+                stated = _stated_bytes(file)
+            if stated is not None and stated != entry.file_size:
+                raise ValueError(
+                    f"{key} has {entry.file_size:,} bytes, and its header states {stated:,}"
+                )
+            total += entry.file_size
+    if most is not None and total > most:
+        raise DatasetError(
+            f"{path} takes {total / 1e9:,.1f} GB of memory",
+            expected=f"{most / 1e9:,.1f} GB at most",
+            remedy="give more memory (--mem-gb), or save the arrays as HDF5, which is read a "
+            "person at a time",
+        )
+
+
+def _stated_bytes(file: Any) -> int | None:
+    """Return the size of a .npy file by its header; None for objects, which are never read."""
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_2_0
+    if version == (1, 0):
+        read_header = np.lib.format.read_array_header_1_0
+    shape, _, dtype = read_header(file)
+    if dtype.hasobject:
+        return None
+    size: int = file.tell() + math.prod(shape) * dtype.itemsize
+    return size
 
 
 def _rows(people: StoredArray) -> dict[str, int]:

@@ -69,6 +69,7 @@ _OF_BEHAVIOUR = (
     "seed",
     "input_arrays",
     "array_key",
+    "mem_gb",
     "participants_file",
 )
 _OF_TRAINING = ("architecture", *OF_TRAINING, "device")

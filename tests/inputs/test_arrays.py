@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +252,101 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(DatasetError, match=message):
             read_arrays([tmp_path / name])
+
+
+def with_member(path: Path, key: str, member: bytes) -> Path:
+    """Put bytes in the place of an array of an npz file."""
+    with zipfile.ZipFile(write(path, **changed(GOOD, {key: None})), "a") as archive:
+        archive.writestr(f"{key}.npy", member, zipfile.ZIP_DEFLATED)
+    return path
+
+
+def test_an_npz_file_that_would_inflate_beyond_its_headers_or_memory_is_refused(
+    tmp_path,
+):
+    stream = io.BytesIO()
+    np.save(stream, GOOD["rest"])
+    rest = stream.getvalue()
+    path = tmp_path / "all.npz"
+    assert read_arrays([with_member(path, "rest", rest)]).labels
+    with_member(path, "rest", rest + bytes(10**7))
+    size = f"{len(rest) + 10**7:,}"
+    with pytest.raises(DatasetError, match=rf"rest has {size} bytes, and its header"):
+        read_arrays([path])
+    with_member(path, "rest", rest[:-8])
+    with pytest.raises(DatasetError, match=f"its header states {len(rest):,}"):
+        read_arrays([path])
+    large = write(path, **changed(GOOD, {"rest": np.zeros((3, 5, 10**5), "f4")}))
+    assert read_arrays([large], mem_gb=0.01).labels
+    with pytest.raises(DatasetError, match=r"0.0 GB of memory.*--mem-gb"):
+        read_arrays([large], mem_gb=0.005)
+
+
+def as_stored(path: Path, **storage: Any) -> Path:
+    """Write rest of 20 people as integers in another storage of HDF5."""
+    people = np.array([f"p{number}" for number in range(20)])
+    rest = np.random.default_rng(0).integers(0, 9, (20, 5, 40))
+    write(path, people=people, tr_seconds=0.72)
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("rest", data=rest, **storage)
+    return path
+
+
+@pytest.fixture
+def logged(monkeypatch, tmp_path) -> Path:
+    """Have each row of an array of HDF5 logged, in all processes."""
+    log, read = tmp_path / "log", h5py.Dataset.__getitem__
+
+    def row(self, *words):
+        with log.open("a") as file:
+            file.write(f"{self.name}\n")
+        return read(self, *words)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", row)
+    log.touch()
+    return log
+
+
+@pytest.mark.parametrize(
+    ("storage", "rows"),
+    [
+        ({}, 0),
+        ({"chunks": (1, 5, 40)}, 0),
+        ({"chunks": (1, 5, 40), "compression": "gzip", "shuffle": True}, 0),
+        ({"chunks": (1, 5, 40), "scaleoffset": 0}, 20),
+    ],
+    ids=["contiguous", "chunked", "gzip", "scale-offset"],
+)
+def test_large_arrays_are_not_read_before_they_are_used(
+    tmp_path, logged, storage, rows
+):
+    people = read_arrays([as_stored(tmp_path / "all.h5", **storage)])
+    assert logged.read_text().count("/rest\n") == rows
+    assert people.rest[0].of("p3").shape == (5, 40)
+    assert logged.read_text().count("/rest\n") == rows + 1
+
+
+@pytest.mark.slow
+def test_long_reading_is_no_damage(tmp_path, monkeypatch):
+    """A row takes .4 s here, and a process without a step for 4 s is stuck."""
+    monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 4.0)
+    monkeypatch.setattr("bids_dtg.engine.pool._LOOK_SECONDS", 0.2)
+    path = as_stored(tmp_path / "all.h5", chunks=(1, 5, 40), scaleoffset=0)
+    read = h5py.Dataset.__getitem__
+
+    def slowly(self, *words):
+        time.sleep(0.4)
+        return read(self, *words)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", slowly)
+    assert len(read_arrays([path]).labels) == 20
+
+
+def test_a_key_of_hdf5_that_is_not_utf8_is_named(tmp_path):
+    path = write(tmp_path / "all.h5", **GOOD)
+    with h5py.File(path, "r+") as file:
+        file[b"gr\xf6\xdfe"] = 1.0
+    assert "not used here: gr\\xf6\\xdfe" in " ".join(read_arrays([path]).notes)
 
 
 @pytest.mark.parametrize("way", ["external storage", "virtual"])

@@ -85,7 +85,10 @@ class NetworkPeople:
         modelling, inputs = settings.modelling, settings.inputs
         if modelling.input_arrays:
             source = find_array_people(
-                modelling.input_arrays, modelling.array_key, connected=connected
+                modelling.input_arrays,
+                modelling.array_key,
+                connected=connected,
+                mem_gb=settings.resources.mem_gb,
             )
         else:
             source = find_output_people(settings, atlas, connected=connected)

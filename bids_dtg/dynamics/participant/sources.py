@@ -120,7 +120,11 @@ class NetworkSource:
 
 
 def find_array_people(
-    paths: Sequence[str], keys: Sequence[str], *, connected: bool = True
+    paths: Sequence[str],
+    keys: Sequence[str],
+    *,
+    connected: bool = True,
+    mem_gb: float | None = None,
 ) -> NetworkSource:
     """Read array files, but only the shapes of series and structural connectomes.
 
@@ -130,6 +134,8 @@ def find_array_people(
         Values of ``--input-arrays`` and ``--array-key``.
     connected
         Whether structural connectomes are needed; otherwise none are read.
+    mem_gb
+        Memory that the arrays of npz files may take; None: what is available.
 
     Raises
     ------
@@ -138,7 +144,7 @@ def find_array_people(
     SettingsError
         `keys` are invalid.
     """
-    arrays = read_arrays(paths, keys)
+    arrays = read_arrays(paths, keys, mem_gb=mem_gb)
     if len(arrays.places) < 2:
         raise DatasetError(
             "there is 1 region (places)", expected="2 or more, for a network"

@@ -139,9 +139,11 @@ _EXPECTED = "the same labels in the arrays, under the key people, as in BIDS_DIR
 
 
 def find_array_connectomes(
-    paths: Sequence[str], keys: Sequence[str]
+    paths: Sequence[str], keys: Sequence[str], mem_gb: float | None = None
 ) -> ConnectomeSource:
     """Find connectomes in the files of ``--input-arrays`` without reading their values.
+
+    Arrays of npz files take `mem_gb` of memory at most; None: what is available.
 
     Sessions of rest are averaged, weighted by their frames.
 
@@ -152,7 +154,7 @@ def find_array_connectomes(
     SettingsError
         `keys` are wrong.
     """
-    arrays = read_arrays(paths, keys, tasks=True)
+    arrays = read_arrays(paths, keys, tasks=True, mem_gb=mem_gb)
     edges = _count_edges(arrays)
     stored: dict[str, tuple[StoredArray, ...]] = {}
     for name in PEOPLE_BY:

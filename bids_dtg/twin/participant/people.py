@@ -88,7 +88,9 @@ class TwinPeople:
             Nobody has both, or files cannot be used.
         """
         if arrays := settings.modelling.input_arrays:
-            source = find_array_connectomes(arrays, settings.modelling.array_key)
+            source = find_array_connectomes(
+                arrays, settings.modelling.array_key, settings.resources.mem_gb
+            )
         else:
             source = find_output_connectomes(settings, atlas)
         requested = tuple(
