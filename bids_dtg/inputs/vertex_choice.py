@@ -32,6 +32,7 @@ from bids_dtg.inputs.run import (
     TransformFile,
     Wanted,
     best,
+    named_files,
 )
 from bids_dtg.inputs.space_choice import (
     Choice,
@@ -203,11 +204,11 @@ def own_surfaces(
     lack = f"sub-{anatomy.participant} has no surfaces with a registration to fsLR or fsaverage"
     if is_moved:
         return SurfaceFiles(lack)
-    for subject in _subject_folders(anatomy, freesurfer):
+    to_t1w = _from_fsnative(anatomy)
+    for subject in _subject_folders(anatomy, to_t1w, freesurfer):
         sides = _freesurfer_sides(subject)
         if len(sides) < 2:
             continue
-        to_t1w = _from_fsnative(anatomy)
         if to_t1w is None:
             lack = f"{subject} has no transform from-fsnative_to-T1w in {anatomy.folders[0]}"
             continue
@@ -308,12 +309,18 @@ def _from_fsnative(anatomy: Anatomy) -> tuple[TransformFile, ...] | None:
     return None
 
 
-def _subject_folders(anatomy: Anatomy, folder: Path | None) -> list[Path]:
-    """List FreeSurfer's folders of a participant, in a folder or in fMRIPrep's usual ones."""
+def _subject_folders(
+    anatomy: Anatomy, to_t1w: Sequence[TransformFile] | None, folder: Path | None
+) -> list[Path]:
+    """List FreeSurfer's folders of a participant, in a folder or in fMRIPrep's usual ones.
+
+    The transform's session decides, as the folder of a session has an image of its own.
+    """
     root = anatomy.root
     names = [f"sub-{anatomy.participant}"]
-    if anatomy.session is not None:
-        names.insert(0, f"sub-{anatomy.participant}_ses-{anatomy.session}")
+    (transform, *_) = named_files(step.path for step in to_t1w or ()) or [None]
+    if transform is not None and transform.session is not None:
+        names.insert(0, f"sub-{anatomy.participant}_ses-{transform.session}")
     parents = [root / "sourcedata" / "freesurfer", root.parent / "freesurfer"]
     if folder is not None:
         parents = [folder]

@@ -66,10 +66,24 @@ class UsedSurface:
             return (
                 f"{TEMPLATE_SURFACE}, which ignores the person's folds ({self.reason})."
             )
-        vertices = "the person's own surfaces"
+        vertices, check = "the person's own surfaces", ""
         if self.kind == "fsaverage":
             vertices = "fsaverage's mesh"
-        return f"Parcels are means over the vertices of {vertices} ({self.reason})."
+        elif self.grey_matter is None:
+            check = (
+                "; their position was not checked, as there is no image of grey matter "
+                "(label-GM_probseg)"
+            )
+        return (
+            f"Parcels are means over the vertices of {vertices} ({self.reason}){check}."
+        )
+
+    @property
+    def position(self) -> str | None:
+        """Whether own surfaces were found to lie at the person's grey matter."""
+        if self.kind != "own":
+            return None
+        return "not checked" if self.grey_matter is None else "checked"
 
     def on_maps(self, note: str) -> str:
         """Return a note of a run, that on its surface with a sentence on maps' deviation."""

@@ -71,9 +71,9 @@ def add_series(
         sidecar.write_text(json.dumps({"RepetitionTime": 2.0}))
 
 
-def add_freesurfer(folder: Path) -> None:
+def add_freesurfer(folder: Path, subject: str = "sub-01") -> None:
     for side in ("lh", "rh"):
-        touch(folder / "sub-01/surf", "white", "pial", "sphere.reg", stem=f"{side}.")
+        touch(folder / subject / "surf", "white", "pial", "sphere.reg", stem=f"{side}.")
 
 
 def tree_of(folder: Path, version: str, *, freesurfer: bool = True) -> Path:
@@ -253,6 +253,35 @@ def test_freesurfer_in_a_given_folder_and_without_its_transform(tmp_path):
     run = find(root)
     assert not run.surfaces.sides
     assert "has no transform from-fsnative_to-T1w" in run.surfaces.reason
+
+
+@pytest.mark.parametrize(
+    ("transform", "folders", "subject"),
+    [
+        ("sub-01_", ("sub-01", "sub-01_ses-1"), "sub-01"),
+        ("sub-01_", ("sub-01_ses-1",), None),
+        ("sub-01_ses-1_", ("sub-01", "sub-01_ses-1"), "sub-01_ses-1"),
+        ("sub-01_ses-1_", ("sub-01",), "sub-01"),
+    ],
+)
+def test_freesurfers_folder_is_that_of_the_transforms_session(
+    tmp_path, transform, folders, subject
+):
+    root = describe_dataset(tmp_path / "fmriprep", version="22.1")
+    stem = "sub-01_ses-1_"
+    series = f"{stem}task-rest_space-{DEFAULT}_desc-preproc_bold.nii.gz"
+    touch(root / "sub-01/ses-1/func", series, stem="")
+    touch(root / "sub-01/ses-1/anat", *ANATOMY, stem=stem)
+    has_session = transform != "sub-01_"
+    anat = root / ("sub-01/ses-1/anat" if has_session else "sub-01/anat")
+    touch(anat, f"from-fsnative_to-T1w_{XFM}.txt", stem=transform)
+    for folder in folders:
+        add_freesurfer(root / "sourcedata/freesurfer", folder)
+    run = find(root)
+    if subject is None:
+        assert not run.surfaces.sides
+    else:
+        assert run.surfaces.reason.endswith(f" of {subject}, moved to fsLR's mesh")
 
 
 def test_two_surfaces_for_one_thing_are_refused(tmp_path):

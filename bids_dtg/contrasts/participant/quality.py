@@ -68,6 +68,7 @@ def summarise(
         "tsnr_median": rounded(connectomes.median_tsnr, 2),
         "connectome_reliability": rounded(connectomes.reliability),
         "surface": measured.surface.kind if measured.surface else None,
+        "surface_position": measured.surface.position if measured.surface else None,
         "training_distribution": judged.verdict,
         "training_distribution_reasons": "; ".join(judged.reasons) or None,
     }

@@ -67,6 +67,10 @@ _GIFTI = ".gii"
 # nibabel's spellings of the encoding of values that are in another file.
 EXTERNAL = ("ExternalFileBinary", "GIFTI_ENCODING_EXTBIN", "External")
 IN_ANOTHER_FILE = "it has its values in another file"
+# Axes of FreeSurfer's image in its files, and those of an image in its usual orientation.
+_AXES = ("xras", "yras", "zras")
+_USUAL_AXES = ((-1.0, 0, 0), (0, 0, -1.0), (0, 1.0, 0))
+_ROUGHLY = 1e-3  # rounding of the axes in files
 # Centre of FreeSurfer's image, in GIFTI files.
 _CENTRE = ("VolGeomC_R", "VolGeomC_A", "VolGeomC_S")
 _STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
@@ -383,8 +387,6 @@ def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Point
     if len(surfaces) > 1:  # white matter and pia
         alike = [_of_size(vertices, len(points), path) for vertices, _, _ in surfaces]
         points = np.mean(alike, axis=0)
-    if not path.name.endswith(_GIFTI):
-        points = points + centre  # FreeSurfer's are relative to its image's centre
     if files.fs_lr_sphere is None and files.fsaverage_sphere is None:
         return _of_size(points, len(fs_lr_sphere(side)), path), centre
     if not len(faces) or len(faces) != 2 * len(points) - 4:
@@ -423,8 +425,30 @@ def _read_mesh(path: Path) -> tuple[Points, Indices, Points]:
         if "cras" not in facts and "sphere" not in path.name:
             raise RunError(f"{path} does not state the centre of its image (cras)")
     _require_finite(points, path)
-    centre = np.asarray(facts.get("cras", np.zeros(3)), np.float64)
-    return np.asarray(points, np.float64), np.asarray(faces, np.intp), centre
+    points, faces = np.asarray(points, np.float64), np.asarray(faces, np.intp)
+    if "sphere" in path.name:
+        return points, faces, np.zeros(3)
+    centre = np.asarray(facts["cras"], np.float64)
+    return points @ _axes_of_image(facts, path) + centre, faces, centre
+
+
+def _axes_of_image(facts: Mapping[str, Any], path: Path) -> NDArray[np.float64]:
+    """Return the turn (3, 3) of vertices, as rows, from FreeSurfer's coordinates to the scanner's.
+
+    Vertices are relative to the centre of its image and to axes that are those of a usual
+    (coronal) image, left, down and forward, wherever the image's own axes point.
+    """
+    own_axes = np.array(
+        [facts[key] for key in _AXES]
+    )  # rows: directions in scanner RAS
+    turn: NDArray[np.float64] = np.transpose(_USUAL_AXES) @ own_axes
+    if not np.allclose(turn @ turn.T, np.eye(3), atol=_ROUGHLY):
+        raise RunError(
+            f"{path} states axes of its image that are not perpendicular (xras, yras, zras)",
+            expected="the geometry of FreeSurfer's image",
+            remedy=_REMEDY,
+        )
+    return turn
 
 
 def _read_sphere(path: Path, vertices: int) -> Points:

@@ -11,6 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from person_surfaces import add_fmriprep_surfaces, in_t1w, template_mesh, write_surface
 from scipy.spatial import ConvexHull
+from scipy.spatial.transform import Rotation
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.errors import RunError
@@ -19,6 +20,7 @@ from bids_dtg.imaging.surfaces.meshes import (
     encode_metrics,
     fs_lr_on_fsaverage,
     fs_lr_sphere,
+    points_on_fs_lr,
     read_midthickness,
     read_surface,
     read_template,
@@ -390,3 +392,31 @@ def test_a_point_in_a_long_triangle_beside_many_small_ones():
     directions = sphere_weights(sphere, faces, wanted) @ sphere
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     np.testing.assert_allclose(directions, wanted, atol=1e-9)
+
+
+def test_freesurfers_vertices_follow_the_axes_of_its_image(tmp_path):
+    """As FreeSurfer's own matrices say, from tkregister's coordinates to the scanner's."""
+    sphere = np.vstack([np.eye(3), -np.eye(3)])
+    faces = ConvexHull(sphere).simplices
+    points = np.random.default_rng(0).normal(size=sphere.shape)
+    header = nib.freesurfer.mghformat.MGHHeader()
+    header["dims"], header["delta"] = [256, 240, 200, 1], [1.0, 1.0, 1.2]
+    usual = header.get_vox2ras_tkr()[:3, :3] / header["delta"]
+    turn = Rotation.from_euler("xyz", [20, -30, 10], degrees=True).as_matrix()
+    found = []
+    for axes, centre in ((usual, np.zeros(3)), (turn @ usual, [3.0, -12, 18])):
+        names = dict(zip(("xras", "yras", "zras"), axes.T, strict=True))
+        volume = {"head": [2, 0, 20], "valid": "1", "filename": "T1.mgz", **names}
+        volume |= {"volume": header["dims"][:3], "voxelsize": header["delta"]}
+        volume["cras"] = centre
+        for name, mesh in (("white", points), ("pial", points), ("sphere.reg", sphere)):
+            path = tmp_path / f"lh.{name}"
+            nib.freesurfer.write_geometry(path, mesh, faces, volume_info=volume)
+        white, pial, reg = (
+            tmp_path / f"lh.{n}" for n in ("white", "pial", "sphere.reg")
+        )
+        found.append(points_on_fs_lr(SurfaceSide((white, pial), None, reg), "L")[0])
+    header["Mdc"], header["Pxyz_c"] = (turn @ usual).T, centre
+    to_scanner = header.get_vox2ras() @ np.linalg.inv(header.get_vox2ras_tkr())
+    wanted = nib.affines.apply_affine(to_scanner, found[0])
+    np.testing.assert_allclose(found[1], wanted, atol=1e-4)
