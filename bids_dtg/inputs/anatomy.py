@@ -6,14 +6,14 @@ file to fetch.
 
 Surfaces are found as these programs write them: the HCP pipelines in
 ``MNINonLinear/fsaverage_LR32k``; fMRIPrep 25 and later on the fsLR mesh, 23.1 to 24 on FreeSurfer's
-mesh with spheres registered to fsLR; XCP-D under fMRIPrep's names, but with coordinates moved to
-the template.
+mesh with spheres registered to fsLR; XCP-D under fMRIPrep's names, in T1w space or moved to the
+template, which their meshes tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -21,7 +21,12 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import matching, require_contents
 from bids_dtg.files.names import BidsName
 from bids_dtg.files.text import read_json
-from bids_dtg.inputs.dataset import InputDataset, made_by
+from bids_dtg.inputs.dataset import (
+    InputDataset,
+    linked_datasets,
+    made_by,
+    xcpd_of,
+)
 from bids_dtg.inputs.run import (
     BIDS_SPACE,
     IMAGES,
@@ -60,7 +65,7 @@ _SIDES: tuple[Side, Side] = ("L", "R")
 _HCP_FOLDER = Path("MNINonLinear", "fsaverage_LR32k")
 # Mesh registered by areal features (MSMAll) first, then by folding alone.
 _HCP_KINDS = ("midthickness_MSMAll", "midthickness")
-# Values of desc- for surfaces that fMRIPrep made or was given, and for those that XCP-D moved.
+# Values of desc- for surfaces that fMRIPrep made or was given, and for those of XCP-D.
 _FMRIPREP_DESCS = (None, "preproc")
 XCPD_DESCS = ("hcp", None)
 # Spheres registered to fsLR by folding (MSMSulc), or via fsaverage.
@@ -395,6 +400,7 @@ def find_surfaces(
     model: str,
     templateflow: TemplateFlow,
     sidecars: Sequence[Path] = (),
+    preprocessed: Path | None = None,
 ) -> SurfaceFiles:
     """Find a participant's midthickness surfaces.
 
@@ -412,6 +418,8 @@ def find_surfaces(
         TemplateFlow's folder, for transforms between templates.
     sidecars
         Sidecars of the runs, which may name their T1w image.
+    preprocessed
+        The derivatives that XCP-D was run on, if they were given.
 
     Returns
     -------
@@ -441,9 +449,11 @@ def find_surfaces(
             sides = sides_of_mesh
             break
     transforms: tuple[TransformFile, ...] = ()
-    if sides and _is_moved(dataset):
-        words += f", which XCP-D moved to {model}"
-    elif sides and dataset.study is None:
+    if sides and _is_of_xcpd(dataset):
+        surfaces = surfaces_of_xcpd(anatomy, words, sides, model, preprocessed)
+        require_contents(surfaces.inputs, participant)
+        return surfaces
+    if sides and dataset.study is None:
         try:
             transforms = anatomy.points_to(model)
         except SeveralFilesError:
@@ -456,7 +466,72 @@ def find_surfaces(
     return surfaces
 
 
-def _is_moved(dataset: InputDataset) -> bool:
+def surfaces_of_xcpd(
+    anatomy: Anatomy,
+    words: str,
+    sides: Sides,
+    space: str,
+    preprocessed: Path | None,
+) -> SurfaceFiles:
+    """Return surfaces that lie in the template or in T1w space, with the transforms from T1w space.
+
+    XCP-D from 0.10.4, and before where its input had meshes of fsLR, leaves surfaces in T1w space.
+
+    Parameters
+    ----------
+    anatomy
+        XCP-D's folders.
+    words, sides
+        What the surfaces are, and their files.
+    space
+        The space where they are needed.
+    preprocessed
+        The derivatives that XCP-D was run on, if they were given; else its description names them.
+    """
+    maker, stays_in_t1w = xcpd_of(anatomy.root)
+    roots = [preprocessed] if preprocessed else linked_datasets(anatomy.root)
+    lacks: list[RunError] = []
+    in_t1w = None
+    for root in (anatomy.root, *roots):
+        of_root = replace(anatomy, root=root)
+        try:
+            transforms = of_root.points_to(space)
+        except SeveralFilesError:
+            raise
+        except RunError as err:
+            lacks.append(err)
+            continue
+        in_t1w = SurfaceFiles(
+            words, sides, transforms, grey_matter=grey_matter(of_root)
+        )
+        break
+    if in_t1w is None:
+        given = "in XCP-D's derivatives or those that it was run on"
+        lack = f"there is no transform from T1w to {space} {given} ({lacks[0].found})"
+        in_t1w = SurfaceFiles(f"{words} are in T1w space, and {lack}")
+    return SurfaceFiles(
+        words, sides, in_t1w=in_t1w, maker=maker, stays_in_t1w=stays_in_t1w
+    )
+
+
+def grey_matter(anatomy: Anatomy) -> Path | None:
+    """Find the probability of grey matter in T1w space."""
+    wanted: dict[str, Wanted] = {
+        "suffix": "probseg",
+        "extension": IMAGES,
+        "label": "GM",
+        "space": (None, T1W),
+    }
+    what = f"the probability of grey matter of sub-{anatomy.participant}"
+    for folder in anatomy.folders:
+        files = anatomy.files_in(folder, "probseg.nii*", **wanted)
+        image = best(files, what, **wanted)
+        if image:
+            return image.path
+    return None
+
+
+def _is_of_xcpd(dataset: InputDataset) -> bool:
     return "xcpd" in (dataset.input_type, made_by(dataset.description))
 
 
@@ -489,7 +564,7 @@ def _is_of_another(path: Path, folder: Path) -> bool:
 
 def _surfaces(dataset: InputDataset, anatomy: Anatomy) -> Iterator[tuple[str, Sides]]:
     """Yield the available sides on each mesh of fMRIPrep's folders, the best mesh first."""
-    descs = XCPD_DESCS if _is_moved(dataset) else _FMRIPREP_DESCS
+    descs = XCPD_DESCS if _is_of_xcpd(dataset) else _FMRIPREP_DESCS
     return surfaces_on_meshes(anatomy, descs)
 
 

@@ -38,6 +38,10 @@ _USUAL: Mapping[InputType, tuple[str, ...]] = {
 }
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
 _FS = re.compile(r"freesurfer=", re.IGNORECASE)
+# XCP-D's name, in its DatasetLinks, of the derivatives that it was run on.
+_PREPROCESSED = re.compile(r"preprocessed=", re.IGNORECASE)
+_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+_IN_T1W_SINCE = (0, 10, 4)  # XCP-D, whose surfaces were moved to the template before
 _DESCRIPTION = "dataset_description.json"
 _UNREADABLE = {
     FileNotFoundError: "does not exist",
@@ -88,7 +92,9 @@ def find_dataset(
         only packages that are not read.
     """
     derivatives = [
-        text for text in derivatives if not names_atlases(text) and not _FS.match(text)
+        text
+        for text in derivatives
+        if not (names_atlases(text) or _FS.match(text) or _PREPROCESSED.match(text))
     ]
     bids_dir = _folder(bids_dir, "BIDS_DIR")
     if derivatives:
@@ -112,15 +118,62 @@ def freesurfer_folder(derivatives: Iterable[str]) -> Path | None:
     --------
     >>> freesurfer_folder(["fmriprep=/data/fmriprep"])
     """
-    folders = [text.partition("=")[2] for text in derivatives if _FS.match(text)]
+    return _only_folder(derivatives, _FS, "folders of FreeSurfer")
+
+
+def preprocessed_folder(derivatives: Iterable[str]) -> Path | None:
+    """Return the derivatives that XCP-D was run on, as `freesurfer_folder` does.
+
+    Examples
+    --------
+    >>> preprocessed_folder(["xcpd=/data/xcp_d"])
+    """
+    return _only_folder(derivatives, _PREPROCESSED, "folders of preprocessed data")
+
+
+def _only_folder(
+    derivatives: Iterable[str], name: re.Pattern[str], what: str
+) -> Path | None:
+    folders = [text.partition("=")[2] for text in derivatives if name.match(text)]
     if not folders:
         return None
     if len(folders) > 1:
         raise DatasetError(
-            f"--derivatives names {len(folders)} folders of FreeSurfer",
-            expected="one of them",
+            f"--derivatives names {len(folders)} {what}", expected="one of them"
         )
     return _folder(expand_home(folders[0], "--derivatives"), "--derivatives")
+
+
+def linked_datasets(root: Path) -> list[Path]:
+    """Return the datasets that a dataset was made from, by its description; some may be elsewhere.
+
+    Examples
+    --------
+    >>> linked_datasets(Path("there is no such folder"))
+    []
+    """
+    links = read_json(root / _DESCRIPTION).get("DatasetLinks")
+    texts = links.values() if isinstance(links, Mapping) else ()
+    paths = [text.removeprefix("file://") for text in texts if isinstance(text, str)]
+    return [root / path for path in paths if path and "://" not in path]
+
+
+def xcpd_of(root: Path) -> tuple[str, bool]:
+    """Return the version of XCP-D that made a dataset, and whether it leaves surfaces in T1w space.
+
+    Examples
+    --------
+    >>> xcpd_of(Path("there is no such folder"))
+    ('XCP-D of unknown version', False)
+    """
+    version = ""
+    for name, stated in makers_of(root):
+        if _package(name) == "xcpd":
+            version = stated
+            break
+    match = _VERSION.match(version)
+    numbers = tuple(int(number or 0) for number in match.groups()) if match else ()
+    return f"XCP-D {version or 'of unknown version'}", numbers >= _IN_T1W_SINCE
 
 
 def name_folder(bids_dir: Path) -> SourceDataset:

@@ -164,12 +164,20 @@ class SurfaceFiles:
     grey_matter: Path | None = None
     # The template's surface, if the position is wrong.
     instead: SurfaceFiles | None = None
+    # The same files, if their meshes show that they lie in T1w space, as XCP-D leaves or moves
+    # them; without sides where there is no transform. None: the space is known.
+    in_t1w: SurfaceFiles | None = None
+    # Program whose version decides where meshes do not, and whether it leaves them in T1w space.
+    maker: str = ""
+    stays_in_t1w: bool = False
 
     @property
     def inputs(self) -> tuple[Path, ...]:
         """All files that values at the vertices depend on."""
         instead = self.instead.transforms if self.instead else ()
         files = list(chain.from_iterable(side.files for side in self.sides.values()))
+        if self.in_t1w:
+            files += self.in_t1w.inputs
         if self.grey_matter:
             files.append(self.grey_matter)
         for transform in (*self.to_t1w, *self.transforms, *instead):

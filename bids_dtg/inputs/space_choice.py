@@ -60,6 +60,8 @@ class SpaceRule:
     sample_on: SampledOn | None = None
     # FreeSurfer's folder of all people; None: where fMRIPrep has it.
     freesurfer: Path | None = None
+    # Derivatives that XCP-D was run on; None: those that its description names.
+    preprocessed: Path | None = None
 
 
 def choose_version(

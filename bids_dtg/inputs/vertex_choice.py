@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from bids_dtg.inputs.anatomy import (
     USUAL_TEMPLATE,
     XCPD_DESCS,
     Anatomy,
+    grey_matter,
+    surfaces_of_xcpd,
     surfaces_on_meshes,
 )
 from bids_dtg.inputs.run import (
@@ -30,8 +32,6 @@ from bids_dtg.inputs.run import (
     SurfaceFiles,
     SurfaceSide,
     TransformFile,
-    Wanted,
-    best,
     named_files,
 )
 from bids_dtg.inputs.space_choice import (
@@ -72,7 +72,7 @@ def choose_for_parcels(
     root
         Root folder of the derivatives dataset.
     is_moved
-        Whether the person's surfaces were moved to the template, as XCP-D moves them.
+        Whether the person's surfaces may have been moved to the template, as by XCP-D.
 
     Returns
     -------
@@ -99,16 +99,8 @@ def choose_for_parcels(
             )
         return _at_template(volumes, rule, root, why, "requested with --sample-on")
     if rule.on_lattice and (volumes or meshes):
-        # Series of other parcels, or on another mesh, do not help where there are other versions.
-        given = series
-        series = [file for file in given if rule.on_lattice(file.path)]
-        dense = [file for file in given if file.path.name.endswith(PARCEL_SERIES[-1])]
-        if dense and not series:
-            lack = (
-                f"{dense[0].path.name} lacks the model's parcels or is on another mesh"
-            )
-            warnings.warn(f"{lack}: another version is read", stacklevel=6)
-            why.append(lack)
+        series, lacks_of_series = _of_parcels(series, rule.on_lattice)
+        why += lacks_of_series
     if series:
         rest = [file for file in candidates if file.space != PARCELS]
         any_space = replace(rule, requested=None)
@@ -118,17 +110,15 @@ def choose_for_parcels(
     lacks: list[RunError] = []
     for file in sorted(volumes if surfaces.sides else (), key=preference):
         try:
-            transforms = _from_surfaces(file, anatomy, is_moved=is_moved)
+            sampled = _at_file(file, surfaces, anatomy, rule, is_moved=is_moved)
         except SeveralFilesError:
             raise
         except RunError as err:
             lacks.append(err)
             continue
         words = f"{space_label(file)} at the vertices of the person's own surfaces"
-        instead = None
         if rule.sample_on is None:
-            instead = _template_for(file, rule, root)
-        sampled = replace(surfaces, transforms=transforms, instead=instead)
+            sampled = replace(sampled, instead=_template_for(file, rule, root))
         reason = "; ".join([f"{words} ({surfaces.reason})", *why])
         return (file, (), reason), sampled
     if meshes:
@@ -139,6 +129,37 @@ def choose_for_parcels(
     if rule.sample_on == "own":
         raise no_own_surfaces(lack)
     return _at_template(volumes, rule, root, why, lack)
+
+
+def _of_parcels(
+    series: Sequence[NamedFile], on_lattice: Callable[[Path], bool]
+) -> tuple[list[NamedFile], list[str]]:
+    """Keep series of the model's parcels, on its mesh; say so where grayordinates give way."""
+    fitting = [file for file in series if on_lattice(file.path)]
+    dense = [file for file in series if file.path.name.endswith(PARCEL_SERIES[-1])]
+    if fitting or not dense:
+        return fitting, []
+    name = dense[0].path.name
+    lack = f"{name} lacks the model's parcels or is on another mesh"
+    warnings.warn(f"{lack}: another version is read", stacklevel=7)
+    return fitting, [lack]
+
+
+def _at_file(
+    file: NamedFile,
+    surfaces: SurfaceFiles,
+    anatomy: Anatomy,
+    rule: SpaceRule,
+    *,
+    is_moved: bool,
+) -> SurfaceFiles:
+    """Return a person's surfaces with the transforms from them to volumes."""
+    transforms = _from_surfaces(file, anatomy, is_moved=is_moved)
+    if is_moved:
+        words, space = surfaces.reason, _label_of(file)
+        preprocessed = rule.preprocessed
+        surfaces = surfaces_of_xcpd(anatomy, words, surfaces.sides, space, preprocessed)
+    return replace(surfaces, transforms=transforms)
 
 
 def _candidates(
@@ -186,7 +207,7 @@ def own_surfaces(
     freesurfer
         FreeSurfer's folder of all people, if it was given.
     is_moved
-        Whether the surfaces lie in the model's template, not in T1w space.
+        Whether the surfaces are XCP-D's, which lie in the model's template or in T1w space.
 
     Returns
     -------
@@ -199,8 +220,8 @@ def own_surfaces(
     for words, sides in sides_of_meshes:
         if len(sides) == 2:
             # The probability of grey matter lies in T1w space.
-            grey_matter = None if is_moved else _grey_matter(anatomy)
-            return SurfaceFiles(words, sides, grey_matter=grey_matter)
+            image = None if is_moved else grey_matter(anatomy)
+            return SurfaceFiles(words, sides, grey_matter=image)
     lack = f"sub-{anatomy.participant} has no surfaces with a registration to fsLR or fsaverage"
     if is_moved:
         return SurfaceFiles(lack)
@@ -214,7 +235,7 @@ def own_surfaces(
             continue
         words = f"FreeSurfer's white and pial surfaces of {subject.name}, moved to fsLR's mesh"
         return SurfaceFiles(
-            words, sides, to_t1w=to_t1w, grey_matter=_grey_matter(anatomy)
+            words, sides, to_t1w=to_t1w, grey_matter=grey_matter(anatomy)
         )
     return SurfaceFiles(lack)
 
@@ -266,8 +287,7 @@ def _from_surfaces(
     file: NamedFile, anatomy: Anatomy, *, is_moved: bool
 ) -> tuple[TransformFile, ...]:
     """Find the transforms of points from the surfaces' space to that of volumes."""
-    cohort = file.name.get("cohort")
-    space = f"{file.space}+{cohort}" if cohort else file.space
+    space = _label_of(file)
     if is_moved:
         if space == SPACE:
             return ()
@@ -279,21 +299,10 @@ def _from_surfaces(
     return anatomy.points_to(space)
 
 
-def _grey_matter(anatomy: Anatomy) -> Path | None:
-    """Find the probability of grey matter in T1w space."""
-    wanted: dict[str, Wanted] = {
-        "suffix": "probseg",
-        "extension": IMAGES,
-        "label": "GM",
-        "space": (None, T1W),
-    }
-    what = f"the probability of grey matter of sub-{anatomy.participant}"
-    for folder in anatomy.folders:
-        files = anatomy.files_in(folder, "probseg.nii*", **wanted)
-        image = best(files, what, **wanted)
-        if image:
-            return image.path
-    return None
+def _label_of(file: NamedFile) -> str:
+    """Return the space of volumes as transforms name it."""
+    cohort = file.name.get("cohort")
+    return f"{file.space}+{cohort}" if cohort else file.space
 
 
 def _from_fsnative(anatomy: Anatomy) -> tuple[TransformFile, ...] | None:
@@ -318,9 +327,9 @@ def _subject_folders(
     """
     root = anatomy.root
     names = [f"sub-{anatomy.participant}"]
-    (transform, *_) = named_files(step.path for step in to_t1w or ()) or [None]
-    if transform is not None and transform.session is not None:
-        names.insert(0, f"sub-{anatomy.participant}_ses-{transform.session}")
+    for transform in named_files(step.path for step in to_t1w or ()):
+        if transform.session is not None:
+            names.insert(0, f"sub-{anatomy.participant}_ses-{transform.session}")
     parents = [root / "sourcedata" / "freesurfer", root.parent / "freesurfer"]
     if folder is not None:
         parents = [folder]

@@ -45,6 +45,7 @@ from bids_dtg.inputs.dataset import (
     InputDataset,
     find_dataset,
     freesurfer_folder,
+    preprocessed_folder,
     select_participants,
 )
 from bids_dtg.inputs.run import STORAGE, RestRun, TransformFile, without_joins
@@ -260,6 +261,7 @@ class DatasetRequest:
             templateflow=self.templateflow,
             sample_on=inputs.sample_on,
             freesurfer=freesurfer_folder(inputs.derivatives),
+            preprocessed=preprocessed_folder(inputs.derivatives),
         )
 
     def require_space(self, model: str) -> None:
@@ -379,7 +381,7 @@ class CallRequest(DatasetRequest, ABC):
             bundle=self.bundle,
             space=self.space,
             grid=self.sampled_on,
-            cortices=dict.fromkeys(run.cortex for run in runs),
+            runs=runs,
             packages=package_versions(),
         )
 

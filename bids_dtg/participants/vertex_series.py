@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,13 @@ from bids_dtg.imaging.surfaces.vertices import (
     ParcelVertices,
     cortex_in_run,
     inside_mask,
+    placed_surfaces,
     read_own_cortex,
     template_mesh,
 )
 from bids_dtg.inputs.run import Cortex, RestRun, SurfaceFiles
-from bids_dtg.notices import TEMPLATE_SURFACE, counted
+from bids_dtg.inputs.vertex_choice import no_own_surfaces
+from bids_dtg.notices import NO_MASK, TEMPLATE_SURFACE, counted
 
 # A template's surface mixes a person's parcels, so half of the deviation of maps is used.
 DEVIATIONS: Mapping[str, float] = {"template": 0.5}
@@ -116,8 +118,13 @@ def surface_of(run: RestRun) -> tuple[Mapping[Any, Points], UsedSurface]:
     RunError
         A file is damaged, or a surface is implausible.
     """
-    files = run.surfaces
-    assert files is not None  # of a run of volumes
+    assert run.surfaces is not None  # of a run of volumes
+    files = placed_surfaces(run.surfaces)
+    if not files.sides and run.surfaces.sides:
+        if files.instead is None:
+            raise no_own_surfaces(files.reason)
+        reason = "; ".join(filter(None, [files.reason, files.instead.reason]))
+        files = replace(files.instead, reason=reason)
     if not files.sides:
         surface = UsedSurface("template", files.reason, files)
         return template_mesh(files.template), surface
@@ -202,6 +209,8 @@ class VertexSeries:
                     remedy="use --sample-on template",
                 )
             usable &= inside
+        elif not run.cleaned_before:  # programs that clean runs write no mask
+            notes.append(NO_MASK)
         if not usable.all():
             notes.append(
                 f"{usable.mean():.1%} of the vertices are in view and in the brain mask."

@@ -21,7 +21,7 @@ from bids_dtg.files.foreign import read_text
 from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import read_packaged, write_text
 from bids_dtg.imaging.atlas import MIN_COVERAGE
-from bids_dtg.inputs.run import PARCELS, Cortex
+from bids_dtg.inputs.run import PARCELS, RestRun
 from bids_dtg.notices import counted, visible_lines
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
@@ -120,7 +120,7 @@ def methods_text(
     space: str,
     grid: str,
     packages: Mapping[str, str],
-    cortices: Iterable[Cortex | None] = (),
+    runs: Sequence[RestRun] = (),
 ) -> str:
     """Write the methods text as Markdown, only from facts of the run.
 
@@ -138,8 +138,9 @@ def methods_text(
         The grid on which runs were sampled, in words.
     packages
         Versions of the software, by name.
-    cortices
-        Surfaces over whose vertices parcels of the runs were averaged; None: of series of parcels.
+    runs
+        The runs of an average, for the surface over whose vertices parcels were averaged, and for
+        their brain masks; empty: not known.
     """
     input_type = settings.inputs.input_type
     cleaning = settings.cleaning
@@ -147,7 +148,7 @@ def methods_text(
     cleaned_here = input_type == "fmriprep"
     ways = ["sampled"]
     if space == PARCELS:
-        ways = [cortex or "parcels" for cortex in cortices] or ["parcels"]
+        ways = [*dict.fromkeys(run.cortex or "parcels" for run in runs)] or ["parcels"]
     reading = " ".join(_SENTENCES[way] for way in ways)
     least = _SENTENCES["least_dof" if cleaned_here else "least"]
     sentences = (
@@ -156,6 +157,7 @@ def methods_text(
             space=space,
             grid=grid,
             how=_SENTENCES["interpolated"][cleaning.interpolation],
+            outside=_outside_masks(runs),
         ),
         words.on_template if "template" in ways else "",
         cleaning_text(cleaning),
@@ -189,6 +191,16 @@ def methods_text(
     ]
     text = "\n\n".join(filter(None, [_TITLE, *filled, words.references + cited]))
     return visible_lines(text)  # it names a model and a template
+
+
+def _outside_masks(runs: Iterable[RestRun]) -> str:
+    """Name the vertices outside brain masks, if runs have some; followed by those without data."""
+    has_mask = {run.mask is not None for run in runs}
+    if True not in has_mask:
+        return ""
+    key = "outside_some_masks" if False in has_mask else "outside_masks"
+    words: str = _SENTENCES[key]
+    return words
 
 
 def _dropped_frames(dummy_scans: str, cleaned_here: bool) -> str:

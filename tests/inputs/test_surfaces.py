@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
-from person_surfaces import add_fmriprep_surfaces, add_hcp_surfaces, add_transform
+from person_surfaces import (
+    TO_T1W,
+    add_fmriprep_surfaces,
+    add_hcp_surfaces,
+    add_transform,
+    template_mesh,
+    write_surface,
+)
+from scipy.spatial.transform import Rotation
 
+from bids_dtg import load_bundle
 from bids_dtg.errors import RunError
+from bids_dtg.imaging.surfaces.meshes import SIDES, read_midthickness
+from bids_dtg.imaging.surfaces.vertices import placed_surfaces
 from bids_dtg.inputs.anatomy import find_surfaces
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.run import SeveralFilesError
@@ -181,12 +193,14 @@ def test_transforms_of_the_other_template_are_composed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("input_type", ["xcpd", "fmriprep"])
-def test_surfaces_of_xcpd_lie_in_the_template(tmp_path, input_type):
+def test_surfaces_of_xcpd_may_lie_in_the_template_or_in_t1w_space(tmp_path, input_type):
     dataset = _dataset(tmp_path, input_type, "XCP-D")
     anat = add_fmriprep_surfaces(tmp_path, "01")
     files = _find(dataset)
     assert not files.transforms
-    assert files.reason.endswith("which XCP-D moved to MNI152NLin6Asym")
+    (transform,) = files.in_t1w.transforms
+    assert transform.path.name == f"sub-01_from-{SPACE}_to-T1w_mode-image_xfm.txt"
+    assert files.in_t1w.sides == files.sides
     names = [
         f"sub-01_hemi-{side}_space-fsLR_den-32k_desc-hcp_midthickness.surf.gii"
         for side in "LR"
@@ -236,3 +250,77 @@ def test_content_that_is_elsewhere_is_refused(tmp_path):
     path.symlink_to(tmp_path / "annex" / "gone")
     with pytest.raises(RunError, match=r"sub-01: .*hemi-L.* is a broken link"):
         _find(_dataset(tmp_path))
+
+
+def _write_xcpd(root, version, moved):
+    """Write the template's surfaces, moved by an affine transform, under XCP-D's names."""
+    describe_dataset(root, pipeline="XCP-D", version=version)
+    for side in SIDES:
+        points, faces = template_mesh(side)
+        name = f"sub-01_hemi-{side}_space-fsLR_den-32k_midthickness.surf.gii"
+        path = root / "sub-01/anat" / name
+        write_surface(path, points @ moved[:3, :3].T + moved[:3, 3], faces)
+    description = json.loads((root / "dataset_description.json").read_text())
+    return InputDataset(root, "test", description, root, "xcpd")
+
+
+def _moved(stretch=1.0, degrees=0.0, mm=0.0):
+    affine = np.diag([stretch, 1, 1, 1.0])
+    affine[:3, :3] = (
+        Rotation.from_euler("x", degrees, degrees=True).as_matrix() @ affine[:3, :3]
+    )
+    middle = np.concatenate([template_mesh(side)[0] for side in SIDES]).mean(axis=0)
+    affine[:3, 3] = middle - affine[:3, :3] @ middle + [0, mm, 0]
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("version", "moved", "where"),
+    [
+        ("0.11.0", {"stretch": 0.98, "degrees": 2, "mm": 3}, "template"),
+        ("0.7.1", {"stretch": 0.92}, "T1w"),
+        ("0.7.1", {"degrees": 7}, "T1w"),
+        ("0.7.1", {"mm": 9}, "T1w"),
+        ("0.10.3", {"degrees": 4}, "template"),
+        ("0.10.4", {"degrees": 4}, "T1w"),
+        ("0.10.3", {"mm": 6}, "template"),
+        ("0.11.0rc1", {"stretch": 1.045}, "T1w"),
+    ],
+)
+def test_the_meshes_of_xcpd_show_their_space_and_else_its_version(
+    tmp_path, version, moved, where
+):
+    dataset = _write_xcpd(tmp_path, version, _moved(**moved))
+    add_transform(tmp_path / "sub-01/anat", "01")
+    files = placed_surfaces(_find(dataset))
+    assert [len(files.sides), len(files.transforms)] == [2, where == "T1w"]
+    space = "the T1w image" if where == "T1w" else SPACE
+    assert f"in the coordinates of {space} by a fit to the template" in files.reason
+    by_version = f", and by XCP-D {version}: " in files.reason
+    assert by_version == (moved in ({"degrees": 4}, {"mm": 6}, {"stretch": 1.045}))
+
+
+@pytest.mark.parametrize("link", ["none", "link", "given"])
+def test_surfaces_in_t1w_space_need_the_transform_of_the_preprocessing(tmp_path, link):
+    root, fmriprep = tmp_path / "xcp_d", tmp_path / "fmriprep"
+    dataset = _write_xcpd(root, "0.11.0", TO_T1W)
+    (fmriprep / "sub-01/anat").mkdir(parents=True)
+    transform = add_transform(fmriprep / "sub-01/anat", "01")
+    if link == "link":
+        links = {"preprocessed": "../fmriprep", "templateflow": "https://there"}
+        description = dataset.description | {"DatasetLinks": links}
+        (root / "dataset_description.json").write_text(json.dumps(description))
+    preprocessed = fmriprep if link == "given" else None
+    flow = TemplateFlow(None)
+    found = find_surfaces(
+        dataset, "01", None, model=SPACE, templateflow=flow, preprocessed=preprocessed
+    )
+    files = placed_surfaces(found)
+    if link == "none":
+        assert not files.sides
+        assert "there is no transform from T1w to MNI152NLin6Asym" in files.reason
+        return
+    assert files.transforms[0].path.resolve() == transform
+    assert files.transforms[0].path in found.inputs
+    points = read_midthickness(files, load_bundle("demo").brain_voxels)
+    np.testing.assert_allclose(points["L"], template_mesh("L")[0], atol=1e-3)

@@ -298,7 +298,7 @@ def test_a_template_needs_volumes(tmp_path):
         find(root, sample_on="template")
 
 
-def test_surfaces_of_xcpd_lie_in_the_template(tmp_path):
+def test_surfaces_of_xcpd_may_lie_in_the_template_or_in_t1w_space(tmp_path):
     root = describe_dataset(tmp_path, pipeline="XCP-D")
     add_series(root, f"space-{SPACE}_res-2_", name="desc-denoised_bold.nii.gz")
     stem = "space-fsLR_den-32k_desc-hcp_midthickness.surf.gii"
@@ -308,6 +308,12 @@ def test_surfaces_of_xcpd_lie_in_the_template(tmp_path):
     assert set(run.surfaces.sides) == {"L", "R"}
     assert run.surfaces.transforms == ()
     assert run.surfaces.grey_matter is None  # it lies in T1w space
+    assert not run.surfaces.in_t1w.sides  # without a transform
+    touch(root / "sub-01/anat", f"from-{SPACE}_to-T1w_{XFM}.h5")
+    (run,) = find_runs(root, "01", rule=rule, input_type="xcpd")
+    assert run.surfaces.in_t1w.sides == run.surfaces.sides
+    assert run.surfaces.in_t1w.grey_matter.name.endswith(ANATOMY[1])
+    assert run.surfaces.instead.template == SPACE
 
 
 def test_grayordinates_of_another_mesh_give_way_to_volumes_which_is_said(tmp_path):

@@ -62,7 +62,7 @@ def markdown_of(
     input_type="fmriprep",
     cleaning=None,
     space=SPACE,
-    cortices=(),
+    runs=(),
     **change,
 ) -> str:
     """Return the text of the contrasts; `change` as of the model."""
@@ -78,7 +78,7 @@ def markdown_of(
         bundle=made,
         space=space,
         grid="the model's grid",
-        cortices=cortices,
+        runs=runs,
         packages={"numpy": "2.0"},
     )
 
@@ -101,8 +101,10 @@ PARTIAL = {"kind": "linear", "connectome": Form("partial", (15, 35))}
 AT_VERTICES = "Volumes were interpolated linearly at the vertices of"
 
 
-def of_parcels(*cortices: str | None) -> dict[str, object]:
-    return {"space": PARCELS, "cortices": cortices}
+def of_parcels(*cortices: str | None, masks=("mask", "mask")) -> dict[str, object]:
+    pairs = zip(cortices, masks, strict=False)
+    runs = [SimpleNamespace(cortex=cortex, mask=mask) for cortex, mask in pairs]
+    return {"space": PARCELS, "runs": runs}
 
 
 SERIN = "Serin et al. (2025). Generating. https://doi.org/10.1038/s42003-025-09158-6"
@@ -156,6 +158,21 @@ ROWS = [
         of_parcels("template"),
         "maps have half of their deviation from the",
         "own surfaces",
+    ),
+    (
+        of_parcels("own"),
+        "Vertices outside the brain mask or without data were",
+        "of runs that have one",
+    ),
+    (
+        of_parcels("own", masks=(None,)),
+        "each parcel. Vertices without data were left out",
+        "mask",
+    ),
+    (
+        of_parcels("own", "own", masks=("mask", None)),
+        "Vertices outside the brain mask of runs that have one, or without data",
+        "mask or without",
     ),
     (of_parcels("fsaverage"), "Series on fsaverage's mesh were averaged", "Volumes"),
     (of_parcels("own", "fsaverage"), "fsaverage's sphere.", "read as parcel series"),

@@ -39,8 +39,10 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import TEMPLATE_SPACE, MeshName
 from bids_dtg.imaging.surfaces.parcel_series import read_series_header
+from bids_dtg.imaging.surfaces.vertices import placed_surfaces
 from bids_dtg.inputs.anatomy import find_anatomy, find_surfaces
 from bids_dtg.inputs.atlases import LABELS, atlas_datasets
+from bids_dtg.inputs.dataset import preprocessed_folder
 from bids_dtg.inputs.run import (
     OF_PARCELS,
     RestRun,
@@ -252,7 +254,9 @@ class Request(CallRequest):
             model=self.bundle.grid.space,
             templateflow=self.templateflow,
             sidecars=planned.sidecars,
+            preprocessed=preprocessed_folder(self.settings.inputs.derivatives),
         )
+        files = placed_surfaces(files)
         if chosen == "own" and not files.sides:
             raise no_own_surfaces(files.reason)
         return files
