@@ -5,9 +5,9 @@ Only code that trains imports this module (extra ``train``).
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
-import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from bids_dtg.files.atomic import write_atomic
 
 _BEST = "best.ckpt"
 _LAST = "last.ckpt"
+_DIGEST_BYTES = hashlib.sha256().digest_size  # at the end of a checkpoint
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # as Lightning names it
 
 
@@ -218,10 +219,11 @@ class _BestAndLast(Checkpoint):
 
 
 class _CheckpointFiles(TorchCheckpointIO):
-    """Writes a checkpoint in the folder of the one it replaces, then renames it.
+    """Writes a checkpoint and its digest in the folder of the one it replaces, then renames it.
 
-    Lightning writes to the system's temporary folder first. If that is on another file system,
-    the checkpoint is copied, and a run killed during the copy leaves half a checkpoint.
+    torch reads most damaged checkpoints without an error. Lightning writes to the system's
+    temporary folder first. If that is on another file system, the checkpoint is copied, and a run
+    killed during the copy leaves half a checkpoint.
     """
 
     def save_checkpoint(
@@ -229,21 +231,30 @@ class _CheckpointFiles(TorchCheckpointIO):
     ) -> None:
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        write_atomic(Path(path), content.getbuffer())
+        stored = content.getbuffer()
+        write_atomic(Path(path), stored, hashlib.sha256(stored).digest())
+
+    def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
+        return _read(Path(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint that `_CheckpointFiles` wrote, if not a byte of it has changed."""
     try:
-        content: dict[str, Any] = torch.load(
-            path, map_location="cpu", weights_only=True
+        content = memoryview(path.read_bytes())
+        stored, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+        if hashlib.sha256(stored).digest() != digest:
+            raise ValueError("its digest is another one")
+        checkpoint: dict[str, Any] = torch.load(
+            io.BytesIO(stored), map_location="cpu", weights_only=True
         )
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as err:
+    except Exception as err:
         raise RunError(
             f"{path} cannot be read",
-            expected="a checkpoint of this training",
-            remedy=f"remove {path.parent} to start again",
+            expected="a checkpoint of this training, as it was written",
+            remedy=f"remove {path.parent}, the training starts again",
         ) from err
-    return content
+    return checkpoint
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import resource
 import tempfile
 from functools import partial
@@ -125,9 +126,28 @@ def test_a_broken_checkpoint_is_one_line(tmp_path, name, size):
     path = tmp_path / name
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(
-        RunError, match=f"{name} cannot be read.* remove {tmp_path} to start again"
+        RunError,
+        match=f"{name} cannot be read.* remove {tmp_path}, the training starts again",
     ):
         fit(tmp_path, [])
+
+
+@pytest.mark.slow
+def test_no_checkpoint_with_a_changed_byte_is_read(tmp_path):
+    """torch reads most of these, also as the training is resumed."""
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, [], (2, KeyboardInterrupt()))
+    path, rng = tmp_path / "last.ckpt", random.Random(1)
+    sound = path.read_bytes()
+    for _ in range(300):
+        content = bytearray(sound)
+        for place in rng.sample(range(len(sound)), rng.choice((1, 3))):
+            content[place] ^= rng.randrange(1, 256)
+        path.write_bytes(content)
+        with pytest.raises(RunError, match=r"last\.ckpt cannot be read"):
+            fit(tmp_path, [])
+    path.write_bytes(sound)
+    assert len(fit(tmp_path, []).history) == 4
 
 
 def test_fewer_epochs_than_were_trained_are_refused(tmp_path):
