@@ -452,7 +452,10 @@ def _find_averages(settings: Settings, output: DerivativeDataset) -> _Averages:
     runs: dict[str, tuple[RunFiles, ...]] = {}
     averages: list[AverageFiles] = []
     lacks_maps = False
-    for label in participants_asked(settings, output):
+    labels, absent = participants_asked(settings, output)
+    if absent is not None:
+        raise absent
+    for label in labels:
         files = find_without_details(output, label, [*run_files, RELMAT], counting)
         runs[label] = files.runs
         with_maps = [average for average in files.averages if average.maps]

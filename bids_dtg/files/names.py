@@ -213,6 +213,17 @@ def participant_folder(
     return folder / f"ses-{_checked(session, 'ses')}"
 
 
+def is_label(text: str) -> bool:
+    """Return whether a text can be the label of a BIDS entity.
+
+    Examples
+    --------
+    >>> is_label("01"), is_label("a_b"), is_label("")
+    (True, False, False)
+    """
+    return bool(_LABEL.fullmatch(text))
+
+
 def plain_label(text: str, entity: str) -> str:
     """Strip `sub-`, `ses-`, ... from a label that a user typed, and check it.
 

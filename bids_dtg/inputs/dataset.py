@@ -12,12 +12,12 @@ from typing import Any
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
 from bids_dtg.files.derivatives import SourceDataset, participants_in
 from bids_dtg.files.foreign import matching, read_json_object
-from bids_dtg.files.names import plain_label
+from bids_dtg.files.names import is_label, plain_label
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.atlases import names_atlases
 from bids_dtg.inputs.studies import STUDIES, Study, holds_study, person_folders
-from bids_dtg.notices import counted, named, show
+from bids_dtg.notices import counted, named, say, show
 from bids_dtg.settings import InputChoice, InputType, Settings
 
 MOUNT_REMINDER = (
@@ -242,12 +242,26 @@ def participants_of(dataset: InputDataset) -> tuple[str, ...]:
 def select_participants(
     dataset: InputDataset, labels: Sequence[str] = ()
 ) -> tuple[str, ...]:
+    """List the requested participants, as `find_participants` does, without the absent ones."""
+    return find_participants(dataset, labels)[0]
+
+
+def find_participants(
+    dataset: InputDataset, labels: Sequence[str] = ()
+) -> tuple[tuple[str, ...], DatasetError | None]:
     """List the requested participants, in the dataset's order; all if no label is given.
+
+    Returns
+    -------
+    participants
+        Their labels.
+    absent
+        What to say of requested ones that the dataset lacks; None if there are none.
 
     Raises
     ------
     DatasetError
-        The dataset has no participants, or lacks a requested one (similar labels are named).
+        The dataset has no participants, or none of the requested ones (similar labels are named).
     SettingsError
         A request is not a valid label.
     """
@@ -280,34 +294,56 @@ def print_participants(settings: Settings) -> int:
     """
     inputs = settings.inputs
     dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
-    show(*select_participants(dataset, inputs.participant_label))
-    return 0
+    participants, absent = find_participants(dataset, inputs.participant_label)
+    if absent is not None:
+        say_absent(absent)
+    labels = [label for label in participants if is_label(label)]
+    show(*labels)
+    if others := [label for label in participants if not is_label(label)]:
+        folders = [f"sub-{label}" for label in others]
+        say(
+            f"bids_dtg: note: {dataset.root} has {named(list(map(repr, folders)))}, which "
+            "--participant-label cannot name. Expected: letters and digits. To do: rename them"
+        )
+    return int(absent is not None)
 
 
 def choose_participants(
     requested: Collection[str], present: Sequence[str], root: Path
-) -> tuple[str, ...]:
+) -> tuple[tuple[str, ...], DatasetError | None]:
     """Return the requested participants of a folder, in its order; all if none are requested.
+
+    Returns
+    -------
+    What `find_participants` returns.
 
     Raises
     ------
     DatasetError
-        A requested participant is missing (similar labels are named).
+        None of the requested participants is there.
     """
+    chosen = tuple(label for label in present if not requested or label in requested)
     missing = sorted(set(requested) - set(present))
-    if missing:
-        similar: set[str] = set()
-        for label in missing:
-            similar.update(difflib.get_close_matches(label, present, 3, 0.5))
-        examples = sorted(similar)
-        raise DatasetError(
-            f"{root} has no participant {', '.join(missing)}",
-            expected=f"e.g. {', '.join(examples or present[:5])} "
-            f"({counted(len(present), 'participant')} there)",
-            remedy=f"--participant-label {' '.join(examples or present[:1])}, or leave it out for "
-            "all",
-        )
-    return tuple(label for label in present if not requested or label in requested)
+    if not missing:
+        return chosen, None
+    similar: set[str] = set()
+    for label in missing:
+        similar.update(difflib.get_close_matches(label, present, 3, 0.5))
+    examples = sorted(similar)
+    absent = DatasetError(
+        f"{root} has no participant {', '.join(missing)}",
+        expected=f"e.g. {', '.join(examples or present[:5])} "
+        f"({counted(len(present), 'participant')} there)",
+        remedy=f"--participant-label {' '.join(examples or present[:1])}, or leave it out for all",
+    )
+    if not chosen:
+        raise absent
+    return chosen, absent
+
+
+def say_absent(absent: DatasetError) -> None:
+    """Say that requested participants are not there, beside those that are."""
+    say(f"bids_dtg: error: {absent} The others are processed.")
 
 
 def seen(root: Path) -> str:

@@ -23,7 +23,7 @@ from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import Failure, new_log, write_call, write_outcome
 from bids_dtg.imaging.bold import head_start
-from bids_dtg.inputs.dataset import split_named_path
+from bids_dtg.inputs.dataset import say_absent, split_named_path
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.plan import (
     fetch_ahead,
@@ -70,8 +70,8 @@ class Level:
 
         Returns
         -------
-        The number of participants that failed, and of pages that could not be made; all else is
-        complete.
+        The number of participants that failed or are absent, and of pages that could not be made;
+        all else is complete.
 
         Raises
         ------
@@ -88,6 +88,8 @@ class Level:
         request: CallRequest = self.prepare(settings)
         if settings.behaviour.dry_run:
             return print_plan(request, self.prepare)
+        if request.absent is not None:
+            say_absent(request.absent)
         # Before anything is written, as the network or the scheduler may be unreachable.
         fetch_ahead(request, self.prepare)
         cluster = None
@@ -159,7 +161,8 @@ class Level:
             + (f" ({log / 'failures.tsv'})" if failures else "")
             + pages
         )
-        return failed + reports.failed + (not reports.has_index)
+        absent = request.absent is not None
+        return failed + reports.failed + (not reports.has_index) + absent
 
     def _pool(self, request: CallRequest, board: Board) -> Pool[Outcome]:
         work = self.work(request)

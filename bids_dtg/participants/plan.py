@@ -19,6 +19,7 @@ from bids_dtg.errors import DtgError, RunError, faults_of, without_person
 from bids_dtg.files.foreign import open_foreign, reading
 from bids_dtg.files.names import participant_folder
 from bids_dtg.files.provenance import NOT_DONE, has_record, last_model
+from bids_dtg.inputs.dataset import say_absent
 from bids_dtg.inputs.run import RestRun, is_series
 from bids_dtg.inputs.templateflow import NotFetchedError
 from bids_dtg.notices import counted, named, say, show
@@ -92,7 +93,7 @@ Prepare = Callable[[Settings], CallRequest]  # finds and checks what is asked fo
 
 
 def print_plan(request: CallRequest, prepare: Prepare) -> int:
-    """Print what would be done; return how many participants would fail.
+    """Print what would be done; return how many participants would fail or are absent.
 
     Only headers and tables of the runs are read. Problems that show only in the images, such as
     a damaged file or a wrong field of view, are not found. Runs and their files are named with
@@ -103,6 +104,8 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
     failed = 0
     how = find_strategy(request.settings.cleaning.denoise_strategy).in_words
     show(f"{dataset.root} is read as {dataset.title}, {how}")
+    if request.absent is not None:
+        say_absent(request.absent)
     show(*note_on_other_model(request))
     verbose = request.settings.behaviour.verbose > 0
     details = verbose or len(request.participants) == 1
@@ -120,7 +123,7 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
         show(*reasons.in_words())
     people = counted(len(request.participants), "participant")
     show(f"{people}, {failed} would fail; no output was written")
-    return failed
+    return failed + (request.absent is not None)
 
 
 class Reasons:

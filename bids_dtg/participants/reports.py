@@ -26,7 +26,7 @@ from bids_dtg.files.provenance import (
     completed_titles,
     verify_outputs,
 )
-from bids_dtg.inputs.dataset import choose_participants
+from bids_dtg.inputs.dataset import choose_participants, say_absent
 from bids_dtg.notices import counted, say, show
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.report.contents import find_participant_labels
@@ -190,7 +190,9 @@ def remake_reports(settings: Settings) -> int:
         The output folder has no such participants, or reports cannot be made here.
     """
     output = existing_output(settings.inputs.output_dir)
-    wanted = participants_asked(settings, output)
+    wanted, absent = participants_asked(settings, output)
+    if absent is not None:
+        say_absent(absent)
     failures: dict[str, list[Failure]] = {}
     for failure in all_failures(output):
         failures.setdefault(failure.participant, []).append(failure)
@@ -200,13 +202,15 @@ def remake_reports(settings: Settings) -> int:
     outcome = f"{counted(len(wanted) - reports.failed, 'report')} made"
     pages = f": {output.root / INDEX}" if reports.has_index else ""
     say(outcome + pages + (f"; {reports.missing}" if reports.missing else ""))
-    return reports.failed + (not reports.has_index)
+    return reports.failed + (not reports.has_index) + (absent is not None)
 
 
 def participants_asked(
     settings: Settings, output: DerivativeDataset, labels: Sequence[str] | None = None
-) -> tuple[str, ...]:
+) -> tuple[tuple[str, ...], DatasetError | None]:
     """Return the requested participants of an output folder, or all if none were requested.
+
+    What to say of requested ones that are not there is returned, too; None if there are none.
 
     Parameters
     ----------
@@ -218,7 +222,7 @@ def participants_asked(
     Raises
     ------
     DatasetError
-        A requested participant is not in the folder, or the folder has none.
+        No requested participant is in the folder, or the folder has none.
     """
     labels = find_participant_labels(output) if labels is None else labels
     if not labels:
@@ -269,7 +273,9 @@ def verify_participants(settings: Settings) -> int:
         label = title.partition("_")[0]
         if label.startswith("sub-"):
             titles.setdefault(label.removeprefix("sub-"), []).append(title)
-    labels = participants_asked(settings, output, sorted(titles))
+    labels, absent = participants_asked(settings, output, sorted(titles))
+    if absent is not None:
+        say_absent(absent)
     results = presentation_of(output).noun
     damaged = sum(
         not _is_whole(output, label, titles[label], results) for label in labels
@@ -279,7 +285,7 @@ def verify_participants(settings: Settings) -> int:
     say(
         f"{counted(len(labels), 'participant')} checked, {damaged} incomplete or damaged{remedy}"
     )
-    return damaged
+    return damaged + (absent is not None)
 
 
 def _is_whole(

@@ -17,7 +17,7 @@ from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.confounds import check_custom_folder, confound_files
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import resolve
-from bids_dtg.errors import OutputError, RunError, together
+from bids_dtg.errors import DatasetError, OutputError, RunError, together
 from bids_dtg.extras import require
 from bids_dtg.files.derivatives import (
     DatasetWords,
@@ -44,9 +44,9 @@ from bids_dtg.imaging.surfaces.parcel_series import (
 from bids_dtg.inputs.dataset import (
     InputDataset,
     find_dataset,
+    find_participants,
     freesurfer_folder,
     preprocessed_folder,
-    select_participants,
 )
 from bids_dtg.inputs.run import STORAGE, RestRun, TransformFile, without_joins
 from bids_dtg.inputs.runs import (
@@ -237,6 +237,8 @@ class DatasetRequest:
     output: DerivativeDataset  # where results go
     # Whether files that would be fetched are named instead, as in a dry run.
     plans: bool = field(default=False, kw_only=True)
+    # What to say of requested participants that the dataset lacks, if others are there.
+    absent: DatasetError | None = field(default=None, kw_only=True)
 
     @property
     def selection(self) -> Selection:
@@ -306,8 +308,10 @@ def find_dataset_request(settings: Settings) -> DatasetRequest:
         combine=settings.outputs.averaging,
     )
     output = DerivativeDataset(check_output_location(inputs.output_dir, dataset))
-    participants = select_participants(dataset, inputs.participant_label)
-    request = DatasetRequest(settings, dataset, participants, bids_filter, output)
+    participants, absent = find_participants(dataset, inputs.participant_label)
+    request = DatasetRequest(
+        settings, dataset, participants, bids_filter, output, absent=absent
+    )
     refuse_absent(dataset, participants, request.selection)
     if settings.cleaning.custom_confounds is not None:
         check_custom_folder(settings.cleaning.custom_confounds)

@@ -202,6 +202,22 @@ def test_listed_participants(tmp_path, capsys, pipeline, folders, labels):
     assert not out.exists()
 
 
+def test_listed_participants_can_all_be_requested(tmp_path, capsys):
+    root = describe_dataset(tmp_path / "data")
+    for name in ("sub-02", "sub-", "sub-a_b", "sub- 03", "sub-01"):
+        (root / name).mkdir()
+    words = [str(root), "--list-participants"]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == ["01", "02"]
+    assert all(name in said.err for name in ("'sub-'", "'sub-a_b'", "'sub- 03'"))
+    assert main([*words, "--participant-label", "02", "7"]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines() == ["02"]
+    assert "error: " in said.err
+    assert "has no participant 7" in said.err
+
+
 def test_dataset_without_participants(tmp_path):
     describe_dataset(tmp_path)
     with pytest.raises(

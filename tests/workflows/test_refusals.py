@@ -118,6 +118,14 @@ def test_wrong_words_are_refused(job, capsys, monkeypatch, mistake):
     assert not job.out.exists()
 
 
+def test_the_others_of_a_call_with_an_unknown_participant_are_made(job, capsys):
+    words = ["--participant-label", "09", "01"]
+    for further in (["--dry-run"], [], ["--verify"]):
+        assert job.run(*words, *further, "--nprocs", 1) == 1
+        assert "has no participant 09" in the_line(capsys)
+    assert [*job.out.glob("sub-01/func/*_statmap.nii.gz")]
+
+
 def _moved(name: str) -> Callable[[TinyJob], object]:
     """Return a mistake of BIDS_DIR."""
     return lambda job: setattr(job, "bids", job.folder / name)

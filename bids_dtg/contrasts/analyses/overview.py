@@ -195,7 +195,9 @@ def run_group(settings: Settings) -> int:
     """
     output = existing_output(settings.inputs.output_dir)
     require_same_dataset(settings.inputs, output)
-    labels = participants_asked(settings, output)
+    labels, absent = participants_asked(settings, output)
+    if absent is not None:
+        raise absent
     participants = [find_without_details(output, label) for label in labels]
     rows = [
         dict(run.quality)
