@@ -45,7 +45,7 @@ from bids_dtg.inputs.participants import (
 )
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.statmaps import statmaps_place
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, named, say, visible
 from bids_dtg.participants.reports import existing_output, participants_asked
 from bids_dtg.participants.vertex_series import note_on_surfaces
 from bids_dtg.report.contents import (
@@ -81,6 +81,8 @@ class GroupPeople:
     findings: dict[str, list[str]] = field(default_factory=dict)
     # Labels that could not be read, and why.
     failed: dict[str, str] = field(default_factory=dict)
+    # Sentences on variables and levels of covariates, by what they are about, for log and page.
+    told: dict[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -174,7 +176,15 @@ class GroupPeople:
                 f"there is no table of participants with a column {name}",
                 expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
             )
+        for note in column.notes:
+            self._tell(note, note)
         return column.of(self.labels).require_usable()
+
+    def _tell(self, about: str, sentence: str) -> None:
+        """Print a sentence, and keep it for the page, the first time."""
+        if about not in self.told:
+            self.told[about] = sentence
+            say(sentence)
 
     def _of_runs(self, name: str) -> Column | None:
         """Return a quality metric, averaged over each person's runs; None if it is not one."""
@@ -231,6 +241,9 @@ class GroupPeople:
             )
             values: Mapping[str, Any] = column.numbers if is_number else column.texts
             columns[column.name] = [values[label] for label in self.labels]
+            if not is_number:
+                levels = ", ".join(map(visible, column.levels))
+                self._tell(column.name, f"{column.name} has the levels {levels}")
         try:
             coded = code(columns, len(self))
         except ValueError as err:

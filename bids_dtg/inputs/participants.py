@@ -34,6 +34,30 @@ PERSON_COLUMNS = ("participantid", "subjectid", "subject", "participant")
 NONE = ("", "n/a", "na", "nan")
 # Columns whose values are names, even if some look like numbers.
 _NAMES = (*SITE_COLUMNS, *FAMILY_COLUMNS, "session", "sessionid", "ses")
+# What a data dictionary says of a code of missing values, in lower case without punctuation; and
+# words that may stand beside it.
+_MISSING = (
+    "unknown",
+    "missing",
+    "not available",
+    "not applicable",
+    "not asked",
+    "not known",
+    "n a",
+    "refused",
+    "declined",
+    "no answer",
+    "invalid",
+)
+_NEUTRAL = frozenset(
+    {
+        *("a", "an", "by", "is", "item", "no", "not", "of", "or", "the", "to", "was"),
+        *("answer", "code", "data", "entry", "information", "participant", "question"),
+        *("recorded", "reported", "response", "score", "subject", "value", "values"),
+    }
+)
+# Values between two listed ones, which are then the ends of a scale.
+_FEWEST_BETWEEN = 3
 # With this many cells, mostly numbers, text is taken for a mistake.
 _FEWEST_CELLS = 5
 # A decimal comma or commas between thousands: spreadsheets write these in many countries.
@@ -49,6 +73,10 @@ class Column:
     texts: Mapping[str, str]
     # Levels of a category in the data dictionary; empty: none, or Units say that it has numbers.
     listed_levels: tuple[str, ...] = ()
+    # Sentences on what the data dictionary says of the values; empty: nothing unusual.
+    notes: tuple[str, ...] = ()
+    # Why the data dictionary, which may describe the column, cannot be read.
+    fault: SettingsError | None = None
 
     @cached_property
     def _cells_as_numbers(self) -> Mapping[str, float]:
@@ -102,8 +130,11 @@ class Column:
         Raises
         ------
         SettingsError
-            Cells look like misspelt numbers, or are numbers that are missing in listed levels.
+            Cells look like misspelt numbers, or are numbers that are missing in listed levels; or
+            the data dictionary cannot be read.
         """
+        if self.fault is not None:
+            raise self.fault
         if self.stray:
             has_numbers = len(self.texts) > len(self._words)
             numbers = ", and numbers for the others" if has_numbers else ""
@@ -123,6 +154,97 @@ class Column:
                 expected=f"all Levels, or Units if {self.name} holds numbers",
             )
         return self
+
+    def described(self, description: Mapping[str, object], file: Path) -> Column:
+        """Return the column as its description in a data dictionary says, with notes on it.
+
+        Codes of missing values become n/a. Other `Levels` make a category, unless there are
+        `Units`, or they are the two ends of a scale.
+
+        Examples
+        --------
+        >>> levels = {"Levels": {"1": "control", "2": "patient", "9": "unknown"}}
+        >>> group = Column("group", {"01": "1", "02": "9"}).described(levels, Path("p.json"))
+        >>> group.listed_levels, dict(group.texts)
+        (('1', '2'), {'01': '1'})
+        >>> group.notes[0].partition(" in ")[0]
+        'group: 9 is a code of missing values'
+        """
+        given = description.get("Levels")
+        if not isinstance(given, Mapping | list):
+            return self
+        meanings = {str(level): _meaning(given, level) for level in given}
+        codes = [
+            level
+            for level, meaning in meanings.items()
+            if self._says_missing(meaning or level) or _is_outside(level, description)
+        ]
+        levels = tuple(level for level in meanings if level not in codes)
+        column, notes = self._without(codes, meanings, file)
+        units = str(description.get("Units") or "")
+        if units.strip().casefold() not in NONE or not levels:
+            return dataclasses.replace(column, notes=tuple(notes))
+        if column._lies_between(levels):
+            notes.append(
+                f"{self.name} holds numbers, as {file.name} lists only its ends, "
+                f"{' and '.join(levels)}"
+            )
+            return dataclasses.replace(column, notes=tuple(notes))
+        are_numbers = all(plain_number(level) is not None for level in levels)
+        if are_numbers and len(levels) > 2 and plain_column(self.name) not in _NAMES:
+            notes.append(
+                f"{self.name} is a category, as {file.name} lists its {len(levels)} Levels without "
+                "Units; with Units, it would hold numbers"
+            )
+        return dataclasses.replace(column, listed_levels=levels, notes=tuple(notes))
+
+    def _says_missing(self, meaning: str) -> bool:
+        """Return whether a level's text says that there is no value, and nothing else."""
+        words = " ".join(re.findall(r"[^\W_]+", meaning.casefold()))
+        of_name = re.findall(r"[^\W_]+", self.name.casefold())
+        rest = f" {words} "
+        for code in _MISSING:
+            rest = rest.replace(f" {code} ", " ")
+        return rest.split() != words.split() and set(rest.split()) <= {
+            *_NEUTRAL,
+            *of_name,
+        }
+
+    def _without(
+        self, codes: Sequence[str], meanings: Mapping[str, str], file: Path
+    ) -> tuple[Column, list[str]]:
+        """Return the column without cells that are codes, and a note on each code that occurs."""
+        texts, notes = dict(self.texts), []
+        for code in codes:
+            number = plain_number(code)
+            coded = [
+                label
+                for label, text in texts.items()
+                if text == code or (number is not None and plain_number(text) == number)
+            ]
+            for label in coded:
+                del texts[label]
+            if coded:
+                why = f"'{visible(meanings[code])}'" if meanings[code] else "as it says"
+                if not self._says_missing(meanings[code] or code):
+                    why = "outside its range"
+                people = f"{counted(len(coded), 'participant')} without a value"
+                notes.append(
+                    f"{self.name}: {code} is a code of missing values in {file.name} ({why}), "
+                    f"{people}"
+                )
+        return dataclasses.replace(self, texts=texts), notes
+
+    def _lies_between(self, levels: Sequence[str]) -> bool:
+        """Return whether two levels are the ends of a scale, by the numbers between them."""
+        ends = [plain_number(level) for level in levels]
+        if len(ends) != 2 or None in ends:
+            return False
+        low, high = sorted(end for end in ends if end is not None)
+        values = set(self._cells_as_numbers.values()) - {low, high}
+        return (
+            len(values) >= _FEWEST_BETWEEN and low < min(values) <= max(values) < high
+        )
 
     @property
     def is_number(self) -> bool:
@@ -226,46 +348,54 @@ def read_participants(path: Path) -> ParticipantsTable:
     ----------
     path
         ``participants.tsv`` of a dataset, or any table with the column participant_id. A JSON file
-        of the same name may list ``Levels``, which make a column a category, and ``Units``, which
-        make it a column of numbers even so.
+        of the same name may list ``Levels``, which make a column a category, unless they are codes
+        of missing values or the ends of a scale, and ``Units``, which make it a column of numbers
+        even so.
 
     Raises
     ------
     SettingsError
         It cannot be read, has no column of labels, has two columns of the same name, or has a
-        participant twice with different values; or the JSON file cannot be read.
+        participant twice with different values. A JSON file that cannot be read is an error of
+        each column, once it is used.
     """
     table = _read_table_of_people(path)
+    file = path.with_suffix(".json")
+    columns = {}
     try:
-        descriptions = read_json_object(path.with_suffix(".json"))
+        descriptions = read_json_object(file)
     except MissingFileError:
         return table
     except ForeignFileError as err:
-        raise err.as_kind(SettingsError, remedy="repair or remove it") from err
-    columns = {}
+        fault = err.as_kind(SettingsError, remedy="repair or remove it")
+        assert isinstance(fault, SettingsError)
+        for name, column in table.columns.items():
+            columns[name] = dataclasses.replace(column, fault=fault)
+        return dataclasses.replace(table, columns=columns)
     for name, column in table.columns.items():
-        levels = _levels_in(descriptions.get(name))
-        columns[name] = dataclasses.replace(column, listed_levels=levels)
+        description = descriptions.get(name)
+        columns[name] = column
+        if isinstance(description, Mapping):
+            columns[name] = column.described(description, file)
     return dataclasses.replace(table, columns=columns)
 
 
-def _levels_in(description: object) -> tuple[str, ...]:
-    """Return the levels of a column's description in a data dictionary, unless it has units.
+def _meaning(levels: Mapping[str, object] | list[object], level: object) -> str:
+    """Return what a data dictionary says of a level; empty where it lists names only."""
+    meaning = levels.get(str(level)) if isinstance(levels, Mapping) else None
+    if isinstance(meaning, Mapping):
+        meaning = meaning.get("Description")
+    return str(meaning or "")
 
-    Examples
-    --------
-    >>> _levels_in({"Levels": {"1": "control", "2": "patient"}})
-    ('1', '2')
-    >>> _levels_in({"Levels": {"999": "unknown"}, "Units": "years"})
-    ()
-    """
-    if not isinstance(description, Mapping):
-        return ()
-    levels = description.get("Levels")
-    units = str(description.get("Units") or "")
-    if units.strip().casefold() not in NONE or not isinstance(levels, Mapping | list):
-        return ()
-    return tuple(map(str, levels))
+
+def _is_outside(level: str, description: Mapping[str, object]) -> bool:
+    """Return whether a number is outside the range that a description states for its column."""
+    number = plain_number(level)
+    if number is None:
+        return False
+    low = plain_number(str(description.get("Minimum", "")))
+    high = plain_number(str(description.get("Maximum", "")))
+    return (low is not None and number < low) or (high is not None and number > high)
 
 
 def _read_table_of_people(path: Path) -> ParticipantsTable:

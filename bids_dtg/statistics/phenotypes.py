@@ -368,6 +368,7 @@ def _write(results: ResultFolder, study: _Study) -> None:
         "folds": options.cross_validated,
         "seed": seed,
         "words": names_by_words,
+        "told": study.people.told.values(),
         "permutations": options.map_permutations,
         "rule": RULE,
     }

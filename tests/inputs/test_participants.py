@@ -104,11 +104,43 @@ DESCRIBED = {
     "a list": ({"Levels": ["9", "10"]}, ["10", "9", "10"], ("9", "10")),
     "bands": ({"Levels": {"65+": "old"}}, ["20", "21", "22", "23", "65+"], 5),
     "a comma": ({"Levels": {"1,2": "both"}}, ["1,2", "1"], 2),
-    "units": (UNITS, ["20", "21", "999"], [20, 21, 999]),
-    "no units": (
-        UNITS | {"Units": "n/a"},
-        ["20", "999"],
+    "units": (UNITS, ["20", "21", "999"], [20, 21]),
+    "no units": (UNITS | {"Units": "n/a"}, ["20", "999.0"], [20]),
+    "an unlisted number": (
+        {"Levels": {"1": "patient", "999": "unknown"}},
+        ["1", "20", "999"],
         r"lists Levels of own, but not 20\. E",
+    ),
+    "a top with units": (
+        {"Levels": {"89": "89 or more"}, "Units": "years"},
+        ["20", "89"],
+        [20, 89],
+    ),
+    "outside its range": (
+        {"Levels": {"-1": "x", "12": "most", "88": "x"}, "Minimum": 0, "Maximum": 12}
+        | {"Units": "points"},
+        ["-1", "0", "12", "88"],
+        [0, 12],
+    ),
+    "the ends": (
+        {"Levels": {"0": "never", "10": "always"}},
+        ["0", "3", "10", "4.5", "7"],
+        [0, 3, 10, 4.5, 7],
+    ),
+    "the ends, and few between": (
+        {"Levels": {"0": "never", "10": "always"}},
+        ["0", "3", "4", "10"],
+        r"lists Levels of own, but not 3, 4\. E",
+    ),
+    "the ends, and one beyond": (
+        {"Levels": {"0": "never", "10": "always"}},
+        ["3", "4", "5", "11"],
+        r"lists Levels of own, but not 3, 4, 5, 11\. E",
+    ),
+    "a word that is a code": (
+        {"Levels": {"M": "male", "F": "female", "U": {"Description": "Unknown"}}},
+        ["M", "F", "U"],
+        ("F", "M"),
     ),
     "a stray with units": (
         UNITS,
@@ -145,15 +177,55 @@ def test_levels_of_the_data_dictionary_make_a_category(tmp_path, what):
         assert expected in (column.levels, len(column.levels))
 
 
-def test_a_damaged_data_dictionary_is_refused_but_families_and_sets_do_not_need_it(
+@pytest.mark.parametrize(
+    ("meaning", "is_code"),
+    [
+        ("Missing data", True),
+        ("own unknown", True),
+        ("N/A", True),
+        ("Refused to answer.", True),
+        ("not applicable/not asked", True),
+        ("unknown aetiology", False),
+        ("missing limb", False),
+        ("known", False),
+        ("", False),
+    ],
+)
+def test_a_code_of_missing_values_is_one_by_its_text(tmp_path, meaning, is_code):
+    path = write(tmp_path, "participant_id\town\n01\t1\n02\t2\n03\t9\n")
+    levels = {"1": "control", "2": "patient", "9": meaning}
+    path.with_suffix(".json").write_text(json.dumps({"own": {"Levels": levels}}))
+    column = read_participants(path).find("own")
+    assert set(column.texts) == {"01", "02", "03"} - ({"03"} if is_code else set())
+    said = "own: 9 is a code of missing values in participants.json"
+    assert column.notes[0].startswith(said if is_code else "own is a category, as")
+
+
+def test_a_scale_with_all_its_levels_is_a_category_which_is_said(tmp_path):
+    rows = "".join(f"{number:02d}\t{number}\n" for number in range(10))
+    path = write(tmp_path, f"participant_id\town\n{rows}")
+    levels = {str(number): "" for number in range(10)}
+    path.with_suffix(".json").write_text(json.dumps({"own": {"Levels": levels}}))
+    (note,) = read_participants(path).find("own").notes
+    assert "participants.json lists its 10 Levels without Units" in note
+    ends = {"own": {"Levels": {"0": "never", "9": "always"}}}
+    path.with_suffix(".json").write_text(json.dumps(ends))
+    (note,) = read_participants(path).find("own").notes
+    assert (
+        "own holds numbers, as participants.json lists only its ends, 0 and 9" in note
+    )
+
+
+def test_a_damaged_data_dictionary_is_refused_where_it_is_used_but_families_and_sets_do_not_need_it(
     tmp_path,
 ):
     path = write(tmp_path, "participant_id\tfamily_id\tset\n01\tA\ttest\n")
     path.with_suffix(".json").write_text('{"family_id": ')
+    column = read_participants(path).find("set")
     with pytest.raises(
         SettingsError, match=r"participants\.json cannot be read as JSON"
     ):
-        read_participants(path)
+        column.require_usable()
     assert read_families([tmp_path]).by_label == {"01": "A"}
     assert read_sets(path, SETS)["test"] == ("01",)
 

@@ -223,7 +223,9 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
         assert row["t"] != "n/a"
 
 
-def test_levels_of_the_data_dictionary_are_columns_of_a_covariate(cohort, tmp_path):
+def test_levels_of_the_data_dictionary_are_columns_of_a_covariate(
+    cohort, tmp_path, capsys
+):
     """A group coded 1, 2, 3 is no slope: two columns, as `Levels` of the JSON file say."""
     table = tmp_path / "own.tsv"
     rows = [f"{label}\t{n}\t{n % 3 + 1}\n" for n, label in enumerate(cohort.labels)]
@@ -244,6 +246,11 @@ def test_levels_of_the_data_dictionary_are_columns_of_a_covariate(cohort, tmp_pa
         assert call(cohort, "levels", *words, "--permutations", 0) == 0
         degrees.append(row_of(cohort, "levels")["dof"])
     assert degrees == ["45", "44"]
+    said = capsys.readouterr().err
+    page = (folder(cohort, "levels") / "statistics_report.html").read_text()
+    for words in ("group has the levels 1, 2, 3", "lists its 3 Levels without Units"):
+        assert said.count(words) == 1
+        assert words in page
 
 
 def test_a_contrast_of_few_people_has_no_p_and_takes_none_from_the_others(

@@ -373,6 +373,9 @@ def _checked(column: Column, labels: Sequence[str]) -> Column:
             expected=f"labels such as sub-{labels[0]} in the table",
         )
     column.require_usable()
+    say(*column.notes)
+    if not column.is_number:
+        say(f"{column.name} has the levels {', '.join(column.levels)}")
     lacking = [f"sub-{label}" for label in labels if label not in column.texts]
     if lacking:
         say(
