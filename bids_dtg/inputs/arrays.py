@@ -63,6 +63,9 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # published data have REST1-LR
 _ZIP = b"PK\x03\x04"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+# Attributes of HDF5: MATLAB's, and those of netCDF by which values differ from those stored.
+_MATLAB = "MATLAB_class"
+_SCALING = ("_FillValue", "scale_factor", "add_offset")
 # HDF5's codes of deflate, shuffle, Fletcher's checksum and LZF, which end on any bytes.
 _HARMLESS_FILTERS = {1, 2, 3, 32000}
 
@@ -297,6 +300,7 @@ def _read_file(
         }
     for name, array in arrays.items():
         _require_form(name, array)
+        _require_meaning(name, array, arrays.get("people"))
     with_rows = [name for name in arrays if "people" in _AXES.get(name, ())]
     if with_rows and "people" not in arrays:
         raise DatasetError(
@@ -323,6 +327,33 @@ def _require_form(name: str, array: StoredArray) -> None:
         raise DatasetError(
             f"{array.title} is {array.values.dtype} of shape {shape}",
             expected=f"{content}, not empty{of_axes}",
+        )
+
+
+def _require_meaning(name: str, array: StoredArray, people: StoredArray | None) -> None:
+    """Refuse an array of HDF5 whose axes are reversed, as MATLAB's are, or that is scaled."""
+    attributes = getattr(array.values, "attrs", {})
+    scaled = [key for key in _SCALING if key in attributes]
+    if scaled:
+        raise DatasetError(
+            f"{array.title} has the attribute {' and '.join(scaled)}",
+            expected="values as they are, NaN where there are none",
+            remedy="apply it, such as with xarray, and write the values",
+        )
+    axes, shape = _AXES.get(name, ()), array.values.shape
+    if people is None or len(axes) < 2 or axes[0] != "people":
+        return
+    number = people.values.size
+    is_reversed = shape[0] != number and shape[-1] == number
+    if is_reversed or _MATLAB in attributes:
+        why = f"has the attribute {_MATLAB}"
+        if is_reversed:
+            why = f"is ({', '.join(map(str, shape))}), and people are {number}"
+        raise DatasetError(
+            f"{array.title} {why}: its axes are reversed ({', '.join(axes[::-1])})",
+            expected=f"({', '.join(axes)})",
+            remedy="MATLAB writes axes in reverse: permute them before saving, or transpose the "
+            "array in Python",
         )
 
 

@@ -9,7 +9,7 @@ several measures and atlases.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,9 @@ _NAMES = re.compile(
 )
 # End of QSIRecon's variables with the names of an atlas's regions.
 _LABELS = "region_labels"
+_DSI_STUDIO = "name"  # DSI Studio's variable with the names, one a line
+# MRtrix's comments before a matrix, from 3.0.
+_COMMENTS = re.compile(r"\A(?:#[ \t]*[A-Za-z_]+:[^\n]*\n)+")
 # Further folders that may hold participants' folders and files.
 _FOLDERS = ("*", "derivatives/*")
 _NETWORKS = re.compile(r"^\d+networks")  # optional beginning of Schaefer's names
@@ -130,12 +133,21 @@ class StructuralSource:
             matrices = [matrix for path in paths for matrix in _square_matrices(path)]
             matrix, order = self._fitting(matrices, regions)
             weights = matrix.read_weights()[np.ix_(order, order)]
+        diagonal = np.diag(weights)
+        np.fill_diagonal(weights, np.where(np.isnan(diagonal), 0.0, diagonal))
         name = matrix.path.name
         faults = weight_faults(weights, regions)
         if faults:
+            remedy = None
+            if _is_triangle(weights):
+                remedy = (
+                    "only one triangle has weights: fill the other, as tck2connectome does with "
+                    "-symmetric"
+                )
             raise RunError(
                 f"{matrix.title} has {named(faults)}",
                 expected="symmetric weights of 0 or more",
+                remedy=remedy,
             )
         outside = matrix.shape[0] - len(order)
         if outside:
@@ -306,10 +318,10 @@ def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
     >>> weight_faults(np.array([[0.0, -1.0], [-1.0, 0.0]]), ["lh", "rh"])
     ['weights below 0, at lh and rh']
     """
-    if not np.isfinite(values).all():
-        return ["NaN or infinite weights"]
     between = values.copy()
     np.fill_diagonal(between, 0.0)
+    if not np.isfinite(between).all():
+        return ["NaN or infinite weights"]
     if (between < 0).any():
         return [f"weights below 0, at {_pair(between < 0, regions)}"]
     if not between.any():
@@ -318,6 +330,11 @@ def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
     if uneven.any():
         return [f"asymmetric weights, at {_pair(uneven, regions)}"]
     return []
+
+
+def _is_triangle(values: Array) -> bool:
+    """Return whether weights stand on one side of the diagonal only."""
+    return bool(np.triu(values, 1).any()) != bool(np.tril(values, -1).any())
 
 
 def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
@@ -431,7 +448,7 @@ def _square_matrices(path: Path) -> list[StoredMatrix]:
 
 def _in_text(path: Path) -> StoredMatrix:
     """Read one matrix, with names of the regions in its first line, first column, or both."""
-    text = read_text(path)
+    text = _COMMENTS.sub("", read_text(path))
     first_line = text.partition("\n")[0]
     delimiter = next((mark for mark in "\t,;" if mark in first_line), None)
     if delimiter is None:  # text files of MRtrix and MATLAB separate columns by spaces
@@ -451,6 +468,11 @@ def _in_text(path: Path) -> StoredMatrix:
     values = read_numbers([row[column:] for row in rows[header:]], path)
     column_names = first_row[column:] if header else []
     row_names = [row[0] for row in rows[header:]] if column else []
+    if column_names and row_names:  # R numbers rows and columns without names
+        if row_names == [str(number + 1) for number in range(len(row_names))]:
+            row_names = []
+        if column_names == [f"V{number + 1}" for number in range(len(column_names))]:
+            column_names = []
     if column_names and row_names and column_names != row_names:
         pairs = zip(row_names, column_names, strict=False)
         different = [pair for pair in pairs if len(set(pair)) > 1]
@@ -464,7 +486,7 @@ def _in_text(path: Path) -> StoredMatrix:
 
 
 def _in_mat(path: Path) -> list[StoredMatrix]:
-    """List numeric variables, with the names of regions that QSIRecon stores with them.
+    """List numeric variables, with the names of regions that QSIRecon or DSI Studio stores.
 
     Of the variables, only those with names are read.
     """
@@ -477,17 +499,41 @@ def _in_mat(path: Path) -> list[StoredMatrix]:
         if kind in _NO_NUMBERS:
             continue
         names: tuple[str, ...] = ()
-        for labels in kinds:
-            prefix = labels.removesuffix(_LABELS)
-            if labels != prefix and key.startswith(prefix):
-                stored_names = np.ravel(_variable(path, labels))
-                texts = [str(name).strip() for name in stored_names]
-                if len(texts) == shape[0]:
-                    names = _words(texts, path)
-                break
+        labels = _labels_of(key, kinds)
+        if labels is not None:
+            texts = _names_in(_variable(path, labels))
+            if len(texts) == shape[0]:
+                names = _words(texts, path)
         read_weights = partial(_weights_in_mat, path, key)
         matrices.append(StoredMatrix(path, shape, read_weights, names, key))
     return matrices
+
+
+def _labels_of(key: str, keys: Collection[str]) -> str | None:
+    """Return the variable with the names of a matrix's regions; None: there is none.
+
+    Of two atlases, the name of one may begin with that of the other. DSI Studio has one atlas.
+    """
+    prefixes = [
+        name.removesuffix(_LABELS)
+        for name in keys
+        if name.endswith(_LABELS) and key.startswith(name.removesuffix(_LABELS))
+    ]
+    if prefixes:
+        return max(prefixes, key=len) + _LABELS
+    return _DSI_STUDIO if _DSI_STUDIO in keys and key != _DSI_STUDIO else None
+
+
+def _names_in(stored: NDArray[Any]) -> list[str]:
+    """Return names of regions: an array of texts, or one text as characters, a name a line."""
+    values = np.ravel(stored)
+    if values.dtype.kind in "iu":  # codes of characters
+        whole = values.astype(np.uint8).tobytes().decode("utf-8", "replace")
+    elif len(values) == 1:
+        whole = str(values[0])
+    else:
+        return [str(name).strip() for name in values]
+    return [line.strip() for line in whole.strip("\0\n\r ").splitlines()]
 
 
 def _weights_in_mat(path: Path, key: str) -> Array:

@@ -327,6 +327,32 @@ def test_large_arrays_are_not_read_before_they_are_used(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shape", "attribute", "message"),
+    [
+        (
+            (40, 5, 3),
+            "",
+            r"\(40, 5, 3\), and people are 3: .*\(frames, places, people\)",
+        ),
+        ((3, 5, 3), "MATLAB_class", r"MATLAB_class: .*\(frames, places, people\)"),
+        ((3, 5, 40), "_FillValue", "has the attribute _FillValue. Expected: values as"),
+        ((3, 5, 40), "scale_factor", "has the attribute scale_factor"),
+        ((3, 5, 40), "add_offset", "has the attribute add_offset"),
+    ],
+)
+def test_reversed_and_scaled_arrays_of_hdf5_are_refused(
+    tmp_path, shape, attribute, message
+):
+    path = write(tmp_path / "all.h5", **changed(GOOD, {"rest": None}))
+    with h5py.File(path, "a") as file:
+        file["rest"] = np.ones(shape)
+        if attribute:
+            file["rest"].attrs[attribute] = 2.0
+    with pytest.raises(DatasetError, match=message):
+        read_arrays([path])
+
+
 def test_long_reading_is_no_damage(tmp_path, monkeypatch):
     """A row takes .4 s here, and a process without a step for 4 s is stuck."""
     monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 4.0)

@@ -342,3 +342,54 @@ def test_the_only_square_variable_of_matlab_is_read(tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(RunError, match=r"sc\.mat cannot be read: "):
         of(path)
+
+
+MOVED = [2, 0, 1]
+IN_LINES = ("\n".join(NAMES[n] for n in MOVED) + "\n").encode()
+
+
+@pytest.mark.parametrize(
+    "stored", [np.frombuffer(IN_LINES, np.uint8)[None], IN_LINES.decode()]
+)
+def test_names_of_dsi_studio_are_one_a_line(tmp_path, stored):
+    path = tmp_path / "sub-01_connectivity.mat"
+    savemat(path, {"connectivity": SC[np.ix_(MOVED, MOVED)], "name": stored})
+    found = StructuralSource(path).of("01", None, NAMES)
+    np.testing.assert_array_equal(found.weights, SC)
+    assert found.notes == ()
+
+
+def test_names_are_those_of_the_longest_prefix(tmp_path):
+    path = tmp_path / "sub-01_connectivity.mat"
+    of_other = np.array(["a", "b", "c"], object)
+    labels = np.array([NAMES[n] for n in MOVED], object)
+    moved = SC[np.ix_(MOVED, MOVED)]
+    variables = {"aal_region_labels": of_other, "aal_ext_region_labels": labels}
+    savemat(path, {**variables, "aal_ext_count": moved})
+    found = StructuralSource(path).of("01", None, NAMES)
+    np.testing.assert_array_equal(found.weights, SC)
+
+
+ROWS = "\n".join(",".join(f"{value:g}" for value in row) for row in SC) + "\n"
+NUMBERED = "".join(f'"{n + 1}",{row}\n' for n, row in enumerate(ROWS.split()))
+IN_TEXT = {
+    "MRtrix 3.0": f"# command_history: tck2connectome a.tck b.mif c.csv\n{ROWS}",
+    "R": f'"","V1","V2","V3"\n{NUMBERED}',
+    "R with names": f'"","V1","V2","M1"\n{NUMBERED}',
+    "NaN on the diagonal": ROWS.replace("0,2,1", "NaN,2,1"),
+}
+
+
+@pytest.mark.parametrize("program", IN_TEXT)
+def test_text_of_other_programs_is_read(tmp_path, program):
+    path = tmp_path / "sc.csv"
+    path.write_text(IN_TEXT[program])
+    found = StructuralSource(path).of("01", None, NAMES)
+    np.testing.assert_array_equal(found.weights, SC)
+    assert bool(found.notes) == (program != "R with names")
+
+
+def test_a_triangle_is_told_how_to_become_symmetric(tmp_path):
+    path = table(tmp_path / "a.tsv", np.triu(WEIGHTS))
+    with pytest.raises(RunError, match=r"asymmetric weights.*with -symmetric"):
+        of(path)
