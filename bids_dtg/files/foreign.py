@@ -209,8 +209,10 @@ def require_contents(paths: Iterable[Path], participant: str) -> None:
         )
     for path in paths:
         with reading(f"sub-{participant}: {path}", RunError):
-            size = path.stat().st_size
-        if not size:
+            status = path.stat()
+            if not path.is_file():  # a pipe has size 0, too
+                raise _no_file(path)
+        if not status.st_size:
             raise RunError(
                 f"sub-{participant}: {path} is empty",
                 remedy="copy it again, or rerun fMRIPrep",
@@ -269,13 +271,15 @@ def open_foreign(path: Path) -> io.BufferedReader:
             step(f"opening {path}")
             return path.open("rb")
         if path.exists():  # not opened, as opening a pipe may wait forever
-            kind = "a folder" if path.is_dir() else "not a regular file"
-            raise ForeignFileError(
-                f"{path} cannot be read: it is {kind}", expected="a file"
-            )
+            raise _no_file(path)
         if path.is_symlink():
             raise _no_content(path)
         raise MissingFileError(f"{path} cannot be read: No such file or directory")
+
+
+def _no_file(path: Path) -> ForeignFileError:
+    kind = "a folder" if path.is_dir() else "not a regular file"
+    return ForeignFileError(f"{path} cannot be read: it is {kind}", expected="a file")
 
 
 def _no_content(path: Path) -> ForeignFileError:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -35,6 +37,7 @@ from bids_dtg.imaging.grid import (
     voxel_edge_mm,
 )
 from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.notices import say
 
 Intent = Literal["none", "z score", "correlation"]
 
@@ -47,6 +50,7 @@ _KINDS = {
     348: (b"n+1\0", 344, "f4", 108, 352),
     540: (b"n+2\0\r\n\x1a\n", 4, "i8", 168, 544),
 }
+_LARGEST_MM = 1e6  # in an affine
 _LARGEST_OFFSET = 2**26  # CIFTI's XML takes a few million bytes
 # Size of pieces to read; igzip copies what it has read, and pieces of this size stay in the cache.
 _READ_BYTES = 2**18
@@ -135,7 +139,7 @@ def reading_image(
             remedy=f"datalad get {path}",
         )
     try:
-        with reading(path, RunError, as_what=as_what):
+        with reading(path, RunError, as_what=as_what), _naming(path):
             if path.name.endswith((".nii", ".nii.gz")):
                 _require_kind(_inflated(first_bytes))
             yield first_bytes
@@ -145,6 +149,31 @@ def reading_image(
             expected=err.expected or expected,
             remedy=err.remedy or remedy,
         ) from err
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Print what nibabel logs about a header with the name of the file, once."""
+    logger = nib.imageglobals.logger
+    handlers, logger.handlers = logger.handlers, [_Saying(path)]
+    try:
+        yield
+    finally:
+        logger.handlers = handlers
+
+
+class _Saying(logging.Handler):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say_once(self._path, record.getMessage())
+
+
+@lru_cache(1000)
+def _say_once(path: Path, message: str) -> None:
+    say(f"bids_dtg: note: {path}: nibabel says: {message}")
 
 
 def _inflated(first_bytes: bytes) -> bytes:
@@ -250,6 +279,11 @@ def read_header(path: Path) -> NiftiHeader:
         )
     if not shape or min(shape) < 1:
         raise RunError(f"{path} has sizes {shape}", expected="positive sizes")
+    if not np.abs(affine).max() <= _LARGEST_MM:
+        raise RunError(
+            f"{path} has an affine with {np.abs(affine).max():g} mm",
+            expected="an sform or qform that puts its voxels in space",
+        )
     if not is_invertible(affine):
         raise RunError(
             f"{path} has an affine that cannot be inverted",

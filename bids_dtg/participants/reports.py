@@ -27,7 +27,7 @@ from bids_dtg.files.provenance import (
     verify_outputs,
 )
 from bids_dtg.inputs.dataset import choose_participants, say_absent
-from bids_dtg.notices import counted, say, show
+from bids_dtg.notices import counted, say, show, visible
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
@@ -119,7 +119,8 @@ class Reports:
         changed
             Whether any result is new; if not, and nothing failed, an existing report is kept.
         """
-        if not self._wanted:
+        # A name that would act on a terminal names no file.
+        if not self._wanted or visible(participant) != participant:
             return
         if (
             not (changed or failures)

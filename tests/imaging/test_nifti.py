@@ -83,11 +83,24 @@ def test_the_sform_is_used_where_it_has_a_code(
         (AFFINE, 4, MIRRORED, 1, "contradicts itself"),
         (AFFINE, 1, moved(30), 1, "its sform and qform put a voxel 30 mm apart"),
         (AFFINE, 0, AFFINE, 0, "does not state the positions of its voxels"),
+        (np.diag([1e38, 2, 2, 1]), 4, AFFINE, 0, r"has an affine with 1e\+38 mm"),
+        (moved(1e38), 4, AFFINE, 0, r"has an affine with 1e\+38 mm"),
     ],
 )
 def test_contradictions_are_refused(tmp_path, sform, s_code, qform, q_code, fact):
     with pytest.raises(RunError, match=rf"a\.nii\.gz.*{fact}"):
         read_header(write_forms(tmp_path / "a.nii.gz", sform, s_code, qform, q_code))
+
+
+def test_what_nibabel_says_of_a_header_names_the_file_once(tmp_path, capfd):
+    path = write_forms(tmp_path / "a.nii", AFFINE, 4, AFFINE, 0)
+    content = bytearray(path.read_bytes())
+    content[80:84] = bytes(4)  # the first size of a voxel
+    path.write_bytes(content)
+    for _ in range(2):
+        read_header(path)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"{path}: nibabel says: pixdim[1,2,3] should be non-zero" in line
 
 
 def test_only_voxels_that_coincide_lie_on_the_grid(tmp_path):

@@ -65,6 +65,11 @@ def folder(path: Path) -> None:
     path.mkdir()
 
 
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def holding(content: str | bytes) -> Edit:
     """Return a damage that puts something else in a file's place."""
     return lambda path: path.write_bytes(
@@ -174,6 +179,8 @@ OF_A_PERSON = {
         "text": holding("<html>404 Not Found</html>" * 20),
         "three dimensions": image(tiny_bold()[..., 0]),
         "no affine": header(280, bytes(48)),
+        "voxels of 1e38 mm": header(280, np.float32(1e38).tobytes()),
+        "a pipe": a_pipe,
         "squares beyond float32": image(tiny_bold().astype(np.float32) * 1e18),
         "a magic of pairs": header(344, b"ni1\0"),
         "a size of no header": header(0, (340).to_bytes(4, "little")),
@@ -676,6 +683,16 @@ def test_a_hostile_folder_costs_nobody_else(tmp_path, capfd, of_the_other, name)
     assert_nothing_acts(capfd.readouterr().err)
     assert outputs(job.out, "02") == of_the_other
     assert {path.name for path in tmp_path.iterdir()} == {"fmriprep", "tiny", "out"}
+
+
+def test_a_name_that_acts_on_a_terminal_names_no_page(tmp_path, capfd):
+    job = TinyJob(tmp_path, ("01",))
+    job.reports = True
+    shutil.copytree(job.bids / "sub-01", job.bids / os.fsdecode(b"sub-" + TITLE))
+    assert job.run("--nprocs", "1") == 1
+    assert_nothing_acts(capfd.readouterr().err)
+    pages = sorted(path.name for path in job.out.glob("sub-*.html"))
+    assert pages == ["sub-01.html"]
 
 
 @pytest.mark.parametrize(

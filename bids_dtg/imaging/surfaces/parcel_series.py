@@ -249,7 +249,8 @@ def has_equal_sides(header: SeriesHeader, frame: int) -> bool:
     """
     right_path = other_side(header.path)
     if right_path is not None:
-        return filecmp.cmp(header.path, right_path, shallow=False)
+        with reading(header.path, RunError):
+            return filecmp.cmp(header.path, right_path, shallow=False)
     (values,) = _frames(header, slice(frame, frame + 1))
     if header.places is not None:
         pairs = np.array(homotopic_pairs(header.places.names), np.intp).reshape(-1, 2)

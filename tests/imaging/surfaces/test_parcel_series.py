@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import filecmp
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.regions import RegionTable, encode_series
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, standard_grayordinates
 from bids_dtg.imaging.surfaces.parcel_series import (
+    SeriesHeader,
     frames_at_vertices,
     has_equal_sides,
     read_series_header,
@@ -127,6 +130,18 @@ def test_a_right_hemisphere_with_the_values_of_the_left_is_seen(tmp_path, kind, 
             axis.name = np.array(names)
         path = save_series(tmp_path / f"a.{kind}.nii", values, axis)
     assert has_equal_sides(read_series_header(path), 4) == copied
+
+
+def test_a_disk_that_fails_names_the_file(tmp_path, monkeypatch):
+    paths = [tmp_path / f"a_hemi-{side}_bold.func.gii" for side in "LR"]
+    header = SeriesHeader(paths[0], 9, (0.0, None), None, vertices=10_242)
+
+    def fails(*_words, **_options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(filecmp, "cmp", fails)
+    with pytest.raises(RunError, match=r"hemi-L_bold\.func\.gii .*Input/output error"):
+        has_equal_sides(header, 4)
 
 
 def test_files_that_are_no_run_are_one_line(tmp_path: Path) -> None:
