@@ -29,7 +29,8 @@ class QualityMetric:
     # values are bad if `outside` is the lower one. None: the metric has no limits.
     unusual: float | None = None
     outside: float | None = None
-    flag: str = ""  # text on pages for a {value} beyond its limits; empty: no flag
+    # Text on pages for a {value} beyond its limits, {unusual} and {outside}; empty: no flag.
+    flag: str = ""
     # The same in the verdict on the run; empty: no part of the verdict.
     reason: str = ""
     tabled: bool = True  # whether the quality table has the column
@@ -40,6 +41,16 @@ class QualityMetric:
         if self.unusual is None or self.outside is None:
             return False
         return self.outside < self.unusual
+
+    def flagged(self, value: float) -> str:
+        """Return what pages say of a value beyond the limits.
+
+        Examples
+        --------
+        >>> METRICS["minutes_kept"].flagged(2.1)
+        '2.1 minutes of rest are left (4 are needed, 6 are usual)'
+        """
+        return self.flag.format(value=value, unusual=self.unusual, outside=self.outside)
 
     def steps(self, value: float) -> int:
         """Return how many of the two limits a value has reached: 0, 1 or 2; 0 for NaN.

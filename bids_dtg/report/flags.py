@@ -203,7 +203,7 @@ def _of_run(run: RunFiles, columns: Sequence[QualityMetric]) -> Iterator[Flag]:
         # Where the run was judged as a whole, the metrics with a reason are among the reasons.
         judged = column.name in REASONS and "training_distribution" in run.quality
         if value is not None and not judged and (level := level_of(column.name, value)):
-            yield Flag(level, column.flag.format(value=value), run.title)
+            yield Flag(level, column.flagged(value), run.title)
     notes = run.facts.get("Notes", ())
     yield from (
         Flag(level, note, run.title)

@@ -91,6 +91,21 @@ def column_text(value: float, digits: int | None) -> str:
     return number_text(float(value), digits)
 
 
+def significant_text(value: float, digits: int) -> str:
+    """Write a number with some significant digits, and a true minus sign.
+
+    Examples
+    --------
+    >>> [significant_text(value, 2) for value in (0.0123, 1.84, 11.3, 131.0, -0.96, 0.0)]
+    ['0.012', '1.8', '11', '131', '−0.96', '0']
+    """
+    if value == 0 or not np.isfinite(value):
+        return number_text(value, 0)
+    # 0 for 1 to 9, 1 for 10 to 99, -1 for 0.1 to 0.9, after rounding
+    before = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    return number_text(value, int(np.clip(digits - 1 - before, 0, _MOST_DIGITS)))
+
+
 def numbers_of(cell: Cell) -> tuple[float, ...]:
     """Return the numbers of a cell: none for words, three where there is an interval.
 

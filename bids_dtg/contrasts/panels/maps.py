@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.half_width import HALF_WIDTH, LEVEL, half_width_path
+from bids_dtg.contrasts.panels.regions import Regions, facts_of_regions
 from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_table
@@ -29,6 +30,7 @@ from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import voxel_positions
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_parcel_maps
 from bids_dtg.imaging.surfaces.meshes import SIDES, Hemisphere, read_template
+from bids_dtg.report.areas import area_in_words
 from bids_dtg.report.contents import (
     NOT_MEASURED,
     SYNTHETIC,
@@ -37,6 +39,7 @@ from bids_dtg.report.contents import (
     ParticipantFiles,
 )
 from bids_dtg.report.figures import Figure, Picture
+from bids_dtg.report.numbers import significant_text
 from bids_dtg.report.page import Section, link
 from bids_dtg.report.pictures import (
     AXIAL,
@@ -64,8 +67,9 @@ from bids_dtg.report.viewer import (
 )
 
 Array = NDArray[np.float32]
-# The colour scale ends at this quantile, because extremes would hide the rest of a task's maps.
-_LIMIT_QUANTILE = 0.995
+# Colour scales end at these quantiles of a map of voxels and of one of parcels, because extremes
+# would hide the rest.
+_LIMIT_QUANTILE, _LIMIT_OF_PARCELS = 0.995, 0.98
 _MINUS = "\N{MINUS SIGN}"
 # Maps drawn at a time; more threads would only wait for Python's interpreter lock.
 _THREADS = 2
@@ -146,7 +150,7 @@ class Gallery:
     """The maps of an average, ready for a page."""
 
     title: str  # of the average
-    tasks: tuple[Mapping[str, Any], ...]  # title, units, limit_text and cards of each
+    tasks: tuple[Mapping[str, Any], ...]  # title, units and cards of each
     first: tuple[str, ...]  # labels of the maps that a page begins with
     # The next three are for the viewer.
     scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
@@ -185,6 +189,22 @@ def contrast_in_words(task: str, name: str) -> str:
         sides.append(", ".join(parts))
     text = " minus ".join(sides)
     return text[0].upper() + text[1:]
+
+
+def title_in_words(task: str, name: str) -> str:
+    """Return the names of a task and its contrast as a title.
+
+    Examples
+    --------
+    >>> title_in_words("MOTOR", "AVG"), title_in_words("EMOTION", "XYZ"), title_in_words("", "a")
+    ('Movement: mean of all movements', 'Emotion: XYZ', 'A')
+    """
+    words = contrast_in_words(task, name)
+    if not task:
+        return words
+    if words[1:2].islower():  # no abbreviation
+        words = words[0].lower() + words[1:]
+    return f"{task_in_words(task)}: {words}"
 
 
 def slice_text(views: Sequence[View] = MAP_VIEWS) -> str:
@@ -257,10 +277,12 @@ def _facts_of_first(average: AverageFiles, gallery: Gallery) -> dict[str, Any]:
     """Return the variables of the template of an average's first maps."""
     return {
         "chosen": {"title": "", "cards": first_cards(gallery)},
+        "units": gallery.tasks[0]["units"],
         "common": average.common,
         "of_parcels": average.maps[0].of_parcels,
         "sliced": gallery.sliced,
-        "deviations": any(card["deviation"] for card in gallery.cards),
+        "deviations": any(card["regions"] for card in gallery.cards),
+        "beyond": any(card["deviation"] for card in gallery.cards),
         "half_widths": HALF_WIDTH in gallery.scripts,
         "slices": slice_text(),
         "below": slice_text(BELOW),
@@ -333,15 +355,11 @@ def draw_side_by_side(
 
 
 def first_cards(gallery: Gallery) -> list[dict[str, Any]]:
-    """Return the cards that a page begins with, with their task and the limits of the colours."""
-    cards = {}
-    for task in gallery.tasks:
-        scale = {
-            key: task[key] for key in ("limit_text", "deviation_limit_text", "units")
-        }
-        for card in task["cards"]:
-            name = card["viewer"]["title"]
-            cards[card["anchor"]] = {**card, "name": name, "scale": scale}
+    """Return the cards that a page begins with, with their task in the name."""
+    cards = {
+        card["anchor"]: {**card, "name": card["viewer"]["title"]}
+        for card in gallery.cards
+    }
     return [cards[label] for label in gallery.first]
 
 
@@ -437,7 +455,7 @@ class _Page:
         return write_picture(self.dataset, self.folder, self.title, name, picture)
 
 
-# A person's deviation and the half-widths, (parcels,); None: not known.
+# A person's deviation, NaN without data, and the half-widths, (parcels,); None: not known.
 _Deviation = tuple[Array, Array] | None
 
 
@@ -452,21 +470,21 @@ def _draw_tasks(
         for (task, differences), group in by_task:
             members = list(group)
             values = list(threads.map(source.read, members))
+            tops = [_top(of_map, source.quantile) for of_map in values]
             deviations = [source.deviation_of(shown) for shown in members]
             measured = [deviation[0] for deviation in deviations if deviation]
-            limits = _limit(values), _limit(measured)
+            # The viewer's, so that the maps of a task can be compared in it.
+            limits = _rounded(max(tops)), _limit(measured)
             draw = partial(_card, page, source, limits)
-            cards = list(threads.map(draw, members, values, deviations))
+            cards = list(threads.map(draw, members, values, tops, deviations))
             for copies in threads.map(source.pack, members, values, deviations):
                 packed |= copies
-            # On a phone, the legend has no room for text in brackets.
+            # The legend has no room for text in brackets.
             units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
             heading = (task_in_words(task) or "Maps") + ": differences" * differences
             of_task = {
                 "title": heading,
                 "units": _UNITS.get(units, units),
-                "limit_text": f"{limits[0]:g}",
-                "deviation_limit_text": f"{limits[1]:g}" if measured else "",
                 "cards": cards,
             }
             tasks.append(of_task)
@@ -480,41 +498,37 @@ def _card(
     limits: tuple[float, float],
     shown: MapFile,
     values: Array,
+    top: float,
     deviation: _Deviation,
 ) -> dict[str, Any]:
-    """Draw a map; return its card for the page and the viewer.
+    """Draw a map on a scale of its own, up to `top`; return its card for the page and the viewer.
 
-    `limits` are those of the colours of maps and of deviations.
+    `limits` are those of the viewer's colours of maps and of deviations.
     """
-    limit, deviation_limit = limits
+    limit = _rounded(top)
     pixels = source.draw(values, limit)
     if isinstance(source, _Volumes) and shown.label in page.first:
         pixels = join_pictures([source.draw_surfaces(values, limit), pixels], *_STACKED)
-    drawn_deviation = None
-    # The viewer shows the deviations of all maps.
-    if isinstance(source, ParcelMaps) and deviation and shown.label in page.first:
-        difference, half_widths = deviation
-        opacity = relative_size(difference, half_widths)
-        drawn = source.encode(source.draw(difference, deviation_limit, opacity))
-        drawn_deviation = {
-            "picture": page.write(f"contrast-{shown.label}_own", drawn),
-            "half_width": f"{np.nanmean(half_widths):.3g}",
-        }
+    regions = source.facts_of(shown, values, deviation)
     value, place, position = source.peak(values)
-    peak = f"{value:+.2f}".replace("-", _MINUS) + place
+    peak = f"{'+' * (value > 0)}{significant_text(value, 3)} {place}"
     name = contrast_in_words(shown.task, shown.name)
     about = shown.description.removeprefix(NOT_MEASURED)
     note = str(shown.sidecar.get("IndividualNote") or "")
     same = _SAME if shown.sidecar.get("Individual") is False else ""
     units = str(shown.sidecar.get("Units") or "")
-    spread_limit = source.spread_limit
+    of_task, of_deviations = limits
     in_viewer = {  # in the form of `viewer_data`
         "label": shown.label,
-        "title": f"{task_in_words(shown.task)}: {name}".removeprefix(": "),
+        "title": title_in_words(shown.task, shown.name),
         "about": ". ".join(filter(None, (about, same or note))),
         "units": _UNITS.get(units, units),
-        "limit": limit,
-        "limits": {_MAP: limit, _DEVIATION: deviation_limit, _SPREAD: spread_limit},
+        "limit": of_task,
+        "limits": {
+            _MAP: of_task,
+            _DEVIATION: of_deviations,
+            _SPREAD: source.spread_limit,
+        },
         "scale": f"{shown.task} {shown.is_difference}",
         "peak": position,
         "file": link(shown.path, page.dataset),
@@ -524,17 +538,58 @@ def _card(
         "number": None,
         "anchor": shown.label,
         "name": name,
-        "about": about,
+        "about": _beyond_name(about, name),
         "peak": peak,
         "alt": f"{shown.name}: predicted map, largest value {peak}",
         "same": same,
         "note": "" if same else note,
-        "deviation": drawn_deviation,
+        "limit": f"{limit:g}",
+        "beyond": bool(
+            np.abs(values).max() > limit
+        ),  # whether colours end before values
+        "regions": regions,
+        "spread": source.spread_of(shown, values),
+        "deviation": _draw_deviation(page, source, shown, regions, deviation),
         "picture": page.write(f"contrast-{shown.label}", source.encode(pixels)),
         "height": pixels.shape[0],
         "width": pixels.shape[1],
         "viewer": in_viewer,
     }
+
+
+def _draw_deviation(
+    page: _Page,
+    source: ParcelMaps | _Volumes,
+    shown: MapFile,
+    regions: Regions | None,
+    deviation: _Deviation,
+) -> dict[str, str] | None:
+    """Draw a person's deviation where it exceeds its interval in some region, for its card."""
+    if (
+        isinstance(source, _Volumes)
+        or not deviation
+        or not (regions and regions.beyond)
+    ):
+        return None
+    difference, half_widths = deviation
+    shares = relative_size(difference, half_widths)
+    difference = np.nan_to_num(difference)
+    limit = _limit([difference], source.quantile)
+    drawn = source.encode(source.draw(difference, limit, shares))
+    name = f"contrast-{shown.label}_own"
+    return {"picture": page.write(name, drawn), "limit": f"{limit:g}"}
+
+
+def _beyond_name(about: str, name: str) -> str:
+    """Return what a description says that the name above it does not.
+
+    Examples
+    --------
+    >>> _beyond_name("Mean of all movements, against baseline", "Mean of all movements")
+    'Against baseline'
+    """
+    rest = about.removeprefix(name).lstrip(" ,")
+    return rest[:1].upper() + rest[1:]
 
 
 def _surface(
@@ -557,6 +612,7 @@ class _Volumes:
     """Reads and draws maps on a voxel grid; `ParcelMaps` does the same for parcels."""
 
     encode = staticmethod(encode)
+    quantile = _LIMIT_QUANTILE  # of a map, at which its colours end
     spread_limit = 1.0  # volumes have no spread over people
 
     def __init__(self, first: MapFile, anatomy: Volume) -> None:
@@ -570,6 +626,12 @@ class _Volumes:
 
     def deviation_of(self, shown: MapFile) -> None:
         return None
+
+    def facts_of(self, shown: MapFile, values: Array, deviation: _Deviation) -> None:
+        return None
+
+    def spread_of(self, shown: MapFile, values: Array) -> str:
+        return ""
 
     def pack(
         self, shown: MapFile, values: Array, deviation: _Deviation
@@ -590,7 +652,7 @@ class _Volumes:
         affine = self.grid.affine
         position = (affine[:3, :3] @ np.array(index) + affine[:3, 3]).tolist()
         place = ", ".join(f"{mm:.0f}" for mm in position).replace("-", _MINUS)
-        return float(values[index]), f" at {place}", position
+        return float(values[index]), f"at {place} mm", position
 
 
 def _sample_surfaces(
@@ -676,11 +738,12 @@ class ParcelMaps:
         self._backdrop = Backdrop(anatomy, box_around(self._grid), BELOW)
 
     encode = staticmethod(partial(encode, small=True))
+    quantile = _LIMIT_OF_PARCELS
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the parcels."""
-        return tuple(self._parcels.names)
+        """Full names of the parcels."""
+        return tuple(map(area_in_words, self._parcels.names))
 
     @property
     def has_voxels(self) -> bool:
@@ -708,7 +771,22 @@ class ParcelMaps:
         difference, half_widths = read_numbers(rows, shown.path).astype(np.float32).T
         if np.isnan(difference).all() or np.isnan(half_widths).all():
             return None
-        return np.nan_to_num(difference), half_widths
+        return difference, half_widths
+
+    def facts_of(
+        self, shown: MapFile, values: Array, deviation: _Deviation
+    ) -> Regions | None:
+        """Return what a card says of the regions of a map; None: nothing is known of its error."""
+        if not deviation:
+            return None
+        return facts_of_regions(values, *deviation, self._parcels.names)
+
+    def spread_of(self, shown: MapFile, values: Array) -> str:
+        """Return the spread over people of the value furthest from 0; "": not known."""
+        spread = self.spreads.get(shown.label)
+        if spread is None:
+            return ""
+        return significant_text(float(spread[np.argmax(np.abs(values))]), 2)
 
     def pack(
         self, shown: MapFile, values: Array, deviation: _Deviation
@@ -718,7 +796,8 @@ class ParcelMaps:
         if shown.label in self.spreads:
             arrays[_SPREAD] = self.spreads[shown.label]
         if deviation:
-            arrays[_DEVIATION], arrays[_WIDTH] = deviation
+            difference, arrays[_WIDTH] = deviation
+            arrays[_DEVIATION] = np.nan_to_num(difference)
         return {
             f"{shown.label} {key}": array.astype("<f4").tobytes()
             for key, array in arrays.items()
@@ -727,7 +806,7 @@ class ParcelMaps:
     def peak(self, values: Array) -> tuple[float, str, list[float] | None]:
         """Return the value furthest from 0, and its parcel in words."""
         largest = int(np.argmax(np.abs(values)))
-        return float(values[largest]), f" in {self._parcels.names[largest]}", None
+        return float(values[largest]), f"in {self.names[largest]}", None
 
     def draw(
         self, values: Array, limit: float, opacity: Array | None = None
@@ -803,12 +882,17 @@ def _read_spreads(images: Mapping[str, Path]) -> dict[str, Array]:
     return spreads
 
 
-def _limit(maps: Sequence[Array]) -> float:
-    """Return the upper limit of the colour scale of a task's maps."""
-    tops = []
-    for values in maps:
-        amounts = np.abs(values.ravel(order="K"))  # in memory order, which is fastest
-        inside = amounts[amounts > 0]
-        if inside.size:
-            tops.append(float(np.quantile(inside, _LIMIT_QUANTILE)))
-    return float(f"{max(tops, default=1.0):.2g}") or 1.0
+def _limit(maps: Sequence[Array], quantile: float = _LIMIT_QUANTILE) -> float:
+    """Return the upper limit of a colour scale that several maps share."""
+    return _rounded(max((_top(values, quantile) for values in maps), default=0.0))
+
+
+def _top(values: Array, quantile: float) -> float:
+    """Return a quantile of the absolute values of a map that are not 0; 0: there are none."""
+    amounts = np.abs(values.ravel(order="K"))  # in memory order, which is fastest
+    inside = amounts[amounts > 0]
+    return float(np.quantile(inside, quantile)) if inside.size else 0.0
+
+
+def _rounded(top: float) -> float:
+    return float(f"{top:.2g}") or 1.0

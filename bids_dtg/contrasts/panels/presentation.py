@@ -22,7 +22,13 @@ from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag, not_for_science, trained_on, training_people
+from bids_dtg.report.flags import (
+    Flag,
+    model_name,
+    not_for_science,
+    trained_on,
+    training_people,
+)
 from bids_dtg.report.methods import MethodsWords, with_work
 from bids_dtg.report.page import sentences
 from bids_dtg.report.presentation import Presentation
@@ -182,25 +188,32 @@ def subtitle(files: ParticipantFiles) -> str:
     """Summarise a participant's results in one sentence."""
     if not files.averages:
         return "No maps."
-    common = files.averages[0].common
-    kind = str(common.get("ModelKind") or "")
+    seconds = sum(
+        average.common.get("SecondsOfRest") or 0.0 for average in files.averages
+    )
     return sentences(
         "contrasts/maps_subtitle.html",
         line="results",
         maps=sum(len(average.maps) for average in files.averages),
         averages=sum(bool(average.maps) for average in files.averages),
-        model=f"{common.get('ModelName', '')} {common.get('ModelVersion', '')}",
-        kind=KINDS[kind].title if kind in KINDS else kind,
+        minutes=seconds / 60,
         runs=len(files.runs),
     )
 
 
 def model_line(files: ParticipantFiles) -> str:
-    """Say how many people the model was trained on."""
+    """Name the model, its kind, and how many people it was trained on."""
     if not files.averages:
         return ""
-    people = training_people(files.averages[0].common)
-    return sentences("contrasts/maps_subtitle.html", line="", people=people)
+    common = files.averages[0].common
+    kind = str(common.get("ModelKind") or "")
+    return sentences(
+        "contrasts/maps_subtitle.html",
+        line="",
+        model=model_name(common),
+        kind=KINDS[kind].title if kind in KINDS else kind,
+        people=training_people(common),
+    )
 
 
 def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:

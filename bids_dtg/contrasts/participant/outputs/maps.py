@@ -197,6 +197,7 @@ def average_sidecar(
         **bundle.metadata,
         **model_facts(bundle),
         "ModelTraining": _training_facts(bundle),
+        **_held_out_facts(bundle),
         "NSegments": estimate.n_segments,
         "SecondsOfRest": round(estimate.seconds, 3),
         RESIDUAL_DOF: round(estimate.residual_dof, 2) if by_dof else None,
@@ -234,6 +235,15 @@ def _training_facts(bundle: ModelBundle) -> dict[str, Any]:
     if bundle.people is None:
         facts["PeopleKnown"] = False
     return facts
+
+
+def _held_out_facts(bundle: ModelBundle) -> dict[str, Any]:
+    """Say how well maps told held-out people apart, if the model's card does."""
+    held_out = (bundle.card.evaluation or {}).get("held_out")
+    if held_out is None:
+        return {}
+    facts = {"Participants": held_out["people"], "Identified": held_out["identified"]}
+    return {"ModelHeldOut": facts}
 
 
 def _contrast_facts(contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""What a card says of a person's map of regions: its strongest value, its error, its own part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.report.areas import short_area
+from bids_dtg.report.numbers import significant_text
+
+Array = NDArray[np.floating]
+_MARGIN = 4.0  # percent of a strip on either side of what it shows
+
+
+# A number on a strip: its position in percent of the strip, and the number as text.
+Mark: TypeAlias = tuple[float, str]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The strongest value of a map on a line."""
+
+    value: Mark
+    low: Mark  # end of the interval
+    high: Mark
+    zero: Mark
+    group: Mark  # the group's mean
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Facts of the regions of a map."""
+
+    strip: Strip | None  # None: the strongest value has no interval
+    regions: int = 0  # with data and an interval
+    differ: int = 0  # whose interval leaves out 0
+    beyond: int = 0  # whose deviation from the group exceeds the half-width
+    # The deviation that is largest relative to its half-width, that half-width, and its region.
+    difference: str = ""
+    half_width: str = ""
+    place: str = ""
+
+
+def facts_of_regions(
+    values: Array, difference: Array, half_widths: Array, names: Sequence[str]
+) -> Regions:
+    """Compare a person's map with 0, and its deviation from the group with its error.
+
+    Parameters
+    ----------
+    values
+        The map, (regions,).
+    difference
+        Its deviation from the group's, (regions,); NaN where the run has no data.
+    half_widths
+        Of the prediction intervals, (regions,); NaN where there is none.
+    names
+        Names of the regions.
+
+    Examples
+    --------
+    >>> values, deviation = np.array([5.0, -1.0]), np.array([0.5, -3.0])
+    >>> facts = facts_of_regions(values, deviation, np.array([4.0, 2.0]), ["L_V1", "R_V1"])
+    >>> facts.differ, facts.beyond, facts.difference, facts.half_width, facts.place
+    (1, 1, '−3.0', '2.0', 'right V1')
+    >>> facts.strip.zero, facts.strip.low, facts.strip.group[1]
+    ((4.0, '0'), (14.222222222222223, '+1.00'), '+4.50')
+    """
+    valid = np.isfinite(difference) & (half_widths > 0)
+    if not valid.any():
+        return Regions(None)
+    shares = np.zeros(len(values))
+    shares[valid] = np.abs(difference[valid]) / half_widths[valid]
+    most = int(shares.argmax())
+    peak = int(np.argmax(np.abs(values)))
+    strip = None
+    if valid[peak]:
+        group = float(values[peak] - difference[peak])
+        strip = _strip(float(values[peak]), float(half_widths[peak]), group)
+    return Regions(
+        strip,
+        regions=int(valid.sum()),
+        differ=int((np.abs(values) > half_widths)[valid].sum()),
+        beyond=int((shares > 1).sum()),
+        difference=_signed(float(difference[most]), 2),
+        half_width=significant_text(float(half_widths[most]), 2),
+        place=short_area(names[most]),
+    )
+
+
+def _strip(value: float, half_width: float, group: float) -> Strip:
+    """Lay out a value and its interval, the group's mean and 0, so that all are on the line."""
+    low, high = value - half_width, value + half_width
+    shown = [low, high, 0.0, group]
+    start, size = min(shown), (max(shown) - min(shown)) or 1.0
+
+    def mark(number: float) -> Mark:
+        place = _MARGIN + (100 - 2 * _MARGIN) * (number - start) / size
+        return place, _signed(number)
+
+    return Strip(mark(value), mark(low), mark(high), mark(0.0), mark(group))
+
+
+def _signed(value: float, digits: int = 3) -> str:
+    return "+" * (value > 0) + significant_text(value, digits)
