@@ -258,25 +258,26 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     assert "Runs were read as parcel series. " in methods
     readme = (tmp_path / "out/README").read_text()
     assert "*_desc-parcels_statmap.tsv, the same as a table" in readme
-    assert (
-        page.count("Minus the group&#39;s map") + page.count("Minus the group's map")
-        == 5
-    )
-    assert (
-        len(list((tmp_path / "out/sub-01/figures").glob("*_contrast-*_own.webp"))) == 5
-    )
+    # What is the person's own is drawn only where it exceeds its interval.
+    drawn = [*(tmp_path / "out/sub-01/figures").glob("*_contrast-*_own.webp")]
+    shown = 0
+    for picture in drawn:
+        shown += page.count(f"figures/{picture.name}")
+    assert page.count("beyond the interval</strong>") == 47 + 5
+    assert page.count("nothing beyond the interval</strong>") == 47 + 5 - shown
+    assert "told 10 held-out people apart in\n85 %\n[54, 96] of cases" in page
     assert "trained on 20 real participants" in page
     assert "As denoised by XCP-D" in page
     assert "Before cleaning" not in page
-    # Two bars for each of five maps, one for each row: conditions and differences of seven tasks.
-    assert page.count("arbitrary units of the training scans</span>") == 2 * 5 + 14
-    order = re.findall(r'<span class="name">(.*?)<span', page)[:5]
+    # The units of all pictures are said once; the viewer has those of each.
+    assert page.count("(arbitrary units of the training scans)") == 1
+    order = re.findall(r'<span class="name">(.*?)</span', page)[:5]
     assert order == [
-        "Movement: Mean of all movements",
-        "Language: Maths minus stories",
-        "Working memory: 2-back minus 0-back",
-        "Emotion: Faces minus shapes",
-        "Social cognition: Theory of mind minus random motion",
+        "Movement: mean of all movements",
+        "Language: maths minus stories",
+        "Working memory: 2\u2011back minus 0\u2011back",
+        "Emotion: faces minus shapes",
+        "Social cognition: theory of mind minus random motion",
     ]
     # In the list of all contrasts; the five that come first tell people apart.
     assert page.count('<span class="about">This map hardly tells people apart') == 5

@@ -203,7 +203,7 @@ def test_its_maps_take_less_than_a_second_of_the_model(job):
 def test_the_report_says_what_the_model_reads_and_on_whom_it_stands(job):
     page = " ".join(html.unescape((job.out / "sub-HAPPYTEST.html").read_text()).split())
     assert "(linear model)" in page
-    assert "The model was trained on 5 real participants." in page
+    assert "trained on 5 real participants." in page
     assert "No verdict: the model was trained on 5 participants" in page
     (row,) = read_table(job.path("_qc.tsv"))
     assert float(row["dof_beyond_rois"]) == float(row["residual_dof"]) - ROIS > 20

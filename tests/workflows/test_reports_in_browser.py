@@ -330,20 +330,20 @@ def test_the_cortex_turns_and_names_the_parcel_under_the_pointer(
     with opened(browser, parcels / "sub-01.html", **size) as watched:
         page = watched.page
         open_contrast(page, 1)
-        assert parcel_under(page, 0.5, 0.5).startswith("L_")
+        assert parcel_under(page, 0.5, 0.5).startswith("left ")
         value = page.locator("dialog.viewer [data-part=value]").inner_text()
         assert value.startswith("Predicted [90 % interval]: ")
         assert "arbitrary units of the training scans" in value
         left = picture(page)
         page.select_option("[data-part=view]", "right")
         page.wait_for_timeout(1000)
-        assert parcel_under(page, 0.5, 0.5).startswith("R_")
+        assert parcel_under(page, 0.5, 0.5).startswith("right ")
         page.select_option("[data-part=side]", "L")  # its medial side
         page.wait_for_timeout(500)
         # In the middle is the medial wall, which is no parcel.
-        medial = {parcel_under(page, x, y)[:2] for x in (0.4, 0.6) for y in (0.4, 0.5)}
-        assert "L_" in medial
-        assert "R_" not in medial
+        medial = {parcel_under(page, x, y)[:5] for x in (0.4, 0.6) for y in (0.4, 0.5)}
+        assert "left " in medial
+        assert "right" not in medial
         assert parcel_under(page, 0.01, 0.01) == "Point to the cortex to name a parcel."
         page.select_option("[data-part=side]", "both")
         page.select_option("[data-part=view]", "left")
@@ -361,7 +361,7 @@ def test_the_cortex_turns_and_names_the_parcel_under_the_pointer(
             assert (
                 page.locator("dialog.viewer")
                 .get_attribute("data-parcel")
-                .startswith("L_")
+                .startswith("left ")
             )
         watched.check()
 
@@ -383,7 +383,7 @@ def test_the_cortex_shows_each_contrast_as_map_or_faint_deviation(browser, parce
         assert "fainter" in page.locator("[data-part=explained]").inner_text()
         page.locator("[data-part=next]").click()
         label = page.locator("dialog.viewer").get_attribute("data-shown")
-        page.select_option("[data-part=map]", label="Language: Maths minus stories")
+        page.select_option("[data-part=map]", label="Language: maths minus stories")
         page.wait_for_selector(
             "dialog.viewer[data-shown^=languageMathVsStory]", timeout=30_000
         )

@@ -197,7 +197,7 @@ def title_in_words(task: str, name: str) -> str:
     Examples
     --------
     >>> title_in_words("MOTOR", "AVG"), title_in_words("EMOTION", "XYZ"), title_in_words("", "a")
-    ('Movement: mean of all movements', 'Emotion: XYZ', 'A')
+    ('Movement: mean of all movements', 'Emotion: XYZ', 'a')
     """
     words = contrast_in_words(task, name)
     if not task:

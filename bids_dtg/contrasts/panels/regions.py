@@ -67,8 +67,8 @@ def facts_of_regions(
     >>> facts = facts_of_regions(values, deviation, np.array([4.0, 2.0]), ["L_V1", "R_V1"])
     >>> facts.differ, facts.beyond, facts.difference, facts.half_width, facts.place
     (1, 1, '−3.0', '2.0', 'right V1')
-    >>> facts.strip.zero, facts.strip.low, facts.strip.group[1]
-    ((4.0, '0'), (14.222222222222223, '+1.00'), '+4.50')
+    >>> facts.strip.zero, facts.strip.low[1], facts.strip.group[1]
+    ((4.0, '0'), '+1.00', '+4.50')
     """
     valid = np.isfinite(difference) & (half_widths > 0)
     if not valid.any():

@@ -12,10 +12,10 @@ from cifti_people import brain_models
 
 from bids_dtg.contrasts.panels.maps import draw_averages
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.text import write_json
+from bids_dtg.files.text import tsv_text, write_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
 from bids_dtg.report.contents import find_participant, sidecar_of
 from bids_dtg.report.participant import write_participant_report
 
@@ -169,19 +169,70 @@ def test_maps_of_parcels_are_cards_by_task_that_the_viewer_of_the_cortex_opens(d
         ("Emotion: differences", "z"),
         ("Language: differences", "z"),
     ]
-    # Each task has its own scale, which one extreme value does not stretch to itself: of 158 values
-    # that are 0.01 and one that is 8, 99.5 % of amounts lie below 1.69.
-    assert (emotion["limit_text"], language["limit_text"]) == ("2", "1.7")
     faces, shapes = emotion["cards"]
+    (math,) = language["cards"]
+    # Each map has its own scale, which one extreme value does not stretch to itself: colours end
+    # where 98 % of amounts do, and the card says that values go on. The viewer has one for a task.
+    ends = [(card["limit"], card["beyond"]) for card in (faces, shapes, math)]
+    assert ends == [("2", False), ("0.01", True), ("0.01", True)]
+    in_viewer = [card["viewer"]["limit"] for card in (faces, shapes, math)]
+    assert in_viewer == [2.0, 2.0, 0.01]
     assert faces["name"] == "faces \N{MINUS SIGN} rest"
     assert (faces["anchor"], faces["number"]) == ("faces", 0)
-    assert shapes["peak"] == "\N{MINUS SIGN}0.50 in P150"
+    assert shapes["peak"] == "\N{MINUS SIGN}0.500 in P150"
     assert (
         shapes["alt"] == f"shapes-rest: predicted map, largest value {shapes['peak']}"
     )
-    assert language["cards"][0]["peak"] == "+8.00 in P075"
+    assert math["peak"] == "+8.00 in P075"
     page = " ".join(write_participant_report(dense, "01", {}).read_text().split())
     assert (
         "on the template's surface; below, axial slices at z = \N{MINUS SIGN}24,"
         in page
     )
+
+
+def write_deviations(output, deviation: np.ndarray, half_width: float) -> None:
+    """Write the table of parcels of all contrasts, with one deviation that "math" alone has."""
+    _, names, values = read_parcel_maps(
+        output.root / f"{STEM}_desc-synthetic_statmap.pscalar.nii"
+    )
+    header = ("contrast", "name", "predicted", "group", "difference", "half_width")
+    rows = []
+    for label, of_map in zip(names, values, strict=True):
+        own = deviation if label == "math" else np.zeros(PARCELS.number)
+        for parcel, value, difference in zip(PARCELS.names, of_map, own, strict=True):
+            numbers = (value, value - difference, difference, half_width)
+            cells = ["n/a" if np.isnan(number) else number for number in numbers]
+            rows.append((label, parcel, *cells))
+    output.write(f"{STEM}_desc-parcels_statmap.tsv", tsv_text(header, rows).encode())
+
+
+def test_a_card_says_what_differs_from_0_and_what_is_the_persons_own(dense):
+    deviation = np.full(PARCELS.number, 0.1)
+    deviation[70], deviation[10] = np.nan, -0.9
+    write_deviations(dense, deviation, half_width=1.0)
+    faces, _, math = cards_of(section(dense))
+    assert (faces["regions"].differ, faces["regions"].regions) == (60, 160)
+    assert (math["regions"].differ, math["regions"].regions) == (1, 159)
+    own = math["regions"]
+    assert (own.beyond, own.difference, own.half_width, own.place) == (
+        0,
+        "\N{MINUS SIGN}0.90",
+        "1.0",
+        "P010",
+    )
+    numbers = [own.strip.low[1], own.strip.value[1], own.strip.high[1]]
+    assert numbers == ["+7.00", "+8.00", "+9.00"]
+    # The line begins at 0 and ends at the end of the interval, with a margin.
+    places = [own.strip.zero[0], own.strip.low[0], own.strip.high[0]]
+    assert places == pytest.approx([4, 4 + 92 * 7 / 9, 96])
+    assert math["deviation"] is None  # in the viewer alone
+    page = write_participant_report(dense, "01", {}).read_text()
+    assert "nothing beyond the interval" in page
+    deviation[10] = 1.5
+    write_deviations(dense, deviation, half_width=1.0)
+    _, _, math = cards_of(section(dense))
+    assert (math["regions"].beyond, math["regions"].place) == (1, "P010")
+    assert (dense.root / math["deviation"]["picture"]).is_file()
+    page = write_participant_report(dense, "01", {}).read_text()
+    assert "1 of 159 regions beyond the interval" in page

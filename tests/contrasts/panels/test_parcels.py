@@ -104,7 +104,7 @@ def test_maps_are_found_by_the_names_of_their_contrasts(path):
     faces = MapFile("faces", path, {})
     held = ParcelMaps(faces, anatomy())
     np.testing.assert_array_equal(held.read(faces), [1.5, 0, -2])
-    assert held.peak(held.read(faces)) == (-2, " in below", None)
+    assert held.peak(held.read(faces)) == (-2, "in below", None)
     with pytest.raises(
         RunError, match=r"a\.pscalar\.nii has no map gone\. Expected: the maps of"
     ):
