@@ -263,7 +263,8 @@ class _Blocks:
                     if number is None:
                         return
                     block = self._blocks[number][: header.frames - done]
-                    count = read_exactly(file, block.reshape(-1).view(np.uint8).data)
+                    bytes_of_block = block.reshape(-1).view(np.uint8).data
+                    count = read_exactly(file, bytes_of_block, header.path)
                     if count < block.nbytes:
                         complete = done + count // header.frame_bytes
                         raise RunError(

@@ -5,6 +5,7 @@ Maps are encoded as compressed NIfTI-1 files; equal values give equal bytes.
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import json
 import logging
@@ -43,6 +44,7 @@ Intent = Literal["none", "z score", "correlation"]
 
 _nib: Any = nib  # nibabel and igzip have no type annotations
 _IGzipFile: Any = igzip.IGzipFile
+_ERRORS_OF_GZIP: Any = (EOFError, gzip.BadGzipFile, isal_zlib.IsalError)
 _START_BYTES = 1024
 # By the first number of a header: its magic, where that begins, the type and place of the offset of
 # the values, and their least offset.
@@ -205,7 +207,7 @@ def open_values(header: NiftiHeader) -> BufferedIOBase:
     """Open a file to read its decompressed bytes, beginning at the first value."""
     path = header.path
     file = _IGzipFile(path, "rb") if path.name.endswith(".gz") else path.open("rb")
-    read_exactly(file, memoryview(bytearray(header.offset)))
+    read_exactly(file, memoryview(bytearray(header.offset)), path)
     return cast("BufferedIOBase", file)
 
 
@@ -224,7 +226,7 @@ def require_end(file: BufferedIOBase, path: Path, shape: Shape) -> None:
     RunError
         It goes on: its header has too few frames, or belongs to another file.
     """
-    while extra := file.read(_READ_BYTES):
+    while extra := _read_on(file, path):
         if extra.strip(b"\0"):
             raise RunError(
                 f"{path} goes on after the {' x '.join(map(str, shape))} values of its header",
@@ -233,15 +235,68 @@ def require_end(file: BufferedIOBase, path: Path, shape: Shape) -> None:
             )
 
 
-def read_exactly(file: BufferedIOBase, target: memoryview) -> int:
-    """Fill `target` from the file; return how many bytes were read."""
+def _read_on(file: BufferedIOBase, path: Path) -> bytes:
+    try:
+        return file.read(_READ_BYTES)
+    except _ERRORS_OF_GZIP:
+        _require_end_of_gzip(path)
+        raise
+
+
+def _require_end_of_gzip(path: Path) -> None:
+    """Refuse a gzip file with other bytes after its stream, which readers take for a cut one.
+
+    Zeros and further streams may follow. Faults within the first stream are left to its reader.
+
+    Raises
+    ------
+    RunError
+        It has such bytes.
+    """
+    stream: Any = isal_zlib.decompressobj(wbits=_GZIP_CONTAINER)
+    whole_streams = 0
+    is_within = True  # within a stream
+    is_other = False
+    with path.open("rb") as file:
+        piece = file.read(_READ_BYTES)
+        while piece and not is_other:
+            if not is_within:
+                piece = piece.lstrip(b"\0")
+            try:
+                if piece:
+                    is_within = True
+                    stream.decompress(piece)
+            except _ERRORS_OF_GZIP:
+                is_other = whole_streams > 0
+                break
+            piece = b""
+            if stream.eof:
+                whole_streams += 1
+                is_within = False
+                piece = stream.unused_data
+                stream = isal_zlib.decompressobj(wbits=_GZIP_CONTAINER)
+            piece = piece or file.read(_READ_BYTES)
+    if is_other or (is_within and whole_streams):
+        raise RunError(
+            f"{path} has other bytes after the end of its gzip stream",
+            expected="the end of the file, zeros, or another stream",
+            remedy="fetch or make it again",
+        )
+
+
+def read_exactly(file: BufferedIOBase, target: memoryview, path: Path) -> int:
+    """Fill `target` from a file of this path; return how many bytes were read."""
     filled = 0
     while filled < len(target):
         try:
             # readinto1 returns all bytes of a truncated file before it raises an error
             count = file.readinto1(target[filled : filled + _READ_BYTES])
         except EOFError:  # a truncated gzip file
+            _require_end_of_gzip(path)
             break
+        except _ERRORS_OF_GZIP:
+            _require_end_of_gzip(path)
+            raise
         if not count:
             break
         filled += count
@@ -422,7 +477,7 @@ def read_single(path: Path) -> tuple[Stored, Affine]:
 def _values(header: NiftiHeader) -> tuple[Stored, Affine]:
     stored = np.empty(math.prod(header.shape), header.dtype)
     with reading(header.path, RunError), open_values(header) as file:
-        count = read_exactly(file, stored.view(np.uint8).data)
+        count = read_exactly(file, stored.view(np.uint8).data, header.path)
         if count == stored.nbytes:
             require_end(file, header.path, header.shape)
     if count < stored.nbytes:

@@ -75,6 +75,7 @@ _COMPANIONS = frozenset({"mask", *_CONFOUNDS, "outliers", "motion"})
 # Entities that differ between files made in several ways from one measurement.
 _WAYS = frozenset({"rec", "hash", "part"})
 # Keys of sidecars that are the same for all echoes of a measurement, and for nothing else.
+_OF_ECHO = ("run", "echo")  # entities by which converters name echoes
 _OF_SCAN = ("SeriesInstanceUID", "AcquisitionDateTime", "AcquisitionTime", "SeriesTime")
 _ONE_OF_TWO = (
     "remove or rename one, or choose with --bids-filter-file, as in "
@@ -255,7 +256,8 @@ def _require_one(
 def refuse_echoes(runs: Sequence[RestRun], raw: Path | None) -> None:
     """Refuse runs that are echoes of one measurement, as a converter may name echoes by `run-`.
 
-    They have another `EchoTime`, and the same `SeriesInstanceUID` or start.
+    They have another `EchoTime`, the same `SeriesInstanceUID` or start, and names that differ in
+    `run-` or `echo-` alone. A time of zero is that of anonymised files, not a start.
 
     Parameters
     ----------
@@ -274,10 +276,15 @@ def refuse_echoes(runs: Sequence[RestRun], raw: Path | None) -> None:
     echoes: dict[Any, tuple[RestRun, Any]] = {}  # first run of a scan, and its EchoTime
     for run in runs:
         facts = _facts_of_scan(run, raw)
+        named = frozenset(
+            pair for pair in run.named.measured if pair[0] not in _OF_ECHO
+        )
         for key in _OF_SCAN:
-            if facts.get(key) is None or facts.get("EchoTime") is None:
+            start = str(facts.get(key) or "")
+            is_zero = key.endswith("Time") and not re.search("[1-9]", start[-15:])
+            if is_zero or not start or facts.get("EchoTime") is None:
                 continue
-            scan = (key, run.session, str(facts[key]))
+            scan = (key, named, start)
             echo_time = facts["EchoTime"]
             first, first_time = echoes.setdefault(scan, (run, echo_time))
             if first_time != echo_time:

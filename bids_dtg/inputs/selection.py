@@ -30,6 +30,8 @@ _LONG = {
 _SHORT = (*ENTITY_ORDER, "datatype", "suffix", "extension")
 # Short names by all names that a filter file may use.
 _SHORT_NAMES = {key: key for key in _SHORT} | _LONG
+# fMRIPrep's names of filters for other images.
+_OTHER_IMAGES = frozenset({"t1w", "t2w", "flair", "sbref", "fmap", "roi", "asl", "dwi"})
 _WHOLE_NUMBERS = frozenset({"run", "echo"})
 
 
@@ -145,7 +147,8 @@ def read_filter_file(path: Path) -> dict[str, Any]:
     option = f"--bids-filter-file {path}"
     with reading(path, SettingsError):
         content = read_json_object(path)
-    bold = content.get("bold", None if content else {})
+    has_others = bool(content) and not set(content) <= _OTHER_IMAGES
+    bold = content.get("bold", None if has_others else {})
     if not isinstance(bold, dict):
         raise SettingsError(
             f"{option} has no filters for 'bold'",

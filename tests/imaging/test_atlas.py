@@ -237,7 +237,6 @@ WRONG_LABELS = {
     "values": ({"named": False}, "it has a ScalarAxis, not labels"),
     "two maps": ({"maps": 2}, r"has 2 maps of labels.*-cifti-merge"),
     "voxels": ({"voxels": True}, "labels of voxels, such as AMYGDALA_LEFT"),
-    "a label without a name": ({"first": 999}, "has no name for label 999"),
     "a fraction": ({"first": 0.5}, "its labels are not integers"),
     "no number": ({"first": np.nan}, "its labels are not integers"),
     "no names": ({"name": "???"}, "labels no vertex of the cortex"),

@@ -196,6 +196,25 @@ def test_a_head_start_that_was_killed_is_an_error(begun):
 # --- files that are refused
 
 
+@pytest.mark.parametrize(
+    "after", [b"garbage here", b"x", b"\x1f\x8b\x08\0", b"\0\0y", b"\x1f\x8b" * 20]
+)
+def test_bytes_after_a_gzip_stream_are_told_as_that(tmp_path, after):
+    raw = write(tmp_path / "bold.nii", stored_values(largest=30000)).read_bytes()
+    path = tmp_path / "longer.nii.gz"
+    for allowed in (b"", b"\0\0", gzip.compress(b"\0"), b"\0" + gzip.compress(b"")):
+        path.write_bytes(gzip.compress(raw) + allowed)
+        assert sum(map(len, stream_blocks(read_bold_header(path)))) == 23
+    path.write_bytes(gzip.compress(raw) + after)
+    with pytest.raises(
+        RunError, match=r"longer\.nii\.gz has other bytes after the end"
+    ):
+        list(stream_blocks(read_bold_header(path)))
+    path.write_bytes(gzip.compress(raw)[:-20])  # within the stream
+    with pytest.raises(RunError, match="ends at frame"):
+        list(stream_blocks(read_bold_header(path)))
+
+
 @pytest.mark.parametrize("ahead", [False, pytest.param(True, marks=needs_fork)])
 @pytest.mark.parametrize("frame", [7, 22])
 def test_a_truncated_gzip_is_told_by_its_frame(tmp_path, monkeypatch, frame, ahead):

@@ -157,6 +157,12 @@ def test_filter_file(tmp_path):
         assert read_filter_file(path) == {"acq": "mb", "echo": None}
 
 
+def test_a_filter_file_for_other_images_alone_selects_no_series(tmp_path):
+    path = tmp_path / "filter.json"
+    path.write_text('{"t1w": {"acquisition": "mprage"}, "fmap": {}}')
+    assert read_filter_file(path) == {}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -543,6 +549,29 @@ def test_echoes_that_are_named_as_runs_are_refused(root, tmp_path, place, key):
     line = rf"rest_run-1 and \S+rest_run-2 are echoes .* {key}, and the EchoTime 0\.013 and 0\.028"
     with pytest.raises(RunError, match=line):
         refuse_echoes(runs, raw)
+
+
+@pytest.mark.parametrize(
+    ("entities", "facts"),
+    [
+        (("acq-mb", "acq-sb"), {"SeriesInstanceUID": "1.3.12"}),
+        (("acq-mb", "acq-sb"), {"AcquisitionTime": "10:11:12"}),
+        (("run-1", "run-2"), {"AcquisitionTime": "00:00:00"}),
+        (("run-1", "run-2"), {"AcquisitionTime": "00:00:00.000000"}),
+        (("run-1", "run-2"), {"AcquisitionDateTime": "1925-01-01T00:00:00.000000"}),
+        (("run-1", "run-2"), {"SeriesTime": 0}),
+    ],
+)
+def test_other_scans_and_anonymised_times_are_no_echoes(root, entities, facts):
+    for number, entity in enumerate(entities, 1):
+        bold = add_run(root, entities=entity)
+        sidecar = bold.with_name(bold.name.replace(".nii.gz", ".json"))
+        facts = {"RepetitionTime": 2.0, "EchoTime": 0.01 * number, **facts}
+        facts["EchoTime"] = 0.01 * number
+        sidecar.write_text(json.dumps(facts))
+    runs = find_runs(root, "01")
+    assert len(runs) == 2
+    refuse_echoes(runs, None)
 
 
 def test_a_copy_of_a_series_is_refused_wherever_it_lies(root):

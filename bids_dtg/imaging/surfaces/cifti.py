@@ -33,7 +33,10 @@ CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 _DENSE = "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS"
 _PARCELS = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR"
 _NONE = -1
-_UNLABELLED = "???"  # Workbench's name of no label
+# Names of labels that are no region: Workbench's, and those of the medial wall.
+_NO_REGION = re.compile(
+    r"(?i:\?\?\?|.*medial[-_. ]?wall|((left|right|l|r|lh|rh)[-_. ])?(ctx[-_. ])?(unknown|mwall))"
+)
 Labels = dict[str, Indices]  # (vertices of the mesh,) by structure; 0: none
 _EXTENSION = 32  # NIfTI's code of CIFTI's XML
 _COLUMNS = re.compile(
@@ -255,8 +258,8 @@ class ParcelPlaces(ListedPlaces):
         Raises
         ------
         RunError
-            The file cannot be read, is not on the fsLR mesh, or has no labels of the cortex, labels
-            without a name, or labels of voxels.
+            The file cannot be read, is not on the fsLR mesh, or has no labels of the cortex, or
+            labels of voxels.
         """
         table, labels, below = _read_labels(path)
         if below:
@@ -267,11 +270,7 @@ class ParcelPlaces(ListedPlaces):
                 remedy="keep the cortex with wb_command -cifti-separate and -cifti-create-label",
             )
         used = np.unique(np.concatenate([*labels.values()]))
-        names = {
-            key: name
-            for key, name in sorted(table.items())
-            if key in used and name != _UNLABELLED
-        }
+        names = {key: name for key, name in sorted(table.items()) if key in used}
         if not names:
             raise RunError(
                 f"{path} labels no vertex of the cortex",
@@ -389,7 +388,7 @@ def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
     Returns
     -------
     names
-        By label.
+        By label, of regions; a label without a name has its number.
     labels
         Labels of fsLR's vertices, by structure.
     below
@@ -398,8 +397,7 @@ def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
     Raises
     ------
     RunError
-        It cannot be read, has no labels or several maps of them, another mesh, or a label without
-        a name.
+        It cannot be read, has no labels or several maps of them, or has another mesh.
     """
     with reading_image(path, as_what=" as labels of grayordinates (.dlabel.nii)"):
         maps, axis, values = read_cifti(path)
@@ -429,14 +427,12 @@ def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
     named = maps.label[0].items()  # label, (name, colour)
     table = {int(label): str(name) for label, (name, _) in named}
     used = {int(label) for of_side in labels.values() for label in np.unique(of_side)}
-    nameless = sorted(used - {0} - {*table})
-    if nameless:
-        raise RunError(
-            f"{path} has no name for label {nameless[0]}",
-            expected="a name for each label, in its label table",
-        )
-    table.pop(0, None)
-    return table, labels, below
+    for label in used - {0}:
+        table[label] = table.get(label, "").strip() or f"label {label}"
+    no_regions = {label for label, name in table.items() if _NO_REGION.fullmatch(name)}
+    for label in no_regions | {0}:
+        table.pop(label, None)
+    return table, labels, below - no_regions
 
 
 def parcel_name(name: str) -> str:

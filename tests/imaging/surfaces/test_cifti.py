@@ -10,6 +10,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from cifti_people import brain_models
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.cifti import (
@@ -104,6 +105,32 @@ def test_workbench_reads_names_structures_and_values(tmp_path):
 
 
 # --- parcels
+
+
+def test_labels_of_no_region_are_none_whatever_their_key(tmp_path):
+    names = {
+        0: "???",
+        1: "V1",
+        2: "???",
+        3: "Medial_Wall",
+        4: "L_unknown",
+        5: "FreeSurfer_Defined_Medial_Wall",
+        6: "medial orbital",
+        7: " ",
+        9: "unknown area",
+    }
+    axis = brain_models(voxels=2)
+    values = np.zeros((1, len(axis)))
+    values[0, :9] = [1, 2, 3, 4, 5, 6, 7, 8, 9]  # 8 is not in the table
+    values[0, -1] = 2  # a voxel
+    table = {key: (name, (1, 1, 1, 1)) for key, name in names.items()}
+    path = tmp_path / "a.dlabel.nii"
+    rows = _cifti.LabelAxis(["map"], [table])
+    nib.save(_cifti.Cifti2Image(values.astype("f4"), (rows, axis)), path)
+    places, labels = ParcelPlaces.of_labels(path)
+    assert labels == (1, 6, 7, 8, 9)
+    wanted = ("V1", "medial orbital", "label 7", "label 8", "unknown area")
+    assert places.names == wanted
 
 
 def two_parcels() -> Any:
