@@ -94,10 +94,11 @@ class GroupPeople:
 
     def of(self, labels: Collection[str]) -> GroupPeople:
         """Return some of the people."""
+        chosen = set(labels)
         averages = {
             label: of_person
             for label, of_person in self.averages.items()
-            if label in labels
+            if label in chosen
         }
         return dataclasses.replace(self, averages=averages)
 
@@ -370,6 +371,13 @@ def require_same_dataset(inputs: InputOptions, output: DerivativeDataset) -> lis
             expected=f"one of the participants {named(of_results)}",
             remedy=f"give the dataset of these results, or {output.root} itself if that is gone",
         )
+    gone = sorted(set(of_results) - set(labels))
+    if gone:
+        people = counted(len(gone), "participant")
+        say(
+            f"{output.root} has results of {people} who are not in {bids_dir} any more "
+            f"({named(gone)}): they take part; remove their folders to leave them out"
+        )
     if statmaps is not None:
         folders.append(statmaps)
     return folders
@@ -403,6 +411,11 @@ def gather_people(settings: Settings) -> GroupPeople:
         label = average.title.partition("_")[0].removeprefix("sub-")
         of_people[label] = (*of_people.get(label, ()), average)
     averages = dict(sorted(of_people.items()))
+    if len(averages) < 2:
+        raise DatasetError(
+            f"{output.root} has usable results of one participant ({named(list(averages))})",
+            expected="several, as this analysis compares people",
+        )
     path = table_path(settings)
     table = None if path is None else read_participants(path)
     if table is not None:

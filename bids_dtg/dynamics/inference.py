@@ -76,18 +76,19 @@ def infer(
         return torch.as_tensor(np.ascontiguousarray(array.T)).to(like)
 
     region, first = [], []
+    row_of = {label: row for row, label in enumerate(row_labels)}
     people = zip(networks.people, networks.series, networks.network_input, strict=True)
     for label, series, network_input in people:
-        if label not in row_labels:
+        if label not in row_of:
             raise ValueError(f"the model was not fitted to {label}")
-        row = row_labels.index(label)
+        row = row_of[label]
         person = torch.full((len(series),), row, device=like.device)
         items = Items(by_frame(series), by_frame(network_input), person)
         posterior = model.infer(items)
         region.append(_stacked(posterior.region))
         states = posterior.states
         first.append(_stacked(Gaussian(states.mean[0], states.log_variance[0])))
-    rows = torch.as_tensor([row_labels.index(label) for label in networks.people])
+    rows = torch.as_tensor([row_of[label] for label in networks.people])
     return Inferred(
         *np.moveaxis(np.array(region), 1, 0),
         *_stacked(model.person_posterior(rows)),

@@ -76,7 +76,8 @@ class PeopleSeries:
 
     def of(self: Some, people: Sequence[str]) -> Some:
         """Return some people, in the given order."""
-        rows = [self.people.index(label) for label in people]
+        row_of = {label: row for row, label in enumerate(self.people)}
+        rows = [row_of[label] for label in people]
         return replace(self, people=tuple(people), **self._of_rows(rows))
 
     def _of_rows(self, rows: list[int]) -> dict[str, Any]:

@@ -485,12 +485,14 @@ def _differences(
 
 def _difference(first: FeatureTable, second: FeatureTable) -> FeatureTable:
     """Return the second table minus the first, of people and columns with values in both."""
-    labels = tuple(label for label in first.labels if label in set(second.labels))
+    row_in_first = {label: row for row, label in enumerate(first.labels)}
+    row_in_second = {label: row for row, label in enumerate(second.labels)}
+    labels = tuple(label for label in first.labels if label in row_in_second)
     _, first_columns, second_columns = np.intersect1d(
         _column_ids(first), _column_ids(second), return_indices=True
     )
-    first_rows = np.array([first.labels.index(label) for label in labels], np.intp)
-    second_rows = np.array([second.labels.index(label) for label in labels], np.intp)
+    first_rows = np.array([row_in_first[label] for label in labels], np.intp)
+    second_rows = np.array([row_in_second[label] for label in labels], np.intp)
     values = np.subtract(
         second.values[np.ix_(second_rows, second_columns)],
         first.values[np.ix_(first_rows, first_columns)],

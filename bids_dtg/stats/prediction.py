@@ -158,7 +158,8 @@ def common_products(
     for people, inner_products in (first, second):
         of_labels = inner_products
         if tuple(people) != labels:
-            rows = [people.index(label) for label in labels]
+            row_of = {label: row for row, label in enumerate(people)}
+            rows = [row_of[label] for label in labels]
             of_labels = inner_products[np.ix_(rows, rows)]
             of_labels = of_labels - of_labels.mean(axis=0)
             of_labels = of_labels - of_labels.mean(axis=1, keepdims=True)

@@ -3,6 +3,7 @@
 import re
 import shutil
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -12,13 +13,14 @@ from tiny_cohort import TinyCohort
 from tiny_job import read_table
 
 from bids_dtg.cli.run import main
-from bids_dtg.cohort.features import find_features, with_subcortex
-from bids_dtg.cohort.people import gather_people
+from bids_dtg.cohort.features import FeatureTable, find_features, with_subcortex
+from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.imaging.atlas import find_atlas, region_means
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.statistics.stats import _difference
 
 LABELS = tuple(f"{n:02d}" for n in range(1, 6))
 TABLE = "participant_id\tage\tsex\tsite\tfamily_id\n" + "".join(
@@ -418,3 +420,33 @@ def test_a_copy_of_somebodys_folder_is_of_nobody(cohort):
         assert people_of(cohort).labels == LABELS
     finally:
         shutil.rmtree(folder)
+
+
+class Counted(str):
+    """A label that counts how often it is compared."""
+
+    __hash__ = str.__hash__
+    compared = 0
+
+    def __eq__(self, other):
+        Counted.compared += 1
+        return str(self) == str(other)
+
+
+def labels(number: int) -> list[Counted]:
+    return [Counted(f"P{person:04d}") for person in range(number)]
+
+
+def test_people_are_chosen_and_subtracted_without_comparing_all_with_all():
+    everybody = GroupPeople(None, None, {}, dict.fromkeys(labels(500), ()), None, None)
+    Counted.compared = 0
+    assert len(everybody.of(labels(500))) == 500
+    values = np.zeros((500, 2), np.float32)
+    columns = np.arange(2)
+    source = SimpleNamespace(kind=None, places=None, names=None)
+    tables = [
+        FeatureTable(source, "edges", tuple(labels(500)), values, columns)
+        for _ in range(2)
+    ]
+    assert len(_difference(*tables).labels) == 500
+    assert Counted.compared <= 10 * 500

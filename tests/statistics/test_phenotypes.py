@@ -181,12 +181,22 @@ def test_columns_that_tell_nothing_are_left_out(
     assert f"{name} is not predicted{line}" in capsys.readouterr().err
 
 
-def test_one_person_alone_has_no_phenotype(cohort, capsys):
-    assert cohort.analyse("phenotypes", "--participant-label", "P000") == 2
-    assert (
-        "no table of participants with a numeric or two-level column"
-        in capsys.readouterr().err
-    )
+@pytest.mark.parametrize("analysis", ["stats", "phenotypes", "embed"])
+def test_one_person_alone_is_one_line(cohort, capsys, analysis):
+    assert cohort.analyse(analysis, "--participant-label", "P000") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "has usable results of one participant (P000)" in line
+
+
+def test_people_who_are_not_in_the_dataset_any_more_are_named(cohort, capsys):
+    gone = cohort.bids / "sub-P001"
+    gone.rename(cohort.bids / "gone")
+    try:
+        assert cohort.analyse("stats", "--dry-run", "--name", "gone") == 0
+    finally:
+        (cohort.bids / "gone").rename(gone)
+    said = capsys.readouterr().err
+    assert said.count("are not in") == said.count("any more (P001)") == 1
 
 
 def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):

@@ -224,7 +224,8 @@ def _agreement(
             continue
         compared.append(session)
         before = sessions[model_session]
-        numbers = [before.people.index(label) for label in networks.people]
+        number_of = {label: number for number, label in enumerate(before.people)}
+        numbers = [number_of[label] for label in networks.people]
         features = features_of(before.of(networks.people))
         first = _with_features(theta[numbers], features)
         inferred = infer(model, networks, row_labels)

@@ -319,7 +319,8 @@ def _whole_people(
     """Return the requested people with complete data, and notes on the others."""
     plain = (plain_label(label, "sub") for label in participant_labels)
     wanted = tuple(dict.fromkeys(plain)) or source.labels
-    if absent := [label for label in wanted if label not in source.labels]:
+    present = set(source.labels)
+    if absent := [label for label in wanted if label not in present]:
         raise DatasetError(
             f"no file has {', '.join(absent)}",
             expected=f"labels such as {named(source.labels)}",
