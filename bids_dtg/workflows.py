@@ -56,8 +56,10 @@ class Analysis:
     help: str  # for ``--help``
     # Options that it reads besides those of every run: names, or whole groups. Others are refused.
     reads: tuple[str, ...]
-    # Whether ``--model`` must be given, as its default does not fit.
-    needs_model: bool = False
+    needs_model: bool = False  # whether ``--model`` must be given
+    expects: str = (
+        ""  # the model that it needs, where that is not one trained by the workflow
+    )
     instead_of_model: str = ""  # an option that can be given instead of ``--model``
     # Words for ``--help`` where they differ here: the first part of what an option does, up to the
     # semicolon, and its default.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from bids_dtg.progress import Reporter
 
 PUBLIC_HOST = "https://raw.githubusercontent.com"
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
+_LISTED = f"${MODEL_DIR_VARIABLE}"  # origin of the folders that it lists
 # Models of a container image, put there when it is built.
 IMAGE_FOLDER = Path("/opt/dtg/models")
 # The demo model is part of the package; it is used only if it is named.
@@ -66,8 +68,11 @@ def find_bundle(name_or_path: str | Path) -> Path:
         return path
     if not is_path:
         raise _unknown_name(text)
+    refused: dict[Path, str] = {}
+    with _noting(path, refused):
+        (path / CARD_FILE).stat()
     raise BundleError(
-        f"no model bundle: there is no {path / CARD_FILE}",
+        f"no model bundle: there is no {path / CARD_FILE}{which_unreadable(refused)}",
         expected=f"a bundle's folder, with its {CARD_FILE}",
         remedy="fetch one with dtg-models fetch, or make one with dtg-models convert",
     )
@@ -225,15 +230,78 @@ def refuse_model_folder(output_dir: Path) -> None:
 
 def installed_models() -> list[Path]:
     """List the bundles that can be used by name; the first one with a name is used."""
+    return [path for folder in model_folders() for path in _bundles_in(folder, {})]
+
+
+def unreadable_folders(name: str = "") -> dict[Path, str]:
+    """Return folders in which models may be but cannot be found, with what the system says.
+
+    Parameters
+    ----------
+    name
+        The model that is looked for; empty: any.
+
+    Examples
+    --------
+    >>> unreadable_folders("demo")
+    {}
+    """
+    folders = model_folders()
+    # A folder that the user names is one on a drive that may not be mounted here.
+    refused = {
+        folder: "absent"
+        for folder, origin in folders.items()
+        if origin == _LISTED and not os.path.lexists(folder)
+    }
+    for folder in folders:
+        _bundles_in(folder, refused)
+    return {
+        path: reason
+        for path, reason in refused.items()
+        if not name or path in folders or path.name == name
+    }
+
+
+def which_unreadable(refused: Mapping[Path, str]) -> str:
+    """Name folders that cannot be read, to follow a sentence; empty if there are none.
+
+    Examples
+    --------
+    >>> which_unreadable({Path("/lab/models"): "Permission denied"})
+    '; cannot be read: /lab/models (Permission denied)'
+    """
+    folders = [f"{folder} ({reason})" for folder, reason in refused.items()]
+    return f"; cannot be read: {', '.join(folders)}" if folders else ""
+
+
+def _bundles_in(folder: Path, refused: dict[Path, str]) -> list[Path]:
+    """List the bundles in a folder of models; add to `refused` what cannot be entered, and why."""
+    if _is_bundle(folder):  # a model folder may itself be a single bundle
+        return [folder]
     bundles = []
-    for folder in model_folders():
-        if _is_bundle(folder):  # a model folder may itself be a single bundle
-            bundles.append(folder)
-            continue
+    with _noting(folder, refused):
         # Hidden folders are unfinished bundles.
-        cards = sorted(folder.glob(f"[!.]*/{CARD_FILE}"))
-        bundles += [card.parent for card in cards]
+        paths = sorted(folder.iterdir())
+        for path in (path for path in paths if not path.name.startswith(".")):
+            with _noting(path, refused):
+                if stat.S_ISREG((path / CARD_FILE).stat().st_mode):
+                    bundles.append(path)
     return bundles
+
+
+@contextmanager
+def _noting(folder: Path, refused: dict[Path, str]) -> Iterator[None]:
+    """Add a folder that cannot be read to `refused`; one that is absent has nothing to read."""
+    try:
+        yield
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        ValueError,
+    ):  # or no file has the name
+        return
+    except OSError as err:
+        refused[folder] = err.strerror or str(err)
 
 
 def model_folders() -> dict[Path, str]:
@@ -242,7 +310,7 @@ def model_folders() -> dict[Path, str]:
     These are `$DTG_MODEL_DIR`, image, user cache and package; they need not exist.
     """
     listed = os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep)
-    folders = {_expanded(part): f"${MODEL_DIR_VARIABLE}" for part in listed if part}
+    folders = {_expanded(part): _LISTED for part in listed if part}
     folders[IMAGE_FOLDER] = "the image's models"
     return folders | {user_cache(): "the user's cache", PACKAGE_FOLDER: "the package"}
 
@@ -281,6 +349,7 @@ def _expanded(text: str) -> Path:
 def _unknown_name(name: str) -> BundleError:
     names = list(dict.fromkeys(path.name for path in installed_models()))
     installed = f"; installed: {', '.join(names) or 'none'}"
+    installed += which_unreadable(unreadable_folders(name))
     published = all_published()
     if name in published:
         return BundleError(

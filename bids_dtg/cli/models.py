@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -191,12 +192,15 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
 
 def _list(_arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.overview import model_lines
-    from bids_dtg.bundles.store import model_folders
+    from bids_dtg.bundles.store import model_folders, unreadable_folders
 
     show(*model_lines())
     show("folders searched:")
+    refused = unreadable_folders()
     for folder, origin in model_folders().items():
-        show(f"  {folder} ({origin}{'' if folder.is_dir() else ', absent'})")
+        absent = "" if os.path.lexists(folder) else "absent"
+        state = refused.get(folder, absent)
+        show(f"  {folder} ({', '.join(filter(None, (origin, state)))})")
 
 
 def _fetch(arguments: argparse.Namespace) -> None:

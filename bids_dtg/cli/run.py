@@ -28,7 +28,7 @@ from bids_dtg.engine.machine import (
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import check_temporary_folder
 from bids_dtg.notices import run_program, say
-from bids_dtg.settings import FIELDS, OPTIONS, Settings, read_options
+from bids_dtg.settings import FIELDS, Settings, read_options
 from bids_dtg.workflows import (
     DEFAULT,
     Run,
@@ -83,14 +83,14 @@ def chosen_run(workflow: Workflow, settings: Settings) -> Run:
 
 def _require_model(workflow: Workflow, name: str, settings: Settings) -> None:
     row = workflow.analyses[name]
-    is_named = settings.inputs.model != OPTIONS["model"].default
     if row.instead_of_model and settings.options[row.instead_of_model] is not None:
         return
-    if row.needs_model and not is_named:
+    if row.needs_model and settings.inputs.model is None:
         instead = f", or --{row.instead_of_model}" if row.instead_of_model else ""
+        trained = f"a model trained by --workflow {workflow.name} --analysis train"
         raise SettingsError(
             f"--workflow {workflow.name} --analysis {name} was given without --model",
-            expected=f"a model trained by --workflow {workflow.name} --analysis train{instead}",
+            expected=f"{row.expects or trained}{instead}",
         )
 
 
@@ -154,9 +154,11 @@ def run_workflow(settings: Settings) -> int:
     limit_threads(threads)
     check_temporary_folder()
     # A model trained in OUTPUT_DIR is used by its name, like an installed one.
-    trained_here = model_of_output(settings.inputs.model, settings.inputs.output_dir)
-    if trained_here is not None:
-        settings = settings.replace(model=str(trained_here))
+    if settings.inputs.model is not None:
+        inputs = settings.inputs
+        trained_here = model_of_output(settings.inputs.model, inputs.output_dir)
+        if trained_here is not None:
+            settings = settings.replace(model=str(trained_here))
     return EXIT_FAILED if run(settings) else 0
 
 

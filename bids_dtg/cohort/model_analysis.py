@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from bids_dtg.bundles.bundle import Bundle
-from bids_dtg.cohort.region_people import model_given
 from bids_dtg.cohort.result_folder import (
     DEFAULT_NAME,
     MODEL,
@@ -92,12 +91,13 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         output = check_output_location(settings.inputs.output_dir, dataset)
         bundle = None
         by_folds = settings.statistics.folds is not None
-        if by_folds and model_given(settings):
+        if by_folds and settings.inputs.model is not None:
             raise SettingsError(
                 "--folds and --model were given",
                 expected="one of them; --folds trains a model for each fold",
             )
         if result_kind != MODEL and not by_folds:
+            assert settings.inputs.model is not None  # which these analyses need
             bundle = cls.load(settings.inputs.model)
         people = cls.gather(settings, bundle)
         folders = {

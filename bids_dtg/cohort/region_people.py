@@ -20,7 +20,7 @@ from bids_dtg.inputs.dataset import TITLES
 from bids_dtg.inputs.participants import Families, read_sets
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.vertex_series import note_on_surfaces
-from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import SETS, Split, fold_people
 
 UNKNOWN_CLEANING = "unknown"
@@ -301,11 +301,6 @@ def read_split(
 
 FOLDS = "folds"  # result of an evaluation by folds
 HALVES = "halves"  # value of --folds: halves of each run, for the same people
-
-
-def model_given(settings: Settings) -> bool:
-    """Return whether ``--model`` was given."""
-    return bool(settings.inputs.model != OPTIONS["model"].default)
 
 
 def draw_folds(

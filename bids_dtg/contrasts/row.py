@@ -67,6 +67,8 @@ ROW = Workflow(
                 later("contrasts.analyses.finetune:run_finetuning"),
                 "adapt --model to participants' rest and measured maps",
                 reads=(*_OF_PEOPLE, *OF_TRAINING, "schedule"),
+                needs_model=True,
+                expects="--model hcp-ya, or another network, which is to be adapted",
                 shown={"epochs": f"{NETWORK_EPOCHS}, or 50 with --recipe published"},
             ),
             "evaluate": Analysis(

@@ -140,6 +140,7 @@ ROW = Workflow(
         "batch_size": "regions per batch",
     },
     shown={
+        "model": "none",
         "split_file": "all train",
         **dict.fromkeys(("epochs", "batch_size", "learning_rate"), "that of --recipe"),
     },

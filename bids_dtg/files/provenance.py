@@ -338,12 +338,16 @@ def new_log(dataset: DerivativeDataset) -> Path:
     return dataset.path(f"logs/{datetime.now(UTC):{_TIME}}Z-{secrets.token_hex(3)}")
 
 
-def write_call(log: Path, toml: str, *, model: str | None = None) -> None:
+def write_call(
+    log: Path, toml: str, *, model: str | None = None, why_model: str = ""
+) -> None:
     """Write a run's configuration, and the versions of program, model, packages and platform."""
     write_text(log / "config.toml", toml)
     versions: dict[str, str | None] = {"bids_dtg": __version__}
     if model is not None:
         versions["model"] = model
+    if why_model:
+        versions["model_choice"] = why_model
     versions["platform"] = platform.platform()
     versions["container"] = running_container()
     write_json(log / "versions.json", {**versions, **package_versions()})

@@ -56,9 +56,17 @@ class Level:
     # Returns the file that is read first, which may be read before; None: it is not known.
     first_file: Callable[[Settings], Path | None] | None = None
 
-    def __call__(self, settings: Settings) -> LevelWork:
-        """Make the work in a process that shares nothing with this one."""
-        return self.work(self.prepare(settings)).in_process()
+    def __call__(self, asked: tuple[Settings, str]) -> LevelWork:
+        """Make the work in a process that shares nothing with this one.
+
+        Parameters
+        ----------
+        asked
+            The options, with the model that was chosen, and the request's `why_model`.
+        """
+        settings, why_model = asked
+        request = replace(self.prepare(settings), why_model=why_model)
+        return self.work(request).in_process()
 
     def run(self, settings: Settings) -> int:
         """Make the results of all requested participants.
@@ -96,7 +104,8 @@ class Level:
         if settings.resources.scheduler:
             of_workers = _with_model(request, with_whole_paths(settings))
             of_workers = of_workers.replace(scheduler=None)
-            cluster = Cluster(settings.resources.scheduler, self, of_workers)
+            asked = of_workers, request.why_model
+            cluster = Cluster(settings.resources.scheduler, self, asked)
         notes = [*note_on_other_model(request), *request.notes()]
         log = _open_output(request)
         outcomes: list[Outcome] = []
@@ -170,7 +179,8 @@ class Level:
         forked = work.forks and can_fork()
         prepare = work.in_process
         if not forked:
-            prepare = partial(self, _with_model(request, request.settings))
+            asked = _with_model(request, request.settings), request.why_model
+            prepare = partial(self, asked)
         return Pool(
             prepare, request.processes, forked=forked, before_start=board.before_fork
         )
@@ -189,7 +199,7 @@ def with_whole_paths(settings: Settings) -> Settings:
             path = str(Path(path).absolute())
             return f"{package}={path}" if package else path
         if name == "model":
-            return whole_name(value)
+            return value and whole_name(value)
         if name not in ("atlases", "task_file", "input_arrays"):
             return value
         # A file may have the name of an atlas or a task, which has neither a slash nor a dot.
@@ -220,7 +230,7 @@ def _open_output(request: CallRequest) -> Path:
     # With absolute paths, the file can be used from any folder.
     toml = to_toml(with_whole_paths(request.settings))
     model = None if request.bundle is None else request.bundle.record
-    write_call(log, toml, model=model)
+    write_call(log, toml, model=model, why_model=request.why_model)
     return log
 
 

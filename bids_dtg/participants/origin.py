@@ -31,6 +31,7 @@ _PROCESSING = {
 }
 # What HCP-YA 2025 adds to ICA-FIX, in file names and in words.
 _FURTHER = re.compile(r"[rt]clean|temporal ICA|\btICA\b", re.IGNORECASE)
+WHY_MODEL = "ModelChoiceNote"  # key of sidecars: why a model was used that nobody named
 # First words of cards that say nothing, or whose model was trained on no runs.
 _SILENT = ("", "unknown", "none")
 

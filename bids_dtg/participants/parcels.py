@@ -75,7 +75,7 @@ from bids_dtg.participants.worker import LevelWork
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import write_panel_files
 from bids_dtg.report.quality import write_quality
-from bids_dtg.settings import OPTIONS, CleaningOptions, Settings
+from bids_dtg.settings import CleaningOptions, Settings
 
 COVERAGE = FileKind("bold", None, ".tsv")
 # Memory of a process that only reads series (measured: 0.47 GB for runs on the 2 mm grid, 0.72 GB
@@ -222,7 +222,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         dataset_request = find_dataset_request(settings)
         settings = dataset_request.settings
         model = settings.inputs.model
-        bundle = None if model == OPTIONS["model"].default else load(model)
+        bundle = None if model is None else load(model)
         model_atlas = "" if bundle is None else bundle.part.atlas
         atlases = read_atlases(settings, model_atlas, second=cls.second_atlas)
         atlas = atlases[0]

@@ -29,7 +29,7 @@ from bids_dtg.progress import Reporter
 from bids_dtg.settings import Settings
 
 # Participants whose files are listed before the first is processed; listing 100,000 takes long.
-_LISTED_AHEAD = 100
+LISTED_AHEAD = 100
 # Participants that the process plans before it answers: an answer takes as long as a small plan.
 _GROUP_SIZE = 32
 _COMPLETE = "complete, would be skipped"
@@ -197,7 +197,7 @@ def fetch_ahead(request: CallRequest, prepare: Prepare) -> None:
     NotFetchedError
         A file cannot be fetched.
     """
-    people = request.participants[:_LISTED_AHEAD]
+    people = request.participants[:LISTED_AHEAD]
     planning = replace(request, plans=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the work on the participant repeats them

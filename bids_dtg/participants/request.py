@@ -325,6 +325,8 @@ class CallRequest(DatasetRequest, ABC):
     processes: int  # number of parallel processes
     threads: int  # threads of each process
     bundle: Bundle[Any] | None  # the model; None where none is used
+    # Why it is used, where it is not the usual one and ``--model`` was not given.
+    why_model: str = field(default="", kw_only=True)
     atlases: tuple[Atlas, ...]  # atlases whose parcels have results
 
     # The workflow's words, quality columns and panels.

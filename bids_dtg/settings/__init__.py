@@ -150,12 +150,13 @@ class InputOptions:
     workflow: str = option(
         "contrasts", "what to compute from resting-state runs", group="model", shapes=()
     )
-    model: str = option(
-        "hcp-ya",
+    model: str | None = option(
+        None,
         "folder or installed name of a model; also the name of one trained in OUTPUT_DIR; "
         "dtg-models list shows the installed names",
         group="model",
         metavar="PATH|NAME",
+        shown="hcp-ya where it is installed, else hcp-glasser",
     )
 
 

@@ -158,6 +158,7 @@ ROW = Workflow(
     },
     shown={
         "architecture": "lowrank",
+        "model": "none",
         "split_file": "all train",
         **dict.fromkeys(("epochs", "batch_size", "learning_rate"), "that of --recipe"),
     },

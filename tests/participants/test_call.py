@@ -243,7 +243,7 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
     default = Settings.of(
         bids_dir=Path("/i"), output_dir=Path("/o"), analysis_level="participant"
     )
-    assert with_whole_paths(default).inputs.model == "hcp-ya"
+    assert with_whole_paths(default).inputs.model is None
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "model.json").write_text("{}")
     assert (

@@ -73,7 +73,7 @@ def call(*arguments: object) -> int:
 
 
 @pytest.mark.slow
-def test_somebody_who_looks_on_gets_the_default_model(small):
+def test_somebody_who_looks_on_gets_the_model_that_is_named(small):
     bundle, told = obtain_on_terminal("hcp-ya")
     assert bundle.card.name == "hcp-ya"
     assert "the model hcp-ya is not on this machine yet" in told
@@ -124,7 +124,7 @@ def test_no_other_model_is_taken_instead(small, wanted):
 def test_the_program_ends_with_2_and_nothing_is_started(small, tmp_path, capsys):
     bids = describe_dataset(tmp_path / "fmriprep")
     add_rest(bids)
-    assert call(bids, tmp_path / "out", "participant") == 2
+    assert call(bids, tmp_path / "out", "participant", "--model", "hcp-ya") == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     ways = (

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
+from bids_dtg.bundles.store import unreadable_folders, which_unreadable
 from bids_dtg.cohort.recognised_people import EXCLUDED, Sketches, with_copies
 from bids_dtg.cohort.result_folder import BUNDLE, MODEL, ResultFolder
 from bids_dtg.connectome.form import Form
@@ -20,7 +21,7 @@ from bids_dtg.contrasts.analyses.roi_maps import maps_in_words, parcel_template
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.participant.model import Model
+from bids_dtg.contrasts.participant.model import DEFAULT, Model, default_model
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import CHECKPOINTS
@@ -37,7 +38,7 @@ from bids_dtg.inputs.statmaps import (
     plain_contrast,
     statmaps_place,
 )
-from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.settings import Settings
 
 ARRAYS = "arrays"  # folder of the arrays of one analysis
 WORK = "folds"  # its subfolder for arrays that are needed only until the model is made
@@ -104,8 +105,10 @@ class CohortPlan:
             )
         template = None
         reads_parcels = names_parcels(settings.inputs.space or "")
-        if kind is not None and reads_parcels and not names_model(settings):
+        if kind is not None and reads_parcels and settings.inputs.model is None:
             template = partial(parcel_template, kind)
+        elif kind is not None and settings.inputs.model is None:
+            _require_default(settings)
         request = Request.prepare(settings.replace(derivatives=derivatives), template)
         card = request.bundle.card
         sets: tuple[int, ...] = ()
@@ -282,9 +285,22 @@ class CohortArrays:
         return dataclasses.replace(self, files=files, people=tuple(people))
 
 
-def names_model(settings: Settings) -> bool:
-    """Return whether ``--model`` is another than the default."""
-    return bool(settings.inputs.model != OPTIONS["model"].default)
+def _require_default(settings: Settings) -> None:
+    """Refuse to train where neither ``--model`` nor the publication's model has masks and ROIs.
+
+    Raises
+    ------
+    SettingsError
+        The model that would be used has parcels, which are no template for voxels.
+    """
+    if default_model() != DEFAULT:
+        raise SettingsError(
+            f"--analysis {settings.modelling.analysis} was given without --model, and {DEFAULT}, "
+            "whose masks and ROI maps it takes, is not installed"
+            f"{which_unreadable(unreadable_folders(DEFAULT))}",
+            expected=f"--model with voxels, --space fsLR:seg-NAME for parcels, or {DEFAULT}",
+            remedy=f"dtg-models fetch {DEFAULT}",
+        )
 
 
 def _form_of(kind: MapsKind, sets: Sequence[int]) -> Form:

@@ -18,7 +18,6 @@ from bids_dtg.contrasts.analyses.cohort import (
     CohortArrays,
     CohortFiles,
     CohortPlan,
-    names_model,
 )
 from bids_dtg.contrasts.analyses.evaluation_page import write_page
 from bids_dtg.contrasts.analyses.finding import (
@@ -110,7 +109,7 @@ def _with_roi_sets(plan: CohortPlan, kind: MapsKind, training: int) -> CohortPla
     if plan.roi_sets or not kind.sets or card.part.several:
         return plan
     people = counted(training, "training participant")
-    if training < FEW_FOR_ICA and names_model(plan.settings):
+    if training < FEW_FOR_ICA and plan.settings.inputs.model is not None:
         say(
             f"ROI maps are taken from {card.name}: group ICA of {people} would make poor ones"
         )

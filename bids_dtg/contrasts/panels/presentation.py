@@ -21,6 +21,7 @@ from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
+from bids_dtg.participants.origin import WHY_MODEL
 from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles
 from bids_dtg.report.flags import (
     Flag,
@@ -45,7 +46,13 @@ _AT_VERTICES = (
     "registration and coverage."
 )
 # Keys of sentences in sidecars.
-_NOTES = ("IntervalNote", "CleaningNote", "AcquisitionNote", "DegreesOfFreedomNote")
+_NOTES = (
+    WHY_MODEL,
+    "IntervalNote",
+    "CleaningNote",
+    "AcquisitionNote",
+    "DegreesOfFreedomNote",
+)
 _NO_INTERVALS = "The model has no half-widths, so its maps have no intervals"
 _WORDS: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 _DATASET = DatasetWords(
@@ -68,6 +75,17 @@ def dataset_words(card: ModelCard[Any]) -> DatasetWords:
         files=_WORDS["files_of_parcels" if card.part.parcels else "map_files"],
     )
     return replace(_DATASET, readme=readme)
+
+
+def instead_of_default(name: str, default: str) -> str:
+    """Say why a model was used that nobody named, for pages, sidecars and methods texts.
+
+    Examples
+    --------
+    >>> instead_of_default("b", "a").partition(",")[0]
+    'The model b was used because --model was not given and a'
+    """
+    return str(_WORDS["instead"]).format(name=name, default=default)
 
 
 def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:

@@ -19,7 +19,9 @@ from bids_dtg.bundles.store import (
     fetch_models,
     how_to_get,
     is_installed,
+    unreadable_folders,
     user_cache,
+    which_unreadable,
 )
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
@@ -29,9 +31,24 @@ from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
 from bids_dtg.contrasts.people import MapModel
 from bids_dtg.engine.machine import available_cores, map_device
 from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
+from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.download import download_hosts
+from bids_dtg.files.provenance import (
+    completed_titles,
+    completion_record,
+    last_model,
+    recorded_outputs,
+)
+from bids_dtg.files.text import read_json
+from bids_dtg.inputs.run import OF_PARCELS
+from bids_dtg.participants.plan import LISTED_AHEAD
+from bids_dtg.participants.request import DatasetRequest
 from bids_dtg.progress import Board
+from bids_dtg.report.contents import find_titles
 
+DEFAULT = (
+    "hcp-ya"  # the publication's network; used without --model where it is installed
+)
 _NICENESS = 10
 _LARGEST_R = 1.001  # a correlation, with the rounding of half precision
 
@@ -125,6 +142,76 @@ def bytes_needed(voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool) -> float
     a_voxel = _BYTES_A_VOXEL + _BYTES_A_ROI * max(0, rois - _USUAL_ROIS)
     of_torch = 0 if on_cpu else _BYTES_OF_TORCH
     return _BYTES_A_PROCESS + a_voxel * voxels + of_torch
+
+
+def default_model() -> str:
+    """Return the model that is used without ``--model``: hcp-ya, or else the packaged one."""
+    return DEFAULT if is_installed(DEFAULT) else OF_PARCELS
+
+
+def note_on_default(name: str) -> str:
+    """Return the line on the model that is used without ``--model``; empty: it goes without saying.
+
+    Parameters
+    ----------
+    name
+        What `default_model` returned.
+    """
+    folders = which_unreadable(unreadable_folders(DEFAULT))
+    if name == DEFAULT:
+        return folders and f"--model was not given: {name} is used{folders}"
+    return (
+        f"--model was not given and {DEFAULT}, the publication's network, is not installed: "
+        f"{name} is used, a linear model of 360 parcels{folders}. "
+        f"To do: dtg-models fetch {DEFAULT}, or --model {name} to leave out this line"
+    )
+
+
+def refuse_other_model(request: DatasetRequest, bundle: ModelBundle, why: str) -> None:
+    """Refuse to replace, or to join, the maps of a model by those of one that nobody named.
+
+    Parameters
+    ----------
+    request
+        The output, and the participants whose maps would be made.
+    bundle
+        The model.
+    why
+        Why it is used, to follow its name; empty: it is installed.
+
+    Raises
+    ------
+    SettingsError
+        OUTPUT_DIR has maps of a model of another name.
+    """
+    output, name = request.output, bundle.card.name
+    people = request.participants[:LISTED_AHEAD]
+    titles = [title for label in people for title in find_titles(output, label)]
+    if last_model(output).partition(" ")[0] not in ("", name):
+        titles += completed_titles(output)
+    for title in titles:
+        other = _model_of(output, title, bundle.identity)
+        if other not in ("", name):
+            raise SettingsError(
+                f"--model was not given, and {output.root} has maps of {other} ({title}), not of "
+                f"{name}{why}, which would be used",
+                expected=f"--model {other} to add to these maps, or --model {name} to replace them",
+                remedy="give --model, or choose another OUTPUT_DIR",
+            )
+
+
+def _model_of(output: DerivativeDataset, title: str, identity: str) -> str:
+    """Return the name of the model of finished maps; empty: there are none, or it is `identity`."""
+    options = completion_record(output, title).get("Options")
+    if not isinstance(options, dict) or options.get("model") in (None, identity):
+        return ""
+    sidecars = [
+        path
+        for path in recorded_outputs(output, title)
+        if path.name.endswith("_statmap.json")
+    ]
+    facts = (read_json(output.root / path) for path in sidecars)
+    return next((str(fact["ModelName"]) for fact in facts if "ModelName" in fact), "")
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:

@@ -17,8 +17,19 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.half_width import remove_unused
-from bids_dtg.contrasts.panels.presentation import PRESENTATION, dataset_words
-from bids_dtg.contrasts.participant.model import bytes_needed, obtain_bundle
+from bids_dtg.contrasts.panels.presentation import (
+    PRESENTATION,
+    dataset_words,
+    instead_of_default,
+)
+from bids_dtg.contrasts.participant.model import (
+    DEFAULT,
+    bytes_needed,
+    default_model,
+    note_on_default,
+    obtain_bundle,
+    refuse_other_model,
+)
 from bids_dtg.contrasts.participant.outputs import REGIONS, USUAL, WRITES, in_words
 from bids_dtg.contrasts.participant.outputs.spaces import (
     T1W,
@@ -96,17 +107,42 @@ class Request(CallRequest):
             Options, dataset or model cannot be used.
         """
         dataset_request = find_dataset_request(settings)
-        settings = dataset_request.settings
-        device = map_device(settings.resources.device)
+        given = dataset_request.settings.inputs.model
         if template is not None:
-            bundle = template(dataset_request)
-        else:
-            may_fetch = not settings.behaviour.dry_run
-            bundle = obtain_bundle(settings.inputs.model, may_fetch=may_fetch)
-        # A model of numbered places, which reads no images, is refused here.
-        space = bundle.space
-        if template is None:
-            bundle.require_finite()  # else each participant would fail
+            return cls._of_bundle(dataset_request, template(dataset_request))
+        name = given or default_model()
+        bundle = obtain_bundle(name, may_fetch=not settings.behaviour.dry_run)
+        _ = bundle.space  # refuses a model of numbered places, which reads no images
+        bundle.require_finite()  # else each participant would fail
+        if given:
+            return cls._of_bundle(dataset_request, bundle)
+        why = "" if name == DEFAULT else f" (used because {DEFAULT} is not installed)"
+        if settings.inputs.analysis_level == "participant":
+            refuse_other_model(dataset_request, bundle, why)
+        try:
+            request = cls._of_bundle(dataset_request, bundle)
+        except SettingsError as err:
+            # The user did not name the model that cannot follow an option.
+            found = err.found.replace(name, f"{name}{why}", 1)
+            raise type(err)(found, expected=err.expected, remedy=err.remedy) from err
+        if note := note_on_default(name):
+            warnings.warn(note, stacklevel=2)
+        words = instead_of_default(name, DEFAULT) if why else ""
+        return dataclasses.replace(request, why_model=words)
+
+    @classmethod
+    def _of_bundle(
+        cls, dataset_request: DatasetRequest, bundle: ModelBundle
+    ) -> Request:
+        """Check whether the model can follow the options.
+
+        Raises
+        ------
+        SettingsError
+            It cannot.
+        """
+        settings, space = dataset_request.settings, bundle.space
+        device = map_device(settings.resources.device)
         dataset_request.require_space(space)
         if settings.outputs.combine == "run" and bundle.card.part.of_sessions:
             raise SettingsError(
@@ -344,7 +380,8 @@ class Request(CallRequest):
         """Return what the workflow says in the methods text."""
         keys = tuple(atlas.key for atlas in self.atlases)
         outputs = dataclasses.replace(self.settings.outputs, atlases=keys)
-        return self.presentation.methods(self.bundle, outputs)
+        words = self.presentation.methods(self.bundle, outputs)
+        return dataclasses.replace(words, model=f"{words.model} {self.why_model}")
 
     def shaping_options(self) -> dict[str, Any]:
         """Return all options that change maps."""
@@ -454,7 +491,7 @@ def first_file(settings: Settings) -> Path | None:
         warnings.simplefilter("ignore")
         dataset_request = find_dataset_request(settings.replace(dry_run=True))
         label = dataset_request.participants[0]
-        card, _ = read_card(find_bundle(inputs.model))
+        card, _ = read_card(find_bundle(inputs.model or default_model()))
         grid = card.part.grid
         if grid is None:
             return None

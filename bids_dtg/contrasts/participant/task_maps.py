@@ -19,7 +19,13 @@ from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.run import MeasuredRun
 from bids_dtg.contrasts.participant.measure import Reader, measure_parcels
-from bids_dtg.contrasts.participant.model import Model, estimate_maps, obtain_bundle
+from bids_dtg.contrasts.participant.model import (
+    Model,
+    default_model,
+    estimate_maps,
+    note_on_default,
+    obtain_bundle,
+)
 from bids_dtg.contrasts.participant.outputs.surfaces import at_parcels
 from bids_dtg.engine.machine import available_cores, map_device
 from bids_dtg.errors import SettingsError
@@ -52,7 +58,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     Parameters
     ----------
     model
-        Name of an installed model, or its folder.
+        Name of an installed model, or its folder; None: hcp-ya where it is installed, else
+        hcp-glasser, with a warning.
     denoise_strategy
         How runs are cleaned; auto: the default for the dataset that the file is in.
     device
@@ -101,7 +108,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     # scikit-learn wants every option as an argument of its own.
     def __init__(
         self,
-        model: str | Path = "hcp-ya",
+        model: str | Path | None = None,
         denoise_strategy: str = "simple",
         device: str = "auto",
         *,
@@ -152,7 +159,10 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             The model is missing or damaged.
         """
         settings = self._settings()
-        bundle = obtain_bundle(str(self.model), may_fetch=False)
+        name = str(self.model or default_model())
+        bundle = obtain_bundle(name, may_fetch=False)
+        if self.model is None and (note := note_on_default(name)):
+            warnings.warn(note, stacklevel=2)
         _ = bundle.space  # refuses a model of numbered places
         bundle.require_finite()
         self.bundle_ = bundle
@@ -316,7 +326,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             bids_dir=Path(),
             output_dir=Path(),
             analysis_level="participant",
-            model=str(self.model),
+            model=None if self.model is None else str(self.model),
             device=self.device,
             **{name: getattr(self, name) for name in names},
         )

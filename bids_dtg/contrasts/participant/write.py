@@ -46,7 +46,7 @@ from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import MeshName
-from bids_dtg.participants.origin import model_facts, run_sources
+from bids_dtg.participants.origin import WHY_MODEL, model_facts, run_sources
 from bids_dtg.participants.request import AveragedRuns, run_entities
 from bids_dtg.report.participant import discard_report
 from bids_dtg.report.presentation import PanelFile, write_panel_files
@@ -123,6 +123,8 @@ def write_average(
         runs=runs,
         left_out={title: names.hide(why) for title, why in left_out.items()},
     )
+    if request.why_model:
+        sidecar[WHY_MODEL] = request.why_model
     files = _write(request, [(shared_sidecar_path(entities, "statmap"), sidecar)])
     if MAPS in request.kinds:
         files += _write_maps(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bids_dtg.bundles.store import kind_of
-from bids_dtg.cohort.region_people import model_given
 from bids_dtg.dynamics.bundle.kind import KINDS, DynamicsKind, chosen_kind, kind_named
 from bids_dtg.errors import SettingsError
 from bids_dtg.extras import require
@@ -26,9 +25,9 @@ def run_analysis(analysis: str, settings: Settings) -> int:
     DtgError
         The kind of model has no such analysis, or options, files or the model are wrong.
     """
-    reads_model = model_given(settings)
-    if reads_model:
-        kind = kind_named(kind_of(settings.inputs.model))
+    model = settings.inputs.model
+    if model is not None:
+        kind = kind_named(kind_of(model))
     else:
         kind = chosen_kind(settings.modelling.architecture)
     if analysis not in kind.analyses:
@@ -39,7 +38,7 @@ def run_analysis(analysis: str, settings: Settings) -> int:
         )
     _refuse_options_of_others(kind, settings)
     what = f"--analysis {analysis} with {kind.words}"
-    if reads_model:
+    if model is not None:
         require(what, *kind.packages, extra="train")
     else:
         simple = next(row for row in KINDS if not row.packages)

@@ -371,7 +371,7 @@ def test_options_of_the_cleaning_are_those_of_the_command_line():
         if field.name not in ("custom_confounds", "denoise_strategy"):
             assert given[field.name] == field.default, field.name
     assert (given["model"], given["denoise_strategy"], given["device"]) == (
-        "hcp-ya",
+        None,
         "simple",
         "auto",
     )
