@@ -3,7 +3,7 @@
 #   docker build -t dtg .                              for the GPU, with the published model
 #   docker build -t dtg:cpu --build-arg TORCH=cpu .    smaller, for machines without a GPU
 #   docker build -t dtg:none --build-arg TORCH=none .  smallest; maps, statistics and reports on the CPU
-#   docker build -t dtg --build-arg MODELS=demo .      without a model for science
+#   docker build -t dtg --build-arg MODELS=none .      without a download: maps by hcp-glasser
 #
 # The image for the GPU also runs on machines without one. PyTorch's wheels include the CUDA
 # libraries, so the base needs none.
@@ -12,7 +12,7 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS build
 # Build of PyTorch: cuda, cpu or none.
 ARG TORCH=cuda
-# Names of published models to fetch and verify, separated by spaces; "demo" is always included.
+# Names of published models to fetch and verify, separated by spaces; "none" fetches none.
 ARG MODELS="hcp-ya"
 COPY . /src
 RUN /src/container/steps/1-python build \
