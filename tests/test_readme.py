@@ -100,7 +100,7 @@ def _type(commands: list[str], place: Path, environment: dict[str, str]) -> None
 
 @pytest.mark.slow
 def test_commands(place, environment):
-    """In the order of the README, in one folder; the published model is there once it is fetched."""
+    """In the order of the README, in one folder; hcp-ya is there once it is fetched."""
     typed = _commands(README)
     fetched = typed.index("dtg-models fetch hcp-ya")
     without = environment | {"DTG_MODEL_DIR": ""}
