@@ -262,6 +262,7 @@ class ResultFolder:
                 what=str(self.path),
                 remedy="choose another --model-name",
             )
+            claim = locks.claim(self.path.name)
             # Another run may have ended during the checks of this one.
             self.require_same_provenance()
             self.output.remove_stale_temporaries()
@@ -269,6 +270,7 @@ class ResultFolder:
             if (self.path / UNFINISHED).exists():
                 say(f"{self.path} is unfinished, as an earlier run was interrupted")
             yield locks
+            locks.require_claim(self.path.name, claim)
             self._end()
 
     def table(self, name: str, table: ResultTable) -> Path:

@@ -158,13 +158,13 @@ def _is_stale(path: Path) -> bool:
     pid = int(match["pid"])
     if match["host"] == this_host() and pid != os.getpid():
         # Check the process, not the file's age, as a clock may jump by years.
-        return _has_ended(pid)
+        return has_ended(pid)
     with suppress(OSError):
         return time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS
     return False
 
 
-def _has_ended(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     """Return whether no process of this host has this number, except a zombie."""
     try:
         os.kill(pid, 0)

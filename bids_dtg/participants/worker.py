@@ -17,6 +17,7 @@ import traceback
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 from bids_dtg.cleaning.design import TooShortError
@@ -56,6 +57,7 @@ class Average:
     inputs: Mapping[str, Fingerprint]  # the files that it depends on
     events: Iterator[Event]  # about the participant, from the average's first run on
     reporter: Reporter
+    require_claim: Callable[[], None]  # raises if another run has the participant now
     # Why runs were left out, by title.
     left_out: dict[str, str] = field(default_factory=dict)
     stage: str = "reading"  # current stage
@@ -70,6 +72,8 @@ class Average:
             Reading failed.
         RunError
             No run can be used.
+        OutputError
+            Another run has taken the participant in the meantime.
         """
         for kind, *content in self.events:
             if kind == "reading":
@@ -89,6 +93,7 @@ class Average:
             raise RunError(
                 f"{self.planned.title} has no run that can be used: {reasons}"
             )
+        self.require_claim()
 
 
 class LevelWork(AheadWork[Event, Outcome]):
@@ -179,6 +184,9 @@ class LevelWork(AheadWork[Event, Outcome]):
     ) -> Outcome:
         failures: list[Failure] = []
         done = skipped = 0
+        locks = self.request.output.locks()  # those that the main process holds
+        name = f"sub-{label}"
+        require_claim = partial(locks.require_claim, name, locks.claim(name))
 
         def fail(failure: Failure, trace: str = "") -> None:
             failures.append(failure)
@@ -202,7 +210,7 @@ class LevelWork(AheadWork[Event, Outcome]):
                     reporter.finish(f"{content[0].title}: complete, skipped")
                 elif kind == "average":
                     planned, inputs, reason = content
-                    average = Average(planned, inputs, events, reporter)
+                    average = Average(planned, inputs, events, reporter, require_claim)
                     failed = self._make(average, reason)
                     if failed:
                         fail(*failed)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from bids_dtg.errors import OutputError, SettingsError
-from bids_dtg.files.locks import Locks
+from bids_dtg.files.locks import Locks, has_flock
 
 HOLD = """
 import sys
@@ -118,15 +120,116 @@ def test_a_lock_that_cannot_be_written_is_one_line(folder, locks):
         locks.take("a")
 
 
-def test_without_flock_the_file_itself_is_the_lock(folder, monkeypatch):
+def without_flock(monkeypatch, number):
     def missing(*_):
-        raise OSError(38, "Function not implemented")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("fcntl.flock", missing)
-    monkeypatch.setattr("warnings.warn", lambda *_, **__: None)
-    with Locks(folder) as mine, Locks(folder) as others:
-        assert mine.take("a") is None
-        assert others.take("a").startswith(f"{os.getpid()} {os.uname()[1]}")
-        mine.release("a")
-        assert others.take("a") is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, 524])
+def test_without_flock_a_lock_is_a_lease(folder, monkeypatch, number):
+    without_flock(monkeypatch, number)
+    with Locks(folder) as first, Locks(folder) as second:
+        assert first.take("a") is None
+        line = second.take("a")
+        assert line.startswith(f"process {os.getpid()} on {os.uname()[1]} ")
+        assert str(folder / "a.lease") in line
+        assert re.search(r"expires in (300|299) s unless it is touched", line)
+        first.release("a")
+        assert second.take("a") is None
     assert not [*folder.iterdir()]
+
+
+def leave_lease(folder, name="a"):
+    """Write the lease of a process that was killed on another host."""
+    with Locks(folder) as locks:
+        assert locks.take(name) is None
+        content = (folder / f"{name}.lease").read_bytes()
+    content = content.replace(os.uname()[1].encode(), b"node-that-went-down")
+    (folder / f"{name}.lease").write_bytes(content)
+
+
+def pass_time(monkeypatch, seconds):
+    clock = time.monotonic
+    monkeypatch.setattr("time.monotonic", lambda: clock() + seconds)
+
+
+def test_a_lease_that_nobody_touches_is_taken_after_its_time(folder, monkeypatch):
+    without_flock(monkeypatch, errno.ENOLCK)
+    leave_lease(folder)
+    with Locks(folder) as locks:
+        assert "on node-that-went-down (" in locks.take("a")
+        pass_time(monkeypatch, 290)
+        assert re.search("expires in (9|10) s", locks.take("a"))
+        pass_time(monkeypatch, 15)
+        assert locks.take("a") is None
+    assert not [*folder.iterdir()]
+
+
+def test_a_group_waits_for_a_lease_of_the_dead_but_not_of_the_living(
+    folder, monkeypatch, capsys
+):
+    without_flock(monkeypatch, errno.ENOLCK)
+    leave_lease(folder)
+    looks = []
+
+    def sleep(_):
+        looks.append(1)
+        pass_time(monkeypatch, 200)
+
+    monkeypatch.setattr("time.sleep", sleep)
+    with Locks(folder) as locks:
+        locks.require("a", what="/out/group", remedy="end it")
+        assert "/out/group is in use by process" in capsys.readouterr().err
+        assert len(looks) == 2
+
+    leave_lease(folder)
+    monkeypatch.setattr("time.sleep", lambda _: os.utime(folder / "a.lease"))
+    with Locks(folder) as locks, pytest.raises(SettingsError, match="went-down"):
+        locks.require("a", what="/out/group", remedy="end it")
+
+
+def test_who_lost_a_lease_is_stopped(folder, monkeypatch):
+    without_flock(monkeypatch, errno.ENOLCK)
+    with Locks(folder) as locks:
+        assert locks.take("a") is None
+        claim = locks.claim("a")
+        locks.require_claim("a", claim)
+        (folder / "a.lease").unlink()
+        leave_lease(folder)
+        with pytest.raises(OutputError, match=r"a\.lease was taken by another run"):
+            locks.require_claim("a", claim)
+
+
+def test_with_flock_nothing_can_be_lost(folder, locks):
+    assert locks.take("a") is None
+    claim = locks.claim("a")
+    (folder / "a.lock").unlink()
+    locks.require_claim("a", claim)
+
+
+def test_a_host_with_flock_respects_a_lease(folder, locks, monkeypatch):
+    with monkeypatch.context() as patch:
+        without_flock(patch, errno.ENOLCK)
+        leave_lease(folder, "sub-01")
+    has_flock.cache_clear()
+    assert "node-that-went-down" in locks.take("sub-01")
+    pass_time(monkeypatch, 301)
+    assert locks.take("sub-01") is None
+    locks.release("sub-01")
+    assert not [*folder.iterdir()]
+
+
+def test_a_host_without_flock_respects_a_lock(folder, monkeypatch):
+    folder.mkdir(parents=True)
+    lock = folder / "sub-01.lock"
+    lock.write_text("process 12 on node-7 (begun 1 Jan 10:00: bids_dtg)")
+    without_flock(monkeypatch, errno.ENOLCK)
+    with Locks(folder) as locks:
+        line = locks.take("sub-01")
+        assert "process 12 on node-7" in line
+        assert f"remove {lock}" in line
+        # Of this host, and no such process.
+        lock.write_text(f"process 99999999 on {os.uname()[1]} (begun 1 Jan 10:00: x)")
+        assert locks.take("sub-01") is None
