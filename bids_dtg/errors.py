@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import sys
 from collections.abc import Iterable
 from functools import partial
 from typing import TypeVar
@@ -143,6 +145,10 @@ class DownloadError(DtgError):
     """No host has a file with the right content; the caller turns this into its own error."""
 
 
+class LimitError(RunError):
+    """A limit of the host or account: no further process, thread or memory (exit code 2 or 1)."""
+
+
 class UnusableMapError(RunError):
     """A map lacks values where they are needed, or has values that no map can have."""
 
@@ -185,17 +191,71 @@ def faults_of(err: Exception) -> list[str]:
     return [in_one_line(err), *getattr(err, "__notes__", ())]
 
 
+# Processes and threads of one participant's work, the main process with its own included.
+_TASKS = 12
+
+
+def no_process() -> LimitError:
+    """Return the error for a process or thread that the system does not start."""
+    most = _limit("RLIMIT_NPROC")
+    limit = f" (at most {most:,} of this user on it, ulimit -u)" if most else ""
+    return LimitError(
+        f"no further process or thread can be started on this host{limit}",
+        expected=f"{_TASKS} for each participant at a time, beside those of other programs",
+        remedy="ask for a higher limit, or process fewer participants at a time (--nprocs)",
+    )
+
+
+def limit_error(err: BaseException) -> LimitError | None:
+    """Return the error to show if the system gave no process, thread or memory; else None.
+
+    Examples
+    --------
+    >>> str(limit_error(RuntimeError("can't start new thread")))[:50]
+    'no further process or thread can be started on thi'
+    >>> limit_error(RuntimeError("a bug")) is None
+    True
+    """
+    if isinstance(err, LimitError):
+        return err
+    message = visible(" ".join(str(err).split()))
+    # An error of a file names it.
+    number = None
+    if isinstance(err, OSError) and err.filename is None:
+        number = err.errno
+    no_thread = isinstance(err, RuntimeError) and "can't start new thread" in message
+    if no_thread or number == errno.EAGAIN:
+        return no_process()
+    no_mapping = isinstance(err, ImportError) and "failed to map segment" in message
+    if isinstance(err, MemoryError) or no_mapping or number == errno.ENOMEM:
+        most = _limit("RLIMIT_AS")
+        limit = f" (at most {most / 1e9:.1f} GB a process, ulimit -v)" if most else ""
+        return LimitError(
+            f"not enough memory{limit}" + (f": {message}" if message else ""),
+            remedy="give the run more memory, or fewer participants at a time (--nprocs)",
+        )
+    return None
+
+
+def _limit(name: str) -> int:
+    """Return a limit of this process; 0 if there is none."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    soft, _ = resource.getrlimit(getattr(resource, name))
+    return 0 if soft == resource.RLIM_INFINITY else soft
+
+
 def in_one_line(err: Exception) -> str:
     """Return what users read of any error; one that is neither ours nor the machine's is a bug."""
     if isinstance(err, DtgError):
         return str(err)
+    if limit := limit_error(err):
+        return str(limit)
     if isinstance(err, OSError):
         return str(DtgError(f"{err.filename or 'a file'}: {err.strerror or err}"))
     message = visible(" ".join(str(err).split()))
-    if isinstance(err, MemoryError):
-        found = f"not enough memory: {message}" if message else "not enough memory"
-        remedy = "give the run more memory, or fewer participants at a time (--nprocs)"
-        return str(DtgError(found, remedy=remedy))
     return (
         f"internal error: {type(err).__name__}: {message}. This is a bug in "
         "the program: please report it with the output of the same command and -vv."

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
+import traceback
+from pathlib import Path
 
 from bids_dtg.errors import SettingsError
 
@@ -92,3 +95,32 @@ def missing_extra(err: ImportError) -> SettingsError | None:
         f"this needs the package {name}, which is not installed",
         remedy=install_line(extra),
     )
+
+
+def broken_package(err: ImportError) -> SettingsError | None:
+    """Return the error to show if a package other than this one cannot be imported; else None.
+
+    Examples
+    --------
+    >>> broken_package(ImportError("no such thing", path="/host/numpy/__init__.py")) is None
+    False
+    >>> broken_package(ImportError("no such thing", path=__file__)) is None
+    True
+    """
+    file = err.path or _last_file(err)
+    if file is None or Path(file).is_relative_to(Path(__file__).parent):
+        return None
+    path = os.environ.get("PYTHONPATH")
+    remedy = "install the program anew, in an environment of its own"
+    if path:
+        remedy = f"unset PYTHONPATH (it is {path}), or {remedy}"
+    return SettingsError(
+        f"{file} cannot be imported: {' '.join(str(err).split())}", remedy=remedy
+    )
+
+
+def _last_file(err: ImportError) -> str | None:
+    """Return the file in which an error was raised."""
+    frames = traceback.extract_tb(err.__traceback__)
+    files = [frame.filename for frame in frames if not frame.filename.startswith("<")]
+    return files[-1] if files else None

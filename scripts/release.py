@@ -149,6 +149,7 @@ def shown_values(release: Release) -> list[tuple[str, str, str]]:
     return [
         (DECISIONS, r"^owner = .*$", f"owner = {_quoted(release.owner)}"),
         (DECISIONS, r"^name = .*$", f"name = {_quoted(release.name)}"),
+        ("README.md", r"(?<= && cd )\S+$", release.name),
         ("README.md", rf"{re.escape(linux)}( `{UNDECIDED}` .*)?$", linux),
         (
             "pyproject.toml",

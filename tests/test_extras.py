@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -128,3 +129,19 @@ def test_maps_reports_training_and_statistics_need_no_torch(cohort, tmp_path):
     assert (cohort.out / "sub-01.html").exists()
     assert (cohort.out / "group/model-own/bundle/model.json").exists()
     assert list((cohort.out / "group").rglob("*report.html"))
+
+
+def test_a_package_of_the_host_is_named_with_its_variable(tmp_path):
+    (tmp_path / "numpy").mkdir()
+    broken = tmp_path / "numpy" / "__init__.py"
+    broken.write_text("raise ImportError('built for another Python')")
+    done = subprocess.run(
+        [*RUN, str(tmp_path / "in"), str(tmp_path / "out"), "participant"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"{broken} cannot be imported: built for another Python" in done.stderr
+    assert f"unset PYTHONPATH (it is {tmp_path})" in done.stderr

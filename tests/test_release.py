@@ -69,6 +69,9 @@ def left_placeholders(root: Path) -> list[str]:
 
 
 def test_no_placeholder_is_left_and_a_missing_doi_has_no_field(copy):
+    write_values(copy, read_release(copy, "Example-Lab/maps-at-rest"))
+    clone = "git clone https://github.com/Example-Lab/maps-at-rest && cd maps-at-rest"
+    assert f"$ {clone}\n" in (copy / "README.md").read_text()
     write_values(copy, read_release(copy, "Example-Lab/bids_dtg"))
     assert left_placeholders(copy) == []
     urls = tomllib.loads((copy / "pyproject.toml").read_text())["project"]["urls"]

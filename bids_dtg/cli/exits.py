@@ -23,11 +23,13 @@ from bids_dtg.errors import (
     BundleError,
     DatasetError,
     DtgError,
+    LimitError,
     SettingsError,
     did_you_mean,
     in_one_line,
+    limit_error,
 )
-from bids_dtg.extras import missing_extra
+from bids_dtg.extras import broken_package, missing_extra
 from bids_dtg.notices import say, visible
 from bids_dtg.version import __version__
 
@@ -94,7 +96,7 @@ def call(
         if debug:
             traceback.print_exc()
         if isinstance(err, ImportError):
-            err = missing_extra(err) or err
+            err = missing_extra(err) or limit_error(err) or broken_package(err) or err
         names_no_file = isinstance(err, FileNotFoundError) and err.filename is None
         if names_no_file and _folder_is_gone():
             err = SettingsError(
@@ -103,9 +105,9 @@ def call(
                 remedy="change to another folder (cd), or give absolute paths",
             )
         say(f"{program}: error: {in_one_line(err)}")
-        if isinstance(err, (SettingsError, DatasetError, BundleError)):
+        if isinstance(err, (SettingsError, DatasetError, BundleError, LimitError)):
             return EXIT_USAGE
-        is_failure = isinstance(err, (DtgError, OSError, MemoryError))
+        is_failure = isinstance(err, (DtgError, OSError)) or limit_error(err)
         return EXIT_FAILED if is_failure else EXIT_INTERNAL
 
 

@@ -17,11 +17,16 @@ from types import FrameType
 from typing import NoReturn
 
 from bids_dtg.engine.machine import end_with_parent, wait_asleep
+from bids_dtg.errors import limit_error, no_process
+from bids_dtg.notices import say
 
 _END_SECONDS = 10.0  # how long a process may take to end
 # Between two requests to end. They are repeated because Python drops what a signal handler raises
 # while an object is being deleted.
 _ASK_SECONDS = 1.0
+NO_PROCESS = (
+    71  # exit code of a child that could not start a process or thread (EX_OSERR)
+)
 # Signals whose handlers raise.
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -61,14 +66,22 @@ def start_child(
     near_ends
         This process's ends of pipes. A forked child closes its copies, so that a pipe breaks when
         this process has ended.
+
+    Raises
+    ------
+    LimitError
+        The system starts no further process.
     """
     forked = context.get_start_method() == "fork"
     inherited = tuple(near_ends) if forked else ()
     process: BaseProcess = context.Process(  # type: ignore[attr-defined]
         target=be_child, args=(work, inherited), name=name
     )
-    with _signals_wait() if forked else nullcontext():
-        process.start()
+    try:
+        with _signals_wait() if forked else nullcontext():
+            process.start()
+    except OSError as err:
+        raise limit_error(err) or err from err
     for end in far_ends:
         end.close()
     return process
@@ -116,8 +129,14 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
         code = 0
     except SystemExit as err:
         code = err.code
-    except Exception:
-        traceback.print_exc()
+    except Exception as err:
+        limit = limit_error(err)
+        if limit is None:
+            traceback.print_exc()
+        elif str(limit) == str(no_process()):
+            code = NO_PROCESS  # the parent has the same limit, and says so
+        else:
+            say(str(limit))
     finally:
         with suppress(OSError):
             sys.stderr.flush()

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar, cast
 
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError, do_ahead
 from bids_dtg.engine.child import (
+    NO_PROCESS,
     can_fork,
     describe_end,
     end_children,
@@ -34,7 +35,7 @@ from bids_dtg.engine.work import (
     Work,
     do_units,
 )
-from bids_dtg.errors import RunError
+from bids_dtg.errors import RunError, no_process
 from bids_dtg.notices import duration
 from bids_dtg.progress import Reporter, Steps, count_steps
 
@@ -124,6 +125,8 @@ class Pool(Generic[Result]):
         ------
         RunError
             One process after another ends without doing anything.
+        LimitError
+            The system starts no further process or thread.
         """
         try:
             while backlog or self._members:
@@ -239,6 +242,8 @@ class Pool(Generic[Result]):
             self._deaths = 0
             died = "" if error else describe_end(code, member.steps.last())
             yield member.lane, End(member.begun, error=error, died=died)
+        elif code == NO_PROCESS:
+            raise no_process()
         elif code:
             self._deaths += 1
             if self._deaths == _MOST_DEATHS:

@@ -10,25 +10,33 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from bids_dtg.errors import OutputError
 
+T = TypeVar("T")
 # No file takes longer to write, so the writer of an older temporary file must have ended.
 STALE_AFTER_SECONDS = 3600.0
 _TEMPORARY = re.compile(r"\.dtg-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-.*\.tmp")
 _FLUSHES = 8  # files flushed to disk at the same time
 # Errors of file systems that cannot flush, such as some FUSE ones.
 _CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EROFS}
-_FULL = "free space (or quota) there, then run again; finished results are kept"
+_KEPT = "then run again; finished results are kept"
+_FULL = f"free space there, {_KEPT}"
+_QUOTA = f"free some of your quota of space or files there (quota -s), {_KEPT}"
+_INODES = (
+    "no further file fits there, although there is space (df -i): remove files, or make "
+    f"fewer by --no-reports, {_KEPT}"
+)
 _PERMISSIONS = "choose a folder that you may write to, or change its permissions"
+STALE = "run again; if it stays so, have its network disk mounted anew"
 _REMEDIES = {
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
+    errno.ESTALE: STALE,
     errno.EROFS: "choose another OUTPUT_DIR, or mount this one writable",
     errno.EACCES: _PERMISSIONS,
     errno.EPERM: _PERMISSIONS,
@@ -64,11 +72,11 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """
     temporary = path.parent / temporary_name()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        once_more_if_stale(partial(path.parent.mkdir, parents=True, exist_ok=True))
         # Not `tempfile`, whose files ignore the umask (0600), as output folders are shared.
-        with temporary.open("xb") as stream:
+        with once_more_if_stale(lambda: temporary.open("xb")) as stream:
             yield stream
-        temporary.replace(path)
+        once_more_if_stale(partial(temporary.replace, path))
     except OSError as err:
         raise output_error(path, err) from err
     finally:
@@ -134,9 +142,34 @@ def this_host() -> str:
 def output_error(path: Path, err: OSError) -> OutputError:
     """Return the error for a file that cannot be written, with a remedy."""
     reason = err.strerror or str(err)
-    return OutputError(
-        f"{path} cannot be written: {reason}", remedy=_REMEDIES.get(err.errno or 0)
-    )
+    remedy = full_disk_remedy(path.parent, err) or _REMEDIES.get(err.errno or 0)
+    return OutputError(f"{path} cannot be written: {reason}", remedy=remedy)
+
+
+def full_disk_remedy(folder: Path, err: OSError) -> str | None:
+    """Return what to do if a disk, its number of files, or a quota is exhausted; else None."""
+    if err.errno == errno.EDQUOT:
+        return _QUOTA
+    if err.errno != errno.ENOSPC:
+        return None
+    with suppress(OSError, AttributeError):  # Windows has no statvfs
+        space = os.statvfs(folder)
+        if space.f_files and not space.f_favail:
+            return _INODES
+    return _FULL
+
+
+def once_more_if_stale(action: Callable[[], T]) -> T:
+    """Do something with a file; do it again if a network disk says that its handle is stale.
+
+    The second attempt looks the name up anew, which is all that is needed after a server restarts.
+    """
+    try:
+        return action()
+    except OSError as err:
+        if err.errno != errno.ESTALE:
+            raise
+    return action()
 
 
 def _flush(path: Path) -> None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from bids_dtg.errors import DatasetError, ForeignFileError, OutputError, SettingsError
-from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
+from bids_dtg.files.atomic import (
+    full_disk_remedy,
+    once_more_if_stale,
+    remove_stale_in,
+    temporary_name,
+    write_atomic,
+)
 from bids_dtg.files.foreign import Table, read_bytes, read_table, read_text, reading
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.paths import expand_home
@@ -258,7 +266,7 @@ def participants_in(root: Path) -> tuple[str, ...]:
         The folder cannot be listed.
     """
     try:
-        with os.scandir(root) as entries:
+        with once_more_if_stale(partial(os.scandir, root)) as entries:
             names = [
                 entry.name
                 for entry in entries
@@ -346,25 +354,33 @@ def refuse_other_workflow(output_dir: Path, workflow: str) -> None:
 
 
 def prepare_output_folder(output_dir: Path) -> None:
-    """Create the folder and check that files can be created in it.
+    """Create the folder and its `logs`, and check that files can be written in both.
 
     Raises
     ------
     SettingsError
-        The folder cannot be created or written to.
+        A folder cannot be created or written to.
     """
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        probe = output_dir / temporary_name()
-        # Permissions prove nothing: a mount may be read-only, and root is allowed almost anything.
-        probe.touch(exist_ok=False)
-        probe.unlink()
-    except OSError as err:
-        raise SettingsError(
-            f"OUTPUT_DIR {output_dir} cannot be written to: {err.strerror or err}",
-            remedy="choose another folder, or change its permissions or mount (Docker: add "
-            '--user "$(id -u)")',
-        ) from err
+    for folder, title in (
+        (output_dir, f"OUTPUT_DIR {output_dir}"),
+        (output_dir / "logs", f"{output_dir / 'logs'}, in OUTPUT_DIR,"),
+    ):
+        probe = folder / temporary_name()
+        try:
+            once_more_if_stale(partial(folder.mkdir, parents=True, exist_ok=True))
+            # Permissions prove nothing: a mount may be read-only, and root is allowed almost
+            # anything. A quota shows when something is written.
+            once_more_if_stale(partial(probe.write_bytes, b"\n"))
+        except OSError as err:
+            raise SettingsError(
+                f"{title} cannot be written to: {err.strerror or err}",
+                remedy=full_disk_remedy(folder, err)
+                or "choose another folder, or change its permissions or mount (Docker: add "
+                '--user "$(id -u)")',
+            ) from err
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
 
 
 def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:

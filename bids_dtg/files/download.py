@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -86,7 +86,8 @@ def download_hosts(env: Mapping[str, str], public: str) -> list[str]:
 def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterator[Path]:
     """Lock the download folder inside a folder, for use by this process alone.
 
-    Half-written files of killed processes are removed; complete files are kept.
+    Half-written files of killed processes are removed; complete files are kept. Folders that are
+    made here and stay empty, as nothing could be fetched, are removed.
 
     Parameters
     ----------
@@ -103,6 +104,21 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
         The folder cannot be written to.
     """
     work = folder / WORK_FOLDER
+    made = [path for path in (work, folder, *folder.parents) if not path.exists()]
+    try:
+        with _locked(work, folder, reporter, remedy):
+            yield work
+    finally:
+        for path in made:
+            with suppress(OSError):  # it has files
+                path.rmdir()
+
+
+@contextmanager
+def _locked(
+    work: Path, folder: Path, reporter: Reporter, remedy: str
+) -> Iterator[None]:
+    """Lock the download folder, and remove half-written files."""
     with Locks(work) as locks:
         try:
             if holder := locks.take("download"):
@@ -119,7 +135,7 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name.startswith("tmp"):  # pooch's
                 path.unlink(missing_ok=True)
-        yield work
+        yield
 
 
 def obtain_file(

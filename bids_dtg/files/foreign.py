@@ -8,6 +8,7 @@ one-line error.
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -19,12 +20,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.errors import DtgError, ForeignFileError, MissingFileError, RunError
+from bids_dtg.errors import (
+    DatasetError,
+    DtgError,
+    ForeignFileError,
+    MissingFileError,
+    RunError,
+    limit_error,
+)
+from bids_dtg.files.atomic import STALE, once_more_if_stale
 from bids_dtg.notices import with_formula
 from bids_dtg.progress import step
 
@@ -41,6 +50,10 @@ _LFS = b"version https://git-lfs"
 _NO_CONTENT = (
     "has no content here: it is a broken link, or a git-annex or git-LFS pointer"
 )
+_UNLISTED = {
+    errno.EACCES: "ask its owner for permission to read and enter it (chmod u=rwX,g=rX)",
+    errno.ESTALE: STALE,
+}
 _LONGEST = 200  # characters of a library's message; some quote all columns of a table
 
 
@@ -90,17 +103,19 @@ def reading(
         if isinstance(err, kind):
             raise
         raise err.as_kind(kind) from err
-    except MemoryError as err:
-        raise kind(f"{source}: not enough memory to read it{as_what}") from err
     except ImportError:
         raise  # a package is missing
     except Exception as err:
+        if limit := limit_error(err):
+            raise limit.as_kind(kind, f"{source}: ") from err
         reason = " ".join(str(err).split()) or type(err).__name__
         if isinstance(err, OSError) and err.strerror:
             reason = err.strerror
         if len(reason) > _LONGEST:
             reason = f"{reason[:_LONGEST]}…"
-        raise kind(f"{source} cannot be read{as_what}: {reason}") from err
+        remedy = STALE if getattr(err, "errno", None) == errno.ESTALE else None
+        found = f"{source} cannot be read{as_what}: {reason}"
+        raise kind(found, remedy=remedy) from err
 
 
 # --- Files of a folder
@@ -115,11 +130,13 @@ def files_below(root: Path) -> Iterator[Path]:
     Raises
     ------
     ForeignFileError
-        Folders are nested too deeply (some hundreds).
+        Folders are nested too deeply (some hundreds), or one may not be listed.
     """
     entered: set[tuple[int, int]] = set()
     with reading(root):
-        for folder, folders, names in os.walk(root, followlinks=True):
+        for folder, folders, names in os.walk(
+            root, onerror=_refuse_unlisted, followlinks=True
+        ):
             place = Path(folder)
             status = place.stat()
             if (status.st_dev, status.st_ino) in entered:
@@ -135,14 +152,44 @@ def files_below(root: Path) -> Iterator[Path]:
                     yield place / name
 
 
+def require_listable(*folders: Path) -> None:
+    """Refuse folders that exist but may not be listed, as `Path.glob` takes them for empty.
+
+    Raises
+    ------
+    ForeignFileError
+        A folder may not be listed, or its disk does not answer.
+    """
+    for folder in folders:
+        try:
+            once_more_if_stale(partial(os.scandir, folder)).close()
+        except OSError as err:
+            _refuse_unlisted(err)
+
+
+def _refuse_unlisted(err: OSError) -> None:
+    if isinstance(err, (FileNotFoundError, NotADirectoryError)):
+        return
+    raise ForeignFileError(
+        f"{err.filename} cannot be listed: {err.strerror}",
+        remedy=_UNLISTED.get(err.errno or 0),
+    ) from err
+
+
 def matching(root: Path, pattern: str) -> list[Path]:
     """List the paths below a folder that match a pattern, sorted; skip drives' special folders.
+
+    Raises
+    ------
+    ForeignFileError
+        The folder may not be listed.
 
     Examples
     --------
     >>> matching(Path("there is no such folder"), "*/*.nii.gz")
     []
     """
+    require_listable(root)
     paths = []
     for path in sorted(root.glob(pattern)):
         names = set(path.relative_to(root).parts) - {".."}
@@ -267,9 +314,9 @@ def open_foreign(path: Path) -> io.BufferedReader:
         It is a folder, a pipe, a device or a broken link, or cannot be opened.
     """
     with reading(path):
-        if path.is_file():
+        if once_more_if_stale(path.is_file):
             step(f"opening {path}")
-            return path.open("rb")
+            return once_more_if_stale(lambda: path.open("rb"))
         if path.exists():  # not opened, as opening a pipe may wait forever
             raise _no_file(path)
         if path.is_symlink():
@@ -288,6 +335,29 @@ def _no_content(path: Path) -> ForeignFileError:
         expected="the file's content",
         remedy=f"datalad get {path}",
     )
+
+
+def require_result(path: Path, root: Path) -> None:
+    """Refuse an output whose content is not on this machine, as in a clone by DataLad.
+
+    Parameters
+    ----------
+    path
+        A file that this program wrote; it may be missing.
+    root
+        The output folder, whose files are probably absent together.
+
+    Raises
+    ------
+    DatasetError
+        The file is a broken link, or a git-annex or git-LFS pointer.
+    """
+    if is_stub(path):
+        raise DatasetError(
+            f"{path} {_NO_CONTENT}",
+            expected="results with their content",
+            remedy=f"datalad get {shlex.quote(str(root))}",
+        )
 
 
 def read_bytes(path: Path) -> bytes:

@@ -16,12 +16,12 @@ import tempfile
 import time
 from contextlib import suppress
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_dtg.errors import OutputError, SettingsError
-from bids_dtg.files.atomic import has_ended, output_error
+from bids_dtg.files.atomic import has_ended, once_more_if_stale, output_error
 from bids_dtg.notices import say, visible
 from bids_dtg.progress import step
 
@@ -90,14 +90,17 @@ class Locks:
         if name in self._held:
             return None
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if has_flock(self._folder):
-                return self._lock(name, wait)
-            if holder := self._flock_holder(name):
-                return holder
-            return self._lease(name, wait + _LEASE_SECONDS if wait else 0.0)
+            return once_more_if_stale(partial(self._take, name, wait))
         except OSError as err:
             raise output_error(self._path(name), err) from err
+
+    def _take(self, name: str, wait: float) -> str | None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if has_flock(self._folder):
+            return self._lock(name, wait)
+        if holder := self._flock_holder(name):
+            return holder
+        return self._lease(name, wait + _LEASE_SECONDS if wait else 0.0)
 
     def require(self, name: str, *, what: str, remedy: str) -> None:
         """Take a lock, or raise an error.

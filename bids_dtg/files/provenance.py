@@ -20,9 +20,11 @@ from bids_dtg.errors import ForeignFileError, MissingFileError, RunError
 from bids_dtg.files.atomic import flush_to_disk
 from bids_dtg.files.derivatives import DerivativeDataset, running_container
 from bids_dtg.files.foreign import (
+    is_stub,
     open_foreign,
     read_json_object,
     reading,
+    require_result,
     sha256_of_file,
 )
 from bids_dtg.files.paths import PathNames
@@ -197,7 +199,13 @@ def why_incomplete(
     It is complete if it has a record with the same options and inputs, and all outputs are
     unchanged. An output of the same size and time counts as unchanged unless `verify_outputs` has
     found otherwise; if its time differs, it is read and compared.
+
+    Raises
+    ------
+    DatasetError
+        The content of the record or of an output is not on this machine.
     """
+    require_result(_record_path(dataset, title), dataset.root)
     try:
         record = _whole_record(dataset, title)
     except MissingFileError:
@@ -224,6 +232,7 @@ def why_incomplete(
         return f"output damaged: {damaged[0]}"
     for name, recorded in record["Outputs"].items():
         if damage := _damage(dataset.root / name, recorded, by_time=True):
+            require_result(dataset.root / name, dataset.root)
             return f"output {damage}: {name}"
     return None
 
@@ -248,7 +257,8 @@ def verify_outputs(dataset: DerivativeDataset, title: str) -> tuple[str, ...]:
     try:
         record = _whole_record(dataset, title)
     except ForeignFileError:
-        return (f"unreadable {_RECORDS}/{path.name}",)
+        fault = "without content here:" if is_stub(path) else "unreadable"
+        return (f"{fault} {_RECORDS}/{path.name}",)
     damages: dict[str, str] = {}
     for name, recorded in sorted(record["Outputs"].items()):
         damage = _damage(dataset.root / name, recorded, by_time=False)
@@ -301,7 +311,7 @@ def _same_content(name: str, recorded: Fingerprint, current: Fingerprint) -> boo
 def _damage(path: Path, recorded: Mapping[str, Any], *, by_time: bool) -> str | None:
     """Return a word for an output's damage, or None; read it unless its time shows no change."""
     if not path.is_file():
-        return "missing"
+        return "without content here:" if is_stub(path) else "missing"
     status = path.stat()
     if status.st_size != recorded["size"]:
         return "changed"

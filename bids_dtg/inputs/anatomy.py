@@ -18,7 +18,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.foreign import matching, require_contents
+from bids_dtg.files.foreign import matching, require_contents, require_listable
 from bids_dtg.files.names import BidsName
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.dataset import (
@@ -109,7 +109,14 @@ class Anatomy:
         return tuple(folders)
 
     def _holds_files(self, folder: Path) -> bool:
-        """Return whether a folder holds images, transforms or surfaces of the participant."""
+        """Return whether a folder holds images, transforms or surfaces of the participant.
+
+        Raises
+        ------
+        ForeignFileError
+            The folder may not be listed.
+        """
+        require_listable(folder)
         names = folder.glob(f"sub-{self.participant}_*")
         return any(path.name.endswith((*IMAGES, *_TRANSFORMS, _MESH)) for path in names)
 
@@ -389,6 +396,7 @@ def transform_files(
 
 def _files_of(participant: str, folder: Path, pattern: str) -> list[NamedFile]:
     """List files in a folder that are named after the participant."""
+    require_listable(folder)
     return named_files(folder.glob(f"sub-{participant}_*{pattern}"))
 
 

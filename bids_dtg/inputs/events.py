@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
 from bids_dtg.files.derivatives import participants_in
-from bids_dtg.files.foreign import read_table
+from bids_dtg.files.foreign import read_table, require_listable
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.run import NamedFile, named_files, natural_order
 from bids_dtg.notices import named
@@ -86,6 +86,7 @@ def read_events(path: Path) -> list[dict[str, str]]:
 
 def events_of(folder: Path, participant: str) -> list[NamedFile]:
     """Return the event files in a participant's folder, sorted by session, task and run."""
+    require_listable(folder)
     paths = (*folder.glob("*/*_events.tsv"), *folder.glob("ses-*/*/*_events.tsv"))
     files = named_files(path for path in paths if path.parent.name in _FOLDERS)
     of_participant = [

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import RunError, SettingsError, together
-from bids_dtg.files.foreign import files_below, require_contents
+from bids_dtg.files.foreign import files_below, require_contents, require_listable
 from bids_dtg.files.names import parse_name, plain_index
 from bids_dtg.files.sidecars import repetition_time, sidecars_of, stated_residual_dof
 from bids_dtg.files.text import read_json
@@ -434,7 +434,9 @@ def _derivative_runs(
 
 def _functional_paths(folder: Path) -> Iterable[Path]:
     """Yield the files in the `func` folders of one participant, including subfolders."""
+    require_listable(folder)
     for session_folder in (folder, *folder.glob("ses-*")):
+        require_listable(session_folder)
         yield from files_below(session_folder / "func")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_dtg.errors import DatasetError, RunError
+from bids_dtg.files.foreign import require_listable
 from bids_dtg.files.names import BidsName
 from bids_dtg.files.sidecars import stated_repetition_time, stated_residual_dof
 from bids_dtg.inputs.run import (
@@ -119,6 +120,7 @@ def _hcp_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
         There is none; the message names a file that is present.
     """
     results = folder.path / "MNINonLinear" / "Results"
+    require_listable(folder.path, results)
     paths = sorted(results.glob("rfMRI_*"))
     run_of_path = {path: _hcp_run(folder, path, dense=dense) for path in paths}
     runs = [run for run in run_of_path.values() if run]
@@ -230,6 +232,7 @@ def _ukb_runs(folder: NamedFile, *, dense: bool) -> list[RestRun]:
     """
     assert not dense  # UK Biobank has no grayordinates
     ica = folder.path / "fMRI" / "rfMRI.ica"
+    require_listable(folder.path, ica)
     native = ica / f"{_CLEAN}.nii.gz"
     warp = ica / "reg" / "example_func2standard_warp.nii.gz"
     candidates = [*(ica / f"{name}.nii.gz" for name in _WARPED), native]

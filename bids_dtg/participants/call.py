@@ -18,7 +18,14 @@ from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.cluster import Cluster
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, End, follow
-from bids_dtg.errors import DatasetError, DtgError, OutputError, without_person
+from bids_dtg.errors import (
+    DatasetError,
+    DtgError,
+    OutputError,
+    RunError,
+    limit_error,
+    without_person,
+)
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import Failure, new_log, write_call, write_outcome
@@ -145,8 +152,11 @@ class Level:
                         outcomes.append(outcome)
                         board.advance(failed=bool(shown))
                         reports.request(end.label, shown, changed=bool(outcome.done))
-        except BaseException:
+        except BaseException as err:
             say(f"{len(outcomes)} of {people} finished; run it again to do the others")
+            if limit := limit_error(err):
+                # Some work is done: exit code 1.
+                raise (limit.as_kind(RunError) if outcomes else limit) from err
             raise
         finally:
             write_outcome(log, failures, time.perf_counter() - start)

@@ -279,8 +279,24 @@ def plans_of(request: CallRequest, participant: str) -> list[Plan]:
     plans = [_plan(request, planned) for planned in averages]
     for number, plan in enumerate(plans):
         faults = [without_person(line, participant) for line in plan.faults]
-        plans[number] = replace(plan, faults=faults)
+        plans[number] = replace(plan, faults=_each_once(faults))
     return plans
+
+
+def _each_once(faults: Sequence[str]) -> list[str]:
+    """Leave out a fault that another one repeats with more words, such as a remedy.
+
+    Examples
+    --------
+    >>> _each_once(["a is damaged.", "b is empty.", "a is damaged. To do: copy it."])
+    ['b is empty.', 'a is damaged. To do: copy it.']
+    """
+    lines = list(dict.fromkeys(faults))
+    return [
+        line
+        for line in lines
+        if not any(line != longer and longer.startswith(line) for longer in lines)
+    ]
 
 
 def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:

@@ -19,6 +19,7 @@ from bids_dtg.engine.child import describe_end
 from bids_dtg.engine.machine import THREAD_VARIABLES, WAIT_VARIABLES
 from bids_dtg.errors import DatasetError, DtgError, OutputError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
+from bids_dtg.files.foreign import require_result
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.provenance import (
     Failure,
@@ -244,7 +245,9 @@ def existing_output(output_dir: Path) -> DerivativeDataset:
         The folder holds no results.
     """
     root = output_dir.absolute()
-    if not (root / "dataset_description.json").is_file():
+    description = root / "dataset_description.json"
+    require_result(description, root)
+    if not description.is_file():
         raise DatasetError(
             f"OUTPUT_DIR {root} holds no results",
             expected="an output folder of the participant level",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
+from bids_dtg.files.foreign import require_result
 from bids_dtg.files.names import BidsName, FileKind, parse_name
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.sidecars import read_inherited
@@ -145,6 +146,8 @@ def find_participant(
         maps = _maps(kinds.get(_MAPS) or kinds.get(_MAPS_OF_PARCELS, [])[-1:])
         if maps or title in shared:
             common = maps[0].sidecar if maps else read_json(shared[title])
+            if title in shared and not common:
+                require_result(shared[title], dataset.root)
             names = tuple(str(run["Run"]) for run in common.get("Runs", ()))
             record = completion_record(dataset, title)
             averages.append(AverageFiles(title, maps, names, record, common))
@@ -161,6 +164,8 @@ def find_participant(
         if run_files:
             table = run_files.pop(quality.FILE, None)
             row = quality.read_quality(table) if table else {}
+            if table and not row:
+                require_result(table, dataset.root)
             facts = _sidecars(run_files, results) | facts_of_runs.get(title, {})
             runs.append(RunFiles(title, row, run_files, facts))
         average_files = {

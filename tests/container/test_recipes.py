@@ -74,3 +74,19 @@ def test_entrypoint_passes_programs_on(tmp_path, typed, program):
     )
     arguments = typed[1:] if typed and typed[0] == program else typed
     assert done.stdout.split() == [program, *arguments]
+
+
+def test_packages_of_the_host_stay_out_of_the_image(tmp_path):
+    shows = '#!/bin/sh\necho "${PYTHONPATH-no path} ${PYTHONHOME-no home}"\n'
+    (tmp_path / "bids_dtg").write_text(shows)
+    (tmp_path / "bids_dtg").chmod(0o755)
+    paths = {"PYTHONPATH": "/host", "PYTHONHOME": "/host"}
+    done = subprocess.run(
+        [ROOT / "container/entrypoint"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", **paths},
+    )
+    assert done.stdout == "no path no home\n"
+    assert "unset PYTHONPATH PYTHONHOME" in _section("environment")

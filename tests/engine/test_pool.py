@@ -16,7 +16,7 @@ import pytest
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, End, Happened
-from bids_dtg.errors import RunError
+from bids_dtg.errors import LimitError, RunError
 from bids_dtg.progress import step
 
 pytestmark = pytest.mark.skipif(
@@ -273,3 +273,21 @@ def test_processes_that_die_at_once_are_given_up(tmp_path, processes):
     ):
         run(pool, "abcd")
     assert 3 <= deaths.count <= 5
+
+
+def start_no_process():
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+
+
+def test_a_host_that_starts_no_process_ends_the_pool_at_once(monkeypatch):
+    monkeypatch.setattr("os.fork", start_no_process)
+    pool = Pool(lambda: quick, 1, forked=True)
+    with pytest.raises(LimitError, match="no further process or thread"):
+        list(pool.run(Backlog(LABELS)))
+
+
+def test_a_worker_that_can_start_no_process_ends_the_pool_without_a_traceback(capfd):
+    pool = Pool(start_no_process, 1, forked=True)
+    with pytest.raises(LimitError, match="no further process or thread"):
+        list(pool.run(Backlog(LABELS)))
+    assert "Traceback" not in capfd.readouterr().err

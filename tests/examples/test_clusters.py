@@ -118,6 +118,59 @@ def test_array_of_biobank_is_as_long_as_slurm_allows(cluster, image):
     assert (cluster / "sent").read_text().endswith("task.sbatch --gsr --low-pass 0.1\n")
 
 
+# Stands in for `apptainer run --cleanenv`: drops the environment but for what it names, and shows
+# what it would bind.
+FAKE_APPTAINER = """\
+#!/usr/bin/env bash
+shift 2
+kept=(PATH="$PATH" SENT="$SENT")
+for name in $(compgen -e APPTAINERENV_); do kept+=("${name#APPTAINERENV_}=${!name}"); done
+while [ "$1" = --bind ]; do echo "$2" >> "$SENT.seen"; shift 2; done
+shift
+exec env -i "${kept[@]}" of-image "$@"
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
+def test_an_image_sees_what_options_and_variables_name(cluster, monkeypatch):
+    programs = cluster / "programs"
+    (programs / "apptainer").write_text(FAKE_APPTAINER)
+    shows = 'echo "$DTG_MODEL_DIR $TMPDIR ${HOME-no home}" >> "$SENT.seen"; echo sub-01'
+    (programs / "of-image").write_text(f"#!/bin/sh\n{shows}\n")
+    for program in ("apptainer", "of-image"):
+        (programs / program).chmod(0o755)
+    for folder in ("ds", "out", "models", "freesurfer", "tables", "fast"):
+        (cluster / folder).mkdir()
+    (cluster / "tables" / "people.tsv").write_text("participant_id\n")
+    (cluster / "ds" / "filter.json").write_text("{}")
+    monkeypatch.setenv("DTG_MODEL_DIR", str(cluster / "models"))
+    monkeypatch.setenv("TMPDIR", str(cluster / "fast"))
+    options = (
+        "--participants-file",
+        cluster / "tables" / "people.tsv",
+        "--bids-filter-file",
+        cluster / "ds" / "filter.json",
+        "-d",
+        f"freesurfer={cluster}/freesurfer",
+        f"--config={cluster}/no-such-file",
+    )
+    done = submit(cluster / "ds", cluster / "out", *options, IMAGE="bids_dtg.sif")
+    assert done.returncode == 0, done.stderr
+    seen = (cluster / "sent.seen").read_text().splitlines()
+    binds = [
+        f"{cluster}/ds:{cluster}/ds:ro",
+        f"{cluster}/tables:{cluster}/tables:ro",
+        f"{cluster}/freesurfer:{cluster}/freesurfer:ro",
+        f"{cluster}/models:{cluster}/models",
+        f"{cluster}/fast",
+        f"{cluster}/out",
+    ]
+    shown = [*binds, f"{cluster}/models {cluster}/fast no home"]
+    # When participants are listed, and in the task.
+    assert seen[: len(shown)] == shown
+    assert seen[-len(shown) :] == shown
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
 def test_what_is_wrong_is_told_before_anything_is_sent(cluster, monkeypatch):
     (cluster / "empty").mkdir()

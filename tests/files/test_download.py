@@ -170,3 +170,11 @@ def test_what_killed_processes_left_is_removed(tmp_path):
         (work / "whole.h5").write_bytes(b"whole")
     with download_folder(tmp_path, Notes(), remedy="") as work:
         assert left(work) == ["download.lock", "whole.h5"]
+
+
+def test_a_fetch_that_fails_leaves_no_folder(tmp_path):
+    (tmp_path / "there").mkdir()
+    for folder in (tmp_path / "new" / "models", tmp_path / "there"):
+        with pytest.raises(DownloadError), download_folder(folder, Notes(), remedy=""):
+            raise DownloadError("no host has it")
+    assert left(tmp_path) == ["there"]

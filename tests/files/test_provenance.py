@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.errors import OutputError, RunError
+from bids_dtg.errors import DatasetError, OutputError, RunError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.paths import PathNames
 from bids_dtg.files.provenance import (
@@ -305,3 +305,14 @@ def test_a_failure_stands_until_its_work_was_completed_later(
     path.write_text(json.dumps(json.loads(path.read_text()) | {"Completed": completed}))
     expected = ["sub-01_ses-a", "sub-01_ses-b"] if stands else ["sub-01_ses-b"]
     assert [one.title for one in all_failures(dataset)] == expected
+
+
+@pytest.mark.parametrize("name", ["sub-01/a.nii.gz", "logs/complete/sub-01.json"])
+def test_results_whose_content_is_elsewhere_are_not_made_again(done, dataset, name):
+    path = dataset.root / name
+    path.unlink()
+    path.symlink_to("../.git/annex/objects/zV/8w/MD5E-s1--abc/x")
+    with pytest.raises(DatasetError, match=f"{name} has no content here") as caught:
+        done()
+    assert f"datalad get {dataset.root}" in str(caught.value)
+    assert verify_outputs(dataset, "sub-01") == (f"without content here: {name}",)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import warnings
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from fmriprep_dataset import add_run, describe_dataset
 from study_folders import add_transforms
 
-from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.errors import ForeignFileError, RunError, SettingsError
 from bids_dtg.inputs.runs import find_runs, refuse_echoes
 from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
@@ -587,4 +588,23 @@ def test_a_copy_of_a_series_is_refused_wherever_it_lies(root):
         copy.unlink()
     add_run(root, entities="rec-a", space="T1w", res=None)
     with pytest.raises(RunError, match="has two files of one measurement"):
+        find_runs(root, "01")
+
+
+@pytest.mark.parametrize("folder", ["sub-01", "sub-01/ses-A", "sub-01/ses-A/func"])
+def test_a_folder_that_may_not_be_listed_is_not_taken_for_empty(
+    root, monkeypatch, folder
+):
+    add_run(root, "01", session="A")
+    closed, scandir = str(root / folder), os.scandir
+
+    def refuses(path):
+        if str(path) == closed:
+            raise PermissionError(13, "Permission denied", closed)
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuses)
+    with pytest.raises(
+        ForeignFileError, match=f"{folder} cannot be listed: Permission"
+    ):
         find_runs(root, "01")
