@@ -25,13 +25,21 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.bundle.bundle import BundleArrays, write_bundle
+from bids_dtg.contrasts.bundle.bundle import ASYMMETRY, BundleArrays, write_bundle
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import read_template
 
 sys.path.append(str(Path(__file__).parents[1] / "studies"))
-from linear_maps import FOLDS, SCORES, fit_contrasts, intervals, left_out, read_people
+from linear_maps import (
+    FOLDS,
+    SCORES,
+    asymmetry_of,
+    fit_contrasts,
+    intervals,
+    left_out,
+    read_people,
+)
 
 NAME = "hcp-glasser"
 # The last digits of sums depend on the number of threads and on the processor's instructions.
@@ -77,16 +85,6 @@ def glasser(path: Path) -> ParcelPlaces:
     )
 
 
-def cross_validated(
-    rest: Array, maps: Array, tr_seconds: float, weights: Array
-) -> Array:
-    """Return cross-validated scores in five folds, (people, contrasts, scores)."""
-    scores = np.empty((len(rest), len(weights), len(SCORES)))
-    for test, (of_fold,) in left_out(rest, maps, tr_seconds, weights, [rest.shape[2]]):
-        scores[test] = of_fold
-    return scores
-
-
 def stated(scores: Array) -> dict[str, dict[str, float]]:
     """Return means over people of scores (people, scores), with 95 % intervals, for the card."""
     names = "r_minus_group_average", "residual_r", "identified_of_4"
@@ -119,7 +117,10 @@ def main() -> None:
     places, fitted = glasser(args.atlas), fit_contrasts(rest, maps, tr_seconds, weights)
     fit, single = fitted.fit, np.count_nonzero(weights, axis=1) == 1
     assert fit.correction is not None
-    scores = cross_validated(rest, maps, tr_seconds, weights)
+    folds = [*left_out(rest, maps, tr_seconds, weights)]
+    scores = np.empty((len(rest), len(contrasts), len(SCORES)))
+    for fold in folds:
+        scores[fold.test] = fold.scores(rest.shape[2])
     part = MapsPart(
         contrasts,
         places=places.number,
@@ -159,6 +160,7 @@ def main() -> None:
             "contrasts": [
                 of_contrast(row.label, scores[:, row.index]) for row in contrasts
             ],
+            ASYMMETRY: asymmetry_of(folds, rest.shape[2], contrasts).rows,
         },
     )
     arrays = BundleArrays(
@@ -166,6 +168,7 @@ def main() -> None:
         correction=fit.correction,
         mean=fit.correction.offset,
         half_widths=fit.half_widths,
+        asymmetry_widths=fit.asymmetry_widths,
     )
     folder = Path(__file__).parents[1] / "bids_dtg" / "bundles" / NAME
     shutil.rmtree(folder, ignore_errors=True)

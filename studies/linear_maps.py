@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg import fit_linear
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.connectome.form import rows_of
+from bids_dtg.contrasts.asymmetry import Homologues
 from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
 from bids_dtg.contrasts.fit_linear import FittedLinear
+from bids_dtg.contrasts.judging.asymmetry import asymmetry_table, score_asymmetry
 from bids_dtg.contrasts.judging.people_scores import PeopleScores
+from bids_dtg.contrasts.judging.scores import Scores, join_groups
 from bids_dtg.contrasts.linear import tensors_of
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.stats.metrics import correlation_matrix
@@ -54,6 +58,14 @@ CONDITIONS = {
     "LANGUAGE:math": "MATH",
 }
 FROM_MOVEMENTS = "minus the mean of the five movements"
+# Pairs of the data's parcels, which are Glasser's: first the left ones.
+PAIRS = Homologues(
+    tuple(str(number) for number in range(1, 181)),
+    np.arange(180),
+    np.arange(180, 360),
+)
+# Predictions that must not be better than the group's.
+ANOTHER, MIXED = "another person's rest", "rest with left and right mixed"
 PICTURES = {"body": "BODY", "faces": "FACE", "places": "PLACE", "tools": "TOOL"}
 Array = NDArray[np.float32]
 Values = NDArray[np.float64]
@@ -130,11 +142,13 @@ def fit_contrasts(
 
     The gains of either have a common part (`fit_linear`), so each group is fitted on its own.
     """
-    of_conditions = fit_linear(rest, maps, tr_seconds)
+    of_conditions = fit_linear(rest, maps, tr_seconds, homologues=PAIRS)
     single = np.count_nonzero(weights, axis=1) == 1
     roi_maps = [of_conditions.roi_maps[rows] for rows in rows_of(of_conditions.sets)]
     wanted = measured_contrasts(maps, weights[~single])
-    of_contrasts = fit_linear(rest, wanted, tr_seconds, roi_maps=roi_maps)
+    of_contrasts = fit_linear(
+        rest, wanted, tr_seconds, roi_maps=roi_maps, homologues=PAIRS
+    )
     condition_of = weights[single].argmax(axis=1)
 
     def together(conditions: NDArray[Any], contrasts: NDArray[Any]) -> NDArray[Any]:
@@ -153,16 +167,19 @@ def fit_contrasts(
         together(first.correction.gains, second.correction.gains),
         together(first.correction.offset, second.correction.offset),
     )
-    half_widths = replace(
-        first.half_widths,
-        values=together(first.half_widths.values, second.half_widths.values),
-    )
+    widths = {
+        name: replace(
+            getattr(first, name),
+            values=together(getattr(first, name).values, getattr(second, name).values),
+        )
+        for name in ("half_widths", "asymmetry_widths")
+    }
     joined = replace(
         first,
         model=model,
         tensors=tensors_of(model),
         correction=correction,
-        half_widths=half_widths,
+        **widths,
     )
     return replace(of_conditions, fit=joined)
 
@@ -193,30 +210,74 @@ def score(maps: Array, measured: Array, mean: Array) -> Values:
     return np.moveaxis(np.array(scores, np.float64), 2, 0)
 
 
-def left_out(
-    rest: Array, maps: Array, tr_seconds: float, weights: Values, lengths: Sequence[int]
-) -> Iterator[tuple[NDArray[np.intp], Values]]:
-    """Yield the people of each fold, and their scores by a model of the other people.
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Predictions for people by a model of the other people."""
 
-    Scores are (lengths, people, contrasts, scores); a length is the number of resting-state frames
-    used.
-    """
+    test: NDArray[np.intp]  # numbers of the people
+    model: FittedLinear
+    mean: Array  # of the training people's maps, (contrasts, places)
+    measured: Array  # (people, contrasts, places)
+    # The same for each length of rest, in frames, and for what tells nothing of a person's sides.
+    predicted: Mapping[int | str, Array]
+
+    def scores(self, length: int) -> Values:
+        """Return the scores of a length of rest, (people, contrasts, scores)."""
+        predicted = self.predicted[length]
+        is_held = np.abs(predicted - self.measured) <= self.model.half_widths
+        of_maps = score(predicted, self.measured, self.mean)
+        held_share = is_held.mean(axis=2, keepdims=True)
+        return np.concatenate([of_maps, held_share], axis=2)
+
+    def asymmetry(self, length: int | str, contrasts: Sequence[Contrast]) -> Scores:
+        """Return the scores of left minus right."""
+        labels = [str(person) for person in self.test], [row.label for row in contrasts]
+        maps = self.predicted[length], self.measured
+        return score_asymmetry("model", maps, self.mean, PAIRS, None, labels)
+
+    def asymmetry_held(self, length: int) -> Values:
+        """Return whether intervals hold measured asymmetries, (people, contrasts, pairs + 1)."""
+        widths = self.model.fit.asymmetry_widths
+        assert widths is not None
+        predicted, measured = (
+            PAIRS.values(maps, self.mean)
+            for maps in (self.predicted[length], self.measured)
+        )
+        return np.asarray(np.abs(predicted - measured) <= widths.values, np.float64)
+
+
+def left_out(
+    rest: Array,
+    maps: Array,
+    tr_seconds: float,
+    weights: Values,
+    lengths: Sequence[int] = (),
+) -> Iterator[Fold]:
+    """Yield folds, in which everybody is tested once, with all rest and with its first frames."""
     order = np.random.default_rng(0).permutation(len(rest))
     measured = measured_contrasts(maps, weights)
+    # In a random half of the pairs, left and right change places.
+    swapped = np.arange(rest.shape[1])
+    pairs = np.random.default_rng(1).permutation(len(PAIRS.names))[::2]
+    swapped[PAIRS.left[pairs]] = PAIRS.right[pairs]
+    swapped[PAIRS.right[pairs]] = PAIRS.left[pairs]
     for fold in range(FOLDS):
         test = order[fold::FOLDS]
         training = np.setdiff1d(order, test)
         model = fit_contrasts(rest[training], maps[training], tr_seconds, weights)
+
+        def predict(series: Array, model: FittedLinear = model) -> Array:
+            return np.stack([model.predict(one) for one in series]).astype(np.float32)
+
+        whole = rest.shape[2]
+        predicted = {
+            length: predict(rest[test, :, :length]) for length in (whole, *lengths)
+        }
+        if lengths:
+            predicted[ANOTHER] = np.roll(predicted[whole], 1, axis=0)
+            predicted[MIXED] = predict(rest[test][:, swapped])
         mean = measured[training].mean(axis=0)
-        scores = []
-        for length in lengths:
-            test_rest = rest[test, :, :length]
-            predicted = np.stack([model.predict(series) for series in test_rest])
-            is_held = np.abs(predicted - measured[test]) <= model.half_widths
-            held_share = is_held.mean(axis=2, keepdims=True)
-            of_maps = score(predicted.astype(np.float32), measured[test], mean)
-            scores.append(np.concatenate([of_maps, held_share], axis=2))
-        yield test, np.stack(scores)
+        yield Fold(test, model, mean, measured[test], predicted)
 
 
 def intervals(scores: Values) -> dict[str, Interval]:
@@ -241,20 +302,22 @@ def main() -> None:
     rest, maps, tr_seconds, contrasts, weights = read_people(args.folder)
     single = np.count_nonzero(weights, axis=1) == 1
     lengths = [round(60 * minutes / tr_seconds) for minutes in args.minutes]
-    lengths = [rest.shape[2], *lengths]
-    scores = np.empty((len(lengths), len(rest), len(contrasts), len(SCORES)))
-    folds = left_out(rest, maps, tr_seconds, weights, lengths)
-    for fold, (test, of_fold) in enumerate(folds, 1):
-        scores[:, test] = of_fold
-        print(f"fold {fold}: {time.perf_counter() - start:.0f} s", flush=True)
-    for length, people in zip(lengths, scores, strict=True):
+    folds = list[Fold]()
+    for fold in left_out(rest, maps, tr_seconds, weights, lengths):
+        folds.append(fold)
+        seconds = time.perf_counter() - start
+        print(f"fold {len(folds)}: {seconds:.0f} s", flush=True)
+    scores = np.empty((len(rest), len(contrasts), len(SCORES)))
+    for length in (rest.shape[2], *lengths):
+        for fold in folds:
+            scores[fold.test] = fold.scores(length)
         print(f"{length * tr_seconds / 60:.1f} minutes of rest")
         rows = {
-            "mean of 24 conditions": people[:, single],
-            "mean of 23 contrasts": people[:, ~single],
+            "mean of 24 conditions": scores[:, single],
+            "mean of 23 contrasts": scores[:, ~single],
         }
         for contrast in contrasts:
-            rows[contrast.label] = people[:, [contrast.index]]
+            rows[contrast.label] = scores[:, [contrast.index]]
         for name, of_row in rows.items():
             of_people = of_row.mean(axis=1)
             cells = []
@@ -264,6 +327,23 @@ def main() -> None:
                 cells.append(f"{over.mean:{digits}} [{ends}]")
             above = f"{(of_people[:, 0] > 0).mean():.0%}"
             print(" | ".join(["", name, *cells, above, ""]).strip())
+        held = np.concatenate([fold.asymmetry_held(length) for fold in folds])
+        print("left minus right; held by half-widths:")
+        for name, values in (("pairs", held[..., :-1]), ("index", held[..., -1:])):
+            over = t_interval(values.mean(axis=(1, 2)))
+            print(f"{name} {over.mean:.3f} [{over.low:.3f}, {over.high:.3f}]")
+        print(asymmetry_of(folds, length, contrasts).text)
+    for name in (ANOTHER, MIXED):
+        print(f"left minus right from {name}")
+        print(asymmetry_of(folds, name, contrasts).text)
+
+
+def asymmetry_of(
+    folds: Sequence[Fold], length: int | str, contrasts: Sequence[Contrast]
+) -> ResultTable:
+    """Return the scores of left minus right, by contrast."""
+    scores = join_groups([fold.asymmetry(length, contrasts) for fold in folds])
+    return asymmetry_table(scores, "model")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import Form, rows_of
+from bids_dtg.contrasts.asymmetry import Homologues
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.kinds import LINEAR
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
@@ -105,6 +106,7 @@ def fit_linear(
     seed: int = 0,
     *,
     roi_maps: Sequence[NDArray[np.floating]] | None = None,
+    homologues: Homologues | None = None,
 ) -> FittedLinear:
     """Fit the linear model to people's rest and maps.
 
@@ -123,6 +125,8 @@ def fit_linear(
         Seed of group ICA.
     roi_maps
         Maps of each set, (ROIs, places), to use instead of group ICA.
+    homologues
+        Pairs of parcels, for half-widths of left minus right (`fit.asymmetry_widths`).
 
     Returns
     -------
@@ -176,7 +180,8 @@ def fit_linear(
         )
         people.append(person)
     sketches = tuple(sketch(np.asarray(series)) for series in rest)
-    return FittedLinear(joined, numbers, fit_people(people, numbers), sketches)
+    fit = fit_people(people, numbers, homologues=homologues)
+    return FittedLinear(joined, numbers, fit, sketches)
 
 
 def _connectome(

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import finite_or_none
 from bids_dtg.connectome.form import Form, rows_of
-from bids_dtg.contrasts.half_width import LeftOutErrors
+from bids_dtg.contrasts.asymmetry import Homologues
+from bids_dtg.contrasts.half_width import HalfWidths, LeftOutErrors
 from bids_dtg.contrasts.people import (
     FittedModel,
     Float,
@@ -200,7 +201,8 @@ def fit(
     sets = form.sets or (training[0].connectomes.shape[1],)
     # For many small products, several threads are slower than one.
     with one_blas_thread():
-        fitted = fit_people(training, sets, places.lattice(places.block_edge))
+        lattice, homologues = places.lattice(places.block_edge), Homologues.of(places)
+        fitted = fit_people(training, sets, lattice, homologues)
     report(
         f"linear model: fitted on {counted(len(training), 'participant')}, each left out in turn; "
         f"shrinkage {fitted.record['linear']['strength']:.3g}"
@@ -224,7 +226,10 @@ def _words(sets: Collection[int], minutes: float, strength: float) -> str:
 
 
 def fit_people(
-    people: Sequence[Person], sets: Sequence[int], lattice: Lattice | None = None
+    people: Sequence[Person],
+    sets: Sequence[int],
+    lattice: Lattice | None = None,
+    homologues: Homologues | None = None,
 ) -> FittedModel:
     """Fit the model to training people; gains are estimated with each person left out in turn.
 
@@ -236,6 +241,8 @@ def fit_people(
         Numbers of ROIs in the sets, in the order of the connectomes' rows.
     lattice
         Blocks of voxels whose errors are pooled for half-widths; None: each voxel on its own.
+    homologues
+        Pairs of parcels, for half-widths of left minus right; None: none.
     """
     maps = MeanMaps.of(people)
     minutes = float(sum(person.minutes for person in people))
@@ -243,6 +250,8 @@ def fit_people(
     fits = [_SetFit.of(people, rows, maps, strength) for rows in rows_of(sets)]
     contrasts, places = maps.mean.shape
     errors = LeftOutErrors(contrasts, lattice or single_lattice(places, edge=1))
+    pairs = 0 if homologues is None else len(homologues.names) + 1
+    asymmetry_errors = LeftOutErrors(contrasts, single_lattice(pairs, edge=1))
     products, squares = np.zeros((2, contrasts))
     for number, person in enumerate(people):
         measured, is_measured = maps.left_out(person)
@@ -252,11 +261,19 @@ def fit_people(
         predicted = np.where(is_measured, predicted / len(fits), 0.0)
         products += np.einsum("qv,qv->q", predicted, measured)
         squares += np.einsum("qv,qv->q", predicted, predicted)
-        errors.add(predicted, np.where(is_measured, measured, np.nan))
+        # The pairs of the index are those of the other people, too, as for a new person.
+        others = np.where(is_measured, person.maps - measured, maps.mean)
+        deviations = predicted, np.where(is_measured, measured, np.nan)
+        errors.add(*deviations)
+        if homologues is not None:
+            asymmetries = [homologues.values(part, others) for part in deviations]
+            asymmetry_errors.add(*asymmetries)
     gains = _gains(products, squares)
-    half_widths = errors.half_widths(
-        gains, segments=mean_segments(people), left_out_in_turn=True
-    )
+
+    def widths_of(sums: LeftOutErrors) -> HalfWidths:
+        segments = mean_segments(people)
+        return sums.half_widths(gains, segments=segments, left_out_in_turn=True)
+
     model = LinearModel(
         sets=tuple(sets),
         means=np.concatenate([set_fit.mean for set_fit in fits]),
@@ -278,7 +295,8 @@ def fit_people(
         record={"linear": facts},
         correction=Correction(gains.astype(np.float32), maps.mean.astype(np.float32)),
         left_out_in_turn=True,
-        half_widths=half_widths,
+        half_widths=widths_of(errors),
+        asymmetry_widths=widths_of(asymmetry_errors) if homologues else None,
         words=_words(sets, minutes, strength),
     )
 

@@ -90,6 +90,8 @@ class FittedModel:
     # Labels of the contrasts whose corrected map is the same for everybody.
     same_for_all: tuple[str, ...] = ()
     half_widths: HalfWidths | None = None  # of the prediction intervals; None: none
+    # Of left minus right, (contrasts, pairs + 1) as `Homologues.values`; None: none.
+    asymmetry_widths: HalfWidths | None = None
     words: str = ""  # sentence about the fit for the page; empty: none
 
     def predict(self, person: Person) -> Array:

@@ -12,6 +12,7 @@ from scipy.stats import t
 import bids_dtg
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts import linear
+from bids_dtg.contrasts.asymmetry import Homologues
 from bids_dtg.contrasts.linear import fit_people, shrinkage
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.contrasts.plan import FitOptions
@@ -87,6 +88,29 @@ def test_half_widths_are_of_the_errors_for_people_left_out():
         wanted = t.ppf(0.95, len(errors) - 1) * np.sqrt(np.mean(errors**2, axis=0))
         np.testing.assert_allclose(widths[contrast], wanted, rtol=1e-4)
     assert (fit.half_widths.people, fit.half_widths.left_out_in_turn) == (12, True)
+
+
+def test_half_widths_of_left_minus_right_are_of_the_same_errors():
+    """Pairs of the index are those of the others' mean map, as for a new person."""
+    people, half = simulated(12), PLACES // 2
+    sides = Homologues(
+        tuple(map(str, range(half))), np.arange(half), np.arange(half, PLACES)
+    )
+    fit, page = fit_people(people, SETS, None, sides), ByThePage(people, SETS)
+    maps = np.stack([person.maps for person in people]).astype(np.float64)
+    for contrast, left_out in enumerate(page.left_out):
+        errors = page.measured(contrast)[1] - page.gain[contrast] * np.array(left_out)
+        errors = errors[:, :half] - errors[:, half:]
+        index = []
+        for number, error in enumerate(errors):
+            others = np.delete(maps[:, contrast], number, axis=0).mean(axis=0)
+            group = others[:half] - others[half:]
+            most = np.argsort(-np.abs(group))[:20]
+            index.append((error[most] * np.sign(group[most])).mean())
+        errors = np.column_stack([errors, index])
+        wanted = t.ppf(0.95, 11) * np.sqrt(np.mean(errors**2, axis=0))
+        widths = fit.asymmetry_widths.values[contrast]
+        np.testing.assert_allclose(widths, wanted, rtol=1e-4)
 
 
 def test_segments_count_by_their_weight():

@@ -14,6 +14,7 @@ from bids_dtg.cohort.recognised_people import seen_on_page
 from bids_dtg.contrasts.analyses.cohort import CohortArrays
 from bids_dtg.contrasts.analyses.judge import Evaluation
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
+from bids_dtg.contrasts.bundle.bundle import ASYMMETRY
 from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE, LINEAR, Scores
 from bids_dtg.contrasts.judging.tables import (
     INDIVIDUAL,
@@ -31,6 +32,17 @@ from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
 
 _MAIN = 8  # columns of the models' table that the page shows first
 _OF_COMPARISONS = ("against", "score", "people", "difference", "p", "verdict")
+_OF_SIDES = (
+    "contrast",
+    "people",
+    "r",
+    "group_r",
+    "residual_r",
+    "identification",
+    "verdict",
+    "index_r",
+    "index_verdict",
+)
 # An average over this many people has an r 0.016 below the true mean map's (simulated, 8 mm).
 _FEW = 40
 # The colour scale of differences in r ends at this value or above, so that negligible differences
@@ -99,6 +111,8 @@ def _sections(
     by_tissue = []
     if len(tissues.rows) > 1:
         by_tissue = [tissues.on_page("The model by tissue")]
+    sides = evaluation.tables.get(ASYMMETRY)
+    by_contrast = "Left minus right: means over participants, with 95 % intervals"
     r_of_contrasts = _dots(evaluation.tables["contrasts"].rows, evaluation.judged)
     return [
         _scores_section(evaluation, facts),
@@ -109,6 +123,10 @@ def _sections(
             figures=[r_of_contrasts],
         ),
         Section("Tissues", tables=by_tissue),
+        Section(
+            "Left and right",
+            tables=[] if sides is None else [sides.on_page(by_contrast, _OF_SIDES)],
+        ),
         Section(
             "People",
             template="contrasts/judged_people.html",

@@ -199,7 +199,8 @@ def write_fitted(
     plan, base = cohort.plan, cohort.plan.bundle
     training = cohort.people_of(split.training)
     # Predict with the rounded gains of the bundle, as its users will.
-    rounded = replace(fitted, correction=as_stored(fitted.correction))
+    correction = as_stored(fitted.correction, base.card.part)
+    rounded = replace(fitted, correction=correction)
     arrays = BundleArrays(
         fitted.tensors,
         base.roi_maps,
@@ -209,6 +210,7 @@ def write_fitted(
         mean_prediction(training, rounded.predict),
         base.combine,
         fitted.half_widths,
+        fitted.asymmetry_widths,
     )
     part = _part_of(cohort, fitted, split, contrasts or cohort.files.contrasts)
     card = _card_of(cohort, fitted, part, len(training), evaluation, earlier)

@@ -21,6 +21,9 @@ from bids_dtg.contrasts.analyses.simple_models import (
     baselines,
     linear_parcels,
 )
+from bids_dtg.contrasts.asymmetry import Homologues
+from bids_dtg.contrasts.bundle.bundle import ASYMMETRY
+from bids_dtg.contrasts.judging.asymmetry import asymmetry_table, score_asymmetry
 from bids_dtg.contrasts.judging.scores import (
     ALL_PLACES,
     GROUP_AVERAGE,
@@ -42,6 +45,7 @@ from bids_dtg.contrasts.people import FittedModel, Person
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.places import Places, VoxelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, say
 from bids_dtg.stats.splits import Split, family_numbers
@@ -96,6 +100,8 @@ class Evaluation:
             "rows": self.tables["models"].rows,
             "comparisons": self.comparisons.rows,
         }
+        if ASYMMETRY in self.tables:
+            card[ASYMMETRY] = self.tables[ASYMMETRY].rows
         if len(self.ceilings):
             card["ceilings"] = records(self.ceilings)
         return card
@@ -133,7 +139,8 @@ def score_models(
     store = cohort.plan.store
     labels = [person.label for person in people]
     families = family_numbers(labels, cohort.files.families.by_label)
-    tissues = tissues_of(cohort.plan.bundle.places)
+    places = cohort.plan.bundle.places
+    tissues = tissues_of(places)
     contrasts, voxels = people[0].maps.shape
     shape = (contrasts, len(people), voxels)
     measured = store.create("work/measured", shape, np.float32)
@@ -164,7 +171,27 @@ def score_models(
             except ValueError:  # people's maps have no voxel of this tissue in common
                 continue
             of_models.append(Scores(scores.table.assign(part=tissue), {}))
+        mean, homologues = simple.mean, None
+        if name == judged and isinstance(places, ParcelPlaces):
+            homologues = _homologues(places, mean, report)
+        if homologues is not None and mean is not None:
+            asymmetry = score_asymmetry(name, maps, mean, homologues, families, names)
+            of_models.append(asymmetry)
     return join(of_models)
+
+
+def _homologues(
+    places: ParcelPlaces,
+    mean: NDArray[np.float32] | None,
+    report: Callable[[str], None],
+) -> Homologues | None:
+    """Return pairs of parcels; report why left minus right is not scored if it cannot be."""
+    homologues = Homologues.of(places)
+    if homologues is None:
+        report("left minus right is not scored: parcels are not named L_… and R_…")
+    elif mean is None:
+        report("left minus right is not scored: the group's mean map is not known")
+    return homologues
 
 
 def score_fit(
@@ -235,6 +262,9 @@ def evaluate(
         limits[tissue] = ceilings(cohort.people, labels, in_tissue)
     tables = score_tables(scores, judged, cohort.people, numbers, limits)
     comparisons = tables.pop("comparisons")
+    asymmetry = asymmetry_table(scores, judged)
+    if asymmetry.rows:
+        tables[ASYMMETRY] = asymmetry
     return Evaluation(
         judged, scores, simple, tables, comparisons, limits[ALL_PLACES], record
     )

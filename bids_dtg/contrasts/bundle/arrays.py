@@ -7,7 +7,8 @@
 - mean: the mean prediction for the training people
 
 Tensors must have the shapes that the card gives. Rows of large arrays are stored as 8-bit integers
-with a scale. The card's SHA-256 sums show whether a file was changed.
+with a scale; the offset of a model of parcels is stored as it is. The card's SHA-256
+sums show whether a file was changed.
 """
 
 from __future__ import annotations
@@ -254,16 +255,32 @@ def read_correction(folder: Path, part: MapsPart, places: int) -> Correction | N
     """
     if part.gains is None:
         return None
-    offset = _read_steps(folder / OFFSET_FILE, OFFSET, (len(part.contrasts), places))
+    path, shape = folder / OFFSET_FILE, (len(part.contrasts), places)
+    if part.grid is None:
+        offset = read_tensors(path, {OFFSET: ("float32", shape)})[OFFSET]
+    else:
+        offset = _read_steps(path, OFFSET, shape)
     return Correction(np.array(part.gains, np.float32), offset)
 
 
-def as_stored(correction: Correction | None) -> Correction | None:
-    """Return a correction with the rounded gains and the 8-bit offset that a bundle stores."""
+def encode_correction(correction: Correction, part: MapsPart) -> bytes:
+    """Encode a correction's offset as the file's bytes (deterministic).
+
+    In a model of parcels, the rounding of 8 bits would be up to half of a person's deviation.
+    """
+    if part.grid is None:
+        return encode_arrays({OFFSET: correction.offset})
+    return encode_steps(OFFSET, *to_steps(correction.offset))
+
+
+def as_stored(correction: Correction | None, part: MapsPart) -> Correction | None:
+    """Return a correction with the rounded gains and the offset that a bundle stores."""
     if correction is None:
         return None
     gains = [round(float(gain), GAIN_DIGITS) for gain in correction.gains]
-    offset = from_steps(*to_steps(correction.offset))
+    offset = correction.offset
+    if part.grid is not None:
+        offset = from_steps(*to_steps(offset))
     return Correction(np.array(gains, np.float32), offset)
 
 

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +22,19 @@ from bids_dtg.bundles.bundle import (
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, JsonFields, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import find_bundle, read_verified_card
+from bids_dtg.contrasts.asymmetry import Homologues
 from bids_dtg.contrasts.bundle.arrays import (
-    OFFSET,
+    encode_correction,
     encode_half_widths,
-    encode_steps,
     geometry_files,
     half_width_facts,
     read_correction,
     read_geometry,
     read_half_widths,
-    to_steps,
 )
 from bids_dtg.contrasts.bundle.kinds import KINDS, tunable
 from bids_dtg.contrasts.bundle.part import (
+    ASYMMETRY_FILE,
     GAIN_DIGITS,
     HALF_WIDTH_FILE,
     MEAN_FILE,
@@ -48,12 +49,15 @@ from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.grid import Grid, voxel_edge_mm
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.stats.verdict import BETTER
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.contrasts.people import MapModel
 
 ABOVE_GROUP = "r_minus_group_average"  # score of a contrast, on the card
+ASYMMETRY = "asymmetry"  # scores of left minus right, on the card
+_WIDTHS = "half_width"  # tensor of `ASYMMETRY_FILE`
 _NOT_FINITE = (
     "look for measured maps that are far larger than the others, or train with a lower "
     "--learning-rate"
@@ -77,6 +81,13 @@ class ModelBundle(Bundle[MapsPart]):
     mean: NDArray[np.float32] | None = None
     # (rois, maps), weights that combine `roi_maps` into the ROIs' maps; None: no combination.
     combine: NDArray[np.float32] | None = None
+    # (contrasts, pairs + 1), half-widths of left minus right, as `Homologues.values`; None: none
+    asymmetry_widths: NDArray[np.float32] | None = None
+
+    @cached_property
+    def homologues(self) -> Homologues | None:
+        """Pairs of homologous parcels; None: there are none."""
+        return Homologues.of(self.places)
 
     @property
     def grid(self) -> Grid:
@@ -169,6 +180,28 @@ class ModelBundle(Bundle[MapsPart]):
                 if low <= 0:
                     above[row.text("contrast")] = mean, low, high
         return above
+
+    @property
+    def predicted_sides(self) -> dict[str, tuple[bool, bool]]:
+        """Whether left minus right and its index are predicted, by the card's scores of contrasts.
+
+        Raises
+        ------
+        BundleError
+            The card's scores are damaged.
+        """
+        scores = JsonFields(
+            self.card.evaluation or {}, str(self.path / CARD_FILE), "evaluation."
+        )
+        if ASYMMETRY not in scores.items():
+            return {}
+        return {
+            row.text("contrast"): (
+                row.text("verdict") == BETTER,
+                row.text("index_verdict") == BETTER,
+            )
+            for row in scores.list_of_nested(ASYMMETRY)
+        }
 
     @property
     def rois(self) -> int:
@@ -299,6 +332,9 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     correction = read_correction(folder, part, places.number)
     if part.half_width is not None:
         half_widths = read_half_widths(folder, part.half_width, places, outputs)
+    asymmetry_widths = None
+    if ASYMMETRY_FILE in card.files:
+        asymmetry_widths = _read_asymmetry_widths(folder, places, outputs)
     if PEOPLE_FILE in card.files:
         people = ModelPeople.read(folder / PEOPLE_FILE)
     return ModelBundle(
@@ -313,7 +349,19 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         people=people,
         mean=mean,
         combine=combine,
+        asymmetry_widths=asymmetry_widths,
     )
+
+
+def _read_asymmetry_widths(
+    folder: Path, places: Places, contrasts: int
+) -> NDArray[np.float32]:
+    """Read half-widths of left minus right (contrasts, pairs + 1); NaN: no interval."""
+    homologues = Homologues.of(places)
+    pairs = 0 if homologues is None else len(homologues.names)
+    shape = {_WIDTHS: ("float32", (contrasts, pairs + 1))}
+    widths = read_tensors(folder / ASYMMETRY_FILE, shape)[_WIDTHS]
+    return np.where(widths > 0, widths, np.float32("nan"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -333,6 +381,8 @@ class BundleArrays:
     # (rois, maps), weights that combine `roi_maps` into the ROIs' maps; None: no combination.
     combine: NDArray[np.floating] | None = None
     half_widths: HalfWidths | None = None  # of prediction intervals; None: no intervals
+    # The same of left minus right, (contrasts, pairs + 1)
+    asymmetry_widths: HalfWidths | None = None
 
 
 def write_bundle(
@@ -382,12 +432,15 @@ def write_bundle(
         **geometry_files(geometry, several=part.several),
     }
     if correction is not None:
-        files[OFFSET_FILE] = encode_steps(OFFSET, *to_steps(correction.offset))
+        files[OFFSET_FILE] = encode_correction(correction, part)
         gains = tuple(round(float(gain), GAIN_DIGITS) for gain in correction.gains)
         part = replace(part, gains=gains)
     if arrays.half_widths is not None:
         files[HALF_WIDTH_FILE] = encode_half_widths(arrays.half_widths)
         part = replace(part, half_width=half_width_facts(arrays.half_widths))
+    if arrays.asymmetry_widths is not None:
+        widths = arrays.asymmetry_widths.values
+        files[ASYMMETRY_FILE] = encode_arrays({_WIDTHS: widths})
     if arrays.mean is not None:
         files[MEAN_FILE] = encode_arrays({"mean": arrays.mean})
     if people is not None:

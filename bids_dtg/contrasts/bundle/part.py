@@ -25,6 +25,7 @@ MASK_FILE = "mask.nii.gz"
 PARCELS_FILE, LISTED_MAPS_FILE = "parcels.xml", "maps.safetensors"
 OFFSET_FILE = "reference.safetensors"
 HALF_WIDTH_FILE, MEAN_FILE = "half_width.safetensors", "mean.safetensors"
+ASYMMETRY_FILE = "asymmetry.safetensors"  # half-widths of left minus right
 
 RUN, SESSION = "run", "session"  # units of rest that maps are predicted from
 GAIN_DIGITS = 4  # decimals; rounding is a hundredth of the gains' uncertainty

@@ -31,6 +31,7 @@ BEFORE = "before tuning"
 OWN_MEAN = "own mean prediction"
 ANOTHER = "another person's prediction"
 ALL_PLACES = "all"
+LEFT_RIGHT = "left minus right"  # part of `judging.asymmetry`
 _KEYS = ["contrast", "person"]
 # Scores that compare a person with others; not defined if each person has a model of their own,
 # fitted on all the others.

@@ -19,6 +19,7 @@ from bids_dtg.contrasts.judging.scores import (
     ANOTHER,
     BEFORE,
     GROUP_AVERAGE,
+    LEFT_RIGHT,
     LINEAR,
     OWN_MEAN,
     RETEST,
@@ -427,6 +428,8 @@ def part_rows(
     """
     rows = []
     for part in scores.table["part"].unique():
+        if part == LEFT_RIGHT:
+            continue
         summary = summary_row(scores, model, part)
         people = scores.of(model, part).index.get_level_values("person")
         row = {

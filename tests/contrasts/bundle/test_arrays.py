@@ -48,6 +48,12 @@ def test_a_correction_comes_back_to_half_a_step(tmp_path):
     assert (error <= 0.501 * np.abs(given.offset).max(axis=1) / 127).all()
 
 
+def test_a_model_of_parcels_has_its_offset_as_it_was_estimated():
+    """In 8 bits, it put a constant into maps minus the mean: in two, over a third of their size."""
+    bundle = load_bundle("hcp-glasser")
+    np.testing.assert_array_equal(bundle.correction.offset, bundle.mean)
+
+
 def test_an_offset_of_zero_comes_back():
     np.testing.assert_array_equal(
         from_steps(*to_steps(np.zeros((2, 5)))), np.zeros((2, 5))
