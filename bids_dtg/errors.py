@@ -218,11 +218,10 @@ def limit_error(err: BaseException) -> LimitError | None:
     """
     if isinstance(err, LimitError):
         return err
-    message = visible(" ".join(str(err).split()))
     # An error of a file names it.
-    number = None
+    number, message = None, visible(" ".join(str(err).split()))
     if isinstance(err, OSError) and err.filename is None:
-        number = err.errno
+        number, message = err.errno, ""
     no_thread = isinstance(err, RuntimeError) and "can't start new thread" in message
     if no_thread or number == errno.EAGAIN:
         return no_process()

@@ -97,10 +97,20 @@ class Level:
         with head_start(first_file) as end_head_start:
             return self._run(settings, end_head_start)
 
+    def _prepared(self, settings: Settings) -> CallRequest:
+        """Find and check what is asked for; a limit of the host ends the call with exit code 2."""
+        try:
+            request: CallRequest = self.prepare(settings)
+        except Exception as err:
+            if limit := limit_error(err):
+                raise limit from err
+            raise
+        return request
+
     # Long, as it tells a call from its beginning to its end.
     def _run(self, settings: Settings, end_head_start: Callable[[], None]) -> int:
         start = time.perf_counter()
-        request: CallRequest = self.prepare(settings)
+        request = self._prepared(settings)
         if settings.behaviour.dry_run:
             return print_plan(request, self.prepare)
         if request.absent is not None:
