@@ -100,6 +100,15 @@ def test_segments_are_the_nearest_whole_number(seconds, count):
     assert max(lengths) - min(lengths) <= 1
 
 
+@pytest.mark.parametrize(("frames", "count"), [(7, 1), (8, 2), (23, 5)])
+def test_halves_of_short_segments_have_two_frames(frames, count):
+    design = TemporalDesign.build(None, [], np.ones(frames, bool), 100.0)
+    segments = design.segments(100.0)
+    assert len(segments.sets) == count
+    lengths = np.diff(segments.edges)
+    assert min(lengths[list(pieces)].sum() for pieces in segments.sets) >= 4
+
+
 @pytest.mark.parametrize(
     ("count", "sets"),
     [

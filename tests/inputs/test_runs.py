@@ -11,7 +11,7 @@ from fmriprep_dataset import add_run, describe_dataset
 from study_folders import add_transforms
 
 from bids_dtg.errors import ForeignFileError, RunError, SettingsError
-from bids_dtg.inputs.runs import find_runs, refuse_echoes
+from bids_dtg.inputs.runs import find_runs, refuse_echoes, run_of_file
 from bids_dtg.inputs.selection import Selection, read_filter_file
 from bids_dtg.inputs.space_choice import SpaceRule
 
@@ -608,3 +608,13 @@ def test_a_folder_that_may_not_be_listed_is_not_taken_for_empty(
         ForeignFileError, match=f"{folder} cannot be listed: Permission"
     ):
         find_runs(root, "01")
+
+
+def test_a_mask_is_of_the_cohort_of_its_series(root):
+    bolds = [
+        add_run(root, space=f"MNIInfant_cohort-{number}", res=None) for number in (1, 2)
+    ]
+    rule = SpaceRule(model="MNIInfant")
+    masks = [run_of_file(bold, root, rule=rule).mask for bold in bolds]
+    wanted = [bold.name.replace("preproc_bold", "brain_mask") for bold in bolds]
+    assert [mask.name for mask in masks] == wanted

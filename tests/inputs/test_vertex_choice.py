@@ -211,6 +211,21 @@ def test_series_of_fsaverage_come_after_own_surfaces_and_before_the_template(
     assert find(root).surfaces is not None  # one hemisphere is none
 
 
+def test_of_fsaverages_meshes_a_smaller_one_is_read(tmp_path):
+    root = tree_of(tmp_path, "24.1", freesurfer=False)
+    for space in ("fsaverage", "fsaverage6"):
+        names = [f"hemi-{side}_space-{space}_" for side in "LR"]
+        add_series(root, *names, name="bold.func.gii")
+    assert find(root).bold.name.endswith("space-fsaverage6_bold.func.gii")
+
+
+def test_freesurfers_folder_in_the_dataset_goes_before_the_one_beside_it(tmp_path):
+    root = tree_of(tmp_path, "22.1")
+    add_freesurfer(tmp_path / "freesurfer")
+    sphere = find(root).surfaces.sides["L"].fsaverage_sphere
+    assert sphere.is_relative_to(root / "sourcedata")
+
+
 def test_the_version_with_the_fewest_steps(tmp_path):
     root = tree_of(tmp_path, "25.0")
     add_series(root, "space-T1w_", f"space-{SPACE}_res-2_", "")

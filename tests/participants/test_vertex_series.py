@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from fmriprep_dataset import describe_dataset, make_image
 from folded_person import CENTRE, add_fsaverage, add_surfaces, write_run
 from folded_person import FRAMES as SIMULATED
 from happy_person import PERSON, VERSIONS, write_happy_person
+from person_surfaces import add_fmriprep_surfaces
 from workbench_parcels import FRAMES, STORED
 
 from bids_dtg import load_bundle, predict_maps
 from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts.participant.measure import measure
-from bids_dtg.imaging.surfaces.meshes import REGISTERED, read_arrays
+from bids_dtg.imaging.surfaces.meshes import REGISTERED, read_arrays, read_template
+from bids_dtg.imaging.surfaces.vertices import GreyMatter, parcels_of_vertices
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
+from bids_dtg.notices import NO_MASK
 from bids_dtg.participants.run_source import RunSource
 from bids_dtg.settings import CleaningOptions
 
@@ -30,6 +35,53 @@ def series_of(root, label=PERSON, **rule) -> tuple[np.ndarray, RunSource]:
     cleaning = CleaningOptions(min_minutes=0.5, denoise_strategy="none")
     source = RunSource.of(run, bundle.space, bundle.places, cleaning)
     return np.concatenate([block.copy() for _, block in source.blocks()]), source
+
+
+@pytest.mark.parametrize(("kind", "mask"), [("own", False), ("template", True)])
+def test_a_parcel_is_the_mean_of_its_vertices_in_the_volumes(tmp_path, kind, mask):
+    """Volumes are a plane in space, of which linear interpolation is exact."""
+    root = describe_dataset(tmp_path / "fmriprep")
+    affine = np.diag([8.0, 8, 8, 1])
+    affine[:3, 3] = -96, -132, -80
+    voxels = np.stack(np.meshgrid(*map(np.arange, (25, 29, 25)), indexing="ij"), -1)
+    plane = nib.affines.apply_affine(affine, voxels) @ [1, 2, 3.0] + 2000
+    course = np.arange(60.0)
+    stem = root / "sub-01/func/sub-01_task-rest_space-MNI152NLin6Asym_desc-"
+    image = (plane[..., None] + course).astype(np.float32)
+    make_image(Path(f"{stem}preproc_bold.nii"), image, affine)
+    Path(f"{stem}preproc_bold.json").write_text('{"RepetitionTime": 2.0}')
+    if mask:
+        inside = np.ones(plane.shape, np.uint8)
+        make_image(Path(f"{stem}brain_mask.nii.gz"), inside, affine)
+    if kind == "own":  # in T1w space, with the transform
+        add_fmriprep_surfaces(root, "01")
+    series, source = series_of(root, "01")
+    assert source.surface.kind == kind
+    assert (NO_MASK in source.notes) == (not mask)
+    of_surface = source.surface.note
+    assert ("their position was not checked" in of_surface) == (kind == "own")
+    assert source.surface.position == ("not checked" if kind == "own" else None)
+    template = read_template("fsLR").points
+    of_sides = parcels_of_vertices(load_bundle("hcp-glasser").places)
+    points = np.concatenate([template[side] for side in "LR"])
+    parcel = np.concatenate([of_sides[side] for side in "LR"])
+    values = points @ [1, 2, 3.0] + 2000
+    wanted = [values[parcel == number].mean() for number in range(360)]
+    np.testing.assert_allclose(series[0], wanted, rtol=1e-5)
+    np.testing.assert_allclose(
+        series - series[0], course[:, None] + 0 * series, atol=0.01
+    )
+    assert source.share().tolist() == [1.0] * 360
+
+
+@pytest.mark.parametrize(
+    ("shifted", "by_centre", "is_displaced"),
+    [(0.4, None, False), (0.4, 0.4, False), (0.6, None, True), (0.4, 0.6, True)],
+)
+def test_a_surface_is_displaced_where_a_shift_finds_more_grey_matter(
+    shifted, by_centre, is_displaced
+):
+    assert GreyMatter(0.5, shifted, by_centre).is_displaced == is_displaced
 
 
 @pytest.mark.slow

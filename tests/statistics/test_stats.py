@@ -13,6 +13,8 @@ from scipy.stats import ttest_1samp, ttest_rel
 from tiny_cohort import TinyCohort
 from tiny_job import add_rest, read_table
 
+from bids_dtg.stats.permutation import fit_columns
+
 pytestmark = pytest.mark.slow
 
 MATH = "languageMath"
@@ -221,6 +223,19 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
         row = row_of(cohort, "eight")
         assert row["p_fwe"] == "n/a"
         assert row["t"] != "n/a"
+
+
+def test_sketches_of_contrasts_have_seeds_of_their_own(cohort, monkeypatch):
+    """Those of one seed do not add up: their products between contrasts have no mean of 0."""
+    seeds = []
+
+    def fit(values, design, seed=0):
+        seeds.append(seed)
+        return fit_columns(values, design, seed)
+
+    monkeypatch.setattr("bids_dtg.statistics.stats.fit_columns", fit)
+    assert call(cohort, "seeds", "--phenotype", "score", "--permutations", 0) == 0
+    assert 1 < len(seeds) == len(set(seeds))
 
 
 def test_levels_of_the_data_dictionary_are_columns_of_a_covariate(

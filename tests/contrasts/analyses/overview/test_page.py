@@ -30,6 +30,9 @@ def test_where_most_are_equal_one_that_is_not_is_still_found():
 def test_few_or_equal_values_have_no_z():
     assert np.isnan(robust_z(np.array([1.0, 2, 3, 4]))).all()
     assert np.isnan(robust_z(np.ones(10))).all()
+    equal_but_rounded = np.array([0.3, 0.1 + 0.2] * 5)
+    assert np.ptp(equal_but_rounded) > 0
+    assert np.isnan(robust_z(equal_but_rounded)).all()
 
 
 def test_columns_are_those_that_any_run_has():
