@@ -339,7 +339,9 @@ def _study_runs(
     failed: list[tuple[NamedFile, RunError]] = []
     for folder in folders:
         try:
-            for run in study.runs(folder, dense=is_dense):
+            for run in _of_model(
+                study.runs(folder, dense=is_dense), study, folder, rule
+            ):
                 run_of_path[run.bold] = run
         except RunError as err:
             failed.append((folder, err))
@@ -356,9 +358,36 @@ def _study_runs(
     remedy = "remove or move one of the two folders"
     _require_measured_once(chosen, title, remedy)
     runs = [run_of_path[file.path] for file in chosen]
-    if rule.model == PARCELS and not is_dense:
-        return [_at_template(run, study, rule) for run in runs]
-    return runs
+    if rule.model != PARCELS:
+        return runs
+    return [
+        run if run.space == PARCELS else _at_template(run, study, rule) for run in runs
+    ]
+
+
+def _of_model(
+    runs: Sequence[RestRun], study: Study, folder: NamedFile, rule: SpaceRule
+) -> list[RestRun]:
+    """Replace grayordinates that lack the model's parcels, or are on another mesh, by volumes."""
+    on_lattice = rule.on_lattice
+    if on_lattice is None or rule.requested == PARCELS:
+        return [*runs]
+    misfits = [run for run in runs if run.space == PARCELS and not on_lattice(run.bold)]
+    volumes: dict[Path, RestRun] = {}
+    if misfits:
+        with suppress(RunError):  # there are none, and the grayordinates are refused
+            volumes = {run.bold.parent: run for run in study.runs(folder, dense=False)}
+    chosen = []
+    for run in runs:
+        volume = volumes.get(run.bold.parent) if run in misfits else None
+        if volume is not None:
+            name = run.bold.name
+            lack = f"{name} is damaged, on another mesh, or without the model's parcels"
+            warnings.warn(f"{lack}: volumes are read", stacklevel=5)
+            reason = f"{volume.space_reason}; {lack}"
+            volume = replace(volume, space_reason=reason)
+        chosen.append(volume or run)
+    return chosen
 
 
 def _at_template(run: RestRun, study: Study, rule: SpaceRule) -> RestRun:

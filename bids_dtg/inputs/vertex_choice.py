@@ -140,7 +140,7 @@ def _of_parcels(
     if fitting or not dense:
         return fitting, []
     name = dense[0].path.name
-    lack = f"{name} lacks the model's parcels or is on another mesh"
+    lack = f"{name} is damaged, on another mesh, or without the model's parcels"
     warnings.warn(f"{lack}: another version is read", stacklevel=7)
     return fitting, [lack]
 

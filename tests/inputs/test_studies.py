@@ -206,6 +206,14 @@ def test_parcels_of_hcp_come_from_grayordinates_unless_the_template_is_asked_for
     assert (run.bold, run.surfaces) == (dense, None)
     (run,) = runs_of(tmp_path, "100307", model="fsLR parcels", sample_on="template")
     assert (run.bold, run.surfaces.transforms) == (volume, ())
+    other_mesh = {"model": "fsLR parcels", "on_lattice": lambda path: False}
+    with pytest.warns(UserWarning, match="MSMAll_hp2000_clean.*on another mesh"):
+        (run,) = runs_of(tmp_path, "100307", **other_mesh)
+    assert (run.bold, run.cortex) == (volume, "template")
+    assert "on another mesh" in run.space_reason
+    volume.unlink()
+    (run,) = runs_of(tmp_path, "100307", **other_mesh)  # refused when it is read
+    assert run.bold == dense
 
 
 def test_hcp_2025_has_masks_by_other_names(tmp_path):

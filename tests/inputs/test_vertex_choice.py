@@ -338,5 +338,5 @@ def test_grayordinates_of_another_mesh_give_way_to_volumes_which_is_said(tmp_pat
     with pytest.warns(UserWarning, match="den-170k_bold.*on another mesh"):
         run = find(root, on_lattice=lambda path: not path.name.endswith(name))
     assert (run.cortex, run.space) == ("own", DEFAULT)
-    assert "den-170k_bold.dtseries.nii lacks the model's parcels" in run.space_reason
+    assert "den-170k_bold.dtseries.nii is damaged, on another mesh" in run.space_reason
     assert find(root, on_lattice=lambda path: True).bold.name.endswith(name)
