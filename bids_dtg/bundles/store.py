@@ -71,8 +71,9 @@ def find_bundle(name_or_path: str | Path) -> Path:
     refused: dict[Path, str] = {}
     with _noting(path, refused):
         (path / CARD_FILE).stat()
+    unread = which_unreadable(refused).removeprefix("; ")
     raise BundleError(
-        f"no model bundle: there is no {path / CARD_FILE}{which_unreadable(refused)}",
+        f"no model bundle: {unread or f'there is no {path / CARD_FILE}'}",
         expected=f"a bundle's folder, with its {CARD_FILE}",
         remedy="fetch one with dtg-models fetch, or make one with dtg-models convert",
     )

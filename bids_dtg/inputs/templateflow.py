@@ -146,7 +146,16 @@ class TemplateFlow:
                 remedy=f"set TEMPLATEFLOW_HOME to a folder that has, or may receive, {location}",
             )
         path = self.home / location
-        if has_content(path):
+        try:
+            is_there = has_content(path)
+        except (
+            OSError
+        ) as err:  # a home folder of somebody else, or one without its ticket
+            raise RunError(
+                f"{path} cannot be read: {err.strerror or err}",
+                remedy=f"set TEMPLATEFLOW_HOME to a folder that has, or may receive, {location}",
+            ) from err
+        if is_there:
             return path
         if pinned is None:
             raise RunError(

@@ -111,3 +111,6 @@ def test_unknown_name_says_where_it_looked_and_what_is_near(root):
 def test_paths_without_a_bundle_are_named(root):
     with pytest.raises(BundleError, match=f"there is no {root}/absent/model.json"):
         find_bundle(f"{root}/absent")
+    (root / "loop").symlink_to(root / "loop")
+    with pytest.raises(BundleError, match=f"cannot be read: {root}/loop .Too many"):
+        find_bundle(f"{root}/loop")

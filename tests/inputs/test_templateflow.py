@@ -50,6 +50,15 @@ def test_home_is_found_as_templateflow_finds_it(tmp_path, monkeypatch):
     assert TemplateFlow.here().home == Path("/c/templateflow")
 
 
+def test_a_folder_that_cannot_be_read_is_named_with_the_way_out(tmp_path):
+    home = tmp_path / ("m" * 300)  # to root, all folders with a possible name are open
+    with pytest.raises(
+        RunError, match=r"xfm\.h5 cannot be read: File name too long"
+    ) as err:
+        TemplateFlow(home).transform(TO, ORIGIN)
+    assert err.value.remedy.startswith("set TEMPLATEFLOW_HOME to a folder that")
+
+
 @pytest.mark.parametrize("content", [None, b"", b"/annex/objects/SHA256E-s1--a.h5\n"])
 def test_what_is_missing_is_named_with_the_command(tmp_path, content):
     path = tmp_path / NAME
