@@ -326,7 +326,6 @@ def test_large_arrays_are_not_read_before_they_are_used(
     assert logged.read_text().count("/rest\n") == rows + 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "attribute", "message"),
     [
@@ -353,6 +352,7 @@ def test_reversed_and_scaled_arrays_of_hdf5_are_refused(
         read_arrays([path])
 
 
+@pytest.mark.slow
 def test_long_reading_is_no_damage(tmp_path, monkeypatch):
     """A row takes .4 s here, and a process without a step for 4 s is stuck."""
     monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 4.0)
