@@ -16,7 +16,7 @@ from bids_dtg.files.text import write_text
 from bids_dtg.notices import visible_lines
 
 # With more people than this, pages have their rows in a script.
-MOST_WRITTEN = 500
+MOST_WRITTEN = 200
 # A browser reads JSON in a text twice as fast as a literal.
 _BEGIN, _END = "window.dtgRows = JSON.parse('", "');\n"
 # Text, or an object with: t, the text; v, the value to sort by; k, its class; h, the address that

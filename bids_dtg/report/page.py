@@ -44,6 +44,8 @@ class Section:
     links: Sequence[tuple[str, str]] | None = None
     viewer: Mapping[str, Any] | None = None  # data of the page's viewer
     leads: bool = False  # whether it comes before a participant's runs
+    # Address of a small picture of a participant for the index, and what it shows.
+    picture: tuple[str, str] | None = None
 
 
 def lay_out(sections: Sequence[Section]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from bids_dtg.report.flags import (
 from bids_dtg.report.inclusion import Decisions, page_facts, read_inclusion
 from bids_dtg.report.long_tables import (
     MOST_WRITTEN,
+    Cell,
     Row,
     cell,
     read_rows,
@@ -68,13 +69,24 @@ _BESIDE_MODEL = {
     "voxel_size": ("Voxel size", "mm"),
 }
 _TEMPLATE = "participant.html"
-_NO_FLAGS = flag_counts(())
+# Of a participant's runs, for the index, with the worst run's value; None: unknown.
+_OF_RUNS = {"minutes": "minutes_kept", "motion": "fd_mean", "coverage": "coverage"}
+# What the index shows of a participant, and what it says where nothing is known.
+_NO_FLAGS = {
+    **flag_counts(()),
+    **dict.fromkeys(_OF_RUNS),
+    "picture": "",  # address
+    "pictured": "",  # what the picture shows
+}
+# What flags say of the use of results, on the index as on a participant's page.
+_WORDS = {"problem": "Do not use", "warning": "Check", "good": "No flags"}
 # The element in which a page states its number of flags, and how many bytes to search for it.
 _FLAGS, _HEAD = re.compile("<meta name=\"bids-dtg-flags\" content='([^']*)'>"), 4096
 _LACKS = (
     "Some figures are missing, as this run was processed by a version of the program, or with "
     "options, that did not keep the data for them."
 )
+_MOST_PICTURES = 50  # on the index
 # The script with the rows of the index page, and the name of its table.
 _ROWS, _PEOPLE = "index.js", "people"
 
@@ -85,7 +97,7 @@ class Listed:
 
     label: str  # without sub-
     address: str = ""  # of the report; empty: there is none
-    flags: Mapping[str, Any] | None = None  # from `flag_counts`; None: unknown
+    flags: Mapping[str, Any] | None = None  # as in `_NO_FLAGS`; None: unknown
     changed_ns: int = 0  # when the report was last written; 0: there is none
     # Its row in the script of the last index; None: not read from there.
     last_row: Row | None = None
@@ -96,16 +108,35 @@ class Listed:
         if self.last_row is not None:
             return self.last_row
         flags = self.flags or _NO_FLAGS
-        level, words = flags["level"], flags["in_words"]
+        level = flags["level"]
         rank = 1000 * LEVELS.index(level) - flags["problems"] - flags["warnings"] / 100
-        flagged = cell(words or "none", value=rank, kind=level if words else "soft")
+        flagged = cell(self.words, value=rank, kind=level)
         cells = [
             cell(f"sub-{self.label}", link=self.address),
+            *(_number_cell(*figure) for figure in self.figures),
             flagged if self.address else cell("no report", value=rank, kind="soft"),
-            cell(flags["worst"] if words else ""),
         ]
         values = None if self.flags is None else [*self.flags.values()]
         return level, cells, (self.label, self.address, values, self.changed_ns)
+
+    @property
+    def words(self) -> str:
+        """What its flags say."""
+        flags = self.flags or _NO_FLAGS
+        level = flags["level"]
+        words = _WORDS.get(level, str(level).capitalize())
+        return f"{words}: {flags['worst']}" if flags["worst"] else words
+
+    @property
+    def figures(self) -> list[tuple[str, float | None]]:
+        """Its minutes, motion and coverage, as text and as numbers; None: unknown."""
+        flags = self.flags or _NO_FLAGS
+        forms = {"minutes": "{:.1f}", "motion": "{:.2f}", "coverage": "{:.1%}"}
+        figures = list[tuple[str, float | None]]()
+        for name, form in forms.items():
+            value = flags[name]
+            figures.append(("n/a" if value is None else form.format(value), value))
+        return figures
 
     @classmethod
     def of_row(cls, row: Row) -> Listed:
@@ -115,6 +146,11 @@ class Listed:
         if values is not None:
             flags = dict(zip(_NO_FLAGS, values, strict=True))
         return cls(label, address, flags, changed_ns, row)
+
+
+def _number_cell(text: str, value: float | None) -> Cell:
+    """Return a cell that sorts by its number, with unknown ones at the end."""
+    return {"t": text, "v": ""} if value is None else cell(text, value=value)
 
 
 def report_path(dataset: DerivativeDataset, label: str) -> Path:
@@ -200,7 +236,10 @@ def write_participant_report(
         subtitle=presentation.subtitle(files),
         model=presentation.model(files),
         flags=flags,
-        run_flags=flag_counts(of_runs, model_notice(files)),
+        run_flags={
+            **flag_counts(of_runs, model_notice(files)),
+            **_for_index(files.runs, sections),
+        },
         methods=methods,
         provenance=provenance,
         decided=bool(provenance),
@@ -211,6 +250,24 @@ def write_participant_report(
     write_text(path, page)
     remove_unlinked(dataset, folder, page)
     return path
+
+
+def _for_index(runs: Sequence[RunFiles], sections: Sequence[Section]) -> dict[str, Any]:
+    """Return what the index shows of a participant besides flags."""
+    values = {}
+    for name, column in _OF_RUNS.items():
+        of_runs = [number(run.quality.get(column)) for run in runs]
+        values[name] = [value for value in of_runs if value is not None]
+    picture, pictured = next(
+        (section.picture for section in sections if section.picture), ("", "")
+    )
+    return {
+        "minutes": round(sum(values["minutes"]), 3) if values["minutes"] else None,
+        "motion": max(values["motion"], default=None),
+        "coverage": min(values["coverage"], default=None),
+        "picture": picture,
+        "pictured": pictured,
+    }
 
 
 def _decisions(dataset: DerivativeDataset) -> Decisions:
@@ -344,6 +401,7 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             is_long=is_long,
             rows_file=_ROWS,
             most=MOST_WRITTEN,
+            pictures=_pictures(listed),
             levels=[counts["level"] for counts in flags],
             notices=[notice for notice in notices if notice],
             failures=failures,
@@ -369,6 +427,12 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
         write_text(dataset.path(INDEX), page)
         if _report_times(dataset) == report_times:
             return
+
+
+def _pictures(listed: Sequence[Listed]) -> str:
+    """Return what the pictures of participants show, if all show the same; "": none are shown."""
+    shown = {str((person.flags or _NO_FLAGS)["pictured"]) for person in listed}
+    return shown.pop() if len(shown) == 1 and len(listed) <= _MOST_PICTURES else ""
 
 
 def _statistics_last(page: Path) -> tuple[bool, Path]:

@@ -66,7 +66,7 @@ def test_the_rows_of_many_participants_are_in_a_script(tmp_path):
     page = (tmp_path / "index.html").read_text("utf-8")
     assert '<script src="index.js"></script>' in page
     assert "1 participant failed" in page
-    assert "101 of 501 reports flag a problem" in page
+    assert "41 of 201 reports flag a problem" in page
     # Without a script, those who failed are listed.
     assert 'href="sub-0003.html"' in page
     assert 'href="sub-0005.html"' not in page
@@ -74,8 +74,9 @@ def test_the_rows_of_many_participants_are_in_a_script(tmp_path):
     assert "<" not in script.read_text("utf-8")
     rows = read_rows(script)["people"]
     assert len(rows) == MOST_WRITTEN + 1
-    kind, (person, words, first), _ = rows[3]
-    assert (kind, words["t"], first) == ("failed", "failed", text)
+    kind, (person, *figures, words), _ = rows[3]
+    assert (kind, words["t"]) == ("failed", f"Failed: {text}")
+    assert figures == [{"t": "n/a", "v": ""}] * 3
     assert person == {"t": "sub-0003", "h": "sub-0003.html"}
     # Rows without changes stay as they are.
     before = script.read_bytes()
@@ -93,3 +94,35 @@ def test_the_rows_of_many_participants_are_in_a_script(tmp_path):
     write_index(output)
     assert not script.exists()
     assert 'href="sub-0005.html"' in (tmp_path / "index.html").read_text("utf-8")
+
+
+def write_pictured(root, people: int) -> None:
+    """Write reports that tell the index minutes, motion, coverage and a picture."""
+    (root / "dataset_description.json").write_text("{}")
+    known = {"minutes": 2.13, "motion": None, "coverage": 0.987}
+    known |= {"picture": "figures/a%20b.webp", "pictured": "Movement: <hand>"}
+    counts = {**flag_counts([Flag("problem", "2.1 minutes are left")]), **known}
+    for number in range(people):
+        head = f"<meta name=\"bids-dtg-flags\" content='{json.dumps(counts)}'>"
+        (root / f"sub-{number:04d}.html").write_text(head)
+
+
+def test_the_index_says_of_each_participant_what_decides_on_its_use(tmp_path):
+    write_pictured(tmp_path, 50)
+    write_index(DerivativeDataset(tmp_path))
+    page = (tmp_path / "index.html").read_text("utf-8")
+    row = page.split("<tr>")[-1]
+    for cell in ('data-value="2.13">2.1<', 'data-value="">n/a<', ">98.7%<"):
+        assert cell in row
+    assert ">Do not use: 2.1 minutes are left<" in row
+    assert '<img src="figures/a%20b.webp"' in row
+    assert "Movement: &lt;hand&gt;" in page
+    # The next step can be copied, and no document is named that an installed user lacks.
+    assert '<code id="next">bids_dtg . . group</code>' in page
+    assert "docs/" not in page
+    # More people's pictures would be too much for a page.
+    write_pictured(tmp_path, 51)
+    write_index(DerivativeDataset(tmp_path))
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "<img" not in page
+    assert page.count("Do not use: 2.1 minutes are left") == 51

@@ -260,6 +260,7 @@ def draw_averages(
             anchor=f"maps-{position}",
             links=[("maps-1", "Contrasts")] if position == 1 else [],
             viewer=viewer if position == 1 else None,
+            picture=_picture_of(first_cards(gallery)[0]) if position == 1 else None,
         )
         first.append(leading)
         of_all = Section(
@@ -271,6 +272,10 @@ def draw_averages(
         )
         every.append(of_all)
     return [*first, *every]
+
+
+def _picture_of(card: Mapping[str, Any]) -> tuple[str, str]:
+    return card["picture"], card["name"]
 
 
 def _facts_of_first(average: AverageFiles, gallery: Gallery) -> dict[str, Any]:
