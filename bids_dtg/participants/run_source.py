@@ -23,7 +23,7 @@ from bids_dtg.imaging.bold import (
     read_bold_header,
     stream_voxels,
 )
-from bids_dtg.imaging.grid import Stored
+from bids_dtg.imaging.grid import Points, Stored
 from bids_dtg.imaging.nifti import NiftiHeader
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import Places, VoxelPlaces
@@ -149,6 +149,8 @@ class RunSource:
     outside: NDArray[np.bool_] | None = None
     # At whose vertices parcels are averaged; None: none.
     surface: UsedSurface | None = None
+    # Vertices at which volumes are sampled, (vertices, 3) in RAS+ mm of the run; None: none are.
+    vertices: Points | None = None
     # Returns the share of each parcel's vertices that have data (parcels,), once all frames are
     # read; None where places are voxels, or parcels of the file.
     share: Callable[[], NDArray[np.float64]] | None = None
@@ -197,6 +199,7 @@ class RunSource:
                 # Vertices that leave the view are left out.
                 outside=np.zeros(places.number, bool),
                 surface=series.surface,
+                vertices=series.points,
                 share=lambda: series.share,
             )
         assert isinstance(places, VoxelPlaces)  # as the space is that of voxels

@@ -171,6 +171,7 @@ class VertexSeries:
     header: NiftiHeader  # of the run's volumes
     keep: NDArray[np.bool_]  # (frames,), frames that are kept
     vertices: ParcelVertices
+    points: Points  # (vertices, 3), where they lie in the run's space, RAS+ mm
     sampling: LinearSampling  # at the vertices
     usable: NDArray[np.bool_]  # (vertices,), in view, in the mask, and with data
     surface: UsedSurface
@@ -215,7 +216,7 @@ class VertexSeries:
             notes.append(
                 f"{usable.mean():.1%} of the vertices are in view and in the brain mask."
             )
-        return cls(header, keep, vertices, sampling, usable, surface, notes)
+        return cls(header, keep, vertices, points, sampling, usable, surface, notes)
 
     @property
     def share(self) -> NDArray[np.float64]:

@@ -42,8 +42,8 @@ _NO_VOLUME = (
     "registration and coverage."
 )
 _AT_VERTICES = (
-    "The run was read at the vertices of the cortex, as parcels, so there are no figures of its "
-    "registration and coverage."
+    "The run was read at the vertices of the cortex, as parcels, so there is no figure of its "
+    "coverage."
 )
 # Keys of sentences in sidecars.
 _NOTES = (

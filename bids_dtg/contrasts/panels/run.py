@@ -19,14 +19,23 @@ from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Carpet
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.panels.cortex import (
+    OUTLINES,
+    draw_cortex,
+    image_grid,
+    outlines_of,
+)
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import NodeFile, relationship_facts, segment_label
 from bids_dtg.files.text import encoded, read_json, read_packaged, read_rows, tsv_text
 from bids_dtg.imaging.bold import MeanFrame
+from bids_dtg.imaging.grid import Points
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.imaging.sampling import LinearSampling
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.inputs.run import NATIVE, RestRun
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.participants.vertex_series import UsedSurface
 from bids_dtg.report.contents import RunFiles, sidecar_of
@@ -108,6 +117,8 @@ class MeasuredRun:
     notes: tuple[str, ...]  # sentences on unusual findings
     # At whose vertices parcels were read; None: none.
     surface: UsedSurface | None = None
+    # The vertices, (vertices, 3) in RAS+ mm of the run; None: the run has no volumes, or voxels.
+    vertices: Points | None = None
     source: str = ""  # name of its dataset in BIDS URIs
     input_type: str = ""  # of its dataset
 
@@ -141,18 +152,48 @@ def _image_file(
 
 def _registration_file(data: MeasuredRun) -> PanelFile | None:
     """Encode the mean of the first kept frames; None if their position in space is not known."""
+    if data.vertices is not None:
+        return _registration_of_surface(data, data.vertices)
     mean = _mean_bold(data)
     if mean is None or data.mean_frame is None:
         return None
-    slope = max(float(mean.max()), 1e-12) / np.iinfo(np.int16).max
+    stored, slope = _stored(mean)
     return _image_file(
         REGISTRATION_FILE,
-        np.rint(np.maximum(mean, 0) / slope).astype(np.int16),
+        stored,
         data,
         description=_WORDS["registration"].format(frames=data.mean_frame.frames),
         slope=slope,
         facts={"SkullStripped": False},
     )
+
+
+def _stored(mean: Floats) -> tuple[NDArray[np.int16], float]:
+    """Return a mean image as integers, and the value of a stored 1."""
+    slope = max(float(mean.max()), 1e-12) / np.iinfo(np.int16).max
+    return np.rint(np.maximum(mean, 0) / slope).astype(np.int16), slope
+
+
+def _registration_of_surface(data: MeasuredRun, vertices: Points) -> PanelFile | None:
+    """Encode the mean image around a surface, with the surface's outlines in the sidecar."""
+    places, mean = data.bundle.places, data.mean_frame
+    if mean is None or data.surface is None or not isinstance(places, ParcelPlaces):
+        return None
+    grid = image_grid(vertices)
+    points = VoxelPlaces(grid, np.arange(np.prod(grid.shape))).points
+    sampling = LinearSampling(mean.header.shape, mean.header.affine, points)
+    values = np.nan_to_num(mean.at(sampling)).reshape(grid.shape)
+    stored, slope = _stored(values)
+    content = encode_integers(stored, grid, slope=slope, description="bids_dtg")
+    sidecar = {
+        "Description": _WORDS["registration"].format(frames=mean.frames),
+        "Sources": [data.bold_uri],
+        "SkullStripped": False,
+        "Surface": data.surface.kind,
+        OUTLINES: outlines_of(vertices, places),
+    }
+    space = None if data.run.space == NATIVE else data.run.space
+    return PanelFile(REGISTRATION_FILE, content, sidecar, entities={"space": space})
 
 
 def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
@@ -164,7 +205,12 @@ def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
         An image cannot be read.
     """
     mean, tissue = run.files.get(REGISTRATION_FILE), run.files.get(COVERAGE_FILE)
-    if mean is None or tissue is None:
+    if mean is None:
+        return None
+    facts = read_json(sidecar_of(mean))
+    if OUTLINES in facts:
+        return draw_cortex(Volume.read(mean), facts, canvas)
+    if tissue is None:
         return None
     bold, labels = Volume.read(mean), Volume.read(tissue)
     bright = bold.values[bold.values > 0]

@@ -208,7 +208,7 @@ class Reader:
         mask_overlap = self._mask_overlap(run, source)
         mean_frame = None
         watch = dict[str, Any]()
-        if isinstance(header, NiftiHeader) and source.surface is None:
+        if isinstance(header, NiftiHeader):
             mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
             watch = {"watch": mean_frame.add}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
@@ -241,6 +241,7 @@ class Reader:
             voxel_mm=header.voxel_mm,
             mask_overlap=mask_overlap,
             surface=source.surface,
+            vertices=source.vertices,
             notes=notes,
         )
 
