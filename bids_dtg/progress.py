@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import multiprocessing
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -121,6 +122,11 @@ def last_read() -> str:
     return "" if _steps is None else _steps.last(ahead=True)
 
 
+# The beginning of a note that is about a run, and a person in it.
+_OF_RUN = re.compile(r"sub-[^\s:]+: ")
+_PERSON = re.compile(r"\bsub-[0-9A-Za-z]+(_[a-z]+-[0-9A-Za-z]+)*")
+
+
 class Board:
     """Shows overall progress and what each process is doing; a context manager.
 
@@ -133,8 +139,9 @@ class Board:
         self.total, self.stages = total, stages
         self.begun = self._done = self._failed = 0
         self._lanes: dict[int, Lane] = {}
-        # Notes already shown: a note common to all appears once.
-        self.shown: set[str] = set()
+        # Notes already told, by their text without the participant: a note common to all appears
+        # once, and one that only names another participant once more, without the name.
+        self.told: dict[str, set[str]] = {}
         self._started = self._noted = time.monotonic()
         self.bars = None
         if sys.stderr.isatty() and multiprocessing.parent_process() is None:
@@ -225,9 +232,16 @@ class Lane:
 
     def note(self, message: str) -> None:
         """Print one line without disturbing the bars, unless it has been printed before."""
-        if message not in self._board.shown:
-            self._board.shown.add(message)
+        named = _OF_RUN.match(message)
+        text = _PERSON.sub("sub-*", message[named.end() :]) if named else message
+        told = self._board.told.setdefault(text, set())
+        if message in told:
+            return
+        told.add(message)
+        if len(told) == 1:
             self._board.note(message)
+        elif len(told) == 2:
+            self._board.note(f"further participants: {text}")
 
 
 def _bars() -> Progress:

@@ -38,15 +38,20 @@ def test_plain_lines_tell_how_far_all_is_every_minute(clock, capsys):
 
 
 def test_a_note_of_all_participants_appears_once(capsys):
-    board = Board(2)
-    for number in range(2):
+    board = Board(3)
+    for number in range(3):
         lane = board.lane(number)
         lane.start(f"sub-{number}")
         lane.note("The model was trained on runs cleaned differently.")
-        lane.note(f"sub-{number}: no mask")
+        lane.note(f"sub-{number}: no mask in sub-{number}_task-rest")
+        lane.note(f"sub-{number}: {number} frames are lost")
+        lane.note(f"sub-{number} was left out.")
     told = capsys.readouterr().err
     assert told.count("cleaned differently") == 1
     assert told.count("no mask") == 2
+    assert "sub-0: no mask in sub-0_task-rest\n" in told
+    assert "further participants: no mask in sub-*\n" in told
+    assert told.count("frames are lost") == told.count("was left out") == 3
 
 
 def run_on_a_terminal(command: list[str]) -> tuple[int, str]:

@@ -151,6 +151,7 @@ def methods_text(
         ways = [*dict.fromkeys(run.cortex or "parcels" for run in runs)] or ["parcels"]
     reading = " ".join(_SENTENCES[way] for way in ways)
     least = _SENTENCES["least_dof" if cleaned_here else "least"]
+    minutes = f"{cleaning.min_minutes:g} minute{'s' * (cleaning.min_minutes != 1)}"
     sentences = (
         _SENTENCES["sources"][input_type],
         reading.format(
@@ -162,7 +163,7 @@ def methods_text(
         words.on_template if "template" in ways else "",
         cleaning_text(cleaning),
         _dropped_frames(cleaning.dummy_scans, cleaned_here),
-        least.format(minutes=cleaning.min_minutes, dof=MIN_DOF),
+        least.format(minutes=minutes, dof=MIN_DOF),
         words.computed,
     )
     method = f", {words.method}" if words.method else ""
