@@ -15,8 +15,8 @@ from bids_dtg.files.foreign import parse_json_object, read_text
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import visible_lines
 
-# With more people than this, pages have their rows in a script.
-MOST_WRITTEN = 200
+# With more people than this, the group page and the index have their rows in a script.
+MOST_WRITTEN, MOST_LISTED = 500, 200
 # A browser reads JSON in a text twice as fast as a literal.
 _BEGIN, _END = "window.dtgRows = JSON.parse('", "');\n"
 # Text, or an object with: t, the text; v, the value to sort by; k, its class; h, the address that

@@ -39,7 +39,7 @@ from bids_dtg.report.flags import (
 )
 from bids_dtg.report.inclusion import Decisions, page_facts, read_inclusion
 from bids_dtg.report.long_tables import (
-    MOST_WRITTEN,
+    MOST_LISTED,
     Cell,
     Row,
     cell,
@@ -375,7 +375,7 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
     """Write the index page in the output's root: participants' reports, flags, and other pages.
 
     If no reports are wanted, only an existing index is updated, as it may list reports that are
-    gone. The rows of more than `MOST_WRITTEN` participants are in a script beside the page.
+    gone. The rows of more than `MOST_LISTED` participants are in a script beside the page.
     """
     if not wanted and not (dataset.root / INDEX).is_file():
         return
@@ -391,7 +391,7 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             if person.flags is not None and person.flags["level"] == "failed"
         ]
         notices = dict.fromkeys(counts["model"] for counts in flags)
-        is_long = len(listed) > MOST_WRITTEN
+        is_long = len(listed) > MOST_LISTED
         page = render(
             "index.html",
             title=presentation.title,
@@ -400,7 +400,7 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             listed=listed,
             is_long=is_long,
             rows_file=_ROWS,
-            most=MOST_WRITTEN,
+            most=MOST_LISTED,
             pictures=_pictures(listed),
             levels=[counts["level"] for counts in flags],
             notices=[notice for notice in notices if notice],
@@ -445,7 +445,7 @@ def _list(dataset: DerivativeDataset, report_times: Mapping[str, int]) -> list[L
     An array of jobs lists thousands of participants at each job's end.
     """
     earlier: dict[str, Listed] = {}
-    if len(report_times) > MOST_WRITTEN:
+    if len(report_times) > MOST_LISTED:
         with suppress(TypeError, ValueError, LookupError):  # somebody edited it
             for row in read_rows(dataset.root / _ROWS)[_PEOPLE]:
                 person = Listed.of_row(row)

@@ -4,7 +4,7 @@ import json
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.flags import Flag, flag_counts
-from bids_dtg.report.long_tables import MOST_WRITTEN, read_rows
+from bids_dtg.report.long_tables import MOST_LISTED, read_rows
 from bids_dtg.report.participant import write_index
 
 PAGE = "network_report.html"
@@ -60,7 +60,7 @@ def write_reports(root, people: int, text: str = "Much motion") -> None:
 
 def test_the_rows_of_many_participants_are_in_a_script(tmp_path):
     text = """</script>'"\\<!--"""
-    write_reports(tmp_path, MOST_WRITTEN + 1, text)
+    write_reports(tmp_path, MOST_LISTED + 1, text)
     output = DerivativeDataset(tmp_path)
     write_index(output)
     page = (tmp_path / "index.html").read_text("utf-8")
@@ -73,7 +73,7 @@ def test_the_rows_of_many_participants_are_in_a_script(tmp_path):
     script = tmp_path / "index.js"
     assert "<" not in script.read_text("utf-8")
     rows = read_rows(script)["people"]
-    assert len(rows) == MOST_WRITTEN + 1
+    assert len(rows) == MOST_LISTED + 1
     kind, (person, *figures, words), _ = rows[3]
     assert (kind, words["t"]) == ("failed", f"Failed: {text}")
     assert figures == [{"t": "n/a", "v": ""}] * 3
@@ -88,7 +88,7 @@ def test_the_rows_of_many_participants_are_in_a_script(tmp_path):
     assert "participant failed" not in (tmp_path / "index.html").read_text("utf-8")
     script.write_text("edited")
     write_index(output)
-    assert len(read_rows(script)["people"]) == MOST_WRITTEN + 1
+    assert len(read_rows(script)["people"]) == MOST_LISTED + 1
     # With fewer, the page lists them itself.
     (tmp_path / "sub-0000.html").unlink()
     write_index(output)
