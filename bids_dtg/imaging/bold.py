@@ -441,14 +441,27 @@ def kept_values(
     -------
     (kept frames, voxels).
     """
-    frames = np.flatnonzero(keep)
-    values: NDArray[Any] = np.empty((len(frames), len(voxels)), stored.dtype)
+    frames = [stored[frame] for frame in np.flatnonzero(keep)]
+    return with_zeros(header, take_voxels(frames, voxels, stored.dtype))
+
+
+def take_voxels(
+    frames: Sequence[Stored] | Stored, voxels: Indices, dtype: np.dtype[Any]
+) -> Stored:
+    """Copy some voxels of frames as stored, (frames, voxels)."""
+    values: Stored = np.empty((len(frames), len(voxels)), dtype)
     for frame, out in zip(frames, values, strict=True):
-        np.take(stored[frame], voxels, out=out, mode="clip")  # as `LinearSampling`
+        np.take(frame, voxels, out=out, mode="clip")  # as `LinearSampling`
+    return values
+
+
+def with_zeros(header: NiftiHeader, stored: Stored) -> NDArray[Any]:
+    """Return stored values, scaled if zeros of scaled values are others."""
     # A positive factor alone changes neither zeros nor comparisons with the median.
-    if header.inter or header.slope < 0:
-        values = values.astype(np.float32)
-        scale(values, header.slope, header.inter)
+    if not header.inter and header.slope >= 0:
+        return stored
+    values = stored.astype(np.float32)
+    scale(values, header.slope, header.inter)
     return values
 
 

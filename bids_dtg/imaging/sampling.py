@@ -231,6 +231,12 @@ class LinearSampling(Sampling):
         means.covered = np.diff(means._matrix.indptr) > 0
         return means
 
+    def of_needed(self) -> LinearSampling:
+        """Return the same sampling of frames that hold nothing but the needed voxels."""
+        alone = copy(self)
+        alone.needed = np.arange(len(self.needed))
+        return alone
+
     def _filled(self, block: Stored, out: Float32) -> Iterator[Float32]:
         gathered = np.empty(len(self.needed), block.dtype)
         for frame, values in zip(block, out, strict=True):

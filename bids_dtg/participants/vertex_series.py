@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.passes import PartlyZero
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.bold import kept_values, stream_voxels
+from bids_dtg.files.paths import temporary_error
+from bids_dtg.imaging.bold import stream_blocks, take_voxels, with_zeros
 from bids_dtg.imaging.grid import Points, Stored
 from bids_dtg.imaging.nifti import NiftiHeader, require_one_form
 from bids_dtg.imaging.sampling import LinearSampling
@@ -39,6 +43,9 @@ _LEAST_IN_MASK = 0.9
 # Share of a vertex's weights in voxels without data, above which it has none.
 _EMPTY = 0.5
 _FRAMES = 64  # frames in a block
+_HELD_FRAMES = 8  # that are read together from what is held
+# Most bytes of voxels that are held in memory; more go to a temporary file.
+_IN_MEMORY = 64 * 2**20
 # Values of the quality table's column surface, in words.
 _SURFACES = {
     "own": "at the vertices of own surfaces",
@@ -231,42 +238,117 @@ class VertexSeries:
     def blocks(self, watch: Callable[[int, Stored], None]) -> Any:
         """Read all frames; yield the first frame's index and a block (frames, parcels).
 
-        Series of parcels are small, so they are complete before the first block: vertices that
-        turn out to have no data, or to leave the field of view, are left out of a second pass.
+        Series of parcels are small, so they are complete before the first block. Vertices that turn
+        out to have no data, or to leave the field of view, are then left out. The voxels that are
+        needed for this are held, as reading the run again would take several times as long.
         """
-        for _ in range(2):
-            series, lost = self._read(watch)
-            if not lost.any():
-                break
-            self.usable &= ~lost
+        with closing(_NeededVoxels(self.header, self.sampling, self.keep)) as voxels:
+            series = self._means(voxels.read(watch))
+            lost = self.usable & voxels.without_data()
+            if lost.any():
+                self.usable &= ~lost
+                series = self._means(voxels.read_again())
         for first in range(0, len(series), _FRAMES):
             yield first, series[first : first + _FRAMES].copy()
 
-    def _read(
-        self, watch: Callable[[int, Stored], None]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return series (frames, parcels), and which usable vertices had no data."""
-        needed = self.sampling.needed
-        zeros = PartlyZero(np.ones(len(needed), bool))
-        is_float = self.header.dtype.kind == "f"
-        finite = np.ones(len(needed), bool)
-
-        def see(first: int, stored: Stored) -> None:
-            watch(first, stored)
-            keep = self.keep[first : first + len(stored)]
-            values = kept_values(self.header, stored, needed, keep)
-            if is_float:
-                finite[:] &= np.isfinite(values).all(axis=0)
-            zeros.add(values)
-
-        means = self.sampling.averaged(self.vertices.means(self.usable)[0])
+    def _means(self, blocks: Generator[Stored, None, None]) -> NDArray[np.float32]:
+        """Return series (frames, parcels) of blocks of the needed voxels (frames, voxels)."""
+        weights, _ = self.vertices.means(self.usable)
+        means = self.sampling.averaged(weights).of_needed()
         series = np.empty((self.header.frames, self.vertices.parcels), np.float32)
-        with np.errstate(invalid="ignore"):  # of values that are not finite
-            for first, block in stream_voxels(self.header, means, watch=see):
-                series[first : first + len(block)] = block
-        without = self.sampling.beside(~finite) | self.sampling.beside(zeros.left_view)
-        without |= self.sampling.share_in(zeros.always) > _EMPTY
-        return series, self.usable & without
+        first = 0
+        # Values may be not finite.
+        with closing(blocks), np.errstate(invalid="ignore"):
+            for block in blocks:
+                out = series[first : first + len(block)]
+                means.apply(block, self.header.slope, self.header.inter, out)
+                first += len(block)
+        return series
+
+
+class _NeededVoxels:
+    """The voxels that series at vertices are computed from, read once and held for a second time.
+
+    Parameters
+    ----------
+    header
+        Header of the run's volumes.
+    sampling
+        At the vertices.
+    keep
+        (frames,), frames that are kept; the others do not tell where there are data.
+    """
+
+    def __init__(
+        self, header: NiftiHeader, sampling: LinearSampling, keep: NDArray[np.bool_]
+    ) -> None:
+        self._header = header
+        self._sampling = sampling
+        self._keep = keep
+        self._zeros = PartlyZero(np.ones(len(sampling.needed), bool))
+        self._finite = np.ones(len(sampling.needed), bool)
+        self._frame_bytes = len(sampling.needed) * header.dtype.itemsize
+        self._bytes = header.frames * self._frame_bytes
+        self._held: IO[bytes] = io.BytesIO()
+        if self._bytes > _IN_MEMORY:
+            with self._writing():
+                self._held = TemporaryFile(prefix="dtg-")  # noqa: SIM115
+
+    def read(
+        self, watch: Callable[[int, Stored], None]
+    ) -> Generator[Stored, None, None]:
+        """Read the run; yield blocks (frames, needed voxels) as stored.
+
+        Raises
+        ------
+        RunError
+            The run cannot be read.
+        SettingsError
+            The temporary file cannot be written.
+        """
+        first = 0
+        with closing(stream_blocks(self._header)) as blocks:
+            for stored in blocks:
+                watch(first, stored)
+                block = take_voxels(stored, self._sampling.needed, stored.dtype)
+                self._look(block[self._keep[first : first + len(stored)]])
+                with self._writing():
+                    self._held.write(block.data)
+                yield block
+                first += len(stored)
+
+    def read_again(self) -> Generator[Stored, None, None]:
+        """Yield the same blocks from what is held."""
+        with self._writing():  # what is left in a buffer
+            self._held.seek(0)
+        while content := self._held.read(_HELD_FRAMES * self._frame_bytes):
+            values = np.frombuffer(content, self._header.dtype)
+            yield values.reshape(-1, len(self._sampling.needed))
+
+    def without_data(self) -> NDArray[np.bool_]:
+        """Return which vertices depend on voxels that left the view, are not finite or empty."""
+        sampling, zeros = self._sampling, self._zeros
+        without = sampling.beside(~self._finite) | sampling.beside(zeros.left_view)
+        without |= sampling.share_in(zeros.always) > _EMPTY
+        return without
+
+    def close(self) -> None:
+        """Let go of what is held."""
+        self._held.close()
+
+    def _look(self, kept: Stored) -> None:
+        """Note which voxels are finite, and which are zero in some of the kept frames."""
+        values = with_zeros(self._header, kept)
+        if self._header.dtype.kind == "f":
+            self._finite &= np.isfinite(values).all(axis=0)
+        self._zeros.add(values)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as err:
+            raise temporary_error(err, f"{self._bytes >> 20} MB") from err
 
 
 @dataclass(eq=False)

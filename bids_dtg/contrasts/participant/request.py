@@ -55,7 +55,9 @@ from bids_dtg.inputs.anatomy import find_anatomy, find_surfaces
 from bids_dtg.inputs.atlases import LABELS, atlas_datasets
 from bids_dtg.inputs.dataset import preprocessed_folder
 from bids_dtg.inputs.run import (
+    IMAGES,
     OF_PARCELS,
+    PARCELS,
     RestRun,
     SurfaceFiles,
     TransformFile,
@@ -478,7 +480,9 @@ def _atlases_of(
 
 
 def first_file(settings: Settings) -> Path | None:
-    """Return the image that is read first, if its voxels are on the model's grid; None: not known.
+    """Return the image that is read first, if it is read frame by frame; None: not known.
+
+    For a model of voxels its voxels are on the model's grid; for one of parcels it is any volume.
 
     It is found before the model is loaded; nothing is fetched or indexed for it.
     """
@@ -493,13 +497,14 @@ def first_file(settings: Settings) -> Path | None:
         label = dataset_request.participants[0]
         card, _ = read_card(find_bundle(inputs.model or default_model()))
         grid = card.part.grid
-        if grid is None:
-            return None
         results = dataset_request.output.root / f"sub-{label}"
         if results.exists():  # perhaps nothing is read
             return None
-        on_lattice = partial(lies_on_lattice, grid=grid)
-        rule = dataset_request.space_rule(grid.space, on_lattice)
+        # Without the model it is not known whether series of parcels fit: none is read early then.
+        space, on_lattice = PARCELS, _fits
+        if grid is not None:
+            space, on_lattice = grid.space, partial(lies_on_lattice, grid=grid)
+        rule = dataset_request.space_rule(space, on_lattice)
         runs = list_runs(
             dataset_request.dataset.root,
             label,
@@ -508,8 +513,13 @@ def first_file(settings: Settings) -> Path | None:
             input_type=dataset_request.dataset.input_type,
         )
         first = plan_averages(runs, settings.outputs.averaging)[0].runs[0]
-        return first.bold if lies_on_lattice(first.bold, grid) else None
+        starts_early = first.bold.name.endswith(IMAGES) and on_lattice(first.bold)
+        return first.bold if starts_early else None
     return None
+
+
+def _fits(_bold: Path) -> bool:
+    return True
 
 
 def find_runs(settings: Settings) -> list[RestRun]:
