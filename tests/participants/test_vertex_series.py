@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from workbench_parcels import FRAMES, STORED
 from bids_dtg import load_bundle, predict_maps
 from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts.participant.measure import measure
+from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.surfaces.meshes import REGISTERED, read_arrays, read_template
 from bids_dtg.imaging.surfaces.vertices import GreyMatter, parcels_of_vertices
 from bids_dtg.inputs.runs import find_runs
@@ -37,22 +39,58 @@ def series_of(root, label=PERSON, **rule) -> tuple[np.ndarray, RunSource]:
     return np.concatenate([block.copy() for _, block in source.blocks()]), source
 
 
-@pytest.mark.parametrize(("kind", "mask"), [("own", False), ("template", True)])
-def test_a_parcel_is_the_mean_of_its_vertices_in_the_volumes(tmp_path, kind, mask):
-    """Volumes are a plane in space, of which linear interpolation is exact."""
-    root = describe_dataset(tmp_path / "fmriprep")
+STEM = "sub-01/func/sub-01_task-rest_space-MNI152NLin6Asym_desc-"
+
+
+def write_plane(root, frames=60, *, dtype=np.float32, lost=slice(0)):
+    """Write a run whose volumes are a plane in space that rises; return affine and shape.
+
+    Voxels of `lost` along the last axis are 0. Linear interpolation of a plane is exact.
+    """
+    describe_dataset(root)
     affine = np.diag([8.0, 8, 8, 1])
     affine[:3, 3] = -96, -132, -80
     voxels = np.stack(np.meshgrid(*map(np.arange, (25, 29, 25)), indexing="ij"), -1)
     plane = nib.affines.apply_affine(affine, voxels) @ [1, 2, 3.0] + 2000
+    image = (plane[..., None] + np.arange(float(frames))).astype(dtype)
+    image[:, :, lost] = 0
+    make_image(Path(f"{root / STEM}preproc_bold.nii"), image, affine)
+    Path(f"{root / STEM}preproc_bold.json").write_text('{"RepetitionTime": 2.0}')
+    return affine, plane.shape
+
+
+def wanted_of_plane(lost=0):
+    """Return the first frame's means of parcels, and the share of vertices that have data.
+
+    A vertex has none if more than half of its weight is in the lowest slices, which are 0.
+    """
+    template = read_template("fsLR").points
+    of_sides = parcels_of_vertices(load_bundle("hcp-glasser").places)
+    points = np.concatenate([template[side] for side in "LR"])
+    parcel = np.concatenate([of_sides[side] for side in "LR"])
+    slices = (points[:, 2] + 80) / 8
+    has_data = slices > lost - 0.5
+    at_edge = has_data & (slices < lost)
+    points[at_edge, 2] = 8 * lost - 80
+    weights = np.where(at_edge, slices - lost + 1, 1.0)
+    values = weights * (points @ [1, 2, 3.0] + 2000)
+    inside = [parcel == number for number in range(360)]
+    share = np.array([has_data[of_parcel].mean() for of_parcel in inside])
+    means = [
+        values[of_parcel & has_data].mean() if of_share >= 0.5 else 0.0
+        for of_parcel, of_share in zip(inside, share, strict=True)
+    ]
+    return np.array(means), share
+
+
+@pytest.mark.parametrize(("kind", "mask"), [("own", False), ("template", True)])
+def test_a_parcel_is_the_mean_of_its_vertices_in_the_volumes(tmp_path, kind, mask):
+    root = tmp_path / "fmriprep"
+    affine, shape = write_plane(root)
     course = np.arange(60.0)
-    stem = root / "sub-01/func/sub-01_task-rest_space-MNI152NLin6Asym_desc-"
-    image = (plane[..., None] + course).astype(np.float32)
-    make_image(Path(f"{stem}preproc_bold.nii"), image, affine)
-    Path(f"{stem}preproc_bold.json").write_text('{"RepetitionTime": 2.0}')
     if mask:
-        inside = np.ones(plane.shape, np.uint8)
-        make_image(Path(f"{stem}brain_mask.nii.gz"), inside, affine)
+        inside = np.ones(shape, np.uint8)
+        make_image(Path(f"{root / STEM}brain_mask.nii.gz"), inside, affine)
     if kind == "own":  # in T1w space, with the transform
         add_fmriprep_surfaces(root, "01")
     series, source = series_of(root, "01")
@@ -61,17 +99,45 @@ def test_a_parcel_is_the_mean_of_its_vertices_in_the_volumes(tmp_path, kind, mas
     of_surface = source.surface.note
     assert ("their position was not checked" in of_surface) == (kind == "own")
     assert source.surface.position == ("not checked" if kind == "own" else None)
-    template = read_template("fsLR").points
-    of_sides = parcels_of_vertices(load_bundle("hcp-glasser").places)
-    points = np.concatenate([template[side] for side in "LR"])
-    parcel = np.concatenate([of_sides[side] for side in "LR"])
-    values = points @ [1, 2, 3.0] + 2000
-    wanted = [values[parcel == number].mean() for number in range(360)]
-    np.testing.assert_allclose(series[0], wanted, rtol=1e-5)
+    np.testing.assert_allclose(series[0], wanted_of_plane()[0], rtol=1e-5)
     np.testing.assert_allclose(
         series - series[0], course[:, None] + 0 * series, atol=0.01
     )
     assert source.share().tolist() == [1.0] * 360
+
+
+@pytest.mark.parametrize("lost", [slice(0), slice(6)])
+def test_a_run_is_opened_as_often_where_vertices_have_no_data(
+    tmp_path, monkeypatch, lost
+):
+    write_plane(tmp_path / "fmriprep", lost=lost)
+    opened, open_file = [], io.open
+
+    def count(path, *words, **options):
+        if str(path).endswith("_bold.nii"):
+            opened.append(path)
+        return open_file(path, *words, **options)
+
+    monkeypatch.setattr("io.open", count)
+    _, source = series_of(tmp_path / "fmriprep", "01")
+    assert (source.share().min() < 1) == (lost == slice(6))
+    assert len(opened) == 2  # for its header, and its frames
+
+
+@pytest.mark.slow
+def test_vertices_without_data_are_left_out_of_what_is_held(tmp_path, monkeypatch):
+    means, share = wanted_of_plane(lost=6)
+    assert (share < 1).any()
+    root = tmp_path / "fmriprep"
+    for frames in (60, 2400):  # 2 MB are held in memory, 74 MB in a file
+        write_plane(root, frames, dtype=np.float64, lost=slice(6))
+        series, source = series_of(root, "01")
+        np.testing.assert_allclose(source.share(), share)
+        np.testing.assert_allclose(series[0], means, rtol=1e-5)
+        assert ((series[-1] - series[0] > 0) == (means > 0)).all()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no such folder"))
+    with pytest.raises(SettingsError, match=r"set TMPDIR to a writable .* \d+ MB free"):
+        series_of(root, "01")
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,15 @@ def test_the_first_file_is_that_of_the_first_run_unless_there_are_results(job):
     assert first_file(job.settings()) == find_runs(job.settings())[0].bold
     (job.out / "sub-01").mkdir(parents=True)
     assert first_file(job.settings()) is None
+
+
+def test_volumes_of_a_model_of_parcels_are_begun_early_series_are_not(job):
+    settings = job.settings().replace(model="hcp-glasser")
+    (bold,) = job.bids.glob("sub-01/func/*_desc-preproc_bold.nii.gz")
+    assert first_file(settings) == bold
+    series = bold.name.replace(
+        "_desc-preproc_bold.nii.gz", "_desc-preproc_bold.dtseries.nii"
+    )
+    series = series.replace("_res-2", "").replace("MNI152NLin6Asym", "fsLR_den-91k")
+    bold.with_name(series).write_bytes(b"")
+    assert first_file(settings) is None
