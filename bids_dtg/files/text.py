@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -86,5 +87,10 @@ def _cell(value: object) -> str:
     # NaN is the only value that differs from itself.
     if value is None or value != value:
         return "n/a"
+    return _plain_cell(str(value))
+
+
+@lru_cache(4096)  # the 100,000 cells of a carpet plot have a few hundred texts
+def _plain_cell(text: str) -> str:
     # A tab or line break inside a cell would shift the following cells.
-    return without_formula(visible(" ".join(str(value).split()))) or "n/a"
+    return without_formula(visible(" ".join(text.split()))) or "n/a"

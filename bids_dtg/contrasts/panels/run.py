@@ -6,6 +6,7 @@ files of a run are written, which are looked for, and what the page shows.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -335,8 +336,8 @@ def _carpet_file(data: MeasuredRun) -> PanelFile:
         values.append(carpet.standardised(design, cleaned=True))
         names += [f"{name}{_CLEANED}" for name in names]
     rows = [
-        [None if np.isnan(value) else f"{value:.1f}" for value in row]
-        for row in np.concatenate(values).clip(-_MOST, _MOST).T
+        [None if math.isnan(value) else f"{value:.1f}" for value in row]
+        for row in np.concatenate(values).clip(-_MOST, _MOST).T.tolist()
     ]
     frames = "frame"
     if carpet.frames_per_column > 1:
