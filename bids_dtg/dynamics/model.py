@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from torch.nn import functional
 
 from bids_dtg.dynamics.encoders import Encoder, Gaussian, encode
 from bids_dtg.dynamics.recipe import Recipe
+
+if TYPE_CHECKING:
+    from bids_dtg.dynamics.kernels import Memory
 
 # Initial values.
 _FIRST_OBSERVATION_SD = 0.3
@@ -187,15 +191,16 @@ class NetworkModel(nn.Module):
         """AR(1) coefficient of the external input."""
         return torch.exp(-torch.exp(-self.log_tau))
 
-    def infer(self, items: Items) -> Posterior:
+    def infer(self, items: Items, memory: Memory | None = None) -> Posterior:
         """Return the approximate posterior of the states and parameters of some series.
 
-        Each series goes through the encoders once, however many samples are drawn.
+        Each series goes through the encoders once, however many samples are drawn. A training on
+        the CPU gives the `memory` of compiled kernels (see `encode`).
         """
         signals = torch.stack((items.series, items.network), 1)
         one_hot = functional.one_hot(items.person, self.people).to(items.series.dtype)
         states, region = encode(
-            self.state_encoder, self.region_encoder, signals, one_hot
+            self.state_encoder, self.region_encoder, signals, one_hot, memory
         )
         return Posterior(
             states=states,

@@ -14,6 +14,7 @@ from bids_dtg.dynamics.model import (
     Items,
     NetworkModel,
     Posterior,
+    Transition,
 )
 
 # Weights of sums of squares, as published.
@@ -80,7 +81,12 @@ class Terms:
 
 
 def terms_of(
-    model: NetworkModel, items: Items, posterior: Posterior, noise: Noise
+    model: NetworkModel,
+    items: Items,
+    posterior: Posterior,
+    noise: Noise,
+    *,
+    compiled: bool = False,
 ) -> Terms:
     """Return the terms of the ELBO of some series.
 
@@ -94,6 +100,8 @@ def terms_of(
         Result of `NetworkModel.infer` for these items.
     noise
         Noise of the posterior samples.
+    compiled
+        Whether transitions run by the compiled kernel, on the CPU and in single precision.
     """
     states = posterior.states.at(noise.states, samples=1)
     external = None
@@ -105,14 +113,17 @@ def terms_of(
     )
     first_log_variance = torch.full_like(states[0, 0, 0], FIRST_STATE_LOG_VARIANCE)
     first = _log_normal(states[:1], first_log_variance)
-    later = _log_transitions(
-        model,
+    may_compile = not states.is_cuda and states.dtype == torch.float32
+    squares_of = _squares_by_kernel if compiled and may_compile else _squares
+    squares = squares_of(
+        model.transition,
         states,
         region=posterior.region.at(noise.region),
         person=posterior.person.at(noise.person),
         network=items.network.unsqueeze(1),
         external=external,
     )
+    later = _log_normal_of(squares, len(states) - 1, model.state_log_variance).sum(-1)
     noise_squares = noise.states.square().sum((0, -1))
     log_q = posterior.states.log_variance.sum((0, -1)) + noise_squares
     of_external = _external(model, posterior, noise, external)
@@ -157,8 +168,8 @@ def _external(
     return first + later - log_q
 
 
-def _log_transitions(
-    model: NetworkModel,
+def _squares(
+    transition: Transition,
     states: Tensor,
     *,
     region: Tensor,
@@ -166,11 +177,10 @@ def _log_transitions(
     network: Tensor,
     external: Tensor | None,
 ) -> Tensor:
-    """Return log p of all states but the first, given those before them, (samples, items).
+    """Return squares of the transitions' errors, summed over frames, (samples, items, states).
 
     Frames are taken in blocks, so that the hidden layer of one stays in the processor's cache.
     """
-    number = len(states) - 1
     # The gradient of a split is one tensor; that of a slice would be as long as the series.
     before = torch.split(states[:-1], _BLOCK)
     after = torch.split(states[1:], _BLOCK)
@@ -180,12 +190,38 @@ def _log_transitions(
         driving = torch.split(external[:-1], _BLOCK)
     squares = []
     for block, state in enumerate(before):
-        change = model.transition(
-            state, region, person, arriving[block], driving[block]
-        )
+        change = transition(state, region, person, arriving[block], driving[block])
         squares.append((after[block] - state - change).square().sum(0))
-    total = torch.stack(squares).sum(0)
-    return _log_normal_of(total, number, model.state_log_variance).sum(-1)
+    return torch.stack(squares).sum(0)
+
+
+def _squares_by_kernel(
+    transition: Transition,
+    states: Tensor,
+    *,
+    region: Tensor,
+    person: Tensor,
+    network: Tensor,
+    external: Tensor | None,
+) -> Tensor:
+    """Return what `_squares` returns."""
+    from bids_dtg.dynamics.kernels import transition_squares
+
+    _, samples, items, _ = states.shape
+    inputs = [states.movedim(-1, 1), network.expand(-1, samples, -1).unsqueeze(1)]
+    if external is not None:
+        inputs.append(external.unsqueeze(1))
+    of_state, _, _, *of_inputs = torch.split(
+        transition.hidden.weight, list(transition.sizes), dim=1
+    )
+    total = transition_squares(
+        torch.cat(inputs, 1).flatten(2),
+        torch.cat((of_state, *of_inputs), 1),
+        transition.constant(region, person).flatten(0, 1).T,
+        transition.out.weight,
+        transition.out.bias,
+    )
+    return total.T.reshape(samples, items, -1)
 
 
 def _log_normal(deviations: Tensor, log_variance: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.training.loop import Task, restored_random_state
 
+if TYPE_CHECKING:
+    from bids_dtg.dynamics.kernels import Memory
+
 # Numbers of independent random streams, added to the seed.
 _WEIGHTS = 0
 _BATCHES = 1
@@ -29,6 +32,9 @@ IDENTITY = "identity"  # key of checkpoints
 _LOOKS = 20  # evaluations of the held-out ELBO over all epochs
 _EPSILON = 1e-7  # of Adam, the default of Keras
 _GRADIENT_LIMIT = 1000.0  # largest absolute value of a gradient element
+# Frames of all series and epochs together from which on compiled kernels save more than the ten
+# seconds that compiling them takes.
+_LONG = 2_000_000
 
 
 class NetworkTask(Task):
@@ -73,6 +79,7 @@ class NetworkTask(Task):
         self.held_out = torch.as_tensor(np.argwhere(~trained))
         self._records: list[tuple[Tensor, Tensor]] = []
         self._started = 0.0
+        self._memory: Memory | None = None  # of compiled kernels; None: plain PyTorch
         torch.manual_seed(_stream(seed, _WEIGHTS))
         self.model = NetworkModel(recipe, *networks.series.shape)
         self.register_buffer(
@@ -107,6 +114,17 @@ class NetworkTask(Task):
         learning = [p for p in self.model.parameters() if p.requires_grad]
         return KerasAdam(learning, self.recipe.learning_rate)
 
+    def on_train_start(self) -> None:
+        frames = len(self.trained) * self.series.shape[-1] * self.recipe.epochs
+        if self.device.type != "cpu" or frames < _LONG:
+            return
+        try:
+            from bids_dtg.dynamics.kernels import Memory
+        except ImportError as err:  # also one that does not go with this NumPy
+            self._report(f"without Numba, training takes four times as long: {err}")
+        else:
+            self._memory = Memory()
+
     def on_train_epoch_start(self) -> None:
         self._records, self._started = [], time.perf_counter()
         torch.manual_seed(_stream(self.seed, _NOISE, self.current_epoch))
@@ -126,7 +144,9 @@ class NetworkTask(Task):
     def _terms(self, pairs: Tensor, samples: int) -> Terms:
         items = self.items(pairs)
         noise = Noise.draw(self.model, items, samples)
-        return terms_of(self.model, items, self.model.infer(items), noise)
+        posterior = self.model.infer(items, self._memory)
+        compiled = self._memory is not None
+        return terms_of(self.model, items, posterior, noise, compiled=compiled)
 
     def on_train_epoch_end(self) -> None:
         loss, elbo = torch.tensor(self._records).double().mean(0).tolist()
