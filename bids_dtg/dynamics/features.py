@@ -91,7 +91,7 @@ def features_of(networks: Networks) -> dict[str, Values]:
     return {name: of(networks) for name, (_, of) in FEATURES.items()}
 
 
-def regress(feature: Values, theta: Values) -> tuple[int, float]:
+def regress(feature: Values, theta: Values) -> tuple[int, float, Values, Values]:
     """Regress a feature on regional parameters, over all pairs of a person and a region.
 
     The method is ordinary least squares on the z-scored feature, with an intercept.
@@ -109,23 +109,40 @@ def regress(feature: Values, theta: Values) -> tuple[int, float]:
         Number of pairs, without those that have a value that is not finite.
     adjusted_r2
         Adjusted R² of the regression.
+    weights
+        (parameters,), in standard deviations of the feature.
+    p
+        (parameters,), two-sided p of the weights (Student's t).
 
     Notes
     -----
-    This is table 2 of Sip et al. 2023 (doi 10.1126/sciadv.abq7547). It has no p value, because the
+    This is table 2 of Sip et al. 2023 (doi 10.1126/sciadv.abq7547). Its p is too small, because the
     regions of a person are not independent, nor are the people in a region (see `regress_regions`).
 
     Examples
     --------
     >>> theta = np.random.default_rng(0).standard_normal((4, 30, 2))
-    >>> pairs, adjusted_r2 = regress(2 * theta[..., 0] + 1, theta)
-    >>> pairs, round(adjusted_r2, 3)
-    (120, 1.0)
+    >>> feature = 2 * theta[..., 0] + 1
+    >>> pairs, adjusted_r2, weights, _ = regress(feature, theta)
+    >>> pairs, round(adjusted_r2, 3), (weights * feature.std()).round(3)
+    (120, 1.0, array([2., 0.]))
     """
+    from scipy.stats import t
+
     y = np.broadcast_to(feature, theta.shape[:2]).ravel()
     x = theta.reshape(-1, theta.shape[-1])
     finite = np.isfinite(x).all(axis=1) & np.isfinite(y)
-    return int(finite.sum()), float(_explained(x[finite], y[finite][None])[0])
+    x, y = x[finite].astype(np.float64), y[finite].astype(np.float64)
+    centred, z = x - x.mean(axis=0), (y - y.mean()) / (y.std() or np.nan)
+    spread = np.linalg.pinv(centred.T @ centred)
+    weights = spread @ (centred.T @ z)
+    dof = len(x) - x.shape[1] - 1
+    variance = np.square(z - centred @ weights).sum() / dof
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # a parameter that does not vary
+        p = 2 * t.sf(np.abs(weights) / np.sqrt(variance * np.diag(spread)), dof)
+    return len(x), float(_explained(x, y[None])[0]), weights, p
 
 
 def regress_regions(

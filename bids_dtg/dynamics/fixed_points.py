@@ -207,6 +207,14 @@ def node_fixed_points(
     >>> points.number().shape
     (1, 2, 3, 3)
     """
+    field, shape = _node_field(model, region, person, levels)
+    return find(field, shape, starts, seed)
+
+
+def _node_field(
+    model: NetworkModel, region: Values, person: Values, levels: Sequence[float]
+) -> tuple[Field, tuple[int, ...]]:
+    """Return the field of single regions at all combinations of inputs, and the cases' shape."""
     external = levels if model.recipe.external_inputs else (0.0,)
     shape = (*region.shape[:2], len(levels), len(external))
     indices = (index.ravel() for index in np.indices(shape))
@@ -218,7 +226,7 @@ def node_fixed_points(
         network=np.take(levels, level_of),
         external=np.take(external, external_of),
     )
-    return find(field, shape, starts, seed)
+    return field, shape
 
 
 def network_fixed_points(
@@ -440,6 +448,40 @@ def _advance(
         if not len(waiting):
             break
     return np.delete(going, waiting)
+
+
+def node_settling(
+    model: NetworkModel,
+    region: Values,
+    person: Values,
+    *,
+    levels: Sequence[float] = (-1.0, 0.0, 1.0),
+    seed: int = 0,
+) -> NDArray[np.bool_]:
+    """Test whether single regions settle at constant inputs, as `network_settling` does.
+
+    Parameters
+    ----------
+    model, region, person, levels, seed
+        As for `node_fixed_points`; each case starts from a random state of its own.
+
+    Returns
+    -------
+    numpy.ndarray
+        (people, regions, network input, external input), bool.
+
+    Examples
+    --------
+    >>> from bids_dtg.dynamics.model import NetworkModel
+    >>> from bids_dtg.dynamics.recipe import Recipe
+    >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=10)
+    >>> node_settling(model, np.zeros((1, 2, 3)), np.zeros((1, 0))).shape
+    (1, 2, 3, 3)
+    """
+    field, shape = _node_field(model, region, person, levels)
+    size = (field.cases, field.dimension)
+    states = np.random.default_rng(seed).uniform(-START, START, size)
+    return _settles(field, states, np.arange(field.cases)).reshape(shape)
 
 
 def network_settling(

@@ -151,7 +151,7 @@ def retest(first: Values, second: Values) -> tuple[Values, Values]:
 
 def parameter_effects(
     model: NetworkModel, networks: Networks, *, simulations: int = 1000, seed: int = 0
-) -> tuple[dict[str, Values], dict[str, float]]:
+) -> dict[str, Values]:
     """Simulate single regions with parameters from the prior (Sip et al., 2023 [1]_, figure 7).
 
     Parameters
@@ -167,13 +167,11 @@ def parameter_effects(
 
     Returns
     -------
-    rho
+    dict
         By measure of `FIGURES`: (region parameters,), Spearman's rho of the measure with each
         parameter. The measures are the power below 0.1 Hz, simulated without network input, and
         the correlations with the external input and with the network input, simulated with both.
         A model without external input has no `external`.
-    r2
-        By measure: the share of its variance that a linear fit by all parameters explains.
 
     References
     ----------
@@ -194,7 +192,7 @@ def parameter_effects(
     >>> with torch.random.fork_rng([]):
     ...     _ = torch.manual_seed(0)
     ...     model = NetworkModel(Recipe(), people=1, regions=2, frames=90)
-    >>> rhos, _ = parameter_effects(model, networks, simulations=20)
+    >>> rhos = parameter_effects(model, networks, simulations=20)
     >>> {name: rho.shape for name, rho in rhos.items()}
     {'low_power': (3,), 'external': (3,), 'network': (3,)}
     """
@@ -208,8 +206,7 @@ def parameter_effects(
         figures["external"] = correlation(driven, drawn.external[drop:, 0, :, 0].T)
     figures["network"] = correlation(driven, network[drop:])
     region = drawn.region[0, :, 0]
-    rho = {name: _spearman(region, figure) for name, figure in figures.items()}
-    return rho, {name: _explained(region, figure) for name, figure in figures.items()}
+    return {name: _spearman(region, figure) for name, figure in figures.items()}
 
 
 def typical_input(networks: Networks) -> Values:
@@ -253,15 +250,3 @@ def _spearman(region: Values, figure: Values) -> Values:
 
     tests = [spearmanr(values, figure, nan_policy="omit") for values in region.T]
     return np.array([test.statistic for test in tests])
-
-
-def _explained(region: Values, figure: Values) -> float:
-    """Return the share of a measure's variance that a linear fit explains."""
-    finite = np.isfinite(figure)
-    region, figure = region[finite], figure[finite]
-    if len(figure) < region.shape[1] + 2 or not np.ptp(figure):  # a model that diverges
-        return float("nan")
-    centred = figure - figure.mean()
-    design = region - region.mean(axis=0)
-    slopes, *_ = np.linalg.lstsq(design, centred, rcond=None)
-    return float(1.0 - np.var(centred - design @ slopes) / np.var(centred))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -57,6 +58,16 @@ class Recipe:
         if self.external_inputs > 1:
             raise ValueError(f"external_inputs is 1 or 0, not {self.external_inputs}")
 
+    def updates(self, series: int) -> int:
+        """Return the number of weight updates in an epoch of so many training series.
+
+        Examples
+        --------
+        >>> RECIPES[PUBLISHED].updates(series=80 * 68)
+        85
+        """
+        return math.ceil(series / self.batch_size)
+
     @property
     def ramp(self) -> int:
         """Number of epochs over which the weights of terms rise from 0 to 1."""
@@ -94,6 +105,8 @@ _PUBLISHED = Recipe(
     restarts=2,
 )
 DEFAULT, PUBLISHED = "default", "published"
+# Of the publication: 85 updates in each of 1,001 epochs.
+PUBLISHED_PEOPLE, PUBLISHED_UPDATES = 100, 85_085
 # A new recipe is a row; `--recipe` chooses it.
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {DEFAULT: replace(_PUBLISHED, epochs=100, restarts=1), PUBLISHED: _PUBLISHED}

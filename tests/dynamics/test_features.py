@@ -8,7 +8,7 @@ from dk68 import dk68_regions
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import pearsonr
+from scipy.stats import linregress, pearsonr
 from tiny_network import chance_networks
 
 from bids_dtg.dynamics.features import (
@@ -55,12 +55,23 @@ def test_features_are_those_of_a_plain_loop():
 def test_regression_is_least_squares_of_the_z_scored_feature():
     theta = theta_of()
     feature = 3 * theta[..., 0] - theta[..., 2] + theta_of(1)[..., 0]
-    count, adjusted_r2 = regress(feature, theta)
+    count, adjusted_r2, weights, _ = regress(feature, theta)
     design = np.column_stack([np.ones(120), theta.reshape(120, 3)])
     z = ((feature - feature.mean()) / feature.std()).ravel()
-    _, (squares,), _, _ = np.linalg.lstsq(design, z, rcond=None)
+    expected, (squares,), _, _ = np.linalg.lstsq(design, z, rcond=None)
     assert count == 120
+    assert weights == pytest.approx(expected[1:])
     assert adjusted_r2 == pytest.approx(1 - squares / 116 / (120 / 119))
+
+
+def test_p_of_a_weight_is_that_of_a_simple_regression():
+    theta = theta_of(parameters=1)
+    feature = 0.2 * theta[..., 0] + theta_of(1)[..., 0]
+    expected = linregress(theta[..., 0].ravel(), feature.ravel())
+    _, _, weights, p = regress(feature, theta)
+    assert weights[0] * feature.std() == pytest.approx(expected.slope)
+    assert p[0] == pytest.approx(expected.pvalue)
+    assert np.isnan(regress(feature, np.ones_like(theta))[3][0])
 
 
 def test_regional_fit_is_of_the_means_over_people():
@@ -70,7 +81,7 @@ def test_regional_fit_is_of_the_means_over_people():
     *found, _, correlations, _ = regress_regions(feature, theta, surrogates)
     assert found[0] == 30
     assert found == pytest.approx(
-        regress(feature.mean(axis=0), theta.mean(axis=0)[None])
+        regress(feature.mean(axis=0), theta.mean(axis=0)[None])[:2]
     )
     r = pearsonr(theta.mean(axis=0)[:, 1], feature.mean(axis=0))[0]
     assert correlations[1] == pytest.approx(r)

@@ -13,6 +13,7 @@ from bids_dtg.dynamics.fixed_points import (
     FixedPoints,
     network_fixed_points,
     network_settling,
+    node_settling,
 )
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.recipe import Recipe
@@ -152,3 +153,6 @@ def test_networks_settle_where_their_dynamics_do(matrix, settles):
     region = np.zeros((1, 1, 3, 1))
     settled = network_settling(model, np.zeros((1, 3, 3)), region, np.zeros((1, 1, 0)))
     assert settled.tolist() == [[settles]]
+    alone = node_settling(model, region[0], np.zeros((1, 0)), levels=(-1.0, 1.0))
+    assert alone.shape == (1, 3, 2, 1)
+    assert set(alone.ravel().tolist()) == {settles}

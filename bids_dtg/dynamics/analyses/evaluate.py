@@ -68,6 +68,7 @@ _ON_PAGE = (
     "fcd",
     "verdict_fit",
 )
+_OF_MEAN_FC = "FC r (of simulations: that of their mean FC)"  # heading of their fit
 # Columns for a model that predicts by simulations.
 _OF_SIMULATIONS = (
     Column(
@@ -288,7 +289,13 @@ def score_table(scored: Sequence[Scored], *, simulated: bool = False) -> ResultT
     for model in models:
         of_session = [row for row in scored if row.judge.name == model.judge.name]
         rows += [_score(row, model, simulated=simulated) for row in of_session]
-    columns = (*_COLUMNS, *(_OF_SIMULATIONS if simulated else ()))
+    columns: tuple[Column, ...] = _COLUMNS
+    if simulated:
+        named = (
+            replace(column, heading=_OF_MEAN_FC) if column.name == "fit" else column
+            for column in _COLUMNS
+        )
+        columns = (*named, *_OF_SIMULATIONS)
     description = (
         "How well a session of a person is predicted: one row per model and session"
     )
@@ -393,8 +400,9 @@ def _write(analysis: DynamicsAnalysis, scored: Sequence[Scored], lead: str) -> N
 def say_scores(table: ResultTable) -> None:
     """Report the fit of each row."""
     for row in table.rows:
-        fit = row["fit"]
+        fit, single = row["fit"], row.get("fit_single")
         assert isinstance(fit, Interval)
-        say(
-            f"functional connectivity in {row['session']}, {row['words']}: r = {fit.mean:.3f}"
-        )
+        r = f"r = {fit.mean:.3f}"
+        if isinstance(single, Interval) and np.isfinite(single.mean):
+            r = f"r of single simulations = {single.mean:.3f}, of their mean FC = {fit.mean:.3f}"
+        say(f"functional connectivity in {row['session']}, {row['words']}: {r}")

@@ -15,6 +15,7 @@ from bids_dtg.dynamics.fixed_points import (
     network_fixed_points,
     network_settling,
     node_fixed_points,
+    node_settling,
 )
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.model import NetworkModel
@@ -110,14 +111,12 @@ def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTab
         f"fixed points of {counted(regions, 'region')} of {counted(people, 'participant')}"
     )
     rng = np.random.default_rng(seed)
+    region = inferred.draw_region(rng)[:people]
+    person = inferred.draw_person(rng)[:people]
     points = node_fixed_points(
-        model,
-        inferred.draw_region(rng)[:people],
-        inferred.draw_person(rng)[:people],
-        levels=LEVELS,
-        starts=_NODE_STARTS,
-        seed=seed,
+        model, region, person, levels=LEVELS, starts=_NODE_STARTS, seed=seed
     )
+    settled = node_settling(model, region, person, levels=LEVELS, seed=seed)
     externals = LEVELS if model.recipe.external_inputs else (0.0,)
     rows = []
     for row, network in enumerate(LEVELS):
@@ -125,9 +124,10 @@ def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTab
             cases = np.zeros(points.shape, bool)
             cases[:, :, row, column] = True
             inputs = {"network_input": network, "external_input": external}
-            rows.append(inputs | _summary(points, cases))
+            counts = {**_summary(points, cases), "settling": int(settled[cases].sum())}
+            rows.append(inputs | counts)
     words = "Fixed points of single regions: one row per combination of inputs"
-    return ResultTable((*_INPUTS, *_SUMMARY), rows, words)
+    return ResultTable((*_INPUTS, *_SUMMARY, _SETTLING), rows, words)
 
 
 def _of_networks(
@@ -192,7 +192,8 @@ def _sections(regions: ResultTable, networks: ResultTable) -> tuple[Section, ...
                 "stable if all eigenvalues of the Jacobian have real parts below 0. The trained "
                 "model is a map from frame to frame; as a map, a point is stable if 1 + eigenvalue "
                 "is inside the unit circle for all eigenvalues. Activity rotates around points "
-                "with complex eigenvalues.",
+                "with complex eigenvalues. Settling is the number of cases in which the map comes "
+                "to rest from a random state, without noise, within 1,200 frames.",
             ),
             tables=(by_input.on_page("Regions, by inputs"),),
         ),
@@ -201,8 +202,7 @@ def _sections(regions: ResultTable, networks: ResultTable) -> tuple[Section, ...
             text=(
                 "All regions together, without external input. A case is a draw of a person's "
                 f"parameters: {_DRAWS} for each person, with {_NETWORK_STARTS} starts of the "
-                "search. Settling is the number of cases in which the map comes to rest from a "
-                "random state, without noise, within 1,200 frames.",
+                "search. Settling is as for single regions.",
             ),
             tables=(networks.on_page("Networks, by person"),),
         ),

@@ -348,8 +348,8 @@ def _section(scores: ResultTable, judge: Judge, session_read: str) -> Section:
         return score_section(scores, judge, f"{fitted} {words}")
     words = (
         f"{fitted} Predictions are made from {session_read} and judged on the same session. Other "
-        "people are the others evaluated here. The prediction by simulations is their mean FC; the "
-        "publication averages r over single simulations."
+        "people are the others evaluated here. The prediction by simulations is their mean FC, "
+        "which has no published counterpart: the publication averages r over single simulations."
     )
     return score_section(scores, judge, TEXT, words)
 

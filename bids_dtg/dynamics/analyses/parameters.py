@@ -96,6 +96,22 @@ _FEATURES = (
         "adjusted R² of three raw features",
     ),
 )
+# The publication marks weights with p below .001 / 45 with a dagger.
+_MARKED = 0.001 / 45
+_THETA_OF_PAIRS = (
+    Column(
+        "weight_theta{}_pairs",
+        "Weight of parameter {} in the regression over pairs, in standard deviations of the "
+        "feature",
+        "weight of θ{}",
+    ),
+    Column(
+        "marked_theta{}_pairs",
+        "† if p of the weight of parameter {} is below 2.2e-5 (0.001 / 45), with pairs taken as "
+        "independent, as in the publication",
+        "p of θ{} < 2.2e-5",
+    ),
+)
 _OF_REGIONS = (
     Column("regions", "Number of regions"),
     Column(
@@ -148,7 +164,7 @@ def parameter_results(
     agreement = tuple(
         column.of(session) for session in compared for column in _AGREEMENT
     )
-    rhos, _ = parameter_effects(model, networks)
+    rhos = parameter_effects(model, networks)
     roles = (column for column in _ROLES if column.name.removeprefix("rho_") in rhos)
     parameter_rows = []
     for number, use in enumerate(uses(inferred, alignment)):
@@ -312,17 +328,22 @@ def feature_table(
     words = {name: description for name, (description, _) in FEATURES.items()}
     rows = []
     for name, values in everything.items():
-        pairs, adjusted_r2 = regress(values, theta)
+        pairs, adjusted_r2, weights, p = regress(values, theta)
         row: Row = {"feature": name, "words": words.get(name, "map"), "pairs": pairs}
         row["adjusted_r2_pairs"] = adjusted_r2
         # R² of three raw features, without any model; n/a for these features themselves.
         row["adjusted_r2_pairs_features"] = (
             None if name in SIGNED_BY else regress(values, descriptions)[1]
         )
+        for number, (weight, of_weight) in enumerate(zip(weights, p, strict=True), 1):
+            row[f"weight_theta{number}_pairs"] = float(weight)
+            is_marked = of_weight < _MARKED
+            row[f"marked_theta{number}_pairs"] = "†" if is_marked else None
         rows.append(row | _of_regions(values.mean(0), theta, networks, positions))
     numbers = range(1, theta.shape[-1] + 1)
     columns = (
         *_FEATURES,
+        *(column.of(n) for n in numbers for column in _THETA_OF_PAIRS),
         *_OF_REGIONS,
         *(column.of(n) for n in numbers for column in _THETA_OF_REGIONS),
     )

@@ -20,13 +20,25 @@ from bids_dtg.dynamics.analyses.parameters import (
     uses,
 )
 from bids_dtg.dynamics.bundle.network import write_network_bundle
-from bids_dtg.dynamics.fitting import Fitted, Restart, fit, require_continuable
+from bids_dtg.dynamics.fitting import (
+    Fitted,
+    Restart,
+    choose_trained,
+    fit,
+    require_continuable,
+)
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.options import DynamicsOptions
 from bids_dtg.dynamics.parameters import alignment_of
 from bids_dtg.dynamics.participant.people import session_words
-from bids_dtg.dynamics.recipe import Recipe, find_recipe
+from bids_dtg.dynamics.recipe import (
+    PUBLISHED,
+    PUBLISHED_PEOPLE,
+    PUBLISHED_UPDATES,
+    Recipe,
+    find_recipe,
+)
 from bids_dtg.engine.machine import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
@@ -79,6 +91,7 @@ _RESTARTS = (
     _RESTART,
     Column("seed", "Seed of the training"),
     Column("epochs", "Number of epochs"),
+    Column("updates", "Number of weight updates"),
     *_HISTORY[3:5],
     Column("hours", "Duration of the training", unit="h"),
     Column("chosen", "Whether the model is the one of this restart"),
@@ -122,7 +135,8 @@ def run_training(settings: Settings) -> int:
     if len(people.sessions) > 1:
         say(f"training on {session_words(session)}; --session-label chooses another")
     networks = people.networks(session, labels)
-    seed, folder = settings.modelling.seed, analysis.results.path / CHECKPOINTS
+    modelling = settings.modelling
+    seed, folder = modelling.seed, analysis.results.path / CHECKPOINTS
     require_continuable(networks, recipe, folder, seed=seed)
     training_people = ModelPeople.of_training(
         analysis.data_set, people.sketches(labels), people.source.families.by_label
@@ -134,6 +148,11 @@ def run_training(settings: Settings) -> int:
             f"{counted(len(labels), 'participant')}, {counted(len(networks.regions), 'region')}, "
             f"{networks.frames} frames of {networks.tr_seconds:g} s; {schedule}"
         )
+        if modelling.recipe == PUBLISHED:
+            counts = len(labels), len(networks.regions)
+            trained = choose_trained(*counts, recipe, seed)
+            if line := _fewer_updates(recipe, int(trained.sum())):
+                say(line)
         fitted = fit(
             networks,
             recipe,
@@ -173,16 +192,42 @@ def chosen_recipe(settings: Settings) -> Recipe:
     return dataclasses.replace(find_recipe(modelling.recipe), **changes)
 
 
+def _fewer_updates(recipe: Recipe, series: int) -> str:
+    """Return which epochs make the publication's updates; empty if these make as many."""
+    of_epoch = recipe.updates(series)
+    if recipe.epochs * of_epoch >= PUBLISHED_UPDATES:
+        return ""
+    return (
+        f"{recipe.epochs * of_epoch:,} updates, {of_epoch} an epoch, as there are {series:,} "
+        f"training series; --epochs {-(-PUBLISHED_UPDATES // of_epoch)} makes the "
+        f"{PUBLISHED_UPDATES:,} of the publication"
+    )
+
+
+def _amount(fitted: Fitted, recipe_name: str) -> str:
+    """Return how long the training was, beside the publication's for its recipe."""
+    recipe = fitted.recipe
+    updates = recipe.epochs * recipe.updates(int(fitted.trained.sum()))
+    words = (
+        f"{counted(len(fitted.people), 'participant')}, {counted(recipe.epochs, 'epoch')} "
+        f"({updates:,} updates), {counted(recipe.restarts, 'restart')}"
+    )
+    if recipe_name != PUBLISHED:
+        return words
+    return (
+        f"{words} (publication: {PUBLISHED_PEOPLE} participants, {PUBLISHED_UPDATES:,} updates, "
+        "the better of two restarts)"
+    )
+
+
 def _facts(analysis: DynamicsAnalysis, fitted: Fitted) -> dict[str, Any]:
     """Return the facts for the bundle's card, besides those of the fit."""
-    recipe = fitted.recipe
+    name = analysis.settings.modelling.recipe
     hours = sum(_hours(restart) for restart in fitted.restarts)
     return {
         **analysis.card_facts,
-        "recipe_name": analysis.settings.modelling.recipe,
-        "description": f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')}: "
-        f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}, "
-        f"{hours:.1f} hours",
+        "recipe_name": name,
+        "description": f"Fitted with bids_dtg in {hours:.1f} hours: {_amount(fitted, name)}",
     }
 
 
@@ -200,6 +245,7 @@ def _write_results(
         USE, rows, "Divergence of parameters from their prior: one row per parameter"
     )
     held_out = int((~fitted.trained).sum())
+    amount = _amount(fitted, analysis.settings.modelling.recipe)
     restarts = _restart_table(fitted)
     analysis.write_page(
         {
@@ -215,6 +261,7 @@ def _write_results(
         (
             Section(
                 title="Training",
+                text=(f"{amount}.",),
                 tables=(restarts.on_page("Restarts"),),
                 figures=_curves(fitted),
             ),
@@ -278,11 +325,13 @@ def _history_table(fitted: Fitted) -> ResultTable:
 
 
 def _restart_table(fitted: Fitted) -> ResultTable:
+    updates = fitted.recipe.updates(int(fitted.trained.sum()))
     rows = [
         {
             "restart": number,
             "seed": restart.seed,
             "epochs": len(restart.history),
+            "updates": len(restart.history) * updates,
             "elbo": restart.elbo,
             "held_out_elbo": restart.held_out_elbo,
             "hours": _hours(restart),

@@ -20,6 +20,7 @@ def test_fixed_points_are_found(bundle, call, out):
     for row in regions:
         counts = [int(row[key]) for key in ("one_point", "several_points", "no_point")]
         assert sum(counts) == int(row["cases"]) == len(some) * len(REGIONS)
+        assert 0 <= int(row["settling"]) <= int(row["cases"])
     networks = read_rows(folder / "desc-networks_fixedpoints.tsv")
     assert [row["participant_id"] for row in networks] == [
         f"sub-{name}" for name in some

@@ -35,6 +35,10 @@ def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks)
     by_name = {row["feature"]: row for row in rows}
     assert by_name["own"]["pairs"] == 3 * 68
     assert by_name["own"]["adjusted_r2_pairs"] == pytest.approx(1.0)
+    assert by_name["own"]["marked_theta1_pairs"] == "†"
+    assert by_name["chance"]["marked_theta2_pairs"] is None
+    spread = theta[..., 0].std()
+    assert by_name["own"]["weight_theta1_pairs"] == pytest.approx(1 / spread)
     assert by_name["own"]["regions"] == 68
     assert by_name["mirrored"]["regions"] == 34
     for name in ("own", "mirrored"):

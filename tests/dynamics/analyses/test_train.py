@@ -37,6 +37,9 @@ def test_a_model_is_trained_and_its_tables_are_whole(bundle):
     divergence = ((sd**2 + mean**2 - 1) / 2 - np.log(sd)).mean()
     assert divergence == pytest.approx(float(kl[0]["kl_mean"]), rel=1e-3)
     restarts = read_rows(bundle.parent / "desc-restarts_scores.tsv")
+    # A batch has 64 series, more than there are.
+    assert [row["updates"] for row in restarts] == ["2", "2"]
+    assert "2 epochs (2 updates)" in card["description"]
     chosen = [row for row in restarts if row["chosen"] == "true"]
     assert float(chosen[0]["held_out_elbo"]) == max(
         float(r["held_out_elbo"]) for r in restarts
@@ -72,3 +75,17 @@ def test_the_same_call_on_other_data_is_refused_at_once(bundle, call, capsys):
     said = capsys.readouterr().err
     assert f"holds results that were made with another {name}." in said
     assert "epoch" not in said
+
+
+@pytest.mark.slow
+def test_the_published_recipe_stands_beside_the_publication(call, out, capsys):
+    few = ("--architecture", "network", "--epochs", "1", "--restarts", "1")
+    named = ("--recipe", "published", "--model-name", "few")
+    assert call("train", *few, *named) == 0
+    line = next(row for row in capsys.readouterr().err.splitlines() if "85,085" in row)
+    assert "--epochs 85085 " in line  # an update an epoch
+    folder = out / "group" / "model-few"
+    card = json.loads((folder / "bundle" / "model.json").read_text())
+    page = (folder / "network_report.html").read_text()
+    for text in (card["description"], page):
+        assert "100 participants, 85,085 updates, the better of two restarts" in text
