@@ -6,9 +6,11 @@ import os
 import re
 import signal
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 # Unicode categories of characters that act instead of being shown: control characters, such as
@@ -19,6 +21,8 @@ _ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 _FORMULA_SIGNS = ("=", "+", "-", "@")  # with which cells begin that a spreadsheet runs
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf", re.ASCII)
+
+_LINES_BEFORE = 1000  # of a call, before its log is opened
 
 # Notes about a run that its report repeats as flags.
 SAME_SIDES = (
@@ -99,10 +103,59 @@ def without_secrets(text: str) -> str:
     return re.sub(r"\?\S*=\S*", "?***", re.sub(r"://\S*@", "://***@", text))
 
 
-def say(*lines: str) -> None:
-    """Print lines to standard error; do nothing if that fails."""
+class _Log:
+    """The file that keeps what is said, and until it is opened, the lines themselves."""
+
+    def __init__(self) -> None:
+        self.file: int | None = None  # descriptor, which forked processes share
+        self.lines: list[str] = []
+
+    def add(self, lines: Sequence[str]) -> None:
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        dated = [f"{now} {visible(line)}\n" for line in lines]
+        if self.file is None:
+            self.lines = [*self.lines, *dated][-_LINES_BEFORE:]
+            return
+        with suppress(OSError):  # a full disk is reported where results are written
+            # At once, so that lines of several processes do not mix.
+            os.write(self.file, "".join(dated).encode("utf-8", "backslashreplace"))
+
+    def close(self) -> None:
+        if self.file is not None:
+            os.close(self.file)
+        self.file, self.lines = None, []
+
+
+_log = _Log()
+
+
+def open_log(path: Path) -> None:
+    """Keep what is said in a file, with times, and what was said before in this call."""
+    before = _log.lines
+    _log.close()
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        _log.file = os.open(path, flags, 0o666)
+        os.write(_log.file, "".join(before).encode("utf-8", "backslashreplace"))
+
+
+def add_to_log(*lines: str) -> None:
+    """Keep lines that are shown otherwise than by `say`."""
+    _log.add(lines)
+
+
+def close_log() -> None:
+    """End the log of a call, or forget what was said before it."""
+    _log.close()
+
+
+def say(*lines: str, timed: bool = False) -> None:
+    """Print lines to standard error, with the time if asked for; do nothing if that fails."""
+    _log.add(lines)
+    before = f"{time.strftime('%H:%M:%S')} " if timed else ""
     try:
-        sys.stderr.writelines(f"{visible(line)}\n" for line in lines)
+        sys.stderr.writelines(f"{before}{visible(line)}\n" for line in lines)
         sys.stderr.flush()
     except (AttributeError, ValueError):  # none, or its encoding lacks these characters
         return

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bids_dtg.notices import duration, say, visible
+from bids_dtg.notices import add_to_log, duration, say, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -175,9 +175,10 @@ class Board:
     def note(self, message: str) -> None:
         """Print one line without disturbing the bars."""
         if self.bars is not None:
+            add_to_log(message)
             self.bars.console.print(visible(message), markup=False)
         else:
-            say(f"{time.strftime('%H:%M:%S')} {message}")
+            say(message, timed=True)
 
     def before_fork(self) -> None:
         """Stop the display's thread, which a fork would not have; the next unit restarts it."""

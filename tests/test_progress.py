@@ -74,6 +74,23 @@ def run_on_a_terminal(command: list[str]) -> tuple[int, str]:
 
 
 @pytest.mark.slow
+def test_the_log_of_a_run_holds_what_it_printed(tmp_path, capsys):
+    job = TinyJob(tmp_path, ("01", "02"))
+    next(job.bids.glob("sub-02/func/*confounds*.tsv")).write_text("\x1b[31m\n")
+    for words in (["--participant-label", "01"], ["--participant-label", "02", "9"]):
+        code = job.run("--nprocs", 1, *words)
+        printed = capsys.readouterr().err.splitlines()
+        log = max(
+            job.out.glob("logs/*/log.txt"), key=lambda path: path.stat().st_mtime_ns
+        )
+        kept = log.read_text().splitlines()
+        assert [line[20:] for line in kept] == [
+            re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in printed
+        ]
+    assert (code, "\x1b" in log.read_text()) == (1, False)
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a pseudo-terminal")
 def test_bars_on_a_terminal(tmp_path):
     job = TinyJob(tmp_path, ("01", "02", "03"))
@@ -98,5 +115,12 @@ def test_bars_on_a_terminal(tmp_path):
         .splitlines()[-1]
         .startswith("3 participants: 2 sets of maps written")
     )
+    (log,) = job.out.glob("logs/*/log.txt")
+    kept = log.read_text()
+    assert "\x1b" not in kept
+    for line in ("sub-02: failed: ", "sub-03_task-rest: 3 maps", "2 sets of maps"):
+        assert re.search(
+            rf"^\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d .*{line}", kept, re.MULTILINE
+        )
     # The bars are taken away, and the cursor is shown again.
     assert drawn.rfind("\x1b[?25h") > drawn.rfind("\x1b[?25l")

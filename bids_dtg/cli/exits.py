@@ -30,7 +30,7 @@ from bids_dtg.errors import (
     limit_error,
 )
 from bids_dtg.extras import broken_package, missing_extra
-from bids_dtg.notices import say, visible
+from bids_dtg.notices import add_to_log, close_log, say, visible
 from bids_dtg.version import __version__
 
 EXIT_FAILED = 1
@@ -83,6 +83,7 @@ def call(
     """
     _show_package_warnings(program, everything=debug)
     _end_by_signals(program, interrupted)
+    close_log()  # of an earlier call in this process
     try:
         return action()
     except KeyboardInterrupt:
@@ -140,6 +141,7 @@ def _end_by_signals(program: str, interrupted: str) -> None:
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         line = f"\n{program}: ended by signal {number}; {interrupted}\n"
         # Not through the stream, which refuses a second line while it writes one.
+        add_to_log(line.strip())
         with suppress(OSError):
             os.write(2, line.encode())
         raise SystemExit(128 + number)

@@ -31,7 +31,7 @@ from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import Failure, new_log, write_call, write_outcome
 from bids_dtg.imaging.bold import head_start
 from bids_dtg.inputs.dataset import say_absent, split_named_path
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, named, open_log, say
 from bids_dtg.participants.plan import (
     fetch_ahead,
     note_on_other_combine,
@@ -247,6 +247,7 @@ def _open_output(request: CallRequest) -> Path:
     request.output.describe(request.dataset, request.dataset_words())
     write_methods(request)
     log = new_log(request.output)
+    open_log(log / "log.txt")
     # With absolute paths, the file can be used from any folder.
     toml = to_toml(with_whole_paths(request.settings))
     model = None if request.bundle is None else request.bundle.record

@@ -60,7 +60,7 @@ INDEX, GROUP = "index.html", "group.html"
 UNFINISHED = "UNFINISHED.txt"
 MODEL_PAGE = "report.html"  # in the folder of an analysis of a model
 STATISTICS_PAGE = "statistics_report.html"  # in the folder of a statistical analysis
-_TEXTS = ("logs/CITATION.md", "README", "logs")  # linked, with words in the template
+_TEXTS = ("logs/CITATION.md", "README")  # linked, with words in the template
 # Other processes may add reports at the same time, so each checks again after writing.
 _TRIES = 5
 # Metrics of runs that are shown with those of the training runs, by column.
@@ -418,6 +418,7 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
                 mark.parent.name for mark in sorted(root.glob(f"group/*/{UNFINISHED}"))
             ],
             texts=[name for name in _TEXTS if (root / name).exists()],
+            has_logs=(root / "logs").is_dir(),
         )
         if is_long:
             rows = [person.row for person in listed]
