@@ -12,7 +12,7 @@ from typing import TypeVar
 from bids_dtg.notices import visible
 
 
-def did_you_mean(typed: str, names: Iterable[str]) -> str | None:
+def did_you_mean(typed: str, names: Iterable[str], *, least: float = 0.6) -> str | None:
     """Suggest the name that is closest to one that does not exist.
 
     Parameters
@@ -21,6 +21,8 @@ def did_you_mean(typed: str, names: Iterable[str]) -> str | None:
         The name that the user typed.
     names
         The names that exist.
+    least
+        Least similarity (0 to 1) of a name that is suggested.
 
     Returns
     -------
@@ -38,7 +40,9 @@ def did_you_mean(typed: str, names: Iterable[str]) -> str | None:
         if name != typed and name.casefold() == typed.casefold():
             return f"did you mean {name}? Upper and lower case count"
     longer = [name for name in names if typed and typed.casefold() in name.casefold()]
-    near = sorted(longer, key=len) or difflib.get_close_matches(typed, names, n=1)
+    near = sorted(longer, key=len) or difflib.get_close_matches(
+        typed, names, n=1, cutoff=least
+    )
     return f"did you mean {near[0]}?" if near else None
 
 

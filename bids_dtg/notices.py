@@ -231,6 +231,17 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
+def in_minutes(number: float) -> str:
+    """Return a number of minutes as text.
+
+    Examples
+    --------
+    >>> in_minutes(1.0), in_minutes(4.5)
+    ('1 minute', '4.5 minutes')
+    """
+    return f"{number:g} minute{'' if number == 1 else 's'}"
+
+
 def named(labels: Sequence[str]) -> str:
     """Name the first five labels; an ellipsis stands for the rest.
 

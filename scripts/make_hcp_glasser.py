@@ -50,7 +50,7 @@ SAME_SUMS = {
 }
 TERMS = "WU-Minn HCP Consortium Open Access Data Use Terms"
 ACKNOWLEDGEMENT = (
-    "Data were provided [in part] by the Human Connectome Project, WU-Minn Consortium (Principal "
+    "Data were provided in part by the Human Connectome Project, WU-Minn Consortium (Principal "
     "Investigators: David Van Essen and Kamil Ugurbil; 1U54MH091657) funded by the 16 NIH "
     "Institutes and Centers that support the NIH Blueprint for Neuroscience Research; and by the "
     "McDonnell Center for Systems Neuroscience at Washington University."

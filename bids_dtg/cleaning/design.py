@@ -12,6 +12,7 @@ from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.notices import in_minutes
 from bids_dtg.settings import CleaningOptions
 
 MIN_DOF = 20  # residual degrees of freedom that a run must have
@@ -136,7 +137,7 @@ def _require_minutes(
         raise TooShortError(
             f"{run.bold} has {minutes:.1f} of {total:.1f} minutes left ({frames_kept} of "
             f"{frames} frames of {tr_seconds:g} s)",
-            expected=f"at least {min_minutes:g} minutes",
+            expected=f"at least {in_minutes(min_minutes)}",
             remedy="lower --min-minutes or censor less, but note that short runs give noisy maps",
         )
 

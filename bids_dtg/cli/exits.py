@@ -49,7 +49,11 @@ class Parser(argparse.ArgumentParser):
             "--version", action="version", version=f"bids_dtg {__version__}"
         )
 
+    taken = ""  # what an option with several values took, if places are missing
+
     def error(self, message: str) -> NoReturn:
+        if self.taken and "arguments are required" in message:
+            message += f"; {self.taken}"
         line = visible(f"{self.prog}: error: {message} (see {self.prog} --help)")
         self.exit(EXIT_USAGE, f"{line}\n")
 

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -110,6 +111,7 @@ def _minutes(text: str) -> str:
         ) from err
 
 
+_ALIKE = 0.75  # least similarity of flags, by difflib, for one to be suggested
 _MEMORY = ("--mem", "--mem-mb")
 # Other programs' spellings: flags, the option that they mean, and how its value is converted.
 ALIASES: tuple[tuple[tuple[str, ...], str, Callable[[str], str]], ...] = (
@@ -121,6 +123,8 @@ ALIASES: tuple[tuple[tuple[str, ...], str, Callable[[str], str]], ...] = (
     (("--upper-bpf",), "low_pass", str),
     (("--min-time",), "min_minutes", _minutes),
     (("-c",), "custom_confounds", str),
+    (("--subject-label",), "participant_label", str),
+    (("--fs-subjects-dir",), "derivatives", "freesurfer={}".format),
 )
 
 
@@ -249,7 +253,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         )
 
 
-def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
+def build_parser(topic: Topic | None = None) -> Parser:
     """Return the parser, made from the fields of `Settings`.
 
     Parameters
@@ -484,10 +488,13 @@ def _columns(rows: Sequence[tuple[str, str]]) -> str:
 def add_spellings(parser: argparse.ArgumentParser) -> None:
     """Make a parser accept other programs' spellings, which its help does not show."""
     hidden: dict[str, Any] = {"help": argparse.SUPPRESS}
-    readable = {action.dest for action in parser._actions}
+    readable = {action.dest: action for action in parser._actions}
     for flags, option, convert in ALIASES:
         if option in readable:
-            parser.add_argument(*flags, dest=option, type=convert, **hidden)
+            several: dict[str, Any] = {}
+            if readable[option].nargs == "+":
+                several = {"nargs": "+", "action": "extend"}
+            parser.add_argument(*flags, dest=option, type=convert, **several, **hidden)
     # Flags without effect are collected in `ignored`.
     for flag in _IGNORED:
         parser.add_argument(
@@ -503,6 +510,33 @@ def add_spellings(parser: argparse.ArgumentParser) -> None:
 
 def _always(flag: str) -> Callable[[str], str]:
     return lambda _value: flag
+
+
+def folders_taken(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """Say which option with several values took the places after it; empty if none did.
+
+    Examples
+    --------
+    >>> folders_taken(["--participant-label", "01", "in", "out", "group"], build_parser())
+    '--participant-label took in out group: type BIDS_DIR OUTPUT_DIR group first'
+    """
+    several = {
+        flag
+        for action in parser._actions
+        if action.nargs == "+"
+        for flag in action.option_strings
+    }
+    for place, word in enumerate(words):
+        if word not in several:
+            continue
+        values = [
+            *takewhile(lambda value: not value.startswith("-"), words[place + 1 :])
+        ]
+        level = values[-1] if values else ""
+        if level in ("participant", "group"):
+            taken = " ".join(values[-3:])
+            return f"{word} took {taken}: type {_PLACES} {level} first"
+    return ""
 
 
 def with_hyphens(
@@ -539,7 +573,8 @@ def with_hyphens(
                 f"{flag} is not an option; in a --config-file, it is {name} = VALUE"
             )
         if flag not in of_parser and is_flag:
-            near = did_you_mean(flag, option_of)
+            # Other programs' options are as similar as --fs-license-file and --split-file.
+            near = did_you_mean(flag, option_of, least=_ALIKE)
             parser.error(f"there is no option {typed}" + (f"; {near}" if near else ""))
         plain.append(f"{flag}{equals}{value}")
     return [*plain, *words[end:]]

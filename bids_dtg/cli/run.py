@@ -15,6 +15,7 @@ from bids_dtg.cli.parser import (
     add_spellings,
     build_parser,
     find_topic,
+    folders_taken,
     overview,
     values_of,
     with_hyphens,
@@ -182,6 +183,7 @@ def _parse(
     parser = build_parser(topic)
     add_spellings(parser)
     words = with_hyphens(words, parser, topic)
+    parser.taken = folders_taken(words, parser)
     if not may_lack_places:
         return vars(parser.parse_args(words))
     # A file may give the positional arguments, and a list of participants needs only one. Only this

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -118,12 +119,19 @@ def _table_of_maps(root: Path, combine: Combine | None) -> pd.DataFrame:
             expected="OUTPUT_DIR of the participant level",
         )
     rows = []
+    damaged: list[DatasetError] = []
     for path, name in files.items():
         entities = {
             column: name.get(entity) for column, entity in (_OF_SET | _OF_MAP).items()
         }
-        for contrast in _contrasts_of(path, name):
+        try:
+            contrasts = _contrasts_of(path, name)
+        except DatasetError as err:
+            damaged.append(err)
+            continue
+        for contrast in contrasts:
             rows.append({**entities, "contrast": contrast, "path": str(path)})
+    _leave_out(damaged, is_all=not rows)
     return pd.DataFrame(rows)
 
 
@@ -141,12 +149,26 @@ def _table_of_regions(root: Path, atlas: str, combine: Combine | None) -> pd.Dat
     keys = {path: _key_of(name) for path, name in files.items()}
     key = _find_atlas(atlas, dict.fromkeys(keys.values()), root)
     tables = []
+    damaged: list[DatasetError] = []
     for path, name in files.items():
         if keys[path] == key:
-            table = _read_regions(path)
+            try:
+                table = _read_regions(path)
+            except DatasetError as err:
+                damaged.append(err)
+                continue
             of_set = {column: name.get(entity) for column, entity in _OF_SET.items()}
             tables.append(table.assign(**of_set)[[*of_set, *table.columns]])
+    _leave_out(damaged, is_all=not tables)
     return pd.concat(tables, ignore_index=True)
+
+
+def _leave_out(damaged: Sequence[DatasetError], *, is_all: bool) -> None:
+    """Warn of files that cannot be read, whose rows are left out; raise where no other is there."""
+    if damaged and is_all:
+        raise damaged[0]
+    for err in damaged:
+        warnings.warn(f"its rows are left out: {err}", stacklevel=4)
 
 
 def _named(

@@ -417,7 +417,9 @@ def gather_people(settings: Settings) -> GroupPeople:
             expected="several, as this analysis compares people",
         )
     path = table_path(settings)
-    table = None if path is None else read_participants(path)
+    table = (
+        None if path is None else read_participants(path, settings.inputs.session_label)
+    )
     if table is not None:
         table.require_labels(averages)
         note = table.note_on_labels(averages)

@@ -260,7 +260,7 @@ class ResultFolder:
             locks.require(
                 self.path.name,
                 what=str(self.path),
-                remedy="choose another --model-name",
+                remedy="choose another --name, or wait",
             )
             claim = locks.claim(self.path.name)
             # Another run may have ended during the checks of this one.

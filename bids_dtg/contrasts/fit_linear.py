@@ -136,7 +136,7 @@ def fit_linear(
     Raises
     ------
     ValueError
-        There are fewer than two people, or rest and maps do not match.
+        There are fewer than five people, or rest and maps do not match.
 
     Notes
     -----
@@ -152,9 +152,13 @@ def fit_linear(
     >>> model.predict(rest[0]).shape
     (2, 60)
     """
-    if len(rest) < 2 or len(rest) != len(maps):
+    if len(rest) != len(maps):
         raise ValueError(
             f"there are rest of {len(rest)} and maps of {len(maps)} people"
+        )
+    if len(rest) < LINEAR.fewest_people:
+        raise ValueError(
+            f"there are {len(rest)} people: fewer than {LINEAR.fewest_people}, too few to train on"
         )
     places = {np.shape(series)[0] for series in rest}
     places |= {np.shape(some_maps)[-1] for some_maps in (*maps, *(roi_maps or ()))}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -365,22 +365,52 @@ def prepare_output_folder(output_dir: Path) -> None:
         (output_dir, f"OUTPUT_DIR {output_dir}"),
         (output_dir / "logs", f"{output_dir / 'logs'}, in OUTPUT_DIR,"),
     ):
-        probe = folder / temporary_name()
-        try:
+        with _writing(folder, title):
             once_more_if_stale(partial(folder.mkdir, parents=True, exist_ok=True))
-            # Permissions prove nothing: a mount may be read-only, and root is allowed almost
-            # anything. A quota shows when something is written.
-            once_more_if_stale(partial(probe.write_bytes, b"\n"))
-        except OSError as err:
-            raise SettingsError(
-                f"{title} cannot be written to: {err.strerror or err}",
-                remedy=full_disk_remedy(folder, err)
-                or "choose another folder, or change its permissions or mount (Docker: add "
-                '--user "$(id -u)")',
-            ) from err
-        finally:
-            with suppress(OSError):
-                probe.unlink(missing_ok=True)
+            _try_writing(folder)
+
+
+def require_writable(output_dir: Path) -> None:
+    """Check that files can be created in a folder, or in the one where it would be created.
+
+    Raises
+    ------
+    SettingsError
+        They cannot; nothing is left there.
+    """
+    folder = next(
+        place for place in (output_dir, *output_dir.parents) if place.exists()
+    )
+    with _writing(folder, f"OUTPUT_DIR {output_dir}"):
+        _try_writing(folder)
+
+
+@contextmanager
+def _writing(folder: Path, title: str) -> Iterator[None]:
+    """Turn an error while a folder is tried into one that says what to do."""
+    try:
+        yield
+    except OSError as err:
+        raise SettingsError(
+            f"{title} cannot be written to: {err.strerror or err}",
+            remedy=full_disk_remedy(folder, err)
+            or "choose another folder, or change its permissions or mount (Docker: add "
+            '--user "$(id -u)")',
+        ) from err
+
+
+def _try_writing(folder: Path) -> None:
+    """Write a file in a folder and remove it.
+
+    Permissions prove nothing: a mount may be read-only, and root is allowed almost anything. A
+    quota shows when something is written.
+    """
+    probe = folder / temporary_name()
+    try:
+        once_more_if_stale(partial(probe.write_bytes, b"\n"))
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:

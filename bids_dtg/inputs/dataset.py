@@ -43,6 +43,12 @@ _PREPROCESSED = re.compile(r"preprocessed=", re.IGNORECASE)
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 _IN_T1W_SINCE = (0, 10, 4)  # XCP-D, whose surfaces were moved to the template before
 _DESCRIPTION = "dataset_description.json"
+# Where a folder has participants, and its description is absent or damaged.
+_DESCRIBE = (
+    f"copy {_DESCRIPTION} from the derivatives that it was made of, or write in it "
+    '{"Name": "...", "BIDSVersion": "1.8.0", "DatasetType": "derivative", '
+    '"GeneratedBy": [{"Name": "fMRIPrep"}]}'
+)
 _UNREADABLE = {
     FileNotFoundError: "does not exist",
     NotADirectoryError: "is not a folder",
@@ -466,12 +472,14 @@ def _read_description(root: Path) -> dict[str, Any]:
     except MissingFileError as err:
         near = [file.parent for file in matching(root, f"*/{_DESCRIPTION}")]
         near += [above for above in root.parents if (above / _DESCRIPTION).is_file()]
+        remedy = f"did you mean {near[0]}?" if near else None
         raise DatasetError(
             f"{root} is not a BIDS dataset: it has no {_DESCRIPTION}. It has {seen(root)}",
-            remedy=f"did you mean {near[0]}?" if near else None,
+            remedy=_DESCRIBE if participants_in(root) else remedy,
         ) from err
     except ForeignFileError as err:
-        raise err.as_kind(DatasetError) from err
+        remedy = _DESCRIBE if participants_in(root) else None
+        raise err.as_kind(DatasetError, remedy=remedy) from err
 
 
 def _generators(description: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted, named, visible
 
 # Names of columns in lower case without punctuation, which match HCP's Family_ID, for example.
+_SESSION_COLUMN = "sessionid"  # as `plain_column` writes it
 FAMILY_COLUMNS = ("familyid", "family", "famid")
 SITE_COLUMNS = (
     "site",
@@ -341,8 +342,11 @@ class ParticipantsTable:
         return f"{self.path}: {without} ({named(strangers)})"
 
 
-def read_participants(path: Path) -> ParticipantsTable:
+def read_participants(path: Path, sessions: Sequence[str] = ()) -> ParticipantsTable:
     """Read a table of participants, with tabs or commas, and the data dictionary beside it.
+
+    Of a table with the column session_id, a row a session, one session is read: that of `sessions`,
+    which are those of the call.
 
     Parameters
     ----------
@@ -359,7 +363,7 @@ def read_participants(path: Path) -> ParticipantsTable:
         participant twice with different values. A JSON file that cannot be read is an error of
         each column, once it is used.
     """
-    table = _read_table_of_people(path)
+    table = _read_table_of_people(path, sessions)
     file = path.with_suffix(".json")
     columns = {}
     try:
@@ -398,8 +402,10 @@ def _is_outside(level: str, description: Mapping[str, object]) -> bool:
     return (low is not None and number < low) or (high is not None and number > high)
 
 
-def _read_table_of_people(path: Path) -> ParticipantsTable:
-    """Read a table of participants without its data dictionary."""
+def _read_table_of_people(
+    path: Path, sessions: Sequence[str] = ()
+) -> ParticipantsTable:
+    """Read a table of participants, or of one of their sessions, without its data dictionary."""
     expected = "a table with the column participant_id and one row per participant"
     try:
         table = read_table(path, None)
@@ -413,6 +419,7 @@ def _read_table_of_people(path: Path) -> ParticipantsTable:
             f"{path} {fault}", expected=f"{expected}, and each column once"
         )
     label_column = plain_names.index(label_names[0])
+    table = _of_session(table, plain_names, sessions)
     columns = {
         name: Column(name, _texts(table, label_column, number))
         for number, name in enumerate(table.header)
@@ -422,6 +429,25 @@ def _read_table_of_people(path: Path) -> ParticipantsTable:
     return ParticipantsTable(path, columns, tuple(dict.fromkeys(labels)))
 
 
+def _of_session(
+    table: Table, plain_names: Sequence[str], sessions: Sequence[str]
+) -> Table:
+    """Return the rows of the only session of a call, if the table has a row a session."""
+    if len(sessions) != 1 or _SESSION_COLUMN not in plain_names:
+        return table
+    column = plain_names.index(_SESSION_COLUMN)
+    wanted = sessions[0].removeprefix("ses-")
+    rows = [
+        row for row in table.rows if row[column].strip().removeprefix("ses-") == wanted
+    ]
+    if not rows:
+        raise SettingsError(
+            f"{table.path} has no row of session {wanted}",
+            expected="a row for each participant's session, by its column session_id",
+        )
+    return dataclasses.replace(table, rows=tuple(rows))
+
+
 def _plain_label(label: str) -> str:
     """Simplify a label, so that variants typed by people or made by spreadsheets are equal.
 
@@ -429,9 +455,11 @@ def _plain_label(label: str) -> str:
     --------
     >>> [_plain_label(label) for label in ("01", "1", "1.0", "SUB-01", "Sub-1", "00", "")]
     ['1', '1', '1', '1', '1', '0', '']
+    >>> _plain_label("sim01"), _plain_label("sim10")
+    ('sim1', 'sim10')
     """
     plain = re.sub(r"^sub-|\.0+$", "", label.casefold())
-    return plain.lstrip("0") or plain[-1:]
+    return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
 
 
 def _texts(table: Table, label_column: int, column: int) -> dict[str, str]:
@@ -446,6 +474,9 @@ def _texts(table: Table, label_column: int, column: int) -> dict[str, str]:
                 f"{table.path} has two values of {table.header[column]} for sub-{label}, "
                 f"{texts[label]} and {text}",
                 expected="one row per participant",
+                remedy="choose one session with --session-label"
+                if _SESSION_COLUMN in map(plain_column, table.header)
+                else "",
             )
     return texts
 

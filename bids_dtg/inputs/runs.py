@@ -513,6 +513,12 @@ def _usable(
     usable = [*parcels, *left_sides, *volumes]
     if usable:
         return usable
+    if meshes:
+        raise RunError(
+            f"{title} has a series of one hemisphere only: {meshes[0].path.name}",
+            expected="hemi-L and hemi-R",
+            remedy="copy the other one, or rerun fMRIPrep",
+        )
     raise RunError(
         f"{title} has no series of parcels, and no volumes. It has {series[0].path.name}",
         expected=f"*_desc-{desc}_bold.nii.gz, "

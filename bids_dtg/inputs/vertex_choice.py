@@ -217,12 +217,17 @@ def own_surfaces(
     sides_of_meshes = surfaces_on_meshes(anatomy)
     if is_moved:
         sides_of_meshes = surfaces_on_meshes(anatomy, XCPD_DESCS)
+    alone = ""  # what there is where a hemisphere is missing
     for words, sides in sides_of_meshes:
+        if len(sides) == 1:
+            alone = alone or f"{words} of hemisphere {next(iter(sides))} only"
         if len(sides) == 2:
             # The probability of grey matter lies in T1w space.
             image = None if is_moved else grey_matter(anatomy)
             return SurfaceFiles(words, sides, grey_matter=image)
     lack = f"sub-{anatomy.participant} has no surfaces with a registration to fsLR or fsaverage"
+    if alone:
+        lack = f"sub-{anatomy.participant} has {alone}"
     if is_moved:
         return SurfaceFiles(lack)
     to_t1w = _from_fsnative(anatomy)

@@ -16,6 +16,7 @@ from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, End, Work
 from bids_dtg.errors import DtgError, RunError, faults_of, without_person
+from bids_dtg.files.derivatives import require_writable
 from bids_dtg.files.foreign import open_foreign, reading
 from bids_dtg.files.names import participant_folder
 from bids_dtg.files.provenance import NOT_DONE, has_record, last_model
@@ -100,6 +101,7 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
     ``-v``, and for a single participant.
     """
     dataset = request.dataset
+    require_writable(request.output.root)
     reasons = Reasons()
     failed = 0
     how = find_strategy(request.settings.cleaning.denoise_strategy).in_words

@@ -479,4 +479,7 @@ def require_parcels(
             f"{file} {what if at_vertices else f'lacks {these}, or their data'}: "
             f"{named(missing)}",
             expected=f"at most {MOST_MISSING:.0%} missing",
+            remedy="check the run's field of view and brain mask"
+            if at_vertices
+            else "give another file of the run, or make this one of data that cover them",
         )

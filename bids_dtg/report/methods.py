@@ -22,7 +22,7 @@ from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import read_packaged, write_text
 from bids_dtg.imaging.atlas import MIN_COVERAGE
 from bids_dtg.inputs.run import PARCELS, RestRun
-from bids_dtg.notices import counted, visible_lines
+from bids_dtg.notices import counted, in_minutes, visible_lines
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 
@@ -151,7 +151,6 @@ def methods_text(
         ways = [*dict.fromkeys(run.cortex or "parcels" for run in runs)] or ["parcels"]
     reading = " ".join(_SENTENCES[way] for way in ways)
     least = _SENTENCES["least_dof" if cleaned_here else "least"]
-    minutes = f"{cleaning.min_minutes:g} minute{'s' * (cleaning.min_minutes != 1)}"
     sentences = (
         _SENTENCES["sources"][input_type],
         reading.format(
@@ -163,7 +162,7 @@ def methods_text(
         words.on_template if "template" in ways else "",
         cleaning_text(cleaning),
         _dropped_frames(cleaning.dummy_scans, cleaned_here),
-        least.format(minutes=minutes, dof=MIN_DOF),
+        least.format(minutes=in_minutes(cleaning.min_minutes), dof=MIN_DOF),
         words.computed,
     )
     method = f", {words.method}" if words.method else ""

@@ -42,7 +42,12 @@ from bids_dtg.report.viewer import (
 )
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.options import PhenotypeOptions
-from bids_dtg.statistics.variables import camel_case, covariates_of, values_of
+from bids_dtg.statistics.variables import (
+    camel_case,
+    covariates_of,
+    values_of,
+    why_explained,
+)
 from bids_dtg.stats.permutation import (
     FEWEST_ORDERS,
     ColumnTests,
@@ -184,6 +189,12 @@ class Question:
                     remedy="compare two of them; n/a in the table leaves a participant out",
                 )
             people = people.complete([column.name])
+            if reason := why_explained(people, people.column(column.name)):
+                raise SettingsError(
+                    reason,
+                    expected="a phenotype that they do not determine",
+                    remedy="leave one of them out",
+                )
             return cls(people, people.column(column.name))
         if options.covariates:
             raise SettingsError(

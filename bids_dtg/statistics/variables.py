@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from bids_dtg.statistics.options import PhenotypeOptions
 from bids_dtg.stats.coding import Coded, add_levels
 from bids_dtg.workflows import FeatureKind
 
+_LONGEST_NAME = 100  # characters of a phenotype in the name of a file
+_NOTHING = 1e-8  # of a phenotype's size: what rounding leaves of it
 _LARGEST = 1e100  # largest value of a phenotype; squares of larger ones may overflow
 
 
@@ -39,7 +42,8 @@ def phenotype_names(people: GroupPeople) -> tuple[str, ...]:
     options = people.settings.statistics
     names = people.settings.part(PhenotypeOptions).phenotype
     if names:
-        return tuple(dict.fromkeys(people.column(name).name for name in names))
+        asked = tuple(dict.fromkeys(people.column(name).name for name in names))
+        return _not_explained(people, asked)
     reserved = (*PERSON_COLUMNS, *FAMILY_COLUMNS, *SITE_COLUMNS)
     covariates = {people.column(name).name for name in options.covariates}
     columns = people.table.columns if people.table else {}
@@ -61,7 +65,27 @@ def phenotype_names(people: GroupPeople) -> tuple[str, ...]:
             expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
             remedy="name a phenotype with --phenotype",
         )
-    return tuple(phenotypes)
+    return _not_explained(people, phenotypes)
+
+
+def _not_explained(people: GroupPeople, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the phenotypes that the covariates do not determine; name the others.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
+    reasons = {name: why_explained(people, people.column(name)) for name in names}
+    explained = [reason for reason in reasons.values() if reason]
+    if len(explained) == len(names):
+        raise SettingsError(
+            explained[0],
+            expected="a phenotype that they do not determine",
+            remedy="leave one of them out",
+        )
+    say(*(f"not predicted: {reason}" for reason in explained))
+    return tuple(name for name in names if not reasons[name])
 
 
 def is_phenotype(column: Column) -> bool:
@@ -103,6 +127,26 @@ def values_of(column: Column, labels: Sequence[str]) -> NDArray[np.float64]:
         )
     second = column.levels[-1]
     return np.array([float(column.texts[label] == second) for label in labels])
+
+
+def why_explained(people: GroupPeople, column: Column) -> str:
+    """Say that the requested covariates determine a phenotype; empty if they do not."""
+    covariates = people.settings.statistics.covariates
+    names = [name for name in covariates if name != column.name]
+    people = people.of(column.texts)
+    try:
+        values = values_of(column, people.labels)
+        coded = people.covariates(names).values
+    except (ValueError, SettingsError):  # reported where these people are tested
+        return ""
+    if not names or len(people) < coded.shape[1] + 3:  # so few people fit anything
+        return ""
+    scaled = coded / np.ptp(coded, axis=0)
+    design = np.column_stack([np.ones(len(people)), scaled])
+    left = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    if np.linalg.norm(left) > _NOTHING * np.linalg.norm(values - values.mean()):
+        return ""
+    return f"{column.name} is a linear combination of the covariates {', '.join(names)}"
 
 
 def covariates_of(
@@ -155,4 +199,9 @@ def camel_case(words: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
     first, *later = list[str](re.findall("[^\\W_]+", plain)) or ["phenotype"]
-    return first + "".join(word[0].upper() + word[1:] for word in later)
+    joined = first + "".join(word[0].upper() + word[1:] for word in later)
+    if len(joined) <= _LONGEST_NAME:
+        return joined
+    # A file's name has 255 bytes at most; two names with the same beginning stay two.
+    digest = hashlib.sha256(joined.encode()).hexdigest()[:8]
+    return joined[: _LONGEST_NAME - len(digest)] + digest

@@ -240,8 +240,11 @@ def _trial_rows(task: Task, events: Events) -> tuple[Events, list[str]]:
         raise RunError(
             f"{events.source} has no trial of the task {task.name}", expected="one"
         )
-    notes = {"row without an onset": without, "repeated row": repeated}
-    return events, [f"{counted(n, what)} left out" for what, n in notes.items() if n]
+    left_out = {
+        counted(without, "row without an onset", "rows without an onset"): without,
+        counted(repeated, "repeated row"): repeated,
+    }
+    return events, [f"{words} left out" for words, number in left_out.items() if number]
 
 
 def _require_columns(task: Task, events: Events) -> None:

@@ -126,6 +126,28 @@ def test_an_unknown_option_names_near_ones(capsys, word, near):
     )
 
 
+def test_an_option_of_other_programs_is_not_taken_for_one_of_these(capsys):
+    said = refused(capsys, "--fs-license-file", "license.txt")
+    assert "there is no option --fs-license-file (see" in said
+
+
+def test_options_of_other_programs_with_several_values_are_read():
+    parser = build_parser()
+    add_spellings(parser)
+    words = ["--subject-label", "01", "02", "--fs-subjects-dir", "fs", "-d", "xcpd=x"]
+    typed = parser.parse_args(["in", "out", "participant", *words])
+    assert typed.participant_label == ["01", "02"]
+    assert typed.derivatives == ["freesurfer=fs", "xcpd=x"]
+
+
+def test_an_option_that_took_the_folders_says_so(capsys):
+    with pytest.raises(SystemExit):
+        main(["--participant-label", "01", "in", "out", "participant"])
+    said = capsys.readouterr().err
+    took = "--participant-label took in out participant: type BIDS_DIR OUTPUT_DIR"
+    assert took in said
+
+
 def test_an_option_of_files_only_is_said_to_be_one(capsys):
     said = refused(capsys, "--features", "32")
     assert (

@@ -181,7 +181,11 @@ def test_folders_without_maps_are_refused(tables, tmp_path):
 def test_a_table_that_is_none_is_named(tables):
     path = add_table(tables, "sub-03_task-rest")
     path.write_text("not a table\n")
-    with pytest.raises(
-        DatasetError, match=r"sub-03.*regions_statmap.tsv cannot be read.*contrast"
-    ):
+    why = r"sub-03.*regions_statmap.tsv cannot be read.*contrast"
+    with pytest.warns(UserWarning, match=f"its rows are left out: .*{why}"):
+        table = bids_dtg.load_maps(tables, atlas="Schaefer400")
+    assert len(table) == 12
+    for other in tables.rglob("*_statmap.tsv"):
+        other.write_text("not a table\n")
+    with pytest.raises(DatasetError, match=r"regions_statmap.tsv cannot be read"):
         bids_dtg.load_maps(tables, atlas="Schaefer400")

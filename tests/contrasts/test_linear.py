@@ -227,8 +227,8 @@ def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
     np.testing.assert_allclose(saved.mean, average, atol=1e-6)
     errors = [np.abs(model.predict(rest[n]) - maps[n]) for n in (12, 13)]
     assert 0.8 < np.mean(errors <= model.half_widths) <= 1
-    with pytest.raises(ValueError, match="rest of 1 and maps of 1 people"):
-        bids_dtg.fit_linear(rest[:1], maps[:1])
+    with pytest.raises(ValueError, match="there are 4 people: fewer than 5"):
+        bids_dtg.fit_linear(rest[:4], maps[:4])
     with pytest.raises(ValueError, match=r"different numbers of places: \[59, 60\]"):
         bids_dtg.fit_linear([own[1:] for own in rest], maps)
     with pytest.raises(ValueError, match=r"different numbers of places: \[59, 60\]"):

@@ -202,6 +202,15 @@ def test_listed_participants(tmp_path, capsys, pipeline, folders, labels):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_a_folder_of_people_without_a_description_says_what_to_write(tmp_path, content):
+    (tmp_path / "sub-01").mkdir()
+    if content is not None:
+        (tmp_path / "dataset_description.json").write_text(content)
+    with pytest.raises(DatasetError, match='"DatasetType": "derivative"'):
+        find_dataset(tmp_path, (), "auto")
+
+
 def test_listed_participants_can_all_be_requested(tmp_path, capsys):
     root = describe_dataset(tmp_path / "data")
     for name in ("sub-02", "sub-", "sub-a_b", "sub- 03", "sub-01"):

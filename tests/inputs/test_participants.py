@@ -240,7 +240,13 @@ OTHERWISE = [
         ("SUB-01", "01"),
         ("Sub-1", "01"),
     ),
-    *(("hcd0001305", "HCD0001305"), ("SUB-a", "A"), ("10.0", "010")),
+    *(
+        ("sim1", "sim01"),
+        ("P7", "P007"),
+        ("hcd0001305", "HCD0001305"),
+        ("SUB-a", "A"),
+        ("10.0", "010"),
+    ),
 ]
 
 
@@ -267,6 +273,18 @@ def test_labels_that_are_written_otherwise_are_refused_with_the_label_that_fits(
             f"sub-{label}\t20\tA\ttraining\n"
         )  # the person is there, and another one
     read_participants(path).require_labels([label, "12"])
+
+
+def test_a_table_with_a_row_a_session_is_read_for_one_session(tmp_path):
+    rows = "01\tses-a\t20\n01\tses-b\t30\n02\tses-b\t40\n"
+    path = write(tmp_path, f"participant_id\tsession_id\tage\n{rows}")
+    of_b = read_participants(path, ["b"])
+    assert of_b.columns["age"].texts == {"01": "30", "02": "40"}
+    with pytest.raises(SettingsError, match="has no row of session c"):
+        read_participants(path, ["c"])
+    for sessions in ([], ["a", "b"]):
+        with pytest.raises(SettingsError, match="choose one session with --session"):
+            read_participants(path, sessions)
 
 
 def test_a_row_without_a_label_is_of_nobody(tmp_path):

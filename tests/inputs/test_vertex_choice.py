@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -146,6 +147,20 @@ def test_the_template_without_freesurfer(tmp_path, version):
     )
     assert "error .7 mm in the median" in run.surfaces.reason
     assert run.space_reason == f"{DEFAULT} at the vertices of a template's surface"
+
+
+def test_a_missing_hemisphere_is_said_to_be_missing(tmp_path):
+    root = tree_of(tmp_path, "25.0")
+    shutil.rmtree(root / "sourcedata")
+    for path in root.rglob("*hemi-R*.surf.gii"):
+        path.unlink()
+    run = find(root)
+    assert "of hemisphere L only" in run.surfaces.reason
+    for path in (*root.rglob("*_bold.nii.gz"), *root.rglob("*_boldref.nii.gz")):
+        path.unlink()
+    add_series(root, "", name="hemi-L_space-fsaverage5_bold.func.gii")
+    with pytest.raises(RunError, match=r"one hemisphere only: \S+hemi-L"):
+        find(root)
 
 
 @pytest.mark.slow

@@ -201,6 +201,39 @@ def test_a_question_that_cannot_be_asked_is_refused(cohort, capsys, words, line)
     assert not folder(cohort, "refused").exists()
 
 
+def own_table(cohort, path, name: str, values) -> tuple[object, ...]:
+    """Write a table of the ages and another column; return the words that name it."""
+    ages = cohort.truth.table["age"]
+    rows = zip(cohort.labels, ages, values(np.array(ages)), strict=True)
+    lines = [f"{label}\t{age}\t{value}" for label, age, value in rows]
+    path.write_text("\n".join([f"participant_id\tage\t{name}", *lines, ""]))
+    return ("-p", path, "--phenotype", name)
+
+
+@pytest.mark.parametrize("analysis", ["stats", "phenotypes"])
+def test_a_phenotype_that_covariates_determine_is_named_before_any_contrast(
+    cohort, tmp_path, capsys, analysis
+):
+    words = own_table(cohort, tmp_path / "own.tsv", "years", lambda age: 2.5 * age - 3)
+    name = ("--name", "explained", "--covariates", "age")
+    assert cohort.analyse(analysis, *words, *name) == 2
+    said = capsys.readouterr().err
+    assert "years is a linear combination of the covariates age. Expected: a p" in said
+    assert "1 of 3: " not in said
+
+
+@pytest.mark.slow
+def test_a_phenotype_of_any_name_has_files(cohort, tmp_path):
+    rng = np.random.default_rng(0)
+    values = {
+        name: rng.normal(size=len(cohort.labels)) for name in ("ab" * 150, "a" * 299)
+    }
+    for name, column in values.items():
+        words = own_table(cohort, tmp_path / "own.tsv", name, lambda _, of=column: of)
+        assert call(cohort, "long", *words) == 0
+        assert max(len(path.name) for path in folder(cohort, "long").iterdir()) < 200
+
+
 def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys):
     words = ("--phenotype", "score")
     few = ("--participant-label", *cohort.labels[:12:2])

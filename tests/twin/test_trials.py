@@ -161,6 +161,7 @@ def test_implausible_responses_are_counted_and_not_scored(rt):
     [
         (("n/a", 4.25), [4.25], "1 row without an onset left out"),
         ((" NaN ", 4.25), [4.25], "1 row without an onset left out"),
+        (("n/a", "n/a", 4.25), [4.25], "2 rows without an onset left out"),
         ((2, 5, 2), [2, 5], "1 repeated row left out"),
     ],
 )

@@ -64,5 +64,6 @@ def test_a_folder_in_use_is_left_as_it_is(trained_maps, forks, tmp_path):
         assert forks.run(words, stderr=errors) == [2]
         assert tree(out, but=()) == during
     assert "group/model-own is in use by " in errors.read_text()
+    assert "choose another --name" in errors.read_text()
     assert "Traceback" not in errors.read_text()
     assert tree(out, but=()) == before

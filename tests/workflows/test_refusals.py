@@ -483,6 +483,15 @@ def test_an_output_on_a_read_only_mount_is_refused(job):
     assert "out cannot be written to: Read-only file system" in done.stderr
 
 
+def test_a_dry_run_tries_whether_the_output_can_be_written(job, capsys, monkeypatch):
+    def fails(self, _content):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", fails)
+    assert job.run("--dry-run") == 2
+    assert "out cannot be written to: Read-only file system" in the_line(capsys)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["statmap.nii.gz", "complete/sub-01_task-rest.json"])
 def test_no_space_at_one_file(job, capsys, monkeypatch, target):

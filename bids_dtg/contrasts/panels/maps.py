@@ -28,8 +28,9 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import voxel_positions
-from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, read_parcel_maps
-from bids_dtg.imaging.surfaces.meshes import SIDES, Hemisphere, read_template
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
+from bids_dtg.imaging.surfaces.meshes import Hemisphere, read_template
+from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices
 from bids_dtg.report.areas import area_in_words
 from bids_dtg.report.contents import (
     NOT_MEASURED,
@@ -670,19 +671,6 @@ def _sample_surfaces(
         voxels = np.clip(voxels, 0, np.array(values.shape) - 1)
         sides[side] = values[tuple(voxels.T)]
     return sides
-
-
-def parcels_of_vertices(places: ParcelPlaces) -> dict[Hemisphere, NDArray[np.intp]]:
-    """Return the number of each vertex's parcel on fsLR's mesh, for each side; -1: none."""
-    mesh_size = len(read_template("fsLR").cortex["L"])
-    numbers: dict[Hemisphere, NDArray[np.intp]] = {
-        side: np.full(mesh_size, -1, np.intp) for side in SIDES
-    }
-    of_side = dict(zip(CORTEX, SIDES, strict=True))
-    for number, of_sides in enumerate(places.axis.vertices):
-        for name, vertices in of_sides.items():
-            numbers[of_side[name]][vertices] = number
-    return numbers
 
 
 def _at_vertices(

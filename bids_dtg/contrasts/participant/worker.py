@@ -21,6 +21,7 @@ from bids_dtg.contrasts.participant.quality import (
 from bids_dtg.contrasts.participant.request import Request, first_file
 from bids_dtg.contrasts.participant.write import write_average, write_run
 from bids_dtg.engine.machine import one_blas_thread, return_memory
+from bids_dtg.inputs.dataset import freesurfer_folder
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
@@ -179,11 +180,23 @@ class ParticipantWork(LevelWork):
             if run.judged.verdict != "inside":
                 reasons = "; ".join(run.judged.reasons)
                 yield f"{run.run.title} is {run.judged.verdict} for the model: {reasons}"
+        options = self.request.settings.options
+        asked = options["sample_on"] or freesurfer_folder(options["derivatives"])
+        if not asked and any(
+            run.surfaces and not run.surfaces.sides for run in planned.runs
+        ):
+            yield _OWN_SURFACES  # the same for all, so that it is said once
         if note := template_note(self.request.surfaces(planned)):
             yield f"{planned.title}: {note}"
         yield from notes_on_average(
             self.request.bundle.card, runs, self.request.settings
         ).values()
+
+
+_OWN_SURFACES = (
+    "for want of people's own surfaces, maps have half of their deviation from the group's: "
+    "-d freesurfer=PATH gives FreeSurfer's folder, if there is one"
+)
 
 
 class _MapsOfRuns:

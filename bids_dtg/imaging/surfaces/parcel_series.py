@@ -280,9 +280,9 @@ def _columns_of_common_vertices(axis: Any) -> Indices:
 
 def _frames(header: SeriesHeader, which: slice) -> Float32:
     """Return the values of some frames, (frames, places of the file)."""
-    with reading(header.path, RunError):
-        if header.path.name.endswith(TABLE):
+    if header.path.name.endswith(TABLE):
+        with reading(header.path, RunError):
             return np.asarray(read_series(header.path).values.T[which], np.float32)
-        with np.errstate(over="ignore"):
-            _, _, values = read_cifti(header.path)
-            return np.asarray(values[which], np.float32)
+    with reading_image(header.path), np.errstate(over="ignore"):
+        _, _, values = read_cifti(header.path)
+        return np.asarray(values[which], np.float32)

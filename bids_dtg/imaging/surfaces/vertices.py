@@ -84,27 +84,33 @@ class ParcelVertices:
 
 
 def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, Indices]:
-    """Return the parcel (32492,) of each of fsLR's vertices of a hemisphere; -1: none.
-
-    Raises
-    ------
-    RunError
-        A parcel has voxels, which are not on a surface.
-    """
+    """Return the parcel (32492,) of each of fsLR's vertices of a hemisphere; -1: none."""
     size = len(read_template("fsLR").cortex["L"])
     parcels: dict[Hemisphere, Indices] = {
         side: np.full(size, -1, np.intp) for side in SIDES
     }
-    for number, (name, voxels, vertices) in enumerate(places.axis):
+    for number, vertices in enumerate(places.axis.vertices):
+        for structure, indices in vertices.items():
+            parcels[SIDES[CORTEX.index(structure)]][indices] = number
+    return parcels
+
+
+def _parcels_of_cortex(places: ParcelPlaces) -> Mapping[Hemisphere, Indices]:
+    """As `parcels_of_vertices`, where no parcel may have voxels, which are not on a surface.
+
+    Raises
+    ------
+    RunError
+        A parcel has voxels.
+    """
+    for name, voxels, _ in places.axis:
         if len(voxels):
             raise RunError(
                 f"the parcel {name} has voxels",
                 expected="parcels of the cortex, for runs that are read at vertices",
                 remedy="give series of the parcels (CIFTI)",
             )
-        for structure, indices in vertices.items():
-            parcels[SIDES[CORTEX.index(structure)]][indices] = number
-    return parcels
+    return parcels_of_vertices(places)
 
 
 def cortex_in_run(
@@ -123,7 +129,7 @@ def cortex_in_run(
     transforms
         From the space of the mesh to that of the run, in order of application to a point.
     """
-    of_sides = parcels_of_vertices(places)
+    of_sides = _parcels_of_cortex(places)
     parcel = np.concatenate([of_sides[side] for side in SIDES])
     points = np.concatenate([mesh[side] for side in SIDES])[parcel >= 0]
     mapped = map_points(points, read_transforms(transforms))
@@ -146,7 +152,7 @@ def parcels_on_fsaverage(places: ParcelPlaces, vertices: int) -> Indices:
         Number of vertices of a hemisphere: 10,242, 40,962 or 163,842.
     """
     arrays: Mapping[str, Any] = read_arrays(REGISTERED)
-    of_sides = parcels_of_vertices(places)
+    of_sides = _parcels_of_cortex(places)
     return np.concatenate(
         [of_sides[side][arrays[f"nearest_{side}"][:vertices]] for side in SIDES]
     )
