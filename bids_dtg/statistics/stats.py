@@ -57,8 +57,8 @@ from bids_dtg.stats.permutation import (
     different_orders,
     fit_columns,
     flipped_signs,
+    misleading_sizes,
     permuted_orders,
-    sizes_p,
 )
 from bids_dtg.stats.verdict import FEWEST
 from bids_dtg.version import __version__
@@ -398,7 +398,8 @@ def run_stats(settings: Settings) -> int:
         There are no features, or the question cannot be asked of these people.
     """
     people = gather_people(settings).complete(settings.statistics.covariates)
-    people.covariates(settings.statistics.covariates)  # refuses unusable columns
+    # Refuses unusable columns.
+    people.covariates(people.varying(settings.statistics.covariates))
     question = Question.of(people)
     people = question.people
     sources = find_features(people)
@@ -523,9 +524,9 @@ class _Answer:
 
     question: Question
     contrasts: Sequence[_ContrastTests]  # the tests of each contrast
-    # p of the association of the phenotype with the overall size of maps. If it is significant,
-    # there is no corrected p; None otherwise.
-    sizes: float | None
+    # Why there is no corrected p: p of the association of the phenotype with the overall size of
+    # maps, and the ratio of their variance between people; None otherwise.
+    sizes: tuple[float, float] | None
 
     @classmethod
     def of(
@@ -547,9 +548,9 @@ class _Answer:
         if not with_p:
             return cls(question, contrasts, None)
         if with_p[0].tests.t.size > 1:
-            p = [sizes_p(total, design) for design, total in products.items()]
-            if p and min(p) * len(p) <= ALPHA:
-                return cls(question, contrasts, min(p) * len(p))
+            sizes = misleading_sizes(products)
+            if sizes is not None:
+                return cls(question, contrasts, sizes)
         corrections = iter(correct([contrast.tests for contrast in with_p]))
         corrected = [
             dataclasses.replace(contrast, corrected=next(corrections))

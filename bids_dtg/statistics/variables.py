@@ -19,7 +19,7 @@ from bids_dtg.inputs.participants import (
     Column,
     plain_column,
 )
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, say
 from bids_dtg.statistics.options import PhenotypeOptions
 from bids_dtg.stats.coding import Coded, add_levels
 from bids_dtg.workflows import FeatureKind
@@ -98,6 +98,8 @@ def is_phenotype(column: Column) -> bool:
     >>> is_phenotype(Column("eyes", {"01": "blue", "02": "brown", "03": "green"}))
     False
     """
+    if column.is_constant:
+        return False
     return len(column.levels) == 2 or (column.is_number and len(column.levels) > 2)
 
 
@@ -171,10 +173,11 @@ def covariates_of(
     """
     options = people.settings.statistics
     chosen = [people.column(covariate).name for covariate in options.covariates]
-    varying = []
-    for covariate in dict.fromkeys((*chosen, *kind.covariates)):
-        if len(set(people.column(covariate).texts.values())) > 1:
-            varying.append(covariate)
+    varying = people.varying(list(dict.fromkeys((*chosen, *kind.covariates))))
+    for covariate in chosen:
+        if covariate not in varying:
+            number = counted(len(people), "participant")
+            people.note(f"{covariate} is the same for all {number}: no covariate", name)
     covariates, sites = people.covariates(varying), people.site_column
     if sites is None or sites.name in chosen:
         return covariates

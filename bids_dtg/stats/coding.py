@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.bool_] | NDArray[np.intp]
 
 _NOTHING = 1e-8  # a residual below this share of the column is rounding error
+_ROUNDING = 1e-9  # a spread below this share of the column's size is rounding error
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,28 @@ def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) ->
     return Coded(tuple(names), np.concatenate(parts, axis=1).astype(np.float64))
 
 
+def scaled(columns: Array, people: Rows | slice = slice(None)) -> Array:
+    """Return centred columns divided by their ranges; 0 where values only differ by rounding.
+
+    Parameters
+    ----------
+    columns
+        (people, columns).
+    people
+        Rows by whose means and ranges all are scaled.
+
+    Examples
+    --------
+    >>> scaled(np.array([[1.0, 0.3], [3.0, 0.1 + 0.2]])).tolist()
+    [[-0.5, 0.0], [0.5, 0.0]]
+    """
+    some = columns[people]
+    span = np.ptp(some, axis=0)
+    differs = span > _ROUNDING * np.abs(some).max(axis=0, initial=0.0)
+    centred = columns - some.mean(axis=0)
+    return np.where(differs, centred / np.where(differs, span, 1), 0.0)
+
+
 def add_levels(coded: Coded, name: str, levels: Sequence[str], tested: Values) -> Coded:
     """Add the levels of a column to a design, except levels that its columns already determine.
 
@@ -98,10 +121,7 @@ def add_levels(coded: Coded, name: str, levels: Sequence[str], tested: Values) -
       ...
     ValueError: it is the same for all people of a site
     """
-    centred = coded.values - coded.values.mean(axis=0)
-    span = np.ptp(centred, axis=0)
-    scaled = centred / np.where(span > 0, span, 1)
-    basis = _orthonormal(np.column_stack([np.ones(len(levels)), scaled]))
+    basis = _orthonormal(np.column_stack([np.ones(len(levels)), scaled(coded.values)]))
     names = list(coded.names)
     columns = [coded.values]
     for level in sorted(set(levels))[1:]:

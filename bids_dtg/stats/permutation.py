@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, factorial, prod
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bids_dtg.stats.coding import scaled
 from bids_dtg.stats.paired import false_discovery_rate
 
 Array = NDArray[np.float64]
@@ -31,6 +32,9 @@ _MOST_T = 64  # its upper end
 _NOTHING = 1e-7  # a residual below this share of the column is rounding error
 _TIE = 1e-9  # t with a smaller relative difference count as equal
 _TINY = np.finfo(float).tiny
+_LARGEST_P = 0.05  # of sizes of maps that depend on the tested column
+# A larger ratio of the maps' variance makes too many findings false (docs/evidence.md).
+_LARGEST_RATIO = 1.06
 
 
 def permuted_orders(
@@ -136,6 +140,8 @@ class Design:
     covariates: Array  # (people, columns), orthonormal, the constant first; none: a mean is tested
     # (draws, people), orders or signs of people; empty: no p is computed
     draws: Integers
+    # From one SD below the mean of the tested column to one above, or from level to level.
+    span: float = 0.0
 
     @classmethod
     def of(cls, tested: Array, covariates: Array, orders: Integers) -> Design:
@@ -147,10 +153,7 @@ class Design:
             The covariates explain all of it, or leave no degree of freedom.
         """
         people = len(tested)
-        centred = covariates - covariates.mean(axis=0)
-        span = np.ptp(centred, axis=0)
-        scaled = centred / np.where(span > 0, span, 1)
-        vectors, sizes, _ = np.linalg.svd(scaled, full_matrices=False)
+        vectors, sizes, _ = np.linalg.svd(scaled(covariates), full_matrices=False)
         independent = sizes > 1e-8 * max(sizes.max(initial=0.0), 1.0)
         constant = np.full((people, 1), people**-0.5)
         basis = np.hstack([constant, vectors[:, independent]])
@@ -163,11 +166,12 @@ class Design:
                 f"{columns + 3} are needed"
             )
         size = np.linalg.norm(tested - tested.mean())
-        if np.linalg.norm(residual) <= _NOTHING * size:
+        is_constant = not scaled(tested[:, None]).any()
+        if is_constant or np.linalg.norm(residual) <= _NOTHING * size:
             raise ValueError(
                 "the covariates explain all of it, or it is the same for everybody"
             )
-        return cls(residual, basis, orders)
+        return cls(residual, basis, orders, _span(tested))
 
     @classmethod
     def of_mean(cls, signs: Integers) -> Design:
@@ -328,6 +332,29 @@ def _p_of_largest(t: Array, largest: Array) -> Array:
     return np.where(np.isfinite(t), p, np.nan)
 
 
+def misleading_sizes(
+    products: Mapping[Design, Array],
+) -> tuple[float, float] | None:
+    """Return p and ratio of a dependence of maps' sizes on the tested column that misleads tests.
+
+    None if no design has one that is both significant (`sizes_p`, times the number of designs) and
+    large enough to make findings false (`sizes_ratio`).
+
+    Parameters
+    ----------
+    products
+        Inner products of each design, as for `sizes_p`.
+    """
+    ratios = {design: sizes_ratio(total, design) for design, total in products.items()}
+    large = [
+        (sizes_p(products[design], design) * len(products), ratio)
+        for design, ratio in ratios.items()
+        if ratio > _LARGEST_RATIO
+    ]
+    smallest = min(large, default=(1.0, 1.0))
+    return smallest if smallest[0] <= _LARGEST_P else None
+
+
 def sizes_p(products: Array, design: Design) -> float:
     """Return the permutation p that the variance of people's maps depends on the tested column.
 
@@ -348,18 +375,10 @@ def sizes_p(products: Array, design: Design) -> float:
     the tested column is not taken for a difference in variance.
     """
     people = len(design.tested)
-    tested = design.tested / np.linalg.norm(design.tested)
-    model = np.column_stack([design.covariates, tested])
-    # What the sizes may depend on: the tested column, and the distance from its mean.
-    predictors = []
-    for column in (tested, np.abs(tested)):
-        residual = column - design.covariates @ (design.covariates.T @ column)
-        length = float(np.linalg.norm(residual))
-        # In two groups of equal size, everybody is equally far from the mean: no column is left.
-        if length > _NOTHING:
-            predictors.append(residual / length)
+    model = _model(design)
+    predictors = [predictor for predictor, _ in _predictors(design)]
     is_sketch = products.shape[1] < people
-    diagonal = np.square(products).sum(axis=1) if is_sketch else np.diag(products)
+    diagonal = _diagonal(products)
     largest_r = []  # of each order, the observed one first
     for order in [np.arange(people), *design.draws]:
         weights = products.T @ model[order] if is_sketch else model[order]
@@ -371,6 +390,58 @@ def sizes_p(products: Array, design: Design) -> float:
         largest_r.append(max(r))
     observed_r = largest_r[0]
     return float(np.mean(np.array(largest_r) >= observed_r * (1 - _TIE)))
+
+
+def sizes_ratio(products: Array, design: Design) -> float:
+    """Return the ratio of the maps' variance between people with large and small values.
+
+    The larger of two ratios, 1 or more: between people one SD above and one below the mean of the
+    tested column (of two levels: between these), and the same of the distance from the mean.
+
+    Parameters
+    ----------
+    products, design
+        As for `sizes_p`, which says whether the ratio differs from 1 beyond chance.
+    """
+    model = _model(design)
+    is_sketch = products.shape[1] < len(model)
+    weights = products.T @ model if is_sketch else model
+    logs = _log_sizes(_diagonal(products), products @ weights, model)
+    changes = [
+        abs(float(logs @ predictor)) * span for predictor, span in _predictors(design)
+    ]
+    return float(np.exp(max(changes)))
+
+
+def _model(design: Design) -> Array:
+    """Return the columns that are regressed out of the maps, orthonormal, (people, columns)."""
+    tested = design.tested / np.linalg.norm(design.tested)
+    return np.column_stack([design.covariates, tested])
+
+
+def _diagonal(products: Array) -> Array:
+    """Return each person's inner product with themselves, (people,), of products or a sketch."""
+    people, columns = products.shape
+    return np.square(products).sum(axis=1) if columns < people else np.diag(products)
+
+
+def _predictors(design: Design) -> list[tuple[Array, float]]:
+    """Return what sizes may depend on, with the span over which sizes are compared.
+
+    These are the tested column and the distance from its mean, minus what covariates explain,
+    scaled to length 1. Spans are in the same unit.
+    """
+    tested = design.tested / np.linalg.norm(design.tested)
+    distance = np.abs(tested)
+    spans = design.span / np.linalg.norm(design.tested), _span(distance)
+    predictors = []
+    for column, span in zip((tested, distance), spans, strict=True):
+        residual = column - design.covariates @ (design.covariates.T @ column)
+        length = float(np.linalg.norm(residual))
+        # In two groups of equal size, everybody is equally far from the mean: no column is left.
+        if length > _NOTHING:
+            predictors.append((residual / length, float(span / length)))
+    return predictors
 
 
 def _log_sizes(diagonal: Array, with_model: Array, model: Array) -> Array:
@@ -398,3 +469,11 @@ def _log_sizes(diagonal: Array, with_model: Array, model: Array) -> Array:
     logs[has_residual] = np.log(np.maximum(sizes, _TINY))
     logs[~has_residual] = logs[has_residual].mean()
     return logs
+
+
+def _span(column: Array) -> float:
+    """Return two SDs of a column; of two levels, their difference."""
+    middle = (column.min() + column.max()) / 2
+    half = column.max() - middle
+    two_levels = np.allclose(np.abs(column - middle), half, atol=0)
+    return float(2 * half if two_levels else 2 * column.std())

@@ -271,6 +271,25 @@ def test_sketches_of_contrasts_have_seeds_of_their_own(cohort, monkeypatch):
     assert 1 < len(seeds) == len(set(seeds))
 
 
+def test_a_covariate_that_differs_by_rounding_is_left_out_and_named(
+    cohort, tmp_path, capsys
+):
+    table = tmp_path / "own.tsv"
+    scores = cohort.truth.table["score"]
+    rows = [
+        f"{label}\t{score}\t{(0.3, 0.1 + 0.2)[n % 2]!r}\n"
+        for n, (label, score) in enumerate(zip(cohort.labels, scores, strict=True))
+    ]
+    table.write_text("participant_id\tscore\tminutes\n" + "".join(rows))
+    words = ("--phenotype", "score", "-p", table, "--permutations", 0)
+    assert call(cohort, "without", *words) == 0
+    capsys.readouterr()
+    assert call(cohort, "rounding", *words, "--covariates", "minutes") == 0
+    said = capsys.readouterr().err
+    assert "minutes is the same for all 48 participants: no covariate" in said
+    assert row_of(cohort, "rounding") == row_of(cohort, "without")
+
+
 def test_levels_of_the_data_dictionary_are_columns_of_a_covariate(
     cohort, tmp_path, capsys
 ):

@@ -12,8 +12,10 @@ from bids_dtg.stats.permutation import (
     different_orders,
     fit_columns,
     flipped_signs,
+    misleading_sizes,
     permuted_orders,
     sizes_p,
+    sizes_ratio,
 )
 
 PEOPLE = 40
@@ -29,6 +31,21 @@ def people():
     )
     values[:, :3] += tested[:, None]
     return tested, covariates, values
+
+
+def test_a_covariate_that_differs_by_rounding_is_none(people):
+    tested, covariates, values = people
+    covariates = covariates.copy()
+    covariates[:, 1] = np.where(np.arange(PEOPLE) % 2, 0.3, 0.1 + 0.2)
+    orders = permuted_orders(np.arange(PEOPLE), 19)
+    design = Design.of(tested, covariates, orders)
+    gram = design.covariates.T @ design.covariates
+    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-12)
+    found = fit_columns(values, design)
+    without = fit_columns(values, Design.of(tested, covariates[:, [0, 2]], orders))
+    np.testing.assert_allclose(found.t, without.t, rtol=1e-9)
+    with pytest.raises(ValueError, match="the same for everybody"):
+        Design.of(covariates[:, 1], covariates[:, :1], orders)
 
 
 def test_t_is_that_of_least_squares(people):
@@ -173,6 +190,29 @@ def test_sizes_of_maps_that_go_with_patients_are_seen(people, columns):
     # An effect is no size.
     values = rng.standard_normal((people, columns)) + 2 * patient[:, None]
     assert sizes_p(fit_columns(values, design).products, design) > 0.05
+
+
+@pytest.mark.parametrize("kind", ["groups", "number", "distance"])
+def test_p_is_withheld_for_sizes_that_differ_enough_and_not_for_significant_ones(kind):
+    rng = np.random.default_rng(1)
+    people = 200
+    tested = rng.standard_normal(people)
+    scaled = (tested - tested.mean()) / tested.std()
+    power = scaled / 2
+    if kind == "groups":
+        tested = power = (np.arange(people) < people / 4).astype(float)
+    if kind == "distance":
+        distance = np.abs(scaled)
+        power = (distance - distance.mean()) / distance.std() / 2
+    covariates = rng.standard_normal((people, 2))
+    design = Design.of(tested, covariates, permuted_orders(np.arange(people), 99))
+    noise = rng.standard_normal((people, 1000))
+    for ratio, misleads in ((1.04, False), (1.3, True)):
+        values = noise * np.sqrt(ratio**power)[:, None]
+        products = fit_columns(values, design).products
+        assert sizes_p(products, design) <= 0.05
+        assert sizes_ratio(products, design) == pytest.approx(ratio, abs=0.03)
+        assert bool(misleading_sizes({design: products})) == misleads
 
 
 @pytest.mark.slow
