@@ -3,13 +3,19 @@
     python studies/statistics_cohorts.py stats [--cohorts 400] [--permutations 300] [--seed 3]
     python studies/statistics_cohorts.py phenotypes --cohorts 120
     python studies/statistics_cohorts.py power --cohorts 60
+    python studies/statistics_cohorts.py sizes --people 30 --cohorts 2000 --permutations 99
+    python studies/statistics_cohorts.py intervals --people 20 --cohorts 100
 
 Each row is a kind of cohort. Maps are 20 shared factors and noise, in 3 contrasts of 100 regions.
 `stats` counts cohorts in which any p, corrected over all columns, is at most .05, and cohorts in
 which any q is; and cohorts in which both are withheld, because the size of maps depends on the
 phenotype. `phenotypes` counts cohorts with p of at most .05 over three sets. `power` gives the
 share of true columns that are found (5 % of all are true, with r of about .4 in unrelated people),
-and the share of false ones among the found columns.
+and the share of false ones among the found columns. `sizes` gives the family-wise error of `stats`
+where the variance of maps depends on the phenotype, by the ratio of variances, and, in one of a
+hundred cohorts, how often p is withheld by the test of sizes alone and with its limit. `intervals`
+gives, for ten phenotypes of each cohort that correlate with a combination of the factors, how often
+the interval of `phenotypes` covers the mean r (two levels: AUC) of all, and lies above chance.
 """
 
 from __future__ import annotations
@@ -27,15 +33,27 @@ from bids_dtg.stats.permutation import (
     correct,
     fit_columns,
     flipped_signs,
+    misleading_sizes,
     permuted_orders,
     sizes_p,
 )
-from bids_dtg.stats.prediction import Target, chance, family_folds, predict, rotated
+from bids_dtg.stats.prediction import (
+    Prediction,
+    Target,
+    chance,
+    cross_validated,
+    family_folds,
+    interval,
+    predict,
+    rotated,
+)
 
 Array = NDArray[np.float64]
 CONTRASTS = 3
 REGIONS = 100
 FACTORS = 20
+TRUE_R = (0.0, 0.2, 0.4)
+RATIOS = (1.0, 1.04, 1.06, 1.08, 1.12)  # of the variance of maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +190,7 @@ def p_and_q_of_stats(
         design = Design.of(cohort.tested, covariates_of(cohort), orders)
     tests = [fit_columns(maps, design) for maps in contrast_maps(cohort)]
     products = np.sum([test.products for test in tests], axis=0)
-    if not cohort.sessions and sizes_p(products, design) <= 0.05:
+    if not cohort.sessions and misleading_sizes({design: products}):
         return None
     corrected = correct(tests)
     p = np.concatenate([columns.p for columns in corrected])
@@ -223,16 +241,139 @@ def print_power(args: argparse.Namespace) -> None:
         )
 
 
+def sized_phenotypes(
+    rng: np.random.Generator, people: int
+) -> Mapping[str, tuple[Array, Array]]:
+    """Return phenotypes, and by what power of the ratio the variance of maps depends on them."""
+    number = rng.standard_normal(people)
+    scaled = (number - number.mean()) / number.std()
+    distance = np.abs(scaled)
+    of_distance = (distance - distance.mean()) / distance.std()
+    half = (np.arange(people) < people / 2).astype(np.float64)
+    fifth = (np.arange(people) < people / 5).astype(np.float64)
+    return {
+        "1:1": (half, half),
+        "1:4, the smaller group varies more": (fifth, fifth),
+        "number": (number, scaled / 2),
+        "number, by distance from its mean": (number, of_distance / 2),
+    }
+
+
+def sizes_of_cohort(
+    args: argparse.Namespace, number: int
+) -> dict[tuple[str, float], tuple[bool, bool, bool]]:
+    """Return, by phenotype and ratio, whether a p is significant, and whether p are withheld.
+
+    The second value is for the test of sizes alone, the third with its limit; only one of a hundred
+    cohorts is tested for sizes.
+    """
+    people, rng = args.people, np.random.default_rng([args.seed, args.people, number])
+    everybody = np.arange(people)
+    maps = draw(rng, people).maps
+    orders = permuted_orders(everybody, args.permutations, seed=number)
+    with_observed = np.vstack([everybody, orders])
+    results = {}
+    for name, (phenotype, power) in sized_phenotypes(rng, people).items():
+        design = Design.of(phenotype, np.empty((people, 0)), with_observed)
+        for ratio in RATIOS:
+            sized = maps * np.sqrt(ratio**power)[:, None]
+            unit, _ = design.unit(sized)
+            largest = np.concatenate([t.max(axis=1) for _, t in design.by_chance(unit)])
+            p = (largest >= largest[0] * (1 - 1e-9)).mean()
+            gates = (False, False)
+            if number % 100 == 0:
+                tested = replace(design, draws=orders)
+                products = fit_columns(sized, tested).products
+                significant = sizes_p(products, tested) <= 0.05
+                gates = significant, bool(misleading_sizes({tested: products}))
+            results[name, ratio] = (bool(p <= 0.05), *gates)
+    return results
+
+
+def print_sizes(args: argparse.Namespace) -> None:
+    """Print the family-wise error by kind of phenotype and ratio of the maps' variance."""
+    cohorts = [sizes_of_cohort(args, number) for number in range(args.cohorts)]
+    for name, ratio in cohorts[0]:
+        found, *_ = 100 * np.mean([cohort[name, ratio] for cohort in cohorts], axis=0)
+        tested = [cohort[name, ratio] for cohort in cohorts[::100]]
+        _, gate, with_limit = 100 * np.mean(tested, axis=0)
+        print(
+            f"{args.people}\t{name}\t{ratio}\t{found:.1f}\t{gate:.0f}\t{with_limit:.0f}"
+        )
+
+
+Row = tuple[float, bool, float, float, float]
+
+
+def intervals_of_cohort(people: int, seed: int, number: int) -> list[Row]:
+    """Return true r, whether there are two levels, and score and interval of phenotypes."""
+    rng = np.random.default_rng([seed, people, number])
+    factors = rng.standard_normal((people, FACTORS))
+    loadings = rng.standard_normal((FACTORS, CONTRASTS * REGIONS))
+    maps = factors @ loadings / np.sqrt(FACTORS)
+    maps += rng.standard_normal(maps.shape)
+    everybody = np.arange(people)
+    phenotypes = []
+    for true_r in TRUE_R:
+        weights = rng.standard_normal((FACTORS, 10))
+        known = factors @ weights / np.linalg.norm(weights, axis=0)
+        noise = rng.standard_normal(known.shape)
+        phenotypes.append(true_r * known + np.sqrt(1 - true_r**2) * noise)
+    numbers = np.concatenate(phenotypes, axis=1)
+    levels = (numbers > np.median(numbers, axis=0)).astype(np.float64)
+    nothing = np.empty((people, 0)), np.empty((0, people), np.intp)
+    rows: list[Row] = []
+    for values in (numbers, levels):
+        target = Target(values[:, 0], everybody, *nothing)
+        predicted, measured = cross_validated(
+            rotated(maps),
+            values - values.mean(axis=0),
+            target,
+            family_folds(everybody, 5, number),
+        )
+        for column in range(values.shape[1]):
+            of_column = Target(values[:, column], everybody, *nothing)
+            columns = predicted[:, column], measured[:, column]
+            score = interval(Prediction(*columns, np.empty(0)), of_column)
+            ends = score.mean, score.low, score.high
+            rows.append((TRUE_R[column // 10], values is levels, *ends))
+    return rows
+
+
+def print_intervals(args: argparse.Namespace) -> None:
+    """Print the coverage of intervals by kind of phenotype and true r."""
+    rows = [
+        row
+        for number in range(args.cohorts)
+        for row in intervals_of_cohort(args.people, args.seed, number)
+    ]
+    for two_levels in (False, True):
+        for true_r in TRUE_R:
+            of_kind = [row[2:] for row in rows if row[:2] == (true_r, two_levels)]
+            score, low, high = np.array(of_kind).T
+            mean = np.nanmean(score)
+            covered = 100 * ((low <= mean) & (mean <= high)).mean()
+            above = 100 * (low > (0.5 if two_levels else 0)).mean()
+            what = "AUC" if two_levels else "r"
+            print(
+                f"{args.people}\t{true_r}\t{what} {mean:.3f}\t{covered:.1f}\t{above:.1f}"
+            )
+
+
+_PRINTED = {"power": print_power, "sizes": print_sizes, "intervals": print_intervals}
+
+
 def main() -> None:
     """Print a row for each kind of cohort."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("stats", "phenotypes", "power"))
+    parser.add_argument("what", choices=(*_PRINTED, "stats", "phenotypes"))
     parser.add_argument("--cohorts", type=int, default=400)
     parser.add_argument("--permutations", type=int, default=300)
+    parser.add_argument("--people", type=int, default=30)
     parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
-    if args.what == "power":
-        print_power(args)
+    if args.what in _PRINTED:
+        _PRINTED[args.what](args)
         return
     kinds = OF_STATS if args.what == "stats" else COMMON
     for place, (name, kind) in enumerate(kinds.items()):

@@ -37,6 +37,7 @@ from bids_dtg.stats.prediction import (
     chance,
     common_products,
     family_folds,
+    interval,
     judge,
     of_products,
     predict,
@@ -44,7 +45,7 @@ from bids_dtg.stats.prediction import (
     rotated,
     site_folds,
 )
-from bids_dtg.stats.verdict import FEWEST, RULE, Verdict, corrected
+from bids_dtg.stats.verdict import FEWEST, RULE, Verdict, corrected, too_few
 from bids_dtg.workflows import FeatureKind
 
 ALPHA = 0.05
@@ -55,6 +56,7 @@ _MOST_PHENOTYPES = 5
 _MOST_ANSWERS = 3
 _FEWEST_OF_SITE = 3
 _WRITES = ("desc-phenotypes_scores", "desc-phenotypes_differences")
+_INTERVAL = f"95 % interval, by Fisher's z over families; n/a with fewer than {FEWEST}"
 _PHENOTYPE = Column("phenotype", "Column of the table of participants")
 _CONTRAST = Column(
     "contrast", f"Contrast of the maps; {ALL_CONTRASTS}: all contrasts together"
@@ -73,7 +75,7 @@ _SCORES = (
         "r",
         "Pearson correlation over participants of the predicted and the measured phenotype, after "
         "regressing out covariates with coefficients of the training participants",
-        interval="95 % interval, by bootstrap over families (BCa)",
+        interval=_INTERVAL,
     ),
     Column(
         "r2",
@@ -85,7 +87,7 @@ _SCORES = (
         "For two levels: probability that a participant of the second level has the larger "
         "prediction",
         "AUC",
-        interval="95 % interval, by bootstrap over families (BCa)",
+        interval=_INTERVAL,
     ),
     Column(
         "balanced_accuracy",
@@ -94,7 +96,7 @@ _SCORES = (
     Column("p", "Share of permutations with an r as large"),
     Column(
         "p_fwe",
-        "Share of permutations in which the largest r over all sets of the phenotype is as large",
+        "Share of permutations in which the largest r over all rows of the phenotype is as large",
         heading="corrected p",
     ),
 )
@@ -120,7 +122,7 @@ _ON_PAGE = (
     Column("features", "What it was predicted from"),
     Column("people", "Participants"),
     Column("score", "r, or AUC for two levels", "r, or AUC", interval="95 % interval"),
-    Column("p_fwe", "p corrected over all sets of the phenotype", "corrected p"),
+    Column("p_fwe", "p corrected over all rows of the phenotype", "corrected p"),
 )
 _BESIDE = (
     Column(
@@ -225,7 +227,7 @@ class _Study:
         people = self.people.of(labels)
         options, seed = people.settings.statistics, people.settings.modelling.seed
         column = people.column(name)
-        if len(column.levels) < 2:
+        if column.is_constant:
             raise ValueError("it has the same value for everybody")
         values = values_of(column, people.labels)
         words = self.words.setdefault(name, [])
@@ -266,7 +268,8 @@ def run_phenotypes(settings: Settings) -> int:
         There are no features, no phenotype, or too few people.
     """
     people = gather_people(settings).complete(settings.statistics.covariates)
-    people.covariates(settings.statistics.covariates)  # refuses unusable columns
+    # Refuses unusable columns.
+    people.covariates(people.varying(settings.statistics.covariates))
     names = phenotype_names(people)
     # Features that predicted maps are compared with come first.
     sources = sorted(find_features(people), key=lambda source: source.kind.synthetic)
@@ -341,7 +344,7 @@ def _write(results: ResultFolder, study: _Study) -> None:
     scores: dict[str, list[dict[str, object]]] = {}
     differences: dict[str, list[dict[str, object]]] = {}
     for name, sets in study.sets.items():
-        scores[name] = [_row(name, feature_set, sets, seed) for feature_set in sets]
+        scores[name] = [_row(name, feature_set, sets) for feature_set in sets]
         differences[name] = list(_differences(name, sets, seed))
     all_scores = [row for rows in scores.values() for row in rows]
     all_differences = [row for rows in differences.values() for row in rows]
@@ -383,11 +386,11 @@ def _write(results: ResultFolder, study: _Study) -> None:
 
 
 def _row(
-    name: str, feature_set: _FeatureSet, all_sets: Sequence[_FeatureSet], seed: int
+    name: str, feature_set: _FeatureSet, all_sets: Sequence[_FeatureSet]
 ) -> dict[str, object]:
     """Return a set's row of the table of scores."""
     prediction, target = feature_set.prediction, feature_set.phenotype.target
-    verdict = judge(prediction, None, target, seed)
+    score = interval(prediction, target)
     null = [alike.prediction.null for alike in _same_draws(feature_set, all_sets)]
     row: dict[str, object] = {
         "phenotype": name,
@@ -402,9 +405,9 @@ def _row(
         "p_fwe": chance(prediction.r, np.max(null, axis=0)),
     }
     if target.second is None:
-        return row | {"r": verdict.difference}
+        return row | {"r": score}
     return row | {
-        "auc": verdict.difference,
+        "auc": score,
         "balanced_accuracy": prediction.balanced_accuracy(target.second),
     }
 
@@ -412,13 +415,10 @@ def _row(
 def _same_draws(
     feature_set: _FeatureSet, all_sets: Sequence[_FeatureSet]
 ) -> list[_FeatureSet]:
-    """Return the sets that share a set's permutations, with the same kind of folds."""
+    """Return the sets with as many permutations as a set, of families and of sites left out."""
     draws = len(feature_set.prediction.null)
     return [
-        candidate
-        for candidate in all_sets
-        if candidate.of_sites == feature_set.of_sites
-        and len(candidate.prediction.null) == draws
+        candidate for candidate in all_sets if len(candidate.prediction.null) == draws
     ]
 
 
@@ -488,8 +488,10 @@ def _headline(
     significant = [
         number for number in order if float(str(rows[number]["p_fwe"])) <= ALPHA
     ]
+    target = sets[order[0]].phenotype.target
     return sentences(
         "statistics/phenotypes_lead.html",
+        few=too_few(len(np.unique(target.families))),
         name=name,
         title=sets[order[0]].title,
         what="AUC" if "auc" in best else "r",

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.notices import counted
+from bids_dtg.stats.coding import scaled
 from bids_dtg.stats.correlation import correlation, weighted_correlation
-from bids_dtg.stats.verdict import Verdict, Weighted, judge_scores
+from bids_dtg.stats.paired import Interval
+from bids_dtg.stats.verdict import FEWEST, Verdict, Weighted, judge_scores
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -24,6 +26,9 @@ _INNER = 5  # inner folds of training people, by which a penalty is chosen
 # A component below this share of the largest variance is rounding error.
 _ROUNDING = 1e-12
 _TIE = 1e-9
+_NORMAL = 1.959964  # 97.5 % quantile of the normal distribution
+# Standard error of a cross-validated r, relative to that of a fixed prediction: see `interval`.
+_LEAST_WIDER, _MOST_WIDER, _WIDER_WITH_R = 1.35, 1.55, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,12 +248,39 @@ def predict(
     ValueError
         The training people of a fold all have the same phenotype or features.
     """
-    tested = target.tested
-    range_of_tested = max(np.ptp(tested), 1e-300)
     columns = _basis(target.covariates)
-    residual = tested - columns @ np.linalg.lstsq(columns, tested)[0]
+    residual = target.tested - columns @ np.linalg.lstsq(columns, target.tested)[0]
     # The phenotype, then its permutations.
     targets = np.column_stack([residual, residual[target.orders].T])
+    predicted, measured = cross_validated(
+        features, targets, target, folds, ridge=ridge, within=within
+    )
+    null_r = correlation(predicted[:, 1:].T, measured[:, 1:].T)
+    null = np.nan_to_num(null_r).astype(np.float64)
+    return Prediction(predicted[:, 0], measured[:, 0], null)
+
+
+def cross_validated(
+    features: Array,
+    targets: Array,
+    target: Target,
+    folds: Integers,
+    *,
+    ridge: Ridge = "nested",
+    within: bool = False,
+) -> tuple[Array, Array]:
+    """Return predictions of several targets and what they predict, each (people, targets).
+
+    Parameters
+    ----------
+    features, folds, ridge, within
+        As for `predict`.
+    targets
+        (people, targets), such as permutations of a phenotype, minus what covariates explain.
+    target
+        The phenotype, whose families and covariates are used.
+    """
+    range_of_tested = max(np.ptp(target.tested), 1e-300)
     predicted = np.empty_like(targets)
     measured = np.empty_like(targets)
     for fold in np.unique(folds):
@@ -274,9 +306,7 @@ def predict(
     # A prediction that is constant up to rounding has no r.
     is_constant = np.ptp(predicted, axis=0) < _TIE * np.ptp(measured, axis=0)
     predicted[:, is_constant] = 0
-    null_r = correlation(predicted[:, 1:].T, measured[:, 1:].T)
-    null = np.nan_to_num(null_r).astype(np.float64)
-    return Prediction(predicted[:, 0], measured[:, 0], null)
+    return predicted, measured
 
 
 def _fitted(x: Array, y: Array, x_test: Array) -> Callable[[Array], Array]:
@@ -312,12 +342,8 @@ def _chosen(x: Array, y: Array, grid: Array, families: Integers) -> Array:
 
 def _basis(covariates: Array, training: Mask | None = None) -> Array:
     """Return a constant and the covariates, scaled by training people; 0 where these are alike."""
-    of_training = covariates if training is None else covariates[training]
-    span = np.ptp(of_training, axis=0)
-    differs = span > 0
-    centred = covariates - of_training.mean(axis=0)
-    scaled = np.where(differs, centred / np.where(differs, span, 1), 0)
-    return np.column_stack([np.ones(len(covariates)), scaled])
+    people = slice(None) if training is None else training
+    return np.column_stack([np.ones(len(covariates)), scaled(covariates, people)])
 
 
 def _without(values: Array, columns: Array, test: Mask) -> tuple[Array, Array]:
@@ -327,13 +353,53 @@ def _without(values: Array, columns: Array, test: Mask) -> tuple[Array, Array]:
     return residuals[~test], residuals[test]
 
 
+def interval(prediction: Prediction, target: Target) -> Interval:
+    """Return r of a prediction (two levels: the AUC) with its 95 % interval.
+
+    Its ends are NaN with fewer families than a verdict needs.
+
+    Notes
+    -----
+    Fisher's z, with families as the people; of two levels, that of 2 AUC - 1, whose variance is
+    (n + 1) / (3 n1 n2), where three people fewer count, too. Predictions of different folds are
+    learnt from the same people, which makes the standard error larger than that of fixed
+    predictions: by 1.35 where nothing is learnt (1.41 by the reasoning of `judge_scores`), by up to
+    1.55 where something is, as what is learnt differs between cohorts. Both were measured in
+    simulated cohorts (docs/evidence.md).
+
+    Examples
+    --------
+    >>> x, noise = np.random.default_rng(0).standard_normal((2, 100))
+    >>> nothing = np.empty((100, 0)), np.empty((0, 100), int)
+    >>> r = interval(Prediction(x, x + noise, np.empty(0)), Target(x, np.arange(100), *nothing))
+    >>> round(r.low, 2), round(r.mean, 2), round(r.high, 2)
+    (0.53, 0.73, 0.86)
+    """
+    families, second = len(np.unique(target.families)), target.second
+    r = prediction.r
+    if second is not None:
+        everybody = np.ones((1, len(second)))
+        r = 2 * float(prediction.score(second)(everybody)[0]) - 1
+    ends = np.full(2, np.nan)
+    if families >= FEWEST:
+        error = (families - 3) ** -0.5
+        if second is not None:
+            product = (families - 3) ** 2 * second.mean() * (~second).mean()
+            error = np.sqrt((families + 1) / (3 * product))
+        wider = np.clip(_LEAST_WIDER + _WIDER_WITH_R * r, _LEAST_WIDER, _MOST_WIDER)
+        reach = _NORMAL * wider * error
+        inside = np.clip(r, -1 + _TIE, 1 - _TIE)
+        ends = np.tanh(np.arctanh(inside) + np.array([-reach, reach]))
+    low, high = ends.tolist()
+    if second is None:
+        return Interval(r, low, high)
+    return Interval((1 + r) / 2, (1 + low) / 2, (1 + high) / 2)
+
+
 def judge(
-    prediction: Prediction,
-    reference: Prediction | None,
-    target: Target,
-    seed: int = 0,
+    prediction: Prediction, reference: Prediction, target: Target, seed: int = 0
 ) -> Verdict:
-    """Judge the r of a prediction (two levels: the AUC), or its difference from another's.
+    """Judge the difference of a prediction's r (two levels: the AUC) from another's.
 
     Parameters
     ----------
@@ -349,26 +415,17 @@ def judge(
     rarer = None
     if second is not None:
         rarer = int(min(second.sum(), (~second).sum()))
-    score = prediction.score(second)
-    reference_score = None if reference is None else reference.score(second)
-
-    def difference(counts: Array) -> Array:
-        if reference_score is None:
-            return score(counts)
-        return score(counts) - reference_score(counts)
-
+    score, reference_score = prediction.score(second), reference.score(second)
     verdict = judge_scores(
-        difference,
+        lambda counts: score(counts) - reference_score(counts),
         people,
         rarer=rarer,
         families=target.families,
-        cross_validated=reference is not None,
+        cross_validated=True,
         seed=seed,
     )
     if verdict is None:
         return Verdict.unknown(people, rarer)
-    # Widened for few people, an interval may leave the range of an r or an AUC.
-    least, most = (0.0, 1.0) if second is not None else (-1.0, 1.0)
-    if reference is not None:
-        least, most = least - most, most - least
-    return replace(verdict, difference=verdict.difference.within(least, most))
+    # Widened for few people, an interval may leave the range of a difference of two scores.
+    most = 2.0 if second is None else 1.0
+    return replace(verdict, difference=verdict.difference.within(-most, most))

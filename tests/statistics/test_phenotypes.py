@@ -129,7 +129,11 @@ def test_few_people_have_no_permutations(cohort):
     few = ("--participant-label", *cohort.labels[:12:2])
     found = results(cohort, "few", "--phenotype", "score", *FEW, *few)
     assert {row["p"] for row in found} == {"n/a"}
-    assert "score: no permutations; best of 5 sets" in page(cohort, "few")
+    assert {row["r_low"] for row in found} == {"n/a"}
+    shown = page(cohort, "few")
+    assert "score: no verdict with 6 participants (8 are needed)" in shown
+    assert "best of" not in shown
+    assert " to " not in shown.partition("<tbody>")[2].partition("</tbody>")[0]
 
 
 def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsys):
