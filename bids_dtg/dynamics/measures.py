@@ -28,6 +28,22 @@ LOW_HZ = 0.1  # upper end of the band of low frequencies
 WELCH_FRAMES = 128  # of a segment; segments overlap by half
 _WINDOWS_AT_ONCE = 128
 _FEWEST_PAIRS = 3  # smallest number of values that are correlated
+# Of simulated series, in SD of the measured ones, which rarely exceed 10.
+_LARGEST = 1000.0
+
+
+def bounded(simulated: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Return which simulations (simulations, regions, frames), in SD, have not diverged.
+
+    Examples
+    --------
+    >>> simulated = np.zeros((3, 2, 4))
+    >>> simulated[1, 0, 3], simulated[2, 0, 3] = np.inf, 1e18
+    >>> bounded(simulated).tolist()
+    [True, False, False]
+    """
+    inside = np.isfinite(simulated) & (np.abs(simulated) <= _LARGEST)
+    return np.asarray(inside.all(axis=(1, 2)))
 
 
 def connectivity(series: Series) -> Values:

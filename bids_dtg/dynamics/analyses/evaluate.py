@@ -110,7 +110,8 @@ _COLUMNS = (
     ),
     Column(
         "residual",
-        "The same r, for differences from the mean FC of other people",
+        "The same r, for deviations of predictions from the mean prediction and of sessions from "
+        "their mean FC, over the people judged; n/a where everybody's prediction is the same",
         "residual r",
         interval=BY_PEOPLE,
     ),
@@ -312,8 +313,9 @@ def _score(scored: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
         "relation": judge.relation,
         "people": int(finite.sum()),
     }
+    of_people = {**figures, "residual": scored.residual}
     for name in ("fit", "residual", "fcd"):
-        row[name] = bootstrap_interval(figures[name])
+        row[name] = bootstrap_interval(of_people[name])
     for name in ("r2", "nll"):
         row[name] = float(finite_mean(figures[name]))
     if len(finite) > 1:  # a single person cannot be confused with anybody

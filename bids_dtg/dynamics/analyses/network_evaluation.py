@@ -59,6 +59,7 @@ from bids_dtg.dynamics.linear import (
     Shrinkage,
     covariances_of,
 )
+from bids_dtg.dynamics.measures import bounded
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.options import DynamicsOptions
@@ -118,7 +119,11 @@ _CHECKS = (
 
 # Long, as it lists what an evaluation writes: tables, sections and flags.
 def run_network_evaluation(settings: Settings) -> int:
-    """Evaluate the network of `--model` on its training participants; return 0.
+    """Evaluate the network of `--model` on its training participants.
+
+    Returns
+    -------
+    How many participants' simulations all diverged.
 
     Raises
     ------
@@ -144,7 +149,7 @@ def run_network_evaluation(settings: Settings) -> int:
         inferred = infer(model, networks, row_labels)
         people = _predicted_from(networks)
         judges = _judges(sessions, people)
-        scored, simulated, checked = _scored_model(
+        scored, simulated, checked, failed = _scored_model(
             model, networks, inferred, judges, settings
         )
         scored += _scored_ablations(model, networks, inferred, judges, settings)
@@ -190,7 +195,7 @@ def run_network_evaluation(settings: Settings) -> int:
             ],
         )
         say(f"tables: {analysis.results.path}")
-    return 0
+    return len(failed)
 
 
 def _judges(sessions: Mapping[str, Networks], people: Sequence[Person]) -> list[Judge]:
@@ -215,12 +220,18 @@ def _scored_model(
     inferred: Inferred,
     judges: Sequence[Judge],
     settings: Settings,
-) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]]]:
-    """Score the model's simulations; return their means and predictive checks, too."""
+) -> tuple[list[Scored], SessionMeans, list[dict[str, Values]], list[str]]:
+    """Score the model's simulations.
+
+    Returns
+    -------
+    Scores, means, predictive checks, and labels of people whose simulations all diverged.
+    """
     seed = settings.modelling.seed
     simulations = settings.part(DynamicsOptions).simulations
     means = SessionMeans(networks.tr_seconds)
     checked: list[dict[str, Values]] = []
+    failed: list[str] = []
     labels = networks.people
     say(
         f"simulating: {counted(simulations, 'session')} of {counted(len(labels), 'participant')}"
@@ -233,12 +244,16 @@ def _scored_model(
         of_people = zip(labels, networks.series, simulated_people, strict=True)
         for label, measured, simulated in of_people:
             means.add(simulated)
-            shown = simulated[:CHECKED_SIMULATIONS]
-            checked.append(check_person(measured, shown, networks.tr_seconds))
+            shown = simulated[bounded(simulated)][:CHECKED_SIMULATIONS]
+            if len(shown):
+                checked.append(check_person(measured, shown, networks.tr_seconds))
+            else:
+                say(f"error: sub-{label}: all simulations diverged")
+                failed.append(label)
             yield label, [of_simulations(simulated)]
 
     scored = score_row(MODEL, "the network model", of_model(), judges)
-    return scored, means, checked
+    return scored, means, checked, failed
 
 
 def _scored_ablations(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.measures import connectivity, spectra
+from bids_dtg.dynamics.measures import bounded, connectivity, spectra
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.report import figures
 
@@ -29,12 +29,19 @@ class SessionMeans:
 
         Functional connectivity is computed over the frames of `keep`, (frames,); None: all.
         """
-        bounded = np.isfinite(sessions).all(axis=(1, 2))
-        used = sessions[bounded] if bounded.any() else sessions
+        is_bounded = bounded(sessions)
+        if not is_bounded.any():
+            return
+        used = sessions[is_bounded]
         shown = used if keep is None else used[..., keep]
         self._connectivity = self._connectivity + connectivity(shown).mean(axis=0)
         self.frequency, power = spectra(used, self._tr_seconds)
         self._power.append(power.mean(axis=(0, 1)))
+
+    @property
+    def people(self) -> int:
+        """Number of people with a session that has not diverged."""
+        return len(self._power)
 
     @property
     def connectivity(self) -> Values:
@@ -61,11 +68,11 @@ def beside(
     measured: SessionMeans, simulated: SessionMeans
 ) -> tuple[figures.Figure | None, ...]:
     """Return figures of mean connectivity, and of spectra with the middle 90 % of people."""
-    connectivities = {
-        "measured": measured.connectivity,
-        "simulated": simulated.connectivity,
-    }
-    bands = {"measured": measured.band, "simulated": simulated.band}
+    shown = {"measured": measured, "simulated": simulated}
+    if not simulated.people:
+        del shown["simulated"]
+    connectivities = {name: means.connectivity for name, means in shown.items()}
+    bands = {name: means.band for name, means in shown.items()}
     words = "Power, mean over regions; bands: 90 % of people"
     return (
         figures.matrices("Functional connectivity, mean over people", connectivities),

@@ -15,6 +15,7 @@ from bids_dtg.dynamics.analyses.session_means import (
 )
 from bids_dtg.dynamics.bundle.network import NetworkBundle
 from bids_dtg.dynamics.linear import covariances_of
+from bids_dtg.dynamics.measures import bounded
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.options import DynamicsOptions
 from bids_dtg.errors import BundleError
@@ -29,12 +30,14 @@ _SERIES = "desc-simulated_series"
 
 
 def run_simulation(settings: Settings) -> int:
-    """Simulate people's sessions with `--model`; return 0. A network needs its training people.
+    """Simulate people's sessions with `--model`; return how many people's simulations all diverge.
+
+    A network needs its training people.
 
     Raises
     ------
     DtgError
-        Wrong options, files or model, or no simulation is finite.
+        Wrong options, files or model, or all simulations diverge.
     """
     analysis = DynamicsAnalysis.prepare(settings, "simulation", _SERIES)
     of_network = isinstance(analysis.model, NetworkBundle)
@@ -52,10 +55,13 @@ def run_simulation(settings: Settings) -> int:
             people = analysis.people.series(analysis.session, labels)
             simulations = _by_core(analysis, people)
         means = SessionMeans(people.tr_seconds)
-        finite = _finite(analysis, people.people, simulations, means)
-        _write_series(analysis, people, finite)
+        failed: list[str] = []
+        counted_simulations = _counted(
+            analysis, people.people, simulations, means, failed
+        )
+        _write_series(analysis, people, counted_simulations)
         _write_page(analysis, people, means)
-    return 0
+    return len(failed)
 
 
 def _by_network(
@@ -86,29 +92,36 @@ def _by_core(analysis: DynamicsAnalysis, people: PeopleSeries) -> Iterator[Array
         yield process.simulate(simulations, people.frames, rng)
 
 
-def _finite(
+def _counted(
     analysis: DynamicsAnalysis,
     labels: Sequence[str],
     simulations: Iterable[Array],
     means: SessionMeans,
+    failed: list[str],
 ) -> Iterator[Array]:
     """Yield each person's simulations, and add them to `means`.
+
+    Labels of people whose simulations all diverged are added to `failed`.
 
     Raises
     ------
     BundleError
-        No simulation is finite.
+        All simulations diverge.
     """
-    any_finite = False
+    any_bounded = False
     for label, simulated in zip(labels, simulations, strict=True):
-        finite = int(np.isfinite(simulated).all(axis=(1, 2)).sum())
-        any_finite |= finite > 0
+        number = int(bounded(simulated).sum())
+        any_bounded |= number > 0
         means.add(simulated)
-        diverged = len(simulated) - finite
-        words = f", {diverged} diverged (NaN or inf)" if diverged else ""
-        say(f"sub-{label}: simulated{words}")
+        if number:
+            diverged = len(simulated) - number
+            words = f", {diverged} diverged" if diverged else ""
+            say(f"sub-{label}: simulated{words}")
+        else:
+            say(f"error: sub-{label}: all simulations diverged")
+            failed.append(label)
         yield simulated
-    if not any_finite:
+    if not any_bounded:
         raise BundleError(
             f"the activity of {analysis.model.card.name} diverges in all simulations",
             expected="a model with finite activity",

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.parcels import upper_edges
+from bids_dtg.connectome.parcels import finite_mean, upper_edges
 from bids_dtg.dynamics.linear import (
     LagCovariances,
     LinearModel,
@@ -24,7 +24,12 @@ from bids_dtg.dynamics.linear import (
     shrunken,
     yule_walker,
 )
-from bids_dtg.dynamics.measures import connectivity, fcd_shares, ks_distance
+from bids_dtg.dynamics.measures import (
+    bounded,
+    connectivity,
+    fcd_shares,
+    ks_distance,
+)
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.metrics import correlation_matrix, identification_accuracy
@@ -40,8 +45,8 @@ SAME = "same session"
 ANOTHER = "another session"
 HALF = "other half of the session"
 FCD_SIMULATIONS = 5  # simulations of each person whose FCD is compared
-# Metrics of each person.
-FIGURES = ("fit", "fit_single", "residual", "r2", "nll", "fcd")
+# Metrics of each person, from that person's session alone.
+FIGURES = ("fit", "fit_single", "r2", "nll", "fcd")
 _GROUP_SHARE = 0.35  # weight of the mean in the process of order 1
 _NOTHING = 1e-3  # differences in r below this are none
 
@@ -55,16 +60,22 @@ class Prediction:
     # (sessions, grid), distributions of FCD; None: no prediction.
     fcd: Values | None = None
     single: Values | None = None  # (simulations, edges), which `edges` is the mean of
+    # (edges,), mean of what could have been predicted for this person; None: the mean prediction
+    # for all people.
+    mean: Values | None = None
     diverged: int = 0  # number of simulations that diverged and were left out
 
 
 def of_simulations(simulated: Values) -> Prediction:
     """Return the prediction by simulations (simulations, regions, frames), which may diverge."""
-    bounded = np.isfinite(simulated).all(axis=(1, 2))
-    used = simulated[bounded] if bounded.any() else simulated
+    is_bounded = bounded(simulated)
+    diverged = int((~is_bounded).sum())
+    if not is_bounded.any():
+        edges = upper_edges(np.full((simulated.shape[1],) * 2, np.nan))
+        return Prediction(edges, diverged=diverged)
+    used = simulated[is_bounded]
     single = upper_edges(connectivity(used))
     shares = fcd_shares(used[:FCD_SIMULATIONS])
-    diverged = int((~bounded).sum())
     return Prediction(single.mean(axis=0), fcd=shares, single=single, diverged=diverged)
 
 
@@ -142,8 +153,10 @@ def _var_1(person: Person, _: Sequence[Person], seed: int) -> Sequence[Predictio
 def _other_person(
     person: Person, people: Sequence[Person], _: int
 ) -> Sequence[Prediction]:
+    mean = np.mean([people[row].edges for row in person.apart], axis=0)
     return [
-        Prediction(people[row].edges, fcd=people[row].fcd[None]) for row in person.apart
+        Prediction(people[row].edges, fcd=people[row].fcd[None], mean=mean)
+        for row in person.apart
     ]
 
 
@@ -211,7 +224,6 @@ class Judge:
     def score(self, row: int, prediction: Prediction) -> dict[str, float]:
         """Return the metrics `FIGURES` of the prediction for a person; NaN: no prediction."""
         edges = self.edges[row]
-        mean = self.means.get(self.people.people[row])
         keep = None if self.people.keep is None else self.people.keep[row]
         r2, nll = next_frames(prediction.process, self.people.series[row], keep)
         scores = dict.fromkeys(FIGURES, np.nan)
@@ -219,18 +231,21 @@ class Judge:
         scores["fit"] = float(correlation(prediction.edges, edges))
         if prediction.single is not None:
             scores["fit_single"] = float(correlation(prediction.single, edges).mean())
-        if mean is not None:
-            scores["residual"] = _residual(prediction.edges - mean, edges - mean)
         if prediction.fcd is not None:
             scores["fcd"] = float(ks_distance(prediction.fcd, self.fcd[row]).mean())
         return scores
 
 
-def _residual(predicted: Values, measured: Values) -> float:
-    """Return r of differences from the mean; NaN if the prediction is the mean itself."""
-    if not predicted.std() > _NOTHING:
+def _differs(deviation: Values) -> bool:
+    finite = deviation[np.isfinite(deviation)]
+    return bool(finite.size and finite.std() > _NOTHING)
+
+
+def _mean_r(deviations: Sequence[Values], measured: Values) -> float:
+    """Return r with a measured deviation (edges,), mean over predictions; NaN if one is 0."""
+    if not all(_differs(deviation) for deviation in deviations):
         return np.nan
-    return float(correlation(predicted, measured))
+    return float(correlation(np.stack(deviations), measured).mean())
 
 
 def next_frames(
@@ -295,6 +310,13 @@ class Scored:
         # (people,), by metric.
         self.figures = {name: np.full(count, np.nan) for name in FIGURES}
         self.diverged = 0  # simulations that were left out
+        # By row, FC of the predictions for a person whose mean over people is known at the end.
+        self._predicted: dict[int, Values] = {}
+        self._residual = np.full(
+            count, np.nan
+        )  # of predictions with a mean of their own
+        # Whether somebody's prediction is not the mean of other people.
+        self._is_informed = False
 
     def add(self, label: str, predictions: Sequence[Prediction]) -> None:
         """Add the predictions for a person; the metrics of several predictions are averaged."""
@@ -305,11 +327,45 @@ class Scored:
         edges = [prediction.edges for prediction in predictions]
         self.edges[row] = np.mean(edges, axis=0)
         self.diverged += sum(prediction.diverged for prediction in predictions)
+        mean = self.judge.means.get(label)
+        if mean is not None and _differs(self.edges[row] - mean):
+            self._is_informed = True
+        deviations = [
+            prediction.edges - prediction.mean
+            for prediction in predictions
+            if prediction.mean is not None
+        ]
+        if deviations:
+            measured = self.judge.edges[row] - self.judge.edges.mean(axis=0)
+            self._residual[row] = _mean_r(deviations, measured)
+        elif np.isfinite(self.edges[row]).any():
+            self._predicted[row] = np.stack(edges)
+
+    @property
+    def residual(self) -> Values:
+        """(people,), r of predicted and measured deviations from their means over people.
+
+        NaN for everybody if the predictions are the mean of other people, which only differs
+        between people because each is left out of their own.
+        """
+        residual = self._residual.copy()
+        rows = list(self._predicted)
+        if not (self._is_informed and rows):
+            return residual
+        mean_predicted = finite_mean(self.edges[rows].T)
+        mean_measured = finite_mean(self.judge.edges[rows].T)
+        for row, predicted in self._predicted.items():
+            measured = self.judge.edges[row] - mean_measured
+            residual[row] = _mean_r([*(predicted - mean_predicted)], measured)
+        return residual
 
     @cached_property
     def identified(self) -> float:
-        """Share of people whose session is closest to their own prediction."""
-        r = correlation_matrix(self.edges, self.judge.edges)
+        """Share of people with a prediction whose session is closest to their own one."""
+        predicted = np.isfinite(self.edges).any(axis=1)
+        if not predicted.any():
+            return np.nan
+        r = correlation_matrix(self.edges[predicted], self.judge.edges[predicted])
         return identification_accuracy(r.T)
 
 

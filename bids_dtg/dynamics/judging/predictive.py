@@ -161,7 +161,9 @@ def summarise(
         ``outside`` is the share of people outside the middle 90 % of their simulations, at most 0.1
         with a correct model; NaN with fewer than 19 simulations.
     """
-    rows = []
+    rows: list[dict[str, str | float | Interval]] = []
+    if not people:
+        return rows
     for name, (_, unit, _) in CHECKS.items():
         values = np.stack([person[name] for person in people])
         values = values[np.isfinite(values).all(axis=1)]

@@ -45,6 +45,7 @@ def test_a_model_whose_activity_has_no_bounds_is_refused(
     assert "diverges in all simulations" in capsys.readouterr().err
     assert not (out / "group/simulation-large/desc-simulated_series.npz").exists()
     assert call("fixed-points", *words[:-2], "--participant-label", PEOPLE[0]) == 0
-    assert call("evaluate", *words) == 0
+    assert call("evaluate", *words) == 1
+    assert f"error: sub-{PEOPLE[0]}: all simulations" in capsys.readouterr().err
     page = (out / "group/evaluation-large/network_report.html").read_text()
     assert "8 of 8 simulations diverged and were left out" in page

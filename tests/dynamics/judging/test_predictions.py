@@ -16,6 +16,7 @@ from bids_dtg.dynamics.judging.predictions import (
     MODEL,
     REFERENCES,
     Judge,
+    Prediction,
     Scored,
     of_simulations,
     read_people,
@@ -31,6 +32,7 @@ from bids_dtg.dynamics.linear import (
 )
 from bids_dtg.dynamics.measures import connectivity, fcd_shares, ks_distance
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
+from bids_dtg.stats.metrics import residual_correlation
 
 Sessions = tuple[PeopleSeries, PeopleSeries]
 
@@ -79,10 +81,46 @@ def test_rows_predict_what_their_words_say(model, sessions):
         np.testing.assert_allclose(rows[name].edges[2], edges, atol=1e-6)
         fit = np.corrcoef(edges, fc(again.series[2]))[0, 1]
         assert rows[name].figures["fit"][2] == pytest.approx(fit, abs=1e-6)
-    residual = np.corrcoef(fc(first.series[2]) - mean, fc(again.series[2]) - mean)[0, 1]
-    assert rows["retest"].figures["residual"][2] == pytest.approx(residual, abs=1e-6)
+    read, judged = ([fc(series) for series in own.series] for own in (first, again))
+    residual = residual_correlation(np.array(read), np.array(judged))
+    np.testing.assert_allclose(rows["retest"].residual, residual, atol=1e-5)
+    assert np.isnan(rows["group"].residual).all()
     distance = ks_distance(fcd_shares(first.series[2]), fcd_shares(again.series[2]))
     assert rows["retest"].figures["fcd"][2] == pytest.approx(float(distance))
+
+
+@pytest.mark.slow
+def test_residual_r_of_predictions_that_know_nothing_is_0(model):
+    """The mean of few others holds a share of the noise of each, and is in both differences."""
+    rng = np.random.default_rng(4)
+    labels = tuple("abcde")
+    by_row: dict[str, list[float]] = {"noise": [], "other_person": []}
+    for _ in range(60):
+        series = standardised(rng.standard_normal((15, len(REGIONS), 60)))
+        read, again, noise = (
+            PeopleSeries(labels, REGIONS, part, 0.72) for part in np.split(series, 3)
+        )
+        cores = []
+        for left_out in range(5):
+            others = [
+                LagCovariances.of(own)
+                for row, own in enumerate(read.series)
+                if row != left_out
+            ]
+            cores.append(LinearModel.of(GroupSums.over(others), Shrinkage(100.0, 50.0)))
+        people = read_people(read, cores)
+        means = {person.label: person.mean for person in people}
+        judge = Judge("REST2", ANOTHER, again, means)
+        said = (
+            (label, [Prediction(fc(own))])
+            for label, own in zip(labels, noise.series, strict=True)
+        )
+        (row,) = score_row("noise", "noise", said, [judge])
+        by_row["noise"] += row.residual.tolist()
+        (row,) = score_references(people, [judge], REFERENCES[-1:], 0)
+        by_row["other_person"] += row.residual.tolist()
+    for name, residual in by_row.items():
+        assert abs(np.mean(residual)) < 0.02, name
 
 
 def test_next_frames_are_those_of_a_process_where_there_is_one(model, sessions):
@@ -160,6 +198,6 @@ def test_simulations_predict_their_mean_and_those_that_diverged_are_left_out(ses
     mean = upper_edges(connectivity(used).mean(axis=0))
     assert row.figures["fit_single"][1] == pytest.approx(np.mean(singles))
     assert row.figures["fit"][1] == pytest.approx(np.corrcoef(mean, measured)[0, 1])
-    assert np.isnan(row.figures["residual"]).all()
+    assert np.isnan(row.residual).all()
     shares = ks_distance(fcd_shares(used[:5]), fcd_shares(again.series[1]))
     assert row.figures["fcd"][1] == pytest.approx(shares.mean())
