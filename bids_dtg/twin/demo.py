@@ -167,8 +167,18 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
         if size == "n/a" or name not in true:
             continue
         after = _true_functions(unseen.after(_STEP * steps[f"{name} {row['way']}"]))
-        change = float((after[name] - true[name]).mean())
-        figures[f"{row['direction']}, {row['way']} (s)"] = float(size), change
+        changes = after[name] - true[name]
+        move = f"{row['direction']}, {row['way']}"
+        figures[f"{move} (s)"] = float(size), float(changes.mean())
+        by_person = {
+            person["participant_id"]: float(person["change"])
+            for person in read_rows(folder / "desc-people_changes.tsv")
+            if (person["function"], person["way"]) == (name, row["way"])
+        }
+        of_twins = np.array([by_person[row["participant_id"]] for row in predicted])
+        if of_twins.std() > 0:
+            r = float(np.corrcoef(of_twins, changes)[0, 1])
+            figures[f"{move}: r with each person's true change"] = r, 1.0
     return figures
 
 

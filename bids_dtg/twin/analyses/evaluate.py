@@ -78,7 +78,7 @@ _SCORES = (
     Column(
         "figure",
         "Metric. rt, effect: r over people; choice: share of trials with the person's button; "
-        "crps: of response times, s; brier: of correct, wrong and missed; loss: cross-entropy",
+        "crps: of response times, ms; brier: of correct, wrong and missed; loss: cross-entropy",
     ),
     Column("task", "Task of the metric"),
     Column("condition", "Condition of the trials"),
@@ -485,7 +485,10 @@ def _score_row(score: Score, evaluation: Evaluation) -> Row:
 
 
 def winners(evaluation: Evaluation) -> list[tuple[str, bool]]:
-    """Return a sentence for each metric, and whether the twin is ever worse than the best rival."""
+    """Return a sentence for each metric, and whether the twin is ever worse than the best rival.
+
+    A prediction is called best only where the verdict is better or worse.
+    """
     sentences = []
     for name, (words, sign, *_) in FIGURES.items():
         clauses, worse = [], False
@@ -505,19 +508,36 @@ def winners(evaluation: Evaluation) -> list[tuple[str, bool]]:
             if not rivals:
                 continue
             rival = max(rivals, key=lambda score: sign * score.value.mean)
-            signed_mean = sign * twin.value.mean
-            best = twin if signed_mean > sign * rival.value.mean + _EQUAL else rival
-            where = " ".join(part for part in (twin.task, twin.condition) if part)
-            verdict = rival.verdict.named(BETTER, WORSE) if rival.verdict else "n/a"
             worse |= rival.is_worse
+            where = " ".join(part for part in (twin.task, twin.condition) if part)
             clauses.append(
-                f"{where}{': ' if where else ''}{_words(best.name)} is best (twin {_value(twin)}, "
-                f"{_words(rival.name)} {_value(rival)}; verdict on the twin: {verdict})"
+                f"{where}{': ' if where else ''}{_verdict_words(twin, rivals, rival)} "
+                f"(twin {_value(twin)}, {_words(rival.name)} {_value(rival)})"
             )
         if clauses:
             text = f"{words[:1].upper()}{words[1:]}. {'; '.join(clauses)}."
             sentences.append((text, worse))
     return sentences
+
+
+def _verdict_words(twin: Score, rivals: Sequence[Score], rival: Score) -> str:
+    """Say which prediction is best; of the twin and its best rival, or that none is."""
+    if not np.isfinite(twin.value.mean):
+        return "the twin has none"
+    if rival.verdict is None:
+        return "not compared"
+    if not rival.verdict.decided:
+        return rival.verdict.named(BETTER, WORSE)
+    if not rival.is_worse:
+        return f"{_words(TWIN)} is best"
+    equal = [
+        _words(score.name)
+        for score in rivals
+        if abs(score.value.mean - rival.value.mean) <= _EQUAL
+    ]
+    if len(equal) > 1:
+        return f"{named(equal)} are better than the twin"
+    return f"{_words(rival.name)} is best"
 
 
 def _value(score: Score) -> str:
@@ -546,6 +566,9 @@ def _page(
         where = "" if len(fits) == 1 else f" in {named([f'fold {n}' for n in same])}"
         text = f"Connectomes are not shown to predict left-out people{where}, so all twins there "
         flags.append(Flag("warning", f"{text}are the group's network"))
+    elif not evaluation.twins_differ:
+        text = "Connectomes are not shown to predict left-out people, so all twins are the group's"
+        flags.append(Flag("warning", f"{text} network"))
     if card is not None and not card.for_science:
         flags.append(Flag("problem", card.notice))
     facts = {

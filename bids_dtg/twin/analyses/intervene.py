@@ -231,9 +231,6 @@ def run_interventions(settings: Settings) -> int:
     training = analysis.cohort(seen) if len(seen) >= _FEWEST_FITTED else None
     with analysis.results.writing():
         analysis.describe()
-        say(
-            f"running twins of {counted(len(unseen), 'participant')} outside the training set"
-        )
         study = _studied(
             bundle, people, training, permutations, settings.modelling.seed
         )
@@ -258,14 +255,20 @@ def _studied(
 ) -> _Study:
     fitted, adjustment = bundle.fitted(), bundle.adjustment
     functions, edges = functions_of(fitted.tasks, fitted.bold), people.edges(adjustment)
+    observed = observed_functions(people.segments, fitted.bold, people.bold)
     training_data = None
     if training is not None and fitted.twin.group() is not None:
         measures = observed_measures(training.segments)
         covariates = training.taken_out(adjustment)
         values = training.edges(adjustment), measures, covariates
         training_data = (*values, training.kin), fit_ridges(*values)
+    unpredicted = _unpredicted(fitted, training_data)
+    if all(function.name in unpredicted for function in functions):
+        say("no twin is run, as connectomes are not shown to predict anything")
+        return _without_moves(functions, people, edges, observed, unpredicted)
+    participants = counted(len(people.labels), "participant")
+    say(f"running twins of {participants} outside the training set")
     before = predicted_functions(fitted, edges, people.segments)
-    observed = observed_functions(people.segments, fitted.bold, people.bold)
     slopes = tuple(
         slope_of(*before_and_observed, people.kin, seed=seed)
         for before_and_observed in zip(before.T, observed.T, strict=True)
@@ -276,7 +279,6 @@ def _studied(
         by_measures = _in_measures(
             gradients[: len(functions_of(fitted.tasks))], edges, training_data[1]
         )
-    unpredicted = _unpredicted(fitted, training_data)
     moves, refused = [], {}
     for row, function in enumerate(functions):
         if why := unpredicted.get(function.name) or slopes[row].why_not:
@@ -308,6 +310,28 @@ def _studied(
         tuple(moves),
         refused,
         *null,
+    )
+
+
+def _without_moves(
+    functions: tuple[Target, ...],
+    people: Cohort,
+    edges: Floats,
+    observed: Array,
+    refused: dict[str, str],
+) -> _Study:
+    """Return a study in which nothing is moved, as no function is predicted."""
+    return _Study(
+        functions=functions,
+        people=people,
+        gradients=np.zeros((len(functions), edges.shape[1])),
+        before=np.full(observed.shape, np.nan),
+        observed=observed,
+        slopes=(),
+        moves=(),
+        refused=refused,
+        null={},
+        without_null="no function is predicted",
     )
 
 
@@ -525,6 +549,8 @@ def _people_rows(study: _Study) -> Iterator[Row]:
 def _edge_rows(study: _Study, regions: Sequence[str]) -> Iterator[Row]:
     first, second = np.triu_indices(len(regions), 1)
     for function, edges in zip(study.functions, study.gradients, strict=True):
+        if not edges.any():
+            continue
         for rank, edge in enumerate(
             np.argsort(-np.abs(edges), kind="stable")[:_STRONGEST], 1
         ):

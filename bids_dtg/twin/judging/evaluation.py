@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from types import MappingProxyType
 from typing import Any
@@ -49,6 +50,8 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 ALWAYS_CORRECT, OTHERS = "always_correct", "others_twins"
 _ROUNDING = 1e-6  # of losses, which are summed up in float32
 _SAME = 1e-9  # of differences from the mean of a fold, seconds
+_ALIKE = 1e-6  # a smaller difference between predicted times, s, is rounding
+_MS = 1000.0
 _DRAWS = 2000  # samples of people
 _FEWEST_FIGURES = 3  # values, for an r
 
@@ -60,7 +63,7 @@ FIGURES: Mapping[str, tuple[str, int, float, int, str]] = MappingProxyType(
         RT: ("mean response times, r over people", 1, 1.0, 2, ""),
         EFFECT: ("condition effects, r over people", 1, 1.0, 2, ""),
         "choice": ("choices, share of trials with the person's button", 1, 1.0, 3, ""),
-        "crps": ("distributions of response times, CRPS", -1, 1000.0, 1, " ms"),
+        "crps": ("distributions of response times, CRPS", -1, 1.0, 1, " ms"),
         "brier": ("correct, wrong and missed trials, Brier score", -1, 1.0, 3, ""),
         "loss": ("button time series, cross-entropy", -1, 1.0, 4, ""),
     }
@@ -94,6 +97,7 @@ class Evaluation:
     scores: tuple[Score, ...]
     ceilings: Mapping[str, Interval]  # by target: noise ceiling of r over people
     matching: Mapping[str, Any] | None  # from `match`; None: no two people share a fit
+    twins_differ: bool = True  # False: all twins are the group's network
 
 
 def evaluate(judged: Judged, people: Cohort, *, seed: int = 0) -> Evaluation:
@@ -132,15 +136,27 @@ class _Evaluating:
         matching, of_others = self._comparison()
         losses = self._compared(("loss", "", ""), self.judged.each("losses"))
         scores = [*self._figures(), *self._trials(), *losses, *of_others]
-        return Evaluation(self.observed, tuple(scores), self._ceilings(), matching)
+        return Evaluation(
+            self.observed, tuple(scores), self._ceilings(), matching, self.twins_differ
+        )
+
+    @cached_property
+    def twins_differ(self) -> bool:
+        """Whether twins predict anything that the group's network does not."""
+        times = self.judged.each("times")
+        if GROUP not in times:
+            return True
+        difference = np.nan_to_num(times[TWIN] - times[GROUP])
+        return bool((np.abs(difference) > _ALIKE).any())
 
     def _figures(self) -> Iterator[Score]:
         """Score response times and effects by r over people."""
         models = self.judged.each("times")
-        # The same for everybody, so without r. The group's network differs if orders of trials do.
-        constant = [GROUP_MEAN]
-        if len(self.segments.inputs) == 1:
-            constant.append(GROUP)
+        # The same for everybody, so without r. Times of one network may differ between people, but
+        # only because their trials do, or as runs are missing.
+        constant = [GROUP_MEAN, GROUP]
+        if not self.twins_differ:
+            constant.append(TWIN)
         for column, target in enumerate(targets_of(self.segments.tasks)):
             key = target.what, target.task, ""
             observed, twin = self.observed[:, column], models[TWIN][:, column]
@@ -148,7 +164,7 @@ class _Evaluating:
                 of_model = times[:, column]
                 people = int((np.isfinite(of_model) & np.isfinite(observed)).sum())
                 verdict = None
-                if name not in (TWIN, *constant):
+                if name != TWIN and not {name, TWIN} & {*constant}:
                     verdict = self._gain(twin, of_model, observed)
                     verdict = verdict or Verdict.unknown(people)
                 value = Interval(*[float("nan")] * 3)
@@ -168,7 +184,7 @@ class _Evaluating:
             for name, pressed in buttons.items()
         }
         crps = {
-            name: rt_crps(curves, seconds[name], rows.rt_seconds)
+            name: _MS * rt_crps(curves, seconds[name], rows.rt_seconds)
             for name, curves in self.judged.each("answered").items()
         }
         brier = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from array_people import write
 from tiny_twin import tiny_fitted_twin, write_tiny_twin
 from tiny_twins import LABELS, REGIONS, arguments, people_of, quick_model, write_twins
 
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
@@ -151,6 +153,42 @@ def test_hypernetworks_have_a_null_of_their_ridges(folder, tmp_path):
     assert "20" in {row["permutations"] for row in rows if row["way"] == "all"}
     (page,) = tmp_path.rglob("twin_report.html")
     assert "would need a training" not in page.read_text()
+
+
+@pytest.mark.slow
+def test_twins_that_are_the_group_are_said_and_not_moved(
+    folder, model, tmp_path, capsys
+):
+    people = people_of(folder)
+    training = people.sketches(people.labels[UNSEEN:])
+    fitted = copy.deepcopy(model.fitted())
+    fitted.twin.edge_weights.zero_()
+    alike = write_tiny_twin(
+        tmp_path / "alike",
+        fitted,
+        ModelPeople.of_training("tiny", training, {}),
+        regions=model.regions,
+        data_set="tiny",
+    )
+    words = ("--model", str(alike.path))
+    assert main(arguments(folder, tmp_path, "intervene", *words)) == 0
+    said = capsys.readouterr().err
+    assert "no twin is run" in said
+    assert "running twins" not in said
+    results = tmp_path / "group/intervention-tiny"
+    rows = table(results, "moves_judged")
+    assert [row["function"] for row in rows] == FUNCTIONS
+    assert all(row["verdict"].startswith("not computable") for row in rows)
+    assert not table(results, "edges_attribution")
+    assert main(arguments(folder, tmp_path, "evaluate", *words)) == 0
+    results = tmp_path / "group/evaluation-tiny"
+    page = " ".join((results / "twin_report.html").read_text().split())
+    assert "so all twins are the group" in page
+    assert {
+        row["value"]
+        for row in table(results, "scores_models")
+        if row["figure"] == "rt" and row["model"] in ("twin", "group_network")
+    } == {"n/a"}
 
 
 @pytest.mark.slow
