@@ -28,7 +28,7 @@ from bids_dtg.errors import (
     SettingsError,
 )
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
-from bids_dtg.files.foreign import read_table
+from bids_dtg.files.foreign import plain_number, read_table
 from bids_dtg.files.names import FileKind, plain_label
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.regions import NODE, RELMAT, read_numbers
@@ -42,6 +42,7 @@ from bids_dtg.inputs.participants import (
     plain_column,
     read_families,
     read_participants,
+    words_for_missing,
 )
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.statmaps import statmaps_place
@@ -59,7 +60,7 @@ from bids_dtg.report.inclusion import decision_lines, read_inclusion, split_by_i
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import number
 from bids_dtg.settings import InputOptions, Settings
-from bids_dtg.stats.coding import Coded, code
+from bids_dtg.stats.coding import Coded, code, scaled
 from bids_dtg.workflows import find_workflow
 
 
@@ -158,10 +159,34 @@ class GroupPeople:
             for label in self.labels
         )
 
+    @property
+    def words_on_sites(self) -> list[str]:
+        """A line on sites that count as missing or seem to be meant so, and people without one."""
+        column = None if self.table is None else self.table.first_of(SITE_COLUMNS)
+        if column is None:
+            return []
+        names = {
+            label: site
+            for label, site in column.texts.items()
+            if plain_number(site) is None
+        }
+        meanings = "no site", "a site"
+        notes = words_for_missing(names, column.missing, self.labels, meanings)
+        lacking = [f"sub-{label}" for label in self.labels if label not in column.texts]
+        if lacking and self.site_column is not None:
+            people = counted(len(lacking), "participant")
+            notes.append(f"{people} without a site ({named(lacking)}) are not permuted")
+        return [f"sites (column {column.name}): {'; '.join(notes)}"] if notes else []
+
+    def varying(self, names: Sequence[str]) -> list[str]:
+        """Return those of some variables in which these people differ by more than rounding."""
+        return [name for name in names if not self.column(name).is_constant]
+
     def column(self, name: str) -> Column:
         """Return a variable of these people: a column of the table, else a quality metric.
 
-        A quality metric (``fd_mean``, ``minutes_kept``) is averaged over the person's runs.
+        A quality metric (``fd_mean``, ``minutes_kept``) is averaged over the runs of the person's
+        averages.
 
         Raises
         ------
@@ -188,13 +213,18 @@ class GroupPeople:
             say(sentence)
 
     def _of_runs(self, name: str) -> Column | None:
-        """Return a quality metric, averaged over each person's runs; None if it is not one."""
+        """Return a quality metric, averaged over the runs used; None if it is not one."""
         metrics = presentation_of(self.output).quality_columns
         if name not in {metric.name for metric in metrics}:
             return None
         means = {}
-        for label in self.labels:
-            of_runs = [number(run.quality.get(name)) for run in self.runs[label]]
+        for label, averages in self.averages.items():
+            averaged = {title for average in averages for title in average.runs}
+            of_runs = [
+                number(run.quality.get(name))
+                for run in self.runs[label]
+                if run.title in averaged
+            ]
             values = [value for value in of_runs if value is not None]
             if values:
                 means[label] = repr(float(np.mean(values)))
@@ -249,13 +279,11 @@ class GroupPeople:
             coded = code(columns, len(self))
         except ValueError as err:
             raise SettingsError(f"--covariates: {err}", remedy="leave it out") from err
-        # Columns are scaled, so that rounding of large numbers, such as times in ms, does not hide
-        # small ones.
-        centred = coded.values - coded.values.mean(axis=0)
         if not names:
             return coded
-        rank = np.linalg.matrix_rank(centred / np.ptp(centred, axis=0))
-        if rank < centred.shape[1]:
+        # Columns are scaled, so that rounding of large numbers, such as times in ms, does not hide
+        # small ones.
+        if np.linalg.matrix_rank(scaled(coded.values)) < coded.values.shape[1]:
             raise SettingsError(
                 f"--covariates {' '.join(names)}: the columns {named(coded.names)} depend on each "
                 f"other, or are too many for {counted(len(self), 'participant')}",
@@ -265,7 +293,7 @@ class GroupPeople:
 
     @cached_property
     def example(self) -> AverageFiles:
-        """The first average, with the full sidecars of all its maps, in the order of pages."""
+        """The first average, with the full sidecars of all its maps, in the order of the model."""
         return with_details(self.output, self.averages[self.labels[0]][0])
 
     @cached_property
@@ -443,6 +471,7 @@ def gather_people(settings: Settings) -> GroupPeople:
     )
     if sessions:
         people = people.of_sessions(sessions)
+    say(*people.words_on_sites)
     if people.surfaces:
         say(people.surfaces)
     return people

@@ -38,7 +38,7 @@ from bids_dtg.files.foreign import open_foreign, reading
 from bids_dtg.files.hdf5 import member
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
-from bids_dtg.inputs.participants import NONE, Families
+from bids_dtg.inputs.participants import NONE, Families, plain_text
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.notices import named
 from bids_dtg.progress import step
@@ -545,12 +545,14 @@ def _families(array: StoredArray | None) -> Families:
     if array is None:
         return Families({}, "", absent="no key families")
     names = array.whole()
-    by_label = {}
+    by_label, missing = {}, {}
     for label, row in array.rows.items():
-        name = str(names[row]).strip()
+        name = plain_text(str(names[row]))
         if name.casefold() not in NONE:
             by_label[label] = name
-    return Families(by_label, array.title)
+        elif name.casefold() not in NONE[:2]:
+            missing[label] = name
+    return Families(by_label, array.title, missing=missing)
 
 
 def _rest(files: Sequence[Mapping[str, StoredArray]]) -> tuple[StoredArray, ...]:

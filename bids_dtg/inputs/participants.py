@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -33,6 +35,10 @@ SITE_COLUMNS = (
 )
 PERSON_COLUMNS = ("participantid", "subjectid", "subject", "participant")
 NONE = ("", "n/a", "na", "nan")
+# Words that are values of a column, although they may have been meant as missing.
+_MAYBE_NONE = ("0", "-1", "-", "none", "null", "unknown", "missing")
+# A spread below this share of the values' size is rounding.
+_ROUNDING = 1e-9
 # Columns whose values are names, even if some look like numbers.
 _NAMES = (*SITE_COLUMNS, *FAMILY_COLUMNS, "session", "sessionid", "ses")
 # What a data dictionary says of a code of missing values, in lower case without punctuation; and
@@ -78,6 +84,8 @@ class Column:
     notes: tuple[str, ...] = ()
     # Why the data dictionary, which may describe the column, cannot be read.
     fault: SettingsError | None = None
+    # Words that count as missing, such as NA, by label; without empty cells and n/a.
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _cells_as_numbers(self) -> Mapping[str, float]:
@@ -252,6 +260,23 @@ class Column:
         """Whether all values are finite numbers, and the column is not a category."""
         return bool(self.numbers)
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether everybody has the same value, but for rounding.
+
+        Examples
+        --------
+        >>> Column("minutes", {"01": "6.667", "02": "6.666999999999999"}).is_constant
+        True
+        """
+        if len(set(self.texts.values())) < 2:
+            return True
+        values = self.numbers.values()
+        if not values:
+            return False
+        spread = max(values) - min(values)
+        return spread < _ROUNDING * max(map(abs, values))
+
     def of(self, labels: Iterable[str]) -> Column:
         """Return the column of some participants; 1 and 1.0 become one level.
 
@@ -421,7 +446,7 @@ def _read_table_of_people(
     label_column = plain_names.index(label_names[0])
     table = _of_session(table, plain_names, sessions)
     columns = {
-        name: Column(name, _texts(table, label_column, number))
+        name: _column(table, label_column, number)
         for number, name in enumerate(table.header)
         if number != label_column
     }
@@ -462,12 +487,22 @@ def _plain_label(label: str) -> str:
     return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
 
 
-def _texts(table: Table, label_column: int, column: int) -> dict[str, str]:
+def plain_text(text: str) -> str:
+    """Return a cell with composed letters, so that two spellings of a word are one level."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def _column(table: Table, label_column: int, column: int) -> Column:
     texts: dict[str, str] = {}  # by label
+    missing: dict[str, str] = {}
     for row in table.rows:
         label = row[label_column].strip().removeprefix("sub-")
-        text = row[column].strip()
-        if not label or text.casefold() in NONE:
+        text = plain_text(row[column])
+        if not label:
+            continue
+        if text.casefold() in NONE:
+            if text.casefold() not in NONE[:2]:
+                missing[label] = text
             continue
         if texts.setdefault(label, text) != text:
             raise SettingsError(
@@ -478,7 +513,8 @@ def _texts(table: Table, label_column: int, column: int) -> dict[str, str]:
                 if _SESSION_COLUMN in map(plain_column, table.header)
                 else "",
             )
-    return texts
+    missing = {label: word for label, word in missing.items() if label not in texts}
+    return Column(table.header[column], texts, missing=missing)
 
 
 def plain_column(name: str) -> str:
@@ -489,7 +525,42 @@ def plain_column(name: str) -> str:
     >>> plain_column("Family_ID")
     'familyid'
     """
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
+    composed = unicodedata.normalize("NFC", name)
+    return "".join(letter for letter in composed.casefold() if letter.isalnum())
+
+
+def words_for_missing(
+    texts: Mapping[str, str],
+    missing: Mapping[str, str],
+    labels: Iterable[str],
+    meanings: tuple[str, str],
+) -> list[str]:
+    """Describe words of a column that count as missing, and words that may have been meant so.
+
+    Parameters
+    ----------
+    texts, missing
+        As in `Column`.
+    labels
+        Labels of the people in question.
+    meanings
+        What a missing word counts as, and what another word does.
+
+    Examples
+    --------
+    >>> sites = {"01": "none", "02": "none", "03": "Oslo"}
+    >>> words_for_missing(sites, {"04": "NA"}, ["01", "02", "04"], ("no site", "a site"))
+    ["'NA' of 1 participant counts as no site", "'none' of 2 participants counts as a site"]
+    """
+    people = list(labels)
+    of_missing = Counter(missing[label] for label in people if label in missing)
+    words = [texts[label] for label in people if label in texts]
+    maybe = Counter(word for word in words if word.casefold() in _MAYBE_NONE)
+    return [
+        f"'{visible(word)}' of {counted(count, 'participant')} counts as {meaning}"
+        for counts, meaning in zip((of_missing, maybe), meanings, strict=True)
+        for word, count in counts.items()
+    ]
 
 
 _TABLES = ("participants.tsv", "participants.csv")
@@ -507,6 +578,8 @@ class Families:
     absent: str = "no column family_id in participants.tsv or .csv"
     # Labels with the same rest, which form one family.
     copies: tuple[tuple[str, ...], ...] = ()
+    # Words of the column that count as missing, by label.
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     def require_known(self) -> None:
         """Raise an error if a table that may list families exists but cannot be used.
@@ -546,14 +619,23 @@ class Families:
     ) -> str:
         """Describe the number of families or, if none are known, the consequence."""
         families = [self.by_label[label] for label in labels if label in self.by_label]
+        members = Counter(families)
+        shared = {
+            label: family
+            for label, family in self.by_label.items()
+            if members[family] > 1
+        }
+        meanings = "no family", "one family"
+        notes = words_for_missing(shared, self.missing, labels, meanings)
+        noted = "".join(f"; {note}" for note in notes)
         if not families:
             why = self.trouble or self.absent
-            return f"families: none are known ({why}): {unknown}"
-        number = counted(len(set(families)), "family", "families")
+            return f"families: none are known ({why}): {unknown}{noted}"
+        number = counted(len(members), "family", "families")
         words = f"{counted(len(families), 'participant')} in {number}"
         rest = len(labels) - len(families)
         alone = f"; {rest} without a family count as unrelated" if rest else ""
-        return f"{words} ({self.source}){alone}"
+        return f"{words} ({self.source}){alone}{noted}"
 
 
 def read_families(
@@ -580,9 +662,11 @@ def read_families(
             trouble = trouble or err.found
             continue
         column = table.first_of(FAMILY_COLUMNS)
-        if column is not None and column.texts:
+        if column is not None and (column.texts or column.missing):
             table.require_labels(labels)
-            return Families(column.texts, f"{path}, column {column.name}")
+            source = f"{path}, column {column.name}"
+            absent = f"{source}, has no value"
+            return Families(column.texts, source, absent=absent, missing=column.missing)
     return Families({}, "", trouble)
 
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -89,6 +90,41 @@ def test_what_is_known_of_people_is_in_their_order(cohort):
         float(runs[0]["fd_mean"])
     )
     assert people.of(["02", "04"]).families.tolist() == [0, 1]
+
+
+def test_a_metric_is_of_the_runs_that_are_used(cohort):
+    """With one session chosen, runs of the other are none of its covariates."""
+    people = people_of(cohort)
+    (run,) = people.runs["02"]
+    other = replace(run, title="sub-02_ses-2_task-rest", quality={"fd_mean": "9"})
+    with_other = replace(people, runs={**people.runs, "02": (run, other)})
+    found = with_other.column("fd_mean").numbers["02"]
+    assert found == pytest.approx(float(run.quality["fd_mean"]))
+
+
+@pytest.mark.parametrize(
+    ("sites", "lines"),
+    [
+        (("A", "A", "NA", "B", "B"), ("'NA' of 1 participant counts as no site",)),
+        (
+            ("A", "none", "none", "n/a", ""),
+            (
+                "'none' of 2 participants counts as a site",
+                "2 participants without a site (sub-04, sub-05)",
+            ),
+        ),
+        (("NA",) * 5, ("'NA' of 5 participants counts as no site",)),
+        (("0", "1", "0", "1", "1"), ()),
+    ],
+)
+def test_sites_that_seem_to_be_none_are_said(cohort, tmp_path, capsys, sites, lines):
+    table = tmp_path / "own.tsv"
+    rows = [f"{label}\t{site}" for label, site in zip(LABELS, sites, strict=True)]
+    table.write_text("participant_id\tsite\n" + "\n".join(rows) + "\n")
+    people_of(cohort, participants_file=table)
+    said = capsys.readouterr().err
+    assert ("sites (column site): " in said) == bool(lines)
+    assert all(line in said for line in lines)
 
 
 @pytest.fixture(scope="module")

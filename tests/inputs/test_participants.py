@@ -323,6 +323,30 @@ def test_families_are_read_however_the_table_is_written(
     assert "2 without a family count as unrelated" in line
 
 
+def test_words_that_seem_to_mean_no_family_are_said(tmp_path):
+    cells = ("NA", "0", "0", "0", "none", "A", "A", "n/a")
+    rows = [f"sub-0{number}\t{cell}" for number, cell in enumerate(cells)]
+    table = tmp_path / "participants.tsv"
+    table.write_text("participant_id\tfamily_id\n" + "\n".join(rows) + "\n")
+    line = read_families((tmp_path,)).line([f"0{number}" for number in range(8)])
+    assert "'NA' of 1 participant counts as no family" in line
+    assert "'0' of 3 participants counts as one family" in line
+    assert "none" not in line  # of one person
+    table.write_text("participant_id\tfamily_id\nsub-00\tNA\nsub-01\tNA\n")
+    line = read_families((tmp_path,)).line(["00", "01"])
+    assert "column family_id, has no value" in line
+    assert "'NA' of 2 participants counts as no family" in line
+
+
+def test_letters_composed_or_not_are_one_word(tmp_path):
+    table = tmp_path / "participants.tsv"
+    cells = ("Z\u00fcrich", "Zu\u0308rich")
+    table.write_text(f"participant_id\tcafe\u0301\n01\t{cells[0]}\n02\t{cells[1]}\n")
+    (column,) = read_participants(table).columns.values()
+    assert column.levels == ("Z\u00fcrich",)
+    assert read_participants(table).find("caf\u00e9").levels == column.levels
+
+
 @pytest.mark.parametrize("table", [None, "participant_id\tage\nsub-01\t30\n", ""])
 def test_no_families_are_told(tmp_path, table):
     if table is not None:
