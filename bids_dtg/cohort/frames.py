@@ -6,19 +6,21 @@ import re
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bids_dtg.errors import DatasetError, RunError, SettingsError, did_you_mean
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.provenance import completion_record
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.surfaces.cifti import read_parcel_maps
 from bids_dtg.inputs.atlases import KNOWN, atlas_key, entities_of
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.notices import with_formula
-from bids_dtg.report.contents import CONTENT_ENTITIES, combination
+from bids_dtg.report.contents import CONTENT_ENTITIES, DETAILS, combination
 from bids_dtg.settings import Combine
 
 if TYPE_CHECKING:
@@ -132,7 +134,27 @@ def _table_of_maps(root: Path, combine: Combine | None) -> pd.DataFrame:
         for contrast in contrasts:
             rows.append({**entities, "contrast": contrast, "path": str(path)})
     _leave_out(damaged, is_all=not rows)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(_in_model_order(rows))
+
+
+def _in_model_order(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort the maps of each set by the model's order of contrasts, which its sidecar has."""
+
+    def set_of(row: Mapping[str, Any]) -> tuple[object, ...]:
+        return tuple(
+            row[column] for column in row if column not in ("contrast", "path")
+        )
+
+    ordered = []
+    position: dict[str | None, int] = {}  # of contrasts; most people have one model's
+    for _, maps in groupby(rows, key=set_of):
+        of_set = list(maps)
+        if any(row["contrast"] not in position for row in of_set):
+            details = read_inherited(Path(of_set[0]["path"])).get(DETAILS, {})
+            position = {label: number for number, label in enumerate(details)}
+        last = len(position)
+        ordered += sorted(of_set, key=lambda row: position.get(row["contrast"], last))
+    return ordered
 
 
 def _table_of_regions(root: Path, atlas: str, combine: Combine | None) -> pd.DataFrame:

@@ -119,7 +119,7 @@ def find_without_details(
 
 
 def with_details(output: DerivativeDataset, average: AverageFiles) -> AverageFiles:
-    """Return an average with the full sidecars of all its maps, in the order of pages."""
+    """Return an average with the full sidecars of all its maps, in the order of the model."""
     files = find_participant(output, _person(average).removeprefix("sub-"))
     for with_sidecars in files.averages:
         if with_sidecars.title == average.title:

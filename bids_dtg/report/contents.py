@@ -91,8 +91,7 @@ class AverageFiles:
     """One average of maps: its maps, and what they have in common."""
 
     title: str  # e.g. sub-01_ses-1_task-rest
-    # By task, in the model's order; empty where none were wanted.
-    maps: tuple[MapFile, ...]
+    maps: tuple[MapFile, ...]  # in the model's order; empty where none were wanted
     runs: tuple[str, ...]  # titles of the runs behind them
     record: Mapping[str, Any]  # completion record; empty where there is none
     common: Mapping[str, Any]  # the sidecar that the maps share
@@ -217,7 +216,7 @@ def find_participant_labels(dataset: DerivativeDataset) -> tuple[str, ...]:
 
 
 def _maps(named: Iterable[_Named]) -> tuple[MapFile, ...]:
-    """Return the maps in the model's space, in the order of pages."""
+    """Return the maps in the model's space, in the model's order of contrasts."""
     by_space: dict[tuple[str | None, ...], list[_Named]] = {}
     for name, path in named:
         by_space.setdefault(tuple(map(name.get, _SPACE)), []).append((name, path))
@@ -234,8 +233,9 @@ def _maps(named: Iterable[_Named]) -> tuple[MapFile, ...]:
             MapFile(str(label), path, {**shared, **details.get(label, {})})
             for label, path in files.items()
         ]
-        # By task, and within it simple contrasts before differences.
-        maps.sort(key=lambda shown: (shown.task, shown.is_difference, shown.label))
+        # The sidecar lists contrasts in this order. Those of a damaged one follow by name.
+        order = {label: number for number, label in enumerate(details)}
+        maps.sort(key=lambda shown: (order.get(shown.label, len(order)), shown.label))
         if maps:
             return tuple(maps)
     return ()

@@ -53,6 +53,18 @@ def test_maps_in_another_space_than_the_model_s_are_not_shown(output):
     assert [(made.path, made.name) for made in average.maps] == [(own, "Faces")]
 
 
+def test_maps_are_in_the_order_of_the_model_and_not_of_pages(output):
+    """Rows of the group's file of parcels were not those of people's files."""
+    labels = ("motorAvg", "languageMath", "emotionFaces")
+    details = {label: {"Task": label[:5].upper()} for label in labels}
+    for label in labels:
+        add(output, f"space-A_contrast-{label}_desc-synthetic_statmap.nii.gz")
+    shared = output.root / "sub-01/func/sub-01_task-rest_statmap.json"
+    write_json(shared, {"ContrastDetails": details})
+    (average,) = find_participant(output, "01").averages
+    assert tuple(shown.label for shown in average.maps) == labels
+
+
 def test_maps_in_one_file_need_its_list_of_contrasts(output):
     name = "space-fsLR_desc-synthetic_statmap.pscalar.nii"
     path = add(output, name)

@@ -284,7 +284,8 @@ def contrast_rows(
     contrasts
         Contrasts to choose from; None: all.
     model_contrasts
-        The model's contrasts, whose descriptions are kept.
+        The model's contrasts. Their descriptions are kept where `contrasts` are given; else HCP's
+        definition goes first, as a model may have computed its maps otherwise.
     choice
         Labels or tasks of ``--contrast``; empty: all.
 
@@ -294,10 +295,13 @@ def contrast_rows(
         No contrast is left, or one that was asked for is not there.
     """
     measured = {plain_contrast(label): label for label in labels}
-    known_contrasts = {
-        plain_contrast(contrast.label): contrast
-        for contrast in (*hcp_contrasts(), *model_contrasts)
+    of_hcp = {plain_contrast(contrast.label): contrast for contrast in hcp_contrasts()}
+    of_model = {
+        plain_contrast(contrast.label): contrast for contrast in model_contrasts
     }
+    known_contrasts = {**of_hcp, **of_model}
+    if contrasts is None:
+        known_contrasts |= of_hcp
     tasks = {
         label: known_contrasts[key].task if key in known_contrasts else ""
         for key, label in measured.items()

@@ -230,7 +230,9 @@ def _target_rows(files: CohortFiles) -> list[dict[str, Any]]:
     rows = []
     for label in files.labels:
         for use in SIDES:
-            for contrast, statmap in sorted(files.planned(label, use).items()):
+            planned = files.planned(label, use)
+            for contrast in filter(planned.__contains__, labels):  # the model's order
+                statmap = planned[contrast]
                 path = statmap.files[files.statistic]
                 # A path outside the folder would reveal this machine's.
                 name = path.name

@@ -226,7 +226,9 @@ def judge_folds(
         f"in the bundle is a fit to all {people}. Simple models were fitted in the same way."
     )
     simple = SimpleModels({}, simple_models, min(fitted_on), words=words)
-    return join_groups(of_groups), simple
+    rows = {person.label: row for row, person in enumerate(cohort.people)}
+    of_people = [[rows[label] for label in group if label in rows] for group in groups]
+    return join_groups(of_groups, of_people), simple
 
 
 def _write_groups(plan: CohortPlan, groups: Groups) -> None:
@@ -236,6 +238,7 @@ def _write_groups(plan: CohortPlan, groups: Groups) -> None:
         for number, group in enumerate(groups, 1)
         for label in group
     ]
+    rows.sort(key=lambda row: str(row["participant_id"]))
     words = "Groups of the cross-validation: one row per participant, in the order of the matrices"
     plan.results.table(FOLDS, ResultTable(_FOLD_COLUMNS, rows, words))
 

@@ -182,18 +182,25 @@ def join(several: Sequence[Scores]) -> Scores:
     return Scores(table, matrices)
 
 
-def join_groups(groups: Sequence[Scores]) -> Scores:
+def join_groups(groups: Sequence[Scores], rows: Sequence[Sequence[int]]) -> Scores:
     """Join the scores of several groups of people, each scored within the group.
 
     Models that are missing in a group are left out. Matrices are NaN between people of different
     groups, because different fits predicted them.
+
+    Parameters
+    ----------
+    groups
+        The scores of each group.
+    rows
+        Of each group, the rows of its people in the joined matrices.
 
     Examples
     --------
     >>> import numpy as np
     >>> measured = np.random.default_rng(0).standard_normal((8, 2, 500))
     >>> halves = [score_maps("itself", half, half) for half in (measured[:3], measured[3:])]
-    >>> scores = join_groups(halves)
+    >>> scores = join_groups(halves, [[0, 2, 4], [1, 3, 5, 6, 7]])
     >>> len(scores.table), int(np.isnan(scores.matrices["itself"][0]).sum())
     (16, 30)
     """
@@ -216,19 +223,19 @@ def join_groups(groups: Sequence[Scores]) -> Scores:
         "model", key=lambda models: models.map(order), kind="stable"
     )
     matrices = {
-        name: _joined([group.matrices[name] for group in groups])
+        name: _joined([group.matrices[name] for group in groups], rows)
         for name in names
         if name in groups[0].matrices
     }
     return Scores(table, matrices)
 
 
-def _joined(blocks: Sequence[Values]) -> Values:
+def _joined(blocks: Sequence[Values], rows: Sequence[Sequence[int]]) -> Values:
     """Return matrices (contrasts, people, people) of groups as one, NaN between groups."""
-    ends = np.cumsum([0, *(block.shape[1] for block in blocks)])
-    joined = np.full((len(blocks[0]), ends[-1], ends[-1]), np.nan)
-    for first, last, block in zip(ends, ends[1:], blocks, strict=False):
-        joined[:, first:last, first:last] = block
+    people = sum(map(len, rows))
+    joined = np.full((len(blocks[0]), people, people), np.nan)
+    for of_group, block in zip(rows, blocks, strict=True):
+        joined[:, np.array(of_group)[:, None], of_group] = block
     return joined
 
 

@@ -412,7 +412,7 @@ def draw_gallery(
     title
         Title of the average; file names begin with it.
     maps
-        Ordered by task.
+        In any order; pages show them by task, and within it simple contrasts before differences.
     overlay, images
         What the viewer offers to show of the maps' uncertainty, as in `_HALF_WIDTHS`, and its
         images by contrast.
@@ -422,6 +422,9 @@ def draw_gallery(
     RunError
         A map cannot be read.
     """
+    maps = sorted(
+        maps, key=lambda shown: (shown.task, shown.is_difference, shown.label)
+    )
     first = choose_labels([shown.label for shown in maps])
     source: ParcelMaps | _Volumes
     if maps[0].of_parcels:

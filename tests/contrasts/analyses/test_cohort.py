@@ -17,9 +17,11 @@ from split_options import sets
 from tiny_cohort import LABELS, TinyCohort
 from tiny_job import add_rest
 
+from bids_dtg import load_bundle
 from bids_dtg.contrasts.analyses.cohort import CohortPlan
-from bids_dtg.contrasts.analyses.finding import find_people
+from bids_dtg.contrasts.analyses.finding import contrast_rows, find_people
 from bids_dtg.contrasts.analyses.reading import read_maps
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import DatasetError
 from bids_dtg.settings import Settings
 
@@ -234,3 +236,14 @@ def test_maps_in_another_template_are_brought_through_templateflows_transform(
         "from other templates to MNI152NLin6Asym: MNI152NLin2009cA" in n
         for n in files.notes
     )
+
+
+def test_own_maps_have_the_definition_of_their_contrast_and_not_a_models():
+    model = load_bundle("hcp-glasser").contrasts
+    label = "motorLhVsAvg"
+    (of_hcp,) = (row.description for row in hcp_contrasts() if row.label == label)
+    (of_model,) = (row.description for row in model if row.label == label)
+    assert of_hcp != of_model
+    (own,) = contrast_rows([label], None, model, ())
+    (of_evaluation,) = contrast_rows([label], model, model, ())
+    assert (own.description, of_evaluation.description) == (of_hcp, of_model)
