@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from typing import Literal
 
 from bids_dtg.files.text import read_packaged
 
@@ -23,6 +24,10 @@ class QualityMetric:
     title: str = ""
     unit: str = ""
     decimals: int = 2  # on the group page
+    # Which values are marked where they are far from those of other runs, and the least standard
+    # deviation of runs, in the metric's unit, by which that is judged.
+    bad: Literal["low", "high", "both"] = "both"
+    least_spread: float = 0.0
     # Format of the worst run's value in the summary; empty: not shown.
     summary: str = ""
     # A value that reaches `unusual` is unusual, and one that reaches `outside` is too bad; low

@@ -130,7 +130,7 @@ _OVERLAY = {
 }
 # The page shows at most this many runs; the TSV file has all of them.
 _MOST_ROWS = 2000
-# A value is marked if its robust z is further from 0 than this.
+# A value is marked if its robust z is further from 0 than this, on the metric's bad side.
 OUTLIER_Z = 3.5
 # With fewer runs, the spread is too uncertain.
 LEAST_RUNS = 5
@@ -150,8 +150,11 @@ class RunQuality:
 
     @property
     def is_outlier(self) -> NDArray[np.bool_]:
-        """Whether each value is far from those of other runs, (runs, measures)."""
-        return np.abs(np.nan_to_num(self.z)) > OUTLIER_Z
+        """Whether each value is far from those of other runs, and bad, (runs, measures)."""
+        z = np.nan_to_num(self.z)
+        may_be_low = [measure.bad != "high" for measure in self.measures]
+        may_be_high = [measure.bad != "low" for measure in self.measures]
+        return ((z < -OUTLIER_Z) & may_be_low) | ((z > OUTLIER_Z) & may_be_high)
 
     @property
     def levels(self) -> list[str]:
@@ -562,8 +565,8 @@ def _why_nobody(output: DerivativeDataset) -> str:
     )
 
 
-def robust_z(values: Values) -> Values:
-    """Return robust z scores.
+def robust_z(values: Values, least_spread: float = 0.0) -> Values:
+    """Return robust z scores, with a standard deviation of `least_spread` or more.
 
     (x - median) / (1.4826 MAD). If more than half of the values are equal, the mean absolute
     deviation replaces the median one (Iglewicz & Hoaglin 1993). NaN with fewer than `LEAST_RUNS`
@@ -577,7 +580,7 @@ def robust_z(values: Values) -> Values:
     spread = _MAD_TO_SD * np.median(deviations) or _MEAN_AD_TO_SD * deviations.mean()
     if spread <= 1e-12 * max(abs(median), 1.0):
         return np.full(len(values), np.nan)
-    z: Values = (values - median) / spread
+    z: Values = (values - median) / max(spread, least_spread)
     return z
 
 
@@ -593,7 +596,8 @@ def quality_of(rows: Sequence[Row], measures: Iterable[QualityMetric]) -> RunQua
 
     def z_within_strategy(measure: pd.Series[float]) -> pd.Series[float]:
         by_strategy = measure.groupby(strategies)
-        return by_strategy.transform(lambda runs: robust_z(runs.to_numpy(float)))
+        least = titled[str(measure.name)].least_spread
+        return by_strategy.transform(lambda runs: robust_z(runs.to_numpy(float), least))
 
     z = values.apply(z_within_strategy)
     shown = [titled[str(name)] for name in values]

@@ -46,6 +46,24 @@ def test_columns_are_those_that_any_run_has():
     assert np.isnan(quality.values[:, 0]).tolist() == [False] * 7 + [True]
 
 
+def test_marks_need_a_distance_that_matters_on_the_side_that_is_bad():
+    similar = [0.9995 + number * 1e-6 for number in range(6)]
+    still = [0.1, 0.1, 0.11, 0.1, 0.1, 0.1]
+    for last, marked in (((0.9996, 0.02), [False, False]), ((0.9, 0.3), [True, True])):
+        rows = [
+            {"similarity": str(r), "fd_mean": str(fd)}
+            for r, fd in zip([*similar, last[0]], [*still, last[1]], strict=True)
+        ]
+        columns = (*PRESENTATION.quality_columns, *PRESENTATION.group_columns)
+        quality = quality_of(rows, columns)
+        assert [measure.name for measure in quality.measures] == [
+            "fd_mean",
+            "similarity",
+        ]
+        assert quality.is_outlier[:-1].sum() == 0
+        assert quality.is_outlier[-1].tolist() == marked
+
+
 def test_the_page_of_very_many_runs_has_no_more_rows_than_a_browser_opens(tmp_path):
     (tmp_path / "dataset_description.json").write_text("{}")
     names = [f"{number:04d}" for number in range(2080)]
