@@ -56,7 +56,7 @@ REPRESENTATIVE = (
     "gamblingReward",
     "languageMathVsStory",
     "motorAvg",
-    "relationalMatchVsRelation",
+    "relationalRelation",
     "socialTomVsRandom",
     "wm2bkVs0bk",
 )

@@ -44,7 +44,7 @@ _CONTAINERS: tuple[Container, ...] = ("default", "pandas", "polars")
 # Separates contrast and region in column names; contrast labels contain no underscore.
 _BETWEEN = "__"
 # Attributes that hold threads or devices; they are made again in another process.
-_PREPARED = ("_reader", "_model", "_atlas")
+_PREPARED = ("_reader", "_model", "_atlases")
 
 
 class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
@@ -167,7 +167,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         bundle.require_finite()
         self.bundle_ = bundle
         self.contrasts_ = tuple(contrast.label for contrast in bundle.contrasts)
-        self._prepare(settings)
+        self._fitted_with = settings, self.threads
+        self._prepare(*self._fitted_with)
         if bundle.card.part.parcels:
             return self
         mask = np.ones((1, bundle.voxels.number), np.float32)
@@ -203,8 +204,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         nibabel.Nifti1Image
             (i, j, k, contrasts), in the units of the model's maps, or a list of these if several
             images were given. For a model of parcels, arrays (contrasts, parcels). After
-            ``set_output(transform="pandas")``, a data frame with one row per image and one column
-            per contrast and region.
+            ``set_output(transform="pandas")``, a data frame with one row per image, with the index
+            of a pandas Series of images, and one column per contrast and region.
 
         Raises
         ------
@@ -228,7 +229,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         inputs = zip(images, tables, masks, strict=True)
         estimates = (self._estimate(*image_inputs) for image_inputs in inputs)
         if self._container != "default":
-            return self._frame(estimates)
+            index = img.index if hasattr(img, "iloc") else None
+            return self._frame(estimates, index)
         map_images = [self._image(estimate) for estimate in estimates]
         return map_images if several else map_images[0]
 
@@ -310,7 +312,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "bundle_" in state:
-            self._prepare(self._settings())
+            self._prepare(*self._fitted_with)  # parameters may have changed since `fit`
 
     @property
     def _container(self) -> Container:
@@ -333,15 +335,15 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         resolve(settings.cleaning, "auto")
         return settings
 
-    def _prepare(self, settings: Settings) -> None:
+    def _prepare(self, settings: Settings, threads: int | None) -> None:
         """Make the attributes that cannot be copied to other processes."""
         bundle = self.bundle_
-        threads = self.threads or available_cores()
+        threads = threads or available_cores()
         self._reader = Reader(
             bundle, settings.cleaning, threads=threads, keep_whole=False
         )
         self._model = Model(bundle, map_device(settings.resources.device), threads)
-        self._atlas: Atlas | None = None  # loaded when first needed
+        self._atlases: dict[str, Atlas] = {}  # loaded when first needed
 
     def _estimate(
         self, image: ImageLike, confounds: ConfoundsLike, sample_mask: ArrayLike | None
@@ -403,23 +405,24 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             description=f"bids_dtg {__version__} predicted from rest",
         )
 
-    def _frame(self, estimates: Any) -> Any:
+    def _frame(self, estimates: Any, index: Any) -> Any:
         if self.bundle_.card.part.parcels:
-            return self._as_frame([estimate.values.ravel() for estimate in estimates])
+            rows = [estimate.values.ravel() for estimate in estimates]
+            return self._as_frame(rows, index)
         atlas, fillable = self._regions()
         rows = []
         for estimate in estimates:
             values = at_parcels(self.bundle_, atlas, estimate.values, None)
             means = region_means(values, atlas, self.min_coverage)
             rows.append(means[:, fillable].ravel())
-        return self._as_frame(rows)
+        return self._as_frame(rows, index)
 
-    def _as_frame(self, rows: list[Any]) -> Any:
+    def _as_frame(self, rows: list[Any], index: Any) -> Any:
         names = list(self.get_feature_names_out())
         if self._container == "pandas":
             import pandas as pd
 
-            return pd.DataFrame(np.stack(rows), columns=names)
+            return pd.DataFrame(np.stack(rows), columns=names, index=index)
         import polars
 
         return polars.DataFrame(np.stack(rows), schema=names, orient="row")
@@ -431,7 +434,10 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
                 "a data frame of regions was asked for with atlas=None",
                 expected="an atlas, or set_output(transform='default') for images",
             )
-        atlas = self._atlas = self._atlas or find_atlas(self.atlas, self.bundle_.voxels)
+        name = str(self.atlas)
+        if name not in self._atlases:
+            self._atlases[name] = find_atlas(self.atlas, self.bundle_.voxels)
+        atlas = self._atlases[name]
         everywhere = np.ones((1, self.bundle_.places.number), np.float32)
         everywhere = at_parcels(self.bundle_, atlas, everywhere, None)
         share = region_voxels(everywhere, atlas)[0] / np.maximum(atlas.voxels, 1)

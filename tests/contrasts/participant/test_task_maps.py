@@ -279,6 +279,11 @@ def test_a_data_frame_of_regions(job, maps, atlas, container):
         f"{maps.contrasts_[0]}__{name}" for name in ("back", "middle")
     ]
     assert list(regions.get_feature_names_out()) == list(frame.columns)
+    if container == "pandas":
+        import pandas as pd
+
+        of_series = regions.transform(pd.Series(paths, index=[7, 3]))
+        assert of_series.index.tolist() == [7, 3]
     labels = np.asarray(nib.load(atlas).dataobj)
     for row, image in zip(np.asarray(frame), maps.transform(paths), strict=True):
         values, inside = image.get_fdata(), maps.bundle_.voxels.mask
@@ -382,6 +387,9 @@ def test_a_fitted_estimator_travels(job, maps):
     assert bits(pickle.loads(pickle.dumps(maps)).transform(path)) == bits(
         maps.transform(path)
     )
+    changed = pickle.loads(pickle.dumps(maps)).set_params(gsr=True, threads=2)
+    copy = pickle.loads(pickle.dumps(changed))
+    assert bits(copy.transform(path)) == bits(changed.transform(path))
     unfitted = pickle.loads(pickle.dumps(clone(maps)))
     assert not hasattr(unfitted, "bundle_")
 
