@@ -431,16 +431,17 @@ def _predictors(design: Design) -> list[tuple[Array, float]]:
     These are the tested column and the distance from its mean, minus what covariates explain,
     scaled to length 1. Spans are in the same unit.
     """
-    tested = design.tested / np.linalg.norm(design.tested)
+    length_of_tested = float(np.linalg.norm(design.tested))
+    tested = design.tested / length_of_tested
     distance = np.abs(tested)
-    spans = design.span / np.linalg.norm(design.tested), _span(distance)
+    columns = (tested, design.span / length_of_tested), (distance, _span(distance))
     predictors = []
-    for column, span in zip((tested, distance), spans, strict=True):
+    for column, span in columns:
         residual = column - design.covariates @ (design.covariates.T @ column)
         length = float(np.linalg.norm(residual))
         # In two groups of equal size, everybody is equally far from the mean: no column is left.
         if length > _NOTHING:
-            predictors.append((residual / length, float(span / length)))
+            predictors.append((residual / length, span / length))
     return predictors
 
 

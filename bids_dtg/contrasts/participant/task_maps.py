@@ -229,7 +229,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         inputs = zip(images, tables, masks, strict=True)
         estimates = (self._estimate(*image_inputs) for image_inputs in inputs)
         if self._container != "default":
-            index = img.index if hasattr(img, "iloc") else None
+            index = getattr(img, "index", None) if hasattr(img, "iloc") else None
             return self._frame(estimates, index)
         map_images = [self._image(estimate) for estimate in estimates]
         return map_images if several else map_images[0]
