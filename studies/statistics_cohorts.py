@@ -5,6 +5,7 @@
     python studies/statistics_cohorts.py power --cohorts 60
     python studies/statistics_cohorts.py sizes --people 30 --cohorts 2000 --permutations 99
     python studies/statistics_cohorts.py intervals --people 20 --cohorts 100
+    python studies/statistics_cohorts.py chance --people 20 --cohorts 400 --permutations 99
 
 Each row is a kind of cohort. Maps are 20 shared factors and noise, in 3 contrasts of 100 regions.
 `stats` counts cohorts in which any p, corrected over all columns, is at most .05, and cohorts in
@@ -16,6 +17,7 @@ where the variance of maps depends on the phenotype, by the ratio of variances, 
 hundred cohorts, how often p is withheld by the test of sizes alone and with its limit. `intervals`
 gives, for ten phenotypes of each cohort that correlate with a combination of the factors, how often
 the interval of `phenotypes` covers the mean r (two levels: AUC) of all, and lies above chance.
+`chance` gives the share of cohorts of two sites, without an effect, that have a finding.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ from bids_dtg.stats.prediction import (
     interval,
     predict,
     rotated,
+    site_folds,
 )
 
 Array = NDArray[np.float64]
@@ -199,13 +202,17 @@ def p_and_q_of_stats(
 
 
 def p_of_phenotypes(cohort: Cohort, draws: int, seed: int) -> float:
-    """Return the smallest p over three sets of features."""
+    """Return the smallest p over three sets of features, with families and sites left out."""
     orders = permuted_orders(cohort.families, draws, sites=cohort.sites, seed=seed)
-    folds = family_folds(cohort.families, 5, seed)
     target = Target(cohort.tested, cohort.families, covariates_of(cohort), orders)
-    predictions = [
-        predict(rotated(maps), target, folds) for maps in contrast_maps(cohort)
-    ]
+    features = [rotated(maps) for maps in contrast_maps(cohort)]
+    folds = family_folds(cohort.families, 5, seed)
+    predictions = [predict(values, target, folds) for values in features]
+    if cohort.sites is not None:
+        folds = site_folds(cohort.families, cohort.sites)
+        predictions += [
+            predict(values, target, folds, within=True) for values in features
+        ]
     null = np.max([prediction.null for prediction in predictions], axis=0)
     return min(chance(prediction.r, null) for prediction in predictions)
 
@@ -302,6 +309,22 @@ def print_sizes(args: argparse.Namespace) -> None:
         )
 
 
+def print_chance(args: argparse.Namespace) -> None:
+    """Print the share of cohorts of two sites, without an effect, that have a finding."""
+    shares = []
+    for number in range(args.cohorts):
+        rng = np.random.default_rng([args.seed, args.people, number])
+        cohort = draw(rng, args.people, sites=(1, 1))
+        of_stats = p_and_q_of_stats(cohort, args.permutations, number)
+        values = [1.0, 1.0] if of_stats is None else [p.min() for p in of_stats]
+        values.append(p_of_phenotypes(cohort, args.permutations, number))
+        shares.append(np.array(values) <= 0.05)
+    p, q, of_phenotypes = 100 * np.mean(shares, axis=0)
+    print(
+        f"{args.people}\tstats p {p:.1f}, q {q:.1f}\tphenotypes p {of_phenotypes:.1f}"
+    )
+
+
 Row = tuple[float, bool, float, float, float]
 
 
@@ -360,7 +383,12 @@ def print_intervals(args: argparse.Namespace) -> None:
             )
 
 
-_PRINTED = {"power": print_power, "sizes": print_sizes, "intervals": print_intervals}
+_PRINTED = {
+    "power": print_power,
+    "sizes": print_sizes,
+    "intervals": print_intervals,
+    "chance": print_chance,
+}
 
 
 def main() -> None:
