@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -40,13 +41,13 @@ from bids_dtg.report.flags import (
 from bids_dtg.report.inclusion import Decisions, page_facts, read_inclusion
 from bids_dtg.report.long_tables import (
     MOST_LISTED,
-    Cell,
     Row,
     cell,
     read_rows,
     write_rows,
 )
 from bids_dtg.report.methods import find_methods
+from bids_dtg.report.numbers import NOT_KNOWN
 from bids_dtg.report.page import Section, lay_out, link, load_template, render
 from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
@@ -71,9 +72,11 @@ _BESIDE_MODEL = {
 _TEMPLATE = "participant.html"
 # Of a participant's runs, for the index, with the worst run's value; None: unknown.
 _OF_RUNS = {"minutes": "minutes_kept", "motion": "fd_mean", "coverage": "coverage"}
+_FORMS = (("minutes", "%.1f"), ("motion", "%.2f"), ("coverage", "%.3f"))
 # What the index shows of a participant, and what it says where nothing is known.
+_COUNTS = flag_counts(())
 _NO_FLAGS = {
-    **flag_counts(()),
+    **_COUNTS,
     **dict.fromkeys(_OF_RUNS),
     "picture": "",  # address
     "pictured": "",  # what the picture shows
@@ -113,10 +116,11 @@ class Listed:
         flagged = cell(self.words, value=rank, kind=level)
         cells = [
             cell(f"sub-{self.label}", link=self.address),
-            *(_number_cell(*figure) for figure in self.figures),
+            *(text for text, _ in self.figures),  # which sort as numbers
             flagged if self.address else cell("no report", value=rank, kind="soft"),
         ]
-        values = None if self.flags is None else [*self.flags.values()]
+        # The cells have the rest.
+        values = None if self.flags is None else [flags[name] for name in _COUNTS]
         return level, cells, (self.label, self.address, values, self.changed_ns)
 
     @property
@@ -131,11 +135,10 @@ class Listed:
     def figures(self) -> list[tuple[str, float | None]]:
         """Its minutes, motion and coverage, as text and as numbers; None: unknown."""
         flags = self.flags or _NO_FLAGS
-        forms = {"minutes": "{:.1f}", "motion": "{:.2f}", "coverage": "{:.1%}"}
         figures = list[tuple[str, float | None]]()
-        for name, form in forms.items():
+        for name, form in _FORMS:
             value = flags[name]
-            figures.append(("n/a" if value is None else form.format(value), value))
+            figures.append((NOT_KNOWN if value is None else form % value, value))
         return figures
 
     @classmethod
@@ -144,13 +147,8 @@ class Listed:
         label, address, values, changed_ns = row[2]
         flags = None
         if values is not None:
-            flags = dict(zip(_NO_FLAGS, values, strict=True))
+            flags = {**_NO_FLAGS, **dict(zip(_COUNTS, values, strict=True))}
         return cls(label, address, flags, changed_ns, row)
-
-
-def _number_cell(text: str, value: float | None) -> Cell:
-    """Return a cell that sorts by its number, with unknown ones at the end."""
-    return {"t": text, "v": ""} if value is None else cell(text, value=value)
 
 
 def report_path(dataset: DerivativeDataset, label: str) -> Path:
@@ -457,9 +455,10 @@ def _list(dataset: DerivativeDataset, report_times: Mapping[str, int]) -> list[L
         if same is not None and same.changed_ns == changed_ns:
             listed.append(same)
         elif changed_ns:
-            path = dataset.root / f"sub-{label}.html"
-            address = link(path, dataset)
-            listed.append(Listed(label, address, _flag_count(path), changed_ns))
+            name = f"sub-{label}.html"
+            address = quote(os.fsencode(name))  # as `link` does, in a tenth of the time
+            flags = _flag_count(dataset.root / name)
+            listed.append(Listed(label, address, flags, changed_ns))
         else:
             listed.append(Listed(label))
     return listed

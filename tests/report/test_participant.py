@@ -76,7 +76,7 @@ def test_the_rows_of_many_participants_are_in_a_script(tmp_path):
     assert len(rows) == MOST_LISTED + 1
     kind, (person, *figures, words), _ = rows[3]
     assert (kind, words["t"]) == ("failed", f"Failed: {text}")
-    assert figures == [{"t": "n/a", "v": ""}] * 3
+    assert figures == ["n/a"] * 3
     assert person == {"t": "sub-0003", "h": "sub-0003.html"}
     # Rows without changes stay as they are.
     before = script.read_bytes()
@@ -112,7 +112,7 @@ def test_the_index_says_of_each_participant_what_decides_on_its_use(tmp_path):
     write_index(DerivativeDataset(tmp_path))
     page = (tmp_path / "index.html").read_text("utf-8")
     row = page.split("<tr>")[-1]
-    for cell in ('data-value="2.13">2.1<', 'data-value="">n/a<', ">98.7%<"):
+    for cell in ('data-value="2.13">2.1<', 'data-value="">n/a<', ">0.987<"):
         assert cell in row
     assert ">Do not use: 2.1 minutes are left<" in row
     assert '<img src="figures/a%20b.webp"' in row
