@@ -246,6 +246,15 @@ class Fold:
         return np.asarray(np.abs(predicted - measured) <= widths.values, np.float64)
 
 
+def mix_sides(series: Array, seed: int) -> Array:
+    """Let left and right change places in a random half of the pairs of series (places, frames)."""
+    order = np.arange(len(series))
+    pairs = np.random.default_rng(seed).permutation(len(PAIRS.names))[::2]
+    order[PAIRS.left[pairs]] = PAIRS.right[pairs]
+    order[PAIRS.right[pairs]] = PAIRS.left[pairs]
+    return series[order]
+
+
 def left_out(
     rest: Array,
     maps: Array,
@@ -256,11 +265,6 @@ def left_out(
     """Yield folds, in which everybody is tested once, with all rest and with its first frames."""
     order = np.random.default_rng(0).permutation(len(rest))
     measured = measured_contrasts(maps, weights)
-    # In a random half of the pairs, left and right change places.
-    swapped = np.arange(rest.shape[1])
-    pairs = np.random.default_rng(1).permutation(len(PAIRS.names))[::2]
-    swapped[PAIRS.left[pairs]] = PAIRS.right[pairs]
-    swapped[PAIRS.right[pairs]] = PAIRS.left[pairs]
     for fold in range(FOLDS):
         test = order[fold::FOLDS]
         training = np.setdiff1d(order, test)
@@ -275,7 +279,8 @@ def left_out(
         }
         if lengths:
             predicted[ANOTHER] = np.roll(predicted[whole], 1, axis=0)
-            predicted[MIXED] = predict(rest[test][:, swapped])
+            mixed = [mix_sides(rest[person], seed=person) for person in test]
+            predicted[MIXED] = predict(np.stack(mixed))
         mean = measured[training].mean(axis=0)
         yield Fold(test, model, mean, measured[test], predicted)
 

@@ -28,7 +28,8 @@ from bids_dtg.cohort.people import GroupPeople, read_edges
 from bids_dtg.cohort.region_people import most_common
 from bids_dtg.errors import DatasetError, DtgError, OutputError, RunError, SettingsError
 from bids_dtg.files.array_store import ArrayStore, MappedRows
-from bids_dtg.files.names import plain_label
+from bids_dtg.files.foreign import reading
+from bids_dtg.files.names import FileKind, plain_label
 from bids_dtg.files.text import read_rows
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, find_atlas, region_means
 from bids_dtg.imaging.placement import PointSampling
@@ -579,6 +580,56 @@ def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
     added = {last + number: name for number, name in subcortex.parcels.items()}
     voxels = np.concatenate([cortex.voxels, subcortex.voxels])
     return Atlas(cortex.entities, labels, {**cortex.parcels, **added}, voxels)
+
+
+def find_sides(kind: FeatureKind, people: GroupPeople, file: FileKind) -> FeatureSource:
+    """Find tables of left minus right of predicted maps.
+
+    Parameters
+    ----------
+    kind
+        The kind of features.
+    people
+        People whose tables are needed.
+    file
+        The kind of file beside the maps, with columns contrast, pair and predicted.
+
+    Raises
+    ------
+    DatasetError
+        Nobody has such tables.
+    """
+    paths: dict[str, list[Path]] = {}
+    for label, averages in people.averages.items():
+        of_person = [average.maps[0].beside(file) for average in averages]
+        if all(path.is_file() for path in of_person):
+            paths[label] = of_person
+    if not paths:
+        raise DatasetError(f"{kind.words}, as maps are not of paired parcels")
+
+    @lru_cache(maxsize=1)
+    def read_once(label: str) -> list[dict[str, dict[str, float]]]:
+        """Read a person's tables: values by contrast and pair."""
+        tables = []
+        for path in paths[label]:
+            table: dict[str, dict[str, float]] = {}
+            with reading(path, RunError):
+                for row in read_rows(path):
+                    values = table.setdefault(row["contrast"], {})
+                    cell = row["predicted"]
+                    values[row["pair"]] = float("nan" if cell == "n/a" else cell)
+            tables.append(table)
+        return tables
+
+    def read_named(label: str, contrast: str) -> tuple[tuple[str, ...], Row]:
+        of_contrast = [table.get(contrast, {}) for table in read_once(label)]
+        if len({tuple(values) for values in of_contrast}) > 1:
+            raise RunError(f"the tables of sub-{label} have different {kind.words}")
+        rows = [np.array([*values.values()]) for values in of_contrast]
+        return tuple(of_contrast[0]), _mean(rows)
+
+    labels = [contrast.label for contrast in people.example.maps]
+    return _of_names(kind, tuple(paths), read_named, _chosen(people, labels))
 
 
 def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:

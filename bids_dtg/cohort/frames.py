@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bids_dtg.errors import DatasetError, RunError, SettingsError, did_you_mean
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
@@ -36,10 +36,12 @@ _OF_MAP = {
     "res": "res",
 }
 
-_PARCELS = "parcels"  # value of desc- of tables of models of parcels
+# Values of desc- of tables of models of parcels.
+_PARCELS, _ASYMMETRY = "parcels", "asymmetry"
 # How names of files of maps end, and of tables of regions.
 _MAPS = ("contrast-*_statmap.nii.gz", "desc-synthetic_statmap.pscalar.nii")
 _TABLES = ("desc-regions_statmap.tsv", f"desc-{_PARCELS}_statmap.tsv")
+_SIDES = (f"desc-{_ASYMMETRY}_statmap.tsv",)
 
 
 def load_maps(
@@ -48,6 +50,7 @@ def load_maps(
     contrast: str | Sequence[str] | None = None,
     atlas: str | None = None,
     combine: Combine | None = None,
+    kind: Literal["maps", "asymmetry"] = "maps",
 ) -> pd.DataFrame:
     """Load the content of an output folder, for all participants.
 
@@ -64,6 +67,8 @@ def load_maps(
     combine
         Value of ``--combine`` with which maps were made, where the folder has several kinds, which
         share runs.
+    kind
+        ``"asymmetry"`` loads the tables of left minus right of a model of parcels.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def load_maps(
         session, task, run, contrast, desc, stat, space, res, path. With an atlas, one row per
         contrast and region: participant, session, task, run, and the columns of the table:
         contrast, index, name, mean, coverage, voxels (or vertices); of a model of parcels contrast,
-        name, predicted, group, difference, half_width.
+        name, predicted, group, difference, half_width; of left minus right pair in place of name.
         Missing values are NaN.
 
     Raises
@@ -97,11 +102,17 @@ def load_maps(
         raise DatasetError(
             f"{root} is not a folder", expected="the OUTPUT_DIR of a run"
         )
-    table = (
-        _table_of_maps(root, combine)
-        if atlas is None
-        else _table_of_regions(root, atlas, combine)
-    )
+    if kind not in ("maps", _ASYMMETRY) or (kind == _ASYMMETRY and atlas):
+        raise SettingsError(
+            f"kind={kind!r} was given" + f" with atlas={atlas!r}" * bool(atlas),
+            expected='"maps", or "asymmetry" without an atlas',
+        )
+    if kind == _ASYMMETRY:
+        table = _table_of_sides(root, combine)
+    elif atlas is None:
+        table = _table_of_maps(root, combine)
+    else:
+        table = _table_of_regions(root, atlas, combine)
     if contrast is None:
         return table
     names = [contrast] if isinstance(contrast, str) else contrast
@@ -159,8 +170,6 @@ def _in_model_order(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _table_of_regions(root: Path, atlas: str, combine: Combine | None) -> pd.DataFrame:
     """Return the tables of regions of an atlas, with a column for each entity of the set."""
-    import pandas as pd
-
     files = _named(root, _TABLES, combine)
     if not files:
         raise DatasetError(
@@ -170,17 +179,34 @@ def _table_of_regions(root: Path, atlas: str, combine: Combine | None) -> pd.Dat
         )
     keys = {path: _key_of(name) for path, name in files.items()}
     key = _find_atlas(atlas, dict.fromkeys(keys.values()), root)
+    return _joined({path: name for path, name in files.items() if keys[path] == key})
+
+
+def _table_of_sides(root: Path, combine: Combine | None) -> pd.DataFrame:
+    """Return the tables of left minus right, with a column for each entity of the set."""
+    files = _named(root, _SIDES, combine)
+    if not files:
+        raise DatasetError(
+            f"{root} has no tables of left minus right",
+            expected="OUTPUT_DIR of a model of parcels named L_… and R_…, such as hcp-glasser",
+        )
+    return _joined(files)
+
+
+def _joined(files: Mapping[Path, BidsName]) -> pd.DataFrame:
+    """Return tables of participants as one, with a column for each entity of the set."""
+    import pandas as pd
+
     tables = []
     damaged: list[DatasetError] = []
     for path, name in files.items():
-        if keys[path] == key:
-            try:
-                table = _read_regions(path)
-            except DatasetError as err:
-                damaged.append(err)
-                continue
-            of_set = {column: name.get(entity) for column, entity in _OF_SET.items()}
-            tables.append(table.assign(**of_set)[[*of_set, *table.columns]])
+        try:
+            table = _read_regions(path)
+        except DatasetError as err:
+            damaged.append(err)
+            continue
+        of_set = {column: name.get(entity) for column, entity in _OF_SET.items()}
+        tables.append(table.assign(**of_set)[[*of_set, *table.columns]])
     _leave_out(damaged, is_all=not tables)
     return pd.concat(tables, ignore_index=True)
 
@@ -260,12 +286,14 @@ def _read_regions(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     with reading(path, DatasetError):
-        text = dict.fromkeys(("contrast", "name"), str)  # a region may be called NA
+        # A region may be called NA.
+        name = "pair" if path.name.endswith(_SIDES) else "name"
+        text = dict.fromkeys(("contrast", name), str)
         table = pd.read_csv(
             path, sep="\t", dtype=text, keep_default_na=False, na_values=["n/a"]
         )
         table = table.astype(text)  # which refuses a table without these columns
-        return table.assign(name=table["name"].map(with_formula))
+        return table.assign(**{name: table[name].map(with_formula)})
 
 
 def _key_of(name: BidsName) -> str:

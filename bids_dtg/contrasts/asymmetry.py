@@ -11,14 +11,23 @@ positive where a person's asymmetry has the direction of the group's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.files.names import FileKind
 from bids_dtg.imaging.places import Places
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 
+if TYPE_CHECKING:
+    from bids_dtg.cohort.features import FeatureSource
+    from bids_dtg.cohort.people import GroupPeople
+    from bids_dtg.workflows import FeatureKind
+
+ASYMMETRY = FileKind("statmap", "asymmetry", ".tsv")  # a person's table
+# Keys of its sidecar, by contrast: what was predicted in held-out people.
+MAP_PREDICTED, INDEX_PREDICTED = "AsymmetryPredicted", "IndexPredicted"
 INDEX = "index"  # name of the last column of `Homologues.values`
 INDEX_PAIRS = 20
 _LEAST_SHARE = 0.5  # of these pairs, for an index
@@ -126,3 +135,10 @@ def lateralisation(asymmetry: Maps, weights: Maps) -> Maps:
     enough = number >= np.maximum(_LEAST_SHARE * wanted, 1)
     index: Maps = np.where(enough, total / np.maximum(number, 1), np.nan)
     return index
+
+
+def find_asymmetry(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+    """Find people's tables of left minus right, for analyses over people."""
+    from bids_dtg.cohort import features
+
+    return features.find_sides(kind, people, ASYMMETRY)

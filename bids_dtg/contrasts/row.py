@@ -26,6 +26,12 @@ FEATURES = (
     FeatureKind(
         "maps", "predicted maps", later("cohort.features:find_maps"), synthetic=True
     ),
+    FeatureKind(
+        "asymmetry",
+        "left minus right of predicted maps",
+        later("contrasts.asymmetry:find_asymmetry"),
+        synthetic=True,
+    ),
     FeatureKind("measured", "measured maps", later("contrasts.contrast:find_measured")),
     FeatureKind(
         "edges",

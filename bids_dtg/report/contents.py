@@ -69,6 +69,11 @@ class MapFile:
         """Description of the contrast in one sentence; empty where the sidecar has none."""
         return str(self.sidecar.get("Description") or "")
 
+    def beside(self, kind: FileKind) -> Path:
+        """Return the path of another kind of file of the same maps, which may not exist."""
+        entities = dict(parse_name(self.path.name).entities)
+        return self.path.with_name(kind.path(entities).name)
+
     @property
     def is_difference(self) -> bool:
         """Whether it is a difference of contrasts, as its name says."""

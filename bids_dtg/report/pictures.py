@@ -344,12 +344,12 @@ def draw_surfaces(
     limit: float,
     opacity: Mapping[Hemisphere, NDArray[np.floating]] | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw a map in lateral and medial views of both hemispheres, in a row, lit from the front.
+    """Draw a map in lateral and medial views of its hemispheres, in a row, lit from the front.
 
     Parameters
     ----------
     values
-        (vertices,), for each hemisphere's whole mesh; NaN: no value.
+        (vertices,), for the whole mesh of one hemisphere or both; NaN: no value.
     limit
         Absolute value of the brightest colours, which are warm above 0 and cold below.
     opacity
@@ -361,6 +361,8 @@ def draw_surfaces(
     """
     drawn = []
     for (side, _), (vertex, light) in zip(_SIDES, surface_views(), strict=True):
+        if side not in values:
+            continue
         share = np.where(vertex >= 0, values[side][vertex], np.nan) / max(limit, 1e-12)
         colours, shown = _paint(np.where(np.isfinite(share), share, 0.0))
         if opacity is not None:

@@ -131,20 +131,32 @@ def parcels_axis(count: int = 12):
     )
 
 
+def paired_axis(pairs: int = 20):
+    """Return nibabel's axis of parcels that are called alike in both hemispheres."""
+    models = brain_models(voxels=0)
+    named = []
+    for side, rows in zip("LR", np.split(np.arange(120), 2), strict=True):
+        for number, part in enumerate(np.array_split(rows, pairs)):
+            named.append((f"{side}_{number:02d}", models[part]))
+    return nib.cifti2.ParcelsAxis.from_brain_models(named)
+
+
 class ParcelCohort(TinyJob):
     """People of a study in parcels: series as XCP-D names them, and maps of a task."""
 
     level = "participant"
     SEG = "space-fsLR_seg-Tiny_den-91k"
 
-    def __init__(self, folder: Path, labels: tuple[str, ...] = LABELS) -> None:
+    def __init__(
+        self, folder: Path, labels: tuple[str, ...] = LABELS, axis=None
+    ) -> None:
         self.folder, self.labels = folder, labels
         self.bids = describe_dataset(folder / "xcp_d", pipeline="XCP-D")
         self.out, self.statmaps = folder / "out", folder / "statmaps"
-        self.axis, number = parcels_axis(), 12
+        self.axis = parcels_axis() if axis is None else axis
         for seed, label in enumerate(labels):
             self.add(label, seed)
-        for label, maps in tiny_maps(labels, number).items():
+        for label, maps in tiny_maps(labels, len(self.axis)).items():
             for contrast, values in zip(CONTRASTS, maps, strict=True):
                 name = f"sub-{label}_space-fsLR_seg-Tiny_contrast-{contrast}_stat-z_statmap"
                 path = self.statmaps / f"sub-{label}" / f"{name}.pscalar.nii"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import warnings
 from pathlib import Path
 
@@ -18,10 +19,13 @@ import bids_dtg.errors
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.panels.asymmetry import draw_sides
+from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.regions import RegionTable, encode_series
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.surfaces.cifti import standard_grayordinates
 from bids_dtg.notices import SAME_SIDES
+from bids_dtg.report.contents import find_participant
 from bids_dtg.stats.linear import standardised
 
 FRAMES, PENALTY = 900, 0.06
@@ -185,6 +189,76 @@ def test_the_table_has_the_group_and_what_is_the_persons_own(made):
 
 
 @pytest.mark.slow
+def test_left_minus_right_is_that_of_the_file_of_parcels(made):
+    table, bundle = (
+        bids_dtg.load_maps(made, kind="asymmetry"),
+        load_bundle("hcp-glasser"),
+    )
+    assert table["pair"].nunique() == 181
+    maps, group = maps_in(made).get_fdata(), bundle.mean.astype(np.float64)
+    for row in (0, 2, 46):
+        label = bundle.contrasts[row].label
+        of_contrast = table[table["contrast"] == label]
+        own, mean = (values[row, :180] - values[row, 180:] for values in (maps, group))
+        most = np.argsort(-np.abs(mean))[:20]
+        wanted = {
+            "predicted": [*own, (own[most] * np.sign(mean[most])).mean()],
+            "group": [*mean, np.abs(mean[most]).mean()],
+            "half_width": bundle.asymmetry_widths[row],
+        }
+        wanted["difference"] = np.subtract(wanted["predicted"], wanted["group"])
+        for name, values in wanted.items():
+            np.testing.assert_allclose(of_contrast[name], values, rtol=0, atol=1e-5)
+    (sidecar,) = made.rglob("*_desc-asymmetry_statmap.json")
+    details = json.loads(sidecar.read_text())["ContrastDetails"]
+    language = {"AsymmetryPredicted": True, "IndexPredicted": True}
+    assert details["languageMathVsStory"] == language
+    assert not any(details["motorLfVsAvg"].values())
+    with pytest.raises(bids_dtg.errors.SettingsError, match="kind='sides' was given"):
+        bids_dtg.load_maps(made, kind="sides")
+
+
+@pytest.mark.slow
+def test_what_held_out_people_do_not_show_is_not_shown_as_the_persons_own(
+    made, tmp_path
+):
+    out = tmp_path / "out"
+    shutil.copytree(made, out)
+    (path,) = out.rglob("*_desc-asymmetry_statmap.json")
+    sidecar = json.loads(path.read_text())
+    details = sidecar["ContrastDetails"]
+    for label, facts in details.items():
+        facts.update(AsymmetryPredicted=label == "wmBody", IndexPredicted=False)
+    path.write_text(json.dumps(sidecar))
+    files = find_participant(DerivativeDataset(out), "01")
+    (section,) = draw_sides(files)
+    language, other = section.facts["cards"]
+    assert [picture.title for picture in language["pictures"]] == ["The group's"]
+    assert other["name"] == "Working memory: body parts"
+    assert len(other["pictures"]) == 2
+    assert language["index"] is other["index"] is None
+    del sidecar["ContrastDetails"]
+    path.write_text(json.dumps(sidecar))
+    assert draw_sides(files) == []
+
+
+@pytest.mark.slow
+def test_a_pair_without_data_on_one_side_has_no_left_minus_right(made, tmp_path):
+    """The index is over the other pairs: it moves by what they deviate, not in level."""
+    series, axis = rest(), load_bundle("hcp-glasser").places.axis
+    series[:, 200] = 0.0
+    assert run(write_xcpd_parcels(tmp_path, series, axis), tmp_path / "out") == 0
+    table = bids_dtg.load_maps(tmp_path / "out", kind="asymmetry")
+    missing = table[table["predicted"].isna()]
+    assert set(missing["pair"]) == {axis.name[20].removeprefix("L_")}
+    assert len(missing) == 47
+    whole = bids_dtg.load_maps(made, kind="asymmetry")
+    index = table["pair"] == "index"
+    moved = (table["predicted"] - whole["predicted"])[index].abs()
+    assert (moved < 0.2 * whole["half_width"][index]).all()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spelt", "moved"),
     [
@@ -282,8 +356,24 @@ def test_a_page_of_parcels_says_nothing_of_volumes(tmp_path):
     ]
     # In the list of all contrasts; the five that come first tell people apart.
     assert page.count('<span class="about">This map hardly tells people apart') == 5
+    assert_sides_are_shown(page)
     for word in ("axial slices", "Voxel size", "grayordinate", "Background: ICBM"):
         assert word not in page, word
+
+
+def assert_sides_are_shown(page: str) -> None:
+    """Language comes first; what was not predicted in held-out people is not the person's own."""
+    _, _, sides = page.partition(">Left and right</h2>")
+    sides, _, _ = sides.partition("</section>")
+    words = " ".join(sides.split())
+    assert "Language: maths minus stories" in words
+    assert words.count('<div class="map">') == 2
+    for name in ("The group&#39;s", "Predicted"):
+        assert words.count(f"{name}</span>") == 2
+    assert "predicted better than by the group's in 38 of 47 contrasts" in words
+    assert "beside &plusmn;13</span>" in words
+    assert "the scans of 20 people, on which the model's variants were chosen" in words
+    assert "Wada tests or surgery" in words
 
 
 def assert_noise_is_flagged(out: Path, page: str) -> None:

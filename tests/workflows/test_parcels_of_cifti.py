@@ -14,6 +14,7 @@ from cifti_people import (
     CONTRASTS,
     LABELS,
     ParcelCohort,
+    paired_axis,
     parcels_axis,
     save_maps,
     save_series,
@@ -183,6 +184,35 @@ def test_statistics_read_measured_maps_of_parcels_by_name(
         f"the measured z maps are over different numbers of runs.*: {CONTRASTS[1]} has"
     )
     assert re.search(line, capsys.readouterr().err)
+
+
+def test_left_minus_right_of_paired_parcels_is_scored_and_tested(tmp_path, capsys):
+    """From a training in folds to people's tables, and to statistics over them."""
+    people = ParcelCohort(tmp_path, axis=paired_axis())
+    table = people.bids / "participants.tsv"
+    rows = [f"sub-{label}\t{20 + 3 * n}" for n, label in enumerate(LABELS)]
+    table.write_text("\n".join(["participant_id\tage", *rows]) + "\n")
+    words = ("--architecture", "linear")
+    assert people.analyse("train", *SPACE, *words) == 0
+    folder = people.out / "group/model-own"
+    scores = read_table(folder / "desc-asymmetry_scores.tsv")
+    assert [row["contrast"] for row in scores] == list(CONTRASTS)
+    assert {row["people"] for row in scores} == {"8"}
+    bundle = load_bundle(folder / "bundle")
+    assert list(bundle.predicted_sides) == list(CONTRASTS)
+    assert bundle.asymmetry_widths.shape == (2, 21)
+    people.model, people.out = bundle.path, tmp_path / "maps"
+    assert people.run() == 0
+    assert people.analyse("stats", "--phenotype", "age") == 0
+    (tests,) = people.out.glob("group/stats/desc-*Asymmetry_tests.tsv")
+    tested = read_table(tests)
+    names = [*bundle.homologues.names, "index"]
+    assert [row["name"] for row in tested] == names * len(CONTRASTS)
+    others = ParcelCohort(tmp_path / "others")
+    assert others.analyse("train", *SPACE, *words) == 0
+    said = capsys.readouterr().err
+    assert "left minus right is not scored: no parcels are named" in said
+    assert not [*others.out.rglob("desc-asymmetry_scores.tsv")]
 
 
 def test_series_that_are_all_damaged_give_no_parcels(tmp_path, capsys):

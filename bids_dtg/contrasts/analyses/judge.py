@@ -171,27 +171,11 @@ def score_models(
             except ValueError:  # people's maps have no voxel of this tissue in common
                 continue
             of_models.append(Scores(scores.table.assign(part=tissue), {}))
-        mean, homologues = simple.mean, None
-        if name == judged and isinstance(places, ParcelPlaces):
-            homologues = _homologues(places, mean, report)
-        if homologues is not None and mean is not None:
+        homologues, mean = Homologues.of(places), simple.mean
+        if name == judged and homologues is not None and mean is not None:
             asymmetry = score_asymmetry(name, maps, mean, homologues, families, names)
             of_models.append(asymmetry)
     return join(of_models)
-
-
-def _homologues(
-    places: ParcelPlaces,
-    mean: NDArray[np.float32] | None,
-    report: Callable[[str], None],
-) -> Homologues | None:
-    """Return pairs of parcels; report why left minus right is not scored if it cannot be."""
-    homologues = Homologues.of(places)
-    if homologues is None:
-        report("left minus right is not scored: parcels are not named L_… and R_…")
-    elif mean is None:
-        report("left minus right is not scored: the group's mean map is not known")
-    return homologues
 
 
 def score_fit(
@@ -265,6 +249,8 @@ def evaluate(
     asymmetry = asymmetry_table(scores, judged)
     if asymmetry.rows:
         tables[ASYMMETRY] = asymmetry
+    elif isinstance(places, ParcelPlaces):
+        say("left minus right is not scored: no parcels are named L_… and R_…")
     return Evaluation(
         judged, scores, simple, tables, comparisons, limits[ALL_PLACES], record
     )

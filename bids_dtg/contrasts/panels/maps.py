@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -326,7 +326,12 @@ def choose_labels(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def draw_side_by_side(
-    rows: Mapping[str, Array], places: Places, *, title: str, units: str
+    rows: Mapping[str, Array],
+    places: Places,
+    *,
+    title: str,
+    units: str,
+    hemispheres: Collection[Hemisphere] = SIDES,
 ) -> Figure | None:
     """Draw maps of voxels or parcels on the template's surface, on one colour scale.
 
@@ -338,6 +343,8 @@ def draw_side_by_side(
         Where they are.
     title, units
         Title of the figure, and units of the maps.
+    hemispheres
+        Those to draw.
 
     Returns
     -------
@@ -353,7 +360,8 @@ def draw_side_by_side(
             sides = _at_vertices(values, parcels_of_vertices(places))
         else:
             return None
-        picture = inline(encode(draw_surfaces(sides, limit), small=True))
+        drawn = {side: sides[side] for side in hemispheres}
+        picture = inline(encode(draw_surfaces(drawn, limit), small=True))
         words = f"{title}, {name.lower()}, on the cortex"
         parts.append(Picture(picture, words, name))
     ends = f"{_MINUS}{limit:g}", f"+{limit:g} {_UNITS.get(units, units)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
@@ -15,9 +16,10 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import SERIN
 from bids_dtg.contrasts.half_width import LEVEL
+from bids_dtg.contrasts.panels.asymmetry import draw_sides
 from bids_dtg.contrasts.panels.maps import draw_averages
 from bids_dtg.contrasts.panels.run import PANELS
-from bids_dtg.files.derivatives import DatasetWords
+from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.run import PARCELS
 from bids_dtg.notices import counted
@@ -31,7 +33,7 @@ from bids_dtg.report.flags import (
     training_people,
 )
 from bids_dtg.report.methods import MethodsWords, with_work
-from bids_dtg.report.page import sentences
+from bids_dtg.report.page import Section, sentences
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import OutputOptions
 from bids_dtg.stats.verdict import FEWEST
@@ -286,6 +288,13 @@ def notes_on_averages(files: ParticipantFiles) -> Iterator[Flag]:
                 yield Flag("note", note, run["Run"])
 
 
+def draw_sections(
+    dataset: DerivativeDataset, files: ParticipantFiles, folder: Path
+) -> list[Section]:
+    """Draw a participant's maps, and left minus right, as `draw_averages` and `draw_sides` do."""
+    return [*draw_averages(dataset, files, folder), *draw_sides(files)]
+
+
 PRESENTATION = Presentation(
     dataset=_DATASET,
     title="Synthetic task-activation maps",
@@ -294,7 +303,7 @@ PRESENTATION = Presentation(
     subtitle=subtitle,
     columns=MAPS,
     panels=PANELS,
-    sections=draw_averages,
+    sections=draw_sections,
     group_columns=MAPS_OF_GROUP,
     notes=notes_on_averages,
     model=model_line,

@@ -80,19 +80,19 @@ def facts_of_regions(
     strip = None
     if valid[peak]:
         group = float(values[peak] - difference[peak])
-        strip = _strip(float(values[peak]), float(half_widths[peak]), group)
+        strip = strip_of(float(values[peak]), float(half_widths[peak]), group)
     return Regions(
         strip,
         regions=int(valid.sum()),
         differ=int((np.abs(values) > half_widths)[valid].sum()),
         beyond=int((shares > 1).sum()),
-        difference=_signed(float(difference[most]), 2),
+        difference=signed_text(float(difference[most]), 2),
         half_width=significant_text(float(half_widths[most]), 2),
         place=short_area(names[most]),
     )
 
 
-def _strip(value: float, half_width: float, group: float) -> Strip:
+def strip_of(value: float, half_width: float, group: float) -> Strip:
     """Lay out a value and its interval, the group's mean and 0, so that all are on the line."""
     low, high = value - half_width, value + half_width
     shown = [low, high, 0.0, group]
@@ -100,10 +100,17 @@ def _strip(value: float, half_width: float, group: float) -> Strip:
 
     def mark(number: float) -> Mark:
         place = _MARGIN + (100 - 2 * _MARGIN) * (number - start) / size
-        return place, _signed(number)
+        return place, signed_text(number)
 
     return Strip(mark(value), mark(low), mark(high), mark(0.0), mark(group))
 
 
-def _signed(value: float, digits: int = 3) -> str:
+def signed_text(value: float, digits: int = 3) -> str:
+    """Return a number with its sign.
+
+    Examples
+    --------
+    >>> signed_text(2.0), signed_text(-0.25)
+    ('+2.00', '−0.250')
+    """
     return "+" * (value > 0) + significant_text(value, digits)

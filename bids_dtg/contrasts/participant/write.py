@@ -22,6 +22,7 @@ from bids_dtg.contrasts.participant.outputs.maps import (
     Entities,
     File,
     Maps,
+    asymmetry_files,
     average_sidecar,
     form_facts,
     half_width_files,
@@ -166,7 +167,8 @@ def _write_maps(
     files = _write(request, _map_files(request, entities, maps, contrasts))
     files += _half_widths(request)
     if isinstance(bundle.places, ParcelPlaces):
-        files += _write(request, parcel_files(entities, maps, contrasts, bundle))
+        for tables in (parcel_files, asymmetry_files):
+            files += _write(request, tables(entities, maps, contrasts, bundle))
     root, source = planned.runs[0].root, request.dataset.name
     for target, voxels, sampling in elsewhere:
         of_space = space_sidecar(entities, target, bundle, root, source)

@@ -19,6 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
+from bids_dtg.contrasts.asymmetry import (
+    ASYMMETRY,
+    INDEX,
+    INDEX_PAIRS,
+    INDEX_PREDICTED,
+    MAP_PREDICTED,
+)
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.half_width import LEVEL, half_width_path
@@ -342,30 +349,82 @@ def parcel_files(
 
     Parameters are as for `region_files`.
     """
-    statistic = bundle.card.part.statistic
-    of_table = {**entities, **bundle.places.entities, "stat": statistic}
-    columns = {
-        name: {"Description": text.format(level=LEVEL)}
-        for name, text in WORDS["parcels"].items()
-    }
-    for name in list(columns)[2:]:
-        columns[name]["Units"] = bundle.card.part.units
-    about = "Predicted values at the model's parcels, one row per contrast and parcel"
-    sidecar = {"Description": about, **columns, **model_facts(bundle)}
-    yield PARCELS.path(of_table, ".json"), sidecar
     assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
+    of_table = _of_parcels(entities, bundle)
+    about = "Predicted values at the model's parcels, one row per contrast and parcel"
+    yield PARCELS.path(of_table, ".json"), _sidecar_of(PARCELS, about, bundle)
     unknown = np.full_like(maps, np.nan)
     group = unknown if bundle.mean is None else bundle.mean
     widths = unknown if bundle.half_widths is None else bundle.half_widths.at_places
-    lines = ["\t".join(columns)]
+    values = np.stack([maps, group, maps - group, widths], axis=-1)
+    table = _table_of(PARCELS, contrasts, bundle.places.names, values)
+    yield PARCELS.path(of_table), table
+
+
+def asymmetry_files(
+    entities: Entities, maps: Maps, contrasts: Sequence[Contrast], bundle: ModelBundle
+) -> Iterator[File]:
+    """Yield the same of left minus right and its index; nothing where parcels are no pairs.
+
+    Parameters are as for `region_files`.
+    """
+    homologues, mean = bundle.homologues, bundle.mean
+    if homologues is None or mean is None:
+        return
+    of_table, predicted = _of_parcels(entities, bundle), bundle.predicted_sides
+    details = {
+        contrast.label: dict(
+            zip(
+                (MAP_PREDICTED, INDEX_PREDICTED), predicted[contrast.label], strict=True
+            )
+        )
+        for contrast in contrasts
+        if contrast.label in predicted
+    }
+    about = WORDS["asymmetry_about"]
+    sidecar = _sidecar_of(ASYMMETRY, about, bundle)
+    yield ASYMMETRY.path(of_table, ".json"), {**sidecar, DETAILS: details}
+    group = homologues.values(mean, mean)
+    # An index is of deviations, so that pairs without data do not change its level.
+    deviation = homologues.values(maps - mean.astype(np.float64), mean)
+    widths = np.full_like(group, np.nan)
+    if bundle.asymmetry_widths is not None:
+        widths = bundle.asymmetry_widths
+    values = np.stack([group + deviation, group, deviation, widths], axis=-1)
+    names = (*homologues.names, INDEX)
+    yield ASYMMETRY.path(of_table), _table_of(ASYMMETRY, contrasts, names, values)
+
+
+def _of_parcels(entities: Entities, bundle: ModelBundle) -> dict[str, str | None]:
+    """Return the entities of tables of a model of parcels."""
+    statistic = bundle.card.part.statistic
+    return {**entities, **bundle.places.entities, "stat": statistic}
+
+
+def _sidecar_of(kind: FileKind, about: str, bundle: ModelBundle) -> dict[str, Any]:
+    """Return the data dictionary of a table of a model of parcels."""
+    columns = {
+        name: {"Description": text.format(level=LEVEL, pairs=INDEX_PAIRS)}
+        for name, text in WORDS[str(kind.desc)].items()
+    }
+    for name in list(columns)[2:]:
+        columns[name]["Units"] = bundle.card.part.units
+    return {"Description": about, **columns, **model_facts(bundle)}
+
+
+def _table_of(
+    kind: FileKind,
+    contrasts: Sequence[Contrast],
+    names: Sequence[str],
+    values: NDArray[np.floating],
+) -> bytes:
+    """Return a table with a row per contrast and name of values (contrasts, names, columns)."""
+    lines = ["\t".join(WORDS[str(kind.desc)])]
+    cells = [name_cell(name) for name in names]
     for contrast in contrasts:
-        row = contrast.index
-        deviation = maps[row] - group[row]
-        values = np.stack([maps[row], group[row], deviation, widths[row]], axis=1)
-        parcels = zip(bundle.places.names, number_lines(values), strict=True)
-        for name, numbers in parcels:
-            lines.append(f"{contrast.label}\t{name_cell(name)}\t{numbers}")
-    yield PARCELS.path(of_table), ("\n".join(lines) + "\n").encode()
+        rows = zip(cells, number_lines(values[contrast.index]), strict=True)
+        lines += [f"{contrast.label}\t{name}\t{numbers}" for name, numbers in rows]
+    return ("\n".join(lines) + "\n").encode()
 
 
 def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterator[File]:
