@@ -29,7 +29,7 @@ from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import voxel_positions
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
-from bids_dtg.imaging.surfaces.meshes import Hemisphere, read_template
+from bids_dtg.imaging.surfaces.meshes import SIDES, Hemisphere, read_template
 from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices
 from bids_dtg.report.areas import area_in_words
 from bids_dtg.report.contents import (
