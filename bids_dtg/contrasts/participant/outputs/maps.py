@@ -246,10 +246,15 @@ def _training_facts(bundle: ModelBundle) -> dict[str, Any]:
 
 def _held_out_facts(bundle: ModelBundle) -> dict[str, Any]:
     """Say how well maps told held-out people apart, if the model's card does."""
-    held_out = (bundle.card.evaluation or {}).get("held_out")
+    evaluation = bundle.card.evaluation or {}
+    held_out = evaluation.get("held_out")
     if held_out is None:
         return {}
-    facts = {"Participants": held_out["people"], "Identified": held_out["identified"]}
+    facts = {
+        "Participants": held_out["people"],
+        "MinutesOfRest": evaluation["minutes_of_rest"],
+        "Identified": held_out["identified"],
+    }
     return {"ModelHeldOut": facts}
 
 
