@@ -107,7 +107,7 @@ def test_download_replaces_a_stub(tmp_path, host, address, capsys):
         in capsys.readouterr().err
     )
     assert list(path.parent.iterdir()) == [path]
-    assert not [*(tmp_path / "home" / WORK_FOLDER).iterdir()]
+    assert not (tmp_path / "home" / WORK_FOLDER).exists()
 
 
 @pytest.mark.parametrize(
