@@ -262,7 +262,7 @@ class Column:
 
     @property
     def is_constant(self) -> bool:
-        """Whether everybody has the same value, but for rounding.
+        """Whether everybody has the same value, but for rounding; whole numbers are exact.
 
         Examples
         --------
@@ -272,7 +272,7 @@ class Column:
         if len(set(self.texts.values())) < 2:
             return True
         values = self.numbers.values()
-        if not values:
+        if all(value.is_integer() for value in values):  # of words, there are none
             return False
         spread = max(values) - min(values)
         return spread < _ROUNDING * max(map(abs, values))

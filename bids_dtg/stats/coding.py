@@ -74,6 +74,8 @@ def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) ->
 def scaled(columns: Array, people: Rows | slice = slice(None)) -> Array:
     """Return centred columns divided by their ranges; 0 where values only differ by rounding.
 
+    Whole numbers, such as times in ms, are exact: they differ by more than that.
+
     Parameters
     ----------
     columns
@@ -88,7 +90,9 @@ def scaled(columns: Array, people: Rows | slice = slice(None)) -> Array:
     """
     some = columns[people]
     span = np.ptp(some, axis=0)
-    differs = span > _ROUNDING * np.abs(some).max(axis=0, initial=0.0)
+    is_whole = (some == np.round(some)).all(axis=0)
+    least = np.where(is_whole, 0.0, _ROUNDING * np.abs(some).max(axis=0, initial=0.0))
+    differs = span > least
     centred = columns - some.mean(axis=0)
     return np.where(differs, centred / np.where(differs, span, 1), 0.0)
 

@@ -132,7 +132,7 @@ def test_few_people_have_no_permutations(cohort):
     assert {row["r_low"] for row in found} == {"n/a"}
     shown = page(cohort, "few")
     assert "score: no verdict with 6 participants (8 are needed)" in shown
-    assert "best of" not in shown
+    assert "best of 5" not in shown
     assert " to " not in shown.partition("<tbody>")[2].partition("</tbody>")[0]
 
 
