@@ -118,6 +118,7 @@ def test_wrong_words_are_refused(job, capsys, monkeypatch, mistake):
     assert not job.out.exists()
 
 
+@pytest.mark.slow
 def test_the_others_of_a_call_with_an_unknown_participant_are_made(job, capsys):
     words = ["--participant-label", "09", "01"]
     for further in (["--dry-run"], [], ["--verify"]):
