@@ -402,6 +402,8 @@ def _is_plain(values: Any) -> bool:
 
     if not isinstance(values, h5py.Dataset) or values.dtype.kind not in "biuf":
         return False
+    if values.chunks is not None and not hasattr(values.id, "chunk_iter"):
+        return False  # an HDF5 before 1.12.3
     layout = values.id.get_create_plist()
     filters = {layout.get_filter(n)[0] for n in range(layout.get_nfilters())}
     return filters <= _HARMLESS_FILTERS
