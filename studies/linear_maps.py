@@ -347,7 +347,8 @@ def asymmetry_of(
     folds: Sequence[Fold], length: int | str, contrasts: Sequence[Contrast]
 ) -> ResultTable:
     """Return the scores of left minus right, by contrast."""
-    scores = join_groups([fold.asymmetry(length, contrasts) for fold in folds])
+    of_folds = [fold.asymmetry(length, contrasts) for fold in folds]
+    scores = join_groups(of_folds, [fold.test.tolist() for fold in folds])
     return asymmetry_table(scores, "model")
 
 

@@ -76,18 +76,19 @@ def test_the_index_of_folds_is_not_negative_by_construction():
     measured = rng.normal(size=(PEOPLE, 1, 2 * PAIRS))
     # One number for a whole map, in which people differ.
     measured[..., :PAIRS] += 1 + 0.5 * rng.normal(size=(PEOPLE, 1, 1))
-    groups, indices, deviations = [], [], []
+    groups, members, indices, deviations = [], [], [], []
     for fold in range(5):
         test = np.arange(PEOPLE) % 5 == fold
         mean = measured[~test].mean(axis=0)
         predicted = mean + 0.01 * rng.normal(size=measured[test].shape)
         labels = [str(n) for n in np.flatnonzero(test)], CONTRASTS[:1]
         maps = predicted, measured[test]
+        members.append(np.flatnonzero(test))
         groups.append(score_asymmetry("own", maps, mean, SIDES, None, labels))
         of_fold = np.array([SIDES.values(some, mean)[:, 0, -1] for some in maps])
         indices.append(of_fold)
         deviations.append(of_fold - SIDES.values(mean, mean)[0, -1])
-    (row,) = asymmetry_table(join_groups(groups), "own").rows
+    (row,) = asymmetry_table(join_groups(groups, members), "own").rows
     themselves, wanted = (
         np.corrcoef(np.hstack(some))[0, 1] for some in (indices, deviations)
     )
