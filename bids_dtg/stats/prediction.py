@@ -401,6 +401,8 @@ def judge(
 ) -> Verdict:
     """Judge the difference of a prediction's r (two levels: the AUC) from another's.
 
+    With fewer families than a verdict needs, it has no interval.
+
     Parameters
     ----------
     prediction, reference
@@ -428,4 +430,8 @@ def judge(
         return Verdict.unknown(people, rarer)
     # Widened for few people, an interval may leave the range of a difference of two scores.
     most = 2.0 if second is None else 1.0
-    return replace(verdict, difference=verdict.difference.within(-most, most))
+    difference = verdict.difference.within(-most, most)
+    if verdict.people < FEWEST:
+        nothing = float("nan")
+        difference = Interval(difference.mean, nothing, nothing)
+    return replace(verdict, difference=difference)
