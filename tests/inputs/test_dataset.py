@@ -310,7 +310,7 @@ def test_the_parent_raw_dataset_is_not_written_over(raw):
 
 def test_output_folder_is_made_and_tried(tmp_path):
     prepare_output_folder(tmp_path / "a" / "b")
-    assert list((tmp_path / "a" / "b").iterdir()) == []
+    assert [path.name for path in (tmp_path / "a" / "b").rglob("*")] == ["logs"]
     (tmp_path / "file").write_text("")
     with pytest.raises(
         SettingsError, match=r"file/out cannot be written to: Not a directory"

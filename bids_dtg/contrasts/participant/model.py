@@ -46,9 +46,8 @@ from bids_dtg.participants.request import DatasetRequest
 from bids_dtg.progress import Board
 from bids_dtg.report.contents import find_titles
 
-DEFAULT = (
-    "hcp-ya"  # the publication's network; used without --model where it is installed
-)
+# The publication's network; used without --model where it is installed.
+DEFAULT = "hcp-ya"
 _NICENESS = 10
 _LARGEST_R = 1.001  # a correlation, with the rounding of half precision
 

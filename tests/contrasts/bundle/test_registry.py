@@ -9,7 +9,7 @@ import numpy as np
 from model_host import blob_id
 
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
-from bids_dtg.settings import OPTIONS
+from bids_dtg.contrasts.participant.model import DEFAULT
 
 
 def test_every_file_is_pinned():
@@ -23,8 +23,7 @@ def test_every_file_is_pinned():
 
 
 def test_the_default_model_is_published():
-    default = OPTIONS["model"].default
-    assert default in PUBLISHED
+    assert DEFAULT in PUBLISHED
     assert "demo" not in PUBLISHED
 
 
