@@ -20,7 +20,12 @@ from bids_dtg.imaging.surfaces.cifti import read_parcel_maps
 from bids_dtg.inputs.atlases import KNOWN, atlas_key, entities_of
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.notices import with_formula
-from bids_dtg.report.contents import CONTENT_ENTITIES, DETAILS, combination
+from bids_dtg.report.contents import (
+    CONTENT_ENTITIES,
+    DETAILS,
+    RESAMPLED,
+    combination,
+)
 from bids_dtg.settings import Combine
 
 if TYPE_CHECKING:
@@ -51,6 +56,7 @@ def load_maps(
     atlas: str | None = None,
     combine: Combine | None = None,
     kind: Literal["maps", "asymmetry"] = "maps",
+    space: str | None = None,
 ) -> pd.DataFrame:
     """Load the content of an output folder, for all participants.
 
@@ -69,6 +75,9 @@ def load_maps(
         share runs.
     kind
         ``"asymmetry"`` loads the tables of left minus right of a model of parcels.
+    space
+        Space of the maps, as in their names, such as ``"MNI152NLin6Asym"``; None: the space that
+        the model predicts in, whose maps those in other spaces are copies of.
 
     Returns
     -------
@@ -85,7 +94,7 @@ def load_maps(
     DatasetError
         The folder does not exist, lacks what was requested, or has maps of several ``--combine``.
     SettingsError
-        No map or table has the contrast or the atlas; the message names the nearest one.
+        No map or table has the contrast, the atlas or the space; the message names the nearest one.
 
     Examples
     --------
@@ -110,7 +119,7 @@ def load_maps(
     if kind == _ASYMMETRY:
         table = _table_of_sides(root, combine)
     elif atlas is None:
-        table = _table_of_maps(root, combine)
+        table = _table_of_maps(root, combine, space)
     else:
         table = _table_of_regions(root, atlas, combine)
     if contrast is None:
@@ -121,11 +130,13 @@ def load_maps(
     return table[table["contrast"].isin(chosen)].reset_index(drop=True)
 
 
-def _table_of_maps(root: Path, combine: Combine | None) -> pd.DataFrame:
-    """Return a row for each map, with its path."""
+def _table_of_maps(
+    root: Path, combine: Combine | None, space: str | None
+) -> pd.DataFrame:
+    """Return a row for each map of a space, with its path."""
     import pandas as pd
 
-    files = _named(root, _MAPS, combine)
+    files = _of_space(root, _named(root, _MAPS, combine), space)
     if not files:
         raise DatasetError(
             f"{root} has no maps of participants",
@@ -235,6 +246,41 @@ def _named(
                 with suppress(ValueError):  # copies made by hand, with other names
                     names[path] = parse_name(path.name)
     return _of_same_combine(root, names, combine)
+
+
+def _of_space(
+    root: Path, files: Mapping[Path, BidsName], space: str | None
+) -> dict[Path, BidsName]:
+    """Return the files of a space, or those that are not copies of others.
+
+    Raises
+    ------
+    SettingsError
+        There is no file of the space.
+    """
+    if space is not None:
+        of_space = {
+            path: name for path, name in files.items() if name.get("space") == space
+        }
+        spaces = sorted({name.get("space") or "" for name in files.values()} - {""})
+        if files and not of_space:
+            raise SettingsError(
+                f"{root} has no maps in {space!r}",
+                expected=f"one of {', '.join(spaces)}",
+                remedy=did_you_mean(space, spaces),
+            )
+        return of_space
+    # Maps of a person in one space share their sidecar.
+    by_space: dict[tuple[object, ...], list[Path]] = {}
+    for path, name in files.items():
+        shared = [item for item in name.entities if item[0] != "contrast"]
+        by_space.setdefault((path.parent, name.extension, *shared), []).append(path)
+    return {
+        path: files[path]
+        for paths in by_space.values()
+        if RESAMPLED not in read_inherited(paths[0])
+        for path in paths
+    }
 
 
 def _contrasts_of(path: Path, name: BidsName) -> Sequence[str | None]:

@@ -88,7 +88,9 @@ def half_width_path(
 
 
 def remove_unused(output: DerivativeDataset, identity: str) -> None:
-    """Remove half-widths, and names of regions, of models of which an output has no maps left.
+    """Remove what all participants share of models of which an output has no maps left.
+
+    These are half-widths, names of ROIs, and label images of painted parcels.
 
     Parameters
     ----------
@@ -97,16 +99,18 @@ def remove_unused(output: DerivativeDataset, identity: str) -> None:
     identity
         Digest of the model whose maps are being made.
     """
-    for sidecar in output.root.glob(f"tpl-*/*_desc-{HALF_WIDTH}_statmap.json"):
+    widths = output.root.glob(f"tpl-*/*_desc-{HALF_WIDTH}_statmap.json")
+    labels = output.root.glob("tpl-*/*_dseg.json")
+    for sidecar in (*widths, *labels):
         facts = read_json(sidecar)
         model = facts.get("ModelSHA256")
         if model in (None, identity) or _has_maps_of(model, output):
             continue
         nodes = segment_label(str(facts.get("ModelName")))
-        widths = parse_name(sidecar.name)
+        shared = parse_name(sidecar.name)
         files = [*sidecar.parent.glob(f"*_seg-{nodes}_*")]
-        for path in sidecar.parent.glob(f"*_desc-{HALF_WIDTH}_statmap.*"):
-            if applies_to(widths, parse_name(path.name)):
+        for path in sidecar.parent.glob(f"*_{shared.suffix}.*"):
+            if applies_to(shared, parse_name(path.name)):
                 files.append(path)
         for path in files:
             path.unlink(missing_ok=True)

@@ -25,9 +25,10 @@ from bids_dtg.files.names import parse_name
 from bids_dtg.files.paths import temporary_error, temporary_folder
 from bids_dtg.files.sidecars import repetition_time
 from bids_dtg.inputs.dataset import find_dataset
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.run import PARCELS, SPACE, RestRun, is_series
 from bids_dtg.inputs.runs import run_of_file
 from bids_dtg.inputs.space_choice import SpaceRule
+from bids_dtg.inputs.vertex_choice import template_surface
 from bids_dtg.settings import InputType
 
 if TYPE_CHECKING:
@@ -133,22 +134,30 @@ def _run_of(path: Path, rule: SpaceRule) -> RestRun:
 
 
 def _plain_run(path: Path, rule: SpaceRule) -> RestRun:
-    """Return a file without a BIDS name as a run in the model's space."""
+    """Return a file without a BIDS name as a run in the model's space.
+
+    Volumes for parcels are taken to be in the template, and read at its surface.
+    """
     label = re.sub("[^0-9A-Za-z]", "", path.name.partition(".")[0]) or "image"
     try:
         tr_seconds, sidecars = repetition_time(path, path.parent)
     except ValueError:  # not a BIDS name, so there are no sidecars
         tr_seconds, sidecars = None, ()
     require_contents((path, *sidecars), label)
+    space, surfaces = rule.model, None
+    if space == PARCELS and not is_series(path):
+        space = SPACE
+        surfaces = template_surface("the file's name is not that of a participant")
     return RestRun(
         bold=path,
         entities=(("sub", label),),
         participant=label,
-        space=rule.model,
+        space=space,
+        surfaces=surfaces,
         tr_seconds=tr_seconds,
         sidecars=sidecars,
         root=path.parent,
-        space_reason=f"{rule.model}, the model's space, as the file's name states none",
+        space_reason=f"{space}, the model's space, as the file's name states none",
     )
 
 

@@ -146,8 +146,9 @@ def find_participant(
     averages = []
     for title in sorted({*by_title, *shared}):
         kinds = by_title.get(title, {})
-        # A model of volumes may also have parcel maps, which are copies.
-        maps = _maps(kinds.get(_MAPS) or kinds.get(_MAPS_OF_PARCELS, [])[-1:])
+        # A model of parcels may also have volumes, which are copies.
+        maps = _maps(kinds.get(_MAPS, ()))
+        maps = maps or _maps(kinds.get(_MAPS_OF_PARCELS, ())[-1:])
         if maps or title in shared:
             common = maps[0].sidecar if maps else read_json(shared[title])
             if title in shared and not common:

@@ -73,7 +73,7 @@ def cortex(side: str, *, native: bool = False, mm: float = 6.0) -> np.ndarray:
     return in_t1w(points + field(points, mm))
 
 
-def write_run(root: Path, *, mm: float = 6.0) -> np.ndarray:
+def write_run(root: Path, *, mm: float = 6.0, frames: int = FRAMES) -> np.ndarray:
     """Write a run in T1w space, a mask and transforms; return the true series (frames, parcels).
 
     The person's folds are the template's, moved by a field with an sd of so many mm.
@@ -83,7 +83,7 @@ def write_run(root: Path, *, mm: float = 6.0) -> np.ndarray:
     points = np.concatenate([cortex(side, mm=mm) for side in SIDES])
     parcel = np.concatenate([of_sides[side] for side in SIDES])
     rng = np.random.default_rng(3)
-    series = gaussian_filter1d(rng.standard_normal((FRAMES, places.number)), 1, axis=0)
+    series = gaussian_filter1d(rng.standard_normal((frames, places.number)), 1, axis=0)
     shape, affine = (100, 120, 100), np.diag([2.0, 2, 2, 1])
     affine[:3, 3] = points.mean(axis=0) - np.array(shape) + 1
     lattice = np.meshgrid(*map(np.arange, shape), indexing="ij")
@@ -92,7 +92,7 @@ def write_run(root: Path, *, mm: float = 6.0) -> np.ndarray:
     distance, nearest = cKDTree(points).query(centres, distance_upper_bound=2.0)
     near = np.flatnonzero(np.isfinite(distance))
     near = near[parcel[nearest[near]] >= 0]
-    bold = np.full((len(grid), FRAMES), 1000, np.int16)
+    bold = np.full((len(grid), frames), 1000, np.int16)
     bold[near] += (100 * series[:, parcel[nearest[near]]].T).astype(np.int16)
     describe_dataset(root)
     func, anat = root / "sub-01/func", root / "sub-01/anat"
@@ -109,7 +109,7 @@ def write_run(root: Path, *, mm: float = 6.0) -> np.ndarray:
     sidecar = func / f"{STEM}_space-T1w_desc-preproc_bold.json"
     sidecar.write_text('{"RepetitionTime": 2.0}')
     write_confounds(
-        func / f"{STEM}_desc-confounds_timeseries.tsv", confound_columns(FRAMES)
+        func / f"{STEM}_desc-confounds_timeseries.tsv", confound_columns(frames)
     )
     anat.mkdir(parents=True)
     add_transform(anat, "01")

@@ -116,21 +116,38 @@ def test_a_second_call_does_nothing_and_the_group_page_has_the_run(cohort, capsy
 
 
 @pytest.mark.parametrize(
-    ("words", "option"),
+    ("words", "fact"),
     [
-        (["--surfaces", "fsLR"], "--surfaces"),
-        (["--output-spaces", "T1w"], "--output-spaces"),
-        (["--atlases", "HCP"], "--atlases"),
-        (["--smoothing-fwhm", "4"], "--smoothing-fwhm"),
-        (["--write", "regions"], "--write regions"),
+        (["--smoothing-fwhm", "4"], "--smoothing-fwhm was given with own"),
+        (["--write", "regions"], "--write regions was given without an atlas"),
+        (["--output-spaces", "MNI152NLin2009cAsym"], "the parcel AMYGDALA has voxels"),
     ],
 )
-def test_what_needs_volumes_is_refused_at_once(cohort, words, option, capsys):
+def test_what_parcels_cannot_give_is_refused_at_once(cohort, words, fact, capsys):
     assert cohort.run(*words) == 2
-    said = capsys.readouterr().err
-    assert (
-        f"{option} was given with own, a model of parcels, whose maps are CIFTI" in said
-    )
+    assert fact in capsys.readouterr().err
+
+
+def test_parcels_of_series_are_painted_on_request_alone(cohort, tmp_path):
+    assert not [*cohort.out.rglob("*.nii.gz")]
+    out, kept = tmp_path / "out", cohort.out
+    cohort.out = out
+    words = ("--output-spaces", "MNI152NLin6Asym", "T1w")
+    assert cohort.run("--participant-label", "01", *words) == 0
+    cohort.out = kept
+    volumes = [*out.rglob("sub-01*_space-MNI152NLin6Asym_seg-Tiny_res-2_*.nii.gz")]
+    assert len(volumes) == len(CONTRASTS)
+    (path,) = out.rglob("*desc-synthetic_statmap.pscalar.nii")
+    amygdala = cohort.axis.voxels[11]
+    values = nib.load(path).get_fdata(dtype=np.float32)
+    for volume in volumes:
+        image = nib.load(volume)
+        points = nib.affines.apply_affine(cohort.axis.affine, amygdala)
+        index = nib.affines.apply_affine(np.linalg.inv(image.affine), points)
+        at_voxels = image.get_fdata()[tuple(np.rint(index).astype(int).T)]
+        row = [name in volume.name for name in CONTRASTS].index(True)
+        np.testing.assert_array_equal(at_voxels, values[row, 11])
+    assert not [*out.rglob("*_space-T1w_*")]
 
 
 @pytest.mark.parametrize("words", [SPACE, ("--model", "OWN")])

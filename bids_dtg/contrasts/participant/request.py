@@ -33,9 +33,13 @@ from bids_dtg.contrasts.participant.model import (
 from bids_dtg.contrasts.participant.outputs import REGIONS, USUAL, WRITES, in_words
 from bids_dtg.contrasts.participant.outputs.spaces import (
     T1W,
+    Sampling,
     Target,
     choose_spaces,
+    find_painted,
     find_target,
+    painted,
+    require_paintable,
 )
 from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
 from bids_dtg.engine.machine import divide, map_device
@@ -45,13 +49,13 @@ from bids_dtg.files.paths import expand_home
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import lies_on_lattice
-from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import TEMPLATE_SPACE, MeshName
+from bids_dtg.imaging.surfaces.painting import OWN_MM, TEMPLATE_MM
 from bids_dtg.imaging.surfaces.parcel_series import read_series_header
 from bids_dtg.imaging.surfaces.vertices import placed_surfaces
-from bids_dtg.inputs.anatomy import find_anatomy, find_surfaces
+from bids_dtg.inputs.anatomy import Anatomy, find_anatomy, find_surfaces
 from bids_dtg.inputs.atlases import LABELS, atlas_datasets
 from bids_dtg.inputs.dataset import preprocessed_folder
 from bids_dtg.inputs.run import (
@@ -76,7 +80,7 @@ from bids_dtg.participants.request import (
 )
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import Presentation
-from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +252,7 @@ class Request(CallRequest):
         """Whether maps of voxels are sampled on fsLR's mesh, for files of maps or regions."""
         # Other meshes use a template's surfaces.
         of_atlas = any(atlas.surface is not None for atlas in self.atlases)
-        return "fsLR" in self.meshes or of_atlas
+        return self.parcels is None and ("fsLR" in self.meshes or of_atlas)
 
     def _check_cortex(self) -> None:
         """Refuse an atlas of a surface, or a choice of surface, that the model's maps cannot use.
@@ -303,11 +307,22 @@ class Request(CallRequest):
         self, planned: AveragedRuns
     ) -> tuple[dict[str, Target], dict[str, RunError]]:
         """Find further spaces of an average, by name, and why others cannot be reached."""
-        participant, session = planned.participant, planned.entities.get("ses")
+        return self._targets(planned, self.own_surfaces(planned))
+
+    def _targets(
+        self, planned: AveragedRuns, own: SurfaceFiles | None
+    ) -> tuple[dict[str, Target], dict[str, RunError]]:
+        """Find further spaces, given the own surfaces near which parcels are painted."""
         targets, errors = dict[str, Target](), dict[str, RunError]()
-        for name in self.spaces:
+        for name in self.spaces_of(planned, own):
+            anatomy = self._anatomy(
+                planned.participant, planned.entities.get("ses"), planned.sidecars
+            )
             try:
-                target = self._target(name, participant, session, planned.sidecars)
+                if self.parcels is None:
+                    target = find_target(name, self.grid, self.templateflow, anatomy)
+                else:
+                    target = find_painted(name, anatomy, own)
             except RunError as err:
                 errors[name] = err
             else:
@@ -319,13 +334,17 @@ class Request(CallRequest):
         _, errors = self.targets(planned)
         return tuple(_unwritten(name, err) for name, err in errors.items())
 
-    def reached(self, planned: AveragedRuns) -> Reached:
-        """Return how maps are resampled to further spaces, and the request for just these."""
-        targets, errors = self.targets(planned)
-        samplings = dict[str, tuple[Target, VoxelPlaces, PointSampling]]()
+    def reached(self, planned: AveragedRuns, own: SurfaceFiles | None) -> Reached:
+        """Return how maps come to further spaces, and the request for just these.
+
+        `own` are the person's own surfaces in T1w space at which runs were read, if any.
+        """
+        targets, errors = self._targets(planned, own)
+        samplings = dict[str, tuple[Target, VoxelPlaces, Sampling]]()
+        places = self.parcels or self.bundle.voxels
         for name, target in targets.items():
             try:
-                samplings[name] = target, *target.sampling(self.bundle.voxels)
+                samplings[name] = target, *target.sampling(places)
             except RunError as err:
                 errors[name] = err
         request = self
@@ -337,27 +356,57 @@ class Request(CallRequest):
 
     @cached_property
     def spaces(self) -> tuple[str, ...]:
-        """Further spaces of maps; none for parcels, which have no grid."""
+        """Further spaces of maps that the user asks for."""
         names = self.settings.outputs.output_spaces
-        return choose_spaces(names, self.grid.space) if names else ()
+        model = "" if self.parcels is not None else self.grid.space
+        return choose_spaces(names, model)
 
-    def _target(
-        self,
-        name: str,
-        participant: str,
-        session: str | None = None,
-        sidecars: Sequence[Path] = (),
-    ) -> Target:
-        templateflow = self.templateflow
-        anatomy = partial(
+    def spaces_of(
+        self, planned: AveragedRuns, own: SurfaceFiles | None
+    ) -> tuple[str, ...]:
+        """Return further spaces of an average's maps.
+
+        Parcels that were read from volumes are also painted in the template, and in T1w only near
+        the person's own surfaces.
+        """
+        if self.parcels is None:
+            return self.spaces
+        of_volumes = not all(is_series(run.bold) for run in planned.runs)
+        names = dict.fromkeys((TEMPLATE_SPACE,) * of_volumes + self.spaces)
+        if own is None:
+            names.pop(T1W, None)
+        return tuple(names)
+
+    def own_surfaces(self, planned: AveragedRuns) -> SurfaceFiles | None:
+        """Return a person's own surfaces in T1w space at which runs are to be read, if any."""
+        if self.dataset.input_type == "xcpd":  # perhaps moved to the template
+            return None
+        files = (run.surfaces for run in planned.runs)
+        return next((own for own in files if own is not None and own.sides), None)
+
+    def without_t1w(
+        self, planned: AveragedRuns, own: SurfaceFiles | None, reason: str = ""
+    ) -> str | None:
+        """Say why parcels are not painted in T1w; None if they are, or were not asked for."""
+        if self.parcels is None or own is not None or T1W not in self.spaces:
+            return None
+        files = next(filter(None, (run.surfaces for run in planned.runs)), None)
+        if self.dataset.input_type == "xcpd":
+            reason = f"XCP-D may have moved the surfaces to {TEMPLATE_SPACE}"
+        reason = reason or (files.reason if files else "no volumes are read")
+        return f"no maps in T1w, which are painted near the person's own surfaces: {reason}"
+
+    def _anatomy(
+        self, participant: str, session: str | None, sidecars: Sequence[Path]
+    ) -> Callable[[], Anatomy]:
+        return partial(
             find_anatomy,
             self.dataset,
             participant,
             session,
-            templateflow=templateflow,
+            templateflow=self.templateflow,
             sidecars=sidecars,
         )
-        return find_target(name, self.grid, templateflow, anatomy)
 
     def _check_spaces(self) -> None:
         """Refuse spaces in which maps can be written for no participant.
@@ -368,13 +417,15 @@ class Request(CallRequest):
             The space is unknown, there is no transform to it, or the input has no T1w space.
         """
         for name in self.spaces:
+            anatomy = self._anatomy("*", None, ())
             try:
                 if name == T1W:
-                    find_anatomy(
-                        self.dataset, "*", None, templateflow=self.templateflow
-                    )
+                    anatomy()
+                elif self.parcels is not None:
+                    require_paintable(self.parcels, name)
                 else:
-                    dataclasses.replace(self, plans=True)._target(name, "*")
+                    plans = dataclasses.replace(self, plans=True)
+                    find_target(name, self.grid, plans.templateflow, anatomy)
             except RunError as err:
                 raise err.as_kind(SettingsError, f"--output-spaces {name}: ") from err
 
@@ -393,6 +444,8 @@ class Request(CallRequest):
             xml = self.parcels.to_xml()
             atlases["parcels"] = hashlib.sha256(xml).hexdigest()
         options: dict[str, Any] = {**super().shaping_options(), "atlases": atlases}
+        if self.parcels is not None:  # in T1w and in templates
+            options["painted_within_mm"] = [OWN_MM, TEMPLATE_MM]
         if self.settings.inputs.analysis_level == "participant":
             labels = [contrast.label for contrast in self.contrasts]
             is_all = len(labels) == len(self.bundle.contrasts)
@@ -426,8 +479,9 @@ class Request(CallRequest):
         """Describe what would be written of an average, and in which further spaces."""
         lines = []
         for target in self.targets(planned)[0].values():
-            through = ", ".join(transform.path.name for transform in target.transforms)
-            lines.append(f"    also written in {target.grid.space}, through {through}")
+            lines.append(f"    also written in {target.grid.space}, {target.way}")
+        if lack := self.without_t1w(planned, self.own_surfaces(planned)):
+            lines.append(f"    {lack}")
         surfaces = self.surfaces(planned)
         if surfaces:
             lines.append(f"    on surfaces: {surfaces.reason}")
@@ -439,8 +493,8 @@ class Reached:
     """The further spaces that the maps of an average can be written in."""
 
     request: Request  # which asks for no other spaces
-    # From the model's voxels.
-    samplings: tuple[tuple[Target, VoxelPlaces, PointSampling], ...]
+    # From the model's voxels or parcels.
+    samplings: tuple[tuple[Target, VoxelPlaces, Sampling], ...]
     failed: str  # why others cannot be reached; empty: all can
 
 
@@ -462,10 +516,17 @@ def _atlases_of(
     atlases: tuple[Atlas, ...] = ()
     # Refuses a path that does not exist.
     datasets = atlas_datasets(dataset_request.settings.inputs.derivatives)
-    if outputs.atlases and not bundle.card.part.parcels:
+    names, places = outputs.atlases, bundle.places
+    if isinstance(places, ParcelPlaces):
+        names = tuple(name for name in names if not _names_parcels(name, bundle))
+    if names:
+        # Parcels are averaged where they are painted.
+        if isinstance(places, ParcelPlaces):
+            places, _ = painted(places, TEMPLATE_SPACE)
+        assert isinstance(places, VoxelPlaces)  # as images are read
         atlases = choose_atlases(
-            outputs.atlases,
-            bundle.voxels,
+            names,
+            places,
             templateflow=dataset_request.templateflow,
             datasets=datasets,
         )
@@ -569,12 +630,10 @@ def find_runs(settings: Settings) -> list[RestRun]:
     return runs
 
 
-def _names_parcels(atlases: Sequence[str], bundle: ModelBundle) -> bool:
-    """Return whether `--atlases` names the model's own parcels, or a file of them."""
-    if len(atlases) > 1:
-        return False
-    is_glasser = atlases[0].lower() == "glasser" and bundle.card.name == OF_PARCELS
-    return is_glasser or bool(_label_files(atlases))
+def _names_parcels(atlas: str, bundle: ModelBundle) -> bool:
+    """Return whether an atlas of `--atlases` is the model's own, or a file of its parcels."""
+    label = bundle.card.part.atlas or ""
+    return atlas.lower() == label.lower() or bool(_label_files([atlas]))
 
 
 def _label_files(atlases: Sequence[str]) -> list[str]:
@@ -596,28 +655,16 @@ def _on_atlas(bundle: ModelBundle, atlases: Sequence[str]) -> ModelBundle:
 
 
 def _refuse_for_parcels(settings: Settings, bundle: ModelBundle) -> None:
-    """Refuse options that a model of CIFTI parcels cannot follow without whole-brain volumes.
+    """Refuse smoothing with a model of parcels, which are not smoothed.
 
     Raises
     ------
     SettingsError
-        Smoothing, another space or mesh, an atlas, or a table of regions was asked for.
+        It was asked for.
     """
-    outputs = settings.outputs
-    atlases = outputs.atlases
-    is_default = not atlases or atlases == OPTIONS["atlases"].default
-    is_chosen = {
-        "--smoothing-fwhm": settings.cleaning.smoothing_fwhm is not None,
-        "--output-spaces": bool(outputs.output_spaces),
-        "--surfaces": bool(outputs.surfaces),
-        "--atlases": not is_default and not _names_parcels(atlases, bundle),
-        f"--write {REGIONS}": REGIONS in outputs.write,
-    }
-    wrong = [name for name, chosen in is_chosen.items() if chosen]
-    if wrong:
+    if settings.cleaning.smoothing_fwhm is not None:
         raise SettingsError(
-            f"{wrong[0]} was given with {bundle.card.name}, a model of parcels, whose maps are "
-            "CIFTI files",
-            expected=f"no {wrong[0]}",
-            remedy="smooth, parcellate or resample these files with wb_command",
+            f"--smoothing-fwhm was given with {bundle.card.name}, a model of parcels, whose runs "
+            "are read as means over parcels",
+            expected="no --smoothing-fwhm",
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from nibabel.spatialimages import SpatialImage
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -26,13 +27,15 @@ from bids_dtg.contrasts.participant.model import (
     note_on_default,
     obtain_bundle,
 )
+from bids_dtg.contrasts.participant.outputs.spaces import PAINTABLE, painted
 from bids_dtg.contrasts.participant.outputs.surfaces import at_parcels
 from bids_dtg.engine.machine import available_cores, map_device
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.imaging.atlas import Atlas, find_atlas, region_means, region_voxels
 from bids_dtg.imaging.bold import read_bold_header
 from bids_dtg.imaging.given_images import ConfoundsLike, Image, ImageLike, as_run
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.meshes import TEMPLATE_SPACE
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
@@ -188,9 +191,9 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         img
             Path of a BOLD series, a nibabel image, a run from `find_runs`, or a list of these. A
             file with fMRIPrep's names may be in any space with a transform to the model's, as on
-            the command line; other images must be in the model's space, ``bundle_.grid.space``,
-            on any grid. A model of parcels takes arrays of cleaned series (frames, parcels), in
-            the order of ``bundle_.places.names``.
+            the command line; other images must be in the model's space, ``bundle_.grid.space``
+            (for a model of parcels, MNI152NLin6Asym), on any grid. A model of parcels also takes
+            arrays of cleaned series (frames, parcels), in the order of ``bundle_.places.names``.
         confounds
             Confounds of each image. A path or data frame is a table with fMRIPrep's columns, from
             which the strategy chooses. An array (frames, columns) is removed as a whole, instead
@@ -221,8 +224,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         """
         check_is_fitted(self)
         several = isinstance(img, list | tuple | np.ndarray) or hasattr(img, "iloc")
-        if self.bundle_.card.part.parcels:  # an array of two axes is one person's
-            several = not isinstance(img, np.ndarray) or img.ndim != 2
+        if self.bundle_.card.part.parcels and isinstance(img, np.ndarray):
+            several = img.ndim != 2  # an array of two axes is one person's
         images = list(img) if several else [img]  # type: ignore[arg-type]
         tables = _of_images(confounds, len(images), several, "confounds")
         masks = _of_images(sample_mask, len(images), several, "sample_mask")
@@ -243,6 +246,61 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     ) -> Any:
         """Fit, then transform the images; see `fit` and `transform`."""
         return self.fit(img, y).transform(img, confounds, sample_mask)
+
+    def image(self, values: ArrayLike, space: str = TEMPLATE_SPACE) -> Image:
+        """Paint values of a model of parcels in a template, as the command line does.
+
+        Parameters
+        ----------
+        values
+            (contrasts, parcels) as from `transform`, or (parcels,).
+        space
+            MNI152NLin6Asym or MNI152NLin2009cAsym.
+
+        Returns
+        -------
+        nibabel.Nifti1Image
+            (i, j, k, contrasts), or (i, j, k): near the template's cortex, each voxel has the value
+            of the parcel of the nearest vertex; 0 elsewhere.
+
+        Raises
+        ------
+        SettingsError
+            The space is not one of these, or the model has voxels.
+        ValueError
+            The number of parcels is not the model's.
+
+        Examples
+        --------
+        >>> maps = TaskMaps(model="hcp-glasser").fit()
+        >>> maps.image(np.ones(360)).shape
+        (91, 109, 91)
+        """
+        check_is_fitted(self)
+        places = self.bundle_.places
+        if not isinstance(places, ParcelPlaces):
+            raise SettingsError(
+                f"image was called for {self.bundle_.card.name}, whose maps are images",
+                expected="a model of parcels",
+            )
+        if space not in PAINTABLE:
+            raise SettingsError(
+                f"image was called with space={space!r}",
+                expected=f"one of {', '.join(PAINTABLE)}",
+                remedy=did_you_mean(space, PAINTABLE),
+            )
+        maps = np.asarray(values, np.float32)
+        if maps.ndim not in (1, 2) or maps.shape[-1] != places.number:
+            raise ValueError(
+                f"values are (contrasts, {places.number} parcels), not {maps.shape}"
+            )
+        voxels, painting = painted(places, space)
+        volumes = voxels.image(
+            painting.apply(np.atleast_2d(maps)),
+            intent="none",
+            description=f"bids_dtg {__version__} predicted from rest",
+        )
+        return volumes if maps.ndim == 2 else volumes.slicer[..., 0]
 
     def get_feature_names_out(
         self, input_features: object = None
@@ -349,7 +407,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         self, image: ImageLike, confounds: ConfoundsLike, sample_mask: ArrayLike | None
     ) -> Estimate:
         bundle, reader = self.bundle_, self._reader
-        if bundle.card.part.parcels:
+        is_file = isinstance(image, str | Path | RestRun | SpatialImage)
+        if bundle.card.part.parcels and not is_file:
             series = np.asarray(image)
             keep = None
             if sample_mask is not None:
@@ -360,7 +419,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             )
             return self._judged(connectomes, None, "the array", [])
         templateflow = TemplateFlow.here(download=True)
-        rule = SpaceRule(model=bundle.grid.space, templateflow=templateflow)
+        rule = SpaceRule(model=bundle.space, templateflow=templateflow)
         image_run = as_run(
             image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r
         )

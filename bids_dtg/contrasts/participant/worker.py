@@ -22,7 +22,7 @@ from bids_dtg.contrasts.participant.request import Request, first_file
 from bids_dtg.contrasts.participant.write import write_average, write_run
 from bids_dtg.engine.machine import one_blas_thread, return_memory
 from bids_dtg.inputs.dataset import freesurfer_folder
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.run import RestRun, SurfaceFiles
 from bids_dtg.notices import counted
 from bids_dtg.participants.call import Level
 from bids_dtg.participants.origin import complete_average
@@ -148,7 +148,8 @@ class ParticipantWork(LevelWork):
         estimate = maps.result()
         # A space that cannot be reached costs only the maps in it. The record of completion does
         # not name it, so that the next call tries again.
-        reached = request.reached(planned)
+        own = _own_surfaces(runs) if request.own_surfaces(planned) else None
+        reached = request.reached(planned, own)
         request = reached.request
         average.failed = reached.failed
         files += write_average(
@@ -166,14 +167,18 @@ class ParticipantWork(LevelWork):
             f"({counted(len(runs), 'run')}, {counted(estimate.n_segments, 'segment')}), "
             f"coverage {min(run.coverage for run in runs):.1%}"
         )
-        return self._notes(planned, runs), summary
+        reason = str(runs[0].facts.get("SurfaceReason", ""))
+        lack = self.request.without_t1w(planned, own, reason)
+        return self._notes(planned, runs, lack), summary
 
     def begin(self) -> None:
         self._model.begin()
 
     def _notes(
-        self, planned: AveragedRuns, runs: Sequence[RunSummary]
+        self, planned: AveragedRuns, runs: Sequence[RunSummary], lack: str | None
     ) -> Iterator[str]:
+        if lack:
+            yield f"{planned.title}: {lack}"
         for run in runs:
             yield from (f"{run.run.title}: {note}" for note in run.notes)
         for run in runs:
@@ -197,6 +202,12 @@ _OWN_SURFACES = (
     "for want of people's own surfaces, maps have half of their deviation from the group's: "
     "-d freesurfer=PATH gives FreeSurfer's folder, if there is one"
 )
+
+
+def _own_surfaces(runs: Sequence[RunSummary]) -> SurfaceFiles | None:
+    """Return the person's own surfaces at which runs were read, if any were."""
+    of_runs = (run.run.surfaces for run in runs if run.facts.get("Surface") == "own")
+    return next(of_runs, None)
 
 
 class _MapsOfRuns:

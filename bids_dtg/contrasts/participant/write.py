@@ -31,7 +31,13 @@ from bids_dtg.contrasts.participant.outputs.maps import (
     parcel_files,
     region_files,
 )
-from bids_dtg.contrasts.participant.outputs.spaces import Target, space_sidecar
+from bids_dtg.contrasts.participant.outputs.spaces import (
+    T1W,
+    Sampling,
+    Target,
+    label_files,
+    space_sidecar,
+)
 from bids_dtg.contrasts.participant.outputs.surfaces import (
     at_parcels,
     sample_mesh,
@@ -43,10 +49,10 @@ from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.files.names import FileKind, build_path
 from bids_dtg.files.sidecars import shared_sidecar_path
 from bids_dtg.files.text import read_json, tsv_text, write_json
-from bids_dtg.imaging.placement import PointSampling
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import MeshName
+from bids_dtg.imaging.surfaces.painting import Painting
 from bids_dtg.participants.origin import WHY_MODEL, model_facts, run_sources
 from bids_dtg.participants.request import AveragedRuns, run_entities
 from bids_dtg.report.participant import discard_report
@@ -95,9 +101,10 @@ def write_average(
     *,
     runs: Sequence[RunSummary],
     left_out: Mapping[str, str],
-    elsewhere: Sequence[tuple[Target, VoxelPlaces, PointSampling]],
+    elsewhere: Sequence[tuple[Target, VoxelPlaces, Sampling]],
 ) -> list[PurePosixPath]:
     """Write the maps of an average, also in further spaces, with their sidecar and tables."""
+    model, files = request.bundle, _labels(request, elsewhere)
     request = request.as_in(runs[0].run)
     bundle, entities = request.bundle, planned.entities
     maps = estimate.values
@@ -108,9 +115,9 @@ def write_average(
     facts_on = partial(
         surface_facts, files=surfaces, root=root, source=source, names=names
     )
-    meshes = [(mesh, sample_mesh(bundle, mesh, surfaces)) for mesh in request.meshes]
+    meshes = [(mesh, sample_mesh(model, mesh, surfaces)) for mesh in request.meshes]
     at_atlases = [
-        (atlas, at_parcels(bundle, atlas, maps, surfaces)) for atlas in request.atlases
+        (atlas, at_parcels(model, atlas, maps, surfaces)) for atlas in request.atlases
     ]
     # Remove an earlier report, which shows other maps, in case making the new one fails.
     discard_report(request.output, planned.participant)
@@ -126,7 +133,7 @@ def write_average(
     )
     if request.why_model:
         sidecar[WHY_MODEL] = request.why_model
-    files = _write(request, [(shared_sidecar_path(entities, "statmap"), sidecar)])
+    files += _write(request, [(shared_sidecar_path(entities, "statmap"), sidecar)])
     if MAPS in request.kinds:
         files += _write_maps(
             request,
@@ -140,6 +147,8 @@ def write_average(
     if REGIONS in request.kinds:
         for atlas, values in at_atlases:
             facts = {} if atlas.surface is None else facts_on("fsLR")
+            if bundle.card.part.parcels:
+                facts = WORDS["painted_regions"]
             regions = region_files(
                 entities, atlas, values, contrasts, bundle=bundle, facts=facts
             )
@@ -158,8 +167,8 @@ def _write_maps(
     maps: Maps,
     contrasts: Sequence[Contrast],
     *,
-    elsewhere: Sequence[tuple[Target, VoxelPlaces, PointSampling]],
-    meshes: Sequence[tuple[MeshName, PointSampling]],
+    elsewhere: Sequence[tuple[Target, VoxelPlaces, Sampling]],
+    meshes: Sequence[tuple[MeshName, Sampling]],
     facts_on: Callable[[MeshName], dict[str, Any]],
 ) -> list[PurePosixPath]:
     """Write maps at the model's places, in further spaces and on meshes."""
@@ -233,6 +242,30 @@ def _half_widths(request: Request) -> list[PurePosixPath]:
             return paths
     values = bundle.half_widths.at_places
     _write(request, half_width_files(bundle, values, request.threads))
+    return paths
+
+
+def _labels(
+    request: Request, elsewhere: Sequence[tuple[Target, VoxelPlaces, Sampling]]
+) -> list[PurePosixPath]:
+    """Write label images of templates in which parcels are painted; return their paths.
+
+    All participants share them.
+    """
+    output, paths = request.output, list[PurePosixPath]()
+    for target, voxels, sampling in elsewhere:
+        if MAPS not in request.kinds or not isinstance(sampling, Painting):
+            continue
+        if target.grid.space == T1W:  # the person's own
+            continue
+        (sidecar, facts), *images = label_files(
+            request.bundle, target, voxels, sampling
+        )
+        shared = [sidecar, *(path for path, _ in images)]
+        exist = all(output.path(path).exists() for path in shared)
+        if not exist or read_json(output.path(sidecar)) != facts:
+            _write(request, [*images, (sidecar, facts)])
+        paths += shared
     return paths
 
 

@@ -88,7 +88,12 @@ def standard_grayordinates() -> Any:
     )
 
 
-def encode_dscalar(values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
+def encode_dscalar(
+    values: NDArray[np.floating[Any]],
+    names: Sequence[str],
+    *,
+    cortex_only: bool = False,
+) -> bytes:
     """Return the bytes of a .dscalar.nii file at the 91,282 standard grayordinates.
 
     Parameters
@@ -97,13 +102,19 @@ def encode_dscalar(values: NDArray[np.floating[Any]], names: Sequence[str]) -> b
         (maps, grayordinates), stored as float32; equal values give equal bytes.
     names
         Names of the maps, one per row.
+    cortex_only
+        Whether there are only the 59,412 grayordinates of the cortex, the first ones.
     """
-    return _dense_head(tuple(names)) + np.asarray(values, "<f4").T.tobytes()
+    head = _dense_head(tuple(names), cortex_only=cortex_only)
+    return head + np.asarray(values, "<f4").T.tobytes()
 
 
 @lru_cache(maxsize=4)
-def _dense_head(names: tuple[str, ...]) -> bytes:
-    return _head(names, standard_grayordinates(), _DENSE)
+def _dense_head(names: tuple[str, ...], *, cortex_only: bool) -> bytes:
+    grayordinates = standard_grayordinates()
+    if cortex_only:
+        grayordinates = grayordinates[~grayordinates.volume_mask]
+    return _head(names, grayordinates, _DENSE)
 
 
 @dataclass(frozen=True, eq=False)

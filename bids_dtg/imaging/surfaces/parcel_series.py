@@ -29,6 +29,7 @@ from bids_dtg.imaging.surfaces.meshes import EXTERNAL, IN_ANOTHER_FILE, read_gif
 from bids_dtg.imaging.surfaces.vertices import (
     ParcelVertices,
     parcels_on_fsaverage,
+    require_cortex,
 )
 from bids_dtg.inputs.cortex import homotopic_pairs
 from bids_dtg.inputs.run import GIFTI_SERIES, other_side
@@ -97,6 +98,7 @@ class SeriesHeader:
         Columns of grayordinates below the cortex are vertices in no parcel.
         """
         if self.vertices is not None:
+            require_cortex(parcels)
             parcel = parcels_on_fsaverage(parcels, self.vertices)
             sizes = np.bincount(parcel[parcel >= 0], minlength=parcels.number)
             return ParcelVertices(parcel, sizes)

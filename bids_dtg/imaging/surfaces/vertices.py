@@ -89,28 +89,27 @@ def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, Indices]:
     parcels: dict[Hemisphere, Indices] = {
         side: np.full(size, -1, np.intp) for side in SIDES
     }
-    for number, vertices in enumerate(places.axis.vertices):
-        for structure, indices in vertices.items():
+    for number, of_structures in enumerate(places.axis.vertices):
+        for structure, indices in of_structures.items():
             parcels[SIDES[CORTEX.index(structure)]][indices] = number
     return parcels
 
 
-def _parcels_of_cortex(places: ParcelPlaces) -> Mapping[Hemisphere, Indices]:
-    """As `parcels_of_vertices`, where no parcel may have voxels, which are not on a surface.
+def require_cortex(places: ParcelPlaces) -> None:
+    """Refuse parcels of which one has voxels, which are not on a surface.
 
     Raises
     ------
     RunError
-        A parcel has voxels.
+        There is one.
     """
-    for name, voxels, _ in places.axis:
+    for name, voxels in zip(places.names, places.axis.voxels, strict=True):
         if len(voxels):
             raise RunError(
                 f"the parcel {name} has voxels",
                 expected="parcels of the cortex, for runs that are read at vertices",
                 remedy="give series of the parcels (CIFTI)",
             )
-    return parcels_of_vertices(places)
 
 
 def cortex_in_run(
@@ -128,8 +127,14 @@ def cortex_in_run(
         Positions (32492, 3) of fsLR's vertices of each hemisphere.
     transforms
         From the space of the mesh to that of the run, in order of application to a point.
+
+    Raises
+    ------
+    RunError
+        A parcel has voxels, or a transform cannot be read.
     """
-    of_sides = _parcels_of_cortex(places)
+    require_cortex(places)
+    of_sides = parcels_of_vertices(places)
     parcel = np.concatenate([of_sides[side] for side in SIDES])
     points = np.concatenate([mesh[side] for side in SIDES])[parcel >= 0]
     mapped = map_points(points, read_transforms(transforms))
@@ -152,7 +157,7 @@ def parcels_on_fsaverage(places: ParcelPlaces, vertices: int) -> Indices:
         Number of vertices of a hemisphere: 10,242, 40,962 or 163,842.
     """
     arrays: Mapping[str, Any] = read_arrays(REGISTERED)
-    of_sides = _parcels_of_cortex(places)
+    of_sides = parcels_of_vertices(places)
     return np.concatenate(
         [of_sides[side][arrays[f"nearest_{side}"][:vertices]] for side in SIDES]
     )

@@ -36,7 +36,8 @@ from bids_dtg.files.regions import name_cell, number_lines
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import read_packaged
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_voxels
-from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.grid import standard_grid
+from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.inputs.run import SURFACE
 from bids_dtg.notices import counted
@@ -75,6 +76,7 @@ def map_path(
     named = {
         **entities,
         **(places or bundle.places).entities,
+        "seg": bundle.card.part.atlas,
         "contrast": contrast,
         "stat": bundle.card.part.statistic,
         "desc": SYNTHETIC,
@@ -92,16 +94,16 @@ def _half_width_path(
 def _images(
     values: Maps,
     contrasts: Sequence[Contrast],
-    bundle: ModelBundle,
+    places: Places,
     path: Callable[..., PurePosixPath],
     encode: Callable[[Contrast], bytes],
     threads: int,
 ) -> Iterator[File]:
     """Yield an image per contrast, encoded in threads; for parcels, one image of all contrasts."""
-    if isinstance(bundle.places, ParcelPlaces):
+    if isinstance(places, ParcelPlaces):
         chosen = values[[contrast.index for contrast in contrasts]]
         labels = [contrast.label for contrast in contrasts]
-        yield path(bundle.places.extension), bundle.places.encode_maps(chosen, labels)
+        yield path(places.extension), places.encode_maps(chosen, labels)
         return
     with ThreadPoolExecutor(threads) as pool:
         # Only a few images are in memory at a time.
@@ -161,7 +163,7 @@ def map_files(
         )
 
     path = partial(map_path, entities, bundle, places=places)
-    return _images(maps, contrasts, bundle, path, encode, threads)
+    return _images(maps, contrasts, places or bundle.places, path, encode, threads)
 
 
 def average_sidecar(
@@ -314,8 +316,8 @@ def region_files(
     space, reference = SURFACE, _FS_LR
     if atlas.surface is None:
         words = WORDS["regions"]
-        space = bundle.grid.space
-        reference = bundle.grid.metadata["SpatialReference"]
+        grid = bundle.card.part.grid or standard_grid()  # parcels are painted on it
+        space, reference = grid.space, grid.metadata["SpatialReference"]
     of_atlas = {**atlas.entities, "stat": bundle.card.part.statistic}
     of_table = {**entities, "space": space, **of_atlas}
     rows = [contrast.index for contrast in contrasts]
@@ -456,10 +458,11 @@ def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterato
         )
 
     path = partial(_half_width_path, bundle)
-    yield from _images(values, bundle.contrasts, bundle, path, encode, threads)
+    contrasts, places = bundle.contrasts, bundle.places
+    yield from _images(values, contrasts, places, path, encode, threads)
     details = dict[str, dict[str, Any]]()
     gaps = np.isnan(values).mean(axis=1)  # (contrasts,), shares without an interval
-    for contrast, gap in zip(bundle.contrasts, gaps, strict=True):
+    for contrast, gap in zip(contrasts, gaps, strict=True):
         facts: dict[str, Any] = {"Task": contrast.task, "Contrast": contrast.name}
         if gap:
             facts["ShareWithoutInterval"] = round(float(gap), 4)

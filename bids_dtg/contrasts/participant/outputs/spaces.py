@@ -1,11 +1,14 @@
-"""Further spaces of maps: their grids, and transforms between them and the model's grid."""
+"""Further spaces of maps: their grids, and how values of voxels or parcels come there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,19 +16,37 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, map_path
 from bids_dtg.errors import RunError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import require_contents
-from bids_dtg.files.names import same_label
+from bids_dtg.files.names import build_name, same_label
+from bids_dtg.files.regions import name_cell
+from bids_dtg.files.text import tsv_text
 from bids_dtg.imaging.grid import Grid, grid_over
-from bids_dtg.imaging.nifti import read_header, require_one_form
+from bids_dtg.imaging.nifti import encode_integers, read_header, require_one_form
 from bids_dtg.imaging.placement import PointSampling, sample_grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import DENSITIES
+from bids_dtg.imaging.surfaces.painting import (
+    OWN_MM,
+    TEMPLATE_MM,
+    Painting,
+    paint_grid,
+)
+from bids_dtg.imaging.surfaces.vertices import read_own_cortex, template_mesh
 from bids_dtg.imaging.transforms import read_transforms
 from bids_dtg.inputs.anatomy import Anatomy
-from bids_dtg.inputs.run import BIDS_SPACE, SPACE, SeveralFilesError, TransformFile
+from bids_dtg.inputs.run import (
+    BIDS_SPACE,
+    SPACE,
+    SeveralFilesError,
+    SurfaceFiles,
+    TransformFile,
+)
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
-from bids_dtg.participants.origin import source_uri
+from bids_dtg.participants.origin import model_facts, source_uri
 from bids_dtg.report.contents import RESAMPLED
+from bids_dtg.version import __version__
 
+Sampling: TypeAlias = PointSampling | Painting  # how maps come to other points
 # Limit for a T1w image's field of view; as many as in a head of 20 cm at half a millimetre.
 _MOST_VOXELS = 2**26
 _COPY = "copy the anat folder of fMRIPrep's derivatives there, or leave T1w out of --output-spaces"
@@ -41,6 +62,8 @@ class Target:
     transforms: tuple[TransformFile, ...]  # from its points to the model's, in order
     # Image that defines its field of view; None: the template's.
     image: Path | None = None
+    # The person's own surfaces in this space, near which parcels are painted; None: a template's.
+    surfaces: SurfaceFiles | None = None
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -48,17 +71,36 @@ class Target:
         files = [step.path for step in self.transforms if not step.missing]
         if self.image is not None:
             files.append(self.image)
+        if self.surfaces is not None:
+            files += self.surfaces.inputs
         return tuple(files)
 
-    def sampling(self, places: VoxelPlaces) -> tuple[VoxelPlaces, PointSampling]:
-        """Return the grid's voxels, and the resampling of maps to them; cached for a template.
+    @property
+    def way(self) -> str:
+        """How maps come to this grid, in a few words."""
+        names = ", ".join(transform.path.name for transform in self.transforms)
+        if names:
+            return f"through {names}"
+        return (
+            "near the person's own surfaces" if self.surfaces else "near a template's"
+        )
+
+    def sampling(
+        self, places: VoxelPlaces | ParcelPlaces
+    ) -> tuple[VoxelPlaces, Sampling]:
+        """Return the grid's voxels, and how maps come to them; cached for a template.
 
         Raises
         ------
         RunError
-            A transform cannot be read, or leads to another space.
+            A transform or a surface cannot be read, or leads to another space.
         """
-        return _sampling(places, self.grid, self.transforms)
+        if isinstance(places, VoxelPlaces):
+            return _sampling(places, self.grid, self.transforms)
+        if self.surfaces is None:
+            return painted(places, self.grid.space)
+        mesh = read_own_cortex(self.surfaces).mesh
+        return paint_grid(places, mesh, self.grid, OWN_MM)
 
 
 def _grid_2mm(
@@ -77,7 +119,9 @@ _TEMPLATES = {
         _grid_2mm("MNI152NLin6Asym", (91, 109, 91), (-90.0, -126.0, -72.0)),
     )
 }
+PAINTABLE = tuple(_TEMPLATES)  # those whose surface comes with the program
 T1W = "T1w"  # the participant's own
+_PAINTED_MM = 2.0  # voxel edge of parcels painted in T1w
 
 
 def find_target(
@@ -102,27 +146,85 @@ def find_target(
         The participant's transforms or T1w image are missing, or cannot be used.
     """
     if name == T1W:
-        return _on_t1w(anatomy(), model)
+        with _anatomy_files():
+            of_person = anatomy()
+            transforms, image = of_person.points_to(model.space), of_person.t1w
+        files = [step.path for step in transforms if not step.missing]
+        require_contents((image, *files), of_person.participant)
+        return Target(_grid_of(image, min(model.voxel_sizes_mm)), transforms, image)
     return Target(_TEMPLATES[name], (templateflow.step(name, model.space),))
 
 
-def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
-    """Return a grid over the field of view of a T1w image, with the model's voxel size."""
+def find_painted(
+    name: str, anatomy: Callable[[], Anatomy], surfaces: SurfaceFiles | None
+) -> Target:
+    """Find the grid of a space for values of parcels.
+
+    Parameters
+    ----------
+    name, anatomy
+        As for `find_target`.
+    surfaces
+        The participant's own surfaces in T1w space, for T1w.
+
+    Raises
+    ------
+    RunError
+        The participant's T1w image is missing, or cannot be used.
+    """
+    if name != T1W:
+        return Target(_TEMPLATES[name], ())
+    with _anatomy_files():
+        of_person = anatomy()
+        image = of_person.t1w
+    require_contents((image,), of_person.participant)
+    return Target(_grid_of(image, _PAINTED_MM), (), image, surfaces)
+
+
+def require_paintable(places: ParcelPlaces, name: str) -> None:
+    """Refuse parcels that cannot be painted in a space.
+
+    Raises
+    ------
+    RunError
+        A parcel has voxels of another space.
+    """
+    if name != T1W:
+        painted(places, name)
+
+
+# Shared by all participants; places are compared by id.
+@lru_cache(maxsize=4)
+def painted(places: ParcelPlaces, space: str) -> tuple[VoxelPlaces, Painting]:
+    """Return the voxels near a template's cortex on its grid of 2 mm, and the parcel of each.
+
+    Raises
+    ------
+    RunError
+        A parcel has voxels of another space.
+    """
+    return paint_grid(places, template_mesh(space), _TEMPLATES[space], TEMPLATE_MM)
+
+
+@contextmanager
+def _anatomy_files() -> Iterator[None]:
+    """Add what to do to errors about missing files of a person's anatomy."""
     try:
-        transforms, image = anatomy.points_to(model.space), anatomy.t1w
+        yield
     except (TransformMissingError, SeveralFilesError):
         raise
     except RunError as err:
         raise err.as_kind(RunError, remedy=_COPY) from err
-    files = (image, *(step.path for step in transforms if not step.missing))
-    require_contents(files, anatomy.participant)
+
+
+def _grid_of(image: Path, size_mm: float) -> Grid:
+    """Return a grid over the field of view of a T1w image."""
     header = read_header(image)
     if len(header.shape) < 3:
         raise RunError(
             f"{image} has sizes {header.shape}", expected="an image of three dimensions"
         )
     require_one_form(header)
-    size_mm = min(model.voxel_sizes_mm)
     grid = grid_over(header.shape, header.affine, size_mm, space="T1w")
     voxels = int(np.prod(grid.shape))
     if voxels > _MOST_VOXELS:
@@ -131,7 +233,7 @@ def _on_t1w(anatomy: Anatomy, model: Grid) -> Target:
             f"{image} has a field of view of {edges} mm, {voxels} voxels at the model's size",
             expected=f"at most {_MOST_VOXELS} voxels",
         )
-    return Target(grid, transforms, image)
+    return grid
 
 
 def choose_spaces(names: Sequence[str], model: str) -> tuple[str, ...]:
@@ -219,19 +321,88 @@ def space_sidecar(
     if target.image is not None:
         reference = source_uri(target.image, root, source)
         resolution = words["T1w"]
-    sizes = " x ".join(f"{size:.4g}" for size in grid.voxel_sizes_mm)
-    shape = " x ".join(map(str, grid.shape))
     facts = {
         **grid.metadata,
         "SpatialReference": reference,
-        "Resolution": resolution.format(sizes=sizes, shape=shape),
-        RESAMPLED: bundle.grid.space,
-        "Interpolation": words["interpolation"],
-        "Transforms": [transform.path.name for transform in target.transforms],
-        "Sources": [source_uri(path, root, source) for path in target.inputs],
+        "Resolution": _resolution(resolution, grid),
+        **_how(target, bundle),
     }
-    places = VoxelPlaces(grid, bundle.voxels.positions[:0])
+    # FreeSurfer's folder beside the dataset has no URI.
+    files = [
+        path
+        for path in target.inputs
+        if target.surfaces is None or path.is_relative_to(root)
+    ]
+    if files:
+        facts["Sources"] = [source_uri(path, root, source) for path in files]
+    places = VoxelPlaces(grid, np.zeros(0, np.intp))
     return map_path(entities, bundle, ".json", places=places), facts
+
+
+def _resolution(words: str, grid: Grid) -> str:
+    """Describe the size and number of a grid's voxels."""
+    sizes = " x ".join(f"{size:.4g}" for size in grid.voxel_sizes_mm)
+    return words.format(sizes=sizes, shape=" x ".join(map(str, grid.shape)))
+
+
+def _how(target: Target, bundle: ModelBundle) -> dict[str, Any]:
+    """Return the sidecar's fields on how values came to a space."""
+    words = WORDS["spaces"]
+    if not isinstance(bundle.places, ParcelPlaces):
+        return {
+            RESAMPLED: bundle.grid.space,
+            "Interpolation": words["interpolation"],
+            "Transforms": [transform.path.name for transform in target.transforms],
+        }
+    own = target.surfaces is not None
+    rule = words["painting"].format(
+        surface="the person's own" if own else "a template's",
+        within=OWN_MM if own else TEMPLATE_MM,
+    )
+    error = {} if own else {"InterpolationNote": words["painting_error"]}
+    return {RESAMPLED: bundle.places.entities["space"], "Interpolation": rule, **error}
+
+
+def label_files(
+    bundle: ModelBundle, target: Target, voxels: VoxelPlaces, painting: Painting
+) -> Iterator[File]:
+    """Yield the label image of a template in which parcels are painted, after its sidecar.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    target
+        The template's grid.
+    voxels, painting
+        From `Target.sampling`.
+    """
+    places = bundle.places
+    assert isinstance(places, ParcelPlaces)  # as they are painted
+    label, grid = bundle.card.part.atlas, target.grid
+    folder = PurePosixPath(f"tpl-{grid.space}")
+    named = {"tpl": grid.space, "seg": label, "res": grid.resolution}
+
+    def path(extension: str) -> PurePosixPath:
+        return folder / build_name(named, "dseg", extension)
+
+    words = WORDS["labels"]
+    yield (
+        path(".json"),
+        {
+            "Description": words["description"].format(atlas=label),
+            "SpatialReference": grid.metadata["SpatialReference"],
+            "Resolution": _resolution(WORDS["spaces"]["template"], grid),
+            **_how(target, bundle),
+            **model_facts(bundle),
+            "ParcelsSHA256": hashlib.sha256(places.to_xml()).hexdigest(),
+        },
+    )
+    rows = [[number, name_cell(name)] for number, name in enumerate(places.names, 1)]
+    yield path(".tsv"), tsv_text(["index", "name"], rows).encode()
+    numbers = voxels.volume((painting.parcel + 1).astype(np.int16))
+    description = f"bids_dtg {__version__} labels of {label}"
+    yield path(".nii.gz"), encode_integers(numbers, grid, description=description)
 
 
 # For a template, shared by all participants; places are compared by id.

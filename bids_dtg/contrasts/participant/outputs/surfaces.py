@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, Maps
+from bids_dtg.contrasts.participant.outputs.spaces import Sampling, painted
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.names import build_path
 from bids_dtg.files.paths import PathNames
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import apply_affine
 from bids_dtg.imaging.placement import PointSampling
-from bids_dtg.imaging.surfaces.cifti import encode_dscalar, standard_grayordinates
+from bids_dtg.imaging.surfaces.cifti import (
+    ParcelPlaces,
+    encode_dscalar,
+    standard_grayordinates,
+)
 from bids_dtg.imaging.surfaces.meshes import (
     DENSITIES,
     SIDES,
@@ -30,7 +35,8 @@ from bids_dtg.imaging.surfaces.meshes import (
     read_midthickness,
     read_template,
 )
-from bids_dtg.inputs.run import SurfaceFiles
+from bids_dtg.imaging.surfaces.painting import Painting, paint_mesh
+from bids_dtg.inputs.run import PARCELS, SurfaceFiles
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.contents import SYNTHETIC
 
@@ -49,7 +55,7 @@ def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
     names
         Names, as on the command line.
     space
-        Template of the model's grid.
+        Template of the model's grid, or that of parcels.
 
     Raises
     ------
@@ -63,7 +69,7 @@ def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
                 expected=f"one or more of {', '.join(DENSITIES)}",
                 remedy=did_you_mean(name, DENSITIES),
             )
-    if names and space != TEMPLATE_SPACE:
+    if names and space not in (TEMPLATE_SPACE, PARCELS):
         raise SettingsError(
             f"--surfaces was given for a model in {space}",
             expected=f"a model in {TEMPLATE_SPACE}",
@@ -73,20 +79,22 @@ def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
 
 def sample_mesh(
     bundle: ModelBundle, name: MeshName, files: SurfaceFiles | None
-) -> PointSampling:
-    """Find how maps are sampled on a mesh; fsLR uses the participant's own surfaces, if any.
+) -> Sampling:
+    """Find how maps come to a mesh; those of voxels to the person's own fsLR surfaces, if any.
 
     Returns
     -------
-    PointSampling
-        To the vertices of the left side, then of the right side, and for fsLR to the voxels of the
-        91k grayordinates.
+    PointSampling or Painting
+        To the vertices of the left side, then of the right side, and for fsLR from voxels to those
+        of the 91k grayordinates.
 
     Raises
     ------
     RunError
         The participant's surfaces are damaged or missing.
     """
+    if isinstance(bundle.places, ParcelPlaces):
+        return paint_mesh(bundle.places, name)
     if files is not None and _are_own(files, name):
         return _sampling(bundle, name, read_midthickness(files, bundle.brain_voxels))
     return _template_sampling(bundle, name)
@@ -95,16 +103,16 @@ def sample_mesh(
 def at_parcels(
     bundle: ModelBundle, atlas: Atlas, maps: Maps, files: SurfaceFiles | None
 ) -> Maps:
-    """Return maps of voxels where an atlas has labels: at these voxels, or at fsLR's vertices.
+    """Return maps where an atlas has labels: at these voxels, or at fsLR's vertices.
 
     Parameters
     ----------
     bundle
         The model.
     atlas
-        The atlas, at the model's voxels or at vertices.
+        The atlas, at the voxels of `atlas_voxels` or at vertices.
     maps
-        (maps, voxels).
+        (maps, voxels or parcels).
     files
         The participant's surfaces; None for a template's.
 
@@ -114,6 +122,8 @@ def at_parcels(
         The participant's surfaces are damaged or missing.
     """
     if atlas.surface is None:
+        if isinstance(bundle.places, ParcelPlaces):
+            maps = painted(bundle.places, TEMPLATE_SPACE)[1].apply(maps)
         return maps
     at_mesh = sample_mesh(bundle, "fsLR", files).apply(maps)
     return at_mesh[:, : len(atlas.labels)]
@@ -134,7 +144,7 @@ def template_note(files: SurfaceFiles | None) -> str | None:
 def surface_map_files(
     entities: Entities,
     mesh: MeshName,
-    sampling: PointSampling,
+    sampling: Sampling,
     maps: Maps,
     contrasts: Sequence[Contrast],
     *,
@@ -150,30 +160,31 @@ def surface_map_files(
     mesh, sampling
         The mesh, and how maps are sampled on it.
     maps
-        Maps of all contrasts, at the model's voxels.
+        Maps of all contrasts, at the model's voxels or parcels.
     contrasts
         Contrasts to write.
     bundle
         The model.
     facts
-        From `surface_facts`.
+        From `surface_facts`; left out for parcels, which are not sampled.
     """
 
     def path(extension: str, density: str, side: str | None = None) -> PurePosixPath:
         named = {"hemi": side, "space": mesh, "den": density}
-        named |= {"stat": bundle.card.part.statistic, "desc": SYNTHETIC}
+        part = bundle.card.part
+        named |= {"seg": part.atlas, "stat": part.statistic, "desc": SYNTHETIC}
         return build_path({**entities, **named}, "statmap", extension)
 
     labels = [contrast.label for contrast in contrasts]
-    dense = [_GRAYORDINATES] if mesh == "fsLR" else []
+    is_painted = isinstance(sampling, Painting)
+    dense = [_GRAYORDINATES] if mesh == "fsLR" and not is_painted else []
     cortex = np.concatenate([read_template(mesh).cortex[side] for side in SIDES])
     for density in [DENSITIES[mesh], *dense]:
         sidecar = {
             "Contrasts": labels,
             "Density": _WORDS["densities"][density],
             "SpatialReference": _spatial_reference(mesh, density),
-            **facts,
-            **_WORDS["facts"],
+            **(_WORDS["painted_facts"] if is_painted else {**facts, **_WORDS["facts"]}),
             **_shares(sampling, cortex),
         }
         yield path(".json", density), sidecar
@@ -183,6 +194,9 @@ def surface_map_files(
         grayordinates = np.concatenate([vertices[:, cortex], voxels], axis=1)
         image = encode_dscalar(grayordinates, labels)
         yield path(".dscalar.nii", _GRAYORDINATES), image
+    if is_painted and mesh == "fsLR":
+        image = encode_dscalar(vertices[:, cortex], labels, cortex_only=True)
+        yield path(".dscalar.nii", DENSITIES[mesh]), image
     vertices[:, ~cortex] = np.nan
     of_sides = np.split(vertices, len(SIDES), axis=1)
     for side, of_side in zip(SIDES, of_sides, strict=True):
@@ -236,7 +250,7 @@ def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampl
     return PointSampling.between(bundle.voxels, np.concatenate(wanted))
 
 
-def _shares(sampling: PointSampling, cortex: NDArray[np.bool_]) -> dict[str, float]:
+def _shares(sampling: Sampling, cortex: NDArray[np.bool_]) -> dict[str, float]:
     """Return the shares of cortical vertices at the edge of the model's mask, and outside it."""
     vertices = np.flatnonzero(cortex)
     inside = float(sampling.whole[vertices].mean())

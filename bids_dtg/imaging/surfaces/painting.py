@@ -1,0 +1,144 @@
+"""Values of parcels at the voxels of a grid or the vertices of a mesh, for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.grid import Float32, Grid, Indices, Mask, Points, apply_affine
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.meshes import (
+    SIDES,
+    TEMPLATE_SPACE,
+    Hemisphere,
+    MeshName,
+    read_template,
+)
+from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices, parcels_on_fsaverage
+
+# Largest distance of a painted voxel from a vertex. A template's surface is smoother than a
+# person's, so that it needs more to cover as many voxels of a published atlas.
+TEMPLATE_MM, OWN_MM = 4.0, 2.5
+_NONE = -1
+_SAME = 1e-3  # of a voxel, within which indices are whole
+
+
+@dataclass(frozen=True, eq=False)
+class Painting:
+    """The parcel of each of some points, whose value it gets.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Painting(np.array([1, 1, -1, 0])).apply(np.array([[0.5, 2.0]]))
+    array([[2. , 2. , nan, 0.5]], dtype=float32)
+    """
+
+    parcel: Indices  # (points,), position of the parcel of each; -1: none
+
+    @property
+    def whole(self) -> Mask:
+        """(points,), whether a point is in a parcel."""
+        whole: Mask = self.parcel != _NONE
+        return whole
+
+    @property
+    def partial(self) -> Mask:
+        """(points,), whether a point is partly in a parcel, which none is."""
+        return np.zeros(len(self.parcel), bool)
+
+    def apply(self, maps: NDArray[np.floating[Any]]) -> Float32:
+        """Return values of parcels, (maps, parcels), at the points, (maps, points)."""
+        values = maps[:, self.parcel].astype(np.float32)
+        values[:, ~self.whole] = np.nan
+        return values
+
+
+def paint_grid(
+    places: ParcelPlaces,
+    mesh: Mapping[Hemisphere, Points],
+    grid: Grid,
+    most_mm: float,
+) -> tuple[VoxelPlaces, Painting]:
+    """Give each voxel near a surface the parcel of the nearest vertex.
+
+    Vertices of no parcel take part, so that parcels do not grow over the medial wall. Parcels of
+    voxels are painted as these voxels.
+
+    Parameters
+    ----------
+    places
+        The parcels.
+    mesh
+        Positions (32492, 3) of fsLR's vertices of each hemisphere, in the grid's space.
+    grid
+        The grid.
+    most_mm
+        Largest distance to a vertex.
+
+    Returns
+    -------
+    The voxels in parcels, and the parcel of each.
+
+    Raises
+    ------
+    RunError
+        A parcel has voxels of another grid.
+    """
+    from scipy.spatial import cKDTree
+
+    of_sides = parcels_of_vertices(places)
+    vertices = np.concatenate([mesh[side] for side in SIDES])
+    of_vertex = np.concatenate([of_sides[side] for side in SIDES])
+    everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
+    points = everywhere.points
+    low, high = vertices.min(axis=0) - most_mm, vertices.max(axis=0) + most_mm
+    in_box = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
+    tree = cKDTree(vertices)
+    distance, nearest = tree.query(points[in_box], distance_upper_bound=most_mm)
+    is_near = np.isfinite(distance)
+    parcel = np.full(len(points), _NONE, np.intp)
+    parcel[in_box[is_near]] = of_vertex[nearest[is_near]]
+    for number, voxels in enumerate(places.axis.voxels):
+        if len(voxels):
+            parcel[_positions(places, number, grid)] = number
+    painted = np.flatnonzero(parcel != _NONE)
+    return VoxelPlaces(grid, painted), Painting(parcel[painted])
+
+
+def _positions(places: ParcelPlaces, number: int, grid: Grid) -> Indices:
+    """Return the flat positions in a grid of a parcel's voxels."""
+    axis = places.axis
+    points = apply_affine(axis.affine, np.reshape(axis.voxels[number], (-1, 3)))
+    index = apply_affine(np.linalg.inv(grid.affine).astype(np.float64), points)
+    whole = np.rint(index)
+    is_same = grid.space == TEMPLATE_SPACE and np.abs(index - whole).max() <= _SAME
+    if not (is_same and (whole >= 0).all() and (whole < grid.shape).all()):
+        raise RunError(
+            f"the parcel {places.names[number]} has voxels, which are not those of a grid in "
+            f"{grid.space}",
+            expected=f"parcels of the cortex, for maps in {grid.space}",
+            remedy=f"--output-spaces {TEMPLATE_SPACE}",
+        )
+    positions: Indices = np.ravel_multi_index(
+        tuple(whole.astype(np.intp).T), grid.shape
+    )
+    return positions
+
+
+def paint_mesh(places: ParcelPlaces, name: MeshName) -> Painting:
+    """Return the parcel of each vertex of a mesh, those of the left side first.
+
+    On fsaverage's mesh, it is that of the nearest of fsLR's vertices on the sphere.
+    """
+    if name == "fsaverage":
+        vertices = len(read_template(name).cortex["L"])
+        return Painting(parcels_on_fsaverage(places, vertices))
+    of_sides = parcels_of_vertices(places)
+    return Painting(np.concatenate([of_sides[side] for side in SIDES]))

@@ -1,0 +1,85 @@
+"""Values of parcels at voxels and vertices, against Connectome Workbench and their definition."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+from cifti_people import parcels_axis
+from workbench_painting import AFFINE, SHAPE, stored_labels
+
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.grid import Grid, apply_affine
+from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
+from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
+from bids_dtg.imaging.surfaces.painting import TEMPLATE_MM, paint_grid, paint_mesh
+
+GRID = Grid(SHAPE, AFFINE, "MNI152NLin6Asym")
+
+
+@pytest.fixture(scope="module")
+def glasser() -> ParcelPlaces:
+    places = load_bundle("hcp-glasser").places
+    assert isinstance(places, ParcelPlaces)
+    return places
+
+
+@pytest.fixture(scope="module")
+def painted(glasser) -> np.ndarray:
+    """The label of each voxel, (i, j, k); 0: none."""
+    points = read_template("fsLR").points
+    voxels, painting = paint_grid(glasser, points, GRID, TEMPLATE_MM)
+    return voxels.volume(painting.parcel + 1)
+
+
+def test_labels_are_those_of_workbench(painted):
+    """Workbench paints each hemisphere by itself, so voxels between both are left out."""
+    left, right = map(stored_labels, SIDES)
+    between = (left > 0) & (right > 0)
+    wanted = left + right
+    either = ((wanted > 0) | (painted > 0)) & ~between
+    assert np.count_nonzero(either) > 115_000
+    assert np.count_nonzero(between) < 2_000
+    assert (painted == wanted)[either].mean() >= 0.995
+
+
+def test_every_parcel_has_voxels_and_the_medial_wall_has_none(painted):
+    sizes = np.bincount(painted.ravel(), minlength=361)[1:]
+    assert (sizes.sum(), sizes.min(), np.median(sizes)) == (120_260, 70, 261.5)
+    template = read_template("fsLR")
+    for side in SIDES:
+        wall = template.points[side][~template.cortex[side]]
+        index = np.rint(apply_affine(np.linalg.inv(AFFINE), wall)).astype(int)
+        # At the wall's rim, a voxel may be nearer to a vertex of the cortex.
+        assert (painted[tuple(index.T)] == 0).mean() > 0.8
+
+
+def test_all_of_the_cortex_has_a_parcel_on_meshes(glasser):
+    template = read_template("fsLR")
+    painting = paint_mesh(glasser, "fsLR")
+    cortex = np.concatenate([template.cortex[side] for side in SIDES])
+    np.testing.assert_array_equal(painting.whole, cortex)
+    assert np.count_nonzero(cortex) == 59_412
+    left = glasser.axis.vertices[7][CORTEX[0]]
+    values = painting.apply(np.arange(360.0)[None])[0]
+    np.testing.assert_array_equal(np.flatnonzero(values == 7), left)
+    assert np.isnan(values[~cortex]).all()
+    coarse = paint_mesh(glasser, "fsaverage")
+    assert (len(coarse.parcel), np.count_nonzero(coarse.whole)) == (20_484, 18_766)
+
+
+def test_parcels_of_voxels_are_painted_as_these_voxels():
+    places = ParcelPlaces.of_axis(parcels_axis())
+    points = read_template("fsLR").points
+    voxels, painting = paint_grid(places, points, GRID, TEMPLATE_MM)
+    amygdala = places.names.index("AMYGDALA")
+    found = voxels.points[painting.parcel == amygdala]
+    axis = places.axis
+    wanted = nib.affines.apply_affine(axis.affine, axis.voxels[amygdala])
+    assert {*map(tuple, found.tolist())} == {*map(tuple, wanted.tolist())}
+    elsewhere = replace(GRID, space="MNI152NLin2009cAsym")
+    with pytest.raises(RunError, match="AMYGDALA has voxels, which are not those of"):
+        paint_grid(places, points, elsewhere, TEMPLATE_MM)
