@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.maps import (
     choose_measured,
     facts_of_files,
+    map_reader,
     read_map,
     read_measured,
 )
@@ -37,7 +38,7 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
 from bids_dtg.imaging.surfaces.meshes import SIDES
 from bids_dtg.imaging.surfaces.vertices import template_mesh
-from bids_dtg.inputs.anatomy import USUAL_TEMPLATE
+from bids_dtg.inputs.anatomy import SURFACE_TEMPLATES
 from bids_dtg.inputs.atlases import DEFAULT
 from bids_dtg.inputs.run import SPACE
 from bids_dtg.inputs.statmaps import (
@@ -380,7 +381,8 @@ def find_measured(
 
     def read_row(label: str, contrast: str) -> Row:
         statmap = measured[label].target[plain_contrast(contrast)]
-        return read_measured(statmap, statistic, places.read)
+        read_file = map_reader(places, statmap.space)
+        return read_measured(statmap, statistic, read_file)
 
     if parcels is not None:
         return FeatureSource(kind, contrasts, has, read_row, parcels.names)
@@ -544,7 +546,7 @@ def _atlas_of(people: GroupPeople) -> Atlas:
     names = people.settings.outputs.atlases
     if names:
         atlas, space = find_atlas(names[0], people.places), people.places.grid.space
-        if atlas.surface is not None and space not in (SPACE, USUAL_TEMPLATE):
+        if atlas.surface is not None and space not in SURFACE_TEMPLATES:
             raise SettingsError(
                 f"--atlases {names[0]} was given for maps in {space}",
                 expected=f"maps in {SPACE}, as parcels are of a surface in this space",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
+from bids_dtg.imaging.surfaces.vertices import read_over_parcels
+from bids_dtg.inputs.anatomy import SURFACE_TEMPLATES
 from bids_dtg.inputs.statmaps import (
     PersonMaps,
     Statistic,
@@ -516,6 +519,18 @@ def choose_measured(
     return maps, statistic
 
 
+def map_reader(
+    places: VoxelPlaces | ParcelPlaces, space: str | None
+) -> Callable[[Path], NDArray[np.float32]]:
+    """Return how a measured map of a space is read at voxels or parcels.
+
+    For parcels, volumes are read at a template's vertices.
+    """
+    if isinstance(places, ParcelPlaces) and space in SURFACE_TEMPLATES:
+        return partial(read_over_parcels, places, space)
+    return places.read
+
+
 def read_measured(
     statmap: StatMap,
     statistic: Statistic,
@@ -528,7 +543,7 @@ def read_measured(
     statmap, statistic
         The map, and the statistic to read.
     read_file
-        Reads a file, as `Places.read` does.
+        Reads a file, as those of `map_reader` do.
 
     Raises
     ------

@@ -49,6 +49,7 @@ from bids_dtg.inputs.studies import Study, person_folders
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
 
 USUAL_TEMPLATE = "MNI152NLin2009cAsym"  # fMRIPrep's default output space
+SURFACE_TEMPLATES = (SPACE, USUAL_TEMPLATE)  # in which a template's cortex is known
 _TRANSFORMS = (".h5", ".txt", ".tfm")
 _MESH = ".surf.gii"
 # Criteria of a transform that resamples images.

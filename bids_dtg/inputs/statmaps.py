@@ -14,6 +14,7 @@ from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError, did_y
 from bids_dtg.files.foreign import files_below, matching, read_text, read_toml, reading
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.paths import expand_home
+from bids_dtg.inputs.anatomy import SURFACE_TEMPLATES
 from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
 from bids_dtg.inputs.run import (
     IMAGES,
@@ -201,7 +202,7 @@ def in_space(
 
     The order of preference is: maps in the given space; maps without a stated space, which are
     assumed to be in it and reported; maps in one of the `transformable` spaces, from which there
-    are transforms.
+    are transforms. For parcels, volumes in a template whose cortex is known come after the first.
 
     Raises
     ------
@@ -210,6 +211,9 @@ def in_space(
     """
     # Maps of parcels always state their space; a map without one is a volume.
     direct = (space,) if space == PARCELS else (space, None)
+    way = "transformed from other templates to"
+    if space == PARCELS:
+        transformable, way = SURFACE_TEMPLATES, "read at a template's vertices, for"
     order = [*direct, *sorted(transformable)]
     chosen_spaces: dict[tuple[str, str], str | None] = {}
     for candidate in order:
@@ -218,9 +222,15 @@ def in_space(
                 chosen_spaces.setdefault(statmap.key, candidate)
     if not chosen_spaces:
         names = sorted({statmap.space or "no space" for statmap in maps})
+        or_volumes = ""
+        if space == PARCELS:
+            or_volumes = f", or volumes in {' or '.join(SURFACE_TEMPLATES)}"
         raise DatasetError(
             f"the measured maps are in {', '.join(names)}",
-            expected=f"{space}, the model's space",
+            expected=f"{space}, the model's space{or_volumes}",
+            remedy="resample them, or state their space where they have none"
+            if or_volumes
+            else None,
         )
     used: list[StatMap] = []
     unused: list[StatMap] = []
@@ -236,7 +246,7 @@ def in_space(
             "(SpatialReference) or in a TOML file (space)"
         )
     for words, listed in (
-        (f"measured maps are transformed from other templates to {space}", used),
+        (f"measured maps are {way} {space}", used),
         ("files in other spaces are not used", unused),
     ):
         elsewhere = [statmap for statmap in listed if statmap.space not in direct]

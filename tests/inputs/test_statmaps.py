@@ -455,3 +455,20 @@ def test_what_is_ambiguous_or_missing_in_hcps_folders_is_one_line(tmp_path):
         DatasetError, match=r"_hp200_s4_level2.feat/Contrasts.txt .*No such file"
     ):
         find(tmp_path)
+
+
+def test_volumes_in_a_template_whose_cortex_is_known_suit_parcels(tmp_path):
+    spaces = ("MNI152NLin6Asym", "MNI152NLin2009cAsym", "Own", "")
+    names = [
+        f"sub-0{n}_{f'space-{name}_' * bool(name)}{A}" for n, name in enumerate(spaces)
+    ]
+    touch(tmp_path, *names)
+    maps, told = in_space(find(tmp_path), "fsLR parcels")
+    assert {statmap.participant for statmap in maps} == {"00", "01"}
+    assert "read at a template's vertices" in told
+    for name in names[:2]:
+        (tmp_path / name).unlink()
+    with pytest.raises(DatasetError) as caught:
+        in_space(find(tmp_path), "fsLR parcels")
+    assert "volumes in MNI152NLin6Asym or MNI152NLin2009cAsym" in str(caught.value)
+    assert "resample them" in str(caught.value)

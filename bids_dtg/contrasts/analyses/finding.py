@@ -105,6 +105,7 @@ def _in_model_space(
         statmaps, note = in_space(measured, space, transforms)
     except DatasetError as err:
         remedy = next((error.remedy for error in errors if error.remedy), None)
+        remedy = remedy or err.remedy
         raise DatasetError(err.found, expected=err.expected, remedy=remedy) from err
     return statmaps, transforms, note
 

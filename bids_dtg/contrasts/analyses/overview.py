@@ -16,6 +16,7 @@ from bids_dtg.cohort.maps import (
     choose_averages,
     choose_measured,
     find_without_details,
+    map_reader,
     mean_of_averages,
     read_measured,
 )
@@ -408,7 +409,9 @@ def _measured_mean(
         if key not in person.target:
             continue
         try:
-            values = read_measured(person.target[key], statistic, places.read)
+            statmap = person.target[key]
+            read_file = map_reader(places, statmap.space)
+            values = read_measured(statmap, statistic, read_file)
         except RunError as err:
             say(f"sub-{label} is not in the measured mean of {contrast}: {err}")
             continue

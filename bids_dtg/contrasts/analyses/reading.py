@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from bids_dtg.cleaning.design import TooShortError
-from bids_dtg.cohort.maps import facts_of_files, read_measured
+from bids_dtg.cohort.maps import facts_of_files, map_reader, read_measured
 from bids_dtg.cohort.recognised_people import copies_in_words, with_copies
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.design import segment_weight
@@ -510,7 +510,7 @@ def read_maps(
         if space in points:
             read_file = partial(read_statmap, points=points[space], space=space)
         else:
-            read_file = places.read
+            read_file = map_reader(places, space)
         try:
             maps[rows[contrast]] = read_measured(statmap, files.statistic, read_file)
         except UnusableMapError as err:

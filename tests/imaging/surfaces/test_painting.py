@@ -16,6 +16,7 @@ from bids_dtg.imaging.grid import Grid, apply_affine
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
 from bids_dtg.imaging.surfaces.painting import TEMPLATE_MM, paint_grid, paint_mesh
+from bids_dtg.imaging.surfaces.vertices import read_over_parcels, template_mesh
 
 GRID = Grid(SHAPE, AFFINE, "MNI152NLin6Asym")
 
@@ -69,6 +70,23 @@ def test_all_of_the_cortex_has_a_parcel_on_meshes(glasser):
     assert np.isnan(values[~cortex]).all()
     coarse = paint_mesh(glasser, "fsaverage")
     assert (len(coarse.parcel), np.count_nonzero(coarse.whole)) == (20_484, 18_766)
+
+
+@pytest.mark.parametrize("space", ["MNI152NLin6Asym", "MNI152NLin2009cAsym"])
+def test_painted_volumes_are_read_back_over_parcels(glasser, tmp_path, space):
+    bundle = load_bundle("hcp-glasser")
+    values = bundle.mean[7].copy()
+    values[glasser.names.index("L_V1_ROI")] = 0  # a value of 0 is none
+    voxels, painting = paint_grid(
+        glasser, template_mesh(space), replace(GRID, space=space), TEMPLATE_MM
+    )
+    path = tmp_path / "map.nii.gz"
+    path.write_bytes(voxels.encode(painting.apply(values[None])[0]))
+    found = read_over_parcels(glasser, space, path)
+    assert np.isnan(found[glasser.names.index("L_V1_ROI")])
+    known = np.isfinite(found)
+    assert known.sum() >= 350
+    assert np.corrcoef(found[known], values[known])[0, 1] > 0.995
 
 
 def test_parcels_of_voxels_are_painted_as_these_voxels():
