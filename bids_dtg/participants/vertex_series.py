@@ -98,7 +98,7 @@ class UsedSurface:
         """Return a note of a run, that on its surface with a sentence on maps' deviation."""
         if self.deviation == 1.0 or note != self.note:
             return note
-        return f"{note} Maps have {self.deviation:.0%} of their deviation from the group's."
+        return f"{note} Of their difference from the group's maps, {self.deviation:.0%} is kept."
 
     @property
     def facts(self) -> dict[str, Any]:
