@@ -71,8 +71,14 @@ class MapFile:
 
     def beside(self, kind: FileKind) -> Path:
         """Return the path of another kind of file of the same maps, which may not exist."""
-        entities = dict(parse_name(self.path.name).entities)
-        return self.path.with_name(kind.path(entities).name)
+        # The name as it is: what others put into the folder may break the rules for names.
+        name = parse_name(self.path.name)
+        entities = [pair for pair in name.entities if pair[0] != "desc"]
+        if kind.desc is not None:
+            entities.append(("desc", kind.desc))
+        return self.path.with_name(
+            str(BidsName(tuple(entities), kind.suffix, kind.extension))
+        )
 
     @property
     def is_difference(self) -> bool:

@@ -82,7 +82,11 @@ _NO_FLAGS = {
     "pictured": "",  # what the picture shows
 }
 # What flags say of the use of results, on the index as on a participant's page.
-_WORDS = {"problem": "Do not use", "warning": "No problem, but check", "good": "No flags"}
+_WORDS = {
+    "problem": "Do not use",
+    "warning": "No problem, but check",
+    "good": "No flags",
+}
 # The element in which a page states its number of flags, and how many bytes to search for it.
 _FLAGS, _HEAD = re.compile("<meta name=\"bids-dtg-flags\" content='([^']*)'>"), 4096
 _LACKS = (

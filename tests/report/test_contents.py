@@ -53,6 +53,16 @@ def test_maps_in_another_space_than_the_model_s_are_not_shown(output):
     assert [(made.path, made.name) for made in average.maps] == [(own, "Faces")]
 
 
+def test_a_file_beside_a_map_is_named_by_the_map_s_name_as_it_is(output):
+    """The name that somebody gave a folder cost its page: it was built, and so refused."""
+    name = "sub-<b>/func/sub-<b>_task-rest_space-A_contrast-faces_desc-synthetic"
+    path = output.write(f"{name}_statmap.nii.gz", b"")
+    write_json(sidecar_of(path), {"Contrast": "Faces"})
+    ((shown,),) = (one.maps for one in find_participant(output, "<b>").averages)
+    start = "sub-<b>_task-rest_space-A_contrast-faces"
+    assert shown.beside(SERIES).name == f"{start}_desc-own_timeseries.tsv"
+
+
 def test_maps_are_in_the_order_of_the_model_and_not_of_pages(output):
     """Rows of the group's file of parcels were not those of people's files."""
     labels = ("motorAvg", "languageMath", "emotionFaces")

@@ -530,13 +530,6 @@ def test_a_right_hemisphere_that_was_copied_from_the_left_is_flagged(tmp_path, c
 
 
 @pytest.mark.slow
-def test_without_a_model_the_line_names_it(tmp_path, capsys):
-    xcpd = write_xcpd_parcels(tmp_path, rest(), load_bundle("hcp-glasser").places.axis)
-    assert main([str(xcpd), str(tmp_path / "out"), "participant"]) == 2
-    assert "To do: use --model hcp-glasser" in capsys.readouterr().err
-
-
-@pytest.mark.slow
 def test_written_maps_are_loaded_as_rows(made):
     labels = [contrast.label for contrast in load_bundle("hcp-glasser").contrasts]
     maps = bids_dtg.load_maps(made)

@@ -270,8 +270,10 @@ def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_e
     found = {
         path.name for path in (cohort.out / "sub-01/figures").glob("*_contrast-*.webp")
     }
-    names = (f"sub-01_task-rest_contrast-{name}" for name in CONTRASTS)
-    assert found == {f"{name}{what}.webp" for name in names for what in ("", "_own")}
+    # A second picture would show deviations beyond the interval, and here are none.
+    cards = page.count("beyond the interval</strong>")
+    assert page.count("nothing beyond the interval</strong>") == cards > 0
+    assert found == {f"sub-01_task-rest_contrast-{name}.webp" for name in CONTRASTS}
     assert validate(cohort.out).errors == []
     assert program([str(cohort.bids), str(cohort.out), "group"]) == 0
     require_listed_names(cohort.out, "parcels", tmp_path)

@@ -150,8 +150,8 @@ def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(
     index = (out / "index.html").read_text()
     assert "reports flag a problem" in index
     for label, verdict in zip(PEOPLE, verdicts, strict=True):
-        row = index.partition(f">sub-{label}</a>")[2].partition("</li>")[0]
-        assert ("problem" in row) == (verdict == "outside")
+        row = index.partition(f">sub-{label}</a></td>")[2].partition("</tr>")[0]
+        assert ("Do not use" in row) == (verdict == "outside")
 
 
 def test_maps_of_another_model_are_left_out(made, tmp_path):
@@ -319,9 +319,13 @@ def test_a_second_way_to_combine_is_told_and_never_guessed(combined, capsys, wor
     stats = [*group, "--analysis", "stats", "--voxels", "--dry-run"]
     assert main(stats) == 2
     assert "--combine participant or session" in capsys.readouterr().err
-    assert main([*stats, "--combine", "participant"]) == 0
+    assert main([*stats, "--combine", "participant"]) == 2
+    said = capsys.readouterr().err
+    assert "of --combine participant; not used: those of session" in said
+    assert "usable results of one participant (04)" in said
+    assert main([*stats, "--combine", "session"]) == 0
     assert (
-        "of --combine participant; not used: those of session"
+        "of --combine session; not used: those of participant"
         in capsys.readouterr().err
     )
     assert main([*stats, "--combine", "run"]) == 2
