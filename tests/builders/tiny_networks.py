@@ -13,8 +13,9 @@ _GYRI = ("insula", "cuneus", "lingual", "precuneus")
 REGIONS = [f"{side}_{name}" for side in ("lh", "rh") for name in _GYRI]
 PEOPLE = ["01", "02", "03", "04"]
 FRAMES = 90
+# After fewer epochs, simulations grow without bounds.
 TRAIN = (
-    *("--epochs", "2", "--states", "2", "--region-parameters", "2", "--restarts", "2"),
+    *("--epochs", "60", "--states", "2", "--region-parameters", "2", "--restarts", "2"),
     *("--architecture", "network"),
 )
 

@@ -28,7 +28,7 @@ def chain(tmp_path_factory) -> Path:
     of_runs += ["--structural-connectivity", str(data / "connectomes")]
     fmriprep = str(data / "fmriprep")
     assert main([fmriprep, str(study), "participant", *of_runs]) == 0
-    training = ["--analysis", "train", "--architecture", "network", "--epochs", "2"]
+    training = ["--analysis", "train", "--architecture", "network", "--epochs", "30"]
     assert (
         main(
             [fmriprep, str(study), "group", *common, *training, "--model-name", "chain"]

@@ -32,7 +32,7 @@ def test_tables_of_people_are_found_by_their_series(
     call, arrays, out, tmp_path, capsys
 ):
     """Their labels, data set, scale and order do not count; each has the own row."""
-    few = ("--model-name", "tables", "--epochs", "1", "--architecture", "network")
+    few = ("--model-name", "tables", "--epochs", "60", "--architecture", "network")
     assert call("train", *few) == 0
     turned, renamed = tmp_path / "turned", tmp_path / "renamed"
     for folder in (turned, renamed):
@@ -104,7 +104,7 @@ def test_other_times_between_frames_are_refused(bundle, out, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "plan"),
     [
-        (("train", *TRAIN), "the model dry of session REST1 (2 epochs, 2 restarts)"),
+        (("train", *TRAIN), "the model dry of session REST1 (60 epochs, 2 restarts)"),
         (("evaluate", "--model", "{bundle}"), "scores, tables and a page"),
         (("fixed-points", "--model", "{bundle}"), "fixed points"),
     ],

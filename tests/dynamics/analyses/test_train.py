@@ -27,7 +27,9 @@ def test_a_model_is_trained_and_its_tables_are_whole(bundle):
     assert {row["trained"] for row in rows} == {"true", "false"}
     kl = read_rows(bundle.parent / "desc-parameters_scores.tsv")
     history = read_rows(bundle.parent / "desc-training_history.tsv")
-    assert [row["epoch"] for row in history] == ["1", "2", "1", "2"]
+    assert [row["epoch"] for row in history] == 2 * [
+        str(epoch) for epoch in range(1, 61)
+    ]
     meanings = json.loads((bundle.parent / "desc-regions_parameters.json").read_text())
     assert list(meanings) == ["Description", *rows[0]]
     # Parameters have the order of their use: the first is the furthest from the prior.
@@ -38,8 +40,8 @@ def test_a_model_is_trained_and_its_tables_are_whole(bundle):
     assert divergence == pytest.approx(float(kl[0]["kl_mean"]), rel=1e-3)
     restarts = read_rows(bundle.parent / "desc-restarts_scores.tsv")
     # A batch has 64 series, more than there are.
-    assert [row["updates"] for row in restarts] == ["2", "2"]
-    assert "2 epochs (2 updates)" in card["description"]
+    assert [row["updates"] for row in restarts] == ["60", "60"]
+    assert "60 epochs (60 updates)" in card["description"]
     chosen = [row for row in restarts if row["chosen"] == "true"]
     assert float(chosen[0]["held_out_elbo"]) == max(
         float(r["held_out_elbo"]) for r in restarts
@@ -80,11 +82,11 @@ def test_the_same_call_on_other_data_is_refused_at_once(bundle, call, capsys):
 @pytest.mark.slow
 def test_the_published_recipe_stands_beside_the_publication(call, out, capsys):
     few = ("--architecture", "network", "--epochs", "1", "--restarts", "1")
-    named = ("--recipe", "published", "--model-name", "few")
+    named = ("--recipe", "published", "--model-name", "published")
     assert call("train", *few, *named) == 0
     line = next(row for row in capsys.readouterr().err.splitlines() if "85,085" in row)
     assert "--epochs 85085 " in line  # an update an epoch
-    folder = out / "group" / "model-few"
+    folder = out / "group" / "model-published"
     card = json.loads((folder / "bundle" / "model.json").read_text())
     page = (folder / "network_report.html").read_text()
     for text in (card["description"], page):
