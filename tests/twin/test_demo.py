@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def test_a_small_demo_shows_results_beside_the_truth(tmp_path, capsys):
     assert "not evidence of an effect in a person" in out
     rows = {row["figure"]: row for row in read_rows(tmp_path / "demo.tsv")}
     assert all(f"\n  {name}" in out for name in rows)
-    index = (tmp_path / "index.html").read_text()
+    index = html.unescape((tmp_path / "index.html").read_text())
     assert all(name in index for name in rows)
     people = simulate_twin_people(60, "easy", regions=20, seed=0).select(range(40, 60))
     effect = float(rows["stroop_effect: mean (s)"]["true"])
@@ -28,9 +30,10 @@ def test_a_small_demo_shows_results_beside_the_truth(tmp_path, capsys):
     assert {"stroop_rt: mean (s)", "stroop_rt: r with the truth"} <= {*rows}
     with np.load(next(tmp_path.rglob("desc-directions_edges.npz"))) as arrays:
         moved = arrays["moves"].tolist()
-    assert sum("lower" in name for name in rows) == sum(
-        "accuracy" not in name for name in moved
-    )
+    changes = [name for name in rows if "lower" in name and name.endswith(" (s)")]
+    assert len(changes) == sum("accuracy" not in name for name in moved)
+    own = "r with each person's true change"
+    assert all(f"{name.removesuffix(' (s)')}: {own}" in rows for name in changes)
     pages = [*tmp_path.rglob("twin_report.html")]
     assert len(pages) == 3
     assert all(
