@@ -98,7 +98,7 @@ class UsedSurface:
         """Return a note of a run, that on its surface with a sentence on maps' deviation."""
         if self.deviation == 1.0 or note != self.note:
             return note
-        return f"{note} Of their difference from the group's maps, {self.deviation:.0%} is kept."
+        return f"{note} So what is the person's own in maps is reduced to {self.deviation:.0%}."
 
     @property
     def facts(self) -> dict[str, Any]:
