@@ -153,6 +153,10 @@ class LimitError(RunError):
     """A limit of the host or account: no further process, thread or memory (exit code 2 or 1)."""
 
 
+class ProcessLimitError(LimitError):
+    """The system starts no further process or thread."""
+
+
 class UnusableMapError(RunError):
     """A map lacks values where they are needed, or has values that no map can have."""
 
@@ -199,11 +203,11 @@ def faults_of(err: Exception) -> list[str]:
 _TASKS = 12
 
 
-def no_process() -> LimitError:
+def no_process() -> ProcessLimitError:
     """Return the error for a process or thread that the system does not start."""
     most = _limit("RLIMIT_NPROC")
     limit = f" (at most {most:,} of this user on it, ulimit -u)" if most else ""
-    return LimitError(
+    return ProcessLimitError(
         f"no further process or thread can be started on this host{limit}",
         expected=f"{_TASKS} for each participant at a time, beside those of other programs",
         remedy="ask for a higher limit, or process fewer participants at a time (--nprocs)",

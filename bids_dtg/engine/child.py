@@ -17,16 +17,15 @@ from types import FrameType
 from typing import NoReturn
 
 from bids_dtg.engine.machine import end_with_parent, wait_asleep
-from bids_dtg.errors import limit_error, no_process
+from bids_dtg.errors import ProcessLimitError, limit_error
 from bids_dtg.notices import say
 
 _END_SECONDS = 10.0  # how long a process may take to end
 # Between two requests to end. They are repeated because Python drops what a signal handler raises
 # while an object is being deleted.
 _ASK_SECONDS = 1.0
-NO_PROCESS = (
-    71  # exit code of a child that could not start a process or thread (EX_OSERR)
-)
+# Exit code of a child that could not start a process or thread (EX_OSERR).
+NO_PROCESS = 71
 # Signals whose handlers raise.
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -81,7 +80,9 @@ def start_child(
         with _signals_wait() if forked else nullcontext():
             process.start()
     except OSError as err:
-        raise limit_error(err) or err from err
+        if limit := limit_error(err):
+            raise limit from err
+        raise
     for end in far_ends:
         end.close()
     return process
@@ -133,7 +134,7 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
         limit = limit_error(err)
         if limit is None:
             traceback.print_exc()
-        elif str(limit) == str(no_process()):
+        elif isinstance(limit, ProcessLimitError):
             code = NO_PROCESS  # the parent has the same limit, and says so
         else:
             say(str(limit))
