@@ -82,7 +82,7 @@ def standard_grayordinates() -> Any:
         names,
         voxel=np.pad(voxels, ((len(vertices), 0), (0, 0)), constant_values=_NONE),
         vertex=np.pad(vertices, (0, len(voxels)), constant_values=_NONE),
-        nvertices=dict.fromkeys(CORTEX, len(read_template("fsLR").cortex["L"])),
+        nvertices=dict.fromkeys(CORTEX, mesh_size()),
         affine=arrays["affine"].astype(np.float64),
         volume_shape=tuple(map(int, arrays["shape"])),
     )

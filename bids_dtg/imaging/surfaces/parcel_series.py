@@ -21,15 +21,21 @@ from bids_dtg.imaging.nifti import reading_image, require_end
 from bids_dtg.imaging.surfaces.cifti import (
     CORTEX,
     ParcelPlaces,
-    mesh_size,
     read_cifti,
     require_mesh,
 )
-from bids_dtg.imaging.surfaces.meshes import EXTERNAL, IN_ANOTHER_FILE, read_gifti
+from bids_dtg.imaging.surfaces.meshes import (
+    EXTERNAL,
+    IN_ANOTHER_FILE,
+    SIDES,
+    read_gifti,
+)
 from bids_dtg.imaging.surfaces.vertices import (
     ParcelVertices,
+    parcels_of_vertices,
     parcels_on_fsaverage,
     require_cortex,
+    vertex_counts,
 )
 from bids_dtg.inputs.cortex import homotopic_pairs
 from bids_dtg.inputs.run import GIFTI_SERIES, other_side
@@ -100,21 +106,16 @@ class SeriesHeader:
         if self.vertices is not None:
             require_cortex(parcels)
             parcel = parcels_on_fsaverage(parcels, self.vertices)
-            sizes = np.bincount(parcel[parcel >= 0], minlength=parcels.number)
-            return ParcelVertices(parcel, sizes)
+            return ParcelVertices(parcel, vertex_counts(parcel, parcels))
         if self.axis is None:
             return None
         parcel = np.full(len(self.axis), -1, np.intp)
-        sizes = np.zeros(parcels.number, np.intp)
-        of_sides = {side: np.full(mesh_size(), -1, np.intp) for side in CORTEX}
-        for number, (_, _, vertices) in enumerate(parcels.axis):
-            for side, indices in vertices.items():
-                of_sides[side][indices] = number
-                sizes[number] += len(indices)
-        for side, of_side in of_sides.items():
-            columns = self.axis.name == side
-            parcel[columns] = of_side[self.axis.vertex[columns]]
-        return ParcelVertices(parcel, sizes)
+        of_sides = parcels_of_vertices(parcels)
+        for side, structure in zip(SIDES, CORTEX, strict=True):
+            columns = self.axis.name == structure
+            parcel[columns] = of_sides[side][self.axis.vertex[columns]]
+        of_mesh = np.concatenate([of_sides[side] for side in SIDES])
+        return ParcelVertices(parcel, vertex_counts(of_mesh, parcels))
 
 
 def read_series_header(path: Path) -> SeriesHeader:

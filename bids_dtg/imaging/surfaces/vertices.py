@@ -17,7 +17,7 @@ from bids_dtg.imaging.grid import Indices, Mask, Points
 from bids_dtg.imaging.nifti import read_header, read_single
 from bids_dtg.imaging.places import read_statmap
 from bids_dtg.imaging.sampling import LinearSampling
-from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
+from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, mesh_size
 from bids_dtg.imaging.surfaces.meshes import (
     IN_DEFAULT_SPACE,
     REGISTERED,
@@ -86,14 +86,18 @@ class ParcelVertices:
 
 def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, Indices]:
     """Return the parcel (32492,) of each of fsLR's vertices of a hemisphere; -1: none."""
-    size = len(read_template("fsLR").cortex["L"])
     parcels: dict[Hemisphere, Indices] = {
-        side: np.full(size, -1, np.intp) for side in SIDES
+        side: np.full(mesh_size(), -1, np.intp) for side in SIDES
     }
     for number, of_structures in enumerate(places.axis.vertices):
         for structure, indices in of_structures.items():
             parcels[SIDES[CORTEX.index(structure)]][indices] = number
     return parcels
+
+
+def vertex_counts(parcel: Indices, places: ParcelPlaces) -> Indices:
+    """Return the number of vertices of each parcel, from the parcel of each vertex (-1: none)."""
+    return np.bincount(parcel[parcel >= 0], minlength=places.number)
 
 
 def require_cortex(places: ParcelPlaces) -> None:
@@ -140,8 +144,7 @@ def cortex_in_run(
     points = np.concatenate([mesh[side] for side in SIDES])[parcel >= 0]
     mapped = map_points(points, read_transforms(transforms))
     parcel = parcel[parcel >= 0]
-    sizes = np.bincount(parcel, minlength=places.number)
-    return mapped, ParcelVertices(parcel, sizes)
+    return mapped, ParcelVertices(parcel, vertex_counts(parcel, places))
 
 
 def read_over_parcels(
