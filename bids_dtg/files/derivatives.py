@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from bids_dtg.errors import DatasetError, ForeignFileError, OutputError, SettingsError
+from bids_dtg.errors import ForeignFileError, OutputError, SettingsError
 from bids_dtg.files.atomic import (
     full_disk_remedy,
     once_more_if_stale,
@@ -19,7 +19,14 @@ from bids_dtg.files.atomic import (
     temporary_name,
     write_atomic,
 )
-from bids_dtg.files.foreign import Table, read_bytes, read_table, read_text, reading
+from bids_dtg.files.foreign import (
+    Table,
+    folder_entries,
+    read_bytes,
+    read_table,
+    read_text,
+    reading,
+)
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.text import (
@@ -265,15 +272,12 @@ def participants_in(root: Path) -> tuple[str, ...]:
     DatasetError
         The folder cannot be listed.
     """
-    try:
-        with once_more_if_stale(partial(os.scandir, root)) as entries:
-            names = [
-                entry.name
-                for entry in entries
-                if entry.name.startswith("sub-") and entry.is_dir()
-            ]
-    except OSError as err:
-        raise DatasetError(f"{root} cannot be listed: {err.strerror or err}") from err
+    with folder_entries(root) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if entry.name.startswith("sub-") and entry.is_dir()
+        ]
     return tuple(sorted(name.removeprefix("sub-") for name in names))
 
 

@@ -152,6 +152,22 @@ def files_below(root: Path) -> Iterator[Path]:
                     yield place / name
 
 
+@contextmanager
+def folder_entries(root: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """List a dataset's folder, in no order.
+
+    Raises
+    ------
+    DatasetError
+        The folder cannot be listed.
+    """
+    try:
+        with once_more_if_stale(partial(os.scandir, root)) as entries:
+            yield entries
+    except OSError as err:
+        raise DatasetError(f"{root} cannot be listed: {err.strerror or err}") from err
+
+
 def require_listable(*folders: Path) -> None:
     """Refuse folders that exist but may not be listed, as `Path.glob` takes them for empty.
 

@@ -257,8 +257,7 @@ def verify_outputs(dataset: DerivativeDataset, title: str) -> tuple[str, ...]:
     try:
         record = _whole_record(dataset, title)
     except ForeignFileError:
-        fault = "without content here:" if is_stub(path) else "unreadable"
-        return (f"{fault} {_RECORDS}/{path.name}",)
+        return (f"{_fault(path, 'unreadable')} {_RECORDS}/{path.name}",)
     damages: dict[str, str] = {}
     for name, recorded in sorted(record["Outputs"].items()):
         damage = _damage(dataset.root / name, recorded, by_time=False)
@@ -308,10 +307,15 @@ def _same_content(name: str, recorded: Fingerprint, current: Fingerprint) -> boo
     return same_size and same_ends and (covered or same_time)
 
 
+def _fault(path: Path, fault: str) -> str:
+    """Return a fault of a file that cannot be read, or that only its content is elsewhere."""
+    return "without content here:" if is_stub(path) else fault
+
+
 def _damage(path: Path, recorded: Mapping[str, Any], *, by_time: bool) -> str | None:
     """Return a word for an output's damage, or None; read it unless its time shows no change."""
     if not path.is_file():
-        return "without content here:" if is_stub(path) else "missing"
+        return _fault(path, "missing")
     status = path.stat()
     if status.st_size != recorded["size"]:
         return "changed"

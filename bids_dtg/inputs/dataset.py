@@ -301,8 +301,7 @@ def print_participants(settings: Settings) -> int:
     inputs = settings.inputs
     dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
     participants, absent = find_participants(dataset, inputs.participant_label)
-    if absent is not None:
-        say_absent(absent)
+    say_absent(absent)
     labels = [label for label in participants if is_label(label)]
     show(*labels)
     if others := [label for label in participants if not is_label(label)]:
@@ -347,9 +346,10 @@ def choose_participants(
     return chosen, absent
 
 
-def say_absent(absent: DatasetError) -> None:
-    """Say that requested participants are not there, beside those that are."""
-    say(f"bids_dtg: error: {absent} The others are processed.")
+def say_absent(absent: DatasetError | None) -> None:
+    """Say which requested participants are not there; nothing if all are."""
+    if absent is not None:
+        say(f"bids_dtg: error: {absent} The others are processed.")
 
 
 def seen(root: Path) -> str:

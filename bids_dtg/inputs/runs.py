@@ -49,6 +49,7 @@ from bids_dtg.inputs.studies import STUDIES, Study, person_folders
 from bids_dtg.inputs.templateflow import TransformMissingError
 from bids_dtg.inputs.vertex_choice import (
     choose_for_parcels,
+    lack_of_parcels,
     no_own_surfaces,
     template_surface,
 )
@@ -381,8 +382,7 @@ def _of_model(
     for run in runs:
         volume = volumes.get(run.bold.parent) if run in misfits else None
         if volume is not None:
-            name = run.bold.name
-            lack = f"{name} is damaged, on another mesh, or without the model's parcels"
+            lack = lack_of_parcels(run.bold)
             warnings.warn(f"{lack}: volumes are read", stacklevel=5)
             reason = f"{volume.space_reason}; {lack}"
             volume = replace(volume, space_reason=reason)

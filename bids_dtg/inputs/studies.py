@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.errors import DatasetError, RunError
-from bids_dtg.files.foreign import require_listable
+from bids_dtg.errors import RunError
+from bids_dtg.files.foreign import folder_entries, require_listable
 from bids_dtg.files.names import BidsName
 from bids_dtg.files.sidecars import stated_repetition_time, stated_residual_dof
 from bids_dtg.inputs.run import (
@@ -57,18 +56,15 @@ def person_folders(
         The folder cannot be listed.
     """
     folders = []
-    try:
-        with os.scandir(root) as entries:
-            for entry in entries:
-                labels = study.labels(entry.name)
-                if labels is None:
-                    continue
-                person, session = labels
-                if participant in (None, person) and entry.is_dir():
-                    name = _bids_name(sub=person, ses=session)
-                    folders.append(NamedFile(root / entry.name, name))
-    except OSError as err:
-        raise DatasetError(f"{root} cannot be listed: {err.strerror or err}") from err
+    with folder_entries(root) as entries:
+        for entry in entries:
+            labels = study.labels(entry.name)
+            if labels is None:
+                continue
+            person, session = labels
+            if participant in (None, person) and entry.is_dir():
+                name = _bids_name(sub=person, ses=session)
+                folders.append(NamedFile(root / entry.name, name))
     return sorted(folders, key=lambda folder: folder.path.name)
 
 

@@ -139,10 +139,14 @@ def _of_parcels(
     dense = [file for file in series if file.path.name.endswith(PARCEL_SERIES[-1])]
     if fitting or not dense:
         return fitting, []
-    name = dense[0].path.name
-    lack = f"{name} is damaged, on another mesh, or without the model's parcels"
+    lack = lack_of_parcels(dense[0].path)
     warnings.warn(f"{lack}: another version is read", stacklevel=7)
     return fitting, [lack]
+
+
+def lack_of_parcels(path: Path) -> str:
+    """Say why grayordinates are not read."""
+    return f"{path.name} is damaged, on another mesh, or without the model's parcels"
 
 
 def _at_file(

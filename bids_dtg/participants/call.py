@@ -113,8 +113,7 @@ class Level:
         request = self._prepared(settings)
         if settings.behaviour.dry_run:
             return print_plan(request, self.prepare)
-        if request.absent is not None:
-            say_absent(request.absent)
+        say_absent(request.absent)
         # Before anything is written, as the network or the scheduler may be unreachable.
         fetch_ahead(request, self.prepare)
         cluster = None

@@ -106,8 +106,7 @@ def print_plan(request: CallRequest, prepare: Prepare) -> int:
     failed = 0
     how = find_strategy(request.settings.cleaning.denoise_strategy).in_words
     show(f"{dataset.root} is read as {dataset.title}, {how}")
-    if request.absent is not None:
-        say_absent(request.absent)
+    say_absent(request.absent)
     show(*note_on_other_model(request))
     verbose = request.settings.behaviour.verbose > 0
     details = verbose or len(request.participants) == 1

@@ -193,8 +193,7 @@ def remake_reports(settings: Settings) -> int:
     """
     output = existing_output(settings.inputs.output_dir)
     wanted, absent = participants_asked(settings, output)
-    if absent is not None:
-        say_absent(absent)
+    say_absent(absent)
     failures: dict[str, list[Failure]] = {}
     for failure in all_failures(output):
         failures.setdefault(failure.participant, []).append(failure)
@@ -278,8 +277,7 @@ def verify_participants(settings: Settings) -> int:
         if label.startswith("sub-"):
             titles.setdefault(label.removeprefix("sub-"), []).append(title)
     labels, absent = participants_asked(settings, output, sorted(titles))
-    if absent is not None:
-        say_absent(absent)
+    say_absent(absent)
     results = presentation_of(output).noun
     damaged = sum(
         not _is_whole(output, label, titles[label], results) for label in labels
