@@ -130,18 +130,16 @@ class Anatomy:
         RunError
             The image is missing, or there are several.
         """
-        wanted: dict[str, Wanted] = {
-            "suffix": T1W,
-            "extension": IMAGES,
-            "desc": "preproc",
-            "space": (None, T1W),
-        }
-        what = f"the T1w image of sub-{self.participant}"
-        for folder in self.folders:
-            files = self.files_in(folder, "_T1w.nii*", **wanted)
-            image = best(files, what, **wanted)
-            if image:
-                return image.path
+        image = self.first(
+            "_T1w.nii*",
+            "the T1w image",
+            suffix=T1W,
+            extension=IMAGES,
+            desc="preproc",
+            space=(None, T1W),
+        )
+        if image:
+            return image
         raise self._lacks(
             "desc-preproc_T1w.nii.gz",
             expected="the T1w image of fMRIPrep in its own space",
@@ -254,12 +252,29 @@ class Anatomy:
 
     def _direct(self, origin: str, to: str) -> TransformFile | None:
         wanted = {**_XFM, "from": _spellings(origin), "to": _spellings(to)}
-        what = f"the transform from {origin} to {to} of sub-{self.participant}"
+        path = self.first("_xfm.*", f"the transform from {origin} to {to}", **wanted)
+        return TransformFile(path) if path else None
+
+    def first(self, pattern: str, what: str, **wanted: Wanted) -> Path | None:
+        """Return `best_in` of the first of its folders that has such a file."""
         for folder in self.folders:
-            file = best(self.files_in(folder, "_xfm.*", **wanted), what, **wanted)
-            if file:
-                return TransformFile(file.path)
+            if path := self.best_in(folder, pattern, what, **wanted):
+                return path
         return None
+
+    def best_in(
+        self, folder: Path, pattern: str, what: str, **wanted: Wanted
+    ) -> Path | None:
+        """Return the file in one of its folders that fits best; None if there is none.
+
+        Raises
+        ------
+        RunError
+            Several fit, or a file is of another session than its folder.
+        """
+        files = self.files_in(folder, pattern, **wanted)
+        file = best(files, f"{what} of sub-{self.participant}", **wanted)
+        return file.path if file else None
 
     def files_in(self, folder: Path, pattern: str, **wanted: Wanted) -> list[NamedFile]:
         """List files of this anatomy in one of its folders, by the criteria of `having`.
@@ -525,19 +540,14 @@ def surfaces_of_xcpd(
 
 def grey_matter(anatomy: Anatomy) -> Path | None:
     """Find the probability of grey matter in T1w space."""
-    wanted: dict[str, Wanted] = {
-        "suffix": "probseg",
-        "extension": IMAGES,
-        "label": "GM",
-        "space": (None, T1W),
-    }
-    what = f"the probability of grey matter of sub-{anatomy.participant}"
-    for folder in anatomy.folders:
-        files = anatomy.files_in(folder, "probseg.nii*", **wanted)
-        image = best(files, what, **wanted)
-        if image:
-            return image.path
-    return None
+    return anatomy.first(
+        "probseg.nii*",
+        "the probability of grey matter",
+        suffix="probseg",
+        extension=IMAGES,
+        label="GM",
+        space=(None, T1W),
+    )
 
 
 def _is_of_xcpd(dataset: InputDataset) -> bool:
@@ -584,10 +594,8 @@ def surfaces_on_meshes(
 
     def surface(folder: Path, side: Side, suffix: str, **wanted: Wanted) -> Path | None:
         criteria = {"extension": _MESH, "suffix": suffix, "hemi": side, **wanted}
-        files = anatomy.files_in(folder, f"hemi-*{_MESH}", **criteria)
-        what = f"the {suffix} of hemisphere {side} of sub-{anatomy.participant}"
-        file = best(files, what, **criteria)
-        return file.path if file else None
+        what = f"the {suffix} of hemisphere {side}"
+        return anatomy.best_in(folder, f"hemi-*{_MESH}", what, **criteria)
 
     for folder in anatomy.folders:
         place = folder.relative_to(anatomy.root)
