@@ -32,6 +32,7 @@ from bids_dtg.contrasts.participant.outputs.maps import (
     region_files,
 )
 from bids_dtg.contrasts.participant.outputs.spaces import (
+    LABEL_EXTENSIONS,
     T1W,
     Sampling,
     Target,
@@ -258,13 +259,12 @@ def _labels(
             continue
         if target.grid.space == T1W:  # the person's own
             continue
-        (sidecar, facts), *images = label_files(
-            request.bundle, target, voxels, sampling
-        )
-        shared = [sidecar, *(path for path, _ in images)]
+        files = label_files(request.bundle, target, voxels, sampling)
+        sidecar, facts = next(files)
+        shared = [sidecar.with_suffix(extension) for extension in LABEL_EXTENSIONS]
         exist = all(output.path(path).exists() for path in shared)
         if not exist or read_json(output.path(sidecar)) != facts:
-            _write(request, [*images, (sidecar, facts)])
+            _write(request, [*files, (sidecar, facts)])
         paths += shared
     return paths
 

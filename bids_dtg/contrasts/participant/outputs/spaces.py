@@ -121,6 +121,7 @@ _TEMPLATES = {
 }
 PAINTABLE = tuple(_TEMPLATES)  # those whose surface comes with the program
 T1W = "T1w"  # the participant's own
+LABEL_EXTENSIONS = (".json", ".tsv", ".nii.gz")  # of files of painted labels
 _PAINTED_MM = 2.0  # voxel edge of parcels painted in T1w
 
 
@@ -366,7 +367,9 @@ def _how(target: Target, bundle: ModelBundle) -> dict[str, Any]:
 def label_files(
     bundle: ModelBundle, target: Target, voxels: VoxelPlaces, painting: Painting
 ) -> Iterator[File]:
-    """Yield the label image of a template in which parcels are painted, after its sidecar.
+    """Yield the sidecar of a template's label image of painted parcels, its table and the image.
+
+    Their extensions are `LABEL_EXTENSIONS`. The image is encoded when it is asked for.
 
     Parameters
     ----------
@@ -382,13 +385,12 @@ def label_files(
     label, grid = bundle.card.part.atlas, target.grid
     folder = PurePosixPath(f"tpl-{grid.space}")
     named = {"tpl": grid.space, "seg": label, "res": grid.resolution}
-
-    def path(extension: str) -> PurePosixPath:
-        return folder / build_name(named, "dseg", extension)
-
+    sidecar, table, image = (
+        folder / build_name(named, "dseg", extension) for extension in LABEL_EXTENSIONS
+    )
     words = WORDS["labels"]
     yield (
-        path(".json"),
+        sidecar,
         {
             "Description": words["description"].format(atlas=label),
             "SpatialReference": grid.metadata["SpatialReference"],
@@ -399,10 +401,10 @@ def label_files(
         },
     )
     rows = [[number, name_cell(name)] for number, name in enumerate(places.names, 1)]
-    yield path(".tsv"), tsv_text(["index", "name"], rows).encode()
+    yield table, tsv_text(["index", "name"], rows).encode()
     numbers = voxels.volume((painting.parcel + 1).astype(np.int16))
     description = f"bids_dtg {__version__} labels of {label}"
-    yield path(".nii.gz"), encode_integers(numbers, grid, description=description)
+    yield image, encode_integers(numbers, grid, description=description)
 
 
 # For a template, shared by all participants; places are compared by id.
