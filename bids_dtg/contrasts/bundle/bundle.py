@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,7 @@ from bids_dtg.contrasts.bundle.part import (
     HALF_WIDTH_FILE,
     MEAN_FILE,
     OFFSET_FILE,
+    PARCELS_FILE,
     MapsPart,
 )
 from bids_dtg.contrasts.contrast import Contrast
@@ -88,6 +89,11 @@ class ModelBundle(Bundle[MapsPart]):
     def homologues(self) -> Homologues | None:
         """Pairs of homologous parcels; None: there are none."""
         return Homologues.of(self.places)
+
+    @property
+    def parcels_sha256(self) -> str:
+        """SHA-256 of the parcels, of a model of parcels."""
+        return self.card.files[PARCELS_FILE]
 
     @property
     def grid(self) -> Grid:
@@ -168,13 +174,8 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             The card's scores are damaged.
         """
-        scores = JsonFields(
-            self.card.evaluation or {}, str(self.path / CARD_FILE), "evaluation."
-        )
-        if "contrasts" not in scores.items():
-            return {}
         above = dict[str, tuple[float, float, float]]()
-        for row in scores.list_of_nested("contrasts"):
+        for row in self._scores("contrasts"):
             if ABOVE_GROUP in row.items():
                 mean, low, high = row.numbers(ABOVE_GROUP, (3,))
                 if low <= 0:
@@ -190,18 +191,25 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             The card's scores are damaged.
         """
-        scores = JsonFields(
-            self.card.evaluation or {}, str(self.path / CARD_FILE), "evaluation."
-        )
-        if ASYMMETRY not in scores.items():
-            return {}
         return {
             row.text("contrast"): (
                 row.text("verdict") == BETTER,
                 row.text("index_verdict") == BETTER,
             )
-            for row in scores.list_of_nested(ASYMMETRY)
+            for row in self._scores(ASYMMETRY)
         }
+
+    def _scores(self, table: str) -> Sequence[JsonFields]:
+        """Return the rows of one of the card's tables of scores; none if it has no such table.
+
+        Raises
+        ------
+        BundleError
+            The card's scores are damaged.
+        """
+        file = str(self.path / CARD_FILE)
+        scores = JsonFields(self.card.evaluation or {}, file, "evaluation.")
+        return scores.list_of_nested(table) if table in scores.items() else ()
 
     @property
     def rois(self) -> int:

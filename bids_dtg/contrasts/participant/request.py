@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -441,8 +440,7 @@ class Request(CallRequest):
         # Atlases are identified by content, so a moved file is the same.
         atlases = {atlas.key: atlas.identity for atlas in self.atlases}
         if self.parcels is not None and _label_files(self.settings.outputs.atlases):
-            xml = self.parcels.to_xml()
-            atlases["parcels"] = hashlib.sha256(xml).hexdigest()
+            atlases["parcels"] = self.bundle.parcels_sha256
         options: dict[str, Any] = {**super().shaping_options(), "atlases": atlases}
         if self.parcels is not None:  # in T1w and in templates
             options["painted_within_mm"] = [OWN_MM, TEMPLATE_MM]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -397,7 +396,7 @@ def label_files(
             "Resolution": _resolution(WORDS["spaces"]["template"], grid),
             **_how(target, bundle),
             **model_facts(bundle),
-            "ParcelsSHA256": hashlib.sha256(places.to_xml()).hexdigest(),
+            "ParcelsSHA256": bundle.parcels_sha256,
         },
     )
     rows = [[number, name_cell(name)] for number, name in enumerate(places.names, 1)]
