@@ -295,11 +295,8 @@ def _noting(folder: Path, refused: dict[Path, str]) -> Iterator[None]:
     """Add a folder that cannot be read to `refused`; one that is absent has nothing to read."""
     try:
         yield
-    except (
-        FileNotFoundError,
-        NotADirectoryError,
-        ValueError,
-    ):  # or no file has the name
+    # ValueError: no file can have the name.
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return
     except OSError as err:
         refused[folder] = err.strerror or str(err)

@@ -155,9 +155,9 @@ def run_workflow(settings: Settings) -> int:
     limit_threads(threads)
     check_temporary_folder()
     # A model trained in OUTPUT_DIR is used by its name, like an installed one.
-    if settings.inputs.model is not None:
-        inputs = settings.inputs
-        trained_here = model_of_output(settings.inputs.model, inputs.output_dir)
+    inputs = settings.inputs
+    if inputs.model is not None:
+        trained_here = model_of_output(inputs.model, inputs.output_dir)
         if trained_here is not None:
             settings = settings.replace(model=str(trained_here))
     return EXIT_FAILED if run(settings) else 0

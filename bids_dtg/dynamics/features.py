@@ -138,9 +138,8 @@ def regress(feature: Values, theta: Values) -> tuple[int, float, Values, Values]
     weights = spread @ (centred.T @ z)
     dof = len(x) - x.shape[1] - 1
     variance = np.square(z - centred @ weights).sum() / dof
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # a parameter that does not vary
+    # A parameter that does not vary has no variance.
+    with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * t.sf(np.abs(weights) / np.sqrt(variance * np.diag(spread)), dof)
     return len(x), float(_explained(x, y[None])[0]), weights, p
 

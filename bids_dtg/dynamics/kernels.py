@@ -498,17 +498,14 @@ class _Lstm(torch.autograd.Function):
         weights, _, out = ctx.saved_tensors
         gradients = [torch.zeros_like(tensor) for tensor in ctx.saved_tensors]
         back = weights[:, : out.shape[1]].T
-        given = [
-            tensor.contiguous().numpy() for tensor in (back, out, of_results, of_last)
-        ]
-        back, out, *of_given = given
         _run(
             _backward,
-            back,
-            out,
+            back.contiguous().numpy(),
+            out.contiguous().numpy(),
             *ctx.of_pass,
-            *of_given,
-            *(g.numpy() for g in gradients),
+            of_results.contiguous().numpy(),
+            of_last.contiguous().numpy(),
+            *(gradient.numpy() for gradient in gradients),
         )
         ctx.memory.give_back(ctx.block)
         return gradients[0], gradients[1], gradients[2], None, None

@@ -157,7 +157,7 @@ def _mapped_grid(
     The result is cached, as runs share it and reading a template's transform can take longer than
     reading a run. A change in the states of the `files` invalidates it.
     """
-    everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
+    everywhere = VoxelPlaces.all_of(grid)
     return map_points(everywhere.points, read_transforms(transforms))
 
 

@@ -126,6 +126,11 @@ class VoxelPlaces:
             )
         return cls(grid, np.flatnonzero(mask))
 
+    @classmethod
+    def all_of(cls, grid: Grid) -> VoxelPlaces:
+        """Return all voxels of a grid, in C order."""
+        return cls(grid, np.arange(np.prod(grid.shape)))
+
     @property
     def number(self) -> int:
         """Number of voxels."""

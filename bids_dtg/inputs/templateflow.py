@@ -148,9 +148,8 @@ class TemplateFlow:
         path = self.home / location
         try:
             is_there = has_content(path)
-        except (
-            OSError
-        ) as err:  # a home folder of somebody else, or one without its ticket
+        # A home folder of somebody else, or one without its ticket.
+        except OSError as err:
             raise RunError(
                 f"{path} cannot be read: {err.strerror or err}",
                 remedy=f"set TEMPLATEFLOW_HOME to a folder that has, or may receive, {location}",

@@ -181,7 +181,7 @@ def _registration_of_surface(data: MeasuredRun, vertices: Points) -> PanelFile |
     if mean is None or data.surface is None or not isinstance(places, ParcelPlaces):
         return None
     grid = image_grid(vertices)
-    points = VoxelPlaces(grid, np.arange(np.prod(grid.shape))).points
+    points = VoxelPlaces.all_of(grid).points
     sampling = LinearSampling(mean.header.shape, mean.header.affine, points)
     values = np.nan_to_num(mean.at(sampling)).reshape(grid.shape)
     stored, slope = _stored(values)
@@ -270,7 +270,7 @@ def _mean_bold(data: MeasuredRun) -> NDArray[np.float32] | None:
     if data.mean_frame is None:
         return None
     grid, mean = data.bundle.grid, data.mean_frame
-    everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
+    everywhere = VoxelPlaces.all_of(grid)
     placement = Placement.through(everywhere, data.run.transforms)
     sampling, _ = placement.in_file(mean.header, data.interpolation)
     return mean.at(sampling).reshape(grid.shape)

@@ -312,9 +312,8 @@ class Scored:
         self.diverged = 0  # simulations that were left out
         # By row, FC of the predictions for a person whose mean over people is known at the end.
         self._predicted: dict[int, Values] = {}
-        self._residual = np.full(
-            count, np.nan
-        )  # of predictions with a mean of their own
+        # Of predictions with a mean of their own.
+        self._residual = np.full(count, np.nan)
         # Whether somebody's prediction is not the mean of other people.
         self._is_informed = False
 

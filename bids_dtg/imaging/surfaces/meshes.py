@@ -438,9 +438,8 @@ def _axes_of_image(facts: Mapping[str, Any], path: Path) -> NDArray[np.float64]:
     Vertices are relative to the centre of its image and to axes that are those of a usual
     (coronal) image, left, down and forward, wherever the image's own axes point.
     """
-    own_axes = np.array(
-        [facts[key] for key in _AXES]
-    )  # rows: directions in scanner RAS
+    # Rows are directions in the scanner's space.
+    own_axes = np.array([facts[key] for key in _AXES])
     turn: NDArray[np.float64] = np.transpose(_USUAL_AXES) @ own_axes
     if not np.allclose(turn @ turn.T, np.eye(3), atol=_ROUGHLY):
         raise RunError(

@@ -96,7 +96,7 @@ def paint_grid(
     of_sides = parcels_of_vertices(places)
     vertices = np.concatenate([mesh[side] for side in SIDES])
     of_vertex = np.concatenate([of_sides[side] for side in SIDES])
-    everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
+    everywhere = VoxelPlaces.all_of(grid)
     points = everywhere.points
     low, high = vertices.min(axis=0) - most_mm, vertices.max(axis=0) + most_mm
     in_box = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
