@@ -262,11 +262,11 @@ def fit_people(
         products += np.einsum("qv,qv->q", predicted, measured)
         squares += np.einsum("qv,qv->q", predicted, predicted)
         # The pairs of the index are those of the other people, too, as for a new person.
-        others = np.where(is_measured, person.maps - measured, maps.mean)
+        others_mean = np.where(is_measured, person.maps - measured, maps.mean)
         deviations = predicted, np.where(is_measured, measured, np.nan)
         errors.add(*deviations)
         if homologues is not None:
-            asymmetries = [homologues.values(part, others) for part in deviations]
+            asymmetries = [homologues.values(part, others_mean) for part in deviations]
             asymmetry_errors.add(*asymmetries)
     gains = _gains(products, squares)
 

@@ -76,8 +76,8 @@ class Encoder(nn.Module):
         Each is (frames, 2 dimensions, items), in the order of its direction.
         """
         forward, backward = results
-        both = forward + backward.flip(0) + self.out.bias.unsqueeze(1)
-        return self._split(both.transpose(1, 2))
+        summed = forward + backward.flip(0) + self.out.bias.unsqueeze(1)
+        return self._split(summed.transpose(1, 2))
 
     def _split(self, values: Tensor) -> Gaussian:
         mean, log_variance = values.chunk(2, dim=-1)

@@ -155,7 +155,8 @@ def _forward(
     results
         (frames, results, items), of the linear layer, written.
     """
-    frames, units, items = len(gates), cells.shape[1], cells.shape[2]
+    frames = len(gates)
+    _, units, items = cells.shape
     n = units * items
     constant = constants.reshape(-1)
     for t in range(frames):
@@ -164,7 +165,9 @@ def _forward(
         _open_sigmoids(gate[: 2 * n], constant[: 2 * n])
         _open_tanh(gate[2 * n : 3 * n], constant[2 * n : 3 * n])
         _open_sigmoids(gate[3 * n :], constant[3 * n :])
-        take, keep, change = gate[:n], gate[n : 2 * n], gate[2 * n : 3 * n]
+        take = gate[:n]
+        keep = gate[n : 2 * n]
+        change = gate[2 * n : 3 * n]
         _remember(take, keep, change, cells[t].reshape(-1), cell)
         _show(gate[3 * n :], cell, before[t + 1].reshape(-1)[:n])
         if len(out):
@@ -180,9 +183,10 @@ def _back_show(
     show: Array, cell: Array, of_units: Array, of_cells: Array, of_show: Array
 ) -> None:
     for i in range(cell.size):
-        output, s, of_unit = _tanh(cell[i]), show[i], of_units[i]
-        of_cells[i] += (_ONE - output * output) * s * of_unit
-        of_show[i] = (s - s * s) * output * of_unit
+        output = _tanh(cell[i])
+        s = show[i]
+        of_cells[i] += (_ONE - output * output) * s * of_units[i]
+        of_show[i] = (s - s * s) * output * of_units[i]
 
 
 @_inner
@@ -190,17 +194,18 @@ def _back_take(
     take: Array, change: Array, of_cells: Array, of_take: Array, of_change: Array
 ) -> None:
     for i in range(take.size):
-        t, c, of_cell = take[i], change[i], of_cells[i]
-        of_take[i] = (t - t * t) * c * of_cell
-        of_change[i] = (_ONE - c * c) * t * of_cell
+        t = take[i]
+        c = change[i]
+        of_take[i] = (t - t * t) * c * of_cells[i]
+        of_change[i] = (_ONE - c * c) * t * of_cells[i]
 
 
 @_inner
 def _back_keep(keep: Array, old: Array, of_cells: Array, of_keep: Array) -> None:
     for i in range(keep.size):
-        k, of_cell = keep[i], of_cells[i]
-        of_keep[i] = (k - k * k) * old[i] * of_cell
-        of_cells[i] = k * of_cell
+        k = keep[i]
+        of_keep[i] = (k - k * k) * old[i] * of_cells[i]
+        of_cells[i] = k * of_cells[i]
 
 
 @_kernel(*(_MATRIX,) * 2, *(_CUBE,) * 4, *(_MATRIX,) * 4)
@@ -229,7 +234,8 @@ def _backward(
     of_last
         (units, items), gradient of the last units that does not pass through the linear layer.
     """
-    frames, units, items = len(gates), cells.shape[1], cells.shape[2]
+    frames = len(gates)
+    _, units, items = cells.shape
     n = units * items
     of_gates = np.empty((4 * units, items), np.float32)
     of_gate = of_gates.reshape(-1)
@@ -248,7 +254,9 @@ def _backward(
             np.dot(of_results[t], before[t + 1, :units].T, out_part)
             _add(of_out.reshape(-1), out_part.reshape(-1))
         gate = gates[t].reshape(-1)
-        take, keep, change = gate[:n], gate[n : 2 * n], gate[2 * n : 3 * n]
+        take = gate[:n]
+        keep = gate[n : 2 * n]
+        change = gate[2 * n : 3 * n]
         cell, cell_before = cells[t + 1].reshape(-1), cells[t].reshape(-1)
         _back_show(gate[3 * n :], cell, of_unit, of_cell, of_gate[3 * n :])
         _back_take(take, change, of_cell, of_gate[:n], of_gate[2 * n : 3 * n])
@@ -486,7 +494,9 @@ class _Lstm(torch.autograd.Function):
         last = torch.from_numpy(before[-1, :units].copy())
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(weights, constants, out)
-            ctx.memory, ctx.block, ctx.of_pass = memory, block, (before, gates, cells)
+            ctx.of_pass = before, gates, cells
+            ctx.memory = memory
+            ctx.block = block
         else:
             memory.give_back(block)
         return results, last

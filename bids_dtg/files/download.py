@@ -104,12 +104,14 @@ def download_folder(folder: Path, reporter: Reporter, *, remedy: str) -> Iterato
         The folder cannot be written to.
     """
     work = folder / WORK_FOLDER
-    made = [path for path in (work, folder, *folder.parents) if not path.exists()]
+    new_folders = [
+        path for path in (work, folder, *folder.parents) if not path.exists()
+    ]
     try:
         with _locked(work, folder, reporter, remedy):
             yield work
     finally:
-        for path in made:
+        for path in new_folders:
             with suppress(OSError):  # it has files
                 path.rmdir()
 

@@ -114,8 +114,8 @@ def reading(
         if len(reason) > _LONGEST:
             reason = f"{reason[:_LONGEST]}…"
         remedy = STALE if getattr(err, "errno", None) == errno.ESTALE else None
-        found = f"{source} cannot be read{as_what}: {reason}"
-        raise kind(found, remedy=remedy) from err
+        sentence = f"{source} cannot be read{as_what}: {reason}"
+        raise kind(sentence, remedy=remedy) from err
 
 
 # --- Files of a folder

@@ -231,10 +231,8 @@ class Locks:
         except Timeout:
             owner = lease.owner
             where = f"process {owner.pid} on {owner.hostname}" if owner else "a run"
-            left = self._seconds_left(name)
-            return (
-                f"{where} ({path}, which expires in {left:.0f} s unless it is touched)"
-            )
+            seconds_left = self._seconds_left(name)
+            return f"{where} ({path}, which expires in {seconds_left:.0f} s unless it is touched)"
         self._touched.pop(name, None)
         self._held[name] = lease
         return None

@@ -530,8 +530,10 @@ def surfaces_of_xcpd(
         )
         break
     if in_t1w is None:
-        given = "in XCP-D's derivatives or those that it was run on"
-        lack = f"there is no transform from T1w to {space} {given} ({lacks[0].found})"
+        searched = "in XCP-D's derivatives or those that it was run on"
+        lack = (
+            f"there is no transform from T1w to {space} {searched} ({lacks[0].found})"
+        )
         in_t1w = SurfaceFiles(f"{words} are in T1w space, and {lack}")
     return SurfaceFiles(
         words, sides, in_t1w=in_t1w, maker=maker, stays_in_t1w=stays_in_t1w

@@ -304,8 +304,8 @@ def print_participants(settings: Settings) -> int:
     say_absent(absent)
     labels = [label for label in participants if is_label(label)]
     show(*labels)
-    if others := [label for label in participants if not is_label(label)]:
-        folders = [f"sub-{label}" for label in others]
+    if unnameable := [label for label in participants if not is_label(label)]:
+        folders = [f"sub-{label}" for label in unnameable]
         say(
             f"bids_dtg: note: {dataset.root} has {named(list(map(repr, folders)))}, which "
             "--participant-label cannot name. Expected: letters and digits. To do: rename them"

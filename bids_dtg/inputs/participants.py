@@ -179,10 +179,10 @@ class Column:
         >>> group.notes[0].partition(" in ")[0]
         'group: 9 is a code of missing values'
         """
-        given = description.get("Levels")
-        if not isinstance(given, Mapping | list):
+        listed = description.get("Levels")
+        if not isinstance(listed, Mapping | list):
             return self
-        meanings = {str(level): _meaning(given, level) for level in given}
+        meanings = {str(level): _meaning(listed, level) for level in listed}
         codes = [
             level
             for level, meaning in meanings.items()

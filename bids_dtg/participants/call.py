@@ -63,7 +63,7 @@ class Level:
     # Returns the file that is read first, which may be read before; None: it is not known.
     first_file: Callable[[Settings], Path | None] | None = None
 
-    def __call__(self, asked: tuple[Settings, str]) -> LevelWork:
+    def __call__(self, call: tuple[Settings, str]) -> LevelWork:
         """Make the work in a process that shares nothing with this one.
 
         Parameters
@@ -71,7 +71,7 @@ class Level:
         asked
             The options, with the model that was chosen, and the request's `why_model`.
         """
-        settings, why_model = asked
+        settings, why_model = call
         request = replace(self.prepare(settings), why_model=why_model)
         return self.work(request).in_process()
 
@@ -120,8 +120,8 @@ class Level:
         if settings.resources.scheduler:
             of_workers = _with_model(request, with_whole_paths(settings))
             of_workers = of_workers.replace(scheduler=None)
-            asked = of_workers, request.why_model
-            cluster = Cluster(settings.resources.scheduler, self, asked)
+            call = of_workers, request.why_model
+            cluster = Cluster(settings.resources.scheduler, self, call)
         notes = [*note_on_other_model(request), *request.notes()]
         log = _open_output(request)
         outcomes: list[Outcome] = []
@@ -198,8 +198,8 @@ class Level:
         forked = work.forks and can_fork()
         prepare = work.in_process
         if not forked:
-            asked = _with_model(request, request.settings), request.why_model
-            prepare = partial(self, asked)
+            call = _with_model(request, request.settings), request.why_model
+            prepare = partial(self, call)
         return Pool(
             prepare, request.processes, forked=forked, before_start=board.before_fork
         )

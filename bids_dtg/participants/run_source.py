@@ -443,13 +443,14 @@ def parcels_in(
     present = np.diff(weights.indptr) > 0
     if header.vertices is not None:  # a file of a mesh is read as a whole only
         return present, notes
-    kept = np.flatnonzero(keep)
+    kept_frames = np.flatnonzero(keep)
     vertices = header.vertices_of(places)
     if vertices is None:
-        means = weights @ read_frame(header, int(kept[0]))
+        means = weights @ read_frame(header, int(kept_frames[0]))
         return present & np.isfinite(means), notes
     frames = [
-        read_frame(header, int(kept[number])) for number in (0, len(kept) // 2, -1)
+        read_frame(header, int(kept_frames[number]))
+        for number in (0, len(kept_frames) // 2, -1)
     ]
     usable = np.isfinite(frames).all(axis=0) & np.any(frames, axis=0)
     _, share = vertices.means(usable)

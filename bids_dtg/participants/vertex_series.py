@@ -336,9 +336,9 @@ class _NeededVoxels:
         """Let go of what is held."""
         self._held.close()
 
-    def _look(self, kept: Stored) -> None:
+    def _look(self, kept_frames: Stored) -> None:
         """Note which voxels are finite, and which are zero in some of the kept frames."""
-        values = with_zeros(self._header, kept)
+        values = with_zeros(self._header, kept_frames)
         if self._header.dtype.kind == "f":
             self._finite &= np.isfinite(values).all(axis=0)
         self._zeros.add(values)
@@ -394,8 +394,8 @@ class SurfaceSeries:
         has_value = share >= LEAST_SHARE
         series[~has_value] = 0
         # Exactly 1 where all vertices have data.
-        left = share[has_value] / share_before[has_value]
-        series[has_value] /= left[:, None].astype(np.float32)
+        relative_share = share[has_value] / share_before[has_value]
+        series[has_value] /= relative_share[:, None].astype(np.float32)
         for first in range(0, self.header.frames, _FRAMES):
             yield first, np.ascontiguousarray(series[:, first : first + _FRAMES].T)
 

@@ -145,8 +145,8 @@ def why_explained(people: GroupPeople, column: Column) -> str:
         return ""
     scaled = coded / np.ptp(coded, axis=0)
     design = np.column_stack([np.ones(len(people)), scaled])
-    left = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
-    if np.linalg.norm(left) > _NOTHING * np.linalg.norm(values - values.mean()):
+    residuals = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    if np.linalg.norm(residuals) > _NOTHING * np.linalg.norm(values - values.mean()):
         return ""
     return f"{column.name} is a linear combination of the covariates {', '.join(names)}"
 

@@ -28,7 +28,9 @@ _ROUNDING = 1e-12
 _TIE = 1e-9
 _NORMAL = 1.959964  # 97.5 % quantile of the normal distribution
 # Standard error of a cross-validated r, relative to that of a fixed prediction: see `interval`.
-_LEAST_WIDER, _MOST_WIDER, _WIDER_WITH_R = 1.35, 1.55, 0.5
+_LEAST_WIDER = 1.35
+_MOST_WIDER = 1.55
+_WIDER_WITH_R = 0.5
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,9 +105,9 @@ def cut_mesh(
     start = corners[rows, alone]
     ends = []
     for step in (1, 2):
-        other = corners[rows, (alone + step) % 3]
-        along = (position - start[:, axis]) / (other[:, axis] - start[:, axis])
-        ends.append(start + along[:, None] * (other - start))
+        end = corners[rows, (alone + step) % 3]
+        along = (position - start[:, axis]) / (end[:, axis] - start[:, axis])
+        ends.append(start + along[:, None] * (end - start))
     return np.delete(np.stack(ends, axis=1), axis, axis=2)
 
 

@@ -189,12 +189,12 @@ def refuse_other_model(request: DatasetRequest, bundle: ModelBundle, why: str) -
     if last_model(output).partition(" ")[0] not in ("", name):
         titles += completed_titles(output)
     for title in titles:
-        other = _model_of(output, title, bundle.identity)
-        if other not in ("", name):
+        used = _model_of(output, title, bundle.identity)
+        if used not in ("", name):
             raise SettingsError(
-                f"--model was not given, and {output.root} has maps of {other} ({title}), not of "
+                f"--model was not given, and {output.root} has maps of {used} ({title}), not of "
                 f"{name}{why}, which would be used",
-                expected=f"--model {other} to add to these maps, or --model {name} to replace them",
+                expected=f"--model {used} to add to these maps, or --model {name} to replace them",
                 remedy="give --model, or choose another OUTPUT_DIR",
             )
 

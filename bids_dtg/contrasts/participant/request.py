@@ -112,14 +112,14 @@ class Request(CallRequest):
             Options, dataset or model cannot be used.
         """
         dataset_request = find_dataset_request(settings)
-        given = dataset_request.settings.inputs.model
+        named = dataset_request.settings.inputs.model
         if template is not None:
             return cls._of_bundle(dataset_request, template(dataset_request))
-        name = given or default_model()
+        name = named or default_model()
         bundle = obtain_bundle(name, may_fetch=not settings.behaviour.dry_run)
         _ = bundle.space  # refuses a model of numbered places, which reads no images
         bundle.require_finite()  # else each participant would fail
-        if given:
+        if named:
             return cls._of_bundle(dataset_request, bundle)
         why = "" if name == DEFAULT else f" (used because {DEFAULT} is not installed)"
         if settings.inputs.analysis_level == "participant":
@@ -128,8 +128,8 @@ class Request(CallRequest):
             request = cls._of_bundle(dataset_request, bundle)
         except SettingsError as err:
             # The user did not name the model that cannot follow an option.
-            found = err.found.replace(name, f"{name}{why}", 1)
-            raise type(err)(found, expected=err.expected, remedy=err.remedy) from err
+            sentence = err.found.replace(name, f"{name}{why}", 1)
+            raise type(err)(sentence, expected=err.expected, remedy=err.remedy) from err
         if note := note_on_default(name):
             warnings.warn(note, stacklevel=2)
         words = instead_of_default(name, DEFAULT) if why else ""
@@ -309,11 +309,11 @@ class Request(CallRequest):
         return self._targets(planned, self.own_surfaces(planned))
 
     def _targets(
-        self, planned: AveragedRuns, own: SurfaceFiles | None
+        self, planned: AveragedRuns, surfaces: SurfaceFiles | None
     ) -> tuple[dict[str, Target], dict[str, RunError]]:
         """Find further spaces, given the own surfaces near which parcels are painted."""
         targets, errors = dict[str, Target](), dict[str, RunError]()
-        for name in self.spaces_of(planned, own):
+        for name in self.spaces_of(planned, surfaces):
             anatomy = self._anatomy(
                 planned.participant, planned.entities.get("ses"), planned.sidecars
             )
@@ -321,7 +321,7 @@ class Request(CallRequest):
                 if self.parcels is None:
                     target = find_target(name, self.grid, self.templateflow, anatomy)
                 else:
-                    target = find_painted(name, anatomy, own)
+                    target = find_painted(name, anatomy, surfaces)
             except RunError as err:
                 errors[name] = err
             else:
@@ -333,12 +333,12 @@ class Request(CallRequest):
         _, errors = self.targets(planned)
         return tuple(_unwritten(name, err) for name, err in errors.items())
 
-    def reached(self, planned: AveragedRuns, own: SurfaceFiles | None) -> Reached:
+    def reached(self, planned: AveragedRuns, surfaces: SurfaceFiles | None) -> Reached:
         """Return how maps come to further spaces, and the request for just these.
 
-        `own` are the person's own surfaces in T1w space at which runs were read, if any.
+        `surfaces` are the person's own surfaces in T1w space at which runs were read, if any.
         """
-        targets, errors = self._targets(planned, own)
+        targets, errors = self._targets(planned, surfaces)
         samplings = dict[str, tuple[Target, VoxelPlaces, Sampling]]()
         places = self.parcels or self.bundle.voxels
         for name, target in targets.items():
@@ -361,7 +361,7 @@ class Request(CallRequest):
         return choose_spaces(names, model)
 
     def spaces_of(
-        self, planned: AveragedRuns, own: SurfaceFiles | None
+        self, planned: AveragedRuns, surfaces: SurfaceFiles | None
     ) -> tuple[str, ...]:
         """Return further spaces of an average's maps.
 
@@ -372,7 +372,7 @@ class Request(CallRequest):
             return self.spaces
         of_volumes = not all(is_series(run.bold) for run in planned.runs)
         names = dict.fromkeys((TEMPLATE_SPACE,) * of_volumes + self.spaces)
-        if own is None:
+        if surfaces is None:
             names.pop(T1W, None)
         return tuple(names)
 
@@ -381,13 +381,16 @@ class Request(CallRequest):
         if self.dataset.input_type == "xcpd":  # perhaps moved to the template
             return None
         files = (run.surfaces for run in planned.runs)
-        return next((own for own in files if own is not None and own.sides), None)
+        return next(
+            (surfaces for surfaces in files if surfaces is not None and surfaces.sides),
+            None,
+        )
 
     def without_t1w(
-        self, planned: AveragedRuns, own: SurfaceFiles | None, reason: str = ""
+        self, planned: AveragedRuns, surfaces: SurfaceFiles | None, reason: str = ""
     ) -> str | None:
         """Say why parcels are not painted in T1w; None if they are, or were not asked for."""
-        if self.parcels is None or own is not None or T1W not in self.spaces:
+        if self.parcels is None or surfaces is not None or T1W not in self.spaces:
             return None
         files = next(filter(None, (run.surfaces for run in planned.runs)), None)
         if self.dataset.input_type == "xcpd":

@@ -148,8 +148,8 @@ class ParticipantWork(LevelWork):
         estimate = maps.result()
         # A space that cannot be reached costs only the maps in it. The record of completion does
         # not name it, so that the next call tries again.
-        own = _own_surfaces(runs) if request.own_surfaces(planned) else None
-        reached = request.reached(planned, own)
+        surfaces = _own_surfaces(runs) if request.own_surfaces(planned) else None
+        reached = request.reached(planned, surfaces)
         request = reached.request
         average.failed = reached.failed
         files += write_average(
@@ -168,7 +168,7 @@ class ParticipantWork(LevelWork):
             f"coverage {min(run.coverage for run in runs):.1%}"
         )
         reason = str(runs[0].facts.get("SurfaceReason", ""))
-        lack = self.request.without_t1w(planned, own, reason)
+        lack = self.request.without_t1w(planned, surfaces, reason)
         return self._notes(planned, runs, lack), summary
 
     def begin(self) -> None:
@@ -186,8 +186,10 @@ class ParticipantWork(LevelWork):
                 reasons = "; ".join(run.judged.reasons)
                 yield f"{run.run.title} is {run.judged.verdict} for the model: {reasons}"
         options = self.request.settings.options
-        asked = options["sample_on"] or freesurfer_folder(options["derivatives"])
-        if not asked and any(
+        surfaces_named = options["sample_on"] or freesurfer_folder(
+            options["derivatives"]
+        )
+        if not surfaces_named and any(
             run.surfaces and not run.surfaces.sides for run in planned.runs
         ):
             yield _OWN_SURFACES  # the same for all, so that it is said once

@@ -354,12 +354,12 @@ def _how(target: Target, bundle: ModelBundle) -> dict[str, Any]:
             "Interpolation": words["interpolation"],
             "Transforms": [transform.path.name for transform in target.transforms],
         }
-    own = target.surfaces is not None
+    is_own_surface = target.surfaces is not None
     rule = words["painting"].format(
-        surface="the person's own" if own else "a template's",
-        within=OWN_MM if own else TEMPLATE_MM,
+        surface="the person's own" if is_own_surface else "a template's",
+        within=OWN_MM if is_own_surface else TEMPLATE_MM,
     )
-    error = {} if own else {"InterpolationNote": words["painting_error"]}
+    error = {} if is_own_surface else {"InterpolationNote": words["painting_error"]}
     return {RESAMPLED: bundle.places.entities["space"], "Interpolation": rule, **error}
 
 
