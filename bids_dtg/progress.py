@@ -139,9 +139,9 @@ class Board:
         self.total, self.stages = total, stages
         self.begun = self._done = self._failed = 0
         self._lanes: dict[int, Lane] = {}
-        # Notes already told, by their text without the participant: a note common to all appears
+        # Notes already printed, by their text without the participant: a note common to all appears
         # once, and one that only names another participant once more, without the name.
-        self.told: dict[str, set[str]] = {}
+        self.notes: dict[str, set[str]] = {}
         self._started = self._noted = time.monotonic()
         self.bars = None
         if sys.stderr.isatty() and multiprocessing.parent_process() is None:
@@ -235,13 +235,13 @@ class Lane:
         """Print one line without disturbing the bars, unless it has been printed before."""
         named = _OF_RUN.match(message)
         text = _PERSON.sub("sub-*", message[named.end() :]) if named else message
-        told = self._board.told.setdefault(text, set())
-        if message in told:
+        printed = self._board.notes.setdefault(text, set())
+        if message in printed:
             return
-        told.add(message)
-        if len(told) == 1:
+        printed.add(message)
+        if len(printed) == 1:
             self._board.note(message)
-        elif len(told) == 2:
+        elif len(printed) == 2:
             self._board.note(f"further participants: {text}")
 
 

@@ -83,7 +83,7 @@ class GroupPeople:
     # Labels that could not be read, and why.
     failed: dict[str, str] = field(default_factory=dict)
     # Sentences on variables and levels of covariates, by what they are about, for log and page.
-    told: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -203,13 +203,13 @@ class GroupPeople:
                 expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
             )
         for note in column.notes:
-            self._tell(note, note)
+            self._remark(note, note)
         return column.of(self.labels).require_usable()
 
-    def _tell(self, about: str, sentence: str) -> None:
+    def _remark(self, about: str, sentence: str) -> None:
         """Print a sentence, and keep it for the page, the first time."""
-        if about not in self.told:
-            self.told[about] = sentence
+        if about not in self.remarks:
+            self.remarks[about] = sentence
             say(sentence)
 
     def _of_runs(self, name: str) -> Column | None:
@@ -274,7 +274,7 @@ class GroupPeople:
             columns[column.name] = [values[label] for label in self.labels]
             if not is_number:
                 levels = ", ".join(map(visible, column.levels))
-                self._tell(column.name, f"{column.name} has the levels {levels}")
+                self._remark(column.name, f"{column.name} has the levels {levels}")
         try:
             coded = code(columns, len(self))
         except ValueError as err:

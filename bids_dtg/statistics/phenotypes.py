@@ -232,20 +232,20 @@ class _Study:
         values = values_of(column, people.labels)
         words = self.words.setdefault(name, [])
 
-        def tell(sentence: str) -> None:
+        def remark(sentence: str) -> None:
             if sentence not in words:
                 words.append(sentence)
 
-        covariates = covariates_of(people, kind, name, values, tell)
+        covariates = covariates_of(people, kind, name, values, remark)
         if covariates.names:
             # The levels of a category, such as sites, are one word.
             columns = [covariate.partition(": ")[0] for covariate in covariates.names]
-            tell(f"covariates: {', '.join(dict.fromkeys(columns))}")
+            remark(f"covariates: {', '.join(dict.fromkeys(columns))}")
         folds = [(family_folds(people.families, options.cross_validated, seed), False)]
         draws = options.map_permutations
         different = different_orders(values, people.families, people.sites)
         if draws and (len(people) < FEWEST or different < FEWEST_ORDERS):
-            tell(
+            remark(
                 "no permutations: too few participants, or too few ways to permute them"
             )
             draws = 0
@@ -371,7 +371,7 @@ def _write(results: ResultFolder, study: _Study) -> None:
         "folds": options.cross_validated,
         "seed": seed,
         "words": names_by_words,
-        "told": study.people.told.values(),
+        "remarks": study.people.remarks.values(),
         "permutations": options.map_permutations,
         "rule": RULE,
     }

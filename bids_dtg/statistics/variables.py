@@ -156,7 +156,7 @@ def covariates_of(
     kind: FeatureKind,
     name: str,
     tested: NDArray[np.float64],
-    tell: Callable[[str], None],
+    remark: Callable[[str], None],
 ) -> Coded:
     """Return the covariates of people: the requested ones, those of the features, and the sites.
 
@@ -168,7 +168,7 @@ def covariates_of(
         The kind of features, which may have covariates of its own.
     name, tested
         The phenotype and its values, (people,), which the covariates must not fully explain.
-    tell
+    remark
         Called with a sentence where sites cannot be a covariate.
     """
     options = people.settings.statistics
@@ -186,7 +186,7 @@ def covariates_of(
     try:
         return add_levels(covariates, sites.name, levels, tested)
     except ValueError as err:
-        tell(f"Sites: {sites.name} is not a covariate of {name}: {err}")
+        remark(f"Sites: {sites.name} is not a covariate of {name}: {err}")
         return covariates
 
 
