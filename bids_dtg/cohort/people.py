@@ -46,7 +46,7 @@ from bids_dtg.inputs.participants import (
 )
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.statmaps import statmaps_place
-from bids_dtg.notices import counted, named, say, visible
+from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.reports import existing_output, participants_asked
 from bids_dtg.participants.vertex_series import note_on_surfaces
 from bids_dtg.report.contents import (
@@ -273,8 +273,7 @@ class GroupPeople:
             values: Mapping[str, Any] = column.numbers if is_number else column.texts
             columns[column.name] = [values[label] for label in self.labels]
             if not is_number:
-                levels = ", ".join(map(visible, column.levels))
-                self._remark(column.name, f"{column.name} has the levels {levels}")
+                self._remark(column.name, column.levels_sentence)
         try:
             coded = code(columns, len(self))
         except ValueError as err:

@@ -302,6 +302,11 @@ class Column:
             return tuple(sorted(levels, key=float))
         return tuple(sorted(levels))
 
+    @property
+    def levels_sentence(self) -> str:
+        """The levels in words, for the log and pages."""
+        return f"{self.name} has the levels {', '.join(map(visible, self.levels))}"
+
 
 @dataclass(frozen=True)
 class ParticipantsTable:

@@ -375,7 +375,7 @@ def _checked(column: Column, labels: Sequence[str]) -> Column:
     column.require_usable()
     say(*column.notes)
     if not column.is_number:
-        say(f"{column.name} has the levels {', '.join(column.levels)}")
+        say(column.levels_sentence)
     lacking = [f"sub-{label}" for label in labels if label not in column.texts]
     if lacking:
         say(
