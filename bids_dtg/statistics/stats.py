@@ -45,8 +45,8 @@ from bids_dtg.statistics.options import PhenotypeOptions
 from bids_dtg.statistics.variables import (
     camel_case,
     covariates_of,
+    require_unexplained,
     values_of,
-    why_explained,
 )
 from bids_dtg.stats.permutation import (
     FEWEST_ORDERS,
@@ -189,12 +189,7 @@ class Question:
                     remedy="compare two of them; n/a in the table leaves a participant out",
                 )
             people = people.complete([column.name])
-            if reason := why_explained(people, people.column(column.name)):
-                raise SettingsError(
-                    reason,
-                    expected="a phenotype that they do not determine",
-                    remedy="leave one of them out",
-                )
+            require_unexplained(people, [column.name])
             return cls(people, people.column(column.name))
         if options.covariates:
             raise SettingsError(

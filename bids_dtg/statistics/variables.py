@@ -21,7 +21,7 @@ from bids_dtg.inputs.participants import (
 )
 from bids_dtg.notices import counted, say
 from bids_dtg.statistics.options import PhenotypeOptions
-from bids_dtg.stats.coding import Coded, add_levels
+from bids_dtg.stats.coding import Coded, add_levels, scaled
 from bids_dtg.workflows import FeatureKind
 
 _LONGEST_NAME = 100  # characters of a phenotype in the name of a file
@@ -43,7 +43,7 @@ def phenotype_names(people: GroupPeople) -> tuple[str, ...]:
     names = people.settings.part(PhenotypeOptions).phenotype
     if names:
         asked = tuple(dict.fromkeys(people.column(name).name for name in names))
-        return _not_explained(people, asked)
+        return require_unexplained(people, asked)
     reserved = (*PERSON_COLUMNS, *FAMILY_COLUMNS, *SITE_COLUMNS)
     covariates = {people.column(name).name for name in options.covariates}
     columns = people.table.columns if people.table else {}
@@ -65,10 +65,10 @@ def phenotype_names(people: GroupPeople) -> tuple[str, ...]:
             expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
             remedy="name a phenotype with --phenotype",
         )
-    return _not_explained(people, phenotypes)
+    return require_unexplained(people, phenotypes)
 
 
-def _not_explained(people: GroupPeople, names: Sequence[str]) -> tuple[str, ...]:
+def require_unexplained(people: GroupPeople, names: Sequence[str]) -> tuple[str, ...]:
     """Return the phenotypes that the covariates do not determine; name the others.
 
     Raises
@@ -76,7 +76,7 @@ def _not_explained(people: GroupPeople, names: Sequence[str]) -> tuple[str, ...]
     SettingsError
         There is none.
     """
-    reasons = {name: why_explained(people, people.column(name)) for name in names}
+    reasons = {name: _why_explained(people, people.column(name)) for name in names}
     explained = [reason for reason in reasons.values() if reason]
     if len(explained) == len(names):
         raise SettingsError(
@@ -131,7 +131,7 @@ def values_of(column: Column, labels: Sequence[str]) -> NDArray[np.float64]:
     return np.array([float(column.texts[label] == second) for label in labels])
 
 
-def why_explained(people: GroupPeople, column: Column) -> str:
+def _why_explained(people: GroupPeople, column: Column) -> str:
     """Say that the requested covariates determine a phenotype; empty if they do not."""
     covariates = people.settings.statistics.covariates
     names = [name for name in covariates if name != column.name]
@@ -143,8 +143,7 @@ def why_explained(people: GroupPeople, column: Column) -> str:
         return ""
     if not names or len(people) < coded.shape[1] + 3:  # so few people fit anything
         return ""
-    scaled = coded / np.ptp(coded, axis=0)
-    design = np.column_stack([np.ones(len(people)), scaled])
+    design = np.column_stack([np.ones(len(people)), scaled(coded)])
     residuals = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
     if np.linalg.norm(residuals) > _NOTHING * np.linalg.norm(values - values.mean()):
         return ""
