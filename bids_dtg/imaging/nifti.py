@@ -238,9 +238,14 @@ def require_end(file: BufferedIOBase, path: Path, shape: Shape) -> None:
 def _read_on(file: BufferedIOBase, path: Path) -> bytes:
     try:
         return file.read(_READ_BYTES)
-    except _ERRORS_OF_GZIP:
-        _require_end_of_gzip(path)
-        raise
+    except _ERRORS_OF_GZIP as err:
+        raise _gzip_error(path, err) from err
+
+
+def _gzip_error(path: Path, err: Exception) -> RunError:
+    """Return the error of a damaged gzip stream; raise that of other bytes after its end."""
+    _require_end_of_gzip(path)
+    return RunError(f"{path} cannot be read: {err}", remedy="fetch or make it again")
 
 
 def _require_end_of_gzip(path: Path) -> None:
@@ -294,9 +299,8 @@ def read_exactly(file: BufferedIOBase, target: memoryview, path: Path) -> int:
         except EOFError:  # a truncated gzip file
             _require_end_of_gzip(path)
             break
-        except _ERRORS_OF_GZIP:
-            _require_end_of_gzip(path)
-            raise
+        except _ERRORS_OF_GZIP as err:
+            raise _gzip_error(path, err) from err
         if not count:
             break
         filled += count

@@ -39,7 +39,7 @@ from bids_dtg.imaging.surfaces.parcel_series import (
 )
 from bids_dtg.imaging.surfaces.vertices import LEAST_SHARE
 from bids_dtg.inputs.dataset import makers_of
-from bids_dtg.inputs.run import GIFTI_SERIES, RestRun, is_series
+from bids_dtg.inputs.run import GIFTI_SERIES, RestRun, is_series, other_side
 from bids_dtg.notices import NO_MASK, SAME_SIDES, counted, named
 from bids_dtg.participants.vertex_series import (
     SurfaceSeries,
@@ -389,7 +389,8 @@ def require_coverage(run: object, coverage: float, of: str) -> None:
         raise RunError(
             f"{run} has signal in {coverage:.0%} of {of}",
             expected=f"at least {LEAST_COVERAGE:.0%}",
-            remedy="check that the image is not empty in some frames, and that its space is right",
+            remedy="check that the image is not empty in some frames, and that its space, "
+            "transforms and brain mask are right",
         )
 
 
@@ -476,6 +477,8 @@ def require_parcels(
     if len(missing) > max(_FEW_PARCELS, MOST_MISSING * places.number):
         these = f"{len(missing)} of {places.number} parcels"
         what = f"has data at too few vertices of {these}"
+        if isinstance(file, Path) and other_side(file):
+            file = f"{file}, with its other side,"
         raise RunError(
             f"{file} {what if at_vertices else f'lacks {these}, or their data'}: "
             f"{named(missing)}",

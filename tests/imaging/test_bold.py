@@ -244,7 +244,10 @@ def test_a_wrong_checksum_is_told(tmp_path, shape):
     content = bytearray(path.read_bytes())
     content[-8] ^= 255
     path.write_bytes(content)
-    with pytest.raises(RunError, match=r"bold\.nii\.gz cannot be read.*CRC"):
+    with pytest.raises(
+        RunError,
+        match=r"bold\.nii\.gz cannot be read.*CRC.* To do: fetch or make it again",
+    ):
         frames_of(path)
 
 

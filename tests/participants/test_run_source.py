@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -11,6 +12,7 @@ from cifti_people import brain_models, parcels_axis, save_series, tiny_series
 from fmriprep_dataset import describe_dataset, make_image
 from tiny_job import tiny_bold
 
+from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
@@ -18,7 +20,12 @@ from bids_dtg.imaging.surfaces.parcel_series import read_series_header
 from bids_dtg.inputs.run import PARCELS, SPACE
 from bids_dtg.inputs.runs import run_of_file
 from bids_dtg.inputs.space_choice import SpaceRule
-from bids_dtg.participants.run_source import RunSource, parcels_in, plan_run
+from bids_dtg.participants.run_source import (
+    RunSource,
+    parcels_in,
+    plan_run,
+    require_parcels,
+)
 from bids_dtg.settings import CleaningOptions
 
 SERIES_OF = {
@@ -116,3 +123,13 @@ def test_vertices_without_data_are_left_out_of_grayordinates(tmp_path):
     assert np.isnan(series[0, 0])
     present, _ = parcels_in(read_series_header(path), parcels, keep)
     assert present.tolist() == [True, False, True, False] + [True] * 4
+
+
+def test_both_sides_are_named_where_one_of_them_lacks_parcels():
+    path = Path("sub-01_task-rest_hemi-L_space-fsaverage5_bold.func.gii")
+    places = ParcelPlaces.of_axis(parcels_axis())
+    lost = np.zeros(places.number, bool)
+    with pytest.raises(
+        RunError, match=r"func\.gii, with its other side, has data at too few"
+    ):
+        require_parcels(path, places, lost, at_vertices=True)

@@ -313,7 +313,7 @@ def read_midthickness(
 
 
 def require_position(
-    points: Points, side: Hemisphere, path: Path, *, remedy: str = _REMEDY
+    points: Points, side: Hemisphere, file: Path | str, *, remedy: str = _REMEDY
 ) -> None:
     """Refuse fsLR's vertices, in the template's space, that are not where the template has them.
 
@@ -321,8 +321,8 @@ def require_position(
     ----------
     points, side
         The vertices (32492, 3) of a hemisphere in MNI152NLin6Asym, or aligned with the template's.
-    path, remedy
-        Their file, and what the user can do, for the error.
+    file, remedy
+        Their file or words for it, and what the user can do, for the error.
 
     Raises
     ------
@@ -333,7 +333,7 @@ def require_position(
     on_side = np.mean(sign * points[:, 0] > 0)
     if on_side < _LEAST_ON_SIDE:
         raise RunError(
-            f"{path} has {on_side:.1%} of its vertices on the side that its name says",
+            f"{file} has {on_side:.1%} of its vertices on the side that its name says",
             expected=f"at least {_LEAST_ON_SIDE:.0%}; the hemispheres may be exchanged",
             remedy=remedy,
         )
@@ -341,7 +341,7 @@ def require_position(
     near = np.mean(distances <= _NEAR_MM)
     if near < _LEAST_NEAR:
         raise RunError(
-            f"{path} has {near:.1%} of its vertices within {_NEAR_MM:.0f} mm of the template's",
+            f"{file} has {near:.1%} of its vertices within {_NEAR_MM:.0f} mm of the template's",
             expected=f"at least {_LEAST_NEAR:.0%}; they may be in another order than fsLR's, or "
             "the sphere registered to another mesh",
             remedy=remedy,

@@ -348,7 +348,9 @@ def _read_own_cortex(
         mesh[side] = map_points(points, read_transforms(to_t1w))
     aligned = _aligned(mesh)
     for side, files in zip(SIDES, (left, right), strict=True):
-        require_position(aligned[side], side, files.midthickness[0], remedy=_REMEDY)
+        # Vertices of either side move both.
+        file = f"{files.midthickness[0]}, aligned together with its other side,"
+        require_position(aligned[side], side, file, remedy=_REMEDY)
     if grey_matter is None:
         return OwnCortex(mesh, None)
     return OwnCortex(mesh, _grey_matter_at(grey_matter, mesh, centre))

@@ -27,6 +27,7 @@ from bids_dtg.imaging.surfaces.meshes import (
     share_inside,
     sphere_weights,
 )
+from bids_dtg.imaging.surfaces.vertices import read_own_cortex
 from bids_dtg.inputs.run import SurfaceFiles, SurfaceSide, TransformFile
 
 BRAIN = load_bundle("demo").brain_voxels
@@ -275,6 +276,16 @@ def test_vertices_that_are_not_where_the_template_has_them_are_refused(
         _rewrite(_files(anat).sides["L"].files[0], damage)
     with pytest.raises(RunError, match=why):
         read_midthickness(_files(anat), BRAIN)
+
+
+def test_both_sides_are_named_where_vertices_of_one_move_both(tmp_path):
+    files = _files(add_fmriprep_surfaces(tmp_path, "01"))
+    (right,) = files.sides["R"].files
+    points, faces = read_surface(right)
+    points[0] = 1e6
+    write_surface(right, points, faces)
+    with pytest.raises(RunError, match=r"hemi-L.*, aligned together with its other"):
+        read_own_cortex(files)
 
 
 @pytest.mark.slow
