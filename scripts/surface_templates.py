@@ -32,7 +32,11 @@ import nibabel as nib
 import numpy as np
 from scipy.spatial import cKDTree
 
+from bids_dtg.contrasts.participant.outputs.spaces import TEMPLATE_GRIDS
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.meshes import IN_DEFAULT_SPACE, REGISTERED, read_surface
+from bids_dtg.imaging.surfaces.painting import NEAREST, TEMPLATE_MM, voxels_near
+from bids_dtg.imaging.surfaces.vertices import template_mesh
 from bids_dtg.imaging.transforms import map_points, read_transforms
 from bids_dtg.inputs.run import TransformFile
 
@@ -129,6 +133,12 @@ def make_in_default_space(
     }
 
 
+def make_nearest(grid: Grid) -> np.ndarray:
+    """Return the vertex nearest to each voxel of a template, counted from 1; 0: none is near."""
+    voxels, nearest = voxels_near(template_mesh(grid.space), grid, TEMPLATE_MM)
+    return np.ascontiguousarray(voxels.volume((nearest + 1).astype(np.uint16)))
+
+
 def main(folder: Path) -> None:
     """Write the files."""
     fs_lr = make_fs_lr(folder / "tpl-fsLR")
@@ -137,6 +147,9 @@ def main(folder: Path) -> None:
     np.savez_compressed(TEMPLATES / f"{REGISTERED}.npz", **registered)
     moved = make_in_default_space(folder, fs_lr)
     np.savez_compressed(TEMPLATES / f"{IN_DEFAULT_SPACE}.npz", **moved)
+    for space, grid in TEMPLATE_GRIDS.items():  # from the files above
+        path = TEMPLATES / f"{NEAREST.format(space=space)}.npz"
+        np.savez_compressed(path, nearest=make_nearest(grid))
     fsaverage = make_fsaverage(folder / "tpl-fsaverage", folder / "tpl-fsLR", fs_lr)
     np.savez_compressed(TEMPLATES / "fsaverage_den-10k.npz", **fsaverage)
     with np.load(folder / "grayordinates/grayordinates_91k.npz") as grayordinates:

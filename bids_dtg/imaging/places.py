@@ -225,9 +225,17 @@ class VoxelPlaces:
 
     def volume(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values (voxels,) as a volume (i, j, k) of the same type, 0 elsewhere."""
-        volume = np.zeros(self.grid.shape, values.dtype)
-        volume.reshape(-1)[self.positions] = values
+        # i is fastest, as in files, for which other orders would be copied.
+        volume = np.zeros(self.grid.shape, values.dtype, order="F")
+        volume.reshape(-1, order="F")[self._positions_in_file] = values
         return volume
+
+    @cached_property
+    def _positions_in_file(self) -> Indices:
+        """(voxels,), flat positions in the grid where i is fastest."""
+        index = np.unravel_index(self.positions, self.grid.shape)
+        positions: Indices = np.ravel_multi_index(index, self.grid.shape, order="F")
+        return positions
 
     def mirror(self) -> Indices:
         """Return the voxel nearest to the mirror position (-x, y, z), (voxels,); -1 if none."""

@@ -18,6 +18,7 @@ from bids_dtg.imaging.surfaces.meshes import (
     TEMPLATE_SPACE,
     Hemisphere,
     MeshName,
+    read_arrays,
     read_template,
 )
 from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices, parcels_on_fsaverage
@@ -25,6 +26,8 @@ from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices, parcels_on_f
 # Largest distance of a painted voxel from a vertex. A template's surface is smoother than a
 # person's, so that it needs more to cover as many voxels of a published atlas.
 TEMPLATE_MM, OWN_MM = 4.0, 2.5
+# File of the number of the vertex nearest to each voxel (i, j, k), counted from 1; 0: none is near.
+NEAREST = "fsLR_space-{space}_res-2"
 _NONE = -1
 _SAME = 1e-3  # of a voxel, within which indices are whole
 
@@ -60,11 +63,53 @@ class Painting:
         return values
 
 
-def paint_grid(
-    places: ParcelPlaces,
-    mesh: Mapping[Hemisphere, Points],
-    grid: Grid,
-    most_mm: float,
+def voxels_near(
+    mesh: Mapping[Hemisphere, Points], grid: Grid, most_mm: float
+) -> tuple[VoxelPlaces, Indices]:
+    """Return the voxels near a surface, and the nearest of its vertices to each.
+
+    Parameters
+    ----------
+    mesh
+        Positions (32492, 3) of fsLR's vertices of each hemisphere, in the grid's space.
+    grid
+        The grid.
+    most_mm
+        Largest distance to a vertex.
+
+    Returns
+    -------
+    The voxels, and indices of vertices, those of the left side first.
+    """
+    from scipy.spatial import cKDTree
+
+    vertices = np.concatenate([mesh[side] for side in SIDES])
+    points = VoxelPlaces.all_of(grid).points
+    low, high = vertices.min(axis=0) - most_mm, vertices.max(axis=0) + most_mm
+    in_box = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
+    tree = cKDTree(vertices)
+    distance, nearest = tree.query(points[in_box], distance_upper_bound=most_mm)
+    is_near = np.isfinite(distance)
+    return VoxelPlaces(grid, in_box[is_near]), nearest[is_near]
+
+
+def voxels_near_template(grid: Grid) -> tuple[VoxelPlaces, Indices]:
+    """Return the same for a template's surface within `TEMPLATE_MM`, from a file of the package.
+
+    The search and the import of its library would take half a second.
+
+    Parameters
+    ----------
+    grid
+        The 2-mm grid of one of `SURFACE_TEMPLATES`.
+    """
+    numbers = read_arrays(NEAREST.format(space=grid.space))["nearest"].ravel()
+    positions = np.flatnonzero(numbers)
+    return VoxelPlaces(grid, positions), numbers[positions].astype(np.intp) - 1
+
+
+def paint_voxels(
+    places: ParcelPlaces, near: VoxelPlaces, nearest: Indices
 ) -> tuple[VoxelPlaces, Painting]:
     """Give each voxel near a surface the parcel of the nearest vertex.
 
@@ -75,12 +120,8 @@ def paint_grid(
     ----------
     places
         The parcels.
-    mesh
-        Positions (32492, 3) of fsLR's vertices of each hemisphere, in the grid's space.
-    grid
-        The grid.
-    most_mm
-        Largest distance to a vertex.
+    near, nearest
+        From `voxels_near` or `voxels_near_template`.
 
     Returns
     -------
@@ -91,20 +132,10 @@ def paint_grid(
     RunError
         A parcel has voxels of another grid.
     """
-    from scipy.spatial import cKDTree
-
-    of_sides = parcels_of_vertices(places)
-    vertices = np.concatenate([mesh[side] for side in SIDES])
+    grid, of_sides = near.grid, parcels_of_vertices(places)
     of_vertex = np.concatenate([of_sides[side] for side in SIDES])
-    everywhere = VoxelPlaces.all_of(grid)
-    points = everywhere.points
-    low, high = vertices.min(axis=0) - most_mm, vertices.max(axis=0) + most_mm
-    in_box = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
-    tree = cKDTree(vertices)
-    distance, nearest = tree.query(points[in_box], distance_upper_bound=most_mm)
-    is_near = np.isfinite(distance)
-    parcel = np.full(len(points), _NONE, np.intp)
-    parcel[in_box[is_near]] = of_vertex[nearest[is_near]]
+    parcel = np.full(np.prod(grid.shape), _NONE, np.intp)
+    parcel[near.positions] = of_vertex[nearest]
     for number, voxels in enumerate(places.axis.voxels):
         if len(voxels):
             parcel[_positions(places, number, grid)] = number

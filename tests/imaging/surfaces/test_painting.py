@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import nibabel as nib
 import numpy as np
 import pytest
@@ -11,11 +9,18 @@ from cifti_people import parcels_axis
 from workbench_painting import AFFINE, SHAPE, stored_labels
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.participant.outputs.spaces import TEMPLATE_GRIDS
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid, apply_affine
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
-from bids_dtg.imaging.surfaces.painting import TEMPLATE_MM, paint_grid, paint_mesh
+from bids_dtg.imaging.surfaces.painting import (
+    TEMPLATE_MM,
+    paint_mesh,
+    paint_voxels,
+    voxels_near,
+    voxels_near_template,
+)
 from bids_dtg.imaging.surfaces.vertices import read_over_parcels, template_mesh
 
 GRID = Grid(SHAPE, AFFINE, "MNI152NLin6Asym")
@@ -31,8 +36,7 @@ def glasser() -> ParcelPlaces:
 @pytest.fixture(scope="module")
 def painted(glasser) -> np.ndarray:
     """The label of each voxel, (i, j, k); 0: none."""
-    points = read_template("fsLR").points
-    voxels, painting = paint_grid(glasser, points, GRID, TEMPLATE_MM)
+    voxels, painting = paint_voxels(glasser, *voxels_near_template(GRID))
     return voxels.volume(painting.parcel + 1)
 
 
@@ -45,6 +49,14 @@ def test_labels_are_those_of_workbench(painted):
     assert np.count_nonzero(either) > 115_000
     assert np.count_nonzero(between) < 2_000
     assert (painted == wanted)[either].mean() >= 0.995
+
+
+@pytest.mark.parametrize("grid", TEMPLATE_GRIDS.values(), ids=TEMPLATE_GRIDS)
+def test_the_stored_nearest_vertices_are_those_of_a_search(grid):
+    voxels, nearest = voxels_near(template_mesh(grid.space), grid, TEMPLATE_MM)
+    stored, stored_nearest = voxels_near_template(grid)
+    np.testing.assert_array_equal(stored.positions, voxels.positions)
+    np.testing.assert_array_equal(stored_nearest, nearest)
 
 
 def test_every_parcel_has_voxels_and_the_medial_wall_has_none(painted):
@@ -77,9 +89,8 @@ def test_painted_volumes_are_read_back_over_parcels(glasser, tmp_path, space):
     bundle = load_bundle("hcp-glasser")
     values = bundle.mean[7].copy()
     values[glasser.names.index("L_V1_ROI")] = 0  # a value of 0 is none
-    voxels, painting = paint_grid(
-        glasser, template_mesh(space), replace(GRID, space=space), TEMPLATE_MM
-    )
+    near = voxels_near_template(TEMPLATE_GRIDS[space])
+    voxels, painting = paint_voxels(glasser, *near)
     path = tmp_path / "map.nii.gz"
     path.write_bytes(voxels.encode(painting.apply(values[None])[0]))
     found = read_over_parcels(glasser, space, path)
@@ -91,13 +102,12 @@ def test_painted_volumes_are_read_back_over_parcels(glasser, tmp_path, space):
 
 def test_parcels_of_voxels_are_painted_as_these_voxels():
     places = ParcelPlaces.of_axis(parcels_axis())
-    points = read_template("fsLR").points
-    voxels, painting = paint_grid(places, points, GRID, TEMPLATE_MM)
+    voxels, painting = paint_voxels(places, *voxels_near_template(GRID))
     amygdala = places.names.index("AMYGDALA")
     found = voxels.points[painting.parcel == amygdala]
     axis = places.axis
     wanted = nib.affines.apply_affine(axis.affine, axis.voxels[amygdala])
     assert {*map(tuple, found.tolist())} == {*map(tuple, wanted.tolist())}
-    elsewhere = replace(GRID, space="MNI152NLin2009cAsym")
+    elsewhere = voxels_near_template(TEMPLATE_GRIDS["MNI152NLin2009cAsym"])
     with pytest.raises(RunError, match="AMYGDALA has voxels, which are not those of"):
-        paint_grid(places, points, elsewhere, TEMPLATE_MM)
+        paint_voxels(places, *elsewhere)

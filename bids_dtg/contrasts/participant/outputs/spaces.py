@@ -28,9 +28,11 @@ from bids_dtg.imaging.surfaces.painting import (
     OWN_MM,
     TEMPLATE_MM,
     Painting,
-    paint_grid,
+    paint_voxels,
+    voxels_near,
+    voxels_near_template,
 )
-from bids_dtg.imaging.surfaces.vertices import read_own_cortex, template_mesh
+from bids_dtg.imaging.surfaces.vertices import read_own_cortex
 from bids_dtg.imaging.transforms import read_transforms
 from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.run import (
@@ -99,7 +101,7 @@ class Target:
         if self.surfaces is None:
             return painted(places, self.grid.space)
         mesh = read_own_cortex(self.surfaces).mesh
-        return paint_grid(places, mesh, self.grid, OWN_MM)
+        return paint_voxels(places, *voxels_near(mesh, self.grid, OWN_MM))
 
 
 def _grid_2mm(
@@ -111,14 +113,14 @@ def _grid_2mm(
 
 
 # TemplateFlow's grids of 2 mm.
-_TEMPLATES = {
+TEMPLATE_GRIDS = {
     grid.space: grid
     for grid in (
         _grid_2mm("MNI152NLin2009cAsym", (97, 115, 97), (-96.5, -132.5, -78.5)),
         _grid_2mm("MNI152NLin6Asym", (91, 109, 91), (-90.0, -126.0, -72.0)),
     )
 }
-PAINTABLE = tuple(_TEMPLATES)  # those whose surface comes with the program
+PAINTABLE = tuple(TEMPLATE_GRIDS)  # those whose surface comes with the program
 T1W = "T1w"  # the participant's own
 LABEL_EXTENSIONS = (".json", ".tsv", ".nii.gz")  # of files of painted labels
 _PAINTED_MM = 2.0  # voxel edge of parcels painted in T1w
@@ -152,7 +154,7 @@ def find_target(
         files = [step.path for step in transforms if not step.missing]
         require_contents((image, *files), of_person.participant)
         return Target(_grid_of(image, min(model.voxel_sizes_mm)), transforms, image)
-    return Target(_TEMPLATES[name], (templateflow.step(name, model.space),))
+    return Target(TEMPLATE_GRIDS[name], (templateflow.step(name, model.space),))
 
 
 def find_painted(
@@ -173,7 +175,7 @@ def find_painted(
         The participant's T1w image is missing, or cannot be used.
     """
     if name != T1W:
-        return Target(_TEMPLATES[name], ())
+        return Target(TEMPLATE_GRIDS[name], ())
     with _anatomy_files():
         of_person = anatomy()
         image = of_person.t1w
@@ -203,7 +205,7 @@ def painted(places: ParcelPlaces, space: str) -> tuple[VoxelPlaces, Painting]:
     RunError
         A parcel has voxels of another space.
     """
-    return paint_grid(places, template_mesh(space), _TEMPLATES[space], TEMPLATE_MM)
+    return paint_voxels(places, *voxels_near_template(TEMPLATE_GRIDS[space]))
 
 
 @contextmanager
@@ -266,9 +268,11 @@ def _space(name: str) -> str:
     """Return the space that a name with modifiers stands for."""
     spelling, *modifiers = name.split(":")
     space = _ALIASES.get(spelling, spelling)
-    templates = [f"{key}[:res-{grid.resolution}]" for key, grid in _TEMPLATES.items()]
+    templates = [
+        f"{key}[:res-{grid.resolution}]" for key, grid in TEMPLATE_GRIDS.items()
+    ]
     expected = f"one of {', '.join([*templates, T1W])}"
-    if space not in (*_TEMPLATES, T1W):
+    if space not in (*TEMPLATE_GRIDS, T1W):
         # A mesh, such as fMRIPrep's fsaverage5.
         meshes = [mesh for mesh in DENSITIES if _begins_with(spelling, mesh)]
         if meshes:
@@ -280,9 +284,9 @@ def _space(name: str) -> str:
         raise SettingsError(
             f"--output-spaces has '{name}'",
             expected=expected,
-            remedy=did_you_mean(spelling, [*_TEMPLATES, T1W, *_ALIASES]),
+            remedy=did_you_mean(spelling, [*TEMPLATE_GRIDS, T1W, *_ALIASES]),
         )
-    grid = _TEMPLATES.get(space)
+    grid = TEMPLATE_GRIDS.get(space)
     resolution = "" if grid is None else grid.resolution or ""
     for modifier in modifiers:
         key, _, value = modifier.partition("-")
