@@ -210,7 +210,7 @@ def test_left_minus_right_is_that_of_the_file_of_parcels(made):
         }
         wanted["difference"] = np.subtract(wanted["predicted"], wanted["group"])
         for name, values in wanted.items():
-            np.testing.assert_allclose(of_contrast[name], values, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(of_contrast[name], values, rtol=0, atol=1e-6)
     (sidecar,) = made.rglob("*_desc-asymmetry_statmap.json")
     details = json.loads(sidecar.read_text())["ContrastDetails"]
     language = {"AsymmetryPredicted": True, "IndexPredicted": True}
