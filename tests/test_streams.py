@@ -79,7 +79,9 @@ def job(tmp_path_factory) -> TinyJob:
     ("number", "state"), [(1, "full"), (2, "gone"), (2, "full"), (2, "closed")]
 )
 def test_maps_do_not_hang_on_streams(forking, job, tmp_path, number, state):
-    out, plan, error = tmp_path / "out", tmp_path / "plan", tmp_path / "error"
+    out = tmp_path / "out"
+    plan = tmp_path / "plan"
+    error = tmp_path / "error"
     for words in (job.arguments(out=out), job.arguments("--dry-run")):
         codes = forking.run(words, streams={number: state}, stdout=plan, stderr=error)
         lost = (number, state) == (1, "full") and "--dry-run" in words

@@ -9,7 +9,9 @@ import numpy as np
 
 from bids_dtg.cli.run import main as program
 
-PEOPLE, PLACES, FRAMES = 12, 30, 400
+PEOPLE = 12
+PLACES = 30
+FRAMES = 400
 
 
 def arrays(seed: int = 0, people: int = PEOPLE) -> dict[str, np.ndarray]:

@@ -23,7 +23,9 @@ from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel, tensors_of
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, standard_grayordinates
 
-TR, FRAMES, ROIS = 10.0, 60, 4  # ten minutes
+TR = 10.0
+FRAMES = 60  # ten minutes
+ROIS = 4
 LABELS = tuple(f"{n:02d}" for n in range(1, 9))
 CONTRASTS = ("emotionFaces", "emotionShapes")
 STRUCTURES = ("CIFTI_STRUCTURE_AMYGDALA_LEFT", "CIFTI_STRUCTURE_AMYGDALA_RIGHT")

@@ -18,7 +18,9 @@ from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import TrialSequence, trial_sequence
 from bids_dtg.twin.trials import read_trials
 
-PEOPLE, REGIONS, TRIALS = 6, 8, 18
+PEOPLE = 6
+REGIONS = 8
+TRIALS = 18
 LABELS = tuple(f"c0p{number:04d}" for number in range(PEOPLE))
 SEEN = LABELS[:3]  # the training set of `TRAIN`
 TRAIN = ("--epochs", "2", "--participant-label", *SEEN)

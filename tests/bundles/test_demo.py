@@ -69,7 +69,9 @@ def test_who_judged_it_has_not_made_it(demo):
 
 @pytest.mark.slow
 def test_its_maps_tell_a_new_person_from_another(demo):
-    phantom, measured, predicted = Phantom(), [], []
+    phantom = Phantom()
+    measured = []
+    predicted = []
     model = Model(demo, "cpu", 2)
     for index in (1000, 1001, 1002):
         person = phantom.person(Cohort.TEST, index)

@@ -41,7 +41,9 @@ def require_left_out(folder: Path, relatives: tuple[str, ...], said: str) -> Non
 
 @pytest.mark.slow
 def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, capsys):
-    arrays, relative, copy = tiny_series.write_series(tmp_path / "arrays"), "10", "11"
+    arrays = tiny_series.write_series(tmp_path / "arrays")
+    relative = "10"
+    copy = "11"
     for file in arrays.glob("*.npz"):
         made = dict(np.load(file))
         made["rest"][10] = 2 * made["rest"][9]

@@ -68,7 +68,9 @@ def test_a_connectome_that_is_its_maps_is_told_by_them_and_its_mirror_image_less
 @pytest.mark.parametrize("share", [1.0, 0.6])
 def test_figures_are_those_of_plain_formulas(share):
     """Places that are not covered do not count."""
-    rng, maps, mirror = np.random.default_rng(5), blobs(), PLACES.mirror()
+    rng = np.random.default_rng(5)
+    maps = blobs()
+    mirror = PLACES.mirror()
     r = rng.normal(0.2, 0.3, maps.shape).astype(np.float32) + 0.5 * maps
     covered = rng.random(PLACES.number) < share
     with_maps = np.corrcoef(r[:, covered], maps[:, covered])[:ROIS, ROIS:]

@@ -33,7 +33,11 @@ from bids_dtg.imaging.smoothing import MaskedSmoothing
 
 SHARED = Path(os.environ.get("DTG_SHARED", Path(__file__).parents[2] / "../shared"))
 CASES = SHARED / "reference/deeptaskgen/cases.npz"
-TR, ROIS, SHAPE, VOXELS, GREY = 2.0, 4, (5, 6, 7), 210, 140
+TR = 2.0
+ROIS = 4
+SHAPE = (5, 6, 7)
+VOXELS = 210
+GREY = 140
 SETS = Form("partial", (2, 2))  # folds have as many ROIs each
 FORMS = pytest.mark.parametrize(
     "form", [MARGINAL, Form("partial"), SETS], ids=lambda f: f.title
@@ -173,7 +177,9 @@ def test_noise_components_that_are_absent_or_confounds_too_change_nothing(frames
 def test_what_has_no_data_is_0_and_no_part_of_anything(form, frames):
     """Voxels of zeros, constant ones, those that the confounds explain; an ROI without voxels."""
     bold, maps, confounds, keep = example(4, frames)
-    bold[:, :8], bold[:, 8], bold[:, 9] = 0, 1000, 1000 + 50 * confounds[:, 0]
+    bold[:, :8] = 0
+    bold[:, 8] = 1000
+    bold[:, 9] = 1000 + 50 * confounds[:, 0]
     maps[1], maps[1, :5] = 0, 1
     design = build(confounds, keep)
     result = one_pass(bold, maps, design, form=form)

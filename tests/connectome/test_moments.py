@@ -12,7 +12,10 @@ from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.sampling import LatticeSampling
 
-FRAMES, VOXELS, GREY, ROIS = 90, 300, 200, 5
+FRAMES = 90
+VOXELS = 300
+GREY = 200
+ROIS = 5
 
 
 def example(seed: int = 0) -> tuple[np.ndarray, np.ndarray, TemporalDesign]:

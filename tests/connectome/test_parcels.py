@@ -17,7 +17,9 @@ from bids_dtg.connectome.parcels import (
     parcel_series,
 )
 
-FRAMES, VOXELS, PARCELS = 80, 60, 5
+FRAMES = 80
+VOXELS = 60
+PARCELS = 5
 PARCEL = np.sort(np.arange(VOXELS) % PARCELS)
 SIZES = np.bincount(PARCEL)
 EVERY = np.ones(VOXELS, bool)

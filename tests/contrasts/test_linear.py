@@ -21,7 +21,9 @@ from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 
-SETS, PLACES, CONTRASTS = (3, 5), 60, 4
+SETS = (3, 5)
+PLACES = 60
+CONTRASTS = 4
 MINUTES = 14.0
 
 

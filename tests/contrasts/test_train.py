@@ -28,7 +28,9 @@ pytestmark = [
     pytest.mark.usefixtures("one_thread"),
 ]
 
-EDGE, ROIS, CONTRASTS = 8, 3, 2
+EDGE = 8
+ROIS = 3
+CONTRASTS = 2
 SHORT = TrainingPlan(features=4, loss="mse", epochs=3, patience=0, batch=4)
 LONG = TrainingPlan(
     features=4,

@@ -23,11 +23,9 @@ def add(source: Path, person: str, run: str, values: np.ndarray) -> None:
 
 @pytest.mark.slow
 def test_rest_becomes_edges_and_tasks_bold(tmp_path):
-    rng, source, out = (
-        np.random.default_rng(0),
-        tmp_path / "source",
-        tmp_path / "tcp.npz",
-    )
+    rng = np.random.default_rng(0)
+    source = tmp_path / "source"
+    out = tmp_path / "tcp.npz"
     rest = rng.normal(size=(3, PARCELS, 60))
     add(source, "AB123CD4", "restAP", rest[0])
     add(source, "AB123CD4", "restPA", rest[1].T)

@@ -125,7 +125,9 @@ def test_files_are_on_the_disk_before_the_record_says_so(dataset, bold, monkeypa
     outputs = [
         dataset.write(f"sub-01/func/{name}", b"x") for name in ("a.nii.gz", "b.json")
     ]
-    record, real, flushed = dataset.root / "logs/complete/sub-01.json", os.fsync, {}
+    record = dataset.root / "logs/complete/sub-01.json"
+    real = os.fsync
+    flushed = {}
 
     def fsync(handle):
         flushed[Path(f"/proc/self/fd/{handle}").readlink()] = record.exists()

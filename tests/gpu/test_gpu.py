@@ -27,7 +27,9 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning"),
 ]
-EDGE, ROIS, CONTRASTS = 12, 5, 3
+EDGE = 12
+ROIS = 5
+CONTRASTS = 3
 TF32 = 1e-2  # of losses of trainings, for which torch chooses TF32
 PEOPLE = ("01", "02", "03", "04")
 

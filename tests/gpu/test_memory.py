@@ -42,11 +42,9 @@ def connectome(bundle) -> Connectome:
 @pytest.fixture
 def pretended(bundle, monkeypatch):
     """Have the CPU pass for a GPU, on which convolutions of many values find no memory."""
-    to_tensor, to_module, convolve = (
-        torch.Tensor.to,
-        torch.nn.Module.to,
-        torch.nn.functional.conv3d,
-    )
+    to_tensor = torch.Tensor.to
+    to_module = torch.nn.Module.to
+    convolve = torch.nn.functional.conv3d
 
     def here(place):
         kind = getattr(place, "type", place)

@@ -262,7 +262,9 @@ def _volume(shared, name):
     affine = np.diag([-2.0, 2, 2, 1])
     affine[:3, 3] = 90, -126, -72
     i, j, k = np.indices((91, 109, 91))
-    x, y, z = 90.0 - 2 * i, 2.0 * j - 126, 2.0 * k - 72
+    x = 90.0 - 2 * i
+    y = 2.0 * j - 126
+    z = 2.0 * k - 72
     field = (
         2 * np.sin(x / 15) + np.cos(y / 20) * np.sin(z / 18) + x / 60 + y / 80 - z / 100
     )

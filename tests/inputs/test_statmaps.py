@@ -399,7 +399,9 @@ def test_a_session_that_is_asked_for_comes_first():
 
 
 def test_it_is_said_which_session_is_which():
-    both, one, of_all = chosen("retest", "test"), chosen("test"), chosen("1", None, "2")
+    both = chosen("retest", "test")
+    one = chosen("test")
+    of_all = chosen("1", None, "2")
     assert describe_sessions([both, one]) == (
         "Maps to predict are from ses-test (2 participants); "
         "retests are from ses-retest (1 participant)."

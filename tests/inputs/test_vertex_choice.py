@@ -18,7 +18,9 @@ from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
 
-DEFAULT, SPACE, PARCELS = "MNI152NLin2009cAsym", "MNI152NLin6Asym", "fsLR parcels"
+DEFAULT = "MNI152NLin2009cAsym"
+SPACE = "MNI152NLin6Asym"
+PARCELS = "fsLR parcels"
 XFM = "mode-image_xfm"
 # What fMRIPrep writes by default, without FreeSurfer.
 ANATOMY = (

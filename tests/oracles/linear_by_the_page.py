@@ -62,7 +62,10 @@ class ByThePage:
         coefficients = [[None] * len(self.rows) for _ in range(contrasts)]
         predictions = [0.0] * contrasts
         for number, rows in enumerate(self.rows):
-            fits, without, linear, deviations = [], [], [], []
+            fits = []
+            without = []
+            linear = []
+            deviations = []
             for q in range(contrasts):
                 inside = self.inside[q]
                 deviations.append(deviation[self.known[:, q]][:, rows][:, :, inside])

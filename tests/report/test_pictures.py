@@ -268,7 +268,9 @@ def test_a_line_is_around_what_is_outlined_and_the_rest_is_drawn():
     assert (pixels(values, outlined=np.zeros_like(inside)) == plain).all()
 
 
-PIXELS_A_MM, RIM, GAP = 1.25, 3, 10
+PIXELS_A_MM = 1.25
+RIM = 3
+GAP = 10
 VERTICES = 32_492
 SIDE = "LLRR"  # of each view
 
@@ -332,7 +334,9 @@ def test_the_left_is_seen_from_outside_and_inside_and_then_the_right():
 def test_a_pixel_shows_what_lies_nearest_to_the_viewer(number):
     (vertex, _), toward = surface_views()[number], toward_viewer(number)
     points = read_template("fsLR").points[SIDE[number]]
-    across, up, depth = toward * points[:, 1], points[:, 2], toward * points[:, 0]
+    across = toward * points[:, 1]
+    up = points[:, 2]
+    depth = toward * points[:, 0]
     column = np.rint((across - across.min()) * PIXELS_A_MM + RIM).astype(int)
     row = np.rint((up.max() - up) * PIXELS_A_MM + RIM).astype(int)
     shown = vertex[row, column]

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from written_cohort import WrittenCohort
 
-PEOPLE, ROIS, SITES = 48, 12, 4
+PEOPLE = 48
+ROIS = 12
+SITES = 4
 EDGES = np.triu_indices(ROIS, 1)
 
 

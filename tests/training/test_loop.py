@@ -32,11 +32,9 @@ class Lowering(Task):
 
     def __init__(self, end: tuple[int, BaseException] | None, report, said=()) -> None:
         super().__init__()
-        self.weight, self._end, self._said = (
-            torch.nn.Parameter(torch.ones(1)),
-            end,
-            said,
-        )
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self._end = end
+        self._said = said
 
     def train_dataloader(self):
         return torch.utils.data.DataLoader(torch.ones(1), batch_size=1)

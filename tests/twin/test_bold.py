@@ -19,7 +19,9 @@ from bids_dtg.twin.bold_runs import BoldRun, convolved
 from bids_dtg.twin.network import HyperNetwork, LowRank, Sizes, perform, states
 from bids_dtg.twin.trial_series import STEP_SECONDS, stack_people
 
-TR, EDGES, PEOPLE = 0.8, 30, 40
+TR = 0.8
+EDGES = 30
+PEOPLE = 40
 FACES, STROOP = a_task("faces", buttons=2), a_task("stroop")
 
 
@@ -63,11 +65,9 @@ def bold_of(study, sizes, noise=0.1, seed=0):
 
 
 def test_displays_are_convolved_as_by_nilearn():
-    frames, on, length = (
-        np.arange(0.0, 80.0, TR),
-        np.array([3.3, 20.0]),
-        np.array([1.9, 5.0]),
-    )
+    frames = np.arange(0.0, 80.0, TR)
+    on = np.array([3.3, 20.0])
+    length = np.array([1.9, 5.0])
     condition = np.stack([on, length, np.ones(2)])
     expected, _ = compute_regressor(condition, "glover", frames, oversampling=100)
     found = convolved(frames, on, on + length).sum(axis=1)

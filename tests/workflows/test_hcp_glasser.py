@@ -44,7 +44,9 @@ def predict(series: np.ndarray) -> np.ndarray:
     """Predict maps (contrasts, parcels) from rest (frames, parcels) in plain NumPy."""
     bundle = load_bundle("hcp-glasser")
     model, values = bundle.prepare(), standardised(series.T.astype(np.float64))
-    maps, found, end = np.asarray(bundle.roi_maps, np.float64), [], 0
+    maps = np.asarray(bundle.roi_maps, np.float64)
+    found = []
+    end = 0
     for rois in bundle.card.part.connectome.sets:
         own = maps[end : end + rois]
         end += rois

@@ -50,11 +50,9 @@ class StudyJob(TinyJob):
 
     def __init__(self, job: TinyJob, kind: str) -> None:
         self.folder = job.folder / kind
-        self.bids, self.out, self.model = (
-            self.folder / "in",
-            self.folder / "out",
-            job.model,
-        )
+        self.bids = self.folder / "in"
+        self.out = self.folder / "out"
+        self.model = job.model
         data = {"bold": tiny_bold(), "affine": TINY_AFFINE, "tr": TR}
         if kind == "xcpd":
             add_xcpd_run(self.bids, **data)
@@ -169,7 +167,9 @@ def test_native_ukb_through_the_warp_of_fsl(job):
     make_image(
         path.parent / "reg" / "example_func2standard_warp.nii.gz", field, TINY_AFFINE
     )
-    ready, job.bids, job.out = job.out, ukb, job.folder / "native_out"
+    ready = job.out
+    job.bids = ukb
+    job.out = job.folder / "native_out"
     assert job.run() == 0
     (run,) = sidecar(job.out)["Runs"]
     assert (run["Space"], run["Transforms"]) == (

@@ -63,12 +63,10 @@ class Scene:
     """What analyses are called on; the files lie below one folder, and the output beside them."""
 
     def __init__(self, folder: Path, trained: dict, forks: ForkingProcess) -> None:
-        self.folder, self.out, self.trained, self.forks = (
-            folder,
-            folder / "out",
-            trained,
-            forks,
-        )
+        self.folder = folder
+        self.out = folder / "out"
+        self.trained = trained
+        self.forks = forks
         self.cohort = TinyCohort(folder / "cohort", LABELS, contrasts=CONTRASTS)
         ages = "".join(f"sub-{label}\t{20 + int(label) ** 2}\n" for label in LABELS)
         (self.cohort.bids / "participants.tsv").write_text(

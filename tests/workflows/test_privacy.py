@@ -64,7 +64,9 @@ def _layers(data: bytes) -> Iterator[bytes]:
             yield from _layers(base64.b64decode(picture))
 
 
-USER, HOST, LABORATORY = "zqannlee", "zqcluster17", "zqneurolab"
+USER = "zqannlee"
+HOST = "zqcluster17"
+LABORATORY = "zqneurolab"
 OTHER = "MNI152NLin2009cAsym"
 SETS = {
     "training": ("01", "02", "03", "04", "05", "06"),

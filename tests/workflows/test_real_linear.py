@@ -39,7 +39,9 @@ from bids_dtg.imaging.places import VoxelPlaces
 
 pytestmark = pytest.mark.slow
 
-ROIS, PARCELS_A_ROI, PEOPLE = 50, 8, 5
+ROIS = 50
+PARCELS_A_ROI = 8
+PEOPLE = 5
 NAME = "Schaefer2018_400Parcels_7Networks_order_FSLMNI152_2mm.nii.gz"
 
 

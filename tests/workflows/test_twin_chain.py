@@ -15,7 +15,9 @@ from bids_dtg.twin.phantom.dataset import TwinPhantom, TwinPlan
 
 pytestmark = pytest.mark.slow
 
-PEOPLE, NEW, FRAMES = 24, 10, 200
+PEOPLE = 24
+NEW = 10
+FRAMES = 200
 LABELS = [f"c3p{number:04d}" for number in range(PEOPLE + NEW)]
 # Of 10 people, r is above 0.76 by chance in 5 of 1,000. Measured: 0.95.
 FLOOR = 0.76

@@ -8,7 +8,11 @@ from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE, LINEAR
 from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import DatasetError
 
-PEOPLE, SEGMENTS, ROIS, CONTRASTS, VOXELS = 8, 3, 4, 2, 120
+PEOPLE = 8
+SEGMENTS = 3
+ROIS = 4
+CONTRASTS = 2
+VOXELS = 120
 PARCELS = np.arange(VOXELS) // 40
 
 

@@ -24,7 +24,9 @@ from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import ListedPlaces, VoxelPlaces
 
-PEOPLE, CONTRASTS, VOXELS = 12, 2, 400
+PEOPLE = 12
+CONTRASTS = 2
+VOXELS = 400
 RNG = np.random.default_rng(3)
 MEAN = RNG.normal(2, 1, (CONTRASTS, VOXELS)).astype(np.float32)
 MAPS = MEAN + RNG.normal(size=(PEOPLE, CONTRASTS, VOXELS)).astype(np.float32)

@@ -13,7 +13,10 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.contrasts.analyses.roi_maps import combination
 
-SETS, PLACES, GREY, FRAMES = (2, 3, 6), 9000, 200, 160
+SETS = (2, 3, 6)
+PLACES = 9000
+GREY = 200
+FRAMES = 160
 
 
 def nested(rng, places=PLACES):

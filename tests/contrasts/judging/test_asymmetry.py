@@ -76,7 +76,10 @@ def test_the_index_of_folds_is_not_negative_by_construction():
     measured = rng.normal(size=(PEOPLE, 1, 2 * PAIRS))
     # One number for a whole map, in which people differ.
     measured[..., :PAIRS] += 1 + 0.5 * rng.normal(size=(PEOPLE, 1, 1))
-    groups, members, indices, deviations = [], [], [], []
+    groups = []
+    members = []
+    indices = []
+    deviations = []
     for fold in range(5):
         test = np.arange(PEOPLE) % 5 == fold
         mean = measured[~test].mean(axis=0)

@@ -16,7 +16,9 @@ from bids_dtg.contrasts.judging.scores import (
 from bids_dtg.contrasts.people import Person
 
 RNG = np.random.default_rng(6)
-PEOPLE, CONTRASTS, VOXELS = 9, 2, 300
+PEOPLE = 9
+CONTRASTS = 2
+VOXELS = 300
 
 
 def maps():

@@ -26,7 +26,9 @@ from bids_dtg.contrasts.judging.tables import (
 )
 from bids_dtg.contrasts.people import Person
 
-CONTRASTS, VOXELS, SIMULATIONS = 2, 80, 200
+CONTRASTS = 2
+VOXELS = 80
+SIMULATIONS = 200
 NO_CEILINGS = ceilings([], [])
 
 

@@ -142,7 +142,9 @@ class FullDevice:
     """A plan whose device is full for the first calls, or for all."""
 
     def __init__(self, plan, calls, error):
-        self.plan, self.calls, self.error = plan, calls, error
+        self.plan = plan
+        self.calls = calls
+        self.error = error
 
     def maps(self, connectome):
         if self.calls > 0:

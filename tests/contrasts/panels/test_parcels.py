@@ -122,7 +122,9 @@ def test_files_that_are_no_maps_are_refused_by_name(path, content):
 def test_each_vertex_and_voxel_has_the_value_of_its_parcel(path):
     held, values = map_of(path, parcels(), 1, 2, 3)
     sides = {side: np.full(MESH_SIZE, np.nan, np.float32) for side in SIDES}
-    sides["L"][[1, 9]], sides["L"][[4, 30]], sides["R"][[2, 7]] = 1, 2, 1
+    sides["L"][[1, 9]] = 1
+    sides["L"][[4, 30]] = 2
+    sides["R"][[2, 7]] = 1
     above = draw_surfaces(sides, 3.0)
     np.testing.assert_array_equal(held.draw(values, 3.0)[: len(above)], above)
 

@@ -15,7 +15,9 @@ def test_foci_do_not_depend_on_the_voxels():
         width_mm=np.array([9.0, 14.0]),
     )
     grid, mask = model_grid(3), load_anatomy(3).grey
-    shift, extent, strength = np.eye(3) * 4, np.array([0.1, -0.2]), np.array([0.3, 0.0])
+    shift = np.eye(3) * 4
+    extent = np.array([0.1, -0.2])
+    strength = np.array([0.3, 0.0])
     maps = network_maps(
         foci, grid, mask, shift_mm=shift, log_extent=extent, log_strength=strength
     )

@@ -79,11 +79,9 @@ def rotation(axis: int, angle: float) -> np.ndarray:
 
 @pytest.mark.parametrize(("flag", "order"), [((), "zxy"), ((0,), "zxy"), ((1,), "zyx")])
 def test_euler_angles_turn_in_the_order_of_itk(tmp_path, flag, order):
-    angles, centre, shift = (
-        np.array([0.3, -0.2, 0.5]),
-        np.array([5.0, 6, 7]),
-        np.array([1.0, 2, 3]),
-    )
+    angles = np.array([0.3, -0.2, 0.5])
+    centre = np.array([5.0, 6, 7])
+    shift = np.array([1.0, 2, 3])
     part = (
         "Euler3DTransform_double_3_3",
         np.hstack([angles, shift]),

@@ -29,7 +29,9 @@ def stepped(
     rng, step = np.random.default_rng(7), 1e-3
     half = boundary / 2 - 0.5826 * np.sqrt(step)
     seconds, correct = np.zeros(paths), np.zeros(paths, bool)
-    going, x, t = np.arange(paths), np.zeros(paths), 0.0
+    going = np.arange(paths)
+    x = np.zeros(paths)
+    t = 0.0
     while len(going):
         t += step
         x = x + drift * step + np.sqrt(step) * rng.standard_normal(len(x))

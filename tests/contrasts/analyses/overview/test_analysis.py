@@ -201,11 +201,9 @@ def test_who_has_no_data_at_a_voxel_does_not_count_there(made, tmp_path):
             values = image.get_fdata(dtype=np.float32)
             values[tuple(np.argwhere(values)[voxel])] = np.nan
             nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
-    found, whole, intact = (
-        pooled_of(out),
-        pooled_of(made.out),
-        DerivativeDataset(made.out),
-    )
+    found = pooled_of(out)
+    whole = pooled_of(made.out)
+    intact = DerivativeDataset(made.out)
     assert (found.places.mask == whole.places.mask).all()
     kept = [
         find_participant(intact, label).averages[0].maps[0].path for label in PEOPLE

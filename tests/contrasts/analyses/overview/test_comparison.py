@@ -17,7 +17,9 @@ PEOPLE = ("01", "02", "03")
 def test_group_maps_are_compared_where_measured_ones_are_given(tmp_path, capsys):
     job = TinyJob(tmp_path, PEOPLE)
     assert job.run() == 0
-    name, rng, measured = "languageMath", np.random.default_rng(0), []
+    name = "languageMath"
+    rng = np.random.default_rng(0)
+    measured = []
     first = nib.load(
         next(job.out.glob(f"sub-01/func/*_contrast-{name}_*synthetic_statmap.nii.gz"))
     )
