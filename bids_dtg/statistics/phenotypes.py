@@ -362,27 +362,34 @@ def _write(results: ResultFolder, study: _Study) -> None:
     ]
     for headline in headlines:
         say(headline)
-    # Names of phenotypes, by the sentences on them.
-    names_by_words: dict[tuple[str, ...], list[str]] = {}
-    for name, words in study.words.items():
-        names_by_words.setdefault(tuple(words), []).append(name)
-    facts = {
-        "ridge": settings.part(PhenotypeOptions).ridge,
-        "folds": options.cross_validated,
-        "seed": seed,
-        "words": names_by_words,
-        "remarks": study.people.remarks.values(),
-        "permutations": options.map_permutations,
-        "rule": RULE,
-    }
     shown = list(_shown(study, scores, differences))
     sections = [
         _section(study, shown, all_differences),
-        Section("Methods", template="statistics/phenotypes_how.html", facts=facts),
+        Section(
+            "Methods", template="statistics/phenotypes_how.html", facts=_facts(study)
+        ),
     ]
     lead = " ".join(headlines[:_MOST_ANSWERS])
     page = Page("Phenotypes", lead, study.people.flags, sections)
     results.page(page)
+
+
+def _facts(study: _Study) -> dict[str, object]:
+    """Return what the page's methods name."""
+    settings = study.people.settings
+    # Names of phenotypes, by the sentences on them.
+    names_by_words: dict[tuple[str, ...], list[str]] = {}
+    for name, words in study.words.items():
+        names_by_words.setdefault(tuple(words), []).append(name)
+    return {
+        "ridge": settings.part(PhenotypeOptions).ridge,
+        "folds": settings.statistics.cross_validated,
+        "seed": settings.modelling.seed,
+        "words": names_by_words,
+        "remarks": study.people.remarks.values(),
+        "permutations": settings.statistics.map_permutations,
+        "rule": RULE,
+    }
 
 
 def _row(

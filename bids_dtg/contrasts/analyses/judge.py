@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -161,21 +162,26 @@ def score_models(
         elif name in simple.leave_one_out:
             scores = without_individuality(scores)
         of_models.append(scores)
-        if name not in (judged, GROUP_AVERAGE):
-            continue
-        for tissue, in_tissue in tissues.items():
-            try:
-                scores = score_maps(
-                    name, *maps, None, families, labels=names, here=in_tissue
-                )
-            except ValueError:  # people's maps have no voxel of this tissue in common
-                continue
-            of_models.append(Scores(scores.table.assign(part=tissue), {}))
+        if name in (judged, GROUP_AVERAGE):
+            scored = partial(score_maps, name, *maps, None, families, labels=names)
+            of_models += _tissue_scores(scored, tissues)
         homologues, mean = Homologues.of(places), simple.mean
         if name == judged and homologues is not None and mean is not None:
             asymmetry = score_asymmetry(name, maps, mean, homologues, families, names)
             of_models.append(asymmetry)
     return join(of_models)
+
+
+def _tissue_scores(
+    scored: Callable[..., Scores], tissues: Mapping[str, NDArray[np.bool_]]
+) -> Iterator[Scores]:
+    """Score maps in each tissue alone; one without voxels that all maps cover has no scores."""
+    for tissue, in_tissue in tissues.items():
+        try:
+            scores = scored(here=in_tissue)
+        except ValueError:
+            continue
+        yield Scores(scores.table.assign(part=tissue), {})
 
 
 def score_fit(

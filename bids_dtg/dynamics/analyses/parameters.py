@@ -133,7 +133,6 @@ _FEWEST_REGIONS, _SPARE = 4, 2
 _FEWEST_RETESTED = 2  # people needed for the agreement between sessions
 
 
-# Long, as it holds the page's sentences on parameters.
 def parameter_results(
     model: NetworkModel,
     sessions: Mapping[str, Networks],
@@ -183,9 +182,17 @@ def parameter_results(
         [{**row, **again.get(str(row["feature"]), {})} for row in explained.rows],
         explained.description,
     )
+    section = _section(model.recipe, of_parameters, features)
+    return {PARAMETERS: of_parameters, FEATURES_FILE: features}, (section,)
+
+
+def _section(
+    recipe: Recipe, of_parameters: ResultTable, features: ResultTable
+) -> Section:
+    """Return the page's section on parameters."""
     names = [column.name for column in features.columns]
     shown = [name for name in names if name != "words" and "_theta" not in name]
-    section = Section(
+    return Section(
         title="Parameters",
         text=(
             "Parameters are sorted by their use (KL is the divergence from the prior). Signs are "
@@ -198,7 +205,7 @@ def parameter_results(
             "that are equally smooth within hemispheres (Moran spectral randomisation). The R² of "
             "three raw features is what zero-crossings, the correlation with the mean signal and "
             "the correlation with the network input explain without any model.",
-            *_person_words(model.recipe),
+            *_person_words(recipe),
         ),
         tables=(
             in_words(of_parameters, "parameter").on_page("Use, roles and agreement"),
@@ -207,7 +214,6 @@ def parameter_results(
             ),
         ),
     )
-    return {PARAMETERS: of_parameters, FEATURES_FILE: features}, (section,)
 
 
 def _person_words(recipe: Recipe) -> tuple[str, ...]:
