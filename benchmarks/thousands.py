@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_dtg.contrasts.analyses.overview import write_group_page
+from bids_dtg.contrasts.panels.group_page import write_group_page
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.flags import Flag, flag_counts
 from bids_dtg.report.participant import write_index

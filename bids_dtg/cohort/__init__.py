@@ -2,7 +2,9 @@
 
 - `features`: features of many participants, one contrast at a time
 - `frames`: the content of an output folder as a data frame
-- `maps`: which maps are used, their values at voxels, mean and standard deviation
+- `maps`: which maps are used, and their values at voxels or parcels
+- `mean_maps`: mean and standard deviation of maps, and their files
+- `run_table`: quality of all runs, and values far from those of other runs
 - `region_people`: participants with values of regions; their splits and folds
 - `people`: participants whose maps are analysed together, and their variables
 - `model_analysis`: a run of an analysis that trains or uses a model of regions

@@ -1,9 +1,9 @@
-"""Participants' maps: which ones are used, reading them at voxels, mean and standard deviation."""
+"""Participants' maps: which ones are used, and reading them at voxels or parcels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,7 +42,6 @@ from bids_dtg.report.contents import (
     find_participant,
 )
 from bids_dtg.settings import OPTIONS, CleaningOptions
-from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.map_checks import map_figures
 
 PlacesRead = TypeVar("PlacesRead", VoxelPlaces, ParcelPlaces)
@@ -57,29 +56,8 @@ _USED = (
     "ExcludedRuns",
     "Notes",
 )
-# Largest number of averages whose maps are compared with each other, as memory grows with it.
-MOST_COMPARED = 400
-# Number of evenly spaced voxels at which maps are compared; maps are smooth enough for that.
-_COMPARED_VOXELS = 3000
 # Affines that differ by less are equal, as headers have single precision.
 _SAME_MM = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class GroupMaps:
-    """Mean and standard deviation of many sets of maps."""
-
-    averages: tuple[str, ...]  # titles of the averages, in order
-    people: int  # number of people; each counts once in mean and standard deviation
-    left_out: tuple[tuple[str, str], ...]  # title and reason
-    first: tuple[MapFile, ...]  # maps of the first set, which give names and sidecars
-    # Voxels where the first average has values, or its parcels.
-    places: VoxelPlaces | ParcelPlaces
-    mean: NDArray[np.float32]  # (contrasts, places)
-    # (contrasts, places), over n - 1; None for a single person.
-    sd: NDArray[np.float32] | None
-    # (averages,), correlation with the mean of the other people; NaN if unknown
-    r_with_others: NDArray[np.float64]
 
 
 def find_without_details(
@@ -123,159 +101,13 @@ def find_without_details(
 
 def with_details(output: DerivativeDataset, average: AverageFiles) -> AverageFiles:
     """Return an average with the full sidecars of all its maps, in the order of the model."""
-    files = find_participant(output, _person(average).removeprefix("sub-"))
+    label = average.title.partition("_")[0].removeprefix("sub-")
+    files = find_participant(output, label)
     for with_sidecars in files.averages:
         if with_sidecars.title == average.title:
             return with_sidecars
     # Results other than maps have only one sidecar, which is in memory.
     return average
-
-
-def mean_of_averages(
-    output: DerivativeDataset,
-    averages: Sequence[AverageFiles],
-    combine: str | None = None,
-) -> GroupMaps:
-    """Compute mean and standard deviation of maps, reading each average once; print the progress.
-
-    Parameters
-    ----------
-    output
-        Dataset of the averages.
-    averages
-        The averages; `choose_averages` decides which are used. Those of a person are averaged
-        first.
-    combine
-        As for `choose_averages`.
-
-    Raises
-    ------
-    RunError
-        No average can be read.
-    DatasetError
-        There are averages of several ``--combine``.
-    """
-    chosen, left_out = choose_averages(averages, combine)
-    places: VoxelPlaces | ParcelPlaces
-    if chosen[0].maps[0].of_parcels:
-        readable, places = _first_readable(chosen, _parcels)
-    else:
-        readable, places = places_of(chosen)
-    first_maps = with_details(output, readable).maps
-    labels = [file.label for file in first_maps]
-    sums = _RunningSums.of((len(first_maps), places.number))
-    by_person: dict[str, list[AverageFiles]] = {}
-    for average in chosen:
-        by_person.setdefault(_person(average), []).append(average)
-    titles: list[str] = []
-    for person, of_person in enumerate(by_person.values()):
-        say(f"{person + 1} of {len(by_person)}: {of_person[0].title}")
-        total = np.zeros(sums.shape, np.float32)
-        count = np.zeros(sums.shape, np.float32)  # averages with a value
-        for average in of_person:
-            try:
-                # All are read before any is added, so that an average is added whole or not at all.
-                maps = _read_set(average.maps, labels, places)
-            except RunError as err:
-                left_out.append((average.title, str(err)))
-                continue
-            titles.append(average.title)
-            sums.sample(maps, person)
-            total += np.nan_to_num(maps)
-            count += ~np.isnan(maps)
-        sums.add(total, count)
-    people = len({title.partition("_")[0] for title in titles})
-    r_with_others = np.full(len(titles), np.nan)
-    if people > 2:
-        samples = np.stack(sums.samples)
-        of_samples = _r_with_others(samples, np.array(sums.person_of_sample))
-        r_with_others[: len(samples)] = of_samples
-    return GroupMaps(
-        averages=tuple(titles),
-        people=people,
-        left_out=tuple(left_out),
-        first=first_maps,
-        places=places,
-        mean=sums.mean,
-        sd=sums.sd if people > 1 else None,
-        r_with_others=r_with_others,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _RunningSums:
-    """Mean and squares over people (Welford), so that memory does not grow with their number."""
-
-    mean: NDArray[np.float32]  # (contrasts, places)
-    squares: NDArray[np.float32]  # (contrasts, places), of deviations from the mean
-    people: NDArray[np.float32]  # (contrasts, places), how many have a value
-    sampled_places: NDArray[np.intp]  # at which maps are compared with each other
-    samples: list[NDArray[np.float32]] = field(default_factory=list)
-    person_of_sample: list[int] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, shape: tuple[int, int]) -> _RunningSums:
-        """Begin with nobody; `shape` is (contrasts, places)."""
-        _, places = shape
-        number = min(_COMPARED_VOXELS, places)
-        sampled_places = np.linspace(0, places - 1, number, dtype=np.intp)
-        return cls(
-            mean=np.zeros(shape, np.float32),
-            squares=np.zeros(shape, np.float32),
-            people=np.zeros(shape, np.float32),
-            sampled_places=sampled_places,
-        )
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the maps, (contrasts, places)."""
-        return self.mean.shape
-
-    def sample(self, maps: NDArray[np.float32], person: int) -> None:
-        """Keep some places of an average of a person, for comparing averages."""
-        if len(self.samples) < MOST_COMPARED:
-            self.samples.append(np.nan_to_num(maps[:, self.sampled_places]))
-            self.person_of_sample.append(person)
-
-    def add(self, total: NDArray[np.float32], count: NDArray[np.float32]) -> None:
-        """Add a person's mean over averages, from their sum and number at each place."""
-        np.add(self.people, count > 0, out=self.people)
-        of_person = total / np.maximum(count, 1)
-        deviation = np.where(count > 0, of_person - self.mean, np.float32(0))
-        np.add(self.mean, deviation / np.maximum(self.people, 1), out=self.mean)
-        squares = deviation * (of_person - self.mean)
-        np.add(self.squares, squares, out=self.squares)
-
-    @property
-    def sd(self) -> NDArray[np.float32]:
-        """The standard deviation over people, over n - 1."""
-        return np.sqrt(self.squares / np.maximum(self.people - 1, 1))
-
-
-def _r_with_others(
-    samples: NDArray[np.float32], people: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Return each average's r with the mean of the other people, (averages,), mean over contrasts.
-
-    Parameters
-    ----------
-    samples
-        Values at some voxels, (averages, contrasts, voxels).
-    people
-        Number of each average's person, (averages,).
-    """
-    _, person = np.unique(people, return_inverse=True)
-    r: NDArray[np.float64] = np.zeros(len(samples))
-    for contrast in range(samples.shape[1]):
-        maps = samples[:, contrast]
-        of_people = np.zeros((person.max() + 1, maps.shape[1]), np.float32)
-        np.add.at(of_people, person, maps)
-        of_people /= np.bincount(person)[:, None]  # a person counts once
-        # Up to a factor, which r ignores.
-        mean_of_others = (of_people.sum(axis=0) - of_people)[person]
-        r += np.nan_to_num(correlation(maps, mean_of_others))
-    r /= samples.shape[1]
-    return r
 
 
 def choose_averages(
@@ -376,10 +208,6 @@ def _processing_of(average: AverageFiles) -> dict[str, object]:
     }
 
 
-def _person(average: AverageFiles) -> str:
-    return average.title.partition("_")[0]
-
-
 def places_of(averages: Iterable[AverageFiles]) -> tuple[AverageFiles, VoxelPlaces]:
     """Return the first average whose maps can be read, and the voxels where they have values.
 
@@ -393,6 +221,11 @@ def places_of(averages: Iterable[AverageFiles]) -> tuple[AverageFiles, VoxelPlac
     return _first_readable(averages, _places)
 
 
+def parcels_of(averages: Iterable[AverageFiles]) -> tuple[AverageFiles, ParcelPlaces]:
+    """Return the first average whose maps can be read, and its parcels, as `places_of` does."""
+    return _first_readable(averages, lambda maps: read_parcel_maps(maps[0].path)[0])
+
+
 def _first_readable(
     averages: Iterable[AverageFiles],
     read_places: Callable[[Sequence[MapFile]], PlacesRead],
@@ -404,32 +237,6 @@ def _first_readable(
         except RunError as err:
             errors.append(err)
     raise errors[0]
-
-
-def _parcels(maps: Sequence[MapFile]) -> ParcelPlaces:
-    return read_parcel_maps(maps[0].path)[0]
-
-
-def _read_set(
-    maps: Sequence[MapFile], labels: Sequence[str], places: VoxelPlaces | ParcelPlaces
-) -> NDArray[np.float32]:
-    """Read the maps of an average, (labels, places)."""
-    paths = {shown.label: shown.path for shown in maps}
-    if isinstance(places, VoxelPlaces):
-        return np.stack([read_map(paths[label], places) for label in labels])
-    path = maps[0].path
-    parcels, names, values = read_parcel_maps(path)
-    lacking = [label for label in labels if label not in names]
-    if lacking:
-        raise RunError(
-            f"{path} has no map {lacking[0]}", expected="the maps of its sidecar"
-        )
-    if parcels.names != places.names:
-        raise RunError(
-            f"{path} has other parcels than the first map", expected="the same for all"
-        )
-    chosen: NDArray[np.float32] = values[[names.index(label) for label in labels]]
-    return chosen
 
 
 def _places(maps: Sequence[MapFile]) -> VoxelPlaces:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.analyses.overview import run_group
+from bids_dtg.contrasts.analyses.group import run_group
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.outputs.maps import map_path

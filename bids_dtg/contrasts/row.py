@@ -60,7 +60,7 @@ ROW = Workflow(
     help="maps of task activation",
     participants=later("contrasts.participant.worker:LEVEL.run"),
     participants_read=(*OF_RUNS, "device", "scheduler", "output", "contrast"),
-    group=later("contrasts.analyses.overview:run_group"),
+    group=later("contrasts.analyses.group:run_group"),
     analyses=MappingProxyType(
         {
             "train": Analysis(

@@ -11,7 +11,7 @@ from tiny_job import FRAMES, TR, TinyJob
 
 from bids_dtg import workflows
 from bids_dtg.connectome.quality import QualityMetric
-from bids_dtg.contrasts.analyses.overview import write_group_page
+from bids_dtg.contrasts.panels.group_page import write_group_page
 from bids_dtg.contrasts.panels.presentation import PRESENTATION as MAPS
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, SourceDataset

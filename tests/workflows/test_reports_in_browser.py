@@ -16,7 +16,7 @@ from tiny_job import TinyJob, add_rest
 
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main
-from bids_dtg.contrasts.analyses.overview import write_group_page
+from bids_dtg.contrasts.panels.group_page import write_group_page
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.flags import Flag, flag_counts
 from bids_dtg.report.participant import write_index

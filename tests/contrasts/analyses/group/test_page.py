@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.contrasts.analyses.overview import (
-    OUTLIER_Z,
-    quality_of,
-    robust_z,
-    write_group_page,
-)
+from bids_dtg.cohort.run_table import OUTLIER_Z, quality_of, robust_z
+from bids_dtg.contrasts.panels.group_page import write_group_page
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.files.derivatives import DerivativeDataset
 

@@ -12,7 +12,8 @@ from fmriprep_dataset import describe_dataset
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.cli.run import main
-from bids_dtg.cohort.maps import find_without_details, mean_of_averages
+from bids_dtg.cohort.maps import find_without_details
+from bids_dtg.cohort.mean_maps import mean_of_averages
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.notices import NO_MASK

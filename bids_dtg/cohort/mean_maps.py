@@ -1,0 +1,325 @@
+"""Mean and standard deviation of participants' maps: computed online, and written as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.maps import (
+    choose_averages,
+    parcels_of,
+    places_of,
+    read_map,
+    with_details,
+)
+from bids_dtg.errors import RunError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import build_name, parse_name
+from bids_dtg.files.text import write_json
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
+from bids_dtg.notices import counted, say
+from bids_dtg.report.contents import NOT_MEASURED, AverageFiles, MapFile, sidecar_of
+from bids_dtg.stats.correlation import correlation
+from bids_dtg.version import __version__
+
+# Largest number of averages whose maps are compared with each other, as memory grows with it.
+MOST_COMPARED = 400
+# Number of evenly spaced voxels at which maps are compared; maps are smooth enough for that.
+_COMPARED_VOXELS = 3000
+_MEAN = "groupMean"
+SPREAD = "groupSd"  # desc- of their standard deviation
+# Keys that a mean map's sidecar copies from the participants' maps.
+_COMMON = (
+    "Task",
+    "Contrast",
+    "SpatialReference",
+    "Resolution",
+    "Density",
+    "Units",
+    "Synthetic",
+    "ModelName",
+    "ModelVersion",
+    "ModelKind",
+    "ModelSHA256",
+    "ModelNotice",
+    "NotForScience",
+    "Individual",
+    "IndividualNote",
+)
+# Those of a single contrast.
+_OF_ONE_CONTRAST = ("Task", "Contrast", "Individual", "IndividualNote")
+_ENTITIES = ("space", "res", "den", "seg", "contrast", "stat")  # of files of mean maps
+
+
+@dataclass(frozen=True, eq=False)
+class GroupMaps:
+    """Mean and standard deviation of many sets of maps."""
+
+    averages: tuple[str, ...]  # titles of the averages, in order
+    people: int  # number of people; each counts once in mean and standard deviation
+    left_out: tuple[tuple[str, str], ...]  # title and reason
+    first: tuple[MapFile, ...]  # maps of the first set, which give names and sidecars
+    # Voxels where the first average has values, or its parcels.
+    places: VoxelPlaces | ParcelPlaces
+    mean: NDArray[np.float32]  # (contrasts, places)
+    # (contrasts, places), over n - 1; None for a single person.
+    sd: NDArray[np.float32] | None
+    # (averages,), correlation with the mean of the other people; NaN if unknown
+    r_with_others: NDArray[np.float64]
+
+
+def mean_of_averages(
+    output: DerivativeDataset,
+    averages: Sequence[AverageFiles],
+    combine: str | None = None,
+) -> GroupMaps:
+    """Compute mean and standard deviation of maps, reading each average once; print the progress.
+
+    Parameters
+    ----------
+    output
+        Dataset of the averages.
+    averages
+        The averages; `choose_averages` decides which are used. Those of a person are averaged
+        first.
+    combine
+        As for `choose_averages`.
+
+    Raises
+    ------
+    RunError
+        No average can be read.
+    DatasetError
+        There are averages of several ``--combine``.
+    """
+    chosen, left_out = choose_averages(averages, combine)
+    places: VoxelPlaces | ParcelPlaces
+    if chosen[0].maps[0].of_parcels:
+        readable, places = parcels_of(chosen)
+    else:
+        readable, places = places_of(chosen)
+    first_maps = with_details(output, readable).maps
+    labels = [file.label for file in first_maps]
+    sums = _RunningSums.of((len(first_maps), places.number))
+    by_person: dict[str, list[AverageFiles]] = {}
+    for average in chosen:
+        by_person.setdefault(average.title.partition("_")[0], []).append(average)
+    titles: list[str] = []
+    for person, of_person in enumerate(by_person.values()):
+        say(f"{person + 1} of {len(by_person)}: {of_person[0].title}")
+        total = np.zeros(sums.shape, np.float32)
+        count = np.zeros(sums.shape, np.float32)  # averages with a value
+        for average in of_person:
+            try:
+                # All are read before any is added, so that an average is added whole or not at all.
+                maps = _read_set(average.maps, labels, places)
+            except RunError as err:
+                left_out.append((average.title, str(err)))
+                continue
+            titles.append(average.title)
+            sums.sample(maps, person)
+            total += np.nan_to_num(maps)
+            count += ~np.isnan(maps)
+        sums.add(total, count)
+    people = len({title.partition("_")[0] for title in titles})
+    r_with_others = np.full(len(titles), np.nan)
+    if people > 2:
+        samples = np.stack(sums.samples)
+        of_samples = _r_with_others(samples, np.array(sums.person_of_sample))
+        r_with_others[: len(samples)] = of_samples
+    return GroupMaps(
+        averages=tuple(titles),
+        people=people,
+        left_out=tuple(left_out),
+        first=first_maps,
+        places=places,
+        mean=sums.mean,
+        sd=sums.sd if people > 1 else None,
+        r_with_others=r_with_others,
+    )
+
+
+def _read_set(
+    maps: Sequence[MapFile], labels: Sequence[str], places: VoxelPlaces | ParcelPlaces
+) -> NDArray[np.float32]:
+    """Read the maps of an average, (labels, places)."""
+    paths = {shown.label: shown.path for shown in maps}
+    if isinstance(places, VoxelPlaces):
+        return np.stack([read_map(paths[label], places) for label in labels])
+    path = maps[0].path
+    parcels, names, values = read_parcel_maps(path)
+    lacking = [label for label in labels if label not in names]
+    if lacking:
+        raise RunError(
+            f"{path} has no map {lacking[0]}", expected="the maps of its sidecar"
+        )
+    if parcels.names != places.names:
+        raise RunError(
+            f"{path} has other parcels than the first map", expected="the same for all"
+        )
+    chosen: NDArray[np.float32] = values[[names.index(label) for label in labels]]
+    return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class _RunningSums:
+    """Mean and squares over people (Welford), so that memory does not grow with their number."""
+
+    mean: NDArray[np.float32]  # (contrasts, places)
+    squares: NDArray[np.float32]  # (contrasts, places), of deviations from the mean
+    people: NDArray[np.float32]  # (contrasts, places), how many have a value
+    sampled_places: NDArray[np.intp]  # at which maps are compared with each other
+    samples: list[NDArray[np.float32]] = field(default_factory=list)
+    person_of_sample: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, shape: tuple[int, int]) -> _RunningSums:
+        """Begin with nobody; `shape` is (contrasts, places)."""
+        _, places = shape
+        number = min(_COMPARED_VOXELS, places)
+        sampled_places = np.linspace(0, places - 1, number, dtype=np.intp)
+        return cls(
+            mean=np.zeros(shape, np.float32),
+            squares=np.zeros(shape, np.float32),
+            people=np.zeros(shape, np.float32),
+            sampled_places=sampled_places,
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the maps, (contrasts, places)."""
+        return self.mean.shape
+
+    def sample(self, maps: NDArray[np.float32], person: int) -> None:
+        """Keep some places of an average of a person, for comparing averages."""
+        if len(self.samples) < MOST_COMPARED:
+            self.samples.append(np.nan_to_num(maps[:, self.sampled_places]))
+            self.person_of_sample.append(person)
+
+    def add(self, total: NDArray[np.float32], count: NDArray[np.float32]) -> None:
+        """Add a person's mean over averages, from their sum and number at each place."""
+        np.add(self.people, count > 0, out=self.people)
+        of_person = total / np.maximum(count, 1)
+        deviation = np.where(count > 0, of_person - self.mean, np.float32(0))
+        np.add(self.mean, deviation / np.maximum(self.people, 1), out=self.mean)
+        squares = deviation * (of_person - self.mean)
+        np.add(self.squares, squares, out=self.squares)
+
+    @property
+    def sd(self) -> NDArray[np.float32]:
+        """The standard deviation over people, over n - 1."""
+        return np.sqrt(self.squares / np.maximum(self.people - 1, 1))
+
+
+def _r_with_others(
+    samples: NDArray[np.float32], people: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return each average's r with the mean of the other people, (averages,), mean over contrasts.
+
+    Parameters
+    ----------
+    samples
+        Values at some voxels, (averages, contrasts, voxels).
+    people
+        Number of each average's person, (averages,).
+    """
+    _, person = np.unique(people, return_inverse=True)
+    r: NDArray[np.float64] = np.zeros(len(samples))
+    for contrast in range(samples.shape[1]):
+        maps = samples[:, contrast]
+        of_people = np.zeros((person.max() + 1, maps.shape[1]), np.float32)
+        np.add.at(of_people, person, maps)
+        of_people /= np.bincount(person)[:, None]  # a person counts once
+        # Up to a factor, which r ignores.
+        mean_of_others = (of_people.sum(axis=0) - of_people)[person]
+        r += np.nan_to_num(correlation(maps, mean_of_others))
+    r /= samples.shape[1]
+    return r
+
+
+def write_means(
+    output: DerivativeDataset, group: GroupMaps
+) -> tuple[list[MapFile], dict[str, Path]]:
+    """Write the mean and the spread of each contrast.
+
+    Returns
+    -------
+    The mean maps, and the image of the spread by the contrast's label, if there are several people.
+    """
+    means: list[MapFile] = []
+    spreads: dict[str, Path] = {}
+    of_voxels = isinstance(group.places, VoxelPlaces)
+    paths: dict[str, Path] = {}
+    for number, contrast in enumerate(group.first):
+        # One file of parcels has all contrasts.
+        if of_voxels or number == 0:
+            paths = _write_statistics(output, group, number)
+        description = contrast.description.removeprefix(NOT_MEASURED)
+        sidecar = {**contrast.sidecar, "Description": description}
+        means.append(MapFile(contrast.label, paths[_MEAN], sidecar))
+        if SPREAD in paths:
+            spreads[contrast.label] = paths[SPREAD]
+    return means, spreads
+
+
+def _write_statistics(
+    output: DerivativeDataset, group: GroupMaps, number: int
+) -> dict[str, Path]:
+    """Write mean and spread of a contrast, or of all contrasts of parcels; return their paths."""
+    places, contrast = group.places, group.first[number]
+    name = parse_name(contrast.path.name)
+    entities = {key: name.get(key) for key in _ENTITIES}
+    statistics = {
+        _MEAN: ("Mean", group.mean),
+        SPREAD: ("Standard deviation", group.sd),
+    }
+    paths: dict[str, Path] = {}
+    for desc, (word, values) in statistics.items():
+        if values is None:
+            continue
+        if isinstance(places, VoxelPlaces):
+            extension = ".nii.gz"
+            text = f"bids_dtg {__version__} group"
+            image = places.encode(values[number], description=text)
+            subject = contrast.description.removeprefix(NOT_MEASURED)
+        else:
+            extension = places.extension
+            labels = [contrast.label for contrast in group.first]
+            image = places.encode_maps(values, labels)
+            subject = counted(len(labels), "contrast")
+        file = build_name({**entities, "desc": desc}, "statmap", extension)
+        paths[desc] = output.path(f"group/{file}")
+        output.write(f"group/{file}", image)
+        facts = _group_facts(group, f"{word} over", subject, contrast)
+        write_json(sidecar_of(paths[desc]), facts)
+    return paths
+
+
+def remove_earlier_means(output: DerivativeDataset, current: set[Path]) -> None:
+    """Remove mean maps of an earlier run, of other people."""
+    for path in output.path("group").glob("*_desc-group*_statmap.*nii*"):
+        if path not in current:
+            path.unlink()
+            sidecar_of(path).unlink(missing_ok=True)
+
+
+def _group_facts(
+    group: GroupMaps, word: str, subject: str, contrast: MapFile
+) -> dict[str, Any]:
+    """Return the sidecar of a mean map, or of the spread."""
+    of_voxels = isinstance(group.places, VoxelPlaces)
+    copied = [key for key in _COMMON if of_voxels or key not in _OF_ONE_CONTRAST]
+    return {
+        "Description": f"{word} {counted(group.people, 'participant')} "
+        f"({counted(len(group.averages), 'average')} of predicted maps): {subject}",
+        **{key: contrast.sidecar[key] for key in copied if key in contrast.sidecar},
+        **({"SkullStripped": True} if of_voxels else {}),
+        "NParticipants": group.people,
+        "NSets": len(group.averages),
+    }

@@ -1,0 +1,285 @@
+"""The page of the group level: all runs, mean maps, decisions and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.cohort.mean_maps import SPREAD
+from bids_dtg.cohort.run_table import (
+    LEAST_RUNS,
+    MOST_ROWS,
+    OUTLIER_Z,
+    RUN_TABLE,
+    Row,
+    RunQuality,
+    quality_of,
+)
+from bids_dtg.contrasts.panels.maps import (
+    Gallery,
+    data_of_viewer,
+    draw_gallery,
+    first_cards,
+    slice_text,
+)
+from bids_dtg.contrasts.panels.presentation import few_people, same_for_all
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.text import write_text
+from bids_dtg.report.contents import MapFile
+from bids_dtg.report.flags import LEVELS, Flag, flag_counts
+from bids_dtg.report.inclusion import Decisions, page_facts
+from bids_dtg.report.long_tables import MOST_WRITTEN, cell, write_rows
+from bids_dtg.report.long_tables import Row as LongRow
+from bids_dtg.report.page import link, render
+from bids_dtg.report.participant import GROUP
+from bids_dtg.report.presentation import presentation_of
+from bids_dtg.report.tables import Table
+from bids_dtg.report.viewer import remove_unlinked
+
+_ROWS = "group.js"  # the script with the page's rows, of many participants
+# The viewer shows the spread over people as an overlay of the mean.
+_OVERLAY = {
+    "desc": SPREAD,
+    "title": "Spread over participants",
+    "factor": 2.0,
+    "rule": "exceeds 2 standard deviations",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class MeanMaps:
+    """Mean maps over participants as files, and their comparison with measured maps."""
+
+    maps: Sequence[MapFile] = ()
+    # By the label of the contrast, the image of the standard deviation over people.
+    spreads: Mapping[str, Path] = field(default_factory=dict)
+    averages: int = 0  # number of sets of maps that were averaged
+    left_out: Sequence[tuple[str, str]] = ()  # title of each other set, and the reason
+    compared: Table | None = None  # with measured mean maps; None: none were given
+
+
+def write_group_page(
+    dataset: DerivativeDataset,
+    rows: Sequence[Row],
+    flags: Mapping[str, Sequence[Flag]],
+    failures: Sequence[tuple[str, str, str]] = (),
+    decisions: Decisions | None = None,
+    means: MeanMaps | None = None,
+) -> Path:
+    """Write the group page and its figures.
+
+    Parameters
+    ----------
+    dataset
+        The output folder.
+    rows
+        Runs of the quality table.
+    flags
+        Flags of participants' runs (`flags.run_flags`), by label.
+    failures
+        Participant, what failed, and the message.
+    decisions
+        On participants; None: none.
+    means
+        Mean maps; None: there are none.
+
+    Raises
+    ------
+    RunError
+        A mean map cannot be read back.
+    OutputError
+        A file cannot be written.
+    """
+    presentation, means = presentation_of(dataset), means or MeanMaps()
+    columns = (*presentation.quality_columns, *presentation.group_columns)
+    folder = dataset.root / "group" / "figures"
+    gallery = None
+    if means.maps:
+        gallery = draw_gallery(
+            dataset,
+            folder,
+            "group",
+            means.maps,
+            overlay=_OVERLAY,
+            images=means.spreads,
+        )
+    quality = quality_of(rows, columns)
+    of_runs = _facts_of_runs(dataset, quality)
+    of_people = _facts_of_people(flags, failures, decisions or {})
+    is_long = max(len(flags), of_runs["participants"]) > MOST_WRITTEN
+    if is_long:
+        reports = of_runs["reports"]
+        of_people["inclusion"]["people"] = []  # they are in the rows
+        tables = {
+            "runs": _run_rows(quality, reports),
+            "people": _people_rows(of_people["people"], reports),
+        }
+        write_rows(dataset.path(_ROWS), tables)
+    else:
+        dataset.remove(_ROWS)
+    page = render(
+        "group.html",
+        title="Group: bids_dtg",
+        links=_links(means, gallery),
+        is_long=is_long,
+        rows_file=_ROWS,
+        run_headings=_run_headings(quality),
+        **of_runs,
+        **of_people,
+        **_facts_of_maps(means, gallery),
+    )
+    path = dataset.path(GROUP)
+    write_text(path, page)
+    remove_unlinked(dataset, folder, page)
+    return path
+
+
+def _links(means: MeanMaps, gallery: Gallery | None) -> list[tuple[str, str]]:
+    """Return the anchor and the title of each section of the page."""
+    links = [("summary", "Summary"), ("runs", "Runs")]
+    if gallery:
+        links.append(("maps", "Mean maps"))
+    if means.compared:
+        links.append(("measured", "Predicted and measured"))
+    return [*links, ("decisions", "Decisions"), ("failures", "Failures")]
+
+
+def _facts_of_runs(dataset: DerivativeDataset, quality: RunQuality) -> dict[str, Any]:
+    """Return what the page says of runs."""
+    pages = dataset.root.glob("sub-*.html")  # listed once, not for each run
+    return {
+        "participants": len({row.get("participant_id") for row in quality.rows}),
+        "rows": quality.rows,
+        "shown": quality.most_unusual(),
+        "most": MOST_ROWS,
+        "fewest": LEAST_RUNS,
+        "measures": quality.measures,
+        "values": quality.values,
+        "out": quality.is_outlier,
+        "marks": quality.is_outlier.sum(axis=1).tolist(),
+        "levels": quality.levels,
+        "z": OUTLIER_Z,
+        "reports": {path.stem: link(path, dataset) for path in pages},
+        "table": link(dataset.root / RUN_TABLE, dataset),
+    }
+
+
+def _facts_of_people(
+    flags: Mapping[str, Sequence[Flag]],
+    failures: Sequence[tuple[str, str, str]],
+    decisions: Decisions,
+) -> dict[str, Any]:
+    """Return what the page says of participants; those with problems come first."""
+    counts = {label: flag_counts(of_person) for label, of_person in flags.items()}
+
+    def rank(person: tuple[str, dict[str, Any]]) -> tuple[int, int, int]:
+        _, count = person
+        return LEVELS.index(count["level"]), -count["problems"], -count["warnings"]
+
+    levels = [count["level"] for count in counts.values()]
+    return {
+        "failed": len({participant for participant, _, _ in failures}),
+        "problems": levels.count("problem"),
+        "warnings": levels.count("warning"),
+        "people": sorted(counts.items(), key=rank),
+        "everybody": len(counts),
+        "inclusion": page_facts(decisions, sorted(counts)),
+        "failures": failures,
+    }
+
+
+def _run_headings(quality: RunQuality) -> list[tuple[str, bool]]:
+    """Return the headings of the table of runs, and whether a column has numbers."""
+    headings = [
+        ("Participant", False),
+        ("Run", False),
+        ("Training distribution", False),
+    ]
+    for measure in quality.measures:
+        unit = f" ({measure.unit})" if measure.unit else ""
+        headings.append((f"{measure.title}{unit}", True))
+    return [*headings, ("Marked", True)]
+
+
+def _run_rows(quality: RunQuality, reports: Mapping[str, str]) -> list[LongRow]:
+    """Return the rows of runs for the page's script, in the order of the table."""
+    levels, values = quality.levels, quality.values
+    outliers = quality.is_outlier
+    marks = outliers.sum(axis=1).tolist()
+    rows: list[LongRow] = []
+    for number, run in enumerate(quality.rows):
+        person = _known(run, "participant_id")
+        name = [_known(run, "session_id"), f"task-{run.get('task_id')}"]
+        if index := _known(run, "run_id"):
+            name.append(f"run-{index}")
+        level = levels[number]
+        verdict = _known(run, "training_distribution") or "n/a"
+        reasons = _known(run, "training_distribution_reasons")
+        cells = [
+            cell(person, link=reports.get(person, "")),
+            cell(" ".join(filter(None, name))),
+            cell(verdict, kind=level, note=reasons),
+        ]
+        of_run = zip(
+            quality.measures,
+            values[number].tolist(),
+            outliers[number].tolist(),
+            strict=True,
+        )
+        for measure, value, is_outlier in of_run:
+            if np.isnan(value):
+                cells.append({"t": "n/a", "v": ""})
+            else:
+                text, kind = f"{value:.{measure.decimals}f}", "out" * is_outlier
+                cells.append(cell(text, value=value, kind=kind))
+        mark = marks[number]
+        cells.append(cell(str(mark or ""), value=mark))
+        rows.append((level or "marked" * bool(mark), cells, ()))
+    return rows
+
+
+def _people_rows(
+    people: Sequence[tuple[str, Mapping[str, Any]]], reports: Mapping[str, str]
+) -> list[LongRow]:
+    """Return the rows of decisions for the page's script, in the order of the flags."""
+    rows: list[LongRow] = []
+    for number, (label, flags) in enumerate(people):
+        name, level = f"sub-{label}", flags["level"]
+        words = flags["in_words"] or "none"
+        cells = [
+            cell(name, link=reports.get(name, "")),
+            cell(words, value=number, kind=level, note=flags["worst"]),
+            {"t": "", "v": "", "d": name},
+        ]
+        rows.append((level, cells, ()))
+    return rows
+
+
+def _known(row: Row, name: str) -> str:
+    """Return a cell of the quality table; empty where it is n/a."""
+    value = row.get(name) or ""
+    return "" if value == "n/a" else value
+
+
+def _facts_of_maps(means: MeanMaps, gallery: Gallery | None) -> dict[str, Any]:
+    """Return what the page says of mean maps, and the viewer's data."""
+    sidecar = means.maps[0].sidecar if means.maps else {}
+    notice = ""
+    if sidecar.get("NotForScience"):
+        notice = str(sidecar.get("ModelNotice") or "")
+    notices = [text for text in (notice, few_people(sidecar)) if text]
+    viewer = data_of_viewer([gallery] if gallery else [])  # numbers the cards
+    return {
+        "notices": [*notices, *same_for_all(means.maps)],
+        "averaged": means.averages,
+        "left_out": means.left_out,
+        "compared": means.compared,
+        "maps": {"of": "", "tasks": gallery.tasks} if gallery else None,
+        "chosen": first_cards(gallery) if gallery else (),
+        "slices": slice_text() if gallery and not means.maps[0].of_parcels else "",
+        "viewer_data": viewer,
+    }
