@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from bids_dtg.cohort.people import GroupPeople
     from bids_dtg.workflows import FeatureKind
 
+_MINUS = "\N{MINUS SIGN}"
+_NAMES = tomllib.loads(read_packaged("bids_dtg.contrasts", "names.toml"))
 _LABEL = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -123,6 +126,48 @@ def hcp_tasks() -> dict[str, str]:
     return {
         plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()
     }
+
+
+def task_in_words(task: str) -> str:
+    """Return a task's name for a page."""
+    return str(_NAMES["tasks"].get(task, task))
+
+
+def contrast_in_words(task: str, name: str) -> str:
+    """Return a contrast's name for a page: HCP's in words, others nearly as they are.
+
+    Examples
+    --------
+    >>> contrast_in_words("LANGUAGE", "MATH-STORY"), contrast_in_words("WM", "2BK_FACE")
+    ('Maths minus stories', '2-back, faces')
+    >>> contrast_in_words("NBACK", "2BK_1BK")
+    '2BK 1BK'
+    """
+    words = _NAMES.get(task, {}) if task in _NAMES["tasks"] else {}
+    sides = []
+    for side in name.split("-"):
+        parts = [str(words.get(part, "")) for part in side.split("_")]
+        if not all(parts):
+            return name.replace("-", f" {_MINUS} ").replace("_", " ")
+        sides.append(", ".join(parts))
+    text = " minus ".join(sides)
+    return text[0].upper() + text[1:]
+
+
+def title_in_words(task: str, name: str) -> str:
+    """Return the names of a task and its contrast as a title.
+
+    Examples
+    --------
+    >>> title_in_words("MOTOR", "AVG"), title_in_words("EMOTION", "XYZ"), title_in_words("", "a")
+    ('Movement: mean of all movements', 'Emotion: XYZ', 'a')
+    """
+    words = contrast_in_words(task, name)
+    if not task:
+        return words
+    if words[1:2].islower():  # no abbreviation
+        words = words[0].lower() + words[1:]
+    return f"{task_in_words(task)}: {words}"
 
 
 def find_measured(kind: FeatureKind, people: GroupPeople) -> FeatureSource:

@@ -25,13 +25,10 @@ from bids_dtg.contrasts.analyses.simple_models import (
 )
 from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families
 from bids_dtg.contrasts.analyses.training_set import leave_out_seen, say_unlisted
+from bids_dtg.contrasts.contrast import contrast_in_words, task_in_words
 from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE
-from bids_dtg.contrasts.panels.maps import (
-    choose_labels,
-    contrast_in_words,
-    draw_side_by_side,
-    task_in_words,
-)
+from bids_dtg.contrasts.panels.drawn_maps import draw_side_by_side
+from bids_dtg.contrasts.panels.gallery import choose_labels
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.statmaps import plain_contrast

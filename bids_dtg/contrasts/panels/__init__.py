@@ -1,7 +1,9 @@
 """Figures and text of pages on contrast maps.
 
 - `run`: panels of a run: registration, coverage, carpet and connectome
-- `maps`: the maps of an average as cards and for the viewer, at voxels, vertices or parcels
+- `maps`: the sections of a participant's maps
+- `gallery`: the maps of an average as cards by task, and for the viewer
+- `drawn_maps`: maps of voxels and of parcels: read, drawn, and packed for the viewer
 - `group_page`: the page of the group level
 - `presentation`: README, methods text, quality columns and lines on pages, in one object
 """

@@ -16,8 +16,9 @@ from bids_dtg.contrasts.asymmetry import (
     MAP_PREDICTED,
     Homologues,
 )
+from bids_dtg.contrasts.contrast import title_in_words
 from bids_dtg.contrasts.half_width import LEVEL
-from bids_dtg.contrasts.panels.maps import draw_side_by_side, title_in_words
+from bids_dtg.contrasts.panels.drawn_maps import draw_side_by_side
 from bids_dtg.contrasts.panels.regions import signed_text, strip_of
 from bids_dtg.files.foreign import read_table, reading
 from bids_dtg.files.text import read_json

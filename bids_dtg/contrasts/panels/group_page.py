@@ -19,12 +19,12 @@ from bids_dtg.cohort.run_table import (
     RunQuality,
     quality_of,
 )
-from bids_dtg.contrasts.panels.maps import (
+from bids_dtg.contrasts.panels.drawn_maps import slice_text
+from bids_dtg.contrasts.panels.gallery import (
     Gallery,
     data_of_viewer,
     draw_gallery,
     first_cards,
-    slice_text,
 )
 from bids_dtg.contrasts.panels.presentation import few_people, same_for_all
 from bids_dtg.files.derivatives import DerivativeDataset

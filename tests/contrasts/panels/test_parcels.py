@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_dtg.contrasts.panels.maps import BELOW, ParcelMaps, relative_size
+from bids_dtg.contrasts.panels.drawn_maps import BELOW, ParcelMaps, relative_size
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import SIDES, read_template
