@@ -10,5 +10,5 @@
 - `model_analysis`: a run of an analysis that trains or uses a model of regions
 - `recognised_people`: copies of a participant, and participants on whom a model was trained
 - `result_folder`: the folder of an analysis's results
-- `result_table`: tables of results: columns, file, data dictionary and the page's table
+- `result_table`: tables of results: file, data dictionary and the page's table
 """

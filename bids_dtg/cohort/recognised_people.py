@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError
+from bids_dtg.files.columns import Column
 from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import alike_pairs
 from bids_dtg.notices import counted, named, say

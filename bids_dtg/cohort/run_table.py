@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.mean_maps import GroupMaps
 from bids_dtg.connectome.quality import QualityMetric
+from bids_dtg.files.columns import data_dictionary
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.notices import say
@@ -19,7 +20,6 @@ from bids_dtg.participants.vertex_series import note_on_surfaces
 from bids_dtg.report.contents import ParticipantFiles
 from bids_dtg.report.flags import VERDICTS
 from bids_dtg.report.presentation import presentation_of
-from bids_dtg.report.quality import dictionary
 
 Row = Mapping[str, str]  # of the quality table: one run
 Values = NDArray[np.float64]
@@ -40,7 +40,7 @@ class RunQuality:
     """Quality measures of runs, and how far each value is from those of other runs."""
 
     rows: Sequence[Row]  # of the quality table, one a run
-    measures: Sequence[QualityMetric]  # with a title, and a value in any run
+    measures: Sequence[QualityMetric]  # with a heading, and a value in any run
     values: Values  # (runs, measures), NaN where n/a
     z: Values  # (runs, measures), robust z scores
 
@@ -92,11 +92,11 @@ def robust_z(values: Values, least_spread: float = 0.0) -> Values:
 
 
 def quality_of(rows: Sequence[Row], measures: Iterable[QualityMetric]) -> RunQuality:
-    """Compare runs by those measures that have a title and a value in any run.
+    """Compare runs by those measures that have a heading and a value in any run.
 
     Robust z scores compare runs with the same cleaning.
     """
-    titled = {measure.name: measure for measure in measures if measure.title}
+    titled = {measure.name: measure for measure in measures if measure.heading}
     table = pd.DataFrame(rows).reindex(columns=[*titled])
     values = table.apply(pd.to_numeric, errors="coerce").dropna(axis=1, how="all")
     strategies = np.array([row.get("denoise_strategy", "n/a") for row in rows])
@@ -143,12 +143,11 @@ def add_to_runs(
 
 def write_run_table(output: DerivativeDataset, rows: Sequence[Row]) -> Path:
     """Write the quality table of all runs and its dictionary; return its path."""
-    presentation = presentation_of(output)
-    columns = (*presentation.quality_columns, *presentation.group_columns)
+    columns = presentation_of(output).columns_of_runs
     # Columns that this version does not know come last.
     in_rows = [name for row in rows for name in row]
     names = list(dict.fromkeys([column.name for column in columns] + in_rows))
     path = output.path(RUN_TABLE)
     write_tsv(path, names, [[row.get(name, "n/a") for name in names] for row in rows])
-    write_json(path.with_suffix(".json"), dictionary(columns))
+    write_json(path.with_suffix(".json"), data_dictionary(columns))
     return path

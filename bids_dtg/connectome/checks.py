@@ -19,7 +19,7 @@ import numpy as np
 
 from bids_dtg.connectome.design import Float
 from bids_dtg.connectome.hemispheres import pairs_of_sides, symmetry
-from bids_dtg.connectome.quality import METRICS, REASONS
+from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.imaging.grid import Float32, Indices, Mask
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def judge_run(
     maps: Float32,
     columns: Indices,
     mirror: Indices,
+    metrics: Sequence[QualityMetric],
 ) -> RunCheck:
     """Judge a run from the connectomes of its segments.
 
@@ -67,6 +68,8 @@ def judge_run(
         (places,), the maps' column of each place.
     mirror
         (places,), the mirror place in the other hemisphere; -1 if there is none.
+    metrics
+        The limits; those with a reason are judged.
     """
     connectomes = [segment.marginal for segment in run.segments]
     pairs = pairs_of_sides(mirror, run.covered)
@@ -85,9 +88,11 @@ def judge_run(
         "mirrored_gain": gain,
     }
     findings: list[tuple[int, str]] = []  # number of limits reached, words
-    for figure, text in REASONS.items():
-        steps = METRICS[figure].steps(float(figures[figure]))
-        findings.append((steps, text.format(value=figures[figure])))
+    for metric in metrics:
+        if metric.reason:
+            value = figures[metric.name]
+            reason = metric.reason.format(value=value)
+            findings.append((metric.steps(float(value)), reason))
     findings.sort(key=lambda finding: -finding[0])
     worst, _ = findings[0]
     return RunCheck(

@@ -1,4 +1,4 @@
-"""Metrics of a run: what each means, how pages show it, and the limits of its usual values.
+"""A metric of a run: what it means, how pages show it, and the limits of its usual values.
 
 The limits are rules of thumb: docs/tried.md says how often simulated runs exceed them, and
 docs/reference/reports.md lists those that the reports flag. None of them excludes a run;
@@ -11,18 +11,25 @@ import tomllib
 from dataclasses import dataclass
 from typing import Literal
 
+from bids_dtg.files.columns import Column
 from bids_dtg.files.text import read_packaged
 
 
 @dataclass(frozen=True)
-class QualityMetric:
-    """A metric of a run, and the column of the quality table that holds it."""
+class QualityMetric(Column):
+    """A metric of a run, and the column of the quality table that holds it.
 
-    name: str  # of the column
-    meaning: str  # for the data dictionary
-    # On the group page and in a participant's summary; empty: not shown.
-    title: str = ""
-    unit: str = ""
+    One without a heading is not shown on the group page, nor in a participant's summary.
+
+    Examples
+    --------
+    >>> minutes = QualityMetric("minutes", "Rest", unusual=6, outside=4, flag="{value:g} min left")
+    >>> minutes.flagged(2.1), minutes.low_is_bad
+    ('2.1 min left', True)
+    >>> [minutes.steps(value) for value in (9.0, 6.0, 2.1)]
+    [0, 1, 2]
+    """
+
     decimals: int = 2  # on the group page
     # Which values are marked where they are far from those of other runs, and the least standard
     # deviation of runs, in the metric's unit, by which that is judged.
@@ -47,29 +54,20 @@ class QualityMetric:
             return False
         return self.outside < self.unusual
 
-    def flagged(self, value: float) -> str:
-        """Return what pages say of a value beyond the limits.
+    def dictionary(self) -> dict[str, dict[str, str]]:
+        """Return its meaning, which holds its unit; headings are those of pages."""
+        return {self.name: {"Description": self.meaning}}
 
-        Examples
-        --------
-        >>> METRICS["minutes_kept"].flagged(2.1)
-        '2.1 minutes of rest are left (4 are needed, 6 are usual)'
-        """
+    def text(self, value: float) -> str:
+        """Return a value as the group page shows it."""
+        return f"{value:.{self.decimals}f}"
+
+    def flagged(self, value: float) -> str:
+        """Return what pages say of a value beyond the limits."""
         return self.flag.format(value=value, unusual=self.unusual, outside=self.outside)
 
     def steps(self, value: float) -> int:
-        """Return how many of the two limits a value has reached: 0, 1 or 2; 0 for NaN.
-
-        Parameters
-        ----------
-        value
-            Value of the metric, in its own unit.
-
-        Examples
-        --------
-        >>> [METRICS["coverage"].steps(share) for share in (0.99, 0.9, 0.5)]
-        [0, 1, 2]
-        """
+        """Return how many of the two limits a value has reached: 0, 1 or 2; 0 for NaN."""
         if self.unusual is None or self.outside is None:
             return 0
         limits = (self.unusual, self.outside)
@@ -78,25 +76,10 @@ class QualityMetric:
         return sum(value >= limit for limit in limits)
 
 
-_TOML = tomllib.loads(read_packaged(__package__, "quality.toml"))
-_TABLES = {
-    table: tuple(QualityMetric(**metric) for metric in metrics)
-    for table, metrics in _TOML.items()
-}
-# By name. Metrics of the same name in two tables have the same limits.
-METRICS = {metric.name: metric for metrics in _TABLES.values() for metric in metrics}
-# Text of the verdict's reasons.
-REASONS = {metric.name: metric.reason for metric in METRICS.values() if metric.reason}
-
-
-def _columns(table: str) -> tuple[QualityMetric, ...]:
-    return tuple(metric for metric in _TABLES[table] if metric.tabled)
-
-
-# The columns of every workflow, before and after those of one; those of workflows on parcels;
-# those of maps, and what the group level adds to them.
-FIRST = _columns("first")
-LAST = _columns("last")
-PARCELS = _columns("parcels")
-MAPS = _columns("maps")
-MAPS_OF_GROUP = _columns("maps_of_group")
+def read_metrics(package: str) -> dict[str, tuple[QualityMetric, ...]]:
+    """Read the tables of metrics in ``quality.toml`` of a package, by name."""
+    tables = tomllib.loads(read_packaged(package, "quality.toml"))
+    return {
+        table: tuple(QualityMetric(**metric) for metric in metrics)
+        for table, metrics in tables.items()
+    }

@@ -3,6 +3,7 @@
 - `names`: file names from entities, and entities from file names
 - `atomic`: a file is complete under its final name, or absent
 - `text`: JSON objects, tables and plain text that this program writes
+- `columns`: columns of tables: names, meanings and units, and values as cells
 - `foreign`: the only place where files of other programs are found, opened and read
 - `paths`: paths that users type, temporary files, and hiding paths in shared text
 - `sidecars`: JSON sidecars, with BIDS inheritance

@@ -74,7 +74,6 @@ from bids_dtg.participants.vertex_series import UsedSurface
 from bids_dtg.participants.worker import LevelWork
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import write_panel_files
-from bids_dtg.report.quality import write_quality
 from bids_dtg.settings import CleaningOptions, Settings
 
 COVERAGE = FileKind("bold", None, ".tsv")
@@ -620,9 +619,9 @@ class ParcelWriter(Generic[Request]):
             ),
             "seconds_processing": round(seconds, 2),
         }
-        columns = self._request.presentation.quality_columns
-        return write_quality(
-            metrics, columns, run_entities(measured.run), self._request.output
+        table = self._request.presentation.quality_file(metrics)
+        return write_panel_files(
+            [table], run_entities(measured.run), self._request.output
         )
 
     def series_facts(

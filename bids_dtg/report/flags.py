@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.connectome.quality import METRICS, REASONS, QualityMetric
+from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.notices import NO_MASK, SAME_SIDES, TEMPLATE_SURFACE, counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.quality import number
+from bids_dtg.report.quality import METRICS, number
 
 Level = Literal["failed", "problem", "warning", "note", "good"]
 LEVELS: tuple[Level, ...] = ("failed", "problem", "warning", "good", "note")
@@ -34,10 +34,9 @@ class Flag:
     of: str = ""  # the run or average that it is about; empty for the whole participant
 
 
-def level_of(metric: str, value: float) -> Level | None:
+def level_of(metric: QualityMetric, value: float) -> Level | None:
     """Return the level of a quality metric's value; None where it is within its limits."""
-    limit = METRICS.get(metric)
-    return None if limit is None else _BY_STEPS[limit.steps(value)]
+    return _BY_STEPS[metric.steps(value)]
 
 
 def flags_of(
@@ -201,8 +200,8 @@ def _of_run(run: RunFiles, columns: Sequence[QualityMetric]) -> Iterator[Flag]:
     for column in columns:
         value = number(run.quality.get(column.name)) if column.flag else None
         # Where the run was judged as a whole, the metrics with a reason are among the reasons.
-        judged = column.name in REASONS and "training_distribution" in run.quality
-        if value is not None and not judged and (level := level_of(column.name, value)):
+        judged = column.reason and "training_distribution" in run.quality
+        if value is not None and not judged and (level := level_of(column, value)):
             yield Flag(level, column.flagged(value), run.title)
     notes = run.facts.get("Notes", ())
     yield from (
@@ -222,5 +221,5 @@ def _of_run(run: RunFiles, columns: Sequence[QualityMetric]) -> Iterator[Flag]:
     frames_kept = number(run.quality.get("frames_kept"))
     if frames and frames_kept is not None:
         share = frames_kept / frames
-        if level := level_of("kept_share", share):
+        if level := level_of(METRICS["kept_share"], share):
             yield Flag(level, f"{share:.0%} of the frames were kept", run.title)

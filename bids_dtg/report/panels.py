@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.quality import METRICS
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import FileKind
@@ -25,7 +24,7 @@ from bids_dtg.report.figures import Figure, Lanes, Span, round_up
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pictures import GREYS, Scale, draw_matrix
 from bids_dtg.report.presentation import Canvas, Panel, PanelFile
-from bids_dtg.report.quality import number
+from bids_dtg.report.quality import METRICS, number
 from bids_dtg.report.tables import Table
 
 Floats = NDArray[np.float64]

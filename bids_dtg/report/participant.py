@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from bids_dtg.connectome.quality import METRICS, QualityMetric
+from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign
@@ -51,7 +51,7 @@ from bids_dtg.report.numbers import NOT_KNOWN
 from bids_dtg.report.page import Section, lay_out, link, load_template, render
 from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
-from bids_dtg.report.quality import number
+from bids_dtg.report.quality import METRICS, number
 from bids_dtg.report.tables import Table
 from bids_dtg.report.viewer import remove_unlinked, write_picture
 from bids_dtg.workflows import DEFAULT, find_workflow
@@ -343,9 +343,9 @@ def _key_figures(
             {"title": title, "value": value, "unit": unit, "level": level, **remark}
         )
 
-    rest = next(column for column in columns if column.name == "minutes_kept")
+    rest = METRICS["minutes_kept"]
     if minutes := sum(values(rest.name)):
-        add(rest.title, f"{minutes:.1f}", rest.unit, level_of(rest.name, minutes))
+        add(rest.title, f"{minutes:.1f}", rest.unit, level_of(rest, minutes))
     if frames := sum(values("frames")):
         add(
             "Frames kept",
@@ -354,14 +354,13 @@ def _key_figures(
         )
     for column in columns:
         if column.summary and (of_runs := values(column.name)):
-            limit = METRICS.get(column.name)
             worst, words = max(of_runs), ", highest"
-            if limit is not None and limit.low_is_bad:
+            if column.low_is_bad:
                 worst, words = min(of_runs), ", lowest"
             title = column.title
             if len(of_runs) > 1:
                 title += words
-            level = level_of(column.name, worst)
+            level = level_of(column, worst)
             add(title, column.summary.format(worst), column.unit, level)
     for name, (title, unit) in _BESIDE_MODEL.items():
         if of_runs := values(name):

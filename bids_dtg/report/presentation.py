@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
-from bids_dtg.connectome.quality import FIRST, LAST, QualityMetric
+from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.columns import data_dictionary
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.text import write_json
+from bids_dtg.files.text import encoded, tsv_text, write_json
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.figures import Figure
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.page import Section
+from bids_dtg.report.quality import FILE, FIRST, LAST
 from bids_dtg.settings import OutputOptions
 from bids_dtg.workflows import DEFAULT, find_workflow
 
@@ -66,12 +68,12 @@ def write_panel_files(
     entities: Mapping[str, str | None],
     output: DerivativeDataset,
 ) -> Iterator[PurePosixPath]:
-    """Write the files from which a run's panels are drawn, and their sidecars; yield the paths.
+    """Write the small files of a run, and their sidecars; yield the paths.
 
     Parameters
     ----------
     files
-        What `Panel.make_file` returned, without None.
+        Its quality table, or what `Panel.make_file` returned, without None.
     entities
         Entities of the run in names of files.
     output
@@ -122,7 +124,20 @@ class Presentation:
     @property
     def quality_columns(self) -> tuple[QualityMetric, ...]:
         """All columns of a run's quality table, in their order."""
-        return (*FIRST, *self.columns, *LAST)
+        columns = (*FIRST, *self.columns, *LAST)
+        return tuple(column for column in columns if column.tabled)
+
+    @property
+    def columns_of_runs(self) -> tuple[QualityMetric, ...]:
+        """All columns of the group's table of runs, in their order."""
+        return (*self.quality_columns, *self.group_columns)
+
+    def quality_file(self, metrics: Mapping[str, object]) -> PanelFile:
+        """Make the quality table of a run from its metrics, by column."""
+        columns = self.quality_columns
+        row = [metrics[column.name] for column in columns]
+        text = tsv_text([column.name for column in columns], [row])
+        return PanelFile(FILE, encoded(text), data_dictionary(columns))
 
     @property
     def run_files(self) -> tuple[FileKind, ...]:

@@ -19,10 +19,11 @@ from bids_dtg.cohort.features import (
 )
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.columns import Column
 from bids_dtg.files.names import build_name
 from bids_dtg.files.paths import temporary_folder
 from bids_dtg.imaging.places import VoxelPlaces

@@ -11,8 +11,9 @@ from tiny_job import read_table
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.cohort.result_folder import ResultFolder
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import OutputError, SettingsError
+from bids_dtg.files.columns import Column
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.paths import PathNames
 from bids_dtg.files.text import write_text

@@ -13,21 +13,15 @@ from bids_dtg.connectome.checks import (
     mirrored_gain,
 )
 from bids_dtg.connectome.hemispheres import homotopic_rank, pairs_of_sides, symmetry
-from bids_dtg.connectome.quality import (
-    FIRST,
-    LAST,
-    MAPS,
-    MAPS_OF_GROUP,
-    METRICS,
-    PARCELS,
-    QualityMetric,
-)
+from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.panels.presentation import MAPS
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.inputs.runs import find_runs
+from bids_dtg.report.quality import FIRST, PARCELS
 from bids_dtg.settings import CleaningOptions
 
 SHAPE = (12, 10, 8)
@@ -112,7 +106,8 @@ def test_the_rank_of_homotopic_pairs_is_that_of_a_plain_count():
     assert np.isnan(homotopic_rank(series, homotopic[:, :29]))
 
 
-LIMITED = [metric for metric in METRICS.values() if metric.unusual is not None]
+METRICS = {metric.name: metric for metric in MAPS}
+LIMITED = [metric for metric in (*FIRST, *PARCELS, *MAPS) if metric.unusual is not None]
 
 
 @pytest.mark.parametrize("metric", LIMITED, ids=lambda metric: metric.name)
@@ -128,8 +123,8 @@ def test_a_value_at_the_limit_has_reached_it():
 
 
 def test_metrics_of_one_name_have_the_same_limits():
-    for metric in (*FIRST, *PARCELS, *MAPS, *MAPS_OF_GROUP, *LAST):
-        namesake = METRICS[metric.name]
+    for metric in (*FIRST, *PARCELS):
+        namesake = METRICS.get(metric.name, metric)
         assert (metric.unusual, metric.outside) == (namesake.unusual, namesake.outside)
 
 

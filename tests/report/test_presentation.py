@@ -30,7 +30,6 @@ from bids_dtg.report.presentation import (
     presentation_of,
     write_panel_files,
 )
-from bids_dtg.report.quality import write_quality
 from bids_dtg.settings import Settings
 from bids_dtg.workflows import Workflow
 
@@ -62,7 +61,7 @@ PULSES = Presentation(
     ),
     subtitle=lambda files: f"{len(files.runs)} pulse",
     columns=(
-        QualityMetric("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),
+        QualityMetric("pulse", "Beats a minute", heading="Pulse", summary="{:.0f}"),
     ),
     panels=(MOTION, Panel("The pulse", PULSE, draw, pulse_file)),
 )
@@ -113,13 +112,13 @@ def output(tmp_path, toy) -> DerivativeDataset:
         "frames_kept": 60,
     }
     figures["pulse"] = 64
-    list(write_quality(figures, toy.quality_columns, ENTITIES, dataset))
     confounds = SimpleNamespace(
         fd_mm=np.full(FRAMES, 0.1), std_dvars=None, measured_fd_mm=None
     )
     design = SimpleNamespace(keep=np.ones(FRAMES, bool), tr_seconds=TR)
     data = SimpleNamespace(design=design, confounds=confounds)
-    list(write_panel_files(toy.panel_files(data), ENTITIES, dataset))
+    files = (toy.quality_file(figures), *toy.panel_files(data))
+    list(write_panel_files(files, ENTITIES, dataset))
     return dataset
 
 

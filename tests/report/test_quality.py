@@ -5,16 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.connectome.quality import METRICS, PARCELS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import read_json
 from bids_dtg.participants.quality import parcel_metrics
-from bids_dtg.report.presentation import Presentation
-from bids_dtg.report.quality import (
-    number,
-    read_quality,
-    write_quality,
-)
+from bids_dtg.report.presentation import Presentation, write_panel_files
+from bids_dtg.report.quality import PARCELS, number, read_quality
 from bids_dtg.settings import WORKFLOWS
 from bids_dtg.workflows import find_workflow
 
@@ -32,9 +27,8 @@ def test_a_row_comes_back_as_it_was_written(presentation, tmp_path):
     figures = {name: position for position, name in enumerate(names)} | {
         "session_id": None
     }
-    table, meanings = write_quality(
-        figures, presentation.quality_columns, ENTITIES, output
-    )
+    file = presentation.quality_file(figures)
+    table, meanings = write_panel_files([file], ENTITIES, output)
     row = read_quality(output.path(table))
     assert list(row) == names == list(read_json(output.path(meanings)))
     assert row["session_id"] == "n/a"
@@ -49,8 +43,8 @@ def test_columns_are_named_once_and_what_is_flagged_has_a_limit(presentation):
     columns = (*presentation.quality_columns, *presentation.group_columns)
     assert len({column.name for column in columns}) == len(columns)
     for column in columns:
-        assert METRICS[column.name].unusual is not None or not column.flag
-        assert column.title or not column.summary
+        assert column.unusual is not None or not column.flag
+        assert column.heading or not column.summary
 
 
 def test_figures_leave_out_parcels_without_a_series():

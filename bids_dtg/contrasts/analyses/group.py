@@ -21,12 +21,13 @@ from bids_dtg.cohort.mean_maps import (
     write_means,
 )
 from bids_dtg.cohort.people import require_same_dataset
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.run_table import RUN_TABLE, Row, add_to_runs, write_run_table
 from bids_dtg.contrasts.contrast import hcp_tasks
 from bids_dtg.contrasts.panels.group_page import MeanMaps, write_group_page
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import remove_stale_in
+from bids_dtg.files.columns import Column
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.provenance import all_failures

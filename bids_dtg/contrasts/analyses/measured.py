@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import (
     ARRAYS,
     SIDES,
@@ -17,6 +17,7 @@ from bids_dtg.contrasts.analyses.cohort import (
     CohortFiles,
 )
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.files.columns import Column
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, named, say
 from bids_dtg.stats.map_checks import (

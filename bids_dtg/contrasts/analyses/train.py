@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import (
     FOLDS,
     WORK,
@@ -55,6 +55,7 @@ from bids_dtg.contrasts.judging.scores import (
 from bids_dtg.contrasts.plan import CHECKPOINTS
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.columns import Column
 from bids_dtg.files.foreign import sha256_of_file
 from bids_dtg.files.locks import Locks
 from bids_dtg.notices import counted, duration, say

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.asymmetry import INDEX_PAIRS, Homologues
 from bids_dtg.contrasts.judging.scores import LEFT_RIGHT, Maps, Scores, score_maps
 from bids_dtg.contrasts.judging.tables import Row, cells, number
+from bids_dtg.files.columns import Column
 from bids_dtg.stats.correlation import weighted_correlation
 from bids_dtg.stats.paired import wilson_interval
 from bids_dtg.stats.verdict import RULE, Verdict, judge_differences, judge_scores

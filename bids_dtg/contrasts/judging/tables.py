@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.judging.scores import (
     ALL_PLACES,
     ANOTHER,
@@ -26,6 +26,7 @@ from bids_dtg.contrasts.judging.scores import (
     Scores,
 )
 from bids_dtg.contrasts.people import Person
+from bids_dtg.files.columns import Column
 from bids_dtg.stats.metrics import relative_gain
 from bids_dtg.stats.paired import (
     Interval,

@@ -95,7 +95,7 @@ def write_group_page(
         A file cannot be written.
     """
     presentation, means = presentation_of(dataset), means or MeanMaps()
-    columns = (*presentation.quality_columns, *presentation.group_columns)
+    columns = presentation.columns_of_runs
     folder = dataset.root / "group" / "figures"
     gallery = None
     if means.maps:

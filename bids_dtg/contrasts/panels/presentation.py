@@ -11,7 +11,7 @@ from typing import Any
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import PENALTY
-from bids_dtg.connectome.quality import MAPS, MAPS_OF_GROUP
+from bids_dtg.connectome.quality import read_metrics
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import SERIN
@@ -56,6 +56,9 @@ _NOTES = (
     "DegreesOfFreedomNote",
 )
 _NO_INTERVALS = "The model has no half-widths, so its maps have no intervals"
+# Its own columns of the quality table, with metrics that only the verdict on a run reads.
+_METRICS = read_metrics(__package__)
+MAPS = _METRICS["maps"]
 _WORDS: dict[str, Any] = tomllib.loads(read_packaged(__package__, "methods.toml"))
 _DATASET = DatasetWords(
     name="Synthetic task-activation maps from resting-state fMRI (bids_dtg)",
@@ -304,7 +307,7 @@ PRESENTATION = Presentation(
     columns=MAPS,
     panels=PANELS,
     sections=draw_sections,
-    group_columns=MAPS_OF_GROUP,
+    group_columns=_METRICS["maps_of_group"],
     notes=notes_on_averages,
     model=model_line,
     missing=missing,

@@ -28,6 +28,7 @@ from bids_dtg.connectome.form import FORMS, Form
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks, Carpet
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.panels.presentation import MAPS
 from bids_dtg.contrasts.panels.run import GREY, PARCEL, REST, MeasuredRun
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS
@@ -166,7 +167,12 @@ class Reader:
         weights = None if combine is None else combine[rows].astype(np.float32)
         maps = maps[rows] if weights is None else weights @ maps
         return judge_run(
-            run.of_one_set(), mask_overlap, maps, np.argsort(self.order), self.mirror
+            run.of_one_set(),
+            mask_overlap,
+            maps,
+            np.argsort(self.order),
+            self.mirror,
+            MAPS,
         )
 
     @cached_property

@@ -10,9 +10,9 @@ from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.checks import RunCheck
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import SECONDS_PER_RUN
-from bids_dtg.connectome.quality import METRICS
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
+from bids_dtg.contrasts.panels.presentation import MAPS
 from bids_dtg.contrasts.panels.run import MeasuredRun
 from bids_dtg.files.paths import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF
@@ -56,9 +56,9 @@ def summarise(
         model_voxel_mm=bundle.training_voxel_mm,
     )
     of_verdict = {
-        name: rounded(value)
-        for name, value in judged.figures.items()
-        if METRICS[name].tabled
+        metric.name: rounded(judged.figures[metric.name])
+        for metric in MAPS
+        if metric.tabled and metric.name in judged.figures
     }
     figures: dict[str, Any] = {
         **first,

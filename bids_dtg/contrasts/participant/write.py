@@ -58,7 +58,6 @@ from bids_dtg.participants.origin import WHY_MODEL, model_facts, run_sources
 from bids_dtg.participants.request import AveragedRuns, run_entities
 from bids_dtg.report.participant import discard_report
 from bids_dtg.report.presentation import PanelFile, write_panel_files
-from bids_dtg.report.quality import write_quality
 
 _SERIES = FileKind("timeseries", "rois", ".tsv")
 
@@ -79,9 +78,8 @@ def write_run(
         "not_individual": ", ".join(not_individual) or None,
         "seconds_processing": round(seconds, 2),
     }
-    columns = request.presentation.quality_columns
-    files = [*write_quality(figures, columns, entities, request.output)]
-    files += write_panel_files(report_files, entities, request.output)
+    tables = (request.presentation.quality_file(figures), *report_files)
+    files = [*write_panel_files(tables, entities, request.output)]
     nodes_of(request.bundle).write(request.output)
     if connectomes is not None:
         request = request.as_in(summary.run)

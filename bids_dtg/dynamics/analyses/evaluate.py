@@ -14,7 +14,7 @@ import numpy as np
 
 from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.region_people import FOLDS, draw_folds
-from bids_dtg.cohort.result_table import BY_PEOPLE, T_INTERVAL, Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.connectome.parcels import finite_mean
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
@@ -36,6 +36,7 @@ from bids_dtg.dynamics.measures import FCD_FRAMES, FCD_STRIDE
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.dynamics.panels.words import PURPOSE_OF_CORES
 from bids_dtg.errors import DatasetError
+from bids_dtg.files.columns import BY_PEOPLE, T_INTERVAL, Column
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.page import Section

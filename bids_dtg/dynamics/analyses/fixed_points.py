@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.parameters import PARTICIPANT
 from bids_dtg.dynamics.fixed_points import (
@@ -20,6 +20,7 @@ from bids_dtg.dynamics.fixed_points import (
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.files.columns import Column
 from bids_dtg.notices import counted, say
 from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings

@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
 from bids_dtg.dynamics.bundle.linear import LinearPart, write_linear_bundle
@@ -26,6 +26,7 @@ from bids_dtg.dynamics.linear import (
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.errors import SettingsError
+from bids_dtg.files.columns import Column
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag

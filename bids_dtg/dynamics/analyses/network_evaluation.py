@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.evaluate import (
     SCORES,
@@ -65,6 +65,7 @@ from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.options import DynamicsOptions
 from bids_dtg.dynamics.panels.words import PURPOSE_OF_NETWORKS
 from bids_dtg.dynamics.simulation import Inputs, simulate
+from bids_dtg.files.columns import Column
 from bids_dtg.inputs.cortex import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.features import (
     FEATURES,
     features_of,
@@ -30,6 +30,7 @@ from bids_dtg.dynamics.parameters import (
     retest,
 )
 from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.files.columns import Column
 from bids_dtg.inputs.cortex import homotopic_pairs, read_region_positions
 from bids_dtg.notices import say
 from bids_dtg.report.page import Section

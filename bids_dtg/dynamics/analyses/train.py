@@ -10,7 +10,7 @@ import numpy as np
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.parameters import (
     PARAMETERS,
@@ -41,6 +41,7 @@ from bids_dtg.dynamics.recipe import (
 )
 from bids_dtg.engine.machine import training_device
 from bids_dtg.errors import SettingsError
+from bids_dtg.files.columns import Column
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
 from bids_dtg.report.page import Section

@@ -7,11 +7,11 @@
 
 from __future__ import annotations
 
-from bids_dtg.connectome.quality import PARCELS
 from bids_dtg.dynamics.panels import figures, words
 from bids_dtg.files.regions import RELMAT
 from bids_dtg.report.panels import CARPET, COVERAGE, MOTION
 from bids_dtg.report.presentation import Panel, Presentation
+from bids_dtg.report.quality import PARCELS
 
 FUNCTIONAL = Panel(
     "Functional connectivity", RELMAT, figures.draw_functional, beside=True

@@ -17,8 +17,9 @@ from bids_dtg.cohort.recognised_people import (
     say_left_out,
 )
 from bids_dtg.cohort.region_people import UNKNOWN_CLEANING
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.columns import Column
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.inputs.participants import plain_column
 from bids_dtg.notices import counted, named, say

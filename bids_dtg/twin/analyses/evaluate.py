@@ -13,8 +13,9 @@ import numpy as np
 
 from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.cohort.region_people import FOLDS, HALVES, draw_folds
-from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import SettingsError
+from bids_dtg.files.columns import BY_PEOPLE, Column
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.figures import round_up

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table, seen_on_page
-from bids_dtg.cohort.result_table import BY_PEOPLE, Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.array_store import write_npz
+from bids_dtg.files.columns import BY_PEOPLE, Column
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces

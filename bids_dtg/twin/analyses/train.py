@@ -12,9 +12,10 @@ import numpy as np
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cohort.result_folder import BUNDLE, MODEL
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.machine import training_device
 from bids_dtg.errors import SettingsError
+from bids_dtg.files.columns import Column
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report import figures
 from bids_dtg.report.flags import Flag

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from bids_dtg.connectome.parcels import upper_edges
-from bids_dtg.connectome.quality import PARCELS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.regions import RELMAT, read_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
@@ -29,6 +28,7 @@ from bids_dtg.report.panels import (
 )
 from bids_dtg.report.pictures import SIGNED
 from bids_dtg.report.presentation import Canvas, Panel, Presentation
+from bids_dtg.report.quality import PARCELS
 from bids_dtg.report.viewer import write_picture
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import behaviour, words

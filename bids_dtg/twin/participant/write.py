@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.cohort.result_table import Column, ResultTable
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import RunError
+from bids_dtg.files.columns import Column
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import RELMAT, relationship_facts
 from bids_dtg.files.sidecars import RESIDUAL_DOF
