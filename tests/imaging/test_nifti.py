@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nibabel as nib
@@ -140,6 +141,20 @@ def test_several_maps_make_one_4d_file_without_a_time_stamp():
     np.testing.assert_array_equal(np.asarray(image.dataobj)[MASK].T, values)
     assert content == PLACES.encode(values, intent="correlation")
     assert content[4:8] == bytes(4)
+
+
+def test_threads_and_what_memory_held_before_change_no_byte():
+    volume = np.random.default_rng(2).standard_normal((60, 60, 60)).round(2)
+    places = VoxelPlaces.within(Grid(volume.shape, AFFINE), volume > -1)
+    values = volume[volume > -1].astype(np.float32)
+
+    def encoded(number: int) -> bytes:
+        junk = np.random.default_rng(number).bytes(100_000 * (1 + number))
+        del junk  # its memory is taken again
+        return places.encode(values)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(encoded, range(8)))) == 1
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16"])
