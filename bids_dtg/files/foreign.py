@@ -42,6 +42,7 @@ from bids_dtg.progress import step
 # .snapshot and ~snapshot, Windows' $RECYCLE.BIN.
 _OF_DRIVES = re.compile(r"[.@#$~][^/]*|lost\+found|__MACOSX")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+AGAIN = "fetch or make it again"  # what to do about a damaged file
 # git-annex does not accept a pointer of more than 32 KiB.
 _LONGEST_POINTER = 32_768
 _POINTER_START = 1024
@@ -55,6 +56,8 @@ _UNLISTED = {
     errno.ESTALE: STALE,
 }
 _LONGEST = 200  # characters of a library's message; some quote all columns of a table
+# What libraries raise where a file is not what they rely on; they also seek places before it.
+_FAULTS_OF_CODE = (AssertionError, AttributeError, NameError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,11 @@ class Table:
 
 @contextmanager
 def reading(
-    source: Path | str, kind: type[DtgError] = ForeignFileError, *, as_what: str = ""
+    source: Path | str,
+    kind: type[DtgError] = ForeignFileError,
+    *,
+    as_what: str = "",
+    remedy: str = "",
 ) -> Iterator[None]:
     """Turn any exception while a file is being read into a one-line error that names the file.
 
@@ -96,6 +103,8 @@ def reading(
         Class of the error.
     as_what
         Format that was expected, such as " as JSON".
+    remedy
+        What to do about a file that a library cannot read.
     """
     try:
         yield
@@ -108,14 +117,29 @@ def reading(
     except Exception as err:
         if limit := limit_error(err):
             raise limit.as_kind(kind, f"{source}: ") from err
-        reason = " ".join(str(err).split()) or type(err).__name__
-        if isinstance(err, OSError) and err.strerror:
-            reason = err.strerror
-        if len(reason) > _LONGEST:
-            reason = f"{reason[:_LONGEST]}…"
-        remedy = STALE if getattr(err, "errno", None) == errno.ESTALE else None
-        sentence = f"{source} cannot be read{as_what}: {reason}"
-        raise kind(sentence, remedy=remedy) from err
+        number = getattr(err, "errno", None)
+        if number not in (None, errno.EINVAL):  # the system's, not the file's
+            remedy = STALE if number == errno.ESTALE else ""
+        sentence = f"{source} cannot be read{as_what}: {_cause(err)}"
+        raise kind(sentence, remedy=remedy or None) from err
+
+
+def _cause(err: Exception) -> str:
+    """Return what an exception says of a file, without what it says of the code that reads it.
+
+    Examples
+    --------
+    >>> _cause(ValueError("4 columns; use `usecols` to avoid this error."))
+    '4 columns'
+    >>> _cause(UnboundLocalError("local variable 'arr' referenced before assignment"))
+    'it is damaged, or of another kind'
+    """
+    if isinstance(err, _FAULTS_OF_CODE) or getattr(err, "errno", None) == errno.EINVAL:
+        return "it is damaged, or of another kind"
+    if isinstance(err, OSError) and err.strerror:
+        return err.strerror
+    words = " ".join(str(err).partition("; use `")[0].split()) or type(err).__name__
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 
 
 # --- Files of a folder

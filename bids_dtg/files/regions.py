@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from bids_dtg.notices import visible, without_formula
 
 # Nine digits represent every float32 exactly.
 _FORMAT = "%.9g"
-_MISSING = ("n/a", "N/A", "na", "NA", "nan", "NaN", "NAN", "")
+_MISSING = frozenset({"n/a", "N/A", "na", "NA", "nan", "NaN", "NAN", ""})
 
 
 def name_cell(name: str) -> str:
@@ -69,8 +70,11 @@ def read_numbers(rows: Sequence[Sequence[str]], path: Path) -> NDArray[np.float6
     [[1.0, nan], [0.001, -2.0]]
     """
     with reading(path, as_what=" as numbers"):
-        cells = np.char.strip(np.array(rows, str))
-        return np.where(np.isin(cells, _MISSING), "nan", cells).astype(np.float64)
+        numbers = [
+            [math.nan if cell.strip() in _MISSING else float(cell) for cell in row]
+            for row in rows
+        ]
+        return np.array(numbers, np.float64)
 
 
 def is_number(cell: str) -> bool:

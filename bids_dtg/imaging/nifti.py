@@ -25,7 +25,7 @@ from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.foreign import is_pointer, open_foreign, reading
+from bids_dtg.files.foreign import AGAIN, is_pointer, open_foreign, reading
 from bids_dtg.imaging.grid import (
     Affine,
     Float32,
@@ -109,7 +109,7 @@ class NiftiHeader:
 
 @contextmanager
 def reading_image(
-    path: Path, *, as_what: str = "", expected: str = "", remedy: str = ""
+    path: Path, *, as_what: str = "", expected: str = ""
 ) -> Iterator[bytes]:
     """Check that a file has content, and turn exceptions while it is read into one-line errors.
 
@@ -119,8 +119,8 @@ def reading_image(
         The file.
     as_what
         Expected format, such as " as NIfTI".
-    expected, remedy
-        Texts for errors that have none.
+    expected
+        Text for errors that have none.
 
     Yields
     ------
@@ -149,7 +149,7 @@ def reading_image(
         raise err.as_kind(
             RunError,
             expected=err.expected or expected,
-            remedy=err.remedy or remedy,
+            remedy=err.remedy or AGAIN,
         ) from err
 
 
@@ -231,7 +231,7 @@ def require_end(file: BufferedIOBase, path: Path, shape: Shape) -> None:
             raise RunError(
                 f"{path} goes on after the {' x '.join(map(str, shape))} values of its header",
                 expected="the end of the file, or zeros",
-                remedy="fetch or make it again",
+                remedy=AGAIN,
             )
 
 
@@ -245,7 +245,7 @@ def _read_on(file: BufferedIOBase, path: Path) -> bytes:
 def _gzip_error(path: Path, err: Exception) -> RunError:
     """Return the error of a damaged gzip stream; raise that of other bytes after its end."""
     _require_end_of_gzip(path)
-    return RunError(f"{path} cannot be read: {err}", remedy="fetch or make it again")
+    return RunError(f"{path} cannot be read: {err}", remedy=AGAIN)
 
 
 def _require_end_of_gzip(path: Path) -> None:
@@ -285,7 +285,7 @@ def _require_end_of_gzip(path: Path) -> None:
         raise RunError(
             f"{path} has other bytes after the end of its gzip stream",
             expected="the end of the file, zeros, or another stream",
-            remedy="fetch or make it again",
+            remedy=AGAIN,
         )
 
 
@@ -320,7 +320,6 @@ def read_header(path: Path) -> NiftiHeader:
         path,
         as_what=" as NIfTI",
         expected="a NIfTI-1 or NIfTI-2 file",
-        remedy="fetch or make it again",
     ):
         image = _nib.load(path)
         if not isinstance(image, nib.Nifti1Image | nib.Nifti2Image):
@@ -488,7 +487,7 @@ def _values(header: NiftiHeader) -> tuple[Stored, Affine]:
         raise RunError(
             f"{header.path} holds {count} bytes of values",
             expected=f"{stored.nbytes}, as its header says",
-            remedy="fetch or make it again",
+            remedy=AGAIN,
         )
     values: Stored = stored
     if header.slope != 1.0 or header.inter != 0.0:

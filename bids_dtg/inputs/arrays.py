@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from bids_dtg.engine.machine import available_memory
 from bids_dtg.engine.pool import in_own_process
 from bids_dtg.errors import DatasetError, SettingsError
-from bids_dtg.files.foreign import open_foreign, reading
+from bids_dtg.files.foreign import AGAIN, open_foreign, reading
 from bids_dtg.files.hdf5 import member
 from bids_dtg.files.paths import expand_home
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
@@ -92,12 +92,12 @@ class StoredArray:
 
     def of(self, label: str) -> Array:
         """Read a person's row; raise a DatasetError if it is damaged."""
-        with reading(f"{self.title} of sub-{label}", DatasetError):
+        with reading(f"{self.title} of sub-{label}", DatasetError, remedy=AGAIN):
             return np.asarray(self.values[self.rows[label]])
 
     def whole(self) -> Array:
         """Read the whole array, text as strings; raise a DatasetError if it is damaged."""
-        with reading(self.path, DatasetError):
+        with reading(self.path, DatasetError, remedy=AGAIN):
             values = np.asarray(self.values[()])
             if values.dtype.kind not in "SO":
                 return values
@@ -274,7 +274,7 @@ def _read_file(
     """Return a file's known arrays by name; add its keys to `all_keys`."""
     wanted = set(key_of_name.values())
     stored: dict[str, Any]
-    with reading(path, DatasetError):
+    with reading(path, DatasetError, remedy=AGAIN):
         with open_foreign(path) as file:
             first_bytes = file.read(8)
         if first_bytes.startswith(_ZIP):
@@ -292,7 +292,7 @@ def _read_file(
                 expected="a NumPy (.npz) or HDF5 file",
             )
     all_keys.update(keys)
-    with reading(path, DatasetError):
+    with reading(path, DatasetError, remedy=AGAIN):
         arrays = {
             name: StoredArray(path, key, stored[key])
             for name, key in key_of_name.items()
@@ -365,7 +365,7 @@ def _open_hdf5(path: Path, wanted: set[str]) -> tuple[list[str], dict[str, Any]]
     file = h5py.File(open_foreign(path), "r")
     stored = {key: member(file, key) for key in file if key in wanted}
     for key, values in stored.items():
-        with reading(f"{path}: {key}", DatasetError):
+        with reading(f"{path}: {key}", DatasetError, remedy=AGAIN):
             getattr(values, "dtype", None)  # raises an error if the type is damaged
     keys = [
         key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")

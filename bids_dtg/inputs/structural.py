@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.foreign import (
+    AGAIN,
     matching,
     open_foreign,
     parse_table,
@@ -492,7 +493,7 @@ def _in_mat(path: Path) -> list[StoredMatrix]:
     """
     from scipy.io import whosmat
 
-    with reading(path), open_foreign(path) as file:
+    with reading(path, remedy=AGAIN), open_foreign(path) as file:
         kinds = {key: (shape, kind) for key, shape, kind in whosmat(file)}
     matrices = []
     for key, (shape, kind) in kinds.items():
@@ -547,7 +548,7 @@ def _weights_in_mat(path: Path, key: str) -> Array:
 def _variable(path: Path, key: str) -> Any:
     from scipy.io import loadmat
 
-    with reading(path), open_foreign(path) as file:
+    with reading(path, remedy=AGAIN), open_foreign(path) as file:
         return loadmat(file, variable_names=[key])[key]
 
 

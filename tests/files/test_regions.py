@@ -101,7 +101,7 @@ def test_frames_and_regions_without_a_value_are_known():
     [
         ("", "not a complete table of time series: it has 0 rows"),
         ("a\tb\n1\n", "1 of them cut off"),
-        ("a\tb\n1\tx\n", "cannot be read as numbers: .*'x'"),
+        ("a\tb\n1\tx\n", "cannot be read as numbers: .* to float: 'x'"),
         ("a\ta\n1\t2\n", "regions need names that differ"),
         ("a\t \tb\n1\t2\t3\n", "regions need names that differ"),
     ],
@@ -119,7 +119,10 @@ def test_a_damaged_table_of_series_is_refused(tmp_path, text, words):
         ("Node\ta\tb\na\t1\t2\n", "the names of its rows and columns differ"),
         ("Node\ta\tb\nb\t1\t2\na\t1\t2\n", "the names of its rows and columns differ"),
         ("Node\ta\tb\na\t1\nb\t1\t2\n", "the names of its rows and columns differ"),
-        ("Node\ta\tb\na\t1\tx\nb\t1\t2\n", "cannot be read as numbers: .*'x'"),
+        (
+            "Node\ta\tb\na\t1\tx\nb\t1\t2\n",
+            "cannot be read as numbers: .* to float: 'x'",
+        ),
     ],
 )
 def test_a_damaged_matrix_is_refused(tmp_path, text, words):

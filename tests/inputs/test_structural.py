@@ -340,7 +340,7 @@ def test_the_only_square_variable_of_matlab_is_read(tmp_path):
     savemat(path, held, do_compression=True)
     np.testing.assert_array_equal(of(path).weights, SC)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(RunError, match=r"sc\.mat cannot be read: "):
+    with pytest.raises(RunError, match=r"sc\.mat cannot be read: .* To do: fetch or m"):
         of(path)
 
 

@@ -227,7 +227,8 @@ def frames_at_vertices(
         frames = [array.data for array in read_gifti(path).darrays]
         if {np.shape(frame) for frame in frames} != {(header.vertices,)}:
             raise RunError(
-                f"{path} has other arrays than {header.path}", expected="the same mesh"
+                f"{path} has arrays of other sizes than {header.vertices:,}",
+                expected="one value a vertex, of the same mesh in both hemispheres",
             )
         if len(frames) != header.frames:
             raise RunError(

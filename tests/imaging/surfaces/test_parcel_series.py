@@ -132,6 +132,20 @@ def test_a_right_hemisphere_with_the_values_of_the_left_is_seen(tmp_path, kind, 
     assert has_equal_sides(read_series_header(path), 4) == copied
 
 
+@pytest.mark.parametrize("side", "LR")
+def test_arrays_of_other_sizes_on_a_mesh_are_refused(tmp_path, side):
+    paths = {one: tmp_path / f"a_hemi-{one}_bold.func.gii" for one in "LR"}
+    for one, path in paths.items():
+        sizes = (10_242, 9) if one == side else (10_242, 10_242)
+        arrays = [nib.gifti.GiftiDataArray(np.ones(size, "f4")) for size in sizes]
+        nib.save(nib.gifti.GiftiImage(darrays=arrays), path)
+    header = read_series_header(paths["L"])
+    with pytest.raises(
+        RunError, match=rf"{paths[side].name} has arrays of other sizes than 10,242\."
+    ):
+        list(frames_at_vertices(header))
+
+
 def test_a_disk_that_fails_names_the_file(tmp_path, monkeypatch):
     paths = [tmp_path / f"a_hemi-{side}_bold.func.gii" for side in "LR"]
     header = SeriesHeader(paths[0], 9, (0.0, None), None, vertices=10_242)
@@ -234,8 +248,11 @@ def test_a_header_of_other_places_is_refused(tmp_path, change, why):
     models = brain_models()
     path = save_series(tmp_path / "a.dtseries.nii", tiny_series(160, 9), models)
     with_header(path, change)
-    with pytest.raises(RunError, match=rf"a\.dtseries\.nii cannot be read.*{why}"):
+    with pytest.raises(
+        RunError, match=rf"a\.dtseries\.nii cannot be read.*{why}"
+    ) as refused:
         read_series_header(path)
+    assert refused.value.remedy == "fetch or make it again"
 
 
 @pytest.mark.slow
