@@ -8,32 +8,159 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard, Part
+from bids_dtg.bundles.kinds import all_kinds
+from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
+from bids_dtg.bundles.store import (
+    find_bundle,
+    read_card,
+    read_verified_card,
+    verify_file,
+)
 from bids_dtg.errors import BundleError
 from bids_dtg.files.atomic import output_error, temporary_name
-from bids_dtg.files.foreign import reading, sha256_of_file
-from bids_dtg.files.tensors import TensorFile
+from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.files.text import encoded
 
-AnyBundle = TypeVar("AnyBundle", bound="Bundle[Any]")
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Bundle(Generic[Part]):
-    """A verified model of any kind."""
+    """A verified model of any kind; its weights are read on demand."""
+
+    PART: ClassVar[type[Any]]  # class of the card's part
+    # The remedy where a model has values that are not finite.
+    REMEDY: ClassVar[str] = "train with a lower learning rate"
 
     path: Path  # the folder
     card: ModelCard[Part]  # the model card
     identity: str  # SHA-256 of model.json, which holds the hash of every other file
+    # People used to make the model, by name and rest; None: unknown.
+    people: ModelPeople | None = None
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Self:
+        """Find, verify and load a bundle, without PyTorch.
+
+        Parameters
+        ----------
+        name_or_path
+            As for `find_bundle`.
+
+        Raises
+        ------
+        BundleError
+            There is no such bundle, it is of another kind, a file is missing, damaged or not the
+            one that the card lists (SHA-256), or files and card do not belong together.
+        TypeError
+            It is neither text nor a path, such as a loaded bundle.
+        """
+        folder = find_bundle(name_or_path)
+        card, identity = read_verified_card(folder, cls.PART)
+        further = cls.read_files(folder, card)
+        people = None
+        if PEOPLE_FILE in card.files:
+            people = ModelPeople.read(folder / PEOPLE_FILE)
+        return cls(path=folder, card=card, identity=identity, people=people, **further)
+
+    @classmethod
+    def read_files(cls, folder: Path, card: ModelCard[Any]) -> dict[str, Any]:
+        """Return the kind's further fields, from its files."""
+        return {}
+
+    @classmethod
+    def write(
+        cls,
+        folder: str | Path,
+        card: ModelCard[Any],
+        weights: Mapping[str, ArrayLike],
+        files: Mapping[str, bytes],
+        people: ModelPeople | None = None,
+    ) -> Self:
+        """Write a bundle, and load it back from where it was written.
+
+        All files are written into a hidden folder beside `folder`, loaded once as a check, and
+        renamed. The same input gives the same bytes.
+
+        Parameters
+        ----------
+        folder
+            Where the bundle goes. If it already holds the same bundle, nothing is done. Bundles
+            that differ only in their scores (`evaluation`) count as the same, as recomputed scores
+            may be rounded differently.
+        card
+            The model card; `files` is filled in here.
+        weights
+            Tensors of the model by name, arrays or PyTorch's on the CPU.
+        files
+            Content of the kind's further files, by name.
+        people
+            People used to make the model; None: the bundle has no list of them.
+
+        Raises
+        ------
+        BundleError
+            The folder holds something else, the files are not a complete bundle, or a value is not
+            finite.
+        OutputError
+            The folder cannot be written.
+        """
+        require_finite(weights, cls.REMEDY)
+        folder = Path(folder)
+        files = {WEIGHTS_FILE: encode_arrays(weights), **files}
+        if people is not None:
+            files[PEOPLE_FILE] = people.encode()
+        hashes = {
+            name: hashlib.sha256(data).hexdigest() for name, data in files.items()
+        }
+        card = replace(card, files=hashes)
+        hidden = folder.parent / temporary_name()
+        try:
+            is_file = folder.is_symlink() or folder.is_file()
+            if is_file or (folder.is_dir() and any(folder.iterdir())):
+                return cls._load_same(folder, card)
+            hidden.mkdir(parents=True)
+            for name, data in {**files, CARD_FILE: encoded(card.to_json())}.items():
+                (hidden / name).write_bytes(data)
+            bundle = cls.load(hidden)
+            move_folder(hidden, folder)
+            return replace(bundle, path=folder)
+        except BundleError as err:
+            fault = err.found.replace(str(hidden), str(folder))
+            raise BundleError(fault, expected=err.expected, remedy=err.remedy) from err
+        except OSError as err:
+            raise output_error(folder, err) from err
+        finally:
+            # After the move there is nothing to remove; after any failure, even Ctrl-C, it is
+            # removed.
+            shutil.rmtree(hidden, ignore_errors=True)
+
+    @classmethod
+    def _load_same(cls, folder: Path, card: ModelCard[Any]) -> Self:
+        """Load the bundle in a folder; refuse it if it is not the one to be written."""
+        with suppress(BundleError):
+            bundle = cls.load(folder)
+            unscored = replace(card, evaluation=None)
+            if replace(bundle.card, evaluation=None).to_json() == unscored.to_json():
+                return bundle
+        raise BundleError(
+            f"{folder} exists and is not this bundle",
+            expected="a folder that does not exist yet, or the same bundle, complete",
+            remedy="choose another folder, or remove it",
+        )
+
+    @property
+    def part(self) -> Part:
+        """The part of the card for models of this kind."""
+        return self.card.part
 
     @property
     def record(self) -> str:
@@ -53,7 +180,7 @@ class Bundle(Generic[Part]):
         return TensorFile(path)
 
     def check_weights(self) -> None:
-        """Read all weights.
+        """Read all weights, without PyTorch.
 
         Raises
         ------
@@ -62,22 +189,25 @@ class Bundle(Generic[Part]):
         """
 
 
-def verify_file(path: Path, digest: str) -> None:
-    """Refuse a file whose SHA-256 is not `digest` (hexadecimal).
+def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
+    """Find, verify and load a bundle of any kind, as `Bundle.load` does."""
+    folder = find_bundle(name_or_path)
+    bundle: Bundle[Any] = all_kinds()[read_card(folder)[0].kind].load(folder)
+    return bundle
+
+
+def move_folder(folder: Path, target: Path) -> None:
+    """Give a complete bundle's folder its final name, on the same disk.
 
     Raises
     ------
-    BundleError
-        The message names the file and both hashes.
+    OutputError
+        Something else has that name, or it cannot be written.
     """
-    with reading(path, BundleError):
-        actual = sha256_of_file(path)
-    if actual != digest:
-        raise BundleError(
-            f"{path} has changed: its SHA-256 is {actual}",
-            expected=f"{digest} (model.json)",
-            remedy="fetch or make the bundle again",
-        )
+    try:
+        folder.rename(target)
+    except OSError as err:
+        raise output_error(target, err) from err
 
 
 def read_tensors(
@@ -99,86 +229,6 @@ def read_tensors(
                 expected=f"{expected.get(name, 'no such tensor')}",
             )
     return tensors
-
-
-def write_files(
-    folder: Path,
-    card: ModelCard[Any],
-    files: Mapping[str, bytes],
-    load: Callable[[Path], AnyBundle],
-) -> AnyBundle:
-    """Write the files of a bundle of any kind, and its card, which lists them.
-
-    Parameters
-    ----------
-    folder
-        Where the bundle goes. If it already holds the same bundle, nothing is done. Bundles
-        that differ only in their scores (`evaluation`) count as the same, as recomputed scores
-        may be rounded differently.
-    card
-        The model card; `files` is filled in here.
-    files
-        Content of each file, by name.
-    load
-        Loads a bundle of this kind.
-
-    Raises
-    ------
-    BundleError
-        The folder holds something else, or the files are not a complete bundle.
-    OutputError
-        The folder cannot be written.
-    """
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    card = replace(card, files=hashes)
-    hidden = folder.parent / temporary_name()
-    try:
-        is_file = folder.is_symlink() or folder.is_file()
-        if is_file or (folder.is_dir() and any(folder.iterdir())):
-            return _same_bundle(folder, card, load)
-        hidden.mkdir(parents=True)
-        for name, data in {**files, CARD_FILE: encoded(card.to_json())}.items():
-            (hidden / name).write_bytes(data)
-        return move_bundle(load(hidden), folder)
-    except BundleError as err:
-        fault = err.found.replace(str(hidden), str(folder))
-        raise BundleError(fault, expected=err.expected, remedy=err.remedy) from err
-    except OSError as err:
-        raise output_error(folder, err) from err
-    finally:
-        # After the move there is nothing to remove; after any failure, even Ctrl-C, it is removed.
-        shutil.rmtree(hidden, ignore_errors=True)
-
-
-def move_bundle(bundle: AnyBundle, folder: Path) -> AnyBundle:
-    """Rename a bundle's folder to its final name, on the same disk; return the moved bundle.
-
-    Raises
-    ------
-    OutputError
-        Something else has that name, or it cannot be written.
-    """
-    try:
-        bundle.path.rename(folder)
-    except OSError as err:
-        raise output_error(folder, err) from err
-    return replace(bundle, path=folder)
-
-
-def _same_bundle(
-    folder: Path, card: ModelCard[Any], load: Callable[[Path], AnyBundle]
-) -> AnyBundle:
-    """Load the bundle in a folder; refuse it if it is not the one to be written."""
-    with suppress(BundleError):
-        bundle = load(folder)
-        unscored = replace(card, evaluation=None)
-        if replace(bundle.card, evaluation=None).to_json() == unscored.to_json():
-            return bundle
-    raise BundleError(
-        f"{folder} exists and is not this bundle",
-        expected="a folder that does not exist yet, or the same bundle, complete",
-        remedy="choose another folder, or remove it",
-    )
 
 
 def require_finite(tensors: Mapping[str, ArrayLike], remedy: str) -> None:

@@ -8,11 +8,11 @@ someone who tries all ids.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +20,14 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import (
     Bundle,
     read_tensors,
-    require_finite,
-    write_files,
 )
 from bids_dtg.bundles.card import (
-    WEIGHTS_FILE,
     CardPart,
     ModelCard,
     TrainingData,
     without_times,
 )
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_family, hash_person
-from bids_dtg.bundles.store import find_bundle, read_verified_card
 from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
@@ -47,6 +43,7 @@ REGIONS = "regions"  # its tensor of the regions' names
 Shapes = Mapping[str, tuple[int, ...]]
 Sketches = Mapping[str, Collection[str]]  # of people's data, by label
 NO_SKETCHES: Sketches = MappingProxyType({})
+NO_ARRAYS: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 _PEOPLE = "people"  # its tensor of hashes
 _HASH_BYTES = 16
@@ -69,6 +66,10 @@ class FittedPart(CardPart):
     def shapes(self) -> Shapes:
         """Shapes of the model's tensors by name, from the card alone."""
 
+    def hashes(self, labels: Sequence[str]) -> list[str]:
+        """Return the hashes of people of the dataset."""
+        return [hash_person(self.data_set, label) for label in labels]
+
     @property
     def required_files(self) -> tuple[str, ...]:
         """Names of the files that a bundle must have besides the weights."""
@@ -76,56 +77,31 @@ class FittedPart(CardPart):
 
 
 FittedTo = TypeVar("FittedTo", bound=FittedPart)
-AnyFitted = TypeVar("AnyFitted", bound="FittedBundle[Any]")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FittedBundle(Bundle[FittedTo]):
-    """A verified model of people's regions; its weights are read on demand."""
-
-    PART: ClassVar[type[FittedPart]]  # the part of its card
+    """A verified model of people's regions."""
 
     regions: tuple[str, ...]  # names; empty: unknown
     fitted_people: tuple[str, ...]  # hashes of the training set
-    people: ModelPeople | None = None  # the same people by name and rest; None: unknown
-
-    @property
-    def part(self) -> FittedTo:
-        """The part of the card for models of this kind."""
-        return self.card.part
 
     @classmethod
-    def load(cls: type[AnyFitted], name_or_path: str | Path) -> AnyFitted:
-        """Find, verify and load a bundle, without PyTorch.
-
-        Parameters
-        ----------
-        name_or_path
-            Name of an installed bundle (`bids_dtg.bundles.store`), or its folder.
-
-        Raises
-        ------
-        BundleError
-            There is no such bundle, it is of another kind, or a file is missing, damaged or not the
-            one that the card lists (SHA-256).
-        """
-        folder = find_bundle(name_or_path)
-        card, identity = read_verified_card(folder, cls.PART)
-        with reading(folder / FITTED_FILE, BundleError):
-            hashes, names, arrays = read_fitted(folder / FITTED_FILE)
-            fields_of_kind = cls.of_fitted(names, arrays, card.part)
-        people = None
-        if PEOPLE_FILE in card.files:
-            people = ModelPeople.read(folder / PEOPLE_FILE)
-        return cls(
-            path=folder,
-            card=card,
-            identity=identity,
-            regions=names.get(REGIONS, ()),
-            fitted_people=hashes,
-            people=people,
-            **fields_of_kind,
-        )
+    def read_files(cls, folder: Path, card: ModelCard[Any]) -> dict[str, Any]:
+        """Return regions, people and the kind's further fields, from `FITTED_FILE`."""
+        path = folder / FITTED_FILE
+        with reading(path, BundleError):
+            arrays = TensorFile(path).read()
+            people = tuple(row.tobytes().hex() for row in arrays.pop(_PEOPLE))
+            names = {}
+            for tensor, array in list(arrays.items()):
+                # One-dimensional arrays of bytes are lists of names.
+                if array.dtype == np.uint8 and array.ndim == 1:
+                    del arrays[tensor]
+                    names[tensor] = tuple(array.tobytes().decode().split("\n"))
+            regions = names.get(REGIONS, ())
+            further = cls.of_fitted(names, arrays, card.part)
+        return {"regions": regions, "fitted_people": people, **further}
 
     @classmethod
     def of_fitted(
@@ -134,7 +110,7 @@ class FittedBundle(Bundle[FittedTo]):
         arrays: Mapping[str, NDArray[Any]],
         part: FittedTo,
     ) -> dict[str, Any]:
-        """Return the kind's further fields of a bundle, from what `read_fitted` returns."""
+        """Return the kind's further fields, from what `encode_fitted` was given."""
         return {}
 
     @property
@@ -284,13 +260,7 @@ class FittedBundle(Bundle[FittedTo]):
         return counted(len(self.regions), "region")
 
     def check_weights(self) -> None:
-        """Read all weights, without PyTorch.
-
-        Raises
-        ------
-        BundleError
-            They have changed since the bundle was loaded, are damaged, or do not fit the card.
-        """
+        """Read all weights, as for any bundle; names, types and shapes must be the card's."""
         self.tensors()
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
@@ -366,9 +336,9 @@ def fitted_card(
 def encode_fitted(
     people: Sequence[str],
     names: Mapping[str, Sequence[str]],
-    arrays: Mapping[str, NDArray[Any]],
-) -> bytes:
-    """Encode the file on what a model was fitted to; equal content gives equal bytes.
+    arrays: Mapping[str, NDArray[Any]] = NO_ARRAYS,
+) -> dict[str, bytes]:
+    """Return `FITTED_FILE` and its content; equal content gives equal bytes.
 
     Parameters
     ----------
@@ -385,74 +355,9 @@ def encode_fitted(
     }
     hashes = np.frombuffer(bytes.fromhex("".join(people)), np.uint8)
     hashes = hashes.reshape(-1, _HASH_BYTES)
-    return encode_arrays({_PEOPLE: hashes, **letters, **arrays})
-
-
-def read_fitted(
-    path: Path,
-) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]], dict[str, NDArray[Any]]]:
-    """Return people, names and arrays of a file that `encode_fitted` made.
-
-    One-dimensional arrays of bytes are lists of names.
-
-    Raises
-    ------
-    BundleError
-        The file is damaged.
-    """
-    arrays = TensorFile(path).read()
-    people = tuple(row.tobytes().hex() for row in arrays.pop(_PEOPLE))
-    names = {}
-    for tensor, array in list(arrays.items()):
-        if array.dtype == np.uint8 and array.ndim == 1:
-            del arrays[tensor]
-            names[tensor] = tuple(array.tobytes().decode().split("\n"))
-    return people, names, arrays
+    return {FITTED_FILE: encode_arrays({_PEOPLE: hashes, **letters, **arrays})}
 
 
 def state_arrays(model: Module) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a PyTorch model, for `write_fitted`."""
+    """Return the tensors of a PyTorch model, as arrays."""
     return {name: tensor.numpy() for name, tensor in model.cpu().state_dict().items()}
-
-
-def write_fitted(
-    folder: str | Path,
-    card: ModelCard[Any],
-    weights: Mapping[str, NDArray[Any]],
-    fitted: bytes,
-    people: ModelPeople | None,
-    load: Callable[[Path], AnyFitted],
-) -> AnyFitted:
-    """Write the bundle of a fitted model, and load it again.
-
-    The files are written to a hidden folder beside `folder`, which is loaded as a check and then
-    renamed. The same input gives the same bytes.
-
-    Parameters
-    ----------
-    folder
-        Where the bundle goes. If it already holds the same bundle, nothing is done.
-    card
-        The model card; `files` is filled in here.
-    weights
-        Tensors of the model by name, as from `state_arrays`.
-    fitted
-        Content of the file on what the model was fitted to, from `encode_fitted`.
-    people
-        The training set by name and rest; None: unknown.
-    load
-        Loads a bundle of this kind.
-
-    Raises
-    ------
-    BundleError
-        The folder holds something else, the parts do not belong together, or a value is not
-        finite.
-    OutputError
-        The folder cannot be written.
-    """
-    require_finite(weights, remedy="train with a lower learning rate")
-    files = {WEIGHTS_FILE: encode_arrays(weights), FITTED_FILE: fitted}
-    if people is not None:
-        files[PEOPLE_FILE] = people.encode()
-    return write_files(Path(folder), card, files, load)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bids_dtg.workflows import all_workflows
 
 if TYPE_CHECKING:
-    from bids_dtg.bundles.bundle import Bundle
     from bids_dtg.bundles.card import CardPart, ModelCard
     from bids_dtg.files.download import PinnedFile
 
@@ -36,8 +35,8 @@ class Kind:
     workflow: str  # the value of --workflow that uses such models
     predicts: str  # what its models predict, in words
     part: Callable[[], type[CardPart]]  # the kind's part of the card
-    # Finds, verifies and loads the bundle in a folder.
-    load: Callable[[Path], Bundle[Any]]
+    # Finds, verifies and loads a bundle: `bids_dtg.bundles.bundle.Bundle.load` of its class.
+    load: Callable[[str | Path], Any]
     # Returns the kind's facts for ``dtg-models info``: names and texts.
     facts: Callable[[Any], Iterable[tuple[str, str]]]
     # Further lines, such as scores.
@@ -74,7 +73,7 @@ class PublishedModel(ABC):
         files: Mapping[PinnedFile, Path],
         folder: Path,
         note: Callable[[str], None],
-    ) -> Bundle[Any]:
+    ) -> None:
         """Make the bundle in a folder from the fetched `files`; `note` is called with lines."""
 
 

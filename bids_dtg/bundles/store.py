@@ -1,4 +1,4 @@
-"""Where model bundles are installed, and how they are found, loaded and fetched."""
+"""Where model bundles are installed, and how they are found and compared with their cards."""
 
 from __future__ import annotations
 
@@ -6,29 +6,20 @@ import hashlib
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.bundles.bundle import Bundle, move_bundle, verify_file
 from bids_dtg.bundles.card import CARD_FILE, ModelCard, Part
-from bids_dtg.bundles.kinds import PublishedModel, all_kinds, all_published
+from bids_dtg.bundles.kinds import all_kinds, all_published
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.errors import BundleError, SettingsError, did_you_mean
-from bids_dtg.files.download import (
-    OFFLINE_VARIABLE,
-    download_folder,
-    download_hosts,
-    obtain_file,
-)
-from bids_dtg.files.foreign import as_text, read_bytes, reading
+from bids_dtg.files.foreign import as_text, read_bytes, reading, sha256_of_file
 from bids_dtg.files.paths import expand_home
 from bids_dtg.inputs.run import OF_PARCELS
-from bids_dtg.progress import Reporter
 
-PUBLIC_HOST = "https://raw.githubusercontent.com"
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 _LISTED = f"${MODEL_DIR_VARIABLE}"  # origin of the folders that it lists
 # Models of a container image, put there when it is built.
@@ -100,23 +91,6 @@ def read_card(folder: Path) -> tuple[ModelCard[Any], bytes]:
     return parse_card(text, str(path)), raw
 
 
-def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
-    """Find, verify and load a bundle of any kind.
-
-    Parameters
-    ----------
-    name_or_path
-        As for `find_bundle`.
-
-    Raises
-    ------
-    BundleError
-        There is no such bundle, or it is incomplete or damaged.
-    """
-    folder = find_bundle(name_or_path)
-    return all_kinds()[read_card(folder)[0].kind].load(folder)
-
-
 def kind_of(name_or_path: str | Path) -> str:
     """Return the kind of a bundle; empty if it cannot be read, which loading it would report.
 
@@ -160,6 +134,24 @@ def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part],
     for name, digest in card.files.items():
         verify_file(folder / name, digest)
     return card, hashlib.sha256(raw).hexdigest()
+
+
+def verify_file(path: Path, digest: str) -> None:
+    """Refuse a file whose SHA-256 is not `digest` (hexadecimal).
+
+    Raises
+    ------
+    BundleError
+        The message names the file and both hashes.
+    """
+    with reading(path, BundleError):
+        actual = sha256_of_file(path)
+    if actual != digest:
+        raise BundleError(
+            f"{path} has changed: its SHA-256 is {actual}",
+            expected=f"{digest} (model.json)",
+            remedy="fetch or make the bundle again",
+        )
 
 
 def how_to_get(name: str) -> str:
@@ -359,85 +351,3 @@ def _unknown_name(name: str) -> BundleError:
         remedy=did_you_mean(name, [*names, *published])
         or "give a bundle's folder, or see dtg-models list",
     )
-
-
-# --- Published models
-
-
-def fetch_models(
-    models: Sequence[PublishedModel], folder: Path, reporter: Reporter
-) -> list[Bundle[Any]]:
-    """Fetch published models and convert them to bundles; existing bundles are only verified.
-
-    One process at a time works in a folder; others wait, and then find its bundles. Files
-    that were fetched for a model are kept until its bundle is complete.
-
-    Parameters
-    ----------
-    models
-        The models to fetch.
-    folder
-        The bundles become subfolders of it, under the models' names.
-    reporter
-        Shows the progress of the download.
-
-    Returns
-    -------
-    The bundles, verified, in the order of `models`.
-
-    Raises
-    ------
-    BundleError
-        A file cannot be fetched with the right content, or an existing bundle is damaged or
-        another one.
-    OutputError
-        The folder cannot be written.
-
-    Notes
-    -----
-    `requests` reads proxies and certificates from the environment. `DTG_MODEL_MIRROR` has base URLs
-    that are tried before GitHub, and `DTG_OFFLINE` forbids all downloads.
-    """
-    targets = {model: folder / model.card.name for model in models}
-    absent = [model for model, target in targets.items() if not target.exists()]
-    hosts = download_hosts(os.environ, PUBLIC_HOST) if absent else []
-    if absent and not hosts:
-        raise BundleError(f"nothing is fetched: {OFFLINE_VARIABLE} is set")
-    remedy = "choose a folder with dtg-models fetch --into FOLDER, and name it in DTG_MODEL_DIR"
-    if absent:
-        with download_folder(folder, reporter, remedy=remedy) as work:
-            for model in absent:
-                target = targets[model]
-                if target.exists():  # made by another process while this one waited
-                    continue
-                reporter.note(
-                    f"fetching {model.card.name} {model.card.version} into {target}"
-                )
-                reporter.note(model.card.notice)
-                with reading(target, BundleError):
-                    fetched = {
-                        file: obtain_file(file, work, hosts, reporter)
-                        for file in model.files
-                    }
-                bundle = model.convert(fetched, work / target.name, reporter.note)
-                move_bundle(bundle, target)
-            for model in models:
-                for file in model.files:
-                    (work / file.local_name).unlink(missing_ok=True)
-    return [_verified(target, model) for model, target in targets.items()]
-
-
-def _verified(target: Path, model: PublishedModel) -> Bundle[Any]:
-    card = model.card
-    remedy = f"remove the folder {target}, then fetch it again"
-    try:
-        bundle = load_any_bundle(target)
-    except BundleError as err:
-        raise err.as_kind(BundleError, remedy=remedy) from err
-    if (bundle.card.name, bundle.card.version) != (card.name, card.version):
-        raise BundleError(
-            f"{target} holds {bundle.card.name} {bundle.card.version}",
-            expected=f"{card.name} {card.version}",
-            remedy=remedy,
-        )
-    return bundle

@@ -204,8 +204,9 @@ def _list(_arguments: argparse.Namespace) -> None:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.fetch import fetch_models
     from bids_dtg.bundles.kinds import all_published
-    from bids_dtg.bundles.store import fetch_models, user_cache
+    from bids_dtg.bundles.store import user_cache
     from bids_dtg.progress import Board
 
     published = all_published()
@@ -237,7 +238,8 @@ def _fetch_transform() -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.store import installed_models, load_any_bundle
+    from bids_dtg.bundles.bundle import load_any_bundle
+    from bids_dtg.bundles.store import installed_models
 
     damaged, whole = [], []
     for model in arguments.models or installed_models():
@@ -277,9 +279,9 @@ def _check(bundles: Iterable[Bundle[Any]]) -> None:
 
 
 def _info(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.bundle import load_any_bundle
     from bids_dtg.bundles.kinds import all_kinds
     from bids_dtg.bundles.overview import bundle_lines
-    from bids_dtg.bundles.store import load_any_bundle
 
     bundle = load_any_bundle(arguments.model)
     bundle.check_weights()

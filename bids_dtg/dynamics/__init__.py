@@ -1,7 +1,7 @@
 """Dynamics of whole-brain activity: a linear core, and the network model of Sip et al., 2023.
 
 With arrays: `make_networks` and `fit`; the fitted model has `infer` and `simulate`. For a linear
-core, `load_linear_bundle(path).model().infer(LagCovariances.of(series))` returns a person's
+core, `LinearBundle.load(path).model().infer(LagCovariances.of(series))` returns a person's
 process.
 
 The model and its data:
@@ -60,7 +60,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bids_dtg.dynamics.bundle.linear import load_linear_bundle
+    from bids_dtg.dynamics.bundle.linear import LinearBundle
     from bids_dtg.dynamics.fitting import Fitted, fit
     from bids_dtg.dynamics.linear import LagCovariances
     from bids_dtg.dynamics.networks import Networks, make_networks
@@ -69,11 +69,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Fitted",
     "LagCovariances",
+    "LinearBundle",
     "Networks",
     "Recipe",
     "find_recipe",
     "fit",
-    "load_linear_bundle",
     "make_networks",
 ]
 
@@ -82,11 +82,11 @@ __all__ = [
 _MODULES: Mapping[str, str] = {
     "Fitted": "fitting",
     "LagCovariances": "linear",
+    "LinearBundle": "bundle.linear",
     "Networks": "networks",
     "Recipe": "recipe",
     "find_recipe": "recipe",
     "fit": "fitting",
-    "load_linear_bundle": "bundle.linear",
     "make_networks": "networks",
 }
 

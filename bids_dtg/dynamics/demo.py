@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.dynamics.analyses.linear_training import run_linear_training
-from bids_dtg.dynamics.bundle.linear import load_linear_bundle
+from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.linear import LagCovariances
 from bids_dtg.dynamics.participant.worker import LEVEL
 from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
@@ -116,7 +116,7 @@ def _compared(
     )
     table = read_series(path)
     this_run = LagCovariances.of(table.values, table.keep)
-    model = load_linear_bundle(bundle).model()
+    model = LinearBundle.load(bundle).model()
     # The next run's series come from the oscillators; no image is made of them.
     again = LagCovariances.of(phantom.people.again([1])[-1, 0])
     edges = upper_edges(again.values[0])

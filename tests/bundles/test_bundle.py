@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_bundle import tiny_network, write_tiny_bundle
 
-from bids_dtg.bundles.bundle import move_bundle
+from bids_dtg.bundles.bundle import move_folder
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, load_bundle, write_bundle
 from bids_dtg.errors import BundleError, OutputError
 
@@ -35,7 +35,7 @@ def test_another_bundle_is_not_overwritten(tmp_path):
     assert load_bundle(tmp_path / "tiny").identity == first.identity
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file cannot be written"):
-        move_bundle(first, tmp_path / "file")
+        move_folder(first.path, tmp_path / "file")
 
 
 @pytest.mark.slow

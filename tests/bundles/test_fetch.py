@@ -23,8 +23,8 @@ from model_host import (
 )
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
+from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.overview import bundle_lines
-from bids_dtg.bundles.store import PUBLIC_HOST, fetch_models
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import hcp_contrasts

@@ -18,7 +18,6 @@ from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_person
 from bids_dtg.cli.models import main
 from bids_dtg.dynamics.bundle.network import (
     NetworkBundle,
-    load_network_bundle,
     write_network_bundle,
 )
 from bids_dtg.errors import BundleError
@@ -166,7 +165,7 @@ def test_weights_of_other_shapes_are_refused_before_a_model_is_made(
 ) -> None:
     folder = forged(bundle, WEIGHTS, **changes)
     with pytest.raises(BundleError, match=rf"weights\.safetensors.*{fact}"):
-        load_network_bundle(folder).model()
+        NetworkBundle.load(folder).model()
 
 
 @pytest.mark.slow
@@ -185,7 +184,7 @@ def test_weights_of_odd_values_are_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = forged(bundle, WEIGHTS, observation__bias=value)
-    loaded = load_network_bundle(folder)
+    loaded = NetworkBundle.load(folder)
     for use in (loaded.check_weights, loaded.state, loaded.model):
         with pytest.raises(BundleError, match=rf"weights\.safetensors.*{fact}"):
             use()
@@ -225,6 +224,6 @@ def test_files_with_other_content_are_refused_in_a_line(
 ) -> None:
     seen = ModelPeople({"training": ((hash_person("Tiny", "ann"),),)}, (), True)
     with pytest.raises(BundleError, match=f"{name} cannot be read"):
-        load_network_bundle(
+        NetworkBundle.load(
             forge(write_tiny_network(tmp_path / "t", people=seen), name, content)
         )

@@ -10,8 +10,9 @@ from tiny_linear import write_tiny_linear
 from tiny_network import write_tiny_network
 from tiny_twin import write_tiny_twin
 
+from bids_dtg.bundles.bundle import load_any_bundle
 from bids_dtg.bundles.kinds import all_kinds
-from bids_dtg.bundles.store import load_any_bundle, parse_card
+from bids_dtg.bundles.store import parse_card
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind

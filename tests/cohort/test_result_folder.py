@@ -195,7 +195,7 @@ def test_one_call_at_a_time_writes_to_a_folder(cohort):
 def test_results_of_another_model_are_never_written_over(cohort):
     for identity in ("p", "p", "q"):
         card = ModelCard("a", "1", "linear", None)
-        bundle = Bundle(cohort.out, card, identity * 64)
+        bundle = Bundle(path=cohort.out, card=card, identity=identity * 64)
         settings = cohort.settings().replace(
             analysis_level="group", analysis="evaluate"
         )

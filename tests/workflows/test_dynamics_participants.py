@@ -21,7 +21,7 @@ from tiny_job import read_table, tree
 from tiny_network import write_tiny_network
 
 from bids_dtg.cli.run import main
-from bids_dtg.dynamics.bundle.linear import load_linear_bundle
+from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.components import edges_of
 from bids_dtg.dynamics.linear import LagCovariances
 from bids_dtg.dynamics.participant.sources import find_output_people
@@ -109,12 +109,12 @@ def test_a_linear_core_reads_series_alone(job, capsys):
         assert "a single entry supports no claim" in sidecar["Description"]
     # Rows are targets: what the process says of the next frame of the series that were written.
     series = LagCovariances.of(series_of(out).T)
-    process = load_linear_bundle(job.folder / "core").model().infer(series)
+    process = LinearBundle.load(job.folder / "core").model().infer(series)
     (table,) = func.glob("*_desc-lag1_relmat.tsv")
     np.testing.assert_allclose(
         read_relmat(table).values, process.transitions[0], atol=1e-4
     )
-    core = load_linear_bundle(job.folder / "core")
+    core = LinearBundle.load(job.folder / "core")
     # Features are of what was measured: no strength of shrinking touches them.
     (table,) = func.glob("*_desc-components_parameters.tsv")
     scores = core.components().scores(edges_of(series))

@@ -14,7 +14,7 @@ from twin_runs import QUICK
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 from bids_dtg.twin.analyses import train
-from bids_dtg.twin.bundle.bundle import load_twin_bundle
+from bids_dtg.twin.bundle.bundle import TwinBundle
 
 
 @pytest.mark.slow
@@ -39,7 +39,7 @@ def test_a_hypernetwork_with_bold_is_trained_and_judged(
     more, out = ("--input-arrays", *files), tmp_path / "out"
     architecture = ("--architecture", "hypernetwork", *TRAIN)
     assert main([*arguments(folder, out, "train", *architecture), *more]) == 0
-    part = load_twin_bundle(out / "group" / "model-own" / "bundle").part
+    part = TwinBundle.load(out / "group" / "model-own" / "bundle").part
     assert (part.architecture, part.bold_regions, part.bold_tr_seconds) == (
         "hypernetwork",
         8,

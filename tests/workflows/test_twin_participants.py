@@ -19,7 +19,7 @@ from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.files.regions import read_relmat, read_series
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.twin.adjustment import Adjustment
-from bids_dtg.twin.bundle.bundle import load_twin_bundle
+from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.judging.scores import outcome_shares
 from bids_dtg.twin.trial_series import stack_people
@@ -144,7 +144,7 @@ def test_what_is_observed_is_what_the_event_file_has(job, performed):
 
 
 def test_the_twin_of_the_connectome_performs_the_persons_own_trials(job, performed):
-    bundle = load_twin_bundle(job.folder / "tiny")
+    bundle = TwinBundle.load(job.folder / "tiny")
     edges = upper_edges(edges_of(table(performed, "02", "stat-fisherz_relmat")))
     events = pd.read_csv(next(job.raw.glob("sub-02/func/*")), sep="\t", dtype=str)
     run = read_trials(bundle.part.tasks[1], events.fillna("n/a").to_dict("records"))

@@ -116,7 +116,12 @@ def parcel_template(kind: MapsKind, request: DatasetRequest) -> ModelBundle:
     card = ModelCard("parcels", "1", kind.name, part, description=words, files=digests)
     identity = hashlib.sha256(card.to_json().encode()).hexdigest()
     return ModelBundle(
-        request.output.root / "group", card, identity, places, places, maps
+        path=request.output.root / "group",
+        card=card,
+        identity=identity,
+        brain=places,
+        places=places,
+        roi_maps=maps,
     )
 
 

@@ -13,15 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bids_dtg.bundles.bundle import (
-    Bundle,
-    read_tensors,
-    require_finite,
-    write_files,
-)
+from bids_dtg.bundles.bundle import Bundle, read_tensors, require_finite
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, JsonFields, ModelCard
-from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
-from bids_dtg.bundles.store import find_bundle, read_verified_card
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.contrasts.asymmetry import Homologues
 from bids_dtg.contrasts.bundle.arrays import (
     encode_correction,
@@ -58,16 +52,18 @@ if TYPE_CHECKING:
 
 ABOVE_GROUP = "r_minus_group_average"  # score of a contrast, on the card
 ASYMMETRY = "asymmetry"  # scores of left minus right, on the card
-_WIDTHS = "half_width"  # tensor of `ASYMMETRY_FILE`
-_NOT_FINITE = (
-    "look for measured maps that are far larger than the others, or train with a lower "
-    "--learning-rate"
-)
+_MEAN, _WIDTHS = "mean", "half_width"  # tensors of `MEAN_FILE` and `ASYMMETRY_FILE`
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ModelBundle(Bundle[MapsPart]):
     """A verified model of contrast maps: card, masks and ROI maps; weights are read on demand."""
+
+    PART = MapsPart
+    REMEDY = (
+        "look for measured maps that are far larger than the others, or train with a lower "
+        "--learning-rate"
+    )
 
     brain: Places  # where the ROI series are computed
     # Where the model reads and predicts: voxels, parcels or numbered places.
@@ -77,13 +73,42 @@ class ModelBundle(Bundle[MapsPart]):
     roi_maps: NDArray[np.floating]
     correction: Correction | None = None  # of the maps; None: they are not corrected
     half_widths: HalfWidths | None = None  # of prediction intervals; None: no intervals
-    people: ModelPeople | None = None  # people used to make the model; None: not known
     # (contrasts, places), the mean prediction for the training people; None: not known
     mean: NDArray[np.float32] | None = None
     # (rois, maps), weights that combine `roi_maps` into the ROIs' maps; None: no combination.
     combine: NDArray[np.float32] | None = None
     # (contrasts, pairs + 1), half-widths of left minus right, as `Homologues.values`; None: none
     asymmetry_widths: NDArray[np.float32] | None = None
+
+    @classmethod
+    def read_files(cls, folder: Path, card: ModelCard[MapsPart]) -> dict[str, Any]:
+        """Return places, ROI maps and further arrays, which must fit weights and contrasts."""
+        part = card.part
+        weights = TensorFile(folder / WEIGHTS_FILE)
+        rois, outputs = KINDS[card.kind].module().channels(weights)
+        if outputs != len(part.contrasts):
+            raise BundleError(
+                f"{weights.path} predicts {outputs} maps",
+                expected=f"{len(part.contrasts)}, as model.json lists",
+            )
+        brain, places, roi_maps, combine = read_geometry(folder, part, rois)
+        fields: dict[str, Any] = {
+            "brain": brain,
+            "places": places,
+            "roi_maps": roi_maps,
+            "combine": combine,
+        }
+        if MEAN_FILE in card.files:
+            shape = {_MEAN: ("float32", (outputs, places.number))}
+            fields |= read_tensors(folder / MEAN_FILE, shape)
+        fields["correction"] = read_correction(folder, part, places.number)
+        if part.half_width is not None:
+            facts = part.half_width
+            fields["half_widths"] = read_half_widths(folder, facts, places, outputs)
+        if ASYMMETRY_FILE in card.files:
+            widths = _read_asymmetry_widths(folder, places, outputs)
+            fields["asymmetry_widths"] = widths
+        return fields
 
     @cached_property
     def homologues(self) -> Homologues | None:
@@ -322,43 +347,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     >>> bundle.card.name, bundle.roi_maps.shape[0], len(bundle.contrasts)
     ('demo', 50, 47)
     """
-    folder = find_bundle(name_or_path)
-    card, identity = read_verified_card(folder, MapsPart)
-    part = card.part
-    weights = TensorFile(folder / WEIGHTS_FILE)
-    rois, outputs = KINDS[card.kind].module().channels(weights)
-    if outputs != len(part.contrasts):
-        raise BundleError(
-            f"{weights.path} predicts {outputs} maps",
-            expected=f"{len(part.contrasts)}, as model.json lists",
-        )
-    brain, places, roi_maps, combine = read_geometry(folder, part, rois)
-    mean = half_widths = people = None
-    if MEAN_FILE in card.files:
-        shape = outputs, places.number
-        mean = read_tensors(folder / MEAN_FILE, {"mean": ("float32", shape)})["mean"]
-    correction = read_correction(folder, part, places.number)
-    if part.half_width is not None:
-        half_widths = read_half_widths(folder, part.half_width, places, outputs)
-    asymmetry_widths = None
-    if ASYMMETRY_FILE in card.files:
-        asymmetry_widths = _read_asymmetry_widths(folder, places, outputs)
-    if PEOPLE_FILE in card.files:
-        people = ModelPeople.read(folder / PEOPLE_FILE)
-    return ModelBundle(
-        folder,
-        card,
-        identity,
-        brain=brain,
-        places=places,
-        roi_maps=roi_maps,
-        correction=correction,
-        half_widths=half_widths,
-        people=people,
-        mean=mean,
-        combine=combine,
-        asymmetry_widths=asymmetry_widths,
-    )
+    return ModelBundle.load(name_or_path)
 
 
 def _read_asymmetry_widths(
@@ -399,47 +388,23 @@ def write_bundle(
     arrays: BundleArrays,
     people: ModelPeople | None = None,
 ) -> ModelBundle:
-    """Write a bundle and load it back from where it was written.
-
-    All files are written into a hidden folder next to `folder`, loaded once as a check, and then
-    renamed. The same input gives the same bytes.
+    """Write the bundle of a model of contrast maps, as `bids_dtg.bundles.bundle.Bundle.write` does.
 
     Parameters
     ----------
-    folder
-        Folder of the bundle. If the same bundle exists there, nothing is done; one that differs
-        only in its scores (`evaluation`) counts as the same, as recomputed scores may be rounded
-        differently.
+    folder, people
+        As of `Bundle.write`.
     card
         The model's card; `files`, `gains` and `half_width` are filled in here.
     arrays
         Weights, ROI maps, masks and further arrays of the bundle.
-    people
-        People used to make the model; None: the bundle has no list of them.
-
-    Returns
-    -------
-    ModelBundle
-        The bundle as loaded from `folder`.
-
-    Raises
-    ------
-    BundleError
-        If something else is at `folder`, the parts do not belong together, or a value is not
-        finite.
-    OutputError
-        If the folder cannot be written.
     """
     correction, part = arrays.correction, card.part
-    of_correction = {} if correction is None else vars(correction)
-    of_mean = {} if arrays.mean is None else {"mean": arrays.mean}
-    require_finite({**arrays.tensors, **of_correction, **of_mean}, _NOT_FINITE)
     geometry = arrays.brain, arrays.places, arrays.roi_maps, arrays.combine
-    files = {
-        WEIGHTS_FILE: encode_arrays(arrays.tensors),
-        **geometry_files(geometry, several=part.several),
-    }
+    files = geometry_files(geometry, several=part.several)
+    finite = dict(arrays.tensors)
     if correction is not None:
+        finite |= vars(correction)
         files[OFFSET_FILE] = encode_correction(correction, part)
         gains = tuple(round(float(gain), GAIN_DIGITS) for gain in correction.gains)
         part = replace(part, gains=gains)
@@ -450,7 +415,8 @@ def write_bundle(
         widths = arrays.asymmetry_widths.values
         files[ASYMMETRY_FILE] = encode_arrays({_WIDTHS: widths})
     if arrays.mean is not None:
-        files[MEAN_FILE] = encode_arrays({"mean": arrays.mean})
-    if people is not None:
-        files[PEOPLE_FILE] = people.encode()
-    return write_files(Path(folder), replace(card, part=part), files, load_bundle)
+        finite[_MEAN] = arrays.mean
+        files[MEAN_FILE] = encode_arrays({_MEAN: arrays.mean})
+    require_finite(finite, ModelBundle.REMEDY)
+    card = replace(card, part=part)
+    return ModelBundle.write(folder, card, arrays.tensors, files, people)

@@ -19,7 +19,6 @@ from bids_dtg.option import find_row
 from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
-    from bids_dtg.bundles.bundle import Bundle
     from bids_dtg.bundles.card import CardPart
     from bids_dtg.bundles.kinds import Check
     from bids_dtg.connectome.form import Form
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 
 _part = constant("contrasts.bundle.part:MapsPart")
-_load = later("contrasts.bundle.bundle:load_bundle")
+_load = later("contrasts.bundle.bundle:ModelBundle.load")
 _facts = later("contrasts.bundle.facts:maps_facts")
 _tables = later("contrasts.bundle.facts:maps_tables")
 _selftest = later("contrasts.bundle.selftest:check_maps_model")
@@ -98,7 +97,7 @@ class MapsKind(Kind):
     workflow: str = "contrasts"
     predicts: str = "contrast maps"
     part: Callable[[], type[CardPart]] = _part
-    load: Callable[[Path], Bundle[Any]] = _load
+    load: Callable[[str | Path], Any] = _load
     facts: Callable[[Any], list[tuple[str, str]]] = _facts
     tables: Callable[[Any], list[str]] = _tables
     selftest: Callable[[Any], list[Check]] = _selftest

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bids_dtg.bundles.card import JsonFields, ModelCard, TrainingData
 from bids_dtg.bundles.kinds import PublishedModel
@@ -18,9 +18,6 @@ from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.files.download import PinnedFile
 from bids_dtg.files.foreign import sha256_of_file
 from bids_dtg.files.text import read_packaged
-
-if TYPE_CHECKING:
-    from bids_dtg.contrasts.bundle.bundle import ModelBundle
 
 # Files and facts about all models.
 _TABLE = tomllib.loads(read_packaged(__package__, "published.toml"))
@@ -103,14 +100,14 @@ class PublishedMaps(PublishedModel):
         files: Mapping[PinnedFile, Path],
         folder: Path,
         note: Callable[[str], None],
-    ) -> ModelBundle:
+    ) -> None:
         """Make the bundle from the fetched files."""
         from bids_dtg.contrasts.bundle.convert import convert_checkpoint
 
         note(f"converting {self.checkpoint.name}")
         record = {"published_files": [_entry(file, files[file]) for file in self.files]}
         card = replace(self.card, record=record)
-        return convert_checkpoint(
+        convert_checkpoint(
             files[self.checkpoint],
             folder,
             card,

@@ -14,9 +14,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.store import (
-    PUBLIC_HOST,
-    fetch_models,
     how_to_get,
     is_installed,
     unreadable_folders,

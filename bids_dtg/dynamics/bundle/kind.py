@@ -5,9 +5,8 @@ A new kind is a row here, and modules with its bundle and its analyses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.bundles.kinds import Kind
@@ -38,7 +37,6 @@ class DynamicsKind(Kind):
     """A kind of model of regional activity."""
 
     workflow: str = "dynamics"
-    load: Callable[[str | Path], Any]  # takes a model's name, too
     architecture: str  # the value of --architecture
     help: str  # for ``--help``
     words: str  # in a sentence, with the article
@@ -73,7 +71,7 @@ LINEAR_DYNAMICS = DynamicsKind(
     words="a linear core",
     predicts="regional activity, as a linear process",
     part=constant("dynamics.bundle.linear:LinearPart"),
-    load=later("dynamics.bundle.linear:load_linear_bundle"),
+    load=later("dynamics.bundle.linear:LinearBundle.load"),
     facts=later("dynamics.bundle.linear:facts_of_core"),
     analyses={
         "train": later("dynamics.analyses.linear_training:run_linear_training"),
@@ -93,7 +91,7 @@ NETWORK_MODEL = DynamicsKind(
     words="a network model",
     predicts="regional activity, as a network of coupled regions",
     part=constant("dynamics.bundle.network:NetworkPart"),
-    load=later("dynamics.bundle.network:load_network_bundle"),
+    load=later("dynamics.bundle.network:NetworkBundle.load"),
     facts=later("dynamics.bundle.network:facts_of_network"),
     analyses={
         "train": later("dynamics.analyses.train:run_training"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,8 @@ from bids_dtg.bundles.fitted import (
     Shapes,
     encode_fitted,
     fitted_card,
-    write_fitted,
 )
-from bids_dtg.bundles.people import ModelPeople, hash_person
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.dynamics.bundle.kind import (
     LINEAR_DYNAMICS,
     REFERENCES_OF_CORES,
@@ -107,7 +106,7 @@ class LinearPart(FittedPart):
 class LinearBundle(FittedBundle[LinearPart]):
     """A verified linear core."""
 
-    PART: ClassVar[type[FittedPart]] = LinearPart
+    PART = LinearPart
 
     def model(self) -> LinearModel:
         """Read the model.
@@ -167,17 +166,6 @@ def facts_of_core(bundle: LinearBundle) -> Iterator[tuple[str, str]]:
     yield "features", features
 
 
-def load_linear_bundle(name_or_path: str | Path) -> LinearBundle:
-    """Find, verify and load the bundle of a linear core.
-
-    Raises
-    ------
-    BundleError
-        As of `FittedBundle.load`.
-    """
-    return LinearBundle.load(name_or_path)
-
-
 def write_linear_bundle(
     folder: str | Path,
     model: LinearModel,
@@ -188,29 +176,20 @@ def write_linear_bundle(
     regions: Sequence[str],
     **facts: Any,
 ) -> LinearBundle:
-    """Write the bundle of a linear core, and load it back from where it was written.
+    """Write the bundle of a linear core, as `bids_dtg.bundles.bundle.Bundle.write` does.
 
     Parameters
     ----------
-    folder
-        Where the bundle goes. If the same bundle is there already, nothing is done.
+    folder, people
+        As of `Bundle.write`; people are the training people.
     model
         The model.
     components
         Components in which the training people differ; None: there are none.
-    people
-        Hashes of the training people's labels and series; None: of their labels alone.
     labels, regions
         Labels of the training people, and names of the regions.
     **facts
         Facts for the card, see `fitted_card`; they include `frames` and `tr_seconds` of the series.
-
-    Raises
-    ------
-    BundleError
-        If `folder` holds something else, or the name of a region cannot be listed.
-    OutputError
-        If the folder cannot be written.
     """
     shrinkage = model.shrinkage
     weights = {_GROUP: model.group}
@@ -233,7 +212,6 @@ def write_linear_bundle(
     }
     facts = {"citation": "; ".join(REFERENCES_OF_CORES), **facts}
     card = fitted_card(LINEAR_DYNAMICS.name, LinearPart, fit, facts, {})
-    hashes = [hash_person(card.part.data_set, label) for label in labels]
-    fitted = encode_fitted(hashes, {REGIONS: regions}, {})
     singles = {name: array.astype(np.float32) for name, array in weights.items()}
-    return write_fitted(folder, card, singles, fitted, people, load_linear_bundle)
+    listed = encode_fitted(card.part.hashes(labels), {REGIONS: regions})
+    return LinearBundle.write(folder, card, singles, listed, people)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,8 @@ from bids_dtg.bundles.fitted import (
     encode_fitted,
     fitted_card,
     state_arrays,
-    write_fitted,
 )
-from bids_dtg.bundles.people import ModelPeople, hash_person
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.dynamics.bundle.kind import (
     NETWORK_MODEL,
     REFERENCES_OF_NETWORKS,
@@ -129,7 +128,7 @@ def _recipe(fields: JsonFields) -> Recipe:
 class NetworkBundle(FittedBundle[NetworkPart]):
     """A verified network model; `fitted_people` are in the order of the model's tables."""
 
-    PART: ClassVar[type[FittedPart]] = NetworkPart
+    PART = NetworkPart
 
     trained: NDArray[np.bool_]  # (people, regions): whether a series was trained on
 
@@ -202,50 +201,19 @@ def facts_of_network(bundle: NetworkBundle) -> Iterator[tuple[str, str]]:
     yield "held out", f"{left_out} of {bundle.trained.size} series"
 
 
-def load_network_bundle(name_or_path: str | Path) -> NetworkBundle:
-    """Find, verify and load the bundle of a network model, without torch.
-
-    Parameters
-    ----------
-    name_or_path
-        Name of an installed bundle (`bids_dtg.bundles.store`), or its folder.
-
-    Raises
-    ------
-    BundleError
-        If there is no such bundle, it is of another kind, a file is missing, damaged or not the
-        one that the card lists (SHA-256), or names, people and weights do not fit the card.
-    """
-    return NetworkBundle.load(name_or_path)
-
-
 def write_network_bundle(
     folder: str | Path, fitted: Fitted, people: ModelPeople | None = None, **facts: Any
 ) -> NetworkBundle:
-    """Write the bundle of a fitted network model, and load it back from where it was written.
-
-    Files are written into a hidden folder beside `folder`, loaded once as a check, and then the
-    folder is renamed. The same fit gives the same bytes. People are listed as hashes.
+    """Write the bundle of a fitted network model, as `bids_dtg.bundles.bundle.Bundle.write` does.
 
     Parameters
     ----------
-    folder
-        Where the bundle goes. If the same bundle is there already, nothing is done.
+    folder, people
+        As of `Bundle.write`; people are the training people.
     fitted
         Result of `bids_dtg.dynamics.fit`.
-    people
-        Hashes of the training people's labels and series; None: the bundle lists only the people
-        in the rows of its tables.
     **facts
         Facts for the card, see `fitted_card`.
-
-    Raises
-    ------
-    BundleError
-        If `folder` holds something else, names are not plain, the parts do not belong together, or
-        a value is not finite.
-    OutputError
-        If the folder cannot be written.
     """
     fit = {
         "recipe": fitted.recipe,
@@ -266,9 +234,7 @@ def write_network_bundle(
     record = {"chosen": fitted.chosen, "restarts": restarts}
     facts = {"citation": "; ".join(REFERENCES_OF_NETWORKS), **facts}
     card = fitted_card(NETWORK_MODEL.name, NetworkPart, fit, facts, record)
-    hashes = [hash_person(card.part.data_set, label) for label in fitted.people]
-    trained = fitted.trained.astype(np.uint8)
-    listed = encode_fitted(hashes, {REGIONS: fitted.regions}, {_TRAINED: trained})
-    return write_fitted(
-        folder, card, state_arrays(fitted.model), listed, people, load_network_bundle
-    )
+    trained = {_TRAINED: fitted.trained.astype(np.uint8)}
+    hashes = card.part.hashes(fitted.people)
+    listed = encode_fitted(hashes, {REGIONS: fitted.regions}, trained)
+    return NetworkBundle.write(folder, card, state_arrays(fitted.model), listed, people)

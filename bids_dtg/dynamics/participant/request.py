@@ -14,7 +14,7 @@ from bids_dtg.cohort.recognised_people import labels_alone
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.kind import BY_NAME
-from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
+from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.bundle.network import SAME_TR
 from bids_dtg.dynamics.networks import LEAST_FRAMES, MOST_CENSORED
 from bids_dtg.dynamics.panels import PRESENTATION
@@ -210,6 +210,6 @@ def _load(name_or_path: str) -> LinearBundle:
             expected="a linear core, which applies to new people",
             remedy="train one with --architecture linear, or leave out --model",
         )
-    core = load_linear_bundle(name_or_path)
+    core = LinearBundle.load(name_or_path)
     core.check_weights()
     return core

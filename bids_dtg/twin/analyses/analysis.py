@@ -27,7 +27,7 @@ from bids_dtg.option import flag
 from bids_dtg.report.tables import Table
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.twin.bold_runs import People
-from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.options import TwinOptions
 from bids_dtg.twin.panels.words import DATASET
@@ -45,7 +45,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
     @classmethod
     def load(cls, name: str) -> TwinBundle:
         """Return the twin that ``--model`` names."""
-        return load_twin_bundle(name)
+        return TwinBundle.load(name)
 
     @classmethod
     def gather(cls, settings: Settings, bundle: TwinBundle | None) -> TwinPeople:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,13 +19,11 @@ from bids_dtg.bundles.card import finite_or_none
 from bids_dtg.bundles.fitted import (
     REGIONS,
     FittedBundle,
-    FittedPart,
     encode_fitted,
     fitted_card,
     state_arrays,
-    write_fitted,
 )
-from bids_dtg.bundles.people import ModelPeople, hash_person
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.notices import counted
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.array_types import Array, Values
@@ -51,7 +49,7 @@ CITATION = (
 class TwinBundle(FittedBundle[TwinPart]):
     """A verified digital twin; `regions` are those of a connectome."""
 
-    PART: ClassVar[type[FittedPart]] = TwinPart
+    PART = TwinPart
 
     # Applied to connectomes before the twin; None: they are as measured.
     adjustment: Adjustment | None
@@ -127,23 +125,6 @@ class TwinBundle(FittedBundle[TwinPart]):
         )
 
 
-def load_twin_bundle(name_or_path: str | Path) -> TwinBundle:
-    """Find, verify and load the bundle of a digital twin, without torch.
-
-    Parameters
-    ----------
-    name_or_path
-        Name of an installed bundle (`bids_dtg.bundles.store`), or its folder.
-
-    Raises
-    ------
-    BundleError
-        If there is no such bundle, it is of another kind, a file is missing, damaged or not the
-        one that the card lists (SHA-256), or tasks, names, people and weights do not fit the card.
-    """
-    return TwinBundle.load(name_or_path)
-
-
 def write_twin_bundle(
     folder: str | Path,
     fitted: Fitted,
@@ -153,34 +134,20 @@ def write_twin_bundle(
     adjustment: Adjustment | None = None,
     **facts: Any,
 ) -> TwinBundle:
-    """Write the bundle of a fitted digital twin, and load it back from where it was written.
-
-    All is written into a hidden folder beside `folder`, loaded once as a check, and renamed. The
-    same input gives the same bytes. People are listed as hashes.
+    """Write the bundle of a fitted digital twin, as `bids_dtg.bundles.bundle.Bundle.write` does.
 
     Parameters
     ----------
-    folder
-        Where the bundle goes. If the same bundle is there already, nothing is done.
+    folder, people
+        As of `Bundle.write`; without people, the bundle lists the training participants alone.
     fitted
         A twin that `bids_dtg.twin.fitting.fit` returned.
-    people
-        Hashes of everybody used to make the model, by name and rest; None: the bundle lists the
-        training participants alone.
     regions
         Names of a connectome's regions, whose pairs row by row are its edges; (): no names.
     adjustment
         Of the connectomes that were used for the fit; None: they are as measured.
     **facts
         For the card, as in `fitted_card`.
-
-    Raises
-    ------
-    BundleError
-        If something else is at `folder`, no task file describes a task, names are not plain, the
-        parts do not match, or a value is not finite.
-    OutputError
-        If the folder cannot be written.
     """
     edges = len(fitted.twin.edge_mean)
     bold = fitted.bold
@@ -206,10 +173,8 @@ def write_twin_bundle(
         arrays |= {f"{_BOLD}{name}": values for name, values in bold.tensors().items()}
     facts = {"citation": CITATION, **facts}
     card = fitted_card(DIGITAL_TWIN.name, TwinPart, fit, facts, record_of(fitted))
-    hashes = sorted(hash_person(card.part.data_set, label) for label in fitted.people)
-    content = encode_fitted(hashes, names, arrays)
-    weights = state_arrays(fitted.twin)
-    return write_fitted(folder, card, weights, content, people, load_twin_bundle)
+    content = encode_fitted(sorted(card.part.hashes(fitted.people)), names, arrays)
+    return TwinBundle.write(folder, card, state_arrays(fitted.twin), content, people)
 
 
 def record_of(fitted: Fitted) -> dict[str, Any]:

@@ -207,7 +207,7 @@ DIGITAL_TWIN = Kind(
     workflow="twin",
     predicts="what people do in tasks",
     part=constant("twin.bundle.part:TwinPart"),
-    load=later("twin.bundle.bundle:load_twin_bundle"),
+    load=later("twin.bundle.bundle:TwinBundle.load"),
     facts=_facts,
 )
 

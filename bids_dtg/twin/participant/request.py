@@ -27,7 +27,7 @@ from bids_dtg.participants.parcels import MeasuredSeries, ParcelRequest
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Settings
-from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.options import TwinOptions
 from bids_dtg.twin.panels.averages import PRESENTATION
 from bids_dtg.twin.panels.words import TwinMethods
@@ -270,6 +270,6 @@ def _load(name_or_path: str) -> TwinBundle:
         extra="train",
         otherwise="leave --model out",
     )
-    bundle = load_twin_bundle(name_or_path)
+    bundle = TwinBundle.load(name_or_path)
     bundle.check_weights()
     return bundle

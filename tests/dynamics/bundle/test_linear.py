@@ -9,7 +9,7 @@ import pytest
 from tiny_linear import TINY_REGIONS, tiny_fitted, write_tiny_linear
 
 from bids_dtg.bundles.overview import bundle_lines
-from bids_dtg.dynamics.bundle.linear import load_linear_bundle
+from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.components import edges_of
 from bids_dtg.dynamics.linear import LagCovariances
 from bids_dtg.errors import BundleError
@@ -51,4 +51,4 @@ def test_a_card_that_cannot_be_is_refused(tmp_path, changes, fact):
     path = write_tiny_linear(tmp_path / "tiny").path / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with pytest.raises(BundleError, match=fact):
-        load_linear_bundle(path.parent)
+        LinearBundle.load(path.parent)

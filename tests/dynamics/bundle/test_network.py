@@ -12,7 +12,6 @@ from tiny_network import TINY_RECIPE, TINY_REGIONS, tiny_fitted, write_tiny_netw
 
 from bids_dtg.dynamics.bundle.network import (
     NetworkBundle,
-    load_network_bundle,
 )
 from bids_dtg.dynamics.model import Items
 from bids_dtg.dynamics.recipe import Recipe
@@ -36,7 +35,7 @@ def bundle(tmp_path) -> NetworkBundle:
 )
 def test_what_is_written_is_loaded(tmp_path, recipe):
     written = write_tiny_network(tmp_path / "tiny", recipe)
-    bundle, fitted = load_network_bundle(tmp_path / "tiny"), tiny_fitted(recipe)
+    bundle, fitted = NetworkBundle.load(tmp_path / "tiny"), tiny_fitted(recipe)
     assert bundle.identity == written.identity
     assert bundle.part.recipe == recipe
     assert bundle.part.outputs == "4 regions of 3 participants"
@@ -69,4 +68,4 @@ def test_a_card_of_others_is_refused(bundle, changes, fact):
     card = json.loads((bundle.path / "model.json").read_text())
     (bundle.path / "model.json").write_text(json.dumps(card | changes))
     with pytest.raises(BundleError, match=fact):
-        load_network_bundle(bundle.path).check_weights()
+        NetworkBundle.load(bundle.path).check_weights()

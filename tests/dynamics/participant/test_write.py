@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from network_job import REGIONS, NetworkJob, write_core
 
-from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
+from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.worker import NetworkWork
 from bids_dtg.errors import RunError
@@ -42,7 +42,7 @@ def measured(request_of_all) -> MeasuredSeries:
 
 @pytest.fixture(scope="module")
 def core(job) -> LinearBundle:
-    return load_linear_bundle(write_core(job.folder / "core"))
+    return LinearBundle.load(write_core(job.folder / "core"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tiny_twins import arguments, write_twins
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 from bids_dtg.twin.adjustment import Adjustment, Covariates
-from bids_dtg.twin.bundle.bundle import load_twin_bundle
+from bids_dtg.twin.bundle.bundle import TwinBundle
 
 PEOPLE, UNSEEN = 24, 10
 
@@ -55,7 +55,7 @@ def model(out: Path) -> Path:
 
 
 def test_the_regression_is_that_of_training_people_and_comes_back(inputs, out):
-    bundle = load_twin_bundle(model(out))
+    bundle = TwinBundle.load(model(out))
     assert bundle.adjustment is not None
     assert bundle.adjustment.asked == ("age", "site")
     rows = table_of(inputs)[UNSEEN:]

@@ -15,7 +15,7 @@ from tiny_twins import LABELS, REGIONS, arguments, people_of, quick_model, write
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
-from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.interventions import predicted_functions
 
 PEOPLE, UNSEEN = 44, 14
@@ -247,6 +247,6 @@ def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path):
     ],
 )
 def test_what_cannot_be_moved_is_one_line(more, line, bundle, call, capsys):
-    assert load_twin_bundle(bundle).part.people == 3
+    assert TwinBundle.load(bundle).part.people == 3
     assert call("intervene", "--model", str(bundle), *more) == 2
     assert line in capsys.readouterr().err

@@ -12,11 +12,11 @@ from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 from bids_dtg.settings import Settings
 from bids_dtg.twin.analyses.train import chosen_architecture, chosen_recipe
-from bids_dtg.twin.bundle.bundle import load_twin_bundle
+from bids_dtg.twin.bundle.bundle import TwinBundle
 
 
 def test_a_twin_is_trained_and_its_tables_are_whole(bundle):
-    part = load_twin_bundle(bundle).part
+    part = TwinBundle.load(bundle).part
     assert (part.architecture, part.people, part.edges) == ("lowrank", 3, 28)
     assert [task.name for task in part.tasks] == ["faces", "stroop"]
     assert (part.data_set, part.connectome) == ("tiny", "edges from arrays, Fisher z")
@@ -45,7 +45,7 @@ def test_all_weights_are_generated_where_asked_for(people, out, call, tmp_path):
     sets = split(LABELS[1:5], LABELS[:1])
     assert call("train", *more, "stroop", *sets, "--model-name", "all") == 0
     folder = out / "group" / "model-all"
-    part = load_twin_bundle(folder / "bundle").part
+    part = TwinBundle.load(folder / "bundle").part
     assert (part.architecture, part.people) == ("hypernetwork", 4)
     rows = read_rows(folder / "desc-participants_trials.tsv")
     assert [

@@ -12,7 +12,7 @@ from twin_runs import a_run, answered_by
 
 from bids_dtg.errors import BundleError
 from bids_dtg.twin.bold import predict_bold
-from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.recipe import ARCHITECTURES
 from bids_dtg.twin.trial_series import stack_people
 
@@ -35,7 +35,7 @@ def seen_by(fitted, people=3):
 def test_what_is_written_is_loaded_and_performs_the_same(tmp_path, architecture, tasks):
     fitted = tiny_fitted_twin(architecture, tasks=tasks)
     written = write_tiny_twin(tmp_path / "tiny", fitted)
-    bundle = load_twin_bundle(tmp_path / "tiny")
+    bundle = TwinBundle.load(tmp_path / "tiny")
     assert (bundle.identity, bundle.part.outputs[0]) == (
         written.identity,
         str(len(tasks)),
@@ -70,7 +70,7 @@ def test_bold_comes_back(tmp_path, architecture):
     assert readout is not None
     readout.responses[:, -1] = np.nan
     write_tiny_twin(tmp_path / "tiny", fitted)
-    bundle = load_twin_bundle(tmp_path / "tiny")
+    bundle = TwinBundle.load(tmp_path / "tiny")
     assert (bundle.part.bold_regions, bundle.part.bold_open) == (3, 1)
     back = bundle.fitted()
     assert back.bold is not None
@@ -102,4 +102,4 @@ def test_a_card_of_others_is_refused(bundle, changed, message):
     card = json.loads((bundle.path / "model.json").read_text())
     (bundle.path / "model.json").write_text(json.dumps(card | changed))
     with pytest.raises(BundleError, match=message):
-        load_twin_bundle(bundle.path).check_weights()
+        TwinBundle.load(bundle.path).check_weights()

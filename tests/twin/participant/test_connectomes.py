@@ -21,7 +21,7 @@ from tiny_twins import (
 from bids_dtg.cli.run import main
 from bids_dtg.errors import DatasetError
 from bids_dtg.settings import Settings
-from bids_dtg.twin.bundle.bundle import load_twin_bundle
+from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.participant.connectomes import (
     ConnectomeSource,
     find_output_connectomes,
@@ -184,7 +184,7 @@ def test_a_twin_is_trained_and_judged_by_the_output_alone(tmp_path, capsys):
         in capsys.readouterr().out
     )
     assert main(train) == 0
-    bundle = load_twin_bundle(out / "group/model-own/bundle")
+    bundle = TwinBundle.load(out / "group/model-own/bundle")
     assert (bundle.regions, bundle.part.people) == (PARCELS, 4)
     assert (bundle.part.atlas, bundle.part.atlas_digest) == ("Tiny_seg-8n", "abc")
     assert bundle.card.training.cleaning == "fMRIPrep derivatives, simple"
