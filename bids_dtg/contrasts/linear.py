@@ -22,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import finite_or_none
-from bids_dtg.connectome.form import Form, rows_of
+from bids_dtg.connectome.form import rows_of
 from bids_dtg.contrasts.asymmetry import Homologues
 from bids_dtg.contrasts.half_width import HalfWidths, LeftOutErrors
 from bids_dtg.contrasts.people import (
+    FitData,
     FittedModel,
     Float,
     MeanMaps,
@@ -189,16 +190,11 @@ def channels(weights: TensorFile) -> tuple[int, int]:
 
 
 def fit(
-    people: tuple[Sequence[Person], Sequence[Person]],
-    places: Places,
-    form: Form,
-    options: FitOptions,
-    folder: Path,
-    report: Callable[[str], None],
+    data: FitData, options: FitOptions, folder: Path, report: Callable[[str], None]
 ) -> FittedModel:
     """Fit the training people, and estimate gains with each left out in turn."""
-    training, _ = people
-    sets = form.sets or (training[0].connectomes.shape[1],)
+    training, places = data.training, data.places
+    sets = data.form.sets or (training[0].connectomes.shape[1],)
     # For many small products, several threads are slower than one.
     with one_blas_thread():
         lattice, homologues = places.lattice(places.block_edge), Homologues.of(places)

@@ -14,6 +14,7 @@ from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.maps import MapAverage
 from bids_dtg.contrasts.recentring import Correction
+from bids_dtg.imaging.places import Places
 
 Array = NDArray[np.float32]
 Float = NDArray[np.float64]
@@ -63,6 +64,16 @@ class Person:
         part = slice(middle, middle + _FINGERPRINT_VOXELS)
         content = self.maps[:, part].tobytes() + self.connectomes[..., part].tobytes()
         return hashlib.sha256(content).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """The people to whom a model is fitted, and where their arrays are."""
+
+    training: Sequence[Person]
+    validation: Sequence[Person]  # empty if the kind needs nobody for it
+    places: Places  # voxels or parcels
+    form: Form  # of the connectomes
 
 
 def predicted_maps(predict: Callable[[Array], Array], person: Person) -> Array:

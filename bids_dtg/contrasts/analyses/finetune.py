@@ -36,6 +36,7 @@ from bids_dtg.contrasts.judging.scores import BEFORE
 from bids_dtg.contrasts.judging.tables import TRANSFER_COLUMNS, transfer_rows
 from bids_dtg.contrasts.options import ContrastsOptions
 from bids_dtg.contrasts.people import (
+    FitData,
     FittedModel,
     MapModel,
     Person,
@@ -132,7 +133,8 @@ def _finetune(
     validation = _of_rows(cohort.people_of(split.validation), rows)
     contrasts = cohort.files.contrasts
     tuned = [contrasts[row] for row in rows]
-    fitted = _tune(plan, (training, validation), tuned)
+    data = FitData(training, validation, bundle.places, plan.form)
+    fitted = _tune(plan, data, tuned)
     if plan.settings.part(ContrastsOptions).schedule != "new":
         places = _places_in(tuned, bundle.contrasts)
         tuned_rows = list(places.values())
@@ -182,11 +184,7 @@ def _places_in(
     return places
 
 
-def _tune(
-    plan: CohortPlan,
-    people: tuple[Sequence[Person], Sequence[Person]],
-    tuned: Sequence[Contrast],
-) -> FittedModel:
+def _tune(plan: CohortPlan, data: FitData, tuned: Sequence[Contrast]) -> FittedModel:
     """Fine-tune to contrasts, with their own rows of the output layer or with new rows."""
     bundle, options = plan.bundle, FitOptions.of(plan.settings)
     module = _tuning_of(bundle)
@@ -201,14 +199,12 @@ def _tune(
     start = module.Start(weights, frozen)
     plan.results.add(f"{CHECKPOINTS}/")
     folder = plan.results.path
-    fitted: FittedModel = module.fit(
-        people, bundle.places, plan.form, options, folder, say, start
-    )
+    fitted: FittedModel = module.fit(data, options, folder, say, start)
     facts = {"schedule": schedule, "from": bundle.identity}
     record = {**facts, **fitted.record}
     fitted = dataclasses.replace(fitted, kind=bundle.card.kind, record=record)
     labels = [contrast.label for contrast in tuned]
-    return recentred(fitted, people, labels, bundle.places, options.recipe, say)
+    return recentred(fitted, data, labels, options.recipe, say)
 
 
 def _tuning_of(bundle: ModelBundle) -> Any:

@@ -24,6 +24,7 @@ from bids_dtg.contrasts.judging.scores import ceilings
 from bids_dtg.contrasts.judging.tables import records
 from bids_dtg.contrasts.people import (
     Array,
+    FitData,
     FittedModel,
     Person,
     mean_maps,
@@ -31,7 +32,6 @@ from bids_dtg.contrasts.people import (
 )
 from bids_dtg.contrasts.plan import FitOptions, find_recipe
 from bids_dtg.contrasts.recentring import recentre
-from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted, say
 from bids_dtg.stats.splits import Split
 
@@ -75,28 +75,27 @@ def fit_model(
         The people whose data could be read are too few, or cannot be used.
     """
     plan, options = cohort.plan, FitOptions.of(cohort.plan.settings)
-    places = plan.bundle.places
-    people = cohort.people_of(split.training), cohort.people_of(split.validation)
+    training, validation = map(cohort.people_of, (split.training, split.validation))
     labels = [contrast.label for contrast in cohort.files.contrasts]
-    kind.require_people(len(people[0]))
-    fitted = kind.module().fit(people, places, plan.form, options, folder, report)
+    kind.require_people(len(training))
+    data = FitData(training, validation, plan.bundle.places, plan.form)
+    fitted = kind.module().fit(data, options, folder, report)
     record = {"recipe": options.recipe, "seed": options.seed, **fitted.record}
     fitted = replace(fitted, kind=kind.name, record=record)
     if fitted.correction is not None:
         individual = fitted.correction.gains.round(GAIN_DIGITS) > 0
         return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
     if not kind.needs_validation:
-        pairs = _predicted_and_measured(fitted, people[0])
-        _, individual = recentre(pairs, mean_maps(people[0]))
+        pairs = _predicted_and_measured(fitted, training)
+        _, individual = recentre(pairs, mean_maps(training))
         return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
-    return recentred(fitted, people, labels, places, options.recipe, report)
+    return recentred(fitted, data, labels, options.recipe, report)
 
 
 def recentred(
     fitted: FittedModel,
-    people: tuple[Sequence[Person], Sequence[Person]],
+    data: FitData,
     contrasts: Sequence[str],
-    places: Places,
     recipe: str,
     report: Callable[[str], None],
 ) -> FittedModel:
@@ -105,9 +104,9 @@ def recentred(
     Maps stay uncorrected if the recipe says so. Contrasts whose corrected maps are the same for
     everybody are reported.
     """
-    training, validation = people
+    validation, places = data.validation, data.places
     pairs = _predicted_and_measured(fitted, validation)
-    correction, individual = recentre(pairs, mean_maps(training))
+    correction, individual = recentre(pairs, mean_maps(data.training))
     if find_recipe(recipe).recentred:
         # As rounded in the card: a gain that is rounded to 0 is 0 in use.
         individual &= correction.gains.round(GAIN_DIGITS) > 0

@@ -6,7 +6,7 @@ only when it is needed, so that listing the kinds is fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,8 +21,7 @@ from bids_dtg.workflows import constant, later
 if TYPE_CHECKING:
     from bids_dtg.bundles.card import CardPart
     from bids_dtg.bundles.kinds import Check
-    from bids_dtg.connectome.form import Form
-    from bids_dtg.contrasts.people import FittedModel, MapModel, Person
+    from bids_dtg.contrasts.people import FitData, FittedModel, MapModel
     from bids_dtg.contrasts.plan import FitOptions
     from bids_dtg.files.tensors import TensorFile
     from bids_dtg.imaging.places import Places
@@ -66,9 +65,7 @@ class KindModule(Protocol):
 
     def fit(
         self,
-        people: tuple[Sequence[Person], Sequence[Person]],
-        places: Places,
-        form: Form,
+        data: FitData,
         options: FitOptions,
         folder: Path,
         report: Callable[[str], None],
@@ -77,12 +74,8 @@ class KindModule(Protocol):
 
         Parameters
         ----------
-        people
-            Training people, and validation people if the kind needs them.
-        places, form
-            Voxels or parcels, and form of the people's connectomes.
-        options
-            Options of the fit.
+        data, options
+            People, with validation people if the kind needs them, and options of the fit.
         folder
             Folder of checkpoints, for kinds that can continue an interrupted fit.
         report
@@ -98,7 +91,7 @@ class MapsKind(Kind):
     predicts: str = "contrast maps"
     part: Callable[[], type[CardPart]] = _part
     load: Callable[[str | Path], Any] = _load
-    facts: Callable[[Any], list[tuple[str, str]]] = _facts
+    facts: Callable[[Any], Iterable[tuple[str, str]]] = _facts
     tables: Callable[[Any], list[str]] = _tables
     selftest: Callable[[Any], list[Check]] = _selftest
     # For pages, without an article. `panels/methods.toml` can say more of the kind.

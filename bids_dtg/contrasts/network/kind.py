@@ -23,11 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Parameters
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
-from bids_dtg.contrasts.people import FittedModel, MapModel, Person
+from bids_dtg.contrasts.people import FitData, FittedModel, MapModel, Person
 from bids_dtg.contrasts.plan import CHECKPOINTS, FitOptions, TrainingPlan, find_recipe
 from bids_dtg.engine.machine import training_device
 from bids_dtg.errors import DatasetError, RunError, SettingsError
@@ -180,9 +179,7 @@ def check(
 
 # Long, as it prepares the people, trains and reads the weights.
 def fit(
-    people: tuple[Sequence[Person], Sequence[Person]],
-    places: Places,
-    form: Form,
+    data: FitData,
     options: FitOptions,
     folder: Path,
     report: Callable[[str], None],
@@ -192,12 +189,8 @@ def fit(
 
     Parameters
     ----------
-    people
-        People to train on, and validation people.
-    places, form
-        Voxels and form of the connectomes.
-    options
-        Options of the fit.
+    data, options
+        People and their voxels, and options of the fit.
     folder
         Folder of checkpoints, from which a later run continues.
     report
@@ -215,13 +208,13 @@ def fit(
     from bids_dtg.contrasts import train
     from bids_dtg.training.loop import Workplace
 
-    training, validation = people
-    mask = _mask(places)
+    training, validation = data.training, data.validation
+    mask = _mask(data.places)
     incomplete = []
     for person in (*training, *validation):
         if not np.isfinite(person.maps).any(axis=1).all():
             incomplete.append(person.label)
-    check(options, len(training), len(validation), incomplete, places)
+    check(options, len(training), len(validation), incomplete, data.places)
     plan = _plan(options, len(training), start)
 
     def samples(people: Sequence[Person]) -> train.PersonSamples:
@@ -235,7 +228,7 @@ def fit(
 
     device = training_device(options.device, report)
     # A training continues only with the same options, people and data, but may have more epochs.
-    recipe_folder = f"recipe-{_fingerprint(plan, people, start)}"
+    recipe_folder = f"recipe-{_fingerprint(plan, data, start)}"
     place = Workplace(folder / CHECKPOINTS / recipe_folder, device)
     try:
         trained = train.train(
@@ -279,21 +272,16 @@ def _plan(options: FitOptions, people: int, start: Start | None) -> TrainingPlan
     return dataclasses.replace(plan, features=features, frozen=start.frozen)
 
 
-def _fingerprint(
-    plan: TrainingPlan,
-    people: tuple[Sequence[Person], Sequence[Person]],
-    start: Start | None,
-) -> str:
+def _fingerprint(plan: TrainingPlan, data: FitData, start: Start | None) -> str:
     """Return a hash of everything that a training depends on, except the number of epochs."""
 
     def prints(people: Sequence[Person]) -> list[tuple[str, str]]:
         return [(person.label, person.fingerprint()) for person in people]
 
-    training, validation = people
     facts: dict[str, object] = {
         "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0)),
-        "people": [prints(training), prints(validation)],
-        "shape": list(training[0].maps.shape),
+        "people": [prints(data.training), prints(data.validation)],
+        "shape": list(data.training[0].maps.shape),
         "start": None,
     }
     if start is not None:
