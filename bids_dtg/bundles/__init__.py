@@ -4,9 +4,10 @@ Each module imports only those before it:
 
 - `card`: the model card in `model.json`, and checks of its fields
 - `people`: the people used to make a model, as hashes
-- `bundle`: a bundle's files, verified and written
 - `kinds`: the kinds of model, and the published models
-- `store`: where bundles are installed, and how they are found, loaded and fetched
+- `store`: where bundles are installed, and how they are found and compared with their cards
+- `bundle`: a bundle of any kind, loaded and written
+- `fetch`: published models, fetched and made into bundles
 - `fitted`: what bundles of models fitted to people's regions share
 - `overview`: lines and tables that ``dtg-models`` prints
 - `checkpoint`: published checkpoints

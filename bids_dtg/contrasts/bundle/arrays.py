@@ -13,17 +13,16 @@ sums show whether a file was changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import read_tensors
-from bids_dtg.bundles.card import CARD_FILE, JsonFields
+from bids_dtg.bundles.card import CARD_FILE
 from bids_dtg.contrasts.bundle.part import (
     BRAIN_MASK_FILE,
     GAIN_DIGITS,
@@ -33,6 +32,7 @@ from bids_dtg.contrasts.bundle.part import (
     MASK_FILE,
     OFFSET_FILE,
     PARCELS_FILE,
+    HalfWidthFacts,
     MapsPart,
 )
 from bids_dtg.contrasts.half_width import HalfWidths
@@ -293,37 +293,31 @@ def encode_half_widths(widths: HalfWidths) -> bytes:
     return encode_steps(_HALF_WIDTH, steps, scale)
 
 
-def half_width_facts(widths: HalfWidths) -> dict[str, Any]:
+def half_width_facts(widths: HalfWidths) -> HalfWidthFacts:
     """Return the field `half_width` of a card."""
-    return {
-        "participants": widths.people,
-        "segments": widths.segments,
-        "block": widths.lattice.edge,
-        "left_out_in_turn": widths.left_out_in_turn,
-    }
+    edge = widths.lattice.edge
+    return HalfWidthFacts(widths.people, widths.segments, edge, widths.left_out_in_turn)
 
 
 def read_half_widths(
-    folder: Path, facts: Mapping[str, Any], places: Places, contrasts: int
+    folder: Path, facts: HalfWidthFacts, places: Places, contrasts: int
 ) -> HalfWidths:
     """Read the half-widths that a card's field `half_width` describes.
 
     Raises
     ------
     BundleError
-        If the field or the file is not what it should be.
+        If the file is not what it should be.
     """
-    fields = JsonFields(facts, str(folder / CARD_FILE), "half_width.")
-    people, segments = fields.whole("participants"), fields.whole("segments")
-    edge, in_turn = fields.whole("block"), fields.flag("left_out_in_turn")
-    if not edge:
-        raise fields.wrong("block", edge, "a whole number of 1 or more")
-    fields.refuse_unknown()
-    lattice = places.lattice(edge)
-    values = _read_steps(
-        folder / HALF_WIDTH_FILE, _HALF_WIDTH, (contrasts, *lattice.shape)
+    lattice = places.lattice(facts.block)
+    shape = contrasts, *lattice.shape
+    return HalfWidths(
+        people=facts.participants,
+        segments=facts.segments,
+        values=_read_steps(folder / HALF_WIDTH_FILE, _HALF_WIDTH, shape),
+        lattice=lattice,
+        left_out_in_turn=facts.left_out_in_turn,
     )
-    return HalfWidths(people, segments, values, lattice, in_turn)
 
 
 def to_steps(

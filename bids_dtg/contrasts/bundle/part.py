@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,6 +43,16 @@ class Recentring:
 
 
 @dataclass(frozen=True)
+class HalfWidthFacts:
+    """How half-widths were made; `HALF_WIDTH_FILE` has their values."""
+
+    participants: int  # whose errors they come from
+    segments: int  # rest segments averaged in each prediction
+    block: int  # edge of the lattice's blocks, in voxels or parcels
+    left_out_in_turn: bool  # as in `Recentring`
+
+
+@dataclass(frozen=True)
 class MapsPart(CardPart):
     """The part of the card of models of contrast maps, of any kind."""
 
@@ -59,8 +68,7 @@ class MapsPart(CardPart):
     recentring: Recentring | None = None  # None: maps are not corrected
     # Gains of the contrasts' deviations; only with `recentring`.
     gains: tuple[float, ...] | None = None
-    # How half-widths were made, in the form of `arrays.read_half_widths`; None: there are none.
-    half_width: Mapping[str, Any] | None = None
+    half_width: HalfWidthFacts | None = None  # None: there are no half-widths
     # Labels of contrasts whose map is the same for everybody; may omit those with gain 0.
     same_for_all: tuple[str, ...] = ()
     connectome: Form = MARGINAL  # form of the connectome that the model reads
@@ -147,7 +155,7 @@ class MapsPart(CardPart):
         }
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and asdict(self.recentring)
-        content["half_width"] = self.half_width and dict(self.half_width)
+        content["half_width"] = self.half_width and asdict(self.half_width)
         return content
 
     @classmethod
@@ -171,26 +179,22 @@ class MapsPart(CardPart):
             gains = tuple(map(float, fields.numbers("gains", (len(contrasts),))))
         if not fields.absent("recentring"):
             recentring = fields.nested("recentring").record(Recentring)
-        atlas = None
         if not fields.absent("atlas"):
-            atlas = fields.text("atlas", _LABEL, "letters and digits, or null")
+            fields.text("atlas", _LABEL, "letters and digits, or null")
+        fields.text("statistic", _LABEL, "letters and digits")
+        fields.one_of("sample", (RUN, SESSION))
         same = fields.value("same_for_all")
         if not isinstance(same, list) or not labels.issuperset(map(str, same)):
             raise fields.wrong("same_for_all", same, "labels of contrasts")
         part = cls(
             contrasts=contrasts,
             grid=None if listed else _grid(fields.nested("grid")),
-            places=fields.whole("places") if listed else None,
-            segment_seconds=fields.number("segment_seconds"),
-            statistic=fields.text("statistic", _LABEL, "letters and digits"),
-            units=fields.text("units"),
             recentring=recentring,
             gains=gains,
-            half_width=fields.mapping_or_none("half_width"),
+            half_width=_half_width(fields),
             same_for_all=tuple(same),
             connectome=_form(fields),
-            atlas=atlas,
-            sample=fields.one_of("sample", (RUN, SESSION)),
+            **fields.scalars(cls),
         )
         if (part.recentring is None) != (part.gains is None):
             raise fields.wrong("gains", part.gains, "gains and recentring, or neither")
@@ -231,13 +235,19 @@ def _form(fields: JsonFields) -> Form:
     return Form(name, tuple(sets))
 
 
+def _half_width(fields: JsonFields) -> HalfWidthFacts | None:
+    if fields.absent("half_width"):
+        return None
+    inner = fields.nested("half_width")
+    facts = inner.record(HalfWidthFacts)
+    if not facts.block:
+        raise inner.wrong("block", facts.block, "a whole number of 1 or more")
+    return facts
+
+
 def _contrasts(fields: JsonFields) -> tuple[Contrast, ...]:
-    contrasts = []
     try:
-        for item in fields.list_of_nested("contrasts"):
-            texts = map(item.text, ("label", "task", "name", "description"))
-            contrasts.append(Contrast(item.whole("index"), *texts))
-            item.refuse_unknown()
-        return check_contrasts(contrasts)
+        items = fields.list_of_nested("contrasts")
+        return check_contrasts([item.record(Contrast) for item in items])
     except ValueError as err:
         raise BundleError(f"{fields.source}: contrasts: {err}") from err
