@@ -32,8 +32,7 @@ import nibabel as nib
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bids_dtg.contrasts.participant.outputs.spaces import TEMPLATE_GRIDS
-from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.grid import TEMPLATE_GRIDS, Grid
 from bids_dtg.imaging.surfaces.meshes import IN_DEFAULT_SPACE, REGISTERED, read_surface
 from bids_dtg.imaging.surfaces.painting import NEAREST, TEMPLATE_MM, voxels_near
 from bids_dtg.imaging.surfaces.vertices import template_mesh

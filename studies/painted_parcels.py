@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from bids_dtg.contrasts.participant.outputs.spaces import painted
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces
+from bids_dtg.imaging.surfaces.painting import painted
 
 LABELS = "brainspace/datasets/parcellations/schaefer_400_conte69.csv"
 DISTANCES_MM = (2, 3, 4)

@@ -20,7 +20,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
-from bids_dtg.imaging.surfaces.vertices import read_over_parcels
+from bids_dtg.imaging.surfaces.painting import read_over_parcels
 from bids_dtg.inputs.anatomy import SURFACE_TEMPLATES
 from bids_dtg.inputs.statmaps import (
     PersonMaps,

@@ -81,6 +81,24 @@ def standard_grid() -> Grid:
     return Grid((91, 109, 91), affine)
 
 
+def _grid_2mm(
+    space: str, shape: tuple[int, int, int], origin_mm: tuple[float, float, float]
+) -> Grid:
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = origin_mm
+    return Grid(shape, affine, space)
+
+
+# TemplateFlow's grids of 2 mm.
+TEMPLATE_GRIDS = {
+    grid.space: grid
+    for grid in (
+        _grid_2mm("MNI152NLin2009cAsym", (97, 115, 97), (-96.5, -132.5, -78.5)),
+        _grid_2mm("MNI152NLin6Asym", (91, 109, 91), (-90.0, -126.0, -72.0)),
+    )
+}
+
+
 def grid_over(
     shape: Shape,
     affine: Affine,

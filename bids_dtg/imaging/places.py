@@ -333,9 +333,19 @@ def read_statmap(path: Path, points: Points, space: str) -> Float32:
     UnusableMapError
         It has no value at any point.
     """
-    values, affine = _read_statmap(path)
+    return sample_statmap(path, *read_statmap_volume(path), points, space)
+
+
+def sample_statmap(
+    path: Path,
+    values: NDArray[np.float64],
+    affine: Affine,
+    points: Points,
+    space: str,
+) -> Float32:
+    """Sample the volume of a file, from `read_statmap_volume`, as `read_statmap` does."""
     # Limit large values, so that weighted sums stay finite.
-    np.clip(values, -_LARGEST, _LARGEST, out=values)
+    values = np.clip(values, -_LARGEST, _LARGEST)
     inside = np.isfinite(values) & (values != 0)
     sampling = _linear_sampling(values.shape, affine.tobytes(), points.tobytes())
     zero_filled = np.where(inside, values, 0.0)
@@ -361,8 +371,14 @@ def _linear_sampling(shape: Shape, affine: bytes, points: bytes) -> LinearSampli
     )
 
 
-def _read_statmap(path: Path) -> tuple[NDArray[np.float64], Affine]:
-    """Return the only volume of a file, and its affine (voxel indices to RAS+ mm)."""
+def read_statmap_volume(path: Path) -> tuple[NDArray[np.float64], Affine]:
+    """Return the only volume of a file, and its affine (voxel indices to RAS+ mm).
+
+    Raises
+    ------
+    RunError
+        It is missing or damaged, or has several volumes.
+    """
     with reading_image(path, as_what=" as NIfTI or an Analyze pair"):
         image = _nib.load(path)
         if len(image.shape) < 3 or 0 in image.shape or math.prod(image.shape[3:]) != 1:

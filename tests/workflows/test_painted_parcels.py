@@ -19,9 +19,9 @@ from tiny_job import read_table
 import bids_dtg
 from bids_dtg.cli.run import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.participant.outputs.spaces import painted
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
+from bids_dtg.imaging.surfaces.painting import painted
 
 pytestmark = pytest.mark.slow
 

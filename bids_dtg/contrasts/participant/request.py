@@ -37,7 +37,6 @@ from bids_dtg.contrasts.participant.outputs.spaces import (
     choose_spaces,
     find_painted,
     find_target,
-    painted,
     require_paintable,
 )
 from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces
@@ -51,7 +50,7 @@ from bids_dtg.imaging.nifti import lies_on_lattice
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import TEMPLATE_SPACE, MeshName
-from bids_dtg.imaging.surfaces.painting import OWN_MM, TEMPLATE_MM
+from bids_dtg.imaging.surfaces.painting import OWN_MM, TEMPLATE_MM, painted
 from bids_dtg.imaging.surfaces.parcel_series import read_series_header
 from bids_dtg.imaging.surfaces.vertices import placed_surfaces
 from bids_dtg.inputs.anatomy import Anatomy, find_anatomy, find_surfaces

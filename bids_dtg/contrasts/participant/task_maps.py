@@ -27,7 +27,7 @@ from bids_dtg.contrasts.participant.model import (
     note_on_default,
     obtain_bundle,
 )
-from bids_dtg.contrasts.participant.outputs.spaces import PAINTABLE, painted
+from bids_dtg.contrasts.participant.outputs.spaces import PAINTABLE
 from bids_dtg.contrasts.participant.outputs.surfaces import at_parcels
 from bids_dtg.engine.machine import available_cores, map_device
 from bids_dtg.errors import SettingsError, did_you_mean
@@ -36,6 +36,7 @@ from bids_dtg.imaging.bold import read_bold_header
 from bids_dtg.imaging.given_images import ConfoundsLike, Image, ImageLike, as_run
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import TEMPLATE_SPACE
+from bids_dtg.imaging.surfaces.painting import painted
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow

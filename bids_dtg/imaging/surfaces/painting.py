@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.grid import Float32, Grid, Indices, Mask, Points, apply_affine
-from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.grid import (
+    TEMPLATE_GRIDS,
+    Affine,
+    Float32,
+    Grid,
+    Indices,
+    Mask,
+    Points,
+    apply_affine,
+)
+from bids_dtg.imaging.places import VoxelPlaces, read_statmap_volume, sample_statmap
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.meshes import (
     SIDES,
@@ -21,7 +32,12 @@ from bids_dtg.imaging.surfaces.meshes import (
     read_arrays,
     read_template,
 )
-from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices, parcels_on_fsaverage
+from bids_dtg.imaging.surfaces.vertices import (
+    LEAST_SHARE,
+    parcels_of_vertices,
+    parcels_on_fsaverage,
+    template_vertices,
+)
 
 # Largest distance of a painted voxel from a vertex. A template's surface is smoother than a
 # person's, so that it needs more to cover as many voxels of a published atlas.
@@ -139,8 +155,78 @@ def paint_voxels(
     for number, voxels in enumerate(places.axis.voxels):
         if len(voxels):
             parcel[_positions(places, number, grid)] = number
-    painted = np.flatnonzero(parcel != _NONE)
-    return VoxelPlaces(grid, painted), Painting(parcel[painted])
+    in_parcels = np.flatnonzero(parcel != _NONE)
+    return VoxelPlaces(grid, in_parcels), Painting(parcel[in_parcels])
+
+
+# Shared by all participants; places are compared by id.
+@lru_cache(maxsize=4)
+def painted(places: ParcelPlaces, space: str) -> tuple[VoxelPlaces, Painting]:
+    """Return the voxels near a template's cortex on its grid of 2 mm, and the parcel of each.
+
+    Raises
+    ------
+    RunError
+        A parcel has voxels of another space.
+    """
+    return paint_voxels(places, *voxels_near_template(TEMPLATE_GRIDS[space]))
+
+
+def read_over_parcels(places: ParcelPlaces, space: str, path: Path) -> Float32:
+    """Read a map of volumes over parcels.
+
+    It is read at a template's vertices and averaged over parcels, but for a map painted as by
+    `painted`, whose values are those of its parcels.
+
+    Parameters
+    ----------
+    places
+        The parcels.
+    space
+        The template, one of `SURFACE_TEMPLATES`.
+    path
+        The map, as for `read_statmap`.
+
+    Returns
+    -------
+    (parcels,); NaN for a parcel of which less than half of the vertices have a value.
+
+    Raises
+    ------
+    RunError
+        A parcel has voxels, or the map cannot be read.
+    UnusableMapError
+        It has no value at any vertex.
+    """
+    points, vertices = template_vertices(places, space)
+    volume, affine = read_statmap_volume(path)
+    values = sample_statmap(path, volume, affine, points, space)
+    painted_values = _painted_values(places, space, volume, affine)
+    if painted_values is not None:
+        return painted_values
+    weights, share = vertices.means(np.isfinite(values))
+    means = np.asarray(weights @ np.nan_to_num(values), np.float32)
+    means[share < LEAST_SHARE] = np.nan
+    return means
+
+
+def _painted_values(
+    places: ParcelPlaces, space: str, volume: NDArray[np.float64], affine: Affine
+) -> Float32 | None:
+    """Return the values of parcels in a painted map, (parcels,); None: it is not painted.
+
+    At vertices, voxels of neighbouring parcels would be mixed.
+    """
+    voxels, painting = painted(places, space)
+    grid = voxels.grid
+    if volume.shape != grid.shape or not np.allclose(affine, grid.affine):
+        return None
+    of_voxels = volume[tuple(voxels.index.T)].astype(np.float32)
+    values = np.full(places.number, np.nan, np.float32)
+    values[painting.parcel] = of_voxels  # that of any voxel of a parcel
+    if not np.array_equal(values[painting.parcel], of_voxels, equal_nan=True):
+        return None
+    return np.where(values == 0, np.float32("nan"), values)
 
 
 def _positions(places: ParcelPlaces, number: int, grid: Grid) -> Indices:

@@ -15,7 +15,6 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import file_state
 from bids_dtg.imaging.grid import Indices, Mask, Points
 from bids_dtg.imaging.nifti import read_header, read_single
-from bids_dtg.imaging.places import read_statmap
 from bids_dtg.imaging.sampling import LinearSampling
 from bids_dtg.imaging.surfaces.cifti import CORTEX, ParcelPlaces, mesh_size
 from bids_dtg.imaging.surfaces.meshes import (
@@ -147,44 +146,12 @@ def cortex_in_run(
     return mapped, ParcelVertices(parcel, vertex_counts(parcel, places))
 
 
-def read_over_parcels(
-    places: ParcelPlaces, space: str, path: Path
-) -> NDArray[np.float32]:
-    """Read a map of volumes at a template's vertices, and average it over parcels.
-
-    Parameters
-    ----------
-    places
-        The parcels.
-    space
-        The template, one of `SURFACE_TEMPLATES`.
-    path
-        The map, as for `read_statmap`.
-
-    Returns
-    -------
-    (parcels,); NaN for a parcel of which less than half of the vertices have a value.
-
-    Raises
-    ------
-    RunError
-        A parcel has voxels, or the map cannot be read.
-    UnusableMapError
-        It has no value at any vertex.
-    """
-    points, vertices = _template_vertices(places, space)
-    values = read_statmap(path, points, space)
-    weights, share = vertices.means(np.isfinite(values))
-    means = np.asarray(weights @ np.nan_to_num(values), np.float32)
-    means[share < LEAST_SHARE] = np.nan
-    return means
-
-
 # Places are compared by id.
 @lru_cache(maxsize=2)
-def _template_vertices(
+def template_vertices(
     places: ParcelPlaces, space: str
 ) -> tuple[Points, ParcelVertices]:
+    """Return `cortex_in_run` of a template's surface, in one of `SURFACE_TEMPLATES`."""
     return cortex_in_run(places, template_mesh(space), ())
 
 

@@ -18,7 +18,7 @@ from bids_dtg.files.foreign import require_contents
 from bids_dtg.files.names import build_name, same_label
 from bids_dtg.files.regions import name_cell
 from bids_dtg.files.text import tsv_text
-from bids_dtg.imaging.grid import Grid, grid_over
+from bids_dtg.imaging.grid import TEMPLATE_GRIDS, Grid, grid_over
 from bids_dtg.imaging.nifti import encode_integers, read_header, require_one_form
 from bids_dtg.imaging.placement import PointSampling, sample_grid
 from bids_dtg.imaging.places import VoxelPlaces
@@ -29,8 +29,8 @@ from bids_dtg.imaging.surfaces.painting import (
     TEMPLATE_MM,
     Painting,
     paint_voxels,
+    painted,
     voxels_near,
-    voxels_near_template,
 )
 from bids_dtg.imaging.surfaces.vertices import read_own_cortex
 from bids_dtg.imaging.transforms import read_transforms
@@ -104,22 +104,6 @@ class Target:
         return paint_voxels(places, *voxels_near(mesh, self.grid, OWN_MM))
 
 
-def _grid_2mm(
-    space: str, shape: tuple[int, int, int], origin_mm: tuple[float, float, float]
-) -> Grid:
-    affine = np.diag([2.0, 2.0, 2.0, 1.0])
-    affine[:3, 3] = origin_mm
-    return Grid(shape, affine, space)
-
-
-# TemplateFlow's grids of 2 mm.
-TEMPLATE_GRIDS = {
-    grid.space: grid
-    for grid in (
-        _grid_2mm("MNI152NLin2009cAsym", (97, 115, 97), (-96.5, -132.5, -78.5)),
-        _grid_2mm("MNI152NLin6Asym", (91, 109, 91), (-90.0, -126.0, -72.0)),
-    )
-}
 PAINTABLE = tuple(TEMPLATE_GRIDS)  # those whose surface comes with the program
 T1W = "T1w"  # the participant's own
 LABEL_EXTENSIONS = (".json", ".tsv", ".nii.gz")  # of files of painted labels
@@ -193,19 +177,6 @@ def require_paintable(places: ParcelPlaces, name: str) -> None:
     """
     if name != T1W:
         painted(places, name)
-
-
-# Shared by all participants; places are compared by id.
-@lru_cache(maxsize=4)
-def painted(places: ParcelPlaces, space: str) -> tuple[VoxelPlaces, Painting]:
-    """Return the voxels near a template's cortex on its grid of 2 mm, and the parcel of each.
-
-    Raises
-    ------
-    RunError
-        A parcel has voxels of another space.
-    """
-    return paint_voxels(places, *voxels_near_template(TEMPLATE_GRIDS[space]))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, Maps
-from bids_dtg.contrasts.participant.outputs.spaces import Sampling, painted
+from bids_dtg.contrasts.participant.outputs.spaces import Sampling
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.names import build_path
 from bids_dtg.files.paths import PathNames
@@ -35,7 +35,7 @@ from bids_dtg.imaging.surfaces.meshes import (
     read_midthickness,
     read_template,
 )
-from bids_dtg.imaging.surfaces.painting import Painting, paint_mesh
+from bids_dtg.imaging.surfaces.painting import Painting, paint_mesh, painted
 from bids_dtg.inputs.run import PARCELS, SurfaceFiles
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.contents import SYNTHETIC
