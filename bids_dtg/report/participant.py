@@ -39,19 +39,13 @@ from bids_dtg.report.flags import (
     run_flags,
 )
 from bids_dtg.report.inclusion import Decisions, page_facts, read_inclusion
-from bids_dtg.report.long_tables import (
-    MOST_LISTED,
-    Row,
-    cell,
-    read_rows,
-    write_rows,
-)
 from bids_dtg.report.methods import find_methods
 from bids_dtg.report.numbers import NOT_KNOWN
 from bids_dtg.report.page import Section, lay_out, link, load_template, render
 from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import METRICS, number
+from bids_dtg.report.rows import MOST_LISTED, Row, cell, read_rows, write_rows
 from bids_dtg.report.tables import Table
 from bids_dtg.report.viewer import remove_unlinked, write_picture
 from bids_dtg.workflows import DEFAULT, find_workflow
@@ -118,9 +112,15 @@ class Listed:
         level = flags["level"]
         rank = 1000 * LEVELS.index(level) - flags["problems"] - flags["warnings"] / 100
         flagged = cell(self.words, value=rank, kind=level)
+        figures = [
+            NOT_KNOWN
+            if flags[name] is None
+            else cell(form % flags[name], value=flags[name])
+            for name, form in _FORMS
+        ]
         cells = [
             cell(f"sub-{self.label}", link=self.address),
-            *(text for text, _ in self.figures),  # which sort as numbers
+            *figures,
             flagged if self.address else cell("no report", value=rank, kind="soft"),
         ]
         # The cells have the rest.
@@ -135,15 +135,14 @@ class Listed:
         words = _WORDS.get(level, str(level).capitalize())
         return f"{words}: {flags['worst']}" if flags["worst"] else words
 
-    @property
-    def figures(self) -> list[tuple[str, float | None]]:
-        """Its minutes, motion and coverage, as text and as numbers; None: unknown."""
-        flags = self.flags or _NO_FLAGS
-        figures = list[tuple[str, float | None]]()
-        for name, form in _FORMS:
-            value = flags[name]
-            figures.append((NOT_KNOWN if value is None else form % value, value))
-        return figures
+    def pictured(self, what: str) -> Row:
+        """Its row with a picture of what is shown of everybody; without "", its row."""
+        kind, cells, read = self.row
+        if not what:
+            return self.row
+        picture = (self.flags or _NO_FLAGS)["picture"]
+        words = f"sub-{self.label}: {what}"
+        return kind, [*cells, {"t": words, "p": picture, "h": self.address}], read
 
     @classmethod
     def of_row(cls, row: Row) -> Listed:
@@ -393,6 +392,8 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
         ]
         notices = dict.fromkeys(counts["model"] for counts in flags)
         is_long = len(listed) > MOST_LISTED
+        pictures = _pictures(listed)
+        rows = [person.pictured(pictures) for person in listed]
         page = render(
             "index.html",
             title=presentation.title,
@@ -402,7 +403,8 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             is_long=is_long,
             rows_file=_ROWS,
             most=MOST_LISTED,
-            pictures=_pictures(listed),
+            rows=rows,
+            pictures=pictures,
             levels=[counts["level"] for counts in flags],
             notices=[notice for notice in notices if notice],
             failures=failures,
@@ -422,7 +424,6 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
             has_logs=(root / "logs").is_dir(),
         )
         if is_long:
-            rows = [person.row for person in listed]
             write_rows(dataset.path(_ROWS), {_PEOPLE: rows})
         else:
             dataset.remove(_ROWS)

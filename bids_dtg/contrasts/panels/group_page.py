@@ -19,6 +19,7 @@ from bids_dtg.cohort.run_table import (
     RunQuality,
     quality_of,
 )
+from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.contrasts.panels.drawn_maps import slice_text
 from bids_dtg.contrasts.panels.gallery import (
     Gallery,
@@ -32,14 +33,16 @@ from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import MapFile
 from bids_dtg.report.flags import LEVELS, Flag, flag_counts
 from bids_dtg.report.inclusion import Decisions, page_facts
-from bids_dtg.report.long_tables import MOST_WRITTEN, cell, write_rows
-from bids_dtg.report.long_tables import Row as LongRow
+from bids_dtg.report.numbers import NOT_KNOWN
 from bids_dtg.report.page import link, render
 from bids_dtg.report.participant import GROUP
 from bids_dtg.report.presentation import presentation_of
+from bids_dtg.report.rows import MOST_WRITTEN, Cell, cell, write_rows
+from bids_dtg.report.rows import Row as PageRow
 from bids_dtg.report.tables import Table
 from bids_dtg.report.viewer import remove_unlinked
 
+_VERDICT = "Training distribution"  # heading
 _ROWS = "group.js"  # the script with the page's rows, of many participants
 # The viewer shows the spread over people as an overlay of the mean.
 _OVERLAY = {
@@ -108,16 +111,18 @@ def write_group_page(
             images=means.spreads,
         )
     quality = quality_of(rows, columns)
-    of_runs = _facts_of_runs(dataset, quality)
     of_people = _facts_of_people(flags, failures, decisions or {})
-    is_long = max(len(flags), of_runs["participants"]) > MOST_WRITTEN
+    participants = len({row.get("participant_id") for row in rows})
+    is_long = max(len(flags), participants) > MOST_WRITTEN
+    shown = list(range(len(rows))) if is_long else quality.most_unusual()
+    pages = dataset.root.glob("sub-*.html")  # listed once, not for each run
+    reports = {path.stem: link(path, dataset) for path in pages}
+    tables = {
+        "runs": _run_rows(quality, shown, reports),
+        "people": _people_rows(of_people["people"], reports),
+    }
     if is_long:
-        reports = of_runs["reports"]
         of_people["inclusion"]["people"] = []  # they are in the rows
-        tables = {
-            "runs": _run_rows(quality, reports),
-            "people": _people_rows(of_people["people"], reports),
-        }
         write_rows(dataset.path(_ROWS), tables)
     else:
         dataset.remove(_ROWS)
@@ -127,8 +132,11 @@ def write_group_page(
         links=_links(means, gallery),
         is_long=is_long,
         rows_file=_ROWS,
-        run_headings=_run_headings(quality),
-        **of_runs,
+        tables=tables,
+        participants=participants,
+        hidden=len(rows) - len(shown),
+        table=link(dataset.root / RUN_TABLE, dataset),
+        **_facts_of_runs(quality),
         **of_people,
         **_facts_of_maps(means, gallery),
     )
@@ -148,23 +156,20 @@ def _links(means: MeanMaps, gallery: Gallery | None) -> list[tuple[str, str]]:
     return [*links, ("decisions", "Decisions"), ("failures", "Failures")]
 
 
-def _facts_of_runs(dataset: DerivativeDataset, quality: RunQuality) -> dict[str, Any]:
+def _facts_of_runs(quality: RunQuality) -> dict[str, Any]:
     """Return what the page says of runs."""
-    pages = dataset.root.glob("sub-*.html")  # listed once, not for each run
+    headings = [(name, False) for name in ("Participant", "Run", _VERDICT)]
+    for measure in quality.measures:
+        unit = f" ({measure.unit})" if measure.unit else ""
+        headings.append((f"{measure.heading}{unit}", True))
     return {
-        "participants": len({row.get("participant_id") for row in quality.rows}),
-        "rows": quality.rows,
-        "shown": quality.most_unusual(),
-        "most": MOST_ROWS,
-        "fewest": LEAST_RUNS,
-        "measures": quality.measures,
-        "values": quality.values,
-        "out": quality.is_outlier,
-        "marks": quality.is_outlier.sum(axis=1).tolist(),
+        "runs": len(quality.rows),
+        "run_headings": [*headings, ("Marked", True)],
         "levels": quality.levels,
+        "marked": int(quality.is_outlier.any(axis=1).sum()),
         "z": OUTLIER_Z,
-        "reports": {path.stem: link(path, dataset) for path in pages},
-        "table": link(dataset.root / RUN_TABLE, dataset),
+        "fewest": LEAST_RUNS,
+        "most": MOST_ROWS,
     }
 
 
@@ -192,61 +197,48 @@ def _facts_of_people(
     }
 
 
-def _run_headings(quality: RunQuality) -> list[tuple[str, bool]]:
-    """Return the headings of the table of runs, and whether a column has numbers."""
-    headings = [
-        ("Participant", False),
-        ("Run", False),
-        ("Training distribution", False),
-    ]
-    for measure in quality.measures:
-        unit = f" ({measure.unit})" if measure.unit else ""
-        headings.append((f"{measure.title}{unit}", True))
-    return [*headings, ("Marked", True)]
-
-
-def _run_rows(quality: RunQuality, reports: Mapping[str, str]) -> list[LongRow]:
-    """Return the rows of runs for the page's script, in the order of the table."""
-    levels, values = quality.levels, quality.values
-    outliers = quality.is_outlier
-    marks = outliers.sum(axis=1).tolist()
-    rows: list[LongRow] = []
-    for number, run in enumerate(quality.rows):
+def _run_rows(
+    quality: RunQuality, shown: Sequence[int], reports: Mapping[str, str]
+) -> list[PageRow]:
+    """Return the rows of runs, by their numbers, with the addresses of participants' reports."""
+    levels, values, is_outlier = quality.levels, quality.values, quality.is_outlier
+    rows: list[PageRow] = []
+    for number in shown:
+        run, level = quality.rows[number], levels[number]
         person = _known(run, "participant_id")
         name = [_known(run, "session_id"), f"task-{run.get('task_id')}"]
         if index := _known(run, "run_id"):
             name.append(f"run-{index}")
-        level = levels[number]
-        verdict = _known(run, "training_distribution") or "n/a"
-        reasons = _known(run, "training_distribution_reasons")
         cells = [
             cell(person, link=reports.get(person, "")),
             cell(" ".join(filter(None, name))),
-            cell(verdict, kind=level, note=reasons),
+            cell(
+                _known(run, "training_distribution") or NOT_KNOWN,
+                kind=level,
+                note=_known(run, "training_distribution_reasons"),
+            ),
         ]
-        of_run = zip(
-            quality.measures,
-            values[number].tolist(),
-            outliers[number].tolist(),
-            strict=True,
+        measured = zip(
+            quality.measures, values[number], is_outlier[number], strict=True
         )
-        for measure, value, is_outlier in of_run:
-            if np.isnan(value):
-                cells.append({"t": "n/a", "v": ""})
-            else:
-                text, kind = f"{value:.{measure.decimals}f}", "out" * is_outlier
-                cells.append(cell(text, value=value, kind=kind))
-        mark = marks[number]
+        cells += [_measured(*of_measure) for of_measure in measured]
+        mark = int(is_outlier[number].sum())
         cells.append(cell(str(mark or ""), value=mark))
         rows.append((level or "marked" * bool(mark), cells, ()))
     return rows
 
 
+def _measured(measure: QualityMetric, value: float, is_outlier: bool) -> Cell:
+    if np.isnan(value):
+        return NOT_KNOWN
+    return cell(measure.text(value), value=float(value), kind="out" if is_outlier else "")
+
+
 def _people_rows(
     people: Sequence[tuple[str, Mapping[str, Any]]], reports: Mapping[str, str]
-) -> list[LongRow]:
-    """Return the rows of decisions for the page's script, in the order of the flags."""
-    rows: list[LongRow] = []
+) -> list[PageRow]:
+    """Return the rows of decisions in the order of the flags."""
+    rows: list[PageRow] = []
     for number, (label, flags) in enumerate(people):
         name, level = f"sub-{label}", flags["level"]
         words = flags["in_words"] or "none"

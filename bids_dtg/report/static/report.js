@@ -142,8 +142,11 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
-  function makeSortable(table) {
-    const heads = [...table.tHead.rows[0].cells];
+  const collator = new Intl.Collator("en", { numeric: true });
+  const missing = (value) => value === "" || value === "n/a";
+
+  /* Headings become buttons; a click passes the column and how its values are compared. */
+  window.dtgSortable = (heads, sort) => {
     heads.forEach((head, column) => {
       const button = document.createElement("button");
       button.type = "button";
@@ -153,22 +156,24 @@
         const up = head.getAttribute("aria-sort") !== "ascending";
         for (const heading of heads) heading.removeAttribute("aria-sort");
         head.setAttribute("aria-sort", up ? "ascending" : "descending");
-        sort(table.tBodies[0], column, up);
+        sort(column, (first, second) => compare(first, second, up));
       });
     });
+  };
+
+  function compare(first, second, up) {
+    // Missing values come last in both directions.
+    if (missing(first) || missing(second)) return missing(first) - missing(second);
+    const [x, y] = [Number(first), Number(second)];
+    const order = Number.isNaN(x) || Number.isNaN(y) ? collator.compare(first, second) : x - y;
+    return up ? order : -order;
   }
 
-  function sort(body, column, up) {
-    const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
-    const collator = new Intl.Collator("en", { numeric: true });
-    const rows = [...body.rows].sort((first, second) => {
-      const [a, b] = [key(first), key(second)];
-      // Missing values come last in both directions.
-      if (a === "" || b === "") return (a === "") - (b === "");
-      const [x, y] = [Number(a), Number(b)];
-      const order = Number.isNaN(x) || Number.isNaN(y) ? collator.compare(a, b) : x - y;
-      return up ? order : -order;
+  function makeSortable(table) {
+    const body = table.tBodies[0];
+    window.dtgSortable([...table.tHead.rows[0].cells], (column, compare) => {
+      const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+      body.append(...[...body.rows].sort((first, second) => compare(key(first), key(second))));
     });
-    body.append(...rows);
   }
 })();

@@ -4,7 +4,6 @@
   const AROUND = 12; // rows that are drawn above and below those that are seen
   const text = (cell) => (typeof cell === "string" ? cell : cell.t);
   const value = (cell) => (typeof cell === "string" ? cell : cell.v ?? cell.t);
-  const collator = new Intl.Collator("en", { numeric: true });
 
   document.addEventListener("DOMContentLoaded", () => {
     for (const box of document.querySelectorAll("[data-rows]")) show(box);
@@ -34,19 +33,6 @@
       rows = order.filter((number) => (!kind || all[number][0] === kind) && words[number].includes(wanted));
       scroller.scrollTop = 0;
       draw();
-    }
-
-    function sort(column, up) {
-      const keys = all.map(([, cells]) => value(cells[column]));
-      const compare = (one, other) => {
-        const [a, b] = [keys[one], keys[other]];
-        // Missing values come last in both directions.
-        if (a === "" || b === "") return (a === "") - (b === "");
-        const difference = typeof a === "number" && typeof b === "number" ? a - b : collator.compare(a, b);
-        return (up ? difference : -difference) || one - other;
-      };
-      order = order.sort(compare);
-      choose();
     }
 
     function draw() {
@@ -80,17 +66,10 @@
       return line;
     }
 
-    heads.forEach((head, column) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.append(...head.childNodes);
-      head.append(button);
-      button.addEventListener("click", () => {
-        const up = head.getAttribute("aria-sort") !== "ascending";
-        for (const other of heads) other.removeAttribute("aria-sort");
-        head.setAttribute("aria-sort", up ? "ascending" : "descending");
-        sort(column, up);
-      });
+    window.dtgSortable(heads, (column, compare) => {
+      const keys = all.map(([, cells]) => value(cells[column]));
+      order = order.sort((one, other) => compare(keys[one], keys[other]) || one - other);
+      choose();
     });
     search.addEventListener("input", choose);
     filter.addEventListener("change", choose);

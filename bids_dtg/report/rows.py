@@ -1,6 +1,7 @@
-"""Tables of thousands of rows: a script beside the page holds them, and they are drawn as seen.
+"""Rows of tables over participants: in the page, or if they are many, in a script beside it.
 
-A page that was opened from a disk cannot fetch data, but may load a script.
+Those of the script are drawn as they are seen. A page that was opened from a disk cannot fetch
+data, but may load a script.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ MOST_WRITTEN, MOST_LISTED = 500, 200
 # A browser reads JSON in a text twice as fast as a literal.
 _BEGIN, _END = "window.dtgRows = JSON.parse('", "');\n"
 # Text, or an object with: t, the text; v, the value to sort by; k, its class; h, the address that
-# it links to; n, a note on it; d, the participant who is decided on in it.
+# it links to; n, a note on it; d, the participant who is decided on in it; p, the address of a
+# picture of which t is the alternative text (in the page only).
 Cell: TypeAlias = str | dict[str, Any]
 # The kind that a filter chooses, the cells, and what only the program reads.
 Row: TypeAlias = tuple[str, Sequence[Cell], Sequence[Any]]
