@@ -1,9 +1,12 @@
 """Compare one run for many participants with a run for each.
 
     python benchmarks/throughput.py [--people 8] [--volumes 490] [--rounds 1] [--only NAME ...]
+        [--model hcp-glasser] [--options --write connectome]
 
 The participants are links to one synthetic resting-state run (2 mm, int16 .nii.gz, as in
-participant.py), with a network of the published size and random weights. The variants take turns.
+participant.py), by default with a network of the published size and random weights. A model of
+parcels also paints its maps as volumes; `--options --write connectome` leaves maps out. The
+variants take turns.
 The script prints the table of docs/evidence.md: wall-clock and processor time per participant,
 participants per hour for the machine and per core, and peak memory, which is the sum of the
 proportional set sizes of all processes in a separate run with half of the participants. `--folder`
@@ -36,6 +39,14 @@ NAMES = [SINGLE, *CALLS]
 
 
 @dataclass(frozen=True)
+class Setup:
+    """What all calls have in common."""
+
+    folder: Path  # holds the dataset, the random network and the last output
+    options: list[str]  # of the program
+
+
+@dataclass(frozen=True)
 class Timed:
     """The times for all participants together."""
 
@@ -57,54 +68,54 @@ def make_people(folder: Path, people: int, volumes: int) -> Path:
     return root
 
 
-def call(folder: Path, options: list[str], *, memory: bool = False) -> Finished:
+def call(setup: Setup, options: list[str], *, memory: bool = False) -> Finished:
     """Run the program on the participants that the options name, with an empty output folder."""
-    out = folder / "out"
+    out = setup.folder / "out"
     shutil.rmtree(out, ignore_errors=True)
-    program = [sys.executable, "-m", "bids_dtg.cli", str(folder / "fmriprep"), str(out)]
-    model = ["--model", str(folder / "bundle"), "--denoise-strategy", "simple"]
-    return run([*program, "participant", *model, *options], memory=memory)
+    folders = [str(setup.folder / "fmriprep"), str(out)]
+    program = [sys.executable, "-m", "bids_dtg.cli", *folders, "participant"]
+    return run([*program, *setup.options, *options], memory=memory)
 
 
-def one_call(folder: Path, name: str, labels: list[str]) -> Timed:
-    done = call(folder, [*CALLS[name], "--participant-label", *labels])
+def called(setup: Setup, name: str, labels: list[str]) -> Timed:
+    """Time one of `NAMES`."""
+    if name == SINGLE:
+        return single_calls(setup, labels)
+    done = call(setup, [*CALLS[name], "--participant-label", *labels])
     return Timed(done.wall_s, done.cpu_s)
 
 
-def single_calls(folder: Path, labels: list[str]) -> Timed:
+def single_calls(setup: Setup, labels: list[str]) -> Timed:
     """Time a run for each participant, one after the other; return the sums."""
     options = ["--no-reports", "--participant-label"]
-    calls = [call(folder, [*options, label]) for label in labels]
+    calls = [call(setup, [*options, label]) for label in labels]
     return Timed(
         sum(single.wall_s for single in calls), sum(single.cpu_s for single in calls)
     )
 
 
-def peak_mb(folder: Path, name: str, labels: list[str]) -> float:
+def peak_mb(setup: Setup, name: str, labels: list[str]) -> float:
     if name == SINGLE:
         options, chosen = ["--no-reports"], labels[:1]
     else:
         options, chosen = CALLS[name], labels[: max(2, len(labels) // 2)]
-    return call(folder, [*options, "--participant-label", *chosen], memory=True).peak_mb
+    return call(setup, [*options, "--participant-label", *chosen], memory=True).peak_mb
 
 
 def measure(
-    folder: Path, names: list[str], labels: list[str], rounds: int
+    setup: Setup, names: list[str], labels: list[str], rounds: int
 ) -> tuple[dict[str, list[Timed]], dict[str, float]]:
     """Time the variants in turn, then measure their memory in MB."""
     times: dict[str, list[Timed]] = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
-            if name == SINGLE:
-                timed = single_calls(folder, labels)
-            else:
-                timed = one_call(folder, name, labels)
+            timed = called(setup, name, labels)
             times[name].append(timed)
             print(
                 f"  {name}: {timed.wall_s / len(labels):.2f} s a participant",
                 flush=True,
             )
-    return times, {name: peak_mb(folder, name, labels) for name in names}
+    return times, {name: peak_mb(setup, name, labels) for name in names}
 
 
 def figures(times: list[Timed], peak: float, people: int) -> dict[str, float]:
@@ -143,6 +154,9 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=490)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="keep the data here, and reuse it")
+    parser.add_argument("--model", help="another model, as of the program")
+    rest = argparse.REMAINDER
+    parser.add_argument("--options", nargs=rest, default=[], help="more of the program")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument(
         "--record", action="store_true", help="add the results to history.tsv"
@@ -153,10 +167,13 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         make_people(folder, options.people, options.volumes)
         labels = [f"{number:02d}" for number in range(1, options.people + 1)]
-        print_need(folder, cores)
+        model = options.model or str(folder / "bundle")
+        print_need(model, cores)
+        common = ["--model", model, "--denoise-strategy", "simple", *options.options]
+        setup = Setup(folder, common)
         # Fills caches for later runs.
-        call(folder, ["--no-reports", "--participant-label", "01"])
-        times, peaks = measure(folder, options.only, labels, options.rounds)
+        call(setup, ["--no-reports", "--participant-label", "01"])
+        times, peaks = measure(setup, options.only, labels, options.rounds)
         results = {
             name: figures(times[name], peaks[name], len(labels)) for name in times
         }
@@ -172,19 +189,18 @@ def main() -> None:
             for name in results
             for key, value in results[name].items()
         }
-        record(
-            f"throughput, {options.people} people, {options.volumes} volumes", to_record
-        )
+        words = [f"throughput, {options.people} people, {options.volumes} volumes"]
+        words += [word for word in (options.model, *options.options) if word]
+        record(", ".join(words), to_record)
 
 
-def print_need(folder: Path, cores: int) -> None:
+def print_need(model: str, cores: int) -> None:
     from bids_dtg.contrasts.bundle.bundle import load_bundle
     from bids_dtg.contrasts.participant.model import bytes_needed
 
-    voxels = load_bundle(str(folder / "bundle")).places.number
-    print(
-        f"{cores} cores; a process is given {bytes_needed(voxels, on_cpu=True) / 1e6:.0f} MB"
-    )
+    bundle = load_bundle(model)
+    needed = bytes_needed(bundle.places.number, bundle.rois, on_cpu=True)
+    print(f"{cores} cores; a process is given {needed / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":
