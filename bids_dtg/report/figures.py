@@ -92,6 +92,17 @@ class Figure:
     folded: bool = False  # whether it is closed until its title is clicked
 
 
+def colour_keys(colours: Mapping[str, tuple[int, int, int]]) -> list[tuple[str, str]]:
+    """Return the keys of a figure from red, green and blue, by what they stand for.
+
+    Examples
+    --------
+    >>> colour_keys({"signal": (47, 165, 142)})
+    [('#2fa58e', 'signal')]
+    """
+    return [("#{:02x}{:02x}{:02x}".format(*rgb), text) for text, rgb in colours.items()]
+
+
 def curves(
     caption: str, x_label: str, y_label: str, series: Mapping[str, Floats]
 ) -> Figure | None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tiny_job import TinyJob, add_rest, tiny_bold
 
-from bids_dtg.contrasts.panels.run import COVERAGE_FILE, PANELS, outline
+from bids_dtg.contrasts.panels.registration import COVERAGE_FILE, outline
+from bids_dtg.contrasts.panels.run import PANELS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind, parse_name
 from bids_dtg.files.text import read_json, read_rows

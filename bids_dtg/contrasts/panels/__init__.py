@@ -1,6 +1,7 @@
 """Figures and text of pages on contrast maps.
 
 - `run`: panels of a run: registration, coverage, carpet and connectome
+- `registration`: outlines of the model's brain, or of the surface, on a run's mean image
 - `maps`: the sections of a participant's maps
 - `gallery`: the maps of an average as cards by task, and for the viewer
 - `drawn_maps`: maps of voxels and of parcels: read, drawn, and packed for the viewer

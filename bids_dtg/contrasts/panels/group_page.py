@@ -231,7 +231,9 @@ def _run_rows(
 def _measured(measure: QualityMetric, value: float, is_outlier: bool) -> Cell:
     if np.isnan(value):
         return NOT_KNOWN
-    return cell(measure.text(value), value=float(value), kind="out" if is_outlier else "")
+    return cell(
+        measure.text(value), value=float(value), kind="out" if is_outlier else ""
+    )
 
 
 def _people_rows(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +20,12 @@ from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Carpet
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.panels.cortex import (
+from bids_dtg.contrasts.panels.registration import (
+    CAPTIONS,
+    COVERAGE_FILE,
     OUTLINES,
-    draw_cortex,
+    REGISTRATION_FILE,
+    draw_registration,
     image_grid,
     outlines_of,
 )
@@ -40,22 +43,16 @@ from bids_dtg.inputs.run import NATIVE, RestRun
 from bids_dtg.participants.origin import source_uri
 from bids_dtg.participants.vertex_series import UsedSurface
 from bids_dtg.report.contents import RunFiles, sidecar_of
-from bids_dtg.report.figures import Figure, Lanes, Picture
+from bids_dtg.report.figures import Figure, Lanes, Picture, colour_keys
 from bids_dtg.report.page import sentences
 from bids_dtg.report.panels import MOTION, SERIES_SCALE, draw_series, over_frames
 from bids_dtg.report.pictures import (
-    AXIAL,
-    CORONAL,
     MAP_VIEWS,
-    SAGITTAL,
     SIGNED,
     Backdrop,
-    Box,
     Volume,
-    beside,
     draw_matrix,
     encode,
-    join_pictures,
     standard_anatomy,
 )
 from bids_dtg.report.presentation import Canvas, Panel, PanelFile
@@ -63,24 +60,11 @@ from bids_dtg.report.quality import number
 from bids_dtg.settings import Interpolation
 
 Floats = NDArray[np.float32]
-REGISTRATION_FILE = FileKind("boldref", None, ".nii.gz")
-_VIEWS = (
-    tuple((AXIAL, mm) for mm in (-40, -20, 0, 20, 40, 60)),
-    tuple((SAGITTAL, mm) for mm in (-50, -25, -4, 25, 50)),
-    tuple((CORONAL, mm) for mm in (-80, -58, -34, -10, 14, 40)),
-)
-# Sd of smoothing in pixels, without which outlines show the steps of voxels.
-_EDGE = 1.4
-_FLAT = 0.02  # change per pixel below which there is no edge
-_LINE = 1.6  # width of outlines in pixels
-_BRAIN_LINE, _GREY_LINE = (255, 90, 77), (82, 214, 255)
-_OUTLINE_KEYS = (("#ff5a4d", "brain mask of the model"), ("#52d6ff", "its grey matter"))
 _WORDS = tomllib.loads(read_packaged(__package__, "sidecars.toml"))
-COVERAGE_FILE = FileKind("dseg", "coverage", ".nii.gz")
 # Label 3 if ROI series are computed over grey matter only.
 _STANDARDISED = "rest of the brain"
-_WITH_SIGNAL, _WITHOUT = (47, 165, 142), (224, 57, 46)
-_SIGNAL_KEYS = (("#2fa58e", "grey matter with signal"), ("#e0392e", "without signal"))
+# Colours of grey matter, by what they stand for.
+_SIGNAL = {"grey matter with signal": (47, 165, 142), "without signal": (224, 57, 46)}
 CARPET_FILE = FileKind("timeseries", "carpet", ".tsv")
 # Names of the table's columns, followed by a number: voxels of two kinds, or parcels.
 GREY, REST = "grey", "rest"
@@ -197,74 +181,6 @@ def _registration_of_surface(data: MeasuredRun, vertices: Points) -> PanelFile |
     return PanelFile(REGISTRATION_FILE, content, sidecar, entities={"space": space})
 
 
-def _draw_registration(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw slices of the mean BOLD with outlines of the brain and its grey matter.
-
-    Raises
-    ------
-    RunError
-        An image cannot be read.
-    """
-    mean, tissue = run.files.get(REGISTRATION_FILE), run.files.get(COVERAGE_FILE)
-    if mean is None:
-        return None
-    facts = read_json(sidecar_of(mean))
-    if OUTLINES in facts:
-        return draw_cortex(Volume.read(mean), facts, canvas)
-    if tissue is None:
-        return None
-    bold, labels = Volume.read(mean), Volume.read(tissue)
-    bright = bold.values[bold.values > 0]
-    top = float(np.quantile(bright, 0.99)) if bright.size else 1.0
-    grey = 255 * np.clip(_slices(bold, bold.box) / top, 0, 1) ** 0.9
-    pixels = np.repeat(grey[..., None].astype(np.uint8), 3, axis=2)
-    below = canvas("registration", encode(pixels))
-    regions = {
-        _GREY_LINE: np.isin(labels.values, (1, 2)),
-        _BRAIN_LINE: labels.values > 0,
-    }
-    lines = np.zeros((*grey.shape, 4), np.uint8)
-    for colour, inside in regions.items():
-        region = Volume(inside.astype(np.float32), labels.affine)
-        line = _slices(region, bold.box, outline)
-        lines[line > 0, :3] = colour
-        lines[..., 3] = np.maximum(lines[..., 3], 255 * line)
-    above = canvas("outlines", encode(lines, lossless=True))
-    directions = []
-    for views in _VIEWS:
-        positions = ", ".join(f"{mm:g}" for _, mm in views)
-        directions.append(f"{'xyz'[views[0][0]]} = {positions}")
-    slices = "; ".join(directions).replace("-", "\N{MINUS SIGN}")
-    over = above, "Outlines of the template's brain and grey matter", "Outlines"
-    words = f"Mean BOLD in {sum(map(len, _VIEWS))} slices"
-    picture = Picture(below, words, over=over)
-    caption = _caption("registration", slices=slices)
-    return Figure(caption=caption, parts=[picture], keys=_OUTLINE_KEYS)
-
-
-def _slices(
-    volume: Volume, box: Box, drawn: Callable[[Floats], Floats] = lambda cut: cut
-) -> Floats:
-    """Return slices in all directions, a row each, as `drawn` makes them of cuts."""
-    rows = [
-        beside([drawn(volume.cut(box, view)) for view in views]) for views in _VIEWS
-    ]
-    return join_pictures(rows, 0, 3, 3)
-
-
-def outline(region: Floats) -> Floats:
-    """Draw the edge of a region (0 to 1) as a line with smooth edges, from 0 to 1."""
-    from PIL import Image, ImageFilter
-
-    image = Image.fromarray(np.rint(255 * region).astype(np.uint8))
-    level = np.asarray(image.filter(ImageFilter.GaussianBlur(_EDGE)), np.float32) / 255
-    slope = np.hypot(*np.gradient(level))
-    # Distance to the contour in pixels, from the slope of the values; flat parts are far from it.
-    distance = np.abs(level - 0.5) / np.maximum(slope, 1e-3)
-    line: Floats = np.clip(_LINE / 2 + 0.5 - distance, 0, 1) * (slope > _FLAT)
-    return line
-
-
 def _mean_bold(data: MeasuredRun) -> NDArray[np.float32] | None:
     """Resample the mean frame to the whole grid, including voxels outside the brain."""
     if data.mean_frame is None:
@@ -310,7 +226,7 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
         return None
     labels = Volume.read(path)
     backdrop = Backdrop(standard_anatomy(), labels.box, MAP_VIEWS)
-    pixels = backdrop.draw_labels(labels, {1: _WITH_SIGNAL, 2: _WITHOUT})
+    pixels = backdrop.draw_labels(labels, dict(enumerate(_SIGNAL.values(), 1)))
     grey = int(np.isin(labels.values, (1, 2)).sum())
     share = float((labels.values == 1).sum()) / max(grey, 1)
     rois = enumerate(read_json(sidecar_of(path)).get("RoiCoverage") or (), 1)
@@ -321,7 +237,7 @@ def _draw_coverage(run: RunFiles, canvas: Canvas) -> Figure | None:
         rois=sorted(rois, key=lambda roi: float(roi[1])),
     )
     picture = Picture(canvas("coverage", encode(pixels)), f"Coverage: {share:.1%}")
-    return Figure(caption=caption, parts=[picture], keys=_SIGNAL_KEYS)
+    return Figure(caption=caption, parts=[picture], keys=colour_keys(_SIGNAL))
 
 
 def _carpet_file(data: MeasuredRun) -> PanelFile:
@@ -418,7 +334,7 @@ def _noun(names: Sequence[str]) -> str:
 
 
 def _caption(panel: str, **facts: Any) -> str:
-    return sentences("contrasts/run_captions.html", panel=panel, **facts)
+    return sentences(CAPTIONS, panel=panel, **facts)
 
 
 def _connectome_file(data: MeasuredRun) -> PanelFile:
@@ -478,7 +394,7 @@ def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
 REGISTRATION = Panel(
     "Registration",
     REGISTRATION_FILE,
-    _draw_registration,
+    draw_registration,
     _registration_file,
     beside=True,
 )

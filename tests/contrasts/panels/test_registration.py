@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bids_dtg import load_bundle
-from bids_dtg.contrasts.panels.cortex import (
+from bids_dtg.contrasts.panels.registration import (
     OUTLINES,
     draw_cortex,
     image_grid,
