@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,7 @@ from bids_dtg.contrasts.asymmetry import (
 from bids_dtg.contrasts.contrast import title_in_words
 from bids_dtg.contrasts.half_width import LEVEL
 from bids_dtg.contrasts.panels.drawn_maps import draw_side_by_side
-from bids_dtg.contrasts.panels.regions import signed_text, strip_of
-from bids_dtg.files.foreign import read_table, reading
+from bids_dtg.contrasts.panels.regions import read_regions, signed_text, strip_of
 from bids_dtg.files.text import read_json
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
 from bids_dtg.inputs.run import OF_PARCELS
@@ -35,7 +33,6 @@ from bids_dtg.report.numbers import significant_text
 from bids_dtg.report.page import Section
 
 _FIRST = "languageMathVsStory"  # what people ask about: on which side is language?
-_COLUMNS = ("predicted", "group", "difference", "half_width")
 Array = NDArray[np.float32]
 
 
@@ -62,33 +59,11 @@ def draw_sides(files: ParticipantFiles) -> list[Section]:
             subtitle=title,
             template="contrasts/asymmetry.html",
             leads=True,
-            facts=_facts(average, read_sides(table), predicted),
+            facts=_facts(average, read_regions(table), predicted),
             links=None if not sections else [],
         )
         sections.append(section)
     return sections
-
-
-def read_sides(table: Path) -> dict[str, Array]:
-    """Read a table of left minus right: by contrast, (pairs and the index, `_COLUMNS`).
-
-    Raises
-    ------
-    ForeignFileError
-        It is damaged.
-    """
-    rows = read_table(table).dicts()
-    contrasts = np.array([row["contrast"] for row in rows])
-    with reading(table, as_what=" as numbers"):
-        # Four times as fast as `read_numbers`.
-        cells = [
-            [float("nan" if row[name] == "n/a" else row[name]) for name in _COLUMNS]
-            for row in rows
-        ]
-    values = np.array(cells, np.float32)
-    return {
-        str(label): values[contrasts == label] for label in dict.fromkeys(contrasts)
-    }
 
 
 def _facts(
@@ -127,7 +102,7 @@ def choose_contrasts(
     Parameters
     ----------
     sides
-        As from `read_sides`.
+        Pairs and the index of each contrast, as from `read_regions`.
     predicted
         What was predicted in held-out people, by contrast.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,10 +10,13 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.panels.regions import Regions, facts_of_regions
+from bids_dtg.contrasts.panels.regions import (
+    PARCELS,
+    Regions,
+    facts_of_regions,
+    read_regions,
+)
 from bids_dtg.errors import RunError
-from bids_dtg.files.foreign import read_table
-from bids_dtg.files.regions import read_numbers
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import Places, VoxelPlaces
@@ -24,7 +26,6 @@ from bids_dtg.imaging.surfaces.meshes import SIDES, Hemisphere, read_template
 from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices
 from bids_dtg.report.areas import area_in_words
 from bids_dtg.report.contents import (
-    SYNTHETIC,
     MapFile,
 )
 from bids_dtg.report.figures import Figure, Picture
@@ -172,13 +173,8 @@ class ParcelMaps:
         self._values = dict(zip(names, np.nan_to_num(values), strict=True))
         self.spreads = spreads
         self.spread_limit = common_limit([*spreads.values()])
-        table = first.path.with_name(first.path.name.replace(SYNTHETIC, "parcels"))
-        table = table.with_name(table.name.replace(".pscalar.nii", ".tsv"))
-        # For each contrast, the person's deviation and the half-width, parcel by parcel.
-        self._deviations = defaultdict[str, list[list[str]]](list)
-        for row in read_table(table).dicts() if table.is_file() else ():
-            cells = [row["difference"], row["half_width"]]
-            self._deviations[row["contrast"]].append(cells)
+        table = first.beside(PARCELS)
+        self._regions = read_regions(table) if table.is_file() else {}
         axis = self._parcels.axis
         # Parcel number of each vertex of a side (-1: none), and of each subcortical voxel.
         self.of_vertex = parcels_of_vertices(self._parcels)
@@ -219,10 +215,10 @@ class ParcelMaps:
 
     def deviation_of(self, shown: MapFile) -> Deviation:
         """Return the person's deviation and the half-widths, (parcels,); None: not known."""
-        rows = self._deviations[shown.label]
+        rows = self._regions.get(shown.label, ())
         if len(rows) != self._parcels.number:
             return None
-        difference, half_widths = read_numbers(rows, shown.path).astype(np.float32).T
+        _, _, difference, half_widths = np.transpose(rows)
         if np.isnan(difference).all() or np.isnan(half_widths).all():
             return None
         return difference, half_widths

@@ -1,18 +1,30 @@
-"""What a card says of a person's map of regions: its strongest value, its error, its own part."""
+"""A person's tables of regions, written and read, and what a card says of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.asymmetry import INDEX_PAIRS
+from bids_dtg.contrasts.half_width import LEVEL
+from bids_dtg.files.columns import Column
+from bids_dtg.files.foreign import read_table, reading
+from bids_dtg.files.names import FileKind
+from bids_dtg.files.regions import name_cell, number_lines
+from bids_dtg.files.text import read_packaged
 from bids_dtg.report.areas import short_area
-from bids_dtg.report.numbers import significant_text
+from bids_dtg.report.numbers import NOT_KNOWN, significant_text
 
 Array = NDArray[np.floating]
+PARCELS = FileKind("statmap", "parcels", ".tsv")
+_WORDS = tomllib.loads(read_packaged(__package__, "regions.toml"))
+VALUES = tuple(_WORDS["parcels"])[2:]  # columns after the contrast and the name
 _MARGIN = 4.0  # percent of a strip on either side of what it shows
 
 
@@ -43,6 +55,52 @@ class Regions:
     difference: str = ""
     half_width: str = ""
     place: str = ""
+
+
+def region_columns(kind: FileKind, units: str) -> list[Column]:
+    """Return the columns of a person's table of regions, whose values have units."""
+    return [
+        Column(
+            name,
+            meaning.format(level=LEVEL, pairs=INDEX_PAIRS),
+            unit=units if name in VALUES else "",
+        )
+        for name, meaning in _WORDS[str(kind.desc)].items()
+    ]
+
+
+def region_table(
+    kind: FileKind, names: Sequence[str], values: Mapping[str, Array]
+) -> bytes:
+    """Return a table with a row for each name of values (names, `VALUES`), by contrast."""
+    lines = ["\t".join(_WORDS[str(kind.desc)])]
+    cells = [name_cell(name) for name in names]
+    for contrast, of_contrast in values.items():
+        rows = zip(cells, number_lines(of_contrast), strict=True)
+        lines += [f"{contrast}\t{name}\t{numbers}" for name, numbers in rows]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def read_regions(table: Path) -> dict[str, NDArray[np.float32]]:
+    """Read a person's table of regions, or of left minus right, (rows, `VALUES`) by contrast.
+
+    Raises
+    ------
+    ForeignFileError
+        It is damaged.
+    """
+    rows = read_table(table).dicts()
+    contrasts = np.array([row["contrast"] for row in rows])
+    with reading(table, as_what=" as numbers"):
+        # Four times as fast as `read_numbers`.
+        cells = [
+            [float("nan" if row[name] == NOT_KNOWN else row[name]) for name in VALUES]
+            for row in rows
+        ]
+    values = np.array(cells, np.float32)
+    return {
+        str(label): values[contrasts == label] for label in dict.fromkeys(contrasts)
+    }
 
 
 def facts_of_regions(

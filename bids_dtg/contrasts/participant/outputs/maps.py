@@ -22,7 +22,6 @@ from bids_dtg.connectome.form import MARGINAL, PENALTY, Form
 from bids_dtg.contrasts.asymmetry import (
     ASYMMETRY,
     INDEX,
-    INDEX_PAIRS,
     INDEX_PREDICTED,
     MAP_PREDICTED,
 )
@@ -30,9 +29,11 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.half_width import LEVEL, half_width_path
 from bids_dtg.contrasts.maps import Estimate
+from bids_dtg.contrasts.panels.regions import PARCELS, region_columns, region_table
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
+from bids_dtg.files.columns import data_dictionary
 from bids_dtg.files.names import FileKind, build_path
-from bids_dtg.files.regions import name_cell, number_lines
+from bids_dtg.files.regions import name_cell
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import read_packaged
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_voxels
@@ -58,7 +59,6 @@ _STEPS = 255  # largest 8-bit value
 REGIONS = FileKind("statmap", "regions", ".tsv")
 COLUMNS = tuple(WORDS["regions"])
 _FS_LR = "https://templateflow.s3.amazonaws.com/tpl-fsLR"
-PARCELS = FileKind("statmap", "parcels", ".tsv")
 
 
 def map_path(
@@ -364,7 +364,8 @@ def parcel_files(
     group = unknown if bundle.mean is None else bundle.mean
     widths = unknown if bundle.half_widths is None else bundle.half_widths.at_places
     values = np.stack([maps, group, maps - group, widths], axis=-1)
-    table = _table_of(PARCELS, contrasts, bundle.places.names, values)
+    by_contrast = {contrast.label: values[contrast.index] for contrast in contrasts}
+    table = region_table(PARCELS, bundle.places.names, by_contrast)
     yield PARCELS.path(of_table), table
 
 
@@ -398,8 +399,9 @@ def asymmetry_files(
     if bundle.asymmetry_widths is not None:
         widths = bundle.asymmetry_widths
     values = np.stack([group + deviation, group, deviation, widths], axis=-1)
+    by_contrast = {contrast.label: values[contrast.index] for contrast in contrasts}
     names = (*homologues.names, INDEX)
-    yield ASYMMETRY.path(of_table), _table_of(ASYMMETRY, contrasts, names, values)
+    yield ASYMMETRY.path(of_table), region_table(ASYMMETRY, names, by_contrast)
 
 
 def _of_parcels(entities: Entities, bundle: ModelBundle) -> dict[str, str | None]:
@@ -409,29 +411,8 @@ def _of_parcels(entities: Entities, bundle: ModelBundle) -> dict[str, str | None
 
 
 def _sidecar_of(kind: FileKind, about: str, bundle: ModelBundle) -> dict[str, Any]:
-    """Return the data dictionary of a table of a model of parcels."""
-    columns = {
-        name: {"Description": text.format(level=LEVEL, pairs=INDEX_PAIRS)}
-        for name, text in WORDS[str(kind.desc)].items()
-    }
-    for name in list(columns)[2:]:
-        columns[name]["Units"] = bundle.card.part.units
-    return {"Description": about, **columns, **model_facts(bundle)}
-
-
-def _table_of(
-    kind: FileKind,
-    contrasts: Sequence[Contrast],
-    names: Sequence[str],
-    values: NDArray[np.floating],
-) -> bytes:
-    """Return a table with a row per contrast and name of values (contrasts, names, columns)."""
-    lines = ["\t".join(WORDS[str(kind.desc)])]
-    cells = [name_cell(name) for name in names]
-    for contrast in contrasts:
-        rows = zip(cells, number_lines(values[contrast.index]), strict=True)
-        lines += [f"{contrast.label}\t{name}\t{numbers}" for name, numbers in rows]
-    return ("\n".join(lines) + "\n").encode()
+    columns = region_columns(kind, bundle.card.part.units)
+    return {"Description": about, **data_dictionary(columns), **model_facts(bundle)}
 
 
 def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterator[File]:
