@@ -57,7 +57,7 @@ _UNLISTED = {
 }
 _LONGEST = 200  # characters of a library's message; some quote all columns of a table
 # What libraries raise where a file is not what they rely on; they also seek places before it.
-_FAULTS_OF_CODE = (AssertionError, AttributeError, NameError, TypeError)
+_FAULTS_OF_CODE = (AssertionError, AttributeError, IndexError, NameError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -133,12 +133,18 @@ def _cause(err: Exception) -> str:
     '4 columns'
     >>> _cause(UnboundLocalError("local variable 'arr' referenced before assignment"))
     'it is damaged, or of another kind'
+    >>> _cause(KeyError("Name")), _cause(KeyError("Unable to open it"))
+    ('it has no Name', 'Unable to open it')
     """
     if isinstance(err, _FAULTS_OF_CODE) or getattr(err, "errno", None) == errno.EINVAL:
         return "it is damaged, or of another kind"
     if isinstance(err, OSError) and err.strerror:
         return err.strerror
-    words = " ".join(str(err).partition("; use `")[0].split()) or type(err).__name__
+    text = str(err)
+    if isinstance(err, KeyError) and err.args:  # of a key, or of a sentence, in quotes
+        text = str(err.args[0])
+        text = text if " " in text else f"it has no {text}"
+    words = " ".join(text.partition("; use `")[0].split()) or type(err).__name__
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 
 
