@@ -108,6 +108,8 @@ def run_epochs(
         A checkpoint cannot be written.
     """
     past = past_epochs(workplace.folder, schedule.epochs)
+    if past["history"]:
+        _read(workplace.folder / _BEST)  # damage is found before further epochs
     with restored_random_state(workplace.device), _without_denormals():
         if not _is_finished(past["history"], schedule):
             _fit(make_task, schedule, workplace, report)

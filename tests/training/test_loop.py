@@ -130,6 +130,16 @@ def test_a_broken_checkpoint_is_one_line(tmp_path, name, size):
         fit(tmp_path, [])
 
 
+def test_a_broken_checkpoint_of_the_best_epoch_is_found_before_further_epochs(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, [], (2, KeyboardInterrupt()))
+    path, lines = tmp_path / "best.ckpt", []
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RunError, match=r"best\.ckpt cannot be read"):
+        fit(tmp_path, lines)
+    assert lines == []
+
+
 @pytest.mark.slow
 def test_no_checkpoint_with_a_changed_byte_is_read(tmp_path):
     """torch reads most of these, also as the training is resumed."""
