@@ -91,8 +91,8 @@ def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
         cwd=tmp_path,
     )
     ends = json.loads(done.stdout.splitlines()[-1])
-    asked = [*REFUSED, ("any", "torch", "torch")]
-    for (call, package, extra), (code, line) in zip(asked, ends, strict=True):
+    requests = [*REFUSED, ("any", "torch", "torch")]
+    for (call, package, extra), (code, line) in zip(requests, ends, strict=True):
         assert code == 2, (call, line)
         assert line.count("\n") == 1, line
         assert f"needs the package {package}, which is not installed" in line

@@ -83,8 +83,8 @@ def test_the_log_of_a_run_holds_what_it_printed(tmp_path, capsys):
         log = max(
             job.out.glob("logs/*/log.txt"), key=lambda path: path.stat().st_mtime_ns
         )
-        kept = log.read_text().splitlines()
-        assert [line[20:] for line in kept] == [
+        logged = log.read_text().splitlines()
+        assert [line[20:] for line in logged] == [
             re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in printed
         ]
     assert (code, "\x1b" in log.read_text()) == (1, False)
@@ -116,11 +116,11 @@ def test_bars_on_a_terminal(tmp_path):
         .startswith("3 participants: 2 sets of maps written")
     )
     (log,) = job.out.glob("logs/*/log.txt")
-    kept = log.read_text()
-    assert "\x1b" not in kept
+    logged = log.read_text()
+    assert "\x1b" not in logged
     for line in ("sub-02: failed: ", "sub-03_task-rest: 3 maps", "2 sets of maps"):
         assert re.search(
-            rf"^\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d .*{line}", kept, re.MULTILINE
+            rf"^\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d .*{line}", logged, re.MULTILINE
         )
     # The bars are taken away, and the cursor is shown again.
     assert drawn.rfind("\x1b[?25h") > drawn.rfind("\x1b[?25l")

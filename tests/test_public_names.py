@@ -115,14 +115,17 @@ def test_maps_of_an_image_at_hand_are_those_of_its_file(simulated):
     )
     keep = np.arange(60) >= 2  # the phantom's first frames are not in the steady state
     for array, place in [(bold, image.affine), (flipped, affine)]:
-        found = bids_dtg.measure_array(
+        connectome = bids_dtg.measure_array(
             array, place, bundle, repetition_time_s=5.0, keep=keep
         )
-        assert (found.frames, found.seconds) == (wanted.frames, wanted.seconds)
-        assert found.residual_dof == wanted.residual_dof
+        assert (connectome.frames, connectome.seconds) == (
+            wanted.frames,
+            wanted.seconds,
+        )
+        assert connectome.residual_dof == wanted.residual_dof
         inside = np.abs(wanted.r).max(axis=0) > 0
         np.testing.assert_allclose(
-            found.r[:, inside], wanted.r[:, inside], rtol=0, atol=1e-5
+            connectome.r[:, inside], wanted.r[:, inside], rtol=0, atol=1e-5
         )
 
 
@@ -166,13 +169,13 @@ def test_confounds_and_frames_of_an_array_are_taken_away():
 def test_an_array_that_says_nothing_is_refused(change, kind, words):
     """A connectome of zeros, or of other frames than were meant, gives maps like any other."""
     bundle = bids_dtg.load_bundle("demo")
-    given = {
+    arguments = {
         "bold": np.ones((4, 4, 4, 9)),
         "affine": bundle.grid.affine,
         "bundle": bundle,
     }
     with pytest.raises(kind, match=words):
-        bids_dtg.measure_array(**{**given, "repetition_time_s": 2.0, **change})
+        bids_dtg.measure_array(**{**arguments, "repetition_time_s": 2.0, **change})
 
 
 @pytest.mark.slow

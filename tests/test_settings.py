@@ -34,9 +34,9 @@ options = st.fixed_dictionaries(
 
 @pytest.mark.slow
 @settings(deadline=None)
-@given(given=options)
-def test_toml_round_trip(given, tmp_path_factory):
-    settings = Settings.of(**{**REQUIRED, **given})
+@given(values=options)
+def test_toml_round_trip(values, tmp_path_factory):
+    settings = Settings.of(**{**REQUIRED, **values})
     file = tmp_path_factory.mktemp("settings") / "settings.toml"
     file.write_text(to_toml(settings), encoding="utf-8")
     again = Settings.of(**read_options(file))
@@ -67,7 +67,7 @@ def test_what_makes_results_anew_follows_results_and_nothing_else():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("values", "message"),
     [
         (
             {"fd_threshold": 0.0, "denoise_strategy": "scrubbing"},
@@ -111,9 +111,9 @@ def test_what_makes_results_anew_follows_results_and_nothing_else():
         ),
     ],
 )
-def test_wrong_values_are_named(given, message):
+def test_wrong_values_are_named(values, message):
     with pytest.raises(SettingsError, match=message.replace(".", r"\.")):
-        Settings.of(**{**REQUIRED, **given})
+        Settings.of(**{**REQUIRED, **values})
 
 
 @pytest.mark.parametrize(

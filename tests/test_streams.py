@@ -50,9 +50,9 @@ def test_every_program_ends_as_on_whole_streams(call):
     assert whole[0] == code
     closed = [(number, "closed") for number in range(3)]
     for number, state in [(1, "full"), (1, "gone"), (2, "full"), *closed]:
-        found, output, error = end(begin(module, words, (number, state)))
+        status, output, error = end(begin(module, words, (number, state)))
         lost = (number, state) == (1, "full") and whole[1]
-        assert found == (1 if lost else code), (number, state)
+        assert status == (1 if lost else code), (number, state)
         assert output == ("" if number == 1 else whole[1]), (number, state)
         if number != 2:
             assert error == (f"{program}: {NO_SPACE}" if lost else whole[2]), (

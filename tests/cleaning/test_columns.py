@@ -33,17 +33,21 @@ READING = [row for row in STRATEGIES.values() if row.reads_table and row.noise i
 
 def legal_options() -> list[CleaningOptions]:
     """Each strategy with each choice of the options that change its columns."""
-    found = []
+    combinations = []
     for row in READING:
         plain = CleaningOptions(denoise_strategy=row.name)
-        found += [plain, replace(plain, high_pass=0.01), replace(plain, gsr=True)]
-    return found
+        combinations += [
+            plain,
+            replace(plain, high_pass=0.01),
+            replace(plain, gsr=True),
+        ]
+    return combinations
 
 
 def told(options: CleaningOptions) -> str:
-    given = ["gsr"] * options.gsr
+    parts = ["gsr"] * options.gsr
     return "-".join(
-        [options.denoise_strategy, *given, *(["high_pass"] * bool(options.high_pass))]
+        [options.denoise_strategy, *parts, *(["high_pass"] * bool(options.high_pass))]
     )
 
 
@@ -99,14 +103,14 @@ def expected(
 def require_equal(
     run: RestRun, options: CleaningOptions, parts: set[str] | None = None
 ) -> None:
-    columns, kept = expected(run, options, parts)
+    columns, kept_frames = expected(run, options, parts)
     ours = load_confounds(run, options, n_frames=len(columns))
     assert list(ours.names) == list(columns.columns)
     theirs = columns.to_numpy(np.float64)
     np.testing.assert_allclose(ours.values, theirs, rtol=1e-12, atol=0, equal_nan=True)
-    keep = np.full(len(columns), kept is None)
-    if kept is not None:
-        keep[kept] = True
+    keep = np.full(len(columns), kept_frames is None)
+    if kept_frames is not None:
+        keep[kept_frames] = True
     np.testing.assert_array_equal(ours.keep, keep)
 
 
@@ -224,9 +228,9 @@ def test_compcor_without_motion_is_nilearn_s_without_that_part(run):
     }
     give(run, (cells, masks))
     require_equal(run, OPTIONS["compcor"], {"high_pass", "compcor"})
-    found = load_confounds(run, OPTIONS["compcor"], n_frames=30)
+    confounds = load_confounds(run, OPTIONS["compcor"], n_frames=30)
     note = "The confounds table has no motion columns: compcor removed none."
-    assert found.notes[-1] == note
+    assert confounds.notes[-1] == note
 
 
 def test_components_of_other_masks_only_are_refused(run):

@@ -238,8 +238,8 @@ def test_values_may_be_missing_in_frames_that_are_left_out(run):
         "framewise_displacement": series(at20=0.9),
     }
     write_confounds(run.confounds, columns)
-    found = load(run, strategy="scrubbing", n_frames=N_FRAMES)
-    assert list(np.flatnonzero(~found.keep)) == [0, 1, 2, 20]
+    confounds = load(run, strategy="scrubbing", n_frames=N_FRAMES)
+    assert list(np.flatnonzero(~confounds.keep)) == [0, 1, 2, 20]
     with pytest.raises(RunError, match=r"in 1 frame of column csf, from row 21 on"):
         load(run, strategy="simple", n_frames=N_FRAMES)
 
@@ -259,8 +259,8 @@ def test_of_a_column_named_twice_the_first_is_used(run):
     run.confounds.write_text(
         "\n".join([f"{first}\tcsf", *(f"{row}\t9.5" for row in rows)]) + "\n"
     )
-    found = load(run, n_frames=N_FRAMES, strategy="simple")
-    np.testing.assert_array_equal(found.values, plain.values)
+    confounds = load(run, n_frames=N_FRAMES, strategy="simple")
+    np.testing.assert_array_equal(confounds.values, plain.values)
 
 
 @pytest.fixture
@@ -284,12 +284,12 @@ def cleaned(tmp_path) -> RestRun:
 )
 def test_frames_that_xcpd_interpolated_are_left_out(cleaned, flags, left_out):
     table = write_outliers(cleaned.bold, flags)
-    found = load(cleaned, strategy="none", n_frames=12)
-    assert list(np.flatnonzero(~found.keep)) == left_out
-    assert found.dropped["interpolated"] == len(left_out)
+    confounds = load(cleaned, strategy="none", n_frames=12)
+    assert list(np.flatnonzero(~confounds.keep)) == left_out
+    assert confounds.dropped["interpolated"] == len(left_out)
     what, were = ("frame", "was") if len(left_out) == 1 else ("frames", "were")
     note = f"{len(left_out)} {what} that XCP-D had interpolated ({table.name}) {were} left out."
-    assert found.notes == ((note,) if left_out else ())
+    assert confounds.notes == ((note,) if left_out else ())
     assert table in cleaned.inputs
 
 
@@ -299,13 +299,13 @@ def test_a_run_and_a_join_each_take_their_own_outliers(tmp_path, entities):
     run = add_xcpd_run(root, bold=bold, entities=entities)
     flags = [1, *[0] * 11]
     of_join = write_outliers(run.with_name("sub-01_task-rest_space-"), [*flags, *flags])
-    (found,) = find_runs(root, "01", input_type="xcpd")
-    assert found.outliers is None
-    assert load(found, strategy="none", n_frames=12).keep.all()
-    own = write_outliers(run, flags)
-    (found,) = find_runs(root, "01", input_type="xcpd")
-    assert found.outliers == own
-    assert load(found, strategy="none", n_frames=12).dropped["interpolated"] == 1
+    (found_run,) = find_runs(root, "01", input_type="xcpd")
+    assert found_run.outliers is None
+    assert load(found_run, strategy="none", n_frames=12).keep.all()
+    runs_outliers = write_outliers(run, flags)
+    (found_run,) = find_runs(root, "01", input_type="xcpd")
+    assert found_run.outliers == runs_outliers
+    assert load(found_run, strategy="none", n_frames=12).dropped["interpolated"] == 1
     run.unlink()
     add_xcpd_run(root, bold=np.concatenate([bold, bold], axis=-1))
     (join,) = find_runs(root, "01", input_type="xcpd")
@@ -378,9 +378,11 @@ def test_motion_is_what_xcpd_censored_by(cleaned, tables, mean):
     (run,) = find_runs(cleaned.root, "01", input_type="xcpd")
     assert run.motion == (paths[-1] if paths else None)
     assert run.motion in (*run.inputs, None)
-    found = load(run, strategy="none", n_frames=12)
-    assert found.mean_fd_mm == (mean if mean is None else pytest.approx(mean, abs=1e-4))
-    assert found.keep.all()
+    confounds = load(run, strategy="none", n_frames=12)
+    assert confounds.mean_fd_mm == (
+        mean if mean is None else pytest.approx(mean, abs=1e-4)
+    )
+    assert confounds.keep.all()
 
 
 def test_motion_of_frames_that_xcpd_removed_counts_in_the_mean(cleaned):
@@ -388,9 +390,9 @@ def test_motion_of_frames_that_xcpd_removed_counts_in_the_mean(cleaned):
     write_outliers(cleaned.bold, flags)
     write_motion(cleaned.bold, framewise_displacement=[0.1 + flag for flag in flags])
     (run,) = find_runs(cleaned.root, "01", input_type="xcpd")
-    found = load(run, strategy="none", n_frames=12)
-    np.testing.assert_array_equal(found.fd_mm, [0.1] * 12)
-    assert found.mean_fd_mm == pytest.approx(0.1 + 2 / 14)
+    confounds = load(run, strategy="none", n_frames=12)
+    np.testing.assert_array_equal(confounds.fd_mm, [0.1] * 12)
+    assert confounds.mean_fd_mm == pytest.approx(0.1 + 2 / 14)
     write_motion(cleaned.bold, framewise_displacement=[0.1] * 13)
     with pytest.raises(
         RunError, match=r"motion\.tsv has 13 rows\. Expected: 12, the frames of"
@@ -429,8 +431,8 @@ def test_a_folder_holds_tables_named_as_fmriprep_s(runs, tmp_path, below):
         find_custom_table(tmp_path / "own", runs[1])
     with pytest.raises(SettingsError, match="is not a folder"):
         check_custom_folder(path)
-    for other in ("", "sub-01/ses-A/func/"):
-        put(tmp_path / "own" / f"{other}{NAME}")
+    for subfolder in ("", "sub-01/ses-A/func/"):
+        put(tmp_path / "own" / f"{subfolder}{NAME}")
     with pytest.raises(
         RunError, match=rf"two files may be the table .*own/{NAME} and .*/{NAME}"
     ):

@@ -105,10 +105,10 @@ def test_an_ica_lacks_the_frames_that_are_dropped_at_the_start_or_is_refused(
         assert f"--dummy-scans {missing + zeros}" in str(told.value)
         assert zeros == 0 or f", the first {zeros} of them of zeros" in str(told.value)
         return
-    found = load_confounds(run, options, n_frames=FRAMES)
-    assert found.decisions["noise_components"] == 2
-    noise = found.mixing[found.keep][:, found.noise]
-    np.testing.assert_allclose(noise, MIXING[found.keep][:, NOISE])
+    confounds = load_confounds(run, options, n_frames=FRAMES)
+    assert confounds.decisions["noise_components"] == 2
+    noise = confounds.mixing[confounds.keep][:, confounds.noise]
+    np.testing.assert_allclose(noise, MIXING[confounds.keep][:, NOISE])
 
 
 def test_no_noise_at_all_is_no_error(run):

@@ -88,13 +88,13 @@ REAL = [
 
 
 @pytest.mark.parametrize(
-    ("path", "frames", "found"), REAL, ids=[path for path, *_ in REAL]
+    ("path", "frames", "with_options"), REAL, ids=[path for path, *_ in REAL]
 )
-def test_every_real_table_is_read_or_refused(run, shared, path, frames, found):
+def test_every_real_table_is_read_or_refused(run, shared, path, frames, with_options):
     place(run, shared / "data" / "real" / path)
     outcomes = {
         **dict.fromkeys(STRATEGIES),
-        **dict(zip(WITH, found, strict=True)),
+        **dict(zip(WITH, with_options, strict=True)),
         "none": 0,
     }
     for strategy, outcome in outcomes.items():
@@ -115,18 +115,20 @@ def test_every_real_table_is_read_or_refused(run, shared, path, frames, found):
 def test_files_that_results_depend_on_are_listed(run, tmp_path):
     assert confound_files(run, CleaningOptions(denoise_strategy="compcor")) == ()
     write_nuisance(run.confounds, nuisance_columns(80, 2.0))
-    own = tmp_path / "own" / run.confounds.name
-    own.parent.mkdir()
-    own.write_text("a\n")
-    options = CleaningOptions(denoise_strategy="compcor", custom_confounds=own.parent)
-    found = confound_files(run, options)
-    assert found == (run.confounds.with_suffix(".json"), own)
+    custom_table = tmp_path / "own" / run.confounds.name
+    custom_table.parent.mkdir()
+    custom_table.write_text("a\n")
+    options = CleaningOptions(
+        denoise_strategy="compcor", custom_confounds=custom_table.parent
+    )
+    files = confound_files(run, options)
+    assert files == (run.confounds.with_suffix(".json"), custom_table)
     options = CleaningOptions(denoise_strategy="simple", custom_confounds=tmp_path)
     assert confound_files(run, options) == ()
 
 
 @pytest.mark.parametrize(
-    ("given", "input_type", "strategy"),
+    ("settings", "input_type", "strategy"),
     [
         ({}, "auto", "simple"),
         ({}, "fmriprep", "simple"),
@@ -137,13 +139,13 @@ def test_files_that_results_depend_on_are_listed(run, tmp_path):
         ({"denoise_strategy": "scrubbing", "fd_threshold": 0.4}, "xcpd", "scrubbing"),
     ],
 )
-def test_auto_follows_the_input_type(given, input_type, strategy):
-    options = CleaningOptions(**given)
+def test_auto_follows_the_input_type(settings, input_type, strategy):
+    options = CleaningOptions(**settings)
     assert resolve(options, input_type) == replace(options, denoise_strategy=strategy)
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("settings", "message"),
     [
         (
             {"denoise_strategy": "other"},
@@ -161,9 +163,9 @@ def test_auto_follows_the_input_type(given, input_type, strategy):
         ),
     ],
 )
-def test_options_that_do_not_go_with_a_strategy_are_refused(given, message):
+def test_options_that_do_not_go_with_a_strategy_are_refused(settings, message):
     with pytest.raises(SettingsError, match=re.escape(message)):
-        resolve(CleaningOptions(**given), "fmriprep")
+        resolve(CleaningOptions(**settings), "fmriprep")
 
 
 TOY = Strategy(
@@ -188,8 +190,8 @@ def test_a_row_is_all_that_a_strategy_needs(run, row):
     """Parser, TOML file, checks, reading, sidecar, docs and methods text follow from the row."""
     parser = build_parser()
     words = ["/data", "/out", "participant", "--denoise-strategy", row.name]
-    given = vars(parser.parse_args(words))
-    options = resolve(Settings.of(**given).cleaning, "fmriprep")
+    settings = vars(parser.parse_args(words))
+    options = resolve(Settings.of(**settings).cleaning, "fmriprep")
     write_nuisance(run.confounds, nuisance_columns(80, 2.0))
     write_aroma(run.bold.parent, run.title, np.ones((80, 2)), np.array([True, False]))
     write_tedana(run.bold.parent, run.title, np.ones((80, 2)), ("rejected", "accepted"))

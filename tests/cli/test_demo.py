@@ -80,11 +80,11 @@ def test_the_whole_job_with_a_broken_run(whole_job):
     for text in (done.stdout, done.stderr, (out / "maps" / "README").read_text()):
         assert "not for science" in text.lower()
 
-    own = [path for path in (out / "maps/sub-sim001").rglob("*") if path.is_file()]
-    figures = [path for path in own if path.parent.name == "figures"]
-    others = [path for path in own if path not in figures]
-    assert (len(others) <= 75, len(figures) <= 65) == (True, True)
-    assert sum(path.stat().st_size for path in others) < 35e6
+    files = [path for path in (out / "maps/sub-sim001").rglob("*") if path.is_file()]
+    figures = [path for path in files if path.parent.name == "figures"]
+    tables = [path for path in files if path not in figures]
+    assert (len(tables) <= 75, len(figures) <= 65) == (True, True)
+    assert sum(path.stat().st_size for path in tables) < 35e6
     assert sum(path.stat().st_size for path in figures) < 12e6
 
     with (out / "demo.tsv").open() as file:
@@ -108,8 +108,8 @@ def test_the_whole_job_with_a_broken_run(whole_job):
 @pytest.mark.slow
 def test_what_the_whole_job_wrote_is_bids(whole_job, tmp_path):
     maps = whole_job[0] / "maps"
-    found = validate(maps)
-    assert (found.errors, found.warnings) == ([], [])
+    validation = validate(maps)
+    assert (validation.errors, validation.warnings) == ([], [])
     assert require_every_file_seen(maps, tmp_path) > 47 * 2
 
 
@@ -131,11 +131,11 @@ def test_the_published_network_recovers_what_was_simulated(tmp_path):
     assert "SIMULATED" in done.stdout
     with (out / "demo.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    true, found = (
+    true, recovered = (
         [float(row[name]) for row in rows] for name in ("a_true", "a_recovered")
     )
     assert len(rows) == 2 * 34
-    assert spearmanr(true, found).statistic >= 0.5
+    assert spearmanr(true, recovered).statistic >= 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "simulated" / "networks.npz").exists()
     assert "Compared with the truth" in (out / "index.html").read_text()

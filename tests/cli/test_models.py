@@ -75,7 +75,7 @@ def error_line(capsys) -> str:
 
 @pytest.mark.slow
 def test_convert_list_info(models, convert_arguments, capsys):
-    more = [
+    training_facts = [
         "--training-tr",
         "0.72",
         "--training-participants",
@@ -83,7 +83,7 @@ def test_convert_list_info(models, convert_arguments, capsys):
         "--model-version",
         "3",
     ]
-    assert main([*convert_arguments, *more]) == 0
+    assert main([*convert_arguments, *training_facts]) == 0
     out = capsys.readouterr().out
     facts = (
         "mine, version 3",

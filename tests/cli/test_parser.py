@@ -127,8 +127,8 @@ def test_an_unknown_option_names_near_ones(capsys, word, near):
 
 
 def test_an_option_of_other_programs_is_not_taken_for_one_of_these(capsys):
-    said = refused(capsys, "--fs-license-file", "license.txt")
-    assert "there is no option --fs-license-file (see" in said
+    message = refused(capsys, "--fs-license-file", "license.txt")
+    assert "there is no option --fs-license-file (see" in message
 
 
 def test_options_of_other_programs_with_several_values_are_read():
@@ -143,16 +143,16 @@ def test_options_of_other_programs_with_several_values_are_read():
 def test_an_option_that_took_the_folders_says_so(capsys):
     with pytest.raises(SystemExit):
         main(["--participant-label", "01", "in", "out", "participant"])
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     took = "--participant-label took in out participant: type BIDS_DIR OUTPUT_DIR"
-    assert took in said
+    assert took in message
 
 
 def test_an_option_of_files_only_is_said_to_be_one(capsys):
-    said = refused(capsys, "--features", "32")
+    message = refused(capsys, "--features", "32")
     assert (
         "--features is not an option; in a --config-file, it is features = VALUE"
-        in said
+        in message
     )
 
 
@@ -245,17 +245,17 @@ def test_a_saved_configuration_runs_alone(job, capsys, tmp_path, monkeypatch):
     assert main([f"--config_file={config}", "--dry-run"]) == 0
     assert "complete, would be skipped" in capsys.readouterr().out
     # What is given wins, wherever it stands.
-    other = str(tmp_path / "other")
+    second_output = str(tmp_path / "other")
     words = [
         "--no-reports",
         str(job.bids),
         "--config-file",
         str(config),
-        other,
+        second_output,
         "participant",
     ]
     assert main([*words, "--dry-run"]) == 0
-    assert f"to {other}/sub-01/func" in capsys.readouterr().out
+    assert f"to {second_output}/sub-01/func" in capsys.readouterr().out
 
 
 def test_a_configuration_that_lacks_places_names_them(capsys, tmp_path):
@@ -290,9 +290,9 @@ def of(workflow: str, analysis: str | None) -> list[str]:
 
 def flags_in(text: str) -> set[str]:
     """Return the options that a page describes, each by its last flag."""
-    found = re.findall(r"(?m)^  (?:-\w [^-]*|-\w, )?(--[a-z-]+)", text)
+    flags = re.findall(r"(?m)^  (?:-\w [^-]*|-\w, )?(--[a-z-]+)", text)
     return {
-        flag.removeprefix("--").replace("-", "_") for flag in found
+        flag.removeprefix("--").replace("-", "_") for flag in flags
     } & OPTIONS.keys()
 
 
@@ -345,8 +345,8 @@ def test_help_of_an_analysis_has_what_it_reads_and_nothing_that_it_refuses(
 
 
 def test_every_option_is_read_by_somebody(capsys):
-    read = set().union(*(flags_in(page(capsys, *of(*topic))) for topic in TOPICS))
-    assert read == OPTIONS.keys() - CHOOSE
+    documented = set().union(*(flags_in(page(capsys, *of(*topic))) for topic in TOPICS))
+    assert documented == OPTIONS.keys() - CHOOSE
 
 
 def test_defaults_are_those_of_the_workflow_and_the_analysis(capsys):

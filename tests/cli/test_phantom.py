@@ -69,10 +69,10 @@ def test_what_keeps_a_participant_from_being_written_ends_with_1(
 ):
     replace = Path.replace
 
-    def disturbed(self: Path, other: Path) -> Path:
-        if Path(other).name.startswith("sub-sim001"):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(other))
-        return replace(self, other)
+    def disturbed(self: Path, target: Path) -> Path:
+        if Path(target).name.startswith("sub-sim001"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", disturbed)
     assert main([str(tmp_path / "out"), "--frames", "50"]) == 1

@@ -238,10 +238,10 @@ def done(original, tmp_path) -> TinyJob:
     return TinyJob(tmp_path / "job", ())
 
 
-def redone(job: TinyJob, capsys, *more: object) -> dict[str, str]:
+def redone(job: TinyJob, capsys, *words: object) -> dict[str, str]:
     """Run again; return the averages that were made, with the reasons that the plan gives."""
     capsys.readouterr()
-    assert job.run("--dry-run", *more) == 0
+    assert job.run("--dry-run", *words) == 0
     lines = capsys.readouterr().out.splitlines()
     planned = {
         line.partition(":")[0]: line.partition("/func (")[2].removesuffix(")")
@@ -249,18 +249,18 @@ def redone(job: TinyJob, capsys, *more: object) -> dict[str, str]:
         if ": would write" in line
     }
     files = {path: path.stat().st_mtime_ns for path in job.out.rglob("*_statmap.*")}
-    assert job.run(*more, "-v") == 0
+    assert job.run(*words, "-v") == 0
     err = capsys.readouterr().err
-    made = {title for title in planned if f"{title}: 3 maps from" in err}
-    assert made == set(planned)
+    written = {title for title in planned if f"{title}: 3 maps from" in err}
+    assert written == set(planned)
     # A reason that several share is said once, of the first of them.
-    said = {why for title, why in planned.items() if f"{title}: {why}" in err}
-    assert said == set(planned.values())
-    sets = f"{len(made)} set{'s' * (len(made) != 1)}"
-    assert f"{sets} of maps written, {4 - len(made)} already complete" in err
+    explained = {why for title, why in planned.items() if f"{title}: {why}" in err}
+    assert explained == set(planned.values())
+    sets = f"{len(written)} set{'s' * (len(written) != 1)}"
+    assert f"{sets} of maps written, {4 - len(written)} already complete" in err
     for path, time in files.items():
         title = re.split("_(?:space|statmap)", path.name)[0]
-        if title not in made:
+        if title not in written:
             assert path.stat().st_mtime_ns == time, path
     return planned
 
@@ -296,8 +296,8 @@ def test_changed_option_redoes_everything(done, capsys):
 )
 def test_changed_input_redoes_its_set(done, capsys, title, rest, reason):
     add_rest(done.bids, title[4:6], session=title[11], **rest)
-    ((found, why),) = redone(done, capsys).items()
-    assert found == title
+    ((redone_title, why),) = redone(done, capsys).items()
+    assert redone_title == title
     assert why.startswith(reason)
 
 
@@ -510,8 +510,8 @@ def test_what_a_file_of_options_has_beside_what_is_read_is_said(told, tmp_path, 
 
 def describe(folder: Path, **generator: str) -> None:
     folder.mkdir()
-    made = {"GeneratedBy": [{"Name": "bids_dtg", "Version": "1", **generator}]}
-    (folder / "dataset_description.json").write_text(json.dumps(made))
+    description = {"GeneratedBy": [{"Name": "bids_dtg", "Version": "1", **generator}]}
+    (folder / "dataset_description.json").write_text(json.dumps(description))
 
 
 @pytest.mark.parametrize(
@@ -536,6 +536,6 @@ def test_an_output_of_another_workflow_is_refused(
 ):
     describe(tmp_path / "out", **generator)
     assert main([str(tmp_path / "in"), str(tmp_path / "out"), *words.split()]) == 2
-    (said,) = capsys.readouterr().err.splitlines()
-    assert line in said
-    assert said.endswith("To do: choose another OUTPUT_DIR.")
+    (message,) = capsys.readouterr().err.splitlines()
+    assert line in message
+    assert message.endswith("To do: choose another OUTPUT_DIR.")

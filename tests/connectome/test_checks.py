@@ -39,8 +39,8 @@ def blobs(seed: int = 0, asymmetry: float = 0.5) -> np.ndarray:
     index = np.argwhere(np.ones(SHAPE, bool))
     centres = index[rng.permutation(len(index))[:ROIS]]
     squared = ((index[None] - centres[:, None]) ** 2).sum(axis=2)
-    own = np.exp(-squared / 8.0)
-    return (own * (0.5 + asymmetry) + flipped(own) * (0.5 - asymmetry)).astype(
+    values = np.exp(-squared / 8.0)
+    return (values * (0.5 + asymmetry) + flipped(values) * (0.5 - asymmetry)).astype(
         np.float32
     )
 
@@ -76,29 +76,33 @@ def test_figures_are_those_of_plain_formulas(share):
         (with_maps.argmax(axis=1) == np.arange(ROIS)).mean(),
         np.mean([np.corrcoef(a, b)[0, 1] for a, b in sides]),
     )
-    found = (
+    figures = (
         map_identity([r], maps, COLUMNS, covered),
         symmetry(r, pairs_of_sides(mirror, covered)),
     )
-    assert found == pytest.approx(expected, abs=1e-5)
+    assert figures == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_rank_of_homotopic_pairs_is_that_of_a_plain_count():
     """Parcels stand in any order; one is constant, and two are in one hemisphere only."""
     rng = np.random.default_rng(3)
-    left = rng.standard_normal((60, 33))
-    right = left + 3 * rng.standard_normal((60, 33))
-    right[:, 5] = 7.0
+    left_hemisphere = rng.standard_normal((60, 33))
+    right_hemisphere = left_hemisphere + 3 * rng.standard_normal((60, 33))
+    right_hemisphere[:, 5] = 7.0
     names = [*(f"L_{n}_ROI" for n in range(33)), *(f"Right_{n}" for n in range(33))]
     names += ["L_alone", "vermis"]
     order = rng.permutation(68)
-    series = np.hstack([left, right, rng.standard_normal((60, 2))])[:, order]
+    series = np.hstack(
+        [left_hemisphere, right_hemisphere, rng.standard_normal((60, 2))]
+    )[:, order]
     homotopic = ParcelPlaces(tuple(names[place] for place in order)).homotopic
     pairs = [number for number in range(33) if number != 5]
     r = {
-        (one, two): np.corrcoef(left[:, one], right[:, two])[0, 1]
-        for one in pairs
-        for two in pairs
+        (source, target): np.corrcoef(
+            left_hemisphere[:, source], right_hemisphere[:, target]
+        )[0, 1]
+        for source in pairs
+        for target in pairs
     }
     less = [r[pair] < r[side, side] for pair in r if len({*pair}) == 2 for side in pair]
     assert homotopic_rank(series, homotopic) == pytest.approx(np.mean(less))
@@ -143,9 +147,9 @@ def read(
         frames = flipped(frames)
     centred = maps - maps.mean(axis=1, keepdims=True)
     series = frames @ np.linalg.pinv(centred.astype(np.float64))
-    both = np.corrcoef(series.T, frames.T)
-    r = both[:ROIS, ROIS:].astype(np.float32)
-    return mirrored_gain([r], both[:ROIS, :ROIS], maps, COLUMNS, PAIRS)
+    correlations = np.corrcoef(series.T, frames.T)
+    r = correlations[:ROIS, ROIS:].astype(np.float32)
+    return mirrored_gain([r], correlations[:ROIS, :ROIS], maps, COLUMNS, PAIRS)
 
 
 def test_the_other_reading_follows_from_the_connectome():

@@ -60,10 +60,10 @@ def example(seed, frames, *, drift=3.0, spread=1.0):
     return (1000 + bold).astype(np.float32), maps, confounds, rng.random(frames) < 0.9
 
 
-def build(confounds, keep=None, **more):
+def build(confounds, keep=None, **options):
     keep = np.ones(len(confounds), bool) if keep is None else keep
     names = [f"c{number}" for number in range(confounds.shape[1])]
-    return TemporalDesign.build(confounds, names, keep, TR, **more)
+    return TemporalDesign.build(confounds, names, keep, TR, **options)
 
 
 def sums(bold, maps, design, *, size=32, seconds=130.0, smoothing=None, **voxels):
@@ -74,9 +74,13 @@ def sums(bold, maps, design, *, size=32, seconds=130.0, smoothing=None, **voxels
             held[:] = bold[first : first + size]
             yield first, held
 
-    own = RunVoxels(maps, GREY, np.ones(bold.shape[1], bool), **voxels)
+    run_voxels = RunVoxels(maps, GREY, np.ones(bold.shape[1], bool), **voxels)
     return measure_run(
-        blocks, design, own, segments=design.segments(seconds), smoothing=smoothing
+        blocks,
+        design,
+        run_voxels,
+        segments=design.segments(seconds),
+        smoothing=smoothing,
     )
 
 
@@ -100,7 +104,9 @@ def series_of(voxels, maps, form):
     live = np.flatnonzero(voxels[:, :GREY].std(axis=0) > 1e-9)
     scaled = voxels[:, live] / voxels[:, live].std(axis=0)
     rows = form.set_rows(len(maps))
-    return np.hstack([plain_series(scaled, maps[own][:, live]) for own in rows])
+    return np.hstack(
+        [plain_series(scaled, maps[set_rows][:, live]) for set_rows in rows]
+    )
 
 
 def assert_as_arrays(result, voxels, series, design, form, *, atol):
@@ -111,9 +117,9 @@ def assert_as_arrays(result, voxels, series, design, form, *, atol):
         rows = cut.rows(pieces)
         expected = correlate(voxels[rows, :GREY], series[rows])
         np.testing.assert_allclose(part.marginal, expected, atol=2 * atol)
-        for own in form.set_rows(ROIS) if form.joint else ():
-            expected = regress(voxels[rows, :GREY], series[rows, own], PENALTY)
-            np.testing.assert_allclose(part.r[own], expected, atol=2 * atol)
+        for set_rows in form.set_rows(ROIS) if form.joint else ():
+            expected = regress(voxels[rows, :GREY], series[rows, set_rows], PENALTY)
+            np.testing.assert_allclose(part.r[set_rows], expected, atol=2 * atol)
     np.testing.assert_allclose(result.roi_r, np.corrcoef(series.T), atol=atol)
     np.testing.assert_allclose(result.series, series, atol=10 * atol * series.std())
 
@@ -140,8 +146,8 @@ def test_one_pass_equals_cleaning_the_whole_array(
     )
     noise = np.arange(6) % 3 == 0
     band = stop_band(frames, TR, high_pass_hz=limits[0], low_pass_hz=limits[1])
-    more = {"mixing": mixing, "noise": noise} if non_aggressive else {}
-    design = build(confounds, keep, stop_band=band, **more)
+    components = {"mixing": mixing, "noise": noise} if non_aggressive else {}
+    design = build(confounds, keep, stop_band=band, **components)
     result = one_pass(bold, maps, design, size=size, form=form)
     plainly = {"mixing": mixing[keep], "noise": noise} if non_aggressive else {}
     voxels = cleaned(bold[keep].astype(float), design, **plainly)
@@ -168,8 +174,8 @@ def test_noise_components_that_are_absent_or_confounds_too_change_nothing(frames
     series = cleaned(
         plain_series(bold[keep].astype(float), maps), design, mixing[keep], noise
     )
-    found = one_pass(bold, maps, design).whole.r
-    np.testing.assert_allclose(found, correlate(voxels[:, :GREY], series), atol=1e-4)
+    r = one_pass(bold, maps, design).whole.r
+    np.testing.assert_allclose(r, correlate(voxels[:, :GREY], series), atol=1e-4)
 
 
 @FRAMES
@@ -190,15 +196,15 @@ def test_what_has_no_data_is_0_and_no_part_of_anything(form, frames):
     if form.joint:
         series[:, [0, 2, 3]] = np.hstack(
             [
-                series_of(voxels, maps[own], Form("partial"))
-                for own in ([[0], [2, 3]] if form.sets else [[0, 2, 3]])
+                series_of(voxels, maps[set_rows], Form("partial"))
+                for set_rows in ([[0], [2, 3]] if form.sets else [[0, 2, 3]])
             ]
         )
     else:
-        own = plain_series(
+        roi_means = plain_series(
             bold[keep][:, data].astype(float), maps[np.ix_([0, 2, 3], data)]
         )
-        series[:, [0, 2, 3]] = cleaned(own, design)
+        series[:, [0, 2, 3]] = cleaned(roi_means, design)
     expected = correlate(voxels[:, :GREY], series)
     np.testing.assert_allclose(result.whole.marginal, expected, atol=1e-4)
     assert not result.whole.r[1].any()
@@ -234,16 +240,18 @@ def test_grey_matter_outside_the_brain_has_a_connectome_and_no_part_in_the_serie
     brain = np.arange(VOXELS) >= 12
     maps[:, ~brain] = 0
     design = build(confounds)
-    found = one_pass(bold, maps, design, form=form, brain=brain)
+    sums_of_run = one_pass(bold, maps, design, form=form, brain=brain)
     alone = np.where(brain, bold, np.nan).astype(np.float32)
     without = one_pass(alone, maps, design, form=form)
-    assert found.covered.all()
-    np.testing.assert_allclose(found.series, without.series, rtol=1e-5, atol=1e-5)
+    assert sums_of_run.covered.all()
+    np.testing.assert_allclose(sums_of_run.series, without.series, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(
-        found.whole.r[:, 12:], without.whole.r[:, 12:], atol=1e-5
+        sums_of_run.whole.r[:, 12:], without.whole.r[:, 12:], atol=1e-5
     )
-    expected = correlate(clean(bold[:, :12].astype(float), confounds), found.series)
-    np.testing.assert_allclose(found.whole.marginal[:, :12], expected, atol=1e-5)
+    expected = correlate(
+        clean(bold[:, :12].astype(float), confounds), sums_of_run.series
+    )
+    np.testing.assert_allclose(sums_of_run.whole.marginal[:, :12], expected, atol=1e-5)
 
 
 @FRAMES
@@ -253,13 +261,13 @@ def test_voxels_may_be_summed_in_another_order_than_they_are_wanted_in(form, fra
     bold[:, 7] = 1000
     order = np.random.default_rng(9).permutation(GREY)
     mixed = np.r_[order, GREY:VOXELS]
-    found = one_pass(
+    mixed_order = one_pass(
         bold[:, mixed], maps[:, mixed], build(confounds), order=order, form=form
     )
     expected = one_pass(bold, maps, build(confounds), form=form)
-    np.testing.assert_allclose(found.whole.r, expected.whole.r, atol=1e-5)
+    np.testing.assert_allclose(mixed_order.whole.r, expected.whole.r, atol=1e-5)
     for name in ("covered", "agreement", "tsnr"):
-        values, wanted = getattr(found, name), getattr(expected, name)
+        values, wanted = getattr(mixed_order, name), getattr(expected, name)
         np.testing.assert_allclose(values, wanted, rtol=1e-5, atol=1e-4, err_msg=name)
 
 
@@ -327,7 +335,8 @@ def test_agreement_is_the_correlation_of_profiles():
     rng = np.random.default_rng(9)
     odd, even = rng.standard_normal((2, 5, 6))
     expected = [
-        np.corrcoef(one, other)[0, 1] for one, other in zip(odd, even, strict=True)
+        np.corrcoef(odd_profile, even_profile)[0, 1]
+        for odd_profile, even_profile in zip(odd, even, strict=True)
     ]
     np.testing.assert_allclose(profile_agreement(odd, even), expected)
     assert not profile_agreement(odd, np.ones_like(odd)).any()
@@ -338,9 +347,9 @@ def test_reliability_is_the_median_over_covered_voxels_and_knows_its_limits(form
     bold, maps, confounds, _ = example(8, 200, drift=0)
     bold[:, :40], none = 0, build(confounds[:, :0])
     result = one_pass(bold, maps, none, form=form)
-    own, cut = form.one_set(ROIS), none.segments(130.0)
+    set_rows, cut = form.one_set(ROIS), none.segments(130.0)
     halves = [
-        correlate(bold[rows, :GREY].astype(float), result.series[rows, own]).T
+        correlate(bold[rows, :GREY].astype(float), result.series[rows, set_rows]).T
         for rows in (cut.rows(cut.odd), cut.rows(cut.even))
     ]
     agreement = profile_agreement(*halves)
@@ -361,8 +370,8 @@ def test_segments_alone_are_the_same_and_hold_no_other_part():
             run_connectomes(moments, keep_whole=False, threads=2),
         )
         assert len(lean.segments) == count
-        for one, other in zip(full.segments, lean.segments, strict=True):
-            np.testing.assert_array_equal(one.r, other.r)
+        for segment, lean_segment in zip(full.segments, lean.segments, strict=True):
+            np.testing.assert_array_equal(segment.r, lean_segment.r)
         np.testing.assert_array_equal(full.agreement, lean.agreement)
         assert lean.whole is (lean.segments[0] if count == 1 else None)
 
@@ -400,16 +409,16 @@ def test_courses_of_a_long_run_are_means_of_cleaned_frames(frames, most):
     moments = sums(
         bold, no_maps, build(confounds, keep), order=order, form=Form("partial")
     )
-    found = cleaned_courses(moments, most)
-    left = clean(bold[keep][:, :GREY].astype(float), confounds[keep])
-    if len(left) > most:
-        edges = np.rint(np.linspace(0, len(left), most + 1)).astype(int)
-        parts = np.split(left, edges[1:-1])
-        left = np.stack([part.sum(axis=0) / len(part) ** 0.5 for part in parts])
-    expected = np.empty_like(left.T)
-    expected[order] = left.T
-    np.testing.assert_allclose(found, expected, atol=2e-4 * left.std())
-    assert not found[order[3]].any()
+    courses = cleaned_courses(moments, most)
+    residuals = clean(bold[keep][:, :GREY].astype(float), confounds[keep])
+    if len(residuals) > most:
+        edges = np.rint(np.linspace(0, len(residuals), most + 1)).astype(int)
+        parts = np.split(residuals, edges[1:-1])
+        residuals = np.stack([part.sum(axis=0) / len(part) ** 0.5 for part in parts])
+    expected = np.empty_like(residuals.T)
+    expected[order] = residuals.T
+    np.testing.assert_allclose(courses, expected, atol=2e-4 * residuals.std())
+    assert not courses[order[3]].any()
 
 
 # --- frames in a temporary file
@@ -426,15 +435,15 @@ def test_frames_in_a_file_give_the_bytes_that_those_in_memory_give(band, monkeyp
     # differently from those of many.
     at_a_time = 64 if band else 32
     monkeypatch.setattr("bids_dtg.connectome.connectome.VOXELS_AT_A_TIME", at_a_time)
-    found = []
+    measures = []
     for most in (1 << 26, 0):
         monkeypatch.setattr("bids_dtg.connectome.moments._IN_MEMORY", most)
         moments = sums(bold, maps, design, form=Form("partial"))
         result, courses = run_connectomes(moments), cleaned_courses(moments, 40)
-        found.append(
+        measures.append(
             [result.whole.r, result.agreement, result.series, result.tsnr, courses]
         )
-    for memory, file in zip(*found, strict=True):
+    for memory, file in zip(*measures, strict=True):
         assert memory.any()
         np.testing.assert_array_equal(memory, file)
 
@@ -458,7 +467,7 @@ def test_without_room_for_frames_it_is_said_what_to_do(name, monkeypatch):
 
 @FORMS
 def test_joined_runs_have_the_connectome_of_their_frames_behind_each_other(form):
-    found, runs = None, []
+    joined, runs = None, []
     for seed, frames in ((1, 120), (2, 90), (3, 150)):
         bold, _, confounds, _ = example(seed, frames)
         bold[:, 7] = 3.0 if seed == 1 else bold[:, 7]  # without data in the first run
@@ -466,19 +475,19 @@ def test_joined_runs_have_the_connectome_of_their_frames_behind_each_other(form)
         run = run_connectomes(
             sums(bold, maps, build(confounds), form=form), scatter=True
         )
-        found = run.whole if found is None else found.joined(run.whole)
-        left = clean(bold.astype(float), confounds)[:, :GREY]
-        left[:, left.std(axis=0) < 1e-4] = 0.0
-        runs.append((run.series - run.series.mean(axis=0), left))
-    series, places = (np.concatenate(own) for own in zip(*runs, strict=True))
+        joined = run.whole if joined is None else joined.joined(run.whole)
+        residuals = clean(bold.astype(float), confounds)[:, :GREY]
+        residuals[:, residuals.std(axis=0) < 1e-4] = 0.0
+        runs.append((run.series - run.series.mean(axis=0), residuals))
+    series, places = (np.concatenate(parts) for parts in zip(*runs, strict=True))
     expected = correlate(places, series)
-    for own in form.set_rows(ROIS) if form.joint else ():
-        expected[own] = regress(places, series[:, own], PENALTY)
-    np.testing.assert_allclose(found.r, expected, atol=2e-5)
+    for set_rows in form.set_rows(ROIS) if form.joint else ():
+        expected[set_rows] = regress(places, series[:, set_rows], PENALTY)
+    np.testing.assert_allclose(joined.r, expected, atol=2e-5)
     if form.joint:
-        np.testing.assert_allclose(found.roi_r, np.corrcoef(series.T), atol=1e-6)
-    assert (found.frames, found.seconds) == (360, 720.0)
-    assert found.residual_dof == pytest.approx(360 - 18)
+        np.testing.assert_allclose(joined.roi_r, np.corrcoef(series.T), atol=1e-6)
+    assert (joined.frames, joined.seconds) == (360, 720.0)
+    assert joined.residual_dof == pytest.approx(360 - 18)
 
 
 # --- arrays
@@ -494,12 +503,12 @@ def test_parity_with_the_published_code(dtype, tolerance):
         )
     published = np.load(CASES)
     bold, maps = published["conn_bold"].astype(dtype), published["conn_maps"]
-    for found, name in (
+    for array, name in (
         (roi_series(bold, maps), "timeseries"),
         (voxel_to_roi(bold, maps).T, "r"),
     ):
         np.testing.assert_allclose(
-            found, published[f"conn_{name}"], rtol=0, atol=tolerance
+            array, published[f"conn_{name}"], rtol=0, atol=tolerance
         )
 
 
@@ -513,9 +522,9 @@ BOLD = RNG.normal(size=(40, 3)) @ MAPS + RNG.normal(size=(40, 30))
 def test_frames_censored_are_frames_removed(seed):
     rng = np.random.default_rng(seed)
     keep, confounds = rng.random(40) < 0.8, rng.standard_normal((40, 3))
-    found = voxel_to_roi(BOLD, MAPS, confounds, keep)
+    r = voxel_to_roi(BOLD, MAPS, confounds, keep)
     expected = plain_connectome(BOLD[keep], MAPS, confounds[keep])
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(r, expected, atol=1e-6)
 
 
 def test_a_voxel_with_nan_is_left_out():
@@ -581,14 +590,16 @@ def test_an_array_is_standardised_as_by_numpy(tmp_path, frames):
         bundle.grid.shape
     )[..., None] + np.linspace(900, 1000, frames)
     confounds, keep = rng.standard_normal((frames, 4)), rng.random(frames) < 0.9
-    found = measure_array(
+    connectome = measure_array(
         *(bold, bundle.grid.affine, bundle),
         repetition_time_s=2.0,
         confounds=confounds,
         keep=keep,
     )
-    left = clean(bold[bundle.voxels.mask].T[keep], confounds[keep])
+    residuals = clean(bold[bundle.voxels.mask].T[keep], confounds[keep])
     inside = bundle.brain_voxels.mask[bundle.voxels.mask]
-    scaled = (left / left.std(axis=0))[:, inside]
+    scaled = (residuals / residuals.std(axis=0))[:, inside]
     series = plain_series(scaled, bundle.place_roi_maps[:, inside])
-    np.testing.assert_allclose(found.r, regress(left, series, PENALTY), atol=1e-5)
+    np.testing.assert_allclose(
+        connectome.r, regress(residuals, series, PENALTY), atol=1e-5
+    )

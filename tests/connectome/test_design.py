@@ -32,8 +32,8 @@ def test_the_basis_spans_intercept_and_confounds_at_any_scale(seed, columns, sca
     design = build(table, keep)
     basis = design.basis
     np.testing.assert_allclose(basis.T @ basis, np.eye(columns + 1), atol=1e-12)
-    kept = table[keep] / np.abs(table[keep]).max(axis=0)
-    wanted = projector(np.hstack([np.ones((keep.sum(), 1)), kept]))
+    scaled = table[keep] / np.abs(table[keep]).max(axis=0)
+    wanted = projector(np.hstack([np.ones((keep.sum(), 1)), scaled]))
     np.testing.assert_allclose(basis @ basis.T, wanted, atol=1e-9)
 
 

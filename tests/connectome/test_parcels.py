@@ -53,8 +53,10 @@ def plain(bold, design, used=EVERY) -> np.ndarray:
     """Average and clean by the book: (parcels, frames kept)."""
     members = [(number == PARCEL) & used for number in range(PARCELS)]
     means = [bold[design.keep][:, member].mean(axis=1) for member in members]
-    left = np.array(means) - np.array(means) @ design.basis @ design.basis.T
-    return (left - left.mean(axis=1, keepdims=True)) / left.std(axis=1, keepdims=True)
+    residuals = np.array(means) - np.array(means) @ design.basis @ design.basis.T
+    return (residuals - residuals.mean(axis=1, keepdims=True)) / residuals.std(
+        axis=1, keepdims=True
+    )
 
 
 @settings(max_examples=30)
@@ -72,15 +74,15 @@ def test_blocks_of_any_size_give_the_series_of_the_book(size, seed):
 
 def test_values_in_percent_are_those_of_the_means_whatever_was_subtracted():
     bold, design, _ = example()
-    found = measure(bold, design)
+    series = measure(bold, design)
     means = np.stack(
         [bold[design.keep][:, number == PARCEL].mean(1) for number in range(PARCELS)]
     )
-    left = means - means @ design.basis @ design.basis.T
-    left -= left.mean(axis=1, keepdims=True)
-    percent = found.values[:, design.keep] * found.percent[:, None]
+    residuals = means - means @ design.basis @ design.basis.T
+    residuals -= residuals.mean(axis=1, keepdims=True)
+    percent = series.values[:, design.keep] * series.percent[:, None]
     np.testing.assert_allclose(
-        percent, 100 * left / means.mean(1, keepdims=True), atol=1e-5
+        percent, 100 * residuals / means.mean(1, keepdims=True), atol=1e-5
     )
     centred = measure(bold - bold.mean(axis=0), design)
     assert np.isnan(centred.percent).all()
@@ -163,18 +165,22 @@ def test_frames_are_smoothed_before_they_are_averaged():
     st.lists(st.booleans(), min_size=8, max_size=40).filter(lambda keep: sum(keep) > 4)
 )
 def test_gaps_between_kept_frames_are_filled_by_a_line(keep):
-    kept = np.flatnonzero(keep)
+    kept_frames = np.flatnonzero(keep)
     rng = np.random.default_rng(0)
-    means = rng.standard_normal((len(kept), 2))
+    means = rng.standard_normal((len(kept_frames), 2))
     design = TemporalDesign.build(None, (), np.array(keep), 2.0)
     series = ParcelSeries.of(means, design, np.ones(2))
     filled, share = series.filled()
-    assert filled.shape == (2, kept[-1] - kept[0] + 1)
-    assert share == pytest.approx(1 - len(kept) / filled.shape[1])
+    assert filled.shape == (2, kept_frames[-1] - kept_frames[0] + 1)
+    assert share == pytest.approx(1 - len(kept_frames) / filled.shape[1])
     np.testing.assert_allclose(filled.std(axis=1), 1, atol=1e-5)
     # Standardised again, a series is another scale and offset of the same one.
     lines = [
-        np.interp(np.arange(kept[0], kept[-1] + 1), kept, row[kept])
+        np.interp(
+            np.arange(kept_frames[0], kept_frames[-1] + 1),
+            kept_frames,
+            row[kept_frames],
+        )
         for row in series.values
     ]
     for row, line in zip(filled, lines, strict=True):
@@ -188,10 +194,12 @@ def test_a_perfect_correlation_has_no_edge():
 
 
 def test_runs_count_by_their_weights_and_what_one_lacks_is_that_of_the_others():
-    one, other = np.random.default_rng(0).normal(size=(2, 4, 4))
-    expected = (3 * one + 2 * other) / 5
-    np.testing.assert_allclose(mean_edges([one, other], [3.0, 2.0]), expected)
-    other[:2] = np.nan
-    mean = mean_edges([one, other], [3.0, 2.0])
-    np.testing.assert_allclose(mean, np.vstack([one[:2], expected[2:]]))
-    assert np.isnan(mean_edges([other, other], [1.0, 2.0])[:2]).all()
+    first_run, second_run = np.random.default_rng(0).normal(size=(2, 4, 4))
+    expected = (3 * first_run + 2 * second_run) / 5
+    np.testing.assert_allclose(
+        mean_edges([first_run, second_run], [3.0, 2.0]), expected
+    )
+    second_run[:2] = np.nan
+    mean = mean_edges([first_run, second_run], [3.0, 2.0])
+    np.testing.assert_allclose(mean, np.vstack([first_run[:2], expected[2:]]))
+    assert np.isnan(mean_edges([second_run, second_run], [1.0, 2.0])[:2]).all()

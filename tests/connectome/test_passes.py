@@ -45,10 +45,10 @@ def leaving(bundle, share: float) -> np.ndarray:
 
 
 def r_of(bundle, bold: np.ndarray, **options) -> np.ndarray:
-    found = measure_array(
+    connectome = measure_array(
         bold, bundle.grid.affine, bundle, repetition_time_s=2.0, **options
     )
-    return found.r
+    return connectome.r
 
 
 @pytest.mark.parametrize("first", [0, LATE])
@@ -57,21 +57,21 @@ def test_a_hundredth_of_the_voxels_is_left_out_as_where_they_are_nan(bundle, fir
     bold, chosen = bold_of(bundle), leaving(bundle, 0.01)
     frames = slice(first, first + 10)
     bold[chosen, frames] = 0
-    found = r_of(bundle, bold)
+    r = r_of(bundle, bold)
     bold[chosen] = np.nan
-    np.testing.assert_allclose(found, r_of(bundle, bold), rtol=0, atol=1e-6)
-    assert not found[:, chosen[bundle.voxels.mask]].any()
+    np.testing.assert_allclose(r, r_of(bundle, bold), rtol=0, atol=1e-6)
+    assert not r[:, chosen[bundle.voxels.mask]].any()
 
 
 def test_of_fewer_voxels_nothing_is_shown_and_the_others_stay_as_they_are(bundle):
     bold, chosen = bold_of(bundle), leaving(bundle, 0.0007)
     assert 0 < chosen.sum() < 0.001 * bundle.brain_voxels.mask.sum()
     bold[chosen, LATE:] = 0
-    found, grey = r_of(bundle, bold), chosen[bundle.voxels.mask]
-    assert not found[:, grey].any()
+    r, grey = r_of(bundle, bold), chosen[bundle.voxels.mask]
+    assert not r[:, grey].any()
     bold[chosen, LATE:] = 0.01  # data, if odd ones, in the same ROI series
     np.testing.assert_allclose(
-        found[:, ~grey], r_of(bundle, bold)[:, ~grey], rtol=0, atol=1e-4
+        r[:, ~grey], r_of(bundle, bold)[:, ~grey], rtol=0, atol=1e-4
     )
 
 
@@ -84,10 +84,10 @@ def test_what_is_0_for_another_reason_is_data(bundle, why):
     if why == "frames left out":
         keep[LATE:] = False
     bold[chosen, LATE:] = 0
-    found = r_of(bundle, bold, keep=keep)
+    r = r_of(bundle, bold, keep=keep)
     bold[bold == 0] = 1e-9
-    np.testing.assert_allclose(found, r_of(bundle, bold, keep=keep), rtol=0, atol=1e-6)
-    assert found.any(axis=0).all()
+    np.testing.assert_allclose(r, r_of(bundle, bold, keep=keep), rtol=0, atol=1e-6)
+    assert r.any(axis=0).all()
 
 
 def measured(
@@ -126,16 +126,18 @@ def test_runs_of_files_are_read_as_where_voxels_are_nan(
 ):
     bold, chosen = rest_with(frames)
     bold[chosen, -9:] = 0
-    found = measured(tmp_path / "zero", bold, form, **options).connectomes
+    connectomes = measured(tmp_path / "zero", bold, form, **options).connectomes
     bold[chosen] = np.nan
     wanted = measured(tmp_path / "nan", bold, form, **options).connectomes
-    for one, other in zip(found.segments, wanted.segments, strict=True):
-        np.testing.assert_allclose(one.r, other.r, rtol=0, atol=1e-6)
+    for segment, wanted_segment in zip(
+        connectomes.segments, wanted.segments, strict=True
+    ):
+        np.testing.assert_allclose(segment.r, wanted_segment.r, rtol=0, atol=1e-6)
     for name in ("covered", "roi_coverage", "tsnr", "agreement", "series"):
         np.testing.assert_allclose(
-            getattr(found, name), getattr(wanted, name), atol=1e-5
+            getattr(connectomes, name), getattr(wanted, name), atol=1e-5
         )
-    assert 0.95 < found.coverage < 1
+    assert 0.95 < connectomes.coverage < 1
 
 
 @pytest.mark.slow
@@ -157,8 +159,10 @@ def test_between_the_voxels_of_a_file_neighbours_count(tmp_path):
     np.testing.assert_allclose(linear.whole.r, wanted.whole.r, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(cubic.covered, wanted.covered)
     assert 0.8 < cubic.coverage < 1
-    one, other = (run.whole.r[:, cubic.covered].ravel() for run in (cubic, intact))
-    assert np.corrcoef(one, other)[0, 1] > 0.9
+    cubic_r, intact_r = (
+        run.whole.r[:, cubic.covered].ravel() for run in (cubic, intact)
+    )
+    assert np.corrcoef(cubic_r, intact_r)[0, 1] > 0.9
 
 
 @pytest.mark.slow
@@ -169,15 +173,15 @@ def test_an_interpolated_value_of_0_is_data(tmp_path):
     half[0, 3] = TINY_AFFINE[0, 0] / 2
     signs = np.where(np.arange(TINY_SHAPE[0]) % 2, 300.0, -300.0)[:, None, None]
     bold[:, :, ::4, 20] = signs
-    found = measured(tmp_path, bold, affine=TINY_AFFINE + half, interpolation="linear")
-    assert found.interpolation == "linear"
+    run = measured(tmp_path, bold, affine=TINY_AFFINE + half, interpolation="linear")
+    assert run.interpolation == "linear"
     bold[:, :, ::4, 20] = signs + 0.001
     wanted = measured(
         tmp_path / "near", bold, affine=TINY_AFFINE + half, interpolation="linear"
     ).connectomes
-    assert found.connectomes.coverage == wanted.coverage
+    assert run.connectomes.coverage == wanted.coverage
     np.testing.assert_allclose(
-        found.connectomes.whole.r, wanted.whole.r, rtol=0, atol=1e-5
+        run.connectomes.whole.r, wanted.whole.r, rtol=0, atol=1e-5
     )
 
 
@@ -199,11 +203,11 @@ def test_stored_whole_numbers_are_what_they_stand_for(tmp_path, slope):
     nib.save(image, path)
     (run,) = find_runs(tmp_path / "plain", "01")
     cleaning = CleaningOptions(denoise_strategy="simple", min_minutes=1.0)
-    found = (
+    connectomes = (
         Reader(write_tiny_bundle(tmp_path / "tiny"), cleaning).measure(run).connectomes
     )
-    np.testing.assert_array_equal(found.covered, wanted.covered)
-    assert 0.8 < found.coverage < 1
+    np.testing.assert_array_equal(connectomes.covered, wanted.covered)
+    assert 0.8 < connectomes.coverage < 1
 
 
 # --- the carpet
@@ -237,12 +241,12 @@ def test_rows_of_a_carpet_are_in_standard_deviations_of_kept_frames(dropped):
     cleaned /= cleaned.std(axis=0)
     design = design_of(keep, confound)
     for _ in range(2):  # a second pass begins anew
-        found = passed(carpet, values).standardised(design)
-        np.testing.assert_allclose(found[:, dropped:], detrended.T, atol=1e-2)
-        assert (found[:, :dropped] > 100).all()
-        found = carpet.standardised(design, cleaned=True)
-        np.testing.assert_allclose(found[:, dropped:], cleaned.T, atol=1e-2)
-        assert np.isnan(found[:, :dropped]).all()
+        rows = passed(carpet, values).standardised(design)
+        np.testing.assert_allclose(rows[:, dropped:], detrended.T, atol=1e-2)
+        assert (rows[:, :dropped] > 100).all()
+        rows = carpet.standardised(design, cleaned=True)
+        np.testing.assert_allclose(rows[:, dropped:], cleaned.T, atol=1e-2)
+        assert np.isnan(rows[:, :dropped]).all()
 
 
 @pytest.mark.parametrize("cleaned", [False, True])
@@ -251,9 +255,9 @@ def test_a_long_run_is_averaged_and_a_voxel_without_signal_is_none(cleaned):
     values = np.random.default_rng(0).normal(size=(frames, 3)).astype(np.float32)
     values[:, 1], values[9, 2] = 7.5, np.nan
     carpet = passed(Carpet(np.arange(3), frames), values)
-    found = carpet.standardised(design_of(np.ones(frames, bool)), cleaned=cleaned)
+    rows = carpet.standardised(design_of(np.ones(frames, bool)), cleaned=cleaned)
     assert carpet.frames_per_column == 3  # frames of a column
-    assert found.shape == (3, -(-frames // 3))
-    assert np.isfinite(found[0]).all()
-    assert np.isnan(found[1:]).all()
-    assert np.corrcoef(found[0], values[:, 0].reshape(-1, 3).mean(axis=1))[0, 1] > 0.99
+    assert rows.shape == (3, -(-frames // 3))
+    assert np.isfinite(rows[0]).all()
+    assert np.isnan(rows[1:]).all()
+    assert np.corrcoef(rows[0], values[:, 0].reshape(-1, 3).mean(axis=1))[0, 1] > 0.99

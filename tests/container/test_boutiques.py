@@ -36,7 +36,7 @@ def test_valid():
 
 
 @pytest.mark.parametrize(
-    "more",
+    "options",
     [
         {"participant_label": ["01", "02"], "gsr": True, "low_pass": 0.1, "nprocs": 2},
         pytest.param({}, marks=pytest.mark.slow),
@@ -51,17 +51,17 @@ def test_valid():
         ),
     ],
 )
-def test_invocation_is_our_command(tmp_path, more):
-    asked = {
+def test_invocation_is_our_command(tmp_path, options):
+    required = {
         "bids_dir": str(tmp_path),
         "output_dir": "/out",
         "analysis_level": "participant",
     }
     invocation = tmp_path / "invocation.json"
-    invocation.write_text(json.dumps(asked | more))
+    invocation.write_text(json.dumps(required | options))
     shown = _bosh("exec", "simulate", "-i", invocation, DESCRIPTOR)
     command = next(line for line in shown.splitlines() if line.startswith("bids_dtg "))
     parsed = vars(build_parser().parse_args(shlex.split(command)[1:]))
     assert {name: str(value) for name, value in parsed.items()} == {
-        name: str(value) for name, value in (asked | more).items()
+        name: str(value) for name, value in (required | options).items()
     }

@@ -87,7 +87,7 @@ def test_phantom_end_to_end(tmp_path):
     done = _start(tmp_path / "task", config)
     assert done.returncode == 0, done.stderr
     product = _product(tmp_path / "task")
-    (plot,) = (one for one in product["brainlife"] if one["type"] == "plotly")
+    (plot,) = (entry for entry in product["brainlife"] if entry["type"] == "plotly")
     (bars,) = plot["data"]
     assert len(set(bars["x"])) == len(bars["y"]) == 47
     assert all(0 < height < 30 for height in bars["y"])

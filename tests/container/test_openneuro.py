@@ -31,8 +31,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 
 
-def _call(*command: str | Path, at: Path, home: Path, **more: str) -> str:
-    env = os.environ | more | {"HOME": str(home)}
+def _call(*command: str | Path, at: Path, home: Path, **variables: str) -> str:
+    env = os.environ | variables | {"HOME": str(home)}
     env |= {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         command, cwd=at, env=env, capture_output=True, text=True, check=False
@@ -58,16 +58,16 @@ def test_from_derivatives_to_maps_and_back(tmp_path):
         "[user]\nname = Nobody\nemail = nobody@example.org\n"
     )
 
-    def call(*command: str | Path, at: Path = tmp_path, **more: str) -> str:
-        return _call(*command, at=at, home=home, **more)
+    def call(*command: str | Path, at: Path = tmp_path, **variables: str) -> str:
+        return _call(*command, at=at, home=home, **variables)
 
     call("dtg-phantom", "phantom", "--participants", "2", "--frames", "200")
     source = tmp_path / "phantom" / "fmriprep"
     for path in sorted(source.rglob("*_space-MNI152NLin6Asym_*")):
         path.rename(path.with_name(path.name.replace("MNI152NLin6Asym", OTHER)))
-    for who in ("sub-sim001", "sub-sim002"):
+    for person in ("sub-sim001", "sub-sim002"):
         for name in OTHERS:
-            path = source / who / name.format(who)
+            path = source / person / name.format(person)
             path.parent.mkdir(exist_ok=True)
             path.write_text(f"not fetched: {path}")
     flow = tmp_path / "templateflow"
@@ -90,18 +90,20 @@ def test_from_derivatives_to_maps_and_back(tmp_path):
     assert all(path.is_symlink() for path in maps)  # in the annex
     assert not call("git", "status", "--porcelain", at=study)
     record = call("git", "log", "-1", "--format=%B", at=study)
-    made = json.loads(record.split("lines below ===")[1].split("^^^")[0])
-    assert "--denoise-strategy none" in str(made["cmd"]).replace("', '", " ")
-    fetched = [name for name in made["inputs"] if name.endswith("bold.nii.gz")]
+    run_record = json.loads(record.split("lines below ===")[1].split("^^^")[0])
+    assert "--denoise-strategy none" in str(run_record["cmd"]).replace("', '", " ")
+    fetched = [name for name in run_record["inputs"] if name.endswith("bold.nii.gz")]
     assert [Path(name).name for name in fetched] == [
         f"sub-sim001_task-rest_space-{OTHER}_res-2_desc-preproc_bold.nii.gz"
     ]
     assert not [
-        name for name in made["inputs"] if "_desc-aseg_" in name or "/anat/" in name
+        name
+        for name in run_record["inputs"]
+        if "_desc-aseg_" in name or "/anat/" in name
     ]
-    left = study / "inputs/fmriprep" / Path(fetched[0]).relative_to("inputs/fmriprep")
-    assert left.is_symlink()
-    assert not left.exists()  # dropped
+    link = study / "inputs/fmriprep" / Path(fetched[0]).relative_to("inputs/fmriprep")
+    assert link.is_symlink()
+    assert not link.exists()  # dropped
 
     # Published to a store, and cloned by somebody else.
     store = f"ria+file://{tmp_path}/store"
@@ -119,7 +121,7 @@ def test_from_derivatives_to_maps_and_back(tmp_path):
         "datalad", "configuration", "get", "datalad.dataset.id", at=study
     ).split()[-1]
     call("datalad", "clone", f"{store}#{identity}", "copy")
-    (one, *_) = sorted(maps)
-    copied = tmp_path / "copy" / one.relative_to(study)
+    (first_map, *_) = sorted(maps)
+    copied = tmp_path / "copy" / first_map.relative_to(study)
     call("datalad", "get", copied.relative_to(tmp_path / "copy"), at=tmp_path / "copy")
-    assert copied.read_bytes() == one.read_bytes()
+    assert copied.read_bytes() == first_map.read_bytes()

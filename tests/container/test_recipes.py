@@ -27,8 +27,8 @@ def _section(name: str) -> str:
 
 def _instruction(name: str, text: str) -> str:
     """Return what follows one instruction, its continued lines joined."""
-    found = re.findall(rf"^{name} ((?:.*\\\n)*.*)$", text, re.MULTILINE)
-    return " ".join(found).replace("\\\n", " ")
+    instructions = re.findall(rf"^{name} ((?:.*\\\n)*.*)$", text, re.MULTILINE)
+    return " ".join(instructions).replace("\\\n", " ")
 
 
 def _steps(text: str) -> list[str]:
@@ -38,8 +38,8 @@ def _steps(text: str) -> list[str]:
 def test_same_steps():
     steps = _steps(_section("post"))
     assert steps == _steps(_instruction("RUN", DOCKERFILE))
-    there = sorted(path.name for path in (ROOT / "container" / "steps").iterdir())
-    assert [step.split()[0] for step in steps] == there
+    scripts = sorted(path.name for path in (ROOT / "container" / "steps").iterdir())
+    assert [step.split()[0] for step in steps] == scripts
 
 
 def test_same_variables():

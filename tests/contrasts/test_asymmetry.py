@@ -20,8 +20,10 @@ def plain_values(maps: np.ndarray, mean: np.ndarray) -> list[float]:
     of_group = [mean[pair] - mean[pair + 30] for pair in range(30)]
     most = sorted(range(30), key=lambda pair: abs(of_group[pair]))[-INDEX_PAIRS:]
     signed = [left_minus_right[n] * (1 if of_group[n] > 0 else -1) for n in most]
-    kept = [value for value in signed if value == value]
-    index = sum(kept) / len(kept) if 2 * len(kept) >= INDEX_PAIRS else float("nan")
+    finite = [value for value in signed if value == value]
+    index = (
+        sum(finite) / len(finite) if 2 * len(finite) >= INDEX_PAIRS else float("nan")
+    )
     return [*left_minus_right, index]
 
 
@@ -42,7 +44,12 @@ def test_glasser_s_parcels_are_paired_by_name_and_others_are_not():
     places = load_bundle("hcp-glasser").places
     pairs = Homologues.of(places)
     assert len(pairs.names) == 180
-    for name, left, right in zip(pairs.names, pairs.left, pairs.right, strict=True):
-        assert (places.names[left], places.names[right]) == (f"L_{name}", f"R_{name}")
+    for name, left_parcel, right_parcel in zip(
+        pairs.names, pairs.left, pairs.right, strict=True
+    ):
+        assert (places.names[left_parcel], places.names[right_parcel]) == (
+            f"L_{name}",
+            f"R_{name}",
+        )
     assert Homologues.of(ParcelPlaces.of_axis(parcels_axis())) is None
     assert Homologues.of(ListedPlaces(places.names)) is None

@@ -14,9 +14,9 @@ def contrast(index: int, label: str) -> Contrast:
 def test_hcp_contrasts_are_those_of_the_published_models(shared):
     with (shared / "facts" / "contrasts.tsv").open(encoding="utf-8") as file:
         expected = list(csv.DictReader(file, delimiter="\t"))
-    found = hcp_contrasts()
-    assert len(found) == 47
-    for ours, theirs in zip(found, expected, strict=True):
+    contrasts = hcp_contrasts()
+    assert len(contrasts) == 47
+    for ours, theirs in zip(contrasts, expected, strict=True):
         assert ours.index == int(theirs["index"])
         assert ours.label == theirs["label"]
         assert ours.task == theirs["task"]
@@ -24,8 +24,8 @@ def test_hcp_contrasts_are_those_of_the_published_models(shared):
 
 
 def test_parse_needs_a_label_only():
-    found = parse_contrasts("label\nfaces\n\nplacesVsFaces\n")
-    assert [(c.index, c.label, c.name) for c in found] == [
+    contrasts = parse_contrasts("label\nfaces\n\nplacesVsFaces\n")
+    assert [(c.index, c.label, c.name) for c in contrasts] == [
         (0, "faces", "faces"),
         (1, "placesVsFaces", "placesVsFaces"),
     ]

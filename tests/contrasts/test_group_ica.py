@@ -16,48 +16,50 @@ def people(count=5, frames=300, seed=0):
     """Rest in which three networks of other places go up and down; some have a silent place."""
     rng = np.random.default_rng(seed)
     maps = (np.random.default_rng(1).random((NETWORKS, PLACES)) < 0.06).astype(float)
-    made = []
+    rest_of_people = []
     for number in range(count):
         courses = rng.laplace(size=(NETWORKS, frames))
         rest = maps.T @ courses + 0.5 * rng.standard_normal((PLACES, frames))
         rest[number] = 7.0
-        made.append(100 * rest)
-    return maps, made
+        rest_of_people.append(100 * rest)
+    return maps, rest_of_people
 
 
-def found(rest, rois=NETWORKS, seed=0):
-    maps, (record,) = group_maps([reduce_rest(own) for own in rest], (rois,), seed)
+def ica(rest, rois=NETWORKS, seed=0):
+    maps, (record,) = group_maps(
+        [reduce_rest(series) for series in rest], (rois,), seed
+    )
     return maps, record
 
 
 def test_networks_that_were_planted_are_found():
     maps, rest = people()
-    made, record = found(rest)
+    planted, record = ica(rest)
     assert (record["people"], record["rois"], record["converged"]) == (5, 3, True)
-    likeness = np.abs(np.corrcoef(maps, made)[:NETWORKS, NETWORKS:])
+    likeness = np.abs(np.corrcoef(maps, planted)[:NETWORKS, NETWORKS:])
     assert likeness.max(axis=1).min() > 0.9
-    assert ((made**3).sum(axis=1) > 0).all()
+    assert ((planted**3).sum(axis=1) > 0).all()
 
 
 def test_the_order_of_people_does_not_matter():
     _, rest = people()
-    one, _ = found(rest)
-    other, _ = found(rest[::-1])
-    np.testing.assert_allclose(one, other, atol=1e-3)
-    np.testing.assert_array_equal(one, found(rest)[0])
+    in_order, _ = ica(rest)
+    reversed_order, _ = ica(rest[::-1])
+    np.testing.assert_allclose(in_order, reversed_order, atol=1e-3)
+    np.testing.assert_array_equal(in_order, ica(rest)[0])
 
 
 def test_runs_of_a_person_are_joined_and_more_frames_than_places_are_no_other():
     _, rest = people(frames=600)
     long, halves = [], []
-    for own in rest:
-        long.append(reduce_rest(own))
+    for series in rest:
+        long.append(reduce_rest(series))
         parts = None
-        for part in np.split(own, 12, axis=1):  # of 50 frames, fewer than places
+        for part in np.split(series, 12, axis=1):  # of 50 frames, fewer than places
             parts = reduce_rest(part, parts)
         halves.append(parts)
     likeness = np.corrcoef(
-        *(group_maps(made, (NETWORKS,), seed=0)[0] for made in (long, halves))
+        *(group_maps(reduced, (NETWORKS,), seed=0)[0] for reduced in (long, halves))
     )
     assert np.abs(likeness[:NETWORKS, NETWORKS:]).max(axis=1).min() > 0.99
 
@@ -69,8 +71,8 @@ def test_some_of_the_places_serve_for_all(monkeypatch):
     networks = (rng.random((10, 16_000)) < 0.06) * rng.random((10, 16_000))
     rest = []
     for _ in range(4):
-        own = networks * (1 + 0.3 * rng.standard_normal(networks.shape))
-        series = own.T @ rng.standard_normal((10, 100))
+        persons_networks = networks * (1 + 0.3 * rng.standard_normal(networks.shape))
+        series = persons_networks.T @ rng.standard_normal((10, 100))
         rest.append(reduce_rest(series + 0.3 * rng.standard_normal(series.shape)))
     all_of_them, _ = group_maps(rest, (10,), seed=0)
     monkeypatch.setattr(group_ica, "_PLACES", 2000)
@@ -83,4 +85,4 @@ def test_some_of_the_places_serve_for_all(monkeypatch):
 def test_what_cannot_be_is_refused():
     _, rest = people(count=1, frames=5)
     with pytest.raises(DatasetError, match="too few for 20 ROI maps"):
-        found(rest, rois=20)
+        ica(rest, rois=20)

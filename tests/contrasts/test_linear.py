@@ -35,23 +35,23 @@ def simulated(
     # Each set has the same three networks in it.
     group, weights = rng.normal(size=(3, PLACES)), rng.normal(size=(CONTRASTS, 3))
     mixing = rng.normal(size=(sum(SETS), 3))
-    made = []
+    persons = []
     for number in range(people):
         networks = (group + 0.5 * rng.normal(size=group.shape)) * rng.uniform(0.7, 1.3)
-        own = mixing @ networks + 0.3 * rng.normal(size=(sum(SETS), PLACES))
+        connectome = mixing @ networks + 0.3 * rng.normal(size=(sum(SETS), PLACES))
         maps = weights @ (group + share * (networks - group))
         maps += noise * rng.normal(size=maps.shape)
-        made.append(
+        persons.append(
             Person(
                 label=f"{number:02d}",
-                connectomes=own[None].astype(np.float16),
+                connectomes=connectome[None].astype(np.float16),
                 weights=(840.0,),
                 sessions=(maps.astype(np.float32),),
                 form=Form("partial", SETS),
                 minutes=MINUTES,
             )
         )
-    return made
+    return persons
 
 
 def lacking(people: list[Person], number: int, contrast: int) -> list[Person]:
@@ -76,9 +76,9 @@ def test_predictions_are_those_of_the_page(people, complete):
     noisy = dataclasses.replace(new, connectomes=new.connectomes[:, :, ::-1])
     for person in (*training, new, noisy):
         deviation = fit.model.predict(person.connectomes[0].astype(np.float32))
-        found = fit.correction.gains[:, None] * deviation
+        prediction = fit.correction.gains[:, None] * deviation
         wanted = page.deviation(connectome_of(person))
-        assert np.abs(found - wanted).max() < 1e-5 * wanted.std()
+        assert np.abs(prediction - wanted).max() < 1e-5 * wanted.std()
 
 
 def test_half_widths_are_of_the_errors_for_people_left_out():
@@ -105,8 +105,8 @@ def test_half_widths_of_left_minus_right_are_of_the_same_errors():
         errors = errors[:, :half] - errors[:, half:]
         index = []
         for number, error in enumerate(errors):
-            others = np.delete(maps[:, contrast], number, axis=0).mean(axis=0)
-            group = others[:half] - others[half:]
+            others_mean = np.delete(maps[:, contrast], number, axis=0).mean(axis=0)
+            group = others_mean[:half] - others_mean[half:]
             most = np.argsort(-np.abs(group))[:20]
             index.append((error[most] * np.sign(group[most])).mean())
         errors = np.column_stack([errors, index])
@@ -125,18 +125,20 @@ def test_segments_count_by_their_weight():
         )
         for person in people
     ]
-    one, other = (fit_people(given, SETS) for given in (people, twice))
+    once, with_weight = (fit_people(training, SETS) for training in (people, twice))
     np.testing.assert_allclose(
-        other.model.coefficients, one.model.coefficients, rtol=1e-5
+        with_weight.model.coefficients, once.model.coefficients, rtol=1e-5
     )
-    np.testing.assert_allclose(other.correction.gains, one.correction.gains, rtol=1e-5)
+    np.testing.assert_allclose(
+        with_weight.correction.gains, once.correction.gains, rtol=1e-5
+    )
 
 
 def test_people_who_are_all_alike_get_the_mean():
-    first, *others = simulated(6)
+    first, *of_the_rest = simulated(6)
     alike = [
         first,
-        *(dataclasses.replace(o, connectomes=first.connectomes) for o in others),
+        *(dataclasses.replace(o, connectomes=first.connectomes) for o in of_the_rest),
     ]
     fit = fit_people(alike, SETS)
     assert not fit.correction.gains.any()
@@ -168,8 +170,9 @@ def arrays(people, frames, seed=0):
     rng = np.random.default_rng(seed)
     networks = rng.random((3, PLACES)) ** 4 + 0.2 * rng.normal(size=(people, 3, PLACES))
     rest = [
-        own.T @ rng.normal(size=(3, length)) + 0.3 * rng.normal(size=(PLACES, length))
-        for own, length in zip(networks, frames, strict=True)
+        persons_networks.T @ rng.normal(size=(3, length))
+        + 0.3 * rng.normal(size=(PLACES, length))
+        for persons_networks, length in zip(networks, frames, strict=True)
     ]
     return rest, networks[:, :2] + 0.05 * rng.normal(size=(people, 2, PLACES))
 
@@ -185,24 +188,33 @@ def test_arrays_with_given_maps_are_fitted_as_the_page_says(tr_seconds, tmp_path
     ]
     model = bids_dtg.fit_linear(rest[:7], maps[:7], tr_seconds, roi_maps=roi_maps)
     minutes = [
-        np.nan if tr_seconds is None else own.shape[1] * tr_seconds / 60 for own in rest
+        np.nan if tr_seconds is None else series.shape[1] * tr_seconds / 60
+        for series in rest
     ]
-    b = [connectome_of_rest(own.T, np.concatenate(roi_maps), SETS) for own in rest]
+    b = [
+        connectome_of_rest(series.T, np.concatenate(roi_maps), SETS) for series in rest
+    ]
     people = [
         Person(str(n), b[n][None], (1.0,), (maps[n],), minutes=minutes[n])
         for n in range(7)
     ]
     page = ByThePage(people, SETS)
-    wanted = [maps[:7].mean(axis=0) + page.deviation(own) for own in b]
-    for own, expected in zip(rest, wanted, strict=True):
-        np.testing.assert_allclose(model.predict(own), expected, rtol=0, atol=1e-6)
-    own = page.w * (standard(b[8]) - page.mean)
-    assert page.variances[1] / np.square(own[page.rows[1]]).mean() < 0.8  # it is scaled
+    wanted = [maps[:7].mean(axis=0) + page.deviation(connectome) for connectome in b]
+    for series, expected in zip(rest, wanted, strict=True):
+        np.testing.assert_allclose(model.predict(series), expected, rtol=0, atol=1e-6)
+    deviation = page.w * (standard(b[8]) - page.mean)
+    assert (
+        page.variances[1] / np.square(deviation[page.rows[1]]).mean() < 0.8
+    )  # it is scaled
     # A bundle rounds ROI maps and gains; the offset only of voxels, which are many.
-    kept = model.save(tmp_path / "kept")
-    np.testing.assert_array_equal(kept.correction.offset, model.fit.correction.offset)
-    read = kept.correction.apply(kept.prepare().predict(b[8].astype(np.float32)))
-    np.testing.assert_allclose(read, wanted[8], atol=0.02 * np.abs(wanted[8]).max())
+    saved = model.save(tmp_path / "kept")
+    np.testing.assert_array_equal(saved.correction.offset, model.fit.correction.offset)
+    prediction = saved.correction.apply(
+        saved.prepare().predict(b[8].astype(np.float32))
+    )
+    np.testing.assert_allclose(
+        prediction, wanted[8], atol=0.02 * np.abs(wanted[8]).max()
+    )
 
 
 @pytest.mark.slow
@@ -233,7 +245,7 @@ def test_arrays_of_rest_and_maps_make_a_model_that_can_be_saved(tmp_path):
     with pytest.raises(ValueError, match="there are 4 people: fewer than 5"):
         bids_dtg.fit_linear(rest[:4], maps[:4])
     with pytest.raises(ValueError, match=r"different numbers of places: \[59, 60\]"):
-        bids_dtg.fit_linear([own[1:] for own in rest], maps)
+        bids_dtg.fit_linear([series[1:] for series in rest], maps)
     with pytest.raises(ValueError, match=r"different numbers of places: \[59, 60\]"):
         bids_dtg.fit_linear(rest, maps, roi_maps=[np.ones((2, 59))])
 
@@ -243,12 +255,12 @@ VOXELS = VoxelPlaces(Grid((6, 6, 6), np.diag([2.0, 2.0, 2.0, 1.0])), np.arange(2
 
 def few_people(count, seed=0):
     rng = np.random.default_rng(seed)
-    made = []
+    people = []
     for number in range(count):
         x = rng.uniform(-1, 1, (1, 3, 216)).astype(np.float16)
         maps = x.mean(axis=0)[:2].astype(np.float32)
-        made.append(Person(f"{seed}{number}", x, (300.0,), (maps,), minutes=100.0))
-    return made
+        people.append(Person(f"{seed}{number}", x, (300.0,), (maps,), minutes=100.0))
+    return people
 
 
 def fit_few(training):
@@ -264,10 +276,11 @@ def test_five_people_are_enough_and_nobody_else_is_needed(tmp_path):
     }
     assert (fitted.correction.gains > 0.5).all()
     new = few_people(1, seed=4)[0]
-    found = fitted.correction.apply(predicted_maps(fitted.model.predict, new))
+    corrected = fitted.correction.apply(predicted_maps(fitted.model.predict, new))
     average = mean_maps(training)
     assert (
-        np.square(found - new.maps).mean() < 0.5 * np.square(average - new.maps).mean()
+        np.square(corrected - new.maps).mean()
+        < 0.5 * np.square(average - new.maps).mean()
     )
     path = tmp_path / "weights.safetensors"
     path.write_bytes(encode_arrays(fitted.tensors))

@@ -14,8 +14,8 @@ from bids_dtg.errors import SettingsError
 
 def _average(maps: np.ndarray, seconds: list[float]) -> Estimate:
     average = MapAverage()
-    for one, weight in zip(maps, seconds, strict=True):
-        average.add(one, seconds=weight)
+    for segment_maps, weight in zip(maps, seconds, strict=True):
+        average.add(segment_maps, seconds=weight)
     return average.result(hcp_contrasts()[: maps.shape[1]])
 
 
@@ -38,18 +38,18 @@ def test_segments_without_data_at_a_voxel_do_not_count_there():
     maps = np.random.default_rng(0).standard_normal((3, 2, 4)).astype(np.float32)
     data = np.array([[0, 1, 1, 0], [1, 0, 1, 0], [1, 0, 1, 0]], bool)
     average, weights = MapAverage(), [400.0, 300.0, 200.0]
-    for one, there, weight in zip(maps, data, weights, strict=True):
-        average.add(one, seconds=weight, data=there)
-    found = average.result(hcp_contrasts()[:2])
+    for segment_maps, has_data, weight in zip(maps, data, weights, strict=True):
+        average.add(segment_maps, seconds=weight, data=has_data)
+    average_maps = average.result(hcp_contrasts()[:2])
     np.testing.assert_allclose(
-        found.values[:, 0],
+        average_maps.values[:, 0],
         np.average(maps[1:, :, 0], axis=0, weights=weights[1:]),
         atol=1e-6,
     )
-    np.testing.assert_array_equal(found.values[:, 1], maps[0, :, 1])
+    np.testing.assert_array_equal(average_maps.values[:, 1], maps[0, :, 1])
     whole = _average(maps, weights)
-    np.testing.assert_array_equal(found.values[:, 2], whole.values[:, 2])
-    assert np.isnan(found.values[:, 3]).all()
+    np.testing.assert_array_equal(average_maps.values[:, 2], whole.values[:, 2])
+    assert np.isnan(average_maps.values[:, 3]).all()
 
 
 def test_a_map_is_found_by_its_label_and_a_misspelt_one_named():

@@ -57,8 +57,10 @@ def test_what_is_kept_is_found_and_drawn_and_nothing_without_it(
     assert all(
         (job.out / part.content).is_file() for part in figure.parts if part.content
     )
-    others = {kind: path for kind, path in run.files.items() if kind != panel.kind}
-    assert panel.draw(RunFiles(run.title, {}, others), canvas) is None
+    without_kind = {
+        kind: path for kind, path in run.files.items() if kind != panel.kind
+    }
+    assert panel.draw(RunFiles(run.title, {}, without_kind), canvas) is None
 
 
 def test_an_outline_is_a_thin_line_at_the_edge():
@@ -71,9 +73,9 @@ def test_an_outline_is_a_thin_line_at_the_edge():
 
 def test_images_and_frames_come_back_with_their_values(job, run):
     labels = Volume.read(run.files[COVERAGE_FILE]).values
-    there = job.bundle.places.mask.copy()
-    there[:4] = False
-    np.testing.assert_array_equal(labels == 1, there)
+    covered = job.bundle.places.mask.copy()
+    covered[:4] = False
+    np.testing.assert_array_equal(labels == 1, covered)
     facts = read_json(sidecar_of(run.files[COVERAGE_FILE]))
     assert len(facts["RoiCoverage"]) == len(job.bundle.roi_maps)
     assert 0 < min(facts["RoiCoverage"]) < 1
@@ -81,9 +83,11 @@ def test_images_and_frames_come_back_with_their_values(job, run):
     rows = read_rows(run.files[MOTION.kind])
     assert [row["kept"] for row in rows] == ["0"] * 3 + ["1"] * 57
     (table,) = job.bids.rglob("*confounds_timeseries.tsv")
-    for found, given in zip(rows[1:], read_rows(table)[1:], strict=True):
+    for read_row, stored_row in zip(rows[1:], read_rows(table)[1:], strict=True):
         for name in ("framewise_displacement", "std_dvars"):
-            assert float(found[name]) == pytest.approx(float(given[name]), abs=1e-4)
+            assert float(read_row[name]) == pytest.approx(
+                float(stored_row[name]), abs=1e-4
+            )
     assert rows[0]["framewise_displacement"] == "n/a"
 
 

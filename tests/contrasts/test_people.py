@@ -16,10 +16,10 @@ def person(maps, seconds=(100.0, 300.0)):
 
 
 def test_segments_count_by_their_time():
-    one = person([[1, 2, 3]])
-    expected = 0.25 * one.connectomes[0] + 0.75 * one.connectomes[1]
-    found = predicted_maps(lambda connectome: connectome[:1], one)
-    np.testing.assert_allclose(found, expected[:1])
+    somebody = person([[1, 2, 3]])
+    expected = 0.25 * somebody.connectomes[0] + 0.75 * somebody.connectomes[1]
+    maps = predicted_maps(lambda connectome: connectome[:1], somebody)
+    np.testing.assert_allclose(maps, expected[:1])
 
 
 def test_what_was_not_measured_counts_as_average():
@@ -27,12 +27,12 @@ def test_what_was_not_measured_counts_as_average():
     mean = mean_maps(people)
     np.testing.assert_array_equal(mean, [[2, 4, 0]])
     # A person is compared with the others where somebody else was measured, too.
-    deviation, known = MeanMaps.of(people).left_out(people[1])
+    deviation, measured = MeanMaps.of(people).left_out(people[1])
     np.testing.assert_array_equal(deviation, [[2, 0, 0]])
-    np.testing.assert_array_equal(known, [[True, False, False]])
+    np.testing.assert_array_equal(measured, [[True, False, False]])
 
 
-@pytest.mark.parametrize("other", [[[1, 2, 4]], [[1, NAN, 3]]])
-def test_other_maps_have_another_fingerprint(other):
+@pytest.mark.parametrize("other_maps", [[[1, 2, 4]], [[1, NAN, 3]]])
+def test_other_maps_have_another_fingerprint(other_maps):
     assert person([[1, 2, 3]]).fingerprint() == person([[1, 2, 3]]).fingerprint()
-    assert person(other).fingerprint() != person([[1, 2, 3]]).fingerprint()
+    assert person(other_maps).fingerprint() != person([[1, 2, 3]]).fingerprint()

@@ -42,22 +42,22 @@ def test_it_is_the_mean_map_plus_gain_times_the_deviation():
 def lacking(measured, seed=0):
     """Take half of the voxels from half of the people, and a contrast from half of them."""
     rng = np.random.default_rng(seed)
-    left = measured.copy()
-    left[rng.random(len(left)) < 0.5, :, :20] = np.nan
-    left[rng.random(len(left)) < 0.5, 1] = np.nan
-    return left
+    incomplete = measured.copy()
+    incomplete[rng.random(len(incomplete)) < 0.5, :, :20] = np.nan
+    incomplete[rng.random(len(incomplete)) < 0.5, 1] = np.nan
+    return incomplete
 
 
 def test_a_gain_is_the_slope_over_what_was_measured():
     _, measured, predicted = people(seed=1)
     predicted = predicted + 3 * np.random.default_rng(5).normal(size=predicted.shape)
-    left = lacking(measured, seed=2)
-    known = np.isfinite(left)
-    p, m = (np.where(known, values, np.nan) for values in (predicted, left))
+    incomplete = lacking(measured, seed=2)
+    finite = np.isfinite(incomplete)
+    p, m = (np.where(finite, values, np.nan) for values in (predicted, incomplete))
     p, m = p - np.nanmean(p, axis=0), m - np.nanmean(m, axis=0)
     gains = np.nansum(p * m, axis=(0, 2)) / np.nansum(p * p, axis=(0, 2))
-    found = correction_of(predicted, left, measured.mean(axis=0)).gains
-    np.testing.assert_allclose(found, np.clip(gains, 0, MOST_GAIN), rtol=1e-5)
+    fitted_gains = correction_of(predicted, incomplete, measured.mean(axis=0)).gains
+    np.testing.assert_allclose(fitted_gains, np.clip(gains, 0, MOST_GAIN), rtol=1e-5)
 
 
 def test_a_contrast_that_nobody_has_is_the_mean_map():

@@ -23,19 +23,26 @@ def test_an_epoch_has_each_person_once_and_batches_have_different_people():
     samples = cohort(people=8)
     maps = {samples.maps(n, ALL).tobytes(): n for n in range(8)}
     drawn = [
-        maps[one.numpy().tobytes()]
+        maps[maps_of_person.numpy().tobytes()]
         for (batch,) in training_batches(samples, 4, (0, 0))
-        for one in batch.maps
+        for maps_of_person in batch.maps
     ]
     assert sorted(drawn) == list(range(8))
     for (batch,) in training_batches(samples, 4, (0, 0), number=5):
-        assert len({one.numpy().tobytes() for one in batch.maps}) == 4
+        assert (
+            len({maps_of_person.numpy().tobytes() for maps_of_person in batch.maps})
+            == 4
+        )
 
 
 def test_all_segments_are_drawn():
     samples = cohort(people=2)
     batches = training_batches(samples, 2, (0,), number=20)
-    seen = {one.numpy().tobytes() for (batch,) in batches for one in batch.connectomes}
+    seen = {
+        connectome.numpy().tobytes()
+        for (batch,) in batches
+        for connectome in batch.connectomes
+    }
     assert len(seen) == 4
 
 
@@ -43,8 +50,8 @@ def test_validation_has_each_person_once_and_nobody_alone():
     samples = cohort(people=7)
     batches = list(validation_batches(samples, 3, (0,)))
     assert [len(batch.maps) for (batch,) in batches] == [3, 2, 2]
-    found = np.concatenate([batch.maps for (batch,) in batches])
-    np.testing.assert_array_equal(found, [samples.maps(n, ALL) for n in range(7)])
+    drawn_maps = np.concatenate([batch.maps for (batch,) in batches])
+    np.testing.assert_array_equal(drawn_maps, [samples.maps(n, ALL) for n in range(7)])
 
 
 # --- people one by one
@@ -75,14 +82,18 @@ def test_what_was_not_measured_does_not_count():
     holed = measured.clone()
     holed[0, 1] = float("nan")
     holed[:, :, 40:] = float("nan")
-    kept = [(0, 0), (0, 2), (1, 0), (1, 1), (1, 2)]
+    measured_pairs = [(0, 0), (0, 2), (1, 0), (1, 1), (1, 2)]
     errors = [
-        (predicted[i, q, :40] - measured[i, q, :40]).square().mean() for i, q in kept
+        (predicted[i, q, :40] - measured[i, q, :40]).square().mean()
+        for i, q in measured_pairs
     ]
     torch.testing.assert_close(
         masked_error(predicted, holed), torch.stack(errors).mean()
     )
-    rs = [np.corrcoef(predicted[i, q, :40], measured[i, q, :40])[0, 1] for i, q in kept]
+    rs = [
+        np.corrcoef(predicted[i, q, :40], measured[i, q, :40])[0, 1]
+        for i, q in measured_pairs
+    ]
     assert float(mean_correlation(predicted, holed)) == pytest.approx(
         np.mean(rs), abs=1e-5
     )

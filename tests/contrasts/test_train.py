@@ -50,13 +50,15 @@ def cohort(people: int, seed: int, *, shuffled: bool = False) -> PersonSamples:
     slopes = np.random.default_rng(0).normal(size=(CONTRASTS, ROIS))
     rng = np.random.default_rng(seed)
     spectrum = rng.normal(size=(people, ROIS, 3, 3, 3)) / np.sqrt(27)
-    own = np.einsum(
+    persons_volume = np.einsum(
         "nkabc,ax,by,cz->nkxyz", spectrum, waves, waves, waves, optimize=True
     )
-    own = own.reshape(people, ROIS, -1)
-    connectomes = own[:, None] + 0.5 * rng.normal(size=(people, 2, ROIS, EDGE**3))
+    persons_volume = persons_volume.reshape(people, ROIS, -1)
+    connectomes = persons_volume[:, None] + 0.5 * rng.normal(
+        size=(people, 2, ROIS, EDGE**3)
+    )
     # Small enough that the hinge of crr stays open.
-    maps = 0.4 / np.sqrt(ROIS) * np.einsum("qk,nkv->nqv", slopes, own)
+    maps = 0.4 / np.sqrt(ROIS) * np.einsum("qk,nkv->nqv", slopes, persons_volume)
     maps += 0.2 * rng.normal(size=maps.shape)
     if shuffled:
         maps = np.roll(maps, 1, axis=0)
@@ -105,8 +107,8 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
     assert losses(resumed) == pytest.approx(losses(whole), abs=1e-5)
     # The loss rises in the last epoch before the stop, and the rate falls after it.
     rates = [
-        [epoch["learning_rate"] for epoch in one.card["history"]]
-        for one in (resumed, whole)
+        [epoch["learning_rate"] for epoch in trained.card["history"]]
+        for trained in (resumed, whole)
     ]
     assert rates[0] == rates[1]
     assert rates[1][5] > rates[1][6]
@@ -131,9 +133,9 @@ def test_voxels_of_a_mask_are_trained_on_where_they_lie():
             grid = np.zeros((3, ROIS, *box.shape), np.float32)
             grid.reshape(3, ROIS, -1)[..., box.inside] = box.connectomes
             with torch.no_grad():
-                found = task.network(torch.from_numpy(grid)).flatten(2).numpy()
+                predicted = task.network(torch.from_numpy(grid)).flatten(2).numpy()
             expected.append(
-                np.square(found[..., box.counted] - box.maps.numpy()).mean()
+                np.square(predicted[..., box.counted] - box.maps.numpy()).mean()
             )
     step = task.training_step(next(iter(task.train_dataloader())), 0)
     assert float(step.detach()) == pytest.approx(np.mean(expected), rel=1e-5)
@@ -218,21 +220,21 @@ def test_crr_turns_deviations_up_by_one_plus_alpha(long_mse, tmp_path):
 def test_frozen_parameters_stay_and_the_others_move(tmp_path):
     start = AttentionUNet(ROIS, CONTRASTS, features=4).state_dict()
     plan = dataclasses.replace(SHORT, epochs=1, frozen=("out_block.1",))
-    found = train(
+    state = train(
         cohort(12, 1), cohort(4, 2), plan, Workplace(tmp_path), start=start
     ).state
-    assert torch.equal(found["out_block.1.weight"], start["out_block.1.weight"])
+    assert torch.equal(state["out_block.1.weight"], start["out_block.1.weight"])
     assert not torch.equal(
-        found["in_block.conv.0.weight"], start["in_block.conv.0.weight"]
+        state["in_block.conv.0.weight"], start["in_block.conv.0.weight"]
     )
 
 
 def test_scores_tell_people_apart_from_the_mean_map():
     rng = torch.Generator().manual_seed(0)
     mean = 3 * torch.randn(1, 2, 200, generator=rng)
-    own = torch.randn(5, 2, 200, generator=rng)
-    everybodys = validation_scores((mean + 0 * own), mean + own)
+    deviation = torch.randn(5, 2, 200, generator=rng)
+    everybodys = validation_scores((mean + 0 * deviation), mean + deviation)
     assert everybodys["r"] > 0.9
     assert abs(everybodys["residual_r"]) < 0.02
-    wrong_mean = validation_scores(own, mean + own)
+    wrong_mean = validation_scores(deviation, mean + deviation)
     assert wrong_mean["residual_r"] > 0.99

@@ -18,11 +18,11 @@ EXAMPLES = re.findall(
 @pytest.mark.slow
 @pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_example_prints_what_it_says(tmp_path, code):
-    said = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)
-    assert said
+    comments = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)
+    assert comments
     command = [sys.executable, "-c", code]
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == said
+    assert done.stdout.splitlines() == comments

@@ -72,20 +72,20 @@ def blocks(page: Path, language: str) -> list[tuple[str, str]]:
 
 def commands(page: Path, *, marked: bool) -> list[str]:
     """Return the commands of a page that are marked, or those that are not."""
-    found = []
+    typed = []
     for block, behind in blocks(page, "console"):
         if behind.startswith(MARK) == marked:
             lines = block.replace("\\\n", "").splitlines()
-            found += [line[2:] for line in lines if line.startswith("$ ")]
-    return found
+            typed += [line[2:] for line in lines if line.startswith("$ ")]
+    return typed
 
 
 def to_type(page: Path) -> list[str]:
     """Return the commands of a page that `test_commands_of_a_page` types."""
-    found = [c for c in commands(page, marked=False) if not c.startswith(ELSEWHERE)]
+    typed = [c for c in commands(page, marked=False) if not c.startswith(ELSEWHERE)]
     if page in TASKS:
-        return found
-    return [c for c in found if not CAPITALS.search(c) and not c.startswith(OF_MODELS)]
+        return typed
+    return [c for c in typed if not CAPITALS.search(c) and not c.startswith(OF_MODELS)]
 
 
 TYPED = [page for page in [*TASKS, *LOOKED_UP] if to_type(page)]
@@ -101,18 +101,18 @@ def all_commands() -> list[str]:
     pages = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *EXAMPLES]
     texts = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     joined = re.sub(r"\\\n\s*", "", texts)
-    found = re.findall(rf"^(?:\$ )?((?:{'|'.join(PARSERS)}) .*)$", joined, re.MULTILINE)
-    return [command for command in found if "--" in command and "…" not in command]
+    typed = re.findall(rf"^(?:\$ )?((?:{'|'.join(PARSERS)}) .*)$", joined, re.MULTILINE)
+    return [command for command in typed if "--" in command and "…" not in command]
 
 
 @pytest.mark.parametrize("command", all_commands())
 def test_options_of_printed_commands_exist(command):
     program, *words = shlex.split(command, comments=True)
-    known = {
+    flags = {
         flag for action in PARSERS[program]()._actions for flag in action.option_strings
     }
-    known |= {"--help-all"}
-    assert {word for word in words if word.startswith("--")} <= known
+    flags |= {"--help-all"}
+    assert {word for word in words if word.startswith("--")} <= flags
 
 
 def bold(seed: int) -> np.ndarray:

@@ -16,14 +16,16 @@ def divided(monkeypatch):
     def divided(*, cores, memory=1000 * GB, units=100, on_cpu=True, **options):
         monkeypatch.setattr(machine, "available_cores", lambda: cores)
         monkeypatch.setattr(machine, "available_memory", lambda: memory)
-        asked = ResourceOptions(**options)
-        return machine.divide(asked, units=units, bytes_each=1.25 * GB, on_cpu=on_cpu)
+        resources = ResourceOptions(**options)
+        return machine.divide(
+            resources, units=units, bytes_each=1.25 * GB, on_cpu=on_cpu
+        )
 
     return divided
 
 
 @pytest.mark.parametrize(
-    ("given", "processes", "threads"),
+    ("options", "processes", "threads"),
     [
         ({"cores": 1}, 1, 1),
         ({"cores": 2}, 2, 1),
@@ -45,12 +47,12 @@ def divided(monkeypatch):
         ({"cores": 16, "nprocs": 4, "omp_nthreads": 1, "on_cpu": False}, 4, 1),
     ],
 )
-def test_divided(divided, given, processes, threads):
-    assert divided(**given) == (processes, threads)
+def test_divided(divided, options, processes, threads):
+    assert divided(**options) == (processes, threads)
 
 
 @pytest.mark.parametrize(
-    ("given", "processes", "threads", "said"),
+    ("options", "processes", "threads", "reason"),
     [
         (
             {"cores": 2, "omp_nthreads": 100_000},
@@ -66,9 +68,9 @@ def test_divided(divided, given, processes, threads):
         ),
     ],
 )
-def test_more_threads_than_cores(divided, given, processes, threads, said):
-    with pytest.warns(UserWarning, match=f"--omp-nthreads is {said}"):
-        assert divided(**given) == (processes, threads)
+def test_more_threads_than_cores(divided, options, processes, threads, reason):
+    with pytest.warns(UserWarning, match=f"--omp-nthreads is {reason}"):
+        assert divided(**options) == (processes, threads)
 
 
 def test_less_memory_than_one_process_needs_is_refused(divided):

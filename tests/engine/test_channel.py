@@ -28,9 +28,9 @@ def through(*values: object) -> list[object]:
 
     thread = threading.Thread(target=send)
     thread.start()
-    found = [receive_value(receiver) for _ in values]
+    received = [receive_value(receiver) for _ in values]
     thread.join()
-    return found
+    return received
 
 
 @pytest.mark.slow
@@ -50,9 +50,9 @@ def test_arrays_of_all_sizes_arrive_as_they_were_and_may_be_changed(
     ]
     first, last = through(Sent("first", arrays), "last")
     assert (first.title, last) == ("first", "last")
-    for found, wanted in zip(first.values, arrays, strict=True):
-        assert (found.dtype, found.flags.writeable) == (wanted.dtype, True)
-        np.testing.assert_array_equal(found, wanted)
+    for received, wanted in zip(first.values, arrays, strict=True):
+        assert (received.dtype, received.flags.writeable) == (wanted.dtype, True)
+        np.testing.assert_array_equal(received, wanted)
 
 
 def test_an_end_in_the_middle_of_an_array_is_an_end():

@@ -61,12 +61,10 @@ def test_a_process_that_dies_or_is_stuck_costs_one_unit(dask, monkeypatch):
         message
         for _, message in run(Cluster(dask, prepare, "y"), ["killed", "stuck", "a"])
     ]
-    found = {message.label: message for message in messages if isinstance(message, End)}
-    assert found["killed"].died == "it was ended by SIGSEGV"
-    assert "no step for 10 s; the last one was opening a.h5" in str(
-        found["stuck"].error
-    )
-    assert found["a"].result
+    ends = {message.label: message for message in messages if isinstance(message, End)}
+    assert ends["killed"].died == "it was ended by SIGSEGV"
+    assert "no step for 10 s; the last one was opening a.h5" in str(ends["stuck"].error)
+    assert ends["a"].result
 
 
 @pytest.mark.slow

@@ -153,10 +153,11 @@ run()
     ],
 )
 @pytest.mark.parametrize(
-    "own", [{}, {"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_THREAD_TIMEOUT": "9"}]
+    "users_variables",
+    [{}, {"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_THREAD_TIMEOUT": "9"}],
 )
 def test_threads_wait_asleep_from_the_start_or_as_the_user_says(
-    tmp_path, program, words, own
+    tmp_path, program, words, users_variables
 ):
     code = SPY.format(names=[*WAIT_VARIABLES], program=program, words=words)
     bare = {
@@ -164,7 +165,7 @@ def test_threads_wait_asleep_from_the_start_or_as_the_user_says(
     }
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**bare, **own},
+        env={**bare, **users_variables},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -172,7 +173,7 @@ def test_threads_wait_asleep_from_the_start_or_as_the_user_says(
         timeout=60,
     )
     assert set(done.stdout.splitlines()) == {
-        " ".join({**WAIT_VARIABLES, **own}.values())
+        " ".join({**WAIT_VARIABLES, **users_variables}.values())
     }
 
 

@@ -82,9 +82,9 @@ def run(pool: Pool, labels) -> list:
 
 def ends(messages) -> dict:
     """Return label -> how it ended; each has ended once."""
-    found = [m for _, m in messages if isinstance(m, End)]
-    assert set(Counter(end.label for end in found).values()) <= {1}
-    return {end.label: end for end in found}
+    end_messages = [m for _, m in messages if isinstance(m, End)]
+    assert set(Counter(end.label for end in end_messages).values()) <= {1}
+    return {end.label: end for end in end_messages}
 
 
 @pytest.mark.parametrize("processes", [1, 2, 5])
@@ -103,23 +103,23 @@ def test_each_is_done_once_and_in_lanes(processes, tmp_path):
 
 def test_what_goes_wrong_costs_one_unit():
     labels = ["a", "bad", "killed", "worse", "b", "c"]
-    found = ends(run(Pool(prepare_quick, 2, forked=True), labels))
-    bad, worse = found.pop("bad"), found.pop("worse")
+    outcomes = ends(run(Pool(prepare_quick, 2, forked=True), labels))
+    bad, worse = outcomes.pop("bad"), outcomes.pop("worse")
     assert str(bad.error) == str(RunError("no such run"))
     assert repr(worse.error) == "ZeroDivisionError('a fault of ours')"
-    assert found.pop("killed") == End(
+    assert outcomes.pop("killed") == End(
         "killed", died="it was ended by SIGKILL (out of memory?)"
     )
-    assert found == {label: End(label, f"result of {label}") for label in "abc"}
+    assert outcomes == {label: End(label, f"result of {label}") for label in "abc"}
 
 
 def test_processes_can_be_started_afresh():
     """As they are where a GPU is: its driver does not outlive a fork."""
     messages = run(Pool(prepare_quick, 1, forked=False), ["a", "bad"])
     assert (0, Happened("began", "a")) in messages
-    found = ends(messages)
-    assert found["a"] == End("a", "result of a")
-    assert found["bad"].error is not None
+    outcomes = ends(messages)
+    assert outcomes["a"] == End("a", "result of a")
+    assert outcomes["bad"].error is not None
 
 
 def slow(label, reporter):
@@ -129,13 +129,13 @@ def slow(label, reporter):
 
 def test_closing_ends_all():
     messages = Pool(lambda: slow, 2, forked=True).run(Backlog("ab"))
-    found = []
-    while len(found) < 2:
+    seen = []
+    while len(seen) < 2:
         _, message = next(messages)
         if message.kind != "began":
-            found.append(int(message.text))
+            seen.append(int(message.text))
     messages.close()
-    assert not any(Path(f"/proc/{process}").exists() for process in found)
+    assert not any(Path(f"/proc/{process}").exists() for process in seen)
 
 
 # --- the first half of the work runs ahead
@@ -173,22 +173,24 @@ def run_halves(where: dict[str, object], processes: int = 1, labels=LABELS) -> l
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_is_read_ahead_reaches_its_unit(processes):
-    found = ends(run_halves({}, processes))
-    assert found == {label: whole(label) for label in LABELS}
+    outcomes = ends(run_halves({}, processes))
+    assert outcomes == {label: whole(label) for label in LABELS}
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_worker_killed_at_work_costs_that_unit_only(processes):
-    found = ends(run_halves({"finish 02": die}, processes))
-    assert found.pop("02").died == "it was ended by SIGKILL (out of memory?)"
-    assert found == {label: whole(label) for label in LABELS if label != "02"}
+    outcomes = ends(run_halves({"finish 02": die}, processes))
+    assert outcomes.pop("02").died == "it was ended by SIGKILL (out of memory?)"
+    assert outcomes == {label: whole(label) for label in LABELS if label != "02"}
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_reader_killed_costs_that_unit_only(processes):
-    found = ends(run_halves({"read 02": die}, processes))
-    assert found.pop("02").result == "broken: it was ended by SIGKILL (out of memory?)"
-    assert found == {label: whole(label) for label in LABELS if label != "02"}
+    outcomes = ends(run_halves({"read 02": die}, processes))
+    assert (
+        outcomes.pop("02").result == "broken: it was ended by SIGKILL (out of memory?)"
+    )
+    assert outcomes == {label: whole(label) for label in LABELS if label != "02"}
 
 
 def test_a_unit_that_leaves_events_unread_does_not_disturb_the_next():
@@ -198,16 +200,16 @@ def test_a_unit_that_leaves_events_unread_does_not_disturb_the_next():
                 raise RunError("not needed")
             return super().finish(label, events, reporter)
 
-    found = ends(run(Pool(lambda: Hasty({}), 1, forked=True), LABELS))
-    assert found.pop("01").error is not None
-    assert found == {label: whole(label) for label in LABELS if label != "01"}
+    outcomes = ends(run(Pool(lambda: Hasty({}), 1, forked=True), LABELS))
+    assert outcomes.pop("01").error is not None
+    assert outcomes == {label: whole(label) for label in LABELS if label != "01"}
 
 
 @pytest.mark.slow
 def test_readers_killed_at_every_unit_do_not_end_the_work():
-    found = ends(run_halves({f"read {label}": die for label in LABELS}))
+    outcomes = ends(run_halves({f"read {label}": die for label in LABELS}))
     broken = "broken: it was ended by SIGKILL (out of memory?)"
-    assert found == {label: End(label, broken) for label in LABELS}
+    assert outcomes == {label: End(label, broken) for label in LABELS}
 
 
 # --- processes that are stuck
@@ -228,13 +230,15 @@ def wait_after_a_step() -> None:
 @pytest.mark.parametrize("half", ["read", "finish"])
 def test_stuck_work_costs_its_unit_however_often(soon, half):
     stuck = LABELS[1:6]  # more than the deaths that end a pool
-    found = ends(run_halves({f"{half} {label}": wait_after_a_step for label in stuck}))
+    outcomes = ends(
+        run_halves({f"{half} {label}": wait_after_a_step for label in stuck})
+    )
     for label in stuck:
-        error = str(found.pop(label).error)
+        error = str(outcomes.pop(label).error)
         assert error.startswith(
             "it took too long: no step for 0 s; the last one was opening a.h5."
         )
-    assert found == {label: whole(label) for label in LABELS if label not in stuck}
+    assert outcomes == {label: whole(label) for label in LABELS if label not in stuck}
 
 
 @pytest.mark.slow

@@ -21,10 +21,10 @@ def test_an_array_comes_back_mapped_with_its_notes(tmp_path):
     store = ArrayStore(tmp_path / "cache")
     array = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
     store.write("sub-01/connectomes", array, FACTS, {"seconds": [1.5, 2.0]})
-    found = store.read("sub-01/connectomes")
-    np.testing.assert_array_equal(found, array)
-    assert isinstance(found, np.memmap)
-    assert found.dtype == np.float16
+    stored = store.read("sub-01/connectomes")
+    np.testing.assert_array_equal(stored, array)
+    assert isinstance(stored, np.memmap)
+    assert stored.dtype == np.float16
     assert store.notes("sub-01/connectomes") == {"seconds": [1.5, 2.0]}
 
 
@@ -54,10 +54,10 @@ def test_damage_is_found(tmp_path):
 
 def test_a_full_disk_is_told_before_an_array_is_filled(tmp_path, monkeypatch):
     store = ArrayStore(tmp_path)
-    asked = []
+    sizes = []
 
     def full(file: int, start: int, size: int) -> None:
-        asked.append(size)
+        sizes.append(size)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
@@ -65,7 +65,7 @@ def test_a_full_disk_is_told_before_an_array_is_filled(tmp_path, monkeypatch):
         OutputError, match=r"work/x\.npy cannot be written: No space left"
     ):
         store.create("work/x", (1000, 1000), np.float32)
-    assert asked[0] >= 4_000_000
+    assert sizes[0] >= 4_000_000
     assert not (tmp_path / "work/x.npy").exists()
 
 
@@ -96,12 +96,12 @@ def test_what_all_rows_have_is_kept(tmp_path_factory, values):
     for row in values:
         rows.add(0, row[::-1])
         rows.add(1, row)
-    known = np.flatnonzero(np.isfinite(values).all(axis=0))
-    assert np.array_equal(rows.complete_columns(1), known)
-    if len(known):
-        np.testing.assert_array_equal(rows.table(1, known), values[:, known])
+    complete = np.flatnonzero(np.isfinite(values).all(axis=0))
+    assert np.array_equal(rows.complete_columns(1), complete)
+    if len(complete):
+        np.testing.assert_array_equal(rows.table(1, complete), values[:, complete])
         first = rows.table(0, rows.complete_columns(0))
-        np.testing.assert_array_equal(first[:, ::-1], values[:, known])
+        np.testing.assert_array_equal(first[:, ::-1], values[:, complete])
     rows.close()
 
 
@@ -110,6 +110,6 @@ def test_arrays_of_a_file_come_back_and_its_bytes_are_the_same_each_time(tmp_pat
     for name in ("a.npz", "b.npz"):
         write_npz(tmp_path / name, arrays)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    found = read_npz(tmp_path / "a.npz")
-    assert found["people"].tolist() == arrays["people"]
-    np.testing.assert_array_equal(found["values"], arrays["values"])
+    stored = read_npz(tmp_path / "a.npz")
+    assert stored["people"].tolist() == arrays["people"]
+    np.testing.assert_array_equal(stored["values"], arrays["values"])

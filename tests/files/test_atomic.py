@@ -125,9 +125,9 @@ def test_temporary_of_a_killed_process_is_removed(tmp_path):
     folder = tmp_path / "sub-01/func"
     folder.mkdir(parents=True)
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
-    (left,) = folder.iterdir()
+    (temporary,) = folder.iterdir()
     remove_stale_temporaries(tmp_path / "sub-01")
-    assert not left.exists()
+    assert not temporary.exists()
 
 
 def test_temporary_of_another_host_is_left_for_an_hour(tmp_path):
@@ -164,7 +164,7 @@ def of_a_gone_process() -> str:
 
 
 def test_a_folder_that_a_killed_process_has_half_written_is_removed(tmp_path):
-    left = tmp_path / of_a_gone_process()
-    leave_temporary(left / "weights", "a.bin")
+    temporary = tmp_path / of_a_gone_process()
+    leave_temporary(temporary / "weights", "a.bin")
     remove_stale_temporaries(tmp_path)
     assert names_in(tmp_path) == []

@@ -19,9 +19,9 @@ def test_a_family_has_a_column_a_member_in_their_order():
 
 
 def test_a_dictionary_says_what_columns_and_ends_of_intervals_are():
-    found = Column("rt", "Mean", "response time", "s", BY_PEOPLE).dictionary()
+    dictionary = Column("rt", "Mean", "response time", "s", BY_PEOPLE).dictionary()
     ends = f"end of the {BY_PEOPLE} of rt"
-    assert found == {
+    assert dictionary == {
         "rt": {"LongName": "response time", "Description": "Mean", "Units": "s"},
         "rt_low": {"Description": f"Lower {ends}", "Units": "s"},
         "rt_high": {"Description": f"Upper {ends}", "Units": "s"},

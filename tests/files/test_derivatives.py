@@ -119,10 +119,14 @@ def test_a_description_holds_no_path_to_other_places(
     }
     # Another input is refused all the same: where this one lies is in the logs.
     assert check_output_location(dataset.root, source) == dataset.root
-    other = tmp_path / "other" / "fmriprep"
-    other.mkdir(parents=True)
-    with pytest.raises(SettingsError, match=f"holds results from {far}, not {other}"):
-        check_output_location(dataset.root, InputDataset(other, "fmriprep", {}, other))
+    elsewhere = tmp_path / "other" / "fmriprep"
+    elsewhere.mkdir(parents=True)
+    with pytest.raises(
+        SettingsError, match=f"holds results from {far}, not {elsewhere}"
+    ):
+        check_output_location(
+            dataset.root, InputDataset(elsewhere, "fmriprep", {}, elsewhere)
+        )
 
 
 def test_users_lines_and_texts_are_kept(dataset, source):
@@ -154,11 +158,18 @@ def test_what_people_wrote_into_the_description_is_kept(dataset, source):
     dataset.describe(source, words("x"))
     path = dataset.root / "dataset_description.json"
     content = json.loads(path.read_text())
-    more = {"Authors": ["A. Person"], "License": "CC0", "Acknowledgements": "thanks"}
-    path.write_text(json.dumps({**content, **more, "Name": "My maps"}))
+    additions = {
+        "Authors": ["A. Person"],
+        "License": "CC0",
+        "Acknowledgements": "thanks",
+    }
+    path.write_text(json.dumps({**content, **additions, "Name": "My maps"}))
     dataset.describe(source, words("x"))
-    found = json.loads(path.read_text())
-    assert {key: found[key] for key in (*more, "Name")} == {**more, "Name": "My maps"}
+    description = json.loads(path.read_text())
+    assert {key: description[key] for key in (*additions, "Name")} == {
+        **additions,
+        "Name": "My maps",
+    }
 
 
 @pytest.mark.parametrize("of_raw", [False, True])
@@ -170,8 +181,11 @@ def test_authors_and_licence_are_those_of_the_data(dataset, source, of_raw):
             json.dumps({**json.loads(raw.read_text()), "Authors": about.pop("Authors")})
         )
     dataset.describe(replace(source, description=about), words("x"))
-    found = json.loads((dataset.root / "dataset_description.json").read_text())
-    assert (found["License"], found["Authors"]) == ("CC0", ["A. Person", "B. Person"])
+    description = json.loads((dataset.root / "dataset_description.json").read_text())
+    assert (description["License"], description["Authors"]) == (
+        "CC0",
+        ["A. Person", "B. Person"],
+    )
 
 
 def test_participants_follow_the_folders_and_keep_columns(dataset):
@@ -245,18 +259,18 @@ def test_validator_accepts_what_describes_the_dataset(dataset, source):
 
 
 def test_temporaries_of_killed_processes_leave_the_shared_folders(dataset):
-    own = dataset.root / temporary_name()
-    gone = own.name.replace(f"-{os.getpid()}-", "-99999999-")
+    temporary = dataset.root / temporary_name()
+    gone = temporary.name.replace(f"-{os.getpid()}-", "-99999999-")
     places = ["", "group", "logs", "logs/complete"]
     for place in places:
         (dataset.root / place).mkdir(exist_ok=True)
         (dataset.root / place / gone).touch()
     (dataset.root / "sub-01").mkdir()
     (dataset.root / "sub-01" / gone).touch()
-    own.touch()
+    temporary.touch()
     dataset.remove_stale_temporaries()
-    left = [
+    temporaries = [
         path.relative_to(dataset.root).as_posix()
         for path in dataset.root.rglob(".dtg-*")
     ]
-    assert sorted(left) == sorted([own.name, f"sub-01/{gone}"])
+    assert sorted(temporaries) == sorted([temporary.name, f"sub-01/{gone}"])

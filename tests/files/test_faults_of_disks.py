@@ -37,13 +37,13 @@ class FullFile(io.BytesIO):
 def failing(monkeypatch, door, number, times, *, on=""):
     """Let a call of the system fail a number of times, for paths that contain some text."""
     module, _, name = door.rpartition(".")
-    left = [times]
+    times_to_go = [times]
     original = {"os": os, "io": io, "fcntl": __import__("fcntl")}[module]
     does = getattr(original, name)
 
     def fails(*words, **options):
-        if on in str(words[0]) and left[0]:
-            left[0] -= 1
+        if on in str(words[0]) and times_to_go[0]:
+            times_to_go[0] -= 1
             raise OSError(number, os.strerror(number), str(words[0]))
         return does(*words, **options)
 
@@ -132,14 +132,14 @@ def test_a_fault_of_the_disk(
         assert (
             call("p", lambda: does(tmp_path) or 0, debug=False, interrupted="") == code
         )
-    said = capsys.readouterr().err
-    assert line in said
-    assert said.count("\n") == (code != 0)
+    log = capsys.readouterr().err
+    assert line in log
+    assert log.count("\n") == (code != 0)
     written = b"new" if does is write and code == 0 else b"old"
     assert (tmp_path / "maps.nii.gz").read_bytes() == written
-    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     # An empty lock file is nobody's.
-    assert left - {"sub-01.lock"} == {"maps.nii.gz"}
+    assert names - {"sub-01.lock"} == {"maps.nii.gz"}
 
 
 @pytest.mark.parametrize("number", [errno.EDQUOT, errno.ENOSPC, errno.EIO])

@@ -28,7 +28,7 @@ READERS = {
     "table": foreign.read_table,
     "table of any delimiter": lambda path: foreign.read_table(path, None),
 }
-each_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+each_reader = pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 
 
 SPECIAL = {
@@ -40,19 +40,19 @@ SPECIAL = {
 @each_reader
 @pytest.mark.parametrize("what", SPECIAL)
 @pytest.mark.timeout(5)
-def test_what_is_no_file_is_refused_at_once(tmp_path, read, what):
+def test_what_is_no_file_is_refused_at_once(tmp_path, reader, what):
     SPECIAL[what](tmp_path / "x")
     with pytest.raises(ForeignFileError, match=f"x cannot be read: it is {what}"):
-        read(tmp_path / "x")
+        reader(tmp_path / "x")
 
 
 @each_reader
-def test_missing_files_are_an_error_of_their_own(tmp_path, read):
+def test_missing_files_are_an_error_of_their_own(tmp_path, reader):
     with pytest.raises(MissingFileError, match="cannot be read: N"):
-        read(tmp_path / "x")
+        reader(tmp_path / "x")
     (tmp_path / "x").touch()
     with pytest.raises(MissingFileError, match="cannot be read: N"):
-        read(tmp_path / "x" / "y")
+        reader(tmp_path / "x" / "y")
 
 
 def test_files_without_content_are_named(tmp_path):
@@ -66,7 +66,7 @@ def test_files_without_content_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "read", [foreign.read_text, foreign.read_json_object, foreign.read_table]
+    "reader", [foreign.read_text, foreign.read_json_object, foreign.read_table]
 )
 @pytest.mark.parametrize(
     ("content", "fact"),
@@ -76,10 +76,10 @@ def test_files_without_content_are_named(tmp_path):
         ('{"Name": "Zürich"}'.encode("latin-1"), "not UTF-8 at byte 11"),
     ],
 )
-def test_other_encodings_are_refused(tmp_path, read, content, fact):
+def test_other_encodings_are_refused(tmp_path, reader, content, fact):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(ForeignFileError, match=rf"{fact}.*To do: save it as UTF-8"):
-        read(tmp_path / "x")
+        reader(tmp_path / "x")
 
 
 def test_a_mark_at_the_start_is_no_text(tmp_path):
@@ -108,7 +108,7 @@ def test_damaged_toml_becomes_a_line(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "fault"),
     [
         ("a\tb\n" + "x" * 200_000 + "\t1\n", "field larger"),
         ("a\tb\n1\t2\t3\n", "line 2 has 3 cells, the header 2"),
@@ -116,9 +116,9 @@ def test_damaged_toml_becomes_a_line(tmp_path, text):
         ('a\tb\n"1\t2\t3\n', "has 3 cells"),
     ],
 )
-def test_damaged_tables_become_a_line(tmp_path, text, found):
+def test_damaged_tables_become_a_line(tmp_path, text, fault):
     (tmp_path / "x").write_text(text)
-    with pytest.raises(ForeignFileError, match=f"cannot be read as a table.*{found}"):
+    with pytest.raises(ForeignFileError, match=f"cannot be read as a table.*{fault}"):
         foreign.read_table(tmp_path / "x")
 
 
@@ -240,8 +240,12 @@ DRIVES = [
 @pytest.mark.parametrize("drive", DRIVES)
 def test_folders_of_drives_are_not_entered(tmp_path, drive):
     root = tmp_path / drive / "data"  # the data themselves may be in a snapshot
-    own = [root / "map.nii.gz", root / "a" / "map.nii.gz", root / "a@b" / "map.nii.gz"]
-    for path in own:
+    files = [
+        root / "map.nii.gz",
+        root / "a" / "map.nii.gz",
+        root / "a@b" / "map.nii.gz",
+    ]
+    for path in files:
         for place in (
             path,
             path.parent / drive / path.name,
@@ -249,8 +253,8 @@ def test_folders_of_drives_are_not_entered(tmp_path, drive):
         ):
             place.parent.mkdir(parents=True, exist_ok=True)
             place.touch()
-    assert sorted(foreign.files_below(root)) == sorted(own)
-    assert foreign.matching(root, "**/*.nii.gz") == sorted(own)
+    assert sorted(foreign.files_below(root)) == sorted(files)
+    assert foreign.matching(root, "**/*.nii.gz") == sorted(files)
     beside = [root / "a" / ".." / "map.nii.gz"]
     assert foreign.matching(root / "a", "../map.nii.gz") == beside
     assert foreign.matching(root / "a", f"../{drive}/*.nii.gz") == []
@@ -298,10 +302,10 @@ quick = settings(
 @each_reader
 @quick
 @given(content=st.binary(max_size=300))
-def test_any_bytes_give_values_or_the_one_error(tmp_path, read, content):
+def test_any_bytes_give_values_or_the_one_error(tmp_path, reader, content):
     (tmp_path / "x").write_bytes(content)
     with suppress(ForeignFileError):
-        read(tmp_path / "x")
+        reader(tmp_path / "x")
 
 
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=8)

@@ -55,28 +55,28 @@ def test_a_call_on_names_of_any_bytes_gives_its_lock_back(folder, locks, monkeyp
         sys, "argv", ["bids_dtg", os.fsdecode(b"in\xff\x1b[31m"), "out"]
     )
     assert locks.take("sub-01") is None
-    with Locks(folder) as others:
-        assert r"bids_dtg in\xff\x1b[31m out" in others.take("sub-01")
+    with Locks(folder) as second_call:
+        assert r"bids_dtg in\xff\x1b[31m out" in second_call.take("sub-01")
     locks.release("sub-01")
     assert not [*folder.iterdir()]
 
 
 def test_the_second_is_refused_with_owner_and_host(folder, locks):
-    other = hold(folder)
+    holder = hold(folder)
     with pytest.raises(SettingsError) as caught:
         locks.require(
             "model-own", what="/out/group/model-own", remedy="choose another name"
         )
     line = str(caught.value)
     assert (
-        f"/out/group/model-own is in use by process {other.pid} on {os.uname()[1]}"
+        f"/out/group/model-own is in use by process {holder.pid} on {os.uname()[1]}"
         in line
     )
     assert re.search(r"\(begun \d\d \w+ \d\d:\d\d: -c ", line)
     assert "wait until it has ended, or choose another name" in line
     assert str(folder / "model-own.lock") in line
     assert locks.take("model-other") is None
-    other.communicate()
+    holder.communicate()
     assert locks.take("model-own") is None
 
 
@@ -94,9 +94,9 @@ def test_nothing_is_left(folder):
 
 
 def test_a_killed_process_blocks_nobody(folder, locks):
-    other = hold(folder)
-    other.kill()
-    other.wait()
+    holder = hold(folder)
+    holder.kill()
+    holder.wait()
     assert locks.take("model-own") is None
 
 

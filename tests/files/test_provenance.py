@@ -61,8 +61,8 @@ def done(dataset, bold):
     )
 
     def why(**changes):
-        given = {"options": OPTIONS, "inputs": inputs_of(bold)} | changes
-        return why_incomplete(dataset, "sub-01", **given)
+        facts = {"options": OPTIONS, "inputs": inputs_of(bold)} | changes
+        return why_incomplete(dataset, "sub-01", **facts)
 
     return why
 
@@ -228,19 +228,24 @@ def test_fingerprint_sees_both_ends_whatever_the_size(tmp_path, size, where):
 def test_the_middle_of_a_large_plain_file_counts_by_its_time(
     dataset, name, size, changed
 ):
-    one = {"size": size, "mtime_ns": 1, "ends_sha256": "a"}
-    write_completion(dataset, "sub-01", options={}, inputs={name: one}, outputs=[])
-    later = {name: {**one, "mtime_ns": 2}}
+    fingerprint = {"size": size, "mtime_ns": 1, "ends_sha256": "a"}
+    write_completion(
+        dataset, "sub-01", options={}, inputs={name: fingerprint}, outputs=[]
+    )
+    later = {name: {**fingerprint, "mtime_ns": 2}}
     reason = why_incomplete(dataset, "sub-01", options={}, inputs=later)
     assert reason == (f"input changed: {name}" if changed else None)
 
 
 def test_inputs_elsewhere_of_one_name_are_numbered(tmp_path, bold):
     (tmp_path / bold.name).write_bytes(b"other")
-    found = input_fingerprints(
+    fingerprints = input_fingerprints(
         [bold, tmp_path / bold.name], tmp_path / "x", PathNames()
     )
-    assert list(found) == ["<elsewhere>/bold.nii.gz", "<elsewhere>/bold.nii.gz (2)"]
+    assert list(fingerprints) == [
+        "<elsewhere>/bold.nii.gz",
+        "<elsewhere>/bold.nii.gz (2)",
+    ]
 
 
 def test_unreadable_input(tmp_path):
@@ -249,16 +254,16 @@ def test_unreadable_input(tmp_path):
 
 
 def test_the_log_of_a_call(dataset, monkeypatch):
-    one, two = new_log(dataset), new_log(dataset)
-    assert one != two
-    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", one.name)
+    first, second = new_log(dataset), new_log(dataset)
+    assert first != second
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", first.name)
     monkeypatch.setenv("DTG_CONTAINER_TAG", "x")
-    write_call(one, "a = 1\n")
+    write_call(first, "a = 1\n")
     failed = Failure(
         "01", "reading", "broken\tfile\nhere", "sub-01_ses-a", "sub-01_ses-a_run-1"
     )
-    write_outcome(one, [failed, Failure("02", "finding runs", "no runs")], 1.23456)
-    folder = dataset.root / "logs" / one.name
+    write_outcome(first, [failed, Failure("02", "finding runs", "no runs")], 1.23456)
+    folder = dataset.root / "logs" / first.name
     assert (folder / "config.toml").read_text() == "a = 1\n"
     versions = json.loads((folder / "versions.json").read_text())
     assert (versions["bids_dtg"], versions["container"]) == (__version__, "docker:x")
@@ -281,7 +286,9 @@ def test_of_a_participant_s_failures_those_of_the_newest_call_stand(dataset):
     logged(dataset, "20260102T000000Z-aaaaaa", Failure("01", "reading", "new"))
     logged(dataset, "20260103T000000Z-aaaaaa", Failure("02", "reading", "other"))
     logged(dataset, "notes", Failure("01", "reading", "of no call"))
-    assert [(one.participant, one.message) for one in all_failures(dataset)] == [
+    assert [
+        (failure.participant, failure.message) for failure in all_failures(dataset)
+    ] == [
         ("01", "new"),
         ("02", "other"),
     ]
@@ -306,7 +313,7 @@ def test_a_failure_stands_until_its_work_was_completed_later(
     path = write_completion(dataset, "sub-01_ses-a", options={}, inputs={}, outputs=[])
     path.write_text(json.dumps(json.loads(path.read_text()) | {"Completed": completed}))
     expected = ["sub-01_ses-a", "sub-01_ses-b"] if stands else ["sub-01_ses-b"]
-    assert [one.title for one in all_failures(dataset)] == expected
+    assert [failure.title for failure in all_failures(dataset)] == expected
 
 
 @pytest.mark.parametrize("name", ["sub-01/a.nii.gz", "logs/complete/sub-01.json"])

@@ -59,10 +59,10 @@ def matrices(draw) -> RegionTable:
 def test_series_are_read_back_as_they_were(tmp_path_factory, given_series):
     path = tmp_path_factory.mktemp("series") / "sub-01_timeseries.tsv"
     path.write_bytes(encode_series(given_series))
-    found = read_series(path)
-    assert found.names == given_series.names
-    np.testing.assert_array_equal(found.values, given_series.values)
-    assert found.values.dtype == np.float32
+    stored = read_series(path)
+    assert stored.names == given_series.names
+    np.testing.assert_array_equal(stored.values, given_series.values)
+    assert stored.values.dtype == np.float32
 
 
 @pytest.mark.slow
@@ -71,9 +71,9 @@ def test_series_are_read_back_as_they_were(tmp_path_factory, given_series):
 def test_matrices_are_read_back_as_they_were(tmp_path_factory, matrix):
     path = tmp_path_factory.mktemp("relmat") / "sub-01_relmat.tsv"
     path.write_bytes(encode_relmat(matrix))
-    found = read_relmat(path)
-    assert found.names == matrix.names
-    np.testing.assert_array_equal(found.values.astype(np.float32), matrix.values)
+    stored = read_relmat(path)
+    assert stored.names == matrix.names
+    np.testing.assert_array_equal(stored.values.astype(np.float32), matrix.values)
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_text(tmp_path):
@@ -89,8 +89,8 @@ def test_a_name_that_a_spreadsheet_would_run_is_text(tmp_path):
 
 def test_frames_and_regions_without_a_value_are_known():
     values = np.array([[0.5, np.nan, 1], [np.nan] * 3], np.float32)
-    found = RegionTable(("a", "b"), values)
-    assert (found.keep.tolist(), found.present.tolist()) == (
+    table = RegionTable(("a", "b"), values)
+    assert (table.keep.tolist(), table.present.tolist()) == (
         [True, False, True],
         [True, False],
     )
@@ -167,8 +167,8 @@ def test_a_file_that_is_right_is_left_alone_and_another_atlas_of_the_name_is_wri
     before = path.stat().st_mtime_ns
     PARCELS.write(dataset)
     assert path.stat().st_mtime_ns == before
-    other = NodeFile(PARCELS.space, PARCELS.label, {1: "all"}, "One parcel")
-    other.write(dataset)
+    second_atlas = NodeFile(PARCELS.space, PARCELS.label, {1: "all"}, "One parcel")
+    second_atlas.write(dataset)
     assert path.read_text() == "index\tname\n1\tall\n"
 
 

@@ -28,8 +28,8 @@ def test_the_first_sidecar_that_states_degrees_of_freedom_counts(tmp_path):
     silent = write(tmp_path / "a.json", RepetitionTime=2.0)
     unknown = write(tmp_path / "b.json", **{RESIDUAL_DOF: "n/a"})
     stated = write(tmp_path / "c.json", **{RESIDUAL_DOF: 71})
-    other = write(tmp_path / "d.json", **{RESIDUAL_DOF: 3})
-    assert stated_residual_dof([silent, unknown, stated, other]) == 71.0
+    later = write(tmp_path / "d.json", **{RESIDUAL_DOF: 3})
+    assert stated_residual_dof([silent, unknown, stated, later]) == 71.0
     assert stated_residual_dof([silent, unknown]) is None
 
 
@@ -62,8 +62,8 @@ def test_what_stands_beside_a_file_counts_more_than_what_stands_above(tmp_path):
     write(folder / "sub-01_task-other_statmap.json", Model="another task")
     write(folder / "sub_01_statmap.json", Model="of no BIDS name")
     write(folder / f"func/{name}.json", Space="beside")
-    found = read_inherited(folder / f"func/{name}.nii.gz")
-    assert found == {"Model": "near", "Space": "beside", "Units": "z"}
+    sidecar = read_inherited(folder / f"func/{name}.nii.gz")
+    assert sidecar == {"Model": "near", "Space": "beside", "Units": "z"}
 
 
 def test_sidecars_of_a_run_are_those_with_bids_names_the_nearest_first(tmp_path):

@@ -90,8 +90,8 @@ def test_rows_of_a_mapped_tensor_leave_the_memory_alone(tmp_path):
     assert type(mapped) is np.memmap
 
     def in_memory() -> int:
-        own = Path("/proc/self/smaps").read_text().partition(f"{path}\n")[2]
-        return int(re.search(r"^Rss: +(\d+) kB", own, re.MULTILINE)[1]) * 1024
+        mapping = Path("/proc/self/smaps").read_text().partition(f"{path}\n")[2]
+        return int(re.search(r"^Rss: +(\d+) kB", mapping, re.MULTILINE)[1]) * 1024
 
     assert mapped.sum() == values.size
     whole = in_memory()

@@ -48,11 +48,11 @@ def test_plans_are_the_eager_network_whatever_precision_other_code_allows(
         prepared = prepare(
             Parameters.of(network), mask, "cuda", plan=plan, report=pytest.fail
         )
-        found = prepared.predict(connectome)
-        assert prepared.predict(connectome).tobytes() == found.tobytes()
+        maps = prepared.predict(connectome)
+        assert prepared.predict(connectome).tobytes() == maps.tobytes()
     finally:
         torch.backends.fp32_precision = "none"
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(maps, expected, rtol=0, atol=1e-5)
 
 
 def test_the_published_size():
@@ -62,14 +62,14 @@ def test_the_published_size():
     )
     expected = make(FORMS["blocks"], network, mask, "cpu")(connectome)
     for plan in ("dense", "slabs"):
-        found = prepare(Parameters.of(network), mask, "cuda", plan=plan).predict(
+        maps = prepare(Parameters.of(network), mask, "cuda", plan=plan).predict(
             connectome
         )
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(maps, expected, rtol=0, atol=1e-5)
 
 
 def test_processes_of_a_call_share_a_gpu(tmp_path):
-    job, found = TinyJob(tmp_path, PEOPLE), {}
+    job, maps = TinyJob(tmp_path, PEOPLE), {}
     for device, processes in (("cpu", 1), ("cuda", 1), ("cuda:0", 4)):
         out = tmp_path / f"{device}-{processes}"
         words = job.arguments("--device", device, "--nprocs", processes, out=out)
@@ -79,9 +79,9 @@ def test_processes_of_a_call_share_a_gpu(tmp_path):
         assert "too little memory" not in done.stderr
         paths = sorted(out.rglob("*_desc-synthetic_statmap.nii.gz"))
         assert len(paths) == 3 * len(PEOPLE)
-        found[device] = np.stack([nib.load(path).get_fdata() for path in paths])
-    np.testing.assert_allclose(found["cuda"], found["cpu"], rtol=0, atol=1e-5)
-    np.testing.assert_allclose(found["cuda:0"], found["cpu"], rtol=0, atol=1e-5)
+        maps[device] = np.stack([nib.load(path).get_fdata() for path in paths])
+    np.testing.assert_allclose(maps["cuda"], maps["cpu"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(maps["cuda:0"], maps["cpu"], rtol=0, atol=1e-5)
 
 
 def losses(device: str, folder: Path, **changes: object) -> list[float]:
@@ -93,7 +93,7 @@ def losses(device: str, folder: Path, **changes: object) -> list[float]:
             connectomes, maps.astype(np.float32), np.ones((EDGE,) * 3, bool)
         )
 
-    given = {
+    plan = {
         "features": 4,
         "loss": "crr",
         "epochs": 3,
@@ -102,7 +102,7 @@ def losses(device: str, folder: Path, **changes: object) -> list[float]:
         **changes,
     }
     place = Workplace(folder, device)
-    trained = train(cohort(8, 1), cohort(4, 2), TrainingPlan(**given), place)
+    trained = train(cohort(8, 1), cohort(4, 2), TrainingPlan(**plan), place)
     assert {tensor.device.type for tensor in trained.state.values()} == {"cpu"}
     names = ("loss", "validation_loss")
     return [epoch[name] for epoch in trained.card["history"] for name in names]
@@ -116,8 +116,8 @@ def test_epochs_have_the_losses_of_the_cpu_and_go_on_there(
     tmp_path, changes, tolerance
 ):
     expected = losses("cpu", tmp_path / "cpu", **(changes | {"precision": "32-true"}))
-    found = losses("cuda", tmp_path / "cuda", **changes)
-    assert found == pytest.approx(expected, rel=tolerance)
+    gpu_losses = losses("cuda", tmp_path / "cuda", **changes)
+    assert gpu_losses == pytest.approx(expected, rel=tolerance)
     if not changes:
         whole = losses("cpu", tmp_path / "whole", epochs=4)
         assert losses("cpu", tmp_path / "cuda", epochs=4) == pytest.approx(
@@ -136,13 +136,13 @@ def test_twins(tmp_path, architecture):
     segments, takes = slow_and_quick(people=8)
     edges = connectomes_of(takes)
     recipe = replace(QUICK, group_epochs=4, group_updates=3, dropout=0.0)
-    given = {"architecture": architecture, "recipe": recipe}
-    here, there = (
-        fit(edges, segments, workplace=Workplace(tmp_path / name, name), **given)
+    options = {"architecture": architecture, "recipe": recipe}
+    on_cpu, on_gpu = (
+        fit(edges, segments, workplace=Workplace(tmp_path / name, name), **options)
         for name in ("cpu", "cuda")
     )
-    found, expected = (own.perform(edges, segments) for own in (there, here))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=0.02)
+    behaviour, expected = (twin.perform(edges, segments) for twin in (on_gpu, on_cpu))
+    np.testing.assert_allclose(behaviour, expected, rtol=0, atol=0.02)
 
 
 def test_networks_of_regions(tmp_path):
@@ -156,10 +156,10 @@ def test_networks_of_regions(tmp_path):
     series = rng.standard_normal((2, 5, 60)).cumsum(-1)
     networks = make_networks(series, weights + weights.swapaxes(1, 2), 2.0)
     recipe = Recipe(states=2, region_parameters=2, epochs=3, batch_size=4)
-    here, there = (
+    on_cpu, on_gpu = (
         fit(networks, recipe, workplace=Workplace(tmp_path / name, name))
         .restarts[0]
         .elbo
         for name in ("cpu", "cuda")
     )
-    assert there == pytest.approx(here, rel=0.1)
+    assert on_gpu == pytest.approx(on_cpu, rel=0.1)

@@ -62,11 +62,15 @@ def pretended(bundle, monkeypatch):
     monkeypatch.setattr(
         torch,
         "ones",
-        lambda *size, device="cpu", **more: ones(*size, device=here(device), **more),
+        lambda *size, device="cpu", **options: ones(
+            *size, device=here(device), **options
+        ),
     )
     for owner, move in ((torch.Tensor, to_tensor), (torch.nn.Module, to_module)):
         monkeypatch.setattr(
-            owner, "to", lambda own, *a, _move=move, **k: _move(own, *map(here, a), **k)
+            owner,
+            "to",
+            lambda tensor, *a, _move=move, **k: _move(tensor, *map(here, a), **k),
         )
     monkeypatch.setattr(torch.nn.functional, "conv3d", limited)
     return limits
@@ -77,17 +81,17 @@ def test_a_full_gpu_leaves_the_work_to_the_cpu(pretended, bundle, connectome, er
     expected = predict_maps(connectome, bundle, device="cpu").values
     pretended |= {"values": 1_000, "error": error}
     with pytest.warns(UserWarning, match=WHOLE) as warned:
-        found = predict_maps(connectome, bundle, device="cuda").values
+        maps = predict_maps(connectome, bundle, device="cuda").values
     assert SLABS in [str(warning.message) for warning in warned]
-    assert found.tobytes() == expected.tobytes()
+    assert maps.tobytes() == expected.tobytes()
 
 
 def test_a_gpu_that_nobody_names_makes_no_maps(
     pretended, bundle, connectome, monkeypatch
 ):
-    there = Path.exists
+    exists = Path.exists
     monkeypatch.setattr(
-        Path, "exists", lambda p: str(p) == "/dev/nvidiactl" or there(p)
+        Path, "exists", lambda p: str(p) == "/dev/nvidiactl" or exists(p)
     )
     pretended |= {"values": 0, "error": RuntimeError("the GPU was used")}
     expected = predict_maps(connectome, bundle, device="cpu").values

@@ -167,13 +167,13 @@ def test_each_map_has_its_own_missing_places(seed, share):
     maps[rng.random(maps.shape) < share] = np.nan
     means, counts = region_means(maps, atlas, 0.1), region_voxels(maps, atlas)
     for row, mean, part in zip(maps, means, counts, strict=True):
-        for label, found, count, size in zip(
+        for label, parcel_mean, count, size in zip(
             atlas.parcels, mean, part, voxels, strict=True
         ):
             values = row[(labels == label) & ~np.isnan(row)]
             assert count == len(values)
             enough = len(values) / size >= 0.1
-            np.testing.assert_allclose(found, values.mean() if enough else np.nan)
+            np.testing.assert_allclose(parcel_mean, values.mean() if enough else np.nan)
 
 
 @pytest.mark.slow
@@ -186,7 +186,7 @@ def test_an_atlas_in_another_template_is_carried_to_the_models(shared, tmp_path)
     name = "tpl-{}_res-01_atlas-Schaefer2018_desc-200Parcels7Networks_dseg.nii.gz"
     places = VoxelPlaces.within(MODEL, find_mask(shared))
     here = TemplateFlow(home)
-    own, carried, taken = (
+    models_labels, carried, taken = (
         find_atlas(path, places, templateflow=here).labels
         for path in (
             folder / name.format("MNI152NLin6Asym"),
@@ -196,8 +196,8 @@ def test_an_atlas_in_another_template_is_carried_to_the_models(shared, tmp_path)
     )
 
     def agreement(labels):
-        both = (own > 0) & (labels > 0)
-        return np.mean(own[both] == labels[both])
+        labelled = (models_labels > 0) & (labels > 0)
+        return np.mean(models_labels[labelled] == labels[labelled])
 
     assert agreement(carried) > 0.93 > 0.91 > agreement(taken)
 

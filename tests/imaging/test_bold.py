@@ -172,10 +172,10 @@ def test_frames_of_a_head_start_are_taken_once(begun):
     wanted = frames_of(begun, 1)
     with head_start(begun):
         blocks = stream_blocks(read_bold_header(begun))
-        found = [next(blocks).copy()]
+        frames = [next(blocks).copy()]
         assert not readers()  # a process reads
-        found += [block.copy() for block in blocks]
-        np.testing.assert_array_equal(np.concatenate(found), wanted)
+        frames += [block.copy() for block in blocks]
+        np.testing.assert_array_equal(np.concatenate(frames), wanted)
         np.testing.assert_array_equal(frames_of(begun), wanted)
     with head_start(begun) as end:
         end()
@@ -305,9 +305,9 @@ def test_only_zeros_may_follow_the_last_frame(tmp_path, name):
         )
         if after.strip(b"\0"):
             told = rf"{name} goes on after the 5 x 6 x 4 x 23 values of its header"
-            for read in (frames_of, read_volume):
+            for reader in (frames_of, read_volume):
                 with pytest.raises(RunError, match=told):
-                    read(path)
+                    reader(path)
         else:
             assert len(frames_of(path)) == SHAPE[3]
 
@@ -368,16 +368,16 @@ def test_a_header_alone_is_converted_by_its_unit(tmp_path, tr, unit, seconds):
             decide(header.time, None)
         assert "header states no repetition time" in decide(header.time, 0.8)[1][0]
     else:
-        found, (note,) = decide(header.time, None)
-        assert found == seconds
+        decided, (note,) = decide(header.time, None)
+        assert decided == seconds
         assert "header's" in note
 
 
 @given(seconds=times, unit=units, share=st.floats(-0.049, 0.049))
 def test_sidecar_wins_within_5_percent(seconds, unit, share):
     header = seconds * (1 + share) * PER_SECOND[unit], unit
-    found, notes = decide(header, seconds)
-    assert found == seconds
+    tr, notes = decide(header, seconds)
+    assert tr == seconds
     apart = abs(share) * seconds
     assume(abs(apart - 1e-3) > 1e-5)
     told = [f"({seconds:g} s) was used; the header has" in note for note in notes]
@@ -416,8 +416,8 @@ def test_other_times_are_refused_with_both_values_and_files(seconds, unit, facto
 def test_headers_that_programs_wrote_wrong_give_way_to_the_sidecar(
     header, stated, maker
 ):
-    found, (note,) = decide(header, stated, ("another", "1"), maker)
-    assert found == stated
+    tr, (note,) = decide(header, stated, ("another", "1"), maker)
+    assert tr == stated
     assert (
         f"({stated:g} s) was used; the header has {words(header)}: some releases"
         in note

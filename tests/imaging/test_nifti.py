@@ -105,9 +105,12 @@ def test_what_nibabel_says_of_a_header_names_the_file_once(tmp_path, capfd):
 
 
 def test_only_voxels_that_coincide_lie_on_the_grid(tmp_path):
-    path, other = tmp_path / "a.nii", Grid((3, 3, 3), moved(0.5))
+    path, half_shifted = tmp_path / "a.nii", Grid((3, 3, 3), moved(0.5))
     nib.save(nib.Nifti1Image(np.zeros((10, 12, 9, 5), np.int16), AFFINE), path)
-    assert (lies_on_lattice(path, GRID), lies_on_lattice(path, other)) == (True, False)
+    assert (lies_on_lattice(path, GRID), lies_on_lattice(path, half_shifted)) == (
+        True,
+        False,
+    )
     path.write_bytes(b"damaged")
     assert not lies_on_lattice(path, GRID)
 
@@ -116,8 +119,8 @@ def test_only_voxels_that_coincide_lie_on_the_grid(tmp_path):
 
 
 def test_the_header_says_where_and_what_the_map_is():
-    said = {"intent": "z score", "description": "A z", "facts": {"Of": "ü"}}
-    image = decode(PLACES.encode(np.ones(MASK.sum()), **said))
+    facts = {"intent": "z score", "description": "A z", "facts": {"Of": "ü"}}
+    image = decode(PLACES.encode(np.ones(MASK.sum()), **facts))
     header = image.header
     assert (header["qform_code"], header["sform_code"]) == (4, 4)
     np.testing.assert_allclose(image.get_sform(), AFFINE)
@@ -187,10 +190,10 @@ def test_scaled_volumes_are_scaled(tmp_path):
     image = nib.Nifti1Image(np.linspace(-1, 1, MASK.size).reshape(GRID.shape), AFFINE)
     image.set_data_dtype(np.int16)
     nib.save(image, tmp_path / "a.nii")
-    read, _ = read_volume(tmp_path / "a.nii")
-    assert read.dtype == np.float32
+    volume, _ = read_volume(tmp_path / "a.nii")
+    assert volume.dtype == np.float32
     np.testing.assert_allclose(
-        read, nib.load(tmp_path / "a.nii").get_fdata(), rtol=1e-6
+        volume, nib.load(tmp_path / "a.nii").get_fdata(), rtol=1e-6
     )
 
 

@@ -130,44 +130,46 @@ def test_an_analytic_phantom_under_known_transforms(tmp_path, name):
     assert covered.all()
     assert np.linalg.norm(places.T - wanted, axis=1).max() < 0.05
     run = write_run(tmp_path / "run.nii.gz", affine, shape)
-    found, _, _ = read(run, transforms)
+    frames, _, _ = read(run, transforms)
     expected = phantom(wanted)
-    for one, other in zip(found, expected, strict=True):
-        assert np.corrcoef(one, other)[0, 1] > 0.999
-    assert np.corrcoef(found.ravel(), phantom(centres()).ravel())[0, 1] < 0.95, (
+    for frame, expected_frame in zip(frames, expected, strict=True):
+        assert np.corrcoef(frame, expected_frame)[0, 1] > 0.999
+    assert np.corrcoef(frames.ravel(), phantom(centres()).ravel())[0, 1] < 0.95, (
         "it is not trivial"
     )
 
 
 def test_a_transform_that_was_changed_is_read_anew(tmp_path):
     """Runs that share transforms share where a grid's voxels lie."""
-    voxels, found = VoxelPlaces(GRID, np.array([3, 40])), []
+    voxels, placements = VoxelPlaces(GRID, np.array([3, 40])), []
     for second, shift in enumerate((2.0, 2.0, 5.0)):
         affine = np.eye(4)
         affine[0, 3] = shift
         path = write_text(tmp_path / "x.txt", [affine_part(affine)])
         os.utime(path, (second, second))
-        found.append(
+        placements.append(
             Placement.through(voxels, [TransformFile(path)]).points - centres()[[3, 40]]
         )
-    np.testing.assert_array_equal(found[0], found[1])
-    assert abs(found[2] - found[0]).max() == pytest.approx(3.0)
-    other = Grid(GRID.shape, GRID.affine + np.eye(4)[:, [3]] * [0, 0, 0, 7])
+    np.testing.assert_array_equal(placements[0], placements[1])
+    assert abs(placements[2] - placements[0]).max() == pytest.approx(3.0)
+    shifted = Grid(GRID.shape, GRID.affine + np.eye(4)[:, [3]] * [0, 0, 0, 7])
     moved = Placement.through(
-        VoxelPlaces(other, voxels.positions), [TransformFile(path)]
+        VoxelPlaces(shifted, voxels.positions), [TransformFile(path)]
     )
-    assert np.allclose(moved.points - centres(other)[[3, 40]], found[2], atol=1e-5)
+    assert np.allclose(
+        moved.points - centres(shifted)[[3, 40]], placements[2], atol=1e-5
+    )
 
 
 def test_on_the_lattice_nothing_is_interpolated(tmp_path):
     affine = AFFINE.copy()
     affine[0, 3] += 4
     run = write_run(tmp_path / "run.nii.gz", affine, (25, 27, 23))
-    found, covered, method = read(run)
+    frames, covered, method = read(run)
     assert method == "none"
     assert np.count_nonzero(~covered) == 2 * 27 * 23
     np.testing.assert_array_equal(
-        found[:, covered], phantom(centres()).astype(np.float32)[:, covered]
+        frames[:, covered], phantom(centres()).astype(np.float32)[:, covered]
     )
 
 
@@ -212,20 +214,22 @@ def test_a_marker_on_the_left_is_on_the_left_in_every_storage_order(
     first = None
     assert len({order.tobytes() for order in orders()}) == 48
     for number, order in enumerate(orders()):
-        found, _, _ = read(
+        frames, _, _ = read(
             stored(data, affine, order, tmp_path / f"{number}.nii"),
             interpolation=interpolation,
         )
-        left, front, above = (
-            found[0] > 250,
-            *(abs(found[0] - x) < 40 for x in (200, 100)),
+        on_left, front, above = (
+            frames[0] > 250,
+            *(abs(frames[0] - x) < 40 for x in (200, 100)),
         )
-        assert np.linalg.norm(centres()[left].mean(axis=0) - [-14, 0, 0]) < 0.8, order
-        assert centres()[left][:, 0].max() < -6
+        assert np.linalg.norm(centres()[on_left].mean(axis=0) - [-14, 0, 0]) < 0.8, (
+            order
+        )
+        assert centres()[on_left][:, 0].max() < -6
         assert centres()[front][:, 1].mean() > 5
         assert centres()[above][:, 2].mean() > 3
-        first = found if first is None else first
-        np.testing.assert_allclose(found, first, atol=2e-2)
+        first = frames if first is None else first
+        np.testing.assert_allclose(frames, first, atol=2e-2)
 
 
 # --- masks, and what is refused
@@ -299,6 +303,6 @@ def test_ants_gives_the_same_series_of_a_real_run(shared, tmp_path):
         )
         wanted = moved.numpy()[mask]
         sampling, _ = placement.in_file(header, kind)
-        found = sampling.apply(volume.ravel(order="F")[None], 1.0, 0.0)[0]
-        assert np.corrcoef(found, wanted)[0, 1] >= 0.999
-        assert np.quantile(np.abs(found - wanted), 0.99) < 1e-2 * np.median(wanted)
+        sampled = sampling.apply(volume.ravel(order="F")[None], 1.0, 0.0)[0]
+        assert np.corrcoef(sampled, wanted)[0, 1] >= 0.999
+        assert np.quantile(np.abs(sampled - wanted), 0.99) < 1e-2 * np.median(wanted)

@@ -56,9 +56,9 @@ def test_zero_and_nan_in_a_file_are_no_value(tmp_path):
     values[-1] = np.nan
     path = tmp_path / f"map{PLACES.extension}"
     path.write_bytes(PLACES.encode(values))
-    found = PLACES.read(path)
+    stored = PLACES.read(path)
     np.testing.assert_array_equal(
-        np.flatnonzero(np.isnan(found)), [3, PLACES.number - 1]
+        np.flatnonzero(np.isnan(stored)), [3, PLACES.number - 1]
     )
     path.write_bytes(PLACES.encode(np.zeros(PLACES.number)))
     with pytest.raises(RunError, match="has no value"):
@@ -123,9 +123,9 @@ def test_maps_in_steps_are_small_where_8_bits_hold_them(tmp_path, values, stored
     path.write_bytes(places.encode_steps(np.array(values, np.float32), 0.1))
     image = nib.load(path)
     assert image.get_data_dtype() == stored
-    found = image.get_fdata().reshape(-1)
-    np.testing.assert_allclose(found[places.positions], values, atol=0.051)
-    assert not found[[1, 2, 5]].any()
+    decoded = image.get_fdata().reshape(-1)
+    np.testing.assert_allclose(decoded[places.positions], values, atol=0.051)
+    assert not decoded[[1, 2, 5]].any()
 
 
 # --- blocks
@@ -143,8 +143,8 @@ def test_blocks_are_interpolated_as_by_scipy(shape, edge, seed):
     expected = [map_coordinates(row, at, order=1, mode="nearest") for row in values]
     np.testing.assert_allclose(lattice.interpolate(values), expected, atol=1e-6)
     assert lattice.blocks == np.prod(lattice.shape)
-    own = np.ravel_multi_index(tuple((places.index // edge).T), lattice.shape)
-    np.testing.assert_array_equal(lattice.block_of, own)
+    blocks = np.ravel_multi_index(tuple((places.index // edge).T), lattice.shape)
+    np.testing.assert_array_equal(lattice.block_of, blocks)
 
 
 # --- maps that others measured
@@ -167,10 +167,10 @@ def save(path, values, affine):
 def test_a_map_on_another_grid_is_interpolated(tmp_path):
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     affine[:3, 3] = [-18, -18, -18]
-    other = VoxelPlaces(Grid((13, 13, 13), affine), np.arange(13**3))
-    values = linear(other.points).reshape(13, 13, 13)
-    found = WHOLE.read(save(tmp_path / "x.nii.gz", values, affine))
-    np.testing.assert_allclose(found, linear(WHOLE.points), rtol=1e-4)
+    fine_places = VoxelPlaces(Grid((13, 13, 13), affine), np.arange(13**3))
+    values = linear(fine_places.points).reshape(13, 13, 13)
+    interpolated = WHOLE.read(save(tmp_path / "x.nii.gz", values, affine))
+    np.testing.assert_allclose(interpolated, linear(WHOLE.points), rtol=1e-4)
 
 
 @pytest.mark.parametrize("outside", [np.nan, 0.0])
@@ -179,18 +179,18 @@ def test_outside_the_brain_there_is_no_value_and_none_leaks_in(tmp_path, outside
     values[:3] = outside
     affine = GRID.affine.copy()
     affine[0, 3] -= 0.8  # between the voxels
-    found = WHOLE.read(save(tmp_path / "x.nii", values, affine)).reshape(GRID.shape)
-    np.testing.assert_allclose(found[np.isfinite(found)], 5.0, rtol=1e-6)
-    assert np.isnan(found[:2]).all()
-    assert np.isfinite(found[4:]).all()
+    volume = WHOLE.read(save(tmp_path / "x.nii", values, affine)).reshape(GRID.shape)
+    np.testing.assert_allclose(volume[np.isfinite(volume)], 5.0, rtol=1e-6)
+    assert np.isnan(volume[:2]).all()
+    assert np.isfinite(volume[4:]).all()
 
 
 def test_an_analyze_pair_with_a_fourth_axis_is_read(tmp_path):
     values = np.arange(1, 505, dtype=np.float32).reshape(*GRID.shape, 1)
     nib.save(nib.Spm2AnalyzeImage(values, GRID.affine), tmp_path / "con.img")
     grid = Grid(GRID.shape, nib.load(tmp_path / "con.hdr").affine)
-    found = VoxelPlaces(grid, WHOLE.positions).read(tmp_path / "con.hdr")
-    np.testing.assert_allclose(found, values.ravel())
+    stored = VoxelPlaces(grid, WHOLE.positions).read(tmp_path / "con.hdr")
+    np.testing.assert_allclose(stored, values.ravel())
 
 
 @pytest.mark.parametrize(
@@ -214,6 +214,6 @@ def test_what_is_no_map_is_refused(tmp_path, shape, shift, message):
 def test_real_maps_of_single_people_are_read(shared, name):
     from bids_dtg.phantom.anatomy import load_anatomy
 
-    found = load_anatomy(4).places.read(shared / "data/real/contrasts" / name)
-    assert np.isfinite(found).mean() > 0.6
-    assert 0.1 < np.nanstd(found) < 3
+    values = load_anatomy(4).places.read(shared / "data/real/contrasts" / name)
+    assert np.isfinite(values).mean() > 0.6
+    assert 0.1 < np.nanstd(values) < 3

@@ -93,8 +93,8 @@ def test_values_at_the_rim_are_not_pulled_to_zero():
     rim = sampling.support < 0.9
     plain = sampling.matrix @ values
     error, plain_error = (
-        np.sqrt(np.mean((found - truth)[rim] ** 2))
-        for found in (sampling.apply(values[None])[0], plain)
+        np.sqrt(np.mean((estimate - truth)[rim] ** 2))
+        for estimate in (sampling.apply(values[None])[0], plain)
     )
     assert error < 0.25 * plain_error
 
@@ -113,8 +113,8 @@ def test_left_stays_left():
         )
         stored = Grid(grid.shape, affine, "T1w", None)
         voxels, sampling = sample_grid(PLACES, stored, [moved])
-        found = sampling.apply(values[None])[0]
-        centre = np.average(voxels.points, axis=0, weights=found)
+        sampled = sampling.apply(values[None])[0]
+        centre = np.average(voxels.points, axis=0, weights=sampled)
         assert np.allclose(centre, spot - moved[:3, 3], atol=0.3), flip
 
 
@@ -123,14 +123,14 @@ def test_what_has_no_value_has_none_there():
     values = np.ones((2, PLACES.number), np.float32)
     values[0, PLACES.points[:, 0] < 0] = np.nan
     values[1] = np.nan
-    found = sampling.apply(values)
-    left = voxels.points[:, 0]
-    assert np.isnan(found[0, left < -2]).all()
-    assert np.allclose(found[0, left > 1], 1.0)
-    assert np.isnan(found[1]).all()
-    known = sampling.matrix @ (PLACES.points[:, 0] >= 0).astype(np.float32)
-    assert ((known > 0.1) & (known < 0.4)).any()
-    assert np.array_equal(np.isnan(found[0]), known < 0.5)
+    sampled = sampling.apply(values)
+    x = voxels.points[:, 0]
+    assert np.isnan(sampled[0, x < -2]).all()
+    assert np.allclose(sampled[0, x > 1], 1.0)
+    assert np.isnan(sampled[1]).all()
+    known_share = sampling.matrix @ (PLACES.points[:, 0] >= 0).astype(np.float32)
+    assert ((known_share > 0.1) & (known_share < 0.4)).any()
+    assert np.array_equal(np.isnan(sampled[0]), known_share < 0.5)
 
 
 def test_a_grid_elsewhere_is_refused():
@@ -178,19 +178,21 @@ def test_ants_moves_maps_to_the_same_values(shared, tmp_path):
         voxels, sampling = sample_grid(
             places, grid, read_transforms([TransformFile(path)])
         )
-        found = sampling.apply(values[None])[0]
+        sampled = sampling.apply(values[None])[0]
         by_ants, inside = _by_ants(
             [values, np.ones(places.number)], places, grid, path, tmp_path
         )
-        kept = voxels.positions
+        positions = voxels.positions
         assert np.array_equal(
-            np.flatnonzero(inside > 0.501), kept[inside[kept] > 0.501]
+            np.flatnonzero(inside > 0.501), positions[inside[positions] > 0.501]
         )
-        assert (inside[kept] > 0.499).all()
-        assert np.corrcoef(found, by_ants[kept] / inside[kept])[0, 1] > 0.9999
+        assert (inside[positions] > 0.499).all()
+        assert (
+            np.corrcoef(sampled, by_ants[positions] / inside[positions])[0, 1] > 0.9999
+        )
         whole = sampling.support > 0.999
-        assert np.corrcoef(found[whole], by_ants[kept][whole])[0, 1] > 0.9999
-        assert np.corrcoef(sampling.matrix @ values, by_ants[kept])[0, 1] > 0.9999
+        assert np.corrcoef(sampled[whole], by_ants[positions][whole])[0, 1] > 0.9999
+        assert np.corrcoef(sampling.matrix @ values, by_ants[positions])[0, 1] > 0.9999
 
 
 def _by_ants(
@@ -232,7 +234,7 @@ def test_it_is_trilinear_of_the_map_over_trilinear_of_the_mask(seed):
     index, points = _around(rng)
     maps = rng.normal(size=(2, places.number)).astype(np.float32)
     sampling = PointSampling.between(places, points)
-    found = sampling.apply(maps)
+    sampled = sampling.apply(maps)
 
     def trilinear(volume):
         return map_coordinates(np.pad(volume, 3), index.T + 3, order=1)
@@ -240,7 +242,7 @@ def test_it_is_trilinear_of_the_map_over_trilinear_of_the_mask(seed):
     weight = trilinear(mask.astype(float))
     np.testing.assert_allclose(sampling.support, weight, atol=2e-5)
     clear = weight > 1e-3  # where little is left, rounding of the weights shows
-    for row, values in zip(maps, found, strict=True):
+    for row, values in zip(maps, sampled, strict=True):
         expected = trilinear(places.volume(row).astype(float))[clear] / weight[clear]
         np.testing.assert_allclose(values[clear], expected, atol=1e-2)
         assert np.isnan(values[weight == 0]).all()
@@ -278,6 +280,6 @@ def test_it_equals_workbench(shared, name, side):
     reference = np.load(shared / f"data/real/surfaces/reference/wb_{name}_S1200.npz")
     whole = VoxelPlaces(Grid(volume.shape, affine), np.arange(volume.size))
     sampling = PointSampling.between(whole, _vertices(shared, side))
-    found = sampling.apply(volume.reshape(1, -1))[0]
+    sampled = sampling.apply(volume.reshape(1, -1))[0]
     assert sampling.whole.all()
-    np.testing.assert_allclose(found, reference[f"trilinear_{side}"], atol=1e-4)
+    np.testing.assert_allclose(sampled, reference[f"trilinear_{side}"], atol=1e-4)

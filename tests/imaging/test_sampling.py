@@ -104,14 +104,14 @@ def test_any_image_is_interpolated_as_by_scipy(seed):
     rng = np.random.default_rng(seed)
     values = rng.integers(-900, 900, (3, *SHAPE)).astype(np.int16)
     positions = rng.uniform(-0.499, np.array(SHAPE) - 0.501, (60, 3))
-    found = sampled(positions, values)
+    interpolated = sampled(positions, values)
     # Up to half a voxel beyond the outermost centres the image continues as it is there.
     wanted = [
         map_coordinates(v.astype(float), positions.T, order=1, mode="nearest")
         for v in values
     ]
     # a share of a voxel below 1e-5 is left out
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=3e-2)
+    np.testing.assert_allclose(interpolated, wanted, rtol=0, atol=3e-2)
     nearest = sampled(positions, values, LatticeSampling.nearest)
     rounded = tuple(
         np.clip(np.floor(positions + 0.5).astype(int), 0, np.array(SHAPE) - 1).T
@@ -140,8 +140,8 @@ def test_outside_the_field_of_view_nothing_is_covered(sample):
 
 def test_on_voxels_values_are_exact():
     values = np.random.default_rng(1).normal(size=(2, *SHAPE)).astype(np.float32)
-    found = sampled(np.indices(SHAPE).reshape(3, -1).T, values)
-    np.testing.assert_array_equal(found, values.reshape(2, -1))
+    interpolated = sampled(np.indices(SHAPE).reshape(3, -1).T, values)
+    np.testing.assert_array_equal(interpolated, values.reshape(2, -1))
 
 
 @pytest.mark.parametrize("sample", [LinearSampling, CubicSampling])
@@ -149,13 +149,13 @@ def test_a_voxel_that_is_not_finite_spoils_what_it_has_a_share_in(sample):
     values = np.ones((1, *SHAPE), np.float32)
     values[0, 3, 4, 2] = np.nan
     positions = [[3, 4, 2], [3.5, 4, 2], [2, 4, 2], [3, 4.001, 2], [4, 4, 2], [3, 3, 3]]
-    found = sampled(positions, values, sample)[0]
+    interpolated = sampled(positions, values, sample)[0]
     np.testing.assert_array_equal(
-        np.isnan(found), [True, True, False, True, False, False]
+        np.isnan(interpolated), [True, True, False, True, False, False]
     )
 
 
 def test_one_slice_and_one_point():
     flat = LinearSampling((4, 4, 1), np.eye(4), np.array([[1.5, 2.5, 0.2]]))
-    found = flat.apply(np.arange(16, dtype=np.uint8)[None], 1.0, 0.0)
-    assert found == pytest.approx(2.5 * 4 + 1.5)
+    interpolated = flat.apply(np.arange(16, dtype=np.uint8)[None], 1.0, 0.0)
+    assert interpolated == pytest.approx(2.5 * 4 + 1.5)

@@ -52,9 +52,9 @@ def test_the_own_image_is_taken_and_no_template_version(tmp_path):
 
 
 def test_the_sessions_own_comes_before_the_participants(tmp_path):
-    own = add(tmp_path, "desc-preproc_T1w.nii.gz", "a")
+    of_session = add(tmp_path, "desc-preproc_T1w.nii.gz", "a")
     shared = add(tmp_path, "desc-preproc_T1w.nii.gz")
-    assert anatomy(tmp_path, "a").t1w == own
+    assert anatomy(tmp_path, "a").t1w == of_session
     assert anatomy(tmp_path, "b").t1w == shared
     assert anatomy(tmp_path).t1w == shared
 
@@ -95,14 +95,14 @@ def test_a_missing_image_is_refused(tmp_path):
 
 
 LOOK_UPS = {
-    "desc-preproc_T1w": lambda found: found.t1w,
-    xfm(SPACE, "T1w")[:-3]: lambda found: found.points_to(SPACE),
-    xfm("T1w", SPACE)[:-3]: lambda found: found.transform("T1w", SPACE),
+    "desc-preproc_T1w": lambda files: files.t1w,
+    xfm(SPACE, "T1w")[:-3]: lambda files: files.points_to(SPACE),
+    xfm("T1w", SPACE)[:-3]: lambda files: files.transform("T1w", SPACE),
 }
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         (xfm("T1w", SPACE), f"acq-mpr_{xfm('T1w', SPACE)}"),
         (f"acq-a_{xfm('T1w', SPACE)}", f"acq-b_{xfm('T1w', SPACE)}"),
@@ -113,9 +113,11 @@ LOOK_UPS = {
         ("run-1_desc-preproc_T1w.nii.gz", "run-2_desc-preproc_T1w.nii.gz"),
     ],
 )
-def test_two_files_that_fit_equally_are_refused_with_both_names(tmp_path, one, other):
-    paths = {add(tmp_path, name) for name in (one, other)}
-    (look_up,) = (look_up for name, look_up in LOOK_UPS.items() if name in one)
+def test_two_files_that_fit_equally_are_refused_with_both_names(
+    tmp_path, first, second
+):
+    paths = {add(tmp_path, name) for name in (first, second)}
+    (look_up,) = (look_up for name, look_up in LOOK_UPS.items() if name in first)
     with pytest.raises(SeveralFilesError) as caught:
         look_up(anatomy(tmp_path))
     assert all(str(path) in caught.value.found for path in paths)
@@ -176,13 +178,13 @@ def test_another_template_leads_to_the_models_through_templateflow(tmp_path):
     ):
         add(root, name)
     # T1w -> 2009cAsym -> 6Asym for points: TemplateFlow's file resamples 6Asym to 2009cAsym
-    there, _ = with_template(home, OTHER, SPACE), with_template(home, SPACE, OTHER)
+    to_model, _ = with_template(home, OTHER, SPACE), with_template(home, SPACE, OTHER)
     with_template(home, "ABC", SPACE), with_template(home, SPACE, "ABC")
-    found = anatomy(root, home=home)
+    files = anatomy(root, home=home)
     anat = root / "sub-01" / "anat"
-    assert [file.path for file in found.points_to(SPACE)] == [
+    assert [file.path for file in files.points_to(SPACE)] == [
         anat / f"sub-01_{xfm(OTHER, 'T1w')}",
-        there,
+        to_model,
     ]
 
 

@@ -36,16 +36,18 @@ BOLD: dict[str, Any] = {
 
 
 def changed(arrays: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    return {key: own for key, own in {**arrays, **changes}.items() if own is not None}
+    return {
+        key: array for key, array in {**arrays, **changes}.items() if array is not None
+    }
 
 
 @pytest.mark.parametrize("name", ["all.npz", "all.h5"])
 def test_formats_hold_the_same(tmp_path: Path, name: str) -> None:
-    more = {
+    optional = {
         "places": np.array([f"V{n}" for n in range(5)]),
         "families": np.array([7, 7, 8]),
     }
-    path = write(tmp_path / name, **GOOD, **more)
+    path = write(tmp_path / name, **GOOD, **optional)
     if name == "all.h5":  # what is no array is passed over
         with h5py.File(path, "a") as file:
             file.create_group("session")
@@ -72,10 +74,10 @@ def test_rest_that_is_the_same_everywhere_or_not_finite_has_no_sketch(
 
 def test_files_are_joined_by_people(tmp_path: Path) -> None:
     rest = write(tmp_path / "r.npz", rest=REST, tr_seconds=2.0, people=ABC)
-    other = write(
+    structural_file = write(
         tmp_path / "s.npz", structural=STRUCTURAL, people=["sub-c", "sub-a", "sub-d"]
     )
-    people = read_arrays([rest, other])
+    people = read_arrays([rest, structural_file])
     assert people.labels == ("a", "b", "c", "d")
     assert people.structural is not None
     assert [{*array.rows} for array in (*people.rest, people.structural)] == [
@@ -92,7 +94,7 @@ def test_files_are_joined_by_people(tmp_path: Path) -> None:
     with pytest.raises(
         DatasetError, match=r"structural is in .*s\.npz and in .*all\.npz"
     ):
-        read_arrays([other, write(tmp_path / "all.npz", **GOOD)])
+        read_arrays([structural_file, write(tmp_path / "all.npz", **GOOD)])
 
 
 def test_sessions_are_files_of_their_own(tmp_path: Path) -> None:
@@ -100,18 +102,18 @@ def test_sessions_are_files_of_their_own(tmp_path: Path) -> None:
     first = write(tmp_path / "1.npz", rest=REST, session="one", **names)
     second = write(tmp_path / "2.npz", rest=REST[:, :, :20], session="two", **names)
     people = read_arrays([first, second])
-    found = [
+    sessions = [
         (array.session, array.values.shape[2], array.tr_seconds)
         for array in people.rest
     ]
-    assert found == [("one", 40, 2.0), ("two", 20, 2.0)]
+    assert sessions == [("one", 40, 2.0), ("two", 20, 2.0)]
     with pytest.raises(DatasetError, match=r"rest is in .*1\.npz and in .*again\.npz"):
         read_arrays(
             [first, write(tmp_path / "again.npz", rest=REST, session="one", **names)]
         )
-    given = {"rest": REST, **names}
+    arrays_of_file = {"rest": REST, **names}
     paths = [
-        write(tmp_path / f"{n}.npz", places=[*"abcd", n], session=n, **given)
+        write(tmp_path / f"{n}.npz", places=[*"abcd", n], session=n, **arrays_of_file)
         for n in "xy"
     ]
     with pytest.raises(
@@ -171,8 +173,8 @@ def test_bold_of_tasks_and_edges_have_a_meaning_only_for_those_who_ask(
     assert (bold.tasks, bold.tr_seconds) == (("hammerAP", "stroopAP"), 0.8)
     assert np.array_equal(bold.of("a"), BOLD["task_bold"][1])
     edges = np.random.default_rng(0).normal(size=(3, 10)).astype(np.float32)
-    both = write(tmp_path / "both.npz", **{**BOLD, **GOOD}, edges=edges)
-    people = read_arrays([both])
+    path = write(tmp_path / "both.npz", **{**BOLD, **GOOD}, edges=edges)
+    people = read_arrays([path])
     assert people.task_bold is people.edges is None
     unread = "keys that are not used here: edges, task_bold, task_bold_runs"
     assert any(line.startswith(unread) for line in people.notes)
@@ -180,7 +182,7 @@ def test_bold_of_tasks_and_edges_have_a_meaning_only_for_those_who_ask(
         DatasetError,
         match=r"the files have edges, .*Expected: either rest \(.*or edges",
     ):
-        read_arrays([both], tasks=True)
+        read_arrays([path], tasks=True)
     alone = write(tmp_path / "edges.npz", connectomes=edges, people=ABC)
     people = read_arrays([alone], ["edges=connectomes"], tasks=True)
     assert people.edges is not None
@@ -295,12 +297,12 @@ def as_stored(path: Path, **storage: Any) -> Path:
 @pytest.fixture
 def logged(monkeypatch, tmp_path) -> Path:
     """Have each row of an array of HDF5 logged, in all processes."""
-    log, read = tmp_path / "log", h5py.Dataset.__getitem__
+    log, read_dataset = tmp_path / "log", h5py.Dataset.__getitem__
 
     def row(self, *words):
         with log.open("a") as file:
             file.write(f"{self.name}\n")
-        return read(self, *words)
+        return read_dataset(self, *words)
 
     monkeypatch.setattr(h5py.Dataset, "__getitem__", row)
     log.touch()
@@ -358,11 +360,11 @@ def test_long_reading_is_no_damage(tmp_path, monkeypatch):
     monkeypatch.setattr("bids_dtg.engine.pool._STUCK_SECONDS", 4.0)
     monkeypatch.setattr("bids_dtg.engine.pool._LOOK_SECONDS", 0.2)
     path = as_stored(tmp_path / "all.h5", chunks=(1, 5, 40), scaleoffset=0)
-    read = h5py.Dataset.__getitem__
+    read_dataset = h5py.Dataset.__getitem__
 
     def slowly(self, *words):
         time.sleep(0.4)
-        return read(self, *words)
+        return read_dataset(self, *words)
 
     monkeypatch.setattr(h5py.Dataset, "__getitem__", slowly)
     assert len(read_arrays([path]).labels) == 20
@@ -377,7 +379,7 @@ def test_a_key_of_hdf5_that_is_not_utf8_is_named(tmp_path):
 
 @pytest.mark.parametrize("way", ["external storage", "virtual"])
 def test_values_in_another_file_are_not_read(tmp_path: Path, way: str) -> None:
-    path, other = (
+    path, source = (
         write(tmp_path / "all.h5", **GOOD),
         write(tmp_path / "other.h5", **GOOD),
     )
@@ -386,10 +388,10 @@ def test_values_in_another_file_are_not_read(tmp_path: Path, way: str) -> None:
         del file["rest"]
         if way == "virtual":
             layout = h5py.VirtualLayout(shape, dtype)
-            layout[:] = h5py.VirtualSource(other, "rest", shape)
+            layout[:] = h5py.VirtualSource(source, "rest", shape)
             file.create_virtual_dataset("rest", layout)
         else:
-            file.create_dataset("rest", shape, dtype, external=[(str(other), 0, 1200)])
+            file.create_dataset("rest", shape, dtype, external=[(str(source), 0, 1200)])
     with pytest.raises(
         DatasetError, match=r"all\.h5.*rest has its values in another file"
     ):

@@ -23,8 +23,8 @@ from bids_dtg.inputs.templateflow import TemplateFlow
 SPACE = "MNI152NLin6Asym"
 
 
-def _find(asked, home: Path | None = None, *datasets: Path) -> AtlasFile:
-    (file,) = find_atlas_files([asked], SPACE, TemplateFlow(home), datasets)
+def _find(name, home: Path | None = None, *datasets: Path) -> AtlasFile:
+    (file,) = find_atlas_files([name], SPACE, TemplateFlow(home), datasets)
     return file
 
 
@@ -51,13 +51,13 @@ def test_the_table_of_names_is_of_templateflows_files():
     assert (
         len({atlas_key(atlas.entities) for atlas in KNOWN.values()}) == len(KNOWN) == 25
     )
-    known = KNOWN["schaefer100x17"]
-    assert dict(known.entities) == {
+    entry = KNOWN["schaefer100x17"]
+    assert dict(entry.entities) == {
         "atlas": "Schaefer2018",
         "seg": "17n",
         "scale": "100",
     }
-    assert known.pinned.name.endswith("_desc-100Parcels17Networks_dseg.nii.gz")
+    assert entry.pinned.name.endswith("_desc-100Parcels17Networks_dseg.nii.gz")
 
 
 def test_none_is_no_atlas():
@@ -95,8 +95,8 @@ def test_an_atlas_in_another_space_needs_a_transform(tmp_path):
     transform = tmp_path / "home" / name
     transform.parent.mkdir(parents=True)
     transform.write_bytes(b"content")
-    found = _find(path, tmp_path / "home")
-    assert [used.path for used in found.transforms] == [transform]
+    atlas_file = _find(path, tmp_path / "home")
+    assert [used.path for used in atlas_file.transforms] == [transform]
     mine = _image(tmp_path / "atlas-A_space-MyTemplate_dseg.nii.gz")
     with pytest.raises(SettingsError, match=r"is in MyTemplate, but .* is missing"):
         _find(mine, tmp_path / "home")
@@ -116,8 +116,8 @@ def test_a_file_of_templateflow_must_lie_there_with_content(tmp_path):
     path.with_name(
         path.name.replace("_res-02", "").replace(".nii.gz", ".tsv")
     ).write_text("index\tname\tcolor\n1\ta\t#1\n2\tb\t#2\n")
-    found = _find("schaefer100", tmp_path)
-    assert (found.names, found.image) == ({1: "a", 2: "b"}, path)
+    atlas_file = _find("schaefer100", tmp_path)
+    assert (atlas_file.names, atlas_file.image) == ({1: "a", 2: "b"}, path)
 
 
 def test_an_unknown_name_lists_what_there_is(tmp_path):
@@ -209,9 +209,11 @@ def test_a_bids_data_set_of_atlases(tmp_path, below):
         '{"Name": "x", "DatasetType": "atlas"}'
     )
     (folder,) = atlas_datasets([f"atlas={tmp_path}", "fmriprep=/nowhere"])
-    found = _find("mine_scale-200", None, folder)
-    assert found.image.name == f"tpl-{SPACE}_atlas-Mine_scale-200_res-2_dseg.nii.gz"
-    assert found.names == {1: "one", 3: "three"}
+    atlas_file = _find("mine_scale-200", None, folder)
+    assert (
+        atlas_file.image.name == f"tpl-{SPACE}_atlas-Mine_scale-200_res-2_dseg.nii.gz"
+    )
+    assert atlas_file.names == {1: "one", 3: "three"}
     with pytest.raises(SettingsError, match="may be Mine_scale-100, Mine_scale-200"):
         _find("Mine", None, folder)
 

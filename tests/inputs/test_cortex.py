@@ -31,7 +31,7 @@ def test_maps_are_read_in_the_order_of_the_regions(tmp_path: Path, sign: str) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "fault"),
     [
         ("region\tm\nA\t1\n", "lacks 1 region .B."),
         ("region\tm\nA\t1\nB\tx\n", "'x' for B under m"),
@@ -40,10 +40,10 @@ def test_maps_are_read_in_the_order_of_the_regions(tmp_path: Path, sign: str) ->
         ("region\nA\nB\n", "1 column"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, text: str, found: str) -> None:
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, fault: str) -> None:
     path = tmp_path / "maps.tsv"
     path.write_text(text)
-    with pytest.raises(SettingsError, match=found):
+    with pytest.raises(SettingsError, match=fault):
         read_region_maps(path, ["A", "B"])
     with pytest.raises(
         SettingsError, match=r"maps\.csv cannot be read|maps\.csv does not exist"
@@ -90,10 +90,11 @@ def test_names_of_other_atlases_have_no_positions():
 
 def test_regions_lie_where_the_brain_has_them():
     names = dk68_regions()
-    found = dict(zip(names, read_region_positions(names), strict=True))
+    positions = dict(zip(names, read_region_positions(names), strict=True))
     assert len(names) == 68
     left, right = (
-        np.array([found[n] for n in names if f"-{side}-" in n]) for side in ("lh", "rh")
+        np.array([positions[n] for n in names if f"-{side}-" in n])
+        for side in ("lh", "rh")
     )
     assert (left[:, 0] < 0).all()
     assert (right[:, 0] > 0).all()
@@ -102,7 +103,7 @@ def test_regions_lie_where_the_brain_has_them():
     assert pdist(left).min() > 10
     by_axis = {
         name.removeprefix("ctx-lh-"): xyz
-        for name, xyz in found.items()
+        for name, xyz in positions.items()
         if "-lh-" in name
     }
     assert max(by_axis, key=lambda name: by_axis[name][1]) == "frontalpole"

@@ -129,11 +129,11 @@ def test_raw_without_derivatives(raw):
 @pytest.mark.parametrize("name", ["fMRIPost-AROMA", "fMRIPost-rapidtide"])
 def test_outputs_that_add_to_fmripreps_are_named_as_what_they_are(raw, name):
     root = derivative(raw / "derivatives" / "post", pipeline=name)
-    for given in ((root,), (raw, [str(root)])):
+    for arguments in ((root,), (raw, [str(root)])):
         with pytest.raises(
             DatasetError, match=rf"/post holds outputs of {name}.* fMRIPrep deriv"
         ):
-            find_dataset(*given)
+            find_dataset(*arguments)
     # Said to be fMRIPrep's, they are: whoever wrote both into one folder.
     assert find_dataset(root, input_type="fmriprep").input_type == "fmriprep"
 
@@ -162,9 +162,9 @@ def test_participants(tmp_path):
         select_participants(dataset_at(tmp_path), ["1", "03"])
     with pytest.raises(SettingsError, match=r"\.\./01"):
         select_participants(dataset_at(tmp_path), ["../01"])
-    for read in (participants_in, partial(person_folders, HCP)):
+    for reader in (participants_in, partial(person_folders, HCP)):
         with pytest.raises(DatasetError, match="gone cannot be listed: No such file"):
-            read(tmp_path / "gone")
+            reader(tmp_path / "gone")
 
 
 @pytest.mark.parametrize(
@@ -217,14 +217,14 @@ def test_listed_participants_can_all_be_requested(tmp_path, capsys):
         (root / name).mkdir()
     words = [str(root), "--list-participants"]
     assert main(words) == 0
-    said = capsys.readouterr()
-    assert said.out.splitlines() == ["01", "02"]
-    assert all(name in said.err for name in ("'sub-'", "'sub-a_b'", "'sub- 03'"))
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["01", "02"]
+    assert all(name in printed.err for name in ("'sub-'", "'sub-a_b'", "'sub- 03'"))
     assert main([*words, "--participant-label", "02", "7"]) == 1
-    said = capsys.readouterr()
-    assert said.out.splitlines() == ["02"]
-    assert "error: " in said.err
-    assert "has no participant 7" in said.err
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["02"]
+    assert "error: " in printed.err
+    assert "has no participant 7" in printed.err
 
 
 def test_dataset_without_participants(tmp_path):
@@ -269,29 +269,34 @@ def test_places_where_output_may_go(raw):
     ):
         assert check_output_location(place, dataset) == place.resolve()
     assert sorted(raw.rglob("*")) == before
-    own = raw.parent / "out"
+    beside_input = raw.parent / "out"
     write_json(
-        own / "dataset_description.json", {"GeneratedBy": [{"Name": "bids_dtg"}]}
+        beside_input / "dataset_description.json",
+        {"GeneratedBy": [{"Name": "bids_dtg"}]},
     )
-    assert check_output_location(own, dataset) == own
+    assert check_output_location(beside_input, dataset) == beside_input
 
 
 @pytest.mark.parametrize("place", ["out", "raw/derivatives/dtg"])
 def test_a_second_input_does_not_go_into_the_output_of_another(raw, place):
     derivative(raw / "derivatives" / "fmriprep")
     derivative(raw / "derivatives" / "prep 25")
-    one, two = (
+    first_input, second_input = (
         find_dataset(raw / "derivatives" / name) for name in ("fmriprep", "prep 25")
     )
     output = raw.parent / place
-    DerivativeDataset(output).describe(two, WORDS)
+    DerivativeDataset(output).describe(second_input, WORDS)
     with pytest.raises(
-        SettingsError, match=rf"{place} .* {two.root}, not {one.root}\. To do: "
+        SettingsError,
+        match=rf"{place} .* {second_input.root}, not {first_input.root}\. To do: ",
     ):
-        check_output_location(output, one)
-    assert check_output_location(output, two) == output
-    (raw / "link").symlink_to(two.root)
-    assert check_output_location(output, replace(two, root=raw / "link")) == output
+        check_output_location(output, first_input)
+    assert check_output_location(output, second_input) == output
+    (raw / "link").symlink_to(second_input.root)
+    assert (
+        check_output_location(output, replace(second_input, root=raw / "link"))
+        == output
+    )
 
 
 def test_an_input_that_moved_is_taken_again(raw):

@@ -24,11 +24,11 @@ def test_files_are_found_in_order(tmp_path):
     write(tmp_path, "sub-01_ses-b_task-go_events.tsv")
     write(tmp_path, "sub-01_ses-a_task-rest_events.tsv", folder="beh")
     write(tmp_path, "sub-01_ses-a_task-go_bold.json")
-    found = [
+    names = [
         (f.participant, f.session, f.task, f.name.get("run"))
         for f in find_events(tmp_path)
     ]
-    assert found == [
+    assert names == [
         ("01", "a", "rest", None),
         ("01", "b", "go", None),
         *(("02", None, "go", run) for run in ("1", "2", "10")),
@@ -47,16 +47,16 @@ def test_other_names_are_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "error", "message"),
+    ("wanted", "error", "message"),
     [
         ({"tasks": ["stop"]}, DatasetError, "no event files for the tasks stop"),
         ({"tasks": ["*"]}, SettingsError, r"'\*' is not a label"),
     ],
 )
-def test_what_is_not_there_is_refused(tmp_path, asked, error, message):
+def test_what_is_not_there_is_refused(tmp_path, wanted, error, message):
     write(tmp_path, "sub-01_task-go_events.tsv")
     with pytest.raises(error, match=message):
-        find_events(tmp_path, **asked)
+        find_events(tmp_path, **wanted)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -70,7 +70,7 @@ def test_what_cannot_be_used_is_refused(tmp_path, text, why):
 def test_a_cell_that_is_no_number_among_numbers_is_named(tmp_path, cell):
     cells = ["1", "2", "3.5", "4", "5", cell]
     rows = "".join(
-        f"{number:02d}\t{own}\t{own}\n" for number, own in enumerate(cells, 1)
+        f"{number:02d}\t{text}\t{text}\n" for number, text in enumerate(cells, 1)
     )
     table = read_participants(write(tmp_path, f"participant_id\tage\tsite\n{rows}"))
     assert not table.find("age").is_number
@@ -197,8 +197,8 @@ def test_a_code_of_missing_values_is_one_by_its_text(tmp_path, meaning, is_code)
     path.with_suffix(".json").write_text(json.dumps({"own": {"Levels": levels}}))
     column = read_participants(path).find("own")
     assert set(column.texts) == {"01", "02", "03"} - ({"03"} if is_code else set())
-    said = "own: 9 is a code of missing values in participants.json"
-    assert column.notes[0].startswith(said if is_code else "own is a category, as")
+    note = "own: 9 is a code of missing values in participants.json"
+    assert column.notes[0].startswith(note if is_code else "own is a category, as")
 
 
 def test_a_scale_with_all_its_levels_is_a_category_which_is_said(tmp_path):
@@ -256,7 +256,7 @@ def test_labels_that_are_written_otherwise_are_refused_with_the_label_that_fits(
 ):
     text = f"participant_id\tage\tfamily_id\tset\n{written}\t20\tA\ttraining\n"
     path = write(tmp_path, text + "12\t30\tA\ttest\n")
-    for read in (
+    for reader in (
         lambda labels: read_participants(path).require_labels(labels),
         lambda labels: read_families([], [path], labels),
         lambda labels: read_sets(path, SETS, labels),
@@ -264,10 +264,10 @@ def test_labels_that_are_written_otherwise_are_refused_with_the_label_that_fits(
         with pytest.raises(
             SettingsError, match=rf"has participant {written}, .* sub-{label}, who"
         ) as e:
-            read([label, "12"])
+            reader([label, "12"])
         assert e.value.expected == f"{label} or sub-{label}"
-        read(["12"])
-        read(["12", "13"])
+        reader(["12"])
+        reader(["12", "13"])
     with path.open("a") as stream:
         stream.write(
             f"sub-{label}\t20\tA\ttraining\n"

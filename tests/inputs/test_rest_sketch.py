@@ -22,10 +22,12 @@ from bids_dtg.inputs.rest_sketch import (
 def rest(seed: int, places: int = 40, frames: int = 300) -> np.ndarray:
     """Make rest that is smooth in time, with a drift and a common course that all people share."""
     rng = np.random.default_rng(seed)
-    own = gaussian_filter1d(rng.standard_normal((places, frames)), 1.5, axis=1)
-    own += 0.5 * gaussian_filter1d(rng.standard_normal(frames), 1.5)
+    persons_signal = gaussian_filter1d(
+        rng.standard_normal((places, frames)), 1.5, axis=1
+    )
+    persons_signal += 0.5 * gaussian_filter1d(rng.standard_normal(frames), 1.5)
     drift = np.linspace(-1, 1, frames) * np.linspace(0, 2, places)[:, None]
-    return 100 + own + drift
+    return 100 + persons_signal + drift
 
 
 CHANGES = {
@@ -51,18 +53,18 @@ CHANGES = {
 @given(seed=st.integers(0, 2**32))
 def test_what_does_not_change_rest_does_not_change_the_sketch(change, seed):
     values = rest(seed)
-    other = CHANGES[change](values, np.random.default_rng(seed))
-    known = [sketch(rest(seed + 1)), sketch(values)]
-    assert alike(known, [sketch(other)]) == [known[1]]
+    changed = CHANGES[change](values, np.random.default_rng(seed))
+    sketches = [sketch(rest(seed + 1)), sketch(values)]
+    assert alike(sketches, [sketch(changed)]) == [sketches[1]]
 
 
 @pytest.mark.slow
 def test_ten_thousand_others_are_never_taken_for_one_another():
     """Of 50 million pairs the nearest lies far beyond the tolerance."""
-    found = [sketch(rest(seed, places=8, frames=120)) for seed in range(10_000)]
-    assert len(set(found)) == len(found)
-    assert nearest(found) > 3 * TOLERANCE
-    assert not any(alike(found[:5000], found[5000:]))
+    sketches = [sketch(rest(seed, places=8, frames=120)) for seed in range(10_000)]
+    assert len(set(sketches)) == len(sketches)
+    assert nearest(sketches) > 3 * TOLERANCE
+    assert not any(alike(sketches[:5000], sketches[5000:]))
 
 
 def nearest(sketches: list[str]) -> float:
@@ -82,10 +84,10 @@ def test_rest_that_does_not_vary_is_nobodys():
 def edges(seed: int, regions: int = 20, common: float = 0.9) -> np.ndarray:
     """Make Fisher z of a connectome of which people have `common` of the variance in common."""
     count = regions * (regions - 1) // 2
-    group, own = (
+    group, deviation = (
         np.random.default_rng(s).standard_normal(count) for s in (2**40, seed)
     )
-    return 0.3 + 0.25 * (np.sqrt(common) * group + np.sqrt(1 - common) * own)
+    return 0.3 + 0.25 * (np.sqrt(common) * group + np.sqrt(1 - common) * deviation)
 
 
 def permuted(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -101,8 +103,8 @@ def test_regions_without_data_do_not_hide_a_connectome():
     values, lost = edges(1, 12), np.zeros((12, 12), bool)
     lost[3] = lost[:, 3] = True
     missing = np.where(lost[np.triu_indices(12, 1)], np.nan, values)
-    known = [sketch_edges(values), sketch_edges(missing)]
-    assert alike(known, [sketch_edges(3 * missing)]) == [known[1]]
+    sketches = [sketch_edges(values), sketch_edges(missing)]
+    assert alike(sketches, [sketch_edges(3 * missing)]) == [sketches[1]]
     values[0] = np.nan  # of two regions that have other edges
     assert sketch_edges(values) == ""
 
@@ -127,19 +129,19 @@ def test_what_does_not_change_a_connectome_does_not_change_the_sketch(
     change, seed, regions
 ):
     values = edges(seed, regions)
-    other = EDGE_CHANGES[change](values, np.random.default_rng(seed))
-    known = [sketch_edges(edges(seed + 1, regions)), sketch_edges(values)]
-    assert alike(known, [sketch_edges(other)]) == [known[1]]
+    changed = EDGE_CHANGES[change](values, np.random.default_rng(seed))
+    sketches = [sketch_edges(edges(seed + 1, regions)), sketch_edges(values)]
+    assert alike(sketches, [sketch_edges(changed)]) == [sketches[1]]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("regions", "common"), [(8, 0.9), (20, 0.9), (20, 0.99)])
 def test_ten_thousand_connectomes_are_never_taken_for_one_another(regions, common):
     """Though all have nine tenths of the variance over edges, or more, in common."""
-    found = [sketch_edges(edges(seed, regions, common)) for seed in range(10_000)]
-    assert len(set(found)) == len(found)
-    assert nearest(found) > 2 * TOLERANCE
-    assert not any(alike(found[:5000], found[5000:]))
+    sketches = [sketch_edges(edges(seed, regions, common)) for seed in range(10_000)]
+    assert len(set(sketches)) == len(sketches)
+    assert nearest(sketches) > 2 * TOLERANCE
+    assert not any(alike(sketches[:5000], sketches[5000:]))
 
 
 @pytest.mark.parametrize(

@@ -331,11 +331,11 @@ def test_folders_of_network_drives_hold_no_runs(root):
     bold = add_run(root, session="A")
     (run,) = find_runs(root, "01")
     for drive in ("@eaDir", ".AppleDouble", "#recycle", "lost+found"):
-        for kept in (bold.parent.parent, bold.parent):
-            (kept / drive / "func").mkdir(parents=True)
+        for folder in (bold.parent.parent, bold.parent):
+            (folder / drive / "func").mkdir(parents=True)
             # Thumbnails in a folder of the file's name, and copies that were removed.
-            (kept / drive / bold.name).mkdir()
-            (kept / drive / "func" / "sub-01_task-rest_bold.nii.gz").write_bytes(b"x")
+            (folder / drive / bold.name).mkdir()
+            (folder / drive / "func" / "sub-01_task-rest_bold.nii.gz").write_bytes(b"x")
     assert find_runs(root, "01") == (run,)
 
 
@@ -384,15 +384,15 @@ def test_participant_that_is_not_there(root):
 # --- A run's own files
 
 
-@pytest.mark.parametrize("other", ["acq-mb", "dir-PA", "run-2"])
-def test_another_run_s_table_and_mask_are_not_taken(root, other):
+@pytest.mark.parametrize("other_entities", ["acq-mb", "dir-PA", "run-2"])
+def test_another_run_s_table_and_mask_are_not_taken(root, other_entities):
     add_run(root)
-    add_run(root, entities=other, parts=("bold", "json"))
-    own, bare = find_runs(root, "01")
-    assert own.mask.name.startswith("sub-01_task-rest_space-")
-    assert own.confounds.name == "sub-01_task-rest_desc-confounds_timeseries.tsv"
+    add_run(root, entities=other_entities, parts=("bold", "json"))
+    with_table, bare = find_runs(root, "01")
+    assert with_table.mask.name.startswith("sub-01_task-rest_space-")
+    assert with_table.confounds.name == "sub-01_task-rest_desc-confounds_timeseries.tsv"
     assert (bare.title, bare.mask, bare.confounds) == (
-        f"sub-01_task-rest_{other}",
+        f"sub-01_task-rest_{other_entities}",
         None,
         None,
     )
@@ -445,12 +445,12 @@ def test_a_run_without_its_own_coregistration_is_refused(root):
 )
 def test_two_companions_that_fit_equally_are_refused_with_both_names(root, name, copy):
     bold = add_run(root, entities="run-1" if "run-1" in name else "")
-    other = bold.parent / name.replace(*copy)
-    other.write_bytes((bold.parent / name).read_bytes())
+    twin = bold.parent / name.replace(*copy)
+    twin.write_bytes((bold.parent / name).read_bytes())
     with pytest.raises(RunError, match="two files may be the") as caught:
         find_runs(root, "01")
     assert str(bold.parent / name) in str(caught.value)
-    assert str(other) in str(caught.value)
+    assert str(twin) in str(caught.value)
 
 
 def test_two_coregistrations_of_a_run_are_refused(root):
@@ -499,8 +499,8 @@ def test_xcpd_s_joins_over_runs_and_directions_are_left_out(
     stems = {name: "_".join(filter(None, ["sub-01_task-rest", name])) for name in names}
     for stem in stems.values():
         (func / f"{stem}_{ending}").write_bytes(b"x")
-    found = find_runs(root, "01", rule=SpaceRule(model=model), input_type="xcpd")
-    assert set(titles(found)) == {stems[name] for name in names if name not in joins}
+    runs = find_runs(root, "01", rule=SpaceRule(model=model), input_type="xcpd")
+    assert set(titles(runs)) == {stems[name] for name in names if name not in joins}
     lines = [str(warning.message) for warning in recwarn]
     assert len(lines) == len(joins)
     assert all(" is left out: it joins sub-01_task-rest_" in line for line in lines)
@@ -510,7 +510,7 @@ def test_xcpd_s_joins_over_runs_and_directions_are_left_out(
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         ("rec-norm", "rec-raw"),
         ("rec-moco", ""),
@@ -520,8 +520,8 @@ def test_xcpd_s_joins_over_runs_and_directions_are_left_out(
         ("acq-a", "acq-A"),
     ],
 )
-def test_one_measurement_in_two_files_is_refused_with_both_names(root, one, other):
-    paths = sorted(add_run(root, entities=entities) for entities in (one, other))
+def test_one_measurement_in_two_files_is_refused_with_both_names(root, first, second):
+    paths = sorted(add_run(root, entities=entities) for entities in (first, second))
     with pytest.raises(RunError) as caught:
         find_runs(root, "01")
     assert (

@@ -51,9 +51,9 @@ def add_all(root: Path) -> None:
     add_transforms(root)
 
 
-def find(root: Path, home: Path, *, asked=None, on_lattice=None) -> RestRun:
+def find(root: Path, home: Path, *, requested=None, on_lattice=None) -> RestRun:
     rule = SpaceRule(
-        requested=asked, on_lattice=on_lattice, templateflow=TemplateFlow(home)
+        requested=requested, on_lattice=on_lattice, templateflow=TemplateFlow(home)
     )
     (run,) = find_runs(root, "01", rule=rule)
     return run
@@ -105,7 +105,7 @@ def test_the_lattice_decides_and_not_the_label(root, home):
 
 
 @pytest.mark.parametrize(
-    ("asked", "space", "res"),
+    ("requested", "space", "res"),
     [
         (SPACE, SPACE, "2"),
         (f"{SPACE}:res-1", SPACE, "1"),
@@ -117,26 +117,28 @@ def test_the_lattice_decides_and_not_the_label(root, home):
         ("func", "boldref", None),
     ],
 )
-def test_a_space_that_is_asked_for(root, home, asked, space, res):
+def test_a_space_that_is_asked_for(root, home, requested, space, res):
     add_all(root)
     with_template(home)
-    run = find(root, home, asked=asked)
+    run = find(root, home, requested=requested)
     assert (run.space, dict(run.entities).get("res")) == (space, res)
     assert "requested with --space" in run.space_reason
 
 
-@pytest.mark.parametrize("asked", [None, "MNI152NLin6ASym:res-2"])
-def test_the_model_s_template_as_the_bids_specification_spells_it(root, home, asked):
+@pytest.mark.parametrize("requested", [None, "MNI152NLin6ASym:res-2"])
+def test_the_model_s_template_as_the_bids_specification_spells_it(
+    root, home, requested
+):
     bold = add_run(root, space="MNI152NLin6ASym")
-    run = find(root, home, asked=asked)
+    run = find(root, home, requested=requested)
     assert (run.bold, run.space, run.transforms) == (bold, SPACE, ())
     assert run.mask is not None
     bold.unlink()
     add_run(root, space=None, res=None)
     add_transforms(root)
     anat = root / "sub-01" / "anat"
-    (anat / ANAT).rename(anat / (other := ANAT.replace(SPACE, "MNI152NLin6ASym")))
-    assert names(find(root, home)) == [other, COREG]
+    (anat / ANAT).rename(anat / (respelt := ANAT.replace(SPACE, "MNI152NLin6ASym")))
+    assert names(find(root, home)) == [respelt, COREG]
 
 
 def test_a_space_that_is_asked_for_and_not_there(root, home):
@@ -146,7 +148,7 @@ def test_a_space_that_is_asked_for_and_not_there(root, home):
         match=rf"no version of sub-01_task-rest in MNI152NLin6Sym\. Expected: one of {OTHER}, "
         rf"{SPACE}:res-1, {SPACE}:res-2, T1w, boldref\. To do: did you mean MNI152NLin6Asym",
     ):
-        find(root, home, asked="MNI152NLin6Sym")
+        find(root, home, requested="MNI152NLin6Sym")
 
 
 @pytest.mark.parametrize("word", ["scanner", "run"])
@@ -154,11 +156,11 @@ def test_names_of_other_versions_of_fmriprep(root, home, word):
     add_run(root, space=None, res=None)
     add_transforms(root)
     func = root / "sub-01" / "func"
-    other = func / f"sub-01_task-rest_from-{word}_to-T1w_mode-image_xfm.txt"
-    (func / COREG).rename(other)
-    (transform,) = (t for t in find(root, home).transforms if t.path == other)
+    older_name = func / f"sub-01_task-rest_from-{word}_to-T1w_mode-image_xfm.txt"
+    (func / COREG).rename(older_name)
+    (transform,) = (t for t in find(root, home).transforms if t.path == older_name)
     assert not transform.inverse
-    other.rename(func / f"sub-01_task-rest_from-T1w_to-{word}_mode-image_xfm.txt")
+    older_name.rename(func / f"sub-01_task-rest_from-T1w_to-{word}_mode-image_xfm.txt")
     assert find(root, home).transforms[-1].inverse
 
 

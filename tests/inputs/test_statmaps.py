@@ -91,7 +91,7 @@ def test_names_of_nilearn_are_read_and_the_first_statistic_of_everybody_is_kept(
         "read-me.nii.gz",
     )
     people = people_maps(find(tmp_path))
-    first, second = (people[who].target["wm2bk"] for who in ("01", "02"))
+    first, second = (people[person].target["wm2bk"] for person in ("01", "02"))
     assert (first.session, first.task, set(first.files)) == (
         None,
         "wm",
@@ -135,7 +135,7 @@ RUNS = {
     ),
     "another contrast": ([f"sub-02_run-1_{A.replace('a_', 'b_')}"], "z"),
     "effects": (
-        [f"sub-02_run-1_{own}" for own in (A, A.replace("-z", "-effect"))],
+        [f"sub-02_run-1_{map_name}" for map_name in (A, A.replace("-z", "-effect"))],
         "effect",
     ),
 }
@@ -145,7 +145,7 @@ RUNS = {
 def test_z_of_different_numbers_of_runs_are_refused_by_name(tmp_path, what):
     """Their scale grows with the number of runs, and would look like a trait of the person."""
     names, expected = RUNS[what]
-    whole = [f"sub-01_{own}" for own in (A, A.replace("-z", "-effect"))]
+    whole = [f"sub-01_{name}" for name in (A, A.replace("-z", "-effect"))]
     touch(tmp_path, *whole, *(f"sub-01_run-{n}_{A}" for n in "12"), *names)
     people = people_maps(find(tmp_path))
     if expected in ("z", "effect"):
@@ -167,23 +167,26 @@ def test_of_the_levels_of_fitlins_only_the_highest_is_used(tmp_path):
         *(f"node-sessionLevel/sub-01_ses-{n}_{A}" for n in "ab"),
         f"node-subjectLevel/sub-01_{A}",
     )
-    own = people_maps(find(tmp_path))["01"]
-    assert own.target["a"].files["z"].parent.name == "node-subjectLevel"
-    assert not own.retest
+    persons_maps = people_maps(find(tmp_path))["01"]
+    assert persons_maps.target["a"].files["z"].parent.name == "node-subjectLevel"
+    assert not persons_maps.retest
     (tmp_path / f"node-subjectLevel/sub-01_{A}").unlink()
-    own = people_maps(find(tmp_path))["01"]
-    found = [
-        maps["a"].files["z"].relative_to(tmp_path) for maps in (own.target, own.retest)
+    persons_maps = people_maps(find(tmp_path))["01"]
+    paths = [
+        maps["a"].files["z"].relative_to(tmp_path)
+        for maps in (persons_maps.target, persons_maps.retest)
     ]
-    assert [str(path) for path in found] == [
+    assert [str(path) for path in paths] == [
         f"node-sessionLevel/sub-01_ses-{n}_{A}" for n in "ab"
     ]
 
 
-@pytest.mark.parametrize(("one", "other"), [("res-1_", "res-2_"), ("run-1_", "run-2_")])
-def test_two_files_of_one_map_are_refused_and_never_averaged(tmp_path, one, other):
-    touch(tmp_path, *(f"sub-01_{own}{A}" for own in (one, other)))
-    line = rf"two z maps of a: .*{one}.*{other}.*To do: combine runs .*-d statmaps=maps\.toml"
+@pytest.mark.parametrize(
+    ("first", "second"), [("res-1_", "res-2_"), ("run-1_", "run-2_")]
+)
+def test_two_files_of_one_map_are_refused_and_never_averaged(tmp_path, first, second):
+    touch(tmp_path, *(f"sub-01_{prefix}{A}" for prefix in (first, second)))
+    line = rf"two z maps of a: .*{first}.*{second}.*To do: combine runs .*-d statmaps=maps\.toml"
     with pytest.raises(DatasetError, match=line):
         people_maps(find(tmp_path))
 
@@ -191,15 +194,18 @@ def test_two_files_of_one_map_are_refused_and_never_averaged(tmp_path, one, othe
 def test_predicted_maps_are_never_taken_for_measured_ones(tmp_path):
     touch(
         tmp_path,
-        *(f"sub-01_desc-{own}_{A}" for own in ("synthetic", "halfwidth90", "groupSd")),
+        *(
+            f"sub-01_desc-{description}_{A}"
+            for description in ("synthetic", "halfwidth90", "groupSd")
+        ),
     )
     with pytest.raises(DatasetError, match=r"no measured maps .*not predicted maps"):
         find(tmp_path)
     touch(tmp_path, f"sub-01_desc-measured_{A}")
     path = 'path = "sub-{sub}_desc-{contrast}_contrast-a_stat-z_statmap.nii.gz"\nstatistic = "z"'
     for place in (tmp_path, patterns(tmp_path, path)):
-        (one,), predicted = find_statmaps(place)
-        assert (one.files["z"].name, predicted) == (f"sub-01_desc-measured_{A}", 3)
+        (measured,), predicted = find_statmaps(place)
+        assert (measured.files["z"].name, predicted) == (f"sub-01_desc-measured_{A}", 3)
 
 
 def test_maps_of_parcels_are_no_volumes_and_others_of_cifti_are_not_read(tmp_path):
@@ -207,8 +213,8 @@ def test_maps_of_parcels_are_no_volumes_and_others_of_cifti_are_not_read(tmp_pat
         ("pscalar.nii", "dscalar.nii", "func.gii", "nii.gz"), 1
     ):
         touch(tmp_path, f"sub-0{number}_contrast-a_stat-z_statmap.{ending}")
-    found = [(one.participant, one.space) for one in find(tmp_path)]
-    assert found == [("01", "fsLR parcels"), ("04", None)]
+    spaces = [(statmap.participant, statmap.space) for statmap in find(tmp_path)]
+    assert spaces == [("01", "fsLR parcels"), ("04", None)]
 
 
 def test_a_place_without_maps_is_refused(tmp_path):
@@ -222,8 +228,8 @@ def test_a_place_without_maps_is_refused(tmp_path):
 
 
 def test_statmaps_are_taken_out_of_the_derivatives(tmp_path):
-    place, others = statmaps_place((f"statmaps={tmp_path}", "fmriprep=/x"))
-    assert (place, others) == (tmp_path, ("fmriprep=/x",))
+    place, derivatives = statmaps_place((f"statmaps={tmp_path}", "fmriprep=/x"))
+    assert (place, derivatives) == (tmp_path, ("fmriprep=/x",))
     with pytest.raises(DatasetError, match="names 2 folders"):
         statmaps_place(("statmaps=/a", "statmaps=/b"))
 
@@ -237,7 +243,7 @@ def test_maps_of_different_tasks_are_different_targets(tmp_path):
     touch(tmp_path, f"sub-01_task-WM_contrast-2BK_{Z}")
     maps, told = name_targets(find(tmp_path), {"wm2bk": "wm", "cue": "motor"})
     # cue is of the task that the known contrast belongs to.
-    names = {plain_contrast(one.contrast) for one in maps}
+    names = {plain_contrast(statmap.contrast) for statmap in maps}
     assert names == {"gamblingcue", "cue", "wmcue", "wm2bk"}
     assert told == "names of tasks are put before contrasts of several: cue"
 
@@ -285,13 +291,17 @@ def test_the_named_space_goes_before_none_and_that_before_those_maps_can_be_brou
         "02": ("Far", "Other"),
         "03": ("", "Far"),
     }
-    for who, own in spaces.items():
+    for person, persons_spaces in spaces.items():
         touch(
-            tmp_path, *(f"sub-{who}_{f'space-{name}_' * bool(name)}{A}" for name in own)
+            tmp_path,
+            *(
+                f"sub-{person}_{f'space-{name}_' * bool(name)}{A}"
+                for name in persons_spaces
+            ),
         )
     maps, told = in_space(find(tmp_path), "Own", ["Far"])
-    found = {(one.participant, one.space) for one in maps}
-    assert found == {("01", "Own"), ("02", "Far"), ("03", None)}
+    chosen_spaces = {(statmap.participant, statmap.space) for statmap in maps}
+    assert chosen_spaces == {("01", "Own"), ("02", "Far"), ("03", None)}
     assert told.startswith("1 file of measured maps name no space")
     assert told.endswith(
         "measured maps are transformed from other templates to Own: Far (1); "
@@ -306,27 +316,34 @@ def test_a_pattern_file_finds_feat_folders(tmp_path):
     feat = "LANGUAGE/cope{}.feat/stats/zstat1.nii.gz"
     touch(
         tmp_path,
-        *(f"{who}/{feat.format(n)}" for who in ("100307", "sub-2") for n in (1, 4, 9)),
+        *(
+            f"{person}/{feat.format(n)}"
+            for person in ("100307", "sub-2")
+            for n in (1, 4, 9)
+        ),
     )
     place = patterns(
         tmp_path,
         f'path = "{{sub}}/{feat.format("{contrast}")}"\nstatistic = "z"\nspace = "Own"\n'
         'task = "language"\ncontrasts = {1 = "languageMath", 4 = "languageStory"}',
     )
-    found = [
-        (one.participant, one.contrast, one.task, one.space) for one in find(place)
+    facts = [
+        (statmap.participant, statmap.contrast, statmap.task, statmap.space)
+        for statmap in find(place)
     ]
     labels = ("languageMath", "languageStory")
-    assert found == [
-        (who, label, "language", "Own") for who in ("100307", "2") for label in labels
+    assert facts == [
+        (person, label, "language", "Own")
+        for person in ("100307", "2")
+        for label in labels
     ]
 
 
 def test_a_value_that_stands_twice_in_a_pattern_is_the_same(tmp_path):
     touch(tmp_path, "01/run1/01_a.nii", "01/run1/02_a.nii")
     text = 'path = "{sub}/run{run}/{sub}_{contrast}.nii"\nstatistic = "z"'
-    (one,) = find(patterns(tmp_path, text))
-    assert (one.participant, one.run, one.contrast) == ("01", "1", "a")
+    (statmap,) = find(patterns(tmp_path, text))
+    assert (statmap.participant, statmap.run, statmap.contrast) == ("01", "1", "a")
 
 
 PATH = 'path = "{sub}_{contrast}.nii"\nstatistic = "z"\n'
@@ -383,14 +400,20 @@ def chosen(*sessions: str | None, preferred: tuple[str, ...] = ()) -> PersonMaps
 )
 def test_sessions_are_in_the_order_in_which_they_happen(ordered):
     assert tuple(sorted(ordered, key=session_order)) == ordered
-    found = chosen(*reversed(ordered))
-    assert (found.target["faces"].session, found.retest["faces"].session) == ordered[:2]
+    persons_maps = chosen(*reversed(ordered))
+    assert (
+        persons_maps.target["faces"].session,
+        persons_maps.retest["faces"].session,
+    ) == ordered[:2]
 
 
 def test_a_session_that_is_asked_for_comes_first():
     sessions = ("test", "retest", "pilot")
-    found = chosen(*sessions, preferred=("retest", "test"))
-    assert (found.target["faces"].session, found.retest["faces"].session) == (
+    persons_maps = chosen(*sessions, preferred=("retest", "test"))
+    assert (
+        persons_maps.target["faces"].session,
+        persons_maps.retest["faces"].session,
+    ) == (
         "retest",
         "test",
     )
@@ -399,14 +422,14 @@ def test_a_session_that_is_asked_for_comes_first():
 
 
 def test_it_is_said_which_session_is_which():
-    both = chosen("retest", "test")
-    one = chosen("test")
+    with_retest = chosen("retest", "test")
+    with_test = chosen("test")
     of_all = chosen("1", None, "2")
-    assert describe_sessions([both, one]) == (
+    assert describe_sessions([with_retest, with_test]) == (
         "Maps to predict are from ses-test (2 participants); "
         "retests are from ses-retest (1 participant)."
     )
-    assert describe_sessions([one]).endswith("there are no retests.")
+    assert describe_sessions([with_test]).endswith("there are no retests.")
     # What is of no session is of all, and has no retest.
     assert (of_all.target["faces"].session, dict(of_all.retest)) == (None, {})
     assert describe_sessions([of_all]) == ""
@@ -423,11 +446,11 @@ def test_all_of_hcps_contrasts_are_known_by_their_names(tmp_path):
         names = [row.name for row in hcp_contrasts() if row.task == task]
         maps = {name: {"cope": ONES, "zstat": ONES} for name in names}
         add_hcp_task(tmp_path, f"tfMRI_{task}_hp200_s2_level2vol", maps)
-    found = people_maps(name_targets(find(tmp_path), TASKS)[0])["100307"].target
-    assert found.keys() == TASKS.keys()
-    one = found["languagemath"]
-    assert (one.session, one.space) == (None, "MNI152NLin6Asym")
-    assert one.files["z"].parts[-2:] == ("cope1.feat", "zstat1.nii.gz")
+    targets = people_maps(name_targets(find(tmp_path), TASKS)[0])["100307"].target
+    assert targets.keys() == TASKS.keys()
+    statmap = targets["languagemath"]
+    assert (statmap.session, statmap.space) == (None, "MNI152NLin6Asym")
+    assert statmap.files["z"].parts[-2:] == ("cope1.feat", "zstat1.nii.gz")
 
 
 def test_a_contrast_without_events_has_no_map(tmp_path):
@@ -435,8 +458,8 @@ def test_a_contrast_without_events_has_no_map(tmp_path):
     name = "tfMRI_EMOTION_hp200_s4_level2"
     folder = add_hcp_task(tmp_path, name, maps, folder="HCD01_V1_MR")
     shutil.rmtree(folder / "StandardVolumeStats/cope2.feat")
-    (one,) = find(tmp_path)
-    assert (one.participant, one.session, list(one.files)) == (
+    (statmap,) = find(tmp_path)
+    assert (statmap.participant, statmap.session, list(statmap.files)) == (
         "HCD01",
         "V1",
         ["effect"],

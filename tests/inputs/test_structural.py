@@ -34,16 +34,16 @@ def of(
     return StructuralSource(path, key).of(person, session, REGIONS)
 
 
-@pytest.mark.parametrize("known", [REGIONS, ("LH-Vis-1", "LH-Vis-2", "RH-Vis-1")])
+@pytest.mark.parametrize("spelling", [REGIONS, ("LH-Vis-1", "LH-Vis-2", "RH-Vis-1")])
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 0, 2]])
 def test_regions_come_in_the_order_of_the_atlas_however_they_are_spelt(
-    tmp_path, order, known
+    tmp_path, order, spelling
 ):
-    names = tuple(known[n] for n in order)
+    names = tuple(spelling[n] for n in order)
     path = table(tmp_path / "a.tsv", WEIGHTS[np.ix_(order, order)], names)
-    found = of(path)
-    assert np.array_equal(found.weights, WEIGHTS)
-    assert (found.path, found.notes) == (path, ())
+    connectome = of(path)
+    assert np.array_equal(connectome.weights, WEIGHTS)
+    assert (connectome.path, connectome.notes) == (path, ())
 
 
 def test_regions_beside_those_of_the_atlas_are_left_out_with_a_note(tmp_path):
@@ -52,9 +52,9 @@ def test_regions_beside_those_of_the_atlas_are_left_out_with_a_note(tmp_path):
     path = table(
         tmp_path / "4S.tsv", wide, ("LH-Pu", *REGIONS[:2], "Region3", REGIONS[2])
     )
-    found = of(path)
-    assert np.array_equal(found.weights, WEIGHTS)
-    assert found.notes == ("4S.tsv: 2 regions outside the atlas left out",)
+    connectome = of(path)
+    assert np.array_equal(connectome.weights, WEIGHTS)
+    assert connectome.notes == ("4S.tsv: 2 regions outside the atlas left out",)
 
 
 def test_a_matrix_of_the_atlas_alone_goes_before_one_of_more_regions(tmp_path):
@@ -64,22 +64,22 @@ def test_a_matrix_of_the_atlas_alone_goes_before_one_of_more_regions(tmp_path):
         "atlas_4S_count_connectivity": wide,
         "atlas_4S_region_labels": [*REGIONS, "LH-Pu"],
     }
-    own = {
+    of_atlas = {
         "atlas_S_count_connectivity": WEIGHTS,
         "atlas_S_region_labels": list(REGIONS),
     }
     path = tmp_path / "sub-01_connectivity.mat"
     savemat(path, parts)
     assert of(tmp_path).weights[0, 1] == 10
-    savemat(path, {**parts, **own})
+    savemat(path, {**parts, **of_atlas})
     assert of(tmp_path).weights[0, 1] == 5
     assert of(tmp_path, "4S").weights[0, 1] == 10
 
 
 def test_an_order_that_is_trusted_is_noted(tmp_path):
-    found = of(table(tmp_path / "a.tsv", names=()))
-    assert np.array_equal(found.weights, WEIGHTS)
-    (note,) = found.notes
+    connectome = of(table(tmp_path / "a.tsv", names=()))
+    assert np.array_equal(connectome.weights, WEIGHTS)
+    (note,) = connectome.notes
     assert note == "a.tsv names no regions; assumed to be in the order of the atlas"
 
 
@@ -143,7 +143,7 @@ def test_the_file_of_a_person_and_session_is_found(tmp_path):
     table(tmp_path / "sub-05" / "connectome.csv", WEIGHTS * 17)
     for person in ("01", "05", "06"):  # a copy gone wrong
         table(tmp_path / f"sub-{person}" / "dwi" / "sub-09_relmat.tsv", WEIGHTS * 19)
-    found = {
+    connectomes = {
         (person, session): of(tmp_path, person=person, session=session)
         for person, session in [
             *(
@@ -157,13 +157,20 @@ def test_the_file_of_a_person_and_session_is_found(tmp_path):
             *(("03", None), ("04", "a"), ("05", None)),
         ]
     }
-    factors = {key: one.weights[0, 1] / WEIGHTS[0, 1] for key, one in found.items()}
+    factors = {
+        key: connectome.weights[0, 1] / WEIGHTS[0, 1]
+        for key, connectome in connectomes.items()
+    }
     assert list(factors.values()) == [3, 2, 2, 5, 7, 7, 11, 13, 17]
     with pytest.raises(
         RunError, match=r"no structural connectome of sub-06\. Expected: sub-06_"
     ):
         of(tmp_path, person="06")
-    noted = {key: one.notes for key, one in found.items() if one.notes}
+    noted = {
+        key: connectome.notes
+        for key, connectome in connectomes.items()
+        if connectome.notes
+    }
     assert noted == {
         ("02", "a"): ("the structural connectome of sub-02 is of session b",)
     }
@@ -203,11 +210,12 @@ def test_one_of_several_measures_is_chosen_by_its_key(tmp_path):
         "atlas_Other_radius2_count_connectivity": np.eye(5),
     }
     savemat(path, {**measures, "atlas_Schaefer3_region_labels": labels})
-    both = (
+    measures_found = (
         "atlas_Schaefer3_radius2_count_connectivity, atlas_Schaefer3_sift_radius2_count"
     )
     with pytest.raises(
-        RunError, match=f"2 structural connectomes fit: {both}.*--array-key struct"
+        RunError,
+        match=f"2 structural connectomes fit: {measures_found}.*--array-key struct",
     ):
         of(tmp_path)
     assert of(tmp_path, "sift").weights[0, 1] == 10
@@ -223,8 +231,10 @@ def test_one_of_several_measures_is_chosen_by_its_key(tmp_path):
 
 
 def test_a_region_without_any_connection_is_noted(tmp_path):
-    found = of(table(tmp_path / "a.tsv", WEIGHTS * [[1], [1], [0]] * [1, 1, 0]))
-    assert found.notes == ("a.tsv: 1 region without connections (7Networks_RH_Vis_1)",)
+    connectome = of(table(tmp_path / "a.tsv", WEIGHTS * [[1], [1], [0]] * [1, 1, 0]))
+    assert connectome.notes == (
+        "a.tsv: 1 region without connections (7Networks_RH_Vis_1)",
+    )
 
 
 def test_one_of_several_files_is_chosen_by_part_of_its_name(tmp_path):
@@ -247,18 +257,18 @@ def test_weights_of_a_rounded_file_count_as_symmetric():
 
 
 def settings(**options: object) -> Settings:
-    given = {"bids_dir": "in", "output_dir": "out", "analysis_level": "participant"}
-    return Settings.of(**given, workflow="dynamics", **options)
+    places = {"bids_dir": "in", "output_dir": "out", "analysis_level": "participant"}
+    return Settings.of(**places, workflow="dynamics", **options)
 
 
 def test_the_options_say_where_they_are(tmp_path):
     assert find_structural(settings()) is None
     path = table(tmp_path / "a.tsv")
-    found = find_structural(
+    source = find_structural(
         settings(structural_connectivity=path, array_key=("structural=x",))
     )
-    assert found == StructuralSource(path, "x")
-    assert found.is_shared
+    assert source == StructuralSource(path, "x")
+    assert source.is_shared
     with pytest.raises(
         DatasetError, match=r"--structural-connectivity .*b\.tsv does not exist"
     ):
@@ -290,9 +300,9 @@ def test_text_is_read_with_names_and_without(tmp_path, delimiter, header, index)
         pytest.skip("the empty corner of such a table cannot be seen")
     path = tmp_path / ("sc.tsv" if delimiter == "\t" else "sc.csv")
     path.write_text(lines(delimiter, bool(header), bool(index)))
-    found = StructuralSource(path).of("01", None, NAMES)
-    np.testing.assert_array_equal(found.weights, SC)
-    assert bool(found.notes) != bool(header or index)
+    connectome = StructuralSource(path).of("01", None, NAMES)
+    np.testing.assert_array_equal(connectome.weights, SC)
+    assert bool(connectome.notes) != bool(header or index)
 
 
 @pytest.mark.parametrize(
@@ -354,9 +364,9 @@ IN_LINES = ("\n".join(NAMES[n] for n in MOVED) + "\n").encode()
 def test_names_of_dsi_studio_are_one_a_line(tmp_path, stored):
     path = tmp_path / "sub-01_connectivity.mat"
     savemat(path, {"connectivity": SC[np.ix_(MOVED, MOVED)], "name": stored})
-    found = StructuralSource(path).of("01", None, NAMES)
-    np.testing.assert_array_equal(found.weights, SC)
-    assert found.notes == ()
+    connectome = StructuralSource(path).of("01", None, NAMES)
+    np.testing.assert_array_equal(connectome.weights, SC)
+    assert connectome.notes == ()
 
 
 def test_names_are_those_of_the_longest_prefix(tmp_path):
@@ -366,8 +376,8 @@ def test_names_are_those_of_the_longest_prefix(tmp_path):
     moved = SC[np.ix_(MOVED, MOVED)]
     variables = {"aal_region_labels": of_other, "aal_ext_region_labels": labels}
     savemat(path, {**variables, "aal_ext_count": moved})
-    found = StructuralSource(path).of("01", None, NAMES)
-    np.testing.assert_array_equal(found.weights, SC)
+    connectome = StructuralSource(path).of("01", None, NAMES)
+    np.testing.assert_array_equal(connectome.weights, SC)
 
 
 ROWS = "\n".join(",".join(f"{value:g}" for value in row) for row in SC) + "\n"
@@ -384,9 +394,9 @@ IN_TEXT = {
 def test_text_of_other_programs_is_read(tmp_path, program):
     path = tmp_path / "sc.csv"
     path.write_text(IN_TEXT[program])
-    found = StructuralSource(path).of("01", None, NAMES)
-    np.testing.assert_array_equal(found.weights, SC)
-    assert bool(found.notes) == (program != "R with names")
+    connectome = StructuralSource(path).of("01", None, NAMES)
+    np.testing.assert_array_equal(connectome.weights, SC)
+    assert bool(connectome.notes) == (program != "R with names")
 
 
 def test_a_triangle_is_told_how_to_become_symmetric(tmp_path):

@@ -68,9 +68,9 @@ def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path)
     assert select_participants(dataset, ["HCD0001305_V1_MR"]) == ("HCD0001305",)
     with pytest.warns(
         UserWarning, match=r"rfMRI_REST_hp0_clean\.nii\.gz is left out: it joins"
-    ) as said:
+    ) as warned:
         runs = runs_of(tmp_path, "HCD0001305")
-    assert len(said) == 2  # one a visit
+    assert len(warned) == 2  # one a visit
     assert titles(runs) == [
         f"sub-HCD0001305_ses-V{visit}_task-rest_dir-{direction}_run-1"
         for visit in (1, 2)
@@ -109,13 +109,14 @@ def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path)
 def test_no_run_of_hcp_is_ignored_in_silence(tmp_path, names, joined):
     for name in (*names, *joined):
         add_hcp_run(tmp_path, run=f"rfMRI_{name}", bold=BOLD, cleaned="hp0_clean")
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         runs = runs_of(tmp_path, "100307")
     assert {run.bold.parent.name for run in runs} == {f"rfMRI_{name}" for name in names}
     assert len(set(titles(runs))) == len(names)
     left_out = [
-        str(each.message).partition("_hp0")[0].rpartition("/")[2] for each in said
+        str(warning.message).partition("_hp0")[0].rpartition("/")[2]
+        for warning in warned
     ]
     assert left_out == [f"rfMRI_{name}" for name in joined]
 
@@ -132,9 +133,9 @@ def test_hcp_cleanings_are_taken_in_the_order_stated(tmp_path, missing):
     (run,) = runs_of(tmp_path, "100307")
     assert run.bold.name == f"rfMRI_REST1_LR_{order[missing]}.nii.gz"
     assert run.cleaned_as == order[missing]
-    others = ", ".join(order[missing + 1 :])
+    later = ", ".join(order[missing + 1 :])
     assert run.space_reason.endswith(
-        f"{order[missing]} chosen over {others}" if others else "r"
+        f"{order[missing]} chosen over {later}" if later else "r"
     )
 
 
@@ -149,21 +150,21 @@ def test_hcp_cleanings_are_taken_in_the_order_stated(tmp_path, missing):
 )
 def test_hcp_runs_without_a_cleaned_series_are_named(tmp_path, kind, dense):
     add_hcp_run(tmp_path, run="rfMRI_REST1_LR", bold=BOLD)
-    other = add_hcp_run(tmp_path, run="rfMRI_REST2_LR", bold=BOLD).parent
-    other.joinpath("rfMRI_REST2_LR_hp2000_clean.nii.gz").rename(
-        name := other / f"rfMRI_REST2_LR{kind}.{'dtseries.nii' if dense else 'nii.gz'}"
+    folder = add_hcp_run(tmp_path, run="rfMRI_REST2_LR", bold=BOLD).parent
+    folder.joinpath("rfMRI_REST2_LR_hp2000_clean.nii.gz").rename(
+        name := folder / f"rfMRI_REST2_LR{kind}.{'dtseries.nii' if dense else 'nii.gz'}"
     )
-    for more in ("SBRef", "hp2000_clean_vn"):
-        (other / f"rfMRI_REST2_LR_{more}.nii.gz").write_bytes(b"x")
+    for suffix in ("SBRef", "hp2000_clean_vn"):
+        (folder / f"rfMRI_REST2_LR_{suffix}.nii.gz").write_bytes(b"x")
     if dense:
         first = tmp_path / "100307/MNINonLinear/Results/rfMRI_REST1_LR"
         (first / "rfMRI_REST1_LR_Atlas_hp2000_clean.dtseries.nii").write_bytes(b"x")
     line = rf"100307: rfMRI_REST2_LR is left out: it has only {name.name}, not cleaned"
-    with pytest.warns(UserWarning, match=line) as said:
+    with pytest.warns(UserWarning, match=line) as warned:
         runs = runs_of(
             tmp_path, "100307", **({"model": "fsLR parcels"} if dense else {})
         )
-    assert (len(runs), len(said)) == (1, 1)
+    assert (len(runs), len(warned)) == (1, 1)
     name.unlink()  # a folder of motion parameters and reference images is no run
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -179,17 +180,17 @@ def test_an_hcp_session_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     reason = r"V2_MR/MNINonLinear/Results has no cleaned resting run, only rfMRI_REST1_LR_hp0\.nii"
     with pytest.warns(
         UserWarning, match=rf"^sub-HCD1_ses-V2 is left out: .*{reason}"
-    ) as said:
+    ) as warned:
         assert len(runs_of(tmp_path, "HCD1")) == 1
-    assert len(said) == 1
+    assert len(warned) == 1
     for session, why in (
         ("V2", reason),
         ("V3", "V3_MR/MNINonLinear/Results has no cleaned"),
     ):
-        asked = Selection(sessions=[session])
-        refuse_absent(find_dataset(tmp_path), ["HCD1"], asked)
+        selection = Selection(sessions=[session])
+        refuse_absent(find_dataset(tmp_path), ["HCD1"], selection)
         with pytest.raises(RunError, match=why):
-            runs_of(tmp_path, "HCD1", asked)
+            runs_of(tmp_path, "HCD1", selection)
     with pytest.raises(
         SettingsError, match=r"has no session V4; it has ses-V1, ses-V2, ses-V3"
     ):
@@ -255,8 +256,8 @@ def test_hcp_contents_that_are_elsewhere(tmp_path):
         path.with_name("brainmask_fs.2.nii.gz"),
         add_hcp_run(tmp_path, run="rfMRI_REST2_LR", bold=BOLD),
     )
-    for other in (mask, second):
-        other.write_text("/annex/objects/MD5E-s1--a\n")
+    for link in (mask, second):
+        link.write_text("/annex/objects/MD5E-s1--a\n")
     command = f"To do: datalad get {path} {mask} {second}."
     with pytest.raises(RunError, match=re.escape(command)):
         runs_of(tmp_path, "100307")
@@ -351,13 +352,13 @@ def test_a_ukb_session_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     reason = rf"{native} is in native space, but .*_warp\.nii\.gz does not exist"
     with pytest.warns(
         UserWarning, match=rf"^sub-1234567_ses-3 is left out: {reason}"
-    ) as said:
+    ) as warned:
         assert titles(runs_of(tmp_path, "1234567")) == ["sub-1234567_ses-2_task-rest"]
-    assert len(said) == 1
-    asked = Selection(sessions=["3"])
-    refuse_absent(find_dataset(tmp_path), ["1234567"], asked)
+    assert len(warned) == 1
+    selection = Selection(sessions=["3"])
+    refuse_absent(find_dataset(tmp_path), ["1234567"], selection)
     with pytest.raises(RunError, match=reason):
-        runs_of(tmp_path, "1234567", asked)
+        runs_of(tmp_path, "1234567", selection)
 
 
 # --- all studies
@@ -464,13 +465,13 @@ def test_derivatives_below_a_raw_dataset(tmp_path):
     add_run(fmriprep)
     assert find_dataset(raw).input_type == "fmriprep"
     assert find_dataset(raw, (), "xcpd").root == xcpd
-    found = find_dataset(raw, ["xcp_d=" + str(xcpd)])
-    assert (found.root, found.input_type, found.bids_dir) == (xcpd, "xcpd", raw)
+    dataset = find_dataset(raw, ["xcp_d=" + str(xcpd)])
+    assert (dataset.root, dataset.input_type, dataset.bids_dir) == (xcpd, "xcpd", raw)
     assert find_dataset(raw, [str(xcpd)]).input_type == "xcpd"
-    both = [f"fmriprep={fmriprep}", f"xcpd={xcpd}"]
+    derivatives = [f"fmriprep={fmriprep}", f"xcpd={xcpd}"]
     with pytest.raises(DatasetError, match=r"--derivatives names .*Expected: one of"):
-        find_dataset(raw, both)
-    assert find_dataset(raw, both, "xcpd").root == xcpd
+        find_dataset(raw, derivatives)
+    assert find_dataset(raw, derivatives, "xcpd").root == xcpd
     with pytest.raises(
         DatasetError, match="is a raw dataset without XCP-D derivatives"
     ):

@@ -43,7 +43,8 @@ def _find(dataset, participant="01", session=None, home=None):
 
 def _names(files):
     return {
-        side: [path.name for path in own.files] for side, own in files.sides.items()
+        side: [path.name for path in side_files.files]
+        for side, side_files in files.sides.items()
     }
 
 
@@ -167,7 +168,7 @@ def test_transforms_of_the_other_template_are_composed(tmp_path, monkeypatch):
         "has no sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5"
         in _find(dataset).reason
     )
-    own = add_transform(anat, "01", "MNI152NLin2009cAsym")
+    persons_transform = add_transform(anat, "01", "MNI152NLin2009cAsym")
     home = tmp_path / "templateflow"
     monkeypatch.delenv("DTG_OFFLINE", raising=False)
     flow = TemplateFlow(home, download=True, plans=True)
@@ -187,7 +188,7 @@ def test_transforms_of_the_other_template_are_composed(tmp_path, monkeypatch):
     assert [
         transform.path.name for transform in _find(dataset, home=home).transforms
     ] == [
-        own.name,
+        persons_transform.name,
         between,
     ]
 
@@ -228,10 +229,10 @@ def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
             f"._{path.name}"
         ).touch()  # Apple's, beside each file on a network drive
     assert _find(dataset, "100307") == files
-    other = next(
+    damaged = next(
         add_hcp_surfaces(tmp_path / "100408").glob("*.L.midthickness_MSMAll.*")
     )
-    (mesh / other.name).write_bytes(b"a copy gone wrong")
+    (mesh / damaged.name).write_bytes(b"a copy gone wrong")
     assert _find(dataset, "100307") == files
     assert not _find(dataset, "100307", session="V1").sides
     for path in mesh.iterdir():
@@ -312,15 +313,15 @@ def test_surfaces_in_t1w_space_need_the_transform_of_the_preprocessing(tmp_path,
         (root / "dataset_description.json").write_text(json.dumps(description))
     preprocessed = fmriprep if link == "given" else None
     flow = TemplateFlow(None)
-    found = find_surfaces(
+    surfaces = find_surfaces(
         dataset, "01", None, model=SPACE, templateflow=flow, preprocessed=preprocessed
     )
-    files = placed_surfaces(found)
+    files = placed_surfaces(surfaces)
     if link == "none":
         assert not files.sides
         assert "there is no transform from T1w to MNI152NLin6Asym" in files.reason
         return
     assert files.transforms[0].path.resolve() == transform
-    assert files.transforms[0].path in found.inputs
+    assert files.transforms[0].path in surfaces.inputs
     points = read_midthickness(files, load_bundle("demo").brain_voxels)
     np.testing.assert_allclose(points["L"], template_mesh("L")[0], atol=1e-3)

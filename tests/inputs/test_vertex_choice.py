@@ -133,9 +133,9 @@ def test_own_surfaces_of_each_release(tmp_path, version):
     is_old = version in ("20.2", "21.0", "22.1")
     to_t1w = [(file.path.name, file.inverse) for file in run.surfaces.to_t1w]
     assert to_t1w == [(f"sub-01_from-T1w_to-fsnative_{XFM}.txt", False)] * is_old
-    left = run.surfaces.sides["L"]
-    assert (left.fsaverage_sphere is None) == (version == "25.0")
-    assert left.midthickness[0] in run.inputs
+    left_side = run.surfaces.sides["L"]
+    assert (left_side.fsaverage_sphere is None) == (version == "25.0")
+    assert left_side.midthickness[0] in run.inputs
 
 
 @pytest.mark.parametrize("version", SURFACES)
@@ -264,20 +264,20 @@ def test_the_version_with_the_fewest_steps(tmp_path):
 def test_a_transform_of_templateflow_goes_before_the_estimated_one(tmp_path):
     root = tree_of(tmp_path, "25.0", freesurfer=False)
     name = f"tpl-{DEFAULT}/tpl-{DEFAULT}_from-{SPACE}_mode-image_xfm.h5"
-    other = f"tpl-{SPACE}/tpl-{SPACE}_from-{DEFAULT}_mode-image_xfm.h5"
-    for location in (name, other):
+    from_default = f"tpl-{SPACE}/tpl-{SPACE}_from-{DEFAULT}_mode-image_xfm.h5"
+    for location in (name, from_default):
         (tmp_path / location).parent.mkdir()
         (tmp_path / location).write_text("content")
     run = find(root, templateflow=TemplateFlow(tmp_path, download=True))
     assert run.surfaces.template == SPACE
-    assert [file.path for file in run.surfaces.transforms] == [tmp_path / other]
+    assert [file.path for file in run.surfaces.transforms] == [tmp_path / from_default]
 
 
 def test_freesurfer_in_a_given_folder_and_without_its_transform(tmp_path):
     root = tree_of(tmp_path, "22.1")
     add_freesurfer(tmp_path / "elsewhere")
-    given = find(root, freesurfer=tmp_path / "elsewhere")
-    assert given.surfaces.sides["L"].fsaverage_sphere.is_relative_to(
+    in_given_folder = find(root, freesurfer=tmp_path / "elsewhere")
+    assert in_given_folder.surfaces.sides["L"].fsaverage_sphere.is_relative_to(
         tmp_path / "elsewhere"
     )
     for path in (root / "sub-01/anat").glob("*fsnative*"):

@@ -40,10 +40,10 @@ def chromium() -> Iterator[Any]:
     if path is None:
         pytest.skip("no Chromium (apt-get install chromium)")
     driver = [sys.executable, "-m", "playwright", "--version"]
-    said = subprocess.run(driver, capture_output=True, text=True, check=False).stderr
-    if "error while loading shared libraries" in said:
+    errors = subprocess.run(driver, capture_output=True, text=True, check=False).stderr
+    if "error while loading shared libraries" in errors:
         pytest.skip(
-            f"playwright does not start (apt-get install libatomic1): {said.strip()}"
+            f"playwright does not start (apt-get install libatomic1): {errors.strip()}"
         )
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -64,11 +64,12 @@ def opened(browser: Any, path: Path, **options: Any) -> Iterator[Watched]:
 
     watched.page.on("pageerror", lambda error: note(str(error)))
     watched.page.on(
-        "console", lambda said: note(said.text, said.type in ("error", "warning"))
+        "console",
+        lambda message: note(message.text, message.type in ("error", "warning")),
     )
-    own = ("file:", "data:", "blob:")
+    local = ("file:", "data:", "blob:")
     watched.page.on(
-        "request", lambda asked: note(asked.url, not asked.url.startswith(own))
+        "request", lambda request: note(request.url, not request.url.startswith(local))
     )
     watched.page.goto(path.as_uri(), timeout=90_000)
     yield watched

@@ -45,13 +45,20 @@ def dask_cluster(folder: Path, workers: int = 2, *, nanny: bool = False):
             assert scheduler.poll() is None, (folder / "log.txt").read_text()
             time.sleep(0.1)
         watched = "--nanny" if nanny else "--no-nanny"
-        one = ("--nthreads", "1", "--nworkers", "1", watched, "--local-directory")
+        worker_options = (
+            "--nthreads",
+            "1",
+            "--nworkers",
+            "1",
+            watched,
+            "--local-directory",
+        )
         for number in range(workers):
-            start("worker", *one, str(folder / f"local-{number}"))
+            start("worker", *worker_options, str(folder / f"local-{number}"))
         yield scheduler, json.loads(file.read_text())["address"]
 
 
-def prepare(given: str):
+def prepare(word: str):
     """Return work that reports its label, and results in when and where it was prepared."""
     prepared = os.getpid(), time.monotonic()
 
@@ -64,15 +71,15 @@ def prepare(given: str):
             step("opening a.h5")
             time.sleep(60)
         reporter.stage("working", 0.5)
-        reporter.finish(f"{label} with {given}")
+        reporter.finish(f"{label} with {word}")
         return prepared
 
     return work
 
 
-def fail(given: str):
+def fail(word: str):
     """Be unable to prepare."""
-    raise RunError(f"no {given} here")
+    raise RunError(f"no {word} here")
 
 
 def prepare_slow(_given: None):

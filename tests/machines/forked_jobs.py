@@ -73,9 +73,9 @@ def all_modules() -> list[str]:
     """Return all of the program, and what it imports late and slowly: a forked call need not."""
     import bids_dtg
 
-    found = pkgutil.walk_packages(bids_dtg.__path__, "bids_dtg.")
-    own = [module.name for module in found if not module.name.endswith("__main__")]
-    return ["lightning", *own]
+    packages = pkgutil.walk_packages(bids_dtg.__path__, "bids_dtg.")
+    names = [module.name for module in packages if not module.name.endswith("__main__")]
+    return ["lightning", *names]
 
 
 class ForkingProcess:
@@ -135,16 +135,22 @@ def _watch(
     # A lock that the system releases when its process ends, whatever a signal interrupts there.
     lock = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process)
 
-    def act(event: str, given: tuple) -> None:
-        if event not in _CHANGES or not isinstance(given[0], (str, bytes, Path)):
+    def act(event: str, event_arguments: tuple) -> None:
+        if event not in _CHANGES or not isinstance(
+            event_arguments[0], (str, bytes, Path)
+        ):
             return
-        if event == "open" and not given[2] & (os.O_WRONLY | os.O_RDWR):
+        if event == "open" and not event_arguments[2] & (os.O_WRONLY | os.O_RDWR):
             return
-        path = os.fsdecode(given[1] if event == "os.rename" else given[0])
+        path = os.fsdecode(
+            event_arguments[1] if event == "os.rename" else event_arguments[0]
+        )
         if not path.startswith(below):
             return
         name = path.removeprefix(below)
-        kind = "append" if event == "open" and given[2] & os.O_APPEND else event
+        kind = (
+            "append" if event == "open" and event_arguments[2] & os.O_APPEND else event
+        )
         os.lockf(lock.fileno(), os.F_LOCK, 0)
         try:
             count.value += 1
@@ -159,7 +165,10 @@ def _watch(
                 hits.value += 1
                 if hits.value == wanted.call:
                     if wanted.cut:
-                        os.truncate(given[0], Path(given[0]).stat().st_size // 2)
+                        os.truncate(
+                            event_arguments[0],
+                            Path(event_arguments[0]).stat().st_size // 2,
+                        )
                     os.kill(first, wanted.number)
                     if wanted.number == signals.SIGKILL:
                         os.kill(os.getpid(), wanted.number)

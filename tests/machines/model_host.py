@@ -158,7 +158,7 @@ def nifti(values: np.ndarray, affine: np.ndarray = TINY_AFFINE) -> bytes:
     return nib.Nifti1Image(stored, affine).to_bytes()
 
 
-def tiny_checkpoint(contrasts: int = 47, seed: int = 0, **more: object) -> bytes:
+def tiny_checkpoint(contrasts: int = 47, seed: int = 0, **entries: object) -> bytes:
     """Make a small checkpoint in the published form."""
     import torch
 
@@ -167,7 +167,7 @@ def tiny_checkpoint(contrasts: int = 47, seed: int = 0, **more: object) -> bytes
         _give_signs(network.out_block[-1])
     state = {f"model.{key}": value for key, value in network.state_dict().items()}
     stream = io.BytesIO()
-    torch.save({"state_dict": state, "epoch": 3, **more}, stream)
+    torch.save({"state_dict": state, "epoch": 3, **entries}, stream)
     return stream.getvalue()
 
 

@@ -60,10 +60,10 @@ def die() -> None:
 
 def maps(folder: Path, *labels: str) -> dict[str, str]:
     """Return the maps of some participants, or of all."""
-    found = {
+    contents = {
         name: content for name, content in tree(folder).items() if "statmap.nii" in name
     }
-    return {k: v for k, v in found.items() if not labels or k[4:6] in labels}
+    return {k: v for k, v in contents.items() if not labels or k[4:6] in labels}
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -78,10 +78,10 @@ def test_same_bytes_from_any_number_of_processes(crowd, run, processes):
 def test_killed_at_work_costs_that_participant_only(crowd, run, monkeypatch, processes):
     replace = Path.replace
 
-    def killed(self: Path, other: Path) -> Path:
-        if "sub-02" in str(other) and str(other).endswith("statmap.nii.gz"):
+    def killed(self: Path, target: Path) -> Path:
+        if "sub-02" in str(target) and str(target).endswith("statmap.nii.gz"):
             die()
-        return replace(self, other)
+        return replace(self, target)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
@@ -139,7 +139,7 @@ def newest_failures(folder: Path) -> list[dict[str, str]]:
 @pytest.mark.slow
 def test_tasks_make_what_processes_make(tmp_path, dask, capsys, monkeypatch):
     job = TinyJob(tmp_path, ("01", "02", "03"))
-    other = write_tiny_bundle(tmp_path / "here" / "tiny", seed=1).path
+    second_model = write_tiny_bundle(tmp_path / "here" / "tiny", seed=1).path
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path))
     next(job.bids.glob("sub-02/func/*confounds*.tsv")).write_text("x\n")
@@ -148,7 +148,8 @@ def test_tasks_make_what_processes_make(tmp_path, dask, capsys, monkeypatch):
     assert job.run("--scheduler", dask, "--model", "tiny") == 1
     told = capsys.readouterr().err
     assert (
-        f"warning: the model tiny is {job.model}, not {other}, which is ./tiny" in told
+        f"warning: the model tiny is {job.model}, not {second_model}, which is ./tiny"
+        in told
     )
     assert tree(job.out) == tree(job.folder / "whole")
     assert newest_failures(job.out) == newest_failures(job.folder / "whole")
@@ -221,7 +222,7 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
     (tmp_path / "HCP").write_text("")
     (tmp_path / "faces").write_text("")
     (tmp_path / "own.toml").write_text("")
-    given = Settings.of(
+    relative = Settings.of(
         bids_dir=Path("in"),
         output_dir=Path("../out"),
         analysis_level="participant",
@@ -230,7 +231,7 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
         scheduler="tcp://here:1",
         atlases=("HCP", "own.toml", "mine"),
     )
-    whole = with_whole_paths(given)
+    whole = with_whole_paths(relative)
     assert whole.inputs.bids_dir == tmp_path / "in"
     assert whole.inputs.output_dir == tmp_path / "../out"
     assert whole.inputs.model == str(tmp_path / "mine")
@@ -238,8 +239,8 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
         *(f"fmriprep={tmp_path}/d/f", f"{tmp_path}/e"),
         *(f"fmriprep={tmp_path}/day=1/f", "/day=1/f"),
     )
-    own = str(tmp_path / "own.toml")
-    assert whole.outputs.atlases == ("HCP", own, "mine")
+    own_atlas = str(tmp_path / "own.toml")
+    assert whole.outputs.atlases == ("HCP", own_atlas, "mine")
     default = Settings.of(
         bids_dir=Path("/i"), output_dir=Path("/o"), analysis_level="participant"
     )
@@ -250,7 +251,7 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
         with_whole_paths(default.replace(model="demo")).inputs.model == "demo"
     )  # installed
     twins = default.replace(workflow="twin", task_file=("own.toml", "faces"))
-    assert with_whole_paths(twins).part(TwinOptions).task_file == (own, "faces")
+    assert with_whole_paths(twins).part(TwinOptions).task_file == (own_atlas, "faces")
 
 
 def test_a_level_that_was_sent_to_a_process_is_the_same():

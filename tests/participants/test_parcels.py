@@ -51,44 +51,50 @@ def read(run: RestRun, atlas: Atlas | None = None, **options) -> MeasuredSeries:
 
 
 def by_the_book(
-    found: MeasuredSeries, bold: np.ndarray, used: np.ndarray | None = None
+    measured: MeasuredSeries, bold: np.ndarray, used: np.ndarray | None = None
 ):
     labels = tiny_atlas().labels.reshape(TINY_SHAPE)
     inside = np.ones(TINY_SHAPE, bool) if used is None else used
-    kept = bold[..., found.design.keep].astype(np.float64)
+    frames = bold[..., measured.design.keep].astype(np.float64)
     means = [
-        kept[(labels == index) & inside].mean(axis=0) for index in tiny_atlas().parcels
+        frames[(labels == index) & inside].mean(axis=0)
+        for index in tiny_atlas().parcels
     ]
-    left = np.array(means) - np.array(means) @ found.design.basis @ found.design.basis.T
-    return left / left.std(axis=1, keepdims=True)
+    residuals = (
+        np.array(means)
+        - np.array(means) @ measured.design.basis @ measured.design.basis.T
+    )
+    return residuals / residuals.std(axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize("strategy", ["simple", "scrubbing", "none"])
 def test_series_are_those_of_the_book(tmp_path, strategy):
-    found = read(run_of(tmp_path), denoise_strategy=strategy, min_minutes=1.0)
-    keep = found.series.keep
-    assert found.series.values.shape == (PARCELS, FRAMES)
+    measured = read(run_of(tmp_path), denoise_strategy=strategy, min_minutes=1.0)
+    keep = measured.series.keep
+    assert measured.series.values.shape == (PARCELS, FRAMES)
     np.testing.assert_allclose(
-        found.series.values[:, keep], by_the_book(found, tiny_bold()), atol=1e-4
+        measured.series.values[:, keep], by_the_book(measured, tiny_bold()), atol=1e-4
     )
-    assert np.isnan(found.series.values[:, ~keep]).all()
-    assert (found.series.tr_seconds, found.interpolation) == (TR, "none")
-    assert found.series.residual_dof == found.design.residual_dof()
-    assert found.cleaning["frames_kept"] == keep.sum()
+    assert np.isnan(measured.series.values[:, ~keep]).all()
+    assert (measured.series.tr_seconds, measured.interpolation) == (TR, "none")
+    assert measured.series.residual_dof == measured.design.residual_dof()
+    assert measured.cleaning["frames_kept"] == keep.sum()
     np.testing.assert_allclose(
-        found.fc, np.corrcoef(found.series.values[:, keep]), rtol=0, atol=1e-6
+        measured.fc, np.corrcoef(measured.series.values[:, keep]), rtol=0, atol=1e-6
     )
 
 
 def test_voxels_outside_the_runs_mask_do_not_count(tmp_path):
     mask = np.ones(TINY_SHAPE, bool)
     mask[: TINY_SHAPE[0] // 2] = False
-    found = read(run_of(tmp_path / "half", mask=mask))
-    keep = found.series.keep
+    measured = read(run_of(tmp_path / "half", mask=mask))
+    keep = measured.series.keep
     np.testing.assert_allclose(
-        found.series.values[:, keep], by_the_book(found, tiny_bold(), mask), atol=1e-4
+        measured.series.values[:, keep],
+        by_the_book(measured, tiny_bold(), mask),
+        atol=1e-4,
     )
-    assert (found.series.coverage < 0.6).all()
+    assert (measured.series.coverage < 0.6).all()
     mask = (tiny_atlas().labels != 10).reshape(TINY_SHAPE)
     less = read(run_of(tmp_path / "less", mask=mask))
     assert less.series.present.tolist() == [False, True, True, True]
@@ -101,22 +107,24 @@ def test_voxels_that_leave_the_field_of_view_do_not_count(tmp_path, number):
     bold, inside = tiny_bold().astype(np.float32), np.ones(TINY_SHAPE, bool)
     inside[5, 3, 2 : 2 + number] = inside[4, 5, 2 : 2 + number] = False
     bold[~inside, -10:] = 0
-    found = read(run_of(tmp_path, bold=bold))
-    keep = found.series.keep
+    measured = read(run_of(tmp_path, bold=bold))
+    keep = measured.series.keep
     np.testing.assert_allclose(
-        found.series.values[:, keep], by_the_book(found, tiny_bold(), inside), atol=1e-4
+        measured.series.values[:, keep],
+        by_the_book(measured, tiny_bold(), inside),
+        atol=1e-4,
     )
     labels, inside = tiny_atlas().labels, inside.ravel()
     shares = [inside[labels == index].mean() for index in tiny_atlas().parcels]
-    np.testing.assert_allclose(found.series.coverage, shares, rtol=1e-6)
+    np.testing.assert_allclose(measured.series.coverage, shares, rtol=1e-6)
 
 
 def test_a_run_off_the_grid_is_interpolated(tmp_path):
     shifted = TINY_AFFINE.copy()
     shifted[0, 3] += 1.0
-    found = read(run_of(tmp_path, affine=shifted))
-    assert found.interpolation == "cubic"
-    assert found.series.present.all()
+    measured = read(run_of(tmp_path, affine=shifted))
+    assert measured.interpolation == "cubic"
+    assert measured.series.present.all()
 
 
 def test_smoothing_brings_neighbouring_parcels_together(tmp_path):
@@ -180,11 +188,11 @@ def measure_real(run: RestRun, atlas: Atlas) -> MeasuredSeries:
 def test_a_real_run_gives_the_series_of_nilearn(shared, schaefer):
     from nilearn.maskers import NiftiLabelsMasker
 
-    found = measure_real(real_run(shared, "HAPPYTEST", "MNI152NLin6Asym"), schaefer)
-    bold = nib.load(found.run.bold)
+    measured = measure_real(real_run(shared, "HAPPYTEST", "MNI152NLin6Asym"), schaefer)
+    bold = nib.load(measured.run.bold)
     # Voxels of zeros inside the mask have no data here; nilearn would average them in.
     data = np.asanyarray(bold.dataobj)
-    used = (nib.load(found.run.mask).get_fdata() > 0.5) & data.any(axis=3)
+    used = (nib.load(measured.run.mask).get_fdata() > 0.5) & data.any(axis=3)
     mean = data.mean(axis=3)  # nor have those that leave the field of view
     used &= data.all(axis=3) | (mean <= 0.05 * np.median(mean[used]))
     mask = nib.Nifti1Image(used.astype(np.uint8), bold.affine)
@@ -194,14 +202,16 @@ def test_a_real_run_gives_the_series_of_nilearn(shared, schaefer):
     )
     masker = NiftiLabelsMasker(labels, mask_img=mask, standardize=None)
     columns = np.where(
-        np.isfinite(found.confounds.values),
-        found.confounds.values,
-        np.nanmean(found.confounds.values, axis=0),
+        np.isfinite(measured.confounds.values),
+        measured.confounds.values,
+        np.nanmean(measured.confounds.values, axis=0),
     )
     theirs = masker.fit_transform(bold, confounds=columns)
     theirs = (theirs - theirs.mean(axis=0)) / theirs.std(axis=0)
-    assert found.interpolation == "none"
-    assert found.series.present.all()
-    np.testing.assert_allclose(found.series.values.T, theirs, atol=1e-3)
+    assert measured.interpolation == "none"
+    assert measured.series.present.all()
+    np.testing.assert_allclose(measured.series.values.T, theirs, atol=1e-3)
     upper = np.triu_indices(400, 1)
-    np.testing.assert_allclose(found.fc[upper], np.corrcoef(theirs.T)[upper], atol=1e-4)
+    np.testing.assert_allclose(
+        measured.fc[upper], np.corrcoef(theirs.T)[upper], atol=1e-4
+    )

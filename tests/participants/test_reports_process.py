@@ -46,16 +46,16 @@ class Scene:
     def errors(self) -> dict[str, str]:
         """Why reports failed, by participant in the order of the notes."""
         warning = ": warning: no report: "
-        found = (note.partition(warning) for note in self.notes if warning in note)
-        return {who.removeprefix("sub-"): why for who, _, why in found}
+        warnings = (note.partition(warning) for note in self.notes if warning in note)
+        return {person.removeprefix("sub-"): why for person, _, why in warnings}
 
 
 @pytest.fixture
 def scene(tmp_path, monkeypatch) -> Scene:
-    made = Scene(tmp_path)
-    monkeypatch.setattr(sys, "executable", str(made.program))
+    empty_scene = Scene(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(empty_scene.program))
     monkeypatch.setattr(module, "write_index", lambda *_, **__: None)
-    return made
+    return empty_scene
 
 
 def test_answers_come_in_order_from_one_process_as_long_as_it_lives(scene):

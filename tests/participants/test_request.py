@@ -71,7 +71,9 @@ RUNS = [
     ],
 )
 def test_titles(combine, titles):
-    assert sorted(one.title for one in plan_averages(RUNS, combine)) == sorted(titles)
+    assert sorted(average.title for average in plan_averages(RUNS, combine)) == sorted(
+        titles
+    )
 
 
 @given(
@@ -81,11 +83,11 @@ def test_titles(combine, titles):
 def test_every_run_is_in_one_set_whatever_the_order(order, combine):
     averages = plan_averages([RUNS[index] for index in order], combine)
     assert averages == plan_averages(RUNS, combine)
-    assert sorted(run.bold for one in averages for run in one.runs) == sorted(
+    assert sorted(run.bold for average in averages for run in average.runs) == sorted(
         r.bold for r in RUNS
     )
-    assert len({one.title for one in averages}) == len(averages)
-    assert all(len({run.task for run in one.runs}) == 1 for one in averages)
+    assert len({average.title for average in averages}) == len(averages)
+    assert all(len({run.task for run in average.runs}) == 1 for average in averages)
 
 
 def test_a_second_run_does_not_rename_the_first():
@@ -129,13 +131,13 @@ def test_a_run_that_joins_others_of_fmriprep_is_left_out_by_its_frames(
     job = TinyJob(tmp_path, ())
     for entities, number in frames.items():
         add_run(job.bids, entities=entities, bold=_frames(number), affine=TINY_AFFINE)
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         runs = bids_dtg.find_runs(job.settings())
     assert len(runs) == len(frames) - joined
     assert [
-        " is left out: it joins sub-01_task-rest_run-1" in str(one.message)
-        for one in said
+        " is left out: it joins sub-01_task-rest_run-1" in str(warning.message)
+        for warning in warned
     ] == ([True] * joined)
 
 
@@ -157,8 +159,8 @@ def test_averages_of_an_earlier_version_are_made_anew(tmp_path, capsys):
     (path,) = (job.out / "logs/complete").glob("*.json")
     record = json.loads(path.read_text())
     name = "sub-01/func/sub-01_task-rest_left.txt"
-    left = job.out / name
-    left.write_text("x")
+    earlier = job.out / name
+    earlier.write_text("x")
     record["Options"]["version"] = "0.0.1"
     record["Outputs"][name] = next(iter(record["Outputs"].values()))
     path.write_text(json.dumps(record))
@@ -168,4 +170,4 @@ def test_averages_of_an_earlier_version_are_made_anew(tmp_path, capsys):
     )
     assert job.run() == 0
     assert "1 set of maps written, 0 already complete" in capsys.readouterr().err
-    assert not left.exists()
+    assert not earlier.exists()

@@ -79,14 +79,24 @@ def test_the_ready_series_is_met(shared):
     native = run_of_file(func / f"{stem}desc-preproc_bold.nii.gz", func.parents[1])
     cleaning = CleaningOptions(denoise_strategy="none", min_minutes=0.0)
     source = RunSource.of(native, SPACE, places, cleaning)
-    found = np.concatenate([block.copy() for _, block in source.blocks()])[::5]
+    placed = np.concatenate([block.copy() for _, block in source.blocks()])[::5]
     ready = np.asarray(nib.load(func / f"{name}preproc_bold.nii.gz").dataobj)[
         places.mask
     ].T[::5]
     # Over frames, voxel by voxel.
-    one, other = (data - data.mean(axis=0, dtype=np.float64) for data in (found, ready))
-    norms = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
-    assert np.median((one * other).sum(axis=0)[norms > 0] / norms[norms > 0]) > 0.99
+    placed_deviation, ready_deviation = (
+        data - data.mean(axis=0, dtype=np.float64) for data in (placed, ready)
+    )
+    norms = np.sqrt(
+        (placed_deviation**2).sum(axis=0) * (ready_deviation**2).sum(axis=0)
+    )
+    assert (
+        np.median(
+            (placed_deviation * ready_deviation).sum(axis=0)[norms > 0]
+            / norms[norms > 0]
+        )
+        > 0.99
+    )
 
 
 def test_vertices_without_data_are_left_out_of_grayordinates(tmp_path):

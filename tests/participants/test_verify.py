@@ -61,7 +61,7 @@ def test_only_files_of_the_same_average_go_whatever_its_record_names(job):
     """A record may have come with somebody else's folder."""
     assert job.run() == 0
     old = "sub-01/func/sub-01_task-rest_desc-old_statmap.json"
-    kept = [
+    unrelated = [
         *("participants.tsv", "sub-02/func/sub-02_task-rest_desc-old_statmap.json"),
         *(
             "sub-01/func/sub-01_task-other_desc-old_statmap.json",
@@ -72,17 +72,17 @@ def test_only_files_of_the_same_average_go_whatever_its_record_names(job):
             "sub-02/func/sub-01_task-rest_desc-old_statmap.json",
         ),
     ]
-    for name in (*kept, old):
+    for name in (*unrelated, old):
         (job.out / name).parent.mkdir(parents=True, exist_ok=True)
         (job.out / name).write_text("own")
     path = job.out / "logs/complete/sub-01_task-rest.json"
     facts = json.loads(path.read_text())
     whole = set(facts["Outputs"])
-    one = {"size": 3, "mtime_ns": 0, "sha256": ""}
-    more = dict.fromkeys((*kept, old), one)
-    path.write_text(json.dumps(facts | {"Outputs": facts["Outputs"] | more}))
+    fingerprint = {"size": 3, "mtime_ns": 0, "sha256": ""}
+    outputs = dict.fromkeys((*unrelated, old), fingerprint)
+    path.write_text(json.dumps(facts | {"Outputs": facts["Outputs"] | outputs}))
     assert job.run() == 0
-    assert [name for name in kept if not (job.out / name).exists()] == []
+    assert [name for name in unrelated if not (job.out / name).exists()] == []
     assert not (job.out / old).exists()
     assert set(json.loads(path.read_text())["Outputs"]) == whole
 

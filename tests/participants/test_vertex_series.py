@@ -164,11 +164,11 @@ def test_parcels_equal_workbench(shared, tmp_path, version, kind):
     np.testing.assert_allclose(series[list(FRAMES)], wanted, rtol=1e-4)
 
 
-def _r(one, other):
+def _r(first, second):
     """Correlate series (frames, parcels), parcel by parcel."""
-    one, other = (each - each.mean(axis=0) for each in (one, other))
-    lengths = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
-    return (one * other).sum(axis=0) / np.where(lengths > 0, lengths, np.nan)
+    first, second = (series - series.mean(axis=0) for series in (first, second))
+    lengths = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
+    return (first * second).sum(axis=0) / np.where(lengths > 0, lengths, np.nan)
 
 
 def _connectome(series):
@@ -177,32 +177,34 @@ def _connectome(series):
 
 @pytest.mark.slow
 def test_native_volumes_and_those_in_the_template_give_one_connectome(shared, tmp_path):
-    found = []
+    both_series = []
     for version in ("boldref", "MNI152NLin6Asym"):
         root = write_happy_person(shared, tmp_path / version, versions=(version,))
-        found.append(series_of(root)[0])
-    assert np.corrcoef(*map(_connectome, found))[0, 1] >= 0.99
+        both_series.append(series_of(root)[0])
+    assert np.corrcoef(*map(_connectome, both_series))[0, 1] >= 0.99
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("own", [True, False], ids=["own", "template"])
-def test_the_dry_run_says_which_surface_and_why(shared, tmp_path, capsys, own):
+@pytest.mark.parametrize("has_surfaces", [True, False], ids=["own", "template"])
+def test_the_dry_run_says_which_surface_and_why(shared, tmp_path, capsys, has_surfaces):
     root = write_happy_person(
-        shared, tmp_path, versions=("MNI152NLin2009cAsym",), own_surfaces=own
+        shared, tmp_path, versions=("MNI152NLin2009cAsym",), own_surfaces=has_surfaces
     )
     words = ["participant", "--model", "hcp-glasser", "--min-minutes", "1", "--dry-run"]
     assert program([str(root), str(tmp_path / "out"), *words]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     where = (
-        "the person's own surfaces (midthickness" if own else "a template's surface\n"
+        "the person's own surfaces (midthickness"
+        if has_surfaces
+        else "a template's surface\n"
     )
-    assert f"in MNI152NLin2009cAsym at the vertices of {where}" in said
-    assert ("on a template's surface, as sub-" in said) == (not own)
+    assert f"in MNI152NLin2009cAsym at the vertices of {where}" in printed
+    assert ("on a template's surface, as sub-" in printed) == (not has_surfaces)
 
 
 @pytest.mark.slow
 def test_a_templates_surface_halves_the_deviation_of_maps(shared, tmp_path):
-    bundle, found = load_bundle("hcp-glasser"), {}
+    bundle, maps = load_bundle("hcp-glasser"), {}
     root = write_happy_person(
         shared, tmp_path, versions=("MNI152NLin2009cAsym",), own_surfaces=False
     )
@@ -211,11 +213,9 @@ def test_a_templates_surface_halves_the_deviation_of_maps(shared, tmp_path):
     assert connectome.deviation == 0.5
     for factor in (1.0, 0.5):
         part = replace(connectome, deviation=factor)
-        found[factor] = predict_maps(part, bundle, device="cpu", threads=1).values
+        maps[factor] = predict_maps(part, bundle, device="cpu", threads=1).values
     offset = bundle.correction.offset
-    np.testing.assert_allclose(
-        found[0.5] - offset, (found[1.0] - offset) / 2, atol=1e-5
-    )
+    np.testing.assert_allclose(maps[0.5] - offset, (maps[1.0] - offset) / 2, atol=1e-5)
 
 
 # --- a simulated person whose folds differ from the template's by 6 mm
@@ -242,12 +242,12 @@ def test_own_surfaces_find_the_true_series_and_the_template_does_not(
     root, truth = _copy(person, tmp_path), person[1]
     at_template, template = series_of(root, "01")
     add_surfaces(root, source)
-    series, own = series_of(root, "01")
-    assert (template.surface.kind, own.surface.kind) == ("template", "own")
+    series, measured = series_of(root, "01")
+    assert (template.surface.kind, measured.surface.kind) == ("template", "own")
     r = _r(series, truth)
     assert np.median(r) >= 0.98
     assert np.nanmedian(_r(at_template, truth)) < 0.9
-    grey = own.surface.grey_matter
+    grey = measured.surface.grey_matter
     assert grey.at_vertices > 1.1 * grey.shifted
     if source != "fsLR":  # all sources agree
         shutil.rmtree(root / "sourcedata", ignore_errors=True)
@@ -272,10 +272,10 @@ def test_surfaces_that_are_not_where_the_grey_matter_is_give_way_to_the_template
     root = _copy(person, tmp_path)
     wanted, _ = series_of(root, "01")
     add_surfaces(root, source, shift=shift)
-    series, read = series_of(root, "01")
-    assert read.surface.kind == "template"
-    assert "is not where the person's grey matter is" in read.surface.reason
-    assert read.surface.facts["GreyMatterAtVertices"] < 0.8
+    series, measured = series_of(root, "01")
+    assert measured.surface.kind == "template"
+    assert "is not where the person's grey matter is" in measured.surface.reason
+    assert measured.surface.facts["GreyMatterAtVertices"] < 0.8
     np.testing.assert_array_equal(series, wanted)
 
 

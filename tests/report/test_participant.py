@@ -112,7 +112,7 @@ def test_the_index_says_of_each_participant_what_decides_on_its_use(tmp_path):
     write_index(DerivativeDataset(tmp_path))
     page = (tmp_path / "index.html").read_text("utf-8")
     row = page.split("<tr>")[-1]
-    for cell in ('data-value="2.13">2.1<', '>n/a<', ">0.987<"):
+    for cell in ('data-value="2.13">2.1<', ">n/a<", ">0.987<"):
         assert cell in row
     assert ">Do not use: 2.1 minutes are left<" in row
     assert '<img src="figures/a%20b.webp"' in row

@@ -23,12 +23,12 @@ class Truth:
         number = len(EDGES[0])
         self.family = np.arange(PEOPLE) // 2
         self.site = self.family % SITES
-        own, families = (
+        factor, families = (
             rng.normal(size=PEOPLE),
             rng.normal(size=PEOPLE // 2)[self.family],
         )
         of_site = np.array([3.0, -1.0, -3.0, 1.0])[self.site]
-        edges = np.outer(own, rng.normal(size=number))
+        edges = np.outer(factor, rng.normal(size=number))
         edges += 2 * rng.normal(size=(PEOPLE // 2, number))[self.family]
         edges += 2 * rng.normal(size=(SITES, number))[self.site]
         edges += 0.3 * rng.normal(size=edges.shape)
@@ -41,7 +41,7 @@ class Truth:
             "family_id": [f"F{number:02d}" for number in self.family],
             "site": [f"site{number}" for number in self.site],
             "age": age.tolist(),
-            "score": (own + 0.05 * age + 0.3 * rng.normal(size=PEOPLE))
+            "score": (factor + 0.05 * age + 0.3 * rng.normal(size=PEOPLE))
             .round(4)
             .tolist(),
             "luck": rng.normal(size=PEOPLE).round(4).tolist(),
@@ -49,16 +49,16 @@ class Truth:
             "of_site": (of_site + rng.normal(size=PEOPLE)).round(4).tolist(),
             "size": np.square(maps).sum(axis=1).round(6).tolist(),
             "drinks": ["few", *range(1, PEOPLE)],
-            "sex": np.where(own > 0, "F", "M").tolist(),
+            "sex": np.where(factor > 0, "F", "M").tolist(),
             "weight": [f"{60 + n},5" for n in range(PEOPLE)],
             "eyes": [("blue", "brown", "green")[n % 3] for n in range(PEOPLE)],
         }
 
     def matrices(self) -> np.ndarray:
         """Return everybody's edges, (people, rois, rois)."""
-        found = np.zeros((PEOPLE, ROIS, ROIS))
-        found[:, EDGES[0], EDGES[1]] = self.edges
-        return found + found.transpose(0, 2, 1) + np.eye(ROIS)
+        matrices = np.zeros((PEOPLE, ROIS, ROIS))
+        matrices[:, EDGES[0], EDGES[1]] = self.edges
+        return matrices + matrices.transpose(0, 2, 1) + np.eye(ROIS)
 
 
 @pytest.fixture(scope="session")

@@ -30,10 +30,10 @@ def test_coordinates_are_the_principal_components_of_the_files(cohort, folder):
         f"sub-{label}" for label in cohort.labels
     ]
     centred = cohort.truth.edges - cohort.truth.edges.mean(axis=0)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    found = np.array([[float(row[f"pc{n}"]) for n in (1, 2, 3)] for row in rows])
-    wanted = (left * sizes)[:, :3] / np.sqrt(centred.shape[1])
-    np.testing.assert_allclose(np.abs(found), np.abs(wanted), rtol=1e-3, atol=1e-5)
+    left_vectors, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    components = np.array([[float(row[f"pc{n}"]) for n in (1, 2, 3)] for row in rows])
+    wanted = (left_vectors * sizes)[:, :3] / np.sqrt(centred.shape[1])
+    np.testing.assert_allclose(np.abs(components), np.abs(wanted), rtol=1e-3, atol=1e-5)
     distances = [float(row["distance"]) for row in rows]
     np.testing.assert_allclose(
         distances, np.sqrt(np.square(centred).mean(axis=1)), rtol=1e-4
@@ -42,11 +42,11 @@ def test_coordinates_are_the_principal_components_of_the_files(cohort, folder):
 
 def test_clusters_and_shares_are_in_one_table(folder):
     rows = read_table(folder / "desc-embedding_clusters.tsv")
-    found = {(row["features"], row["points"], row["label"]): row for row in rows}
-    people = found["edges", "people", "sex"]
+    rows_by_kind = {(row["features"], row["points"], row["label"]): row for row in rows}
+    people = rows_by_kind["edges", "people", "sex"]
     assert float(people["silhouette"]) > 0
     assert float(people["p"]) <= 0.05
-    maps = found["maps", "maps", "contrast"]
+    maps = rows_by_kind["maps", "maps", "contrast"]
     assert (maps["number"], maps["p"]) == (str(3 * 48), "n/a")
     assert 0 < float(maps["between_contrasts"]) < float(maps["between_people"]) < 1
     assert len(read_table(folder / "desc-maps_coordinates.tsv")) == 3 * 48
@@ -67,12 +67,12 @@ def test_umap_lays_people_out_by_what_they_share(cohort, folder):
     rows = read_table(folder / "desc-people_coordinates.tsv")
     rows = [row for row in rows if row["features"] == "edges"]
     places = np.array([[float(row["umap1"]), float(row["umap2"])] for row in rows])
-    own, drawn = (
+    distances, drawn = (
         np.linalg.norm(values[:, None] - values, axis=-1)
         + np.diag([np.inf] * len(rows))
         for values in (cohort.truth.edges, places)
     )
-    nearest = own.argmin(axis=1)
+    nearest = distances.argmin(axis=1)
     ranks = (drawn < drawn[np.arange(len(rows)), nearest][:, None]).sum(axis=1)
     assert np.median(ranks) <= 5
 
@@ -88,16 +88,19 @@ def test_umap_begins_at_the_components_of_those_who_are_drawn(
     monkeypatch.setitem(sys.modules, "umap", umap)
     monkeypatch.setattr("bids_dtg.statistics.embed._MOST_PEOPLE", 20)
     assert cohort.analyse("embed", "--name", "umap", "--voxels") == 0
-    said = capsys.readouterr().err
-    assert "3 of 3: " in said
-    assert "laid out: 20 of 48 participants, drawn with seed 0" in said
+    log = capsys.readouterr().err
+    assert "3 of 3: " in log
+    assert "laid out: 20 of 48 participants, drawn with seed 0" in log
     rows = pd.read_csv(
         cohort.out / "group/embed-umap/desc-people_coordinates.tsv", sep="\t"
     )
     rows = rows[rows["features"] == "edges"]
     assert len(rows) == 20
-    scores, found = rows[["pc1", "pc2"]].to_numpy(), rows[["umap1", "umap2"]].to_numpy()
-    np.testing.assert_allclose(found, 10 * scores / np.abs(scores).max(), rtol=1e-4)
+    scores, layout = (
+        rows[["pc1", "pc2"]].to_numpy(),
+        rows[["umap1", "umap2"]].to_numpy(),
+    )
+    np.testing.assert_allclose(layout, 10 * scores / np.abs(scores).max(), rtol=1e-4)
 
 
 @pytest.mark.slow

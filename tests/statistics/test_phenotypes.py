@@ -24,8 +24,10 @@ def results(cohort, name, *words):
 
 def row(rows, features="edges", **cells):
     wanted = {"left_out": "families", "features": features, **cells}
-    (found,) = [one for one in rows if wanted.items() <= one.items()]
-    return {key: _number(value) for key, value in found.items()}
+    (fitting,) = [
+        candidate for candidate in rows if wanted.items() <= candidate.items()
+    ]
+    return {key: _number(value) for key, value in fitting.items()}
 
 
 def _number(text):
@@ -39,13 +41,13 @@ def page(cohort, name):
     return (cohort.out / f"group/phenotypes-{name}/statistics_report.html").read_text()
 
 
-def moved(cohort, folder, table, **other):
+def moved(cohort, folder, table, **changes):
     """Return the cohort with another table of participants."""
-    found = WrittenCohort.__new__(WrittenCohort)
-    found.__dict__ |= cohort.__dict__ | {"bids": folder / "fmriprep", **other}
-    shutil.copytree(cohort.bids, found.bids)
-    found.write_table(cohort.labels, table)
-    return found
+    copied = WrittenCohort.__new__(WrittenCohort)
+    copied.__dict__ |= cohort.__dict__ | {"bids": folder / "fmriprep", **changes}
+    shutil.copytree(cohort.bids, copied.bids)
+    copied.write_table(cohort.labels, table)
+    return copied
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +66,17 @@ def test_what_is_in_the_edges_is_found_and_maps_add_nothing(cohort, score):
         48,
         24,
     )
-    contrasts = {one["contrast"] for one in score if one["features"] == "maps"}
+    contrasts = {tested["contrast"] for tested in score if tested["features"] == "maps"}
     assert contrasts == {"all", *(c.label for c in cohort.bundle.contrasts)}
     assert row(score, left_out="sites")["r"] > 0.8
     differences = read_table(
         cohort.out / "group/phenotypes-score/desc-phenotypes_differences.tsv"
     )
-    assert {one["contrast"] for one in differences} == contrasts
-    assert "better" not in {one["verdict"] for one in differences}
-    for one in differences:
-        apart = row(score, "maps", contrast=one["contrast"])["r"] - edges["r"]
-        assert float(one["difference"]) == pytest.approx(apart, abs=1e-5)
+    assert {tested["contrast"] for tested in differences} == contrasts
+    assert "better" not in {tested["verdict"] for tested in differences}
+    for tested in differences:
+        apart = row(score, "maps", contrast=tested["contrast"])["r"] - edges["r"]
+        assert float(tested["difference"]) == pytest.approx(apart, abs=1e-5)
     for words in (
         "score is predicted beyond chance from 5 of 5 sets",
         "covariates: age, site",
@@ -83,9 +85,9 @@ def test_what_is_in_the_edges_is_found_and_maps_add_nothing(cohort, score):
 
 
 def test_two_levels_are_found_and_what_chance_gives_is_called_nothing(cohort):
-    found = results(cohort, "luck", "--phenotype", "luck", "sex", *FEW)
-    assert row(found, phenotype="luck")["p"] > 0.05
-    sex = row(found, phenotype="sex")
+    rows = results(cohort, "luck", "--phenotype", "luck", "sex", *FEW)
+    assert row(rows, phenotype="luck")["p"] > 0.05
+    sex = row(rows, phenotype="sex")
     assert 0.5 < sex["auc_low"] < sex["auc"] < sex["auc_high"]
     assert sex["p"] <= 0.05
     assert sex["balanced_accuracy"] > 0.7
@@ -99,7 +101,9 @@ def test_relatives_are_never_on_both_sides(cohort, tmp_path):
     words = ("--phenotype", "of_family", *FEW)
     whole = row(results(cohort, "whole", *words))
     alone = {
-        name: own for name, own in cohort.truth.table.items() if name != "family_id"
+        name: column
+        for name, column in cohort.truth.table.items()
+        if name != "family_id"
     }
     torn = row(results(moved(cohort, tmp_path, alone), "torn", *words))
     assert whole["p"] > 0.05
@@ -108,9 +112,9 @@ def test_relatives_are_never_on_both_sides(cohort, tmp_path):
 
 
 def test_a_site_effect_is_no_prediction(cohort):
-    found = results(cohort, "site", "--phenotype", "of_site", *FEW)
-    assert row(found)["p"] > 0.05
-    assert row(found, left_out="sites")["p"] > 0.05
+    rows = results(cohort, "site", "--phenotype", "of_site", *FEW)
+    assert row(rows)["p"] > 0.05
+    assert row(rows, left_out="sites")["p"] > 0.05
 
 
 def test_the_published_penalty_is_another(cohort, score):
@@ -128,9 +132,9 @@ def test_the_published_penalty_is_another(cohort, score):
 
 def test_few_people_have_no_permutations(cohort):
     few = ("--participant-label", *cohort.labels[:12:2])
-    found = results(cohort, "few", "--phenotype", "score", *FEW, *few)
-    assert {row["p"] for row in found} == {"n/a"}
-    assert {row["r_low"] for row in found} == {"n/a"}
+    rows = results(cohort, "few", "--phenotype", "score", *FEW, *few)
+    assert {row["p"] for row in rows} == {"n/a"}
+    assert {row["r_low"] for row in rows} == {"n/a"}
     shown = page(cohort, "few")
     assert "score: no verdict with 6 participants (8 are needed)" in shown
     assert "best of 5" not in shown
@@ -141,15 +145,15 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
     out = shutil.copytree(cohort.out, tmp_path / "out")
     columns = cohort.truth.table
     columns = columns | {"score": ["n/a", *columns["score"][1:]]}
-    other = moved(cohort, tmp_path, columns, out=out)
+    moved_cohort = moved(cohort, tmp_path, columns, out=out)
     broken = next(out.glob(f"sub-{cohort.labels[-1]}/**/*_relmat.tsv"))
     broken.write_text(broken.read_text().replace("1.000000", "one"))
     next(out.glob(f"sub-{cohort.labels[-2]}/**/*_relmat.tsv")).unlink()
-    assert other.analyse("phenotypes", "--phenotype", "score", *FEW) == 1
-    said = capsys.readouterr().err
-    assert "1 of 1: " in said
-    assert f"sub-{cohort.labels[-1]} is left out" in said
-    assert f"(sub-{cohort.labels[-2]})" in said
+    assert moved_cohort.analyse("phenotypes", "--phenotype", "score", *FEW) == 1
+    log = capsys.readouterr().err
+    assert "1 of 1: " in log
+    assert f"sub-{cohort.labels[-1]} is left out" in log
+    assert f"(sub-{cohort.labels[-2]})" in log
     rows = read_table(out / "group/phenotypes/desc-phenotypes_scores.tsv")
     assert row(rows)["people"] == 45
 
@@ -200,8 +204,8 @@ def test_people_who_are_not_in_the_dataset_any_more_are_named(cohort, capsys):
         assert cohort.analyse("stats", "--dry-run", "--name", "gone") == 0
     finally:
         (cohort.bids / "gone").rename(gone)
-    said = capsys.readouterr().err
-    assert said.count("are not in") == said.count("any more (P001)") == 1
+    log = capsys.readouterr().err
+    assert log.count("are not in") == log.count("any more (P001)") == 1
 
 
 def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):
@@ -236,7 +240,7 @@ def test_maps_are_compared_with_measured_maps_and_edges(cohort, tmp_path):
     assert row(rows, "measured")["r"] > 0.95
     folder = cohort.out / "group/phenotypes-measured"
     differences = read_table(folder / "desc-phenotypes_differences.tsv")
-    assert [(one["contrast"], one["minus"]) for one in differences] == [
+    assert [(test["contrast"], test["minus"]) for test in differences] == [
         (contrast, "measured"),
         (contrast, "edges"),
     ]
@@ -254,8 +258,8 @@ def test_all_contrasts_together_are_of_the_people_who_have_all(
         if contrast == 1:
             maps["P002"] = 0 * maps["P002"]
         maps = {
-            label: own
-            for label, own in maps.items()
+            label: array
+            for label, array in maps.items()
             if (contrast, label) != (0, "P001")
         }
         statmaps = cohort.write_measured(tmp_path, contrast, maps)
@@ -278,14 +282,17 @@ def test_all_contrasts_together_are_of_the_people_who_have_all(
     assert row(rows, "measured", contrast="all")["people"] == 46
     whole = [label for label in cohort.labels if label not in ("P001", "P002")]
     few = ("--participant-label", *whole)
-    found = results(cohort, "whole", "--phenotype", "score", *words, *few)
-    assert row(found, "measured", contrast="all") == row(
+    rows_of_all = results(cohort, "whole", "--phenotype", "score", *words, *few)
+    assert row(rows_of_all, "measured", contrast="all") == row(
         rows, "measured", contrast="all"
     )
     assert cohort.analyse("embed", "--name", "some", *words) == 1
     assert f"all: {line}" in capsys.readouterr().err
     clusters = read_table(cohort.out / "group/embed-some/desc-embedding_clusters.tsv")
-    numbers = {(one["features"], one["points"]): one["number"] for one in clusters}
+    numbers = {
+        (cluster["features"], cluster["points"]): cluster["number"]
+        for cluster in clusters
+    }
     assert numbers["measured", "people"] == "46"
     assert numbers["measured", "maps"] == str(3 * 46)
     assert numbers["maps", "people"] == "48"

@@ -35,8 +35,8 @@ def row_of(cohort, name, features="edges", out=None):
         (out / "group/stats" if out else folder(cohort, name))
         / "desc-tests_summary.tsv"
     )
-    (found,) = (row for row in rows if row["features"] == features)
-    return found
+    (fitting,) = (row for row in rows if row["features"] == features)
+    return fitting
 
 
 def page(cohort, name):
@@ -53,9 +53,9 @@ def least_squares(cohort, values, name="score"):
     sites = (truth.site[:, None] == np.arange(1, 4)).astype(float)
     phenotype = np.array(truth.table[name])
     x = np.column_stack([phenotype, np.ones(len(sites)), truth.table["age"], sites])
-    found, squares, *_ = np.linalg.lstsq(x, values)
+    coefficients, squares, *_ = np.linalg.lstsq(x, values)
     error = np.sqrt(squares / (len(x) - x.shape[1]) * np.linalg.inv(x.T @ x)[0, 0])
-    return found[0], found[0] / error
+    return coefficients[0], coefficients[0] / error
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +82,13 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys):
     assert [row["name"] for row in first] == [str(number) for number in regions]
     means = np.stack(
         [
-            cohort.truth.maps[:, 0, cohort.parcels == own].mean(axis=1)
-            for own in regions
+            cohort.truth.maps[:, 0, cohort.parcels == region].mean(axis=1)
+            for region in regions
         ],
         axis=1,
     )
-    found = [float(row["t"]) for row in first]
-    np.testing.assert_allclose(found, least_squares(cohort, means)[1], rtol=1e-3)
+    region_t = [float(row["t"]) for row in first]
+    np.testing.assert_allclose(region_t, least_squares(cohort, means)[1], rtol=1e-3)
     best = summary(cohort, "score")["edges", "n/a"]
     assert (best["participants"], best["dof"], best["tests"]) == ("48", "42", "66")
     assert float(best["p_fwe"]) == 0.005
@@ -116,15 +116,15 @@ def test_regions_and_edges_go_with_a_score(of_score, capsys):
 def test_voxels_have_maps_of_what_was_found(cohort):
     words = ("--phenotype", "score", "--covariates", "age", "--voxels")
     assert call(cohort, "voxels", *words, "--contrast", MATH) == 0
-    where, found = folder(cohort, "voxels"), {}
+    where, values = folder(cohort, "voxels"), {}
     for stat in ("effect", "t", "logp"):
         (path,) = where.glob(f"*contrast-{MATH}_stat-{stat}_desc-maps_statmap.nii.gz")
-        found[stat] = nib.load(path).get_fdata()[cohort.bundle.places.mask]
+        values[stat] = nib.load(path).get_fdata()[cohort.bundle.places.mask]
     effect, t = least_squares(cohort, cohort.truth.maps[:, 0])
-    np.testing.assert_allclose(found["t"], t, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(found["effect"], effect, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(values["t"], t, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(values["effect"], effect, rtol=1e-3, atol=1e-5)
     row = row_of(cohort, "voxels", "maps")
-    assert 10 ** -found["logp"].max() == pytest.approx(float(row["p_fwe"]), rel=1e-4)
+    assert 10 ** -values["logp"].max() == pytest.approx(float(row["p_fwe"]), rel=1e-4)
     facts = json.loads(
         path.with_name(path.name.replace(".nii.gz", ".json")).read_text()
     )
@@ -139,17 +139,17 @@ def test_the_mean_of_predicted_maps_has_no_p(cohort):
     row = row_of(cohort, "mean")
     edges = read_table(folder(cohort, "mean") / "desc-meanEdges_tests.tsv")
     t = ttest_1samp(cohort.truth.edges, 0).statistic
-    np.testing.assert_allclose([float(one["t"]) for one in edges], t, rtol=1e-4)
+    np.testing.assert_allclose([float(edge["t"]) for edge in edges], t, rtol=1e-4)
     assert {row["p_fwe"], row["q"], row["tests_fwe"]} == {"n/a"}
     assert "Predicted maps are not evidence of activation" in page(cohort, "mean")
 
 
 def test_levels_are_compared_and_chance_is_called_nothing(cohort, capsys):
     assert call(cohort, "luck", "--phenotype", "luck") == 0
-    said = capsys.readouterr().err
-    assert "3 of 3: " in said
-    assert "1 of 1: " in said
-    assert ", luck: none of 66 tests at corrected p \u2264 .05" in said
+    log = capsys.readouterr().err
+    assert "3 of 3: " in log
+    assert "1 of 1: " in log
+    assert ", luck: none of 66 tests at corrected p \u2264 .05" in log
     assert call(cohort, "sex", "--phenotype", "sex") == 0
     rows = read_table(folder(cohort, "sex") / "desc-sexEdges_tests.tsv")
     truth = cohort.truth
@@ -217,9 +217,9 @@ def test_a_phenotype_that_covariates_determine_is_named_before_any_contrast(
     words = own_table(cohort, tmp_path / "own.tsv", "years", lambda age: 2.5 * age - 3)
     name = ("--name", "explained", "--covariates", "age")
     assert cohort.analyse(analysis, *words, *name) == 2
-    said = capsys.readouterr().err
-    assert "years is a linear combination of the covariates age. Expected: a p" in said
-    assert "1 of 3: " not in said
+    log = capsys.readouterr().err
+    assert "years is a linear combination of the covariates age. Expected: a p" in log
+    assert "1 of 3: " not in log
 
 
 @pytest.mark.slow
@@ -238,9 +238,9 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
     words = ("--phenotype", "score")
     few = ("--participant-label", *cohort.labels[:12:2])
     assert call(cohort, "few", *words, *few) == 0
-    said = capsys.readouterr().err
-    assert "no permutations: 6 participants are too few" in said
-    assert "Largest t" not in said
+    log = capsys.readouterr().err
+    assert "no permutations: 6 participants are too few" in log
+    assert "Largest t" not in log
     shown = page(cohort, "few")
     assert "The largest effect of each contrast; without p, none is a finding" in shown
     assert ">t of " not in shown
@@ -251,8 +251,8 @@ def test_few_people_and_few_orders_have_no_permutations(cohort, tmp_path, capsys
     for column, ways in (("arm", "70 ways"), ("site", "1 way")):
         table.write_text(f"participant_id\tpatient\t{column}\n" + "".join(rows))
         assert call(cohort, "eight", "--phenotype", "patient", "-p", table) == 0
-        said = capsys.readouterr().err
-        assert f"can be permuted over these families and sites in only {ways}" in said
+        log = capsys.readouterr().err
+        assert f"can be permuted over these families and sites in only {ways}" in log
         row = row_of(cohort, "eight")
         assert row["p_fwe"] == "n/a"
         assert row["t"] != "n/a"
@@ -289,8 +289,8 @@ def test_a_covariate_that_differs_by_rounding_is_left_out_and_named(
     assert call(cohort, "without", *words) == 0
     capsys.readouterr()
     assert call(cohort, "rounding", *words, "--covariates", "minutes") == 0
-    said = capsys.readouterr().err
-    assert "minutes is the same for all 48 participants: no covariate" in said
+    log = capsys.readouterr().err
+    assert "minutes is the same for all 48 participants: no covariate" in log
     assert row_of(cohort, "rounding") == row_of(cohort, "without")
 
 
@@ -317,10 +317,10 @@ def test_levels_of_the_data_dictionary_are_columns_of_a_covariate(
         assert call(cohort, "levels", *words, "--permutations", 0) == 0
         degrees.append(row_of(cohort, "levels")["dof"])
     assert degrees == ["45", "44"]
-    said = capsys.readouterr().err
+    log = capsys.readouterr().err
     page = (folder(cohort, "levels") / "statistics_report.html").read_text()
     for words in ("group has the levels 1, 2, 3", "lists its 3 Levels without Units"):
-        assert said.count(words) == 1
+        assert log.count(words) == 1
         assert words in page
 
 
@@ -330,8 +330,8 @@ def test_a_contrast_of_few_people_has_no_p_and_takes_none_from_the_others(
     """Six people have a measured map of the first contrast; the second's p are as without it."""
     few, whole = (contrast.label for contrast in cohort.bundle.contrasts[:2])
     maps = [
-        dict(zip(cohort.labels, own, strict=True))
-        for own in cohort.truth.maps.swapaxes(0, 1)
+        dict(zip(cohort.labels, arrays, strict=True))
+        for arrays in cohort.truth.maps.swapaxes(0, 1)
     ]
     statmaps = cohort.write_measured(tmp_path, 1, maps[1])
     words = (
@@ -348,15 +348,15 @@ def test_a_contrast_of_few_people_has_no_p_and_takes_none_from_the_others(
     )
     capsys.readouterr()
     assert call(cohort, "mixed", *words) == 0
-    (said,) = [
+    (message,) = [
         line
         for line in capsys.readouterr().err.splitlines()
         if line.startswith("Measured maps, ")
     ]
-    assert f"No p of {few} (6 participants are too few)." in said
+    assert f"No p of {few} (6 participants are too few)." in message
     rows, alone = summary(cohort, "mixed"), summary(cohort, "alone")["measured", whole]
     assert rows["measured", whole] == alone
-    assert f" of {alone['tests']} tests at corrected p" in said
+    assert f" of {alone['tests']} tests at corrected p" in message
     assert {rows["measured", few][name] for name in ("t", "p_fwe", "tests_fdr")} == {
         "n/a"
     }
@@ -441,8 +441,8 @@ def sessions(tmp_path_factory):
         image = nib.load(path)
         values = rng.normal(size=image.shape) + 3.0 * ("_ses-b_" in path.name)
         inside = image.get_fdata() != 0
-        made = np.where(inside, values, 0).astype(np.float32)
-        nib.Nifti1Image(made, image.affine).to_filename(path)
+        values_of_brain = np.where(inside, values, 0).astype(np.float32)
+        nib.Nifti1Image(values_of_brain, image.affine).to_filename(path)
     return cohort
 
 
@@ -458,11 +458,13 @@ def test_two_sessions_of_the_same_people_are_compared(sessions, capsys):
             [
                 nib.load(path).get_fdata()
                 for path in sorted(
-                    sessions.out.glob(f"sub-*/ses-{own}/func/*-{MATH}_*tic_*.nii.gz")
+                    sessions.out.glob(
+                        f"sub-*/ses-{session}/func/*-{MATH}_*tic_*.nii.gz"
+                    )
                 )
             ][:9]
         )
-        for own in ("a", "b")
+        for session in ("a", "b")
     ]
     inside = (several[0] != 0).all(axis=0)
     (path,) = where.glob("*_stat-t_desc-maps_statmap.nii.gz")

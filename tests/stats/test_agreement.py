@@ -22,9 +22,9 @@ RATINGS = np.array(
 
 
 def test_worked_example():
-    found = agreement(RATINGS)
-    assert float(found.absolute) == pytest.approx(0.29, abs=0.005)
-    assert float(found.consistency) == pytest.approx(0.71, abs=0.005)
+    icc = agreement(RATINGS)
+    assert float(icc.absolute) == pytest.approx(0.29, abs=0.005)
+    assert float(icc.consistency) == pytest.approx(0.71, abs=0.005)
 
 
 @pytest.mark.parametrize(

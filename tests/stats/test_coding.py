@@ -56,7 +56,7 @@ def test_added_levels_and_others_never_depend_on_each_other(levels, seed):
     rank = np.linalg.matrix_rank(
         np.column_stack([np.ones(len(levels)), numbers[:, :1]])
     )
-    sites = np.array([[level == own for own in "ABC"] for level in levels], float)
+    sites = np.array([[level == site for site in "ABC"] for level in levels], float)
     every = np.column_stack([np.ones(len(levels)), numbers, sites])
     assert np.linalg.matrix_rank(whole) == np.linalg.matrix_rank(every)
     if 0 < np.count_nonzero(numbers[:, 1]) < len(levels):

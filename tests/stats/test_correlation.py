@@ -19,19 +19,21 @@ Y = X + NOISE
 
 
 def test_correlation_is_pearsons_r_of_what_both_have():
-    values, others = X[:30], Y[:30].copy()
-    others[[3, 7]] = np.nan
-    known = np.isfinite(others)
-    assert correlation(values, others) == pytest.approx(
-        pearsonr(values[known], others[known])[0]
+    values, incomplete = X[:30], Y[:30].copy()
+    incomplete[[3, 7]] = np.nan
+    finite = np.isfinite(incomplete)
+    assert correlation(values, incomplete) == pytest.approx(
+        pearsonr(values[finite], incomplete[finite])[0]
     )
     assert np.isnan(correlation(values, np.full(30, 5.0)))
-    assert np.isnan(correlation(values, np.where(np.arange(30) < 2, others, np.nan)))
+    assert np.isnan(
+        correlation(values, np.where(np.arange(30) < 2, incomplete, np.nan))
+    )
 
 
 @pytest.mark.slow
 def test_interval_is_that_of_drawing_people_again():
-    found = correlation_interval(X, Y, draws=4000)
+    interval = correlation_interval(X, Y, draws=4000)
     drawn = bootstrap(
         (X, Y),
         lambda x, y: correlation(x, y),
@@ -41,8 +43,10 @@ def test_interval_is_that_of_drawing_people_again():
         method="percentile",
         rng=np.random.default_rng(1),
     ).confidence_interval
-    assert found.mean == pytest.approx(pearsonr(X, Y)[0])
-    assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=0.03)
+    assert interval.mean == pytest.approx(pearsonr(X, Y)[0])
+    assert (interval.low, interval.high) == pytest.approx(
+        (drawn.low, drawn.high), abs=0.03
+    )
 
 
 def test_too_few_people_have_no_interval():
@@ -57,10 +61,10 @@ def test_r_of_people_who_count_several_times_is_that_of_their_copies(people, see
     rng = np.random.default_rng(seed)
     x, y = 50 + rng.standard_normal((2, 3, people))
     drawn = rng.integers(people, size=(20, people))
-    counts = np.stack([np.bincount(own, minlength=people) for own in drawn]).astype(
-        float
-    )
+    counts = np.stack(
+        [np.bincount(sample, minlength=people) for sample in drawn]
+    ).astype(float)
     expected = correlation(x[:, drawn], y[:, drawn])
-    several = np.array([len(set(own)) > 2 for own in drawn])
-    found = weighted_correlation(x, y, counts)
-    np.testing.assert_allclose(found[:, several], expected[:, several], atol=1e-9)
+    several = np.array([len(set(sample)) > 2 for sample in drawn])
+    r = weighted_correlation(x, y, counts)
+    np.testing.assert_allclose(r[:, several], expected[:, several], atol=1e-9)

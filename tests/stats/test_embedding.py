@@ -38,10 +38,10 @@ def test_silhouettes_are_those_of_scikit_learn_and_of_chance(points):
         np.repeat(["a", "b", "c", "d"], (10, 10, 9, 1)),
     )
     orders = permuted_orders(np.arange(30), 20)
-    found = silhouettes(apart, labels, orders)
+    scores = silhouettes(apart, labels, orders)
     wanted = [
-        silhouette_score(apart, own, metric="precomputed")
-        for own in (labels, *(labels[order] for order in orders))
+        silhouette_score(apart, sample_labels, metric="precomputed")
+        for sample_labels in (labels, *(labels[order] for order in orders))
     ]
-    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    np.testing.assert_allclose(scores, wanted, atol=1e-12)
     assert np.isnan(silhouettes(apart, ["a"] * 30, orders)).all()

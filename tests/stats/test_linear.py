@@ -172,10 +172,12 @@ def test_leaving_one_out_is_a_fit_on_the_others(model):
     everybody = model().fit(X, Y)
     before = everybody.coef.copy()
     for n in range(3):
-        others = np.delete(np.arange(3), n)
-        found = everybody.without(X[n], Y[n]).predict(X[n : n + 1])
+        training = np.delete(np.arange(3), n)
+        prediction = everybody.without(X[n], Y[n]).predict(X[n : n + 1])
         np.testing.assert_allclose(
-            found, model().fit(X[others], Y[others]).predict(X[n : n + 1]), atol=1e-5
+            prediction,
+            model().fit(X[training], Y[training]).predict(X[n : n + 1]),
+            atol=1e-5,
         )
     np.testing.assert_array_equal(everybody.coef, before)
 
@@ -192,12 +194,14 @@ def test_what_was_not_measured_counts_nowhere():
     inside = PARCELS == 0
     z = X[0][:, inside]
     z = (z - z.mean(1, keepdims=True)) / z.std(1, keepdims=True)
-    known = np.isfinite(Y[0, 1, inside])
-    design = np.column_stack([z.T, np.ones(inside.sum())])[known]
-    own = np.linalg.lstsq(design, Y[0, 1, inside][known], rcond=None)[0]
-    others = [plain_fit(X[n][:, inside], Y[n, 1, inside]) for n in (1, 2)]
+    measured = np.isfinite(Y[0, 1, inside])
+    design = np.column_stack([z.T, np.ones(inside.sum())])[measured]
+    incomplete_fit = np.linalg.lstsq(design, Y[0, 1, inside][measured], rcond=None)[0]
+    complete_fits = [plain_fit(X[n][:, inside], Y[n, 1, inside]) for n in (1, 2)]
     np.testing.assert_allclose(
-        model.coef[1, 0], np.mean([own, *others], axis=0)[:-1], atol=1e-10
+        model.coef[1, 0],
+        np.mean([incomplete_fit, *complete_fits], axis=0)[:-1],
+        atol=1e-10,
     )
     expected = parcel_fits(X[[0, 2]], Y[[0, 2]], PARCELS, 1)[14]
     np.testing.assert_allclose(model.coef[1, 2], expected[:-1], atol=1e-10)

@@ -36,14 +36,16 @@ def smooth(places, rng) -> np.ndarray:
     return (values / values.std()).astype(np.float32)
 
 
-def cohort(places, contrasts: int = 1, own: float = 1.0) -> list[list[np.ndarray]]:
+def cohort(
+    places, contrasts: int = 1, deviation: float = 1.0
+) -> list[list[np.ndarray]]:
     """Draw people's maps of each contrast: as much of their own as they share."""
     rng = np.random.default_rng(3)
-    made = []
+    people = []
     for _ in range(contrasts):
         mean = smooth(places, rng)
-        made.append([mean + own * smooth(places, rng) for _ in range(PEOPLE)])
-    return made
+        people.append([mean + deviation * smooth(places, rng) for _ in range(PEOPLE)])
+    return people
 
 
 def check(maps, mirror):
@@ -58,49 +60,51 @@ def test_nothing_is_found_in_maps_that_share_half_of_their_variance(places, mirr
     for maps in cohort(places, 6):
         maps[0][:50] = np.nan  # a gap of one person is left out of every comparison
         checked = check(maps, mirror)
-        assert [dict(found.findings) for found in checked] == [{}] * PEOPLE
-        assert all(found.group.r > 0.5 for found in checked)
+        assert [dict(person_check.findings) for person_check in checked] == [
+            {}
+        ] * PEOPLE
+        assert all(person_check.group.r > 0.5 for person_check in checked)
 
 
 def test_a_mirrored_map_is_found(places, mirror):
     (maps,) = cohort(places)
     maps[2] = mirrored(mirror, maps[2])
-    found = check(maps, mirror)
-    assert [list(item.findings) for item in found] == [
+    checks = check(maps, mirror)
+    assert [list(item.findings) for item in checks] == [
         [],
         [],
         ["mirrored"],
         *([[]] * 5),
     ]
-    assert "left and right look swapped" in found[2].findings["mirrored"]
+    assert "left and right look swapped" in checks[2].findings["mirrored"]
 
 
 def test_another_scale_is_found_and_does_not_outweigh_the_others(places, mirror):
     (maps,) = cohort(places)
     maps[4] = maps[4] * 1000
-    found = check(maps, mirror)
-    assert [list(item.findings) for item in found] == [
+    checks = check(maps, mirror)
+    assert [list(item.findings) for item in checks] == [
         *([[]] * 4),
         ["scale"],
         *([[]] * 3),
     ]
-    assert 500 < found[4].scale < 2000
+    assert 500 < checks[4].scale < 2000
 
 
 def test_a_map_of_something_else_is_an_outlier(places, mirror):
     (maps,) = cohort(places, own=0.7)
     maps[7] = smooth(places, np.random.default_rng(9))
-    found = check(maps, mirror)
-    assert [list(item.findings) for item in found] == [*([[]] * 7), ["outlier"]]
+    checks = check(maps, mirror)
+    assert [list(item.findings) for item in checks] == [*([[]] * 7), ["outlier"]]
 
 
 def test_fewer_people_than_five_are_not_compared(places, mirror):
     (maps,) = cohort(places)
     maps = maps[: LEAST_PEOPLE - 1]
     maps[0] = mirrored(mirror, maps[0]) * 1000
-    found = check(maps, mirror)
-    assert all(item.group is None and not item.findings for item in found)
-    assert judge_person(found) == {}
+    checks = check(maps, mirror)
+    assert all(item.group is None and not item.findings for item in checks)
+    assert judge_person(checks) == {}
 
 
 @pytest.mark.parametrize(
@@ -132,6 +136,6 @@ def test_a_missing_third_is_reported(places, mirror):
     (maps,) = cohort(places)
     low = places.points[:, 2] < np.quantile(places.points[:, 2], 0.3)
     maps[3] = np.where(low, np.nan, maps[3]).astype(np.float32)
-    found = check(maps, mirror)
-    assert list(found[3].findings) == ["coverage"]
-    assert "72% of the model's mask" in found[3].findings["coverage"]
+    checks = check(maps, mirror)
+    assert list(checks[3].findings) == ["coverage"]
+    assert "72% of the model's mask" in checks[3].findings["coverage"]

@@ -124,13 +124,16 @@ def test_the_fingerprinting_score_is_the_published_one():
 def test_residual_correlation_ignores_any_map_that_is_the_same_for_everybody():
     rng = np.random.default_rng(5)
     group, other_group = 10 * rng.normal(size=(2, 80))
-    own = rng.normal(size=(4, 80))
-    other = own + rng.normal(size=own.shape)
-    r = residual_correlation(group + 3 * own, other_group + other)
-    deviations = own - own.mean(axis=0), other - other.mean(axis=0)
+    persons_maps = rng.normal(size=(4, 80))
+    noisy_maps = persons_maps + rng.normal(size=persons_maps.shape)
+    r = residual_correlation(group + 3 * persons_maps, other_group + noisy_maps)
+    deviations = (
+        persons_maps - persons_maps.mean(axis=0),
+        noisy_maps - noisy_maps.mean(axis=0),
+    )
     expected = [np.corrcoef(a, b)[0, 1] for a, b in zip(*deviations, strict=True)]
     np.testing.assert_allclose(r, expected, atol=1e-12)
-    assert np.isnan(residual_correlation(np.tile(group, (4, 1)), other)).all()
+    assert np.isnan(residual_correlation(np.tile(group, (4, 1)), noisy_maps)).all()
 
 
 def test_a_better_mean_map_buys_residual_r_of_the_training_mean_only():

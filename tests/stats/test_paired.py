@@ -53,26 +53,26 @@ def test_fdr_is_scipys(p):
     arrays(float, st.integers(1, 15), elements=st.integers(0, 5).map(float)),
     arrays(float, st.integers(1, 15), elements=st.integers(0, 5).map(float)),
 )
-def test_cliffs_delta_is_that_of_all_pairs(one, other):
-    expected = np.sign(np.subtract.outer(one, other)).mean()
-    assert cliffs_delta(one, other) == pytest.approx(expected)
+def test_cliffs_delta_is_that_of_all_pairs(first, second):
+    expected = np.sign(np.subtract.outer(first, second)).mean()
+    assert cliffs_delta(first, second) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("people", [4, 8, 40])
 def test_the_interval_covers_the_mean_as_often_as_it_says(people):
     draws = np.random.default_rng(0).normal(size=(2000, people))
-    found = [t_interval(values) for values in draws]
-    hits = np.mean([one.low <= 0 <= one.high for one in found])
+    intervals = [t_interval(values) for values in draws]
+    hits = np.mean([interval.low <= 0 <= interval.high for interval in intervals])
     assert 0.935 < hits < 0.965
-    known = np.append(np.arange(5.0), np.nan)
-    assert t_interval(known) == t_interval(known[:5])
+    with_nan = np.append(np.arange(5.0), np.nan)
+    assert t_interval(with_nan) == t_interval(with_nan[:5])
 
 
 def test_the_interval_of_a_share_is_wilson_s():
     for hits, people in [(0, 10), (3, 12), (39, 39)]:
         expected = binomtest(hits, people).proportion_ci(method="wilson")
-        found = wilson_interval(hits / people, people)
-        assert (found.low, found.high) == pytest.approx(
+        interval = wilson_interval(hits / people, people)
+        assert (interval.low, interval.high) == pytest.approx(
             (expected.low, expected.high), abs=1e-6
         )
 
@@ -81,8 +81,8 @@ def test_bootstrap_is_of_people():
     rng = np.random.default_rng(0)
     covered = []
     for _ in range(200):
-        found = bootstrap_interval(rng.standard_normal(30), draws=500)
-        covered.append(found.low <= 0 <= found.high)
+        interval = bootstrap_interval(rng.standard_normal(30), draws=500)
+        covered.append(interval.low <= 0 <= interval.high)
     assert 0.88 < np.mean(covered) < 0.99
     with_gap = bootstrap_interval(np.array([1.0, 2.0, 3.0, np.nan]))
     assert (with_gap.mean, with_gap.low >= 1.0, with_gap.high <= 3.0) == (

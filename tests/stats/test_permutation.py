@@ -41,9 +41,9 @@ def test_a_covariate_that_differs_by_rounding_is_none(people):
     design = Design.of(tested, covariates, orders)
     gram = design.covariates.T @ design.covariates
     np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-12)
-    found = fit_columns(values, design)
+    fit = fit_columns(values, design)
     without = fit_columns(values, Design.of(tested, covariates[:, [0, 2]], orders))
-    np.testing.assert_allclose(found.t, without.t, rtol=1e-9)
+    np.testing.assert_allclose(fit.t, without.t, rtol=1e-9)
     with pytest.raises(ValueError, match="the same for everybody"):
         Design.of(covariates[:, 1], covariates[:, :1], orders)
 
@@ -53,14 +53,10 @@ def test_t_is_that_of_least_squares(people):
     columns = np.column_stack([tested, np.ones(PEOPLE), covariates])
     coefficients, squares, *_ = np.linalg.lstsq(columns, values)
     error = np.sqrt(squares / (PEOPLE - 5) * np.linalg.inv(columns.T @ columns)[0, 0])
-    found = fit_columns(
-        values, Design.of(tested, covariates, np.empty((0, PEOPLE), int))
-    )
-    np.testing.assert_allclose(found.t, coefficients[0] / error, rtol=1e-9)
-    np.testing.assert_allclose(found.effect, coefficients[0], rtol=1e-9)
-    np.testing.assert_allclose(
-        found.r, found.t / np.sqrt(found.t**2 + PEOPLE - 5), rtol=1e-9
-    )
+    fit = fit_columns(values, Design.of(tested, covariates, np.empty((0, PEOPLE), int)))
+    np.testing.assert_allclose(fit.t, coefficients[0] / error, rtol=1e-9)
+    np.testing.assert_allclose(fit.effect, coefficients[0], rtol=1e-9)
+    np.testing.assert_allclose(fit.r, fit.t / np.sqrt(fit.t**2 + PEOPLE - 5), rtol=1e-9)
 
 
 def test_t_and_p_are_those_of_nilearn_with_its_orders(people):
@@ -75,17 +71,17 @@ def test_t_and_p_are_those_of_nilearn_with_its_orders(people):
         output_type="dict",
     )
     # Its draws: one seed a job, and each permutation moves what the last one has moved.
-    own = np.random.RandomState(
+    random_state = np.random.RandomState(
         np.random.RandomState(5).randint(1, np.iinfo(np.int32).max - 1)
     )
     orders, order = [], np.arange(PEOPLE)
     for _ in range(99):
-        order = order[own.permutation(PEOPLE)]
+        order = order[random_state.permutation(PEOPLE)]
         orders.append(order)
     design = Design.of(tested, covariates, np.array(orders))
-    found = fit_columns(values, design)
-    np.testing.assert_allclose(found.t, theirs["t"][0], rtol=1e-12)
-    (corrected,) = correct([found])
+    fit = fit_columns(values, design)
+    np.testing.assert_allclose(fit.t, theirs["t"][0], rtol=1e-12)
+    (corrected,) = correct([fit])
     np.testing.assert_allclose(corrected.p, 10 ** -theirs["logp_max_t"][0], rtol=1e-12)
 
 
@@ -93,9 +89,9 @@ def test_t_of_a_mean_is_students(people):
     from scipy.stats import ttest_1samp
 
     values = people[2] + 0.3
-    found = fit_columns(values, Design.of_mean(flipped_signs(np.arange(PEOPLE), 9)))
-    np.testing.assert_allclose(found.t, ttest_1samp(values, 0).statistic, rtol=1e-9)
-    np.testing.assert_allclose(found.effect, values.mean(axis=0), rtol=1e-9)
+    fit = fit_columns(values, Design.of_mean(flipped_signs(np.arange(PEOPLE), 9)))
+    np.testing.assert_allclose(fit.t, ttest_1samp(values, 0).statistic, rtol=1e-9)
+    np.testing.assert_allclose(fit.effect, values.mean(axis=0), rtol=1e-9)
 
 
 def test_signs_and_orders_count_all_columns_of_all_tests(people):
@@ -103,21 +99,23 @@ def test_signs_and_orders_count_all_columns_of_all_tests(people):
     tested, covariates, values = people
     orders = permuted_orders(np.arange(PEOPLE), 199)
     design = Design.of(tested, covariates, orders)
-    parts = [fit_columns(own, design) for own in (values[:, :10], values[:, 10:])]
+    parts = [
+        fit_columns(columns, design) for columns in (values[:, :10], values[:, 10:])
+    ]
     (whole,) = correct([fit_columns(values, design)])
-    found = correct(parts)
-    np.testing.assert_array_equal(np.concatenate([one.p for one in found]), whole.p)
-    np.testing.assert_allclose(np.concatenate([one.q for one in found]), whole.q)
+    results = correct(parts)
+    np.testing.assert_array_equal(np.concatenate([test.p for test in results]), whole.p)
+    np.testing.assert_allclose(np.concatenate([test.q for test in results]), whole.q)
     (alone,) = correct(parts[:1])
-    np.testing.assert_array_equal(found[0].p_contrast, alone.p)
+    np.testing.assert_array_equal(results[0].p_contrast, alone.p)
     null = [
         np.abs(fit_columns(values, Design.of(tested[o], covariates[o], orders[:0])).t)
         for o in orders
     ]
     least = np.abs(fit_columns(values, design).t)
     p = [
-        (1 + (np.array(null) >= one * (1 - 1e-9)).sum()) / (1 + len(orders) * 30)
-        for one in least
+        (1 + (np.array(null) >= least_p * (1 - 1e-9)).sum()) / (1 + len(orders) * 30)
+        for least_p in least
     ]
     from scipy.stats import false_discovery_control
 
@@ -129,10 +127,10 @@ def test_a_column_that_is_constant_or_not_known_is_not_tested(people):
     values = values.copy()
     values[3, 4], values[:, 5] = np.nan, 1.7
     design = Design.of(tested, covariates, permuted_orders(np.arange(PEOPLE), 19))
-    found = fit_columns(values, design)
-    (corrected,) = correct([found])
-    for own in (found.t, corrected.p, corrected.p_contrast, corrected.q):
-        np.testing.assert_array_equal(np.flatnonzero(np.isnan(own)), [4, 5])
+    fit = fit_columns(values, design)
+    (corrected,) = correct([fit])
+    for statistic in (fit.t, corrected.p, corrected.p_contrast, corrected.q):
+        np.testing.assert_array_equal(np.flatnonzero(np.isnan(statistic)), [4, 5])
 
 
 @pytest.mark.parametrize(
@@ -164,7 +162,8 @@ def test_families_move_as_a_whole_and_within_sites():
     assert (sites[orders] == sites).all()
     moved = families[orders]
     assert all(
-        (moved[:, own] == moved[:, own[:1]]).all() for own in ([0, 1], [2, 3], [4, 5])
+        (moved[:, family] == moved[:, family[:1]]).all()
+        for family in ([0, 1], [2, 3], [4, 5])
     )
     assert set(moved[:, 0]) == {0, 1}  # the other family of two is of one site
     assert set(moved[:, 6]) == {3, 4}

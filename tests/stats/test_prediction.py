@@ -36,21 +36,23 @@ def people():
 
 def plain(values, age, tested, folds, ridge, families):
     """Return predicted and measured deviations of everybody, column by column."""
-    left = tested - LinearRegression().fit(age, tested).predict(age)
+    residuals = tested - LinearRegression().fit(age, tested).predict(age)
     predicted, measured = np.empty(PEOPLE), np.empty(PEOPLE)
     for fold in np.unique(folds):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        both = np.column_stack([values, left])
-        both = both - LinearRegression().fit(age[train], both[train]).predict(age)
-        x, y = both[:, :-1], both[:, -1]
+        columns = np.column_stack([values, residuals])
+        columns = columns - LinearRegression().fit(age[train], columns[train]).predict(
+            age
+        )
+        x, y = columns[:, :-1], columns[:, -1]
         size = np.square(x[train] - x[train].mean(axis=0)).sum()
         alpha = size / len(train) ** 2
         if ridge == "nested":
             search = GridSearchCV(
                 Ridge(),
                 {"alpha": np.logspace(-3, 3, 13) * size / len(train)},
-                scoring=lambda model, *own: (
-                    -np.square(own[1] - model.predict(own[0])).sum()
+                scoring=lambda model, *scored: (
+                    -np.square(scored[1] - model.predict(scored[0])).sum()
                 ),
                 cv=GroupKFold(5),
             ).fit(x[train], y[train], groups=families[train])
@@ -67,48 +69,49 @@ def test_r_is_that_of_a_plain_loop(people, ridge):
     folds = family_folds(families, 5, seed=1)
     orders = permuted_orders(families, 3)
     target = Target(tested, families, age, orders)
-    found = predict(rotated(values), target, folds, ridge=ridge)
-    left = tested - LinearRegression().fit(age, tested).predict(age)
+    prediction = predict(rotated(values), target, folds, ridge=ridge)
+    residuals = tested - LinearRegression().fit(age, tested).predict(age)
     several = [
-        plain(values, age, own, folds, ridge, families)
-        for own in (tested, *left[orders])
+        plain(values, age, phenotype, folds, ridge, families)
+        for phenotype in (tested, *residuals[orders])
     ]
-    r = [np.corrcoef(*own)[0, 1] for own in several]
-    np.testing.assert_allclose([found.r, *found.null], r, atol=1e-8)
+    r = [np.corrcoef(*pair)[0, 1] for pair in several]
+    np.testing.assert_allclose([prediction.r, *prediction.null], r, atol=1e-8)
     predicted, measured = several[0]
     r2 = 1 - np.square(measured - predicted).sum() / np.square(measured).sum()
-    assert found.r2 == pytest.approx(r2, abs=1e-8)
+    assert prediction.r2 == pytest.approx(r2, abs=1e-8)
 
 
 def test_scores_of_levels_are_those_of_scikit_learn(people):
     values, age, tested, families = people
     second = tested > np.median(tested)
     target = Target(second.astype(float), families, age, permuted_orders(families, 0))
-    found = predict(rotated(values), target, family_folds(families, 5, seed=1))
-    auc = interval(found, target)
-    assert auc.mean == pytest.approx(roc_auc_score(second, found.predicted))
+    prediction = predict(rotated(values), target, family_folds(families, 5, seed=1))
+    auc = interval(prediction, target)
+    assert auc.mean == pytest.approx(roc_auc_score(second, prediction.predicted))
     assert auc.low < auc.mean < auc.high
-    assert found.balanced_accuracy(second) == pytest.approx(
-        balanced_accuracy_score(second, found.predicted > 0)
+    assert prediction.balanced_accuracy(second) == pytest.approx(
+        balanced_accuracy_score(second, prediction.predicted > 0)
     )
-    assert np.isnan(found.p)
+    assert np.isnan(prediction.p)
 
 
 def test_a_set_that_knows_more_is_better(people):
     values, age, tested, families = people
     folds = family_folds(families, 5, seed=1)
     target = Target(tested, families, age, np.empty((0, PEOPLE), int))
-    one, other = (
-        predict(rotated(own), target, folds) for own in (values[:, :12], values[:, 12:])
+    informed, uninformed = (
+        predict(rotated(features), target, folds)
+        for features in (values[:, :12], values[:, 12:])
     )
-    assert judge(one, other, target).word == "better"
-    assert judge(other, one, target).word == "worse"
+    assert judge(informed, uninformed, target).word == "better"
+    assert judge(uninformed, informed, target).word == "worse"
 
 
 def test_families_are_in_one_fold_and_few_are_refused():
     families = np.repeat(np.arange(12), 3)
     folds = family_folds(families, 4, seed=0)
-    assert all(len(set(folds[families == own])) == 1 for own in range(12))
+    assert all(len(set(folds[families == family])) == 1 for family in range(12))
     with pytest.raises(ValueError, match="3 families cannot be divided into 5 folds"):
         family_folds(np.array([0, 0, 1, 1, 2]), 5, seed=0)
 
@@ -119,20 +122,20 @@ def test_a_constant_prediction_has_no_r(people):
     sites = families % 3
     values = np.random.default_rng(1).standard_normal((3, 7))[sites]
     target = Target(tested, families, age[:, :0], permuted_orders(families, 9))
-    found = predict(values, target, sites, within=True)
-    assert np.isnan([found.r, found.p]).all()
-    assert found.r2 == 0
+    prediction = predict(values, target, sites, within=True)
+    assert np.isnan([prediction.r, prediction.p]).all()
+    assert prediction.r2 == 0
 
 
 def test_the_interval_of_an_auc_ends_at_1():
     tested = np.arange(40) < 5
     predicted = np.linspace(1, -1, 40)
     predicted[4] = 0.5
-    found = Prediction(predicted, tested - 0.5, np.empty(0))
+    prediction = Prediction(predicted, tested - 0.5, np.empty(0))
     target = Target(
         tested.astype(float), np.arange(40), np.empty((40, 0)), np.empty((0, 40))
     )
-    auc = interval(found, target)
+    auc = interval(prediction, target)
     assert 0.3 < auc.low < auc.mean < auc.high <= 1
-    other = Prediction(-predicted, tested - 0.5, np.empty(0))
-    assert judge(found, other, target).difference.high <= 1
+    reversed_prediction = Prediction(-predicted, tested - 0.5, np.empty(0))
+    assert judge(prediction, reversed_prediction, target).difference.high <= 1

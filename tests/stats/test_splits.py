@@ -63,12 +63,12 @@ def test_shares_that_leave_nobody_are_refused():
     seed=st.integers(0, 2**31),
 )
 def test_everybody_is_left_out_once_and_families_together(families, folds, seed):
-    found = fold_people(PEOPLE, folds, seed=seed, families=families)
-    assert sorted(label for fold in found for label in fold) == PEOPLE
+    parts = fold_people(PEOPLE, folds, seed=seed, families=families)
+    assert sorted(label for fold in parts for label in fold) == PEOPLE
     together = len(set(families.values())) + len(PEOPLE) - len(families)
-    assert len(found) == min(folds, together)
-    assert all(found)
+    assert len(parts) == min(folds, together)
+    assert all(parts)
     for family in set(families.values()):
         members = {label for label in PEOPLE if families.get(label) == family}
-        assert sum(bool(members & set(fold)) for fold in found) == 1
-    assert fold_people(PEOPLE[::-1], folds, seed=seed, families=families) == found
+        assert sum(bool(members & set(fold)) for fold in parts) == 1
+    assert fold_people(PEOPLE[::-1], folds, seed=seed, families=families) == parts

@@ -42,7 +42,7 @@ def other_way(word: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("found", "word", "why"),
+    ("verdict", "word", "why"),
     [
         (Verdict(SURE, 0.05, 8), "better", ""),
         (Verdict(Interval(-0.2, -0.3, -0.1), 0.01, 8), "worse", ""),
@@ -79,15 +79,15 @@ def other_way(word: str) -> str:
         (Verdict.unknown(40, 14), "too few of a level", None),
     ],
 )
-def test_the_word_says_what_is_missing(found, word, why):
-    assert found.word == word
-    assert found.decided == (word in DECIDED)
+def test_the_word_says_what_is_missing(verdict, word, why):
+    assert verdict.word == word
+    assert verdict.decided == (word in DECIDED)
     if why is not None:
-        assert found.why == why
+        assert verdict.why == why
 
 
 @pytest.mark.parametrize(
-    ("found", "named"),
+    ("verdict", "named"),
     [
         (Verdict(SURE, 0.05, 8), "lower"),
         (Verdict(UNSURE, 0.01, 8), "no significant difference"),
@@ -105,8 +105,8 @@ def test_the_word_says_what_is_missing(found, word, why):
         (judge_differences(1 + np.arange(30.0), SEVEN), TOO_FEW),
     ],
 )
-def test_no_difference_is_said_only_where_one_was_computed(found, named):
-    assert found.named("lower", "higher") == named
+def test_no_difference_is_said_only_where_one_was_computed(verdict, named):
+    assert verdict.named("lower", "higher") == named
 
 
 def test_the_rule_in_words_has_its_numbers():
@@ -121,21 +121,23 @@ def test_the_rule_in_words_has_its_numbers():
 @given(DIFFERENCES)
 @settings(max_examples=60, deadline=None)
 def test_turned_differences_turn_the_verdict(d):
-    one, other = judge_differences(d), judge_differences(-d)
-    assert other.word == other_way(one.word)
-    assert (other.p, other.people) == pytest.approx((one.p, one.people), nan_ok=True)
-    ends = (one.difference.low, one.difference.high)
-    turned = (-other.difference.high, -other.difference.low)
-    assert turned == pytest.approx(ends, nan_ok=True)
+    verdict, turned = judge_differences(d), judge_differences(-d)
+    assert turned.word == other_way(verdict.word)
+    assert (turned.p, turned.people) == pytest.approx(
+        (verdict.p, verdict.people), nan_ok=True
+    )
+    ends = (verdict.difference.low, verdict.difference.high)
+    turned_ends = (-turned.difference.high, -turned.difference.low)
+    assert turned_ends == pytest.approx(ends, nan_ok=True)
 
 
 @pytest.mark.slow
 @given(DIFFERENCES, st.integers(0, 5))
 @settings(max_examples=60, deadline=None)
 def test_fewer_than_eight_never_get_a_verdict(d, unknown):
-    found = judge_differences(np.append(d, np.full(unknown, np.nan)))
-    assert found.people == len(d)
-    assert (found.word == "too few people") == (len(d) < 8)
+    verdict = judge_differences(np.append(d, np.full(unknown, np.nan)))
+    assert verdict.people == len(d)
+    assert (verdict.word == "too few people") == (len(d) < 8)
     clear = judge_differences(1 + 0.01 * np.arange(len(d)))
     assert clear.decided == (len(d) >= 8)
 
@@ -155,19 +157,21 @@ def test_p_is_that_of_all_flips(d):
 @pytest.mark.parametrize("cross_validated", [False, True])
 def test_rounding_has_no_p(cross_validated):
     rounding = 1e-8 * (1 + np.random.default_rng(0).random(20))  # all of one sign
-    found = judge_differences(rounding, cross_validated=cross_validated)
-    assert (found.word, found.p) == ("interval holds 0", 1.0)
+    verdict = judge_differences(rounding, cross_validated=cross_validated)
+    assert (verdict.word, verdict.p) == ("interval holds 0", 1.0)
 
 
 def test_interval_and_p_are_scipys():
     d = np.random.default_rng(0).normal(0.4, 1.0, 11)
-    found = judge_differences(d)
+    verdict = judge_differences(d)
     low, high = student.interval(0.95, 10, d.mean(), d.std(ddof=1) / np.sqrt(11))
-    assert (found.difference.low, found.difference.high) == pytest.approx((low, high))
+    assert (verdict.difference.low, verdict.difference.high) == pytest.approx(
+        (low, high)
+    )
     exact = permutation_test(
         (d,), np.mean, permutation_type="samples", n_resamples=np.inf, vectorized=True
     )
-    assert found.p == pytest.approx(exact.pvalue, abs=0.02)
+    assert verdict.p == pytest.approx(exact.pvalue, abs=0.02)
 
 
 def test_a_seed_gives_the_same_again_and_another_one_other_flips():
@@ -179,13 +183,13 @@ def test_a_seed_gives_the_same_again_and_another_one_other_flips():
 def test_each_test_is_judged_as_if_alone_and_p_corrected_for_all():
     d = np.random.default_rng(1).normal(0.5, 1.0, (6, 20))
     d[2, 4] = np.nan
-    found = judge_each(d)
-    assert list(found) == [judge_differences(own) for own in d]
-    adjusted = corrected(found)
-    expected = false_discovery_control([one.p for one in found])
-    assert [one.p for one in adjusted] == pytest.approx(list(expected))
-    assert [replace(one, p=0) for one in adjusted] == [
-        replace(one, p=0) for one in found
+    verdicts = judge_each(d)
+    assert list(verdicts) == [judge_differences(differences) for differences in d]
+    adjusted = corrected(verdicts)
+    expected = false_discovery_control([verdict.p for verdict in verdicts])
+    assert [verdict.p for verdict in adjusted] == pytest.approx(list(expected))
+    assert [replace(verdict, p=0) for verdict in adjusted] == [
+        replace(verdict, p=0) for verdict in verdicts
     ]
 
 
@@ -207,25 +211,29 @@ def test_the_interval_covers_the_mean(draw, least):
         )
         covered = np.abs(rows.mean(axis=1)) <= half
         some = [judge_differences(row).difference for row in rows[:40]]
-        assert [one.low <= 0 <= one.high for one in some] == covered[:40].tolist()
+        assert [interval.low <= 0 <= interval.high for interval in some] == covered[
+            :40
+        ].tolist()
         assert share <= covered.mean() <= 0.97
 
 
 @pytest.mark.parametrize("people", [4, 8, 12, 40])
 def test_where_nothing_differs_a_verdict_is_rare(people):
     words = [
-        one.word
-        for one in judge_each(np.random.default_rng(people).normal(size=(300, people)))
+        verdict.word
+        for verdict in judge_each(
+            np.random.default_rng(people).normal(size=(300, people))
+        )
     ]
     false = sum(word in DECIDED for word in words)
     assert false <= (binom.ppf(0.99, 300, 0.05) if people >= 8 else 0)
     assert false > 0 or people < 8
 
 
-def r_difference(one, other, wanted):
+def r_difference(first_score, second_score, wanted):
     return lambda counts: (
-        weighted_correlation(one, wanted, counts)
-        - weighted_correlation(other, wanted, counts)
+        weighted_correlation(first_score, wanted, counts)
+        - weighted_correlation(second_score, wanted, counts)
     )
 
 
@@ -237,8 +245,8 @@ def scores(people, seed=0, noise=(0.3, 2.0)):
 
 def test_a_score_of_a_group_is_drawn_again_as_scipy_does():
     wanted, good, bad = scores(40)
-    found = judge_scores(r_difference(good, bad, wanted), 40)
-    assert found.word == "better"
+    verdict = judge_scores(r_difference(good, bad, wanted), 40)
+    assert verdict.word == "better"
     expected = bootstrap(
         (good, bad, wanted),
         lambda a, b, y, axis: correlation(a, y) - correlation(b, y),
@@ -248,50 +256,52 @@ def test_a_score_of_a_group_is_drawn_again_as_scipy_does():
         method="BCa",
         random_state=0,
     ).confidence_interval
-    assert found.difference.mean == pytest.approx(
+    assert verdict.difference.mean == pytest.approx(
         float(correlation(good, wanted) - correlation(bad, wanted))
     )
     reach = expected.high - expected.low
-    assert found.difference.low == pytest.approx(expected.low, abs=0.08 * reach)
-    assert found.difference.high == pytest.approx(expected.high, abs=0.08 * reach)
+    assert verdict.difference.low == pytest.approx(expected.low, abs=0.08 * reach)
+    assert verdict.difference.high == pytest.approx(expected.high, abs=0.08 * reach)
 
 
 def test_bca_is_scipys_on_the_same_samples():
     rng = np.random.default_rng(0)
     x = rng.exponential(size=25)
     drawn = x[rng.integers(25, size=(5000, 25))].mean(axis=1)
-    found = bca_interval(x.mean(), (x.sum() - x) / 24, drawn)
+    interval = bca_interval(x.mean(), (x.sum() - x) / 24, drawn)
     expected = bootstrap(
         (x,), np.mean, n_resamples=20_000, method="BCa", random_state=1
     )
     ends = expected.confidence_interval
-    assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=0.03)
+    assert (interval.low, interval.high) == pytest.approx(
+        (ends.low, ends.high), abs=0.03
+    )
     plain = np.percentile(drawn, [2.5, 97.5])
     assert (
-        found.low > plain[0]
+        interval.low > plain[0]
     )  # a sample that is skewed to the right reaches further there
-    assert found.high > plain[1]
+    assert interval.high > plain[1]
 
 
 def test_a_mean_as_a_score_of_a_group_is_the_mean_of_differences():
     d = np.random.default_rng(2).normal(0.3, 1.0, 30)
-    found = judge_scores(lambda counts: counts @ d / counts.sum(axis=1), 30, seed=3)
+    verdict = judge_scores(lambda counts: counts @ d / counts.sum(axis=1), 30, seed=3)
     alone = judge_differences(d, seed=3)
-    assert found.difference.mean == pytest.approx(alone.difference.mean)
-    assert found.p == pytest.approx(
+    assert verdict.difference.mean == pytest.approx(alone.difference.mean)
+    assert verdict.p == pytest.approx(
         alone.p
     )  # the jackknife's shares in a mean are the values
-    assert found.difference.low == pytest.approx(alone.difference.low, abs=0.1)
+    assert verdict.difference.low == pytest.approx(alone.difference.low, abs=0.1)
 
 
 @given(st.integers(0, 30))
 @settings(max_examples=8, deadline=None)
 def test_exchanged_scores_turn_the_verdict(seed):
-    wanted, one, other = scores(20, seed, (0.5, 1.0))
-    there = judge_scores(r_difference(one, other, wanted), 20)
-    back = judge_scores(r_difference(other, one, wanted), 20)
-    assert back.word == other_way(there.word)
-    assert back.difference.low == pytest.approx(-there.difference.high)
+    wanted, first_score, second_score = scores(20, seed, (0.5, 1.0))
+    forward = judge_scores(r_difference(first_score, second_score, wanted), 20)
+    back = judge_scores(r_difference(second_score, first_score, wanted), 20)
+    assert back.word == other_way(forward.word)
+    assert back.difference.low == pytest.approx(-forward.difference.high)
 
 
 @pytest.mark.slow
@@ -299,9 +309,11 @@ def test_exchanged_scores_turn_the_verdict(seed):
 def test_scores_that_are_as_good_are_rarely_called_different(people):
     words = []
     for seed in range(120):
-        wanted, one, other = scores(people, [seed, people], (2.0, 2.0))
+        wanted, first_score, second_score = scores(people, [seed, people], (2.0, 2.0))
         words.append(
-            judge_scores(r_difference(one, other, wanted), people, seed=seed).word
+            judge_scores(
+                r_difference(first_score, second_score, wanted), people, seed=seed
+            ).word
         )
     assert sum(word in DECIDED for word in words) <= binom.ppf(0.99, 120, 0.05)
 
@@ -316,8 +328,8 @@ def test_relatives_are_drawn_as_one():
     assert kin.people == 12
     assert kin.p == pytest.approx(alone.p, abs=0.02)
     lengths = [
-        found.difference.high - found.difference.low
-        for found in (alone, kin, strangers)
+        verdict.difference.high - verdict.difference.low
+        for verdict in (alone, kin, strangers)
     ]
     assert lengths[1] == pytest.approx(lengths[0], rel=0.15)
     assert lengths[2] < 0.9 * lengths[1]
@@ -337,43 +349,53 @@ def test_what_is_not_defined_gets_no_verdict():
 def test_what_was_learnt_from_the_same_people_is_less_sure():
     wanted, good, bad = scores(20, 3, (0.8, 1.5))
     difference = r_difference(good, bad, wanted)
-    given, learnt = (
-        judge_scores(difference, 20, cross_validated=own) for own in (False, True)
+    fixed, learnt = (
+        judge_scores(difference, 20, cross_validated=cross_validated)
+        for cross_validated in (False, True)
     )
     for end in ("low", "high"):
         reach, wider = (
-            getattr(own.difference, end) - own.difference.mean
-            for own in (given, learnt)
+            getattr(verdict.difference, end) - verdict.difference.mean
+            for verdict in (fixed, learnt)
         )
         assert wider == pytest.approx(2**0.5 * reach)
-    assert learnt.difference.mean == given.difference.mean
-    assert learnt.p > given.p
+    assert learnt.difference.mean == fixed.difference.mean
+    assert learnt.p > fixed.p
     few, many = (judge_scores(difference, 20, rarer=rarer) for rarer in (5, 10))
-    lengths = [own.difference.high - own.difference.low for own in (few, many, given)]
+    lengths = [
+        verdict.difference.high - verdict.difference.low
+        for verdict in (few, many, fixed)
+    ]
     assert lengths[0] > 1.2 * lengths[1] > 1.2 * lengths[2]
 
 
 def test_differences_of_what_was_learnt_from_the_same_people_are_less_sure():
     d = np.random.default_rng(5).normal(0.4, 1.0, 20)
     d[3] = np.nan
-    given, learnt = (judge_differences(d, cross_validated=own) for own in (False, True))
+    fixed, learnt = (
+        judge_differences(d, cross_validated=cross_validated)
+        for cross_validated in (False, True)
+    )
     assert (learnt.people, learnt.difference.mean) == (
         19,
-        pytest.approx(given.difference.mean),
+        pytest.approx(fixed.difference.mean),
     )
-    lengths = [own.difference.high - own.difference.low for own in (given, learnt)]
+    lengths = [
+        verdict.difference.high - verdict.difference.low for verdict in (fixed, learnt)
+    ]
     assert lengths[1] == pytest.approx(2**0.5 * lengths[0])
-    assert learnt.p > given.p
+    assert learnt.p > fixed.p
 
 
 @pytest.mark.parametrize("cross_validated", [False, True])
 def test_a_family_counts_as_one_person(cross_validated):
     """Ten people and their copies are ten: the same interval, p and word, and not a surer one."""
     d = np.array([0.1, 0.4, np.nan, 0.3, -0.2, 0.5, 0.2, 0.6, 0.1, 0.4])
-    both, families = np.stack([d, -d]), np.tile(np.arange(10), 2)
-    once = judge_each(both, cross_validated=cross_validated)
+    differences, families = np.stack([d, -d]), np.tile(np.arange(10), 2)
+    once = judge_each(differences, cross_validated=cross_validated)
     assert (
-        judge_each(np.tile(both, 2), families, cross_validated=cross_validated) == once
+        judge_each(np.tile(differences, 2), families, cross_validated=cross_validated)
+        == once
     )
     twice = judge_differences(np.tile(d, 2), families, cross_validated=cross_validated)
     assert (

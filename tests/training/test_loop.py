@@ -30,11 +30,13 @@ from bids_dtg.training.loop import (
 class Lowering(Task):
     """Lowers a square by one step an epoch; what is to be raised ends it in an epoch."""
 
-    def __init__(self, end: tuple[int, BaseException] | None, report, said=()) -> None:
+    def __init__(
+        self, end: tuple[int, BaseException] | None, report, losses=()
+    ) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(1))
         self._end = end
-        self._said = said
+        self._said = losses
 
     def train_dataloader(self):
         return torch.utils.data.DataLoader(torch.ones(1), batch_size=1)
@@ -46,9 +48,9 @@ class Lowering(Task):
 
     def on_train_epoch_end(self):
         loss = float(self.weight.detach().square().sum())
-        said = self._said[self.current_epoch] if self._said else loss
+        shown_loss = self._said[self.current_epoch] if self._said else loss
         self.history.append(
-            {"epoch": self.current_epoch + 1, "loss": loss, "said": said}
+            {"epoch": self.current_epoch + 1, "loss": loss, "said": shown_loss}
         )
 
     def configure_optimizers(self):
@@ -68,7 +70,7 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("said", "better", "best", "epochs"),
+    ("losses", "better", "best", "epochs"),
     [
         ((3, 1, 2, 1, 0), "min", 2, 4),  # none is better for two epochs
         ((1, 2, NAN, 2, 3), "max", 2, 4),
@@ -76,20 +78,24 @@ NAN = float("nan")
         ((5, 4, 3, 2, 1), "min", 5, 5),
     ],
 )
-def test_the_first_of_the_best_epochs_is_kept(tmp_path, said, better, best, epochs):
+def test_the_first_of_the_best_epochs_is_kept(tmp_path, losses, better, best, epochs):
     def train(folder, longest):
         plan = Schedule(longest, "said", better, stop_after=2)
         return run_epochs(
-            partial(Lowering, None, said=said), plan, Workplace(folder), print
+            partial(Lowering, None, losses=losses), plan, Workplace(folder), print
         )
 
-    found = train(tmp_path, 5)
-    assert (found.epoch, found.updates, len(found.history)) == (best, best, epochs)
-    assert float(found.state["weight"].square()) == pytest.approx(
-        found.history[best - 1]["loss"]
+    checkpoint = train(tmp_path, 5)
+    assert (checkpoint.epoch, checkpoint.updates, len(checkpoint.history)) == (
+        best,
+        best,
+        epochs,
+    )
+    assert float(checkpoint.state["weight"].square()) == pytest.approx(
+        checkpoint.history[best - 1]["loss"]
     )
     train(tmp_path / "parts", 2)
-    assert str(train(tmp_path / "parts", 5)) == str(found)
+    assert str(train(tmp_path / "parts", 5)) == str(checkpoint)
 
 
 # 143: what the program makes of SIGTERM
@@ -102,10 +108,10 @@ def test_the_signal_decides_how_the_program_ends(tmp_path, raised):
         fit(tmp_path, lines, (2, raised))
     assert getattr(ended.value, "code", None) == getattr(raised, "code", None)
     assert lines == ["the same command continues from epoch 3"]
-    found = fit(tmp_path, lines)
-    assert [row["epoch"] for row in found.history] == [1, 2, 3, 4]
+    finished = fit(tmp_path, lines)
+    assert [row["epoch"] for row in finished.history] == [1, 2, 3, 4]
     whole = fit(tmp_path / "whole", [])
-    assert found.history == whole.history
+    assert finished.history == whole.history
 
 
 def test_checkpoints_are_written_where_they_stay(tmp_path, monkeypatch):

@@ -24,12 +24,12 @@ def forks():
 
 def contents(folder: Path) -> dict[str, str]:
     """Return the hashes of results; of pages without the time at which they were made."""
-    found = tree(folder / "group")
-    for name in found:
+    files = tree(folder / "group")
+    for name in files:
         if name.endswith(".html"):
             text = (folder / "group" / name).read_text()
-            found[name] = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", text)
-    return found
+            files[name] = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", text)
+    return files
 
 
 def test_of_two_other_trainings_one_is_refused(trained_maps, forks, tmp_path):
@@ -44,10 +44,10 @@ def test_of_two_other_trainings_one_is_refused(trained_maps, forks, tmp_path):
         shutil.rmtree(out)
     errors.write_text("")
     codes = forks.run(*calls, stderr=errors)
-    said = errors.read_text()
-    assert sorted(codes) == [0, 2], said
-    assert "Traceback" not in said
-    assert re.search("is in use by |holds results that were", said)
+    log = errors.read_text()
+    assert sorted(codes) == [0, 2], log
+    assert "Traceback" not in log
+    assert re.search("is in use by |holds results that were", log)
     assert contents(out) == whole[codes.index(0)]
     assert [*out.rglob(".dtg-*"), *out.rglob("*.lock")] == []
 

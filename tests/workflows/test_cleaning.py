@@ -140,9 +140,9 @@ def test_a_strategy_is_nilearn_s(spoilt, options, strategy, choice):
 
 def non_aggressive(spoilt: Spoilt, values: np.ndarray) -> np.ndarray:
     """What fsl_regfilt does to the frames in steady state."""
-    kept, mixing = values[NON_STEADY:], spoilt.mixing[NON_STEADY:]
+    steady, mixing = values[NON_STEADY:], spoilt.mixing[NON_STEADY:]
     design = np.hstack([mixing, np.ones((len(mixing), 1))])
-    betas = np.linalg.lstsq(design, kept, rcond=None)[0][:-1]
+    betas = np.linalg.lstsq(design, steady, rcond=None)[0][:-1]
     out = values.copy()
     out[NON_STEADY:] -= mixing[:, spoilt.noise] @ betas[spoilt.noise]
     return out

@@ -119,9 +119,9 @@ def confounds(change: Callable[[dict[str, list[str]]], object]) -> Edit:
     return edit
 
 
-def arrays(**other: object) -> Edit:
+def arrays(**changes: object) -> Edit:
     """Return a damage to arrays of a file of people."""
-    return lambda path: array_people.write(path, **{**array_people.arrays(), **other})
+    return lambda path: array_people.write(path, **{**array_people.arrays(), **changes})
 
 
 def endless(high: int) -> Edit:

@@ -129,8 +129,8 @@ def test_maps_of_another_model_are_not_replaced_unasked(job, folders, capsys):
     assert job.run("--model", job.model) == 0
     before = tree(job.out)
     capsys.readouterr()
-    for more in ([], ["--dry-run"], ["--participant-label", "02"]):
-        assert job.run(*more) == 2
+    for options in ([], ["--dry-run"], ["--participant-label", "02"]):
+        assert job.run(*options) == 2
         line = the_error(capsys)
         assert (
             "has maps of tiny (sub-01_" in line or "has maps of tiny (sub-02_" in line
@@ -191,8 +191,8 @@ def test_an_evaluation_follows_the_same_rule(folders, capsys):
     labels = [contrast.label for contrast in hcp_contrasts()[:2]]
     job = PlainCohort(folders, [f"{n:02d}" for n in range(1, 5)], contrasts=labels)
     assert job.analyse("evaluate", "--dry-run") == 0
-    said = capsys.readouterr()
-    assert f"{PACKAGED} is used" in said.err.splitlines()[0]
+    printed = capsys.readouterr()
+    assert f"{PACKAGED} is used" in printed.err.splitlines()[0]
     install(folders)
     assert job.analyse("evaluate", "--dry-run") == 0
     assert "--model" not in capsys.readouterr().err

@@ -57,7 +57,7 @@ def test_everybody_has_parameters_and_simulations(chain):
 
 @pytest.mark.slow
 def test_what_is_written_is_bids(chain, tmp_path):
-    found = validate(chain / "study")
-    assert (found.errors, found.warnings) == ([], [])
+    validation = validate(chain / "study")
+    assert (validation.errors, validation.warnings) == ([], [])
     require_listed_names(chain / "study", "dynamics", tmp_path)
     assert require_every_file_seen(chain / "study", tmp_path) > 30

@@ -78,8 +78,8 @@ def test_series_and_connectivity_without_a_model(job, capsys):
 
 def test_people_whom_the_model_has_never_seen(job, model):
     out = job.folder / "modelled"
-    more = ("--model", model, "--structural-connectivity", job.structural)
-    assert job.run(*more, out=out) == 0
+    words = ("--model", model, "--structural-connectivity", job.structural)
+    assert job.run(*words, out=out) == 0
     func = out / "sub-02/func"
     (table,) = func.glob(f"*{STEM}_desc-components_parameters.tsv")
     assert json.loads(table.with_suffix(".json").read_text())["ModelName"] == "core"
@@ -95,9 +95,9 @@ def test_people_whom_the_model_has_never_seen(job, model):
 
 def test_a_linear_core_reads_series_alone(job, capsys):
     out = job.folder / "linear"
-    more = ("--model", write_core(job.folder / "core"))
+    words = ("--model", write_core(job.folder / "core"))
     job.reports = True
-    assert job.run(*more, out=out) == 0
+    assert job.run(*words, out=out) == 0
     job.reports = False
     assert "and their process from" in capsys.readouterr().err
     func = out / "sub-01/func"
@@ -118,11 +118,9 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     # Features are of what was measured: no strength of shrinking touches them.
     (table,) = func.glob("*_desc-components_parameters.tsv")
     scores = core.components().scores(edges_of(series))
-    found = read_table(table)
-    np.testing.assert_allclose(
-        [float(row["score"]) for row in found], scores, rtol=1e-3
-    )
-    assert [row["icc"] for row in found] == ["n/a"] * len(scores)
+    rows = read_table(table)
+    np.testing.assert_allclose([float(row["score"]) for row in rows], scores, rtol=1e-3)
+    assert [row["icc"] for row in rows] == ["n/a"] * len(scores)
     assert "Effective connectivity</h3>" in (out / "sub-01.html").read_text()
     methods = " ".join((out / "logs" / "CITATION.md").read_text().split())
     assert "Yule-Walker equations" in methods
@@ -130,7 +128,7 @@ def test_a_linear_core_reads_series_alone(job, capsys):
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("words", "message"),
     [
         (("--atlases", "HCP", "Schaefer400"), "one atlas with --workflow dynamics"),
         (("--sample-on", "own"), "--sample-on was given for .*, an atlas of voxels"),
@@ -147,13 +145,13 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_start(
-    job, model, capsys, more, message
+    job, model, capsys, words, message
 ):
     tables = write_tiny_network(job.folder / "tables").path
-    other = write_core(job.folder / "other", atlas="Slabs", atlas_digest="0" * 64)
-    places = {"model": model, "tables": tables, "other": other}
-    words = (word.format(**places) for word in more)
-    assert job.run(*words, out=job.folder / "never") == 2
+    other_core = write_core(job.folder / "other", atlas="Slabs", atlas_digest="0" * 64)
+    places = {"model": model, "tables": tables, "other": other_core}
+    filled = (word.format(**places) for word in words)
+    assert job.run(*filled, out=job.folder / "never") == 2
     assert re.search(message, capsys.readouterr().err)
     assert not (job.folder / "never").exists()
 
@@ -167,15 +165,15 @@ def test_who_cannot_be_modelled_fails_alone(tmp_path, capsys):
     lopsided[0, 1] += 50
     job.add_structural("04", lopsided)
     model = write_core(tmp_path / "tiny")
-    given = ("--model", model, "--structural-connectivity", job.structural)
-    assert job.run(*given) == 1
+    words = ("--model", model, "--structural-connectivity", job.structural)
+    assert job.run(*words) == 1
     told = capsys.readouterr().err
     assert "has no structural connectome of sub-02" in told
     assert "weights below 0" in told
     assert "asymmetric weights" in told
     assert "3 participants failed" in told
     assert list(job.out.glob("sub-01/func/*_parameters.tsv"))
-    assert job.run(*given, "--dry-run", out=tmp_path / "new") == 1
+    assert job.run(*words, "--dry-run", out=tmp_path / "new") == 1
     told = capsys.readouterr().out
     assert "would write series of 6 parcels and a process by core to " in told
     assert "3 would fail" in told

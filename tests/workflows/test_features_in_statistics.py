@@ -25,8 +25,8 @@ def copied(out: Path) -> Iterator[tuple[int, Path]]:
         path for path in out.rglob("*") if path.is_file() and "sub-01" in path.name
     ]
     listed = out / "participants.tsv"
-    header, own = listed.read_text().splitlines()
-    lines = [own.replace("sub-01", f"sub-{label}") for label in PEOPLE]
+    header, first_row = listed.read_text().splitlines()
+    lines = [first_row.replace("sub-01", f"sub-{label}") for label in PEOPLE]
     listed.write_text("\n".join([header, *lines]) + "\n")
     for row, label in enumerate(PEOPLE):
         for path in files:
@@ -42,8 +42,8 @@ def write_table(path: Path, rows: Sequence[dict[str, str]]) -> None:
     path.write_text("".join("\t".join(line) + "\n" for line in lines))
 
 
-def call(out: Path, workflow: str, analysis: str, *more: str) -> int:
-    given = [
+def call(out: Path, workflow: str, analysis: str, *words: str) -> int:
+    places = [
         str(out),
         str(out),
         "group",
@@ -58,7 +58,7 @@ def call(out: Path, workflow: str, analysis: str, *more: str) -> int:
         "--permutations",
         "99",
     )
-    return main([*given, *table, *more])
+    return main([*places, *table, *words])
 
 
 def write_ages(out: Path, ages: np.ndarray) -> None:
@@ -117,9 +117,9 @@ def test_results_without_a_model_have_no_features(cores, capsys, tmp_path):
         cores, bare, ignore=shutil.ignore_patterns("*_parameters.*", "group")
     )
     assert call(bare, "dynamics", "stats") == 2
-    said = capsys.readouterr().err
-    assert "has no results of participants with --model" in said
-    assert "run the participant level with --model" in said
+    message = capsys.readouterr().err
+    assert "has no results of participants with --model" in message
+    assert "run the participant level with --model" in message
 
 
 def test_predicted_times_and_changes_of_twins_go_with_age(tmp_path):
@@ -136,21 +136,21 @@ def test_predicted_times_and_changes_of_twins_go_with_age(tmp_path):
             )
     changes = job.out / "group" / "intervention-tiny" / "desc-people_changes.tsv"
     changes.parent.mkdir(parents=True)
-    known = {"function": "stroop_rt", "way": "all"}
+    facts = {"function": "stroop_rt", "way": "all"}
     rows = zip(PEOPLE, age, strict=True)
     write_table(
         changes,
         [
-            {"participant_id": f"sub-{label}", **known, "change": str(-0.05 * years)}
+            {"participant_id": f"sub-{label}", **facts, "change": str(-0.05 * years)}
             for label, years in rows
         ],
     )
     write_ages(job.out, age)
     assert call(job.out, "twin", "stats", "--phenotype", "age") == 0
     (times,) = (job.out / "group/stats").glob("*Times_tests.tsv")
-    found = {row["name"]: float(row["r"]) for row in read_table(times)}
-    assert [*found] == ["stroop_congruent", "stroop_incongruent", "stroop_effect"]
-    assert min(found.values()) > 0.9
+    r = {row["name"]: float(row["r"]) for row in read_table(times)}
+    assert [*r] == ["stroop_congruent", "stroop_incongruent", "stroop_effect"]
+    assert min(r.values()) > 0.9
     (changes,) = (job.out / "group/stats").glob("*Changes_tests.tsv")
     (row,) = read_table(changes)
     assert row["name"] == "stroop_rt_all"

@@ -45,17 +45,17 @@ def predict(series: np.ndarray) -> np.ndarray:
     bundle = load_bundle("hcp-glasser")
     model, values = bundle.prepare(), standardised(series.T.astype(np.float64))
     maps = np.asarray(bundle.roi_maps, np.float64)
-    found = []
+    connectomes = []
     end = 0
     for rois in bundle.card.part.connectome.sets:
-        own = maps[end : end + rois]
+        set_maps = maps[end : end + rois]
         end += rois
-        own = own - own.mean(axis=1, keepdims=True)
-        of_rois = standardised(np.linalg.lstsq(own.T, values, rcond=None)[0])
+        set_maps = set_maps - set_maps.mean(axis=1, keepdims=True)
+        of_rois = standardised(np.linalg.lstsq(set_maps.T, values, rcond=None)[0])
         among = of_rois @ of_rois.T / FRAMES + PENALTY * np.eye(rois)
-        found.append(np.linalg.solve(among, of_rois @ values.T / FRAMES))
+        connectomes.append(np.linalg.solve(among, of_rois @ values.T / FRAMES))
     return bundle.correction.apply(
-        model.predict(np.concatenate(found).astype(np.float32))
+        model.predict(np.concatenate(connectomes).astype(np.float32))
     )
 
 
@@ -99,8 +99,10 @@ def test_contrasts_are_beside_the_conditions_whose_maps_stay_the_same():
     mean = bundle.mean[
         [index[f"motor{name}"] for name in ("Lf", "Lh", "Rf", "Rh", "T")]
     ].mean(0)
-    own = bundle.mean[index["motorLfVsAvg"]]
-    np.testing.assert_allclose(own, bundle.mean[index["motorLf"]] - mean, atol=1e-3)
+    contrast_mean = bundle.mean[index["motorLfVsAvg"]]
+    np.testing.assert_allclose(
+        contrast_mean, bundle.mean[index["motorLf"]] - mean, atol=1e-3
+    )
 
 
 def test_the_card_has_scores_of_each_contrast():
@@ -120,7 +122,7 @@ def test_the_card_has_scores_of_each_contrast():
     assert set(bundle.hardly_individual) == hardly
 
 
-def run(xcpd: Path, out: Path, *more: str) -> int:
+def run(xcpd: Path, out: Path, *options: str) -> int:
     words = [
         str(xcpd),
         str(out),
@@ -129,7 +131,7 @@ def run(xcpd: Path, out: Path, *more: str) -> int:
         "hcp-glasser",
         "--no-reports",
     ]
-    return main([*words, *more])
+    return main([*words, *options])
 
 
 def maps_in(out: Path) -> nib.Cifti2Image:
@@ -138,7 +140,7 @@ def maps_in(out: Path) -> nib.Cifti2Image:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
+def output(tmp_path_factory) -> Path:
     """The output for one person, with the parcels as the model has them."""
     folder = tmp_path_factory.mktemp("glasser")
     xcpd = write_xcpd_parcels(folder, rest(), load_bundle("hcp-glasser").places.axis)
@@ -146,14 +148,14 @@ def made(tmp_path_factory) -> Path:
     return folder / "out"
 
 
-def test_maps_of_parcels_are_those_of_plain_arithmetic(made):
-    image, expected = maps_in(made), predict(rest())
+def test_maps_of_parcels_are_those_of_plain_arithmetic(output):
+    image, expected = maps_in(output), predict(rest())
     np.testing.assert_allclose(
         image.get_fdata(), expected, atol=1e-5 * np.abs(expected).max()
     )
     labels = [row.label for row in load_bundle("hcp-glasser").contrasts]
     assert list(image.header.get_axis(0).name) == labels
-    (sidecar,) = (made / "sub-01").glob("*_statmap.json")
+    (sidecar,) = (output / "sub-01").glob("*_statmap.json")
     facts = json.loads(sidecar.read_text())
     assert facts["ModelLicense"] == "WU-Minn HCP Consortium Open Access Data Use Terms"
     terms = (
@@ -177,8 +179,8 @@ def test_maps_of_parcels_are_those_of_plain_arithmetic(made):
 
 
 @pytest.mark.slow
-def test_the_table_has_the_group_and_what_is_the_persons_own(made):
-    (path,) = made.rglob("*_desc-parcels_statmap.tsv")
+def test_the_table_has_the_group_and_what_is_the_persons_own(output):
+    (path,) = output.rglob("*_desc-parcels_statmap.tsv")
     rows, bundle = read_table(path), load_bundle("hcp-glasser")
     assert len(rows) == 47 * 360
     row = rows[360 + 7]
@@ -187,47 +189,52 @@ def test_the_table_has_the_group_and_what_is_the_persons_own(made):
     ]
     assert row["name"] == bundle.places.names[7]
     at = 1, 7
-    own, group = maps_in(made).get_fdata()[at], bundle.mean[at]
-    wanted = [own, group, own - group, bundle.half_widths.at_places[at]]
+    persons_map, group = maps_in(output).get_fdata()[at], bundle.mean[at]
+    wanted = [persons_map, group, persons_map - group, bundle.half_widths.at_places[at]]
     np.testing.assert_allclose(values, wanted, rtol=1e-5)
 
 
 @pytest.mark.slow
-def test_left_minus_right_is_that_of_the_file_of_parcels(made):
+def test_left_minus_right_is_that_of_the_file_of_parcels(output):
     table, bundle = (
-        bids_dtg.load_maps(made, kind="asymmetry"),
+        bids_dtg.load_maps(output, kind="asymmetry"),
         load_bundle("hcp-glasser"),
     )
     assert table["pair"].nunique() == 181
-    maps, group = maps_in(made).get_fdata(), bundle.mean.astype(np.float64)
+    maps, group = maps_in(output).get_fdata(), bundle.mean.astype(np.float64)
     for row in (0, 2, 46):
         label = bundle.contrasts[row].label
         of_contrast = table[table["contrast"] == label]
-        own, mean = (values[row, :180] - values[row, 180:] for values in (maps, group))
+        persons_difference, mean = (
+            values[row, :180] - values[row, 180:] for values in (maps, group)
+        )
         most = np.argsort(-np.abs(mean))[:20]
         wanted = {
-            "predicted": [*own, (own[most] * np.sign(mean[most])).mean()],
+            "predicted": [
+                *persons_difference,
+                (persons_difference[most] * np.sign(mean[most])).mean(),
+            ],
             "group": [*mean, np.abs(mean[most]).mean()],
             "half_width": bundle.asymmetry_widths[row],
         }
         wanted["difference"] = np.subtract(wanted["predicted"], wanted["group"])
         for name, values in wanted.items():
             np.testing.assert_allclose(of_contrast[name], values, rtol=0, atol=1e-6)
-    (sidecar,) = made.rglob("*_desc-asymmetry_statmap.json")
+    (sidecar,) = output.rglob("*_desc-asymmetry_statmap.json")
     details = json.loads(sidecar.read_text())["ContrastDetails"]
     language = {"AsymmetryPredicted": True, "IndexPredicted": True}
     assert details["languageMathVsStory"] == language
     assert not any(details["motorLfVsAvg"].values())
     with pytest.raises(bids_dtg.errors.SettingsError, match="kind='sides' was given"):
-        bids_dtg.load_maps(made, kind="sides")
+        bids_dtg.load_maps(output, kind="sides")
 
 
 @pytest.mark.slow
 def test_what_held_out_people_do_not_show_is_not_shown_as_the_persons_own(
-    made, tmp_path
+    output, tmp_path
 ):
     out = tmp_path / "out"
-    shutil.copytree(made, out)
+    shutil.copytree(output, out)
     (path,) = out.rglob("*_desc-asymmetry_statmap.json")
     sidecar = json.loads(path.read_text())
     details = sidecar["ContrastDetails"]
@@ -236,18 +243,18 @@ def test_what_held_out_people_do_not_show_is_not_shown_as_the_persons_own(
     path.write_text(json.dumps(sidecar))
     files = find_participant(DerivativeDataset(out), "01")
     (section,) = draw_sides(files)
-    language, other = section.facts["cards"]
+    language, memory = section.facts["cards"]
     assert [picture.title for picture in language["pictures"]] == ["The group's"]
-    assert other["name"] == "Working memory: body parts"
-    assert len(other["pictures"]) == 2
-    assert language["index"] is other["index"] is None
+    assert memory["name"] == "Working memory: body parts"
+    assert len(memory["pictures"]) == 2
+    assert language["index"] is memory["index"] is None
     del sidecar["ContrastDetails"]
     path.write_text(json.dumps(sidecar))
     assert draw_sides(files) == []
 
 
 @pytest.mark.slow
-def test_a_pair_without_data_on_one_side_has_no_left_minus_right(made, tmp_path):
+def test_a_pair_without_data_on_one_side_has_no_left_minus_right(output, tmp_path):
     """The index is over the other pairs: it moves by what they deviate, not in level."""
     series, axis = rest(), load_bundle("hcp-glasser").places.axis
     series[:, 200] = 0.0
@@ -256,7 +263,7 @@ def test_a_pair_without_data_on_one_side_has_no_left_minus_right(made, tmp_path)
     missing = table[table["predicted"].isna()]
     assert set(missing["pair"]) == {axis.name[20].removeprefix("L_")}
     assert len(missing) == 47
-    whole = bids_dtg.load_maps(made, kind="asymmetry")
+    whole = bids_dtg.load_maps(output, kind="asymmetry")
     index = table["pair"] == "index"
     moved = (table["predicted"] - whole["predicted"])[index].abs()
     assert (moved < 0.2 * whole["half_width"][index]).all()
@@ -272,7 +279,7 @@ def test_a_pair_without_data_on_one_side_has_no_left_minus_right(made, tmp_path)
     ],
     ids=["right first, as Left_V1", "as lh_V1", "a vertex of each is elsewhere"],
 )
-def test_parcels_are_known_by_name_in_any_order(tmp_path, capsys, made, spelt, moved):
+def test_parcels_are_known_by_name_in_any_order(tmp_path, capsys, output, spelt, moved):
     axis, series = load_bundle("hcp-glasser").places.axis, rest()
     order = np.roll(np.arange(360), 180)
     names = [
@@ -283,7 +290,7 @@ def test_parcels_are_known_by_name_in_any_order(tmp_path, capsys, made, spelt, m
         [names[number] for number in order],
         [np.zeros((0, 3), int)] * 360,
         [
-            {side: own[moved:] for side, own in axis.vertices[number].items()}
+            {side: vertices[moved:] for side, vertices in axis.vertices[number].items()}
             for number in order
         ],
         nvertices=axis.nvertices,
@@ -292,20 +299,25 @@ def test_parcels_are_known_by_name_in_any_order(tmp_path, capsys, made, spelt, m
         run(write_xcpd_parcels(tmp_path, series[:, order], made_axis), tmp_path / "out")
         == 0
     )
-    said = capsys.readouterr().err
-    assert ("360 parcels have other vertices or voxels" in said) == bool(moved)
+    log = capsys.readouterr().err
+    assert ("360 parcels have other vertices or voxels" in log) == bool(moved)
     np.testing.assert_array_equal(
-        maps_in(tmp_path / "out").get_fdata(), maps_in(made).get_fdata()
+        maps_in(tmp_path / "out").get_fdata(), maps_in(output).get_fdata()
     )
     assert_first_vertices_lack(moved, tmp_path / "out")
 
 
 def assert_first_vertices_lack(number: int, out: Path) -> None:
     """Check that maps have the vertices of the input, where each parcel lacks its first ones."""
-    found, own = maps_in(out).header.get_axis(1), load_bundle("hcp-glasser").places.axis
-    assert list(found.name) == list(own.name)
-    for one, of_model in zip(found.vertices, own.vertices, strict=True):
-        ((side, vertices),) = one.items()
+    axis, model_axis = (
+        maps_in(out).header.get_axis(1),
+        load_bundle("hcp-glasser").places.axis,
+    )
+    assert list(axis.name) == list(model_axis.name)
+    for vertices_of_parcel, of_model in zip(
+        axis.vertices, model_axis.vertices, strict=True
+    ):
+        ((side, vertices),) = vertices_of_parcel.items()
         np.testing.assert_array_equal(vertices, of_model[side][number:])
 
 
@@ -431,7 +443,11 @@ def test_real_people_are_inside_and_noise_and_shuffled_parcels_outside(
         maps.transform(
             [change(person.T, rng) for person in rest_of_people.astype(np.float32)]
         )
-    told = [str(one.message) for one in caught if "the run is" in str(one.message)]
+    told = [
+        str(warning.message)
+        for warning in caught
+        if "the run is" in str(warning.message)
+    ]
     assert len(told) == (len(rest_of_people) if verdict else 0)
     for line in told:
         assert line.startswith(
@@ -482,14 +498,14 @@ def write_grayordinates(xcpd: Path, series: np.ndarray, axis, how: str) -> list[
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["table", "grayordinates", "labels"])
-def test_tables_and_grayordinates_give_the_maps_of_parcels(tmp_path, made, how):
+def test_tables_and_grayordinates_give_the_maps_of_parcels(tmp_path, output, how):
     axis = load_bundle("hcp-glasser").places.axis
     xcpd = write_xcpd_parcels(tmp_path, rest(), axis)
     words = write_grayordinates(xcpd, rest(), axis, how)
     assert run(xcpd, tmp_path / "out", *words) == 0
-    expected = maps_in(made).get_fdata()
-    found = maps_in(tmp_path / "out").get_fdata()
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    expected = maps_in(output).get_fdata()
+    maps = maps_in(tmp_path / "out").get_fdata()
+    np.testing.assert_allclose(maps, expected, atol=1e-5 * np.abs(expected).max())
     assert_first_vertices_lack(int(how == "labels"), tmp_path / "out")
 
 
@@ -504,18 +520,18 @@ def test_missing_parcels_are_named_and_more_than_a_twentieth_refused(
     xcpd = write_xcpd_parcels(tmp_path, series[:, lost:], axis[lost:])
     planned = run(xcpd, tmp_path / "out", "--dry-run")
     ended = run(xcpd, tmp_path / "out")
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     if lost == 18:
         assert (ended, planned) == (1, 1)
-        assert "lacks 20 of 360 parcels, or their data: L_V1_ROI" in said.err
-        assert "lacks 19 of 360 parcels" in said.out
-        assert "To do: give another file of the run" in said.out
+        assert "lacks 20 of 360 parcels, or their data: L_V1_ROI" in printed.err
+        assert "lacks 19 of 360 parcels" in printed.out
+        assert "To do: give another file of the run" in printed.out
         return
     assert (ended, planned) == (0, 0)
     values = maps_in(tmp_path / "out").get_fdata()
     assert np.isnan(values[:, : lost + 2]).all()
     assert np.isfinite(values[:, lost + 2 :]).all()
-    assert "in 11 of 360 parcels, which are n/a" in said.out
+    assert "in 11 of 360 parcels, which are n/a" in printed.out
     (table,) = (tmp_path / "out").rglob("*_desc-parcels_statmap.tsv")
     assert read_table(table)[0]["predicted"] == "n/a"
 
@@ -532,24 +548,26 @@ def test_a_right_hemisphere_that_was_copied_from_the_left_is_flagged(tmp_path, c
 
 
 @pytest.mark.slow
-def test_written_maps_are_loaded_as_rows(made):
+def test_written_maps_are_loaded_as_rows(output):
     labels = [contrast.label for contrast in load_bundle("hcp-glasser").contrasts]
-    maps = bids_dtg.load_maps(made)
+    maps = bids_dtg.load_maps(output)
     assert maps["contrast"].tolist() == labels
-    assert {*maps["path"]} == {str(path) for path in made.rglob(MAPS)}
-    table = bids_dtg.load_maps(made, atlas="parcels", contrast="languageMath")
-    values = maps_in(made).get_fdata()[labels.index("languageMath")]
+    assert {*maps["path"]} == {str(path) for path in output.rglob(MAPS)}
+    table = bids_dtg.load_maps(output, atlas="parcels", contrast="languageMath")
+    values = maps_in(output).get_fdata()[labels.index("languageMath")]
     np.testing.assert_allclose(table["predicted"], values, rtol=1e-5)
     with pytest.raises(bids_dtg.errors.SettingsError, match="one of parcels"):
-        bids_dtg.load_maps(made, atlas="HCP")
+        bids_dtg.load_maps(output, atlas="HCP")
 
 
 @pytest.mark.slow
-def test_arrays_give_the_maps_of_files(made):
+def test_arrays_give_the_maps_of_files(output):
     maps = bids_dtg.TaskMaps(model="hcp-glasser", t_r=0.8).fit()
-    expected = maps_in(made).get_fdata()
-    found = maps.transform(rest())
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    expected = maps_in(output).get_fdata()
+    maps_of_array = maps.transform(rest())
+    np.testing.assert_allclose(
+        maps_of_array, expected, atol=1e-5 * np.abs(expected).max()
+    )
     frame = maps.set_output(transform="pandas").transform([rest(), rest(1)])
     assert frame.shape == (2, 47 * 360)
     np.testing.assert_allclose(
@@ -569,7 +587,7 @@ def test_statistics_read_maps_parcel_by_parcel(tmp_path):
     (tmp_path / "people.tsv").write_text("\n".join(table) + "\n")
     assert run(xcpd, tmp_path / "out", "--nprocs", "1") == 0
     people = np.stack(
-        [nib.load(one).get_fdata() for one in (tmp_path / "out").rglob(MAPS)]
+        [nib.load(map_path).get_fdata() for map_path in (tmp_path / "out").rglob(MAPS)]
     )
     assert main([str(xcpd), str(tmp_path / "out"), "group"]) == 0
     for name, expected in {
@@ -601,8 +619,8 @@ def test_statistics_read_maps_parcel_by_parcel(tmp_path):
         str(tmp_path / "people.tsv"),
     ]
     assert main(words) == 0
-    (found,) = (tmp_path / "out/group/stats").glob("desc-ageMaps_tests.tsv")
-    rows = read_table(found)
+    (tests,) = (tmp_path / "out/group/stats").glob("desc-ageMaps_tests.tsv")
+    rows = read_table(tests)
     assert len(rows) == 47 * 360
     assert {row["name"] for row in rows} == set(load_bundle("hcp-glasser").places.names)
     assert_contrasts_in_order(tmp_path / "out")

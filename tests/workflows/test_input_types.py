@@ -28,12 +28,12 @@ pytestmark = pytest.mark.slow
 
 def images(out: Path) -> dict[str, bytes]:
     """Return the bytes of each map by its contrast."""
-    found = {
+    contents = {
         re.search("contrast-([A-Za-z0-9]+)", path.name)[1]: path.read_bytes()
         for path in out.rglob("*_statmap.nii.gz")
     }
-    assert len(found) == 3
-    return found
+    assert len(contents) == 3
+    return contents
 
 
 def sidecar(out: Path) -> dict:
@@ -179,14 +179,16 @@ def test_native_ukb_through_the_warp_of_fsl(job):
     assert_close(ready, job.out)
 
 
-def assert_close(out: Path, other: Path) -> None:
+def assert_close(out: Path, second_output: Path) -> None:
     """Compare maps that differ by the rounding of an interpolation at voxels only."""
     pairs = zip(
-        *(sorted(o.rglob("*_statmap.nii.gz")) for o in (out, other)), strict=True
+        *(sorted(o.rglob("*_statmap.nii.gz")) for o in (out, second_output)),
+        strict=True,
     )
-    for one, two in pairs:
+    for path, second_path in pairs:
         assert (
-            np.abs(nib.load(one).get_fdata() - nib.load(two).get_fdata()).max() < 1e-4
+            np.abs(nib.load(path).get_fdata() - nib.load(second_path).get_fdata()).max()
+            < 1e-4
         )
 
 

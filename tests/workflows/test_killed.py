@@ -69,17 +69,19 @@ def test_killed_and_run_again(job, forks, point):
     assert forks.run(job.arguments(out=out), watch=watch) == [-signal.SIGKILL]
     assert_files_are_whole(out)
     if POINTS[point].cut:
-        (left,) = out.rglob(".dtg-*.tmp")
-        assert left.stat().st_size > 0
+        (temporary,) = out.rglob(".dtg-*.tmp")
+        assert temporary.stat().st_size > 0
     assert forks.run(job.arguments(out=out)) == [0]
     assert tree(out) == tree(whole)
     assert not list(out.rglob(".dtg-*"))
     records = (
         folder / "logs/complete/sub-01_task-rest.json" for folder in (out, whole)
     )
-    one, other = (json.loads(record.read_text())["Outputs"] for record in records)
-    assert one.keys() == other.keys()
-    assert len([name for name in one if name.endswith(STATMAP)]) == 47
+    first_outputs, second_outputs = (
+        json.loads(record.read_text())["Outputs"] for record in records
+    )
+    assert first_outputs.keys() == second_outputs.keys()
+    assert len([name for name in first_outputs if name.endswith(STATMAP)]) == 47
 
 
 @pytest.fixture(scope="module")
@@ -125,20 +127,20 @@ def test_asked_to_stop(crowd, forks, number, code, told):
     watch = Watch(str(out), signal=Signal(number, "complete/sub-02_task-rest.json"))
     words = crowd.arguments("--nprocs", "1", out=out)
     assert forks.run(words, watch=watch, stderr=errors) == [code]
-    said = errors.read_text()
-    assert told in said.splitlines()
-    left = "of 3 participants finished; run it again to do the others"
-    assert re.search(rf"^\d {left}$", said, re.MULTILINE)
-    assert "Traceback" not in said
+    log = errors.read_text()
+    assert told in log.splitlines()
+    finished = "of 3 participants finished; run it again to do the others"
+    assert re.search(rf"^\d {finished}$", log, re.MULTILINE)
+    assert "Traceback" not in log
     assert not list(out.rglob(".dtg-*"))
     assert not [*(out / "logs/locks").iterdir()]
     (table,) = out.glob("logs/*/failures.tsv")
     assert read_table(table) == []
     assert forks.run(crowd.arguments(out=out), stderr=errors) == [0]
-    (kept,) = re.findall(
+    (complete,) = re.findall(
         r"sets? of maps written, (\d) already complete", errors.read_text()
     )
-    assert int(kept) >= 1
+    assert int(complete) >= 1
     assert tree(out) == tree(crowd.folder / "alone")
 
 
@@ -146,10 +148,10 @@ def test_two_calls_on_the_same_participants_share_them(crowd, forks):
     out, errors = crowd.folder / "shared", crowd.folder / "shared.txt"
     assert forks.run(*[crowd.arguments(out=out)] * 2, stderr=errors) == [0, 0]
     told = errors.read_text()
-    made = re.findall(
+    counts = re.findall(
         r"3 participants: (\d+) sets? of maps written, (\d+) already complete", told
     )
-    assert len(made) == 2
-    assert sum(int(number) for number, _ in made) == 3
+    assert len(counts) == 2
+    assert sum(int(number) for number, _ in counts) == 3
     assert tree(out) == tree(crowd.folder / "alone")
     assert not [*(out / "logs/locks").iterdir()]

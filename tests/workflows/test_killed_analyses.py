@@ -75,15 +75,15 @@ class Scene:
 
     def words(self, name: str) -> list[str]:
         """Return what is typed for a job."""
-        people, analysis, more = JOBS[name]
-        words = [*getattr(self, f"_{people.replace(' ', '_')}")(analysis), *more]
+        people, analysis, options = JOBS[name]
+        words = [*getattr(self, f"_{people.replace(' ', '_')}")(analysis), *options]
         if people in self.trained and "own" in words:
             words[words.index("own")] = self.trained[people].bundle
         return [str(word) for word in words]
 
     def _cohort(self, analysis: str) -> list:
         bids, maps = self.cohort.bids, self.cohort.statmaps
-        given = [
+        derivatives = [
             "-d",
             f"fmriprep={bids}",
             "-d",
@@ -95,7 +95,7 @@ class Scene:
             bids,
             self.out,
             "group",
-            *given,
+            *derivatives,
             *(["--analysis", analysis] if analysis else []),
         ]
 
@@ -130,11 +130,11 @@ class Scene:
         """Empty the output folder, but for participants' results where a job reads them."""
         shutil.rmtree(self.out, ignore_errors=True)
         if JOBS[name][0] == "results":
-            made = self.folder / "people"
-            if not made.is_dir():
+            people = self.folder / "people"
+            if not people.is_dir():
                 # In this process models were trained, with threads of torch.
-                assert self.forks.run(self.cohort.arguments(out=made)) == [0]
-            shutil.copytree(made, self.out)
+                assert self.forks.run(self.cohort.arguments(out=people)) == [0]
+            shutil.copytree(people, self.out)
 
 
 @pytest.fixture(scope="module")
@@ -154,18 +154,25 @@ def contents(folder: Path) -> dict[str, str]:
     A checkpoint also counts the parts of an epoch, which a call that goes on counts anew: of it,
     weights and records of epochs.
     """
-    found = tree(folder)
-    for name in found:
+    files = tree(folder)
+    for name in files:
         if name.endswith(".html"):
             text = (folder / name).read_text()
-            found[name] = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", text)
+            files[name] = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", text)
         elif name.endswith(".ckpt"):
-            kept = torch.load(folder / name, weights_only=True)
-            weights = {key: value.tolist() for key, value in kept["state_dict"].items()}
-            found[name] = repr(
-                (weights, kept["history"], kept["epoch"], kept["global_step"])
+            checkpoint = torch.load(folder / name, weights_only=True)
+            weights = {
+                key: value.tolist() for key, value in checkpoint["state_dict"].items()
+            }
+            files[name] = repr(
+                (
+                    weights,
+                    checkpoint["history"],
+                    checkpoint["epoch"],
+                    checkpoint["global_step"],
+                )
             )
-    return found
+    return files
 
 
 def places_of(log: list[str], folder: Path, count: int, turn: int) -> list[Place]:
@@ -184,7 +191,12 @@ def places_of(log: list[str], folder: Path, count: int, turn: int) -> list[Place
         number = 1 + (2 * place + 1) * len(log) // (2 * count)
         cut = place % 2 == 1
         chosen.append(
-            (min(half, key=lambda one: abs(one - number)) if cut else number, cut)
+            (
+                min(half, key=lambda candidate: abs(candidate - number))
+                if cut
+                else number,
+                cut,
+            )
         )
     checkpoints = [number for number in half if log[number - 1].endswith(".ckpt")]
     if checkpoints:
@@ -224,9 +236,9 @@ def test_killed_anywhere_and_run_again(scene, tmp_path, job):
     scene.begin(job)
     call(*places)
     assert contents(scene.out) == whole
-    there = [place for place in places if Path(place.copy).exists()]
-    assert len(there) >= max(1, len(places) - 1)
-    for place in there:
+    of_copy = [place for place in places if Path(place.copy).exists()]
+    assert len(of_copy) >= max(1, len(places) - 1)
+    for place in of_copy:
         shutil.rmtree(scene.out)
         Path(place.copy).rename(scene.out)
         call()

@@ -25,11 +25,11 @@ def maps_of(folder, kind: str, bold: np.ndarray) -> dict[str, np.ndarray]:
     write_tiny_kind(job.model, kind, TENSORS[kind]())
     assert job.run("--min-minutes", 1) == 0
     (quality,) = read_table(job.out / "sub-01/func/sub-01_task-rest_qc.tsv")
-    found = {"coverage": np.array(float(quality["coverage"]))}
+    maps = {"coverage": np.array(float(quality["coverage"]))}
     for path in sorted(job.out.rglob("sub-01_*_desc-*.nii.gz")):
         image = nib.load(path).get_fdata()
-        found[path.name.partition("_contrast-")[2] or path.name] = image[PLACES.mask]
-    return found
+        maps[path.name.partition("_contrast-")[2] or path.name] = image[PLACES.mask]
+    return maps
 
 
 @pytest.mark.slow
@@ -38,12 +38,12 @@ def test_voxels_that_leave_the_field_of_view_have_no_map(tmp_path, kind):
     """Of a linear model; in those of a network the map of the coverage marks them."""
     bold, lost = tiny_bold(90), LOST[PLACES.mask]
     bold[LOST, -20:] = 0
-    found = maps_of(tmp_path / "zero", kind, bold)
+    maps = maps_of(tmp_path / "zero", kind, bold)
     bold = bold.astype(np.float32)
     bold[LOST] = np.nan
     wanted = maps_of(tmp_path / "nan", kind, bold)
-    assert found.keys() == wanted.keys()
-    for name, values in found.items():
+    assert maps.keys() == wanted.keys()
+    for name, values in maps.items():
         np.testing.assert_allclose(
             values, wanted[name], rtol=0, atol=1e-6, err_msg=name
         )
@@ -52,7 +52,7 @@ def test_voxels_that_leave_the_field_of_view_have_no_map(tmp_path, kind):
             assert np.array_equal(gaps, lost) if kind == LINEAR.name else not gaps.any()
         elif "coverage_dseg" in name:
             assert np.array_equal(values == 2, lost)
-    assert float(found["coverage"]) == pytest.approx(1 - lost.mean(), abs=1e-4)
+    assert float(maps["coverage"]) == pytest.approx(1 - lost.mean(), abs=1e-4)
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ class Spy:
         for part in (*module._PARTS.values(), *module._SLICE_PARTS):
             monkeypatch.setattr(part, "__getattribute__", reading)
         monkeypatch.setattr(
-            Settings, "options", property(lambda own: Options(whole(own)))
+            Settings, "options", property(lambda settings: Options(whole(settings)))
         )
 
     def note(self, name: str) -> None:
@@ -100,11 +100,11 @@ def of_contrasts(folder: Path, analysis: str | None) -> Iterator[Words]:
         return
     data = image_people.write(folder / "data", **image_people.people())
     networks = ("--architecture", "attention-unet", "--epochs", 1)
-    more = {
+    variants = {
         "train": [("--architecture", "linear"), networks],
         "finetune": [("--epochs", 1)],
     }
-    for number, words in enumerate(more.get(analysis, [()])):
+    for number, words in enumerate(variants.get(analysis, [()])):
         yield image_people.arguments(data, folder / f"out{number}", analysis, *words)
 
 
@@ -195,14 +195,14 @@ def calls(
 ) -> Iterator[list[str]]:
     """Yield the words of calls that together read all options of a row."""
     if analysis in STATISTICS:
-        made = of_statistics(folder, analysis)
+        calls_of_analysis = of_statistics(folder, analysis)
     elif workflow == "contrasts":
-        made = of_contrasts(folder, analysis)
+        calls_of_analysis = of_contrasts(folder, analysis)
     elif workflow == "dynamics":
-        made = of_dynamics(folder, analysis, models("trained_network"))
+        calls_of_analysis = of_dynamics(folder, analysis, models("trained_network"))
     else:
-        made = of_twin(folder, analysis, models("trained_twin"))
-    for words in made:
+        calls_of_analysis = of_twin(folder, analysis, models("trained_twin"))
+    for words in calls_of_analysis:
         yield [str(word) for word in words]
 
 
@@ -227,7 +227,7 @@ def test_an_analysis_lists_the_options_that_it_reads(
         row.reads(analysis) - spy.names - {"verbose"}
     )  # the program looks for -v itself
     assert sorted(unread) == []
-    for other in all_workflows():
-        assert analysis not in STATISTICS or other.reads(analysis) <= row.reads(
+    for other_workflow in all_workflows():
+        assert analysis not in STATISTICS or other_workflow.reads(
             analysis
-        )
+        ) <= row.reads(analysis)

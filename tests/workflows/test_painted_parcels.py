@@ -32,9 +32,9 @@ END = "stat-effect_desc-synthetic_statmap"
 DSEG = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_seg-Glasser_res-2_dseg"
 
 
-def run(root: Path, out: Path, *more: str, reports: bool = False) -> int:
+def run(root: Path, out: Path, *options: str, reports: bool = False) -> int:
     words = ["participant", "--model", "hcp-glasser", "--min-minutes", "2"]
-    words += ["--nprocs", "1", *more, *([] if reports else ["--no-reports"])]
+    words += ["--nprocs", "1", *options, *([] if reports else ["--no-reports"])]
     return main([str(root), str(out), *words])
 
 
@@ -64,49 +64,53 @@ def person(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(person, tmp_path_factory):
-    out = tmp_path_factory.mktemp("made") / "out"
+def painted_output(person, tmp_path_factory):
+    out = tmp_path_factory.mktemp("painted") / "out"
     assert run(person, out, reports=True) == 0
     return out
 
 
-def test_a_labels_masker_gives_the_values_of_parcels_back(made):
-    names, values = of_parcels(made)
-    of_contrasts = volumes(made, IN_MNI)
+def test_a_labels_masker_gives_the_values_of_parcels_back(painted_output):
+    names, values = of_parcels(painted_output)
+    of_contrasts = volumes(painted_output, IN_MNI)
     assert set(of_contrasts) == set(names)
     masker = NiftiLabelsMasker(
-        made / f"{DSEG}.nii.gz", resampling_target=None, standardize=None
+        painted_output / f"{DSEG}.nii.gz", resampling_target=None, standardize=None
     ).fit()
     for row in (0, 20, 46):
         back = masker.transform(of_contrasts[names[row]]).ravel()
         np.testing.assert_array_equal(back, values[row])
-    table = read_table(made / f"{DSEG}.tsv")
+    table = read_table(painted_output / f"{DSEG}.tsv")
     places = load_bundle("hcp-glasser").places
     assert [row["name"] for row in table] == [*places.names]
     assert [row["index"] for row in table] == [*map(str, range(1, 361))]
     size = sum(path.stat().st_size for path in of_contrasts.values())
     assert size <= 7_000_000
-    facts = json.loads((made / f"{FUNC}_{IN_MNI}_{END}.json").read_text())
+    facts = json.loads((painted_output / f"{FUNC}_{IN_MNI}_{END}.json").read_text())
     assert facts["ResampledFrom"] == "fsLR"
     assert "within 4 mm" in facts["Interpolation"]
     assert "74 %" in facts["InterpolationNote"]
 
 
-def test_maps_are_loaded_once_and_in_the_space_that_is_asked_for(made):
-    table = bids_dtg.load_maps(made)
+def test_maps_are_loaded_once_and_in_the_space_that_is_asked_for(painted_output):
+    table = bids_dtg.load_maps(painted_output)
     assert len(table) == 47
     assert set(table["space"]) == {"fsLR"}
-    in_mni = bids_dtg.load_maps(made, space="MNI152NLin6Asym")
-    assert set(in_mni["path"]) == {str(path) for path in volumes(made, IN_MNI).values()}
+    in_mni = bids_dtg.load_maps(painted_output, space="MNI152NLin6Asym")
+    assert set(in_mni["path"]) == {
+        str(path) for path in volumes(painted_output, IN_MNI).values()
+    }
     with pytest.raises(SettingsError, match=r"no maps in 'MNI'.*MNI152NLin6Asym, fsLR"):
-        bids_dtg.load_maps(made, space="MNI")
+        bids_dtg.load_maps(painted_output, space="MNI")
 
 
-def test_pages_and_the_group_are_those_without_volumes(made, person, tmp_path):
+def test_pages_and_the_group_are_those_without_volumes(
+    painted_output, person, tmp_path
+):
     pages = []
     for name in ("with", "without"):
         out = tmp_path / name
-        shutil.copytree(made, out)
+        shutil.copytree(painted_output, out)
         if name == "without":
             for path in out.glob(f"{FUNC}_{IN_MNI}_*"):
                 path.unlink()
@@ -120,10 +124,10 @@ def test_pages_and_the_group_are_those_without_volumes(made, person, tmp_path):
 
 
 def test_a_folder_that_was_finished_without_volumes_is_made_again(
-    made, person, tmp_path, capsys
+    painted_output, person, tmp_path, capsys
 ):
     out = tmp_path / "out"
-    shutil.copytree(made, out)
+    shutil.copytree(painted_output, out)
     assert run(person, out) == 0
     assert "1 already complete" in capsys.readouterr().err
     record = out / "logs/complete/sub-01_task-rest.json"
@@ -154,13 +158,13 @@ def test_t1w_is_painted_near_own_surfaces_and_other_spaces_are_added(
     words = ["--output-spaces", "T1w", "MNI152NLin2009cAsym", "--atlases", str(atlas)]
     words += ["--surfaces", "fsLR", "fsaverage"]
     assert run(root, out, *words, "--dry-run") == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for line in (
         "MNI152NLin6Asym, near a template's",
         "MNI152NLin2009cAsym, near a template's",
         "T1w, near the person's own surfaces",
     ):
-        assert f"also written in {line}" in said
+        assert f"also written in {line}" in printed
     assert run(root, out, *words) == 0
     names, values = of_parcels(out)
     for space in (IN_MNI, "space-MNI152NLin2009cAsym_seg-Glasser_res-2"):
@@ -194,8 +198,8 @@ def check_meshes(out: Path, names: list[str], values: np.ndarray) -> None:
     model = dense.header.get_axis(1)
     assert not model.volume_mask.any()
     places = load_bundle("hcp-glasser").places
-    left = nib.load(out / stem.format("fsLR", "den-32k"))
-    row = left.darrays[5].data
+    left_mesh = nib.load(out / stem.format("fsLR", "den-32k"))
+    row = left_mesh.darrays[5].data
     vertices = places.axis.vertices[9]["CIFTI_STRUCTURE_CORTEX_LEFT"]
     np.testing.assert_array_equal(row[vertices], values[5, 9])
     of_left = model.name == "CIFTI_STRUCTURE_CORTEX_LEFT"
@@ -217,9 +221,9 @@ def assert_means_over_halves(rows, out: Path, atlas: Path) -> None:
 def test_without_own_surfaces_t1w_costs_a_line_and_no_person(person, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(person, out, "--output-spaces", "T1w") == 0
-    said = capsys.readouterr().err
-    assert "no maps in T1w, which are painted near the person's own surfaces" in said
-    assert "sub-01 has no surfaces" in said
+    log = capsys.readouterr().err
+    assert "no maps in T1w, which are painted near the person's own surfaces" in log
+    assert "sub-01 has no surfaces" in log
     assert len(volumes(out, IN_MNI)) == 47
     assert not volumes(out, "space-T1w_seg-Glasser")
     assert run(person, out, "--output-spaces", "T1w") == 0
@@ -231,9 +235,9 @@ def test_surfaces_that_are_elsewhere_are_not_painted(person, tmp_path, capsys):
     shutil.copytree(person, root)
     add_surfaces(root, "fsLR", mm=1.0, shift=(3, 0, 0))
     assert run(root, out, "--output-spaces", "T1w") == 0
-    said = capsys.readouterr().err
-    assert "no maps in T1w" in said
-    assert "is not where the person's grey matter is" in said
+    log = capsys.readouterr().err
+    assert "no maps in T1w" in log
+    assert "is not where the person's grey matter is" in log
     assert not volumes(out, "space-T1w_seg-Glasser")
 
 
@@ -246,17 +250,17 @@ def test_each_version_of_the_parcels_is_painted_as_it_is():
     np.testing.assert_array_equal(of_turned.parcel, 359 - painting.parcel)
 
 
-def test_python_reads_and_paints_as_the_command_line(made, person):
+def test_python_reads_and_paints_as_the_command_line(painted_output, person):
     (bold,) = person.glob("sub-01/func/*_bold.nii.gz")
     maps = bids_dtg.TaskMaps(model="hcp-glasser", min_minutes=2.0).fit()
-    names, expected = of_parcels(made)
+    names, expected = of_parcels(painted_output)
     values = maps.transform(bold)
     np.testing.assert_array_equal(values, expected)
     np.testing.assert_array_equal(maps.transform([nib.load(bold)])[0], expected)
     image = maps.image(values)
     assert list(maps.get_feature_names_out()) == names
     for row, name in enumerate(names[:3]):
-        written = nib.load(volumes(made, IN_MNI)[name])
+        written = nib.load(volumes(painted_output, IN_MNI)[name])
         np.testing.assert_array_equal(image.affine, written.affine)
         in_file = written.get_fdata(dtype=np.float32)
         np.testing.assert_array_equal(
@@ -269,7 +273,7 @@ def test_python_reads_and_paints_as_the_command_line(made, person):
 
 
 def test_a_file_without_a_bids_name_is_read_at_the_templates_surface(
-    made, person, tmp_path
+    painted_output, person, tmp_path
 ):
     """The person's run is turned from T1w space to the template."""
     (bold,) = person.glob("sub-01/func/*_bold.nii.gz")
@@ -279,7 +283,7 @@ def test_a_file_without_a_bids_name_is_read_at_the_templates_surface(
     values = np.asarray(image.dataobj)
     nib.save(nib.Nifti1Image(values, affine), tmp_path / "my rest.nii.gz")
     maps = bids_dtg.TaskMaps(model="hcp-glasser", min_minutes=2.0, t_r=2.0).fit()
-    found = maps.transform(tmp_path / "my rest.nii.gz", confounds=table)
-    _, expected = of_parcels(made)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-2)
-    assert maps.image(found[0]).shape == (91, 109, 91)
+    written = maps.transform(tmp_path / "my rest.nii.gz", confounds=table)
+    _, expected = of_parcels(painted_output)
+    np.testing.assert_allclose(written, expected, rtol=0, atol=1e-2)
+    assert maps.image(written[0]).shape == (91, 109, 91)

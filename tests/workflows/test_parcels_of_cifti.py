@@ -43,8 +43,8 @@ SPACE = ("--space", "fsLR:seg-Tiny")
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     people = ParcelCohort(tmp_path_factory.mktemp("parcels"))
-    others = parcels_axis(9)
-    people.add("01", 70, others, seg="space-fsLR_seg-Other_den-91k")
+    other_axis = parcels_axis(9)
+    people.add("01", 70, other_axis, seg="space-fsLR_seg-Other_den-91k")
     assert people.analyse("train", *SPACE, *TRAIN) == 0
     people.model = people.out / "group/model-own/bundle"
     people.out = people.folder / "maps"
@@ -88,17 +88,19 @@ def test_its_maps_are_files_of_parcels(cohort):
 
 
 def test_parcels_that_xcpd_interpolated_are_left_out(cohort, tmp_path):
-    people, found = ParcelCohort(tmp_path, ()), []
+    people, connectomes = ParcelCohort(tmp_path, ()), []
     flags, bundle = np.arange(60) % 5 == 0, load_bundle(cohort.model)
-    for kept in (np.ones(60, bool), ~flags):
+    for frames in (np.ones(60, bool), ~flags):
         path = people.add("01", 3)
-        save_series(path, nib.load(path).get_fdata(dtype=np.float32)[kept], people.axis)
+        save_series(
+            path, nib.load(path).get_fdata(dtype=np.float32)[frames], people.axis
+        )
         write_outliers(path, flags.astype(int))
         rule = SpaceRule(model="fsLR parcels", requested=SPACE[1])
         (run,) = find_runs(people.bids, "01", rule=rule, input_type="xcpd")
-        found.append(measure(run, bundle))
-    assert found[0].frames == 48
-    np.testing.assert_allclose(found[0].r, found[1].r, rtol=0, atol=1e-6)
+        connectomes.append(measure(run, bundle))
+    assert connectomes[0].frames == 48
+    np.testing.assert_allclose(connectomes[0].r, connectomes[1].r, rtol=0, atol=1e-6)
 
 
 def test_a_second_call_does_nothing_and_the_group_page_has_the_run(cohort, capsys):
@@ -108,8 +110,10 @@ def test_a_second_call_does_nothing_and_the_group_page_has_the_run(cohort, capsy
     assert tree(cohort.out, but=("logs", "group")) == before
     assert program([str(cohort.bids), str(cohort.out), "group"]) == 0
     (mean,) = cohort.out.glob("group/*_desc-groupMean_statmap.pscalar.nii")
-    (own,) = cohort.out.glob("sub-01/**/*_desc-synthetic_statmap.pscalar.nii")
-    np.testing.assert_array_equal(nib.load(mean).get_fdata(), nib.load(own).get_fdata())
+    (persons_map,) = cohort.out.glob("sub-01/**/*_desc-synthetic_statmap.pscalar.nii")
+    np.testing.assert_array_equal(
+        nib.load(mean).get_fdata(), nib.load(persons_map).get_fdata()
+    )
     assert not [
         *cohort.out.glob("group/*_desc-groupSd_statmap.*")
     ]  # of a single person
@@ -130,11 +134,11 @@ def test_what_parcels_cannot_give_is_refused_at_once(cohort, words, fact, capsys
 
 def test_parcels_of_series_are_painted_on_request_alone(cohort, tmp_path):
     assert not [*cohort.out.rglob("*.nii.gz")]
-    out, kept = tmp_path / "out", cohort.out
+    out, usual_output = tmp_path / "out", cohort.out
     cohort.out = out
     words = ("--output-spaces", "MNI152NLin6Asym", "T1w")
     assert cohort.run("--participant-label", "01", *words) == 0
-    cohort.out = kept
+    cohort.out = usual_output
     volumes = [*out.rglob("sub-01*_space-MNI152NLin6Asym_seg-Tiny_res-2_*.nii.gz")]
     assert len(volumes) == len(CONTRASTS)
     (path,) = out.rglob("*desc-synthetic_statmap.pscalar.nii")
@@ -152,8 +156,8 @@ def test_parcels_of_series_are_painted_on_request_alone(cohort, tmp_path):
 
 @pytest.mark.parametrize("words", [SPACE, ("--model", "OWN")])
 def test_a_network_of_parcels_is_refused(cohort, words, capsys):
-    given = [cohort.model if word == "OWN" else word for word in words]
-    words = ("--architecture", "attention-unet", *given, "--model-name", "none")
+    filled = [cohort.model if word == "OWN" else word for word in words]
+    words = ("--architecture", "attention-unet", *filled, "--model-name", "none")
     assert cohort.analyse("train", *words) == 2
     assert "needs voxels on a grid, and this model has none" in capsys.readouterr().err
 
@@ -163,10 +167,8 @@ def test_statistics_read_measured_maps_of_parcels_by_name(
 ):
     """One file has its parcels in another order, and another one lacks the first parcel."""
     people = ParcelCohort(tmp_path, LABELS[:5])
-    known = {contrast.label: contrast for contrast in hcp_contrasts()}
-    contrasts = tuple(
-        replace(known[label], index=n) for n, label in enumerate(CONTRASTS)
-    )
+    hcp = {contrast.label: contrast for contrast in hcp_contrasts()}
+    contrasts = tuple(replace(hcp[label], index=n) for n, label in enumerate(CONTRASTS))
     people.model = write_parcel_bundle(tmp_path / "model", contrasts=contrasts).path
     assert people.run() == 0
     maps, names = tiny_maps(people.labels, 12), list(people.axis.name)
@@ -176,21 +178,27 @@ def test_statistics_read_measured_maps_of_parcels_by_name(
     )
     save_maps(first, maps["01"][1:, ::-1], people.axis[::-1])
     save_maps(second, maps["02"][1:, 1:], people.axis[1:])
-    read, reader = list[str](), features.read_parcel_maps
+    names_read, reader = list[str](), features.read_parcel_maps
     monkeypatch.setattr(
         features,
         "read_parcel_maps",
-        lambda path: (read.append(path.name), reader(path))[1],
+        lambda path: (names_read.append(path.name), reader(path))[1],
     )
     assert people.analyse("stats") == 0
     # Once to learn the names of the first people's parcels, and once for all contrasts.
-    assert [read.count(name) for name in dict.fromkeys(read)] == [3, 2, 2, 2, 2]
+    assert [names_read.count(name) for name in dict.fromkeys(names_read)] == [
+        3,
+        2,
+        2,
+        2,
+        2,
+    ]
     rows = read_table(people.out / "group/stats/desc-meanMeasured_tests.tsv")
     expected = np.mean([maps[label] for label in people.labels], axis=0)
     shown = [(contrast, name) for contrast in CONTRASTS for name in names]
-    found = {(row["contrast"], row["name"]): float(row["effect"]) for row in rows}
-    assert list(found) == [one for one in shown if one != (CONTRASTS[1], names[0])]
-    for (contrast, name), effect in found.items():
+    effects = {(row["contrast"], row["name"]): float(row["effect"]) for row in rows}
+    assert list(effects) == [test for test in shown if test != (CONTRASTS[1], names[0])]
+    for (contrast, name), effect in effects.items():
         wanted = expected[CONTRASTS.index(contrast), names.index(name)]
         assert effect == pytest.approx(wanted, rel=1e-5)
     first.rename(first.with_name(first.name.replace("_contrast", "_run-1_contrast")))
@@ -225,11 +233,11 @@ def test_left_minus_right_of_paired_parcels_is_scored_and_tested(tmp_path, capsy
     tested = read_table(tests)
     names = [*bundle.homologues.names, "index"]
     assert [row["name"] for row in tested] == names * len(CONTRASTS)
-    others = ParcelCohort(tmp_path / "others")
-    assert others.analyse("train", *SPACE, *words) == 0
-    said = capsys.readouterr().err
-    assert "left minus right is not scored: no parcels are named" in said
-    assert not [*others.out.rglob("desc-asymmetry_scores.tsv")]
+    without_names = ParcelCohort(tmp_path / "others")
+    assert without_names.analyse("train", *SPACE, *words) == 0
+    log = capsys.readouterr().err
+    assert "left minus right is not scored: no parcels are named" in log
+    assert not [*without_names.out.rglob("desc-asymmetry_scores.tsv")]
 
 
 def test_series_that_are_all_damaged_give_no_parcels(tmp_path, capsys):
@@ -267,13 +275,13 @@ def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_e
     page = (cohort.out / "sub-01.html").read_text()
     assert "Lateral and medial views of the left hemisphere" in page
     assert "The run was read as parcels" in page
-    found = {
+    figures = {
         path.name for path in (cohort.out / "sub-01/figures").glob("*_contrast-*.webp")
     }
     # A second picture would show deviations beyond the interval, and here are none.
     cards = page.count("beyond the interval</strong>")
     assert page.count("nothing beyond the interval</strong>") == cards > 0
-    assert found == {f"sub-01_task-rest_contrast-{name}.webp" for name in CONTRASTS}
+    assert figures == {f"sub-01_task-rest_contrast-{name}.webp" for name in CONTRASTS}
     assert validate(cohort.out).errors == []
     assert program([str(cohort.bids), str(cohort.out), "group"]) == 0
     require_listed_names(cohort.out, "parcels", tmp_path)

@@ -227,7 +227,7 @@ def expanded(text: str) -> list[str]:
     names = []
     for line in text.split():
         parts = (part.split(",") for part in re.split(r"\{([^}]*)\}", line))
-        names += ["".join(found) for found in product(*parts)]
+        names += ["".join(combination) for combination in product(*parts)]
     return names
 
 
@@ -276,7 +276,7 @@ def test_runs_and_their_files(tree, tmp_path, monkeypatch):
         with pytest.raises(DtgError, match=tree.says):
             bids_dtg.find_runs(settings)
         return
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         runs = bids_dtg.find_runs(settings)
     files = [
@@ -286,18 +286,18 @@ def test_runs_and_their_files(tree, tmp_path, monkeypatch):
             run.bold,
             run.mask,
             run.confounds,
-            *(each.path for each in run.transforms),
+            *(transform.path for transform in run.transforms),
         )
     ]
     ends = tree.runs.split()
     assert [name[-len(end) :] for name, end in zip(files, ends, strict=True)] == ends
-    own = [
-        str(each.message)
-        for each in said
-        if "TemplateFlow's has" not in str(each.message)
+    messages = [
+        str(warning.message)
+        for warning in warned
+        if "TemplateFlow's has" not in str(warning.message)
     ]
-    assert len(own) == bool(tree.says)
-    assert all(tree.says in line for line in own)
+    assert len(messages) == bool(tree.says)
+    assert all(tree.says in line for line in messages)
     assert (
         sum(find_component_files("ica_aroma", run) is not None for run in runs)
         == tree.aroma

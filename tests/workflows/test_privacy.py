@@ -37,7 +37,7 @@ def find_leaks(
 
     `but` names folders at the top that are left out.
     """
-    found = {}
+    leaks = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if name.parts[0] in but:
@@ -47,8 +47,8 @@ def find_leaks(
         text += urllib.parse.unquote_to_bytes(text) if b"%" in text else b""
         hit = next((word for word in words if word.lower().encode() in text), None)
         if hit is not None:
-            found[str(name)] = hit
-    return found
+            leaks[str(name)] = hit
+    return leaks
 
 
 def _layers(data: bytes) -> Iterator[bytes]:
@@ -118,7 +118,7 @@ class PrivateCohort:
             "PYTHONPATH": f"{names.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
         }
 
-    def run(self, level: str, *more: object) -> subprocess.CompletedProcess[str]:
+    def run(self, level: str, *options: object) -> subprocess.CompletedProcess[str]:
         words = [
             self.job.bids,
             self.out,
@@ -126,9 +126,9 @@ class PrivateCohort:
             *self.options,
             "--omp-nthreads",
             1,
-            *more,
+            *options,
         ]
-        words += [] if "--analysis" in more else ["--atlases", self.atlas]
+        words += [] if "--analysis" in options else ["--atlases", self.atlas]
         return subprocess.run(
             [sys.executable, "-m", "bids_dtg.cli", *map(str, words)],
             env=self.environment,
@@ -138,9 +138,11 @@ class PrivateCohort:
             check=False,
         )
 
-    def analyse(self, analysis: str, *more: object) -> subprocess.CompletedProcess[str]:
+    def analyse(
+        self, analysis: str, *options: object
+    ) -> subprocess.CompletedProcess[str]:
         maps = ("-d", f"statmaps={self.job.statmaps}", "--split-file", self.split)
-        return self.run("group", "--analysis", analysis, *maps, *more)
+        return self.run("group", "--analysis", analysis, *maps, *options)
 
     def leaks(self, *, but: tuple[str, ...] = ("logs",)) -> dict[str, str]:
         return find_leaks(self.out, (USER, HOST, LABORATORY), but=but)
@@ -232,8 +234,8 @@ def test_a_model_of_ones_own_and_its_evaluation_name_none(cohort):
     assert cohort.leaks() == {}
     # The same call is still known as such, and one with another folder as another.
     assert "holds results that were" not in cohort.analyse("train", *ridge).stderr
-    other = cohort.analyse("train", *ridge, "--custom-confounds", cohort.home)
-    assert "made with another --custom-confounds" in other.stderr
+    second_training = cohort.analyse("train", *ridge, "--custom-confounds", cohort.home)
+    assert "made with another --custom-confounds" in second_training.stderr
     configuration = (bundle.parent / "configuration.toml").read_text()
     assert 'bids_dir = "<input>"' in configuration
     assert '"statmaps=<statmaps>"' in configuration

@@ -78,10 +78,10 @@ def test_somebody_who_looks_on_gets_the_model_that_is_named(small):
     assert bundle.card.name == "hcp-ya"
     assert "the model hcp-ya is not on this machine yet" in told
     assert "HCP's data-use terms" in told
-    asked = len(small.asked)
+    requests = len(small.asked)
     again, told = obtain_on_terminal("hcp-ya")
     assert (again.identity, told) == (bundle.identity, "")
-    assert len(small.asked) == asked
+    assert len(small.asked) == requests
 
 
 @pytest.mark.parametrize("case", ["no terminal", "dry run", "offline"])
@@ -159,9 +159,9 @@ def compare_with_eager(out: Path, checkpoint: Path, mask: np.ndarray) -> None:
         (path,) = out.rglob(
             f"*_contrast-{contrast.label}_*desc-synthetic_statmap.nii.gz"
         )
-        found = nib.load(path).get_fdata()
+        map_ = nib.load(path).get_fdata()
         assert eager[mask].std() > 1e-4  # ten times what may differ
-        np.testing.assert_allclose(found[mask], eager[mask], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(map_[mask], eager[mask], rtol=0, atol=1e-5)
 
 
 def fetch_random_weights(capsys) -> None:

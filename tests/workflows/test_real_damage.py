@@ -65,10 +65,10 @@ class WholeBrainJob(TinyJob):
     ) -> None:
         self.folder, self.out = folder, folder / "out"
         whole = np.ones(SHAPE, bool)
-        made = write_tiny_bundle(
+        bundle = write_tiny_bundle(
             folder / "tiny", shape=SHAPE, affine=AFFINE, masks=(whole, whole)
         )
-        self.model = made.path
+        self.model = bundle.path
         self.bids = describe_dataset(folder / "fmriprep")
         for number, label in enumerate(LABELS):
             rng = np.random.default_rng(number)
@@ -83,12 +83,13 @@ def with_connectomes(folder: Path, _shared: Path) -> tuple[TinyJob, Path, list[o
     """Return a job whose people have .mat files like QSIRecon's, and the file of the first."""
     job = NetworkJob(folder, LABELS)
     shutil.rmtree(job.structural)
-    others = np.random.default_rng(1).random((100, 100))
+    other_weights = np.random.default_rng(1).random((100, 100))
     for number, label in enumerate(LABELS):
         path = job.structural / f"sub-{label}/dwi/sub-{label}_connectivity.mat"
         path.parent.mkdir(parents=True)
         variables = {
-            "atlas_4S156_sift_radius2_count_connectivity": others + others.T,
+            "atlas_4S156_sift_radius2_count_connectivity": other_weights
+            + other_weights.T,
             "atlas_4S156_region_labels": [f"7Networks_LH_Vis_{n}" for n in range(100)],
             "atlas_Slabs_sift_radius2_count_connectivity": weights(number),
             "atlas_Slabs_region_labels": REGIONS,
@@ -142,15 +143,15 @@ def test_a_file_damaged_by_chance_costs_its_person_alone(tmp_path, capfd, shared
     job, path, words = FILES[kind](tmp_path, shared)
     sound, ends = path.read_bytes(), Counter[str]()
     assert job.run(*words, out=tmp_path / "whole") == 0
-    others = [results(tmp_path / "whole", label) for label in LABELS[1:]]
-    assert all(others)
+    of_the_rest = [results(tmp_path / "whole", label) for label in LABELS[1:]]
+    assert all(of_the_rest)
     for seed in SEEDS:
         path.write_bytes(damaged(sound, seed))
         capfd.readouterr()
         code, out = job.run(*words, out=tmp_path / f"{seed}"), tmp_path / f"{seed}"
         told = capfd.readouterr().err
         lines = [line for line in told.splitlines() if "failed: " in line]
-        assert [results(out, label) for label in LABELS[1:]] == others, seed
+        assert [results(out, label) for label in LABELS[1:]] == of_the_rest, seed
         assert "internal error" not in told, (seed, told)
         # Where bytes of values changed, the file may still be one.
         complete = [*out.glob("logs/complete/sub-01*")]

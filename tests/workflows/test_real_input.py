@@ -92,7 +92,7 @@ def write_roi_maps(shared: Path, path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(job) -> RealJob:
+def written_job(job) -> RealJob:
     assert (
         main([*job.arguments, "--min-minutes", "2", "--write", "maps", "connectome"])
         == 0
@@ -122,27 +122,29 @@ def map_path(out: Path, label: str) -> Path:
     return out / "sub-HAPPYTEST" / "func" / f"{name}.nii.gz"
 
 
-def test_47_valid_images(made):
-    images = sorted(made.out.rglob("*desc-synthetic_statmap.nii.gz"))
-    assert images == sorted(map_path(made.out, one.label) for one in hcp_contrasts())
+def test_47_valid_images(written_job):
+    images = sorted(written_job.out.rglob("*desc-synthetic_statmap.nii.gz"))
+    assert images == sorted(
+        map_path(written_job.out, contrast.label) for contrast in hcp_contrasts()
+    )
     assert len(images) == 47
     for path in images:
         image = nib.load(path)
         data = image.get_fdata()
-        assert data.shape == made.grid.shape
-        np.testing.assert_allclose(image.affine, made.grid.affine)
+        assert data.shape == written_job.grid.shape
+        np.testing.assert_allclose(image.affine, written_job.grid.affine)
         assert np.isfinite(data).all()
-        assert not data[~made.grey].any()
-        assert data[made.grey].std() > 0
+        assert not data[~written_job.grey].any()
+        assert data[written_job.grey].std() > 0
         sidecar = read_inherited(path)
         assert sidecar["Synthetic"] is True
         assert sidecar["SecondsOfRest"] == pytest.approx(128, abs=3)
 
 
-def test_pybids_finds_them(made):
+def test_pybids_finds_them(written_job):
     from bids import BIDSLayout
 
-    layout = BIDSLayout(made.out, validate=False, is_derivative=True)
+    layout = BIDSLayout(written_job.out, validate=False, is_derivative=True)
     query = {
         "subject": "HAPPYTEST",
         "task": "rest",
@@ -152,13 +154,13 @@ def test_pybids_finds_them(made):
     assert len(layout.get(**query, space="MNI152NLin6Asym", extension=".nii.gz")) == 47
 
 
-def test_what_is_written_is_bids(made, tmp_path):
-    assert validate(made.out).errors == []
-    assert require_every_file_seen(made.out, tmp_path) > 47
+def test_what_is_written_is_bids(written_job, tmp_path):
+    assert validate(written_job.out).errors == []
+    assert require_every_file_seen(written_job.out, tmp_path) > 47
 
 
 @pytest.fixture(scope="module")
-def read(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def run_on_grid(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the run on the grid, and (i, j, k) its grey voxels and those of ROI series."""
     func = job.bids / "sub-HAPPYTEST" / "func"
     bold, mask = (
@@ -170,40 +172,42 @@ def read(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
     inside = (job.brain | job.grey) & (mask[..., 0] > 0) & (bold.std(axis=-1) > 0)
     means = bold.mean(axis=-1)
-    left = inside & (bold == 0).any(axis=-1) & (means > 0.05 * np.median(means[inside]))
+    leaving = (
+        inside & (bold == 0).any(axis=-1) & (means > 0.05 * np.median(means[inside]))
+    )
     print(
         f"{(job.brain & (mask[..., 0] == 0)).sum()} brain voxels lie outside the run's mask"
     )
-    print(f"{left.sum()} of {inside.sum()} voxels leave the field of view")
-    of_series = inside & ~left if left.sum() >= 0.001 * inside.sum() else inside
-    return bold, job.grey & inside & ~left, job.brain & of_series
+    print(f"{leaving.sum()} of {inside.sum()} voxels leave the field of view")
+    of_series = inside & ~leaving if leaving.sum() >= 0.001 * inside.sum() else inside
+    return bold, job.grey & inside & ~leaving, job.brain & of_series
 
 
 @pytest.fixture(scope="module")
-def cleaned(job, read) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cleaned(job, run_on_grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return cleaned voxels (frames, n), ROI series, and which grey voxels (i, j, k) these are."""
     func, name = (
         job.bids / "sub-HAPPYTEST/func",
         f"{STEM}_space-MNI152NLin6Asym_res-2_desc",
     )
-    bold, there, of_series = read
+    bold, grey, of_series = run_on_grid
     image = func / f"{name}-preproc_bold.nii.gz"
-    table, kept = load_confounds_strategy(str(image), denoise_strategy="simple")
-    assert kept is None
+    table, sample_mask = load_confounds_strategy(str(image), denoise_strategy="simple")
+    assert sample_mask is None
     assert table.shape == (110, 24 + 2 + 1)
     confounds = (table / table.std()).to_numpy()
 
     maps = on_grid(nib.load(job.model.parent / "maps.nii.gz"), job.grid)
     brain_series = plain_series(bold[of_series].T, maps[of_series].T)
-    return clean(bold[there].T, confounds), clean(brain_series, confounds), there
+    return clean(bold[grey].T, confounds), clean(brain_series, confounds), grey
 
 
 @pytest.fixture(scope="module")
 def plain(job, cleaned) -> np.ndarray:
     """Compute the cleaned connectome (rois, grey voxels) on whole float64 arrays."""
-    voxels, series, there = cleaned
+    voxels, series, grey = cleaned
     r = np.zeros((ROIS, *job.grid.shape))
-    r[:, there] = correlate(voxels, series)
+    r[:, grey] = correlate(voxels, series)
     return r[:, job.grey]
 
 
@@ -218,32 +222,34 @@ def on_grid(image: nib.Nifti1Image, grid: Grid) -> np.ndarray:
     assert np.abs(to_file[:3, :3] - steps).max() < 1e-4
     where = np.indices(grid.shape).reshape(3, -1).T @ steps.T + start
     inside = ((where >= 0) & (where < data.shape[:3])).all(axis=1)
-    found = np.zeros((len(where), data.shape[-1]))
-    found[inside] = data[tuple(where[inside].T)]
-    return found.reshape(*grid.shape, -1)
+    values = np.zeros((len(where), data.shape[-1]))
+    values[inside] = data[tuple(where[inside].T)]
+    return values.reshape(*grid.shape, -1)
 
 
-def test_connectome_equals_the_plain_way(made, plain):
-    (path,) = made.out.rglob("*_stat-pearsoncorrelation_desc-connectome_statmap.nii.gz")
-    found = nib.load(path).get_fdata()[made.grey].T
-    assert found.shape == plain.shape
+def test_connectome_equals_the_plain_way(written_job, plain):
+    (path,) = written_job.out.rglob(
+        "*_stat-pearsoncorrelation_desc-connectome_statmap.nii.gz"
+    )
+    written = nib.load(path).get_fdata()[written_job.grey].T
+    assert written.shape == plain.shape
     assert np.abs(plain).max() > 0.5
-    np.testing.assert_allclose(found, plain, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(written, plain, rtol=0, atol=1e-5)
 
 
-def test_maps_equal_the_eager_network_on_the_plain_connectome(made, plain):
+def test_maps_equal_the_eager_network_on_the_plain_connectome(written_job, plain):
     import torch
 
     from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
 
-    checkpoint = made.shared / "reference/deeptaskgen/random_fdim64.ckpt"
-    volume = torch.zeros(1, ROIS, *made.grid.shape)
-    volume[0, :, torch.from_numpy(made.grey)] = torch.from_numpy(plain).float()
+    checkpoint = written_job.shared / "reference/deeptaskgen/random_fdim64.ckpt"
+    volume = torch.zeros(1, ROIS, *written_job.grid.shape)
+    volume[0, :, torch.from_numpy(written_job.grey)] = torch.from_numpy(plain).float()
     with torch.inference_mode():
         outputs = read_lightning_checkpoint(checkpoint)(volume)[0].numpy()
     for contrast, expected in zip(hcp_contrasts(), outputs, strict=True):
-        found = nib.load(map_path(made.out, contrast.label)).get_fdata()
-        difference = np.abs(found - expected)[made.grey].max()
+        values = nib.load(map_path(written_job.out, contrast.label)).get_fdata()
+        difference = np.abs(values - expected)[written_job.grey].max()
         # The random network's maps lie within 0.3; another connectome shows in the fourth digit.
         assert difference < 2e-6, contrast.label
 
@@ -281,18 +287,20 @@ def published_maps(
 
 
 def test_maps_are_those_of_the_published_steps_where_the_run_has_data(
-    job, read, uncleaned
+    job, run_on_grid, uncleaned
 ):
-    expected = published_maps(job, *read)
+    expected = published_maps(job, *run_on_grid)
     furthest = np.abs(uncleaned - expected).max(axis=1) / np.abs(expected).max(axis=1)
     print(f"maps differ by up to {furthest.max():.2g} of their largest value")
     assert furthest.max() < 1e-5
 
 
-def test_maps_are_nearly_those_of_the_published_steps_everywhere(job, read, uncleaned):
+def test_maps_are_nearly_those_of_the_published_steps_everywhere(
+    job, run_on_grid, uncleaned
+):
     """The public code also reads voxels outside the run's mask, and beyond its field of view."""
-    expected = published_maps(job, read[0], job.grey, job.brain)
+    expected = published_maps(job, run_on_grid[0], job.grey, job.brain)
     pairs = zip(uncleaned, expected, strict=True)
-    r = [float(np.corrcoef(own, theirs)[0, 1]) for own, theirs in pairs]
+    r = [float(np.corrcoef(ours, theirs)[0, 1]) for ours, theirs in pairs]
     print(f"r from {min(r):.4f}, median {np.median(r):.4f}")
     assert min(r) > 0.988

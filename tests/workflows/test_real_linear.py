@@ -55,8 +55,8 @@ class LinearJob:
     seconds: dict[str, float]  # by stage of the call
 
     def path(self, ending: str) -> Path:
-        (found,) = self.out.rglob(f"sub-HAPPYTEST_task-rest*{ending}")
-        return found
+        (path,) = self.out.rglob(f"sub-HAPPYTEST_task-rest*{ending}")
+        return path
 
     def on_mask(self, ending: str) -> np.ndarray:
         """Return the values of an image at the model's places, (places,) or (places, n)."""
@@ -153,10 +153,10 @@ def test_maps_are_the_model_of_the_connectome_that_was_written(job):
         expected = correction.gains[contrast.index] * (slopes @ deviation)
         expected += correction.offset[contrast.index]
         expected[~connectome.any(axis=0)] = np.nan  # voxels without data
-        found = job.on_mask(
+        written = job.on_mask(
             f"_contrast-{contrast.label}_stat-z_desc-synthetic_statmap.nii.gz"
         )
-        np.testing.assert_allclose(found, expected, atol=2e-2, err_msg=contrast.label)
+        np.testing.assert_allclose(written, expected, atol=2e-2, err_msg=contrast.label)
 
 
 def test_the_connectome_is_a_regression_on_the_series_that_were_written(job):

@@ -35,11 +35,11 @@ def maps(shared, tmp_path_factory):
         (folder / name).symlink_to(shared / "data" / "real" / "contrasts" / name)
     (folder / "maps.toml").write_text(PATTERNS)
     places = load_anatomy(4).places
-    found: dict[str, list[np.ndarray]] = {}
-    for one in find_statmaps(folder / "maps.toml")[0]:
-        (path,) = one.files.values()
-        found.setdefault(one.contrast, []).append(places.read(path))
-    return {name: np.stack(values) for name, values in found.items()}
+    values_of_contrast: dict[str, list[np.ndarray]] = {}
+    for statmap in find_statmaps(folder / "maps.toml")[0]:
+        (path,) = statmap.files.values()
+        values_of_contrast.setdefault(statmap.contrast, []).append(places.read(path))
+    return {name: np.stack(values) for name, values in values_of_contrast.items()}
 
 
 def test_everybody_is_found(maps):
@@ -52,12 +52,12 @@ def test_everybody_is_found(maps):
 
 def test_maps_of_one_contrast_are_alike_and_each_is_most_like_itself(maps):
     faces, words = maps["faces"], maps["words"]
-    known = np.isfinite(np.concatenate([faces, words])).all(axis=0)
-    within = correlation_matrix(faces[:, known], faces[:, known])
-    between = correlation_matrix(faces[:, known], words[:, known])
-    others = within[~np.eye(len(faces), dtype=bool)]
+    finite = np.isfinite(np.concatenate([faces, words])).all(axis=0)
+    within = correlation_matrix(faces[:, finite], faces[:, finite])
+    between = correlation_matrix(faces[:, finite], words[:, finite])
+    between_people = within[~np.eye(len(faces), dtype=bool)]
     print(
-        f"faces with faces {others.mean():.3f}, faces with words {between.mean():.3f}"
+        f"faces with faces {between_people.mean():.3f}, faces with words {between.mean():.3f}"
     )
     assert np.isfinite(within).all()
     rng = np.random.default_rng(0)
@@ -65,6 +65,6 @@ def test_maps_of_one_contrast_are_alike_and_each_is_most_like_itself(maps):
         np.float32
     )
     scores = PeopleScores.of(
-        noisy[:, known], faces[:, known], faces[:, known].mean(axis=0)
+        noisy[:, finite], faces[:, finite], faces[:, finite].mean(axis=0)
     )
     assert scores.identified.all()

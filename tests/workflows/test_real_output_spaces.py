@@ -29,7 +29,9 @@ def inputs(shared, tmp_path_factory) -> Path:
         tmp_path_factory.mktemp("real") / "fmriprep",
     )
     shutil.copytree(
-        source, root, copy_function=lambda one, other: Path(other).symlink_to(one)
+        source,
+        root,
+        copy_function=lambda source_file, target: Path(target).symlink_to(source_file),
     )
     anat = root / f"sub-{LABEL}" / "anat"
     reference = (
@@ -91,21 +93,22 @@ def test_maps_are_those_of_ants(out, inputs, shared, tmp_path, space):
     lowest = {"divided": 1.0, "whole": 1.0, "plain": 1.0}
     for path, (_, by_ants) in zip(maps, pairs, strict=True):
         ours, theirs = nib.load(path).get_fdata(), nib.load(by_ants).get_fdata()
-        kept, whole = ours != 0, inside > 0.999
-        assert not (kept & (inside < 0.499)).any()
-        assert kept[inside > 0.501].mean() > 0.9999
+        with_value, whole = ours != 0, inside > 0.999
+        assert not (with_value & (inside < 0.499)).any()
+        assert with_value[inside > 0.501].mean() > 0.9999
         lowest = {
             "divided": min(
-                lowest["divided"], _r(ours[kept], theirs[kept] / inside[kept])
+                lowest["divided"],
+                _r(ours[with_value], theirs[with_value] / inside[with_value]),
             ),
             "whole": min(lowest["whole"], _r(ours[whole], theirs[whole])),
-            "plain": min(lowest["plain"], _r(ours[kept], theirs[kept])),
+            "plain": min(lowest["plain"], _r(ours[with_value], theirs[with_value])),
         }
-    print(space, lowest, f"share at the rim {(inside[kept] < 0.999).mean():.3f}")
+    print(space, lowest, f"share at the rim {(inside[with_value] < 0.999).mean():.3f}")
     assert lowest["divided"] > 0.9999
     assert lowest["whole"] > 0.9999
     assert lowest["plain"] > 0.95
 
 
-def _r(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.corrcoef(one, other)[0, 1])
+def _r(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.corrcoef(first, second)[0, 1])

@@ -101,10 +101,12 @@ def connectome(person: Person, space: str, interpolation: str = "cubic") -> np.n
     return nib.load(path).get_fdata()[person.grey].T
 
 
-def agreement(one: np.ndarray, other: np.ndarray) -> float:
-    both = one.any(axis=0) & other.any(axis=0)
-    assert both.mean() > 0.95
-    return float(np.corrcoef(one[:, both].ravel(), other[:, both].ravel())[0, 1])
+def agreement(first: np.ndarray, second: np.ndarray) -> float:
+    covered = first.any(axis=0) & second.any(axis=0)
+    assert covered.mean() > 0.95
+    return float(
+        np.corrcoef(first[:, covered].ravel(), second[:, covered].ravel())[0, 1]
+    )
 
 
 def parcel_means(person: Person, values: np.ndarray) -> np.ndarray:
@@ -137,13 +139,13 @@ def test_native_with_transforms_agrees_with_the_ready_file(person):
 def test_another_template_goes_through_the_composite(person, shared, monkeypatch):
     """These 4 mm images were made elsewhere, without motion correction: much less agreement."""
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(shared / "data/real/templateflow_like"))
-    ready, other = (
+    ready, composed = (
         connectome(person, space)
         for space in ("MNI152NLin6Asym", "MNI152NLin2009cAsym")
     )
-    assert agreement(ready, other) > 0.5
-    assert agreement(parcel_means(person, ready), parcel_means(person, other)) > 0.93
-    turned = mirrored(person, other)
+    assert agreement(ready, composed) > 0.5
+    assert agreement(parcel_means(person, ready), parcel_means(person, composed)) > 0.93
+    turned = mirrored(person, composed)
     assert agreement(parcel_means(person, ready), parcel_means(person, turned)) < 0.7
 
 

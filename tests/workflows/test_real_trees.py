@@ -68,18 +68,20 @@ NOT_READ = [
 ]
 
 
-def rule_at(shared: Path, asked: str | None) -> SpaceRule:
+def rule_at(shared: Path, requested: str | None) -> SpaceRule:
     return SpaceRule(
-        requested=asked,
+        requested=requested,
         templateflow=TemplateFlow(shared / "data/real/templateflow_like"),
     )
 
 
-@pytest.mark.parametrize(("tree", "participant", "asked", "space", "transforms"), READ)
-def test_trees_that_are_read(shared, tree, participant, asked, space, transforms):
+@pytest.mark.parametrize(
+    ("tree", "participant", "requested", "space", "transforms"), READ
+)
+def test_trees_that_are_read(shared, tree, participant, requested, space, transforms):
     dataset = find_dataset(shared / "data/real" / tree)
     assert dataset.input_type == "fmriprep"
-    (run,) = find_runs(dataset.root, participant, rule=rule_at(shared, asked))
+    (run,) = find_runs(dataset.root, participant, rule=rule_at(shared, requested))
     assert run.space == space
     assert [transform.path.name for transform in run.transforms] == transforms
     assert not any(transform.inverse for transform in run.transforms)
@@ -88,11 +90,11 @@ def test_trees_that_are_read(shared, tree, participant, asked, space, transforms
     assert run.tr_seconds == {"HAPPYTEST": 1.16, "RAPIDTIDETEST": 1.5}[participant]
 
 
-@pytest.mark.parametrize(("tree", "participant", "asked", "line"), REFUSED)
-def test_trees_that_are_refused(shared, tree, participant, asked, line):
+@pytest.mark.parametrize(("tree", "participant", "requested", "line"), REFUSED)
+def test_trees_that_are_refused(shared, tree, participant, requested, line):
     dataset = find_dataset(shared / "data/real" / tree)
     with pytest.raises(RunError, match=line):
-        find_runs(dataset.root, participant, rule=rule_at(shared, asked))
+        find_runs(dataset.root, participant, rule=rule_at(shared, requested))
 
 
 @pytest.mark.parametrize(("folder", "line"), NOT_READ)
@@ -104,11 +106,11 @@ def test_folders_that_are_no_dataset(shared, folder, line):
 def test_every_tree_is_in_a_table(shared):
     real = shared / "data" / "real"
     told = {tree for tree, *_ in [*READ, *REFUSED]} | {folder for folder, _ in NOT_READ}
-    there = {
+    trees = {
         path.parent.relative_to(real).as_posix()
         for path in real.rglob("dataset_description.json")
     }
-    assert there <= told
+    assert trees <= told
 
 
 def with_content(shared: Path, root: Path, tree: str) -> Path:

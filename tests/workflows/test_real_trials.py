@@ -41,12 +41,12 @@ def runs(shared, table) -> dict[tuple[str, str, str], tuple[Trials, Trials]]:
         for task in map(find_task, ("faces", "stroop"))
         for name in task.bids_tasks
     }
-    found = {}
+    by_person = {}
     for file in find_events(shared / "twin/data/bids"):
         task, rows = tasks[file.task], read_events(file.path)
         key = (f"sub-{file.participant}", task.name, file.task[-2:])
-        found[key] = read_trials(task, rows), read_trials(unfiltered(task), rows)
-    return found
+        by_person[key] = read_trials(task, rows), read_trials(unfiltered(task), rows)
+    return by_person
 
 
 def numbers(images: pd.Series) -> np.ndarray:
@@ -126,8 +126,8 @@ def test_what_was_shown_is_that_of_the_table(runs, table):
 
 def test_probes_of_a_trial_always_differ_clearly(table):
     faces = table[table.task == "faces"].drop_duplicates(["stim_left", "stim_right"])
-    left, right = numbers(faces.stim_left), numbers(faces.stim_right)
-    assert np.abs(left - right).max(axis=1).min() >= 0.8
+    left_probes, right_probes = numbers(faces.stim_left), numbers(faces.stim_right)
+    assert np.abs(left_probes - right_probes).max(axis=1).min() >= 0.8
     is_face = (faces.condition == "face").to_numpy()
     emotion = numbers(faces.stim_top)[is_face, 0].round()
     np.testing.assert_array_equal(emotion, faces.face_emotion[is_face] == "fear")
@@ -143,28 +143,30 @@ def test_what_is_not_scored_is_counted(runs):
     assert sum(len(trials.unscored) for trials, _ in runs.values()) == 17 + 6
 
 
-def is_alike(one, other, tolerance):
-    return one.shape == other.shape and np.allclose(one, other, rtol=0, atol=tolerance)
+def is_alike(first, second, tolerance):
+    return first.shape == second.shape and np.allclose(
+        first, second, rtol=0, atol=tolerance
+    )
 
 
 def test_everybody_has_the_same_sequence_but_one_person_in_the_second_stroop_run(runs):
-    for task, run, others in (
+    for task, run, exceptions in (
         ("faces", "AP", 0),
         ("stroop", "AP", 0),
         ("stroop", "PA", 1),
     ):
-        known = [
+        trials_of_people = [
             trials
             for trials, _ in (runs[key] for key in runs if key[1:] == (task, run))
         ]
-        first = known[0]
+        first = trials_of_people[0]
         same = [
-            is_alike(first.stimulus, own.stimulus, 1e-6)
-            and is_alike(first.onset_seconds, own.onset_seconds, 2.0)
-            and is_alike(first.cues, own.cues, 2.0)
-            for own in known
+            is_alike(first.stimulus, persons_trials.stimulus, 1e-6)
+            and is_alike(first.onset_seconds, persons_trials.onset_seconds, 2.0)
+            and is_alike(first.cues, persons_trials.cues, 2.0)
+            for persons_trials in trials_of_people
         ]
-        assert same.count(False) == others
+        assert same.count(False) == exceptions
 
 
 @pytest.mark.parametrize(
@@ -201,13 +203,21 @@ def test_figures_of_each_condition(runs, task, run, condition, rt, correct, miss
     ],
 )
 def test_first_halves_predict_the_second_as_measured(runs, task, run, r, error, within):
-    own = [
-        read for (_, name, way), (read, _) in runs.items() if (name, way) == (task, run)
+    trials_of_people = [
+        trials
+        for (_, name, way), (trials, _) in runs.items()
+        if (name, way) == (task, run)
     ]
-    chance = 1 / len(own[0].task.buttons)
-    kept = [read for read in own if read.correct[read.scored].mean() >= chance]
+    chance = 1 / len(trials_of_people[0].task.buttons)
+    above_chance = [
+        trials
+        for trials in trials_of_people
+        if trials.correct[trials.scored].mean() >= chance
+    ]
     first, second = (
-        observed_times(stack_people([[half_of(read, half)] for read in kept]))[:, 0]
+        observed_times(
+            stack_people([[half_of(trials, half)] for trials in above_chance])
+        )[:, 0]
         for half in (0, 1)
     )
     assert np.corrcoef(first, second)[0, 1] == pytest.approx(r, abs=within)

@@ -498,10 +498,10 @@ def test_a_dry_run_tries_whether_the_output_can_be_written(job, capsys, monkeypa
 def test_no_space_at_one_file(job, capsys, monkeypatch, target):
     replace = Path.replace
 
-    def full(self: Path, other: Path) -> Path:
-        if str(other).endswith(target):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(other))
-        return replace(self, other)
+    def full(self: Path, new_path: Path) -> Path:
+        if str(new_path).endswith(target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(new_path))
+        return replace(self, new_path)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
@@ -548,10 +548,10 @@ def test_a_fault_stays_with_its_participant(
     job = TinyJob(tmp_path, ("01", "02", "03"))
     stream = bold.stream_blocks
 
-    def disturbed(header, *more, **named):
+    def disturbed(header, *arguments, **named):
         if header.path.name.startswith("sub-02"):
             happens()
-        return stream(header, *more, **named)
+        return stream(header, *arguments, **named)
 
     monkeypatch.setattr(bold, "stream_blocks", disturbed)
     assert job.run() == 1

@@ -20,17 +20,17 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def job(tmp_path) -> TinyJob:
-    made = TinyJob(tmp_path, ())
-    made.reports = True
-    return made
+    job_without_people = TinyJob(tmp_path, ())
+    job_without_people.reports = True
+    return job_without_people
 
 
 @pytest.fixture(scope="module")
 def mapped(tmp_path_factory) -> TinyJob:
     """Return a job whose maps are there, without reports."""
-    made = TinyJob(tmp_path_factory.mktemp("mapped"))
-    assert made.run() == 0
-    return made
+    finished = TinyJob(tmp_path_factory.mktemp("mapped"))
+    assert finished.run() == 0
+    return finished
 
 
 def text_of(job: TinyJob, name: str) -> str:
@@ -74,14 +74,14 @@ def test_they_can_be_made_anew_from_the_output_alone(job, capsys):
         path.unlink()
     assert job.run("--reports-only") == 0
     assert "1 report made" in capsys.readouterr().err
-    found = tree(job.out)
+    files = tree(job.out)
     pages = {
         name for name in wanted if name.endswith(".html")
     }  # they tell when they were made
-    assert {k: v for k, v in found.items() if k not in pages} == {
+    assert {k: v for k, v in files.items() if k not in pages} == {
         k: v for k, v in wanted.items() if k not in pages
     }
-    assert pages <= set(found)
+    assert pages <= set(files)
 
 
 def test_reports_of_some(job, capsys):
@@ -109,7 +109,7 @@ def test_what_failed_is_in_the_report_until_it_is_made_good(job, capsys):
     assert capsys.readouterr().err.endswith(f"; all pages: {job.out / 'index.html'}\n")
     assert "1.0 of 1.0 minutes" in text_of(job, "sub-01.html")
     dataset = DerivativeDataset(job.out)
-    assert [one.participant for one in all_failures(dataset)] == ["01"]
+    assert [failure.participant for failure in all_failures(dataset)] == ["01"]
     shutil.rmtree(short.parent.parent)
     add_rest(job.bids, session="A", seed=2)
     assert job.run() == 0

@@ -208,9 +208,9 @@ def test_a_decision_made_on_a_page_changes_the_group(browser, out, tmp_path, cap
         box = page.locator("[data-decision='sub-02']")
         box.locator("[data-reason]").fill('asleep,\tas "he" said')
         box.locator("[data-include='false']").click()
-        kept = page.locator("[data-decision='sub-03'] [data-include='true']")
-        kept.click()
-        assert kept.get_attribute("aria-pressed") == "true"
+        include = page.locator("[data-decision='sub-03'] [data-include='true']")
+        include.click()
+        assert include.get_attribute("aria-pressed") == "true"
         # What is clicked twice is not decided any more.
         undone = page.locator("[data-decision='sub-04'] [data-include='false']")
         undone.click()
@@ -298,11 +298,11 @@ def parcel_under(page, x: float, y: float) -> str:
 def barriers(page) -> list[str]:
     """Return what axe-core finds that keeps people from using a page."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    found = axe.run(page).response
-    assert found["passes"]
+    results = axe.run(page).response
+    assert results["passes"]
     return [
         f"{rule['id']}: {rule['nodes'][0]['html']}"
-        for rule in found["violations"]
+        for rule in results["violations"]
         if rule["impact"] in ("serious", "critical")
     ]
 
@@ -334,7 +334,7 @@ def test_the_cortex_turns_and_names_the_parcel_under_the_pointer(
         value = page.locator("dialog.viewer [data-part=value]").inner_text()
         assert value.startswith("Predicted [90 % interval]: ")
         assert "arbitrary units of the training scans" in value
-        left = picture(page)
+        from_left = picture(page)
         page.select_option("[data-part=view]", "right")
         page.wait_for_timeout(1000)
         assert parcel_under(page, 0.5, 0.5).startswith("right ")
@@ -351,7 +351,7 @@ def test_the_cortex_turns_and_names_the_parcel_under_the_pointer(
         for _ in range(3):
             page.keyboard.press("ArrowRight")
         page.wait_for_timeout(500)
-        assert np.abs(picture(page) - left).max() > 50
+        assert np.abs(picture(page) - from_left).max() > 50
         if width < 500:
             box = page.locator("dialog.viewer canvas").bounding_box()
             page.touchscreen.tap(
@@ -392,8 +392,8 @@ def test_the_cortex_shows_each_contrast_as_map_or_faint_deviation(browser, parce
 
 
 def test_a_page_of_parcels_is_small_beside_what_pages_share(parcels):
-    own = [parcels / "sub-01.html", *(parcels / "sub-01/figures").iterdir()]
-    assert sum(path.stat().st_size for path in own) <= 1.5e6
+    files = [parcels / "sub-01.html", *(parcels / "sub-01/figures").iterdir()]
+    assert sum(path.stat().st_size for path in files) <= 1.5e6
     shared = [path.name for path in (parcels / "figures").glob("*meshes.js")]
     assert len(shared) == 1
 
@@ -410,8 +410,8 @@ def write_many(root: Path) -> None:
         flags[f"{number:04d}"] = [Flag(level, f"why {level}")] if level else []
     flags[HOSTILE] = [Flag("problem", SCRIPT)]
     (root / "dataset_description.json").write_text("{}")
-    for label, own in flags.items():
-        counts = json.dumps(flag_counts(own)).replace("'", "\\u0027")
+    for label, flags_of_person in flags.items():
+        counts = json.dumps(flag_counts(flags_of_person)).replace("'", "\\u0027")
         head = f"<meta name=\"bids-dtg-flags\" content='{counts}'>"
         (root / f"sub-{label}.html").write_text(head)
     rows = [

@@ -67,17 +67,17 @@ def run_facts(out: Path) -> dict:
     return facts
 
 
-def assert_same_maps(job: TinyJob, ready: np.ndarray, *more: object) -> None:
+def assert_same_maps(job: TinyJob, ready: np.ndarray, *options: object) -> None:
     """What the job makes of its run is what it makes of a series that is on the grid already."""
-    assert job.run("--denoise-strategy", "simple", *more) == 0
-    found = read_map(job.out)
+    assert job.run("--denoise-strategy", "simple", *options) == 0
+    values = read_map(job.out)
     shutil.rmtree(job.bids / "sub-01")
     add_rest(job.bids, bold=ready)
     assert job.run("--denoise-strategy", "simple", out=job.folder / "ready") == 0
     wanted = read_map(job.folder / "ready")
     assert run_facts(job.folder / "ready")["Interpolation"] == "none"
     assert wanted.std() > 0
-    np.testing.assert_allclose(found, wanted, atol=1e-3 * np.abs(wanted).max())
+    np.testing.assert_allclose(values, wanted, atol=1e-3 * np.abs(wanted).max())
 
 
 @pytest.mark.slow

@@ -35,8 +35,15 @@ def person(tmp_path_factory) -> Path:
 
 
 def run(person: Path, out: Path, *words: str) -> int:
-    given = [str(person), str(out), "participant", "--min-minutes", "1", "--no-reports"]
-    return main([*given, "--denoise-strategy", "none", *words])
+    arguments = [
+        str(person),
+        str(out),
+        "participant",
+        "--min-minutes",
+        "1",
+        "--no-reports",
+    ]
+    return main([*arguments, "--denoise-strategy", "none", *words])
 
 
 def only(out: Path, pattern: str) -> Path:
@@ -136,11 +143,18 @@ def test_a_person_without_surfaces_is_refused_where_own_ones_are_asked_for(
             ["--model", "demo"],
         )
     ):
-        given = [*words, "--atlases", "Glasser", "--sample-on", "own", "--dry-run"]
-        assert run(root, tmp_path / str(number), *given) == 1
-        said = "".join(capsys.readouterr())
-        assert "sub-01 has no " in said
-        assert "Expected: surfaces, for --sample-on own" in said
+        surface_words = [
+            *words,
+            "--atlases",
+            "Glasser",
+            "--sample-on",
+            "own",
+            "--dry-run",
+        ]
+        assert run(root, tmp_path / str(number), *surface_words) == 1
+        message = "".join(capsys.readouterr())
+        assert "sub-01 has no " in message
+        assert "Expected: surfaces, for --sample-on own" in message
 
 
 @pytest.mark.slow
@@ -156,13 +170,13 @@ def test_statistics_of_maps_of_voxels_are_over_vertices(tmp_path):
         add_rest(bids, f"{number:02d}", bold=bold, affine=affine, seed=number)
     rows = "".join(f"sub-{number:02d}\t{20 + number}\n" for number in range(8))
     (bids / "participants.tsv").write_text(f"participant_id\tage\n{rows}")
-    given = [str(bids), str(tmp_path / "out")]
+    places = [str(bids), str(tmp_path / "out")]
     words = ["--atlases", "Glasser", "--contrast", CONTRAST]
     model = ["--model", str(tmp_path / "tiny"), "--no-reports"]
     surface = ["--sample-on", "template"]
-    assert main([*given, "participant", *model, *surface, *words]) == 0
+    assert main([*places, "participant", *model, *surface, *words]) == 0
     stats = ["--analysis", "stats", "--phenotype", "age"]
-    assert main([*given, "group", *stats, *words]) == 0
+    assert main([*places, "group", *stats, *words]) == 0
     table = load_maps(tmp_path / "out", atlas="Glasser")
     means = table.pivot(index="participant", columns="name", values="mean")
     tests = read_table(only(tmp_path / "out", "desc-ageMaps_tests.tsv"))

@@ -31,14 +31,18 @@ def test_a_hypernetwork_with_bold_is_trained_and_judged(
     values[:, :, :3] = np.random.default_rng(0).normal(100.0, 3.0, (PEOPLE, 2, 3, 200))
     values[0, 0, :, 20:30] = np.nan  # censored
     values[4, 1] = np.nan  # without a run
-    known = {name: edges()[name] for name in ("people", "places")}
+    common = {name: edges()[name] for name in ("people", "places")}
     runs = np.array(["hammerAP", "stroopAP"])
-    given = {"task_bold": values, "task_bold_runs": runs, "task_bold_tr_seconds": 0.8}
-    np.savez(folder / "task_bold.npz", **known, **given)
+    task_bold = {
+        "task_bold": values,
+        "task_bold_runs": runs,
+        "task_bold_tr_seconds": 0.8,
+    }
+    np.savez(folder / "task_bold.npz", **common, **task_bold)
     files = [str(folder / name) for name in ("connectomes.npz", "task_bold.npz")]
-    more, out = ("--input-arrays", *files), tmp_path / "out"
+    inputs, out = ("--input-arrays", *files), tmp_path / "out"
     architecture = ("--architecture", "hypernetwork", *TRAIN)
-    assert main([*arguments(folder, out, "train", *architecture), *more]) == 0
+    assert main([*arguments(folder, out, "train", *architecture), *inputs]) == 0
     part = TwinBundle.load(out / "group" / "model-own" / "bundle").part
     assert (part.architecture, part.bold_regions, part.bold_tr_seconds) == (
         "hypernetwork",
@@ -46,7 +50,7 @@ def test_a_hypernetwork_with_bold_is_trained_and_judged(
         0.8,
     )
     model = ("--model", str(out / "group" / "model-own" / "bundle"))
-    assert main([*arguments(folder, out, "evaluate", *model), *more]) == 0
+    assert main([*arguments(folder, out, "evaluate", *model), *inputs]) == 0
     judged = out / "group" / "evaluation-own"
     rows = read_rows(judged / "desc-regions_responses.tsv")
     assert [row["region"] for row in rows] == [
@@ -65,7 +69,10 @@ def test_a_hypernetwork_with_bold_is_trained_and_judged(
     ) == outputs
     assert (
         main(
-            [*arguments(folder, out, "evaluate", "--folds=halves", "--epochs=1"), *more]
+            [
+                *arguments(folder, out, "evaluate", "--folds=halves", "--epochs=1"),
+                *inputs,
+            ]
         )
         == 0
     )

@@ -70,11 +70,11 @@ def _truth(chain: Path) -> pd.DataFrame:
     table = pd.read_csv(
         chain / "data/truth/truth.tsv", sep="\t", index_col="participant_id"
     )
-    both = table[
+    times = table[
         ["mean_rt_seconds_congruent", "mean_rt_seconds_incongruent"]
     ].to_numpy()
     return pd.DataFrame(
-        {"rt": both.mean(axis=1), "effect": both[:, 1] - both[:, 0]}, table.index
+        {"rt": times.mean(axis=1), "effect": times[:, 1] - times[:, 0]}, table.index
     )
 
 
@@ -83,13 +83,13 @@ def _behaviour(chain: Path) -> pd.DataFrame:
     rows = []
     for path in sorted((chain / "study").rglob("*_desc-twin_behaviour.tsv")):
         table = pd.read_csv(path, sep="\t", index_col="condition")
-        both = table.loc[["congruent", "incongruent"]].mean(numeric_only=True)
-        rows.append(both.rename(path.name.split("_")[0]))
+        conditions = table.loc[["congruent", "incongruent"]].mean(numeric_only=True)
+        rows.append(conditions.rename(path.name.split("_")[0]))
     return pd.DataFrame(rows)
 
 
-def _r(one: pd.Series, other: pd.Series) -> float:
-    return float(np.corrcoef(one, other.loc[one.index])[0, 1])
+def _r(first: pd.Series, second: pd.Series) -> float:
+    return float(np.corrcoef(first, second.loc[first.index])[0, 1])
 
 
 def test_connectomes_are_those_that_were_simulated(chain):
@@ -99,17 +99,17 @@ def test_connectomes_are_those_that_were_simulated(chain):
     above = np.triu_indices(len(regions), 1)
     for label, true in zip(people, edges, strict=True):
         (path,) = (chain / f"study/sub-{label}").rglob("*_stat-fisherz_relmat.tsv")
-        found = pd.read_csv(path, sep="\t", index_col=0)
-        assert tuple(found.columns) == tuple(found.index) == tuple(regions)
-        assert np.corrcoef(found.to_numpy()[above], true)[0, 1] > 0.85
+        connectome = pd.read_csv(path, sep="\t", index_col=0)
+        assert tuple(connectome.columns) == tuple(connectome.index) == tuple(regions)
+        assert np.corrcoef(connectome.to_numpy()[above], true)[0, 1] > 0.85
 
 
 def test_twins_of_people_never_met_tell_who_is_fast(chain):
-    found, truth = _behaviour(chain), _truth(chain)
-    assert list(found.index) == [f"sub-{label}" for label in LABELS[PEOPLE:]]
-    assert _r(found["predicted_rt_seconds"], truth["rt"]) > FLOOR
-    assert _r(found["observed_rt_seconds"], truth["rt"]) > FLOOR
-    assert found["group_rt_seconds"].nunique() == 1  # it knows no connectome
+    behaviour, truth = _behaviour(chain), _truth(chain)
+    assert list(behaviour.index) == [f"sub-{label}" for label in LABELS[PEOPLE:]]
+    assert _r(behaviour["predicted_rt_seconds"], truth["rt"]) > FLOOR
+    assert _r(behaviour["observed_rt_seconds"], truth["rt"]) > FLOOR
+    assert behaviour["group_rt_seconds"].nunique() == 1  # it knows no connectome
 
 
 def test_the_evaluation_uses_people_outside_the_training_set(chain):
@@ -123,22 +123,22 @@ def test_the_evaluation_uses_people_outside_the_training_set(chain):
 
 def test_folds_judge_everybody_and_halves_the_same_people_later(chain):
     truth = _truth(chain)["rt"]
-    for name, own in (("3", "connectome_ridge"), ("halves", "own_first_half")):
+    for name, reference in (("3", "connectome_ridge"), ("halves", "own_first_half")):
         (folder,) = (chain / "study/group").glob(f"*-{name}")
         people = pd.read_csv(
             folder / "desc-people_predicted.tsv", sep="\t", index_col=0
         )
         assert sorted(people.index) == [f"sub-{label}" for label in LABELS]
         scores = pd.read_csv(folder / "desc-scores_models.tsv", sep="\t")
-        assert {"twin", own} <= set(scores["model"])
-        for model in ("twin", own):
+        assert {"twin", reference} <= set(scores["model"])
+        for model in ("twin", reference):
             assert _r(people[f"{model}_stroop_rt"], truth) > 0.5
 
 
 def test_a_move_has_about_its_true_effect(chain):
     folder = chain / "study/group/intervention-chain"
     table = pd.read_csv(folder / "desc-moves_judged.tsv", sep="\t")
-    (asked,) = table[
+    (move,) = table[
         (table["function"] == "stroop_rt") & (table["way"] == "all")
     ].itertuples()
     with np.load(folder / "desc-directions_edges.npz") as file:
@@ -147,13 +147,13 @@ def test_a_move_has_about_its_true_effect(chain):
     people = phantom.people.select(range(PEOPLE, PEOPLE + NEW))
     before = people.mean_rt_seconds("stroop").mean()
     true = people.after(2 * step).mean_rt_seconds("stroop").mean() - before
-    assert asked.change < 0
+    assert move.change < 0
     assert true < -0.02
-    assert 1 / 1.5 < asked.calibrated / true < 1.5
+    assert 1 / 1.5 < move.calibrated / true < 1.5
 
 
 def test_what_is_written_is_bids(chain, tmp_path):
-    found = validate(chain / "study")
-    assert (found.errors, found.warnings) == ([], [])
+    validation = validate(chain / "study")
+    assert (validation.errors, validation.warnings) == ([], [])
     require_listed_names(chain / "study", "twin", tmp_path)
     assert require_every_file_seen(chain / "study", tmp_path) > 400

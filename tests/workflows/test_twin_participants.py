@@ -31,11 +31,11 @@ RESIDUAL_DOF = "ResidualDegreesOfFreedom"
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> TwinJob:
-    made = TwinJob(tmp_path_factory.mktemp("twins"))
-    made.give("01", FACES)
-    made.give("01", STROOP)
-    made.give("02", STROOP, lender=1)
-    return made
+    finished = TwinJob(tmp_path_factory.mktemp("twins"))
+    finished.give("01", FACES)
+    finished.give("01", STROOP)
+    finished.give("02", STROOP, lender=1)
+    return finished
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,9 @@ def test_connectomes_alone_without_a_model(tmp_path, capsys):
     job.give("01", STROOP)
     assert job.run() == 0
     assert "connectomes alone, as no --model was given" in capsys.readouterr().err
-    found = edges_of(table(job.out, "01", "stat-fisherz_relmat"))
+    edges = edges_of(table(job.out, "01", "stat-fisherz_relmat"))
     expected = z_of(table(job.out, "01", "stat-mean_timeseries"))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(edges, expected, atol=1e-5)
     sidecar = json.loads(
         table(job.out, "01", "stat-fisherz_relmat", ".json").read_text()
     )
@@ -130,15 +130,15 @@ def test_what_is_observed_is_what_the_event_file_has(job, performed):
         next(job.raw.glob(f"sub-01/func/*{STROOP}*")), sep="\t", na_values="n/a"
     )
     times = events[events.trial_type.str.startswith("con")].response_time
-    found = rows(performed, "01", "desc-twin_behaviour").set_index(
+    behaviour = rows(performed, "01", "desc-twin_behaviour").set_index(
         ["task_name", "condition"]
     )
-    row = found.loc["stroop", "congruent"]
+    row = behaviour.loc["stroop", "congruent"]
     assert row.trials == len(times)
     assert row.observed_rt_seconds == pytest.approx(times.mean(), abs=1e-4)
     assert row.observed_median_rt_seconds == pytest.approx(times.median(), abs=1e-4)
-    effect = found.loc["stroop", "effect"]
-    second = found.loc["stroop", "incongruent"]
+    effect = behaviour.loc["stroop", "effect"]
+    second = behaviour.loc["stroop", "incongruent"]
     for name in ("predicted_rt_seconds", "observed_rt_seconds", "predicted_correct"):
         assert effect[name] == pytest.approx(second[name] - row[name], abs=2e-5)
 
@@ -150,7 +150,7 @@ def test_the_twin_of_the_connectome_performs_the_persons_own_trials(job, perform
     run = read_trials(bundle.part.tasks[1], events.fillna("n/a").to_dict("records"))
     segments = stack_people([[run]], tasks=bundle.part.task_set)
     fitted = bundle.fitted()
-    found = rows(performed, "02", "desc-twin_trials").query("task_name == 'stroop'")
+    written = rows(performed, "02", "desc-twin_trials").query("task_name == 'stroop'")
     twin, group = (
         decode(performance[0], segments.person(0))
         for performance in (
@@ -160,11 +160,11 @@ def test_the_twin_of_the_connectome_performs_the_persons_own_trials(job, perform
     )
     for share in (0.1, 0.5, 0.9):
         column = f"predicted_rt_q{share:.0%}_seconds".replace("%", "")
-        np.testing.assert_allclose(found[column], twin.quantile(share), atol=2e-5)
+        np.testing.assert_allclose(written[column], twin.quantile(share), atol=2e-5)
     trials = segments.person(0).trials
     outcomes = outcome_shares(twin.ends, trials.correct_button)
-    np.testing.assert_allclose(found.p_correct, outcomes[:, 0], atol=2e-5)
-    np.testing.assert_allclose(found.p_miss, outcomes[:, 2], atol=2e-5)
+    np.testing.assert_allclose(written.p_correct, outcomes[:, 0], atol=2e-5)
+    np.testing.assert_allclose(written.p_miss, outcomes[:, 2], atol=2e-5)
     first = segments.person(0).trials.condition == 0
     row = (
         rows(performed, "02", "desc-twin_behaviour")
@@ -179,8 +179,10 @@ def test_the_twin_of_the_connectome_performs_the_persons_own_trials(job, perform
 
 
 def test_who_has_not_done_a_task_performs_somebody_elses_trials(performed):
-    found = rows(performed, "02", "desc-twin_behaviour")
-    faces, stroop = (found[found.task_name == name] for name in ("faces", "stroop"))
+    behaviour = rows(performed, "02", "desc-twin_behaviour")
+    faces, stroop = (
+        behaviour[behaviour.task_name == name] for name in ("faces", "stroop")
+    )
     assert not faces.own_sequence.any()
     assert faces.filter(like="observed").isna().all(axis=None)
     assert faces.trials.sum() == 18
@@ -209,25 +211,25 @@ def test_changed_events_or_covariates_have_their_participants_made_again(
     adjustment = Adjustment(("age",), np.array([25.0]), np.full((1, EDGES), 0.01))
     job.give("01", STROOP)
     path = job.give("02", STROOP, lender=1)
-    given = ("--model", job.model(adjustment=adjustment))
-    assert job.run(*given) == 0
+    words = ("--model", job.model(adjustment=adjustment))
+    assert job.run(*words) == 0
     before = tree(job.out / "sub-01")
     path.write_text(path.read_text().replace("con1", "con2"))
     tasks = "not performed, as there are no event files: faces"
     assert tasks in capsys.readouterr().err
-    assert job.run(*given, "--dry-run", "-v") == 0
+    assert job.run(*words, "--dry-run", "-v") == 0
     plan = capsys.readouterr().out
     assert "sub-01_task-rest: complete, would be skipped" in plan
     assert "a connectome of 6 parcels and behaviour in stroop by tiny" in plan
     assert f"stroop: reads {path}" in plan
-    assert job.run(*given) == 0
+    assert job.run(*words) == 0
     assert "1 set of results written, 1 already complete" in capsys.readouterr().err
     assert tree(job.out / "sub-01") == before
     table.write_text(table.read_text().replace("20", "40"))
-    assert job.run(*given, "--dry-run") == 0
+    assert job.run(*words, "--dry-run") == 0
     assert "complete, would be skipped" not in capsys.readouterr().out
     path.write_text("onset\n1\n")
-    assert job.run(*given) == 0
+    assert job.run(*words) == 0
     assert f"sub-02_task-rest: {path.name} lacks the columns" in capsys.readouterr().err
 
 
@@ -235,24 +237,24 @@ def test_changed_events_or_covariates_have_their_participants_made_again(
 @pytest.mark.parametrize("published", [False, True])
 def test_twins_with_bold_have_series_of_each_run(job, published, capsys):
     out, name = job.folder / f"series-{published}", f"bold-{published}"
-    given = {}
+    architecture = {}
     if published:  # networks output BOLD
         recipe = replace(TINY_TWIN_RECIPE, group_epochs=0)
-        given = {"architecture": "hypernetwork", "recipe": recipe}
-    model = job.model(name, bold=True, **given)
+        architecture = {"architecture": "hypernetwork", "recipe": recipe}
+    model = job.model(name, bold=True, **architecture)
     assert job.run("--model", model, "--dry-run", "-v", out=out) == 0
     assert "faces: performs the trials of" in capsys.readouterr().out
     assert job.run("--model", model, out=out) == 0
-    found = rows(out, "01", "desc-predicted_timeseries")
-    assert [*found.columns] == ["events_file", "seconds", "a", "b", "c"]
-    assert found.events_file.nunique() == 2
-    assert found.b.isna().all()  # without signal
-    for _, run in found.groupby("events_file"):
+    series = rows(out, "01", "desc-predicted_timeseries")
+    assert [*series.columns] == ["events_file", "seconds", "a", "b", "c"]
+    assert series.events_file.nunique() == 2
+    assert series.b.isna().all()  # without signal
+    for _, run in series.groupby("events_file"):
         np.testing.assert_allclose(np.diff(run.seconds), 0.8, atol=1e-3)
         # Outputs begin with the first segment.
-        known = run.a.notna().to_numpy()
-        assert known[-5:].all()
-        assert known.all() == (not published)
+        measured = run.a.notna().to_numpy()
+        assert measured[-5:].all()
+        assert measured.all() == (not published)
         assert run.a.std() > 0
     facts = json.loads(
         table(out, "01", "desc-predicted_timeseries", ".json").read_text()
@@ -266,23 +268,23 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
     job.add_run("ann")
     job.give("ann", STROOP)
     assert job.run("--model", job.model(data_set="Toy")) == 0
-    said = capsys.readouterr().err
-    assert "tiny was fitted to this participant, so its fit does not test" in said
-    assert "tiny lists its training participants only by label" in said
+    log = capsys.readouterr().err
+    assert "tiny was fitted to this participant, so its fit does not test" in log
+    assert "tiny lists its training participants only by label" in log
     assert job.run("--model", job.model("other", data_set="Another")) == 0
     assert "was fitted to this participant" not in capsys.readouterr().err
     edges = upper_edges(edges_of(table(job.out, "ann", "stat-fisherz_relmat")))
     people = ModelPeople.of_training("Another", {"bob": [sketch_edges(edges)]})
-    known = job.model("known", people=people, data_set="Another")
-    assert job.run("--model", known) == 0
-    said = capsys.readouterr().err
-    assert "known was fitted to this participant, so its fit does not test" in said
-    assert "only by label" not in said
+    model_of_people = job.model("known", people=people, data_set="Another")
+    assert job.run("--model", model_of_people) == 0
+    log = capsys.readouterr().err
+    assert "known was fitted to this participant, so its fit does not test" in log
+    assert "only by label" not in log
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("words", "message"),
     [
         (
             ("--atlases", "HCP", "Schaefer400", "Schaefer100"),
@@ -300,7 +302,7 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_start(
-    job, capsys, more, message
+    job, capsys, words, message
 ):
     places = {
         "model": job.model(),
@@ -308,7 +310,7 @@ def test_what_does_not_go_together_is_refused_before_the_start(
         "other": job.model("other", atlas="Slabs", atlas_digest="0" * 64),
     }
     assert (
-        job.run(*(word.format(**places) for word in more), out=job.folder / "never")
+        job.run(*(word.format(**places) for word in words), out=job.folder / "never")
         == 2
     )
     assert message in capsys.readouterr().err

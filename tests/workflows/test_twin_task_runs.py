@@ -32,13 +32,13 @@ def task_bold(seed: int) -> np.ndarray:
 
 def add_task_run(job: TwinJob, participant: str, **options: object) -> Path:
     """Add a run of Stroop whose first two frames are not in a steady state."""
-    given = {
+    task_options = {
         "task": STROOP,
         "bold": task_bold(7),
         "n_non_steady": 2,
         "affine": TINY_AFFINE,
     }
-    path = job.add_run(participant, **(given | options))
+    path = job.add_run(participant, **(task_options | options))
     beside = path.with_name(path.name.replace(".nii.gz", ".json"))
     beside.write_text(json.dumps({"RepetitionTime": TR, "StartTime": 2.5}))
     return path
@@ -56,10 +56,10 @@ def second_atlas(job: TwinJob) -> Path:
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> TwinJob:
-    made = TwinJob(tmp_path_factory.mktemp("tasks"))
-    made.give("01", STROOP)
-    made.give("02", STROOP, lender=1)
-    return made
+    with_tasks = TwinJob(tmp_path_factory.mktemp("tasks"))
+    with_tasks.give("01", STROOP)
+    with_tasks.give("02", STROOP, lender=1)
+    return with_tasks
 
 
 @pytest.fixture(scope="module")
@@ -88,23 +88,23 @@ def test_series_are_percent_of_the_mean_cleaned_without_low_pass_and_global_sign
     job, out
 ):
     (path,) = out.rglob("*_desc-task_timeseries.tsv")
-    names, found = read_task_bold(path)
+    names, run = read_task_bold(path)
     assert names == REGIONS
-    assert (found.tr_seconds, found.start_seconds) == (TR, 2.5)
-    kept = np.isfinite(found.values[:, 0])
-    assert kept.tolist() == [False] * 2 + [True] * (FRAMES - 2)
+    assert (run.tr_seconds, run.start_seconds) == (TR, 2.5)
+    kept_frames = np.isfinite(run.values[:, 0])
+    assert kept_frames.tolist() == [False] * 2 + [True] * (FRAMES - 2)
     bold, labels = task_bold(7).astype(float), slabs()
     means = np.stack(
         [bold[labels == number].mean(axis=0) for number in range(1, 7)], 1
-    )[kept]
+    )[kept_frames]
     (table,) = job.bids.rglob(f"sub-01_task-{STROOP}_desc-confounds_timeseries.tsv")
     confounds = pd.read_csv(table, sep="\t")
     wanted = confounds.filter(regex=r"^(trans|rot)_|^cosine|^csf$|^white_matter$")
-    columns = wanted.fillna(wanted.mean()).to_numpy()[kept]
+    columns = wanted.fillna(wanted.mean()).to_numpy()[kept_frames]
     columns = np.column_stack([columns, np.ones(len(columns))])
-    left = means - columns @ np.linalg.lstsq(columns, means, rcond=None)[0]
+    residuals = means - columns @ np.linalg.lstsq(columns, means, rcond=None)[0]
     np.testing.assert_allclose(
-        found.values[kept], 100 * left / means.mean(axis=0), atol=2e-3
+        run.values[kept_frames], 100 * residuals / means.mean(axis=0), atol=2e-3
     )
 
 
@@ -129,19 +129,19 @@ def test_runs_of_trials_get_their_bold_back(job, out, capsys):
 @pytest.mark.slow
 def test_a_second_atlas_has_the_regions_of_tasks_alone(job, out, capsys):
     atlases = ("--atlases", job.atlas, second_atlas(job))
-    other = job.folder / "second"
-    assert job.run(*CLEANED, *atlases, "--dry-run", "-v", out=other) == 0
+    second_output = job.folder / "second"
+    assert job.run(*CLEANED, *atlases, "--dry-run", "-v", out=second_output) == 0
     plan = capsys.readouterr().out
     assert "a connectome of 6 parcels" in plan
     assert (
         f"on the clock of {job.raw}/sub-01/func/sub-01_task-{STROOP}_events.tsv" in plan
     )
-    assert job.run(*CLEANED, *atlases, "--task-file", "stroop", out=other) == 0
+    assert job.run(*CLEANED, *atlases, "--task-file", "stroop", out=second_output) == 0
     assert "task BOLD in the 2 parcels of Halves" in capsys.readouterr().err
-    (path,) = other.rglob("*_desc-task_timeseries.tsv")
+    (path,) = second_output.rglob("*_desc-task_timeseries.tsv")
     assert "atlas-Halves" in path.name
     assert read_task_bold(path)[0] == HALVES
-    (connectome,) = other.rglob("sub-01_*_relmat.tsv")
+    (connectome,) = second_output.rglob("sub-01_*_relmat.tsv")
     (same,) = out.rglob("sub-01_*_relmat.tsv")
     assert connectome.read_bytes() == same.read_bytes()
-    assert people_of(job, other).task_bold.regions == HALVES
+    assert people_of(job, second_output).task_bold.regions == HALVES

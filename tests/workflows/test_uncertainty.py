@@ -40,7 +40,11 @@ def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
     paths = half_widths(job.out)
     assert len(paths) == len(bundle.contrasts)
     for contrast, widths in zip(bundle.contrasts, wanted, strict=True):
-        (path,) = [one for one in paths if f"_contrast-{contrast.label}_" in one.name]
+        (path,) = [
+            candidate
+            for candidate in paths
+            if f"_contrast-{contrast.label}_" in candidate.name
+        ]
         volume, affine = read_volume(path)
         np.testing.assert_allclose(
             volume[bundle.places.mask], widths, atol=widths.max() / 500

@@ -37,8 +37,8 @@ def job(tmp_path_factory) -> TinyJob:
 
 @pytest.mark.slow
 def test_it_passes_as_bidsignore_hides_what_it_does_not_know(job, tmp_path):
-    found = validate(job.out)
-    assert (found.errors, found.warnings) == ([], [])
+    validation = validate(job.out)
+    assert (validation.errors, validation.warnings) == ([], [])
     require_listed_names(job.out, "volumes", tmp_path)
 
 

@@ -36,7 +36,7 @@ def design(connectome, inside):
 
 def published(training, person, drawn):
     """The published baseline by numpy alone; `drawn` are the training people's segments."""
-    found = np.zeros((CONTRASTS, VOXELS))
+    predictions = np.zeros((CONTRASTS, VOXELS))
     for label in np.unique(PARCELS):
         inside = label == PARCELS
         fits = [
@@ -49,8 +49,8 @@ def published(training, person, drawn):
             design(segment, inside) @ np.mean(fits, axis=0)
             for segment in person.connectomes
         ]
-        found[:, inside] = np.mean(parts, axis=0).T
-    return found
+        predictions[:, inside] = np.mean(parts, axis=0).T
+    return predictions
 
 
 def drawn_segments(seed):
@@ -93,10 +93,10 @@ def test_relatives_are_left_out_with_a_person():
         leave_one_out(some, PARCELS, 5, FAMILIES) for some in (people, changed)
     )
     for name in (GROUP_AVERAGE, LINEAR):
-        found = [some.models[name](people[2]) for some in (before, after)]
-        np.testing.assert_allclose(*found, atol=1e-4)
-    one = {person.label: "a" for person in people}
+        maps = [some.models[name](people[2]) for some in (before, after)]
+        np.testing.assert_allclose(*maps, atol=1e-4)
+    family = {person.label: "a" for person in people}
     with pytest.raises(
         DatasetError, match="all 8 participants are of one family, or have"
     ):
-        leave_one_out(people, PARCELS, 5, one)
+        leave_one_out(people, PARCELS, 5, family)

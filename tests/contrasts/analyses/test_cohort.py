@@ -33,9 +33,9 @@ def cohort(tmp_path_factory):
     return TinyCohort(tmp_path_factory.mktemp("cohort"))
 
 
-def train(cohort, out: Path, *more: object) -> int:
+def train(cohort, out: Path, *options: object) -> int:
     words = ("--architecture", "linear", *sets(LABELS, 0, 0.25))
-    return cohort.analyse("train", *words, *more, out=out)
+    return cohort.analyse("train", *words, *options, out=out)
 
 
 def cached(out: Path) -> dict[str, bytes]:
@@ -59,9 +59,9 @@ def test_side_by_side_is_one_after_the_other_to_the_byte(
     cohort, serial, tmp_path, capsys
 ):
     assert train(cohort, tmp_path / "out", "--nprocs", 3) == 0
-    found = cached(tmp_path / "out")
-    assert len(found) == len(LABELS) * 3 * 2
-    assert found == serial
+    parallel = cached(tmp_path / "out")
+    assert len(parallel) == len(LABELS) * 3 * 2
+    assert parallel == serial
     lines = capsys.readouterr().err
     assert all(f"/8] sub-{label}: read" in lines for label in LABELS)
 
@@ -74,11 +74,11 @@ def test_the_number_of_processes_does_not_change_how_sums_are_rounded(
     """Each person's sums are made by one thread, whatever else there would be room for."""
     opened, noted = igzip.IGzipFile.__init__, tmp_path / "threads"
 
-    def note_threads(self, path, *more):
+    def note_threads(self, path, *arguments):
         if path.name.endswith("_bold.nii.gz"):
             with noted.open("a") as file:
                 file.write(f"{os.environ['OMP_NUM_THREADS']}\n")
-        opened(self, path, *more)
+        opened(self, path, *arguments)
 
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.setattr(cohort, "threads", None)
@@ -103,10 +103,10 @@ def test_what_is_killed_costs_one_participant(
 ):
     opened = igzip.IGzipFile.__init__
 
-    def killed(self, path, *more):
+    def killed(self, path, *arguments):
         if path.name.startswith("sub-02") and path.name.endswith("_bold.nii.gz"):
             os.kill(os.getpid(), signal.SIGKILL)
-        opened(self, path, *more)
+        opened(self, path, *arguments)
 
     monkeypatch.setattr(igzip.IGzipFile, "__init__", killed)
     assert train(cohort, tmp_path / "out", "--nprocs", 2) == 1
@@ -133,42 +133,42 @@ def test_what_cannot_be_read_costs_one_participant(tmp_path, capsys):
     add_rest(cohort.bids, "02", frames=6)
     shutil.rmtree(cohort.bids / "sub-03/func")
     assert train(cohort, tmp_path / "out", "--dry-run") == 0
-    said = capsys.readouterr().err
-    assert all(f"sub-{label} would be left out: " in said for label in ("02", "03"))
+    log = capsys.readouterr().err
+    assert all(f"sub-{label} would be left out: " in log for label in ("02", "03"))
     assert train(cohort, tmp_path / "out") == 1
-    said = capsys.readouterr().err
+    log = capsys.readouterr().err
     assert (
         "sub-02 is left out: sub-02 has no resting-state run with enough data left"
-        in said
+        in log
     )
-    assert "sub-03 is left out: sub-03 has no BOLD series" in said
+    assert "sub-03 is left out: sub-03 has no BOLD series" in log
     path = tmp_path / "out/group/cache/sub-04/target_maps.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"1")
     for label in set(LABELS) - {"04"}:
         add_rest(cohort.bids, label, frames=6)
     assert train(cohort, tmp_path / "out", "--model-name", "next") == 2
-    said = capsys.readouterr().err
-    assert "target_maps.npy has changed since it was written" in said
-    assert f"nobody in {cohort.bids} has usable rest and maps" in said
+    log = capsys.readouterr().err
+    assert "target_maps.npy has changed since it was written" in log
+    assert f"nobody in {cohort.bids} has usable rest and maps" in log
 
 
 @pytest.fixture
 def renamed(tmp_path):
     """Return people whose first session is the retest and whose second is the test."""
-    other = TinyCohort(tmp_path)
+    renamed_cohort = TinyCohort(tmp_path)
     for old, new in (("ses-a", "ses-retest"), ("ses-b", "ses-test")):
-        for path in list(other.statmaps.rglob(f"*{old}_*")):
+        for path in list(renamed_cohort.statmaps.rglob(f"*{old}_*")):
             path.rename(path.with_name(path.name.replace(old, new)))
-    return other
+    return renamed_cohort
 
 
 @pytest.mark.slow
 def test_a_retest_is_never_the_target(renamed, cohort, serial, tmp_path, capsys):
     out = tmp_path / "out"
     assert train(renamed, out) == 0
-    said = "Maps to predict are from ses-test (8 participants); retests are from ses-retest (8"
-    assert said in capsys.readouterr().err
-    assert said in (out / "group/model-own/report.html").read_text()
+    line = "Maps to predict are from ses-test (8 participants); retests are from ses-retest (8"
+    assert line in capsys.readouterr().err
+    assert line in (out / "group/model-own/report.html").read_text()
     first = cached(out)["sub-01/target_maps.npy"]
     # The session that was called b is the target now.
     assert first == serial["sub-01/retest_maps.npy"]
@@ -188,15 +188,15 @@ def people_with_maps_in(statmaps, cohort, folder):
 
 @pytest.mark.slow
 def test_only_who_was_asked_for_is_read(cohort, tmp_path, capsys):
-    asked = ("01", "sub-02", "04", "05", "06", "07")
-    words = ("--architecture", "linear", *sets([one[-2:] for one in asked], 0, 0))
-    words += ("--participant-label", *asked)
+    labels = ("01", "sub-02", "04", "05", "06", "07")
+    words = ("--architecture", "linear", *sets([label[-2:] for label in labels], 0, 0))
+    words += ("--participant-label", *labels)
     assert cohort.analyse("train", *words, out=tmp_path / "out") == 0
     assert "6 participants with rest and maps, 2 contrasts (z); 0 left out" in (
         capsys.readouterr().err
     )
     people = {name[:6] for name in cached(tmp_path / "out")}
-    assert people == {f"sub-{one[-2:]}" for one in asked}
+    assert people == {f"sub-{label[-2:]}" for label in labels}
     assert train(cohort, tmp_path / "out", "--participant-label", "99") == 2
     assert "has no participant 99" in capsys.readouterr().err
 
@@ -209,12 +209,12 @@ def test_maps_in_another_template_are_brought_through_templateflows_transform(
     shift[:3, 3] = 6, -4, 2  # where a point of the model's template lies in the other
     for path in sorted(cohort.statmaps.rglob("*_ses-a_*.nii.gz")):
         image = nib.load(path)
-        other = moved / path.name.replace(
+        shifted = moved / path.name.replace(
             "_contrast", "_space-MNI152NLin2009cAsym_contrast"
         )
-        other.parent.mkdir(exist_ok=True)
+        shifted.parent.mkdir(exist_ok=True)
         nib.save(
-            nib.Nifti1Image(image.get_fdata("unchanged"), shift @ image.affine), other
+            nib.Nifti1Image(image.get_fdata("unchanged"), shift @ image.affine), shifted
         )
     with pytest.raises(
         DatasetError, match=r"maps are in MNI152NLin2009cAsym\. Expected: MNI152NLin6"
@@ -244,6 +244,6 @@ def test_own_maps_have_the_definition_of_their_contrast_and_not_a_models():
     (of_hcp,) = (row.description for row in hcp_contrasts() if row.label == label)
     (of_model,) = (row.description for row in model if row.label == label)
     assert of_hcp != of_model
-    (own,) = contrast_rows([label], None, model, ())
+    (of_own_maps,) = contrast_rows([label], None, model, ())
     (of_evaluation,) = contrast_rows([label], model, model, ())
-    assert (own.description, of_evaluation.description) == (of_hcp, of_model)
+    assert (of_own_maps.description, of_evaluation.description) == (of_hcp, of_model)

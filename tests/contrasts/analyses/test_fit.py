@@ -33,8 +33,8 @@ def six(cohort):
 
 
 def sets_of(folder):
-    found = read_table(folder / "desc-split_participants.tsv")
-    return [row["set"] for row in found]
+    rows = read_table(folder / "desc-split_participants.tsv")
+    return [row["set"] for row in rows]
 
 
 @pytest.mark.slow
@@ -61,11 +61,11 @@ def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
     words = ("--participant-label", "07", "--model", six / "bundle")
     assert cohort.run(*words, out=tmp_path) == 0
     (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.nii.gz")
-    found = read_inherited(sidecar)
-    assert found["ModelKind"] == "linear"
-    assert found["Recentred"]
-    assert found["RecentringParticipants"] == 6
-    assert found["RecentringLeftOutInTurn"]
+    facts = read_inherited(sidecar)
+    assert facts["ModelKind"] == "linear"
+    assert facts["Recentred"]
+    assert facts["RecentringParticipants"] == 6
+    assert facts["RecentringLeftOutInTurn"]
     text = " ".join((tmp_path / "logs/CITATION.md").read_text().split())
     assert "leaving each of these people out of the fit in turn" in text
     assert "This was done for each run as a whole; the model turned each run's" in text

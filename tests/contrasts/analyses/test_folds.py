@@ -26,16 +26,19 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 
 def few():
     """Make people, most of them in families of two; the last two are the same person."""
-    made = people(number=PEOPLE)
-    made["rest"][-1], made["targets"][-1] = 2 * made["rest"][-2], made["targets"][-2]
+    arrays = people(number=PEOPLE)
+    arrays["rest"][-1], arrays["targets"][-1] = (
+        2 * arrays["rest"][-2],
+        arrays["targets"][-2],
+    )
     names = [
         f"f{n % FAMILIES}" if n < 2 * FAMILIES else f"alone{n}" for n in range(PEOPLE)
     ]
-    made |= {
+    arrays |= {
         "families": np.array(names),
         "contrasts": np.array(["WM 0bk:faces", "own rest"]),
     }
-    return made
+    return arrays
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +51,18 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(study):
+def model_folder(study):
     return study / "out/group/model-own"
 
 
-def groups_of(made):
-    rows = read_table(made / "desc-folds_participants.tsv")
+def groups_of(model_folder):
+    rows = read_table(model_folder / "desc-folds_participants.tsv")
     return {row["participant_id"].removeprefix("sub-"): row["group"] for row in rows}
 
 
 @pytest.mark.slow
-def test_everybody_trains_and_everybody_is_judged(made):
-    bundle = load_bundle(made / "bundle")
+def test_everybody_trains_and_everybody_is_judged(model_folder):
+    bundle = load_bundle(model_folder / "bundle")
     card = bundle.card
     assert card.training.participants == card.part.recentring.participants == PEOPLE
     assert card.record["roi_maps"]["people"] == PEOPLE
@@ -80,11 +83,11 @@ def test_everybody_trains_and_everybody_is_judged(made):
         1,
         True,
     )
-    assert not (made / "arrays/work").exists()
+    assert not (model_folder / "arrays/work").exists()
 
 
-def test_the_page_has_a_verdict_and_says_by_what(made):
-    page = " ".join((made / "report.html").read_text().split())
+def test_the_page_has_a_verdict_and_says_by_what(model_folder):
+    page = " ".join((model_folder / "report.html").read_text().split())
     assert "No verdict" not in page
     assert "Scores and verdicts are from cross-validation: 4 groups of" in page
     assert (
@@ -94,20 +97,29 @@ def test_the_page_has_a_verdict_and_says_by_what(made):
     assert "The linear model has one fit per parcel, of " in page
 
 
-def test_families_and_copies_are_left_out_together(study, made):
-    people, groups = few(), groups_of(made)
+def test_families_and_copies_are_left_out_together(study, model_folder):
+    people, groups = few(), groups_of(model_folder)
     assert sorted(groups) == sorted(people["people"])
     assert len(set(groups.values())) == 4
     family = dict(
         zip(people["people"].tolist(), people["families"].tolist(), strict=True)
     )
     for name in family.values():
-        assert len({groups[label] for label, own in family.items() if own == name}) == 1
+        assert (
+            len(
+                {
+                    groups[label]
+                    for label, persons_family in family.items()
+                    if persons_family == name
+                }
+            )
+            == 1
+        )
     assert groups[f"0{PEOPLE - 2}"] == groups[f"0{PEOPLE - 1}"]
 
 
 @pytest.mark.slow
-def test_the_bundle_is_that_of_a_fit_to_all(study, made):
+def test_the_bundle_is_that_of_a_fit_to_all(study, model_folder):
     assert (
         call(
             study,
@@ -119,21 +131,25 @@ def test_the_bundle_is_that_of_a_fit_to_all(study, made):
         )
         == 0
     )
-    one, all_of_them = (
+    of_folds, all_of_them = (
         load_bundle(folder / "bundle")
-        for folder in (made, study / "out/group/model-all")
+        for folder in (model_folder, study / "out/group/model-all")
     )
     assert all_of_them.card.evaluation is None
-    for name, tensor in one.weights().read().items():
+    for name, tensor in of_folds.weights().read().items():
         np.testing.assert_array_equal(tensor, all_of_them.weights().read()[name])
-    np.testing.assert_array_equal(one.correction.gains, all_of_them.correction.gains)
-    np.testing.assert_array_equal(one.roi_maps, all_of_them.roi_maps)
+    np.testing.assert_array_equal(
+        of_folds.correction.gains, all_of_them.correction.gains
+    )
+    np.testing.assert_array_equal(of_folds.roi_maps, all_of_them.roi_maps)
 
 
 @pytest.mark.slow
-def test_a_group_is_judged_by_what_its_own_maps_never_touched(study, made, tmp_path):
+def test_a_group_is_judged_by_what_its_own_maps_never_touched(
+    study, model_folder, tmp_path
+):
     """Nonsense maps and rest of a group change its scores, and no other fit to it."""
-    people, groups = few(), groups_of(made)
+    people, groups = few(), groups_of(model_folder)
     write(tmp_path, **people)
     out = [n for n, label in enumerate(people["people"]) if groups[str(label)] == "1"]
     table = tmp_path / "split.tsv"
@@ -143,13 +159,13 @@ def test_a_group_is_judged_by_what_its_own_maps_never_touched(study, made, tmp_p
     ]
     table.write_text("participant_id\tset\n" + "".join(rows))
     assert call(tmp_path, "train", *LINEAR, "--split-file", table) == 0
-    folders = (made, tmp_path / "out/group/model-own")
+    folders = (model_folder, tmp_path / "out/group/model-own")
     by_folds, by_split = (
         np.load(folder / "arrays/matrices/Model.npy", mmap_mode="r")
         for folder in folders
     )
-    others = np.setdiff1d(np.arange(PEOPLE), out)
-    within, between = np.ix_(out, out), np.ix_(out, others)
+    training = np.setdiff1d(np.arange(PEOPLE), out)
+    within, between = np.ix_(out, out), np.ix_(out, training)
     np.testing.assert_allclose(by_folds[:, *within], by_split, atol=1e-6)
     assert np.isnan(by_folds[:, *between]).all()
 
@@ -180,14 +196,18 @@ def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_contrasts_that_hcp_lacks_are_named(study, made, capsys):
+def test_contrasts_that_hcp_lacks_are_named(study, model_folder, capsys):
     assert call(study, "train", *LINEAR, "--dry-run", "--model-name", "names") == 0
     line = "not among HCP's contrasts, so kept under its own name: 1 of 2 contrasts (ownrest)"
     assert line in capsys.readouterr().err
-    assert line in " ".join(html.unescape((made / "report.html").read_text()).split())
+    assert line in " ".join(
+        html.unescape((model_folder / "report.html").read_text()).split()
+    )
     labels = [
-        one["label"]
-        for one in json.loads((made / "bundle/model.json").read_text())["contrasts"]
+        contrast["label"]
+        for contrast in json.loads((model_folder / "bundle/model.json").read_text())[
+            "contrasts"
+        ]
     ]
     assert labels == ["wm0bkFace", "ownrest"]
 
@@ -199,16 +219,16 @@ def test_five_people_who_are_in_twice_get_no_verdict(study):
     for key, values in (("rest", 2 * twice["rest"]), ("targets", twice["targets"])):
         twice[key] = np.concatenate([twice[key], values])
     twice["people"] = np.array(
-        [*twice["people"], *(f"c{own}" for own in twice["people"])]
+        [*twice["people"], *(f"c{label}" for label in twice["people"])]
     )
     write(study / "twice", **twice)
     words = ("--model", study / "out/group/model-own/bundle", "--model-name", "twice")
     assert call(study / "twice", "evaluate", *words) == 0
-    made = study / "twice/out/group/evaluation-twice"
+    evaluation = study / "twice/out/group/evaluation-twice"
     assert (
         "No verdict with 5 participants (8 are needed)"
-        in (made / "report.html").read_text()
+        in (evaluation / "report.html").read_text()
     )
     assert {
-        row["people"] for row in read_table(made / "desc-contrasts_scores.tsv")
+        row["people"] for row in read_table(evaluation / "desc-contrasts_scores.tsv")
     } == {"5"}

@@ -36,7 +36,7 @@ HERE = {"cortex": np.arange(VOXELS) < 250, "cerebellum": np.arange(VOXELS) >= 30
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def scores(tmp_path_factory):
     nothing = np.zeros((1, 1, VOXELS), np.float16)
     people = [
         Person(str(n), nothing, (1.0,), maps)
@@ -68,8 +68,8 @@ def found(tmp_path_factory):
         return score_models(cohort, simple, models, people, "model", lambda line: None)
 
 
-def test_models_stand_in_their_order_and_the_judged_one_is_followed_by_its_mean(found):
-    assert found.models == [
+def test_models_stand_in_their_order_and_the_judged_one_is_followed_by_its_mean(scores):
+    assert scores.models == [
         GROUP_AVERAGE,
         LINEAR,
         "half",
@@ -80,30 +80,30 @@ def test_models_stand_in_their_order_and_the_judged_one_is_followed_by_its_mean(
     ]
 
 
-def test_what_knows_everybody_else_has_r_and_no_score_of_individuality(found):
-    row = summary_row(found, LINEAR)
+def test_what_knows_everybody_else_has_r_and_no_score_of_individuality(scores):
+    row = summary_row(scores, LINEAR)
     assert "r_minus_group_average" in row
     assert not {"residual_r", "index", "ratio", "identification", "fingerprint"} & set(
         row
     )
-    assert LINEAR not in found.matrices
-    rows = comparison_rows(found, "model")
+    assert LINEAR not in scores.matrices
+    rows = comparison_rows(scores, "model")
     assert {row["score"] for row in rows if row["against"] == LINEAR} == {"r"}
 
 
-def test_tissues_have_scores_of_their_own_places(found):
-    group = found.of(GROUP_AVERAGE, "cerebellum").loc["0", "r"]
+def test_tissues_have_scores_of_their_own_places(scores):
+    group = scores.of(GROUP_AVERAGE, "cerebellum").loc["0", "r"]
     expected = [np.corrcoef(MEAN[0, 300:], maps[0, 300:])[0, 1] for maps in MAPS]
     np.testing.assert_allclose(group, expected, atol=1e-5)
-    assert found.of("half", "cerebellum").empty
-    assert found.of("model", "subcortex").empty
+    assert scores.of("half", "cerebellum").empty
+    assert scores.of("model", "subcortex").empty
     places = {"cortex": 250, "cerebellum": 100}
-    rows = {row["part"]: row for row in part_rows(found, "model", places, {})}
+    rows = {row["part"]: row for row in part_rows(scores, "model", places, {})}
     assert {name: row["places"] for name, row in rows.items()} == {
         "all": None,
         **places,
     }
-    above = 1 - found.of(GROUP_AVERAGE, "cerebellum")["r"].mean()
+    above = 1 - scores.of(GROUP_AVERAGE, "cerebellum")["r"].mean()
     assert rows["cerebellum"]["r_minus_group_average"][0] == pytest.approx(
         above, abs=1e-4
     )
@@ -178,15 +178,15 @@ def places():
 
 
 def test_voxels_lie_where_their_tissue_does(places):
-    found = tissues_of(places)
-    assert set(found) == set(TISSUES)
-    assert sum(here.astype(int) for here in found.values()).max() == 1
-    _, y, z = places.points[found["cerebellum"]].T
+    tissues = tissues_of(places)
+    assert set(tissues) == set(TISSUES)
+    assert sum(here.astype(int) for here in tissues.values()).max() == 1
+    _, y, z = places.points[tissues["cerebellum"]].T
     assert z.max() < 10
     assert y.max() < -25
-    inner = places.points[found["subcortex"]]
+    inner = places.points[tissues["subcortex"]]
     assert np.abs(inner[:, 0]).max() < 45
-    assert found["cortex"].sum() > 5 * found["subcortex"].sum()
+    assert tissues["cortex"].sum() > 5 * tissues["subcortex"].sum()
 
 
 @pytest.mark.slow
@@ -207,5 +207,5 @@ def test_a_tissue_with_few_places_is_left_out(places):
 
 def test_places_with_names_alone_and_those_of_another_template_have_none():
     assert tissues_of(ListedPlaces(("a", "b"))) == {}
-    other = Grid(SHAPE, AFFINE, space="MNI152NLin2009cAsym")
-    assert tissues_of(VoxelPlaces.within(other, np.ones(SHAPE, bool))) == {}
+    other_grid = Grid(SHAPE, AFFINE, space="MNI152NLin2009cAsym")
+    assert tissues_of(VoxelPlaces.within(other_grid, np.ones(SHAPE, bool))) == {}

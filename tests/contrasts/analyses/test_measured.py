@@ -62,9 +62,12 @@ def write(root: Path, name: str, values: np.ndarray) -> None:
     nib.Nifti1Image(values.astype(np.float32), AFFINE).to_filename(path)
 
 
-def name_of(who: str, contrast: str, more: str = "", stat: str = "z") -> str:
+def name_of(person: str, contrast: str, entities: str = "", stat: str = "z") -> str:
     space = "space-MNI152NLin6Asym_"
-    return f"sub-{who}/sub-{who}_{more}{space}contrast-{contrast}_stat-{stat}_statmap.nii.gz"
+    name = (
+        f"sub-{person}_{entities}{space}contrast-{contrast}_stat-{stat}_statmap.nii.gz"
+    )
+    return f"sub-{person}/{name}"
 
 
 class SmoothCohort(TinyCohort):
@@ -77,19 +80,19 @@ class SmoothCohort(TinyCohort):
         self.maps = {}
         for contrast in CONTRASTS:
             mean = 1.5 * smooth(rng)
-            for who in people:
+            for person in people:
                 values = mean + smooth(rng)
-                if who in damages:
-                    values = DAMAGES[who](values)
-                self.maps[who, contrast] = values
-                write(self.statmaps, name_of(who, contrast), values)
+                if person in damages:
+                    values = DAMAGES[person](values)
+                self.maps[person, contrast] = values
+                write(self.statmaps, name_of(person, contrast), values)
 
 
-def train(cohort: TinyCohort, *more: object, out: Path | None = None) -> int:
+def train(cohort: TinyCohort, *options: object, out: Path | None = None) -> int:
     tested = ("06", "07", "11")
     rest = [label for label in PEOPLE if label not in tested]
     words = ("--architecture", "linear", *split(rest, tested))
-    return cohort.analyse("train", *words, *more, out=out)
+    return cohort.analyse("train", *words, *options, out=out)
 
 
 @pytest.fixture(scope="module")
@@ -125,33 +128,38 @@ def test_each_damage_has_a_line(lines):
     assert "measured maps: sub-04, scale in 2 of 2 targets (" in lines
     assert "sub-05 is left out: none of 2 measured maps can be used" in lines
     assert "it looks like a mask, labels, or a thresholded map" in lines
-    found = [line for line in lines.splitlines() if line.startswith("measured maps: ")]
-    assert {line[15:21] for line in found} == {"sub-01", "sub-04"}
+    damage_lines = [
+        line for line in lines.splitlines() if line.startswith("measured maps: ")
+    ]
+    assert {line[15:21] for line in damage_lines} == {"sub-01", "sub-04"}
 
 
 @pytest.mark.slow
 def test_values_that_no_map_has_are_refused_by_person_and_file(tmp_path, capsys):
     """A map of 1e38 ended a training at scoring, and nobody was named."""
     cohort = SmoothCohort(tmp_path)
-    for who, damage in ABSURD.items():
-        for contrast in CONTRASTS[: 1 if who in ("07", "08") else None]:
+    for person, damage in ABSURD.items():
+        for contrast in CONTRASTS[: 1 if person in ("07", "08") else None]:
             write(
                 cohort.statmaps,
-                name_of(who, contrast),
-                damage(cohort.maps[who, contrast]),
+                name_of(person, contrast),
+                damage(cohort.maps[person, contrast]),
             )
     assert train(cohort) == 1
     err = capsys.readouterr().err
-    for who in ("07", "08"):
-        name = Path(name_of(who, CONTRASTS[0])).name
-        line = f"measured maps: sub-{who}, unusable in 1 of 2 targets ({CONTRASTS[0]}): left out, "
-        assert f"{line}because of {name}: its values reach 1e+38, too large" in err
-    for who in ("09", "10"):
+    for person in ("07", "08"):
+        name = Path(name_of(person, CONTRASTS[0])).name
+        line = f"sub-{person}, unusable in 1 of 2 targets ({CONTRASTS[0]}): left out, "
         assert (
-            f"sub-{who} is left out: none of 2 measured maps can be used, because of "
+            f"measured maps: {line}because of {name}: its values reach 1e+38, too large"
             in err
         )
-        assert Path(name_of(who, CONTRASTS[0])).name in err
+    for person in ("09", "10"):
+        assert (
+            f"sub-{person} is left out: none of 2 measured maps can be used, because of "
+            in err
+        )
+        assert Path(name_of(person, CONTRASTS[0])).name in err
     assert "own 1 (linear)" in err
 
 

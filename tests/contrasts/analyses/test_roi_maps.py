@@ -63,25 +63,25 @@ def test_sums_with_the_largest_set_serve_all_sets():
     design = TemporalDesign.build(drift, ("drift",), keep, tr_seconds=2.0)
     rows, combine = combination(maps, SETS)
 
-    def connectomes(own, **more):
+    def connectomes(roi_maps, **options):
         voxels = RunVoxels(
-            own,
+            roi_maps,
             GREY,
             np.ones(GREY, bool),
             form=Form("partial", SETS),
             order=np.random.default_rng(4).permutation(GREY),
-            **more,
+            **options,
         )
         blocks = lambda: ((t, bold[t : t + 32].copy()) for t in range(0, FRAMES, 32))  # noqa: E731
         return run_connectomes(
             measure_run(blocks, design, voxels, segments=design.segments())
         )
 
-    found, expected = connectomes(maps[rows], combine=combine), connectomes(maps)
-    np.testing.assert_allclose(found.whole.r, expected.whole.r, atol=1e-5)
-    np.testing.assert_allclose(found.whole.roi_r, expected.whole.roi_r, atol=1e-5)
+    combined, expected = connectomes(maps[rows], combine=combine), connectomes(maps)
+    np.testing.assert_allclose(combined.whole.r, expected.whole.r, atol=1e-5)
+    np.testing.assert_allclose(combined.whole.roi_r, expected.whole.roi_r, atol=1e-5)
     for name in ("agreement", "roi_coverage", "roi_r"):
         np.testing.assert_allclose(
-            getattr(found, name), getattr(expected, name), atol=1e-4
+            getattr(combined, name), getattr(expected, name), atol=1e-4
         )
-    assert found.whole.r.shape == (11, GREY)
+    assert combined.whole.r.shape == (11, GREY)

@@ -56,13 +56,16 @@ def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, 
     assert model.roi_maps.shape == (SETS[-1], model.places.number)
     assert model.combine.shape == (sum(SETS), SETS[-1])
     assert model.rois == sum(SETS)
-    made = card["record"]["roi_maps"]
-    assert [(one["rois"], one["people"]) for one in made] == [
+    set_records = card["record"]["roi_maps"]
+    assert [(set_facts["rois"], set_facts["people"]) for set_facts in set_records] == [
         (rois, 10) for rois in SETS
     ]
     store = ArrayStore(cohort.out / "group/cache")
-    kept = store.read(f"sub-01/{NAME}")
-    assert (kept.dtype, kept.shape) == (np.float16, (1, sum(SETS), model.places.number))
+    connectome = store.read(f"sub-01/{NAME}")
+    assert (connectome.dtype, connectome.shape) == (
+        np.float16,
+        (1, sum(SETS), model.places.number),
+    )
 
 
 @pytest.mark.slow
@@ -81,12 +84,12 @@ def test_a_participant_has_files_of_each_set(cohort, model, tmp_path):
     (table,) = tmp_path.rglob("*_stat-pearsoncorrelation_desc-connectome_relmat.tsv")
     assert "_seg-rois50_" in table.name
     for number in SETS:
-        found = [path.name for path in tmp_path.rglob(f"*_seg-rois{number}_*")]
+        names = [path.name for path in tmp_path.rglob(f"*_seg-rois{number}_*")]
         for ending in (
             "stat-partial_desc-connectome_statmap.nii.gz",
             "desc-rois_timeseries.tsv",
         ):
-            assert sum(name.endswith(ending) for name in found) == 1, (ending, found)
+            assert sum(name.endswith(ending) for name in names) == 1, (ending, names)
         (series,) = tmp_path.rglob(f"*_seg-rois{number}_*timeseries.tsv")
         assert len(read_table(series)) > 0
         assert len(series.read_text().splitlines()[0].split("\t")) == number
@@ -121,22 +124,22 @@ def test_maps_are_those_of_the_page(cohort, model):
     for row in rows:
         label = row["participant_id"].removeprefix("sub-")
         run, rest = rest_of(cohort, label)
-        found = connectome_of_rest(rest, maps, SETS)
-        kept = store.read(f"sub-{label}/{NAME}")  # rounded to 16 bits
-        np.testing.assert_allclose(kept[0], found, atol=5e-4)
+        rest_connectome = connectome_of_rest(rest, maps, SETS)
+        stored = store.read(f"sub-{label}/{NAME}")  # rounded to 16 bits
+        np.testing.assert_allclose(stored[0], rest_connectome, atol=5e-4)
         measured = store.read(f"sub-{label}/target_maps")
         if row["set"] == "training":
-            training.append(Person(label, kept, (1.0,), (measured,), minutes=10.0))
+            training.append(Person(label, stored, (1.0,), (measured,), minutes=10.0))
         else:
-            test.append((run, found))
-    page, read = ByThePage(training, SETS), model.prepare()
+            test.append((run, rest_connectome))
+    page, predictor = ByThePage(training, SETS), model.prepare()
     page.gain = model.correction.gains.astype(float)  # rounded in the card
     np.testing.assert_allclose(page.gain, ByThePage(training, SETS).gain, atol=1e-4)
     assert len(test) == 2
     for run, connectome in test:
         wanted = page.deviation(connectome)
-        found = page.gain[:, None] * read.predict(measure(run, model).r)
-        assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
+        page_maps = page.gain[:, None] * predictor.predict(measure(run, model).r)
+        assert np.abs(page_maps - wanted).max() < 1e-4 * wanted.std()
 
 
 @pytest.mark.slow
@@ -151,8 +154,8 @@ def test_few_people_have_the_maps_of_the_model_that_is_named(cohort, tmp_path, c
     assert cohort.analyse("train", *words, out=tmp_path) == 0
     line = "ROI maps are taken from tiny: group ICA of 8 training participants would make poor ones"
     assert line in capsys.readouterr().err
-    made = load_bundle(tmp_path / "group/model-own/bundle")
-    np.testing.assert_array_equal(made.roi_maps, cohort.bundle.roi_maps)
+    fitted = load_bundle(tmp_path / "group/model-own/bundle")
+    np.testing.assert_array_equal(fitted.roi_maps, cohort.bundle.roi_maps)
 
 
 @pytest.mark.slow
@@ -167,11 +170,11 @@ def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
         *LABELS,
     )
     assert cohort.analyse("train", *words, out=tmp_path) == 0
-    found = load_bundle(tmp_path / "group/model-own/bundle")
-    assert found.card.part.connectome == model.card.part.connectome
-    np.testing.assert_array_equal(found.roi_maps, model.roi_maps)
-    np.testing.assert_array_equal(found.combine, model.combine)
-    assert found.card.evaluation["participants"] == len(
+    fitted = load_bundle(tmp_path / "group/model-own/bundle")
+    assert fitted.card.part.connectome == model.card.part.connectome
+    np.testing.assert_array_equal(fitted.roi_maps, model.roi_maps)
+    np.testing.assert_array_equal(fitted.combine, model.combine)
+    assert fitted.card.evaluation["participants"] == len(
         LABELS
     )  # in groups that are left out
     words = (

@@ -45,10 +45,16 @@ def mean_of(cohort, people, bundle):
         ArrayStore(cohort.out / "group/cache"),
         bundle.prepare("cpu", 1, print),
     )
-    rest = [store.read(f"{who}/connectomes") for who in people]
+    rest = [store.read(f"{label}/connectomes") for label in people]
     maps = [
-        np.mean([model.predict(one.astype(np.float32)) for one in own], 0)
-        for own in rest
+        np.mean(
+            [
+                model.predict(connectome.astype(np.float32))
+                for connectome in connectomes
+            ],
+            0,
+        )
+        for connectomes in rest
     ]
     return np.mean(maps, axis=0)
 
@@ -108,7 +114,7 @@ def test_a_new_kind_is_a_module_and_a_row(cohort, tmp_path, monkeypatch, split):
 
 def test_a_trained_linear_model_is_a_bundle_with_its_table(cohort, linear):
     assert linear.card.kind == "linear"
-    assert [one.label for one in linear.contrasts] == list(CONTRASTS)
+    assert [contrast.label for contrast in linear.contrasts] == list(CONTRASTS)
     assert linear.card.part.recentring is not None
     assert linear.card.training.repetition_time_s == TR
     # The model that gave masks and ROI maps is not for science; it was trained on other people.
@@ -196,7 +202,7 @@ TWICE = {"01": "training", "02": "training", "+01": "test", "+02": "test", "03":
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("analysis", "words", "people", "said"),
+    ("analysis", "words", "people", "message"),
     [
         ("train", ("--epochs", 0), {}, "--epochs is 0"),
         ("train", FEW, {}, "only 0 validation participants, too few"),
@@ -255,15 +261,15 @@ TWICE = {"01": "training", "02": "training", "+01": "test", "+02": "test", "03":
     ],
 )
 def test_what_cannot_be_done_is_reported_before_anything_is_read(
-    cohort, linear, tmp_path, capsys, nothing_is_read, analysis, words, people, said
+    cohort, linear, tmp_path, capsys, nothing_is_read, analysis, words, people, message
 ):
-    given = [linear.path if word == "OWN" else word for word in words]
+    options = [linear.path if word == "OWN" else word for word in words]
     if people:
         rows = [f"sub-{label.strip('+')}\t{name}\n" for label, name in people.items()]
         (tmp_path / "split.tsv").write_text("participant_id\tset\n" + "".join(rows))
-        given += ["--split-file", tmp_path / "split.tsv"]
-    assert cohort.analyse(analysis, *given, "--model-name", "early") == 2
-    assert said in capsys.readouterr().err
+        options += ["--split-file", tmp_path / "split.tsv"]
+    assert cohort.analyse(analysis, *options, "--model-name", "early") == 2
+    assert message in capsys.readouterr().err
     assert not (cohort.out / "group/model-early/configuration.toml").exists()
 
 
@@ -314,18 +320,26 @@ def test_few_people_are_praised_on_no_page(cohort, linear, tmp_path):
     # The group average is that of the people that the model was trained on.
     store, tested = ArrayStore(cohort.out / "group/cache"), split_of(split)
     maps = [
-        store.read(f"{who}/target_maps")
-        for who, name in tested.items()
+        store.read(f"{label}/target_maps")
+        for label, name in tested.items()
         if name == "test"
     ]
-    r = [[np.corrcoef(linear.mean[q], own[q])[0, 1] for q in (0, 1)] for own in maps]
+    r = [
+        [np.corrcoef(linear.mean[q], measured[q])[0, 1] for q in (0, 1)]
+        for measured in maps
+    ]
     table = read_table(cohort.out / "group/evaluation-same/desc-models_scores.tsv")
     (average,) = (float(row["r"]) for row in table if row["model"] == "group average")
     assert average == pytest.approx(np.mean(r), abs=1e-3)
     # The same people: the same figures and verdicts, on whichever page. (A bundle rounds.)
-    for one, other in zip(training, evaluation, strict=True):
-        assert one["difference"][0] == pytest.approx(other["difference"][0], abs=2e-4)
-        assert {**one, "difference": None} == {**other, "difference": None}
+    for trained_row, evaluated_row in zip(training, evaluation, strict=True):
+        assert trained_row["difference"][0] == pytest.approx(
+            evaluated_row["difference"][0], abs=2e-4
+        )
+        assert {**trained_row, "difference": None} == {
+            **evaluated_row,
+            "difference": None,
+        }
     assert {row["question"] for row in training} == {"individual", "worth using", None}
 
 
@@ -342,7 +356,7 @@ def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, linear):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("analysis", "words", "code", "said"),
+    ("analysis", "words", "code", "message"),
     [
         ("train", LINEAR, 0, "to train: 6 participants"),
         ("train", (*LINEAR, "--contrast", "nosuch"), 2, "which no map is of"),
@@ -369,24 +383,27 @@ def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, linear):
     ],
 )
 def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
-    cohort, linear, tmp_path, capsys, analysis, words, code, said
+    cohort, linear, tmp_path, capsys, analysis, words, code, message
 ):
-    other = cohort.out / "group/evaluation-other"
-    other.mkdir(exist_ok=True)
-    (other / "notes.txt").touch()
+    earlier = cohort.out / "group/evaluation-other"
+    earlier.mkdir(exist_ok=True)
+    (earlier / "notes.txt").touch()
     before = tree(cohort.out, but=())
     split = cohort.out / "group/model-own/desc-split_participants.tsv"
     files = {"MODEL": linear.path, "SPLIT": split}
-    given = [files.get(word, word) for word in words]
+    filled = [files.get(word, word) for word in words]
     name = (
         () if "--model-name" in words or "MODEL" in words else ("--model-name", "dry")
     )
-    assert cohort.analyse(analysis, *given, *name, "--dry-run") == code
+    assert cohort.analyse(analysis, *filled, *name, "--dry-run") == code
     printed = capsys.readouterr()
-    assert said in printed.out + printed.err
+    assert message in printed.out + printed.err
     assert ("no output was written" in printed.out) == (code == 0)
     assert tree(cohort.out, but=()) == before
-    assert cohort.analyse(analysis, *given, "--dry-run", out=tmp_path / "new") in (0, 2)
+    assert cohort.analyse(analysis, *filled, "--dry-run", out=tmp_path / "new") in (
+        0,
+        2,
+    )
     assert not (tmp_path / "new").exists()
 
 
@@ -416,8 +433,8 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, linear, tmp_path):
     linear = [row["score"] for row in reported["comparisons"] if row["against"] == FITS]
     assert linear == ["r"]
     tests = read_table(folder / "desc-tests_scores.tsv")
-    found = {(row["against"], row["score"]) for row in tests if row["p"] != "n/a"}
-    assert found == {
+    tested = {(row["against"], row["score"]) for row in tests if row["p"] != "n/a"}
+    assert tested == {
         *((FITS, score) for score in ("r", "dice")),
         *(
             (name, score)
@@ -463,8 +480,8 @@ class TestNetwork:
     @pytest.fixture(scope="class")
     def network(self, cohort, linear):
         pytest.importorskip("lightning", reason="the extra `train` is not installed")
-        more = ("--architecture", "attention-unet", "--model-name", "net", *NETWORK)
-        assert cohort.analyse("train", *more) == 0
+        options = ("--architecture", "attention-unet", "--model-name", "net", *NETWORK)
+        assert cohort.analyse("train", *options) == 0
         return load_bundle(cohort.out / "group/model-net/bundle")
 
     @pytest.mark.slow
@@ -490,7 +507,7 @@ class TestNetwork:
         assert bundle.card.record["network"]["loss"] == "crr"
         record = bundle.card.record["network"]
         assert record["alpha"] == 0.25
-        epochs = {one["epoch"]: one["validation_r"] for one in record["history"]}
+        epochs = {epoch["epoch"]: epoch["validation_r"] for epoch in record["history"]}
         assert epochs[record["best_epoch"]] == max(epochs.values())
 
     @pytest.mark.slow
@@ -509,7 +526,7 @@ class TestNetwork:
         assert cohort.analyse("finetune", *words, *NETWORK) == 0
         folder = cohort.out / "group/model-tuned"
         tuned = load_bundle(folder / "bundle")
-        assert [one.label for one in tuned.contrasts] == list(CONTRASTS)
+        assert [contrast.label for contrast in tuned.contrasts] == list(CONTRASTS)
         before, after = network.network().state_dict(), tuned.network().state_dict()
         for name in ("out_block.1.weight", "out_block.1.bias"):
             np.testing.assert_array_equal(before[name], after[name])
@@ -533,9 +550,11 @@ class TestNetwork:
         split = split_of(folder / "desc-split_participants.tsv")
         # Who trained or chose the epoch; 03 lacks the tuned contrast.
         people = [
-            who for who, name in split.items() if name != "test" and who != "sub-03"
+            label
+            for label, name in split.items()
+            if name != "test" and label != "sub-03"
         ]
-        row = [one.label for one in old.contrasts].index(contrasts[0])
+        row = [contrast.label for contrast in old.contrasts].index(contrasts[0])
         before, raw = (mean_of(cohort, people, bundle)[row] for bundle in (old, tuned))
         after = tuned.correction.gains[row] * raw + tuned.correction.offset[row]
         np.testing.assert_allclose(after, before, atol=1e-3 * np.abs(before).max())
@@ -595,8 +614,8 @@ class TestNetwork:
         weight = "out_block.1.weight"
         np.testing.assert_array_equal(before[weight][0], after[weight][0])
         assert not np.array_equal(before[weight][1], after[weight][1])
-        both = ("--model", network.path, "--schedule", "all", "--model-name", "both")
-        assert cohort.analyse("finetune", *both, *NETWORK) == 0
+        options = ("--model", network.path, "--schedule", "all", "--model-name", "both")
+        assert cohort.analyse("finetune", *options, *NETWORK) == 0
 
     @pytest.mark.slow
     def test_the_published_recipe_tunes_for_50_epochs_and_leaves_maps_as_they_are(
@@ -650,7 +669,7 @@ class TestNetwork:
 
     @pytest.mark.slow
     def test_too_little_memory_is_reported(self, cohort, linear, monkeypatch, capsys):
-        def fit(*arguments, **more):
+        def fit(*arguments, **options):
             raise RuntimeError("can't allocate memory: you")
 
         monkeypatch.setattr("lightning.Trainer.fit", fit)
@@ -669,7 +688,7 @@ class TestNetwork:
             == 0
         )
         fresh = load_bundle(cohort.out / "group/model-fresh/bundle")
-        assert [one.label for one in fresh.contrasts] == [CONTRASTS[0]]
+        assert [contrast.label for contrast in fresh.contrasts] == [CONTRASTS[0]]
         rows = read_table(cohort.out / "group/model-fresh/desc-transfer_scores.tsv")
         assert [row["contrast"] for row in rows] == ["mean of 1 tuned", CONTRASTS[0]]
         assert all(row["before"] != "n/a" for row in rows)
@@ -678,9 +697,9 @@ class TestNetwork:
     def test_contrasts_that_the_model_lacked_have_no_r_before_tuning(
         self, cohort, network
     ):
-        assert not {one.label for one in load_bundle(cohort.model).contrasts} & {
-            *CONTRASTS
-        }
+        assert not {
+            contrast.label for contrast in load_bundle(cohort.model).contrasts
+        } & {*CONTRASTS}
         words = ("--schedule", "new", "--model-name", "lacked", *NETWORK)
         assert cohort.analyse("finetune", *words) == 0
         folder = cohort.out / "group/model-lacked"
@@ -708,11 +727,11 @@ def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
     cohort = TinyCohort(tmp_path)
     words = ("--architecture", "attention-unet", *SHARES, *NARROW, "--batch-size", 3)
 
-    def epochs(name: str, number: int, *more: object) -> list[str]:
+    def epochs(name: str, number: int, *options: object) -> list[str]:
         capsys.readouterr()
         assert (
             cohort.analyse(
-                "train", *words, "--model-name", name, "--epochs", number, *more
+                "train", *words, "--model-name", name, "--epochs", number, *options
             )
             == 0
         )
@@ -758,4 +777,8 @@ def test_a_model_of_sessions_is_tuned_on_joined_runs(tmp_path):
     )
     assert tuned.card.part.segment_seconds == 2 * 600
     assert tuned.half_widths.people == 10
-    assert [bool(one.any()) for one in tuned.half_widths.values] == [False, True, False]
+    assert [bool(widths.any()) for widths in tuned.half_widths.values] == [
+        False,
+        True,
+        False,
+    ]

@@ -33,7 +33,7 @@ def cohort(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def own(cohort):
+def own_bundle(cohort):
     """Train a model on 5 people."""
     words = ("--architecture", "linear", *sets(IDS, 0, 0.45))
     assert cohort.analyse("train", *words) == 0
@@ -72,13 +72,17 @@ def renamed(cohort):
 
 
 @pytest.mark.slow
-def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path):
-    assert LEFT_OUT in evaluated(own.path)
+def test_who_trained_or_tuned_a_model_does_not_judge_it(
+    own_bundle, evaluated, tmp_path
+):
+    assert LEFT_OUT in evaluated(own_bundle.path)
     (table,) = tmp_path.glob("out/group/evaluation-*/desc-participants_excluded.tsv")
     assert len(read_table(table)) == 5
     page = table.with_name("report.html").read_text()
     assert "Left out: 5 participants: the model was trained on them" in page
-    assert [own.people.count(name) for name in ("training", "validation", "test")] == [
+    assert [
+        own_bundle.people.count(name) for name in ("training", "validation", "test")
+    ] == [
         5,
         0,
         4,
@@ -86,15 +90,15 @@ def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path
 
 
 @pytest.mark.slow
-def test_where_nobody_knows_it_is_reported(own, evaluated, tmp_path):
-    reported = evaluated(without_people(own, tmp_path / "old"), people=len(IDS))
+def test_where_nobody_knows_it_is_reported(own_bundle, evaluated, tmp_path):
+    reported = evaluated(without_people(own_bundle, tmp_path / "old"), people=len(IDS))
     first = "warning: own was made with people who are not listed (training people unknown: own 1"
     assert reported.startswith(first)
 
 
 @pytest.mark.slow
-def test_other_cleaning_is_the_same_rest(cohort, own, capsys):
-    words = ("--model", own.path, "--denoise-strategy", "simple")
+def test_other_cleaning_is_the_same_rest(cohort, own_bundle, capsys):
+    words = ("--model", own_bundle.path, "--denoise-strategy", "simple")
     assert cohort.analyse("evaluate", *words, "--model-name", "clean") == 0
     assert LEFT_OUT in capsys.readouterr().err
 
@@ -112,7 +116,7 @@ def test_a_data_set_without_a_name_is_known_by_its_rest(
 
 @pytest.mark.slow
 def test_a_tuned_model_lists_the_training_set_of_the_one_before(
-    cohort, own, evaluated, tmp_path
+    cohort, own_bundle, evaluated, tmp_path
 ):
     split = tmp_path / "split.tsv"
     rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
@@ -152,13 +156,13 @@ def test_a_tuned_model_lists_the_training_set_of_the_one_before(
     )
     again += ("--split-file", split, "--model-name", "again")
     assert cohort.analyse("finetune", *again) == 0
-    made = load_bundle(cohort.out / "group/model-again/bundle")
-    assert [made.people.count(name) for name in ("training", "validation")] == [5, 4]
+    tuned = load_bundle(cohort.out / "group/model-again/bundle")
+    assert [tuned.people.count(name) for name in ("training", "validation")] == [5, 4]
 
 
 class TestPublishedLists:
     @pytest.fixture
-    def hcp(self, own, tmp_path):
+    def hcp(self, own_bundle, tmp_path):
         """Make a model that has seen four people of HCP-YA, and perhaps a fifth."""
 
         def listed(*numbers):
@@ -172,7 +176,7 @@ class TestPublishedLists:
         seen = ModelPeople(
             sets, ("5 of the 39 test people of HCP-YA",), by_content=False
         )
-        return extend_bundle(own, tmp_path / "hcp", people=seen).path
+        return extend_bundle(own_bundle, tmp_path / "hcp", people=seen).path
 
     @pytest.mark.slow
     def test_ids_of_six_digits_are_looked_up(self, hcp, evaluated):
@@ -208,12 +212,12 @@ class TestPublishedLists:
 @pytest.mark.slow
 def test_other_labels_orders_and_scales_hide_nobody(trained_maps, tmp_path, capsys):
     """Training people under new names were scored as new."""
-    made = image_people.people()
-    order = np.random.default_rng(3).permutation(len(made["people"]))
-    made |= {"people": np.array([f"x{n}" for n in range(len(order))])}
-    made |= {"rest": 10 * made["rest"][order], "targets": made["targets"][order]}
-    image_people.write(tmp_path / "again", **made)
+    arrays = image_people.people()
+    order = np.random.default_rng(3).permutation(len(arrays["people"]))
+    arrays |= {"people": np.array([f"x{n}" for n in range(len(order))])}
+    arrays |= {"rest": 10 * arrays["rest"][order], "targets": arrays["targets"][order]}
+    image_people.write(tmp_path / "again", **arrays)
     model = ("--model", trained_maps.bundle)
     assert image_people.call(tmp_path / "again", "evaluate", *model) == 0
-    said = capsys.readouterr().err
-    assert "left out: 8 participants: the model was trained on them" in said
+    log = capsys.readouterr().err
+    assert "left out: 8 participants: the model was trained on them" in log

@@ -42,10 +42,10 @@ def recentred(folder):
 @pytest.mark.slow
 def test_a_correction_comes_back_to_half_a_step(tmp_path):
     recentred(tmp_path / "tiny")
-    correction, given = load_bundle(tmp_path / "tiny").correction, tiny_correction()
-    np.testing.assert_allclose(correction.gains, given.gains, atol=5e-5)
-    error = np.abs(correction.offset - given.offset).max(axis=1)
-    assert (error <= 0.501 * np.abs(given.offset).max(axis=1) / 127).all()
+    correction, written = load_bundle(tmp_path / "tiny").correction, tiny_correction()
+    np.testing.assert_allclose(correction.gains, written.gains, atol=5e-5)
+    error = np.abs(correction.offset - written.offset).max(axis=1)
+    assert (error <= 0.501 * np.abs(written.offset).max(axis=1) / 127).all()
 
 
 def test_a_model_of_parcels_has_its_offset_as_it_was_estimated():
@@ -106,19 +106,19 @@ def bundle(tmp_path):
 
 
 def test_half_widths_come_back_as_they_were_to_the_rounding(bundle, tmp_path):
-    given = tiny_half_widths(bundle)
-    given.values[0, 0], given.values[1, 0, 0, 0] = 0.0, 1e-4
-    given = dataclasses.replace(given, left_out_in_turn=True)
-    back = extend_bundle(bundle, tmp_path / "new", half_widths=given).half_widths
+    written = tiny_half_widths(bundle)
+    written.values[0, 0], written.values[1, 0, 0, 0] = 0.0, 1e-4
+    written = dataclasses.replace(written, left_out_in_turn=True)
+    back = extend_bundle(bundle, tmp_path / "new", half_widths=written).half_widths
     assert (back.people, back.segments, back.left_out_in_turn) == (20, 4, True)
     step = (
-        given.values.reshape(len(given.values), -1).max(axis=1)[:, None, None, None]
+        written.values.reshape(len(written.values), -1).max(axis=1)[:, None, None, None]
         / 127
     )
-    assert (np.abs(back.values - given.values) <= 1.01 * step).all()
+    assert (np.abs(back.values - written.values) <= 1.01 * step).all()
     # No interval stays none, and one of hardly any width stays one.
-    np.testing.assert_array_equal(back.values > 0, given.values > 0)
-    np.testing.assert_array_equal(np.isnan(back.at_places), np.isnan(given.at_places))
+    np.testing.assert_array_equal(back.values > 0, written.values > 0)
+    np.testing.assert_array_equal(np.isnan(back.at_places), np.isnan(written.at_places))
 
 
 @pytest.mark.slow
@@ -134,24 +134,26 @@ def test_half_widths_come_back_as_they_were_to_the_rounding(bundle, tmp_path):
 def test_a_card_that_does_not_fit_its_files_is_refused(
     bundle, tmp_path, key, value, fact
 ):
-    made = extend_bundle(bundle, tmp_path / "new", half_widths=tiny_half_widths(bundle))
-    path = made.path / "model.json"
+    extended = extend_bundle(
+        bundle, tmp_path / "new", half_widths=tiny_half_widths(bundle)
+    )
+    path = extended.path / "model.json"
     card = json.loads(path.read_text())
     card["half_width"][key] = value
     path.write_text(json.dumps(card))
     with pytest.raises(BundleError, match=fact):
-        load_bundle(made.path)
+        load_bundle(extended.path)
 
 
 @pytest.fixture
 def whole(tmp_path):
     """Return a bundle with all the files of tensors that a bundle may have."""
-    made = recentred(tmp_path / "corrected")
-    mean = np.zeros((len(made.contrasts), made.places.number), np.float32)
+    corrected = recentred(tmp_path / "corrected")
+    mean = np.zeros((len(corrected.contrasts), corrected.places.number), np.float32)
     return extend_bundle(
-        made,
+        corrected,
         tmp_path / "whole",
-        half_widths=tiny_half_widths(made),
+        half_widths=tiny_half_widths(corrected),
         mean=mean,
     )
 

@@ -104,9 +104,9 @@ def test_changed_bytes_are_refused_with_both_hashes(bundle_folder, name):
     expected = hashlib.sha256(data).hexdigest()
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    found = hashlib.sha256(data).hexdigest()
+    changed_hash = hashlib.sha256(data).hexdigest()
     with pytest.raises(
-        BundleError, match=f"{name} has changed.*{found}.*Expected: {expected}"
+        BundleError, match=f"{name} has changed.*{changed_hash}.*Expected: {expected}"
     ):
         load_bundle(bundle_folder)
 
@@ -268,10 +268,10 @@ def test_damaged_maps_are_refused(listed, tensors, message):
 def test_parcels_and_sets_that_do_not_fit_are_refused(tmp_path):
     bundle = write_parcel_bundle(tmp_path / "parcels")
     assert load_bundle(bundle.path).places.entities == {"space": "fsLR", "seg": "Tiny"}
-    other = ParcelPlaces.of_axis(parcels_axis(11)).to_xml()
+    of_other_parcels = ParcelPlaces.of_axis(parcels_axis(11)).to_xml()
     for xml, fact in (
         (b"none", "cannot be read"),
-        (other, "has 11 parcels. Expected: 12"),
+        (of_other_parcels, "has 11 parcels. Expected: 12"),
     ):
         with pytest.raises(BundleError, match=rf"parcels\.xml.*{fact}"):
             load_bundle(forge(bundle, "parcels.xml", xml))

@@ -24,9 +24,9 @@ def tensors():
     return AttentionUNet(5, 3, features=4, levels=1).state_dict()
 
 
-def saved(tmp_path, state, **other):
+def saved(tmp_path, state, **entries):
     path = tmp_path / "model.ckpt"
-    torch.save({"state_dict": state, "epoch": 3, **other}, path)
+    torch.save({"state_dict": state, "epoch": 3, **entries}, path)
     return path
 
 
@@ -48,10 +48,10 @@ def test_published_format(shared):
 def test_sizes_and_values_are_those_of_the_tensors(tmp_path, levels):
     wanted = AttentionUNet(6, 2, features=3, levels=levels).state_dict()
     network = read_lightning_checkpoint(saved(tmp_path, wanted))
-    found = network.state_dict()
+    state = network.state_dict()
     assert (network.features, network.levels) == (3, levels)
-    assert found.keys() == wanted.keys()
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert state.keys() == wanted.keys()
+    assert all(torch.equal(state[name], wanted[name]) for name in wanted)
 
 
 @pytest.mark.parametrize("prefix", ["model.", "net.", "module._orig_mod."])
@@ -199,10 +199,10 @@ def test_bare_pickle_is_refused_and_not_run(tmp_path):
     assert not victim.exists()
 
 
-@pytest.mark.parametrize("kept", [0, 100, -1000, -10])
-def test_truncated_file(tmp_path, tensors, kept):
+@pytest.mark.parametrize("bytes_kept", [0, 100, -1000, -10])
+def test_truncated_file(tmp_path, tensors, bytes_kept):
     path = saved(tmp_path, tensors)
-    path.write_bytes(path.read_bytes()[:kept])
+    path.write_bytes(path.read_bytes()[:bytes_kept])
     with pytest.raises(BundleError, match=r"model.ckpt is damaged"):
         read_lightning_checkpoint(path)
 

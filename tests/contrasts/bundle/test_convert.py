@@ -122,18 +122,18 @@ def wide(values):
         ("brain_mask", half_a_voxel_away, "odd.nii has voxels of 2 x 2 x 2 mm"),
         (
             "maps",
-            lambda own: (own[:, :, :6], TINY_AFFINE),
+            lambda roi_maps: (roi_maps[:, :, :6], TINY_AFFINE),
             "does not cover {missing} voxels",
         ),
         ("brain_mask", wide, "odd.nii has 2 voxels outside the grid"),
         (
             "maps",
-            lambda own: (own[..., :3], TINY_AFFINE),
+            lambda roi_maps: (roi_maps[..., :3], TINY_AFFINE),
             "odd.nii holds 3 ROI maps. Expected: 4",
         ),
         (
             "maps",
-            lambda own: (own[..., 0], TINY_AFFINE),
+            lambda roi_maps: (roi_maps[..., 0], TINY_AFFINE),
             r"odd.nii has sizes \(10, 12, 9\)",
         ),
     ],

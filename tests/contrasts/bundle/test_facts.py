@@ -35,10 +35,10 @@ def test_a_row_a_model(tmp_path):
     card = dataclasses.replace(
         bundle.card, evaluation={**evaluation, "cross_validation": 5}
     )
-    said = maps_tables(dataclasses.replace(bundle, card=card))
+    page = maps_tables(dataclasses.replace(bundle, card=card))
     assert (
         "scores on 7 people by cross-validation, each predicted by a fit to others"
-        in said
+        in page
     )
 
 

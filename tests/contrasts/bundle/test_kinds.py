@@ -61,9 +61,9 @@ def test_a_linear_model_predicts_through_a_bundle_what_it_did_before(
     tmp_path, connectome
 ):
     bundle = write_tiny_kind(tmp_path / "linear", LINEAR.name, linear_tensors())
-    found = Model(bundle, "cpu", 1).predict(connectome)
+    maps = Model(bundle, "cpu", 1).predict(connectome)
     np.testing.assert_allclose(
-        found, tiny_linear().predict(connectome), rtol=1e-5, atol=1e-5
+        maps, tiny_linear().predict(connectome), rtol=1e-5, atol=1e-5
     )
     with pytest.raises(BundleError, match=r"kind linear\. Expected: attention-unet"):
         bundle.network()

@@ -39,8 +39,8 @@ def test_every_model_says_its_terms_and_its_training():
 def test_ids_and_sizes_of_the_masks_are_those_of_the_real_files(shared):
     mni, model = shared / "data" / "mni", PUBLISHED["hcp-ya"]
     brain = (mni / "MNI_2mm_brain_mask.nii").read_bytes()
-    own = model.brain_mask
-    assert (f"git:{blob_id(brain)}", len(brain)) == (own.digest, own.size)
+    stated = model.brain_mask
+    assert (f"git:{blob_id(brain)}", len(brain)) == (stated.digest, stated.size)
     # The published grey matter is the union of two masks, written by nibabel as float64.
     parts = [
         nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz")

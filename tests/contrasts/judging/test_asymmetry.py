@@ -20,9 +20,11 @@ def people(share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return predicted and measured maps, and the mean; predictions know a share of deviations."""
     rng = np.random.default_rng(3)
     mean = rng.normal(size=(2, 2 * PAIRS))
-    own = rng.normal(size=(PEOPLE, 2, 2 * PAIRS)) * rng.normal(size=(PEOPLE, 1, 1))
-    noise = rng.normal(size=own.shape)
-    return mean + share * own + 0.2 * noise, mean + own, mean
+    deviation = rng.normal(size=(PEOPLE, 2, 2 * PAIRS)) * rng.normal(
+        size=(PEOPLE, 1, 1)
+    )
+    noise = rng.normal(size=deviation.shape)
+    return mean + share * deviation + 0.2 * noise, mean + deviation, mean
 
 
 def scored(share: float):

@@ -19,60 +19,60 @@ MEAN = 3 * RNG.normal(size=500).astype(np.float32) + 2
 
 
 def people(n=12, voxels=500):
-    own = RNG.normal(size=(n, voxels))
+    deviation = RNG.normal(size=(n, voxels))
     mean = MEAN[:voxels]
-    measured = mean + own + RNG.normal(size=own.shape)
-    return (mean + 0.4 * own).astype(np.float32), measured.astype(np.float32)
+    measured = mean + deviation + RNG.normal(size=deviation.shape)
+    return (mean + 0.4 * deviation).astype(np.float32), measured.astype(np.float32)
 
 
 @pytest.mark.parametrize("slab_bytes", [1, 8 * 12 * 7, 1 << 26])
 def test_scores_are_those_of_the_whole_arrays(slab_bytes):
     predicted, measured = people()
-    found = PeopleScores.of(predicted, measured, MEAN, slab_bytes=slab_bytes)
+    scores = PeopleScores.of(predicted, measured, MEAN, slab_bytes=slab_bytes)
     matrix = correlation_matrix(predicted, measured).T
-    np.testing.assert_allclose(found.matrix, matrix, atol=1e-5)
+    np.testing.assert_allclose(scores.matrix, matrix, atol=1e-5)
     reported = diagonality(matrix)
-    assert found.index.mean() == pytest.approx(reported.index, abs=1e-5)
-    assert found.product.mean() == pytest.approx(reported.product, abs=1e-5)
-    assert found.identified.mean() == pytest.approx(identification_accuracy(matrix))
-    assert found.fingerprint == pytest.approx(fingerprinting_score(matrix), abs=1e-5)
+    assert scores.index.mean() == pytest.approx(reported.index, abs=1e-5)
+    assert scores.product.mean() == pytest.approx(reported.product, abs=1e-5)
+    assert scores.identified.mean() == pytest.approx(identification_accuracy(matrix))
+    assert scores.fingerprint == pytest.approx(fingerprinting_score(matrix), abs=1e-5)
     np.testing.assert_allclose(
-        found.residual_r, residual_correlation(predicted, measured), atol=1e-5
+        scores.residual_r, residual_correlation(predicted, measured), atol=1e-5
     )
     np.testing.assert_allclose(
-        found.residual_r_training_mean,
+        scores.residual_r_training_mean,
         residual_correlation(predicted, measured, MEAN),
         atol=1e-5,
     )
     mean = np.broadcast_to(predicted.mean(axis=0), predicted.shape)
     own_mean = correlation_matrix(mean, measured).diagonal()
-    np.testing.assert_allclose(found.own_mean_r, own_mean, atol=1e-5)
-    own = np.eye(len(matrix), dtype=bool)
-    others = np.ma.array(matrix, mask=own).mean(axis=1)
-    np.testing.assert_allclose(found.others_r, others, atol=1e-5)
+    np.testing.assert_allclose(scores.own_mean_r, own_mean, atol=1e-5)
+    diagonal = np.eye(len(matrix), dtype=bool)
+    others_r = np.ma.array(matrix, mask=diagonal).mean(axis=1)
+    np.testing.assert_allclose(scores.others_r, others_r, atol=1e-5)
 
 
 def test_another_person_is_of_another_family():
     predicted, measured = people(7, 60)
     families = np.array([0, 1, 2, 1, 0, 3, 1])
-    found = PeopleScores.of(predicted, measured, families=families)
+    scores = PeopleScores.of(predicted, measured, families=families)
     matrix = correlation_matrix(predicted, measured).T
     same = families[:, None] == families
-    others = np.ma.array(matrix, mask=same).mean(axis=1)
-    np.testing.assert_allclose(found.others_r, others, atol=1e-5)
-    np.testing.assert_allclose(found.index, matrix.diagonal() - others, atol=1e-5)
+    others_r = np.ma.array(matrix, mask=same).mean(axis=1)
+    np.testing.assert_allclose(scores.others_r, others_r, atol=1e-5)
+    np.testing.assert_allclose(scores.index, matrix.diagonal() - others_r, atol=1e-5)
     # What the mean over people loses without each.
-    for name, values in (("others_r", found.others_r), ("index", found.index)):
-        shares = found.shares[name]
+    for name, values in (("others_r", scores.others_r), ("index", scores.index)):
+        shares = scores.shares[name]
         assert shares.mean() == pytest.approx(values.mean())
-        for left in range(7):
-            rest = np.arange(7) != left
+        for left_out in range(7):
+            rest = np.arange(7) != left_out
             fewer = PeopleScores.of(
                 predicted[rest], measured[rest], families=families[rest]
             )
             without = (fewer.others_r if name == "others_r" else fewer.index).mean()
             expected = values.mean() + 6 * (values.mean() - without)
-            assert shares[left] == pytest.approx(expected, abs=1e-4)
+            assert shares[left_out] == pytest.approx(expected, abs=1e-4)
     alone = PeopleScores.of(predicted, measured, families=np.zeros(7, int))
     assert np.isnan(alone.others_r).all()
 
@@ -104,13 +104,13 @@ def test_voxels_that_somebody_lacks_are_left_out_for_all():
     holed, holed_again = measured.copy(), predicted.copy()
     holed[3, 100:150] = np.nan
     holed_again[5, 150:200] = np.nan
-    kept = np.r_[0:100, 200:500]
-    found = PeopleScores.of(holed_again, holed, MEAN).by_name()
+    known_voxels = np.r_[0:100, 200:500]
+    scores = PeopleScores.of(holed_again, holed, MEAN).by_name()
     expected = PeopleScores.of(
-        predicted[:, kept], measured[:, kept], MEAN[kept]
+        predicted[:, known_voxels], measured[:, known_voxels], MEAN[known_voxels]
     ).by_name()
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, atol=1e-6)
+        np.testing.assert_allclose(scores[name], values, atol=1e-6)
     holed[:] = np.nan
     with pytest.raises(ValueError, match="no voxel"):
         PeopleScores.of(predicted, holed, MEAN)

@@ -35,13 +35,13 @@ NO_CEILINGS = ceilings([], [])
 def cohort(rng, people, gain=0.0):
     """Measured maps, and a model that knows the mean map and people as much as the gain says."""
     mean = 2 * rng.normal(size=(1, CONTRASTS, VOXELS))
-    own = rng.normal(size=(people, CONTRASTS, VOXELS))
-    measured = (mean + own + rng.normal(size=own.shape)).astype(np.float32)
+    deviation = rng.normal(size=(people, CONTRASTS, VOXELS))
+    measured = (mean + deviation + rng.normal(size=deviation.shape)).astype(np.float32)
 
     def predicted():
         # A person's prediction may be good or bad as a whole: columns of the matrix differ.
-        noise = rng.normal(size=own.shape) * rng.uniform(0.4, 1.0, (people, 1, 1))
-        return (mean + gain * own + noise).astype(np.float32)
+        noise = rng.normal(size=deviation.shape) * rng.uniform(0.4, 1.0, (people, 1, 1))
+        return (mean + gain * deviation + noise).astype(np.float32)
 
     return measured, predicted
 
@@ -62,37 +62,39 @@ def test_who_is_judged_in_groups_has_trained_the_others_and_is_less_sure():
     of_both = {name: predicted() for name in names}
     labels = [str(n) for n in range(24)]
 
-    def scored(name: str, own: int) -> Scores:
-        here = slice(own, None, 4)
+    def scored(name: str, group: int) -> Scores:
+        here = slice(group, None, 4)
         return score_maps(
             name, of_both[name][here], measured[here], labels=(labels[here], ["0", "1"])
         )
 
     folded = join_groups(
-        [join([scored(name, own) for name in names]) for own in range(4)],
-        [range(own, 24, 4) for own in range(4)],
+        [join([scored(name, group) for name in names]) for group in range(4)],
+        [range(group, 24, 4) for group in range(4)],
     )
     flat = folded._replace(table=folded.table.assign(group=0))
-    rows = (comparison_rows(one, "a") for one in (folded, flat))
-    for row, given in zip(*rows, strict=True):
-        assert row["p"] > given["p"]
-        _check_wider(row["difference"], given["difference"])
-    row, given = (summary_row(one, "a") for one in (folded, flat))
+    rows = (comparison_rows(scores, "a") for scores in (folded, flat))
+    for row, flat_row in zip(*rows, strict=True):
+        assert row["p"] > flat_row["p"]
+        _check_wider(row["difference"], flat_row["difference"])
+    row, flat_row = (summary_row(scores, "a") for scores in (folded, flat))
     for key in ("r_minus_group_average", "r_minus_own_mean", "index"):
-        _check_wider(row[key], given[key])
-    assert row["r"] == given["r"]
-    rows = (published_tests(one, "a") for one in (folded, flat))
+        _check_wider(row[key], flat_row[key])
+    assert row["r"] == flat_row["r"]
+    rows = (published_tests(scores, "a") for scores in (folded, flat))
     assert all(
-        row["p"] > given["p"]
-        for row, given in zip(*rows, strict=True)
+        row["p"] > flat_row["p"]
+        for row, flat_row in zip(*rows, strict=True)
         if row["score"] == "r"
     )
 
 
-def _check_wider(row, given):
+def _check_wider(row, flat_row):
     """Two intervals of one mean, of which the first is wider by the root of two."""
-    assert row[0] == given[0]
-    assert row[2] - row[1] == pytest.approx(2**0.5 * (given[2] - given[1]), abs=4e-4)
+    assert row[0] == flat_row[0]
+    assert row[2] - row[1] == pytest.approx(
+        2**0.5 * (flat_row[2] - flat_row[1]), abs=4e-4
+    )
 
 
 @pytest.mark.parametrize("people", [5, 10, 20, 40])
@@ -100,12 +102,12 @@ def test_no_constant_map_buys_a_score_of_individuality_or_a_verdict(people):
     rng = np.random.default_rng(people)
     truth = 2 * rng.normal(size=(CONTRASTS, 5000))
     measured = (truth + rng.normal(size=(people, *truth.shape))).astype(np.float32)
-    found = score_maps("truth", np.broadcast_to(truth, measured.shape), measured)
-    row = summary_row(found, "truth")
+    scores = score_maps("truth", np.broadcast_to(truth, measured.shape), measured)
+    row = summary_row(scores, "truth")
     assert row["residual_r"] is None
     assert row["identification"][0] == pytest.approx(1 / people, abs=1e-4)
     assert row["fingerprint"][0] == row["index"][0] == row["r_minus_own_mean"][0] == 0
-    verdicts = {row["verdict"] for row in comparison_rows(found, "truth")}
+    verdicts = {row["verdict"] for row in comparison_rows(scores, "truth")}
     assert verdicts == ({"interval holds 0"} if people >= 8 else {"too few people"})
 
 
@@ -136,15 +138,15 @@ def test_a_leave_one_out_average_gives_no_verdict_that_praises():
 def test_contrasts_with_one_map_for_everybody_count_as_residual_r_of_0():
     measured, predicted = cohort(np.random.default_rng(3), 9, gain=0.8)
     maps = predicted()
-    both = score_maps(GROUP_AVERAGE, maps, measured)
+    one_for_all = score_maps(GROUP_AVERAGE, maps, measured)
     maps[:, 1] = maps[0, 1]
     half = score_maps("half", maps, measured)
     assert half.of("half").loc["1", "residual_r"].isna().all()
-    expected = both.of(GROUP_AVERAGE).loc["0", "residual_r"].mean() / 2
+    expected = one_for_all.of(GROUP_AVERAGE).loc["0", "residual_r"].mean() / 2
     assert by_person(half.of("half"), "residual_r").mean() == pytest.approx(expected)
-    found = contrast_rows(join([both, half]), NO_CEILINGS)[CONTRASTS:]
-    assert [row["residual_r"] is None for row in found] == [False, True]
-    assert [row["same_for_all"] for row in found] == [False, True]
+    rows = contrast_rows(join([one_for_all, half]), NO_CEILINGS)[CONTRASTS:]
+    assert [row["residual_r"] is None for row in rows] == [False, True]
+    assert [row["same_for_all"] for row in rows] == [False, True]
 
 
 def test_relative_gain_is_mean_r_over_that_of_the_linear_model():
@@ -153,10 +155,10 @@ def test_relative_gain_is_mean_r_over_that_of_the_linear_model():
     mine = score_maps("mine", predicted(), measured)
     linear = predicted()
     linear[:, 1] *= -1
-    both = join([mine, score_maps(LINEAR, linear, measured)])
-    rows = [row for row in contrast_rows(both, NO_CEILINGS) if row["model"] == "mine"]
+    scores = join([mine, score_maps(LINEAR, linear, measured)])
+    rows = [row for row in contrast_rows(scores, NO_CEILINGS) if row["model"] == "mine"]
     r = {
-        name: both.of(name)["r"].groupby(level="contrast").mean()
+        name: scores.of(name)["r"].groupby(level="contrast").mean()
         for name in ("mine", LINEAR)
     }
     assert r[LINEAR]["1"] < 0 < r["mine"]["1"]
@@ -179,14 +181,16 @@ def test_the_published_tests_are_those_of_the_publication():
     measured, predicted = cohort(np.random.default_rng(7), 12, gain=0.8)
     constant = np.broadcast_to(predicted()[0], measured.shape)
     models = {"model": predicted(), GROUP_AVERAGE: constant, RETEST: predicted()}
-    found = join([score_maps(name, maps, measured) for name, maps in models.items()])
-    rows = published_tests(found, "model")
+    scores = join([score_maps(name, maps, measured) for name, maps in models.items()])
+    rows = published_tests(scores, "model")
     assert len(rows) == 2 * 4 * 2
     product = next(row for row in rows if row["score"] == "product")
-    matrix = found.matrices["model"][0]
-    own = np.diagonal(matrix)
-    others = (matrix.sum(axis=1) - own) / 11
-    assert product["model"] == pytest.approx(((own - others) * own).mean(), abs=1e-4)
+    matrix = scores.matrices["model"][0]
+    diagonal = np.diagonal(matrix)
+    others_mean = (matrix.sum(axis=1) - diagonal) / 11
+    assert product["model"] == pytest.approx(
+        ((diagonal - others_mean) * diagonal).mean(), abs=1e-4
+    )
     assert product["other"] == 0  # one map for everybody
     tested = [row for row in rows if row["p"] is not None]
     assert {row["score"] for row in tested} == {"r", "dice", "product"}
@@ -202,7 +206,7 @@ def test_differences_are_paired_over_people_and_families_count_as_one():
     measured, predicted = cohort(np.random.default_rng(8), 12, gain=0.5)
     families = np.repeat(np.arange(6), 2)
     models = {GROUP_AVERAGE: predicted(), LINEAR: predicted(), "model": predicted()}
-    found = join(
+    scores = join(
         [
             score_maps(name, maps, measured, None, families)
             for name, maps in models.items()
@@ -210,28 +214,28 @@ def test_differences_are_paired_over_people_and_families_count_as_one():
     )
     row = next(
         row
-        for row in comparison_rows(found, "model")
+        for row in comparison_rows(scores, "model")
         if row["against"] == LINEAR and not row["question"]
     )
-    difference = found.of("model")["r"] - found.of(LINEAR)["r"]
+    difference = scores.of("model")["r"] - scores.of(LINEAR)["r"]
     assert row["difference"][0] == pytest.approx(difference.mean(), abs=1e-4)
     assert row["difference"][1] <= row["difference"][0] <= row["difference"][2]
     assert (row["people"], row["verdict"]) == (6, "too few people")
-    assert {row["people"] for row in contrast_rows(found, NO_CEILINGS)} == {6}
+    assert {row["people"] for row in contrast_rows(scores, NO_CEILINGS)} == {6}
 
 
 def test_a_row_a_person_has_their_own_scores():
     measured, predicted = cohort(np.random.default_rng(9), 12, gain=0.5)
     mean = np.broadcast_to(measured.mean(axis=0), measured.shape)
     models = {GROUP_AVERAGE: mean, "model": predicted()}
-    found = join([score_maps(name, maps, measured) for name, maps in models.items()])
+    scores = join([score_maps(name, maps, measured) for name, maps in models.items()])
     nothing = np.zeros((1, 1, VOXELS), np.float16)
     people = [
         Person(str(n), nothing, (1.0,), (maps,), fd_mm=n)
         for n, maps in enumerate(measured)
     ]
     rows = person_rows(
-        found, "model", [*people, Person("12", nothing, (1.0,), (measured[0],))]
+        scores, "model", [*people, Person("12", nothing, (1.0,), (measured[0],))]
     )
     assert [row["participant_id"] for row in rows] == [f"sub-{n}" for n in range(12)]
     assert [row["fd_mean"] for row in rows] == list(range(12))

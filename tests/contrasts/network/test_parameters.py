@@ -34,25 +34,25 @@ def test_the_network_comes_back_and_shares_no_memory(tensors):
     parameters = Parameters.of_tensors(tensors)
     network = AttentionUNet.from_parameters(parameters)
     assert not network.training
-    found = network.state_dict()
-    assert found.keys() == tensors.keys()
-    assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+    state = network.state_dict()
+    assert state.keys() == tensors.keys()
+    assert all(torch.equal(state[name], tensors[name]) for name in tensors)
     assert all(parameter.requires_grad for parameter in network.parameters())
     before = parameters.arrays["out_block.1.bias"].copy()
-    for changed in (tensors, found):
+    for changed in (tensors, state):
         changed["out_block.1.bias"].fill_(7.0)
     np.testing.assert_array_equal(parameters.arrays["out_block.1.bias"], before)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_precisions_become_float32(tensors, dtype):
-    others = {
+    converted = {
         n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()
     }
-    found = Parameters.of_tensors(others).arrays
-    assert found["out_block.1.bias"].dtype == np.float32
+    arrays = Parameters.of_tensors(converted).arrays
+    assert arrays["out_block.1.bias"].dtype == np.float32
     np.testing.assert_allclose(
-        found["out_block.1.bias"], tensors["out_block.1.bias"].numpy(), rtol=1e-2
+        arrays["out_block.1.bias"], tensors["out_block.1.bias"].numpy(), rtol=1e-2
     )
 
 
@@ -84,6 +84,10 @@ def test_batch_norm_is_folded_as_torch_does_it(tensors):
         norm.weight.normal_()
         norm.bias.normal_()
         expected = fuse_conv_bn_eval(conv, norm)
-    found = Parameters.of(network).convolution("bottleneck")
-    for one, other in zip(found, (expected.weight, expected.bias), strict=True):
-        np.testing.assert_allclose(one, other.detach().numpy(), rtol=1e-5, atol=1e-6)
+    convolution = Parameters.of(network).convolution("bottleneck")
+    for folded, trained in zip(
+        convolution, (expected.weight, expected.bias), strict=True
+    ):
+        np.testing.assert_allclose(
+            folded, trained.detach().numpy(), rtol=1e-5, atol=1e-6
+        )

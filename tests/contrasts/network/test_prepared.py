@@ -65,8 +65,8 @@ def test_prepared_form_equals_the_original(shared, plan, checkpoint, case):
     prepared = prepare_thin(
         read_lightning_checkpoint(folder / checkpoint), mask, plan=plan
     )
-    found = prepared.predict(arrays["x"][:, mask])
-    np.testing.assert_allclose(found, arrays["y"][:, mask], rtol=0, atol=1e-5)
+    maps = prepared.predict(arrays["x"][:, mask])
+    np.testing.assert_allclose(maps, arrays["y"][:, mask], rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_prepared_form_equals_the_original(shared, plan, checkpoint, case):
 )
 def test_prepared_form_equals_eager(plan, seed, levels, extra, share, clustered):
     rng = np.random.default_rng(seed)
-    shape = tuple(2 ** (levels + 1) + more for more in extra)
+    shape = tuple(2 ** (levels + 1) + added for added in extra)
     if clustered:  # one box somewhere, at times at the border
         corner = [rng.integers(n) for n in shape]
         mask = np.zeros(shape, dtype=bool)
@@ -96,9 +96,9 @@ def test_prepared_form_equals_eager(plan, seed, levels, extra, share, clustered)
         mask.flat[rng.integers(mask.size)] = True
     network = random_network(seed, levels=levels)
     connectome = rng.uniform(-1, 1, (5, np.count_nonzero(mask))).astype(np.float32)
-    found = prepare_thin(network, mask, plan=plan).predict(connectome)
+    maps = prepare_thin(network, mask, plan=plan).predict(connectome)
     np.testing.assert_allclose(
-        found, eager(network, mask, connectome), rtol=0, atol=1e-5
+        maps, eager(network, mask, connectome), rtol=0, atol=1e-5
     )
 
 
@@ -234,9 +234,14 @@ def test_published_size_in_slabs(shared):
     mask = np.any([np.asanyarray(nib.load(part).dataobj) > 0 for part in parts], axis=0)
     network = random_network(0, features=64, rois=50, contrasts=47)
     connectome = np.random.default_rng(0).uniform(-1, 1, (50, np.count_nonzero(mask)))
-    made = [prepare(network, mask, plan=one) for one in ("slabs", "blocks")]
-    one, other = (prepared.predict(connectome.astype(np.float32)) for prepared in made)
-    np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+    prepared_networks = [
+        prepare(network, mask, plan=plan) for plan in ("slabs", "blocks")
+    ]
+    by_slabs, by_blocks = (
+        prepared.predict(connectome.astype(np.float32))
+        for prepared in prepared_networks
+    )
+    np.testing.assert_allclose(by_slabs, by_blocks, rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -249,9 +254,9 @@ def test_published_size_on_the_real_mask(shared):
     network = random_network(0, features=64, rois=50, contrasts=47)
     rng = np.random.default_rng(0)
     connectome = rng.uniform(-1, 1, (50, np.count_nonzero(mask))).astype(np.float32)
-    found = prepare(network, mask).predict(connectome)
+    maps = prepare(network, mask).predict(connectome)
     np.testing.assert_allclose(
-        found, eager(network, mask, connectome), rtol=0, atol=1e-5
+        maps, eager(network, mask, connectome), rtol=0, atol=1e-5
     )
 
 

@@ -18,8 +18,8 @@ def test_eager_network_equals_the_original(shared, checkpoint, case):
     network = read_lightning_checkpoint(folder / checkpoint)
     arrays = np.load(folder / case)
     with torch.inference_mode():
-        found = network(torch.from_numpy(arrays["x"])[None])[0].numpy()
-    np.testing.assert_allclose(found, arrays["y"], rtol=0, atol=1e-5)
+        maps = network(torch.from_numpy(arrays["x"])[None])[0].numpy()
+    np.testing.assert_allclose(maps, arrays["y"], rtol=0, atol=1e-5)
 
 
 def test_published_sizes_give_the_published_number_of_parameters():
@@ -33,8 +33,8 @@ def test_gate_scales_the_projected_skip():
         gate.psi[0].weight.zero_()
         gate.psi[0].bias.zero_()
         skip = torch.randn(1, 3, 4, 4, 4)
-        found = gate(torch.randn(1, 3, 5, 5, 5), skip)
-        torch.testing.assert_close(found, 0.5 * gate.W_x(skip))
+        gated = gate(torch.randn(1, 3, 5, 5, 5), skip)
+        torch.testing.assert_close(gated, 0.5 * gate.W_x(skip))
 
 
 @pytest.mark.parametrize("levels", [0, 1, 2])

@@ -72,21 +72,21 @@ def denoised(flagged: np.ndarray | None = None) -> np.ndarray:
 def test_frames_that_hold_no_data_of_their_own_are_as_if_taken_out(job, value):
     """XCP-D interpolates the frames that it flags, or takes them out."""
     reader = Reader(job.bundle, CleaningOptions(denoise_strategy="none"))
-    found = {}
+    measured = {}
     for kind, bold in {"out": denoised(), "in": denoised(np.float32(value))}.items():
         path = add_xcpd_run(job.folder / kind, bold=bold, affine=TINY_AFFINE, tr=TR)
         write_outliers(path, FLAGS.astype(int))
         (run,) = find_runs(job.folder / kind, "01", input_type="xcpd")
-        found[kind] = reader.measure(run)
-    wanted, own = found["out"].connectomes, found["in"].connectomes
-    assert (own.whole.frames, own.coverage) == (np.count_nonzero(~FLAGS), 1.0)
-    np.testing.assert_allclose(own.whole.r, wanted.whole.r, rtol=0, atol=1e-6)
-    assert np.isnan(own.median_tsnr)
-    assert len(found["in"].notes) == len(found["out"].notes) + 1
-    assert f"{np.count_nonzero(FLAGS)} frames" in " ".join(found["in"].notes)
-    courses = reader.courses(found["in"].run, 300)
+        measured[kind] = reader.measure(run)
+    wanted, censored = measured["out"].connectomes, measured["in"].connectomes
+    assert (censored.whole.frames, censored.coverage) == (np.count_nonzero(~FLAGS), 1.0)
+    np.testing.assert_allclose(censored.whole.r, wanted.whole.r, rtol=0, atol=1e-6)
+    assert np.isnan(censored.median_tsnr)
+    assert len(measured["in"].notes) == len(measured["out"].notes) + 1
+    assert f"{np.count_nonzero(FLAGS)} frames" in " ".join(measured["in"].notes)
+    courses = reader.courses(measured["in"].run, 300)
     np.testing.assert_allclose(
-        courses, reader.courses(found["out"].run, 300), atol=1e-3
+        courses, reader.courses(measured["out"].run, 300), atol=1e-3
     )
 
 
@@ -116,13 +116,13 @@ def test_another_run_s_mask_and_table_change_nothing(job, tmp_path):
     add_rest(alone.bids, entities="acq-mb", seed=1, parts=("bold", "json"))
     bundle = job.bundle
     (expected,) = find_runs(alone.bids, "01")
-    _, found = find_runs(job.bids, "01")
+    _, second_run = find_runs(job.bids, "01")
     with pytest.raises(
         RunError, match="sub-01_task-rest_acq-mb has no confounds table"
     ):
-        measure(found, bundle)
+        measure(second_run, bundle)
     none = CleaningOptions(denoise_strategy="none")
-    values = [measure(run, bundle, none).r for run in (found, expected)]
+    values = [measure(run, bundle, none).r for run in (second_run, expected)]
     np.testing.assert_allclose(*values, rtol=0, atol=1e-6)
 
 
@@ -178,9 +178,9 @@ def test_series_of_parcels_are_cleaned_and_correlated(tmp_path):
     centred = cleaned - cleaned.mean(axis=1, keepdims=True)  # as dual regression does
     rois = np.linalg.lstsq(maps.T, centred.T, rcond=None)[0]
     expected = np.corrcoef(rois, cleaned.T)[: len(rois), len(rois) :]
-    found = measure(run, bundle)
-    np.testing.assert_allclose(found.r, expected, rtol=0, atol=1e-6)
-    estimate = predict_maps(found, bundle, device="cpu", threads=1)
+    connectome = measure(run, bundle)
+    np.testing.assert_allclose(connectome.r, expected, rtol=0, atol=1e-6)
+    estimate = predict_maps(connectome, bundle, device="cpu", threads=1)
     assert estimate.values.shape == (2, 12)
     assert reader.measure(run).mean_frame is None
     assert reader.courses(run, 300).shape[0] == 12

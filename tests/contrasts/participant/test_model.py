@@ -29,11 +29,11 @@ from bids_dtg.errors import RunError
 )
 def test_too_little_memory_is_one_line(tmp_path, monkeypatch, error):
     bundle = write_tiny_bundle(tmp_path / "tiny")
-    connectome, made = (
+    connectome, model = (
         np.zeros((4, bundle.places.number), np.float32),
         Model(bundle, "cpu", 1),
     )
-    made.predict(connectome)  # prepares it
+    model.predict(connectome)  # prepares it
 
     def exhausted(*_, **__):
         raise error
@@ -44,7 +44,7 @@ def test_too_little_memory_is_one_line(tmp_path, monkeypatch, error):
     with pytest.raises(
         RunError, match=r"too little memory for the network.*fewer --nprocs"
     ):
-        made.predict(connectome)
+        model.predict(connectome)
 
 
 @pytest.mark.slow
@@ -57,14 +57,14 @@ def test_a_smaller_plan_is_reported_once(tmp_path, monkeypatch):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(torch.nn.Module, "to", full)
-    made = Model(bundle, "cuda", 1)
+    model = Model(bundle, "cuda", 1)
     expected = Model(bundle, "cpu", 1).predict(connectome)
-    assert made.predict(connectome).tobytes() == expected.tobytes()
-    first, second = made.take_notes()
+    assert model.predict(connectome).tobytes() == expected.tobytes()
+    first, second = model.take_notes()
     assert "cuda has too little memory for the plan of whole grids" in first
     assert "going on with the plan of blocks on cpu" in second
-    made.predict(connectome)
-    assert made.take_notes() == ()
+    model.predict(connectome)
+    assert model.take_notes() == ()
 
 
 @pytest.mark.slow

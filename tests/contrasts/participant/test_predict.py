@@ -47,8 +47,8 @@ def titles(out: Path) -> set[str]:
 
 
 def folders(out: Path) -> set[str]:
-    found = {path.parent for path in out.rglob("*synthetic_statmap.nii.gz")}
-    return {path.relative_to(out).as_posix() for path in found}
+    parents = {path.parent for path in out.rglob("*synthetic_statmap.nii.gz")}
+    return {path.relative_to(out).as_posix() for path in parents}
 
 
 # --- averages of runs
@@ -99,12 +99,12 @@ def test_average_is_weighted_by_residual_degrees_of_freedom(job):
         n - 3 - lost for n, lost in zip(frames.values(), columns, strict=True)
     ]
     expected = np.average(runs, axis=0, weights=weights)
-    found = read_map(whole, "sub-01_task-rest")
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    average = read_map(whole, "sub-01_task-rest")
+    np.testing.assert_allclose(average, expected, rtol=0, atol=1e-5)
     by_time = np.average(
         runs, axis=0, weights=[number - 3 for number in frames.values()]
     )
-    assert np.abs(found - by_time).max() > 1e-4, "the weights show"
+    assert np.abs(average - by_time).max() > 1e-4, "the weights show"
 
     sidecar = read_sidecar(whole, "sub-01_task-rest")
     assert sidecar["NSegments"] == 3
@@ -134,20 +134,24 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
     add_rest(joined.bids, bold=bold, session="1")
     add_rest(joined.bids, session="2", seed=5)
     words = ("--denoise-strategy", "none")
-    for own in (job, joined):
-        assert own.run(*words) == 0
-        assert own.run(*words, "--combine", "participant", out=own.folder / "both") == 0
-    said = capsys.readouterr().err
+    for session_job in (job, joined):
+        assert session_job.run(*words) == 0
+        assert (
+            session_job.run(
+                *words, "--combine", "participant", out=session_job.folder / "both"
+            )
+            == 0
+        )
+    log = capsys.readouterr().err
     assert (
-        "trained on joined runs of 60 minutes per session; these have 10 to 22.5"
-        in said
+        "trained on joined runs of 60 minutes per session; these have 10 to 22.5" in log
     )
-    for one, other, title in (
+    for first_output, second_output, title in (
         (job.out, joined.out, "sub-01_ses-1_task-rest"),
         (job.folder / "both", joined.folder / "both", "sub-01_task-rest"),
     ):
-        found, wanted = (read_map(out, title) for out in (one, other))
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
+        values, wanted = (read_map(out, title) for out in (first_output, second_output))
+        np.testing.assert_allclose(values, wanted, rtol=0, atol=1e-4)
         assert np.std(wanted) > 0.01
     sidecar = read_sidecar(job.out, "sub-01_ses-1_task-rest")
     assert (sidecar["NSegments"], sidecar["SecondsOfRest"], len(sidecar["Runs"])) == (
@@ -159,8 +163,8 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
     methods = (job.out / "logs/CITATION.md").read_text()
     assert "done for all runs of a session together" in " ".join(methods.split())
     assert job.run("--combine", "run") == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert "joins all runs of a session. Expected: --combine session or" in said
+    log = " ".join(capsys.readouterr().err.split())
+    assert "joins all runs of a session. Expected: --combine session or" in log
 
 
 def test_two_segments_of_one_run(job):
@@ -422,9 +426,9 @@ def test_connectome_reads_back(job):
     np.testing.assert_allclose(r, np.corrcoef(series.T), atol=1e-5)
     rows = read_table(func / "sub-01_task-rest_desc-rois_timeseries.tsv")
     assert list(rows[0]) == ["roi01", "roi02", "roi03", "roi04"]
-    found = np.array([[float(x) for x in row.values()] for row in rows])
-    assert found.shape == series.shape
-    agreement = [np.corrcoef(found[:, roi], series[:, roi])[0, 1] for roi in range(4)]
+    table = np.array([[float(x) for x in row.values()] for row in rows])
+    assert table.shape == series.shape
+    agreement = [np.corrcoef(table[:, roi], series[:, roi])[0, 1] for roi in range(4)]
     assert min(agreement) > 0.99999
 
 
@@ -473,9 +477,9 @@ def test_pybids_finds_each_file_by_its_entities(job):
         add_rest(job.bids, session=session, entities="acq-x_run-1", frames=90)
     assert job.run("--write", "maps", "connectome") == 0
     layout = pybids_layout(job.out)
-    found = {Path(file.path): file.get_entities() for file in layout.get()}
+    entities = {Path(file.path): file.get_entities() for file in layout.get()}
     written = {*job.out.glob("sub-*/**/func/*.*"), *job.out.glob("tpl-*/*.*")}
-    assert written <= found.keys()
+    assert written <= entities.keys()
     assert {path.name.partition("_")[0].partition("-")[0] for path in written} >= {
         "sub"
     }
@@ -483,8 +487,8 @@ def test_pybids_finds_each_file_by_its_entities(job):
         name = parse_name(path.name)
         wanted = {PYBIDS.get(key, key): label for key, label in name.entities}
         wanted |= {"suffix": name.suffix, "extension": name.extension}
-        read = {key: str(found[path].get(key)) for key in wanted}
-        assert read == wanted, path.name
+        shown = {key: str(entities[path].get(key)) for key in wanted}
+        assert shown == wanted, path.name
 
 
 def test_pybids_reads_sidecars_and_builds_names(job):
@@ -494,19 +498,19 @@ def test_pybids_reads_sidecars_and_builds_names(job):
     layout = pybids_layout(job.out)
     assert len(layout.get_contrasts()) == 3
     query = {"subject": "01", "session": "B", "contrast": "languageMath", "stat": "z"}
-    (found,) = layout.get(**query, desc="synthetic", extension=".nii.gz")
+    (file,) = layout.get(**query, desc="synthetic", extension=".nii.gz")
     title = "sub-01_ses-B_task-rest"
     assert (
-        Path(found.path).name
+        Path(file.path).name
         == NAME.format(title, "languageMath", "synthetic") + ".nii.gz"
     )
-    metadata = found.get_metadata()
+    metadata = file.get_metadata()
     # What all maps share, and what is this one's own.
-    assert metadata == read_inherited(Path(found.path))
+    assert metadata == read_inherited(Path(file.path))
     assert metadata["Synthetic"] is True
     assert metadata["ContrastDetails"]["languageMath"]["Contrast"] == "MATH"
-    built = layout.build_path(found.get_entities(), validate=False)
-    assert Path(built) == Path(found.path)
+    built = layout.build_path(file.get_entities(), validate=False)
+    assert Path(built) == Path(file.path)
 
 
 def test_pybids_knows_atlases_densities_and_templates(tmp_path):
@@ -525,9 +529,9 @@ def test_pybids_knows_atlases_densities_and_templates(tmp_path):
     describe_dataset(tmp_path)
     layout = pybids_layout(tmp_path)
     (table,) = layout.get(atlas="S", segmentation="7n", scale="400", desc="regions")
-    (left,) = layout.get(hemi="L", den="32k")
-    (both,) = layout.get(den="91k", extension=".dscalar.nii")
+    (left_mesh,) = layout.get(hemi="L", den="32k")
+    (dense,) = layout.get(den="91k", extension=".dscalar.nii")
     (template,) = layout.get(template="A", contrast="C")
-    for file in (table, left, both, template):
+    for file in (table, left_mesh, dense, template):
         built = layout.build_path(file.get_entities(), validate=False)
         assert Path(built) == Path(file.path)

@@ -19,9 +19,9 @@ def test_runs_of_all_participants_in_order(job):
     add_rest(job.bids, "02", session="A", entities="run-2")
     add_rest(job.bids, "02", session="A", entities="run-1")
     titles = [run.title for run in find_runs(job.settings())]
-    first, *others = titles
+    first, *other_titles = titles
     assert first == "sub-01_task-rest"
-    assert sorted(others) == [
+    assert sorted(other_titles) == [
         "sub-02_ses-A_task-rest_run-1",
         "sub-02_ses-A_task-rest_run-2",
         "sub-02_task-rest",

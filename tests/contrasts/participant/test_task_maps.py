@@ -34,9 +34,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*for the model")
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> TinyJob:
     """Return a job with two participants, whose maps the command line has made."""
-    made = TinyJob(tmp_path_factory.mktemp("job"), ("01", "02"))
-    assert made.run("--denoise-strategy", "simple") == 0
-    return made
+    finished = TinyJob(tmp_path_factory.mktemp("job"), ("01", "02"))
+    assert finished.run("--denoise-strategy", "simple") == 0
+    return finished
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,8 @@ def test_maps_are_those_of_the_command_line_byte_for_byte(job, maps):
 def test_options_do_what_they_do_on_the_command_line(tmp_path, options):
     job = TinyJob(tmp_path, ())
     add_rest(job.bids, frames=90)  # as many columns are removed
-    given = {"denoise_strategy": "simple", **options}
-    words = [w for k, v in given.items() for w in (f"--{k.replace('_', '-')}", v)]
+    parameters = {"denoise_strategy": "simple", **options}
+    words = [w for k, v in parameters.items() for w in (f"--{k.replace('_', '-')}", v)]
     assert job.run(*words) == 0
     maps = TaskMaps(str(job.model), device="cpu", threads=1, **options).fit()
     image = maps.transform(bold_of(job))
@@ -128,8 +128,8 @@ def test_a_file_of_another_name_is_in_the_models_space(job, tmp_path):
     image.to_filename(tmp_path / "my_bold_2.nii.gz")
     maps = TaskMaps(str(job.model), "none", "cpu", threads=1).fit()
     with pytest.warns(UserWarning, match=r"sub-mybold2: .*no brain mask"):
-        found = maps.transform(tmp_path / "my_bold_2.nii.gz")
-    assert bits(found) == bits(clone(maps).fit().transform(_in_memory(image)))
+        of_file = maps.transform(tmp_path / "my_bold_2.nii.gz")
+    assert bits(of_file) == bits(clone(maps).fit().transform(_in_memory(image)))
 
 
 def _in_memory(image):
@@ -141,8 +141,8 @@ def test_an_image_in_memory_is_cleaned_with_what_is_handed_over(job, maps):
     path = bold_of(job)
     table = path.with_name("sub-01_task-rest_desc-confounds_timeseries.tsv")
     mask = path.with_name(path.name.replace("preproc_bold", "brain_mask"))
-    kept = nib.load(path)
-    image = nib.Nifti1Image(np.asarray(kept.dataobj), kept.affine, kept.header)
+    stored = nib.load(path)
+    image = nib.Nifti1Image(np.asarray(stored.dataobj), stored.affine, stored.header)
     wanted = bits(maps.transform(path))
     masked = clone(maps).set_params(mask_img=str(mask)).fit()
     frame = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
@@ -168,12 +168,14 @@ def test_values_in_memory_are_not_rounded(job, stored):
     header.set_xyzt_units("mm", "sec")
     image = nib.Nifti1Image(values, TINY_AFFINE, header)
     exact = nib.Nifti1Image(values.astype(np.float64), TINY_AFFINE)
-    for made in (image, exact):
-        made.header.set_xyzt_units("mm", "sec")
-        made.header.set_zooms((2, 2, 2, TR))
+    for in_memory in (image, exact):
+        in_memory.header.set_xyzt_units("mm", "sec")
+        in_memory.header.set_zooms((2, 2, 2, TR))
     maps = TaskMaps(str(job.model), "none", "cpu", threads=1).fit()
-    found, wanted = (maps.transform(made).get_fdata() for made in (image, exact))
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    rounded, wanted = (
+        maps.transform(in_memory).get_fdata() for in_memory in (image, exact)
+    )
+    np.testing.assert_allclose(rounded, wanted, atol=1e-5)
     assert image.get_data_dtype() == np.int16
 
 
@@ -186,13 +188,16 @@ def test_an_array_of_confounds_is_removed_in_place_of_the_strategys(job, maps):
     by_hand = TaskMaps(str(job.model), "none", "cpu", threads=1).fit()
     spoilt = nib.Nifti1Image(spoilt.astype(np.float32), image.affine, image.header)
     with pytest.warns(UserWarning, match="no brain mask"):
-        found = maps.transform(spoilt, drift)
-    again, other = by_hand.transform(spoilt, drift[:, None]), by_hand.transform(spoilt)
+        by_row = maps.transform(spoilt, drift)
+    again, without = (
+        by_hand.transform(spoilt, drift[:, None]),
+        by_hand.transform(spoilt),
+    )
     clean = by_hand.transform(nib.load(path), drift)
-    assert bits(found) == bits(again)
-    close = np.corrcoef(found.get_fdata().ravel(), clean.get_fdata().ravel())[0, 1]
+    assert bits(by_row) == bits(again)
+    close = np.corrcoef(by_row.get_fdata().ravel(), clean.get_fdata().ravel())[0, 1]
     assert close > 0.999
-    assert np.abs(other.get_fdata() - clean.get_fdata()).max() > 0.01
+    assert np.abs(without.get_fdata() - clean.get_fdata()).max() > 0.01
 
 
 @pytest.mark.slow
@@ -203,12 +208,12 @@ def test_frames_are_kept_by_index_or_by_truth(job):
     keep = np.arange(60) >= 5
     values[..., :5] = 1e4
     spoilt = nib.Nifti1Image(values, image.affine, image.header)
-    given = [keep, np.flatnonzero(keep), list(np.flatnonzero(keep))]
+    masks = [keep, np.flatnonzero(keep), list(np.flatnonzero(keep))]
     cut = nib.Nifti1Image(values[..., 5:], image.affine, image.header)
-    found = [bits(maps.transform(spoilt, sample_mask=mask)) for mask in given]
-    assert found[0] == found[1] == found[2]
+    contents = [bits(maps.transform(spoilt, sample_mask=mask)) for mask in masks]
+    assert contents[0] == contents[1] == contents[2]
     np.testing.assert_allclose(
-        np.frombuffer(found[0], np.float32),
+        np.frombuffer(contents[0], np.float32),
         np.frombuffer(bits(maps.transform(cut)), np.float32),
         atol=1e-3,
     )
@@ -228,13 +233,13 @@ def test_a_chosen_data_frame_with_other_columns_is_reported(job, maps):
 
 def test_several_images_give_a_list(job, maps):
     paths = [bold_of(job, label) for label in ("01", "02")]
-    found = maps.transform(paths)
-    assert [bits(image) for image in found] == [
+    images = maps.transform(paths)
+    assert [bits(image) for image in images] == [
         bits(maps.transform(path)) for path in paths
     ]
-    assert bits(found[0]) != bits(found[1])
+    assert bits(images[0]) != bits(images[1])
     assert [bits(image) for image in maps.transform(paths, [None, None])] == list(
-        map(bits, found)
+        map(bits, images)
     )
     with pytest.raises(
         ValueError, match=r"confounds must be a list, .* 2 images, not 1"
@@ -249,16 +254,18 @@ def test_a_connectome_at_hand_gives_its_maps(job, maps):
     connectome = bids_dtg.measure(
         run, bundle, CleaningOptions(denoise_strategy="simple")
     )
-    found = bids_dtg.predict_maps(connectome, bundle, device="cpu", threads=1)
+    of_connectome = bids_dtg.predict_maps(connectome, bundle, device="cpu", threads=1)
     image = maps.transform(run)
-    np.testing.assert_array_equal(image.get_fdata()[bundle.voxels.mask].T, found.values)
+    np.testing.assert_array_equal(
+        image.get_fdata()[bundle.voxels.mask].T, of_connectome.values
+    )
     with pytest.raises(SettingsError, match=r"\(3, 9\). Expected: \(4, "):
         bids_dtg.predict_maps(
             Connectome(np.zeros((3, 9), np.float32), 100, 200.0), bundle
         )
     with pytest.raises(SettingsError, match=r"partial.*Expected: .*which tiny reads"):
         bids_dtg.predict_maps(
-            Connectome(found.values, 100, 200.0, form=Form("partial")), bundle
+            Connectome(of_connectome.values, 100, 200.0, form=Form("partial")), bundle
         )
 
 
@@ -356,26 +363,30 @@ def test_it_stands_in_a_pipeline(job, maps, atlas):
 
 
 def test_clones_and_parameters(maps):
-    other = clone(maps)
-    assert other.get_params() == maps.get_params()
+    copied = clone(maps)
+    assert copied.get_params() == maps.get_params()
     assert (
-        other.set_params(denoise_strategy="none", gsr=False).denoise_strategy == "none"
+        copied.set_params(denoise_strategy="none", gsr=False).denoise_strategy == "none"
     )
     with pytest.raises(ValueError, match="Invalid parameter 'denoise_stategy'"):
-        other.set_params(denoise_stategy="none")
-    chosen = other.set_output(transform="pandas")
+        copied.set_params(denoise_stategy="none")
+    chosen = copied.set_output(transform="pandas")
     assert clone(chosen.set_output())._sklearn_output_config == {"transform": "pandas"}
     with pytest.raises(sklearn.exceptions.NotFittedError):
-        other.transform("nowhere.nii.gz")
+        copied.transform("nowhere.nii.gz")
     assert repr(TaskMaps("demo")) == "TaskMaps(model='demo')"
 
 
 def test_options_of_the_cleaning_are_those_of_the_command_line():
-    given = TaskMaps().get_params()
+    parameters = TaskMaps().get_params()
     for field in fields(CleaningOptions):
         if field.name not in ("custom_confounds", "denoise_strategy"):
-            assert given[field.name] == field.default, field.name
-    assert (given["model"], given["denoise_strategy"], given["device"]) == (
+            assert parameters[field.name] == field.default, field.name
+    assert (
+        parameters["model"],
+        parameters["denoise_strategy"],
+        parameters["device"],
+    ) == (
         None,
         "simple",
         "auto",
@@ -473,8 +484,8 @@ class OfArrays(TaskMaps):
 def test_scikit_learns_checks_pass_where_they_apply(job):
     estimator = OfArrays(str(job.model), device="cpu", threads=1)
     passed = set()
-    for own, check in estimator_checks.estimator_checks_generator(estimator):
+    for checked, check in estimator_checks.estimator_checks_generator(estimator):
         if (name := check.func.__name__) not in NOT_APPLICABLE:
-            check(own)
+            check(checked)
             passed.add(name)
     assert {"check_estimator_cloneable", "check_no_attributes_set_in_init"} <= passed

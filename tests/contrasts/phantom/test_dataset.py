@@ -76,10 +76,12 @@ def test_nilearn_reads_the_confounds(fmriprep, strategy):
     from nilearn.interfaces.fmriprep import load_confounds_strategy
 
     bold = next(fmriprep.rglob("*_bold.nii.gz"))
-    confounds, kept = load_confounds_strategy(str(bold), denoise_strategy=strategy)
+    confounds, sample_mask = load_confounds_strategy(
+        str(bold), denoise_strategy=strategy
+    )
     assert len(confounds) == 60
     assert confounds.notna().all(axis=None)
-    assert not {0, 1} & set(kept)  # not steady yet
+    assert not {0, 1} & set(sample_mask)  # not steady yet
 
 
 def test_every_file_says_that_it_is_simulated(fmriprep):
@@ -140,14 +142,14 @@ def coarse(phantom):
 
 
 def test_a_run_has_its_frames_and_is_the_same_again(coarse):
-    one, again = (
+    first_run, again = (
         np.concatenate(list(draw_run(coarse, 70, 1.5).blocks())) for _ in range(2)
     )
-    assert one.shape == (70, coarse.phantom.anatomy.brain.sum())
-    assert one.dtype == np.float32
-    np.testing.assert_array_equal(one, again)
-    other = np.concatenate(list(draw_run(coarse, 70, 1.5, run=1).blocks()))
-    assert not np.allclose(one, other)
+    assert first_run.shape == (70, coarse.phantom.anatomy.brain.sum())
+    assert first_run.dtype == np.float32
+    np.testing.assert_array_equal(first_run, again)
+    second_run = np.concatenate(list(draw_run(coarse, 70, 1.5, run=1).blocks()))
+    assert not np.allclose(first_run, second_run)
 
 
 @pytest.mark.slow
@@ -176,11 +178,11 @@ def test_cleaning_recovers_the_person_s_connectome(coarse):
 
 def test_traits_explain_the_scores_in_part(phantom):
     people = [phantom.person(Cohort.TRAINING, n) for n in range(400)]
-    known = [phenotype(person) for person in people]
+    phenotypes = [phenotype(person) for person in people]
     traits = np.array([person.traits[:4] for person in people])
     values = [
-        [p[name] if name != "sex" else p[name] == "F" for p in known]
-        for name in known[0]
+        [p[name] if name != "sex" else p[name] == "F" for p in phenotypes]
+        for name in phenotypes[0]
     ]
     r = [np.corrcoef(v, t)[0, 1] for v, t in zip(values, traits.T, strict=True)]
     assert 0.6 < r[0] < 0.8
@@ -188,5 +190,5 @@ def test_traits_explain_the_scores_in_part(phantom):
     assert abs(r[2] - np.sqrt(0.6)) < 0.08
     assert abs(r[3] - np.sqrt(0.3)) < 0.12
     assert abs(np.mean(values[2]) - 100) < 3
-    assert all(22 <= p["age"] <= 37 and p["sex"] in "FM" for p in known)
+    assert all(22 <= p["age"] <= 37 and p["sex"] in "FM" for p in phenotypes)
     assert phenotype(people[0]) == phenotype(phantom.person(Cohort.TRAINING, 0))

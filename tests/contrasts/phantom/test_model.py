@@ -48,10 +48,10 @@ def test_the_demo_s_ceiling_resembles_the_true_maps(phantom, monkeypatch):
 
 @pytest.mark.slow
 def test_a_person_is_the_same_whenever_asked(phantom):
-    one, again = phantom.person(0, 3), Phantom(block=4).person(0, 3)
-    np.testing.assert_array_equal(one.traits, again.traits)
-    np.testing.assert_array_equal(one.connectome(1, 2), again.connectome(1, 2))
-    np.testing.assert_array_equal(one.measured_maps(1), again.measured_maps(1))
+    first, again = phantom.person(0, 3), Phantom(block=4).person(0, 3)
+    np.testing.assert_array_equal(first.traits, again.traits)
+    np.testing.assert_array_equal(first.connectome(1, 2), again.connectome(1, 2))
+    np.testing.assert_array_equal(first.measured_maps(1), again.measured_maps(1))
 
 
 @pytest.mark.slow
@@ -65,9 +65,11 @@ def test_people_cohorts_sessions_segments_and_seeds_differ(phantom):
     r = np.corrcoef([m[0] for m in maps])
     assert (r[np.triu_indices(8, k=1)] < 0.9).all()
     person = phantom.person(0, 0)
-    one, other, retest = (person.connectome(*key) for key in ((0, 0), (0, 1), (1, 0)))
-    assert 0.3 < np.corrcoef(one.ravel(), other.ravel())[0, 1] < 0.95
-    assert 0.3 < np.corrcoef(one.ravel(), retest.ravel())[0, 1] < 0.95
+    session, second_segment, retest = (
+        person.connectome(*key) for key in ((0, 0), (0, 1), (1, 0))
+    )
+    assert 0.3 < np.corrcoef(session.ravel(), second_segment.ravel())[0, 1] < 0.95
+    assert 0.3 < np.corrcoef(session.ravel(), retest.ravel())[0, 1] < 0.95
     assert not np.allclose(
         Phantom(seed=1, block=4).foci.centre_mm, phantom.foci.centre_mm
     )
@@ -84,7 +86,7 @@ def test_connectomes_agree_with_the_one_pass_route(phantom):
 
 def test_roi_maps_resemble_the_groups_and_are_not_them(phantom):
     pairs = zip(phantom.roi_maps, phantom.group_maps, strict=True)
-    r = [np.corrcoef(own, group)[0, 1] for own, group in pairs]
+    r = [np.corrcoef(persons_map, group)[0, 1] for persons_map, group in pairs]
     assert 0.6 < min(r) < max(r) < 0.999
 
 
@@ -106,9 +108,9 @@ def test_scores_lie_near_the_published_ones(test_people):
         for q in range(47)
     ]
     retest = float(np.mean([diagonality(matrix).product for matrix in matrices]))
-    others = (measured.sum(axis=0) - measured) / (PEOPLE - 1)
+    others_mean = (measured.sum(axis=0) - measured) / (PEOPLE - 1)
     assert 0.07 < retest < 0.12  # 0.097 for HCP-YA
     assert abs(mean_r(test_people["retest"], measured) - 0.470) < 0.04
     assert (
-        0.45 < mean_r(others, measured) < 0.55
+        0.45 < mean_r(others_mean, measured) < 0.55
     )  # of 19 people, where the publication's is of 827

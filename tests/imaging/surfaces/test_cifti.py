@@ -82,21 +82,21 @@ def test_workbench_reads_names_structures_and_values(tmp_path):
         return done.stdout
 
     assert run("-file-information", path, "-only-map-names").splitlines() == NAMES
-    said = run("-file-information", path)
-    assert "CIFTI - Dense Scalar" in said
-    assert "29696 out of 32492 vertices" in said
-    left, volume = tmp_path / "left.func.gii", tmp_path / "volume.nii.gz"
+    printed = run("-file-information", path)
+    assert "CIFTI - Dense Scalar" in printed
+    assert "29696 out of 32492 vertices" in printed
+    left_file, volume = tmp_path / "left.func.gii", tmp_path / "volume.nii.gz"
     run(
         "-cifti-separate",
         path,
         "COLUMN",
         "-metric",
         "CORTEX_LEFT",
-        left,
+        left_file,
         "-volume-all",
         volume,
     )
-    metric = np.stack([array.data for array in nib.load(left).darrays])
+    metric = np.stack([array.data for array in nib.load(left_file).darrays])
     np.testing.assert_array_equal(metric[:, STANDARD.vertex[:29696]], values[:, :29696])
     voxels = np.asarray(nib.load(volume).dataobj)[
         tuple(STANDARD.voxel[STANDARD.volume_mask].T)
@@ -147,10 +147,10 @@ def test_maps_and_parcels_come_back(tmp_path):
     parcels = ParcelPlaces.of_axis(two_parcels())
     content = parcels.encode_maps(values, ["map"])
     file.write_bytes(content)
-    places, names, found = read_parcel_maps(file)
+    places, names, stored = read_parcel_maps(file)
     assert names == ("map",)
     assert places.names == ("one", "other")
-    assert np.array_equal(found, values)
+    assert np.array_equal(stored, values)
     assert ParcelPlaces.of_xml(parcels.to_xml()).axis == parcels.axis
     file.write_bytes(content.replace(b"<MatrixIndicesMap", b"<<atrixIndicesMap", 1))
     with pytest.raises(
@@ -160,13 +160,13 @@ def test_maps_and_parcels_come_back(tmp_path):
 
 
 def test_what_is_no_map_of_the_parcels_is_refused(tmp_path):
-    path, other = tmp_path / "map.pscalar.nii", two_parcels()
-    other.name = other.name[::-1]
+    path, other_parcels = tmp_path / "map.pscalar.nii", two_parcels()
+    other_parcels.name = other_parcels.name[::-1]
     for axis, values, fact in (
         (two_parcels(), np.ones((2, 2)), "has 2 maps. Expected: one map per file"),
         (two_parcels(), np.zeros((1, 2)), "has no value at the model's parcels"),
         (
-            other,
+            other_parcels,
             np.ones((1, 2)),
             "its parcel one has other vertices or voxels than those wanted",
         ),

@@ -146,15 +146,17 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, why):
 def _files(anat, *, native=False):
     stem = "sub-01_hemi-{}"
     mesh = "" if native else "_space-fsLR_den-32k"
-    spheres = ["_space-fsLR_desc-msmsulc_sphere", "_desc-reg_sphere"] if native else []
+    sphere_names = (
+        ["_space-fsLR_desc-msmsulc_sphere", "_desc-reg_sphere"] if native else []
+    )
     sides = {}
     for side in SIDES:
         names = [
             f"{stem.format(side)}{name}.surf.gii"
-            for name in (f"{mesh}_midthickness", *spheres)
+            for name in (f"{mesh}_midthickness", *sphere_names)
         ]
-        surface, *others = (anat / name for name in names)
-        sides[side] = SurfaceSide((surface,), *others)
+        surface, *spheres = (anat / name for name in names)
+        sides[side] = SurfaceSide((surface,), *spheres)
     transform = TransformFile(
         anat / "sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.txt"
     )
@@ -212,12 +214,18 @@ def test_fsaverages_sphere_leads_to_the_same_points(tmp_path, copied):
     anat = add_fmriprep_surfaces(tmp_path, "01", native=True)
     files = _files(anat, native=True)
     for side in SIDES:
-        surface, sphere, other = files.sides[side].files
+        surface, sphere, fsaverage_sphere = files.sides[side].files
         order = np.random.default_rng(1).permutation(32492)  # as the builder's
-        write_surface(other, fs_lr_on_fsaverage(side)[order], read_surface(other)[1])
+        write_surface(
+            fsaverage_sphere,
+            fs_lr_on_fsaverage(side)[order],
+            read_surface(fsaverage_sphere)[1],
+        )
         # fMRIPrep 23.1.0 and 23.1.1 wrote a copy of it instead of fsLR's.
-        sphere.write_bytes(other.read_bytes())
-        files.sides[side] = SurfaceSide((surface,), sphere if copied else None, other)
+        sphere.write_bytes(fsaverage_sphere.read_bytes())
+        files.sides[side] = SurfaceSide(
+            (surface,), sphere if copied else None, fsaverage_sphere
+        )
     points = read_midthickness(files, BRAIN)
     for side in SIDES:
         np.testing.assert_allclose(points[side], template_mesh(side)[0], atol=1e-3)
@@ -232,15 +240,15 @@ def _shuffled(points, faces):
 
 
 def _exchanged(anat):
-    left, right = (_files(anat).sides[side].files[0] for side in SIDES)
-    content = left.read_bytes()
-    left.write_bytes(right.read_bytes())
-    right.write_bytes(content)
+    left_file, right_file = (_files(anat).sides[side].files[0] for side in SIDES)
+    content = left_file.read_bytes()
+    left_file.write_bytes(right_file.read_bytes())
+    right_file.write_bytes(content)
 
 
 def _both_left(anat):
-    left, right = (_files(anat).sides[side].files[0] for side in SIDES)
-    right.write_bytes(left.read_bytes())
+    left_file, right_file = (_files(anat).sides[side].files[0] for side in SIDES)
+    right_file.write_bytes(left_file.read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -342,11 +350,11 @@ def test_a_real_transform(shared):
     stem = str(anat / "sub-HAPPYTEST_hemi-{}_space-fsLR_den-32k_midthickness.surf.gii")
     sides = {side: SurfaceSide((type(anat)(stem.format(side)),)) for side in SIDES}
     transform = TransformFile(real / "fmriprep_like/sub-HAPPYTEST/anat" / name)
-    found = read_midthickness(SurfaceFiles("a test", sides, (transform,)), BRAIN)
+    meshes = read_midthickness(SurfaceFiles("a test", sides, (transform,)), BRAIN)
     reference = np.load(real / "surfaces/reference/sub-HAPPYTEST_points.npz")
     for side in SIDES:
         np.testing.assert_allclose(
-            found[side], reference[f"fsLR32k_{side}_mni"], atol=1e-4
+            meshes[side], reference[f"fsLR32k_{side}_mni"], atol=1e-4
         )
 
 
@@ -414,7 +422,7 @@ def test_freesurfers_vertices_follow_the_axes_of_its_image(tmp_path):
     header["dims"], header["delta"] = [256, 240, 200, 1], [1.0, 1.0, 1.2]
     usual = header.get_vox2ras_tkr()[:3, :3] / header["delta"]
     turn = Rotation.from_euler("xyz", [20, -30, 10], degrees=True).as_matrix()
-    found = []
+    placed = []
     for axes, centre in ((usual, np.zeros(3)), (turn @ usual, [3.0, -12, 18])):
         names = dict(zip(("xras", "yras", "zras"), axes.T, strict=True))
         volume = {"head": [2, 0, 20], "valid": "1", "filename": "T1.mgz", **names}
@@ -426,8 +434,8 @@ def test_freesurfers_vertices_follow_the_axes_of_its_image(tmp_path):
         white, pial, reg = (
             tmp_path / f"lh.{n}" for n in ("white", "pial", "sphere.reg")
         )
-        found.append(points_on_fs_lr(SurfaceSide((white, pial), None, reg), "L")[0])
+        placed.append(points_on_fs_lr(SurfaceSide((white, pial), None, reg), "L")[0])
     header["Mdc"], header["Pxyz_c"] = (turn @ usual).T, centre
     to_scanner = header.get_vox2ras() @ np.linalg.inv(header.get_vox2ras_tkr())
-    wanted = nib.affines.apply_affine(to_scanner, found[0])
-    np.testing.assert_allclose(found[1], wanted, atol=1e-4)
+    wanted = nib.affines.apply_affine(to_scanner, placed[0])
+    np.testing.assert_allclose(placed[1], wanted, atol=1e-4)

@@ -42,9 +42,9 @@ def painted(glasser) -> np.ndarray:
 
 def test_labels_are_those_of_workbench(painted):
     """Workbench paints each hemisphere by itself, so voxels between both are left out."""
-    left, right = map(stored_labels, SIDES)
-    between = (left > 0) & (right > 0)
-    wanted = left + right
+    left_labels, right_labels = map(stored_labels, SIDES)
+    between = (left_labels > 0) & (right_labels > 0)
+    wanted = left_labels + right_labels
     either = ((wanted > 0) | (painted > 0)) & ~between
     assert np.count_nonzero(either) > 115_000
     assert np.count_nonzero(between) < 2_000
@@ -76,9 +76,9 @@ def test_all_of_the_cortex_has_a_parcel_on_meshes(glasser):
     cortex = np.concatenate([template.cortex[side] for side in SIDES])
     np.testing.assert_array_equal(painting.whole, cortex)
     assert np.count_nonzero(cortex) == 59_412
-    left = glasser.axis.vertices[7][CORTEX[0]]
+    left_vertices = glasser.axis.vertices[7][CORTEX[0]]
     values = painting.apply(np.arange(360.0)[None])[0]
-    np.testing.assert_array_equal(np.flatnonzero(values == 7), left)
+    np.testing.assert_array_equal(np.flatnonzero(values == 7), left_vertices)
     assert np.isnan(values[~cortex]).all()
     coarse = paint_mesh(glasser, "fsaverage")
     assert (len(coarse.parcel), np.count_nonzero(coarse.whole)) == (20_484, 18_766)
@@ -93,29 +93,29 @@ def test_painted_volumes_are_read_back_over_parcels(glasser, tmp_path, space):
     voxels, painting = paint_voxels(glasser, *near)
     path = tmp_path / "map.nii.gz"
     path.write_bytes(voxels.encode(painting.apply(values[None])[0]))
-    found = read_over_parcels(glasser, space, path)
-    assert np.isnan(found[glasser.names.index("L_V1_ROI")])
+    parcel_values = read_over_parcels(glasser, space, path)
+    assert np.isnan(parcel_values[glasser.names.index("L_V1_ROI")])
     values[values == 0] = np.nan
-    np.testing.assert_array_equal(found, values)
+    np.testing.assert_array_equal(parcel_values, values)
     volume = voxels.volume(painting.apply(values[None])[0])
     volume[tuple(voxels.index[-1])] += 1  # so that parcels do not have one value each
     image = nib.Nifti1Image(volume, voxels.grid.affine)
     nib.save(image, path)
     at_vertices = read_over_parcels(glasser, space, path)
-    known = np.isfinite(at_vertices)
-    assert known.sum() >= 350
-    assert np.median(np.abs(at_vertices - values)[known]) > 0.01
-    assert np.corrcoef(at_vertices[known], values[known])[0, 1] > 0.995
+    finite = np.isfinite(at_vertices)
+    assert finite.sum() >= 350
+    assert np.median(np.abs(at_vertices - values)[finite]) > 0.01
+    assert np.corrcoef(at_vertices[finite], values[finite])[0, 1] > 0.995
 
 
 def test_parcels_of_voxels_are_painted_as_these_voxels():
     places = ParcelPlaces.of_axis(parcels_axis())
     voxels, painting = paint_voxels(places, *voxels_near_template(GRID))
     amygdala = places.names.index("AMYGDALA")
-    found = voxels.points[painting.parcel == amygdala]
+    centres = voxels.points[painting.parcel == amygdala]
     axis = places.axis
     wanted = nib.affines.apply_affine(axis.affine, axis.voxels[amygdala])
-    assert {*map(tuple, found.tolist())} == {*map(tuple, wanted.tolist())}
+    assert {*map(tuple, centres.tolist())} == {*map(tuple, wanted.tolist())}
     elsewhere = voxels_near_template(TEMPLATE_GRIDS["MNI152NLin2009cAsym"])
     with pytest.raises(RunError, match="AMYGDALA has voxels, which are not those of"):
         paint_voxels(places, *elsewhere)

@@ -107,9 +107,9 @@ def test_a_table_is_read_by_names_in_any_spelling(tmp_path: Path) -> None:
 def test_a_parcel_that_the_file_lacks_has_no_weight(tmp_path: Path) -> None:
     axis = parcels_axis()
     path = save_series(tmp_path / "a.ptseries.nii", tiny_series(11, 9), axis[:11])
-    weights, others = read_series_header(path).weights_of(ParcelPlaces.of_axis(axis))
+    weights, unknown = read_series_header(path).weights_of(ParcelPlaces.of_axis(axis))
     assert weights.sum(axis=1).tolist() == [1.0] * 11 + [0.0]
-    assert others == 0
+    assert unknown == 0
 
 
 @pytest.mark.parametrize("kind", ["dtseries", "ptseries", "tsv"])

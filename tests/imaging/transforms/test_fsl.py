@@ -51,8 +51,10 @@ def write_warp(
     values = np.zeros((*SHAPE, 3), np.float32)
     for voxel in itertools.product(*map(range, SHAPE)):
         point = known((affine @ [*voxel, 1])[None, :3])[0]
-        there = (np.linalg.inv(moving_affine) @ [*point, 1])[:3]
-        values[voxel] = fsl_point(there, MOVING_SHAPE, moving_affine, moving_sizes)
+        moving_voxel = (np.linalg.inv(moving_affine) @ [*point, 1])[:3]
+        values[voxel] = fsl_point(
+            moving_voxel, MOVING_SHAPE, moving_affine, moving_sizes
+        )
         if not absolute:
             values[voxel] -= fsl_point(voxel, SHAPE, affine, sizes)
     warp, moving = folder / "warp.nii.gz", folder / "bold.nii.gz"

@@ -51,8 +51,8 @@ def applied(
     return map_points(points, read_transforms([TransformFile(path, inverse)]))
 
 
-def millimetres(found: np.ndarray, wanted: np.ndarray) -> float:
-    return float(np.linalg.norm(found - wanted, axis=1).max())
+def millimetres(points: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.linalg.norm(points - wanted, axis=1).max())
 
 
 # --- what a file does to points
@@ -87,13 +87,13 @@ def test_euler_angles_turn_in_the_order_of_itk(tmp_path, flag, order):
         np.hstack([angles, shift]),
         np.hstack([centre, flag]),
     )
-    found = applied(write_text(tmp_path / "x.txt", [part]))
+    turned = applied(write_text(tmp_path / "x.txt", [part]))
     turn = np.linalg.multi_dot(
         [rotation("xyz".index(a), angles["xyz".index(a)]) for a in order]
     )
     lps = POINTS * [-1, -1, 1]
     wanted = ((lps - centre) @ turn.T + centre + shift) * [-1, -1, 1]
-    assert millimetres(found, wanted) < 1e-9
+    assert millimetres(turned, wanted) < 1e-9
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_euler_angles_turn_in_the_order_of_itk(tmp_path, flag, order):
 )
 def test_translations_and_identities(tmp_path, kind, parameters, moved):
     part = (f"{kind}Transform_double_3_3", np.array(parameters, float), np.zeros(0))
-    found = applied(write_text(tmp_path / "x.txt", [part]))
-    np.testing.assert_allclose(found, POINTS + moved)
+    shifted = applied(write_text(tmp_path / "x.txt", [part]))
+    np.testing.assert_allclose(shifted, POINTS + moved)
 
 
 @pytest.mark.parametrize("typo", [False, True])

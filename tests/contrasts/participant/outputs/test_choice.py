@@ -12,12 +12,12 @@ QUALITY = "_qc.tsv"
 class RegionJob(TinyJob):
     """A tiny job with an atlas of its own: parcels of Schaefer's lie beside its mask."""
 
-    def arguments(self, *more, out=None):
+    def arguments(self, *options, out=None):
         atlas = self.folder / "atlas-Mine_space-MNI152NLin6Asym_dseg.nii.gz"
         if not atlas.exists():
             labels = np.arange(np.prod(TINY_SHAPE)).reshape(TINY_SHAPE) % 5
             nib.save(nib.Nifti1Image(labels.astype(np.int16), TINY_AFFINE), atlas)
-        return super().arguments("--atlases", atlas, *more, out=out)
+        return super().arguments("--atlases", atlas, *options, out=out)
 
 
 @pytest.fixture(scope="module")

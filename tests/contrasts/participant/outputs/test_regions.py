@@ -64,8 +64,8 @@ def test_a_row_a_contrast_and_parcel(bundle):
     assert [row["contrast"] for row in rows[::5]] == [c.label for c in bundle.contrasts]
     assert [row["index"] for row in rows[:5]] == ["1", "2", "3", "4", "5"]
     assert rows[1]["name"] == "region 2"
-    found = np.array([float(row["mean"]) for row in rows]).reshape(3, 5)
-    np.testing.assert_allclose(found, region_means(maps, atlas), rtol=1e-6, atol=1e-6)
+    means = np.array([float(row["mean"]) for row in rows]).reshape(3, 5)
+    np.testing.assert_allclose(means, region_means(maps, atlas), rtol=1e-6, atol=1e-6)
     assert {row["coverage"] for row in rows} == {"1.0000"}
 
 
@@ -138,8 +138,8 @@ def test_tables_of_a_call_hold_the_means_of_its_maps(tmp_path):
     facts = read_inherited(path)
     assert facts["Synthetic"] is True  # of the average's
     assert facts["Atlas"]["Image"] == MINE
-    own = json.loads(path.with_suffix(".json").read_text())
-    assert str(tmp_path) not in json.dumps(own)
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    assert str(tmp_path) not in json.dumps(sidecar)
 
 
 @pytest.mark.slow
@@ -150,8 +150,8 @@ def test_a_data_set_of_atlases_beside_the_derivatives(tmp_path):
     folder.mkdir(parents=True)
     image = nib.Nifti1Image(np.ones(tiny_masks()[1].shape, np.int16), TINY_AFFINE)
     nib.save(image, folder / "tpl-MNI152NLin6Asym_atlas-Own_res-2_dseg.nii.gz")
-    given = ("-d", f"atlas={job.folder / 'atlases'}", f"fmriprep={job.bids}")
-    assert job.run("--atlases", "own", *given) == 0
+    datasets = ("-d", f"atlas={job.folder / 'atlases'}", f"fmriprep={job.bids}")
+    assert job.run("--atlases", "own", *datasets) == 0
     assert len(list(job.out.rglob("*_atlas-Own_stat-z_desc-regions_statmap.tsv"))) == 1
-    assert job.run("--atlases", "none", *given, out=job.folder / "none") == 0
+    assert job.run("--atlases", "none", *datasets, out=job.folder / "none") == 0
     assert not list((job.folder / "none").rglob("*regions_statmap*"))

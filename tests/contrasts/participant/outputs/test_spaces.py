@@ -71,9 +71,9 @@ def only(folder: Path, pattern: str) -> Path:
 def resampled(path: Path, mask: np.ndarray, affine: np.ndarray, shape) -> np.ndarray:
     """Interpolate a map among voxels of its mask at the voxels of another image, by scipy."""
     points = np.indices(shape).reshape(3, -1).T @ affine[:3, :3].T + affine[:3, 3]
-    there = points @ TO_MODEL[:3, :3].T + TO_MODEL[:3, 3]
+    model_points = points @ TO_MODEL[:3, :3].T + TO_MODEL[:3, 3]
     back = np.linalg.inv(TINY_AFFINE)
-    at = (there @ back[:3, :3].T + back[:3, 3]).T
+    at = (model_points @ back[:3, :3].T + back[:3, 3]).T
     values, _ = read_volume(path)
     total, weight = (
         map_coordinates(volume.astype(float), at, order=1, mode="constant").reshape(
@@ -87,13 +87,13 @@ def resampled(path: Path, mask: np.ndarray, affine: np.ndarray, shape) -> np.nda
 def assert_resampled(
     original: Path, moved: Path, mask: np.ndarray, atol: float = 1e-3
 ) -> None:
-    found, affine = read_volume(moved)
-    wanted = resampled(original, mask, affine, found.shape)
-    rim = (found != 0) != (wanted != 0)  # a weight of a half, but for rounding
+    values, affine = read_volume(moved)
+    wanted = resampled(original, mask, affine, values.shape)
+    rim = (values != 0) != (wanted != 0)  # a weight of a half, but for rounding
     assert rim.mean() < 1e-3
-    assert np.count_nonzero(found) > 100
+    assert np.count_nonzero(values) > 100
     np.testing.assert_allclose(
-        found[~rim], wanted[~rim], atol=atol * np.abs(wanted).max()
+        values[~rim], wanted[~rim], atol=atol * np.abs(wanted).max()
     )
 
 
@@ -104,19 +104,19 @@ def test_maps_in_the_own_space_and_in_a_template(job):
     original = only(
         job.out / "sub-01", f"*space-{SPACE}_res-2_{MAPS}-synthetic_statmap.nii.gz"
     )
-    own = only(job.out / "sub-01", f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz")
-    other = only(
+    in_t1w = only(job.out / "sub-01", f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz")
+    in_template = only(
         job.out / "sub-01", f"*_space-{OTHER}_res-2_{MAPS}-synthetic_statmap.nii.gz"
     )
-    assert_resampled(original, own, mask)
-    assert_resampled(original, other, mask)
+    assert_resampled(original, in_t1w, mask)
+    assert_resampled(original, in_template, mask)
     # the field of view of the T1w image, at the model's voxel size; TemplateFlow's grid
-    assert nib.load(own).shape == (22, 25, 21)
-    assert np.allclose(nib.load(own).affine[:3, 3], (-23.5, -39.5, -16.0))
-    assert int(nib.load(own).header["sform_code"]) == 1
-    assert nib.load(other).shape == (97, 115, 97)
-    assert np.allclose(nib.load(other).affine[:3, 3], (-96.5, -132.5, -78.5))
-    assert nib.load(own).header.get_intent()[0] == "z score"
+    assert nib.load(in_t1w).shape == (22, 25, 21)
+    assert np.allclose(nib.load(in_t1w).affine[:3, 3], (-23.5, -39.5, -16.0))
+    assert int(nib.load(in_t1w).header["sform_code"]) == 1
+    assert nib.load(in_template).shape == (97, 115, 97)
+    assert np.allclose(nib.load(in_template).affine[:3, 3], (-96.5, -132.5, -78.5))
+    assert nib.load(in_t1w).header.get_intent()[0] == "z score"
     # half-widths are one set, on the model's grid
     assert {path.parent.name for path in job.out.rglob("*halfwidth*")} == {
         f"tpl-{SPACE}"
@@ -126,34 +126,34 @@ def test_maps_in_the_own_space_and_in_a_template(job):
 
 def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
     assert job.run("--output-spaces", "T1w", OTHER) == 0
-    own = map_facts(only(job.out, f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz"))
-    assert own["SpatialReference"] == (
+    of_t1w = map_facts(only(job.out, f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz"))
+    assert of_t1w["SpatialReference"] == (
         "bids:fmriprep:sub-01/anat/sub-01_desc-preproc_T1w.nii.gz"
     )
-    assert own["Resolution"].startswith(
+    assert of_t1w["Resolution"].startswith(
         "2 x 2 x 2 mm, 22 x 25 x 21 voxels over the field of view"
     )
-    assert own["Transforms"] == [f"sub-01_from-{SPACE}_to-T1w_mode-image_xfm.txt"]
-    assert own["ResampledFrom"] == SPACE
-    assert own["Interpolation"].startswith(
+    assert of_t1w["Transforms"] == [f"sub-01_from-{SPACE}_to-T1w_mode-image_xfm.txt"]
+    assert of_t1w["ResampledFrom"] == SPACE
+    assert of_t1w["Interpolation"].startswith(
         "linear, from voxels in the model's mask only"
     )
     original = only(job.out, f"*space-{SPACE}_*{MAPS}-synthetic_statmap.nii.gz")
-    assert own["Sources"] == [
-        f"bids:fmriprep:sub-01/anat/{own['Transforms'][0]}",
+    assert of_t1w["Sources"] == [
+        f"bids:fmriprep:sub-01/anat/{of_t1w['Transforms'][0]}",
         "bids:fmriprep:sub-01/anat/sub-01_desc-preproc_T1w.nii.gz",
     ]
-    assert own["Units"] == map_facts(original)["Units"]
-    assert own["ModelSHA256"] == job.bundle.identity
-    there = map_facts(
+    assert of_t1w["Units"] == map_facts(original)["Units"]
+    assert of_t1w["ModelSHA256"] == job.bundle.identity
+    of_template = map_facts(
         only(job.out, f"*_space-{OTHER}_*{MAPS}-synthetic_statmap.nii.gz")
     )
     assert (
-        there["SpatialReference"]
+        of_template["SpatialReference"]
         == f"https://templateflow.s3.amazonaws.com/tpl-{OTHER}"
     )
-    assert there["Transforms"] == [f"tpl-{OTHER}_from-{SPACE}_mode-image_xfm.h5"]
-    assert there["Contrast"] == "MATH"
+    assert of_template["Transforms"] == [f"tpl-{OTHER}_from-{SPACE}_mode-image_xfm.h5"]
+    assert of_template["Contrast"] == "MATH"
 
 
 def test_a_set_is_made_again_when_a_transform_or_the_spaces_change(job, capsys):
@@ -185,28 +185,28 @@ def test_a_space_that_cannot_be_reached_costs_only_the_maps_in_it(job, capsys):
     )
     words = ("--output-spaces", "T1w", "--surfaces", "fsLR", "--dry-run")
     assert job.run(*words) == 1
-    said = capsys.readouterr().out
-    assert f"\nsub-02_task-rest: would fail: {line}\n" in said
-    assert f"       1  would fail: {line} (first: sub-02_task-rest)\n" in said
+    printed = capsys.readouterr().out
+    assert f"\nsub-02_task-rest: would fail: {line}\n" in printed
+    assert f"       1  would fail: {line} (first: sub-02_task-rest)\n" in printed
     assert job.run(*words, "-v") == 1
-    said = capsys.readouterr().out
-    assert "sub-02_task-rest: would write 3 maps to " in said
-    assert f"    would fail: {line}\n" in said
-    assert "\n2 participants, 1 would fail" in said
+    printed = capsys.readouterr().out
+    assert "sub-02_task-rest: would write 3 maps to " in printed
+    assert f"    would fail: {line}\n" in printed
+    assert "\n2 participants, 1 would fail" in printed
     assert (
         "    on surfaces: "
-        in said.partition("also written in T1w, through sub-01_from-")[2]
+        in printed.partition("also written in T1w, through sub-01_from-")[2]
     )
     assert job.run(out=job.folder / "plain") == 0
     capsys.readouterr()
     for complete in (0, 1):  # it is tried again
         assert job.run("--output-spaces", "T1w") == 1
-        said = capsys.readouterr().err
-        assert f"sub-02: failed: {line}\n" in said
-        assert f"{2 - complete} set" in said
+        printed = capsys.readouterr().err
+        assert f"sub-02: failed: {line}\n" in printed
+        assert f"{2 - complete} set" in printed
         assert (
             f"of maps written, {complete} already complete, 1 participant failed"
-            in said
+            in printed
         )
     assert list((job.out / "sub-01").rglob("*space-T1w*"))
     assert maps_of(job.out / "sub-02") == maps_of(job.folder / "plain" / "sub-02") != {}
@@ -258,11 +258,11 @@ def test_an_image_that_is_no_head_is_refused(job, capsys, shape, size_mm, fact):
 
 
 def test_all_that_is_elsewhere_is_named_at_once(job, capsys):
-    found = [only(job.bids, "sub-01_desc-preproc_T1w.nii.gz"), add_anatomy(job.bids)]
-    for path in found:
+    images = [only(job.bids, "sub-01_desc-preproc_T1w.nii.gz"), add_anatomy(job.bids)]
+    for path in images:
         path.write_text("/annex/objects/MD5E-s1--a\n")
     assert job.run("--output-spaces", "T1w", "--dry-run") == 1
-    assert f"To do: datalad get {found[0]} {found[1]}.\n" in capsys.readouterr().out
+    assert f"To do: datalad get {images[0]} {images[1]}.\n" in capsys.readouterr().out
 
 
 def test_two_forms_that_differ_are_refused(job, capsys):

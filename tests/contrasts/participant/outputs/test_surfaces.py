@@ -40,10 +40,10 @@ class SurfaceJob(TinyJob):
         whole = np.ones(SHAPE, bool)
         grey = whole.copy()
         grey[:, :, 14] = False  # a gap, so that some vertices have part of their voxels
-        made = write_tiny_bundle(
+        plain = write_tiny_bundle(
             folder / "plain", shape=SHAPE, affine=AFFINE, masks=(whole, grey)
         )
-        self.bundle = _with_half_widths(made, folder / "model")
+        self.bundle = _with_half_widths(plain, folder / "model")
         self.model = self.bundle.path
         rng = np.random.default_rng(0)
         waves, mixing = rng.normal(size=(6, FRAMES)), rng.normal(size=(*SHAPE, 6))
@@ -189,15 +189,15 @@ def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
     time = path.stat().st_mtime_ns
     assert job.run(*arguments) == 0
     assert path.stat().st_mtime_ns == time  # nothing has changed
-    left = anat / "sub-01_hemi-L_space-fsLR_den-32k_midthickness.surf.gii"
+    left_mesh = anat / "sub-01_hemi-L_space-fsLR_den-32k_midthickness.surf.gii"
     points, faces = read_template("fsLR").points["L"], read_template("fsLR").faces["L"]
-    write_surface(left, points + np.array([0, 0, 80]), faces)
+    write_surface(left_mesh, points + np.array([0, 0, 80]), faces)
     assert job.run(*arguments) == 1
     assert (
         "% of its vertices in the brain mask of MNI152NLin6Asym"
         in capsys.readouterr().err
     )
-    left.unlink()
+    left_mesh.unlink()
     assert job.run(*arguments) == 0
     assert facts(path)["Surfaces"] == "template"
 
@@ -220,9 +220,9 @@ def test_surfaces_that_cannot_be_used_are_named(tmp_path, capsys, spoil, why):
     anat = add_fmriprep_surfaces(job.bids, "01")
     spoil(anat / "sub-01_hemi-L_space-fsLR_den-32k_midthickness.surf.gii")
     assert job.run("--surfaces", "fsLR", "fsaverage") == 1
-    said = capsys.readouterr().err
-    assert why in said
-    assert "1 participant failed" in said
+    log = capsys.readouterr().err
+    assert why in log
+    assert "1 participant failed" in log
     assert not list(job.out.rglob("*_statmap.*"))
     assert job.run("--surfaces", "fsaverage") == 0
     assert list(job.out.rglob("*_space-fsaverage_*synthetic*.func.gii"))
