@@ -58,6 +58,10 @@ _UNLISTED = {
 _LONGEST = 200  # characters of a library's message; some quote all columns of a table
 # What libraries raise where a file is not what they rely on; they also seek places before it.
 _FAULTS_OF_CODE = (AssertionError, AttributeError, IndexError, NameError, TypeError)
+# What numpy says of a list that is not as long as its file states.
+_OTHER_LENGTH = re.compile(
+    r"could not broadcast .* shape \((\d+),?\) into .*\((\d+),?\)"
+)
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,7 @@ def _cause(err: Exception) -> str:
     if isinstance(err, KeyError) and err.args:  # of a key, or of a sentence, in quotes
         text = str(err.args[0])
         text = text if " " in text else f"it has no {text}"
+    text = _OTHER_LENGTH.sub(r"it holds \1 numbers where it states \2", text)
     words = " ".join(text.partition("; use `")[0].split()) or type(err).__name__
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 

@@ -225,6 +225,10 @@ SIDES = b"CIFTI_STRUCTURE_CORTEX_LEFT", b"CIFTI_STRUCTURE_CORTEX_RIGHT"
             lambda xml: VERTICES.sub(rb"<VertexIndices>\2 \2", xml, count=1),
             "lists a vertex of .*LEFT twice",
         ),
+        (
+            lambda xml: xml.replace(b'IndexCount="60"', b'IndexCount="61"', 1),
+            "it holds 60 numbers where it states 61",
+        ),
         (lambda xml: xml.replace(SIDES[1], SIDES[0]), "lists .*LEFT 2 times"),
         (
             lambda xml: xml.replace(b"CORTEX_LEFT", b"OTHER").replace(
