@@ -20,37 +20,39 @@ def people_of(
 
 def test_order_and_sign_are_fixed():
     edges = people_of(np.random.default_rng(0))
-    found = Components.of(edges)
-    assert found.loadings.shape == (COMPONENTS, 30)
-    assert (np.diff(found.shares) <= 0).all()
-    assert (found.loadings.mean(axis=1) > 0).all()
+    components = Components.of(edges)
+    assert components.loadings.shape == (COMPONENTS, 30)
+    assert (np.diff(components.shares) <= 0).all()
+    assert (components.loadings.mean(axis=1) > 0).all()
     np.testing.assert_allclose(
-        found.loadings @ found.loadings.T, np.eye(COMPONENTS), atol=1e-9
+        components.loadings @ components.loadings.T, np.eye(COMPONENTS), atol=1e-9
     )
     # As by a plain decomposition, and scores have variance 1 in the people themselves.
     _, sizes, axes = np.linalg.svd(edges - edges.mean(axis=0), full_matrices=False)
     expected = axes[:COMPONENTS] * np.sign(axes[:COMPONENTS].mean(axis=1))[:, None]
-    np.testing.assert_allclose(found.loadings, expected, atol=1e-9)
-    np.testing.assert_allclose(found.shares, (sizes**2 / (sizes**2).sum())[:COMPONENTS])
-    np.testing.assert_allclose(found.scores(edges).std(axis=0, ddof=1), 1.0)
+    np.testing.assert_allclose(components.loadings, expected, atol=1e-9)
+    np.testing.assert_allclose(
+        components.shares, (sizes**2 / (sizes**2).sum())[:COMPONENTS]
+    )
+    np.testing.assert_allclose(components.scores(edges).std(axis=0, ddof=1), 1.0)
 
 
 def training(people: int, *, twice: bool = True) -> list[TrainingPerson]:
     """Return training people of a session, and of another one."""
     first, again = (
-        map(LagCovariances.of, own) for own in made_series(2, people, 4, 600)
+        map(LagCovariances.of, sessions) for sessions in made_series(2, people, 4, 600)
     )
     return [
-        TrainingPerson(one, other if twice else None)
-        for one, other in zip(first, again, strict=True)
+        TrainingPerson(first_session, second_session if twice else None)
+        for first_session, second_session in zip(first, again, strict=True)
     ]
 
 
 def test_ten_people_with_two_sessions_show_how_reliable_components_are():
     few = find_components(training(9))
     assert (few.reliability, len(few.loadings)) == ((), 5)
-    found = find_components(training(12))
-    assert len(found.reliability) == len(found.loadings)
-    assert found.reliability[0] > 0.8
+    components = find_components(training(12))
+    assert len(components.reliability) == len(components.loadings)
+    assert components.reliability[0] > 0.8
     assert find_components(training(12, twice=False)).reliability == ()
     assert find_components(training(1) * 12) is None

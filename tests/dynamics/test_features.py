@@ -31,23 +31,23 @@ def theta_of(
 
 
 def test_features_are_those_of_a_plain_loop():
-    found = features_of(PEOPLE)
+    features = features_of(PEOPLE)
     for person in range(3):
         series, weights = PEOPLE.series[person], PEOPLE.weights[person]
         np.testing.assert_allclose(
-            found["in_strength"][person], weights.sum(axis=1), rtol=1e-5
+            features["in_strength"][person], weights.sum(axis=1), rtol=1e-5
         )
-        centrality = found["centrality"][person]
+        centrality = features["centrality"][person]
         growth = weights @ centrality / centrality
         np.testing.assert_allclose(growth, growth[0], rtol=1e-5)
         assert np.linalg.norm(centrality) == pytest.approx(1.0)
         for region in range(6):
             mean_r = pearsonr(series[region], series.mean(axis=0))[0]
             input_r = pearsonr(series[region], weights[region] @ series)[0]
-            assert found["mean_signal_r"][person, region] == pytest.approx(
+            assert features["mean_signal_r"][person, region] == pytest.approx(
                 mean_r, abs=1e-5
             )
-            assert found["network_input_r"][person, region] == pytest.approx(
+            assert features["network_input_r"][person, region] == pytest.approx(
                 input_r, abs=1e-5
             )
 
@@ -78,9 +78,9 @@ def test_regional_fit_is_of_the_means_over_people():
     theta = theta_of()
     feature = theta[..., 0] + theta_of(1)[..., 0]
     surrogates = np.random.default_rng(2).standard_normal((199, 30))
-    *found, _, correlations, _ = regress_regions(feature, theta, surrogates)
-    assert found[0] == 30
-    assert found == pytest.approx(
+    *fit, _, correlations, _ = regress_regions(feature, theta, surrogates)
+    assert fit[0] == 30
+    assert fit == pytest.approx(
         regress(feature.mean(axis=0), theta.mean(axis=0)[None])[:2]
     )
     r = pearsonr(theta.mean(axis=0)[:, 1], feature.mean(axis=0))[0]
@@ -91,9 +91,9 @@ def test_p_is_the_rank_among_surrogates():
     theta = theta_of(parameters=1)
     feature = 0.3 * theta[..., 0] + theta_of(1)[..., 0]
     surrogates = np.random.default_rng(2).standard_normal((99, 30))
-    own = pearsonr(theta.mean(axis=0)[:, 0], feature.mean(axis=0))[0]
+    r = pearsonr(theta.mean(axis=0)[:, 0], feature.mean(axis=0))[0]
     chance = [pearsonr(theta.mean(axis=0)[:, 0], row)[0] for row in surrogates]
-    rank = (1 + np.count_nonzero(np.abs(chance) >= abs(own))) / 100
+    rank = (1 + np.count_nonzero(np.abs(chance) >= abs(r))) / 100
     _, _, p, _, p_of_r = regress_regions(feature, theta, surrogates)
     assert p == pytest.approx(rank)
     assert p_of_r[0] == pytest.approx(rank)
@@ -150,26 +150,28 @@ def dk68() -> tuple[np.ndarray, list[tuple[int, int]]]:
 def test_hemispheres_stay_as_alike_as_they_are():
     places, pairs = dk68()
     rng = np.random.default_rng(0)
-    left, own = rng.normal(size=(2, 34))
-    values = np.concatenate([left, left + own + 5])
+    left_values, difference = rng.normal(size=(2, 34))
+    values = np.concatenate([left_values, left_values + difference + 5])
     order = rng.permutation(68)  # regions stand in any order
     place = np.argsort(order)
-    moved = [(int(place[one]), int(place[other])) for one, other in pairs]
-    found = surrogates_of(values[order], places[order], moved, 9, 0)[:, place]
+    moved = [(int(place[first]), int(place[second])) for first, second in pairs]
+    surrogates = surrogates_of(values[order], places[order], moved, 9, 0)[:, place]
     wanted = np.corrcoef(values[:34], values[34:])[0, 1]
-    for surrogate in found:
+    for surrogate in surrogates:
         assert np.corrcoef(surrogate[:34], surrogate[34:])[0, 1] == pytest.approx(
             wanted
         )
     for side in (slice(0, 34), slice(34, 68)):
-        np.testing.assert_allclose(found[:, side].mean(axis=1), values[side].mean())
-        np.testing.assert_allclose(found[:, side].var(axis=1), values[side].var())
+        np.testing.assert_allclose(
+            surrogates[:, side].mean(axis=1), values[side].mean()
+        )
+        np.testing.assert_allclose(surrogates[:, side].var(axis=1), values[side].var())
 
 
-def p_of(values: np.ndarray, other: np.ndarray, places: np.ndarray, seed: int = 0):
+def p_of(values: np.ndarray, second_map: np.ndarray, places: np.ndarray, seed: int = 0):
     """Return the p of the correlation of two maps, among surrogates of the first."""
     surrogates = surrogates_of(values, places, (), 99, seed)
-    return float(regress_regions(values, other[None, :, None], surrogates)[4][0])
+    return float(regress_regions(values, second_map[None, :, None], surrogates)[4][0])
 
 
 @pytest.mark.slow
@@ -179,9 +181,12 @@ def test_unrelated_smooth_maps_are_called_as_often_as_the_level_says():
     root = np.linalg.cholesky(likeness + 1e-8 * np.eye(len(likeness)))
     rng, called = np.random.default_rng(0), []
     for seed in range(250):
-        values, other = rng.standard_normal((2, len(root))) @ root.T
-        own = p_of(values, other, places, seed), pearsonr(values, other).pvalue
-        called.append([p <= 0.05 for p in own])
+        values, second_map = rng.standard_normal((2, len(root))) @ root.T
+        p_values = (
+            p_of(values, second_map, places, seed),
+            pearsonr(values, second_map).pvalue,
+        )
+        called.append([p <= 0.05 for p in p_values])
     surrogates, pearson = np.mean(called, axis=0)
     assert surrogates < 0.1 < 0.18 < pearson
 
@@ -192,9 +197,14 @@ def test_zero_crossings_follow_the_gene_map_beyond_smoothness(shared):
     bold = np.load(shared / "sip/data/bold_REST1_LR_50.npz")
     regions = [str(name) for name in bold["region"]]
     crossings = zero_crossings(bold["bold"][:40].astype(np.float32)).mean(axis=0)
-    left = unmirrored(maps["gene_pc1"], homotopic_pairs(regions))
-    assert len(left) == 34  # the map is of one hemisphere
-    found, gene = crossings[left], maps["gene_pc1"][left]
-    r, p = pearsonr(found, gene)
+    kept_regions = unmirrored(maps["gene_pc1"], homotopic_pairs(regions))
+    assert len(kept_regions) == 34  # the map is of one hemisphere
+    region_crossings, gene = crossings[kept_regions], maps["gene_pc1"][kept_regions]
+    r, p = pearsonr(region_crossings, gene)
     assert r == pytest.approx(-0.73, abs=0.02)
-    assert p < 1e-5 < p_of(found, gene, read_region_positions(regions)[left]) < 0.05
+    assert (
+        p
+        < 1e-5
+        < p_of(region_crossings, gene, read_region_positions(regions)[kept_regions])
+        < 0.05
+    )

@@ -51,9 +51,9 @@ def networks() -> Networks:
     ],
 )
 def test_arrays_that_do_not_fit_together_are_refused(networks, changes, fault):
-    given = {"series": networks.series, "weights": np.ones((2, 5, 5)), **changes}
+    arrays = {"series": networks.series, "weights": np.ones((2, 5, 5)), **changes}
     with pytest.raises(ValueError, match=fault):
-        make_networks(**given, tr_seconds=2.0)
+        make_networks(**arrays, tr_seconds=2.0)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_first_step_of_the_optimiser_is_the_originals(prefix, shared):
         names |= {"log_tau": "logtau", "external_table": "us"}
     for ours, theirs in names.items():
         expected = reference[f"adam1_{theirs}"]
-        found = after[ours].detach().numpy()
-        found = found.T if ours == "transition.hidden.weight" else found
-        np.testing.assert_allclose(found, expected, rtol=0, atol=3e-7, err_msg=ours)
+        stepped = after[ours].detach().numpy()
+        stepped = stepped.T if ours == "transition.hidden.weight" else stepped
+        np.testing.assert_allclose(stepped, expected, rtol=0, atol=3e-7, err_msg=ours)
 
 
 @pytest.mark.parametrize(("changes", "seed"), [({"learning_rate": 1.0}, 0), ({}, 1)])
@@ -97,11 +97,11 @@ def test_a_folder_of_another_training_is_refused(networks, tmp_path, changes, se
         fit(
             networks, replace(TINY, **changes), seed=seed, workplace=Workplace(tmp_path)
         )
-    other = replace(networks, series=networks.series[:, ::-1].copy())
+    reversed_networks = replace(networks, series=networks.series[:, ::-1].copy())
     with pytest.raises(
         RunError, match="a training with other options, series or structural"
     ):
-        fit(other, TINY, workplace=Workplace(tmp_path))
+        fit(reversed_networks, TINY, workplace=Workplace(tmp_path))
 
 
 def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks):
@@ -117,9 +117,9 @@ def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks):
     assert [r.seed for r in fitted.restarts] == [0, 1]
     chosen = fitted.restarts[fitted.chosen]
     assert chosen.held_out_elbo == max(r.held_out_elbo for r in fitted.restarts)
-    kept = fitted.model.state_dict()
+    state = fitted.model.state_dict()
     torch.testing.assert_close(
-        kept["observation.weight"], chosen.state["observation.weight"]
+        state["observation.weight"], chosen.state["observation.weight"]
     )
 
 
@@ -164,19 +164,19 @@ def test_the_loss_falls_as_the_originals(shared):
     class Enough(Exception):
         pass
 
-    found: list[float] = []
+    losses: list[float] = []
 
     def read(line: str) -> None:
         if line.startswith("epoch"):
-            found.append(
+            losses.append(
                 float(line.partition("loss ")[2].split(", ELBO")[0].replace(",", ""))
             )
-        if len(found) == 3:
+        if len(losses) == 3:
             raise Enough
 
     recipe = replace(RECIPES["published"], restarts=1, held_out=0.0)
     with pytest.raises(Enough):
         fit(networks, recipe, report=read)
     np.testing.assert_allclose(
-        found, expected[:3], rtol=0.35
+        losses, expected[:3], rtol=0.35
     )  # one seed of the original

@@ -67,10 +67,10 @@ def test_network_field_and_its_jacobian_are_the_originals(reference):
     np.testing.assert_allclose(jacobian, reference["net_jac"], atol=1e-5)
     eigenvalues = np.linalg.eigvals(jacobian)
     for part in ("real", "imag"):
-        found, expected = (
+        sorted_values, expected = (
             np.sort(getattr(v, part)) for v in (eigenvalues, reference["net_eig"])
         )
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+        np.testing.assert_allclose(sorted_values, expected, atol=1e-4)
 
 
 def test_node_field_and_its_jacobian_are_the_originals(reference):

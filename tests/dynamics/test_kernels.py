@@ -49,8 +49,8 @@ def loss_and_gradients(frames, memory=None, **changes):
     return loss.detach(), terms, dict(zip(learning, gradients, strict=True))
 
 
-def require_alike(found, expected):
-    loss, terms, gradients = found
+def require_alike(outcome, expected):
+    loss, terms, gradients = outcome
     expected_loss, expected_terms, expected_gradients = expected
     torch.testing.assert_close(loss, expected_loss, rtol=1e-6, atol=0)
     for name, term in vars(expected_terms).items():
@@ -105,11 +105,14 @@ def test_memory_is_that_of_the_longest_pass_and_never_of_two_at_once(memory):
         encoders = model.state_encoder, model.region_encoder
         return encode(*encoders, signals[number], one_hot, memory)[1].mean.sum()
 
-    both = [means(0, memory), means(1, memory)]  # the second before the first goes back
+    passes = [
+        means(0, memory),
+        means(1, memory),
+    ]  # the second before the first goes back
     for number in (0, 1):
-        found = torch.autograd.grad(both[number], learning)
+        gradients = torch.autograd.grad(passes[number], learning)
         expected = torch.autograd.grad(means(number, None), learning)
-        for ours, theirs in zip(found, expected, strict=True):
+        for ours, theirs in zip(gradients, expected, strict=True):
             scale = float(theirs.abs().max())
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * scale)
 
@@ -157,7 +160,7 @@ def test_a_cache_that_does_not_work_costs_the_compiling_only(tmp_path, fault):
     inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
     call = [sys.executable, "-B", "-c", CALL]
 
-    def run(**more):
+    def run(**options):
         return subprocess.run(
             call,
             cwd=tmp_path,
@@ -165,7 +168,7 @@ def test_a_cache_that_does_not_work_costs_the_compiling_only(tmp_path, fault):
             capture_output=True,
             text=True,
             check=False,
-            **more,
+            **options,
         )
 
     if fault == "damaged":
@@ -193,26 +196,26 @@ LONG = Recipe(
 
 def test_a_short_training_does_not_wait_for_compiled_kernels(monkeypatch):
     monkeypatch.setitem(sys.modules, "bids_dtg.dynamics.kernels", None)
-    said: list[str] = []
-    fit(some_networks(60), SHORT, report=said.append)
-    assert [line.split(":")[0] for line in said] == ["epoch 1 of 2", "epoch 2 of 2"]
+    lines: list[str] = []
+    fit(some_networks(60), SHORT, report=lines.append)
+    assert [line.split(":")[0] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]
 
 
 def test_a_long_training_without_numba_says_so(monkeypatch):
     class Enough(Exception):
         pass
 
-    said: list[str] = []
+    lines: list[str] = []
 
     def report(line: str) -> None:
-        said.append(line)
+        lines.append(line)
         raise Enough
 
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "bids_dtg.dynamics.kernels", raising=False)
     with pytest.raises(Enough):
         fit(some_networks(2600), LONG, report=report)
-    assert "Numba" in said[0]
+    assert "Numba" in lines[0]
 
 
 KILLED = """
@@ -232,9 +235,9 @@ def test_a_killed_training_by_kernels_ends_with_the_same_weights(tmp_path, one_t
     code = KILLED.format(tests=str(Path(__file__).parent))
     job = [sys.executable, "-c", code, str(tmp_path)]
     assert subprocess.run(job, check=False).returncode < 0
-    networks, said = some_networks(2600), []
-    resumed = fit(networks, LONG, workplace=Workplace(tmp_path), report=said.append)
-    assert 0 < len(said) < LONG.epochs
+    networks, lines = some_networks(2600), []
+    resumed = fit(networks, LONG, workplace=Workplace(tmp_path), report=lines.append)
+    assert 0 < len(lines) < LONG.epochs
     assert "bids_dtg.dynamics.kernels" in sys.modules
     whole = fit(networks, LONG)
     for name, value in whole.model.state_dict().items():

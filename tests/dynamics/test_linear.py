@@ -30,37 +30,37 @@ def people_by_chance(rng, people: int, regions: int, frames: int) -> np.ndarray:
 
 
 def covariances(series: np.ndarray) -> list[LagCovariances]:
-    return [LagCovariances.of(own) for own in series]
+    return [LagCovariances.of(persons_series) for persons_series in series]
 
 
 def by_the_page(
-    people: np.ndarray, own: np.ndarray, process: float, connectivity: float
+    people: np.ndarray, persons_series: np.ndarray, process: float, connectivity: float
 ):
     """Return transitions, noise and FC, written from the equations of the method's page alone."""
 
     def lagged(series):
         z = (series - series.mean(1)[:, None]) / series.std(1)[:, None]
         frames = z.shape[1]
-        found = []
+        process_parts = []
         for lag in range(3):
             total = np.zeros((len(z), len(z)))
             for frame in range(lag, frames):
                 total += np.outer(z[:, frame], z[:, frame - lag])
-            found.append(total / frames)
-        return found
+            process_parts.append(total / frames)
+        return process_parts
 
     group = [
         sum(parts) / len(people) for parts in zip(*map(lagged, people), strict=True)
     ]
-    frames = own.shape[1]
+    frames = persons_series.shape[1]
 
     def mixed(n):
-        found = [
+        process_parts = [
             0.9999 * (frames * c + n * g) / (frames + n)
-            for c, g in zip(lagged(own), group, strict=True)
+            for c, g in zip(lagged(persons_series), group, strict=True)
         ]
-        found[0] = found[0] + 0.0001 * np.eye(len(own))
-        return found
+        process_parts[0] = process_parts[0] + 0.0001 * np.eye(len(persons_series))
+        return process_parts
 
     s0, s1, s2 = mixed(process)
     # A1 S0 + A2 S1' = S1 and A1 S1 + A2 S0 = S2.
@@ -75,14 +75,14 @@ def test_it_is_what_the_equations_of_its_page_say():
     rng = np.random.default_rng(0)
     series = people_by_chance(rng, 7, 5, 80)
     model = LinearModel.of(GroupSums.over(covariances(series[1:])), SHRINKAGE)
-    own = LagCovariances.of(series[0])
-    process = model.infer(own)
+    covariances_of_person = LagCovariances.of(series[0])
+    process = model.infer(covariances_of_person)
     assert model.diagonal_share == 0.0
-    found = process.transitions, process.noise, process.covariances[0]
-    found += model.connectivity(own), model.group
+    estimates = process.transitions, process.noise, process.covariances[0]
+    estimates += model.connectivity(covariances_of_person), model.group
     page = by_the_page(series[1:], series[0], 2400.0, 500.0)
-    for one, expected in zip(found, page, strict=True):
-        np.testing.assert_allclose(one, expected, rtol=0, atol=1e-8)
+    for estimate, expected in zip(estimates, page, strict=True):
+        np.testing.assert_allclose(estimate, expected, rtol=0, atol=1e-8)
 
 
 def test_the_covariance_of_a_frame_is_that_of_the_process():
@@ -92,14 +92,14 @@ def test_the_covariance_of_a_frame_is_that_of_the_process():
         LagCovariances.of(series[0])
     )
     # The stationary covariance, by stepping the process for long.
-    both = np.zeros((8, 8))
+    joint = np.zeros((8, 8))
     step = np.block([[*process.transitions], [np.eye(4), np.zeros((4, 4))]])
     noise = np.zeros((8, 8))
     noise[:4, :4] = process.noise
     for _ in range(2000):
-        both = step @ both @ step.T + noise
-    np.testing.assert_allclose(both[:4, :4], process.covariances[0], atol=1e-8)
-    np.testing.assert_allclose(both[:4, 4:], process.covariances[1], atol=1e-8)
+        joint = step @ joint @ step.T + noise
+    np.testing.assert_allclose(joint[:4, :4], process.covariances[0], atol=1e-8)
+    np.testing.assert_allclose(joint[:4, 4:], process.covariances[1], atol=1e-8)
     simulated = process.simulate(40, 600, np.random.default_rng(2))
     assert (simulated.shape, simulated.dtype) == ((40, 4, 600), np.float32)
     for lag in (0, 1):
@@ -137,9 +137,9 @@ def require_stationary(process: LinearProcess) -> None:
 @pytest.mark.parametrize("tens", range(10))
 def test_noise_is_positive_and_the_process_stationary_on_awkward_input(tens):
     for number in range(100 * tens, 100 * tens + 100):
-        people, own, shrinkage = awkward(number)
+        people, series, shrinkage = awkward(number)
         model = LinearModel.of(GroupSums.over(covariances(people)), shrinkage)
-        require_stationary(model.infer(LagCovariances.of(own)))
+        require_stationary(model.infer(LagCovariances.of(series)))
         require_stationary(model.infer_group())
 
 
@@ -163,7 +163,7 @@ def test_few_frames_leave_out_connections_and_then_the_second_frame():
 
 def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_frames():
     series = people_by_chance(np.random.default_rng(0), 11, 3, 60)
-    people = [TrainingPerson.of(own) for own in series]
+    people = [TrainingPerson.of(persons_series) for persons_series in series]
     assert fit_core(people[:9], 1.44).shrinkage == Shrinkage(FIXED[0] / 2, FIXED[1] / 2)
     grid, halves = [frames / 2 for frames in GRID], fit_core(people, 1.44).shrinkage
     assert halves.chosen_by == "the other half of the session"
@@ -171,17 +171,18 @@ def test_the_shrinkage_is_fixed_of_few_people_and_scales_with_the_time_between_f
     assert halves.process == grid[np.argmin(halves.scores[0])]
     assert halves.connectivity == grid[np.argmin(halves.scores[1])]
     again = people_by_chance(np.random.default_rng(1), 11, 3, 60)
-    both = [
-        TrainingPerson.of(own, again=LagCovariances.of(other))
-        for own, other in zip(series, again, strict=True)
+    with_retest = [
+        TrainingPerson.of(persons_series, again=LagCovariances.of(persons_retest))
+        for persons_series, persons_retest in zip(series, again, strict=True)
     ]
-    days = fit_core(both, 1.44).shrinkage
+    days = fit_core(with_retest, 1.44).shrinkage
     assert days.chosen_by == "another session"
     assert days.process == grid[np.argmin(days.scores[0])]
     assert days.connectivity == grid[np.argmax(days.scores[2])]
     # Of fewer than ten with another session, halves judge.
     assert (
-        fit_core([*both[:1], *people[1:]], 1.44).shrinkage.chosen_by == halves.chosen_by
+        fit_core([*with_retest[:1], *people[1:]], 1.44).shrinkage.chosen_by
+        == halves.chosen_by
     )
 
 
@@ -191,10 +192,12 @@ def test_people_are_described_on_another_day_as_by_the_prototype(real_networks):
     people = covariances(first.series)
     model = LinearModel.of(GroupSums.over(people[:40]), Shrinkage(4800.0, 650.0))
     fits, stepped = [], []
-    for own, series in zip(people[40:], second.series[40:], strict=True):
+    for persons_lags, series in zip(people[40:], second.series[40:], strict=True):
         edges = upper_edges(LagCovariances.of(series).values[0])
-        fits.append(np.corrcoef(upper_edges(model.connectivity(own)), edges)[0, 1])
-        missed = (series - model.infer(own).predict(series))[:, 2:]
+        fits.append(
+            np.corrcoef(upper_edges(model.connectivity(persons_lags)), edges)[0, 1]
+        )
+        missed = (series - model.infer(persons_lags).predict(series))[:, 2:]
         stepped.append(1 - (missed**2).sum() / (series[:, 2:] ** 2).sum())
     assert np.mean(fits) > 0.77
     assert np.mean(stepped) > 0.33
@@ -202,10 +205,11 @@ def test_people_are_described_on_another_day_as_by_the_prototype(real_networks):
 
 def test_what_stands_in_left_out_frames_changes_nothing():
     rng = np.random.default_rng(0)
-    series, kept = rng.standard_normal((3, 50)), np.arange(50) % 7 != 0
-    other = np.where(kept, series, np.nan)
+    series, keep = rng.standard_normal((3, 50)), np.arange(50) % 7 != 0
+    with_gaps = np.where(keep, series, np.nan)
     np.testing.assert_array_equal(
-        LagCovariances.of(series, kept).values, LagCovariances.of(other, kept).values
+        LagCovariances.of(series, keep).values,
+        LagCovariances.of(with_gaps, keep).values,
     )
 
 

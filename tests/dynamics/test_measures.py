@@ -37,10 +37,10 @@ def real(real_networks):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_connectivity_is_pearsons_r_of_each_two_regions(dtype):
     series = waves(2, 3, 4, 50).astype(dtype)
-    found = connectivity(series)
-    assert found.dtype == dtype
+    r = connectivity(series)
+    assert r.dtype == dtype
     for index in np.ndindex(2, 3):
-        np.testing.assert_allclose(found[index], np.corrcoef(series[index]), atol=1e-6)
+        np.testing.assert_allclose(r[index], np.corrcoef(series[index]), atol=1e-6)
 
 
 def test_windows_of_fcd_are_those_of_a_plain_loop():

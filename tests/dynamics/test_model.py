@@ -15,13 +15,13 @@ def reference(request, shared) -> Reference:
 
 def test_encoders_are_the_originals(reference):
     posterior = reference.model().infer(reference.items())
-    for found, mean, log_variance in (
+    for part, mean, log_variance in (
         (posterior.states, "enc_xmu", "enc_xlv"),
         (posterior.region, "enc_tregmu", "enc_treglv"),
         (posterior.person, "enc_tsubmu", "enc_tsublv"),
     ):
-        swap = found.mean.dim() == 3
-        for ours, name in ((found.mean, mean), (found.log_variance, log_variance)):
+        swap = part.mean.dim() == 3
+        for ours, name in ((part.mean, mean), (part.log_variance, log_variance)):
             ours = ours.transpose(0, 1) if swap else ours
             np.testing.assert_allclose(
                 ours.detach(), reference[name], rtol=0, atol=1e-5
@@ -47,8 +47,8 @@ def test_transition_and_its_jacobian_are_the_originals(reference):
             external,
         )[0, 0, 0]
 
-    found = torch.stack([change(row) for row in values])
-    np.testing.assert_allclose(found.detach(), reference["f_out"], rtol=0, atol=1e-5)
+    moved = torch.stack([change(row) for row in values])
+    np.testing.assert_allclose(moved.detach(), reference["f_out"], rtol=0, atol=1e-5)
     jacobian = torch.stack(
         [torch.autograd.functional.jacobian(change, row) for row in values]
     )

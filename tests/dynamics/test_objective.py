@@ -34,10 +34,10 @@ def test_each_term_is_the_originals(reference):
     if reference.recipe.external_inputs:
         expected["external"] = (reference["t_logp_us"] - reference["t_logq_us"]) / 68
     for name, rows in expected.items():
-        found = getattr(terms, name).detach()
+        term = getattr(terms, name).detach()
         wanted = reference.by_sample(rows)
         np.testing.assert_allclose(
-            found.expand_as(wanted), wanted, rtol=1e-6, err_msg=name
+            term.expand_as(wanted), wanted, rtol=1e-6, err_msg=name
         )
 
 

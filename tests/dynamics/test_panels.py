@@ -17,24 +17,24 @@ from bids_dtg.report.participant import write_participant_report
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
+def finished_output(tmp_path_factory) -> Path:
     """Return an output with a core's results and structural connectomes."""
     job = NetworkJob(tmp_path_factory.mktemp("networks"), ("01",))
-    more = ("--model", write_core(job.folder / "core"))
-    assert job.run(*more, "--structural-connectivity", job.structural) == 0
+    options = ("--model", write_core(job.folder / "core"))
+    assert job.run(*options, "--structural-connectivity", job.structural) == 0
     return job.out
 
 
 @pytest.fixture
-def output(made, tmp_path) -> DerivativeDataset:
-    return DerivativeDataset(Path(shutil.copytree(made, tmp_path / "out")))
+def output(finished_output, tmp_path) -> DerivativeDataset:
+    return DerivativeDataset(Path(shutil.copytree(finished_output, tmp_path / "out")))
 
 
 def run_of(output: DerivativeDataset) -> RunFiles:
-    found = find_participant(
+    participant = find_participant(
         output, "01", PRESENTATION.run_files, results=PRESENTATION.results
     )
-    (run,) = found.runs
+    (run,) = participant.runs
     return run
 
 

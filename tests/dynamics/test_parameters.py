@@ -31,10 +31,10 @@ def test_alignment_undoes_any_order_and_signs():
     kl = np.array([3.0, 2.0, 1.0, 0.0]) + np.abs(0.1 * chance(5, 20, 4, seed=1))
     shuffled, signs = np.array([2, 0, 3, 1]), np.array([-1.0, 1.0, 1.0, -1.0])
     mixed = theta[..., shuffled] * signs
-    found = align(mixed, kl[..., shuffled], features)
-    np.testing.assert_array_equal(found.apply(mixed), theta)
+    alignment = align(mixed, kl[..., shuffled], features)
+    np.testing.assert_array_equal(alignment.apply(mixed), theta)
     of_means = align(mixed, kl.mean(axis=(0, 1))[shuffled], features)
-    np.testing.assert_array_equal(of_means.order, found.order)
+    np.testing.assert_array_equal(of_means.order, alignment.order)
 
 
 def test_what_regions_have_in_common_is_no_agreement_within_a_region():
@@ -91,12 +91,12 @@ def _model(external: bool = True) -> NetworkModel:
 
 
 @pytest.fixture(scope="module")
-def found(networks) -> Effects:
+def effects(networks) -> Effects:
     return parameter_effects(_model(), networks, simulations=250, seed=1)
 
 
-def test_a_parameter_that_opens_inputs_is_found_and_an_idle_one_is_not(found):
-    rhos = found
+def test_a_parameter_that_opens_inputs_is_found_and_an_idle_one_is_not(effects):
+    rhos = effects
     assert rhos.keys() == FIGURES.keys()
     for name in FIGURES:
         of_first, of_second = rhos[name]

@@ -22,14 +22,16 @@ def posteriors(rng, width=0.2, parameters=2):
 def test_each_point_is_projected_by_the_others_regression():
     rng = np.random.default_rng(9)
     truth, mean, sd = posteriors(rng, 0.5)
-    found = recover(truth[:, 0], mean, sd, WHOSE)
+    recovery = recover(truth[:, 0], mean, sd, WHOSE)
     for person in (0, PEOPLE - 1):
         mine = person == WHOSE
         design = np.column_stack([np.ones((~mine).sum()), mean[~mine]])
         weights = np.linalg.lstsq(design, truth[~mine, 0], rcond=None)[0]
-        assert np.allclose(found.value[mine], weights[0] + mean[mine] @ weights[1:])
-        assert np.allclose(found.sd[mine], np.sqrt(sd[mine] ** 2 @ weights[1:] ** 2))
-    assert found.rho == pytest.approx(spearmanr(truth[:, 0], found.value).statistic)
-    low, high = found.interval
+        assert np.allclose(recovery.value[mine], weights[0] + mean[mine] @ weights[1:])
+        assert np.allclose(recovery.sd[mine], np.sqrt(sd[mine] ** 2 @ weights[1:] ** 2))
+    assert recovery.rho == pytest.approx(
+        spearmanr(truth[:, 0], recovery.value).statistic
+    )
+    low, high = recovery.interval
     held = (low <= truth[:, 0]) & (truth[:, 0] <= high)
-    assert held.mean() == pytest.approx(found.coverage)
+    assert held.mean() == pytest.approx(recovery.coverage)

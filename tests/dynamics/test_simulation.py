@@ -73,8 +73,8 @@ def test_simulation_is_the_originals(prefix, shared):
         ],
         observed=reference["gen_eta_obs"].T[:, None, None],
     )
-    found = run(reference.model(), drawn, reference.arrays["w"][1:2])
-    np.testing.assert_allclose(found[0, 0], reference["gen_y"], rtol=0, atol=1e-5)
+    simulated = run(reference.model(), drawn, reference.arrays["w"][1:2])
+    np.testing.assert_allclose(simulated[0, 0], reference["gen_y"], rtol=0, atol=1e-5)
 
 
 def test_external_path_is_the_originals(shared):
@@ -83,18 +83,18 @@ def test_external_path_is_the_originals(shared):
     alpha = model.alpha.item()
     noise = reference["gen_us_innov"] / np.sqrt(1 - alpha**2)
     noise[0] = reference["gen_us_first"].item()
-    found = external_path(model, noise[:, None])[:, 0]
-    np.testing.assert_allclose(found, reference["gen_us"], rtol=0, atol=1e-5)
+    path = external_path(model, noise[:, None])[:, 0]
+    np.testing.assert_allclose(path, reference["gen_us"], rtol=0, atol=1e-5)
 
 
 def test_a_simulation_is_the_same_among_others_and_alone(model, networks, inferred):
     among = list(simulate(model, networks, inferred, simulations=5, seed=3))
     alone = networks.of(["02"])
     person = infer(model, alone, networks.people)
-    (found,) = simulate(model, alone, person, simulations=2, seed=3)
-    np.testing.assert_array_equal(found, among[1][:2])
-    (other,) = simulate(model, alone, person, simulations=2, seed=4)
-    assert not np.array_equal(other, found)
+    (by_itself,) = simulate(model, alone, person, simulations=2, seed=3)
+    np.testing.assert_array_equal(by_itself, among[1][:2])
+    (other_seed,) = simulate(model, alone, person, simulations=2, seed=4)
+    assert not np.array_equal(other_seed, by_itself)
     assert not np.array_equal(among[0][0], among[0][1])
 
 
@@ -102,10 +102,10 @@ def test_a_simulation_is_the_same_among_others_and_alone(model, networks, inferr
 def test_the_frames_at_the_start_are_dropped(model, networks, inferred, first, dropped):
     drawn = draw(model, networks, inferred, 2, FRAMES + dropped, 0, first=first)
     whole = run(model, drawn, networks.weights)[0]
-    kept = next(simulate(model, networks, inferred, simulations=2, first=first))
-    assert kept.shape == (2, 5, FRAMES)
-    assert kept.dtype == np.float32
-    np.testing.assert_array_equal(kept, whole[..., dropped:])
+    frames = next(simulate(model, networks, inferred, simulations=2, first=first))
+    assert frames.shape == (2, 5, FRAMES)
+    assert frames.dtype == np.float32
+    np.testing.assert_array_equal(frames, whole[..., dropped:])
 
 
 def test_first_states_of_the_prior_have_its_variance(model, networks, inferred):
@@ -128,7 +128,7 @@ def test_an_input_that_is_switched_off_does_not_count(
     model, networks, inferred, inputs, by_weights, by_external
 ):
     drawn = _draw(model, networks, inferred)
-    found = run(model, drawn, networks.weights, inputs=inputs)
+    simulated = run(model, drawn, networks.weights, inputs=inputs)
     other_weights = run(model, drawn, 2 * networks.weights, inputs=inputs)
     other_external = run(
         model,
@@ -136,5 +136,5 @@ def test_an_input_that_is_switched_off_does_not_count(
         networks.weights,
         inputs=inputs,
     )
-    assert np.array_equal(found, other_weights) is not by_weights
-    assert np.array_equal(found, other_external) is not by_external
+    assert np.array_equal(simulated, other_weights) is not by_weights
+    assert np.array_equal(simulated, other_external) is not by_external

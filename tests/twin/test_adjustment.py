@@ -14,8 +14,10 @@ def people(
         [rng.normal(45, 15, number), rng.lognormal(-2, 0.4, number)]
     )
     sites = np.array(["north", "south", "west"])[rng.integers(3, size=number)]
-    known = Covariates({"age": values[:, 0], "motion": values[:, 1], "site": sites})
-    return known, rng.normal(0, 0.2, (number, edges)) + values[:, :1] * rng.normal(
+    covariates = Covariates(
+        {"age": values[:, 0], "motion": values[:, 1], "site": sites}
+    )
+    return covariates, rng.normal(0, 0.2, (number, edges)) + values[:, :1] * rng.normal(
         0, 0.01, edges
     )
 
@@ -23,17 +25,17 @@ def people(
 @pytest.mark.slow
 @given(st.integers(0, 2**16))
 def test_what_is_left_is_the_residual_of_least_squares(seed):
-    known, edges = people(seed)
+    covariates, edges = people(seed)
     design = np.column_stack(
         [
             np.ones(len(edges)),
-            *(known.values[name] for name in ("age", "motion")),
-            *(known.values["site"] == site for site in ("north", "south")),
+            *(covariates.values[name] for name in ("age", "motion")),
+            *(covariates.values["site"] == site for site in ("north", "south")),
         ]
     )
     residual = edges - design @ np.linalg.lstsq(design, edges, rcond=None)[0]
-    left = Adjustment.fit(edges, known).apply(edges, known)
-    np.testing.assert_allclose(left, residual + edges.mean(axis=0), atol=1e-9)
+    residuals = Adjustment.fit(edges, covariates).apply(edges, covariates)
+    np.testing.assert_allclose(residuals, residual + edges.mean(axis=0), atol=1e-9)
 
 
 def test_covariates_that_are_the_same_for_all_change_nothing():
@@ -46,15 +48,17 @@ def test_covariates_that_are_the_same_for_all_change_nothing():
 
 @pytest.mark.parametrize("unknown", [np.nan, "elsewhere", ""])
 def test_people_with_an_unknown_value_have_the_mean(unknown):
-    known, edges = people(2)
-    model = Adjustment.fit(edges, known)
-    age, sites = known.values["age"].copy(), known.values["site"].astype("U9")
+    covariates, edges = people(2)
+    model = Adjustment.fit(edges, covariates)
+    age, sites = covariates.values["age"].copy(), covariates.values["site"].astype("U9")
     if isinstance(unknown, str):
         sites[0], column = unknown, ("site=north", "site=south", "site=west")
     else:
         age[0], column = unknown, ("age",)
-    some = Covariates({**known.values, "age": age, "site": sites})
-    left = [name not in column for name in model.names]
-    others = some.columns(model.names)[0]
-    expected = edges[0] - (others - model.mean)[left] @ model.slopes[left]
+    some = Covariates({**covariates.values, "age": age, "site": sites})
+    other_columns = [name not in column for name in model.names]
+    values = some.columns(model.names)[0]
+    expected = (
+        edges[0] - (values - model.mean)[other_columns] @ model.slopes[other_columns]
+    )
     np.testing.assert_allclose(model.apply(edges, some)[0], expected)

@@ -22,10 +22,10 @@ few = settings(max_examples=25)
 def assert_decodes_itself(segments) -> None:
     """The segments' own targets give their response times and buttons."""
     rows, decoded = segments.trials, decode(segments.action, segments)
-    kept = rows.scored
-    np.testing.assert_array_equal(decoded.button[kept], rows.button[kept])
+    scored = rows.scored
+    np.testing.assert_array_equal(decoded.button[scored], rows.button[scored])
     wrong = np.abs(decoded.rt_seconds - rows.rt_seconds)[
-        kept & np.isfinite(rows.rt_seconds)
+        scored & np.isfinite(rows.rt_seconds)
     ]
     assert wrong.max(initial=0.0) <= STEP_SECONDS + 1e-6
     missed = np.isnan(rows.rt_seconds)
@@ -60,7 +60,7 @@ def test_targets_of_real_people_are_decoded(shared):
     segments = stack_people(people, tasks=tasks)
     assert segments.inputs.shape[0] == 1
     assert segments.trials.scored.sum() == sum(
-        run.scored.sum() for own in people for run in own
+        run.scored.sum() for runs_of_person in people for run in runs_of_person
     )
     assert_decodes_itself(segments)
 
@@ -72,17 +72,17 @@ def test_targets_of_real_people_are_decoded(shared):
 def test_the_quantiles_of_a_distribution_are_found(median, spread, offset, share):
     """The best outputs for held targets are the distribution of response times."""
     segments = make_segments([a_run([2.0, 5.0 + offset, 9.0])])
-    own = segments.trials
-    since = (np.arange(262) - own.onset_step[1]) * STEP_SECONDS
+    trials = segments.trials
+    since = (np.arange(262) - trials.onset_step[1]) * STEP_SECONDS
     outputs = np.zeros((1, 262, 3))
     outputs[0, :, 2] = lognorm.cdf(since, spread, scale=median) * 0.95
     decoded = decode(outputs, segments)
     true = lognorm.ppf(0.5 / 0.95, spread, scale=median)
     assert decoded.rt_seconds[1] == pytest.approx(true, abs=0.02)
     assert decoded.button[1] == 2
-    end = lognorm.cdf(since[own.last_step[1]], spread, scale=median)
+    end = lognorm.cdf(since[trials.last_step[1]], spread, scale=median)
     assert decoded.miss[1] == pytest.approx(1 - 0.95 * end, abs=1e-6)
-    times = np.linspace(0.0, since[own.last_step[1]], 2000)
+    times = np.linspace(0.0, since[trials.last_step[1]], 2000)
     mean = trapezoid(1 - lognorm.cdf(times, spread, scale=median) / end, times)
     assert decoded.mean_seconds[1] == pytest.approx(mean, abs=0.02)
     given_by = lognorm.ppf(share * end, spread, scale=median)
@@ -113,8 +113,8 @@ def test_letting_go_before_the_window_ends_is_no_miss():
     outputs = segments.action.copy()
     down = np.flatnonzero(outputs[0, :, 1])
     outputs[0, down[-3:], 1] *= [0.8, 0.4, 0.1]
-    found = decode(outputs, segments)
-    assert found.miss == pytest.approx(0)
-    assert found.ends == pytest.approx(np.eye(outputs.shape[-1])[[1]])
+    outcomes = decode(outputs, segments)
+    assert outcomes.miss == pytest.approx(0)
+    assert outcomes.ends == pytest.approx(np.eye(outputs.shape[-1])[[1]])
     nothing = decode(np.zeros_like(outputs), segments)
     assert nothing.ends == pytest.approx(0)

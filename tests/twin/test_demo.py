@@ -32,8 +32,8 @@ def test_a_small_demo_shows_results_beside_the_truth(tmp_path, capsys):
         moved = arrays["moves"].tolist()
     changes = [name for name in rows if "lower" in name and name.endswith(" (s)")]
     assert len(changes) == sum("accuracy" not in name for name in moved)
-    own = "r with each person's true change"
-    assert all(f"{name.removesuffix(' (s)')}: {own}" in rows for name in changes)
+    column = "r with each person's true change"
+    assert all(f"{name.removesuffix(' (s)')}: {column}" in rows for name in changes)
     pages = [*tmp_path.rglob("twin_report.html")]
     assert len(pages) == 3
     assert all(

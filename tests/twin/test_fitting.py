@@ -24,15 +24,18 @@ def people(number=8):
 def test_a_finished_training_serves_the_same_people_alone(tmp_path):
     edges, segments = people()
     place = Workplace(tmp_path)
-    one = fit(edges, segments, recipe=SMALL, workplace=place)
+    finished = fit(edges, segments, recipe=SMALL, workplace=place)
     again = fit(edges, segments, recipe=SMALL, workplace=place)
-    assert again.history == one.history
+    assert again.history == finished.history
     swapped = replace(segments.trials, condition=1 - segments.trials.condition)
-    for given in ((edges[::-1], segments), (edges, replace(segments, trials=swapped))):
+    for changed in (
+        (edges[::-1], segments),
+        (edges, replace(segments, trials=swapped)),
+    ):
         with pytest.raises(
             RunError, match="other people, another recipe or another seed"
         ):
-            fit(*given, recipe=SMALL, workplace=place)
+            fit(*changed, recipe=SMALL, workplace=place)
 
 
 def test_connectomes_of_other_people_or_with_unknown_values_are_refused():
@@ -54,8 +57,8 @@ def test_connectomes_predict_slow_and_quick_people():
     performed = predicted_functions(fitted, edges, segments)[:, 0]
     assert performed.std() > 0.75 * ridge.std()  # unless stretched, 0.69
     unseen, new = slow_and_quick(people=20, seed=5)
-    found = predicted_functions(fitted, connectomes_of(new, seed=8), unseen)[:, 0]
-    assert np.corrcoef(found, new)[0, 1] > 0.7
+    predicted = predicted_functions(fitted, connectomes_of(new, seed=8), unseen)[:, 0]
+    assert np.corrcoef(predicted, new)[0, 1] > 0.7
     assert fitted.perform_group(unseen).shape[0] == 1
 
 
@@ -63,9 +66,9 @@ def test_connectomes_predict_slow_and_quick_people():
 @pytest.mark.parametrize("architecture", ["lowrank", "hypernetwork"])
 def test_a_shut_gate_makes_all_twins_the_group_s(architecture):
     edges, segments = people(30)
-    given = {"architecture": architecture, "recipe": SMALL}
+    options = {"architecture": architecture, "recipe": SMALL}
     shuffled = edges[np.random.default_rng(3).permutation(30)]
-    fitted = fit(shuffled, segments, **given)
+    fitted = fit(shuffled, segments, **options)
     assert not fitted.gate.open
     assert not fitted.twin.differ
     assert [*fitted.history] == ["group"]
@@ -77,7 +80,7 @@ def test_a_shut_gate_makes_all_twins_the_group_s(architecture):
         performed, np.broadcast_to(group, performed.shape), atol=1e-6
     )
     covariates = np.column_stack([observed_measures(segments)[:, 0], np.arange(30)])
-    assert not fit(edges, segments, covariates=covariates, **given).gate.open
+    assert not fit(edges, segments, covariates=covariates, **options).gate.open
 
 
 @pytest.mark.parametrize("last", [1, 99])  # number of the second condition
@@ -89,10 +92,10 @@ def test_losses_of_conditions_are_means_over_steps_of_trials_windows(last):
     for person, trial in np.argwhere(rows.scored):
         steps = slice(rows.first_step[0, trial], rows.last_step[0, trial] + 1)
         at = person, rows.segment[0, trial], steps
-        own, true = outputs[at], segments.action[at]
-        loss = -(true * np.log(own) + (1 - true) * np.log(1 - own))
+        output, true = outputs[at], segments.action[at]
+        loss = -(true * np.log(output) + (1 - true) * np.log(1 - output))
         losses[condition[person, trial]].extend(loss.mean(axis=-1))
-    expected = [np.mean(own) for own in losses]
+    expected = [np.mean(window) for window in losses]
     of = replace(rows, task=np.ones_like(rows.task), condition=last * rows.condition)
     assert condition_losses(outputs, replace(segments, trials=of)) == pytest.approx(
         expected
@@ -121,8 +124,8 @@ def test_hypernetworks_start_from_the_group_and_perform_as_people_do():
     np.testing.assert_allclose(fitted.twin.edge_mean, edges.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(fitted.twin.edge_sd, edges.std(axis=0), atol=1e-5)
     lowrank, *_ = fitted_quickly()
-    one, other = (own.perform_group(segments) for own in (fitted, lowrank))
-    np.testing.assert_allclose(one, other, atol=1e-6)
+    full, low_rank = (twin.perform_group(segments) for twin in (fitted, lowrank))
+    np.testing.assert_allclose(full, low_rank, atol=1e-6)
     unseen, new = slow_and_quick(people=20, seed=5)
-    found = predicted_functions(fitted, connectomes_of(new, seed=8), unseen)[:, 0]
-    assert np.corrcoef(found, new)[0, 1] > 0.7
+    predicted = predicted_functions(fitted, connectomes_of(new, seed=8), unseen)[:, 0]
+    assert np.corrcoef(predicted, new)[0, 1] > 0.7

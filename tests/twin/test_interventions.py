@@ -39,13 +39,13 @@ def test_networks_that_do_what_people_do_have_their_functions():
     segments, _ = slow_and_quick(people=5)
     names = [function.name for function in functions_of(segments.tasks)]
     assert names == ["stroop_rt", "stroop_effect", "stroop_accuracy"]
-    found = performed_functions(torch.from_numpy(segments.action), segments).numpy()
-    own = observed_functions(segments)
-    np.testing.assert_allclose(found[:, :2], own[:, :2], atol=0.08)  # a step
-    np.testing.assert_allclose(found[:, 2], own[:, 2])
+    performed = performed_functions(torch.from_numpy(segments.action), segments).numpy()
+    observed = observed_functions(segments)
+    np.testing.assert_allclose(performed[:, :2], observed[:, :2], atol=0.08)  # a step
+    np.testing.assert_allclose(performed[:, 2], observed[:, 2])
     rows = segments.trials
     share = np.where(rows.scored, rows.correct, 0).sum(axis=1) / rows.scored.sum(axis=1)
-    np.testing.assert_allclose(own[:, 2], share)
+    np.testing.assert_allclose(observed[:, 2], share)
     assert [sign_of(function) for function in functions_of(segments.tasks)] == [
         -1,
         -1,
@@ -78,8 +78,8 @@ def test_gradients_of_outputs_for_bold_are_those_of_finite_differences(monkeypat
     edges, segments = unseen(12)
     rng = np.random.default_rng(0)
     bold = [[BoldRun(rng.normal(size=(60, 2)).astype(np.float32), 0.8)] for _ in edges]
-    given = {"architecture": "hypernetwork", "recipe": replace(QUICK, group_epochs=0)}
-    fitted = fit(edges, segments, bold=bold, **given)
+    options = {"architecture": "hypernetwork", "recipe": replace(QUICK, group_epochs=0)}
+    fitted = fit(edges, segments, bold=bold, **options)
     assert fitted.twin.sizes.outputs == 3 + 2
     readout = fit_bold(
         bold, fitted.twin, edges, segments, regions=("V1", "rh-amygdala")
@@ -87,18 +87,18 @@ def test_gradients_of_outputs_for_bold_are_those_of_finite_differences(monkeypat
     fitted = replace(fitted, bold=readout)
     names = [function.what for function in functions_of(segments.tasks, readout)]
     assert names == ["rt", "effect", "accuracy", "rh-amygdala"]
-    found, _ = gradients_of(fitted, edges, segments)
+    gradients, _ = gradients_of(fitted, edges, segments)
     for row in (2, 3):  # untrained twins have no times
-        move = 0.02 * found[row] / np.linalg.norm(found[row])
+        move = 0.02 * gradients[row] / np.linalg.norm(gradients[row])
         ends = [
             predicted_functions(fitted, edges + by * move, segments)[:, row]
             for by in (-1, 1)
         ]
         assert (ends[1] - ends[0]).mean() / 2 == pytest.approx(
-            found[row] @ move, rel=0.05
+            gradients[row] @ move, rel=0.05
         )
-    known = observed_functions(segments, readout, bold)[:, 3]
-    assert np.isfinite(known).all()
+    observed = observed_functions(segments, readout, bold)[:, 3]
+    assert np.isfinite(observed).all()
 
 
 @pytest.mark.slow
@@ -134,14 +134,14 @@ def test_a_slope_is_that_of_least_squares_over_people_who_have_both():
     x = rng.normal(size=50)
     y = 0.6 * x + rng.normal(size=50)
     x[3], y[4] = np.nan, np.nan
-    found, fit = slope_of(x, y), linregress(np.delete(x, [3, 4]), np.delete(y, [3, 4]))
-    assert (found.value, found.r) == pytest.approx((fit.slope, fit.rvalue))
-    assert found.people == 48
-    assert found.low == pytest.approx(fit.slope - 2 * fit.stderr, abs=0.1)
-    assert found.high == pytest.approx(fit.slope + 2 * fit.stderr, abs=0.1)
-    assert found.why_not == ""
+    slope, fit = slope_of(x, y), linregress(np.delete(x, [3, 4]), np.delete(y, [3, 4]))
+    assert (slope.value, slope.r) == pytest.approx((fit.slope, fit.rvalue))
+    assert slope.people == 48
+    assert slope.low == pytest.approx(fit.slope - 2 * fit.stderr, abs=0.1)
+    assert slope.high == pytest.approx(fit.slope + 2 * fit.stderr, abs=0.1)
+    assert slope.why_not == ""
     copies = [np.tile(values, 2) for values in (x, y, np.arange(50))]
-    np.testing.assert_allclose(astuple(slope_of(*copies)), astuple(found))
+    np.testing.assert_allclose(astuple(slope_of(*copies)), astuple(slope))
 
 
 @pytest.mark.parametrize(
@@ -165,34 +165,36 @@ def test_changes_are_not_calibrated_without_a_slope(x, y, why):
 def test_evidence_is_larger_than_with_permuted_behaviour_where_connectomes_say_something():
     segments, takes = slow_and_quick(people=40)
     training, times = connectomes_of(takes), observed_measures(segments)[:, :2]
-    edges, others = unseen()
-    observed, gradients = observed_functions(others), np.eye(3, 2)
+    edges, unseen_segments = unseen()
+    observed, gradients = observed_functions(unseen_segments), np.eye(3, 2)
 
     def share(connectomes):
         """Return how many permutations have as much evidence for response times."""
-        own = fit_ridges(connectomes, times).predict(edges)
-        evidence = evidence_of(own, gradients, observed)
-        known = connectomes, times, None, np.arange(40)
-        null = permuted_evidence(known, edges, gradients, observed, permutations=40)
+        predicted = fit_ridges(connectomes, times).predict(edges)
+        evidence = evidence_of(predicted, gradients, observed)
+        training_data = connectomes, times, None, np.arange(40)
+        null = permuted_evidence(
+            training_data, edges, gradients, observed, permutations=40
+        )
         assert null.shape == (40, 3)
         return evidence, (null[:, 0] >= evidence[0]).sum()
 
     evidence, as_large = share(training)
-    own = fit_ridges(training, times).predict(edges)[:, 0]
-    r = np.corrcoef(own, observed[:, 0])[0, 1]
-    assert evidence[0] == pytest.approx(own.std(ddof=1) * r)
+    predicted = fit_ridges(training, times).predict(edges)[:, 0]
+    r = np.corrcoef(predicted, observed[:, 0])[0, 1]
+    assert evidence[0] == pytest.approx(predicted.std(ddof=1) * r)
     assert evidence[2] == 0  # nothing is predicted of accuracy
     assert as_large == 0
     shuffled = training[np.random.default_rng(0).permutation(40)]
     assert share(shuffled)[1] > 2
-    known = (
+    training_data = (
         training,
         times,
         None,
         np.minimum(np.arange(40), 1),
     )  # one alone, and all others
-    alike = permuted_evidence(known, edges, gradients, observed, permutations=3)
+    alike = permuted_evidence(training_data, edges, gradients, observed, permutations=3)
     np.testing.assert_allclose(alike, np.tile(evidence, (3, 1)))
     few = observed.copy()
     few[9:] = np.nan
-    assert not evidence_of(own[:, None], np.ones((3, 1)), few).any()
+    assert not evidence_of(predicted[:, None], np.ones((3, 1)), few).any()

@@ -40,27 +40,27 @@ def test_networks_have_the_published_numbers_of_weights():
 def test_states_and_outputs_are_those_of_torchs_layers(seen):
     """People together as each alone, with weights in the published order; gradients, too."""
     flat, inputs = 0.4 * drawn(3, SIZES.weights), drawn(seen, 2, 9, 3, seed=1)
-    own = flat.clone().requires_grad_()
-    weights = MainWeights.of_flat(own, SIZES)
-    found, performed = states(weights, inputs), perform(weights, inputs)
+    parameters = flat.clone().requires_grad_()
+    weights = MainWeights.of_flat(parameters, SIZES)
+    hidden, performed = states(weights, inputs), perform(weights, inputs)
     performed.square().sum().backward()
     for person in range(3):
         layer, out = layers(flat[person])
         expected = layer(inputs[person % seen])[0]
-        torch.testing.assert_close(found[person], expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(hidden[person], expected, rtol=0, atol=1e-6)
         torch.testing.assert_close(performed[person], out(expected), rtol=0, atol=1e-5)
         out(expected).square().sum().backward()
         theirs = [p.grad.flatten() for p in (*layer.parameters(), *out.parameters())]
         torch.testing.assert_close(
-            own.grad[person], torch.cat(theirs), rtol=1e-3, atol=1e-4
+            parameters.grad[person], torch.cat(theirs), rtol=1e-3, atol=1e-4
         )
 
 
 def test_one_network_performs_for_each_person_what_they_saw():
     weights = MainWeights.of_flat(0.4 * drawn(1, SIZES.weights), SIZES)
     inputs = drawn(3, 2, 9, 3, seed=1)
-    each = [perform(weights, own[None])[0] for own in inputs]
-    torch.testing.assert_close(perform(weights, inputs), torch.stack(each))
+    performed = [perform(weights, seen[None])[0] for seen in inputs]
+    torch.testing.assert_close(perform(weights, inputs), torch.stack(performed))
 
 
 def a_network(rank=2):
@@ -78,13 +78,14 @@ def test_a_modulation_changes_weights_as_the_equations_say():
         network.recurrent.normal_()
         network.find_modes()
         change = 0.3 * drawn(1, network.modulations)
-        found = network.weights(change)
+        modulated = network.weights(change)
         gain, bias, mode, channel, scale, offset = torch.split(
             change[0], list(network.parts.values())
         )
-        left, strength, right = torch.linalg.svd(network.recurrent)
+        left_vectors, strength, right_vectors = torch.linalg.svd(network.recurrent)
         modes = sum(
-            mode[n] * strength[n] * torch.outer(left[:, n], right[n]) for n in range(2)
+            mode[n] * strength[n] * torch.outer(left_vectors[:, n], right_vectors[n])
+            for n in range(2)
         )
         expected = {
             "input": (1 + gain)[:, None] * network.input * (1 + channel),
@@ -95,7 +96,7 @@ def test_a_modulation_changes_weights_as_the_equations_say():
         }
     for name in NAMES:
         torch.testing.assert_close(
-            getattr(found, name)[0], expected[name], rtol=0, atol=1e-5
+            getattr(modulated, name)[0], expected[name], rtol=0, atol=1e-5
         )
     assert a_network(rank=50).parts["modes"] == 6  # no more than units
 
@@ -125,16 +126,16 @@ def test_the_hypernetwork_is_its_equations():
     torch.manual_seed(1)
     training = network(edges)
     torch.manual_seed(1)
-    kept = dropout(scaled, 0.5)
-    assert 0 < (kept == 0).sum() < kept.numel()
+    dropped = dropout(scaled, 0.5)
+    assert 0 < (dropped == 0).sum() < dropped.numel()
     p = dict(network.named_parameters())
-    for found, values in ((training, kept), (network.eval()(edges), scaled)):
+    for weights, values in ((training, dropped), (network.eval()(edges), scaled)):
         hidden = mish(linear(values, p["first.weight"], p["first.bias"]))
         hidden = mish(linear(hidden, p["middle.weight"], p["middle.bias"]))
         flat = linear(hidden, p["last.weight"], p["last.bias"])
         expected = MainWeights.of_flat(flat, SIZES)
         torch.testing.assert_close(
-            found.recurrent, expected.recurrent, rtol=0, atol=1e-6
+            weights.recurrent, expected.recurrent, rtol=0, atol=1e-6
         )
     assert network.group() is None
     assert network.differ
@@ -144,7 +145,7 @@ def test_a_hypernetwork_starts_from_the_group_s_network_and_from_ridges():
     torch.manual_seed(0)
     group, edges = ModulatedNetwork(SIZES, rank=2), drawn(5, 30)
     network = HyperNetwork(30, SIZES, hidden=7, with_group=True)
-    others, bias = network.first.weight[4:].clone(), network.first.bias.clone()
+    free_weights, bias = network.first.weight[4:].clone(), network.first.bias.clone()
     ridges = drawn(30, 2, seed=1)
     network.start_from(group)
     network.start_with(ridges)
@@ -152,11 +153,11 @@ def test_a_hypernetwork_starts_from_the_group_s_network_and_from_ridges():
     for name in NAMES:
         expected = getattr(group.group_weights(), name)
         torch.testing.assert_close(getattr(network.group(), name), expected)
-        made = getattr(network.eval()(edges), name)
-        torch.testing.assert_close(made, expected.expand_as(made))
+        generated = getattr(network.eval()(edges), name)
+        torch.testing.assert_close(generated, expected.expand_as(generated))
     units = network.first(edges)
     for row in (0, 1):
         torch.testing.assert_close(units[:, 2 * row], edges @ ridges[:, row])
         torch.testing.assert_close(units[:, 2 * row + 1], -edges @ ridges[:, row])
-    torch.testing.assert_close(network.first.weight[4:], 0.1 * others)
+    torch.testing.assert_close(network.first.weight[4:], 0.1 * free_weights)
     torch.testing.assert_close(network.first.bias[4:], bias[4:])

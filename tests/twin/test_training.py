@@ -40,15 +40,15 @@ def test_losses_are_torchs_at_the_steps_that_are_scored():
     targets = some_targets()
     targets.scored[2] = False
     outputs = torch.randn(4, 2, 6, 3)  # the third output is a region
-    found = action_losses(outputs, targets)
+    losses = action_losses(outputs, targets)
     for person in (0, 1, 3):
-        kept = targets.scored[person]
-        action = targets.action[person][kept]
+        scored = targets.scored[person]
+        action = targets.action[person][scored]
         expected = binary_cross_entropy_with_logits(
-            outputs[person][kept][:, :2], action
+            outputs[person][scored][:, :2], action
         )
-        torch.testing.assert_close(found[person], expected)
-    assert found[2] == 0
+        torch.testing.assert_close(losses[person], expected)
+    assert losses[2] == 0
 
 
 def test_bold_is_in_the_loss_where_it_was_measured():
@@ -58,8 +58,8 @@ def test_bold_is_in_the_loss_where_it_was_measured():
     targets = replace(some_targets(), bold=torch.from_numpy(bold))
     outputs = torch.randn(4, 2, 6, 5, requires_grad=True)  # two buttons, three regions
     expected = np.nanmean((outputs.detach().numpy()[..., 2:] - bold) ** 2)
-    found = bold_loss(outputs, targets)
-    assert float(found.detach()) == pytest.approx(expected, rel=1e-5)
+    loss = bold_loss(outputs, targets)
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
     task = GroupTask(
         ModulatedNetwork(SIZES, rank=2),
         *(targets, targets, Recipe()),
@@ -71,7 +71,7 @@ def test_bold_is_in_the_loss_where_it_was_measured():
     whole = task.loss("training", torch.arange(4), torch.arange(2), outputs, targets)
     action = float(action_losses(outputs, targets).mean().detach())
     assert float(whole.detach()) == pytest.approx(10 * action + expected, rel=1e-5)
-    found.backward()
+    loss.backward()
     assert ((outputs.grad[..., 2:] != 0).numpy() == np.isfinite(bold)).all()
     nobody = replace(targets, bold=torch.full((4, 2, 6, 3), torch.nan))
     assert bold_loss(outputs, nobody) == bold_loss(outputs, some_targets()) == 0
@@ -114,8 +114,8 @@ def test_the_loss_of_measures_is_its_equation():
         )
         before = perform(network.group_weights(), targets.inputs)
         after, group = (
-            performed_measures(torch.sigmoid(own), segments)
-            for own in (outputs, before)
+            performed_measures(torch.sigmoid(logits), segments)
+            for logits in (outputs, before)
         )
         wrong = ((after - group - observed) / spread).nan_to_num()
         expected = (
@@ -123,9 +123,9 @@ def test_the_loss_of_measures_is_its_equation():
             + 0.1 * wrong.square().mean(0).sum() / 2
         )
         expected += 1e-4 * (start * spread).square().sum()
-        found = perform(task.networks("training", everybody), targets.inputs)
-        torch.testing.assert_close(found, outputs, rtol=0, atol=1e-5)
+        performed = perform(task.networks("training", everybody), targets.inputs)
+        torch.testing.assert_close(performed, outputs, rtol=0, atol=1e-5)
         everything = torch.arange(segments.action.shape[1])
-        loss = task.loss("training", everybody, everything, found, targets)
+        loss = task.loss("training", everybody, everything, performed, targets)
         torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-6)
     assert [group["params"] for group in task.rates()] == [[task.matrix]]

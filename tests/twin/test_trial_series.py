@@ -96,14 +96,14 @@ def test_every_trial_is_in_one_segment_where_it_is_scored(faces, stroop):
     segments = make_segments([faces, stroop])
     rows = segments.trials
     for number, run in enumerate((faces, stroop)):
-        own = rows.task == number
+        of_run = rows.task == number
         np.testing.assert_array_equal(
-            rows.trial[own], np.arange(len(run.onset_seconds))
+            rows.trial[of_run], np.arange(len(run.onset_seconds))
         )
-        start = segments.start_seconds[rows.segment[own]]
-        onset = start + STEP_SECONDS * rows.onset_step[own]
+        start = segments.start_seconds[rows.segment[of_run]]
+        onset = start + STEP_SECONDS * rows.onset_step[of_run]
         np.testing.assert_allclose(onset, run.onset_seconds)
-        np.testing.assert_array_equal(segments.run[rows.segment[own]], number)
+        np.testing.assert_array_equal(segments.run[rows.segment[of_run]], number)
     assert segments.scored[rows.segment, rows.first_step].all()
     assert segments.scored[rows.segment, rows.last_step].all()
     assert not segments.scored[:, 0].any()
@@ -138,13 +138,15 @@ def test_people_who_saw_the_same_share_what_was_shown():
     assert stacked.action.shape == (4, 7, 262, 3)
     assert stacked.trials.onset_step.shape == (1, 34)
     for number, runs_of in enumerate(people):
-        alone, own = make_segments(runs_of), stacked.person(number)
+        alone, of_person = make_segments(runs_of), stacked.person(number)
         for name in ("inputs", "action", "scored", "task", "run", "start_seconds"):
             np.testing.assert_allclose(
-                getattr(own, name), getattr(alone, name), atol=1e-4
+                getattr(of_person, name), getattr(alone, name), atol=1e-4
             )
-        np.testing.assert_array_equal(own.trials.rt_seconds, alone.trials.rt_seconds)
-        np.testing.assert_array_equal(own.trials.button, alone.trials.button)
+        np.testing.assert_array_equal(
+            of_person.trials.rt_seconds, alone.trials.rt_seconds
+        )
+        np.testing.assert_array_equal(of_person.trials.button, alone.trials.button)
 
 
 def test_people_without_a_run_are_not_scored_in_it():
@@ -165,8 +167,8 @@ def test_a_stretch_begins_at_its_cue():
     onset = (blocks[:, None] + 3.0 + 3.0 * np.arange(6)).ravel()
     cues = np.column_stack([np.arange(3) % 2, blocks, blocks + 2.9])
     run = a_run(onset, cut=np.arange(18) % 6 == 0, cues=cues)
-    found = [(s.first, s.stop, s.start_seconds) for s in cut_run(run)]
-    assert found == [(0, 6, 8.0), (6, 12, 29.0), (12, 18, 50.0)]
+    stretches = [(s.first, s.stop, s.start_seconds) for s in cut_run(run)]
+    assert stretches == [(0, 6, 8.0), (6, 12, 29.0), (12, 18, 50.0)]
     # Where the next stretch begins, the one before it ends.
     assert cut_run(run)[0].length == 262
     longer = [(s.first, s.stop) for s in cut_run(run, steps=600)]

@@ -139,8 +139,8 @@ def test_accuracies_that_are_neither_right_nor_wrong_are_refused(cell):
         caught.value
     )
     task = find_task("stroop")
-    own = replace(task, response=replace(task.response, correct_values=(cell,)))
-    assert read_trials(own, rows).correct.tolist() == [False, True]
+    with_cell = replace(task, response=replace(task.response, correct_values=(cell,)))
+    assert read_trials(with_cell, rows).correct.tolist() == [False, True]
 
 
 @pytest.mark.parametrize("rt", [-0.1, 0.0, 0.149])
@@ -151,13 +151,13 @@ def test_implausible_responses_are_counted_and_not_scored(rt):
     assert (trials.button[0], trials.correct[0]) == (-1, False)
     assert trials.notes == ("not scored: 1 response faster than 0.15 s",)
     limit = replace(find_task("stroop").response, shortest_rt_seconds=-math.inf)
-    kept = read_trials(replace(find_task("stroop"), response=limit), rows)
-    assert kept.rt_seconds[0] == rt
-    assert kept.notes == ()
+    limited = read_trials(replace(find_task("stroop"), response=limit), rows)
+    assert limited.rt_seconds[0] == rt
+    assert limited.notes == ()
 
 
 @pytest.mark.parametrize(
-    ("onsets", "kept", "note"),
+    ("onsets", "onsets_kept", "note"),
     [
         (("n/a", 4.25), [4.25], "1 row without an onset left out"),
         ((" NaN ", 4.25), [4.25], "1 row without an onset left out"),
@@ -165,9 +165,9 @@ def test_implausible_responses_are_counted_and_not_scored(rt):
         ((2, 5, 2), [2, 5], "1 repeated row left out"),
     ],
 )
-def test_rows_that_are_no_trial_are_left_out_and_counted(onsets, kept, note):
+def test_rows_that_are_no_trial_are_left_out_and_counted(onsets, onsets_kept, note):
     trials = read_trials(find_task("stroop"), [stroop_row(onset) for onset in onsets])
-    assert trials.onset_seconds.tolist() == kept
+    assert trials.onset_seconds.tolist() == onsets_kept
     assert trials.notes == (note,)
 
 
@@ -258,8 +258,8 @@ def test_halves_of_a_run_have_its_trials_once():
     cues = [[0, begin - 2.5, begin - 1.5] for begin in onset[[0, 3, 7, 10]]]
     run = replace(a_run(onset, run_seconds=42.0, cues=cues), unscored=(1, 5, 9))
     first, second = (half_of(run, number) for number in (0, 1))
-    both = np.concatenate([first.onset_seconds, second.onset_seconds])
-    np.testing.assert_array_equal(both, run.onset_seconds)
+    joined = np.concatenate([first.onset_seconds, second.onset_seconds])
+    np.testing.assert_array_equal(joined, run.onset_seconds)
     assert first.onset_seconds.max() < 21 <= second.onset_seconds.min()
     np.testing.assert_array_equal(np.append(first.scored, second.scored), run.scored)
     np.testing.assert_array_equal(

@@ -29,8 +29,8 @@ def out(trained_network, tmp_path_factory) -> Path:
 def call(arrays, out) -> Call:
     """Run bids_dtg on the arrays; returns its exit code."""
 
-    def run(analysis: str, *more: str) -> int:
-        return main(arguments(arrays, out, analysis, *more))
+    def run(analysis: str, *words: str) -> int:
+        return main(arguments(arrays, out, analysis, *words))
 
     return run
 

@@ -57,10 +57,10 @@ def test_tables_of_people_are_found_by_their_series(
     )
     capsys.readouterr()
     assert main(arguments(renamed, out, "evaluate", *model, *again)) == 0
-    said = capsys.readouterr().err
+    log = capsys.readouterr().err
     assert (
         "4 participants with other labels (new04, new03, new02, new01) recognised in"
-        in said
+        in log
     )
     first, second = (
         read_rows(out / "group" / f"evaluation-{name}" / "desc-parameters_scores.tsv")
@@ -112,8 +112,8 @@ def test_other_times_between_frames_are_refused(bundle, out, tmp_path, capsys):
 def test_a_dry_run_says_what_a_network_would_write(
     words, plan, bundle, call, out, capsys
 ):
-    given = [word.format(bundle=bundle) for word in words]
-    assert call(*given, "--model-name", "dry", "--dry-run") == 0
+    filled = [word.format(bundle=bundle) for word in words]
+    assert call(*filled, "--model-name", "dry", "--dry-run") == 0
     assert f"would write {plan} to {out / 'group'}" in capsys.readouterr().out
     assert not list((out / "group").glob("*-dry"))
 
@@ -147,6 +147,6 @@ def test_people_are_compared_with_those_of_a_core(facts, line, tmp_path, capsys)
     code = main(
         arguments(arrays, out, "evaluate", "--model", str(core.path), "--dry-run")
     )
-    said = capsys.readouterr()
-    assert line in " ".join((said.out + said.err).split())
+    printed = capsys.readouterr()
+    assert line in " ".join((printed.out + printed.err).split())
     assert code == (2 if "regions" in facts else 0)

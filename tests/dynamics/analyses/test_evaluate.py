@@ -30,8 +30,8 @@ def out(tmp_path_factory) -> Path:
     return folder / "out"
 
 
-def call(out: Path, analysis: str, *more: str) -> int:
-    return main(arguments(out.parent / "arrays", out, analysis, *more))
+def call(out: Path, analysis: str, *words: str) -> int:
+    return main(arguments(out.parent / "arrays", out, analysis, *words))
 
 
 def test_folds_judge_everybody_once_beside_what_is_simpler(out):

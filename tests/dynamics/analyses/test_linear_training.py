@@ -82,7 +82,7 @@ def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(
 
 
 @pytest.mark.parametrize(
-    ("change", "found"),
+    ("change", "fault"),
     [
         (
             lambda rest: np.where(np.arange(4)[:, None] == 1, 3.0, rest),
@@ -96,7 +96,7 @@ def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(
     ],
 )
 def test_series_that_have_no_process_are_refused_in_a_line(
-    change, found, tmp_path, capsys
+    change, fault, tmp_path, capsys
 ):
     folder = write_series(tmp_path / "odd", names=("REST1",))
     (path,) = folder.glob("*.npz")
@@ -105,7 +105,7 @@ def test_series_that_have_no_process_are_refused_in_a_line(
     np.savez(path, **{**content, "rest": change(content["rest"])})
     assert main(arguments(folder, tmp_path / "out", "train")) == 2
     error = capsys.readouterr().err
-    assert found in error
+    assert fault in error
     assert len([line for line in error.splitlines() if "error:" in line]) == 1
     assert "Traceback" not in error
     assert not (tmp_path / "out" / "group" / "model-own" / "bundle").exists()

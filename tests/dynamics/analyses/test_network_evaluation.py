@@ -67,8 +67,15 @@ def test_maps_by_region_are_compared_with_parameters(bundle, call, out, tmp_path
     table = tmp_path / "maps.tsv"
     lines = ["region\tmyelin", *(f"{name}\t{n * n}" for n, name in enumerate(REGIONS))]
     table.write_text("\n".join(lines) + "\n")
-    more = ("--simulations", "2", "--region-maps", str(table), "--model-name", "maps")
-    assert call("evaluate", "--model", str(bundle), *more) == 0
+    options = (
+        "--simulations",
+        "2",
+        "--region-maps",
+        str(table),
+        "--model-name",
+        "maps",
+    )
+    assert call("evaluate", "--model", str(bundle), *options) == 0
     rows = read_rows(
         out / "group" / "evaluation-maps" / "desc-features_regressions.tsv"
     )
@@ -102,8 +109,8 @@ def test_one_person_with_a_session_of_another_length_is_compared_by_simulations_
 
 
 def test_a_network_that_says_little_of_people_has_flags():
-    other = {"name": "other_connectome", "session": "REST2", "verdict_fit": "worse"}
-    (flag,) = same_by_another(ResultTable((), [other]))
+    row = {"name": "other_connectome", "session": "REST2", "verdict_fit": "worse"}
+    (flag,) = same_by_another(ResultTable((), [row]))
     assert "another person's structural connectome fit REST2 equally well" in flag.text
     (flag,) = outside_simulations(
         [{"measure": "fc_fit", "outside": Interval(0.4, 0.2, 0.6)}]

@@ -74,9 +74,9 @@ def test_the_same_call_on_other_data_is_refused_at_once(bundle, call, capsys):
         assert call("train", *TRAIN) == 2
     finally:
         record.write_text(whole)
-    said = capsys.readouterr().err
-    assert f"holds results that were made with another {name}." in said
-    assert "epoch" not in said
+    log = capsys.readouterr().err
+    assert f"holds results that were made with another {name}." in log
+    assert "epoch" not in log
 
 
 @pytest.mark.slow

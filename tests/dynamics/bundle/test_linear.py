@@ -17,14 +17,18 @@ from bids_dtg.errors import BundleError
 
 def test_a_loaded_model_infers_what_the_written_one_does(tmp_path):
     bundle = write_tiny_linear(tmp_path / "tiny")
-    own = LagCovariances.of(np.random.default_rng(1).standard_normal((4, 80)))
+    covariances = LagCovariances.of(np.random.default_rng(1).standard_normal((4, 80)))
     written, expected_of = tiny_fitted()
-    found, expected = (model.infer(own) for model in (bundle.model(), written))
-    np.testing.assert_allclose(found.transitions, expected.transitions, atol=1e-6)
-    np.testing.assert_allclose(found.noise, expected.noise, atol=1e-6)
+    inferred, expected = (
+        model.infer(covariances) for model in (bundle.model(), written)
+    )
+    np.testing.assert_allclose(inferred.transitions, expected.transitions, atol=1e-6)
+    np.testing.assert_allclose(inferred.noise, expected.noise, atol=1e-6)
     components = bundle.components()
     np.testing.assert_allclose(
-        components.scores(edges_of(own)), expected_of.scores(edges_of(own)), atol=1e-4
+        components.scores(edges_of(covariances)),
+        expected_of.scores(edges_of(covariances)),
+        atol=1e-4,
     )
     assert bundle.regions == TINY_REGIONS
     assert bundle.part.outputs == "4 regions by 6 participants"

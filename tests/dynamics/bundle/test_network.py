@@ -48,8 +48,8 @@ def test_what_is_written_is_loaded(tmp_path, recipe):
         torch.testing.assert_close(model.state_dict()[name], tensor, rtol=0, atol=0)
     items = Items(torch.ones(20, 2), torch.ones(20, 2), torch.tensor([0, 2]))
     with torch.no_grad():
-        found, expected = (m.infer(items).region.mean for m in (model, fitted.model))
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+        means, expected = (m.infer(items).region.mean for m in (model, fitted.model))
+    torch.testing.assert_close(means, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

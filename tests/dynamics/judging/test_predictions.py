@@ -53,12 +53,17 @@ def model(sessions) -> LinearModel:
 
 
 def scored(
-    model: LinearModel, read: PeopleSeries, by: PeopleSeries, relation: str = ANOTHER
+    model: LinearModel,
+    sessions_read: PeopleSeries,
+    by: PeopleSeries,
+    relation: str = ANOTHER,
 ):
-    people = read_people(read, [model] * len(read.people))
-    judge = Judge("REST2", relation, by, {own.label: own.mean for own in people})
-    found = score_references(people, [judge], (CORE, *REFERENCES), 0)
-    return {own.name: own for own in found}
+    people = read_people(sessions_read, [model] * len(sessions_read.people))
+    judge = Judge(
+        "REST2", relation, by, {person.label: person.mean for person in people}
+    )
+    rows = score_references(people, [judge], (CORE, *REFERENCES), 0)
+    return {row.name: row for row in rows}
 
 
 def fc(series: np.ndarray) -> np.ndarray:
@@ -69,10 +74,10 @@ def test_rows_predict_what_their_words_say(model, sessions):
     first, again = sessions
     rows, mean = scored(model, first, again), upper_edges(model.group[0])
     assert [*rows] == [MODEL, "group", "retest", "half_way", "var_1", "other_person"]
-    own = LagCovariances.of(first.series[2])
-    mixed = shrunken(own, model.group, own.frames * 0.35 / 0.65)
+    covariances = LagCovariances.of(first.series[2])
+    mixed = shrunken(covariances, model.group, covariances.frames * 0.35 / 0.65)
     for name, edges in {
-        MODEL: upper_edges(model.connectivity(own)),
+        MODEL: upper_edges(model.connectivity(covariances)),
         "group": mean,
         "retest": fc(first.series[2]),
         "half_way": (fc(first.series[2]) + mean) / 2,
@@ -81,8 +86,10 @@ def test_rows_predict_what_their_words_say(model, sessions):
         np.testing.assert_allclose(rows[name].edges[2], edges, atol=1e-6)
         fit = np.corrcoef(edges, fc(again.series[2]))[0, 1]
         assert rows[name].figures["fit"][2] == pytest.approx(fit, abs=1e-6)
-    read, judged = ([fc(series) for series in own.series] for own in (first, again))
-    residual = residual_correlation(np.array(read), np.array(judged))
+    read_fc, judged = (
+        [fc(series) for series in session.series] for session in (first, again)
+    )
+    residual = residual_correlation(np.array(read_fc), np.array(judged))
     np.testing.assert_allclose(rows["retest"].residual, residual, atol=1e-5)
     assert np.isnan(rows["group"].residual).all()
     distance = ks_distance(fcd_shares(first.series[2]), fcd_shares(again.series[2]))
@@ -97,25 +104,27 @@ def test_residual_r_of_predictions_that_know_nothing_is_0(model):
     by_row: dict[str, list[float]] = {"noise": [], "other_person": []}
     for _ in range(60):
         series = standardised(rng.standard_normal((15, len(REGIONS), 60)))
-        read, again, noise = (
+        read_series, again, noise = (
             PeopleSeries(labels, REGIONS, part, 0.72) for part in np.split(series, 3)
         )
         cores = []
         for left_out in range(5):
-            others = [
-                LagCovariances.of(own)
-                for row, own in enumerate(read.series)
+            of_the_rest = [
+                LagCovariances.of(row_series)
+                for row, row_series in enumerate(read_series.series)
                 if row != left_out
             ]
-            cores.append(LinearModel.of(GroupSums.over(others), Shrinkage(100.0, 50.0)))
-        people = read_people(read, cores)
+            cores.append(
+                LinearModel.of(GroupSums.over(of_the_rest), Shrinkage(100.0, 50.0))
+            )
+        people = read_people(read_series, cores)
         means = {person.label: person.mean for person in people}
         judge = Judge("REST2", ANOTHER, again, means)
-        said = (
-            (label, [Prediction(fc(own))])
-            for label, own in zip(labels, noise.series, strict=True)
+        predictions = (
+            (label, [Prediction(fc(persons_noise))])
+            for label, persons_noise in zip(labels, noise.series, strict=True)
         )
-        (row,) = score_row("noise", "noise", said, [judge])
+        (row,) = score_row("noise", "noise", predictions, [judge])
         by_row["noise"] += row.residual.tolist()
         (row,) = score_references(people, [judge], REFERENCES[-1:], 0)
         by_row["other_person"] += row.residual.tolist()
@@ -125,10 +134,10 @@ def test_residual_r_of_predictions_that_know_nothing_is_0(model):
 
 def test_next_frames_are_those_of_a_process_where_there_is_one(model, sessions):
     rows = scored(model, *sessions)
-    known = {
-        name for name, own in rows.items() if np.isfinite(own.figures["nll"]).all()
+    with_likelihood = {
+        name for name, row in rows.items() if np.isfinite(row.figures["nll"]).all()
     }
-    assert known == {MODEL, "group", "var_1"}
+    assert with_likelihood == {MODEL, "group", "var_1"}
     series = sessions[1].series[3].astype(float)
     process = model.infer(LagCovariances.of(sessions[0].series[3]))
     missed = np.zeros((len(series), 198))
@@ -148,36 +157,43 @@ def test_next_frames_are_those_of_a_process_where_there_is_one(model, sessions):
 
 @pytest.mark.slow
 def test_frames_that_were_left_out_change_no_score_but_that_of_fcd(model, sessions):
-    kept = np.random.default_rng(0).random((len(PEOPLE), 200)) < 0.8
+    keep = np.random.default_rng(0).random((len(PEOPLE), 200)) < 0.8
 
     def scores(filling: float) -> list[np.ndarray]:
         first, again = (
-            replace(own, series=np.where(kept[:, None], own.series, filling), keep=kept)
-            for own in sessions
+            replace(
+                session,
+                series=np.where(keep[:, None], session.series, filling),
+                keep=keep,
+            )
+            for session in sessions
         )
         rows = scored(model, first, again)
         return [
-            own.figures[name]
-            for own in rows.values()
+            row.figures[name]
+            for row in rows.values()
             for name in FIGURES
             if name != "fcd"
         ]
 
-    for one, other in zip(scores(0.0), scores(5.0), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for score, again_score in zip(scores(0.0), scores(5.0), strict=True):
+        np.testing.assert_array_equal(score, again_score)
 
 
 def test_another_person_is_the_mean_over_all_of_other_families(model, sessions):
-    few = [own.of(PEOPLE[:4]) for own in sessions]
-    family = [replace(own, families={"01": "a", "02": "a"}) for own in few]
-    fcs, again = ([fc(own) for own in some.series] for some in few)
-    for (first, second), others in ((few, [1, 2, 3]), (family, [2, 3])):
+    few = [session.of(PEOPLE[:4]) for session in sessions]
+    family = [replace(session, families={"01": "a", "02": "a"}) for session in few]
+    fcs, again = ([fc(series) for series in some.series] for some in few)
+    for (first, second), unrelated in ((few, [1, 2, 3]), (family, [2, 3])):
         rows = scored(model, first, second)
-        fits = [np.corrcoef(fcs[other], again[0])[0, 1] for other in others]
+        fits = [
+            np.corrcoef(fcs[unrelated_person], again[0])[0, 1]
+            for unrelated_person in unrelated
+        ]
         assert rows["other_person"].figures["fit"][0] == pytest.approx(
             np.mean(fits), abs=1e-6
         )
-    related = [replace(own, families=dict.fromkeys(PEOPLE, "a")) for own in few]
+    related = [replace(session, families=dict.fromkeys(PEOPLE, "a")) for session in few]
     assert "other_person" not in scored(model, *related)
 
 
@@ -186,15 +202,15 @@ def test_simulations_predict_their_mean_and_those_that_diverged_are_left_out(ses
     simulated = np.random.default_rng(0).standard_normal((2, 7, len(REGIONS), 200))
     simulated[1, 3, 0, 100:] = np.inf
     judge = Judge("REST2", ANOTHER, again, {})
-    said = (
-        (label, [of_simulations(own)])
-        for label, own in zip(PEOPLE, simulated, strict=False)
+    predictions = (
+        (label, [of_simulations(series_of_person)])
+        for label, series_of_person in zip(PEOPLE, simulated, strict=False)
     )
-    (row,) = score_row(MODEL, "a network", said, [judge])
+    (row,) = score_row(MODEL, "a network", predictions, [judge])
     assert isinstance(row, Scored)
     assert row.diverged == 1
     used, measured = np.delete(simulated[1], 3, axis=0), fc(again.series[1])
-    singles = [np.corrcoef(fc(own), measured)[0, 1] for own in used]
+    singles = [np.corrcoef(fc(simulation), measured)[0, 1] for simulation in used]
     mean = upper_edges(connectivity(used).mean(axis=0))
     assert row.figures["fit_single"][1] == pytest.approx(np.mean(singles))
     assert row.figures["fit"][1] == pytest.approx(np.corrcoef(mean, measured)[0, 1])

@@ -29,24 +29,24 @@ def sessions(count: int, frames: int = 60, seed: int = 0) -> np.ndarray:
 
 
 def test_each_figure_is_of_each_session():
-    own, simulated = sessions(1, 120)[0], sessions(20, 120, seed=1)
-    found = check_person(own, simulated, 0.72)
-    assert list(found) == list(CHECKS)
-    assert found["zero_crossings"][0] == pytest.approx(zero_crossings(own).mean())
-    assert found["zero_crossings"][4] == pytest.approx(
+    session, simulated = sessions(1, 120)[0], sessions(20, 120, seed=1)
+    checks = check_person(session, simulated, 0.72)
+    assert list(checks) == list(CHECKS)
+    assert checks["zero_crossings"][0] == pytest.approx(zero_crossings(session).mean())
+    assert checks["zero_crossings"][4] == pytest.approx(
         zero_crossings(simulated[3]).mean()
     )
-    fits = fc_fit(connectivity(simulated), connectivity(own))
-    assert found["fc_fit"][0] == pytest.approx(fits.mean(), rel=1e-5)
-    distances = ks_distance(fcd_shares(own), fcd_shares(simulated))
-    assert found["fcd_distance"][0] == pytest.approx(distances.mean(), rel=1e-5)
+    fits = fc_fit(connectivity(simulated), connectivity(session))
+    assert checks["fc_fit"][0] == pytest.approx(fits.mean(), rel=1e-5)
+    distances = ks_distance(fcd_shares(session), fcd_shares(simulated))
+    assert checks["fcd_distance"][0] == pytest.approx(distances.mean(), rel=1e-5)
 
 
 def test_p_counts_the_own_session_and_both_sides():
     simulated = np.tile(np.arange(1.0, 20.0), (4, 1))  # 19
-    own = np.array([[0.0], [1.5], [10.0], [99.0]])
+    measured = np.array([[0.0], [1.5], [10.0], [99.0]])
     np.testing.assert_allclose(
-        predictive_p(np.hstack([own, simulated])), [0.1, 0.2, 1.0, 0.1]
+        predictive_p(np.hstack([measured, simulated])), [0.1, 0.2, 1.0, 0.1]
     )
     # Ties are no evidence.
     assert predictive_p(np.zeros((1, 100))).tolist() == [1.0]
@@ -55,8 +55,8 @@ def test_p_counts_the_own_session_and_both_sides():
 def test_people_outside_are_counted_where_simulations_are_enough():
     values = np.concatenate([[99.0], np.arange(1.0, 20.0)])
     people = [
-        dict.fromkeys(CHECKS, own)
-        for own in (values, np.roll(values, 10), values * np.nan)
+        dict.fromkeys(CHECKS, persons_values)
+        for persons_values in (values, np.roll(values, 10), values * np.nan)
     ]
     row = summarise(people)[0]
     assert (row["people"], row["outside"].mean) == (2, 0.5)

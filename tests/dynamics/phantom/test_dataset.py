@@ -38,8 +38,10 @@ def test_both_kinds_of_connectomes_are_those_of_the_truth(phantom, out):
         with table.open() as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
         assert tuple(row["name"] for row in rows) == networks.regions
-        found = [[float(row[name]) for name in networks.regions] for row in rows]
-        np.testing.assert_allclose(found, weights, atol=1e-6)
+        table_weights = [
+            [float(row[name]) for name in networks.regions] for row in rows
+        ]
+        np.testing.assert_allclose(table_weights, weights, atol=1e-6)
         (matlab,) = (out / "qsirecon" / f"sub-{label}").rglob("*_connectivity.mat")
         arrays = scipy.io.loadmat(matlab)
         (count,) = [arrays[key] for key in arrays if key.endswith("count_connectivity")]

@@ -31,9 +31,9 @@ def test_weights_are_those_of_undirected_networks(people, half, seed):
     assert not np.diagonal(weights, axis1=1, axis2=2).any()
     assert weights.min() == 0 or half == 2
     assert (weights.max(axis=(1, 2)) == 1).all()
-    left, right = positions[:half], positions[half:]
-    assert (left[:, 0] < 0).all()
-    np.testing.assert_array_equal(left * [-1, 1, 1], right)
+    left_positions, right_positions = positions[:half], positions[half:]
+    assert (left_positions[:, 0] < 0).all()
+    np.testing.assert_array_equal(left_positions * [-1, 1, 1], right_positions)
     assert homotopic_pairs(names) == [(r, r + half) for r in range(half)]
 
 
@@ -54,8 +54,8 @@ def test_written_people_are_read_as_input_arrays(tmp_path):
         analysis="train",
         input_arrays=(str(tmp_path / "networks.npz"),),
     )
-    read = NetworkPeople.prepare(options)
-    (networks,) = [read.networks(session) for session in read.sessions]
+    source = NetworkPeople.prepare(options)
+    (networks,) = [source.networks(session) for session in source.sessions]
     assert networks.people == people.networks.people
     assert networks.regions == people.networks.regions
     assert networks.tr_seconds == people.networks.tr_seconds

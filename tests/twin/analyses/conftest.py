@@ -29,8 +29,8 @@ def out(trained_twin, tmp_path_factory) -> Path:
 def call(people, out) -> Call:
     """Run bids_dtg on the people; returns its exit code."""
 
-    def run(analysis: str, *more: str) -> int:
-        return main(arguments(people, out, analysis, *more))
+    def run(analysis: str, *words: str) -> int:
+        return main(arguments(people, out, analysis, *words))
 
     return run
 

@@ -42,12 +42,12 @@ def table_of(inputs: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def out(inputs, tmp_path_factory) -> Path:
     """Return the output with a model that was trained with covariates on some of the people."""
-    found = tmp_path_factory.mktemp("out")
+    folder = tmp_path_factory.mktemp("out")
     labels = [row["participant_id"].removeprefix("sub-") for row in table_of(inputs)]
     sets = split(labels[UNSEEN:], labels[:UNSEEN])
-    more = ("--covariates", "age", "site", *sets)
-    assert main(arguments(inputs, found, "train", "--epochs", "1", *more)) == 0
-    return found
+    options = ("--covariates", "age", "site", *sets)
+    assert main(arguments(inputs, folder, "train", "--epochs", "1", *options)) == 0
+    return folder
 
 
 def model(out: Path) -> Path:
@@ -61,29 +61,29 @@ def test_the_regression_is_that_of_training_people_and_comes_back(inputs, out):
     rows = table_of(inputs)[UNSEEN:]
     with np.load(inputs / "connectomes.npz") as arrays:
         edges = arrays["edges"][UNSEEN:]
-    known = Covariates(
+    covariates = Covariates(
         {
             "age": np.array([float(row["age"]) for row in rows]),
             "site": np.array([row["site"] for row in rows]),
         }
     )
-    own = Adjustment.fit(edges, known)
-    assert bundle.adjustment.names == own.names
-    np.testing.assert_allclose(bundle.adjustment.slopes, own.slopes, atol=1e-12)
-    np.testing.assert_allclose(bundle.adjustment.mean, own.mean)
+    adjustment = Adjustment.fit(edges, covariates)
+    assert bundle.adjustment.names == adjustment.names
+    np.testing.assert_allclose(bundle.adjustment.slopes, adjustment.slopes, atol=1e-12)
+    np.testing.assert_allclose(bundle.adjustment.mean, adjustment.mean)
 
 
 @pytest.mark.slow
 def test_evaluations_and_interventions_need_the_columns(inputs, out, tmp_path, capsys):
-    other = tmp_path / "other.tsv"
+    table = tmp_path / "other.tsv"
     rows = [f"{row['participant_id']}\t{row['site']}" for row in table_of(inputs)]
-    other.write_text("\n".join(["participant_id\tsite", *rows, ""]))
+    table.write_text("\n".join(["participant_id\tsite", *rows, ""]))
     for analysis in ("evaluate", "intervene"):
         call = arguments(inputs, tmp_path / "out", analysis, "--model", str(model(out)))
-        own = ("--covariates", "Site", "age") if analysis == "evaluate" else ()
-        assert main([*call, *own]) == 0
+        options = ("--covariates", "Site", "age") if analysis == "evaluate" else ()
+        assert main([*call, *options]) == 0
         capsys.readouterr()
-        assert main([*call, "--participants-file", str(other)]) == 2
+        assert main([*call, "--participants-file", str(table)]) == 2
         assert "has no column age" in capsys.readouterr().err
     (scores,) = tmp_path.rglob("desc-scores_models.tsv")
     assert "covariates" in {row["model"] for row in read_rows(scores)}

@@ -139,7 +139,7 @@ def test_second_halves_are_judged_beside_the_own_first_half(people, tmp_path):
 def test_what_does_not_go_together_is_refused(
     words, refused, bundle, people, tmp_path, capsys
 ):
-    given = [str(bundle) if word == "MODEL" else word for word in words]
-    assert main(arguments(people, tmp_path, "evaluate", *given)) == 2
+    filled = [str(bundle) if word == "MODEL" else word for word in words]
+    assert main(arguments(people, tmp_path, "evaluate", *filled)) == 2
     assert refused in capsys.readouterr().err
     assert not list(tmp_path.rglob("desc-*"))

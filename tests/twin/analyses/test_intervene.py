@@ -27,11 +27,13 @@ FUNCTIONS += ["faces_accuracy", "stroop_accuracy"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    made = write_twins(tmp_path_factory.mktemp("many"), number=PEOPLE, telling=True)
-    with np.load(made / "connectomes.npz") as arrays:
+    many_people = write_twins(
+        tmp_path_factory.mktemp("many"), number=PEOPLE, telling=True
+    )
+    with np.load(many_people / "connectomes.npz") as arrays:
         families = np.array(["twins", "twins", *map(str, range(2, PEOPLE))])
-        write(made / "connectomes.npz", **arrays, families=families)
-    return made
+        write(many_people / "connectomes.npz", **arrays, families=families)
+    return many_people
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +111,8 @@ def test_changes_are_those_of_twins_of_moved_connectomes(folder, model, written)
         assert [row["participant_id"] for row in rows] == [
             f"sub-{label}" for label in labels
         ]
-        found = [float(row["change"]) for row in rows]
-        np.testing.assert_allclose(found, change, atol=1e-4)
+        changes = [float(row["change"]) for row in rows]
+        np.testing.assert_allclose(changes, change, atol=1e-4)
         mean = [
             (float(row["change"]), row["people"])
             for row in table(written, "functions_changes")
@@ -122,11 +124,11 @@ def test_changes_are_those_of_twins_of_moved_connectomes(folder, model, written)
             (pytest.approx(np.mean(of_families), abs=1e-4), f"{UNSEEN - 1}")
         ]
     assert "stroop_rt selective" in steps
-    others = (
+    faces_changes = (
         gradients["faces_rt"]
         @ np.array([steps["stroop_rt all"], steps["stroop_rt selective"]]).T
     )
-    assert abs(others[1]) < 1e-6 < abs(others[0])
+    assert abs(faces_changes[1]) < 1e-6 < abs(faces_changes[0])
 
 
 def test_edges_are_ranked_by_their_gradient_and_named(written):
@@ -172,9 +174,9 @@ def test_twins_that_are_the_group_are_said_and_not_moved(
     )
     words = ("--model", str(alike.path))
     assert main(arguments(folder, tmp_path, "intervene", *words)) == 0
-    said = capsys.readouterr().err
-    assert "no twin is run" in said
-    assert "running twins" not in said
+    log = capsys.readouterr().err
+    assert "no twin is run" in log
+    assert "running twins" not in log
     results = tmp_path / "group/intervention-tiny"
     rows = table(results, "moves_judged")
     assert [row["function"] for row in rows] == FUNCTIONS
@@ -237,7 +239,7 @@ def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("more", "line"),
+    ("words", "line"),
     [
         (
             (),
@@ -246,7 +248,7 @@ def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path):
         (("--participant-label", *LABELS[:3]), "was fitted to everybody here"),
     ],
 )
-def test_what_cannot_be_moved_is_one_line(more, line, bundle, call, capsys):
+def test_what_cannot_be_moved_is_one_line(words, line, bundle, call, capsys):
     assert TwinBundle.load(bundle).part.people == 3
-    assert call("intervene", "--model", str(bundle), *more) == 2
+    assert call("intervene", "--model", str(bundle), *words) == 2
     assert line in capsys.readouterr().err

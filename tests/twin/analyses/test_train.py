@@ -41,9 +41,9 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle):
 
 @pytest.mark.slow
 def test_all_weights_are_generated_where_asked_for(people, out, call, tmp_path):
-    more = ("--architecture", "hypernetwork", "--epochs", "1", "--task-file")
+    options = ("--architecture", "hypernetwork", "--epochs", "1", "--task-file")
     sets = split(LABELS[1:5], LABELS[:1])
-    assert call("train", *more, "stroop", *sets, "--model-name", "all") == 0
+    assert call("train", *options, "stroop", *sets, "--model-name", "all") == 0
     folder = out / "group" / "model-all"
     part = TwinBundle.load(folder / "bundle").part
     assert (part.architecture, part.people) == ("hypernetwork", 4)
@@ -78,7 +78,7 @@ def test_a_dry_run_writes_nothing(call, out, capsys):
 
 
 @pytest.mark.parametrize(
-    ("more", "line"),
+    ("words", "line"),
     [
         (
             ("--participant-label", LABELS[0]),
@@ -93,22 +93,22 @@ def test_a_dry_run_writes_nothing(call, out, capsys):
         (("--recipe", "published"), "--recipe"),
     ],
 )
-def test_what_cannot_be_trained_on_is_one_line(people, tmp_path, capsys, more, line):
-    assert main(arguments(people, tmp_path / "out", "train", *more)) == 2
+def test_what_cannot_be_trained_on_is_one_line(people, tmp_path, capsys, words, line):
+    assert main(arguments(people, tmp_path / "out", "train", *words)) == 2
     assert line in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_options_change_the_recipe_of_the_stage_that_is_trained():
     def recipe(**options: object) -> tuple[int, float, int, float]:
-        given = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group"}
-        settings = Settings.of(**given, workflow="twin", analysis="train", **options)
-        found = chosen_recipe(settings)
+        places = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group"}
+        settings = Settings.of(**places, workflow="twin", analysis="train", **options)
+        chosen = chosen_recipe(settings)
         return (
-            found.group_epochs,
-            found.group_rate,
-            found.hyper_epochs,
-            found.hyper_rate,
+            chosen.group_epochs,
+            chosen.group_rate,
+            chosen.hyper_epochs,
+            chosen.hyper_rate,
         )
 
     plain = recipe()
@@ -121,8 +121,11 @@ def test_options_change_the_recipe_of_the_stage_that_is_trained():
     settings = Settings.of(
         bids_dir="in", output_dir="out", analysis_level="group", workflow="twin"
     )
-    both = [chosen_recipe(settings.replace(epochs=number)) for number in (4, 150)]
-    assert [(own.group_epochs, own.times_epochs) for own in both] == [(4, 4), (150, 12)]
+    recipes = [chosen_recipe(settings.replace(epochs=number)) for number in (4, 150)]
+    assert [
+        (recipe_of_epochs.group_epochs, recipe_of_epochs.times_epochs)
+        for recipe_of_epochs in recipes
+    ] == [(4, 4), (150, 12)]
     batches = chosen_recipe(settings.replace(batch_size=3))
     assert (batches.batch_people, batches.times_people) == (3, 3)
     assert chosen_architecture(settings) == "lowrank"

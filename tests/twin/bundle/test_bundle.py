@@ -53,8 +53,8 @@ def test_what_is_written_is_loaded_and_performs_the_same(tmp_path, architecture,
         np.random.default_rng(1).normal(size=(3, 6)),
         seen_by(fitted),
     )
-    found, expected = (f.perform(connectomes, segments) for f in (back, fitted))
-    np.testing.assert_array_equal(found, expected)
+    performed, expected = (f.perform(connectomes, segments) for f in (back, fitted))
+    np.testing.assert_array_equal(performed, expected)
     if architecture == "lowrank":
         group, same = (f.perform_group(segments) for f in (back, fitted))
         np.testing.assert_array_equal(group, same)
@@ -78,12 +78,12 @@ def test_bold_comes_back(tmp_path, architecture):
         np.testing.assert_array_equal(getattr(back.bold, name), values)
     edges, segments = rng.normal(size=(3, 6)), seen_by(fitted)
     assert fitted.perform(edges, segments).shape == segments.action.shape
-    found, expected = (
+    predicted, expected = (
         predict_bold(readout, of.twin, edges, segments)[0][0].values
         for of in (back, fitted)
     )
-    np.testing.assert_array_equal(found, expected)
-    assert np.isfinite(found[-9:]).any(axis=0).tolist() == [True, False, True]
+    np.testing.assert_array_equal(predicted, expected)
+    assert np.isfinite(predicted[-9:]).any(axis=0).tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize(

@@ -34,13 +34,13 @@ def average(people):
     return people.segments.action.mean(axis=0, keepdims=True)
 
 
-def score(found, figure, name=TWIN, condition="", task="stroop"):
-    (own,) = (
+def score(evaluation, figure, name=TWIN, condition="", task="stroop"):
+    (chosen,) = (
         s
-        for s in found.scores
+        for s in evaluation.scores
         if (s.figure, s.name, s.condition, s.task) == (figure, name, condition, task)
     )
-    return own
+    return chosen
 
 
 def judged(people, buttons, **baselines):
@@ -49,30 +49,35 @@ def judged(people, buttons, **baselines):
 
 def test_twins_that_do_what_people_do_reach_the_ceiling():
     people = a_cohort()
-    found = judged(people, people.segments.action)
-    rt = score(found, "rt")
+    evaluation = judged(people, people.segments.action)
+    rt = score(evaluation, "rt")
     assert rt.value.mean > 0.99
     assert rt.error.mean < 0.05  # a step is 0.08 s
-    assert score(found, "choice").value.mean == 1.0
-    assert score(found, "choice", ALWAYS_CORRECT).value.mean == 1.0
-    assert score(found, "brier", condition="easy").value.mean < 1e-6
-    assert score(found, "crps", condition="easy").value.mean < 30  # ms
-    assert found.matching["identified"].mean == 1.0
-    assert found.matching["p"] < 0.001
+    assert score(evaluation, "choice").value.mean == 1.0
+    assert score(evaluation, "choice", ALWAYS_CORRECT).value.mean == 1.0
+    assert score(evaluation, "brier", condition="easy").value.mean < 1e-6
+    assert score(evaluation, "crps", condition="easy").value.mean < 30  # ms
+    assert evaluation.matching["identified"].mean == 1.0
+    assert evaluation.matching["p"] < 0.001
     for name in (GROUP, OTHERS):
-        assert score(found, "loss", name, task="").verdict.word == "better"
-    assert np.isnan(score(found, "rt", GROUP).value.mean)
+        assert score(evaluation, "loss", name, task="").verdict.word == "better"
+    assert np.isnan(score(evaluation, "rt", GROUP).value.mean)
 
 
 def test_twins_that_are_alike_but_for_rounding_have_no_r_and_match_nobody():
     people = a_cohort()
     same = np.repeat(average(people), 24, axis=0)
     rounding = 1 + 1e-7 * np.random.default_rng(0).standard_normal((24, 1, 1, 1))
-    found = judged(people, same * rounding)
-    assert score(found, "rt").error.mean > 0.05
-    assert (found.matching["p"], found.matching["better_than_average"].mean) == (1.0, 0)
+    evaluation = judged(people, same * rounding)
+    assert score(evaluation, "rt").error.mean > 0.05
+    assert (
+        evaluation.matching["p"],
+        evaluation.matching["better_than_average"].mean,
+    ) == (1.0, 0)
     for name in (GROUP, OTHERS):
-        assert score(found, "loss", name, task="").verdict.word == "interval holds 0"
+        assert (
+            score(evaluation, "loss", name, task="").verdict.word == "interval holds 0"
+        )
     assert np.isnan(score(judged(people, same), "rt").value.mean)
 
 
@@ -87,12 +92,12 @@ def test_the_group_in_runs_that_are_missing_has_no_r():
     names = tuple(f"p{number}" for number in range(24))
     people = Cohort(names, stack_people(runs), np.zeros((24, 1)))
     same = np.repeat(average(people), 24, axis=0)
-    found = evaluate(judged_by(people, same, same), people)
-    assert not found.twins_differ
+    evaluation = evaluate(judged_by(people, same, same), people)
+    assert not evaluation.twins_differ
     for name in (TWIN, GROUP):
-        assert np.isnan(score(found, "rt", name).value.mean)
-        assert score(found, "rt", name).error.mean > 0
-    for sentence, worse in winners(found):
+        assert np.isnan(score(evaluation, "rt", name).value.mean)
+        assert score(evaluation, "rt", name).error.mean > 0
+    for sentence, worse in winners(evaluation):
         assert not worse
         assert "is best" not in sentence
 
@@ -106,19 +111,19 @@ def test_a_prediction_is_best_only_by_a_verdict():
         value = Interval(mean, mean, mean)
         return Score("brier", "stroop", "", name, value, None, 24, verdict)
 
-    def said(*scores):
+    def spoken(*scores):
         ((sentence, _),) = winners(Evaluation(np.empty((0, 0)), scores, {}, None))
         return sentence
 
     twin = scored(TWIN, 0.3)
-    assert "stroop: twin is best (twin 0.300, a 0.500)" in said(
+    assert "stroop: twin is best (twin 0.300, a 0.500)" in spoken(
         twin, scored("a", 0.5, 0.2)
     )
-    assert "stroop: a is best (" in said(twin, scored("a", 0.1, -0.2))
-    of_two = said(twin, scored("a", 0.1, -0.2), scored("b", 0.1 + 1e-8, -0.2))
+    assert "stroop: a is best (" in spoken(twin, scored("a", 0.1, -0.2))
+    of_two = spoken(twin, scored("a", 0.1, -0.2), scored("b", 0.1 + 1e-8, -0.2))
     assert "stroop: a, b are better than the twin (" in of_two
     for tie in (scored("a", 0.3 + 1e-8, 0.0, 1.0), scored("a", 0.35, 0.05, 0.2)):
-        assert "stroop: no significant difference (twin 0.300" in said(twin, tie)
+        assert "stroop: no significant difference (twin 0.300" in spoken(twin, tie)
 
 
 def test_twins_of_somebody_else_are_worse_than_the_ridge_and_the_group():
@@ -131,14 +136,14 @@ def test_twins_of_somebody_else_are_worse_than_the_ridge_and_the_group():
         def perform_group(self, segments):
             return average(people)
 
-    found = evaluate(predict_people(Given(), people, training), people)
-    assert found.matching["p"] > 0.05
-    assert score(found, "rt").value.mean < 0.5
-    assert score(found, "rt", "connectome_ridge").value.mean > 0.9
-    assert score(found, "rt", "connectome_ridge").verdict.word == "worse"
-    assert np.isnan(score(found, "rt", "group_mean").value.mean)
-    assert score(found, "crps", "ridge_distribution", "hard").is_worse
-    assert score(found, "loss", GROUP, task="").verdict.word == "worse"
+    evaluation = evaluate(predict_people(Given(), people, training), people)
+    assert evaluation.matching["p"] > 0.05
+    assert score(evaluation, "rt").value.mean < 0.5
+    assert score(evaluation, "rt", "connectome_ridge").value.mean > 0.9
+    assert score(evaluation, "rt", "connectome_ridge").verdict.word == "worse"
+    assert np.isnan(score(evaluation, "rt", "group_mean").value.mean)
+    assert score(evaluation, "crps", "ridge_distribution", "hard").is_worse
+    assert score(evaluation, "loss", GROUP, task="").verdict.word == "worse"
 
 
 def test_a_ceiling_is_the_r_with_the_truth():
@@ -146,16 +151,17 @@ def test_a_ceiling_is_the_r_with_the_truth():
     level = rng.normal(0.8, 0.1, 300)
     onset = np.arange(2.0, 122.0, 3.0)
     runs = [
-        [a_run(onset, rt=own + rng.normal(0, 0.4, 40).clip(-0.6, 0.9))] for own in level
+        [a_run(onset, rt=persons_level + rng.normal(0, 0.4, 40).clip(-0.6, 0.9))]
+        for persons_level in level
     ]
     people = Cohort(tuple(map(str, range(300))), stack_people(runs), np.zeros((300, 1)))
     twin = of_network(average(people), people.segments)
-    found = evaluate(Judged({TWIN: twin}, np.full((300, 300), np.nan)), people)
+    evaluation = evaluate(Judged({TWIN: twin}, np.full((300, 300), np.nan)), people)
     observed = observed_times(people.segments)[:, 0]
-    ceiling = found.ceilings["stroop_rt"]
+    ceiling = evaluation.ceilings["stroop_rt"]
     assert ceiling.mean == pytest.approx(float(correlation(level, observed)), abs=0.06)
     assert ceiling.low < ceiling.mean < ceiling.high
-    assert found.ceilings["stroop_effect"].mean < 0.4
+    assert evaluation.ceilings["stroop_effect"].mean < 0.4
     even, rows = even_trials(people.segments), people.segments.trials
     counts = [
         (rows.scored & np.isfinite(rows.rt_seconds) & half).sum(1)
@@ -165,25 +171,29 @@ def test_a_ceiling_is_the_r_with_the_truth():
 
 
 def by_folds(people, buttons, folds):
-    found = judged_by(people, buttons, average(people))
+    whole = judged_by(people, buttons, average(people))
     same = folds[:, None] == folds
-    return Judged(found.models, np.where(same, found.losses, np.nan), folds)
+    return Judged(whole.models, np.where(same, whole.losses, np.nan), folds)
 
 
 def test_folds_widen_intervals_and_compare_twins_of_the_same_fold():
     people, folds = a_cohort(), np.arange(24) % 3
     twins = np.roll(people.segments.action, 1, axis=0)
-    found = evaluate(by_folds(people, twins, folds), people)
+    evaluation = evaluate(by_folds(people, twins, folds), people)
     plain = judged(people, twins)
     wide, narrow = (
-        score(of, "crps", GROUP, "easy").verdict.difference for of in (found, plain)
+        score(of, "crps", GROUP, "easy").verdict.difference
+        for of in (evaluation, plain)
     )
     assert wide.mean == pytest.approx(narrow.mean)
     assert wide.high - wide.low == pytest.approx((narrow.high - narrow.low) * 2**0.5)
-    own = evaluate(by_folds(people, people.segments.action, folds), people)
-    assert own.matching["identified"].mean == 1.0
-    assert (own.matching["people"], score(own, "rt").people) == (24, 24)
-    assert score(own, "rt").value.mean > 0.98
+    of_own_twins = evaluate(by_folds(people, people.segments.action, folds), people)
+    assert of_own_twins.matching["identified"].mean == 1.0
+    assert (of_own_twins.matching["people"], score(of_own_twins, "rt").people) == (
+        24,
+        24,
+    )
+    assert score(of_own_twins, "rt").value.mean > 0.98
 
 
 def test_what_is_the_same_for_all_of_a_fold_has_no_r():
@@ -193,8 +203,8 @@ def test_what_is_the_same_for_all_of_a_fold_has_no_r():
     for fold in range(3):
         alike[folds == fold] = people.segments.action[folds != fold].mean(axis=0)
     judged = by_folds(people, alike, folds)
-    both = judged.models[TWIN].times[:, 0], observed_times(people.segments)[:, 0]
-    assert np.corrcoef(*both)[0, 1] < -0.1
+    times = judged.models[TWIN].times[:, 0], observed_times(people.segments)[:, 0]
+    assert np.corrcoef(*times)[0, 1] < -0.1
     assert np.isnan(score(evaluate(judged, people), "rt").value.mean)
 
 
@@ -207,9 +217,9 @@ def losses(people: int, gain: float, seed: int = 0) -> np.ndarray:
 
 
 def test_p_is_small_for_own_twins_and_even_where_nothing_matches():
-    found = match(losses(30, 0.05))
-    assert found["p"] == pytest.approx(1 / 2001)
-    assert found["mismatched"] - found["matched"] == pytest.approx(0.05, abs=0.01)
+    figures = match(losses(30, 0.05))
+    assert figures["p"] == pytest.approx(1 / 2001)
+    assert figures["mismatched"] - figures["matched"] == pytest.approx(0.05, abs=0.01)
     p = np.array(
         [match(losses(12, 0.0, seed), permutations=199)["p"] for seed in range(60)]
     )
@@ -218,32 +228,34 @@ def test_p_is_small_for_own_twins_and_even_where_nothing_matches():
 
 
 def test_figures_of_a_small_matrix():
-    found = match(np.array([[1.0, 5.0, 1.0], [2.0, 2.0, 6.0], [3.0, 2.0, 5.0]]))
-    assert (found["matched"], found["mismatched"]) == pytest.approx((8 / 3, 19 / 6))
+    figures = match(np.array([[1.0, 5.0, 1.0], [2.0, 2.0, 6.0], [3.0, 2.0, 5.0]]))
+    assert (figures["matched"], figures["mismatched"]) == pytest.approx((8 / 3, 19 / 6))
     # The first is the best of its column, the second ties with the third, the third is second.
-    assert found["identified"].mean == pytest.approx((1 + 1 / 2 + 0) / 3)
-    assert found["mean_rank"] == pytest.approx((1 + 1.5 + 2) / 3)
-    assert found["better_than_average"].mean == pytest.approx(2 / 3)
+    assert figures["identified"].mean == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert figures["mean_rank"] == pytest.approx((1 + 1.5 + 2) / 3)
+    assert figures["better_than_average"].mean == pytest.approx(2 / 3)
 
 
 def test_twins_of_other_groups_and_of_relatives_are_no_rivals():
     matrix, groups = losses(12, 0.02), np.arange(12) % 3
     blocked = np.where(groups[:, None] == groups, matrix, np.nan)
-    found = match(blocked, groups=groups)
-    each = [
-        match(matrix[np.ix_(own, own)])
-        for own in (groups == number for number in range(3))
+    figures = match(blocked, groups=groups)
+    figures_of_groups = [
+        match(matrix[np.ix_(members, members)])
+        for members in (groups == number for number in range(3))
     ]
     for name in ("matched", "mismatched", "mean_rank"):
-        assert found[name] == pytest.approx(np.mean([of[name] for of in each]))
+        assert figures[name] == pytest.approx(
+            np.mean([of[name] for of in figures_of_groups])
+        )
     families = np.array([0, 1, 0, 2, 1, 3])
     some, sides = matrix[:6, :6], np.array([0, 0, 0, 1, 1, 1])
     apart = (families[:, None] != families) & (sides[:, None] == sides)
     expected = np.ma.array(some, mask=~apart).mean(axis=0)
     assert mean_of_others(some, sides, families) == pytest.approx(expected)
     once = match(some, families=families)
-    own = np.diagonal(some)
+    diagonal = np.diagonal(some)
     assert once["people"] == 4
     assert once["matched"] == pytest.approx(
-        np.mean([own[families == n].mean() for n in range(4)])
+        np.mean([diagonal[families == n].mean() for n in range(4)])
     )

@@ -95,7 +95,7 @@ def test_the_ridge_is_scikit_learns_and_the_mean_the_training_people_s():
 def test_distributions_are_the_training_people_s_stretched_by_the_ridge():
     training, people = a_cohort(40, seed=3, name="t"), a_cohort(30)
     models = predict_people(halves(people), people, training).models
-    mean, own = models[GROUP_MEAN], models[STRETCHED]
+    mean, stretched = models[GROUP_MEAN], models[STRETCHED]
     rows, trial = training.segments.trials, 2
     condition = people.segments.trials.condition[0, trial]
     rt = rows.rt_seconds[rows.scored & (rows.condition == condition)]
@@ -107,7 +107,7 @@ def test_distributions_are_the_training_people_s_stretched_by_the_ridge():
         seconds, share = mean.seconds[person, trial], mean.answered[person, trial]
         knots = np.append(0.0, seconds), np.append(0.0, share)
         expected = np.interp(seconds / stretch[person], *knots)
-        np.testing.assert_allclose(own.answered[person, trial], expected)
+        np.testing.assert_allclose(stretched.answered[person, trial], expected)
 
 
 @pytest.mark.slow
@@ -115,20 +115,20 @@ def test_two_folds_are_each_judged_by_its_own_fit():
     fitted, *_ = fitted_quickly()
     people = a_cohort(10)
     rows = np.array([7, 0, 3, 4]), np.array([1, 2, 5, 6, 8, 9])
-    parts = [(own, predict_people(fitted, people.of(own), people)) for own in rows]
+    parts = [(fold, predict_people(fitted, people.of(fold), people)) for fold in rows]
     parts[1][1].models.pop(GROUP)
-    found, whole = join_folds(parts), predict_people(fitted, people, people)
-    assert {*found.models} == {*whole.models} - {GROUP}
-    for name, model in found.models.items():
+    joined, whole = join_folds(parts), predict_people(fitted, people, people)
+    assert {*joined.models} == {*whole.models} - {GROUP}
+    for name, model in joined.models.items():
         for part, values in vars(model).items():
-            other = getattr(whole.models[name], part)
-            assert (values is None) == (other is None)
+            whole_values = getattr(whole.models[name], part)
+            assert (values is None) == (whole_values is None)
             if values is not None:
-                np.testing.assert_allclose(values, other, atol=1e-5)
-    assert found.folds.tolist() == [0, 1, 1, 0, 0, 1, 1, 0, 1, 1]
-    same = found.folds[:, None] == found.folds
-    np.testing.assert_allclose(found.losses[same], whole.losses[same], rtol=1e-5)
-    assert np.isnan(found.losses[~same]).all()
+                np.testing.assert_allclose(values, whole_values, atol=1e-5)
+    assert joined.folds.tolist() == [0, 1, 1, 0, 0, 1, 1, 0, 1, 1]
+    same = joined.folds[:, None] == joined.folds
+    np.testing.assert_allclose(joined.losses[same], whole.losses[same], rtol=1e-5)
+    assert np.isnan(joined.losses[~same]).all()
     for wrong in (parts[:1], [*parts, parts[0]]):
         with pytest.raises(ValueError, match="each once"):
             join_folds(wrong)
@@ -137,17 +137,17 @@ def test_two_folds_are_each_judged_by_its_own_fit():
 @pytest.mark.slow
 def test_a_fit_knows_nothing_of_responses_of_those_it_predicts():
     people = a_cohort(14)
-    rows, others = np.arange(5), np.arange(5, 14)
+    rows, training = np.arange(5), np.arange(5, 14)
     shuffled = np.arange(14)
     shuffled[rows] = rows[::-1]
     moved = replace(people, segments=people.segments.people(shuffled))
-    one, other = (
+    first, second = (
         predict_people(
-            fit(of.connectomes[others], of.segments.people(others), recipe=QUICK),
+            fit(of.connectomes[training], of.segments.people(training), recipe=QUICK),
             of.of(rows),
-            of.of(others),
+            of.of(training),
         ).models
         for of in (people, moved)
     )
     for name in (TWIN, RIDGE, GROUP_MEAN):
-        np.testing.assert_array_equal(one[name].times, other[name].times)
+        np.testing.assert_array_equal(first[name].times, second[name].times)

@@ -47,13 +47,15 @@ def test_crps_is_the_integral_of_its_definition(seed, rt):
 def test_crps_is_proper_and_of_no_response_and_no_curve_not_known():
     truth, late = (np.clip((SECONDS - start) / 0.6, 0, 1) for start in (0.5, 0.7))
     rt = np.random.default_rng(0).uniform(0.5, 1.1, (1, 4000))
-    own, other = (rt_crps(curve, SECONDS, rt).mean() for curve in (truth, late))
-    assert own == pytest.approx(0.1, abs=0.005)  # a sixth of the width
-    assert own < other
-    found = rt_crps(
+    crps_of_truth, crps_of_late = (
+        rt_crps(curve, SECONDS, rt).mean() for curve in (truth, late)
+    )
+    assert crps_of_truth == pytest.approx(0.1, abs=0.005)  # a sixth of the width
+    assert crps_of_truth < crps_of_late
+    crps = rt_crps(
         np.stack([truth, 0 * truth]), SECONDS, np.array([[np.nan, 0.8], [0.8, np.nan]])
     )
-    np.testing.assert_array_equal(np.isfinite(found), [[False, False], [True, False]])
+    np.testing.assert_array_equal(np.isfinite(crps), [[False, False], [True, False]])
 
 
 def test_brier_is_sklearns_summed_over_outcomes():
@@ -73,10 +75,10 @@ def test_brier_is_sklearns_summed_over_outcomes():
 
 def test_outcomes_add_up_and_curves_that_pass_1_are_divided():
     ends = np.array([[0.9, 0.05, 0.01], [0.2, 1.4, 0.0]])
-    found = outcome_shares(ends, np.array([[0, 1], [2, 0]]))
-    np.testing.assert_allclose(found.sum(axis=-1), 1.0)
-    np.testing.assert_allclose(found[0, 0], [0.9, 0.06, 0.04])
-    np.testing.assert_allclose(found[0, 1], [1.4 / 1.6, 0.2 / 1.6, 0.0], atol=1e-12)
+    shares = outcome_shares(ends, np.array([[0, 1], [2, 0]]))
+    np.testing.assert_allclose(shares.sum(axis=-1), 1.0)
+    np.testing.assert_allclose(shares[0, 0], [0.9, 0.06, 0.04])
+    np.testing.assert_allclose(shares[0, 1], [1.4 / 1.6, 0.2 / 1.6, 0.0], atol=1e-12)
 
 
 def test_agreement_with_unknown_buttons_is_what_guessing_is_worth():
@@ -86,8 +88,10 @@ def test_agreement_with_unknown_buttons_is_what_guessing_is_worth():
     segments = stack_people([[run]])
     right = run.correct_button.astype(int)
     button = np.where(np.arange(4) == 0, 0, (right + 1) % 3)
-    found = choice_agreement(button, segments)[0]
-    np.testing.assert_allclose(found, [1.0, 0.5, 0.5, 0.0])
+    agreement = choice_agreement(button, segments)[0]
+    np.testing.assert_allclose(agreement, [1.0, 0.5, 0.5, 0.0])
     assert not choice_agreement(np.full(4, -1), segments).any()
-    known, _ = slow_and_quick(people=3)
-    np.testing.assert_array_equal(choice_agreement(known.trials.button, known), 1.0)
+    with_buttons, _ = slow_and_quick(people=3)
+    np.testing.assert_array_equal(
+        choice_agreement(with_buttons.trials.button, with_buttons), 1.0
+    )

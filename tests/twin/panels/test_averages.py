@@ -23,20 +23,25 @@ TITLES = ("Behaviour", "Response times", "Time series of the mean trial", "Edges
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> TwinJob:
     """Return two runs of a person who did both tasks, and runs of one who did none."""
-    made = TwinJob(tmp_path_factory.mktemp("twins"), ("02",))
+    twin_job = TwinJob(tmp_path_factory.mktemp("twins"), ("02",))
     for number in (1, 2):
-        made.add_run("01", entities=f"run-{number}", seed=number)
+        twin_job.add_run("01", entities=f"run-{number}", seed=number)
     dead = network_bold(3)
     dead[slabs() == 3] = 0
-    made.add_run("03", entities="run-1", bold=dead)
-    made.add_run("03", entities="run-2", bold=network_bold(4, 30), frames=30)
+    twin_job.add_run("03", entities="run-1", bold=dead)
+    twin_job.add_run("03", entities="run-2", bold=network_bold(4, 30), frames=30)
     for task in (FACES, STROOP):
-        made.give("01", task)
+        twin_job.give("01", task)
     people = ("--participant-label", "01", "02")
-    assert made.run("--model", made.model(), *people, out=made.folder / "modelled") == 0
+    assert (
+        twin_job.run(
+            "--model", twin_job.model(), *people, out=twin_job.folder / "modelled"
+        )
+        == 0
+    )
     alone = ("--participant-label", "03", "--min-minutes", 3)
-    assert made.run(*alone, out=made.folder / "alone") == 0
-    return made
+    assert twin_job.run(*alone, out=twin_job.folder / "alone") == 0
+    return twin_job
 
 
 @pytest.fixture
@@ -52,14 +57,14 @@ def page_of(output: DerivativeDataset, label: str = "01") -> str:
 
 
 def made_of(output: DerivativeDataset) -> RunFiles:
-    (made,) = find_participant(
+    (average,) = find_participant(
         output,
         "01",
         PRESENTATION.run_files,
         results=PRESENTATION.results,
         of_averages=PRESENTATION.of_averages,
     ).combined
-    return made
+    return average
 
 
 def shown(page: str) -> list[str]:
@@ -95,9 +100,9 @@ def test_without_a_model_there_is_a_connectome_alone(job, tmp_path):
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\x00", b"name\tvalue\na\n"])
 def test_damaged_files_leave_a_line_instead_of_their_panels(output, content):
-    made = made_of(output)
+    average = made_of(output)
     for kind in (averages.RELMAT, behaviour.SERIES):
-        path = made.files[kind]
+        path = average.files[kind]
         path.unlink() if content is None else path.write_bytes(content)
     page = page_of(output)
     assert shown(page) == ["Behaviour"]

@@ -17,17 +17,17 @@ def test_what_is_written_is_read(tmp_path):
             n,
             0.08 * np.arange(n),
             rng.random(n),
-            known * rng.random(n),
+            share_known * rng.random(n),
         )
-        for n, (task, of, known) in enumerate(
+        for n, (task, of, share_known) in enumerate(
             [("go", "twin", 1.0), ("go", "person", np.nan), ("a-b", "group", 1.0)], 1
         )
     ]
     table.write_bytes(trial_series_file(written).content)
-    for one, other in zip(written, read_trial_series(table), strict=True):
+    for curve, read_curve in zip(written, read_trial_series(table), strict=True):
         for name in ("task", "condition", "of", "trials"):
-            assert getattr(one, name) == getattr(other, name)
+            assert getattr(curve, name) == getattr(read_curve, name)
         for name in ("seconds", "answered", "correct"):
             np.testing.assert_allclose(
-                getattr(other, name), getattr(one, name), rtol=5e-4
+                getattr(read_curve, name), getattr(curve, name), rtol=5e-4
             )

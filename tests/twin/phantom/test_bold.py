@@ -15,12 +15,12 @@ def test_amplitudes_of_two_regions_follow_traits_or_do_not(kind, shared):
     amplitudes = true_responses(people, kind) / true_responses(people, kind).mean(
         axis=0
     )
-    others = [region for region in range(len(REGIONS)) if region not in VARYING]
-    np.testing.assert_allclose(amplitudes[:, others], 1.0)
+    constant = [region for region in range(len(REGIONS)) if region not in VARYING]
+    np.testing.assert_allclose(amplitudes[:, constant], 1.0)
     for region in VARYING:
-        own = amplitudes[:, region, 0]
-        assert own.std() == pytest.approx(0.4, abs=0.05)
+        of_region = amplitudes[:, region, 0]
+        assert of_region.std() == pytest.approx(0.4, abs=0.05)
         explained = (
-            people.traits @ np.linalg.lstsq(people.traits, own - 1, rcond=None)[0]
+            people.traits @ np.linalg.lstsq(people.traits, of_region - 1, rcond=None)[0]
         )
-        assert explained.var() / own.var() == pytest.approx(shared, abs=0.05)
+        assert explained.var() / of_region.var() == pytest.approx(shared, abs=0.05)

@@ -53,10 +53,14 @@ def cleaned_edges(out: Path, label: str) -> np.ndarray:
     (bold,) = (out / "fmriprep" / f"sub-{label}").rglob("*_bold.nii.gz")
     volume = np.asarray(nib.load(bold).dataobj)
     means = [volume[labels == n].mean(axis=0) for n in range(1, labels.max() + 1)]
-    confounds, kept = load_confounds_strategy(str(bold), denoise_strategy="simple")
-    design = np.column_stack([np.ones(len(kept)), confounds.to_numpy()[kept]])
+    confounds, sample_mask = load_confounds_strategy(
+        str(bold), denoise_strategy="simple"
+    )
+    design = np.column_stack(
+        [np.ones(len(sample_mask)), confounds.to_numpy()[sample_mask]]
+    )
     design /= np.linalg.norm(design, axis=0)
-    steady = np.stack(means, axis=1)[kept]
+    steady = np.stack(means, axis=1)[sample_mask]
     clean = steady - design @ np.linalg.lstsq(design, steady, rcond=None)[0]
     above = np.triu_indices(len(means), 1)
     return np.arctanh(np.corrcoef(clean.T)[above])
@@ -66,9 +70,9 @@ def test_cleaned_images_correlate_as_the_connectome_says(phantom, out):
     for edges, label in zip(
         phantom.people.connectomes, phantom.people.labels, strict=True
     ):
-        found = cleaned_edges(out, label)
-        assert np.corrcoef(found, edges)[0, 1] > 0.85
-        assert np.sqrt(((found - edges) ** 2).mean()) < 0.1
+        image_edges = cleaned_edges(out, label)
+        assert np.corrcoef(image_edges, edges)[0, 1] > 0.85
+        assert np.sqrt(((image_edges - edges) ** 2).mean()) < 0.1
 
 
 @pytest.mark.slow
@@ -96,11 +100,11 @@ def test_runs_of_tasks_have_bold_that_responds(tmp_path):
 
 
 def test_event_files_are_read_by_the_tasks_that_ship(phantom, out):
-    found = find_events(out / "bids")
-    assert [(file.participant, file.task) for file in found] == [
+    event_files = find_events(out / "bids")
+    assert [(file.participant, file.task) for file in event_files] == [
         (label, name) for label in phantom.people.labels for name in PLAN.sequences
     ]
-    for file in found:
+    for file in event_files:
         task = find_task("faces" if file.task == "hammerAP" else "stroop")
         trials = read_trials(task, read_events(file.path))
         assert trials.scored.sum() > 70

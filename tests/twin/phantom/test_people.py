@@ -16,10 +16,10 @@ from bids_dtg.twin.phantom.world import MEANS, SDS, trial_sequence
 )
 def test_traits_decide_the_regimes_share_of_the_parameters(regime, shared):
     people = simulate_twin_people(1500, regime, regions=8, seed=2)
-    kept = people.traits @ people.world.weights
+    explained = people.traits @ people.world.weights
     off = (people.parameters - MEANS) / SDS
     for column in range(5):
-        r = np.corrcoef(kept[:, column], off[:, column])[0, 1]
+        r = np.corrcoef(explained[:, column], off[:, column])[0, 1]
         assert r**2 == pytest.approx(shared, abs=0.05)
 
 
@@ -32,8 +32,8 @@ def test_mean_times_are_those_of_many_responses():
     correct = np.array([[run.correct for (run,) in runs] for runs in sessions])
     for column in range(2):
         # Late responses are lost, so that means of people who have some are a little lower.
-        found = np.nanmean(rt[..., condition == column], axis=(0, 2))
-        off = found - people.mean_rt_seconds("stroop")[:, column]
+        mean_times = np.nanmean(rt[..., condition == column], axis=(0, 2))
+        off = mean_times - people.mean_rt_seconds("stroop")[:, column]
         assert abs(np.median(off)) < 0.02
         answered = np.isfinite(rt[..., condition == column])
         share = correct[..., condition == column].sum((0, 2)) / answered.sum((0, 2))
