@@ -134,23 +134,19 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
     add_rest(joined.bids, bold=bold, session="1")
     add_rest(joined.bids, session="2", seed=5)
     words = ("--denoise-strategy", "none")
-    for session_job in (job, joined):
-        assert session_job.run(*words) == 0
-        assert (
-            session_job.run(
-                *words, "--combine", "participant", out=session_job.folder / "both"
-            )
-            == 0
-        )
+    all_sessions = ("--combine", "participant")
+    for tiny_job in (job, joined):
+        assert tiny_job.run(*words) == 0
+        assert tiny_job.run(*words, *all_sessions, out=tiny_job.folder / "both") == 0
     log = capsys.readouterr().err
     assert (
         "trained on joined runs of 60 minutes per session; these have 10 to 22.5" in log
     )
-    for first_output, second_output, title in (
+    for runs_output, joined_output, title in (
         (job.out, joined.out, "sub-01_ses-1_task-rest"),
         (job.folder / "both", joined.folder / "both", "sub-01_task-rest"),
     ):
-        values, wanted = (read_map(out, title) for out in (first_output, second_output))
+        values, wanted = read_map(runs_output, title), read_map(joined_output, title)
         np.testing.assert_allclose(values, wanted, rtol=0, atol=1e-4)
         assert np.std(wanted) > 0.01
     sidecar = read_sidecar(job.out, "sub-01_ses-1_task-rest")
