@@ -365,7 +365,19 @@ def as_run_error(run: RestRun) -> Iterator[None]:
     try:
         yield
     except ValueError as err:
-        raise RunError(f"{run.bold} cannot be used: {err}") from err
+        raise RunError(f"{_in_words(run.bold)} cannot be used: {err}") from err
+
+
+def _in_words(file: object) -> str:
+    """Return the path of a run's series; a hemisphere's is read together with its other side.
+
+    Examples
+    --------
+    >>> _in_words(Path("sub-01_task-rest_hemi-L_space-fsaverage5_bold.func.gii"))
+    'sub-01_task-rest_hemi-L_space-fsaverage5_bold.func.gii, with its other side,'
+    """
+    has_side = isinstance(file, Path) and other_side(file)
+    return f"{file}, with its other side," if has_side else f"{file}"
 
 
 def require_coverage(run: object, coverage: float, of: str) -> None:
@@ -387,7 +399,7 @@ def require_coverage(run: object, coverage: float, of: str) -> None:
     """
     if coverage < LEAST_COVERAGE:
         raise RunError(
-            f"{run} has signal in {coverage:.0%} of {of}",
+            f"{_in_words(run)} has signal in {coverage:.0%} of {of}",
             expected=f"at least {LEAST_COVERAGE:.0%}",
             remedy="check that the image is not empty in some frames, and that its space, "
             "transforms and brain mask are right",
@@ -477,10 +489,8 @@ def require_parcels(
     if len(missing) > max(_FEW_PARCELS, MOST_MISSING * places.number):
         these = f"{len(missing)} of {places.number} parcels"
         what = f"has data at too few vertices of {these}"
-        if isinstance(file, Path) and other_side(file):
-            file = f"{file}, with its other side,"
         raise RunError(
-            f"{file} {what if at_vertices else f'lacks {these}, or their data'}: "
+            f"{_in_words(file)} {what if at_vertices else f'lacks {these}, or their data'}: "
             f"{named(missing)}",
             expected=f"at most {MOST_MISSING:.0%} missing",
             remedy="check the run's field of view and brain mask"

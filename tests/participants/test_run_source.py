@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -22,6 +23,7 @@ from bids_dtg.inputs.runs import run_of_file
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.participants.run_source import (
     RunSource,
+    as_run_error,
     parcels_in,
     plan_run,
     require_parcels,
@@ -143,3 +145,7 @@ def test_both_sides_are_named_where_one_of_them_lacks_parcels():
         RunError, match=r"func\.gii, with its other side, has data at too few"
     ):
         require_parcels(path, places, lost, at_vertices=True)
+    run = SimpleNamespace(bold=path)
+    words = "with its other side, cannot be used: a word"
+    with pytest.raises(RunError, match=words), as_run_error(run):
+        raise ValueError("a word")
