@@ -111,18 +111,11 @@ def surface_data(
         half-width of its `interval`, or "".
     """
     return {
-        "root": "",
-        "library": _LIBRARY,
+        **viewer_data(averages, maps, backdrop=""),
         "meshes": meshes,
-        "scales": {
-            scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)
-        },
-        "gradients": GRADIENTS,
         "names": names,
         "layers": layers,
         "values": values,
-        "averages": averages,
-        "maps": maps,
     }
 
 

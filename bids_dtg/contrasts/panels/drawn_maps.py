@@ -93,16 +93,14 @@ class VoxelMaps:
     def deviation_of(self, shown: MapFile) -> None:
         """Return None, as the deviations of voxels are no files."""
 
-    def facts_of(self, shown: MapFile, values: Array, deviation: Deviation) -> None:
+    def facts_of(self, shown: MapFile, values: Array) -> None:
         """Return None, as nothing is known of regions."""
 
     def spread_of(self, shown: MapFile, values: Array) -> str:
         """Return "", as the viewer shows the spread of voxels."""
         return ""
 
-    def pack(
-        self, shown: MapFile, values: Array, deviation: Deviation
-    ) -> dict[str, bytes]:
+    def pack(self, shown: MapFile, values: Array) -> dict[str, bytes]:
         """Return a copy of a map for the viewer, by its key."""
         return {shown.label: pack(values, self.grid)}
 
@@ -223,10 +221,9 @@ class ParcelMaps:
             return None
         return difference, half_widths
 
-    def facts_of(
-        self, shown: MapFile, values: Array, deviation: Deviation
-    ) -> Regions | None:
+    def facts_of(self, shown: MapFile, values: Array) -> Regions | None:
         """Return what a card says of the regions of a map; None: nothing is known of its error."""
+        deviation = self.deviation_of(shown)
         if not deviation:
             return None
         return facts_of_regions(values, *deviation, self._parcels.names)
@@ -238,14 +235,12 @@ class ParcelMaps:
             return ""
         return significant_text(float(spread[np.argmax(np.abs(values))]), 2)
 
-    def pack(
-        self, shown: MapFile, values: Array, deviation: Deviation
-    ) -> dict[str, bytes]:
+    def pack(self, shown: MapFile, values: Array) -> dict[str, bytes]:
         """Return what the viewer shows of a map, by key."""
         arrays = {MAP: values}
         if shown.label in self.spreads:
             arrays[SPREAD] = self.spreads[shown.label]
-        if deviation:
+        if deviation := self.deviation_of(shown):
             difference, arrays[WIDTH] = deviation
             arrays[DEVIATION] = np.nan_to_num(difference)
         return {

@@ -21,7 +21,6 @@ from bids_dtg.contrasts.panels.drawn_maps import (
     SPREAD,
     STACKED,
     WIDTH,
-    Deviation,
     ParcelMaps,
     VoxelMaps,
     common_limit,
@@ -262,13 +261,13 @@ def _draw_tasks(
             members = list(group)
             values = list(threads.map(source.read, members))
             tops = [top_of(of_map, source.quantile) for of_map in values]
-            deviations = [source.deviation_of(shown) for shown in members]
+            deviations = map(source.deviation_of, members)
             measured = [deviation[0] for deviation in deviations if deviation]
             # The viewer's, so that the maps of a task can be compared in it.
             limits = rounded_limit(max(tops)), common_limit(measured)
             draw = partial(_card, page, source, limits)
-            cards = list(threads.map(draw, members, values, tops, deviations))
-            for copies in threads.map(source.pack, members, values, deviations):
+            cards = list(threads.map(draw, members, values, tops))
+            for copies in threads.map(source.pack, members, values):
                 packed |= copies
             # The legend has no room for text in brackets.
             units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
@@ -290,7 +289,6 @@ def _card(
     shown: MapFile,
     values: Array,
     top: float,
-    deviation: Deviation,
 ) -> dict[str, Any]:
     """Draw a map on a scale of its own, up to `top`; return its card for the page and the viewer.
 
@@ -300,7 +298,7 @@ def _card(
     pixels = source.draw(values, limit)
     if isinstance(source, VoxelMaps) and shown.label in page.first:
         pixels = join_pictures([source.draw_surfaces(values, limit), pixels], *STACKED)
-    regions = source.facts_of(shown, values, deviation)
+    regions = source.facts_of(shown, values)
     value, place, position = source.peak(values)
     peak = f"{signed_text(value)} {place}"
     name = contrast_in_words(shown.task, shown.name)
@@ -339,7 +337,7 @@ def _card(
         "beyond": bool(np.abs(values).max() > limit),
         "regions": regions,
         "spread": source.spread_of(shown, values),
-        "deviation": _draw_deviation(page, source, shown, regions, deviation),
+        "deviation": _draw_deviation(page, source, shown, regions),
         "picture": page.write(f"contrast-{shown.label}", source.encode(pixels)),
         "height": pixels.shape[0],
         "width": pixels.shape[1],
@@ -352,14 +350,10 @@ def _draw_deviation(
     source: ParcelMaps | VoxelMaps,
     shown: MapFile,
     regions: Regions | None,
-    deviation: Deviation,
 ) -> dict[str, str] | None:
     """Draw a person's deviation where it exceeds its interval in some region, for its card."""
-    if (
-        isinstance(source, VoxelMaps)
-        or not deviation
-        or not (regions and regions.beyond)
-    ):
+    deviation = source.deviation_of(shown)
+    if isinstance(source, VoxelMaps) or not (deviation and regions and regions.beyond):
         return None
     difference, half_widths = deviation
     shares = relative_size(difference, half_widths)

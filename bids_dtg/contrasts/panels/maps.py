@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ def draw_averages(
     for position, (average, gallery) in enumerate(pairs, 1):
         title = gallery.title if len(galleries) > 1 else ""
         facts = _facts_of_first(average, gallery)
+        card = facts["chosen"]["cards"][0]
         leading = Section(
             title="Contrasts",
             subtitle=title,
@@ -81,7 +82,7 @@ def draw_averages(
             anchor=f"maps-{position}",
             links=[("maps-1", "Contrasts")] if position == 1 else [],
             viewer=viewer if position == 1 else None,
-            picture=_picture_of(first_cards(gallery)[0]) if position == 1 else None,
+            picture=(card["picture"], card["name"]) if position == 1 else None,
         )
         first.append(leading)
         of_all = Section(
@@ -93,10 +94,6 @@ def draw_averages(
         )
         every.append(of_all)
     return [*first, *every]
-
-
-def _picture_of(card: Mapping[str, Any]) -> tuple[str, str]:
-    return card["picture"], card["name"]
 
 
 def _facts_of_first(average: AverageFiles, gallery: Gallery) -> dict[str, Any]:
