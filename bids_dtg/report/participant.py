@@ -137,12 +137,12 @@ class Listed:
 
     def pictured(self, what: str) -> Row:
         """Its row with a picture of what is shown of everybody; without "", its row."""
-        kind, cells, read = self.row
         if not what:
             return self.row
+        kind, cells, record = self.row
         picture = (self.flags or _NO_FLAGS)["picture"]
         words = f"sub-{self.label}: {what}"
-        return kind, [*cells, {"t": words, "p": picture, "h": self.address}], read
+        return kind, [*cells, {"t": words, "p": picture, "h": self.address}], record
 
     @classmethod
     def of_row(cls, row: Row) -> Listed:
@@ -388,7 +388,7 @@ def write_index(dataset: DerivativeDataset, *, wanted: bool = True) -> None:
         failures = [
             person
             for person in listed
-            if person.flags is not None and person.flags["level"] == "failed"
+            if person.flags and person.flags["level"] == "failed"
         ]
         notices = dict.fromkeys(counts["model"] for counts in flags)
         is_long = len(listed) > MOST_LISTED

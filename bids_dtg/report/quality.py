@@ -12,7 +12,9 @@ from bids_dtg.files.text import read_rows
 FILE = FileKind("qc", None, ".tsv")
 _TABLES = read_metrics(__package__)
 # The columns of every workflow, before and after those of one, and those of workflows on parcels.
-FIRST, PARCELS, LAST = _TABLES["first"], _TABLES["parcels"], _TABLES["last"]
+FIRST = _TABLES["first"]
+PARCELS = _TABLES["parcels"]
+LAST = _TABLES["last"]
 METRICS = {metric.name: metric for metric in FIRST}
 
 

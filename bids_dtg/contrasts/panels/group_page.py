@@ -97,20 +97,10 @@ def write_group_page(
     OutputError
         A file cannot be written.
     """
-    presentation, means = presentation_of(dataset), means or MeanMaps()
-    columns = presentation.columns_of_runs
+    means = means or MeanMaps()
     folder = dataset.root / "group" / "figures"
-    gallery = None
-    if means.maps:
-        gallery = draw_gallery(
-            dataset,
-            folder,
-            "group",
-            means.maps,
-            overlay=_OVERLAY,
-            images=means.spreads,
-        )
-    quality = quality_of(rows, columns)
+    gallery = _draw_means(dataset, folder, means) if means.maps else None
+    quality = quality_of(rows, presentation_of(dataset).columns_of_runs)
     of_people = _facts_of_people(flags, failures, decisions or {})
     participants = len({row.get("participant_id") for row in rows})
     is_long = max(len(flags), participants) > MOST_WRITTEN
@@ -144,6 +134,13 @@ def write_group_page(
     write_text(path, page)
     remove_unlinked(dataset, folder, page)
     return path
+
+
+def _draw_means(dataset: DerivativeDataset, folder: Path, means: MeanMaps) -> Gallery:
+    spreads = means.spreads
+    return draw_gallery(
+        dataset, folder, "group", means.maps, overlay=_OVERLAY, images=spreads
+    )
 
 
 def _links(means: MeanMaps, gallery: Gallery | None) -> list[tuple[str, str]]:
@@ -201,7 +198,8 @@ def _run_rows(
     quality: RunQuality, shown: Sequence[int], reports: Mapping[str, str]
 ) -> list[PageRow]:
     """Return the rows of runs, by their numbers, with the addresses of participants' reports."""
-    levels, values, is_outlier = quality.levels, quality.values, quality.is_outlier
+    levels = quality.levels
+    is_outlier = quality.is_outlier
     rows: list[PageRow] = []
     for number in shown:
         run, level = quality.rows[number], levels[number]
@@ -219,7 +217,7 @@ def _run_rows(
             ),
         ]
         measured = zip(
-            quality.measures, values[number], is_outlier[number], strict=True
+            quality.measures, quality.values[number], is_outlier[number], strict=True
         )
         cells += [_measured(*of_measure) for of_measure in measured]
         mark = int(is_outlier[number].sum())
