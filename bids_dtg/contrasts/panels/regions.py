@@ -89,18 +89,20 @@ def read_regions(table: Path) -> dict[str, NDArray[np.float32]]:
     ForeignFileError
         It is damaged.
     """
-    rows = read_table(table).dicts()
-    contrasts = np.array([row["contrast"] for row in rows])
+    file = read_table(table)
     with reading(table, as_what=" as numbers"):
-        # Four times as fast as `read_numbers`.
-        cells = [
-            [float("nan" if row[name] == NOT_KNOWN else row[name]) for name in VALUES]
-            for row in rows
-        ]
-    values = np.array(cells, np.float32)
-    return {
-        str(label): values[contrasts == label] for label in dict.fromkeys(contrasts)
-    }
+        place = {name: number for number, name in enumerate(file.header)}
+        labels = [row[place["contrast"]] for row in file.rows]
+        # Column by column, which is four times as fast as `read_numbers`.
+        columns = []
+        for name in VALUES:
+            number = place[name]
+            cells = [row[number] for row in file.rows]
+            columns.append(
+                [float("nan" if cell == NOT_KNOWN else cell) for cell in cells]
+            )
+    values, of_contrast = np.array(columns, np.float32).T, np.array(labels)
+    return {label: values[of_contrast == label] for label in dict.fromkeys(labels)}
 
 
 def facts_of_regions(
