@@ -25,7 +25,7 @@ from bids_dtg.dynamics.linear import (
 )
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.participant.people import session_words
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.columns import Column
 from bids_dtg.notices import counted, say
 from bids_dtg.report import figures
@@ -162,9 +162,16 @@ class TrainingPeople:
                         again = covariances_of(session_series, person)
                         break
                 keep = None if first.keep is None else first.keep[row]
-                yield TrainingPerson.of(
-                    first.series[row], keep, again, dof=first.dof_of(row)
-                )
+                try:
+                    read = TrainingPerson.of(
+                        first.series[row], keep, again, dof=first.dof_of(row)
+                    )
+                except ValueError as err:  # of a half, such as one without kept frames
+                    raise DatasetError(
+                        f"sub-{label}, {session_words(self.session)}: {err}",
+                        remedy="leave this participant out",
+                    ) from err
+                yield read
 
 
 def require_enough(

@@ -240,18 +240,29 @@ class NetworkPeople:
     def _series_faults(self, values: Array) -> list[str]:
         """Return the faults of a person's series (regions, frames)."""
         finite = np.isfinite(values).all(axis=1)
-        halves = np.array_split(values, 2, axis=1)  # each needs covariances
-        constant_halves = [(half == half[:, :1]).all(1) for half in halves]
-        constant = finite & np.any(constant_halves, axis=0)
+        # Beside a huge value, others do not differ in single precision.
+        with np.errstate(all="ignore"):
+            constant = finite & _is_half_constant(standardised(values))
+            was_constant = _is_half_constant(values)
         faults = [
             f"{self.regions[n]} has NaN or infinite values"
             for n in np.flatnonzero(~finite)
         ]
         faults += [
             f"{self.regions[n]} is constant in half of the session or more"
+            + ("" if was_constant[n] else f" beside {np.abs(values[n]).max():.3g}")
             for n in np.flatnonzero(constant)
         ]
         return faults
+
+
+def _is_half_constant(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return whether series (regions, frames) do not vary in a half, which needs covariances."""
+    half = values.shape[1] // 2
+    is_constant = np.zeros(len(values), bool)
+    for part in (values[:, :half], values[:, half:]):
+        is_constant |= ~(np.ptp(part, axis=1) > 0)
+    return is_constant
 
 
 def _sketches(source: NetworkSource, labels: Sequence[str]) -> Sketches:

@@ -10,6 +10,9 @@ import pytest
 from tiny_series import PEOPLE, arguments, write_series
 
 from bids_dtg.cli.run import main
+from bids_dtg.dynamics.analyses.linear_training import TrainingPeople
+from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.errors import DatasetError
 from bids_dtg.files.text import read_rows
 
 
@@ -92,6 +95,14 @@ def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(
             lambda rest: np.where(np.arange(120) < 60, 0.0, rest),
             "rh_cuneus is constant in half of",
         ),
+        (
+            lambda rest: np.where(np.arange(119) < 59, 0.0, rest[..., :119]),
+            "rh_cuneus is constant in half of",
+        ),
+        (
+            lambda rest: np.where(np.arange(120) == 7, 3e27, rest),
+            "rh_cuneus is constant in half of the session or more beside 3e+27",
+        ),
         (lambda rest: rest[..., :40], "has 40 frames. Expected: 60 or more"),
     ],
 )
@@ -109,3 +120,12 @@ def test_series_that_have_no_process_are_refused_in_a_line(
     assert len([line for line in error.splitlines() if "error:" in line]) == 1
     assert "Traceback" not in error
     assert not (tmp_path / "out" / "group" / "model-own" / "bundle").exists()
+
+
+def test_a_half_without_kept_frames_is_said_with_its_person():
+    series = np.random.default_rng(0).normal(size=(1, 4, 120)).astype("f4")
+    keep = np.arange(120)[None] > 60
+    people = PeopleSeries(("01",), tuple("abcd"), series, 0.72, keep=keep)
+    training = TrainingPeople(lambda *_: people, "REST1", ["01"], {})
+    with pytest.raises(DatasetError, match=r"sub-01, session REST1: .* found 0\."):
+        list(training)
