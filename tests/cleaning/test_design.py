@@ -55,9 +55,7 @@ def test_the_design_spans_stop_band_and_confounds_over_the_kept_frames():
 def test_a_band_that_leaves_no_frame_free_is_told_with_its_numbers():
     keep = np.arange(120) % 2 == 0
     band = stop_band(120, 2.0, low_pass_hz=0.1)
-    with pytest.raises(
-        ValueError, match=r"60 frames are kept, too few for 59 columns and"
-    ):
+    with pytest.raises(ValueError, match=r"60 frames are kept.* 59 columns"):
         TemporalDesign.build(
             np.random.default_rng(0).standard_normal((120, 2)),
             ["a", "b"],

@@ -21,6 +21,7 @@ from bids_dtg.imaging.atlas import find_atlas, region_means
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.statistics.stats import _difference
 
 LABELS = tuple(f"{n:02d}" for n in range(1, 6))
@@ -141,7 +142,7 @@ def mixed(cohort, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("analysis", [None, "stats", "phenotypes", "embed"])
+@pytest.mark.parametrize("analysis", [None, *ANALYSES])
 def test_a_group_read_on_several_surfaces_is_said(cohort, mixed, capsys, analysis):
     words = ["--analysis", analysis, "--dry-run"] if analysis else ["--no-reports"]
     assert main([str(cohort.bids), str(mixed), "group", *words]) == 0

@@ -9,6 +9,8 @@ import pytest
 from tiny_job import read_table
 from written_cohort import WrittenCohort
 
+from bids_dtg.statistics.analyses import ANALYSES
+
 pytestmark = pytest.mark.slow
 
 FEW = ("--permutations", 99)
@@ -190,7 +192,7 @@ def test_columns_that_tell_nothing_are_left_out(
     assert f"{name} is not predicted{line}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("analysis", ["stats", "phenotypes", "embed"])
+@pytest.mark.parametrize("analysis", ANALYSES)
 def test_one_person_alone_is_one_line(cohort, capsys, analysis):
     assert cohort.analyse(analysis, "--participant-label", "P000") == 2
     (line,) = capsys.readouterr().err.splitlines()

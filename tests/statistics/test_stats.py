@@ -13,6 +13,7 @@ from scipy.stats import ttest_1samp, ttest_rel
 from tiny_cohort import TinyCohort
 from tiny_job import add_rest, read_table
 
+from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.stats.permutation import fit_columns
 
 pytestmark = pytest.mark.slow
@@ -210,7 +211,9 @@ def own_table(cohort, path, name: str, values) -> tuple[object, ...]:
     return ("-p", path, "--phenotype", name)
 
 
-@pytest.mark.parametrize("analysis", ["stats", "phenotypes"])
+@pytest.mark.parametrize(
+    "analysis", [name for name, row in ANALYSES.items() if "covariates" in row.reads]
+)
 def test_a_phenotype_that_covariates_determine_is_named_before_any_contrast(
     cohort, tmp_path, capsys, analysis
 ):

@@ -180,8 +180,7 @@ def test_aroma_is_nilearn_s_preset_on_an_image_denoised_non_aggressively(spoilt)
     [
         (
             "--denoise-strategy scrubbing --low-pass 0.05 --fd-threshold 0.12",
-            r"cannot be cleaned: 144 frames are kept, too few for 143 columns and "
-            r"an intercept: at least 147\. .*a wider band or less censoring",
+            r"cannot be cleaned: 144 frames are kept.* 143 columns.* 147\. .*less censoring",
         ),
     ],
 )

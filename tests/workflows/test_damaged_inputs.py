@@ -305,10 +305,7 @@ def test_a_file_that_never_ends_costs_its_participant_alone(
     endless(1)(job.bids / COMPOSITE)
     assert job.run("--nprocs", processes) == 1
     line = the_line(capsys)
-    assert (
-        "sub-01: failed: it took too long: no step for 10 s; the last one was opening "
-        in line
-    )
+    assert "sub-01: failed: it took too long: no step for 10 s" in line
     assert COMPOSITE.name in line
     assert outputs(job.out, "01") == {}
     assert outputs(job.out, "02") == of_the_other
@@ -327,10 +324,7 @@ def test_a_file_that_never_ends_costs_its_participant_alone_on_dask(
     ) as local:
         assert job.run("--scheduler", local.scheduler_address) == 1
     line = the_line(capsys)
-    assert (
-        "sub-01: failed: it took too long: no step for 10 s; the last one was opening "
-        in line
-    )
+    assert "sub-01: failed: it took too long: no step for 10 s" in line
     assert outputs(job.out, "01") == {}
     assert outputs(job.out, "02") == of_the_other
 

@@ -22,6 +22,7 @@ from written_cohort import PARCELS, WrittenCohort
 from bids_dtg import settings as module
 from bids_dtg.cli.run import main
 from bids_dtg.settings import FIELDS, Settings
+from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import all_workflows, find_workflow
 
 pytestmark = [
@@ -90,7 +91,6 @@ class Spy:
 
 
 Words = list[object]
-STATISTICS = ("stats", "phenotypes", "embed")  # the same functions in all workflows
 
 
 def of_contrasts(folder: Path, analysis: str | None) -> Iterator[Words]:
@@ -194,7 +194,7 @@ def calls(
     folder: Path, workflow: str, analysis: str | None, models: Any
 ) -> Iterator[list[str]]:
     """Yield the words of calls that together read all options of a row."""
-    if analysis in STATISTICS:
+    if analysis in ANALYSES:
         calls_of_analysis = of_statistics(folder, analysis)
     elif workflow == "contrasts":
         calls_of_analysis = of_contrasts(folder, analysis)
@@ -210,7 +210,7 @@ ROWS = [
     (row.name, name)
     for row in all_workflows()
     for name in (None, *row.analyses)
-    if name not in STATISTICS or row.name == "contrasts"
+    if name not in ANALYSES or row.name == "contrasts"
 ]
 
 
@@ -228,6 +228,6 @@ def test_an_analysis_lists_the_options_that_it_reads(
     )  # the program looks for -v itself
     assert sorted(unread) == []
     for other_workflow in all_workflows():
-        assert analysis not in STATISTICS or other_workflow.reads(
+        assert analysis not in ANALYSES or other_workflow.reads(analysis) <= row.reads(
             analysis
-        ) <= row.reads(analysis)
+        )

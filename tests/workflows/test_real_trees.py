@@ -62,7 +62,7 @@ NOT_READ = [
     (TREES, r"is not a BIDS dataset: .*did you mean \S+ds002422-fmriprep\?"),
     (
         "templateflow_like",
-        r"is not a BIDS dataset: it has no dataset_description\.json",
+        r"has no dataset_description\.json",
     ),
     ("transforms", r"is not a BIDS dataset"),
 ]

@@ -270,7 +270,7 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
     assert job.run("--model", job.model(data_set="Toy")) == 0
     log = capsys.readouterr().err
     assert "tiny was fitted to this participant, so its fit does not test" in log
-    assert "tiny lists its training participants only by label" in log
+    assert "only by label" in log
     assert job.run("--model", job.model("other", data_set="Another")) == 0
     assert "was fitted to this participant" not in capsys.readouterr().err
     edges = upper_edges(edges_of(table(job.out, "ann", "stat-fisherz_relmat")))
@@ -293,10 +293,10 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
         (("--atlases", "HCP", "hcp"), "--atlases names two atlases HCP"),
         (("--atlases", "none"), "one atlas with --workflow twin"),
         (("--model", "{model}", "--atlases", "HCP"), "19 regions"),
-        (("--model", "{renamed}"), "the same regions in the same order"),
+        (("--model", "{renamed}"), "in the same order"),
         (
             ("--model", "{other}"),
-            "the parcels of Slabs have the same names as those of",
+            "the parcels of Slabs",
         ),
         (("--task-file", "flanker"), "there is no task 'flanker'"),
     ],

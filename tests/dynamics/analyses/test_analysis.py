@@ -122,7 +122,7 @@ def test_a_dry_run_says_what_a_network_would_write(
     ("facts", "line"),
     [
         ({}, "would write scores and a page"),
-        ({}, "tiny lists its training participants only by label, so those who"),
+        ({}, "tiny lists its training participants only by label"),
         (
             {"labels": [f"{n:02}" for n in range(6)]},
             "Tiny study with the same labels (01, 02, 03",

@@ -116,7 +116,7 @@ def test_a_family_on_two_sides_of_a_split_is_refused(tmp_path):
     assert prepare(files).families.by_label == {"01": "A", "02": "B", "03": "A"}
     table = tmp_path / "split.tsv"
     table.write_text("participant_id\tset\nsub-01\ttest\nsub-03\ttraining\n")
-    with pytest.raises(SettingsError, match="families are in two sets of the split: A"):
+    with pytest.raises(SettingsError, match="two sets of the split: A"):
         prepare(files, split_file=table)
 
 

@@ -197,9 +197,7 @@ def test_connectomes_of_an_option_are_read_in_place_of_those_of_the_output(tmp_p
     (tmp_path / "sc.tsv").write_text("\n".join(lines) + "\n")
     people = prepare(tmp_path / "out", structural_connectivity=tmp_path / "sc.tsv")
     assert np.allclose(people.networks("1").weights[0], chance_weights(5), atol=1e-6)
-    assert people.notes[0].startswith(
-        "sc.tsv names no regions; assumed to be in the order"
-    )
+    assert people.notes[0].startswith("sc.tsv names no regions")
 
 
 def test_copies_are_known(tmp_path):

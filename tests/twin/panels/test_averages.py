@@ -94,7 +94,7 @@ def test_without_a_model_there_is_a_connectome_alone(job, tmp_path):
     assert shown(page) == ["Edges"]
     assert "No predicted behaviour: no model was given (--model)." in page
     assert "sub-03_task-rest_run-2 was left out." in page
-    assert "1 parcel without a series, for lack of signal" in page
+    assert "1 parcel without a series" in page
     assert "5 edges without a value, blank" in page
 
 

@@ -199,10 +199,7 @@ def test_a_twin_is_trained_and_judged_by_the_output_alone(tmp_path, capsys):
             out, label, values, Atlas={"SHA256": "other"}, DenoiseStrategy="36p"
         )
     assert main([*judge, "--dry-run"]) == 2
-    assert (
-        "the parcels of Tiny_seg-8n have the same names as those of"
-        in capsys.readouterr().err
-    )
+    assert "the parcels of Tiny_seg-8n" in capsys.readouterr().err
     for label, values in zip(LABELS, edges()["edges"], strict=True):
         write_average(out, label, values, DenoiseStrategy="36p")
     assert main([*judge, "--dry-run"]) == 0

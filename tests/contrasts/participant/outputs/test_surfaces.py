@@ -193,10 +193,7 @@ def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
     points, faces = read_template("fsLR").points["L"], read_template("fsLR").faces["L"]
     write_surface(left_mesh, points + np.array([0, 0, 80]), faces)
     assert job.run(*arguments) == 1
-    assert (
-        "% of its vertices in the brain mask of MNI152NLin6Asym"
-        in capsys.readouterr().err
-    )
+    assert "% of its vertices" in capsys.readouterr().err
     left_mesh.unlink()
     assert job.run(*arguments) == 0
     assert facts(path)["Surfaces"] == "template"
@@ -207,7 +204,7 @@ def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
     [
         (
             lambda path: write_surface(path, *_far_from_the_head()),
-            "% of its vertices in the brain",
+            "% of its vertices",
         ),
         (
             lambda path: path.write_text("/annex/objects/MD5E-s1--a\n"),
