@@ -148,7 +148,8 @@ def make_dataset(folder: Path, volumes: int) -> Path:
     part = MapsPart(hcp_contrasts(), grid)
     card = ModelCard("random", "1", ATTENTION_UNET.name, part)
     tensors = AttentionUNet(ROIS, len(part.contrasts)).state_dict()
-    arrays = BundleArrays(tensors, np.load(inputs / "maps.npy"), *places)
+    # As `dtg-models fetch` writes them.
+    arrays = BundleArrays(tensors, np.load(inputs / "maps.npy"), *places, mapped=True)
     write_bundle(folder / "bundle", card, arrays)
     return root
 

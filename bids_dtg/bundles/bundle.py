@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -211,16 +211,20 @@ def move_folder(folder: Path, target: Path) -> None:
 
 
 def read_tensors(
-    path: Path, expected: Mapping[str, tuple[str, tuple[int, ...]]]
+    path: Path,
+    expected: Mapping[str, tuple[str, tuple[int, ...]]],
+    mapped: Sequence[str] = (),
 ) -> dict[str, NDArray[Any]]:
     """Read a file of tensors, which must have exactly the expected names, types and shapes.
+
+    Those in `mapped` are mapped from the file.
 
     Raises
     ------
     BundleError
         The file is damaged or has other tensors, or a value is not finite.
     """
-    tensors = TensorFile(path).read()
+    tensors = TensorFile(path).read(mapped)
     actual = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
     for name in sorted(actual.keys() | expected.keys()):
         if actual.get(name) != expected.get(name):

@@ -225,10 +225,12 @@ class CardPart(ABC):
         """Return the part's fields of `model.json`."""
         return asdict(cast("Any", self))
 
-    @property
     @abstractmethod
-    def required_files(self) -> tuple[str, ...]:
-        """Names of the files that a bundle must have besides the weights."""
+    def required_files(self, listed: Collection[str]) -> tuple[str, ...]:
+        """Return the files that a bundle must have besides the weights.
+
+        `listed` are the names that its card lists, where one of two files is needed.
+        """
 
     @classmethod
     @abstractmethod
@@ -348,7 +350,7 @@ class ModelCard(Generic[Part]):
             if not is_plain or not _SHA256.fullmatch(str(digest)):
                 expected = "plain names in the bundle's folder, each with a SHA-256 in hexadecimal"
                 raise fields.wrong("files", {name: digest}, expected)
-        missing = {WEIGHTS_FILE, *part.required_files} - files.keys()
+        missing = {WEIGHTS_FILE, *part.required_files(files)} - files.keys()
         if missing:
             raise BundleError(
                 f"{source} lists no {' and no '.join(sorted(missing))} under files"

@@ -70,9 +70,8 @@ class FittedPart(CardPart):
         """Return the hashes of people of the dataset."""
         return [hash_person(self.data_set, label) for label in labels]
 
-    @property
-    def required_files(self) -> tuple[str, ...]:
-        """Names of the files that a bundle must have besides the weights."""
+    def required_files(self, listed: Collection[str]) -> tuple[str, ...]:
+        """Return the files that a bundle must have besides the weights."""
         return (FITTED_FILE,)
 
 

@@ -17,7 +17,12 @@ from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.arrays import as_stored
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
-from bids_dtg.contrasts.bundle.part import GAIN_DIGITS, MapsPart, Recentring
+from bids_dtg.contrasts.bundle.part import (
+    GAIN_DIGITS,
+    LISTED_MAPS_FILE,
+    MapsPart,
+    Recentring,
+)
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.half_width import LEAST_PEOPLE, LEVEL, HalfWidths, LeftOutErrors
 from bids_dtg.contrasts.judging.scores import ceilings
@@ -210,6 +215,7 @@ def write_fitted(
         base.combine,
         fitted.half_widths,
         fitted.asymmetry_widths,
+        mapped=LISTED_MAPS_FILE in base.card.files,
     )
     part = _part_of(cohort, fitted, split, contrasts or cohort.files.contrasts)
     card = _card_of(cohort, fitted, part, len(training), evaluation, earlier)

@@ -295,8 +295,7 @@ def _rest_arrays(files: CohortFiles, label: str, *, reduces: bool) -> list[_Arra
     }
     if reduces:
         geometry = _geometry(plan.bundle)
-        *_, roi_maps_file = part.of_geometry
-        del geometry[roi_maps_file]  # they are made from these arrays
+        del geometry[list(geometry)[-1]]  # ROI maps are made from these arrays
         facts |= {
             "geometry": geometry,
             "means": _MOST_MEANS,
@@ -321,7 +320,8 @@ def _rest_arrays(files: CohortFiles, label: str, *, reduces: bool) -> list[_Arra
 
 def _geometry(bundle: ModelBundle) -> dict[str, str]:
     """Return checksums of the bundle files that define the grid and the ROIs."""
-    return {name: bundle.card.files[name] for name in bundle.card.part.of_geometry}
+    card = bundle.card
+    return {name: card.files[name] for name in card.part.of_geometry(card.files)}
 
 
 def _person(

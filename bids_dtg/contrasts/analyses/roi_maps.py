@@ -145,7 +145,7 @@ def with_roi_maps(
         # A file of one set holds maps of the whole brain.
         volumes = np.stack([base.voxels.volume(roi_map) for roi_map in maps])
         maps = volumes[:, base.brain_voxels.mask]
-    files = geometry_files((base.brain, base.places, maps, combine), several=several)
+    files = geometry_files((base.brain, base.places, maps, combine), mapped=several)
     card = dataclasses.replace(
         base.card,
         part=dataclasses.replace(part, connectome=form),

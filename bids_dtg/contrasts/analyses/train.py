@@ -288,7 +288,9 @@ def _facts_of_scores(
         "kind": kind.name,
         "options": settings.result_options | {"seed": settings.modelling.seed},
         "contrasts": [contrast.label for contrast in fold.files.contrasts],
-        "geometry": {name: card.files[name] for name in card.part.of_geometry},
+        "geometry": {
+            name: card.files[name] for name in card.part.of_geometry(card.files)
+        },
         "arrays": arrays,
         "weights": {person.label: list(person.weights) for person in fold.people},
         "families": dict(fold.files.families.by_label),

@@ -22,7 +22,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import read_tensors
-from bids_dtg.bundles.card import CARD_FILE
+from bids_dtg.bundles.card import CARD_FILE, ModelCard
 from bids_dtg.contrasts.bundle.part import (
     BRAIN_MASK_FILE,
     GAIN_DIGITS,
@@ -60,11 +60,11 @@ Array = NDArray[np.float32]
 Geometry = tuple[Places, Places, NDArray[np.floating], Array | None]
 
 
-def geometry_files(geometry: Geometry, *, several: bool = False) -> dict[str, bytes]:
-    """Return the files, by name, that define grid and ROIs; `several`: several sets of ROIs."""
+def geometry_files(geometry: Geometry, *, mapped: bool = False) -> dict[str, bytes]:
+    """Return the files, by name, that define grid and ROIs; `mapped`: ROI maps as tensors."""
     brain, places, roi_maps, combine = geometry
     files = {}
-    if several or not isinstance(brain, VoxelPlaces):
+    if mapped or not isinstance(brain, VoxelPlaces):
         combined = {} if combine is None else {_COMBINE: combine}
         files[LISTED_MAPS_FILE] = encode_arrays({_LISTED_MAPS: roi_maps, **combined})
     else:
@@ -82,7 +82,7 @@ def geometry_files(geometry: Geometry, *, several: bool = False) -> dict[str, by
     return files
 
 
-def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
+def read_geometry(folder: Path, card: ModelCard[MapsPart], rois: int) -> Geometry:
     """Read what `geometry_files` wrote; the weights need `rois` ROIs.
 
     Raises
@@ -90,6 +90,7 @@ def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
     BundleError
         If a file is damaged or holds something else.
     """
+    part = card.part
     listed = sum(part.connectome.sets)
     if part.several and listed != rois:
         raise BundleError(
@@ -98,7 +99,13 @@ def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
             remedy=_REMEDY,
         )
     if part.grid is not None:
-        return _read_voxel_geometry(folder, part.grid, rois, several=part.several)
+        brain = _read_voxels(folder / BRAIN_MASK_FILE, part.grid)
+        mask = _read_voxels(folder / MASK_FILE, part.grid)
+        if part.several:
+            listed_maps = _read_listed_maps(folder, rois, mask.number, mapped=True)
+            return brain, mask, *listed_maps
+        *_, maps_file = part.of_geometry(card.files)
+        return brain, mask, _read_brain_maps(folder / maps_file, rois, brain), None
     number = part.places or 0
     if part.atlas is not None:
         file = folder / PARCELS_FILE
@@ -109,21 +116,20 @@ def read_geometry(folder: Path, part: MapsPart, rois: int) -> Geometry:
     return places, places, roi_maps, combine
 
 
-def _read_voxel_geometry(
-    folder: Path, grid: Grid, rois: int, *, several: bool
-) -> Geometry:
-    brain = _read_voxels(folder / BRAIN_MASK_FILE, grid)
-    mask = _read_voxels(folder / MASK_FILE, grid)
-    if several:
-        maps, combine = _read_listed_maps(folder, rois, mask.number, mapped=True)
-        return brain, mask, maps, combine
-    roi_maps = read_roi_maps(folder / MAPS_FILE, brain)
+def _read_brain_maps(path: Path, rois: int, brain: VoxelPlaces) -> Array:
+    """Read maps of one set over the brain mask: mapped from a file of tensors, or from NIfTI."""
+    if path.name != MAPS_FILE:
+        expected = {_LISTED_MAPS: ("float32", (rois, brain.number))}
+        tensors = read_tensors(path, expected, mapped=[_LISTED_MAPS])
+        _check_values(path, tensors[_LISTED_MAPS])
+        return tensors[_LISTED_MAPS]
+    roi_maps = read_roi_maps(path, brain)
     if len(roi_maps) != rois:
         raise BundleError(
-            f"{folder / MAPS_FILE} holds {len(roi_maps)} ROI maps",
+            f"{path} holds {len(roi_maps)} ROI maps",
             expected=f"{rois}, the number that the weights read",
         )
-    return brain, mask, roi_maps, None
+    return roi_maps
 
 
 def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:

@@ -69,7 +69,8 @@ class ModelBundle(Bundle[MapsPart]):
     # Where the model reads and predicts: voxels, parcels or numbered places.
     places: Places
     # (rois, brain voxels), 32 bits. With several sets (rois, places), set after set, 16 bits and
-    # mapped from the file; if there is a `combine`, only those of the largest set.
+    # mapped from the file, as those of one set may be; if there is a `combine`, only those of the
+    # largest set.
     roi_maps: NDArray[np.floating]
     correction: Correction | None = None  # of the maps; None: they are not corrected
     half_widths: HalfWidths | None = None  # of prediction intervals; None: no intervals
@@ -91,7 +92,7 @@ class ModelBundle(Bundle[MapsPart]):
                 f"{weights.path} predicts {outputs} maps",
                 expected=f"{len(part.contrasts)}, as model.json lists",
             )
-        brain, places, roi_maps, combine = read_geometry(folder, part, rois)
+        brain, places, roi_maps, combine = read_geometry(folder, card, rois)
         fields: dict[str, Any] = {
             "brain": brain,
             "places": places,
@@ -380,6 +381,9 @@ class BundleArrays:
     half_widths: HalfWidths | None = None  # of prediction intervals; None: no intervals
     # The same of left minus right, (contrasts, pairs + 1)
     asymmetry_widths: HalfWidths | None = None
+    # Whether ROI maps of one set on a grid are written to be mapped: as large as in memory, but
+    # not inflated at each start. Several sets always are.
+    mapped: bool = False
 
 
 def write_bundle(
@@ -401,7 +405,7 @@ def write_bundle(
     """
     correction, part = arrays.correction, card.part
     geometry = arrays.brain, arrays.places, arrays.roi_maps, arrays.combine
-    files = geometry_files(geometry, several=part.several)
+    files = geometry_files(geometry, mapped=part.several or arrays.mapped)
     finite = dict(arrays.tensors)
     if correction is not None:
         finite |= vars(correction)

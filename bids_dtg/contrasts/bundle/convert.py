@@ -83,7 +83,7 @@ def convert_checkpoint(
         )
     card = replace(card, part=replace(card.part, contrasts=contrasts, grid=grid))
     places = VoxelPlaces.within(grid, model_mask)
-    arrays = BundleArrays(network.arrays, roi_maps, brain, places)
+    arrays = BundleArrays(network.arrays, roi_maps, brain, places, mapped=True)
     return write_bundle(out, card, arrays, people)
 
 

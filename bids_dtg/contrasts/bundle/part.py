@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,8 +20,9 @@ from bids_dtg.notices import counted
 MAPS_FILE = "maps.nii.gz"
 BRAIN_MASK_FILE = "brain_mask.nii.gz"
 MASK_FILE = "mask.nii.gz"
-# For a model without a grid: its CIFTI parcels, if it has any, as CIFTI XML; and its ROI maps, in
-# the file that several sets also use.
+# For a model without a grid: its CIFTI parcels, if it has any, as CIFTI XML; and its ROI maps. The
+# file of maps has those of several sets, too, and those of one set on a grid where they are to be
+# mapped instead of inflated at each start.
 PARCELS_FILE, LISTED_MAPS_FILE = "parcels.xml", "maps.safetensors"
 OFFSET_FILE = "reference.safetensors"
 HALF_WIDTH_FILE, MEAN_FILE = "half_width.safetensors", "mean.safetensors"
@@ -102,20 +104,21 @@ class MapsPart(CardPart):
         """The number of contrasts, in words."""
         return counted(len(self.contrasts), "contrast")
 
-    @property
-    def of_geometry(self) -> tuple[str, ...]:
-        """Names of the files that define the grid and the ROIs; the ROI maps last."""
+    def of_geometry(self, listed: Collection[str]) -> tuple[str, ...]:
+        """Return the files that define the grid and the ROIs; the ROI maps last.
+
+        `listed` are the names that the card lists: maps of one set on a grid are in either file.
+        """
         if self.grid is not None:
-            maps_file = LISTED_MAPS_FILE if self.several else MAPS_FILE
-            return BRAIN_MASK_FILE, MASK_FILE, maps_file
+            mapped = self.several or LISTED_MAPS_FILE in listed
+            return BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE if mapped else MAPS_FILE
         return (PARCELS_FILE, LISTED_MAPS_FILE) if self.parcels else (LISTED_MAPS_FILE,)
 
-    @property
-    def required_files(self) -> tuple[str, ...]:
-        """Names of the files that a bundle must have besides the weights."""
+    def required_files(self, listed: Collection[str]) -> tuple[str, ...]:
+        """Return the files that a bundle must have besides the weights."""
         facts = {OFFSET_FILE: self.recentring, HALF_WIDTH_FILE: self.half_width}
         of_facts = [name for name, fact in facts.items() if fact is not None]
-        return *self.of_geometry, *of_facts
+        return *self.of_geometry(listed), *of_facts
 
     @property
     def several(self) -> bool:

@@ -110,11 +110,11 @@ class Reader:
             # One at a time, because the model's are mapped from a file.
             for roi_map, of_bundle in zip(self.maps, bundle.roi_maps, strict=True):
                 roi_map[: len(order)] = of_bundle[order]
-            let_go(bundle.roi_maps)
         else:
             # Position of each grid voxel among the brain's voxels, which order the maps.
             rank = np.cumsum(brain.mask.ravel()) - 1
             self.maps = bundle.roi_maps[:, rank[positions]]
+        let_go(bundle.roi_maps)
         self.maps[:, ~self.in_brain] = 0.0
 
     @property

@@ -15,6 +15,7 @@ from cifti_people import parcels_axis, write_parcel_bundle
 from tiny_bundle import (
     TINY_AFFINE,
     TINY_SHAPE,
+    extend_bundle,
     forge,
     maps_card,
     tiny_masks,
@@ -200,6 +201,45 @@ def test_channels_must_match_maps_and_contrasts(bundle_folder):
         BundleError, match=r"maps\.nii\.gz holds 4 ROI maps\. Expected: 6"
     ):
         load_bundle(bundle_folder)
+
+
+def test_mapped_maps_are_those_of_the_image(tmp_path):
+    image = write_tiny_bundle(tmp_path / "image")
+    extend_bundle(image, tmp_path / "mapped", mapped=True)
+    mapped = load_bundle(tmp_path / "mapped")
+    assert "maps.nii.gz" not in mapped.card.files
+    assert isinstance(mapped.roi_maps, np.memmap)
+    np.testing.assert_array_equal(mapped.roi_maps, image.roi_maps)
+    np.testing.assert_array_equal(mapped.place_roi_maps, image.place_roi_maps)
+
+
+@pytest.mark.parametrize(
+    ("change", "fact"),
+    [
+        (lambda maps: {"roi_maps": maps.astype(np.float64)}, "roi_maps is .*float64"),
+        (lambda maps: {"roi_maps": maps[:, :-1].copy()}, r"roi_maps is .*\(4, \d+\)"),
+        (lambda maps: {"roi_maps": maps[:3]}, r"roi_maps is .*\(3, \d+\)"),
+        (lambda maps: {"roi_maps": maps, "combine": np.eye(4)}, "combine is"),
+        (lambda maps: {}, "roi_maps is missing"),
+        (
+            lambda maps: {"roi_maps": np.where(maps == maps[2, 7], np.nan, maps)},
+            "finite",
+        ),
+        (
+            lambda maps: {"roi_maps": maps * [[1], [1], [0], [1]]},
+            "ROI map 2 .*constant",
+        ),
+    ],
+)
+def test_damaged_mapped_maps_are_refused(tmp_path, change, fact):
+    image = write_tiny_bundle(tmp_path / "image")
+    mapped = extend_bundle(image, tmp_path / "mapped", mapped=True)
+    tensors = change(np.array(mapped.roi_maps))
+    if "float64" not in fact and "roi_maps" in tensors:
+        tensors["roi_maps"] = tensors["roi_maps"].astype(np.float32)
+    forge(mapped, "maps.safetensors", safetensors.numpy.save(tensors))
+    with pytest.raises(BundleError, match=rf"maps\.safetensors.*{fact}"):
+        load_bundle(mapped.path)
 
 
 @pytest.fixture

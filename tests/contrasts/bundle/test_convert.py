@@ -73,6 +73,7 @@ def test_converted_bundle_has_all_parts(inputs):
     )
     brain_mask, mask = tiny_masks()
     np.testing.assert_array_equal(bundle.brain.mask, brain_mask)
+    assert isinstance(bundle.roi_maps, np.memmap)
     np.testing.assert_array_equal(bundle.places.mask, mask)
     stored = np.asarray(nib.load(inputs["maps"]).dataobj)
     np.testing.assert_array_equal(bundle.roi_maps, stored[brain_mask].T)
