@@ -110,9 +110,11 @@ def read_geometry(folder: Path, card: ModelCard[MapsPart], rois: int) -> Geometr
     if part.atlas is not None:
         file = folder / PARCELS_FILE
         places: Places = read_parcels(file, number, part.atlas)
-    else:
-        places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
     roi_maps, combine = _read_listed_maps(folder, rois, number, mapped=part.several)
+    if (
+        part.atlas is None
+    ):  # after the maps, which refuse a number that fills the memory
+        places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
     return places, places, roi_maps, combine
 
 

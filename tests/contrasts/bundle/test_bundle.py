@@ -305,6 +305,12 @@ def test_damaged_maps_are_refused(listed, tensors, message):
         load_bundle(listed.path)
 
 
+def test_places_that_would_fill_the_memory_are_refused(listed):
+    edit_card(listed.path, places=10**13)
+    with pytest.raises(BundleError, match=r"ROI maps \(3, 5\)"):
+        load_bundle(listed.path)
+
+
 def test_parcels_and_sets_that_do_not_fit_are_refused(tmp_path):
     bundle = write_parcel_bundle(tmp_path / "parcels")
     assert load_bundle(bundle.path).places.entities == {"space": "fsLR", "seg": "Tiny"}
