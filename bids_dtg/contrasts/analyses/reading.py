@@ -264,7 +264,7 @@ def _map_arrays(files: CohortFiles, label: str) -> dict[str, _Array]:
             [statmap.files[files.statistic] for statmap in statmaps]
         )
         facts = {
-            "geometry": _geometry(plan.bundle),
+            "geometry": plan.bundle.geometry,
             "rows": files.rows,
             "statistic": files.statistic,
             "checks": _CHECKS,
@@ -294,7 +294,7 @@ def _rest_arrays(files: CohortFiles, label: str, *, reduces: bool) -> list[_Arra
         },
     }
     if reduces:
-        geometry = _geometry(plan.bundle)
+        geometry = plan.bundle.geometry
         del geometry[list(geometry)[-1]]  # ROI maps are made from these arrays
         facts |= {
             "geometry": geometry,
@@ -309,19 +309,13 @@ def _rest_arrays(files: CohortFiles, label: str, *, reduces: bool) -> list[_Arra
         "weighted_by": "dof" if by_dof else "seconds",
     }
     name = _connectomes_name(plan, label)
-    model_facts = facts | {"geometry": _geometry(plan.bundle)} | cut
+    model_facts = facts | {"geometry": plan.bundle.geometry} | cut
     arrays = [_Array(plan.cache, name, model_facts)]
     for number, bundle in enumerate(plan.folds, 1):
-        fold_facts = facts | {"geometry": _geometry(bundle)} | cut
+        fold_facts = facts | {"geometry": bundle.geometry} | cut
         fold_name = f"fold{number}/{name}"
         arrays.append(_Array(_work_store(plan), fold_name, fold_facts))
     return arrays
-
-
-def _geometry(bundle: ModelBundle) -> dict[str, str]:
-    """Return checksums of the bundle files that define the grid and the ROIs."""
-    card = bundle.card
-    return {name: card.files[name] for name in card.part.of_geometry(card.files)}
 
 
 def _person(

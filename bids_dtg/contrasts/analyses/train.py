@@ -282,15 +282,13 @@ def _facts_of_scores(
         ]
         for person in fold.people
     }
-    settings, card = fold.plan.settings, fold.plan.bundle.card
+    settings = fold.plan.settings
     return {
         "version": __version__,
         "kind": kind.name,
         "options": settings.result_options | {"seed": settings.modelling.seed},
         "contrasts": [contrast.label for contrast in fold.files.contrasts],
-        "geometry": {
-            name: card.files[name] for name in card.part.of_geometry(card.files)
-        },
+        "geometry": fold.plan.bundle.geometry,
         "arrays": arrays,
         "weights": {person.label: list(person.weights) for person in fold.people},
         "families": dict(fold.files.families.by_label),

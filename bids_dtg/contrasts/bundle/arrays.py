@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import read_tensors
@@ -358,7 +357,7 @@ def _along_rows(scale: NDArray[np.float32], axes: int) -> NDArray[np.float32]:
 
 def encode_steps(name: str, steps: NDArray[np.int8], scale: Array) -> bytes:
     """Encode 8-bit rows as the bytes of a file (deterministic)."""
-    return safetensors.numpy.save({name: steps, f"{name}_scale": scale})
+    return encode_arrays({name: steps, f"{name}_scale": scale})
 
 
 def _read_steps(path: Path, name: str, shape: tuple[int, ...]) -> Array:

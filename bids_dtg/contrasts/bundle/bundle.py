@@ -117,6 +117,12 @@ class ModelBundle(Bundle[MapsPart]):
         return Homologues.of(self.places)
 
     @property
+    def geometry(self) -> dict[str, str]:
+        """SHA-256 of the files that define the grid and the ROIs, the ROI maps last."""
+        files = self.card.files
+        return {name: files[name] for name in self.card.part.of_geometry(files)}
+
+    @property
     def parcels_sha256(self) -> str:
         """SHA-256 of the parcels, of a model of parcels."""
         return self.card.files[PARCELS_FILE]
