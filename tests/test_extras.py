@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 from hidden_packages import EXTRAS, without
+from maps_cohort import LABELS, TinyCohort
 from split_options import sets
-from tiny_cohort import LABELS, TinyCohort
 
 from bids_dtg.extras import install_line
 

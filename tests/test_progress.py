@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from tiny_job import TinyJob
+from maps_job import TinyJob
 
 from bids_dtg.progress import Board
 

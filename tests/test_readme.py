@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 from fmriprep_dataset import describe_dataset
-from tiny_bundle import TINY_AFFINE, tiny_masks, tiny_network, write_tiny_bundle
-from tiny_job import FRAMES, add_rest
+from maps_bundle import TINY_AFFINE, tiny_masks, tiny_network, write_tiny_bundle
+from maps_job import FRAMES, add_rest
 
 from bids_dtg.contrasts.phantom.dataset import describe_datasets, write_run
 from bids_dtg.contrasts.phantom.model import Phantom

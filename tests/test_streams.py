@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 from forked_jobs import ForkingProcess, spoil
-from tiny_job import TinyJob, tree
+from maps_job import TinyJob, tree
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is of Linux")
 

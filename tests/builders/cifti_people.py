@@ -13,8 +13,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from fmriprep_dataset import describe_dataset
-from tiny_bundle import maps_card
-from tiny_job import TinyJob
+from maps_bundle import maps_card
+from maps_job import TinyJob
 
 from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from fmriprep_dataset import add_run, describe_dataset
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, write_tiny_bundle
-from tiny_job import TR, warm_up
+from maps_bundle import TINY_AFFINE, TINY_SHAPE, write_tiny_bundle
+from maps_job import TR, warm_up
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces

@@ -7,8 +7,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from fmriprep_dataset import describe_dataset
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE
-from tiny_job import TinyJob, add_rest
+from maps_bundle import TINY_AFFINE, TINY_SHAPE
+from maps_job import TinyJob, add_rest
 
 from bids_dtg.bundles.people import ModelPeople
 
@@ -99,7 +99,7 @@ def write_core(
     folder: Path, listed: ModelPeople | None = None, *, tr: float = TR, **facts: object
 ) -> Path:
     """Write the bundle of a linear core of six people's parcels; `facts` for its card."""
-    from tiny_linear import write_tiny_linear
+    from linear_core_bundle import write_tiny_linear
 
     series = [
         network_bold(seed)[:, ::2][0, :, 0].astype(float) for seed in range(10, 16)

@@ -58,21 +58,21 @@ def trained(kind: str, base: Path) -> Trained:
 def _train(kind: str, model: Trained) -> int:
     """Train a twin of three of six people, a network of four, or maps of 8 of twelve."""
     import image_people
-    import tiny_networks
-    import tiny_twins
+    import network_arrays
+    import twin_people
     from split_options import sets
 
     from bids_dtg.cli.run import main
 
     if kind == "twin":
-        tiny_twins.write_twins(model.inputs)
-        words = tiny_twins.arguments(
-            model.inputs, model.out, "train", *tiny_twins.TRAIN
+        twin_people.write_twins(model.inputs)
+        words = twin_people.arguments(
+            model.inputs, model.out, "train", *twin_people.TRAIN
         )
     elif kind == "network":
-        tiny_networks.write_networks(model.inputs)
-        words = tiny_networks.arguments(
-            model.inputs, model.out, "train", *tiny_networks.TRAIN
+        network_arrays.write_networks(model.inputs)
+        words = network_arrays.arguments(
+            model.inputs, model.out, "train", *network_arrays.TRAIN
         )
     else:
         image_people.write(model.inputs, **image_people.people())

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 from network_job import REGIONS, NetworkJob
-from tiny_twin import TINY_TWIN_RECIPE, tiny_fitted_twin, write_tiny_twin
-from tiny_twins import LABELS, events_of, write_twins
+from twin_bundle import TINY_TWIN_RECIPE, tiny_fitted_twin, write_tiny_twin
+from twin_people import LABELS, events_of, write_twins
 
 from bids_dtg.twin.recipe import Recipe
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from fmriprep_dataset import describe_dataset
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, write_tiny_bundle
-from tiny_job import FRAMES, TinyJob, add_rest
+from maps_bundle import TINY_AFFINE, TINY_SHAPE, write_tiny_bundle
+from maps_job import FRAMES, TinyJob, add_rest
 
 MODEL = "01"  # who goes through the participant level
 PARCELS = 12

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_bundle import tiny_network, write_tiny_bundle
+from maps_bundle import tiny_network, write_tiny_bundle
 
 from bids_dtg.bundles.bundle import move_folder
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, load_bundle, write_bundle

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tiny_bundle import maps_card
+from maps_bundle import maps_card
 
 from bids_dtg.bundles.card import (
     WEIGHTS_FILE,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from maps_bundle import tiny_masks, write_tiny_bundle
 from model_host import (
     Fault,
     ModelHost,
@@ -21,7 +22,6 @@ from model_host import (
     serve_alone,
     tiny_checkpoint,
 )
-from tiny_bundle import tiny_masks, write_tiny_bundle
 
 from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.overview import bundle_lines

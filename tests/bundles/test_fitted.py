@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from tiny_bundle import forge
-from tiny_network import TINY_FACTS, TINY_REGIONS, tiny_fitted, write_tiny_network
-from tiny_twin import write_tiny_twin
+from maps_bundle import forge
+from network_bundle import TINY_FACTS, TINY_REGIONS, tiny_fitted, write_tiny_network
+from twin_bundle import write_tiny_twin
 
 from bids_dtg.bundles.fitted import FITTED_FILE, FittedBundle
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_person

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_bundle import move_program_folders
-from tiny_kinds import TENSORS, forge_tiny_kind, with_value, write_tiny_kind
-from tiny_linear import write_tiny_linear
-from tiny_network import write_tiny_network
-from tiny_twin import write_tiny_twin
+from linear_core_bundle import write_tiny_linear
+from maps_bundle import move_program_folders
+from maps_kinds import TENSORS, forge_tiny_kind, with_value, write_tiny_kind
+from network_bundle import write_tiny_network
+from twin_bundle import write_tiny_twin
 
 from bids_dtg.bundles.bundle import load_any_bundle
 from bids_dtg.bundles.kinds import all_kinds

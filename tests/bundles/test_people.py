@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_bundle import extend_bundle, write_tiny_bundle
+from maps_bundle import extend_bundle, write_tiny_bundle
 
 from bids_dtg.bundles.card import JsonFields
 from bids_dtg.bundles.people import (

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tiny_bundle import move_program_folders
+from maps_bundle import move_program_folders
 
 from bids_dtg.bundles.store import (
     find_bundle,

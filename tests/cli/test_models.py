@@ -6,6 +6,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from maps_bundle import (
+    TINY_AFFINE,
+    TINY_SHAPE,
+    move_program_folders,
+    tiny_masks,
+    tiny_network,
+    write_tiny_bundle,
+)
+from maps_kinds import PLACES, ROIS, write_tiny_kind
 from model_host import (
     TRANSFORM,
     ModelHost,
@@ -14,15 +23,6 @@ from model_host import (
     publish,
     serve_alone,
 )
-from tiny_bundle import (
-    TINY_AFFINE,
-    TINY_SHAPE,
-    move_program_folders,
-    tiny_masks,
-    tiny_network,
-    write_tiny_bundle,
-)
-from tiny_kinds import PLACES, ROIS, write_tiny_kind
 
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts.contrast import Contrast

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_job import TinyJob
+from maps_job import TinyJob
 
 from bids_dtg.cli import demo, models, phantom
 from bids_dtg.cli.parser import EVERYDAY, add_spellings, build_parser, with_hyphens

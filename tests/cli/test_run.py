@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from fmriprep_dataset import describe_dataset
-from tiny_bundle import with_half_widths
-from tiny_job import TinyJob, add_rest, tree
+from maps_bundle import with_half_widths
+from maps_job import TinyJob, add_rest, tree
 
 from bids_dtg.cli.run import main
 from bids_dtg.version import __version__

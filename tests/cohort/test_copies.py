@@ -8,10 +8,10 @@ from pathlib import Path
 import array_people
 import numpy as np
 import pytest
+from maps_cohort import TinyCohort
+from maps_job import read_table
 from split_options import sets
-from tiny_cohort import TinyCohort
-from tiny_job import read_table
-from tiny_twins import edges, write_average, write_twins
+from twin_people import edges, write_average, write_twins
 from written_cohort import WrittenCohort
 
 from bids_dtg.cohort.people import GroupPeople, gather_people

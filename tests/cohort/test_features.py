@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
-from tiny_cohort import TinyCohort
-from tiny_job import read_table
+from maps_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
+from maps_cohort import TinyCohort
+from maps_job import read_table
 
 from bids_dtg.cli.run import main
 from bids_dtg.cohort.features import FeatureTable, find_features, with_subcortex

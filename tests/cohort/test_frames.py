@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_job import TinyJob, add_rest
+from maps_job import TinyJob, add_rest
 
 import bids_dtg
 from bids_dtg.errors import DatasetError, SettingsError

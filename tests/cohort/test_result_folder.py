@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from tiny_cohort import TinyCohort
-from tiny_job import read_table
+from maps_cohort import TinyCohort
+from maps_job import read_table
 
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.bundles.card import ModelCard

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_bundle import write_tiny_bundle
+from maps_bundle import write_tiny_bundle
 
 from bids_dtg.cohort.result_folder import MODEL, ResultFolder
 from bids_dtg.contrasts.bundle.bundle import ModelBundle

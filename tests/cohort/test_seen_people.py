@@ -9,11 +9,11 @@ import array_people
 import image_people
 import numpy as np
 import pytest
-import tiny_series
+import series_arrays
+from maps_job import read_table
 from split_options import sets
-from tiny_job import read_table
-from tiny_twins import LABELS, TRAIN, edges, write_twins
-from tiny_twins import arguments as twin_arguments
+from twin_people import LABELS, TRAIN, edges, write_twins
+from twin_people import arguments as twin_arguments
 
 from bids_dtg.cli.run import main
 
@@ -41,7 +41,7 @@ def require_left_out(folder: Path, relatives: tuple[str, ...], said: str) -> Non
 
 @pytest.mark.slow
 def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, capsys):
-    arrays = tiny_series.write_series(tmp_path / "arrays")
+    arrays = series_arrays.write_series(tmp_path / "arrays")
     relative = "10"
     copy = "11"
     for file in arrays.glob("*.npz"):
@@ -50,16 +50,21 @@ def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, ca
         np.savez(file, **made)
     np.savez(
         arrays / "families.npz",
-        people=tiny_series.PEOPLE,
-        families=families(tiny_series.PEOPLE, relative),
+        people=series_arrays.PEOPLE,
+        families=families(series_arrays.PEOPLE, relative),
         structural=np.ones((12, 4, 4)) - np.eye(4),
     )
-    words = ("--architecture", "linear", "--participant-label", *tiny_series.PEOPLE[:9])
-    assert main(tiny_series.arguments(arrays, tmp_path / "out", "train", *words)) == 0
+    words = (
+        "--architecture",
+        "linear",
+        "--participant-label",
+        *series_arrays.PEOPLE[:9],
+    )
+    assert main(series_arrays.arguments(arrays, tmp_path / "out", "train", *words)) == 0
     capsys.readouterr()
     words = ("--model", str(tmp_path / "out/group/model-own/bundle"))
     assert (
-        main(tiny_series.arguments(arrays, tmp_path / "out", "evaluate", *words)) == 0
+        main(series_arrays.arguments(arrays, tmp_path / "out", "evaluate", *words)) == 0
     )
     folder = tmp_path / "out/group/evaluation-own"
     require_left_out(folder, (relative, copy), capsys.readouterr().err)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from maps_bundle import write_tiny_bundle
 from plain_route import clean, correlate, plain_connectome, plain_series, regress
 from scipy.ndimage import gaussian_filter
-from tiny_bundle import write_tiny_bundle
 
 from bids_dtg import measure_array
 from bids_dtg.cleaning.design import stop_band

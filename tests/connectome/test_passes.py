@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
+from maps_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, write_tiny_bundle
+from maps_job import TR, add_rest, tiny_bold
 from scipy.signal import detrend
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, write_tiny_bundle
-from tiny_job import TR, add_rest, tiny_bold
 
 from bids_dtg import measure_array
 from bids_dtg.connectome.design import TemporalDesign

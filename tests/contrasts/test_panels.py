@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tiny_job import TinyJob, add_rest, tiny_bold
+from maps_job import TinyJob, add_rest, tiny_bold
 
 from bids_dtg.contrasts.panels.registration import COVERAGE_FILE, outline
 from bids_dtg.contrasts.panels.run import PANELS

@@ -20,9 +20,9 @@ from fmriprep_dataset import (
     make_image,
     write_confounds,
 )
+from maps_bundle import write_tiny_bundle
+from maps_job import FRAMES, TR, add_rest
 from study_folders import add_hcp_run, add_ukb_run
-from tiny_bundle import write_tiny_bundle
-from tiny_job import FRAMES, TR, add_rest
 
 from bids_dtg.cli import demo as demo_program
 from bids_dtg.cli import phantom as phantom_program

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from tiny_series import made_series
+from series_arrays import made_series
 
 from bids_dtg.dynamics.components import COMPONENTS, Components, find_components
 from bids_dtg.dynamics.linear import LagCovariances, TrainingPerson

@@ -7,9 +7,9 @@ import pytest
 from dk68 import dk68_regions
 from hypothesis import given
 from hypothesis import strategies as st
+from network_bundle import chance_networks
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import linregress, pearsonr
-from tiny_network import chance_networks
 
 from bids_dtg.dynamics.features import (
     features_of,

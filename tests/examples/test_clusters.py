@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_job import TinyJob, read_table
+from maps_job import TinyJob, read_table
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SUBMIT, TASK = EXAMPLES / "slurm" / "submit", EXAMPLES / "slurm" / "task.sbatch"

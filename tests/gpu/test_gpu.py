@@ -15,7 +15,7 @@ pytest.importorskip("lightning", reason="the extra `train` is not installed")
 import torch
 from forward import grey_matter
 from gpu_forms import FORMS, make, random_network
-from tiny_job import TinyJob
+from maps_job import TinyJob
 
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare

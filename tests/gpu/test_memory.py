@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_bundle import write_tiny_bundle
+from maps_bundle import write_tiny_bundle
 
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.contrasts.participant.model import predict_maps

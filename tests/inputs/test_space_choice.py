@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fmriprep_dataset import SPACE, add_run, describe_dataset
 from itk_files import LPS, affine_part, write_composite
+from maps_job import TinyJob, add_rest
 from study_folders import add_transforms, write_affine
-from tiny_job import TinyJob, add_rest
 
 from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.errors import RunError

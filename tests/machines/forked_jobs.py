@@ -237,7 +237,7 @@ def _write_same_bytes() -> None:
 
 def _main() -> None:
     sys.path.append(str(Path(__file__).parents[1] / "builders"))
-    from tiny_job import TinyJob
+    from maps_job import TinyJob
 
     # Once here, with one thread and what it imports, is not once in each child.
     with (

@@ -19,7 +19,7 @@ import nibabel as nib
 import numpy as np
 import pooch
 import pytest
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
+from maps_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
 from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedMaps
 from bids_dtg.contrasts.contrast import hcp_contrasts

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from cifti_people import ParcelCohort, write_parcel_bundle
 from dask_cluster import dask_cluster
-from tiny_bundle import write_tiny_bundle
-from tiny_job import TinyJob, read_table, tree
+from maps_bundle import write_tiny_bundle
+from maps_job import TinyJob, read_table, tree
 
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.participant.worker import LEVEL

@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE
-from tiny_job import FRAMES, TR, add_rest, tiny_bold
+from maps_bundle import TINY_AFFINE, TINY_SHAPE
+from maps_job import FRAMES, TR, add_rest, tiny_bold
 
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.errors import RunError, SettingsError

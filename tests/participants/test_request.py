@@ -11,8 +11,8 @@ import pytest
 from fmriprep_dataset import add_run
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE
-from tiny_job import TinyJob
+from maps_bundle import TINY_AFFINE, TINY_SHAPE
+from maps_job import TinyJob
 
 import bids_dtg
 from bids_dtg.errors import RunError

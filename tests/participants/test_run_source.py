@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cifti_people import brain_models, parcels_axis, save_series, tiny_series
 from fmriprep_dataset import describe_dataset, make_image
-from tiny_job import tiny_bold
+from maps_job import tiny_bold
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid

@@ -10,8 +10,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE
-from tiny_job import FRAMES, TinyJob, tree
+from maps_bundle import TINY_AFFINE, TINY_SHAPE
+from maps_job import FRAMES, TinyJob, tree
 
 pytestmark = pytest.mark.slow
 

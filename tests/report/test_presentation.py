@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny_job import FRAMES, TR, TinyJob
+from maps_job import FRAMES, TR, TinyJob
 
 from bids_dtg import workflows
 from bids_dtg.connectome.quality import QualityMetric

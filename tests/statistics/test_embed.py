@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_job import read_table
+from maps_job import read_table
 
 from bids_dtg.stats.embedding import umap_is_missing
 

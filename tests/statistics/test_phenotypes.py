@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from tiny_job import read_table
+from maps_job import read_table
 from written_cohort import WrittenCohort
 
 from bids_dtg.statistics.analyses import ANALYSES

@@ -9,9 +9,9 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+from maps_cohort import TinyCohort
+from maps_job import add_rest, read_table
 from scipy.stats import ttest_1samp, ttest_rel
-from tiny_cohort import TinyCohort
-from tiny_job import add_rest, read_table
 
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.stats.permutation import fit_columns

@@ -9,7 +9,7 @@ from pathlib import Path
 import image_people
 import pytest
 from forked_jobs import ForkingProcess, all_modules
-from tiny_job import tree
+from maps_job import tree
 
 from bids_dtg.files.derivatives import DerivativeDataset
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from maps_bundle import TINY_SHAPE, write_tiny_bundle
+from maps_job import add_rest
 from nilearn.interfaces.fmriprep import load_confounds_strategy
 from nilearn.signal import clean
 from nuisance_tables import NON_STEADY, nuisance_columns, write_aroma, write_nuisance
 from plain_route import correlate, plain_series
-from tiny_bundle import TINY_SHAPE, write_tiny_bundle
-from tiny_job import add_rest
 
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cli.parser import build_parser

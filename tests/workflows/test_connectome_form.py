@@ -8,9 +8,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from maps_bundle import tiny_masks, write_tiny_bundle
+from maps_job import TinyJob, tiny_bold
 from plain_route import regress
-from tiny_bundle import tiny_masks, write_tiny_bundle
-from tiny_job import TinyJob, tiny_bold
 
 from bids_dtg.connectome.form import FORMS, PENALTY, Form
 

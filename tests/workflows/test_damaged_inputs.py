@@ -15,16 +15,16 @@ import array_people
 import h5py
 import numpy as np
 import pytest
-import tiny_twins
+import twin_people
 from fmriprep_dataset import confound_columns, make_image, write_confounds
 from itk_files import affine_part, field_part, write_composite
+from maps_bundle import TINY_AFFINE, TINY_SHAPE
+from maps_cohort import TinyCohort
+from maps_job import FRAMES, TR, TinyJob, add_rest, tiny_bold, tree
 from network_job import REGIONS, NetworkJob, weights
 from scipy.io import savemat
 from split_options import sets
 from study_folders import add_transforms
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE
-from tiny_cohort import TinyCohort
-from tiny_job import FRAMES, TR, TinyJob, add_rest, tiny_bold, tree
 
 from bids_dtg.dynamics.participant.sources import find_output_people
 from bids_dtg.settings import Settings
@@ -557,7 +557,7 @@ EVENT_FILES = {
 
 @pytest.mark.parametrize("how", EVENT_FILES)
 def test_damaged_events_cost_their_run_alone(tmp_path, capsys, how):
-    twins = tiny_twins.write_twins(tmp_path)
+    twins = twin_people.write_twins(tmp_path)
     EVENT_FILES[how](twins / "bids" / EVENTS)
     assert train_twins(twins, "--dry-run") == 0
     told = capsys.readouterr().err
@@ -572,7 +572,9 @@ def train_twins(folder: Path, *words: str) -> int:
     from bids_dtg.cli.run import main
 
     return main(
-        tiny_twins.arguments(folder, folder / "out", "train", *tiny_twins.TRAIN, *words)
+        twin_people.arguments(
+            folder, folder / "out", "train", *twin_people.TRAIN, *words
+        )
     )
 
 
@@ -723,7 +725,7 @@ def test_hostile_words_are_refused(tmp_path, capfd, words):
 
 
 def test_words_of_a_model_act_on_nobody(tmp_path, capfd):
-    from tiny_bundle import write_tiny_bundle
+    from maps_bundle import write_tiny_bundle
 
     job = TinyJob(tmp_path)
     job.model, job.reports = tmp_path / "hostile", True

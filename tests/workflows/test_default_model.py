@@ -9,9 +9,9 @@ import warnings
 from pathlib import Path
 
 import pytest
-from tiny_bundle import move_program_folders, write_tiny_bundle
-from tiny_cohort import TinyCohort
-from tiny_job import TinyJob, tree
+from maps_bundle import move_program_folders, write_tiny_bundle
+from maps_cohort import TinyCohort
+from maps_job import TinyJob, tree
 
 from bids_dtg import TaskMaps
 from bids_dtg.bundles import store

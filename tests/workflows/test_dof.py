@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from fmriprep_dataset import confound_columns, write_confounds
+from maps_bundle import TINY_AFFINE
+from maps_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 from study_folders import add_hcp_run, add_xcpd_run
-from tiny_bundle import TINY_AFFINE
-from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg.files.sidecars import read_inherited
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from maps_job import read_table, tree
+from network_bundle import write_tiny_network
 from network_job import (
     FRAMES,
     REGIONS,
@@ -17,8 +19,6 @@ from network_job import (
     weights,
     write_core,
 )
-from tiny_job import read_table, tree
-from tiny_network import write_tiny_network
 
 from bids_dtg.cli.run import main
 from bids_dtg.dynamics.bundle.linear import LinearBundle

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from maps_job import read_table
 from network_job import NetworkJob, write_core
-from tiny_job import read_table
 from twin_job import STROOP, TwinJob
 
 from bids_dtg.cli.run import main

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from cifti_people import save_series, write_xcpd_parcels
-from tiny_job import read_table
+from maps_job import read_table
 
 import bids_dtg
 import bids_dtg.errors

@@ -10,6 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset, make_image
+from maps_bundle import TINY_AFFINE, write_tiny_bundle
+from maps_job import FRAMES, TR, TinyJob, add_rest, read_table, tiny_bold
 from study_folders import (
     add_hcp_run,
     add_ukb_run,
@@ -17,8 +19,6 @@ from study_folders import (
     write_motion,
     write_outliers,
 )
-from tiny_bundle import TINY_AFFINE, write_tiny_bundle
-from tiny_job import FRAMES, TR, TinyJob, add_rest, read_table, tiny_bold
 
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.files.sidecars import read_inherited

@@ -10,8 +10,8 @@ from pathlib import Path
 import nibabel as nib
 import pytest
 from forked_jobs import ForkingProcess, Signal, Watch
-from tiny_bundle import with_half_widths, write_tiny_bundle
-from tiny_job import TinyJob, add_rest, read_table, tree
+from maps_bundle import with_half_widths, write_tiny_bundle
+from maps_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
 

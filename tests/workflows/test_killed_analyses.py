@@ -7,16 +7,16 @@ import shutil
 from pathlib import Path
 
 import image_people
+import network_arrays
 import pytest
-import tiny_networks
-import tiny_series
-import tiny_twins
+import series_arrays
 import torch
+import twin_people
 from bids_check import require_every_file_seen
 from forked_jobs import ForkingProcess, Place, Watch, all_modules
+from maps_cohort import TinyCohort
+from maps_job import tree
 from split_options import NARROW, sets
-from tiny_cohort import TinyCohort
-from tiny_job import tree
 
 PLACES = 4  # of each analysis, which is killed at every other two of them
 LABELS = tuple(f"{number:02d}" for number in range(1, 13))
@@ -41,7 +41,7 @@ JOBS = {
     "phenotypes": ("results", "phenotypes", OF_AGE),
     "embed": ("results", "embed", ()),
     "train core": ("series", "train", ()),
-    "train dynamics": ("networks", "train", tiny_networks.TRAIN),
+    "train dynamics": ("networks", "train", network_arrays.TRAIN),
     "evaluate dynamics": (
         "networks",
         "evaluate",
@@ -53,7 +53,7 @@ JOBS = {
         "fixed-points",
         ("--model", "own", "--participant-label", "01"),
     ),
-    "train twins": ("twins", "train", tiny_twins.TRAIN),
+    "train twins": ("twins", "train", twin_people.TRAIN),
     "evaluate twins": ("twins", "evaluate", ("--model", "own")),
     "intervene": ("many twins", "intervene", ("--permutations", 3)),
 }
@@ -105,26 +105,26 @@ class Scene:
         return image_people.arguments(self.trained["images"].inputs, self.out, analysis)
 
     def _networks(self, analysis: str) -> list:
-        return tiny_networks.arguments(
+        return network_arrays.arguments(
             self.trained["networks"].inputs, self.out, analysis
         )
 
     def _series(self, analysis: str) -> list:
         place = self.folder / "series"
         if not place.is_dir():
-            tiny_series.write_series(place)
-        return tiny_series.arguments(place, self.out, analysis)
+            series_arrays.write_series(place)
+        return series_arrays.arguments(place, self.out, analysis)
 
     def _twins(self, analysis: str) -> list:
-        return tiny_twins.arguments(self.trained["twins"].inputs, self.out, analysis)
+        return twin_people.arguments(self.trained["twins"].inputs, self.out, analysis)
 
     def _many_twins(self, analysis: str) -> list:
         place = self.folder / "many-twins"
         if not place.is_dir():
-            tiny_twins.write_twins(place, number=24, telling=True)
-            tiny_twins.quick_model(place, 10)
+            twin_people.write_twins(place, number=24, telling=True)
+            twin_people.quick_model(place, 10)
         model = ("--model", place / "lowrank")
-        return [*tiny_twins.arguments(place, self.out, analysis), *model]
+        return [*twin_people.arguments(place, self.out, analysis), *model]
 
     def begin(self, name: str) -> None:
         """Empty the output folder, but for participants' results where a job reads them."""

@@ -6,9 +6,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from cifti_people import ParcelCohort, save_series, tiny_series, write_parcel_bundle
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
-from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold
-from tiny_kinds import PLACES, TENSORS, write_tiny_kind
+from maps_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
+from maps_job import TR, TinyJob, add_rest, read_table, tiny_bold
+from maps_kinds import PLACES, TENSORS, write_tiny_kind
 
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR
 from bids_dtg.participants import run_source

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import image_people
+import network_arrays
 import numpy as np
 import pytest
-import tiny_networks
-import tiny_twins
+import twin_people
+from maps_job import TinyJob
 from network_job import NetworkJob, write_core
-from tiny_job import TinyJob
 from trained import Trained
 from twin_job import TwinJob
 from written_cohort import PARCELS, WrittenCohort
@@ -150,12 +150,14 @@ def of_dynamics(
         yield job.arguments("--model", write_core(folder / "core"), *structural)
         return
     model = (
-        tiny_networks.TRAIN if analysis == "train" else ("--model", str(trained.bundle))
+        network_arrays.TRAIN
+        if analysis == "train"
+        else ("--model", str(trained.bundle))
     )
     some = (
         ("--participant-label", "01") if analysis == "fixed-points" else ()
     )  # a minute less
-    yield tiny_networks.arguments(
+    yield network_arrays.arguments(
         trained.inputs, folder / "arrays", analysis, *model, *some
     )
     yield job.arguments()
@@ -175,19 +177,19 @@ def of_twin(folder: Path, analysis: str | None, trained: Trained) -> Iterator[Wo
         return
     data, out = trained.inputs, folder / "out"
     if analysis == "train":
-        yield tiny_twins.arguments(data, out, analysis, *tiny_twins.TRAIN)
+        yield twin_people.arguments(data, out, analysis, *twin_people.TRAIN)
     elif analysis == "evaluate":
-        yield tiny_twins.arguments(data, out, analysis, "--model", trained.bundle)
-        yield tiny_twins.arguments(data, out, analysis, "--folds", 2, "--epochs", 2)
+        yield twin_people.arguments(data, out, analysis, "--model", trained.bundle)
+        yield twin_people.arguments(data, out, analysis, "--folds", 2, "--epochs", 2)
     else:
-        many = tiny_twins.write_twins(folder / "many", number=14, telling=True)
-        model = tiny_twins.quick_model(many, 11).path
-        yield tiny_twins.arguments(
+        many = twin_people.write_twins(folder / "many", number=14, telling=True)
+        model = twin_people.quick_model(many, 11).path
+        yield twin_people.arguments(
             many, out, analysis, "--model", model, "--permutations", 19
         )
-    tiny_twins.write_sets(folder / "sets")
+    twin_people.write_sets(folder / "sets")
     words = ("--dry-run", "--model", trained.bundle)[: 1 if analysis == "train" else 3]
-    yield tiny_twins.arguments(data, folder / "sets", analysis, *words, arrays=None)
+    yield twin_people.arguments(data, folder / "sets", analysis, *words, arrays=None)
 
 
 def calls(

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from fmriprep_dataset import make_image
 from folded_person import add_surfaces, cortex, write_run
+from maps_job import read_table
 from nilearn.maskers import NiftiLabelsMasker
 from person_surfaces import TO_T1W
-from tiny_job import read_table
 
 import bids_dtg
 from bids_dtg.cli.run import main

@@ -21,9 +21,9 @@ from cifti_people import (
     tiny_maps,
     write_parcel_bundle,
 )
+from maps_job import read_table, tree
 from split_options import sets
 from study_folders import write_outliers
-from tiny_job import read_table, tree
 
 from bids_dtg.cli.run import main as program
 from bids_dtg.cohort import features

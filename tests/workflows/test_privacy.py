@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 from fmriprep_dataset import write_confounds
 from itk_files import affine_part, write_composite
-from tiny_bundle import TINY_AFFINE, tiny_masks
-from tiny_cohort import TinyCohort, read_json
-from tiny_job import FRAMES, add_rest, read_table
+from maps_bundle import TINY_AFFINE, tiny_masks
+from maps_cohort import TinyCohort, read_json
+from maps_job import FRAMES, add_rest, read_table
 
 from bids_dtg.files.sidecars import read_inherited
 

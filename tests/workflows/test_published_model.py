@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
 from hidden_packages import without
+from maps_bundle import TINY_SHAPE, move_program_folders, tiny_masks
+from maps_job import add_rest, warm_up
 from model_host import ModelHost, add_model, nifti, publish, serve_alone
-from tiny_bundle import TINY_SHAPE, move_program_folders, tiny_masks
-from tiny_job import add_rest, warm_up
 
 from bids_dtg.cli import models as models_cli
 from bids_dtg.cli.run import main

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
 from itk_files import affine_part, itk_text
+from maps_bundle import write_tiny_bundle
+from maps_job import FRAMES, TinyJob, add_rest, tree
 from network_job import REGIONS, NetworkJob, weights
 from scipy.io import savemat
-from tiny_bundle import write_tiny_bundle
-from tiny_job import FRAMES, TinyJob, add_rest, tree
 
 pytestmark = pytest.mark.slow
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from maps_bundle import maps_card
+from maps_job import read_table
 from plain_route import regress
-from tiny_bundle import maps_card
-from tiny_job import read_table
 
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cli.run import main

@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_bundle import tiny_network
+from maps_bundle import tiny_network
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.cli.run import main

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from fmriprep_dataset import describe_dataset, make_image
-from tiny_bundle import TINY_AFFINE, forge
-from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
+from maps_bundle import TINY_AFFINE, forge
+from maps_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg.files.paths import PathNames, machine_folders
 from bids_dtg.files.sidecars import read_inherited

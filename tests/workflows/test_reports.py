@@ -8,7 +8,7 @@ import sys
 
 import psutil
 import pytest
-from tiny_job import TinyJob, add_rest, tree
+from maps_job import TinyJob, add_rest, tree
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import all_failures

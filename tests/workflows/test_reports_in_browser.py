@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from browser import chromium, opened
 from cifti_people import write_xcpd_parcels
-from tiny_bundle import with_half_widths
-from tiny_job import TinyJob, add_rest
+from maps_bundle import with_half_widths
+from maps_job import TinyJob, add_rest
 
 from bids_dtg import load_bundle
 from bids_dtg.cli.run import main

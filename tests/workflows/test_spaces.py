@@ -9,9 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from itk_files import affine_part, field_part, write_composite
+from maps_bundle import TINY_AFFINE, TINY_SHAPE
+from maps_job import FRAMES, TinyJob, add_rest
 from scipy.ndimage import map_coordinates
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE
-from tiny_job import FRAMES, TinyJob, add_rest
 
 from bids_dtg.files.sidecars import read_inherited
 

@@ -11,11 +11,11 @@ import pytest
 from fmriprep_dataset import describe_dataset
 from folded_person import FRAMES, add_surfaces, field, write_run
 from label_files import parcels, write_labels
+from maps_bundle import write_tiny_bundle
+from maps_job import FRAMES as TINY_FRAMES
+from maps_job import add_rest, read_table
 from person_surfaces import template_mesh
 from scipy.ndimage import map_coordinates
-from tiny_bundle import write_tiny_bundle
-from tiny_job import FRAMES as TINY_FRAMES
-from tiny_job import add_rest, read_table
 
 from bids_dtg import load_bundle, load_maps
 from bids_dtg.cli.run import main

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 import pytest
-from tiny_job import TinyJob, add_rest, read_table
+from maps_job import TinyJob, add_rest, read_table
 
 PROGRAM = [sys.executable, "-m", "bids_dtg.cli"]
 # Not UTF-8; red on a terminal; text turned around; a line of its own.

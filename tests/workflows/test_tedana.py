@@ -13,8 +13,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from maps_job import FRAMES, TinyJob, add_rest, tiny_bold
 from nuisance_tables import write_tedana
-from tiny_job import FRAMES, TinyJob, add_rest, tiny_bold
 
 from bids_dtg.files.sidecars import read_inherited
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from itk_files import affine_part, write_composite
+from maps_job import TinyJob, add_rest
 from model_host import TRANSFORM, ModelHost, pin_transform, serve_alone
-from tiny_job import TinyJob, add_rest
 
 OTHER = "MNI152NLin2009cAsym"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_twins import PEOPLE, TRAIN, arguments, edges
+from twin_people import PEOPLE, TRAIN, arguments, edges
 from twin_runs import QUICK
 
 from bids_dtg.cli.run import main

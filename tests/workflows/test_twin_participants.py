@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from maps_job import tree
 from network_job import FRAMES, REGIONS, network_bold
-from tiny_job import tree
-from tiny_twin import TINY_TWIN_RECIPE
+from twin_bundle import TINY_TWIN_RECIPE
 from twin_job import EDGES, FACES, STROOP, TwinJob
 
 from bids_dtg.bundles.people import ModelPeople

@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-import tiny_twins
+import twin_people
+from maps_bundle import TINY_AFFINE
+from maps_job import tree
 from network_job import FRAMES, REGIONS, TR, network_bold, slabs
-from tiny_bundle import TINY_AFFINE
-from tiny_job import tree
 from twin_job import STROOP, TwinJob
 
 from bids_dtg.twin.participant.people import TwinPeople
@@ -79,7 +79,7 @@ def out(job, before) -> Path:
 
 
 def people_of(job: TwinJob, out: Path) -> TwinPeople:
-    return tiny_twins.people_of(
+    return twin_people.people_of(
         job.folder, bids_dir=job.raw, output_dir=out, input_arrays=()
     )
 

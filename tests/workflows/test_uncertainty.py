@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_bundle import with_half_widths
-from tiny_job import TinyJob, map_facts, read_table
+from maps_bundle import with_half_widths
+from maps_job import TinyJob, map_facts, read_table
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.files.sidecars import read_inherited

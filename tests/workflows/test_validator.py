@@ -9,8 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 from bids_check import require_every_file_seen, require_listed_names, validate
-from tiny_bundle import TINY_AFFINE, tiny_masks
-from tiny_job import TinyJob, add_rest
+from maps_bundle import TINY_AFFINE, tiny_masks
+from maps_job import TinyJob, add_rest
 
 from bids_dtg.statistics.analyses import ANALYSES
 

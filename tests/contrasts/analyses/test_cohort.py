@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from isal import igzip
 from itk_files import affine_part, write_composite
+from maps_cohort import LABELS, TinyCohort
+from maps_job import add_rest
 from split_options import sets
-from tiny_cohort import LABELS, TinyCohort
-from tiny_job import add_rest
 
 from bids_dtg import load_bundle
 from bids_dtg.contrasts.analyses.cohort import CohortPlan

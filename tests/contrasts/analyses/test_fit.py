@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from maps_cohort import CONTRASTS, LABELS, TinyCohort
+from maps_job import add_rest, read_table
 from split_options import NARROW, sets
-from tiny_cohort import CONTRASTS, LABELS, TinyCohort
-from tiny_job import add_rest, read_table
 
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.contrasts.bundle.bundle import load_bundle

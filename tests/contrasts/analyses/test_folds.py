@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 from image_people import call, people, write
+from maps_job import read_table
 from split_options import sets
-from tiny_job import read_table
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 

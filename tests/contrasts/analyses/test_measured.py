@@ -9,10 +9,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from maps_cohort import CONTRASTS, TinyCohort
+from maps_job import add_rest, read_table
 from scipy.ndimage import gaussian_filter
 from split_options import sets, split
-from tiny_cohort import CONTRASTS, TinyCohort
-from tiny_job import add_rest, read_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 

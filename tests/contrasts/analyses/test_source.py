@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from linear_by_the_page import ByThePage, connectome_of_rest
+from maps_cohort import LABELS, TinyCohort
+from maps_job import read_table
 from split_options import sets
-from tiny_cohort import LABELS, TinyCohort
-from tiny_job import read_table
 
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.form import Form

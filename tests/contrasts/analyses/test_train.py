@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from maps_bundle import without_people, write_tiny_bundle
+from maps_cohort import CONTRASTS, LABELS, TinyCohort, read_json
+from maps_job import TR, add_rest, read_table, tree
 from split_options import NARROW, sets
-from tiny_bundle import without_people, write_tiny_bundle
-from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
-from tiny_job import TR, add_rest, read_table, tree
 
 from bids_dtg.contrasts import row as contrasts_row
 from bids_dtg.contrasts.bundle.bundle import load_bundle

@@ -8,10 +8,10 @@ import shutil
 import image_people
 import numpy as np
 import pytest
+from maps_bundle import extend_bundle, without_people
+from maps_cohort import CONTRASTS, TinyCohort
+from maps_job import read_table
 from split_options import NARROW, sets
-from tiny_bundle import extend_bundle, without_people
-from tiny_cohort import CONTRASTS, TinyCohort
-from tiny_job import read_table
 
 from bids_dtg.bundles.people import (
     UNCERTAIN,

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 import safetensors.numpy
-from tiny_bundle import extend_bundle, forge, tiny_masks, write_tiny_bundle
+from maps_bundle import extend_bundle, forge, tiny_masks, write_tiny_bundle
 
 from bids_dtg.contrasts.bundle.arrays import from_steps, to_steps
 from bids_dtg.contrasts.bundle.bundle import load_bundle

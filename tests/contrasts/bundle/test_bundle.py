@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 import torch
 from cifti_people import parcels_axis, write_parcel_bundle
-from tiny_bundle import (
+from maps_bundle import (
     TINY_AFFINE,
     TINY_SHAPE,
     extend_bundle,

@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
+from maps_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.contrasts.bundle.convert import convert_checkpoint, read_contrasts

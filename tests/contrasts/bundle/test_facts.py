@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 from cifti_people import write_parcel_bundle
-from tiny_bundle import write_tiny_bundle
+from maps_bundle import write_tiny_bundle
 
 from bids_dtg.contrasts.bundle.facts import maps_facts, maps_tables
 

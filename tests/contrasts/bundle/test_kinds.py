@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from tiny_kinds import (
+from maps_kinds import (
     PLACES,
     ROIS,
     forge_tiny_kind,

@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from tiny_bundle import write_tiny_bundle
-from tiny_kinds import CONTRASTS, PLACES, ROIS, TENSORS, write_tiny_kind
+from maps_bundle import write_tiny_bundle
+from maps_kinds import CONTRASTS, PLACES, ROIS, TENSORS, write_tiny_kind
 
 from bids_dtg.bundles.kinds import Check
 from bids_dtg.bundles.overview import selftest_lines

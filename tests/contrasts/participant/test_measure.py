@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from cifti_people import ParcelCohort, write_parcel_bundle
+from maps_bundle import TINY_AFFINE
+from maps_job import FRAMES, TR, TinyJob, add_rest, tiny_bold
 from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run, write_outliers
-from tiny_bundle import TINY_AFFINE
-from tiny_job import FRAMES, TR, TinyJob, add_rest, tiny_bold
 
 import bids_dtg
 from bids_dtg.contrasts.bundle.bundle import load_bundle

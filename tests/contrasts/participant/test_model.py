@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from tiny_bundle import write_tiny_bundle
-from tiny_job import TinyJob
+from maps_bundle import write_tiny_bundle
+from maps_job import TinyJob
 
 from bids_dtg.contrasts.participant.model import Model, bytes_needed
 from bids_dtg.errors import RunError

@@ -11,8 +11,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
-from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
-from tiny_job import TinyJob, add_rest, map_facts, read_table, tiny_bold
+from maps_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
+from maps_job import TinyJob, add_rest, map_facts, read_table, tiny_bold
 
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.sidecars import read_inherited

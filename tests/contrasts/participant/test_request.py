@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny_job import TinyJob, add_rest
+from maps_job import TinyJob, add_rest
 
 from bids_dtg.contrasts.participant.request import find_runs, first_file
 from bids_dtg.errors import DatasetError, RunError

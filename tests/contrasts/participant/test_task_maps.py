@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import sklearn
 from fmriprep_dataset import make_image
+from maps_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
+from maps_job import TR, TinyJob, add_rest
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
-from tiny_job import TR, TinyJob, add_rest
 
 import bids_dtg
 from bids_dtg import TaskMaps

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_networks import arguments
+from network_arrays import arguments
 
 from bids_dtg.cli.run import main
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_linear import write_tiny_linear
-from tiny_networks import PEOPLE, TRAIN, arguments, write_networks
-from tiny_series import REGIONS, write_series
+from linear_core_bundle import write_tiny_linear
+from network_arrays import PEOPLE, TRAIN, arguments, write_networks
+from series_arrays import REGIONS, write_series
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cli.run import main

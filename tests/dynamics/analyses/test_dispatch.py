@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_linear import write_tiny_linear
-from tiny_series import arguments, write_series
+from linear_core_bundle import write_tiny_linear
+from series_arrays import arguments, write_series
 
 from bids_dtg.cli.run import main
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_series import PEOPLE, REGIONS, arguments, write_series
+from series_arrays import PEOPLE, REGIONS, arguments, write_series
 
 from bids_dtg.cli.run import main
 from bids_dtg.dynamics.analyses.evaluate import score_flags, score_section, score_table

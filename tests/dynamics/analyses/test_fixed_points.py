@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny_networks import PEOPLE, REGIONS
+from network_arrays import PEOPLE, REGIONS
 
 from bids_dtg.files.text import read_rows
 

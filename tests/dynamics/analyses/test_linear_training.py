@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_series import PEOPLE, arguments, write_series
+from series_arrays import PEOPLE, arguments, write_series
 
 from bids_dtg.cli.run import main
 from bids_dtg.dynamics.analyses.linear_training import TrainingPeople

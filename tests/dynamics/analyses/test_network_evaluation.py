@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from tiny_networks import PEOPLE, REGIONS, TRAIN, arguments, write_networks
+from network_arrays import PEOPLE, REGIONS, TRAIN, arguments, write_networks
 
 from bids_dtg.cli.run import main
 from bids_dtg.cohort.result_table import ResultTable

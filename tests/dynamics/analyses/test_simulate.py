@@ -8,8 +8,8 @@ import shutil
 
 import numpy as np
 import pytest
+from network_arrays import FRAMES, PEOPLE, REGIONS
 from safetensors.numpy import load_file, save_file
-from tiny_networks import FRAMES, PEOPLE, REGIONS
 
 
 @pytest.mark.slow

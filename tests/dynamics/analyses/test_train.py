@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from tiny_networks import PEOPLE, REGIONS, TRAIN
+from network_arrays import PEOPLE, REGIONS, TRAIN
 
 from bids_dtg.files.text import read_rows
 

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from tiny_linear import TINY_REGIONS, tiny_fitted, write_tiny_linear
+from linear_core_bundle import TINY_REGIONS, tiny_fitted, write_tiny_linear
 
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.dynamics.bundle.linear import LinearBundle

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-from tiny_network import TINY_RECIPE, TINY_REGIONS, tiny_fitted, write_tiny_network
+from network_bundle import TINY_RECIPE, TINY_REGIONS, tiny_fitted, write_tiny_network
 
 from bids_dtg.dynamics.bundle.network import (
     NetworkBundle,

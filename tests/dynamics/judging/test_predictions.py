@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_series import PEOPLE, REGIONS, made_series
+from series_arrays import PEOPLE, REGIONS, made_series
 
 from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.dynamics.judging.predictions import (

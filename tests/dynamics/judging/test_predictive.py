@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_network import chance_networks
+from network_bundle import chance_networks
 
 from bids_dtg.dynamics.judging.predictive import (
     CHECKS,

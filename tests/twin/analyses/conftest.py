@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_twins import arguments
+from twin_people import arguments
 
 from bids_dtg.cli.run import main
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from split_options import split
-from tiny_twins import arguments, write_twins
+from twin_people import arguments, write_twins
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tiny_twins import LABELS, SEEN, arguments
+from twin_people import LABELS, SEEN, arguments
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows

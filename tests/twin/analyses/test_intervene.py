@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from array_people import write
-from tiny_twin import tiny_fitted_twin, write_tiny_twin
-from tiny_twins import LABELS, REGIONS, arguments, people_of, quick_model, write_twins
+from twin_bundle import tiny_fitted_twin, write_tiny_twin
+from twin_people import LABELS, REGIONS, arguments, people_of, quick_model, write_twins
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cli.run import main

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from split_options import split
-from tiny_twins import LABELS, SEEN, arguments
+from twin_people import LABELS, SEEN, arguments
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from tiny_twin import tiny_fitted_twin, write_tiny_twin
+from twin_bundle import tiny_fitted_twin, write_tiny_twin
 from twin_runs import a_run, answered_by
 
 from bids_dtg.errors import BundleError

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from split_options import split
-from tiny_twins import (
+from twin_people import (
     LABELS,
     PARCELS,
     arguments,

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from array_people import write
-from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, people_of, write_twins
+from twin_people import (
+    LABELS,
+    REGIONS,
+    TRIALS,
+    edges,
+    events_of,
+    people_of,
+    write_twins,
+)
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.inputs.participants import Families

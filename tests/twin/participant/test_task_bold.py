@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_twins
+import twin_people
 from array_people import write
 from fmriprep_dataset import add_run, describe_dataset
-from tiny_twin import tiny_fitted_twin, write_tiny_twin
-from tiny_twins import (
+from twin_bundle import tiny_fitted_twin, write_tiny_twin
+from twin_people import (
     LABELS,
     PARCELS,
     REGIONS,
@@ -49,7 +49,7 @@ def folder(tmp_path) -> Path:
 
 def people_of(folder: Path, **options: Any) -> TwinPeople:
     """Return people of the output, or of given files of arrays."""
-    return tiny_twins.people_of(folder, **{"input_arrays": (), **options})
+    return twin_people.people_of(folder, **{"input_arrays": (), **options})
 
 
 def a_run(seed: int, regions: int = len(NAMES)) -> BoldRun:

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
-from tiny_job import TinyJob, add_rest, read_table, tree
+from maps_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.cli.run import main
 from bids_dtg.cohort.maps import find_without_details

@@ -5,7 +5,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_job import TinyJob, read_table
+from maps_job import TinyJob, read_table
 
 from bids_dtg.cli.run import main
 from bids_dtg.stats.metrics import dice_auc

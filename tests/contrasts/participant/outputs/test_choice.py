@@ -3,8 +3,8 @@
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE
-from tiny_job import TinyJob, tree
+from maps_bundle import TINY_AFFINE, TINY_SHAPE
+from maps_job import TinyJob, tree
 
 QUALITY = "_qc.tsv"
 

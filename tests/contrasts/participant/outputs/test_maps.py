@@ -7,8 +7,8 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_bundle import tiny_masks, with_half_widths, write_tiny_bundle
-from tiny_job import TinyJob, map_facts
+from maps_bundle import tiny_masks, with_half_widths, write_tiny_bundle
+from maps_job import TinyJob, map_facts
 
 from bids_dtg.contrasts.bundle.part import Recentring
 from bids_dtg.contrasts.recentring import Correction

@@ -10,8 +10,8 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
-from tiny_job import TinyJob, add_rest, read_table
+from maps_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
+from maps_job import TinyJob, add_rest, read_table
 
 from bids_dtg.contrasts.participant.outputs.maps import COLUMNS, region_files
 from bids_dtg.errors import SettingsError

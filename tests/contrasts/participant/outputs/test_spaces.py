@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import make_image
+from maps_bundle import TINY_AFFINE, extend_bundle
+from maps_job import TinyJob, add_rest, map_facts, tree
 from scipy.ndimage import map_coordinates
 from study_folders import write_affine
-from tiny_bundle import TINY_AFFINE, extend_bundle
-from tiny_job import TinyJob, add_rest, map_facts, tree
 
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.imaging.nifti import read_volume

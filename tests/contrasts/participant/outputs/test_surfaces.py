@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
+from maps_bundle import extend_bundle, write_tiny_bundle
+from maps_job import FRAMES, TR, TinyJob, add_rest
 from person_surfaces import add_fmriprep_surfaces, add_hcp_surfaces, write_surface
 from study_folders import add_hcp_run
-from tiny_bundle import extend_bundle, write_tiny_bundle
-from tiny_job import FRAMES, TR, TinyJob, add_rest
 
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.participant.outputs.surfaces import check_surfaces

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE
-from tiny_job import TinyJob
+from maps_bundle import TINY_AFFINE, TINY_SHAPE
+from maps_job import TinyJob
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces

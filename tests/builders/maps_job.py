@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from fmriprep_dataset import add_run, describe_dataset
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, write_tiny_bundle
+from maps_bundle import TINY_AFFINE, TINY_SHAPE, write_tiny_bundle
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.bundle.bundle import ModelBundle

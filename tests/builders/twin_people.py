@@ -76,7 +76,7 @@ def quick_model(
 
     `changes` are to the quick recipe.
     """
-    from tiny_twin import write_tiny_twin
+    from twin_bundle import write_tiny_twin
     from twin_runs import QUICK
 
     from bids_dtg.bundles.people import ModelPeople

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tiny_series import arguments as arguments
+from series_arrays import arguments as arguments
 
 # Whose places are known, for tests of surrogate maps.
 _GYRI = ("insula", "cuneus", "lingual", "precuneus")

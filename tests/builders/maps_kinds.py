@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import safetensors.numpy
-from tiny_bundle import (
+from maps_bundle import (
     TINY_AFFINE,
     TINY_SHAPE,
     forge,
