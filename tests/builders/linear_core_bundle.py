@@ -1,4 +1,4 @@
-"""Small linear cores of six people, and their bundles."""
+"""Small linear cores of dynamics, of six people, and their bundles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A builder of small random model bundles, for any test that needs a model."""
+"""Small models of contrast maps with random weights, and copies of them that differ in a part."""
 
 from __future__ import annotations
 

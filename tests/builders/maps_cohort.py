@@ -1,4 +1,4 @@
-"""Participants with rest and measured task maps, for tests of the group level's analyses."""
+"""A job of contrast maps whose participants have measured maps, too, for the group level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small job for tests: an fMRIPrep dataset that fits the tiny bundle, and how it is run."""
+"""A small job of contrast maps: an fMRIPrep dataset that fits `maps_bundle`, and how it is run."""
 
 from __future__ import annotations
 

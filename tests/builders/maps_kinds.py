@@ -1,4 +1,4 @@
-"""Builders of tiny bundles of each kind of model of contrast maps."""
+"""A small model of contrast maps of each kind, and copies with other weights."""
 
 from __future__ import annotations
 

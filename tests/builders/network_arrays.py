@@ -1,4 +1,4 @@
-"""Four people's networks as files of arrays; in the second session some are missing."""
+"""Four people's series and structural connectomes as arrays; in the second session one lacks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from series_arrays import arguments as arguments
+from series_arrays import write_sessions
 
 # Whose places are known, for tests of surrogate maps.
 _GYRI = ("insula", "cuneus", "lingual", "precuneus")
@@ -29,22 +30,13 @@ def write_networks(
     tr_seconds: float = 0.8,
 ) -> Path:
     """Write two sessions and structural connectomes; people and frames are by session."""
-    folder.mkdir(exist_ok=True)
-    (folder / "dataset_description.json").write_text('{"Name": "tiny"}')
     rng = np.random.default_rng(0)
     weights = rng.integers(0, 50, (4, len(regions), len(regions)))
     weights = weights + weights.transpose(0, 2, 1)
-    for session, of_session, number in zip(
-        ("REST1", "REST2"), people, frames, strict=True
-    ):
-        series = rng.standard_normal((len(of_session), len(regions), number)).cumsum(-1)
-        np.savez(
-            folder / f"{session}.npz",
-            rest=series.astype("f4"),
-            people=of_session,
-            places=regions,
-            tr_seconds=tr_seconds,
-            session=session,
-        )
+    sessions = {
+        name: (labels, rng.standard_normal((len(labels), len(regions), n)).cumsum(-1))
+        for name, labels, n in zip(("REST1", "REST2"), people, frames, strict=True)
+    }
+    write_sessions(folder, sessions, regions, tr_seconds)
     np.savez(folder / "sc.npz", structural=weights, people=PEOPLE, places=regions)
     return folder

@@ -1,4 +1,4 @@
-"""A builder of small network models with random weights, and of their bundles."""
+"""Small network models of dynamics with random weights, and their bundles."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from linear_core_bundle import TINY_REGIONS
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.dynamics.bundle.network import NetworkBundle, write_network_bundle
@@ -23,7 +24,6 @@ TINY_RECIPE = Recipe(
     encoder_units=3,
     epochs=2,
 )
-TINY_REGIONS = ("L insula", "R insula", "L café", "R café")
 TINY_FACTS: dict[str, Any] = {
     "name": "tiny",
     "data_set": "Tiny study",

@@ -1,8 +1,8 @@
-"""Arrays of people whose series come from individual linear processes, and runs on them."""
+"""Series alone, of twelve people with individual linear processes, as arrays, and runs on them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,20 +28,32 @@ def made_series(
     return processes @ white
 
 
-def write_series(folder: Path, names: Sequence[str] = ("REST1", "REST2")) -> Path:
-    """Write a file for each session, without structural connectomes."""
-    folder.mkdir()
+def write_sessions(
+    folder: Path,
+    sessions: Mapping[str, tuple[Sequence[str], np.ndarray]],
+    regions: Sequence[str],
+    tr_seconds: float,
+) -> Path:
+    """Write a file for each session: the labels of its people, and (people, regions, frames)."""
+    folder.mkdir(exist_ok=True)
     (folder / "dataset_description.json").write_text('{"Name": "tiny"}')
-    for name, series in zip(names, made_series(), strict=False):
+    for name, (people, series) in sessions.items():
         np.savez(
             folder / f"{name}.npz",
             rest=series.astype("f4"),
-            people=PEOPLE,
-            places=REGIONS,
-            tr_seconds=0.72,
+            people=people,
+            places=regions,
+            tr_seconds=tr_seconds,
             session=name,
         )
     return folder
+
+
+def write_series(folder: Path, names: Sequence[str] = ("REST1", "REST2")) -> Path:
+    """Write a file for each session, without structural connectomes."""
+    sessions = zip(names, made_series(), strict=False)
+    people = {name: (PEOPLE, series) for name, series in sessions}
+    return write_sessions(folder, people, REGIONS, 0.72)
 
 
 def arguments(arrays: Path, out: Path, analysis: str, *options: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A builder of small digital twins with random weights, and of their bundles."""
+"""Small digital twins with random weights, and their bundles."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from linear_core_bundle import TINY_REGIONS
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.twin.bold import BoldReadout
@@ -18,11 +19,10 @@ from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.trial_series import TaskSet
 
 TINY_TWIN_RECIPE = Recipe(units=5, rank=3, hyper_units=6)
-TINY_TWIN_REGIONS = ("L insula", "R insula", "L café", "R café")
 TINY_TWIN_FACTS: dict[str, Any] = {
     "name": "tiny",
     "connectome": "Pearson's r, Fisher z",
-    "regions": TINY_TWIN_REGIONS,
+    "regions": TINY_REGIONS,
     "data_set": "Tiny study",
     "notice": "random weights, for tests",
 }

@@ -1,4 +1,4 @@
-"""Six simulated people in a user's files: connectomes as arrays, event files in BIDS."""
+"""Six simulated people for twins: connectomes as arrays, event files in BIDS, and quick models."""
 
 from __future__ import annotations
 
