@@ -71,11 +71,11 @@ def test_other_folders_and_files_are_not_touched(tmp_path):
 
 @pytest.mark.parametrize("writes", range(5))
 def test_nothing_is_left_when_the_disk_is_full(tmp_path, monkeypatch, writes):
-    left = iter(range(writes))
+    writes_to_go = iter(range(writes))
     real = Path.write_bytes
 
     def fail_later(path, data):
-        if next(left, None) is None:
+        if next(writes_to_go, None) is None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         return real(path, data)
 

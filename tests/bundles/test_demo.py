@@ -35,8 +35,8 @@ def test_its_roi_maps_are_those_of_the_phantom(demo):
     phantom = Phantom()
     brain = demo.brain_voxels.mask.ravel()
     assert np.array_equal(brain, phantom.anatomy.brain.ravel())
-    there = demo.roi_maps[:, phantom.anatomy.grey_in_brain]
-    np.testing.assert_allclose(there, phantom.roi_maps, rtol=0, atol=0.006)
+    roi_maps = demo.roi_maps[:, phantom.anatomy.grey_in_brain]
+    np.testing.assert_allclose(roi_maps, phantom.roi_maps, rtol=0, atol=0.006)
 
 
 def test_its_table_says_what_was_wanted(demo):

@@ -202,8 +202,8 @@ def test_mirrors_are_asked_first(host, address, models, monkeypatch):
     model, mirror = add_model(host), ModelHost()
     mirror.files = dict(host.files)
     del mirror.files[f"/{model.maps.location}"]
-    with serve(mirror) as one:
-        monkeypatch.setenv("DTG_MODEL_MIRROR", f"{one}/  {address} ")
+    with serve(mirror) as mirror_address:
+        monkeypatch.setenv("DTG_MODEL_MIRROR", f"{mirror_address}/  {address} ")
         fetch_models([model], models, Notes())
     assert host.asked == [f"/{model.maps.location}"]
     assert len(mirror.asked) == 4
@@ -215,10 +215,14 @@ def test_hosts_are_mirrors_then_github_or_none():
         == [PUBLIC_HOST]
         == ["https://raw.githubusercontent.com"]
     )
-    both = {"DTG_MODEL_MIRROR": "http://a/x/ https://b"}
-    assert download_hosts(both, PUBLIC_HOST) == ["http://a/x", "https://b", PUBLIC_HOST]
+    variables = {"DTG_MODEL_MIRROR": "http://a/x/ https://b"}
+    assert download_hosts(variables, PUBLIC_HOST) == [
+        "http://a/x",
+        "https://b",
+        PUBLIC_HOST,
+    ]
     assert download_hosts({"DTG_OFFLINE": "0"}, PUBLIC_HOST) == [PUBLIC_HOST]
-    assert download_hosts(both | {"DTG_OFFLINE": "1"}, PUBLIC_HOST) == []
+    assert download_hosts(variables | {"DTG_OFFLINE": "1"}, PUBLIC_HOST) == []
 
 
 def test_offline_nothing_is_asked(host, address, models, monkeypatch):

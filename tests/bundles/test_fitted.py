@@ -85,13 +85,13 @@ def test_people_are_found_by_their_data_after_their_labels(
     )
     bundle = write(tmp_path / "tiny", people=seen)
     assert (bundle.by_content, bundle.how_known) == (True, "as hashes")
-    others = {"new": [data["b"]], "ann": [], "bob": ["", sketch(rest_of(4)[3])]}
-    assert bundle.in_training_set(list(others), "Elsewhere", others) == ("new",)
-    assert bundle.hashes(["new"], "Elsewhere", others) == [
+    newcomers = {"new": [data["b"]], "ann": [], "bob": ["", sketch(rest_of(4)[3])]}
+    assert bundle.in_training_set(list(newcomers), "Elsewhere", newcomers) == ("new",)
+    assert bundle.hashes(["new"], "Elsewhere", newcomers) == [
         hash_person("Tiny study", "bob")
     ]
     # Whoever is called the same in the same data set is the same person, with other data, too.
-    assert bundle.in_training_set(["ann", "bob"], None, others) == ("ann", "bob")
+    assert bundle.in_training_set(["ann", "bob"], None, newcomers) == ("ann", "bob")
     assert bundle.note_on("x", "Elsewhere", [data["c"]]).startswith(
         "tiny was fitted to this part"
     )
@@ -104,13 +104,13 @@ def test_people_are_found_by_their_data_after_their_labels(
 
 
 def test_a_row_of_a_table_is_of_one_label(tmp_path: Path) -> None:
-    own = [sketch(rest) for rest in rest_of(3)]
+    sketches = [sketch(rest) for rest in rest_of(3)]
     labels = ("ann", "bob", "cy")
     seen = ModelPeople.of_training(
-        "Tiny study", dict(zip(labels, [[o] for o in own], strict=True))
+        "Tiny study", dict(zip(labels, [[o] for o in sketches], strict=True))
     )
     bundle = write_tiny_network(tmp_path / "tiny", people=seen)
-    twice = {"copy": [own[0]], "ann": [own[0]], "new": [own[2]]}
+    twice = {"copy": [sketches[0]], "ann": [sketches[0]], "new": [sketches[2]]}
     assert bundle.row_labels(list(twice), None, twice)[::2] == ("ann", "new")
 
 
@@ -137,10 +137,12 @@ def test_data_of_other_regions_are_refused(tmp_path: Path, write: Write) -> None
 
 def forged(bundle: NetworkBundle, name: str, **changes: np.ndarray | None) -> Path:
     """Change tensors of a file as somebody who knows the hashes would; None: left out."""
-    found = safetensors.numpy.load((bundle.path / name).read_bytes())
-    found |= {key.replace("__", "."): own for key, own in changes.items()}
+    tensors = safetensors.numpy.load((bundle.path / name).read_bytes())
+    tensors |= {key.replace("__", "."): tensor for key, tensor in changes.items()}
     whole = {
-        key: np.asarray(own, order="C") for key, own in found.items() if own is not None
+        key: np.asarray(tensor, order="C")
+        for key, tensor in tensors.items()
+        if tensor is not None
     }
     return forge(bundle, name, safetensors.numpy.save(whole))
 

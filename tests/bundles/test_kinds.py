@@ -24,12 +24,12 @@ def written_of_any(folder, kind):
     """Write a tiny bundle of a kind; a new row of anything but maps needs a line."""
     if kind in TENSORS:
         return write_tiny_kind(folder, kind, TENSORS[kind]())
-    others = {
+    writers = {
         "network-model": write_tiny_network,
         "linear-dynamics": write_tiny_linear,
         "digital-twin": write_tiny_twin,
     }
-    return others[kind](folder)
+    return writers[kind](folder)
 
 
 @pytest.mark.slow

@@ -58,8 +58,8 @@ def test_what_is_written_is_read(people):
 
 
 def test_relatives_are_known_by_the_name_of_the_family_alone():
-    own = hash_family("Our study", "Smith")
-    people = ModelPeople({"training": ((hash_person("Our study", "1"), own),)})
+    family = hash_family("Our study", "Smith")
+    people = ModelPeople({"training": ((hash_person("Our study", "1"), family),)})
     text = people.encode().decode()
     assert json.loads(text)["format_version"] == 1
     assert "Smith" not in text
@@ -69,12 +69,12 @@ def test_relatives_are_known_by_the_name_of_the_family_alone():
         frozenset(),
         {"training"},
     )
-    for other in (
+    for other_family in (
         hash_family("Another", "Smith"),
         hash_family("Our study", "Jones"),
         "",
     ):
-        assert not again.find([hash_person("Our study", "2"), other])[1]
+        assert not again.find([hash_person("Our study", "2"), other_family])[1]
 
 
 @pytest.mark.slow
@@ -110,16 +110,16 @@ def test_another_content_is_refused(tmp_path, change, fact):
 
 def test_rest_is_found_whatever_the_label():
     rest = np.random.default_rng(1).standard_normal((9, 200))
-    known = (hash_person("study", "ann"), hash_rest("a"), sketch(rest))
-    seen = ModelPeople({"training": (known,)})
-    other = hash_person("elsewhere", "bob")
-    for more, sets in (
+    person = (hash_person("study", "ann"), hash_rest("a"), sketch(rest))
+    seen = ModelPeople({"training": (person,)})
+    other_label = hash_person("elsewhere", "bob")
+    for hashes, sets in (
         ([], set()),
         ([sketch(10 * rest[::-1])], {"training"}),
         ([hash_rest("a")], {"training"}),
         ([sketch(rest[:, ::-1])], set()),
     ):
-        assert seen.find([other, *more]) == (sets, frozenset())
+        assert seen.find([other_label, *hashes]) == (sets, frozenset())
 
 
 @pytest.mark.slow
@@ -127,10 +127,10 @@ def test_a_bundle_keeps_its_people(tmp_path):
     people = ModelPeople({"training": ((hash_person("study", "01"),),)})
     tiny = write_tiny_bundle(tmp_path / "tiny")
     assert tiny.people is None
-    made = extend_bundle(tiny, tmp_path / "made", people=people)
-    assert PEOPLE_FILE in made.card.files
+    extended = extend_bundle(tiny, tmp_path / "made", people=people)
+    assert PEOPLE_FILE in extended.card.files
     assert load_bundle(tmp_path / "made").people == people
-    assert extend_bundle(made, tmp_path / "again").people == people
+    assert extend_bundle(extended, tmp_path / "again").people == people
     (tmp_path / "made" / PEOPLE_FILE).write_bytes(ModelPeople({}).encode())
     with pytest.raises(BundleError, match=r"people\.json has changed"):
         load_bundle(tmp_path / "made")
@@ -146,10 +146,10 @@ def with_checksum(digits: tuple[int, ...]) -> str:
 def test_the_published_lists_are_there_and_hashes_hide_nothing():
     """As the documentation says: anyone can try all ids."""
     young = PUBLISHED["hcp-ya"].people
-    found = dict.fromkeys((*SETS, UNCERTAIN), 0)
+    counts = dict.fromkeys((*SETS, UNCERTAIN), 0)
     for digits in product(range(10), repeat=4):
         for name in young.find([hash_person("HCP-YA", with_checksum(digits))])[0]:
-            found[name] += 1
+            counts[name] += 1
     sizes = {
         "training": 827,
         "validation": 92,
@@ -157,15 +157,15 @@ def test_the_published_lists_are_there_and_hashes_hide_nothing():
         "test": 34,
         UNCERTAIN: 34,
     }
-    assert found == sizes
+    assert counts == sizes
     assert young.unlisted == ("5 of the 39 test people of HCP-YA",)
-    both = PUBLISHED["hcp-d"].people
+    hcp_d = PUBLISHED["hcp-d"].people
     of_both = {
         "training": 827 + 515,
         "validation": 92 + 58,
         "test": 34 + 64,
         UNCERTAIN: 34,
     }
-    assert {name: both.count(name) for name in of_both} == of_both
+    assert {name: hcp_d.count(name) for name in of_both} == of_both
     unlisted = PUBLISHED["ukb"].people.unlisted
     assert any("UK Biobank" in text for text in unlisted)

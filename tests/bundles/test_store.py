@@ -50,12 +50,12 @@ def test_earlier_folders_win(root):
 
 
 def test_a_model_of_the_output_is_found_by_name_where_none_is_installed(root):
-    own = put(root / "out" / "group" / "model-mine" / "bundle")
-    assert model_of_output("mine", root / "out") == own
+    folder = put(root / "out" / "group" / "model-mine" / "bundle")
+    assert model_of_output("mine", root / "out") == folder
     assert model_of_output("yours", root / "out") is None
     assert model_of_output("./mine", root / "out") is None
     put(root / "first" / "mine")
-    with pytest.warns(UserWarning, match=f"mine is {root}/first/mine, not {own}"):
+    with pytest.warns(UserWarning, match=f"mine is {root}/first/mine, not {folder}"):
         assert model_of_output("mine", root / "out") is None
 
 

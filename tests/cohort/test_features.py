@@ -68,8 +68,8 @@ def source_of(people, name):
     return next(source for source in find_features(people) if source.kind.name == name)
 
 
-def copied(found):
-    for table in found:
+def copied(tables_found):
+    for table in tables_found:
         yield table, np.array(table.values)
 
 
@@ -97,10 +97,10 @@ def test_a_metric_is_of_the_runs_that_are_used(cohort):
     """With one session chosen, runs of the other are none of its covariates."""
     people = people_of(cohort)
     (run,) = people.runs["02"]
-    other = replace(run, title="sub-02_ses-2_task-rest", quality={"fd_mean": "9"})
-    with_other = replace(people, runs={**people.runs, "02": (run, other)})
-    found = with_other.column("fd_mean").numbers["02"]
-    assert found == pytest.approx(float(run.quality["fd_mean"]))
+    other_run = replace(run, title="sub-02_ses-2_task-rest", quality={"fd_mean": "9"})
+    with_other = replace(people, runs={**people.runs, "02": (run, other_run)})
+    fd_mean = with_other.column("fd_mean").numbers["02"]
+    assert fd_mean == pytest.approx(float(run.quality["fd_mean"]))
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def test_sites_that_seem_to_be_none_are_said(cohort, tmp_path, capsys, sites, li
     rows = [f"{label}\t{site}" for label, site in zip(LABELS, sites, strict=True)]
     table.write_text("participant_id\tsite\n" + "\n".join(rows) + "\n")
     people_of(cohort, participants_file=table)
-    said = capsys.readouterr().err
-    assert ("sites (column site): " in said) == bool(lines)
-    assert all(line in said for line in lines)
+    log = capsys.readouterr().err
+    assert ("sites (column site): " in log) == bool(lines)
+    assert all(line in log for line in lines)
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +168,8 @@ def test_labels_that_are_written_otherwise_are_refused(cohort, tmp_path, written
         tmp_path / "own.tsv",
         rf"has participant {written}, but .* sub-01.*: 01 or sub-01",
     )
-    others = "".join(f"sub-{label}\t{label}\tA\n" for label in LABELS[1:])
-    table.write_text(f"participant_id\tage\tsite\n{written}\t20\tB\n{others}")
+    other_rows = "".join(f"sub-{label}\t{label}\tA\n" for label in LABELS[1:])
+    table.write_text(f"participant_id\tage\tsite\n{written}\t20\tB\n{other_rows}")
     with pytest.raises(SettingsError, match=line):
         people_of(cohort, participants_file=table)
 
@@ -217,15 +217,19 @@ def test_a_number_has_one_level_however_it_is_spelled(cohort, tmp_path):
 
 @pytest.mark.slow
 def test_maps_are_the_files_values(cohort, tmp_path):
-    people, found = tables(cohort, "maps", tmp_path)
-    assert [table.contrast for table, _ in found] == [
+    people, features = tables(cohort, "maps", tmp_path)
+    assert [table.contrast for table, _ in features] == [
         c.label for c in cohort.bundle.contrasts
     ]
-    for table, values in found:
+    for table, values in features:
         assert table.labels == LABELS
         for label, row in zip(LABELS, values, strict=True):
-            made = people.averages[label][0]
-            path = next(one.path for one in made.maps if one.label == table.contrast)
+            average = people.averages[label][0]
+            path = next(
+                map_file.path
+                for map_file in average.maps
+                if map_file.label == table.contrast
+            )
             mask = table.places.mask
             np.testing.assert_array_equal(row, image(path)[mask].astype(np.float32))
 
@@ -261,10 +265,10 @@ def changed(*paths, change):
 @pytest.mark.slow
 def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
     (path,) = cohort.statmaps.glob("sub-02/*ses-a_contrast-languageMath*")
-    _, found = tables(cohort, "measured", tmp_path)
-    first = next(own for table, own in found if table.contrast == "languageMath")
+    _, features = tables(cohort, "measured", tmp_path)
+    first = next(own for table, own in features if table.contrast == "languageMath")
     np.testing.assert_allclose(
-        first[1], image(path)[found[0][0].places.mask], rtol=1e-6
+        first[1], image(path)[features[0][0].places.mask], rtol=1e-6
     )
     with changed(path, change=lambda values: values * np.float32(1e30)):
         people, _ = tables(cohort, "measured", tmp_path)
@@ -282,13 +286,13 @@ def test_a_damaged_map_leaves_out_its_participant_alone(
     atlases = tuple(map(str, cohort.folder.glob("atlas-Own*")))
     path = people_of(cohort).averages["02"][0].maps[0].path
     with changed(path, change=change):
-        _, found = tables(cohort, "maps", tmp_path, voxels=voxels, atlases=atlases)
-    first, second, *_ = (table for table, _ in found)
-    said = [
+        _, features = tables(cohort, "maps", tmp_path, voxels=voxels, atlases=atlases)
+    first, second, *_ = (table for table, _ in features)
+    lines = [
         line for line in capsys.readouterr().err.splitlines() if "is left out" in line
     ]
-    assert len(said) == 1
-    assert said[0].startswith("sub-02 is left out: ")
+    assert len(lines) == 1
+    assert lines[0].startswith("sub-02 is left out: ")
     without = tuple(label for label in LABELS if label != "02")
     assert {first.labels, second.labels} == {LABELS, without}
 
@@ -299,8 +303,8 @@ def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
         people_of(cohort).averages[label][0].maps[0].path
         for label in ("01", "02", "03")
     ]
-    own = image(paths[0])
-    with changed(*paths, change=lambda values: np.float32(own)):
+    first_map = image(paths[0])
+    with changed(*paths, change=lambda values: np.float32(first_map)):
         tables(cohort, "maps", tmp_path)
     assert "sub-01, sub-02, sub-03 have the same map" in capsys.readouterr().err
 
@@ -331,11 +335,11 @@ def test_the_first_matrix_does_not_decide_alone(cohort, tmp_path, change):
 def test_first_maps_that_cannot_be_used_leave_out_their_participant_alone(
     cohort, tmp_path, change
 ):
-    paths = [made.path for made in people_of(cohort).averages["01"][0].maps]
+    paths = [map_file.path for map_file in people_of(cohort).averages["01"][0].maps]
     with changed(*paths, change=change):
-        _, found = tables(cohort, "maps", tmp_path)
-    assert {table.labels for table, _ in found} == {LABELS[1:]}
-    assert all(values.shape[1] for _, values in found)
+        _, features = tables(cohort, "maps", tmp_path)
+    assert {table.labels for table, _ in features} == {LABELS[1:]}
+    assert all(values.shape[1] for _, values in features)
 
 
 @pytest.mark.slow
@@ -347,9 +351,15 @@ def test_means_of_regions_are_those_of_the_maps_and_are_kept(
     _, ((table, values),) = tables(cohort, "maps", tmp_path, **options)
     for label, row in zip(LABELS, values, strict=True):
         (path,) = cohort.out.glob(f"sub-{label}/func/*_desc-regions_statmap.tsv")
-        rows = [own for own in read_table(path) if own["contrast"] == "languageMath"]
-        assert table.names == [own["name"] for own in rows]
-        np.testing.assert_allclose(row, [float(own["mean"]) for own in rows], atol=1e-5)
+        rows = [
+            region_row
+            for region_row in read_table(path)
+            if region_row["contrast"] == "languageMath"
+        ]
+        assert table.names == [region_row["name"] for region_row in rows]
+        np.testing.assert_allclose(
+            row, [float(region_row["mean"]) for region_row in rows], atol=1e-5
+        )
     _, ((measured, means),) = tables(cohort, "measured", tmp_path, **options)
     (path,) = cohort.statmaps.glob("sub-02/*ses-a_contrast-languageMath*")
     assert measured.names == table.names
@@ -374,17 +384,17 @@ def test_subcortical_structures_are_behind_the_cortex():
         Grid((46, 55, 46), affine, "MNI152NLin6Asym"), np.ones((46, 55, 46), bool)
     )
     cortex, below = (find_one(name, places) for name in ("Schaefer400", "HCP"))
-    both = with_subcortex(cortex, places)
-    assert [*both.parcels.values()] == [
+    cortex_and_below = with_subcortex(cortex, places)
+    assert [*cortex_and_below.parcels.values()] == [
         *cortex.parcels.values(),
         *below.parcels.values(),
     ]
     values = np.arange(places.number, dtype=float)
-    means = region_means(values[None], both)[0]
+    means = region_means(values[None], cortex_and_below)[0]
     np.testing.assert_array_equal(means[:400], region_means(values[None], cortex)[0])
     row = [*below.parcels.values()].index("HIPPOCAMPUS_LEFT")
-    own = (below.columns == row) & (cortex.labels == 0)
-    assert means[400 + row] == pytest.approx(values[own].mean())
+    inside = (below.columns == row) & (cortex.labels == 0)
+    assert means[400 + row] == pytest.approx(values[inside].mean())
     top = VoxelPlaces(places.grid, places.positions[places.points[:, 2] > 60])
     assert with_subcortex(cortex, top) is cortex
 
@@ -404,8 +414,8 @@ def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
         return values
 
     with changed(lacking.path, change=without_seven):
-        _, found = tables(cohort, "maps", tmp_path)
-    kept = {table.contrast: table.places.positions for table, _ in found}
+        _, features = tables(cohort, "maps", tmp_path)
+    kept = {table.contrast: table.places.positions for table, _ in features}
     assert np.array_equal(kept.pop(lacking.label), places.positions[7:])
     assert {len(positions) for positions in kept.values()} == {places.number}
 
@@ -419,12 +429,12 @@ def test_a_contrast_whose_maps_share_no_voxel_is_left_out(cohort, tmp_path, caps
     )
     gone = iter((odd, people.places.mask & ~odd))
     with changed(*paths, change=lambda values: np.where(next(gone), np.nan, values)):
-        people, found = tables(cohort, "maps", tmp_path)
+        people, features = tables(cohort, "maps", tmp_path)
         assert (
             "the contrast is left out: there is no location" in capsys.readouterr().err
         )
-        assert [t.contrast for t, _ in found] == [
-            own.label for own in people.example.maps[1:]
+        assert [t.contrast for t, _ in features] == [
+            map_file.label for map_file in people.example.maps[1:]
         ]
         with pytest.raises(
             DatasetError, match="no location where all of 5 participants have"
@@ -435,8 +445,8 @@ def test_a_contrast_whose_maps_share_no_voxel_is_left_out(cohort, tmp_path, caps
 @pytest.mark.slow
 def test_what_nobody_has_is_named(cohort, tmp_path, capsys):
     people = people_of(cohort, derivatives=())
-    found = find_features(people)
-    assert [source.kind.name for source in found] == ["maps", "edges"]
+    sources = find_features(people)
+    assert [source.kind.name for source in sources] == ["maps", "edges"]
     assert (
         "left out: measured maps, as no folder of them was given"
         in capsys.readouterr().err

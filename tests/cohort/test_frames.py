@@ -65,11 +65,11 @@ def tables(tmp_path) -> Path:
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> TinyJob:
     """Return a job whose maps were made: of two sessions, and of a participant without any."""
-    made = TinyJob(tmp_path_factory.mktemp("job"), ("02",))
+    finished = TinyJob(tmp_path_factory.mktemp("job"), ("02",))
     for session in "AB":
-        add_rest(made.bids, "01", session=session)
-    assert made.run() == 0
-    return made
+        add_rest(finished.bids, "01", session=session)
+    assert finished.run() == 0
+    return finished
 
 
 def test_each_map_is_a_row(job):
@@ -91,9 +91,11 @@ def test_each_map_is_a_row(job):
     written = {str(path) for path in job.out.rglob("sub-*_contrast-*_statmap.nii.gz")}
     assert set(frame["path"]) == written
     assert len(frame) == len(written)
-    own = frame[(frame["participant"] == "01") & (frame["desc"] == "synthetic")]
-    assert own.groupby("session").size().to_dict() == {"A": 3, "B": 3}
-    row = own.iloc[0]
+    maps_of_person = frame[
+        (frame["participant"] == "01") & (frame["desc"] == "synthetic")
+    ]
+    assert maps_of_person.groupby("session").size().to_dict() == {"A": 3, "B": 3}
+    row = maps_of_person.iloc[0]
     assert (row["task"], row["stat"], row["space"], row["res"]) == (
         *("rest", "z"),
         *("MNI152NLin6Asym", "2"),

@@ -53,27 +53,29 @@ MINE = (
 )  # what the analyses of these tests can write
 
 
-def write(made, *names):
-    with made.writing():
+def write(folder, *names):
+    with folder.writing():
         for name in names:
-            write_text(made.add(name), name)
+            write_text(folder.add(name), name)
 
 
-def files(made):
+def files(folder):
     return sorted(
-        p.relative_to(made.path).as_posix() for p in made.path.rglob("*") if p.is_file()
+        p.relative_to(folder.path).as_posix()
+        for p in folder.path.rglob("*")
+        if p.is_file()
     )
 
 
 def test_tables_and_page_are_written_with_their_words(cohort):
-    made = results(cohort)
-    with made.writing():
+    folder = results(cohort)
+    with folder.writing():
         rows = [{"contrast": "a", "r": 1 / 3, "found": np.bool_(True)}, {"r": np.nan}]
-        table = made.table(
+        table = folder.table(
             "desc-some_scores", ResultTable(COLUMNS, rows, "One row per contrast")
         )
         section = Section("Brains", figures=[pictures("Views", {"one <b>": PNG})])
-        made.page(Page("Title", "Lead.", [], [section]))
+        folder.page(Page("Title", "Lead.", [], [section]))
     assert table == cohort.out / "group/stats/desc-some_scores.tsv"
     assert read_table(table) == [
         {"contrast": "a", "r": "0.3333333", "found": "true"},
@@ -82,38 +84,38 @@ def test_tables_and_page_are_written_with_their_words(cohort):
     words = json.loads(table.with_suffix(".json").read_text())
     assert words["Description"] == "One row per contrast"
     assert words["r"] == {"Description": "Correlation"}
-    page = (made.path / "statistics_report.html").read_text()
+    page = (folder.path / "statistics_report.html").read_text()
     assert "data:image/png;base64," in page
     assert "one &lt;b&gt;" in page
     index = (cohort.out / "index.html").read_text()
     assert "group/stats/statistics_report.html" in index
-    assert str(cohort.folder) not in (made.path / "configuration.toml").read_text()
+    assert str(cohort.folder) not in (folder.path / "configuration.toml").read_text()
 
 
 def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(cohort):
-    made = results(cohort, *MINE, "arrays/", model_name="mine")
-    assert made.path.name == "stats-mine"
-    write(made, "old.tsv", "below/it/old.tsv", "kept.tsv")
+    folder = results(cohort, *MINE, "arrays/", model_name="mine")
+    assert folder.path.name == "stats-mine"
+    write(folder, "old.tsv", "below/it/old.tsv", "kept.tsv")
     here = ("notes.txt", "mine/old.tsv", "arrays/some.npz")
-    kept = [*(made.path / name for name in here), cohort.out / "participants.tsv"]
-    kept += [cohort.folder / "outside/old.tsv", cohort.out / "group/another/old.tsv"]
-    for path in kept:
+    staying = [*(folder.path / name for name in here), cohort.out / "participants.tsv"]
+    staying += [cohort.folder / "outside/old.tsv", cohort.out / "group/another/old.tsv"]
+    for path in staying:
         write_text(path, "own")
-    (made.path / "linked").symlink_to(cohort.folder / "outside")
+    (folder.path / "linked").symlink_to(cohort.folder / "outside")
     write(results(cohort, *MINE, "arrays/", model_name="mine"), "kept.tsv")
-    assert [path for path in kept if not path.exists()] == []
-    assert files(made) == sorted(["configuration.toml", "kept.tsv", *here])
-    assert not (made.path / "below").exists()
+    assert [path for path in staying if not path.exists()] == []
+    assert files(folder) == sorted(["configuration.toml", "kept.tsv", *here])
+    assert not (folder.path / "below").exists()
 
 
 def test_without_reports_there_is_no_page_and_an_earlier_one_goes(cohort):
     index = cohort.out / "index.html"
     for no_reports in (False, True):
-        made = results(cohort, model_name="pages", no_reports=no_reports)
-        with made.writing():
-            made.page(Page("Title", "Lead.", [], []))
-            write_text(made.add("some.tsv"), "some")
-        assert ("statistics_report.html" in files(made)) is not no_reports
+        folder = results(cohort, model_name="pages", no_reports=no_reports)
+        with folder.writing():
+            folder.page(Page("Title", "Lead.", [], []))
+            write_text(folder.add("some.tsv"), "some")
+        assert ("statistics_report.html" in files(folder)) is not no_reports
         # The index that is there lists the pages that are there.
         assert ("group/stats-pages/" in index.read_text()) is not no_reports
     index.unlink()
@@ -122,41 +124,41 @@ def test_without_reports_there_is_no_page_and_an_earlier_one_goes(cohort):
 
 
 def test_a_call_that_fails_before_it_writes_leaves_whole_results_whole(cohort):
-    made = results(cohort, model_name="whole")
-    with made.writing():
-        made.page(Page("Title", "Lead.", [], []))
-    before = files(made)
+    folder = results(cohort, model_name="whole")
+    with folder.writing():
+        folder.page(Page("Title", "Lead.", [], []))
+    before = files(folder)
     with (
         pytest.raises(RuntimeError, match="broken"),
         results(cohort, model_name="whole").writing(),
     ):
         raise RuntimeError("broken")
-    assert files(made) == before
+    assert files(folder) == before
 
 
 @pytest.mark.slow
 def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(
     cohort, capsys
 ):
-    made = results(cohort, *MINE, model_name="cut")
-    with made.writing():
-        made.page(Page("Title", "Lead.", [], []))
-    (made.path / "notes.txt").write_text("own")
+    folder = results(cohort, *MINE, model_name="cut")
+    with folder.writing():
+        folder.page(Page("Title", "Lead.", [], []))
+    (folder.path / "notes.txt").write_text("own")
     cut = results(cohort, *MINE, model_name="cut")
     with contextlib.suppress(RuntimeError), cut.writing():
         write_text(cut.add("half.tsv"), "half")
         raise RuntimeError("cut off")
     # Neither the page nor the options of the earlier call are left among other results.
-    assert files(made) == sorted(["half.tsv", "notes.txt", UNFINISHED])
-    write_index(made.output)
+    assert files(folder) == sorted(["half.tsv", "notes.txt", UNFINISHED])
+    write_index(folder.output)
     index = (cohort.out / "index.html").read_text()
     assert "stats-cut <span" in index
     assert "group/stats-cut/" not in index
     capsys.readouterr()
     write(results(cohort, *MINE, model_name="cut"), "new.tsv")
     assert "is unfinished, as an earlier run was interrupted" in capsys.readouterr().err
-    assert files(made) == sorted(["configuration.toml", "new.tsv", "notes.txt"])
-    write_index(made.output)
+    assert files(folder) == sorted(["configuration.toml", "new.tsv", "notes.txt"])
+    write_index(folder.output)
     assert "stats-cut <span" not in (cohort.out / "index.html").read_text()
 
 
@@ -168,7 +170,7 @@ def test_what_a_link_leads_to_is_never_written(tmp_path, link):
         analysis_level="group",
         analysis="stats",
     )
-    made = ResultFolder(
+    folder = ResultFolder(
         settings, DerivativeDataset(tmp_path / "out"), "a", (*MINE, "arrays/")
     )
     target = tmp_path / "elsewhere"
@@ -178,7 +180,7 @@ def test_what_a_link_leads_to_is_never_written(tmp_path, link):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(target)
     with pytest.raises(OutputError, match="leads outside") as refused:
-        write(made, "below/new.tsv")
+        write(folder, "below/new.tsv")
     assert "\n" not in str(refused.value)
     assert sorted(p.name for p in target.rglob("*")) == ["a", "old.tsv", "old.tsv"]
 

@@ -38,40 +38,40 @@ def folder(
     root: Path, base: ModelBundle | None = None, **options: object
 ) -> ResultFolder:
     """Return the folder of a model that is made of these data, which nothing refuses."""
-    given = {
+    places = {
         "bids_dir": root,
         "output_dir": root.parent / "out",
         "analysis_level": "group",
     }
-    settings = Settings.of(**given, analysis="train", **options)
+    settings = Settings.of(**places, analysis="train", **options)
     output = DerivativeDataset(root.parent / "out")
-    found = ResultFolder.of_model(
+    result_folder = ResultFolder.of_model(
         settings, output, MODEL, None, ("bundle/",), PathNames().plus({})
     )
-    return found.with_provenance(sorted(root.iterdir()), root, base)
+    return result_folder.with_provenance(sorted(root.iterdir()), root, base)
 
 
 @pytest.fixture
-def made(data: Path) -> ResultFolder:
-    found = folder(data)
-    with found.writing():
-        write_text(found.add("bundle/") / "model.json", "{}")
-    return found
+def finished_folder(data: Path) -> ResultFolder:
+    result_folder = folder(data)
+    with result_folder.writing():
+        write_text(result_folder.add("bundle/") / "model.json", "{}")
+    return result_folder
 
 
-def test_the_same_options_and_touched_data_are_the_same(data, made):
+def test_the_same_options_and_touched_data_are_the_same(data, finished_folder):
     for path in data.rglob("*"):
         os.utime(path, (1, 1))
     # The default, in a number.
-    assert folder(data, device="cpu", epochs=100).path == made.path
+    assert folder(data, device="cpu", epochs=100).path == finished_folder.path
 
 
-def test_other_options_and_another_version_are_named(data, made):
+def test_other_options_and_another_version_are_named(data, finished_folder):
     with pytest.raises(
         SettingsError, match=r"made with another --epochs, --seed\. To do"
     ):
         folder(data, epochs=3, seed=1)
-    record = made.path / "made_with.json"
+    record = finished_folder.path / "made_with.json"
     write_json(record, read_json(record) | {"version of bids_dtg": "0.0.1"})
     with pytest.raises(SettingsError, match="made with another version of bids_dtg"):
         folder(data)
@@ -82,17 +82,19 @@ def test_another_model_of_the_same_name_is_named(data):
         write_tiny_bundle(data.parent / f"{seed}" / "tiny", seed=seed)
         for seed in (0, 1)
     )
-    found = folder(data, first, model="tiny")
-    with found.writing():
-        write_text(found.add("bundle/") / "model.json", "{}")
+    other_folder = folder(data, first, model="tiny")
+    with other_folder.writing():
+        write_text(other_folder.add("bundle/") / "model.json", "{}")
     shutil.copytree(first.path, data.parent / "copy")
-    assert folder(data, first, model=str(data.parent / "copy")).path == found.path
+    assert (
+        folder(data, first, model=str(data.parent / "copy")).path == other_folder.path
+    )
     with pytest.raises(SettingsError, match="made with another --model"):
         folder(data, second, model="tiny")
 
 
 @pytest.mark.parametrize("name", ["plain.h5", "bold.nii.gz", "rest.npz", "table.tsv"])
-def test_one_changed_value_is_named(data, made, name):
+def test_one_changed_value_is_named(data, finished_folder, name):
     path = data / name
     content = bytearray(path.read_bytes())
     if name == "bold.nii.gz":
@@ -111,7 +113,7 @@ def test_one_changed_value_is_named(data, made, name):
         folder(data)
 
 
-def test_new_and_lost_files_are_named(data, made):
+def test_new_and_lost_files_are_named(data, finished_folder):
     (data / "table.tsv").rename(data / "other.tsv")
     with pytest.raises(
         SettingsError, match=r"made with another other\.tsv, table\.tsv\."

@@ -29,10 +29,10 @@ def families(labels: tuple[str, ...], relative: str) -> np.ndarray:
     )
 
 
-def require_left_out(folder: Path, relatives: tuple[str, ...], said: str) -> None:
+def require_left_out(folder: Path, relatives: tuple[str, ...], log: str) -> None:
     """Raise unless table and log have a relative and the relative's copy; nobody else is one."""
     count = "1 participant" if len(relatives) == 1 else f"{len(relatives)} participants"
-    assert SAID.format(count, ", ".join(relatives)) in said
+    assert SAID.format(count, ", ".join(relatives)) in log
     rows = read_table(folder / EXCLUDED)
     assert [row["participant_id"] for row in rows if row["reason"] == RELATIVE] == [
         f"sub-{label}" for label in relatives
@@ -79,16 +79,18 @@ def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, ca
 
 @pytest.mark.slow
 def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, capsys):
-    made = image_people.people(number=13)
-    labels = tuple(map(str, made["people"]))
+    arrays = image_people.people(number=13)
+    labels = tuple(map(str, arrays["people"]))
     relative = labels[8]
-    image_people.write(tmp_path, **made, families=families(labels, relative))
+    image_people.write(tmp_path, **arrays, families=families(labels, relative))
     words = ("--architecture", "linear", *sets(labels[:8], 0.2, 0))
     chosen = ("--participant-label", *labels[:8])
     assert image_people.call(tmp_path, "train", *words, *chosen) == 0
-    kept = json.loads((tmp_path / "out/group/model-own/bundle/people.json").read_text())
-    assert kept["format_version"] == 1
-    assert "F" not in json.dumps(kept["sets"])
+    people_file = json.loads(
+        (tmp_path / "out/group/model-own/bundle/people.json").read_text()
+    )
+    assert people_file["format_version"] == 1
+    assert "F" not in json.dumps(people_file["sets"])
     capsys.readouterr()
     model = tmp_path / "out/group/model-own/bundle"
     assert image_people.call(tmp_path, "evaluate", "--model", model) == 0
@@ -102,18 +104,19 @@ def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, 
 @pytest.mark.slow
 def test_a_relative_of_training_people_does_not_judge_a_twin(tmp_path, capsys):
     folder, (relative, copy) = write_twins(tmp_path), LABELS[3:5]
-    made = edges()
-    made["edges"][4] = made["edges"][3]
+    arrays = edges()
+    arrays["edges"][4] = arrays["edges"][3]
     (folder / "connectomes.npz").unlink()
-    own = families(tuple(map(str, made["people"])), relative)
-    array_people.write(folder / "connectomes.npz", **made, families=own)
+    family_names = families(tuple(map(str, arrays["people"])), relative)
+    array_people.write(folder / "connectomes.npz", **arrays, families=family_names)
     assert main(twin_arguments(folder, tmp_path / "out", "train", *TRAIN)) == 0
     capsys.readouterr()
     model = ("--model", str(tmp_path / "out/group/model-own/bundle"))
     assert main(twin_arguments(folder, tmp_path / "out", "evaluate", *model)) == 0
-    found = tmp_path / "out/group/evaluation-own"
-    require_left_out(found, (relative, copy), capsys.readouterr().err)
+    evaluation = tmp_path / "out/group/evaluation-own"
+    require_left_out(evaluation, (relative, copy), capsys.readouterr().err)
     people = {
-        row["participant_id"] for row in read_table(found / "desc-people_predicted.tsv")
+        row["participant_id"]
+        for row in read_table(evaluation / "desc-people_predicted.tsv")
     }
     assert people == {f"sub-{label}" for label in LABELS[5:]}

@@ -122,7 +122,7 @@ def test_regions_lie_where_the_brain_has_them():
 
 
 @pytest.mark.parametrize(
-    ("left", "right"),
+    ("left_name", "right_name"),
     [
         ("ctx-lh-insula", "ctx-rh-insula"),
         ("L_V1", "R_V1"),
@@ -131,10 +131,10 @@ def test_regions_lie_where_the_brain_has_them():
         ("insula left", "insula right"),
     ],
 )
-def test_sides_are_read_from_names(left: str, right: str) -> None:
-    assert (hemisphere(left), hemisphere(right)) == ("left", "right")
-    assert (other_side(left), other_side(right)) == (right, left)
-    assert homotopic_pairs([right, "brainstem", left]) == [(2, 0)]
+def test_sides_are_read_from_names(left_name: str, right_name: str) -> None:
+    assert (hemisphere(left_name), hemisphere(right_name)) == ("left", "right")
+    assert (other_side(left_name), other_side(right_name)) == (right_name, left_name)
+    assert homotopic_pairs([right_name, "brainstem", left_name]) == [(2, 0)]
 
 
 @pytest.mark.parametrize("name", ["brainstem", "lateral", "cerebellum", "Rolandic", ""])

@@ -144,15 +144,16 @@ def test_signals_are_those_of_the_whole_run(phantom, cuts):
         .astype(np.float32)
     )
     blocks = [frames[start:end] for start, end in itertools.pairwise(cuts)]
-    found = {
-        name: np.concatenate(own) for name, own in signals_of(blocks, anatomy).items()
+    signals = {
+        name: np.concatenate(parts)
+        for name, parts in signals_of(blocks, anatomy).items()
     }
     for column, tissue in enumerate((anatomy.fluid, anatomy.white, anatomy.brain)):
         expected = frames[:, tissue[anatomy.brain]].mean(axis=1)
-        np.testing.assert_allclose(found["means"][:, column], expected, rtol=1e-5)
+        np.testing.assert_allclose(signals["means"][:, column], expected, rtol=1e-5)
     expected = (np.diff(frames, axis=0) ** 2).mean(axis=1)
-    np.testing.assert_allclose(found["changes"], [0, *expected], rtol=2e-4)
-    assert found["voxels"].shape[0] == 17
+    np.testing.assert_allclose(signals["changes"], [0, *expected], rtol=2e-4)
+    assert signals["voxels"].shape[0] == 17
 
 
 def test_framewise_displacement_adds_up_shifts_and_turns_at_50_mm():

@@ -19,10 +19,12 @@ def first_numbers(seed: int, key: tuple[Purpose, int, int, int, int]) -> list[in
 
 
 @given(keys, keys, st.integers(0, 2**70), st.integers(0, 2**70))
-def test_streams_are_alike_exactly_when_their_keys_are(one, other, seed, other_seed):
-    assert first_numbers(seed, one) == first_numbers(seed, one)
-    if (seed, one) != (other_seed, other):
-        assert first_numbers(seed, one) != first_numbers(other_seed, other)
+def test_streams_are_alike_exactly_when_their_keys_are(
+    key, other_key, seed, other_seed
+):
+    assert first_numbers(seed, key) == first_numbers(seed, key)
+    if (seed, key) != (other_seed, other_key):
+        assert first_numbers(seed, key) != first_numbers(other_seed, other_key)
 
 
 def test_purposes_have_numbers_of_their_own():

@@ -48,9 +48,11 @@ def test_maps_in_another_space_than_the_model_s_are_not_shown(output):
     end = "contrast-faces_desc-synthetic_statmap.nii.gz"
     add(output, f"space-A_{end}", ResampledFrom="B")
     assert find_participant(output, "01").averages == ()
-    own = add(output, f"space-B_{end}", Contrast="Faces")
+    of_model = add(output, f"space-B_{end}", Contrast="Faces")
     (average,) = find_participant(output, "01").averages
-    assert [(made.path, made.name) for made in average.maps] == [(own, "Faces")]
+    assert [(map_file.path, map_file.name) for map_file in average.maps] == [
+        (of_model, "Faces")
+    ]
 
 
 def test_a_file_beside_a_map_is_named_by_the_map_s_name_as_it_is(output):
@@ -58,7 +60,7 @@ def test_a_file_beside_a_map_is_named_by_the_map_s_name_as_it_is(output):
     name = "sub-<b>/func/sub-<b>_task-rest_space-A_contrast-faces_desc-synthetic"
     path = output.write(f"{name}_statmap.nii.gz", b"")
     write_json(sidecar_of(path), {"Contrast": "Faces"})
-    ((shown,),) = (one.maps for one in find_participant(output, "<b>").averages)
+    ((shown,),) = (average.maps for average in find_participant(output, "<b>").averages)
     start = "sub-<b>_task-rest_space-A_contrast-faces"
     assert shown.beside(SERIES).name == f"{start}_desc-own_timeseries.tsv"
 
@@ -81,9 +83,9 @@ def test_maps_in_one_file_need_its_list_of_contrasts(output):
     assert find_participant(output, "01").averages == ()
     add(output, name, Units="z", ContrastDetails={"faces": {"Task": "EMOTION"}})
     (average,) = find_participant(output, "01").averages
-    (made,) = average.maps
-    assert (made.label, made.path, made.task) == ("faces", path, "EMOTION")
-    assert made.sidecar == {"Units": "z", "Task": "EMOTION"}
+    (map_file,) = average.maps
+    assert (map_file.label, map_file.path, map_file.task) == ("faces", path, "EMOTION")
+    assert map_file.sidecar == {"Units": "z", "Task": "EMOTION"}
 
 
 def test_an_average_whose_maps_were_not_wanted_is_known_by_what_they_share(output):

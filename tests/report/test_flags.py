@@ -30,9 +30,11 @@ def files(
     quality: dict[str, str] = GOOD, sidecar: dict | None = None
 ) -> ParticipantFiles:
     run = RunFiles("sub-01_task-rest", quality, {})
-    one = MapFile("motorT", Path("m"), sidecar or {})
-    made = AverageFiles("sub-01_task-rest", (one,), (run.title,), {}, one.sidecar)
-    return ParticipantFiles("01", (made,), (run,))
+    map_file = MapFile("motorT", Path("m"), sidecar or {})
+    average = AverageFiles(
+        "sub-01_task-rest", (map_file,), (run.title,), {}, map_file.sidecar
+    )
+    return ParticipantFiles("01", (average,), (run,))
 
 
 def flagged(files: ParticipantFiles, failures: dict[str, str]) -> tuple[Flag, ...]:
@@ -40,8 +42,8 @@ def flagged(files: ParticipantFiles, failures: dict[str, str]) -> tuple[Flag, ..
     return flags_of(files, of_runs, PRESENTATION.notes(files))
 
 
-def levels(found) -> list[str]:
-    return [flag.level for flag in found]
+def levels(flags) -> list[str]:
+    return [flag.level for flag in flags]
 
 
 def test_a_good_run_has_one_good_word():
@@ -72,14 +74,16 @@ def test_a_figure_beyond_its_limit_is_flagged(column, value, level):
 )
 def test_a_note_that_matters_is_flagged_once_on_its_page_and_on_the_index(note, level):
     notes = {"Run": "sub-01_task-rest", "Notes": [note, "The header says 3 frames."]}
-    found = files(sidecar={"Runs": [notes]})
-    found = replace(found, runs=(replace(found.runs[0], facts=notes),))
+    participant = files(sidecar={"Runs": [notes]})
+    participant = replace(
+        participant, runs=(replace(participant.runs[0], facts=notes),)
+    )
     wanted = Flag(level, note, "sub-01_task-rest")
-    assert flagged(found, {}) == (
+    assert flagged(participant, {}) == (
         wanted,
         Flag("note", notes["Notes"][1], "sub-01_task-rest"),
     )
-    assert run_flags(found, {}, PRESENTATION.quality_columns) == (wanted,)
+    assert run_flags(participant, {}, PRESENTATION.quality_columns) == (wanted,)
 
 
 def test_what_is_not_known_is_not_flagged():
@@ -96,10 +100,10 @@ def test_what_is_not_known_is_not_flagged():
 
 def test_failures_come_first_and_models_that_are_not_for_science_are_named():
     sidecar = {"NotForScience": True, "ModelNotice": "Not for science."}
-    found = flagged(files(sidecar=sidecar), {"sub-01_task-rest_run-2": "it is empty"})
-    assert levels(found) == ["failed", "warning"]
-    assert "it is empty" in found[0].text
-    assert found[1].text == "Not for science."
+    flags = flagged(files(sidecar=sidecar), {"sub-01_task-rest_run-2": "it is empty"})
+    assert levels(flags) == ["failed", "warning"]
+    assert "it is empty" in flags[0].text
+    assert flags[1].text == "Not for science."
 
 
 FLAGGED = {
@@ -136,8 +140,8 @@ def test_a_run_that_the_model_is_not_for_is_flagged_once_with_its_reasons(
 
 
 def test_maps_of_a_model_without_half_widths_are_named():
-    found = flagged(files(sidecar={"Intervals": False}), {})
-    assert any("no half-widths" in flag.text and flag.level == "note" for flag in found)
+    flags = flagged(files(sidecar={"Intervals": False}), {})
+    assert any("no half-widths" in flag.text and flag.level == "note" for flag in flags)
     assert levels(flagged(files(sidecar={"Intervals": True}), {})) == ["good"]
 
 
@@ -174,5 +178,5 @@ def test_the_docs_have_the_limits_of_the_table():
 
 def number_in(cell: str) -> float:
     """Return the number in a cell, a percentage as a share."""
-    (found,) = re.findall(r"\d+(?:\.\d+)?", cell)
-    return float(found) / (100 if "%" in cell else 1)
+    (number,) = re.findall(r"\d+(?:\.\d+)?", cell)
+    return float(number) / (100 if "%" in cell else 1)

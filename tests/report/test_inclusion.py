@@ -33,31 +33,32 @@ def write(output, *rows, columns=COLUMNS):
 
 
 def test_without_a_table_everybody_counts(output):
-    found = read_inclusion(output)
+    decisions = read_inclusion(output)
     averages = [of("sub-01_task-rest")]
-    assert split_by_inclusion(found, averages) == (averages, [])
-    assert decision_lines(found, ["01"]) == []
+    assert split_by_inclusion(decisions, averages) == (averages, [])
+    assert decision_lines(decisions, ["01"]) == []
 
 
 def test_who_is_left_out_is_named_with_the_reason(output):
-    found = write(
+    decisions = write(
         output,
         ["sub-01", "true", None],
         ["sub-02", "false", "sleepy"],
         ["sub-03", None, "?"],
     )
-    assert found == {"01": (True, ""), "02": (False, "sleepy")}
-    one, two, three = (of(f"sub-0{n}_ses-1_task-rest") for n in (1, 2, 3))
-    kept, gone = split_by_inclusion(found, [one, two, three])
-    assert kept == [one, three]
-    assert gone == [(two.title, f"left out by {FILE}: sleepy")]
-    assert decision_lines(found, ["01", "02"]) == [
+    assert decisions == {"01": (True, ""), "02": (False, "sleepy")}
+    first, second, third = (of(f"sub-0{n}_ses-1_task-rest") for n in (1, 2, 3))
+    included, gone = split_by_inclusion(decisions, [first, second, third])
+    assert included == [first, third]
+    assert gone == [(second.title, f"left out by {FILE}: sleepy")]
+    assert decision_lines(decisions, ["01", "02"]) == [
         f"{FILE} leaves out 1 participant: sub-02"
     ]
     assert (
-        "1 participant without results here: sub-02" in decision_lines(found, ["01"])[0]
+        "1 participant without results here: sub-02"
+        in decision_lines(decisions, ["01"])[0]
     )
-    facts = page_facts(found, ["01", "02"])
+    facts = page_facts(decisions, ["01", "02"])
     assert facts["decided"]["sub-02"] == {"include": False, "reason": "sleepy"}
     assert facts["people"] == ["sub-01", "sub-02"]
 
@@ -73,12 +74,12 @@ def test_a_row_that_does_not_say_who_counts_is_refused(output, row):
 
 @pytest.mark.parametrize("written", ["1", "1.0", "SUB-01"])
 def test_a_decision_on_somebody_who_is_written_otherwise_is_refused(output, written):
-    found = write(output, [written, "false", "sleepy"], ["sub-02", "true", None])
+    decisions = write(output, [written, "false", "sleepy"], ["sub-02", "true", None])
     with pytest.raises(
         SettingsError, match=rf"has participant {written}, .*: 01 or sub-01"
     ):
-        decision_lines(found, ["01", "02"])
-    assert len(decision_lines(found, ["02"])) == 1
+        decision_lines(decisions, ["01", "02"])
+    assert len(decision_lines(decisions, ["02"])) == 1
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,6 @@ def test_another_table_and_a_damaged_one_are_refused(output, columns):
 
 
 def test_nobody_left_is_refused(output):
-    found = write(output, ["sub-01", "false", None])
+    decisions = write(output, ["sub-01", "false", None])
     with pytest.raises(DatasetError, match="leaves out everybody"):
-        split_by_inclusion(found, [of("sub-01_task-rest")])
+        split_by_inclusion(decisions, [of("sub-01_task-rest")])

@@ -67,15 +67,15 @@ def markdown_of(
 ) -> str:
     """Return the text of the contrasts; `change` as of the model."""
     cleaning = cleaning or CleaningOptions(denoise_strategy="simple")
-    made = model(**change)
+    bundle = model(**change)
     return methods_text(
         *(
-            methods_of(made, outputs or OutputOptions()),
+            methods_of(bundle, outputs or OutputOptions()),
             SimpleNamespace(
                 inputs=SimpleNamespace(input_type=input_type), cleaning=cleaning
             ),
         ),
-        bundle=made,
+        bundle=bundle,
         space=space,
         grid="the model's grid",
         runs=runs,
@@ -312,18 +312,18 @@ def test_the_output_explains_all_sets_in_it_and_no_other(tmp_path):
         "# Methods\n\nSimply.\n",
         "# Methods\n\nOtherwise.\n\n## References\n\n- A.\n",
     )
-    kept = tmp_path / LAST_METHODS
+    last_methods = tmp_path / LAST_METHODS
     write_all_methods(dataset, "# Methods\n\nPlanned.\n")
-    assert "Planned." in kept.read_text()
+    assert "Planned." in last_methods.read_text()
     made(dataset, "sub-1", first)
     write_all_methods(dataset, "")
-    assert kept.read_text() == first
+    assert last_methods.read_text() == first
     made(dataset, "sub-2", second)
     write_all_methods(dataset, "")
-    told = kept.read_text()
+    told = last_methods.read_text()
     assert told.startswith("# Methods\n\nThe maps were made in 2 ways.")
     assert told.index("## 1. sub-1") < told.index("Simply.") < told.index("## 2. sub-2")
     assert "### References" in told
     made(dataset, "sub-2", first)  # made anew like the other
     write_all_methods(dataset, "")
-    assert kept.read_text() == first
+    assert last_methods.read_text() == first

@@ -61,13 +61,18 @@ def whole_page() -> tuple[Section, ...]:
     powers = {"measured": measured, "simulated": tuple(1.3 * part for part in measured)}
     points = np.stack([values := RNG.normal(-0.2, 0.3, 120), 0.8 * values], axis=1)
     groups = np.repeat(["G = 0.1", "G = 0.5", "G = 0.9"], 40).tolist()
-    true, found = "true a", "recovered a"
+    true, recovered = "true a", "recovered a"
     charts = (
         spectra("Power spectra: median over pairs, with quartiles.", frequency, powers),
         scatter(
-            "Bifurcation parameter", true, found, points, groups=groups, identity=True
+            "Bifurcation parameter",
+            true,
+            recovered,
+            points,
+            groups=groups,
+            identity=True,
         ),
-        scatter("Bifurcation parameter", true, found, points),
+        scatter("Bifurcation parameter", true, recovered, points),
         losses(),
     )
     fc = Section("Functional connectivity", tables=(fc_table(),), figures=(mean_fc(),))
@@ -84,19 +89,19 @@ def page_of(tmp_path, *sections: Section, **changes) -> str:
 
 def rows_of(page: str) -> dict[str, list[str]]:
     """Return the text of the cells of each row, by the row's name."""
-    found = re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', page, re.DOTALL)
+    cells_of_rows = re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', page, re.DOTALL)
     return {
         name: [
             re.sub("<[^>]+>", " ", cell).split("  ")
             for cell in re.findall("<td.*?</td>", cells)
         ]
-        for name, cells in found
+        for name, cells in cells_of_rows
     }
 
 
 def charts_of(page: str) -> list[ElementTree.Element]:
-    found = re.findall(r'<div class="chart xy".*?</div>', page, re.DOTALL)
-    return [ElementTree.fromstring(chart) for chart in found]
+    charts = re.findall(r'<div class="chart xy".*?</div>', page, re.DOTALL)
+    return [ElementTree.fromstring(chart) for chart in charts]
 
 
 def test_what_is_judged_better_is_marked_and_nothing_else_whatever_the_means(tmp_path):
@@ -262,8 +267,8 @@ def test_a_scale_says_where_values_lie_beyond_it(tmp_path):
     )
     (free,) = re.findall(ends, page_of(tmp_path, Section("M", figures=(mean_fc(),))))
     assert free == ("0", "\u2265\u00a00.8")
-    given = mean_fc(ends=(-2.0, 2.0))
-    assert re.findall(ends, page_of(tmp_path, Section("M", figures=(given,)))) == [
+    figure = mean_fc(ends=(-2.0, 2.0))
+    assert re.findall(ends, page_of(tmp_path, Section("M", figures=(figure,)))) == [
         ("\u22122", "2")
     ]
 
@@ -295,11 +300,15 @@ def test_the_page_fits_asks_for_nothing_and_no_texts_of_a_chart_touch(
             for number, (left, right, top, bottom, text) in enumerate(texts):
                 assert left >= 0, text
                 assert right <= width, text
-                for other in texts[number + 1 :]:
-                    apart = left >= other[1] or other[0] >= right
+                for second_text in texts[number + 1 :]:
+                    apart = left >= second_text[1] or second_text[0] >= right
                     # The boxes of lines of text share their edges.
-                    apart = apart or top >= other[3] - 4 or other[2] >= bottom - 4
-                    assert apart, (text, other[4])
+                    apart = (
+                        apart
+                        or top >= second_text[3] - 4
+                        or second_text[2] >= bottom - 4
+                    )
+                    assert apart, (text, second_text[4])
         watched.check()
 
 

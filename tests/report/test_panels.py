@@ -71,11 +71,11 @@ def test_absent_and_damaged_files_are_as_if_there_were_none(tmp_path, content):
 def test_a_matrix_is_drawn_in_the_order_of_the_regions(tmp_path, canvas, pictures):
     values = np.array([[np.nan, 1, -1], [1, np.nan, 0], [-1, 0, np.nan]], float)
     content = encode_relmat(RegionTable(NAMES, values))
-    found = read_run_file(run_of(tmp_path, RELMAT, content), RELMAT, read_relmat)
-    assert found is not None
-    assert arrange(found.names)[0].tolist() == [1, 2, 0]  # visual before default mode
+    matrix = read_run_file(run_of(tmp_path, RELMAT, content), RELMAT, read_relmat)
+    assert matrix is not None
+    assert arrange(matrix.names)[0].tolist() == [1, 2, 0]  # visual before default mode
     lanes = draw_parcel_matrix(
-        found.values, found.names, canvas, ("edges", "Edges"), (SIGNED, -1, 1)
+        matrix.values, matrix.names, canvas, ("edges", "Edges"), (SIGNED, -1, 1)
     )
     assert lanes.words == "Edges of 3 parcels"
     drawn = np.asarray(Image.open(io.BytesIO(pictures[lanes.content])).convert("RGBA"))

@@ -11,8 +11,8 @@ PAGE = "network_report.html"
 
 
 def test_an_output_of_network_models_lists_its_analyses_and_no_participants(tmp_path):
-    made = [{"Name": "bids_dtg", "Workflow": "dynamics"}]
-    description = {"Name": "x", "BIDSVersion": "1.9.0", "GeneratedBy": made}
+    generated_by = [{"Name": "bids_dtg", "Workflow": "dynamics"}]
+    description = {"Name": "x", "BIDSVersion": "1.9.0", "GeneratedBy": generated_by}
     (tmp_path / "dataset_description.json").write_text(json.dumps(description))
     for name in ("train-a", "fixed points"):
         (tmp_path / "group" / name).mkdir(parents=True)
@@ -99,9 +99,9 @@ def test_the_rows_of_many_participants_are_in_a_script(tmp_path):
 def write_pictured(root, people: int) -> None:
     """Write reports that tell the index minutes, motion, coverage and a picture."""
     (root / "dataset_description.json").write_text("{}")
-    known = {"minutes": 2.13, "motion": None, "coverage": 0.987}
-    known |= {"picture": "figures/a%20b.webp", "pictured": "Movement: <hand>"}
-    counts = {**flag_counts([Flag("problem", "2.1 minutes are left")]), **known}
+    facts = {"minutes": 2.13, "motion": None, "coverage": 0.987}
+    facts |= {"picture": "figures/a%20b.webp", "pictured": "Movement: <hand>"}
+    counts = {**flag_counts([Flag("problem", "2.1 minutes are left")]), **facts}
     for number in range(people):
         head = f"<meta name=\"bids-dtg-flags\" content='{json.dumps(counts)}'>"
         (root / f"sub-{number:04d}.html").write_text(head)

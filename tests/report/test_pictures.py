@@ -141,7 +141,7 @@ class Plotting:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def plot_stat_map(
-        self, image: Any, *, axes: Any, vmax: float, cmap: str, **more: Any
+        self, image: Any, *, axes: Any, vmax: float, cmap: str, **options: Any
     ) -> None:
         values = np.asarray(image.dataobj)
         written = [text.get_text() for text in axes.figure.texts]
@@ -151,7 +151,7 @@ class Plotting:
                 "affine": image.affine,
                 "vmax": vmax,
                 "written": written,
-                **more,
+                **options,
             }
         )
         mean = np.full((2, 2), values[values != 0].mean() if values.any() else 0.0)
@@ -161,10 +161,10 @@ class Plotting:
 
 @pytest.fixture
 def plotting(monkeypatch):
-    module, kept = ModuleType("nilearn.plotting"), Plotting()
-    monkeypatch.setattr(module, "plot_stat_map", kept.plot_stat_map, raising=False)
+    module, recorder = ModuleType("nilearn.plotting"), Plotting()
+    monkeypatch.setattr(module, "plot_stat_map", recorder.plot_stat_map, raising=False)
     monkeypatch.setitem(sys.modules, "nilearn.plotting", module)
-    return kept
+    return recorder
 
 
 def test_each_map_has_a_row_and_all_have_one_scale(plotting):
@@ -211,17 +211,17 @@ GLASS_PLACES = VoxelPlaces.within(
 )
 
 
-def sides_of(values: np.ndarray, **more) -> tuple[np.ndarray, np.ndarray]:
+def sides_of(values: np.ndarray, **options) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels of the brain, and of the colour bar at its right."""
-    drawn = draw_glass_brain(values, GLASS_PLACES, units="z", **more)
+    drawn = draw_glass_brain(values, GLASS_PLACES, units="z", **options)
     with Image.open(io.BytesIO(drawn)) as picture:
         whole = np.asarray(picture.convert("RGB"), int)
     brain, bar = np.split(whole, [int(0.93 * whole.shape[1])], axis=1)
     return brain, bar
 
 
-def pixels(values: np.ndarray, **more) -> np.ndarray:
-    return sides_of(values, **more)[0]
+def pixels(values: np.ndarray, **options) -> np.ndarray:
+    return sides_of(values, **options)[0]
 
 
 def amount_of(picture: np.ndarray) -> tuple[int, int]:
@@ -346,8 +346,8 @@ def test_a_pixel_shows_what_lies_nearest_to_the_viewer(number):
     assert np.hypot(across[shown] - across, up[shown] - up).max() < 5
     # Of the corners of a pixel's triangle it is the nearest, about a pixel away on average.
     rows, columns, _ = places_of(number)
-    there = vertex[rows, columns]
-    assert np.hypot(row[there] - rows, column[there] - columns).mean() < 1.2
+    on_mesh = vertex[rows, columns]
+    assert np.hypot(row[on_mesh] - rows, column[on_mesh] - columns).mean() < 1.2
     # Most vertices lie on the other side or within folds, and cannot be seen.
     assert 0.2 < np.isin(np.arange(VERTICES), vertex).mean() < 0.4
 
@@ -359,9 +359,11 @@ def test_above_zero_is_warm_and_below_cold_each_on_its_own_side_and_the_wall_is_
     ):
         end = POSITIVE if number < 2 else NEGATIVE
         cortex = read_template("fsLR").cortex[SIDE[number]][vertex]
-        known, wall = cortex & (vertex >= 0), ~cortex & (vertex >= 0)
-        shade = 0.55 + 0.45 * light[known][:, None]
-        np.testing.assert_allclose(part[known][:, :3], end.table[-1] * shade, atol=1)
+        with_value, wall = cortex & (vertex >= 0), ~cortex & (vertex >= 0)
+        shade = 0.55 + 0.45 * light[with_value][:, None]
+        np.testing.assert_allclose(
+            part[with_value][:, :3], end.table[-1] * shade, atol=1
+        )
         # Folds are visible where there is no value.
         grey = np.repeat(70 + 120 * light[wall][:, None], 3, axis=1)
         np.testing.assert_allclose(part[wall][:, :3], grey, atol=1)
@@ -372,11 +374,13 @@ def test_one_vertex_has_the_colour_of_its_value_and_no_other():
     most = int(np.bincount(vertex[vertex >= 0]).argmax())
     values = on_cortex(0.0, 0.0)
     values["L"][most] = -2.0
-    first, *others = parts(draw_surfaces(values, 2.0))
+    first, *other_parts = parts(draw_surfaces(values, 2.0))
     np.testing.assert_array_equal(~grey_of(first), vertex == most)
     blue = first[vertex == most]
     assert (blue[:, 2] > blue[:, 0]).all()
-    assert grey_of(np.concatenate([part.reshape(-1, 4) for part in others[1:]])).all()
+    assert grey_of(
+        np.concatenate([part.reshape(-1, 4) for part in other_parts[1:]])
+    ).all()
 
 
 def test_no_value_and_infinity_and_no_effect_look_the_same():
@@ -401,6 +405,6 @@ def test_weak_values_fade_out_and_strong_ones_stop_at_the_limit():
     shade = light[vertex >= 0][:, None]
     colour = POSITIVE.paint(np.array([0.25])) * (0.55 + 0.45 * shade)
     mixed = 0.75 * (70 + 120 * shade) + 0.25 * colour
-    known = ~grey_of(first(1.0))
-    np.testing.assert_allclose(first(1.0)[known][:, :3], mixed[known], atol=1)
+    coloured = ~grey_of(first(1.0))
+    np.testing.assert_allclose(first(1.0)[coloured][:, :3], mixed[coloured], atol=1)
     np.testing.assert_array_equal(first(9.0), first(4.0))

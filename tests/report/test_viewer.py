@@ -22,10 +22,10 @@ def test_a_copy_has_the_values_and_marks_gaps(tmp_path):
     values[0, 0] = np.nan
     step = np.nanmax(np.abs(values)) / 32
     path.write_bytes(pack(values, GRID))
-    found = read_volume(path)[0]
+    volume = read_volume(path)[0]
     # No value has so many steps: nobody takes a gap for a width of 0.
-    np.testing.assert_allclose(found[0, 0], -128 * step, rtol=1e-5)
-    np.testing.assert_allclose(found[1:], values[1:], atol=step / 2 * 1.01)
+    np.testing.assert_allclose(volume[0, 0], -128 * step, rtol=1e-5)
+    np.testing.assert_allclose(volume[1:], values[1:], atol=step / 2 * 1.01)
     path.write_bytes(pack(np.full(GRID.shape, np.nan, np.float32), GRID))
     assert (read_volume(path)[0] == -128).all()
 

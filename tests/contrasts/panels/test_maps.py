@@ -56,8 +56,8 @@ def section(output):
     return replace(first, facts={**first.facts, **every.facts})
 
 
-def cards_of(made) -> list[dict]:
-    return [card for task in made.facts["tasks"] for card in task["cards"]]
+def cards_of(maps_section) -> list[dict]:
+    return [card for task in maps_section.facts["tasks"] for card in task["cards"]]
 
 
 def write_half_widths(output, model: str = MODEL) -> None:
@@ -77,10 +77,12 @@ def test_half_widths_are_offered_by_the_viewer_and_explained_on_the_page(output)
     write_half_widths(output, model="cd" * 32)  # of another model
     assert "half-width of" not in write_participant_report(output, "01", {}).read_text()
     write_half_widths(output)
-    made = section(output)
-    for shown in made.viewer["maps"]:
+    maps_section = section(output)
+    for shown in maps_section.viewer["maps"]:
         assert [overlay["desc"] for overlay in shown["overlays"]] == ["halfwidth"]
-    assert all((output.root / card["picture"]).is_file() for card in cards_of(made))
+    assert all(
+        (output.root / card["picture"]).is_file() for card in cards_of(maps_section)
+    )
     assert (
         len(list((output.root / "sub-01/figures").iterdir())) == len(LABELS) + 1
     )  # and a script
@@ -158,13 +160,17 @@ def dense(tmp_path):
 
 
 def test_maps_of_parcels_are_cards_by_task_that_the_viewer_of_the_cortex_opens(dense):
-    made = section(dense)
-    assert [one["label"] for one in made.viewer["maps"]] == ["faces", "shapes", "math"]
-    assert [layer["key"] for layer in made.viewer["layers"]] == [
+    maps_section = section(dense)
+    assert [viewer_map["label"] for viewer_map in maps_section.viewer["maps"]] == [
+        "faces",
+        "shapes",
+        "math",
+    ]
+    assert [layer["key"] for layer in maps_section.viewer["layers"]] == [
         "map"
     ]  # there is no table
-    assert (dense.root / made.viewer["meshes"]).is_file()
-    emotion, language = made.facts["tasks"]
+    assert (dense.root / maps_section.viewer["meshes"]).is_file()
+    emotion, language = maps_section.facts["tasks"]
     assert [(task["title"], task["units"]) for task in (emotion, language)] == [
         ("Emotion: differences", "z"),
         ("Language: differences", "z"),
@@ -199,8 +205,10 @@ def write_deviations(output, deviation: np.ndarray, half_width: float) -> None:
     header = ("contrast", "name", "predicted", "group", "difference", "half_width")
     rows = []
     for label, of_map in zip(names, values, strict=True):
-        own = deviation if label == "math" else np.zeros(PARCELS.number)
-        for parcel, value, difference in zip(PARCELS.names, of_map, own, strict=True):
+        differences = deviation if label == "math" else np.zeros(PARCELS.number)
+        for parcel, value, difference in zip(
+            PARCELS.names, of_map, differences, strict=True
+        ):
             numbers = (value, value - difference, difference, half_width)
             cells = ["n/a" if np.isnan(number) else number for number in numbers]
             rows.append((label, parcel, *cells))
@@ -214,17 +222,17 @@ def test_a_card_says_what_differs_from_0_and_what_is_the_persons_own(dense):
     faces, _, math = cards_of(section(dense))
     assert (faces["regions"].differ, faces["regions"].regions) == (60, 160)
     assert (math["regions"].differ, math["regions"].regions) == (1, 159)
-    own = math["regions"]
-    assert (own.beyond, own.difference, own.half_width, own.place) == (
+    regions = math["regions"]
+    assert (regions.beyond, regions.difference, regions.half_width, regions.place) == (
         0,
         "\N{MINUS SIGN}0.90",
         "1.0",
         "P010",
     )
-    numbers = [own.strip.low[1], own.strip.value[1], own.strip.high[1]]
+    numbers = [regions.strip.low[1], regions.strip.value[1], regions.strip.high[1]]
     assert numbers == ["+7.00", "+8.00", "+9.00"]
     # The line begins at 0 and ends at the end of the interval, with a margin.
-    places = [own.strip.zero[0], own.strip.low[0], own.strip.high[0]]
+    places = [regions.strip.zero[0], regions.strip.low[0], regions.strip.high[0]]
     assert places == pytest.approx([4, 4 + 92 * 7 / 9, 96])
     assert math["deviation"] is None  # in the viewer alone
     page = write_participant_report(dense, "01", {}).read_text()

@@ -26,12 +26,14 @@ SLICE_GAP, PART_GAP = 6, 8  # pixels between slices, and below each part of the 
 
 def parcels(*, voxels: bool = True) -> ParcelPlaces:
     """Return a parcel of both sides, one of the left, and one of voxels alone."""
-    own = np.array([[3, 4, 5], [0, 1, 2]]) if voxels else np.zeros((0, 3), int)
+    parcel_voxels = (
+        np.array([[3, 4, 5], [0, 1, 2]]) if voxels else np.zeros((0, 3), int)
+    )
     none = np.zeros((0, 3), int)
     volume = {"affine": AFFINE, "volume_shape": SHAPE} if voxels else {}
     axis = _cifti.ParcelsAxis(
         ["both", "left", "below"],
-        [own[:1], none, own[1:]],
+        [parcel_voxels[:1], none, parcel_voxels[1:]],
         [
             {RIGHT: np.array([7, 2]), LEFT: np.array([9, 1])},
             {LEFT: np.array([4, 30])},
@@ -47,14 +49,14 @@ def one_a_place(*voxels_mm: tuple[float, float, float]) -> ParcelPlaces:
     """Return a parcel of the left cortex, one of a vertex of the right, and one of each voxel."""
     points = np.array(voxels_mm).reshape(-1, 3)
     voxels = np.rint((points - AFFINE[:3, 3]) / np.diag(AFFINE)[:3]).astype(int)
-    left = np.flatnonzero(read_template("fsLR").cortex["L"])
+    left_vertices = np.flatnonzero(read_template("fsLR").cortex["L"])
     right = np.flatnonzero(read_template("fsLR").cortex["R"])[:1]
     none = np.zeros((0, 3), int)
     volume = {"affine": AFFINE, "volume_shape": SHAPE} if len(voxels) else {}
     axis = _cifti.ParcelsAxis(
         ["left", "right", *(f"v{n}" for n in range(len(voxels)))],
         [none, none, *(voxel[None] for voxel in voxels)],
-        [{LEFT: left}, {RIGHT: right}, *({} for _ in voxels)],
+        [{LEFT: left_vertices}, {RIGHT: right}, *({} for _ in voxels)],
         nvertices={LEFT: MESH_SIZE, RIGHT: MESH_SIZE},
         **volume,
     )

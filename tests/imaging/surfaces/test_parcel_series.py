@@ -134,9 +134,12 @@ def test_a_right_hemisphere_with_the_values_of_the_left_is_seen(tmp_path, kind, 
 
 @pytest.mark.parametrize("side", "LR")
 def test_arrays_of_other_sizes_on_a_mesh_are_refused(tmp_path, side):
-    paths = {one: tmp_path / f"a_hemi-{one}_bold.func.gii" for one in "LR"}
-    for one, path in paths.items():
-        sizes = (10_242, 9) if one == side else (10_242, 10_242)
+    paths = {
+        hemisphere: tmp_path / f"a_hemi-{hemisphere}_bold.func.gii"
+        for hemisphere in "LR"
+    }
+    for hemisphere, path in paths.items():
+        sizes = (10_242, 9) if hemisphere == side else (10_242, 10_242)
         arrays = [nib.gifti.GiftiDataArray(np.ones(size, "f4")) for size in sizes]
         nib.save(nib.gifti.GiftiImage(darrays=arrays), path)
     header = read_series_header(paths["L"])

@@ -24,7 +24,7 @@ PEOPLE = tuple(f"{number:02d}" for number in range(1, 7))
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> TinyJob:
+def finished_job(tmp_path_factory) -> TinyJob:
     """Six participants, one without a usable run, after the group level."""
     job = TinyJob(tmp_path_factory.mktemp("group"), PEOPLE)
     add_rest(job.bids, "07", frames=6)
@@ -44,40 +44,50 @@ def pooled_of(out):
     """Return the mean maps of everybody in an output."""
     dataset = DerivativeDataset(out)
     averages = [
-        one for label in PEOPLE for one in find_participant(dataset, label).averages
+        average
+        for label in PEOPLE
+        for average in find_participant(dataset, label).averages
     ]
     return mean_of_averages(dataset, averages)
 
 
-def test_the_table_has_a_row_a_run_and_a_dictionary(made):
-    rows = read_table(made.out / "group/desc-runs_qc.tsv")
+def test_the_table_has_a_row_a_run_and_a_dictionary(finished_job):
+    rows = read_table(finished_job.out / "group/desc-runs_qc.tsv")
     assert [row["participant_id"] for row in rows] == [
         f"sub-{label}" for label in PEOPLE
     ]
-    reported = json.loads((made.out / "group/desc-runs_qc.json").read_text())
+    reported = json.loads((finished_job.out / "group/desc-runs_qc.json").read_text())
     assert set(reported) == set(rows[0])
-    own = read_table(made.out / "sub-01/func/sub-01_task-rest_qc.tsv")[0]
-    assert {name: rows[0][name] for name in own} == own
+    runs_quality = read_table(finished_job.out / "sub-01/func/sub-01_task-rest_qc.tsv")[
+        0
+    ]
+    assert {name: rows[0][name] for name in runs_quality} == runs_quality
 
 
-def test_without_reports_there_are_tables_and_maps_and_no_page(made, tmp_path, capsys):
+def test_without_reports_there_are_tables_and_maps_and_no_page(
+    finished_job, tmp_path, capsys
+):
     out = tmp_path / "out"
-    shutil.copytree(made.out, out)
+    shutil.copytree(finished_job.out, out)
     (out / "index.html").unlink()
-    assert main([str(made.bids), str(out), "group", "--no-reports"]) == 0
+    assert main([str(finished_job.bids), str(out), "group", "--no-reports"]) == 0
     assert not list(out.glob("*.html"))
     assert capsys.readouterr().err.endswith(
         f"wrote {out}/group/desc-runs_qc.tsv: 6 runs of 6 participants\n"
     )
     assert tree(out) == {
-        k: v for k, v in tree(made.out).items() if not k.endswith(".html")
+        k: v for k, v in tree(finished_job.out).items() if not k.endswith(".html")
     }
 
 
-def test_mean_and_spread_are_those_of_the_maps(made):
-    maps = maps_of(made)
-    (mean,) = made.out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
-    (spread,) = made.out.glob("group/*_contrast-languageMath_*groupSd_statmap.nii.gz")
+def test_mean_and_spread_are_those_of_the_maps(finished_job):
+    maps = maps_of(finished_job)
+    (mean,) = finished_job.out.glob(
+        "group/*_contrast-languageMath_*groupMean_statmap.nii.gz"
+    )
+    (spread,) = finished_job.out.glob(
+        "group/*_contrast-languageMath_*groupSd_statmap.nii.gz"
+    )
     np.testing.assert_allclose(nib.load(mean).get_fdata(), maps.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(
         nib.load(spread).get_fdata(), maps.std(axis=0, ddof=1), atol=1e-5
@@ -90,29 +100,31 @@ def test_mean_and_spread_are_those_of_the_maps(made):
     assert sidecar["Contrast"] == "MATH"
 
 
-def test_similarity_is_the_correlation_with_the_mean_of_the_others(made):
-    grey = made.bundle.places.mask
-    contrasts = [contrast.label for contrast in made.bundle.contrasts]
+def test_similarity_is_the_correlation_with_the_mean_of_the_others(finished_job):
+    grey = finished_job.bundle.places.mask
+    contrasts = [contrast.label for contrast in finished_job.bundle.contrasts]
     expected = np.zeros((len(contrasts), len(PEOPLE)))
     for c, contrast in enumerate(contrasts):
-        maps = maps_of(made, contrast)[:, grey]
+        maps = maps_of(finished_job, contrast)[:, grey]
         for i in range(len(PEOPLE)):
-            others = np.delete(maps, i, axis=0).mean(axis=0)
-            expected[c, i] = np.corrcoef(maps[i], others)[0, 1]
-    rows = read_table(made.out / "group/desc-runs_qc.tsv")
-    found = [float(row["similarity"]) for row in rows]
-    np.testing.assert_allclose(found, expected.mean(axis=0), atol=2e-3)
+            others_mean = np.delete(maps, i, axis=0).mean(axis=0)
+            expected[c, i] = np.corrcoef(maps[i], others_mean)[0, 1]
+    rows = read_table(finished_job.out / "group/desc-runs_qc.tsv")
+    similarity = [float(row["similarity"]) for row in rows]
+    np.testing.assert_allclose(similarity, expected.mean(axis=0), atol=2e-3)
 
 
-def test_the_page_names_who_failed_and_links_reports(made):
-    page = (made.out / "group.html").read_text()
+def test_the_page_names_who_failed_and_links_reports(finished_job):
+    page = (finished_job.out / "group.html").read_text()
     assert "sub-07" in page
     assert "minutes left" in page
-    assert 'href="group.html"' in (made.out / "index.html").read_text()
+    assert 'href="group.html"' in (finished_job.out / "index.html").read_text()
 
 
-def test_the_group_page_counts_a_lost_mask_as_the_persons_page_does(made, tmp_path):
-    out = shutil.copytree(made.out, tmp_path / "out")
+def test_the_group_page_counts_a_lost_mask_as_the_persons_page_does(
+    finished_job, tmp_path
+):
+    out = shutil.copytree(finished_job.out, tmp_path / "out")
     path = out / "sub-02/sub-02_task-rest_statmap.json"
     sidecar = json.loads(path.read_text())
     sidecar["Runs"][0]["Notes"] = [NO_MASK]
@@ -124,9 +136,9 @@ def test_the_group_page_counts_a_lost_mask_as_the_persons_page_does(made, tmp_pa
 
 @pytest.mark.slow
 def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(
-    made, tmp_path
+    finished_job, tmp_path
 ):
-    out = shutil.copytree(made.out, tmp_path / "out")
+    out = shutil.copytree(finished_job.out, tmp_path / "out")
     verdicts = ("inside", "unusual", "outside", "outside", "inside", "inside")
     for label, verdict in zip(PEOPLE, verdicts, strict=True):
         table = out / f"sub-{label}/func/sub-{label}_task-rest_qc.tsv"
@@ -155,9 +167,9 @@ def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(
         assert ("Do not use" in row) == (verdict == "outside")
 
 
-def test_maps_of_another_model_are_left_out(made, tmp_path):
+def test_maps_of_another_model_are_left_out(finished_job, tmp_path):
     out = tmp_path / "out"
-    shutil.copytree(made.out, out)
+    shutil.copytree(finished_job.out, out)
     for path in (out / "sub-02").glob("*_statmap.json"):
         path.write_text(
             json.dumps(json.loads(path.read_text()) | {"ModelSHA256": "other"})
@@ -180,9 +192,9 @@ def without_values(path):
 @pytest.mark.parametrize(
     "label", ["01", "03"]
 )  # the first participant's maps give the mask
-def test_a_damaged_map_leaves_its_set_out(made, tmp_path, label, damage):
+def test_a_damaged_map_leaves_its_set_out(finished_job, tmp_path, label, damage):
     out = tmp_path / "out"
-    shutil.copytree(made.out, out)
+    shutil.copytree(finished_job.out, out)
     broken = next(
         (out / f"sub-{label}/func").glob("*languageStory_*synthetic_statmap.nii.gz")
     )
@@ -194,25 +206,25 @@ def test_a_damaged_map_leaves_its_set_out(made, tmp_path, label, damage):
     assert broken.name in reason
 
 
-def test_who_has_no_data_at_a_voxel_does_not_count_there(made, tmp_path):
-    out = shutil.copytree(made.out, tmp_path / "out")
+def test_who_has_no_data_at_a_voxel_does_not_count_there(finished_job, tmp_path):
+    out = shutil.copytree(finished_job.out, tmp_path / "out")
     for label, voxel in (("01", 0), ("03", 5)):
         for path in (out / f"sub-{label}/func").glob("*synthetic_statmap.nii.gz"):
             image = nib.load(path)
             values = image.get_fdata(dtype=np.float32)
             values[tuple(np.argwhere(values)[voxel])] = np.nan
             nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
-    found = pooled_of(out)
-    whole = pooled_of(made.out)
-    intact = DerivativeDataset(made.out)
-    assert (found.places.mask == whole.places.mask).all()
-    kept = [
+    pooled = pooled_of(out)
+    whole = pooled_of(finished_job.out)
+    intact = DerivativeDataset(finished_job.out)
+    assert (pooled.places.mask == whole.places.mask).all()
+    paths = [
         find_participant(intact, label).averages[0].maps[0].path for label in PEOPLE
     ]
-    maps = np.stack([nib.load(path).get_fdata()[whole.places.mask] for path in kept])
+    maps = np.stack([nib.load(path).get_fdata()[whole.places.mask] for path in paths])
     maps[0, 0] = maps[2, 5] = np.nan
-    np.testing.assert_allclose(found.mean[0], np.nanmean(maps, axis=0), atol=1e-6)
-    np.testing.assert_allclose(found.sd[0], np.nanstd(maps, axis=0, ddof=1), atol=1e-6)
+    np.testing.assert_allclose(pooled.mean[0], np.nanmean(maps, axis=0), atol=1e-6)
+    np.testing.assert_allclose(pooled.sd[0], np.nanstd(maps, axis=0, ddof=1), atol=1e-6)
 
 
 def test_a_folder_without_results_is_refused(tmp_path, capsys):
@@ -220,12 +232,14 @@ def test_a_folder_without_results_is_refused(tmp_path, capsys):
     assert "holds no results" in capsys.readouterr().err
 
 
-def test_a_dry_run_writes_nothing_and_prints_what_would_be_done(made, tmp_path, capsys):
-    out = shutil.copytree(made.out, tmp_path / "out")
+def test_a_dry_run_writes_nothing_and_prints_what_would_be_done(
+    finished_job, tmp_path, capsys
+):
+    out = shutil.copytree(finished_job.out, tmp_path / "out")
     for path in (out / "group.html", out / "group/desc-runs_qc.tsv"):
         path.unlink()
     before = tree(out, but=())
-    assert main([str(made.bids), str(out), "group", "--dry-run"]) == 0
+    assert main([str(finished_job.bids), str(out), "group", "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert (
         f"would write {out / 'group/desc-runs_qc.tsv'}: 6 runs of 6 participants"
@@ -237,30 +251,30 @@ def test_a_dry_run_writes_nothing_and_prints_what_would_be_done(made, tmp_path, 
 
 @pytest.mark.slow
 def test_bids_dir_must_be_the_dataset_of_the_results_or_their_folder(
-    made, tmp_path, capsys
+    finished_job, tmp_path, capsys
 ):
-    out = shutil.copytree(made.out, tmp_path / "out")
-    other = describe_dataset(tmp_path / "other")
-    add_rest(other, "99")
+    out = shutil.copytree(finished_job.out, tmp_path / "out")
+    other_dataset = describe_dataset(tmp_path / "other")
+    add_rest(other_dataset, "99")
     file = tmp_path / "file"
     file.touch()
     for wrong, words in (
         (tmp_path / "nowhere", "does not exist"),
         (file, "is not a folder"),
         (tmp_path, "is not a BIDS dataset"),
-        (other, "has none of the participants"),
+        (other_dataset, "has none of the participants"),
     ):
         assert main([str(wrong), str(out), "group", "--dry-run"]) == 2, wrong
         assert words in (reported := capsys.readouterr().err), reported
         assert "give the dataset of these results" in reported
-    for right in (made.bids, out):
+    for right in (finished_job.bids, out):
         assert main([str(right), str(out), "group", "--dry-run"]) == 0
 
 
 @pytest.mark.slow
-def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):
-    out = shutil.copytree(made.out, tmp_path / "out")
-    words = [str(made.bids), str(out), "group", "--participant-label"]
+def test_only_those_asked_for_are_gathered(finished_job, tmp_path, capsys):
+    out = shutil.copytree(finished_job.out, tmp_path / "out")
+    words = [str(finished_job.bids), str(out), "group", "--participant-label"]
     assert main([*words, "sub-02"]) == 0
     assert ": 1 run of 1 participant\n" in capsys.readouterr().err
     rows = read_table(out / "group/desc-runs_qc.tsv")
@@ -300,8 +314,8 @@ def combined(tmp_path_factory) -> TinyJob:
 @pytest.mark.parametrize("words", [(), ("--dry-run",)])
 def test_a_second_way_to_combine_is_told_and_never_guessed(combined, capsys, words):
     """Three people have one kind and one has both: the more frequent kind is no choice."""
-    given = ("--combine", "participant", "--participant-label", "04")
-    assert combined.run(*given, *words) == 0
+    options = ("--combine", "participant", "--participant-label", "04")
+    assert combined.run(*options, *words) == 0
     line = (
         "OUTPUT_DIR also has maps of another --combine than participant, of 1 participant "
         "(sub-04_ses-a_task-rest, sub-04_ses-b_task-rest): they stay"
@@ -309,19 +323,19 @@ def test_a_second_way_to_combine_is_told_and_never_guessed(combined, capsys, wor
     assert line in "".join(capsys.readouterr())
     group = [str(combined.bids), str(combined.out), "group"]
     assert main([*group, *words]) == 2
-    said = capsys.readouterr().err
+    log = capsys.readouterr().err
     assert (
         "2 kinds: --combine participant: 1 set (sub-04_task-rest); --combine session: 5"
-        in said
+        in log
     )
-    assert "To do: choose with --combine participant or session" in said
+    assert "To do: choose with --combine participant or session" in log
     stats = [*group, "--analysis", "stats", "--voxels", "--dry-run"]
     assert main(stats) == 2
     assert "--combine participant or session" in capsys.readouterr().err
     assert main([*stats, "--combine", "participant"]) == 2
-    said = capsys.readouterr().err
-    assert "of --combine participant; not used: those of session" in said
-    assert "usable results of one participant (04)" in said
+    log = capsys.readouterr().err
+    assert "of --combine participant; not used: those of session" in log
+    assert "usable results of one participant (04)" in log
     assert main([*stats, "--combine", "session"]) == 0
     assert (
         "of --combine session; not used: those of participant"

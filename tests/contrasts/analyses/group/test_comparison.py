@@ -65,6 +65,6 @@ def test_measured_maps_of_contrasts_that_were_not_predicted_are_named(tmp_path, 
     nib.save(nib.load(source), path)
     call = [str(job.bids), str(job.out), "group"]
     assert main([*call, "-d", f"statmaps={path.parent}"]) == 0
-    said = f"no map in {path.parent} has a contrast that was predicted: "
-    assert said in capsys.readouterr().err
+    line = f"no map in {path.parent} has a contrast that was predicted: "
+    assert line in capsys.readouterr().err
     assert not (job.out / "group/desc-measured_comparison.tsv").exists()
