@@ -5,7 +5,9 @@
 - `maps`: which maps are used, and their values at voxels or parcels
 - `mean_maps`: mean and standard deviation of maps, and their files
 - `run_table`: quality of all runs, and values far from those of other runs
-- `region_people`: participants with values of regions; their splits and folds
+- `region_tables`: participants' tables of regions in the output, and which are left out
+- `participant_sources`: participants to train or evaluate a model of regions on
+- `splits`: who is in which set of a given split, and folds
 - `people`: participants whose maps are analysed together, and their variables
 - `model_analysis`: a run of an analysis that trains or uses a model of regions
 - `recognised_people`: copies of a participant, and participants on whom a model was trained

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,6 @@ from bids_dtg.cohort.maps import (
     read_measured,
 )
 from bids_dtg.cohort.people import GroupPeople, read_edges
-from bids_dtg.cohort.region_people import most_common
 from bids_dtg.errors import DatasetError, DtgError, OutputError, RunError, SettingsError
 from bids_dtg.files.array_store import ArrayStore, MappedRows
 from bids_dtg.files.foreign import reading
@@ -759,7 +759,7 @@ def _of_names(
                 of_first_people.append(names)
     if not of_first_people:
         raise DatasetError(f"no participant's {kind.words} can be read")
-    expected = most_common(of_first_people)
+    expected = mode(of_first_people)
 
     def read_row(label: str, contrast: str) -> Row:
         names, values = read_named(label, contrast)

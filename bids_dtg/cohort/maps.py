@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import mode
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.region_people import most_common
 from bids_dtg.errors import DatasetError, RunError, UnusableMapError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind, parse_name, plain_label
@@ -138,7 +138,7 @@ def choose_averages(
     for name in names:
         facts = [processing[average.title] for average in chosen]
         values = [of_average[name] for of_average in facts if name in of_average]
-        usual = most_common(values) if values else None
+        usual = mode(values) if values else None
         for average in tuple(chosen):
             value = processing[average.title].get(name, usual)
             if value == usual:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from bids_dtg.bundles.bundle import Bundle
+from bids_dtg.bundles.fitted import FittedBundle
+from bids_dtg.cohort.participant_sources import ModelParticipants
+from bids_dtg.cohort.recognised_people import RELATED, TRAINED, labels_alone
 from bids_dtg.cohort.result_folder import (
     DEFAULT_NAME,
     MODEL,
@@ -29,9 +32,8 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.page import Page
 from bids_dtg.settings import Settings
 
-# Has the files, the source and notes of its workflow.
-People = TypeVar("People", bound=Any)
-Model = TypeVar("Model", bound=Bundle[Any])
+People = TypeVar("People", bound=ModelParticipants[Any])
+Model = TypeVar("Model", bound=FittedBundle[Any])
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +132,30 @@ class ModelAnalysis(ABC, Generic[People, Model]):
     def data_set(self) -> str:
         """The name in the folder's description, else the folder's name."""
         return data_set_name(self.dataset)
+
+    @cached_property
+    def sketches(self) -> Mapping[str, tuple[str, ...]]:
+        """Sketches of the participants; empty for a model that knows people by label alone."""
+        if self.bundle is None or self.bundle.people is None:
+            return {}
+        return self.people.sketches(self.people.labels)
+
+    @cached_property
+    def seen(self) -> Mapping[str, str]:
+        """Why the model's training participants and their relatives are left out, by label."""
+        bundle, people = self.bundle, self.people
+        assert bundle is not None
+        table = people.source.families.by_label
+        relatives = bundle.relatives(
+            people.labels, self.data_set, table, people.families
+        )
+        trained = bundle.in_training_set(people.labels, self.data_set, self.sketches)
+        return dict.fromkeys(relatives, RELATED) | dict.fromkeys(trained, TRAINED)
+
+    def say_if_by_label(self) -> None:
+        """Warn of a model that lists its training participants only by label."""
+        if self.bundle is not None and not self.bundle.by_content:
+            say(f"warning: {labels_alone(self.bundle.card.name)}")
 
     def describe(self) -> None:
         """Write the description of the output dataset."""

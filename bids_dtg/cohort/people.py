@@ -39,7 +39,6 @@ from bids_dtg.inputs.participants import (
     Column,
     Families,
     ParticipantsTable,
-    plain_column,
     read_families,
     read_participants,
     words_for_missing,
@@ -266,10 +265,7 @@ class GroupPeople:
         """
         columns: dict[str, list[Any]] = {}
         for column in map(self.column, names):
-            # Sites are categorical, even if they are numbers.
-            is_number = (
-                column.is_number and plain_column(column.name) not in SITE_COLUMNS
-            )
+            is_number = not column.is_category
             values: Mapping[str, Any] = column.numbers if is_number else column.texts
             columns[column.name] = [values[label] for label in self.labels]
             if not is_number:

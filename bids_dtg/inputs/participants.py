@@ -261,6 +261,11 @@ class Column:
         return bool(self.numbers)
 
     @property
+    def is_category(self) -> bool:
+        """Whether it is a category as a covariate: sites are, even if they are numbers."""
+        return not self.is_number or plain_column(self.name) in SITE_COLUMNS
+
+    @property
     def is_constant(self) -> bool:
         """Whether everybody has the same value, but for rounding; whole numbers are exact.
 

@@ -56,7 +56,7 @@ def write_twins(
 def people_of(folder: Path, **options: Any) -> Any:
     """Return the people of `write_twins` as analyses read them."""
     from bids_dtg.settings import Settings
-    from bids_dtg.twin.participant.people import TwinPeople
+    from bids_dtg.twin.participant.twin_participants import TwinParticipants
 
     defaults = {
         "bids_dir": folder / "bids",
@@ -66,7 +66,7 @@ def people_of(folder: Path, **options: Any) -> Any:
         "analysis": "train",
         "input_arrays": (str(folder / "connectomes.npz"),),
     }
-    return TwinPeople.prepare(Settings.of(**{**defaults, **options}))
+    return TwinParticipants.prepare(Settings.of(**{**defaults, **options}))
 
 
 def quick_model(

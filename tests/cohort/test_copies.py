@@ -15,13 +15,13 @@ from twin_people import edges, write_average, write_twins
 from written_cohort import WrittenCohort
 
 from bids_dtg.cohort.people import GroupPeople, gather_people
-from bids_dtg.cohort.region_people import draw_folds
-from bids_dtg.dynamics.participant.people import NetworkPeople
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.cohort.splits import draw_folds
+from bids_dtg.dynamics.participant.network_participants import NetworkParticipants
+from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.settings import Settings
-from bids_dtg.twin.participant.people import TwinPeople
+from bids_dtg.twin.participant.twin_participants import TwinParticipants
 
 PEOPLE = 22
 ONCE = tuple(f"{n:02d}" for n in range(PEOPLE))
@@ -58,7 +58,7 @@ def settings(folder: Path, workflow: str, analysis: str, **more: object) -> Sett
 
 def network_people(
     folder: Path, sessions: dict[str, np.ndarray], **more: object
-) -> NetworkPeople:
+) -> NetworkParticipants:
     for name, rest in sessions.items():
         people = {
             "people": np.array(TWICE[: len(rest)]),
@@ -68,7 +68,7 @@ def network_people(
         array_people.write(folder / f"{name}.npz", rest=rest, **people)
     files = tuple(str(folder / f"{name}.npz") for name in sessions)
     words = settings(folder, "dynamics", "evaluate", input_arrays=files, **more)
-    return NetworkPeople.prepare(words, connected=False)
+    return NetworkParticipants.prepare(words, connected=False)
 
 
 def chance_rest(seed: int = 0, people: int = PEOPLE) -> np.ndarray:
@@ -81,13 +81,6 @@ def test_folds_have_people_with_their_copies(tmp_path):
     assert people.notes[-1].startswith(
         "the same rest under several labels (22 times): sub-00 = sub-c00, sub-01 = sub-c01, "
     )
-
-
-def test_one_family_cannot_be_divided():
-    with pytest.raises(
-        SettingsError, match=r"--folds 3: 1 families.*more people, or fewer"
-    ):
-        draw_folds(people_settings(3), "ab", Families({"a": "1", "b": "1"}, ""))
 
 
 def people_settings(folds: int) -> Settings:
@@ -190,7 +183,7 @@ def test_copies_in_the_output_of_the_participant_level_are_known(tmp_path):
         write_average(tmp_path / "twin", label, edges()["edges"][number % 2])
     given = {"bids_dir": folder / "bids", "output_dir": tmp_path / "twin"}
     given |= {"analysis_level": "group", "workflow": "twin", "analysis": "train"}
-    people = TwinPeople.prepare(Settings.of(**given))
+    people = TwinParticipants.prepare(Settings.of(**given))
     assert people.families.copies == (("c0p0000", "c0p0002"),)
 
 

@@ -15,8 +15,8 @@ from maps_job import tree
 from network_job import FRAMES, REGIONS, TR, network_bold, slabs
 from twin_job import STROOP, TwinJob
 
-from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.participant.task_bold import read_task_bold
+from bids_dtg.twin.participant.twin_participants import TwinParticipants
 
 HALVES = ("Left", "Right")  # parcels of the second atlas
 CLEANED = ("--low-pass", "0.08", "--gsr")
@@ -78,7 +78,7 @@ def out(job, before) -> Path:
     return job.out
 
 
-def people_of(job: TwinJob, out: Path) -> TwinPeople:
+def people_of(job: TwinJob, out: Path) -> TwinParticipants:
     return twin_people.people_of(
         job.folder, bids_dir=job.raw, output_dir=out, input_arrays=()
     )

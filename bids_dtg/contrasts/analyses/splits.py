@@ -10,13 +10,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from bids_dtg.cohort.recognised_people import copies_in_words
+from bids_dtg.cohort.splits import outside_split, read_split
 from bids_dtg.contrasts.analyses.cohort import CohortFiles
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.errors import SettingsError
-from bids_dtg.inputs.participants import read_sets, write_sets
-from bids_dtg.notices import counted, named, say
+from bids_dtg.inputs.participants import write_sets
+from bids_dtg.notices import say
 from bids_dtg.settings import ModellingOptions
-from bids_dtg.stats.splits import SETS, Split, fold_people, split_people
+from bids_dtg.stats.splits import Split, fold_people, split_people
 
 # Stored next to a model's bundle, for `--split-file`; the bundle itself lists people as hashes.
 SPLIT_FILE = "desc-split_participants.tsv"
@@ -47,21 +48,15 @@ def draw_split(files: CohortFiles, *, needs_validation: bool = True) -> Split:
     options, families = plan.settings.modelling, files.families.by_label
     stored = plan.results.path / SPLIT_FILE
     source = options.split_file or (stored if stored.is_file() else None)
-    try:
-        if source is not None:
-            sets = read_sets(source, SETS, labels)
-            # People who cannot be used now are dropped; people who are new are in no set.
-            usable = {
-                name: tuple(label for label in sets[name] if label in labels)
-                for name in SETS
-            }
-            split = Split(**usable)
-            split.require_whole_families(families)
-        else:
-            plan.table_families.require_known()
-            all_train = trains_on_all(
-                options, len(labels), needs_validation=needs_validation
-            )
+    if source is not None:
+        # People who cannot be used now are dropped; people who are new are in no set.
+        split = read_split(source, labels, families)
+    else:
+        plan.table_families.require_known()
+        all_train = trains_on_all(
+            options, len(labels), needs_validation=needs_validation
+        )
+        try:
             split = split_people(
                 labels,
                 validation=_SHARE if needs_validation else 0.0,
@@ -69,8 +64,8 @@ def draw_split(files: CohortFiles, *, needs_validation: bool = True) -> Split:
                 seed=options.seed,
                 families=families,
             )
-    except ValueError as err:
-        raise SettingsError(f"{source or 'the split'}: {err}") from err
+        except ValueError as err:
+            raise SettingsError(f"the split: {err}") from err
     if not split.training:
         raise SettingsError(
             f"{source} has no training participant with usable data",
@@ -100,10 +95,7 @@ def plan_split(files: CohortFiles, *, needs_validation: bool = True) -> Split:
     """Return the split, assuming that everybody's data can be used; report the families."""
     say_families(files)
     split = draw_split(files, needs_validation=needs_validation)
-    left_out = sorted(set(files.labels) - set(split.everybody))
-    if left_out:
-        people = counted(len(left_out), "participant")
-        say(f"not in the split, left out: {people} ({named(left_out)})")
+    say(*outside_split(split, files.labels))
     return split
 
 

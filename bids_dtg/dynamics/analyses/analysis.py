@@ -10,12 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from bids_dtg.bundles.store import kind_of
 from bids_dtg.cohort.model_analysis import ModelAnalysis
-from bids_dtg.cohort.recognised_people import (
-    RELATED,
-    TRAINED,
-    labels_alone,
-    say_left_out,
-)
+from bids_dtg.cohort.recognised_people import say_left_out
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.bundle.kind import (
     DynamicsKind,
@@ -27,7 +22,8 @@ from bids_dtg.dynamics.bundle.network import SAME_TR, NetworkBundle
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.options import DynamicsOptions
 from bids_dtg.dynamics.panels.words import dataset_words
-from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
+from bids_dtg.dynamics.participant.network_participants import NetworkParticipants
+from bids_dtg.dynamics.participant.sources import session_words
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
@@ -39,7 +35,7 @@ Bundle = LinearBundle | NetworkBundle
 Some = TypeVar("Some", bound=PeopleSeries)
 
 
-class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
+class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
     """One run of an analysis of a linear core or a network; a training reads no model."""
 
     page_name: ClassVar[str] = "network_report.html"
@@ -53,11 +49,11 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
     @classmethod
     def gather(
         cls, settings: Settings, bundle: LinearBundle | NetworkBundle | None
-    ) -> NetworkPeople:
+    ) -> NetworkParticipants:
         """Find people with series, and refuse series of another atlas."""
         connected = _kind(settings, bundle).is_connected
         atlas = "" if bundle is None else bundle.part.atlas
-        people = NetworkPeople.prepare(settings, atlas, connected=connected)
+        people = NetworkParticipants.prepare(settings, atlas, connected=connected)
         if bundle is not None and people.source.atlas:
             bundle.require_regions(
                 people.regions,
@@ -158,20 +154,13 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         return {
             name or "rest": reader(name, labels)
             for name in (self.session, *further)
-            if not set(labels).isdisjoint(self.people.of_session(name))
+            if self.people.of_session(name, labels)
         }
-
-    @cached_property
-    def _sketches(self) -> Mapping[str, tuple[str, ...]]:
-        """Sketches of people's series; empty for a model that knows people by label alone."""
-        if self.bundle is None or self.bundle.people is None:
-            return {}
-        return self.people.sketches(self.people.labels)
 
     def _with_rest(self, labels: Iterable[str], nobody: str) -> tuple[str, ...]:
         """Return people with data in `session`, report the others; `nobody` begins the error."""
         wanted = tuple(labels)
-        with_rest = self.people.of_session(self.session)
+        with_rest = self.people.of_session(self.session, wanted)
         if without := [label for label in wanted if label not in with_rest]:
             say(
                 f"left out: {counted(len(without), 'participant')} without data in "
@@ -182,34 +171,23 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
                 f"{nobody} has data in {session_words(self.session)}",
                 remedy="choose another session with --session-label",
             )
-        return tuple(label for label in wanted if label in with_rest)
+        return with_rest
 
-    def new_people(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
-        """Return the participants to evaluate a core on, and why the others are left out.
-
-        Training people and their relatives are left out. The reasons are those of the table of
-        people who were left out.
+    def new_people(self) -> tuple[str, ...]:
+        """Return the participants to evaluate a core on: those whom it has not `seen`.
 
         Raises
         ------
         DatasetError
             The files have other regions or another time between frames than the model.
         """
-        bundle, people = self.core, self.people
-        table = people.source.families.by_label
-        why = dict.fromkeys(
-            bundle.relatives(people.labels, self.data_set, table, people.families),
-            RELATED,
-        )
-        seen = bundle.in_training_set(people.labels, self.data_set, self._sketches)
-        why |= dict.fromkeys(seen, TRAINED)
-        labels = tuple(
-            label for label in people.of_session(self.session) if label not in why
-        )
+        bundle = self.core
+        of_session = self.people.of_session(self.session)
+        labels = tuple(label for label in of_session if label not in self.seen)
         if not labels:
-            return (), why
+            return ()
         self._require_fitting()
-        self._say_if_by_label()
+        self.say_if_by_label()
         say(
             f"evaluated on people outside the training set of {bundle.card.name}: {named(labels)}"
         )
@@ -223,8 +201,8 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
                 f"warning: {bundle.card.name} was also trained on people whose IDs are unknown "
                 f"({text}). If they are among these participants, they are not left out"
             )
-        say_left_out(why)
-        return labels, why
+        say_left_out(self.seen)
+        return labels
 
     def inferable(self) -> tuple[str, ...]:
         """Return the participants that a linear core applies to: all with data in `session`.
@@ -236,10 +214,6 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         """
         self._require_fitting()
         return self._with_rest(self.people.labels, "nobody")
-
-    def _say_if_by_label(self) -> None:
-        if not self.model.by_content:
-            say(f"warning: {labels_alone(self.model.card.name)}")
 
     def _require_fitting(self) -> None:
         """Refuse other regions or another time between frames than the model's."""
@@ -268,7 +242,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
     def row_labels(self) -> tuple[str, ...]:
         """The label of each row of the network's tables."""
         people = self.people.labels
-        return self.network.row_labels(people, self.data_set, self._sketches)
+        return self.network.row_labels(people, self.data_set, self.sketches)
 
     def training_people(self) -> tuple[str, ...]:
         """Return the labels of the network's training participants with data in `session`.
@@ -281,7 +255,7 @@ class DynamicsAnalysis(ModelAnalysis[NetworkPeople, Any]):
         """
         self._require_fitting()
         bundle, people = self.network, self.people
-        self._say_if_by_label()
+        self.say_if_by_label()
         training = [label for label in people.labels if label in self.row_labels]
         if not training:
             raise DatasetError(

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table, seen_on_page
-from bids_dtg.cohort.region_people import FOLDS, draw_folds
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.splits import FOLDS, draw_folds
 from bids_dtg.connectome.parcels import finite_mean
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
 from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
@@ -160,7 +160,7 @@ def run_evaluation(settings: Settings) -> int:
 def _of_model(settings: Settings) -> int:
     """Evaluate a linear core on people it was not trained on."""
     analysis = DynamicsAnalysis.prepare(settings, "evaluation", SCORES, EXCLUDED)
-    labels, seen = analysis.new_people()
+    labels, seen = analysis.new_people(), analysis.seen
     bundle = analysis.core
     if not labels:
         raise DatasetError(
@@ -188,8 +188,7 @@ def _by_folds(settings: Settings) -> int:
     """Train on all folds of people but one, evaluate on that one, and so for each fold."""
     analysis = DynamicsAnalysis.prepare(settings, FOLDS, SCORES)
     people = analysis.people
-    with_rest = frozenset(people.of_session(analysis.session))
-    labels = tuple(label for label in people.split.everybody if label in with_rest)
+    labels = people.of_session(analysis.session, people.split.everybody)
     groups = draw_folds(settings, labels, people.families)
     fewest = len(labels) - max(len(group) for group in groups)
     words = f"to train on outside a fold ({len(groups)} folds)"

@@ -24,7 +24,7 @@ from bids_dtg.dynamics.linear import (
     fit_core,
 )
 from bids_dtg.dynamics.networks import PeopleSeries
-from bids_dtg.dynamics.participant.people import session_words
+from bids_dtg.dynamics.participant.sources import session_words
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.columns import Column
 from bids_dtg.notices import counted, say
@@ -88,8 +88,7 @@ def run_linear_training(settings: Settings) -> int:
         )
     people = analysis.people
     session, *further_sessions = people.sessions
-    with_rest = people.of_session(session)
-    labels = tuple(label for label in people.split.training if label in with_rest)
+    labels = people.of_session(session, people.split.training)
     require_enough(len(labels), f"with data in {session_words(session)} to train on")
     if settings.behaviour.dry_run:
         return analysis.print_plan(
@@ -118,7 +117,7 @@ def run_linear_training(settings: Settings) -> int:
             training_people,
             labels=labels,
             regions=people.regions,
-            frames=people.frames_of(session),
+            frames=people.rest[session].frames,
             tr_seconds=people.tr_seconds,
             description=f"Trained with bids_dtg on {counted(len(labels), 'participant')}",
             **analysis.card_facts,

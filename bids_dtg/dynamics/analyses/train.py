@@ -31,7 +31,7 @@ from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.options import DynamicsOptions
 from bids_dtg.dynamics.parameters import alignment_of
-from bids_dtg.dynamics.participant.people import session_words
+from bids_dtg.dynamics.participant.sources import session_words
 from bids_dtg.dynamics.recipe import (
     PUBLISHED,
     PUBLISHED_PEOPLE,
@@ -120,8 +120,7 @@ def run_training(settings: Settings) -> int:
     analysis = DynamicsAnalysis.prepare(settings, MODEL, *_CAN_WRITE)
     people = analysis.people
     session = people.sessions[0]
-    with_rest = people.of_session(session)
-    labels = tuple(label for label in people.split.training if label in with_rest)
+    labels = people.of_session(session, people.split.training)
     if not labels:
         raise SettingsError(
             f"nobody in the training set has data in {session_words(session)}",

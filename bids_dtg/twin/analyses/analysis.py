@@ -10,13 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.cohort.model_analysis import ModelAnalysis
-from bids_dtg.cohort.recognised_people import (
-    RELATED,
-    TRAINED,
-    labels_alone,
-    say_left_out,
-)
-from bids_dtg.cohort.region_people import UNKNOWN_CLEANING
+from bids_dtg.cohort.recognised_people import TRAINED, say_left_out
+from bids_dtg.cohort.region_tables import UNKNOWN_CLEANING
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.columns import Column
@@ -31,13 +26,14 @@ from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.options import TwinOptions
 from bids_dtg.twin.panels.words import DATASET
+from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.events import Behaviour
-from bids_dtg.twin.participant.people import TwinPeople, read_covariates
+from bids_dtg.twin.participant.twin_participants import TwinParticipants
 
 _OF_TRAINING = ("architecture", "recipe", "epochs", "batch_size", "learning_rate")
 
 
-class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
+class TwinAnalysis(ModelAnalysis[TwinParticipants, TwinBundle]):
     """One run of an analysis of digital twins."""
 
     page_name: ClassVar[str] = "twin_report.html"
@@ -48,13 +44,13 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         return TwinBundle.load(name)
 
     @classmethod
-    def gather(cls, settings: Settings, bundle: TwinBundle | None) -> TwinPeople:
+    def gather(cls, settings: Settings, bundle: TwinBundle | None) -> TwinParticipants:
         """Find people with a connectome and events, and the model's edges and covariates."""
         if bundle is None:
-            return TwinPeople.prepare(settings)
+            return TwinParticipants.prepare(settings)
         _require_same_covariates(settings.statistics.covariates, bundle)
         part = bundle.part
-        people = TwinPeople.prepare(
+        people = TwinParticipants.prepare(
             settings, part.tasks, part.atlas, bool(bundle.bold_regions)
         )
         _require_same_connectomes(people, bundle)
@@ -89,22 +85,6 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
             scored = sum(int(run.scored.sum()) for run in runs)
             yield f"{task.name}: {counted(len(runs), 'run')}, {counted(scored, 'scored trial')}"
 
-    @property
-    def relatives(self) -> tuple[str, ...]:
-        """Participants with a relative in the model's training set."""
-        assert self.bundle is not None
-        people, table = self.people, self.people.source.families.by_label
-        return self.bundle.relatives(
-            people.labels, self.data_set, table, people.families
-        )
-
-    def why_not(self, seen: Sequence[str]) -> dict[str, str]:
-        """Return why training people and their relatives are left out, for table and page."""
-        return {
-            **dict.fromkeys(self.relatives, RELATED),
-            **dict.fromkeys(seen, TRAINED),
-        }
-
     def require_unseen(
         self, fewest_training: int, fitted: str
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -124,18 +104,14 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         DatasetError
             Nobody is outside the training set.
         """
-        bundle = self.bundle
-        assert bundle is not None
-        people, labels = self.people, self.people.labels
-        if not bundle.by_content:
-            say(f"warning: {labels_alone(bundle.card.name)}")
-        sketches = {} if bundle.people is None else people.sketches(labels)
-        seen: tuple[str, ...] = bundle.in_training_set(labels, self.data_set, sketches)
-        left_out = {*seen, *self.relatives}
-        unseen = tuple(label for label in labels if label not in left_out)
+        assert self.bundle is not None
+        labels = self.people.labels
+        self.say_if_by_label()
+        seen = tuple(label for label in labels if self.seen.get(label) == TRAINED)
+        unseen = tuple(label for label in labels if label not in self.seen)
         if not unseen:
             raise DatasetError(
-                f"the model {bundle.card.name} was fitted to everybody here "
+                f"the model {self.bundle.card.name} was fitted to everybody here "
                 f"({counted(len(seen), 'participant')})",
                 expected="people outside its training set",
                 remedy="give files of other people, or train with --split-file, which keeps some "
@@ -144,7 +120,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         remark = (
             f"; {fitted} are fitted to them" if len(seen) >= fewest_training else ""
         )
-        say_left_out(self.why_not(seen), remark)
+        say_left_out(self.seen, remark)
         return unseen, seen
 
     def cohort(self, labels: Sequence[str]) -> Cohort:
@@ -223,7 +199,7 @@ def _require_same_covariates(names: Sequence[str], bundle: TwinBundle) -> None:
         )
 
 
-def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:
+def _require_same_connectomes(people: TwinParticipants, bundle: TwinBundle) -> None:
     """Refuse connectomes with other edges than the model's; warn of another kind or cleaning."""
     source, name = people.source, bundle.card.name
     if source.places_named:
@@ -287,7 +263,7 @@ _OF_TASK = (
 _UNREADABLE = Column("unreadable_runs", "Event files that could not be read")
 
 
-def participants_table(people: TwinPeople) -> ResultTable:
+def participants_table(people: TwinParticipants) -> ResultTable:
     """Return the table of requested participants: trials, whether used, and why not."""
     rows: list[Row] = []
     set_of = {
@@ -326,7 +302,7 @@ def participants_table(people: TwinPeople) -> ResultTable:
     )
 
 
-def trials_on_page(people: TwinPeople, labels: Sequence[str]) -> Table:
+def trials_on_page(people: TwinParticipants, labels: Sequence[str]) -> Table:
     """Return the page's table of the trials that a model was fitted to."""
     rows = []
     for task in people.tasks.tasks:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table, seen_on_page
-from bids_dtg.cohort.region_people import FOLDS, HALVES, draw_folds
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.splits import FOLDS, HALVES, draw_folds
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.columns import BY_PEOPLE, Column
 from bids_dtg.notices import counted, named, say
@@ -259,7 +259,7 @@ def _by_model(settings: Settings) -> int:
     lead = (
         f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
         f"{counted(len(unseen), 'participant')} of {analysis.data_set} outside its training set, "
-        f"with all trials.{seen_on_page(analysis.why_not(seen))} {baselines}"
+        f"with all trials.{seen_on_page(analysis.seen)} {baselines}"
     )
     with analysis.results.writing():
         analysis.describe()
@@ -271,7 +271,7 @@ def _by_model(settings: Settings) -> int:
             adjustment=bundle.adjustment,
             seed=settings.modelling.seed,
         )
-        _finish(analysis, lead, [], judged, people, analysis.why_not(seen))
+        _finish(analysis, lead, [], judged, people, analysis.seen)
     return 0
 
 

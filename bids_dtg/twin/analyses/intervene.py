@@ -236,7 +236,7 @@ def run_interventions(settings: Settings) -> int:
             bundle, people, training, permutations, settings.modelling.seed
         )
         regions = _region_names(bundle, analysis.people.source.regions)
-        left_out = analysis.why_not(seen)
+        left_out = analysis.seen
         if left_out:
             analysis.results.table(EXCLUDED, left_out_table(left_out))
         for name, table in _tables(study, regions).items():

@@ -36,7 +36,7 @@ from bids_dtg.twin.bundle.bundle import write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.predictions import Cohort
 from bids_dtg.twin.participant.connectomes import connectome_notes
-from bids_dtg.twin.participant.people import trial_notes
+from bids_dtg.twin.participant.twin_participants import trial_notes
 from bids_dtg.twin.recipe import (
     DEFAULT_ARCHITECTURE,
     Recipe,

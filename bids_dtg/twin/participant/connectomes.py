@@ -7,32 +7,34 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from bids_dtg.cohort.region_people import (
-    UNKNOWN_CLEANING,
-    LeftOut,
-    OutputTable,
-    find_tables,
-    most_common,
-    of_the_same_regions,
+from bids_dtg.cohort.participant_sources import (
+    ParticipantSource,
     read_rows,
+)
+from bids_dtg.cohort.recognised_people import Sketches
+from bids_dtg.cohort.region_tables import (
+    OutputTable,
+    RegionTables,
+    TableContent,
+    TableKind,
 )
 from bids_dtg.connectome.design import segment_weight
 from bids_dtg.connectome.parcels import fisher_z, upper_edges
-from bids_dtg.errors import DatasetError, ForeignFileError, RunError
+from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.names import plain_label, same_label
-from bids_dtg.files.regions import RELMAT, RegionTable, read_relmat
+from bids_dtg.files.regions import RELMAT, read_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
-from bids_dtg.inputs.arrays import PEOPLE_BY, ArrayPeople, StoredArray, read_arrays
+from bids_dtg.inputs.arrays import ArrayPeople, read_arrays
 from bids_dtg.inputs.participants import Families
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.run import is_rest
 from bids_dtg.notices import counted, named
-from bids_dtg.settings import Settings
-from bids_dtg.twin.array_types import Array, Flags, Floats, Singles
+from bids_dtg.settings import InputOptions, Settings
+from bids_dtg.twin.array_types import Array, Floats, Singles
 
 Edges = Singles
 
@@ -49,23 +51,20 @@ OF_PARCELS = "Pearson correlations of parcel series, as Fisher z"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ConnectomeSource:
-    """Connectomes of people, all with the same edges; values are read on request."""
+class ConnectomeSource(ParticipantSource):
+    """Connectomes of participants, all with the same edges; `labels` are in order.
 
-    paths: tuple[Path, ...]  # files, or the folder that they are in
-    labels: tuple[str, ...]  # of everybody with a connectome, without sub-, in order
-    regions: tuple[str, ...]  # names; () where edges have no names
-    places_named: bool  # whether the source has the names; False: they are made up
+    Without names of regions, `regions` may be ().
+    """
+
+    sketched: ClassVar[str] = "connectome"
+    choosing: ClassVar[str] = "--participant-label"
+
+    places_named: bool = True  # whether the source names regions; False: made up
     edges: int  # number of edges of a connectome
     words: str  # how connectomes were made
     # For errors: files from which people have both a connectome and events.
     expected: str
-    families: Families  # related people, as arrays name them
-    notes: tuple[str, ...] = ()  # sentences on assumptions, and on what was left out
-    atlas: str = ""  # key of the atlas of the regions; empty: not known
-    atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`; empty: not known
-    cleaning: str = UNKNOWN_CLEANING  # of the runs, in words
-    files: tuple[Path, ...] = ()  # that were read, except arrays
     # (people, edges) by labels, Fisher z: the upper triangle row by row, averaged over a person's
     # runs. Raises a DatasetError that names people and regions where values cannot be used.
     connectomes: Callable[[Sequence[str]], Edges]
@@ -74,21 +73,16 @@ class ConnectomeSource:
     # Content of files of arrays; None: it is no such file.
     arrays: ArrayPeople | None = None
 
-    def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
+    def sketches(self, labels: Sequence[str]) -> Sketches:
         """Return named sketches of each person's connectomes, by which people are recognised.
 
         Connectomes with values that cannot be used have none.
         """
-        try:
-            rows = dict(zip(labels, self.connectomes(labels), strict=True))
-        except DatasetError:  # a later step names the person
-            rows = {}
-            for label in labels:
-                with suppress(DatasetError):
-                    rows[label] = self.connectomes([label])[0]
         sketches = {}
         for label in labels:
-            mean = {CONNECTOME: sketch_edges(rows[label])} if label in rows else {}
+            mean = {}
+            with suppress(DatasetError):  # a later step names the person
+                mean[CONNECTOME] = sketch_edges(self.connectomes([label])[0])
             parts = dict(self.parts(label))
             # Averages come before their mean, which is alike if they are.
             sketches[label] = mean | parts if self.arrays else parts | mean
@@ -134,16 +128,11 @@ def connectome_notes(
 
 _MOST_EDGES = 4_000_000  # about 2,800 regions: everybody's edges are held in memory
 _MOST_BEYOND = 0.01  # share of edges that are too large for Fisher z
-_SAME = 1e-4  # largest asymmetry of correlations: files may have been rounded
 _EXPECTED = "the same labels in the arrays, under the key people, as in BIDS_DIR"
 
 
-def find_array_connectomes(
-    paths: Sequence[str], keys: Sequence[str], mem_gb: float | None = None
-) -> ConnectomeSource:
+def find_array_connectomes(settings: Settings) -> ConnectomeSource:
     """Find connectomes in the files of ``--input-arrays`` without reading their values.
-
-    Arrays of npz files take `mem_gb` of memory at most; None: what is available.
 
     Sessions of rest are averaged, weighted by their frames.
 
@@ -152,41 +141,34 @@ def find_array_connectomes(
     DatasetError
         A file cannot be used, or has no connectomes.
     SettingsError
-        `keys` are wrong.
+        ``--array-key`` is wrong.
     """
-    arrays = read_arrays(paths, keys, tasks=True, mem_gb=mem_gb)
+    modelling, mem_gb = settings.modelling, settings.resources.mem_gb
+    arrays = read_arrays(
+        modelling.input_arrays, modelling.array_key, tasks=True, mem_gb=mem_gb
+    )
     edges = _count_edges(arrays)
-    stored: dict[str, tuple[StoredArray, ...]] = {}
-    for name in PEOPLE_BY:
-        values = getattr(arrays, name) or ()
-        sessions = values if isinstance(values, tuple) else (values,)
-        if sessions:
-            stored[name] = sessions
-    labels = {
-        label
-        for sessions in stored.values()
-        for array in sessions
-        for label in array.rows
-    }
+    stored = arrays.rest if arrays.edges is None else (arrays.edges,)
+    words = "edges from arrays, Fisher z"
+    if arrays.edges is None:
+        words = "Pearson correlations of series from arrays, as Fisher z"
     unused: tuple[str, ...] = ()
     if arrays.structural is not None:
         unused = ("not used by digital twins: structural",)
 
     def parts(label: str) -> dict[str, str]:
-        if not arrays.rest:
-            return {}
         sketches = arrays.sketches(label)
         return {f"session {name}": sketch for name, sketch in sketches.items()}
 
     return ConnectomeSource(
         paths=arrays.files,
-        labels=tuple(sorted(labels)),
         regions=arrays.places,
+        families=arrays.families,
+        labels=tuple(sorted({label for array in stored for label in array.rows})),
         places_named=arrays.places_named,
         edges=edges,
-        words=next(words for name, words in _SOURCE_WORDS if name in stored),
+        words=words,
         expected=_EXPECTED,
-        families=arrays.families,
         notes=(*arrays.notes, *unused),
         connectomes=partial(_read_arrays, arrays, edges),
         parts=parts,
@@ -196,29 +178,22 @@ def find_array_connectomes(
 
 def _read_arrays(arrays: ArrayPeople, edges: int, labels: Sequence[str]) -> Edges:
     """Read people's edges, or make them of their series of rest."""
-    if arrays.edges is not None:
-        rows = read_rows(arrays.edges, labels, edge_faults, "finite values that differ")
+    if (stored := arrays.edges) is not None:
+        expected = "finite values that differ"
+        rows = read_rows(stored.title, stored.of, labels, edge_faults, expected)
         return np.stack(rows).astype(np.float32)
     total, frames = np.zeros((len(labels), edges)), np.zeros(len(labels))
     for array in arrays.rest:
         rows_here = [row for row, label in enumerate(labels) if label in array.rows]
         labels_here = [labels[row] for row in rows_here]
         faults = partial(_series_faults, arrays.places)
-        series = read_rows(array, labels_here, faults, "series that vary and differ")
+        expected = "series that vary and differ"
+        series = read_rows(array.title, array.of, labels_here, faults, expected)
         for row, values in zip(rows_here, series, strict=True):
-            total[row] += values.shape[1] * _edges_of(np.asarray(np.corrcoef(values)))
+            edges_of_session = upper_edges(fisher_z(np.asarray(np.corrcoef(values))))
+            total[row] += values.shape[1] * edges_of_session.astype(np.float32)
             frames[row] += values.shape[1]
     return (total / frames[:, None]).astype(np.float32)
-
-
-def _edges_of(correlation: Array) -> Edges:
-    return upper_edges(fisher_z(correlation)).astype(np.float32)
-
-
-_SOURCE_WORDS = (
-    ("edges", "edges from arrays, Fisher z"),
-    ("rest", "Pearson correlations of series from arrays, as Fisher z"),
-)
 
 
 def _count_edges(arrays: ArrayPeople) -> int:
@@ -261,19 +236,15 @@ def _series_faults(regions: tuple[str, ...], values: Array) -> list[str]:
     """List faults of a person's series (regions, frames)."""
     finite = np.isfinite(values).all(axis=1)
     constant = finite & (values == values[:, :1]).all(axis=1)
-    if wrong := [
+    if faults := [
         *(f"{regions[n]} has NaN or infinite values" for n in np.flatnonzero(~finite)),
         *(f"{regions[n]} is constant" for n in np.flatnonzero(constant)),
     ]:
-        return wrong
-    alike = np.triu(np.abs(np.corrcoef(values)) >= 1 - 1e-12, 1)
-    return [f"the same series at {_pair(regions, alike)}"] if alike.any() else []
-
-
-def _pair(regions: Sequence[str], where: Flags) -> str:
-    off = where & ~np.eye(len(where), dtype=bool)
-    row, column = (int(number) for number in np.argwhere(off)[0])
-    return f"{regions[row]} and {regions[column]}"
+        return faults
+    alike = np.argwhere(np.triu(np.abs(np.corrcoef(values)) >= 1 - 1e-12, 1))
+    for row, column in alike[:1]:
+        return [f"the same series at {regions[row]} and {regions[column]}"]
+    return []
 
 
 _SESSION = re.compile(r"_ses-([A-Za-z0-9]+)")  # in the title of a run
@@ -283,12 +254,20 @@ _OF_OUTPUT = (
 )
 
 
+_KIND = TableKind(
+    RELMAT,
+    FISHER_Z,
+    words="connectomes",
+    noun="connectome",
+    usable="usable connectome for a twin",
+    expected="Fisher z of all pairs of parcels",
+)
+
+
 @dataclass(frozen=True, eq=False)
-class _Average:
+class _Average(TableContent):
     """A connectome of an average of runs."""
 
-    table: OutputTable
-    names: tuple[str, ...]  # of the regions
     edges: Array  # (edges,), Fisher z
 
     @property
@@ -311,19 +290,9 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSo
     DatasetError
         There are no usable connectomes, or those of several atlases.
     """
-    root = settings.inputs.output_dir.absolute()
-    left_out = LeftOut("connectome")
-    tables = find_tables(settings, RELMAT, FISHER_Z, "connectomes", atlas, left_out)
-    tables = _of_sessions(tables, settings.inputs.session_label, left_out)
-    tables = _of_rest(tables, settings.inputs.task_id, left_out)
-    readable = [_read(table, left_out) for table in tables]
-    averages = [average for average in readable if average is not None]
-    averages = list(_apart(of_the_same_regions(averages, left_out), left_out))
-    if not averages:
-        raise DatasetError(
-            f"{root} has no usable connectome for a twin: {'; '.join(left_out.lines())}",
-            expected="Fisher z of all pairs of parcels",
-        )
+    tables = RegionTables.find(settings, _KIND, atlas)
+    _keep_requested(tables, settings.inputs)
+    averages = [*_apart(tables.read(_read), tables)]
     by_label: dict[str, list[_Average]] = {}
     for average in averages:
         by_label.setdefault(average.table.label, []).append(average)
@@ -335,51 +304,36 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSo
             return {}
         return {part.table.path.name: sketch_edges(part.edges) for part in parts}
 
-    return ConnectomeSource(
-        paths=(root,),
+    return ConnectomeSource.of_tables(
+        tables,
+        averages,
         files=tuple(average.table.path for average in averages),
         labels=tuple(sorted(values)),
-        regions=averages[0].names,
-        places_named=True,
         edges=len(averages[0].edges),
         words=OF_PARCELS,
         expected=_OF_OUTPUT,
         families=Families({}, ""),
-        notes=left_out.lines(),
-        atlas=averages[0].table.atlas,
-        atlas_digest=averages[0].table.atlas_digest,
-        cleaning=most_common([average.table.cleaning for average in averages]),
         connectomes=lambda labels: np.stack([values[label] for label in labels]),
         parts=sketches_of_parts,
     )
 
 
-def _of_sessions(
-    tables: list[OutputTable], sessions: Sequence[str], left_out: LeftOut
-) -> list[OutputTable]:
-    """Leave out tables with a run of a session that was not requested."""
-    wanted = {plain_label(label, "ses") for label in sessions}
-    if not wanted:
-        return tables
-    return left_out.unless(
-        lambda table: _sessions(table) <= wanted, tables, "another session"
-    )
-
-
-def _of_rest(
-    tables: list[OutputTable], tasks: Sequence[str], left_out: LeftOut
-) -> list[OutputTable]:
-    """Leave out tables of tasks that were not requested; if none were, of all but rest."""
-    wanted = [plain_label(label, "task") for label in tasks]
+def _keep_requested(tables: RegionTables, inputs: InputOptions) -> None:
+    """Leave out tables of other sessions and tasks than requested; without a request, of tasks."""
+    sessions = {plain_label(label, "ses") for label in inputs.session_label}
+    if sessions:
+        tables.keep(lambda table: _sessions(table) <= sessions, "another session")
+    tasks = [plain_label(label, "task") for label in inputs.task_id]
 
     def fits(table: OutputTable) -> bool:
         task = table.name.get("task") or ""
-        return any(same_label("task", task, label) for label in wanted)
+        return any(same_label("task", task, label) for label in tasks)
 
-    if wanted:
-        return left_out.unless(fits, tables, "another task")
-    why = "a task, not rest; --task-id chooses other tasks"
-    return left_out.unless(lambda table: is_rest(table.name), tables, why)
+    if tasks:
+        tables.keep(fits, "another task")
+    else:
+        why = "a task, not rest; --task-id chooses other tasks"
+        tables.keep(lambda table: is_rest(table.name), why)
 
 
 def _sessions(table: OutputTable) -> set[str]:
@@ -392,40 +346,28 @@ def _sessions(table: OutputTable) -> set[str]:
 
 def _titles(table: OutputTable) -> list[str]:
     """Return the titles of the runs of a connectome; empty where they are not known."""
-    listed = table.sidecar.get(RUNS)
-    entries = listed if isinstance(listed, list) else []
-    return [str(entry.get(RUN)) for entry in entries if isinstance(entry, dict)]
+    return [str(run.get(RUN)) for run in table.runs]
 
 
-def _read(table: OutputTable, left_out: LeftOut) -> _Average | None:
-    """Read a connectome; return None and note the reason where it cannot be used."""
-    try:
-        matrix = read_relmat(table.path)
-        return _Average(table, matrix.names, _edges(matrix))
-    except (ForeignFileError, RunError) as err:
-        left_out.add(table, err.found)
-        return None
-
-
-def _edges(matrix: RegionTable) -> Array:
-    """Return the upper triangle row by row.
+def _read(table: OutputTable) -> _Average:
+    """Read a connectome.
 
     Raises
     ------
-    RunError
-        A region has no series, or values are not finite.
+    RunError, ForeignFileError
+        It cannot be read, a region has no series, or values are not finite.
     """
-    values = matrix.values
-    off = np.where(np.eye(len(values), dtype=bool), np.nan, values)
+    matrix = read_relmat(table.path)
+    off = np.where(np.eye(len(matrix.names), dtype=bool), np.nan, matrix.values)
     if without := int(np.isnan(off).all(axis=1).sum()):
         raise RunError(f"{counted(without, 'parcel')} without a series")
-    edges = upper_edges(values)
+    edges = upper_edges(matrix.values)
     if faults := edge_faults(edges):
         raise RunError(faults[0])
-    return edges
+    return _Average(table, matrix.names, edges)
 
 
-def _apart(averages: Iterable[_Average], left_out: LeftOut) -> Iterator[_Average]:
+def _apart(averages: Iterable[_Average], tables: RegionTables) -> Iterator[_Average]:
     """Yield averages without common runs, the largest first, so that no run counts twice."""
     taken: set[tuple[str, str]] = set()
     largest_first = sorted(
@@ -434,7 +376,7 @@ def _apart(averages: Iterable[_Average], left_out: LeftOut) -> Iterator[_Average
     for average in largest_first:
         runs = {(average.table.label, run) for run in average.runs}
         if runs & taken:
-            left_out.add(average.table, "its runs are in another one, too")
+            tables.leave_out(average.table, "its runs are in another one, too")
         else:
             taken |= runs
             yield average

@@ -32,8 +32,8 @@ from bids_dtg.twin.options import TwinOptions
 from bids_dtg.twin.panels.averages import PRESENTATION
 from bids_dtg.twin.panels.words import TwinMethods
 from bids_dtg.twin.participant.connectomes import OF_PARCELS, Edges
+from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.events import TaskEvents, find_task_files
-from bids_dtg.twin.participant.people import read_covariates
 from bids_dtg.twin.participant.task_bold import TaskRun, each_alone, with_event_files
 from bids_dtg.twin.tasks import SHIPPED, Task, find_task
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.cohort.region_people import LeftOut, find_tables, list_tables
+from bids_dtg.cohort.region_tables import RegionTables, TableKind, list_tables
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import FileKind, parse_name
@@ -34,6 +34,7 @@ from bids_dtg.twin.participant.events import Behaviour
 Runs = tuple[BoldRun | None, ...]
 
 TASK_SERIES = FileKind("timeseries", "task", ".tsv")
+_KIND = TableKind(TASK_SERIES, "", words="task BOLD", noun="task run")
 EVENT_FILE = "EventFile"  # key of the sidecar: path of the run's event file in BIDS_DIR
 
 
@@ -168,15 +169,15 @@ def find_output_bold(
     DatasetError
         There are series of several atlases, or one cannot be read.
     """
-    if next(list_tables(settings, TASK_SERIES, ""), None) is None:
+    if next(list_tables(settings, _KIND), None) is None:
         return None
-    left_out = LeftOut("task run")
-    tables = find_tables(settings, TASK_SERIES, "", "task BOLD", "", left_out)
+    found = RegionTables.find(settings, _KIND, "")
     series = {}  # by label and name of the event file
-    for table in tables:
+    for table in found.tables:
         event_file = PurePosixPath(str(table.sidecar.get(EVENT_FILE)))
         series[table.label, event_file.name] = table.path
-    regions, _ = _read(tables[0].path)
+    first = found.tables[0].path
+    regions, _ = _read(first)
 
     whose = {
         label: [series.get((label, file.path.name)) for file in person.files]
@@ -190,7 +191,7 @@ def find_output_bold(
         if names != regions:
             raise DatasetError(
                 f"{path} has {counted(len(names), 'parcel')}, and they are not those of "
-                f"{tables[0].path}",
+                f"{first}",
                 expected=f"the same {len(regions)}",
                 remedy="make it again, or give each atlas an OUTPUT_DIR of its own",
             )
@@ -199,7 +200,7 @@ def find_output_bold(
     return TaskBold(
         regions,
         lambda label: tuple(map(read_run, whose[label])),
-        notes=(_in_words(whose), *left_out.lines()),
+        notes=(_in_words(whose), *found.lines),
         files=tuple(
             path for paths in whose.values() for path in paths if path is not None
         ),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bids_dtg.dynamics.participant.people import NetworkPeople
+from bids_dtg.dynamics.participant.network_participants import NetworkParticipants
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.names import build_path
 from bids_dtg.files.regions import RegionTable, encode_relmat, encode_series
@@ -79,7 +79,7 @@ def write_run(
 
 def prepare(
     root: Path, atlas: str = "", *, connected: bool = True, **options: Any
-) -> NetworkPeople:
+) -> NetworkParticipants:
     settings = Settings.of(
         bids_dir=root,
         output_dir=root,
@@ -88,7 +88,7 @@ def prepare(
         analysis="train",
         **options,
     )
-    return NetworkPeople.prepare(settings, atlas=atlas, connected=connected)
+    return NetworkParticipants.prepare(settings, atlas=atlas, connected=connected)
 
 
 def without(values: np.ndarray, frames: Any) -> np.ndarray:

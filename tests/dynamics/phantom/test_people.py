@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.dynamics.networks import standardised
-from bids_dtg.dynamics.participant.people import NetworkPeople
+from bids_dtg.dynamics.participant.network_participants import NetworkParticipants
 from bids_dtg.dynamics.phantom.people import (
     SimulatedPeople,
     simulate_hopf_people,
@@ -54,7 +54,7 @@ def test_written_people_are_read_as_input_arrays(tmp_path):
         analysis="train",
         input_arrays=(str(tmp_path / "networks.npz"),),
     )
-    source = NetworkPeople.prepare(options)
+    source = NetworkParticipants.prepare(options)
     (networks,) = [source.networks(session) for session in source.sessions]
     assert networks.people == people.networks.people
     assert networks.regions == people.networks.regions

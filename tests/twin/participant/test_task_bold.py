@@ -29,13 +29,13 @@ from bids_dtg.inputs import events
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.twin.bold_runs import BoldRun
-from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.participant.task_bold import (
     encode_task_bold,
     read_task_bold,
     task_bold_sidecar,
     with_event_files,
 )
+from bids_dtg.twin.participant.twin_participants import TwinParticipants
 
 TASKS = ("hammerAP", "stroopAP")
 NAMES = ("amygdala", "motor")
@@ -47,7 +47,7 @@ def folder(tmp_path) -> Path:
     return write_twins(tmp_path)
 
 
-def people_of(folder: Path, **options: Any) -> TwinPeople:
+def people_of(folder: Path, **options: Any) -> TwinParticipants:
     """Return people of the output, or of given files of arrays."""
     return twin_people.people_of(folder, **{"input_arrays": (), **options})
 
@@ -147,7 +147,7 @@ def test_bold_of_two_atlases_stops_only_who_uses_it(folder):
     assert main(arguments(folder, folder / "out", "evaluate", *more, arrays=None)) == 0
 
 
-def with_arrays(folder: Path, **changed: Any) -> TwinPeople:
+def with_arrays(folder: Path, **changed: Any) -> TwinParticipants:
     values = (
         np.random.default_rng(0).normal(size=(3, 2, REGIONS, FRAMES)).astype(np.float32)
     )

@@ -1,32 +1,18 @@
-"""People of the digital twin, with connectomes and trials from event files."""
+"""Participants of the digital twin, with connectomes and trials from event files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-
+from bids_dtg.cohort.participant_sources import ModelParticipants, choose_participants
 from bids_dtg.cohort.people import table_path
-from bids_dtg.cohort.recognised_people import Sketches, copies_in_words, with_copies
-from bids_dtg.cohort.region_people import read_split
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError
 from bids_dtg.files.names import plain_label
-from bids_dtg.inputs.participants import (
-    SITE_COLUMNS,
-    Column,
-    Families,
-    plain_column,
-    read_families,
-    read_participants,
-)
-from bids_dtg.notices import counted, named, say
+from bids_dtg.inputs.participants import Families, read_families
+from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
-from bids_dtg.stats.splits import Split
-from bids_dtg.twin.adjustment import Adjustment, Covariates
-from bids_dtg.twin.array_types import Values
 from bids_dtg.twin.participant.connectomes import (
     ConnectomeSource,
     find_array_connectomes,
@@ -47,22 +33,13 @@ from bids_dtg.twin.trials import Trials, values_in_words
 FEWEST_TRIALS = 5
 
 
-@dataclass(frozen=True, eq=False)
-class TwinPeople:
-    """People with a connectome and trials; connectomes are read on request."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TwinParticipants(ModelParticipants[ConnectomeSource]):
+    """Participants with a connectome and trials; connectomes are read on request."""
 
-    source: ConnectomeSource  # of connectomes
     tasks: TaskSet
     behaviour: Mapping[str, Behaviour]  # of everybody with event files, by label
-    labels: tuple[str, ...]  # requested participants with both
     left_out: Mapping[str, str]  # other requested participants, with the reason
-    # Use of `labels`; without --split-file everybody is in the training set.
-    split: Split
-    families: Families  # of related people; labels with the same rest are in one
-    rest_sketches: Sketches  # of people's rest by session, and of their connectomes
-    # Sentences on assumptions, and on participants who were left out.
-    notes: tuple[str, ...]
-    files: tuple[Path, ...]  # that data are read from, except arrays
     # BOLD of their runs of trials; None: nobody has any.
     task_bold: TaskBold | None = None
 
@@ -73,7 +50,7 @@ class TwinPeople:
         tasks: Sequence[Task] | None = None,
         atlas: str = "",
         with_bold: bool = True,
-    ) -> TwinPeople:
+    ) -> TwinParticipants:
         """Read events, and find connectomes: those of ``--input-arrays``, else of the output.
 
         Tasks, atlas and use of BOLD are those of a model. Without a model, tasks are those of
@@ -87,10 +64,8 @@ class TwinPeople:
         DatasetError
             Nobody has both, or files cannot be used.
         """
-        if arrays := settings.modelling.input_arrays:
-            source = find_array_connectomes(
-                arrays, settings.modelling.array_key, settings.resources.mem_gb
-            )
+        if settings.modelling.input_arrays:
+            source = find_array_connectomes(settings)
         else:
             source = find_output_connectomes(settings, atlas)
         requested = tuple(
@@ -98,6 +73,7 @@ class TwinPeople:
         )
         chosen, files = find_task_files(settings, tasks)
         behaviour = read_behaviour(chosen, files, requested)
+        source = replace(source, families=_families(settings, source))
         labels, left_out, lacking = _whole_people(source, behaviour, requested)
         whole = {label: behaviour[label] for label in labels}
         bold = None
@@ -105,42 +81,21 @@ class TwinPeople:
             bold = find_array_bold(source.arrays, whole, files)
         elif with_bold:
             bold = find_output_bold(settings, whole)
-        sketches = source.sketches(labels)
-        source = replace(source, families=_families(settings, source))
-        families = with_copies(
-            source.families, sketches, "connectome", "--participant-label"
+        fields = cls.shared_fields(settings, source, labels, lacking)
+        fields["notes"] += trial_notes(chosen, behaviour, labels)
+        fields["files"] += tuple(
+            file.path for file in files if file.participant in labels
         )
-        split, split_notes = read_split(settings.modelling.split_file, labels, families)
+        if bold is not None:
+            fields["notes"] += bold.notes
+            fields["files"] += bold.files
         return cls(
-            source=source,
+            **fields,
             tasks=TaskSet(chosen),
             behaviour=MappingProxyType(behaviour),
-            labels=labels,
             left_out=MappingProxyType(left_out),
-            split=split,
-            families=families,
-            rest_sketches=sketches,
-            notes=(
-                *source.notes,
-                *lacking,
-                *copies_in_words(families, sketches, "connectome"),
-                *split_notes,
-                *trial_notes(chosen, behaviour, labels),
-                *(() if bold is None else bold.notes),
-            ),
-            files=(
-                *source.files,
-                *(file.path for file in files if file.participant in labels),
-                *(() if bold is None else bold.files),
-            ),
             task_bold=bold,
         )
-
-    def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Return sketches of people's rest and connectomes, by which people are recognised."""
-        return {
-            label: tuple(self.rest_sketches.get(label, {}).values()) for label in labels
-        }
 
     def stacked(self, runs: Sequence[Sequence[Trials]]) -> Segments:
         """Return runs of people, or parts of them, as segments; see `stack_people`.
@@ -197,30 +152,20 @@ def _whole_people(
     source: ConnectomeSource,
     behaviour: Mapping[str, Behaviour],
     requested: Sequence[str],
-) -> tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]:
+) -> tuple[tuple[str, ...], dict[str, str], list[str]]:
     """Return people with both, the reasons for leaving out others, and sentences on these."""
-    connectomes = frozenset(source.labels)
-    with_files = connectomes | behaviour.keys()
-    wanted = tuple(dict.fromkeys(requested)) or tuple(sorted(with_files))
-    if absent := [label for label in wanted if label not in with_files]:
-        raise DatasetError(
-            f"there are no files of {', '.join(absent)}",
-            expected=f"labels such as {named(sorted(with_files))}",
-        )
-    left_out = {}
-    by_reason: dict[str, list[str]] = {}
-    for label in wanted:
-        if why := _why_not(label, connectomes, behaviour):
-            left_out[label] = why
-            by_reason.setdefault(why, []).append(label)
-    labels = tuple(label for label in wanted if label not in left_out)
-    notes = [
-        f"left out: {counted(len(people), 'participant')} with {why} ({named(people)})"
-        for why, people in by_reason.items()
-    ]
+    connectomes, with_files = frozenset(source.labels), behaviour.keys()
+    unusable = {label for label, person in behaviour.items() if not person.runs}
+    lacking = {
+        "a connectome and no events": connectomes - with_files,
+        "events and no connectome": with_files - connectomes,
+        "no event file that can be used": connectomes & unusable,
+    }
+    everybody = sorted(connectomes | with_files)
+    labels, left_out, notes = choose_participants(requested, everybody, lacking)
     troubles = {
         label: behaviour[label].troubles
-        for label in wanted
+        for label in requested or everybody
         if label in behaviour and behaviour[label].troubles
     }
     if troubles:
@@ -237,17 +182,7 @@ def _whole_people(
             f"nobody has both a connectome and events that can be read: {'; '.join(notes)}",
             expected=source.expected,
         )
-    return labels, left_out, tuple(notes)
-
-
-def _why_not(
-    label: str, connectomes: frozenset[str], behaviour: Mapping[str, Behaviour]
-) -> str | None:
-    if label not in behaviour:
-        return "a connectome and no events"
-    if label not in connectomes:
-        return "events and no connectome"
-    return None if behaviour[label].runs else "no event file that can be used"
+    return labels, left_out, notes
 
 
 def trial_notes(
@@ -301,85 +236,3 @@ def _on_task(
         if unusual:
             number = counted(len(unusual), "participant")
             yield f"{task.name}: {number} {what} ({named(unusual)}): kept{remark}"
-
-
-def read_covariates(
-    settings: Settings, labels: Sequence[str], adjustment: Adjustment | None = None
-) -> Covariates:
-    """Read columns of the participants table; sites are categories, even if they are numbers.
-
-    People without a value are reported and kept; the training people's mean is used for them.
-
-    Parameters
-    ----------
-    settings
-        Options of the run.
-    labels
-        Labels of the people, in this order.
-    adjustment
-        That of a model, whose columns are read, categories as categories; None: those of
-        ``--covariates``.
-
-    Raises
-    ------
-    SettingsError
-        There is no table or no such column, nobody has a value, it is unclear whether a column
-        holds numbers, or a column of the model's numbers holds none.
-    """
-    names = settings.statistics.covariates
-    if adjustment is not None:
-        names = adjustment.asked
-    if not names:
-        return Covariates()
-    path = table_path(settings)
-    if path is None:
-        raise SettingsError(
-            f"there is no table of participants with a column {names[0]}",
-            expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
-        )
-    table = read_participants(path)
-    table.require_labels(labels)
-    values: dict[str, Values] = {}
-    for name in names:
-        column = _checked(table.find(name).of(labels), labels)
-        is_number = column.is_number and plain_column(column.name) not in SITE_COLUMNS
-        if (
-            adjustment is not None
-            and name not in adjustment.categories
-            and not is_number
-        ):
-            raise SettingsError(
-                f"{path}: {column.name} is categorical, and the model adjusts for its numbers",
-                expected="the same kind of column as in training",
-            )
-        if is_number and (adjustment is None or name not in adjustment.categories):
-            covariate = np.array(
-                [column.numbers.get(label, np.nan) for label in labels]
-            )
-        else:
-            covariate = np.array(
-                [column.texts.get(label, "") for label in labels], np.str_
-            )
-        values[column.name if adjustment is None else name] = covariate
-    return Covariates(values)
-
-
-def _checked(column: Column, labels: Sequence[str]) -> Column:
-    """Refuse a column without values of these people; report people without a value."""
-    if not column.texts:
-        raise SettingsError(
-            f"--covariates {column.name}: none of {counted(len(labels), 'participant')} has a "
-            "value",
-            expected=f"labels such as sub-{labels[0]} in the table",
-        )
-    column.require_usable()
-    say(*column.notes)
-    if not column.is_number:
-        say(column.levels_sentence)
-    lacking = [f"sub-{label}" for label in labels if label not in column.texts]
-    if lacking:
-        say(
-            f"{column.name}: {counted(len(lacking), 'participant')} without a value "
-            f"({named(lacking)}); the training people's mean is used"
-        )
-    return column

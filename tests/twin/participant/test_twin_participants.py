@@ -24,7 +24,7 @@ from bids_dtg.inputs.participants import Families
 from bids_dtg.settings import Settings
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.participant.connectomes import connectome_notes
-from bids_dtg.twin.participant.people import read_covariates
+from bids_dtg.twin.participant.covariates import read_covariates
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from array_people import write
 
-from bids_dtg.dynamics.participant.people import LEAST_FRAMES, NetworkPeople
+from bids_dtg.dynamics.networks import LEAST_FRAMES
+from bids_dtg.dynamics.participant.network_participants import NetworkParticipants
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.settings import Settings
 
@@ -57,8 +58,8 @@ def write_people(folder: Path, **changed: Any) -> tuple[str, ...]:
     return tuple(str(folder / name) for name in files)
 
 
-def prepare(files: tuple[str, ...], **options: Any) -> NetworkPeople:
-    return NetworkPeople.prepare(
+def prepare(files: tuple[str, ...], **options: Any) -> NetworkParticipants:
+    return NetworkParticipants.prepare(
         Settings.of(
             bids_dir="in",
             output_dir="out",
@@ -106,7 +107,8 @@ def test_a_session_and_people_are_chosen(files):
     with pytest.raises(SettingsError, match=words):
         prepare(files, session_label=("B",))
     with pytest.raises(
-        DatasetError, match=r"no file has 07\. Expected: labels such as 01, 02, 03"
+        DatasetError,
+        match=r"there are no files of 07\. Expected: labels such as 01, 02, 03",
     ):
         prepare(files, participant_label=("07",))
 
