@@ -74,7 +74,7 @@ class FeatureKind:
 
     name: str  # in the columns of results
     words: str  # in a sentence, plural
-    # Finds features of people: takes the kind and a `bids_dtg.cohort.people.GroupPeople`, returns a
+    # Finds features of people: takes the kind and `GroupParticipants`, returns a
     # `bids_dtg.cohort.features.FeatureSource`, raises DatasetError where nobody has any.
     find: Callable[[FeatureKind, Any], Any]
     # Returns the kind of run file that holds them; None: they are not in files of runs.

@@ -8,9 +8,9 @@
 - `region_tables`: participants' tables of regions in the output, and which are left out
 - `participant_sources`: participants to train or evaluate a model of regions on
 - `splits`: who is in which set of a given split, and folds
-- `people`: participants whose maps are analysed together, and their variables
+- `group_participants`: participants whose maps are analysed together, and their variables
 - `model_analysis`: a run of an analysis that trains or uses a model of regions
-- `recognised_people`: copies of a participant, and participants on whom a model was trained
+- `recognised_participants`: copies of a participant, and participants on whom a model was trained
 - `result_folder`: the folder of an analysis's results
 - `result_table`: tables of results: file, data dictionary and the page's table
 """

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.group_participants import GroupParticipants, read_edges
 from bids_dtg.cohort.maps import (
     choose_measured,
     facts_of_files,
@@ -26,7 +27,6 @@ from bids_dtg.cohort.maps import (
     read_map,
     read_measured,
 )
-from bids_dtg.cohort.people import GroupPeople, read_edges
 from bids_dtg.errors import DatasetError, DtgError, OutputError, RunError, SettingsError
 from bids_dtg.files.array_store import ArrayStore, MappedRows
 from bids_dtg.files.foreign import reading
@@ -128,7 +128,7 @@ class FeatureSource:
         """Number of columns, including those that some people lack."""
         return len(self.names) or (0 if self.places is None else self.places.number)
 
-    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
+    def tables(self, people: GroupParticipants, folder: Path) -> Iterator[FeatureTable]:
         """Yield the features of people, one contrast at a time.
 
         A contrast that cannot be read for anybody is left out and printed, as is each participant
@@ -180,7 +180,7 @@ class FeatureSource:
         return [[contrast] for contrast in self.contrasts]
 
     def _read_rows(
-        self, people: GroupPeople, contrasts: Sequence[str], folder: Path
+        self, people: GroupParticipants, contrasts: Sequence[str], folder: Path
     ) -> tuple[MappedRows, dict[str, list[str]], dict[str, str]]:
         """Read each person once; return the rows, labels of their people, and the first errors."""
         labels: dict[str, list[str]] = {contrast: [] for contrast in contrasts}
@@ -235,7 +235,7 @@ def _odd_maps(table: FeatureTable) -> Iterator[str]:
                 yield f"the scale of the map of sub-{label} is {scale:.3g} times the median"
 
 
-def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
+def find_features(people: GroupParticipants) -> tuple[FeatureSource, ...]:
     """Find all features that the people have.
 
     Raises
@@ -258,7 +258,7 @@ def find_features(people: GroupPeople) -> tuple[FeatureSource, ...]:
 
 
 def note_incomplete(
-    people: GroupPeople,
+    people: GroupParticipants,
     kind: FeatureKind,
     labels: Collection[str],
     complete: Collection[str],
@@ -294,7 +294,7 @@ def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
     return 0
 
 
-def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+def find_maps(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
     """Find predicted maps, which everybody has, by region or, with ``--voxels``, by voxel."""
     labels = [contrast.label for contrast in people.example.maps]
     contrasts = _chosen(people, labels)
@@ -333,7 +333,7 @@ def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 
 
 def find_measured(
-    kind: FeatureKind, people: GroupPeople, tasks: Mapping[str, str]
+    kind: FeatureKind, people: GroupParticipants, tasks: Mapping[str, str]
 ) -> FeatureSource:
     """Find measured maps of the predicted contrasts, at the predicted maps' voxels or parcels.
 
@@ -390,7 +390,7 @@ def find_measured(
 
 
 def _measured(
-    people: GroupPeople,
+    people: GroupParticipants,
     folder: Path,
     space: str,
     tasks: Mapping[str, str],
@@ -428,7 +428,7 @@ def _measured(
     return measured, statistic
 
 
-def parcels_of(people: GroupPeople) -> ParcelPlaces:
+def parcels_of(people: GroupParticipants) -> ParcelPlaces:
     """Return the parcels of the first predicted maps that can be read.
 
     Raises
@@ -450,7 +450,7 @@ def parcels_of(people: GroupPeople) -> ParcelPlaces:
 
 def _of_maps(
     kind: FeatureKind,
-    people: GroupPeople,
+    people: GroupParticipants,
     contrasts: tuple[str, ...],
     has: Mapping[str, Collection[str]],
     files: Files,
@@ -478,7 +478,7 @@ def _of_maps(
 
 def _means_of_regions(
     kind: FeatureKind,
-    people: GroupPeople,
+    people: GroupParticipants,
     contrasts: tuple[str, ...],
     has: Mapping[str, Collection[str]],
     files: Files,
@@ -541,7 +541,7 @@ def _sampling(places: VoxelPlaces, atlas: Atlas) -> Callable[[Row], Row]:
     return PointSampling.between(places, points).apply
 
 
-def _atlas_of(people: GroupPeople) -> Atlas:
+def _atlas_of(people: GroupParticipants) -> Atlas:
     """Return the first of ``--atlases``, else the default with HCP's subcortical structures."""
     names = people.settings.outputs.atlases
     if names:
@@ -584,7 +584,9 @@ def with_subcortex(cortex: Atlas, places: VoxelPlaces) -> Atlas:
     return Atlas(cortex.entities, labels, {**cortex.parcels, **added}, voxels)
 
 
-def find_sides(kind: FeatureKind, people: GroupPeople, file: FileKind) -> FeatureSource:
+def find_sides(
+    kind: FeatureKind, people: GroupParticipants, file: FileKind
+) -> FeatureSource:
     """Find tables of left minus right of predicted maps.
 
     Parameters
@@ -634,7 +636,7 @@ def find_sides(kind: FeatureKind, people: GroupPeople, file: FileKind) -> Featur
     return _of_names(kind, tuple(paths), read_named, _chosen(people, labels))
 
 
-def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+def find_edges(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
     """Find the correlations between ROI series (upper triangle) of the runs behind the maps.
 
     Raises
@@ -669,7 +671,7 @@ def _edge_names(edges: int) -> tuple[str, ...]:
     return tuple(f"roi{i + 1:02d}-roi{j + 1:02d}" for i, j in zip(*upper, strict=True))
 
 
-def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+def find_scores(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
     """Find scores in the kind's tables of runs, averaged over each person's runs."""
 
     def read_scores(label: str, _: str) -> tuple[tuple[str, ...], Row]:
@@ -681,7 +683,7 @@ def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     return _of_names(kind, people.labels, read_scores)
 
 
-def find_changes(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+def find_changes(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
     """Find each person's changes by an intervention, in the only such table of the output.
 
     Raises
@@ -779,7 +781,7 @@ def _mean(rows: Sequence[NDArray[np.floating[Any]]] | NDArray[np.floating[Any]])
     return np.asarray(np.mean(rows, axis=0, dtype=np.float64), np.float32)
 
 
-def _chosen(people: GroupPeople, labels: Sequence[str]) -> tuple[str, ...]:
+def _chosen(people: GroupParticipants, labels: Sequence[str]) -> tuple[str, ...]:
     """Return the contrasts of ``--contrast``; all if it was not given."""
     names = people.settings.modelling.contrast
     if not names:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from bids_dtg.bundles.fitted import FittedBundle
 from bids_dtg.cohort.participant_sources import ModelParticipants
-from bids_dtg.cohort.recognised_people import RELATED, TRAINED, labels_alone
+from bids_dtg.cohort.recognised_participants import RELATED, TRAINED, labels_alone
 from bids_dtg.cohort.result_folder import (
     DEFAULT_NAME,
     MODEL,

@@ -14,7 +14,11 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.recognised_people import Sketches, copies_in_words, with_copies
+from bids_dtg.cohort.recognised_participants import (
+    Sketches,
+    copies_in_words,
+    with_copies,
+)
 from bids_dtg.cohort.region_tables import UNKNOWN_CLEANING, RegionTables, TableContent
 from bids_dtg.cohort.splits import outside_split, read_split
 from bids_dtg.errors import DatasetError

@@ -22,7 +22,7 @@ from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 
 if TYPE_CHECKING:
     from bids_dtg.cohort.features import FeatureSource
-    from bids_dtg.cohort.people import GroupPeople
+    from bids_dtg.cohort.group_participants import GroupParticipants
     from bids_dtg.workflows import FeatureKind
 
 ASYMMETRY = FileKind("statmap", "asymmetry", ".tsv")  # a person's table
@@ -137,7 +137,7 @@ def lateralisation(asymmetry: Maps, weights: Maps) -> Maps:
     return index
 
 
-def find_asymmetry(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+def find_asymmetry(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
     """Find people's tables of left minus right, for analyses over people."""
     from bids_dtg.cohort import features
 

@@ -13,7 +13,7 @@ from bids_dtg.files.text import read_packaged
 
 if TYPE_CHECKING:
     from bids_dtg.cohort.features import FeatureSource
-    from bids_dtg.cohort.people import GroupPeople
+    from bids_dtg.cohort.group_participants import GroupParticipants
     from bids_dtg.workflows import FeatureKind
 
 _MINUS = "\N{MINUS SIGN}"
@@ -170,7 +170,7 @@ def title_in_words(task: str, name: str) -> str:
     return f"{task_in_words(task)}: {words}"
 
 
-def find_measured(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+def find_measured(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
     """Find measured maps for analyses over people, with the tasks of HCP contrasts."""
     from bids_dtg.cohort import features
 

@@ -18,7 +18,7 @@ from bids_dtg.cohort.features import (
     note_incomplete,
     print_plan,
 )
-from bids_dtg.cohort.people import GroupPeople, gather_people
+from bids_dtg.cohort.group_participants import GroupParticipants, gather_participants
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.machine import one_blas_thread
@@ -140,7 +140,7 @@ def run_embed(settings: Settings) -> int:
     DatasetError, SettingsError
         There are no features, or fewer than four people have them.
     """
-    people = gather_people(settings)
+    people = gather_participants(settings)
     levels = _levels(people)
     sources = find_features(people)
     if settings.behaviour.dry_run:
@@ -166,7 +166,7 @@ def run_embed(settings: Settings) -> int:
     return len(people.failed)
 
 
-def _levels(people: GroupPeople) -> dict[str, Mapping[str, str]]:
+def _levels(people: GroupParticipants) -> dict[str, Mapping[str, str]]:
     """Return the levels of people, by phenotype."""
     levels = {}
     for name in people.settings.part(PhenotypeOptions).phenotype:
@@ -182,7 +182,7 @@ def _levels(people: GroupPeople) -> dict[str, Mapping[str, str]]:
 
 def _layouts(
     source: FeatureSource,
-    people: GroupPeople,
+    people: GroupParticipants,
     levels: Mapping[str, Mapping[str, str]],
     tasks: Mapping[str, str],
     folder: Path,
@@ -215,7 +215,7 @@ def _layouts(
         yield _layout_of_maps(source.kind, tables, complete, tasks)
 
 
-def _drawn(people: GroupPeople, source: FeatureSource) -> list[str]:
+def _drawn(people: GroupParticipants, source: FeatureSource) -> list[str]:
     """Return who is laid out: everybody with the features, or some drawn at random."""
     labels = [label for label in people.labels if label in source.has]
     seed, count = people.settings.modelling.seed, len(source.contrasts)
@@ -232,7 +232,7 @@ def _drawn(people: GroupPeople, source: FeatureSource) -> list[str]:
 def _layout_of_maps(
     kind: FeatureKind,
     tables: Sequence[FeatureTable],
-    people: GroupPeople,
+    people: GroupParticipants,
     tasks: Mapping[str, str],
 ) -> _Layout:
     """Lay out the maps of people who have all contrasts, by the columns that all tables have."""
@@ -260,7 +260,7 @@ def _layout_of_maps(
 
 
 def _of_people(
-    people: GroupPeople, levels: Mapping[str, Mapping[str, str]]
+    people: GroupParticipants, levels: Mapping[str, Mapping[str, str]]
 ) -> dict[str, tuple[str, ...]]:
     """Return the level of each person by phenotype; empty where it is unknown."""
     return {
@@ -273,7 +273,7 @@ def _layout(
     kind: FeatureKind,
     product: Array,
     columns: int,
-    people: GroupPeople,
+    people: GroupParticipants,
     contrasts: tuple[str, ...],
     groupings: Mapping[str, tuple[str, ...]],
 ) -> _Layout:
@@ -308,7 +308,7 @@ def _layout(
 def _cluster(
     point_distances: Array,
     labels: Sequence[str],
-    people: GroupPeople,
+    people: GroupParticipants,
     contrasts: Sequence[str],
 ) -> Row:
     """Score the clusters of points with the same label, with p where points are people."""
@@ -334,7 +334,7 @@ def _cluster(
 
 def _write(
     results: ResultFolder,
-    people: GroupPeople,
+    people: GroupParticipants,
     layouts: Sequence[_Layout],
     levels: Mapping[str, Mapping[str, str]],
     tasks: Mapping[str, str],

@@ -16,7 +16,7 @@ from bids_dtg.cohort.features import (
     note_incomplete,
     print_plan,
 )
-from bids_dtg.cohort.people import GroupPeople, gather_people
+from bids_dtg.cohort.group_participants import GroupParticipants, gather_participants
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.machine import one_blas_thread
@@ -167,7 +167,7 @@ class _FeatureSet:
 class _Study:
     """All predictions of a run."""
 
-    people: GroupPeople
+    people: GroupParticipants
     names: Sequence[str]
     sets: dict[str, list[_FeatureSet]] = field(default_factory=dict)  # by phenotype
     words: dict[str, list[str]] = field(default_factory=dict)  # sentences by phenotype
@@ -268,7 +268,7 @@ def run_phenotypes(settings: Settings) -> int:
     DatasetError, SettingsError
         There are no features, no phenotype, or too few people.
     """
-    people = gather_people(settings).complete(settings.statistics.covariates)
+    people = gather_participants(settings).complete(settings.statistics.covariates)
     # Refuses unusable columns.
     people.covariates(people.varying(settings.statistics.covariates))
     names = phenotype_names(people)
@@ -311,7 +311,9 @@ def _predict_from(study: _Study, source: FeatureSource, folder: Path) -> None:
         study.add(source.kind, ALL_CONTRASTS, labels, of_products(products_of_all))
 
 
-def _with_all(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupPeople:
+def _with_all(
+    people: GroupParticipants, sources: Sequence[FeatureSource]
+) -> GroupParticipants:
     """Return people who have features of all kinds, so that these can be compared."""
     complete, left_out = [], []
     for label in people.labels:

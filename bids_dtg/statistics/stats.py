@@ -17,7 +17,7 @@ from bids_dtg.cohort.features import (
     find_features,
     print_plan,
 )
-from bids_dtg.cohort.people import GroupPeople, gather_people
+from bids_dtg.cohort.group_participants import GroupParticipants, gather_participants
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.machine import one_blas_thread
@@ -158,7 +158,7 @@ class Plan:
 class Question:
     """What is tested in each column: a mean, a phenotype, or the difference of two sessions."""
 
-    people: GroupPeople
+    people: GroupParticipants
     phenotype: Variable | None
     sessions: tuple[str, ...] = ()
     words: list[str] = field(default_factory=list)  # on permutations, for the page
@@ -166,7 +166,7 @@ class Question:
     plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, people: GroupPeople) -> Question:
+    def of(cls, people: GroupParticipants) -> Question:
         """Return the question that the options ask.
 
         Raises
@@ -242,7 +242,7 @@ class Question:
                 )
         return self.plans[key]
 
-    def _plan_of_mean(self, people: GroupPeople) -> Plan:
+    def _plan_of_mean(self, people: GroupParticipants) -> Plan:
         """Return how a mean, or the difference of two sessions, is tested."""
         families, options = people.families, people.settings.statistics
         number = len(np.unique(families))
@@ -257,7 +257,7 @@ class Question:
         return Plan(Design.of_mean(flipped_signs(families, draws, seed=seed)), no_p)
 
     def _plan_of_phenotype(
-        self, people: GroupPeople, phenotype: Variable, kind: FeatureKind
+        self, people: GroupParticipants, phenotype: Variable, kind: FeatureKind
     ) -> Plan:
         """Return how the association with a phenotype is tested."""
         options, seed = people.settings.statistics, people.settings.modelling.seed
@@ -393,7 +393,7 @@ def run_stats(settings: Settings) -> int:
     DatasetError, SettingsError
         There are no features, or the question cannot be asked of these people.
     """
-    people = gather_people(settings).complete(settings.statistics.covariates)
+    people = gather_participants(settings).complete(settings.statistics.covariates)
     # Refuses unusable columns.
     people.covariates(people.varying(settings.statistics.covariates))
     question = Question.of(people)

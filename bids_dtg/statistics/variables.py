@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.people import GroupPeople
+from bids_dtg.cohort.group_participants import GroupParticipants
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.participants import (
     FAMILY_COLUMNS,
@@ -29,7 +29,7 @@ _NOTHING = 1e-8  # of a phenotype's size: what rounding leaves of it
 _LARGEST = 1e100  # largest value of a phenotype; squares of larger ones may overflow
 
 
-def phenotype_names(people: GroupPeople) -> tuple[str, ...]:
+def phenotype_names(people: GroupParticipants) -> tuple[str, ...]:
     """Return the phenotypes of ``--phenotype``, else all numeric or two-level columns.
 
     Covariates, families and sites are never phenotypes.
@@ -68,7 +68,9 @@ def phenotype_names(people: GroupPeople) -> tuple[str, ...]:
     return require_unexplained(people, phenotypes)
 
 
-def require_unexplained(people: GroupPeople, names: Sequence[str]) -> tuple[str, ...]:
+def require_unexplained(
+    people: GroupParticipants, names: Sequence[str]
+) -> tuple[str, ...]:
     """Return the phenotypes that the covariates do not determine; name the others.
 
     Raises
@@ -131,7 +133,7 @@ def values_of(column: Column, labels: Sequence[str]) -> NDArray[np.float64]:
     return np.array([float(column.texts[label] == second) for label in labels])
 
 
-def _why_explained(people: GroupPeople, column: Column) -> str:
+def _why_explained(people: GroupParticipants, column: Column) -> str:
     """Say that the requested covariates determine a phenotype; empty if they do not."""
     covariates = people.settings.statistics.covariates
     names = [name for name in covariates if name != column.name]
@@ -151,7 +153,7 @@ def _why_explained(people: GroupPeople, column: Column) -> str:
 
 
 def covariates_of(
-    people: GroupPeople,
+    people: GroupParticipants,
     kind: FeatureKind,
     name: str,
     tested: NDArray[np.float64],

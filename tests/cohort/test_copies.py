@@ -14,7 +14,7 @@ from split_options import sets
 from twin_people import edges, write_average, write_twins
 from written_cohort import WrittenCohort
 
-from bids_dtg.cohort.people import GroupPeople, gather_people
+from bids_dtg.cohort.group_participants import GroupParticipants, gather_participants
 from bids_dtg.cohort.splits import draw_folds
 from bids_dtg.dynamics.participant.network_participants import NetworkParticipants
 from bids_dtg.errors import DatasetError
@@ -113,7 +113,7 @@ def test_a_session_that_is_a_copy_of_another_is_refused(tmp_path, capsys):
 
 
 def test_copies_of_relatives_join_two_families():
-    from bids_dtg.cohort.recognised_people import with_copies
+    from bids_dtg.cohort.recognised_participants import with_copies
 
     known = {
         label: {"rest": sketch(chance_rest(int(label[1:]), 1)[0])}
@@ -220,9 +220,9 @@ def test_a_chance_phenotype_of_people_who_are_in_twice_is_not_predicted(
     assert float(found["p"]) > 0.05
 
 
-def gathered(written: WrittenCohort, out: Path, **more: object) -> GroupPeople:
+def gathered(written: WrittenCohort, out: Path, **more: object) -> GroupParticipants:
     given = {"bids_dir": written.bids, "output_dir": out, "analysis_level": "group"}
-    return gather_people(
+    return gather_participants(
         Settings.of(**given, analysis="stats", model=str(written.model), **more)
     )
 

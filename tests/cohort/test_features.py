@@ -15,7 +15,7 @@ from maps_job import read_table
 
 from bids_dtg.cli.run import main
 from bids_dtg.cohort.features import FeatureTable, find_features, with_subcortex
-from bids_dtg.cohort.people import GroupPeople, gather_people
+from bids_dtg.cohort.group_participants import GroupParticipants, gather_participants
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.imaging.atlas import find_atlas, region_means
 from bids_dtg.imaging.grid import Grid
@@ -56,7 +56,7 @@ def people_of(cohort, **options):
     settings = cohort.settings().replace(
         analysis_level="group", analysis="stats", **options
     )
-    return gather_people(settings)
+    return gather_participants(settings)
 
 
 def tables(cohort, name, tmp_path, **options):
@@ -485,7 +485,9 @@ def labels(number: int) -> list[Counted]:
 
 
 def test_people_are_chosen_and_subtracted_without_comparing_all_with_all():
-    everybody = GroupPeople(None, None, {}, dict.fromkeys(labels(500), ()), None, None)
+    everybody = GroupParticipants(
+        None, None, {}, dict.fromkeys(labels(500), ()), None, None
+    )
     Counted.compared = 0
     assert len(everybody.of(labels(500))) == 500
     values = np.zeros((500, 2), np.float32)

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from bids_dtg.bundles.store import unreadable_folders, which_unreadable
-from bids_dtg.cohort.recognised_people import EXCLUDED, Sketches, with_copies
+from bids_dtg.cohort.recognised_participants import EXCLUDED, Sketches, with_copies
 from bids_dtg.cohort.result_folder import BUNDLE, MODEL, ResultFolder
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.roi_maps import maps_in_words, parcel_template

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_dtg.cohort.recognised_people import seen_on_page
+from bids_dtg.cohort.recognised_participants import seen_on_page
 from bids_dtg.contrasts.analyses.cohort import CohortArrays
 from bids_dtg.contrasts.analyses.judge import Evaluation
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.group_participants import require_same_dataset
 from bids_dtg.cohort.maps import (
     choose_averages,
     choose_measured,
@@ -20,7 +21,6 @@ from bids_dtg.cohort.mean_maps import (
     remove_earlier_means,
     write_means,
 )
-from bids_dtg.cohort.people import require_same_dataset
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.run_table import RUN_TABLE, Row, add_to_runs, write_run_table
 from bids_dtg.contrasts.contrast import hcp_tasks

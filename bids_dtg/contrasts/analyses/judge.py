@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table
+from bids_dtg.cohort.recognised_participants import EXCLUDED, left_out_table
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import ARRAYS, CohortArrays
 from bids_dtg.contrasts.analyses.simple_models import (

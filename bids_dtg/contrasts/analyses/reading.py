@@ -21,7 +21,7 @@ from scipy.linalg import block_diag
 
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cohort.maps import facts_of_files, map_reader, read_measured
-from bids_dtg.cohort.recognised_people import copies_in_words, with_copies
+from bids_dtg.cohort.recognised_participants import copies_in_words, with_copies
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.design import segment_weight
 from bids_dtg.connectome.form import MARGINAL, rows_of

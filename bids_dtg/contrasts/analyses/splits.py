@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from bids_dtg.cohort.recognised_people import copies_in_words
+from bids_dtg.cohort.recognised_participants import copies_in_words
 from bids_dtg.cohort.splits import outside_split, read_split
 from bids_dtg.contrasts.analyses.cohort import CohortFiles
 from bids_dtg.contrasts.bundle.kinds import MapsKind

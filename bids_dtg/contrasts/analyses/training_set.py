@@ -13,7 +13,7 @@ from bids_dtg.bundles.people import (
     hash_person,
     hash_rest,
 )
-from bids_dtg.cohort.recognised_people import (
+from bids_dtg.cohort.recognised_participants import (
     RELATED,
     TRAINED,
     TUNED,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from bids_dtg.bundles.store import kind_of
 from bids_dtg.cohort.model_analysis import ModelAnalysis
-from bids_dtg.cohort.recognised_people import say_left_out
+from bids_dtg.cohort.recognised_participants import say_left_out
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.bundle.kind import (
     DynamicsKind,

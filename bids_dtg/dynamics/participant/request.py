@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.bundles.store import kind_of
-from bids_dtg.cohort.recognised_people import labels_alone
+from bids_dtg.cohort.recognised_participants import labels_alone
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.kind import BY_NAME

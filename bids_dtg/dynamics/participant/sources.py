@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.participant_sources import ParticipantSource, ParticipantValues
-from bids_dtg.cohort.recognised_people import Sketches
+from bids_dtg.cohort.recognised_participants import Sketches
 from bids_dtg.cohort.region_tables import (
     OutputTable,
     RegionTables,

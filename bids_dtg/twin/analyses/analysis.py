@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.cohort.model_analysis import ModelAnalysis
-from bids_dtg.cohort.recognised_people import TRAINED, say_left_out
+from bids_dtg.cohort.recognised_participants import TRAINED, say_left_out
 from bids_dtg.cohort.region_tables import UNKNOWN_CLEANING
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError

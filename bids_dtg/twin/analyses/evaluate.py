@@ -11,7 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table, seen_on_page
+from bids_dtg.cohort.recognised_participants import (
+    EXCLUDED,
+    left_out_table,
+    seen_on_page,
+)
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.splits import FOLDS, HALVES, draw_folds
 from bids_dtg.errors import SettingsError

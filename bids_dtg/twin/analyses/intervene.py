@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.cohort.recognised_people import EXCLUDED, left_out_table, seen_on_page
+from bids_dtg.cohort.recognised_participants import (
+    EXCLUDED,
+    left_out_table,
+    seen_on_page,
+)
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.array_store import write_npz

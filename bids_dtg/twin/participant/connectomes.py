@@ -15,7 +15,7 @@ from bids_dtg.cohort.participant_sources import (
     ParticipantSource,
     read_rows,
 )
-from bids_dtg.cohort.recognised_people import Sketches
+from bids_dtg.cohort.recognised_participants import Sketches
 from bids_dtg.cohort.region_tables import (
     OutputTable,
     RegionTables,

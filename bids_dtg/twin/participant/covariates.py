@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.cohort.people import table_path
+from bids_dtg.cohort.group_participants import table_path
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.participants import Column, read_participants
 from bids_dtg.notices import counted, named, say

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bids_dtg.cohort.people import table_path
-from bids_dtg.cohort.recognised_people import labels_alone
+from bids_dtg.cohort.group_participants import table_path
+from bids_dtg.cohort.recognised_participants import labels_alone
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.errors import RunError
 from bids_dtg.extras import require

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from bids_dtg.cohort.group_participants import table_path
 from bids_dtg.cohort.participant_sources import ModelParticipants, choose_participants
-from bids_dtg.cohort.people import table_path
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.participants import Families, read_families

@@ -19,7 +19,7 @@ from bids_dtg.cohort.maps import (
     places_of,
     with_details,
 )
-from bids_dtg.cohort.recognised_people import copies_in_words, with_copies
+from bids_dtg.cohort.recognised_participants import copies_in_words, with_copies
 from bids_dtg.errors import (
     DatasetError,
     DtgError,
@@ -64,7 +64,7 @@ from bids_dtg.workflows import find_workflow
 
 
 @dataclass(frozen=True, eq=False)
-class GroupPeople:
+class GroupParticipants:
     """People with results of one model, in the order of their labels."""
 
     settings: Settings  # of the run
@@ -92,7 +92,7 @@ class GroupPeople:
     def __len__(self) -> int:
         return len(self.averages)
 
-    def of(self, labels: Collection[str]) -> GroupPeople:
+    def of(self, labels: Collection[str]) -> GroupParticipants:
         """Return some of the people."""
         chosen = set(labels)
         averages = {
@@ -102,7 +102,7 @@ class GroupPeople:
         }
         return dataclasses.replace(self, averages=averages)
 
-    def of_sessions(self, sessions: Sequence[str]) -> GroupPeople:
+    def of_sessions(self, sessions: Sequence[str]) -> GroupParticipants:
         """Return people with the results of some sessions only.
 
         Raises
@@ -229,7 +229,7 @@ class GroupPeople:
                 means[label] = repr(float(np.mean(values)))
         return Column(name, means) if means else None
 
-    def complete(self, names: Sequence[str]) -> GroupPeople:
+    def complete(self, names: Sequence[str]) -> GroupParticipants:
         """Return people with a value of each name; report the others.
 
         Raises
@@ -406,7 +406,7 @@ def require_same_dataset(inputs: InputOptions, output: DerivativeDataset) -> lis
     return folders
 
 
-def gather_people(settings: Settings) -> GroupPeople:
+def gather_participants(settings: Settings) -> GroupParticipants:
     """Find people whose results can be analysed together, and their variables; print who cannot.
 
     Participants excluded by the inclusion table are left out, as are maps whose model, grid or
@@ -461,7 +461,7 @@ def gather_people(settings: Settings) -> GroupPeople:
     families = with_copies(families, sketches, "connectome", used=used)
     say(*copies_in_words(families, sketches, "connectome"))
     left_out = (*excluded, *different)
-    people = GroupPeople(
+    people = GroupParticipants(
         settings, output, in_output.runs, averages, table, families, left_out
     )
     if sessions:
