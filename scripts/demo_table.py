@@ -21,7 +21,7 @@ from demo_people import (
 from numpy.typing import NDArray
 from rich.progress import track
 
-from bids_dtg.bundles.people import ModelPeople, hash_person
+from bids_dtg.bundles.training_hashes import TrainingHashes, hash_person
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, load_bundle, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.half_width import LeftOutErrors
@@ -192,12 +192,12 @@ def add_intervals(work: Path, folder: Path, people: int) -> None:
         half_widths=half_widths,
     )
     card = replace(bundle.card, evaluation=evaluation)
-    write_bundle(new, card, arrays, (bundle.people or ModelPeople({})).joined(seen))
+    write_bundle(new, card, arrays, (bundle.people or TrainingHashes({})).joined(seen))
     shutil.rmtree(folder)
     new.rename(folder)
 
 
-def phantom_people(phantom: Phantom, counts: Mapping[Cohort, int]) -> ModelPeople:
+def phantom_people(phantom: Phantom, counts: Mapping[Cohort, int]) -> TrainingHashes:
     """Return the first people of cohorts, with the names that `dtg-phantom` would give them."""
     sets = {}
     for cohort, count in counts.items():
@@ -205,4 +205,4 @@ def phantom_people(phantom: Phantom, counts: Mapping[Cohort, int]) -> ModelPeopl
         sets[cohort.name.lower()] = tuple(
             (hash_person(name, participant_label(index)),) for index in range(count)
         )
-    return ModelPeople(sets)
+    return TrainingHashes(sets)

@@ -13,7 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
-from bids_dtg.bundles.people import UNCERTAIN, ModelPeople, hash_person
+from bids_dtg.bundles.training_hashes import UNCERTAIN, TrainingHashes, hash_person
 
 FOLDER = Path(__file__).parent.parent / "bids_dtg" / "contrasts" / "bundle"
 OUT = FOLDER / "published_people.json"
@@ -45,7 +45,7 @@ def main() -> None:
         print(name, {key: len(listed) for key, listed in people.sets.items()})
 
 
-def read_lists(begin: Path, data_set: str) -> ModelPeople:
+def read_lists(begin: Path, data_set: str) -> TrainingHashes:
     """Read a data set's lists, whose names begin with `begin`."""
     sets = {
         name: tuple(
@@ -56,7 +56,7 @@ def read_lists(begin: Path, data_set: str) -> ModelPeople:
     }
     if data_set in PERHAPS:
         sets[UNCERTAIN] = sets[PERHAPS[data_set]]
-    return ModelPeople(sets, by_content=False)
+    return TrainingHashes(sets, by_content=False)
 
 
 if __name__ == "__main__":

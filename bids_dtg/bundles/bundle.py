@@ -19,13 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard, Part
 from bids_dtg.bundles.kinds import all_kinds
-from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import (
     find_bundle,
     read_card,
     read_verified_card,
     verify_file,
 )
+from bids_dtg.bundles.training_hashes import PEOPLE_FILE, TrainingHashes
 from bids_dtg.errors import BundleError
 from bids_dtg.files.atomic import output_error, temporary_name
 from bids_dtg.files.tensors import TensorFile, encode_arrays
@@ -44,7 +44,7 @@ class Bundle(Generic[Part]):
     card: ModelCard[Part]  # the model card
     identity: str  # SHA-256 of model.json, which holds the hash of every other file
     # People used to make the model, by name and rest; None: unknown.
-    people: ModelPeople | None = None
+    people: TrainingHashes | None = None
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Self:
@@ -68,7 +68,7 @@ class Bundle(Generic[Part]):
         further = cls.read_files(folder, card)
         people = None
         if PEOPLE_FILE in card.files:
-            people = ModelPeople.read(folder / PEOPLE_FILE)
+            people = TrainingHashes.read(folder / PEOPLE_FILE)
         return cls(path=folder, card=card, identity=identity, people=people, **further)
 
     @classmethod
@@ -83,7 +83,7 @@ class Bundle(Generic[Part]):
         card: ModelCard[Any],
         weights: Mapping[str, ArrayLike],
         files: Mapping[str, bytes],
-        people: ModelPeople | None = None,
+        people: TrainingHashes | None = None,
     ) -> Self:
         """Write a bundle, and load it back from where it was written.
 

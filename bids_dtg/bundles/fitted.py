@@ -1,7 +1,7 @@
 """What bundles of models that were fitted to people's regions share.
 
-Such a bundle lists its training set as hashes (`bids_dtg.bundles.people`), with which anybody who
-has the data can recognise the people. It names nobody, but a hash does not hide a short id from
+Such a bundle lists its training set as hashes (`bids_dtg.bundles.training_hashes`), with which
+anybody who has the data can recognise the people. It names nobody, but a hash does not hide a short id from
 someone who tries all ids.
 """
 
@@ -27,7 +27,12 @@ from bids_dtg.bundles.card import (
     TrainingData,
     without_times,
 )
-from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_family, hash_person
+from bids_dtg.bundles.training_hashes import (
+    PEOPLE_FILE,
+    TrainingHashes,
+    hash_family,
+    hash_person,
+)
 from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
@@ -193,7 +198,7 @@ class FittedBundle(Bundle[FittedTo]):
         families
             The same, with copies of a person as one family.
         """
-        training_people = self.people or ModelPeople({})
+        training_people = self.people or TrainingHashes({})
         of_trained_families = []
         for label in labels:
             family = hash_family(data_set, table.get(label, ""))

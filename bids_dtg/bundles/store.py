@@ -14,7 +14,7 @@ from typing import Any
 
 from bids_dtg.bundles.card import CARD_FILE, ModelCard, Part
 from bids_dtg.bundles.kinds import all_kinds, all_published
-from bids_dtg.bundles.people import PEOPLE_FILE
+from bids_dtg.bundles.training_hashes import PEOPLE_FILE
 from bids_dtg.errors import BundleError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import as_text, read_bytes, reading, sha256_of_file
 from bids_dtg.files.paths import expand_home

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import Form, rows_of
 from bids_dtg.contrasts.asymmetry import Homologues
@@ -66,7 +66,7 @@ class FittedLinear:
         if people is not None:
             sketches = zip(people, self.sketches, strict=True)
             sketches_of = {label: [sketch] for label, sketch in sketches}
-            model_people = ModelPeople.of_training("", sketches_of)
+            model_people = TrainingHashes.of_training("", sketches_of)
         fit = self.fit
         correction = fit.correction
         assert correction is not None

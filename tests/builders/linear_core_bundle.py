@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.dynamics.bundle.linear import LinearBundle, write_linear_bundle
 from bids_dtg.dynamics.components import Components, find_components
 from bids_dtg.dynamics.linear import LinearModel, TrainingPerson, fit_core
@@ -28,7 +28,7 @@ def tiny_fitted(
 
 def write_tiny_linear(
     folder: Path,
-    people: ModelPeople | None = None,
+    people: TrainingHashes | None = None,
     series: Sequence[NDArray] = CHANCE,
     **facts: Any,
 ) -> LinearBundle:

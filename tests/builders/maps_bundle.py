@@ -14,7 +14,7 @@ import pytest
 
 from bids_dtg.bundles import store
 from bids_dtg.bundles.card import CARD_FILE, ModelCard
-from bids_dtg.bundles.people import PEOPLE_FILE
+from bids_dtg.bundles.training_hashes import PEOPLE_FILE
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from linear_core_bundle import TINY_REGIONS
 
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.dynamics.bundle.network import NetworkBundle, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, Restart
 from bids_dtg.dynamics.model import NetworkModel
@@ -57,7 +57,7 @@ def tiny_fitted(
 def write_tiny_network(
     folder: Path,
     recipe: Recipe = TINY_RECIPE,
-    people: ModelPeople | None = None,
+    people: TrainingHashes | None = None,
     **facts: Any,
 ) -> NetworkBundle:
     """Write the bundle of a small network model; `facts` for its card."""

@@ -10,7 +10,7 @@ from fmriprep_dataset import describe_dataset
 from maps_bundle import TINY_AFFINE, TINY_SHAPE
 from maps_job import TinyJob, add_rest
 
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 
 TR, FRAMES = 5.0, 100
 REGIONS = ("LH_Vis", "LH_Cont", "LH_Default", "RH_Vis", "RH_Cont", "RH_Default")
@@ -96,7 +96,11 @@ def weights(seed: int = 0) -> np.ndarray:
 
 
 def write_core(
-    folder: Path, listed: ModelPeople | None = None, *, tr: float = TR, **facts: object
+    folder: Path,
+    listed: TrainingHashes | None = None,
+    *,
+    tr: float = TR,
+    **facts: object,
 ) -> Path:
     """Write the bundle of a linear core of six people's parcels; `facts` for its card."""
     from linear_core_bundle import write_tiny_linear

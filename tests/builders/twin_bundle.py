@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from linear_core_bundle import TINY_REGIONS
 
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.twin.bold import BoldReadout
 from bids_dtg.twin.bundle.bundle import TwinBundle, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, empty_twin
@@ -92,7 +92,7 @@ def tiny_readout(
 def write_tiny_twin(
     folder: Path,
     fitted: Fitted | None = None,
-    people: ModelPeople | None = None,
+    people: TrainingHashes | None = None,
     **facts: Any,
 ) -> TwinBundle:
     """Write the bundle of a small digital twin; `facts` for its card."""

@@ -79,7 +79,7 @@ def quick_model(
     from twin_bundle import write_tiny_twin
     from twin_runs import QUICK
 
-    from bids_dtg.bundles.people import ModelPeople
+    from bids_dtg.bundles.training_hashes import TrainingHashes
     from bids_dtg.twin.fitting import fit
 
     people = people_of(folder)
@@ -92,7 +92,7 @@ def quick_model(
         recipe=replace(QUICK, **changes),
     )
     names = tuple(f"r{number}" for number in range(REGIONS))
-    training_people = ModelPeople.of_training("tiny", people.sketches(labels), {})
+    training_people = TrainingHashes.of_training("tiny", people.sketches(labels), {})
     place = folder / "-".join([architecture, *changes])
     return write_tiny_twin(
         place, fitted, training_people, regions=names, data_set="tiny"

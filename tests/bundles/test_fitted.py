@@ -14,7 +14,7 @@ from network_bundle import TINY_FACTS, TINY_REGIONS, tiny_fitted, write_tiny_net
 from twin_bundle import write_tiny_twin
 
 from bids_dtg.bundles.fitted import FITTED_FILE, FittedBundle
-from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_person
+from bids_dtg.bundles.training_hashes import PEOPLE_FILE, TrainingHashes, hash_person
 from bids_dtg.cli.models import main
 from bids_dtg.dynamics.bundle.network import (
     NetworkBundle,
@@ -68,7 +68,7 @@ def test_nobody_is_named_and_everybody_is_found_again(
 @pytest.mark.slow
 @OF_ALL
 def test_people_by_name_and_rest_come_back(tmp_path: Path, write: Write) -> None:
-    seen = ModelPeople({"training": ((hash_person("Tiny study", "ann"),),)})
+    seen = TrainingHashes({"training": ((hash_person("Tiny study", "ann"),),)})
     bundle = write(tmp_path / "tiny", people=seen)
     assert bundle.people == type(bundle).load(bundle.path).people == seen
 
@@ -80,7 +80,7 @@ def test_people_are_found_by_their_data_after_their_labels(
 ) -> None:
     data = {label: sketch(rest) for label, rest in zip("abc", rest_of(3), strict=True)}
     labels = {"ann": "a", "bob": "b", "cy": "c"}
-    seen = ModelPeople.of_training(
+    seen = TrainingHashes.of_training(
         "Tiny study", {own: [data[k]] for own, k in labels.items()}
     )
     bundle = write(tmp_path / "tiny", people=seen)
@@ -96,7 +96,7 @@ def test_people_are_found_by_their_data_after_their_labels(
         "tiny was fitted to this part"
     )
     assert bundle.note_on("x", "Elsewhere", [""]) == ""
-    some = ModelPeople.of_training(
+    some = TrainingHashes.of_training(
         "Tiny study", {"ann": [data["a"]], "bob": [""], "cy": []}
     )
     assert not write(tmp_path / "some", people=some).by_content
@@ -106,7 +106,7 @@ def test_people_are_found_by_their_data_after_their_labels(
 def test_a_row_of_a_table_is_of_one_label(tmp_path: Path) -> None:
     sketches = [sketch(rest) for rest in rest_of(3)]
     labels = ("ann", "bob", "cy")
-    seen = ModelPeople.of_training(
+    seen = TrainingHashes.of_training(
         "Tiny study", dict(zip(labels, [[o] for o in sketches], strict=True))
     )
     bundle = write_tiny_network(tmp_path / "tiny", people=seen)
@@ -224,7 +224,7 @@ def test_what_cannot_be_kept_is_not_written(tmp_path: Path) -> None:
 def test_files_with_other_content_are_refused_in_a_line(
     tmp_path, name, content
 ) -> None:
-    seen = ModelPeople({"training": ((hash_person("Tiny", "ann"),),)}, (), True)
+    seen = TrainingHashes({"training": ((hash_person("Tiny", "ann"),),)}, (), True)
     with pytest.raises(BundleError, match=f"{name} cannot be read"):
         NetworkBundle.load(
             forge(write_tiny_network(tmp_path / "t", people=seen), name, content)

@@ -14,7 +14,7 @@ from network_job import FRAMES, REGIONS, network_bold
 from twin_bundle import TINY_TWIN_RECIPE
 from twin_job import EDGES, FACES, STROOP, TwinJob
 
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.connectome.parcels import upper_edges
 from bids_dtg.files.regions import read_relmat, read_series
 from bids_dtg.inputs.rest_sketch import sketch_edges
@@ -274,7 +274,7 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
     assert job.run("--model", job.model("other", data_set="Another")) == 0
     assert "was fitted to this participant" not in capsys.readouterr().err
     edges = upper_edges(edges_of(table(job.out, "ann", "stat-fisherz_relmat")))
-    people = ModelPeople.of_training("Another", {"bob": [sketch_edges(edges)]})
+    people = TrainingHashes.of_training("Another", {"bob": [sketch_edges(edges)]})
     model_of_people = job.model("known", people=people, data_set="Another")
     assert job.run("--model", model_of_people) == 0
     log = capsys.readouterr().err

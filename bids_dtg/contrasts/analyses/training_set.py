@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from bids_dtg.bundles.people import (
+from bids_dtg.bundles.training_hashes import (
     UNCERTAIN,
-    ModelPeople,
     Person,
+    TrainingHashes,
     hash_family,
     hash_person,
     hash_rest,
@@ -83,7 +83,7 @@ def record_people(
     files: CohortFiles,
     sets: Mapping[str, Sequence[str]],
     earlier: ModelBundle | None = None,
-) -> ModelPeople:
+) -> TrainingHashes:
     """Return the people that a new model and its earlier model were made with.
 
     Parameters
@@ -104,7 +104,7 @@ def record_people(
         name: tuple(_hashes(files, label) for label in labels)
         for name, labels in sets.items()
     }
-    people = ModelPeople({}).joined(ModelPeople(hashes))
+    people = TrainingHashes({}).joined(TrainingHashes(hashes))
     return people if earlier is None else _people_of(earlier).joined(people)
 
 
@@ -159,7 +159,7 @@ def leave_out_seen(
 
 def _warn(
     files: CohortFiles,
-    model_people: ModelPeople,
+    model_people: TrainingHashes,
     matches: Mapping[str, frozenset[str]],
 ) -> None:
     """Warn if it is uncertain whether people who are not left out were among the model's.
@@ -196,10 +196,10 @@ def say_unlisted(bundle: ModelBundle) -> None:
         )
 
 
-def _people_of(bundle: ModelBundle) -> ModelPeople:
+def _people_of(bundle: ModelBundle) -> TrainingHashes:
     """Return the people used to make a model; without a list, all count as unlisted."""
     if bundle.people is not None:
         return bundle.people
     card = bundle.card
     unknown = f"training people unknown: {card.name} {card.version} lists nobody"
-    return ModelPeople({}, (unknown,))
+    return TrainingHashes({}, (unknown,))

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.bundles.bundle import Bundle, read_tensors, require_finite
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, JsonFields, ModelCard
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.contrasts.asymmetry import Homologues
 from bids_dtg.contrasts.bundle.arrays import (
     encode_correction,
@@ -396,7 +396,7 @@ def write_bundle(
     folder: str | Path,
     card: ModelCard[MapsPart],
     arrays: BundleArrays,
-    people: ModelPeople | None = None,
+    people: TrainingHashes | None = None,
 ) -> ModelBundle:
     """Write the bundle of a model of contrast maps, as `bids_dtg.bundles.bundle.Bundle.write` does.
 

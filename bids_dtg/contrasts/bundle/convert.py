@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.contrasts.bundle.arrays import as_bundle_error, read_roi_maps
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
 from bids_dtg.contrasts.bundle.checkpoint import read_parameters
@@ -34,7 +34,7 @@ def convert_checkpoint(
     mask: Path,
     space: str = "MNI152NLin6Asym",
     resolution: str | None = "2",
-    people: ModelPeople | None = None,
+    people: TrainingHashes | None = None,
 ) -> ModelBundle:
     """Make a bundle from a Lightning checkpoint, ROI maps and masks.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bids_dtg.bundles.overview import table_lines
-from bids_dtg.bundles.people import UNCERTAIN, ModelPeople
+from bids_dtg.bundles.training_hashes import UNCERTAIN, TrainingHashes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.stats.splits import SETS
@@ -69,7 +69,7 @@ def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     ]
 
 
-def _people_words(people: ModelPeople | None) -> str:
+def _people_words(people: TrainingHashes | None) -> str:
     """List how many people each set of the model has, and the groups without a list."""
     if people is None:
         return "unknown, because the bundle has no list of the training people"

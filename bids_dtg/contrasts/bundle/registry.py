@@ -12,7 +12,7 @@ from typing import Any
 
 from bids_dtg.bundles.card import JsonFields, ModelCard, TrainingData
 from bids_dtg.bundles.kinds import PublishedModel
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.files.download import PinnedFile
@@ -88,9 +88,9 @@ class PublishedMaps(PublishedModel):
         return (self.brain_mask, self.mask, self.checkpoint, self.maps)
 
     @property
-    def people(self) -> ModelPeople:
+    def people(self) -> TrainingHashes:
         """The people that it was made with, as published."""
-        seen = ModelPeople({}, self.unlisted)
+        seen = TrainingHashes({}, self.unlisted)
         for name in self.data_sets:
             seen = seen.joined(_lists()[name])
         return seen
@@ -167,7 +167,7 @@ def published_names(label: str) -> tuple[str, ...]:
 
 
 @cache
-def _lists() -> dict[str, ModelPeople]:
+def _lists() -> dict[str, TrainingHashes]:
     text = read_packaged("bids_dtg.contrasts.bundle", _PEOPLE)
     fields = JsonFields.parse(text, _PEOPLE)
-    return {name: ModelPeople.of(fields.nested(name)) for name in fields.items()}
+    return {name: TrainingHashes.of(fields.nested(name)) for name in fields.items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
@@ -96,7 +96,7 @@ def run_linear_training(settings: Settings) -> int:
         )
     if further_sessions:
         say(f"training on {session_words(session)}; --session-label chooses another")
-    training_people = ModelPeople.of_training(
+    training_people = TrainingHashes.of_training(
         analysis.data_set, people.sketches(labels), people.source.families.by_label
     )
     people_again = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.cohort.result_folder import BUNDLE, CHECKPOINTS, MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import DynamicsAnalysis
@@ -138,7 +138,7 @@ def run_training(settings: Settings) -> int:
     modelling = settings.modelling
     seed, folder = modelling.seed, analysis.results.path / CHECKPOINTS
     require_continuable(networks, recipe, folder, seed=seed)
-    training_people = ModelPeople.of_training(
+    training_people = TrainingHashes.of_training(
         analysis.data_set, people.sketches(labels), people.source.families.by_label
     )
 

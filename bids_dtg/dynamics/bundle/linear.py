@@ -23,7 +23,7 @@ from bids_dtg.bundles.fitted import (
     encode_fitted,
     fitted_card,
 )
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.dynamics.bundle.kind import (
     LINEAR_DYNAMICS,
     REFERENCES_OF_CORES,
@@ -170,7 +170,7 @@ def write_linear_bundle(
     folder: str | Path,
     model: LinearModel,
     components: Components | None,
-    people: ModelPeople | None = None,
+    people: TrainingHashes | None = None,
     *,
     labels: Sequence[str],
     regions: Sequence[str],

@@ -1,8 +1,8 @@
 """Bundles of network models: their part of the card, writing and loading.
 
 A bundle holds the model and the list of its training participants, but no series or structural
-connectomes. The list has hashes in place of labels (`bids_dtg.bundles.people`), in the order of the
-model's tables, so that whoever has the data can recognise the participants. But a hash does not
+connectomes. The list has hashes in place of labels (`bids_dtg.bundles.training_hashes`), in the
+order of the model's tables, so that whoever has the data can recognise the participants. But a hash does not
 hide a short label from somebody who tries all labels, and the model has parameters of each training
 participant. Such a bundle is therefore data about these people.
 """
@@ -29,7 +29,7 @@ from bids_dtg.bundles.fitted import (
     fitted_card,
     state_arrays,
 )
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.dynamics.bundle.kind import (
     NETWORK_MODEL,
     REFERENCES_OF_NETWORKS,
@@ -202,7 +202,10 @@ def facts_of_network(bundle: NetworkBundle) -> Iterator[tuple[str, str]]:
 
 
 def write_network_bundle(
-    folder: str | Path, fitted: Fitted, people: ModelPeople | None = None, **facts: Any
+    folder: str | Path,
+    fitted: Fitted,
+    people: TrainingHashes | None = None,
+    **facts: Any,
 ) -> NetworkBundle:
     """Write the bundle of a fitted network model, as `bids_dtg.bundles.bundle.Bundle.write` does.
 

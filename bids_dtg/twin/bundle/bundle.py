@@ -2,8 +2,8 @@
 
 A bundle holds what is needed to read new people's events and to predict their responses: weights,
 tasks, and how connectomes were made. It does not name its training participants, but lists them as
-sorted hashes (`bids_dtg.bundles.people`), so that evaluations leave them out. Their connectomes and
-responses are not in it; its weights combine all of them.
+sorted hashes (`bids_dtg.bundles.training_hashes`), so that evaluations leave them out. Their
+connectomes and responses are not in it; its weights combine all of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bids_dtg.bundles.fitted import (
     fitted_card,
     state_arrays,
 )
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.notices import counted
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.array_types import Array, Values
@@ -128,7 +128,7 @@ class TwinBundle(FittedBundle[TwinPart]):
 def write_twin_bundle(
     folder: str | Path,
     fitted: Fitted,
-    people: ModelPeople | None = None,
+    people: TrainingHashes | None = None,
     *,
     regions: Sequence[str] = (),
     adjustment: Adjustment | None = None,

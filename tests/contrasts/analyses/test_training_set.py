@@ -13,9 +13,9 @@ from maps_cohort import CONTRASTS, TinyCohort
 from maps_job import read_table
 from split_options import NARROW, sets
 
-from bids_dtg.bundles.people import (
+from bids_dtg.bundles.training_hashes import (
     UNCERTAIN,
-    ModelPeople,
+    TrainingHashes,
     hash_person,
 )
 from bids_dtg.contrasts.bundle.bundle import load_bundle
@@ -173,7 +173,7 @@ class TestPublishedLists:
             "validation": listed(3),
             UNCERTAIN: listed(4),
         }
-        seen = ModelPeople(
+        seen = TrainingHashes(
             sets, ("5 of the 39 test people of HCP-YA",), by_content=False
         )
         return extend_bundle(own_bundle, tmp_path / "hcp", people=seen).path

@@ -8,7 +8,7 @@ from linear_core_bundle import write_tiny_linear
 from network_arrays import PEOPLE, TRAIN, arguments, write_networks
 from series_arrays import REGIONS, write_series
 
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 
@@ -128,7 +128,7 @@ def test_a_dry_run_says_what_a_network_would_write(
             "Tiny study with the same labels (01, 02, 03",
         ),
         (
-            {"people": ModelPeople({}, ("ten more",))},
+            {"people": TrainingHashes({}, ("ten more",))},
             "whose IDs are unknown (ten more)",
         ),
         (

@@ -12,7 +12,7 @@ from array_people import write
 from twin_bundle import tiny_fitted_twin, write_tiny_twin
 from twin_people import LABELS, REGIONS, arguments, people_of, quick_model, write_twins
 
-from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.training_hashes import TrainingHashes
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 from bids_dtg.twin.bundle.bundle import TwinBundle
@@ -168,7 +168,7 @@ def test_twins_that_are_the_group_are_said_and_not_moved(
     alike = write_tiny_twin(
         tmp_path / "alike",
         fitted,
-        ModelPeople.of_training("tiny", training, {}),
+        TrainingHashes.of_training("tiny", training, {}),
         regions=model.regions,
         data_set="tiny",
     )

@@ -38,12 +38,12 @@ Person = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class ModelPeople:
+class TrainingHashes:
     """All people used to make a model, or the models that it was made from.
 
     Examples
     --------
-    >>> people = ModelPeople({"training": ((hash_person("My study", "01"),),)})
+    >>> people = TrainingHashes({"training": ((hash_person("My study", "01"),),)})
     >>> sorted(people.find([hash_person("my-study", "01")])[0])
     ['training']
     """
@@ -59,7 +59,7 @@ class ModelPeople:
         data_set: str,
         sketches: Mapping[str, Collection[str]],
         families: Mapping[str, str] = MappingProxyType({}),
-    ) -> ModelPeople:
+    ) -> TrainingHashes:
         """Return the people of a training set, by their sketches.
 
         Parameters
@@ -84,14 +84,14 @@ class ModelPeople:
         """Return how many people are in a set."""
         return len(self.sets.get(name, ()))
 
-    def joined(self, second: ModelPeople) -> ModelPeople:
+    def joined(self, second: TrainingHashes) -> TrainingHashes:
         """Return the people of two models; a person may be in several sets."""
         sets = {}
         for name in _SETS:
             people = (*self.sets.get(name, ()), *second.sets.get(name, ()))
             if people:
                 sets[name] = _sorted(people)
-        return ModelPeople(
+        return TrainingHashes(
             sets,
             tuple(dict.fromkeys((*self.unlisted, *second.unlisted))),
             self.by_content and second.by_content,
@@ -158,13 +158,13 @@ class ModelPeople:
         return encoded(text + "\n")
 
     @classmethod
-    def read(cls, path: Path) -> ModelPeople:
+    def read(cls, path: Path) -> TrainingHashes:
         """Read the file; BundleError if it cannot be read or has another format."""
         with reading(path, BundleError):
             return cls.of(JsonFields.parse(read_text(path), str(path)))
 
     @classmethod
-    def of(cls, fields: JsonFields) -> ModelPeople:
+    def of(cls, fields: JsonFields) -> TrainingHashes:
         """Read the fields of the file; BundleError if they are wrong."""
         fields.require_version()
         listed = fields.nested("sets").items()

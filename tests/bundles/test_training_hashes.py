@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from maps_bundle import extend_bundle, write_tiny_bundle
 
 from bids_dtg.bundles.card import JsonFields
-from bids_dtg.bundles.people import (
+from bids_dtg.bundles.training_hashes import (
     PEOPLE_FILE,
     UNCERTAIN,
-    ModelPeople,
+    TrainingHashes,
     hash_family,
     hash_person,
     hash_rest,
@@ -40,7 +40,7 @@ one = st.builds(
     st.sets(st.binary(min_size=32, max_size=32).map(bytes.hex), max_size=2),
 )
 everybody = st.builds(
-    ModelPeople,
+    TrainingHashes,
     st.dictionaries(
         st.sampled_from([*SETS, UNCERTAIN]), st.lists(one, max_size=4).map(tuple)
     ),
@@ -51,19 +51,19 @@ everybody = st.builds(
 @pytest.mark.slow
 @given(everybody)
 def test_what_is_written_is_read(people):
-    whole = ModelPeople({}).joined(people)
-    again = ModelPeople.of(JsonFields.parse(people.encode().decode(), PEOPLE_FILE))
-    assert ModelPeople({}).joined(again) == whole
+    whole = TrainingHashes({}).joined(people)
+    again = TrainingHashes.of(JsonFields.parse(people.encode().decode(), PEOPLE_FILE))
+    assert TrainingHashes({}).joined(again) == whole
     assert again.encode() == people.encode()
 
 
 def test_relatives_are_known_by_the_name_of_the_family_alone():
     family = hash_family("Our study", "Smith")
-    people = ModelPeople({"training": ((hash_person("Our study", "1"), family),)})
+    people = TrainingHashes({"training": ((hash_person("Our study", "1"), family),)})
     text = people.encode().decode()
     assert json.loads(text)["format_version"] == 1
     assert "Smith" not in text
-    again = ModelPeople.of(JsonFields.parse(text, PEOPLE_FILE))
+    again = TrainingHashes.of(JsonFields.parse(text, PEOPLE_FILE))
     assert again == people
     assert again.find([hash_family("our-study", "Smith")]) == (
         frozenset(),
@@ -79,7 +79,7 @@ def test_relatives_are_known_by_the_name_of_the_family_alone():
 
 @pytest.mark.slow
 def test_people_may_be_deleted_before_a_bundle_is_published(tmp_path, capsys):
-    seen = ModelPeople({"training": ((hash_person("Our study", "1"),),)})
+    seen = TrainingHashes({"training": ((hash_person("Our study", "1"),),)})
     path = extend_bundle(
         write_tiny_bundle(tmp_path / "tiny"), tmp_path / "own", people=seen
     ).path
@@ -105,13 +105,13 @@ def test_another_content_is_refused(tmp_path, change, fact):
     content = {"format_version": 1, "by_content": True, "sets": {}, "unlisted": []}
     path.write_text(json.dumps(content | change))
     with pytest.raises(BundleError, match=fact):
-        ModelPeople.read(path)
+        TrainingHashes.read(path)
 
 
 def test_rest_is_found_whatever_the_label():
     rest = np.random.default_rng(1).standard_normal((9, 200))
     person = (hash_person("study", "ann"), hash_rest("a"), sketch(rest))
-    seen = ModelPeople({"training": (person,)})
+    seen = TrainingHashes({"training": (person,)})
     other_label = hash_person("elsewhere", "bob")
     for hashes, sets in (
         ([], set()),
@@ -124,14 +124,14 @@ def test_rest_is_found_whatever_the_label():
 
 @pytest.mark.slow
 def test_a_bundle_keeps_its_people(tmp_path):
-    people = ModelPeople({"training": ((hash_person("study", "01"),),)})
+    people = TrainingHashes({"training": ((hash_person("study", "01"),),)})
     tiny = write_tiny_bundle(tmp_path / "tiny")
     assert tiny.people is None
     extended = extend_bundle(tiny, tmp_path / "made", people=people)
     assert PEOPLE_FILE in extended.card.files
     assert load_bundle(tmp_path / "made").people == people
     assert extend_bundle(extended, tmp_path / "again").people == people
-    (tmp_path / "made" / PEOPLE_FILE).write_bytes(ModelPeople({}).encode())
+    (tmp_path / "made" / PEOPLE_FILE).write_bytes(TrainingHashes({}).encode())
     with pytest.raises(BundleError, match=r"people\.json has changed"):
         load_bundle(tmp_path / "made")
 
