@@ -1,9 +1,9 @@
-"""Recovery of the test models of Sip et al. (2023) by the network: parameters and simulations.
+"""Recovery of the simulators of Sip et al. (2023) by the network: parameters and simulations.
 
     OMP_NUM_THREADS=1 python studies/dynamics_recovery.py WORK --simulator hopf|pmfm \
         [--weights sc.npz] [--people 8] [--epochs 3001] [--samples 8] [--epsilon 0 0.01 0.1 1]
 
-Sizes and training are the published ones (`recipe.OF_TEST_MODELS`). With fewer epochs, terms rise
+Sizes and training are the published ones (`RECIPE`). With fewer epochs, terms rise
 and the learning rate falls after the same share of the epochs. Structural connectomes are those of
 the first people of `weights` in an .npz file, or synthetic ones. With synthetic ones, mean-field
 models stay in their low state, because G is chosen for measured ones. The tables show Spearman's
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from scipy.signal import find_peaks, periodogram
+from wong_wang import INITIAL_GATING, WongWang, WongWangTime, simulate_wong_wang
 
 from bids_dtg.connectome.parcels import fc_strength
 from bids_dtg.dynamics.fitting import Fitted, fit
@@ -34,22 +35,28 @@ from bids_dtg.dynamics.phantom.people import (
     SimulatedPeople,
     simulate_hopf_people,
     simulate_weights,
+    streams_of_runs,
 )
-from bids_dtg.dynamics.recipe import OF_TEST_MODELS
+from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.recovery import Recovered, recover, spearman
-from bids_dtg.dynamics.test_models import (
-    INITIAL_GATING,
-    WongWang,
-    WongWangRecipe,
-    simulate_wong_wang,
-    unit_noise,
-)
+from bids_dtg.dynamics.simulators import unit_noise
 from bids_dtg.phantom.regions import region_names
 from bids_dtg.phantom.streams import Purpose, stream
 from bids_dtg.training.loop import Workplace
 
 Array = NDArray[np.float64]
 
+RECIPE = Recipe(
+    states=2,
+    region_parameters=2,
+    person_parameters=1,
+    external_inputs=0,
+    samples=8,
+    epochs=3001,
+    ramp_share=1 / 6,
+    late_share=2 / 3,
+    held_out=0.0,
+)
 DRAWS = 100  # samples of the posteriors, as published
 # Noise of mean-field models per 10-ms step.
 SIGMA_MEAN = 0.04
@@ -58,7 +65,7 @@ SIGMA_LEAST = 0.001
 # Values of G; the one with the largest mean FC is chosen.
 COUPLINGS = np.linspace(0.16, 0.22, 31)
 # Simulation with each value of G.
-SWEEP = WongWangRecipe(seconds=240.0, dropped_seconds=120.0)
+SWEEP = WongWangTime(seconds=240.0, dropped_seconds=120.0)
 SWEEP_RUN = 2**32 - 1  # number of the run in which each person's G is chosen
 SEPARATING_MASS = 0.1  # share of values that are taken to lie between two modes
 
@@ -72,8 +79,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--regions", type=int, default=68, help="of synthetic connectomes"
     )
-    parser.add_argument("--epochs", type=int, default=OF_TEST_MODELS.epochs)
-    parser.add_argument("--samples", type=int, default=OF_TEST_MODELS.samples)
+    parser.add_argument("--epochs", type=int, default=RECIPE.epochs)
+    parser.add_argument("--samples", type=int, default=RECIPE.samples)
     parser.add_argument("--simulations", type=int, default=10, help="of each person")
     parser.add_argument("--epsilon", type=float, nargs="+", default=[0.0])
     parser.add_argument("--device", default="cpu")
@@ -115,38 +122,28 @@ def simulate_pmfm(weights: NDArray[np.number], seed: int = 42) -> SimulatedPeopl
     sigma = np.maximum(sigma, SIGMA_LEAST)
     scaled = normalised(weights)
     network = partial(WongWang, scaled.astype(np.float64), sigma=sigma)
-    swept = network(coupling=np.tile(COUPLINGS, (people, 1)), recipe=SWEEP)
+    swept = network(coupling=np.tile(COUPLINGS, (people, 1)), time=SWEEP)
     strength = fc_strength(connectivity(run_pmfm(swept, seed, [SWEEP_RUN])))
     coupling = COUPLINGS[strength.argmax(axis=1)]
-    runs = partial(run_pmfm, network(coupling=coupling[:, None]), seed)
-    series = runs([0])[:, 0]
-    centre, sd = float(series.mean()), float(series.std())
-    networks = Networks(
-        tuple(f"sim{number:02d}" for number in range(1, people + 1)),
+    return SimulatedPeople.of(
+        scaled,
         region_names(count),
-        np.asarray((series - centre) / sd, np.float32),
-        WongWangRecipe().frame_seconds,
-        weights=scaled,
-    )
-    return SimulatedPeople(
-        networks, {"sigma": sigma}, {"G": coupling}, centre, sd, runs
+        partial(run_pmfm, network(coupling=coupling[:, None]), seed),
+        frame_seconds=WongWangTime().frame_seconds,
+        regional={"sigma": sigma},
+        personal={"G": coupling},
     )
 
 
 def run_pmfm(network: WongWang, seed: int, runs: Sequence[int]) -> Array:
     people, regions = network.sigma.shape
-
-    def streams(purpose: Purpose) -> list[list[np.random.Generator]]:
-        return [
-            [stream(seed, purpose, person=p, session=run) for run in runs]
-            for p in range(people)
-        ]
-
     initial = [
         [rng.uniform(*INITIAL_GATING, regions) for rng in row]
-        for row in streams(Purpose.INITIAL_STATE)
+        for row in streams_of_runs(seed, Purpose.INITIAL_STATE, people, runs)
     ]
-    noise = unit_noise(streams(Purpose.SYSTEM_NOISE), (regions,))
+    noise = unit_noise(
+        streams_of_runs(seed, Purpose.SYSTEM_NOISE, people, runs), (regions,)
+    )
     return simulate_wong_wang(network, np.array(initial), noise)
 
 
@@ -158,7 +155,7 @@ def perturbed(weights: NDArray[np.float32], epsilon: float) -> NDArray[np.float3
 
 
 def train(networks: Networks, args: argparse.Namespace, epsilon: float) -> Fitted:
-    recipe = replace(OF_TEST_MODELS, epochs=args.epochs, samples=args.samples)
+    recipe = replace(RECIPE, epochs=args.epochs, samples=args.samples)
     name = f"{args.simulator}-{args.people}-{args.epochs}-{args.samples}-{epsilon:g}"
     place = Workplace(args.work / name, device=args.device)
     return fit(networks, recipe, workplace=place, report=partial(print, flush=True))

@@ -24,9 +24,9 @@ The linear core, without torch:
 - `components`: each person's features for statistics, from unshrunken covariances, and their
   reliability between sessions
 
-Test models, without torch:
+Known parameters, without torch:
 
-- `test_models`: coupled Hopf oscillators, and mean-field models that noise switches
+- `simulators`: coupled Hopf oscillators
 - `recovery`: recovery of known parameters from the model's, by a regression fitted to other people
 
 Measures of series:

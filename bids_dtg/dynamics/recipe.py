@@ -111,18 +111,6 @@ PUBLISHED_PEOPLE, PUBLISHED_UPDATES = 100, 85_085
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {DEFAULT: replace(_PUBLISHED, epochs=100, restarts=1), PUBLISHED: _PUBLISHED}
 )
-# The published training on simulated test models, whose known parameters are to be recovered.
-OF_TEST_MODELS = Recipe(
-    states=2,
-    region_parameters=2,
-    person_parameters=1,
-    external_inputs=0,
-    samples=8,
-    epochs=3001,
-    ramp_share=1 / 6,
-    late_share=2 / 3,
-    held_out=0.0,
-)
 
 
 def find_recipe(name: str) -> Recipe:

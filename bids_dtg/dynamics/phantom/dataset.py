@@ -18,7 +18,7 @@ from bids_dtg.dynamics.phantom.people import (
     simulate_weights,
     write_people,
 )
-from bids_dtg.dynamics.test_models import HOPF_STEP_SECONDS, HopfRecipe
+from bids_dtg.dynamics.simulators import STEP_SECONDS, SimulatedTime
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_path
 from bids_dtg.files.text import write_json, write_tsv
@@ -53,17 +53,17 @@ class NetworkPlan(RegionPlan):
 
     Examples
     --------
-    >>> NetworkPlan(people=2).hopf.kept
+    >>> NetworkPlan(people=2).time.kept
     300
     """
 
     @property
-    def hopf(self) -> HopfRecipe:
-        """Settings of the oscillators, as published but for the length of the run."""
+    def time(self) -> SimulatedTime:
+        """Steps and frames of the oscillators."""
         seconds = self.repetition_time_s
         dropped = int(np.ceil(_DROPPED_SECONDS / seconds))
-        return HopfRecipe(
-            step_seconds=seconds / round(seconds / HOPF_STEP_SECONDS),
+        return SimulatedTime(
+            step_seconds=seconds / round(seconds / STEP_SECONDS),
             frame_seconds=seconds,
             seconds=(self.frames + dropped) * seconds,
             dropped_seconds=dropped * seconds,
@@ -114,7 +114,7 @@ class NetworkPhantom(RegionPhantom):
         rng = stream(plan.seed, Purpose.STRUCTURE)
         weights, positions, names = simulate_weights(plan.people, plan.regions, rng)
         people = simulate_hopf_people(
-            weights, seed=plan.seed, regions=names, recipe=plan.hopf
+            weights, seed=plan.seed, regions=names, time=plan.time
         )
         distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
         parcels = Parcels.around(positions, names, load_anatomy(block))

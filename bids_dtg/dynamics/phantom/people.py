@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.networks import Networks, normalised
-from bids_dtg.dynamics.test_models import (
+from bids_dtg.dynamics.simulators import (
+    INITIAL_SD,
     Array,
     Hopf,
-    HopfRecipe,
+    SimulatedTime,
     simulate_hopf,
     unit_noise,
 )
@@ -53,6 +54,29 @@ class SimulatedPeople:
     # Returns the series of runs before normalisation, (people, runs, regions, frames).
     simulation: Callable[[Sequence[int]], Array]
 
+    @classmethod
+    def of(
+        cls,
+        weights: NDArray[np.float32],
+        regions: Sequence[str],
+        simulation: Callable[[Sequence[int]], Array],
+        *,
+        frame_seconds: float,
+        regional: Mapping[str, Array],
+        personal: Mapping[str, Array],
+    ) -> SimulatedPeople:
+        """Simulate run 0 of everybody, from structural connectomes and the other fields."""
+        series = simulation([0])[:, 0]
+        mean, sd = float(series.mean()), float(series.std())
+        networks = Networks(
+            tuple(f"sim{number:02d}" for number in range(1, len(weights) + 1)),
+            tuple(regions),
+            np.asarray((series - mean) / sd, np.float32),
+            frame_seconds,
+            weights=weights,
+        )
+        return cls(networks, regional, personal, mean, sd, simulation)
+
     def again(self, runs: Sequence[int]) -> NDArray[np.float32]:
         """Simulate further runs of everybody, with the same parameters and units.
 
@@ -79,7 +103,7 @@ def simulate_hopf_people(
     *,
     seed: int = 42,
     regions: Sequence[str] | None = None,
-    recipe: HopfRecipe | None = None,
+    time: SimulatedTime | None = None,
 ) -> SimulatedPeople:
     """Simulate people whose regions are Hopf oscillators.
 
@@ -95,8 +119,8 @@ def simulate_hopf_people(
         depend on other people.
     regions
         Names of the regions; by default, names in two hemispheres.
-    recipe
-        Settings of the simulation; by default the published ones, with 180 frames, 1 s apart.
+    time
+        Steps and frames; by default the published ones, with 180 frames, 1 s apart.
 
     Raises
     ------
@@ -109,41 +133,39 @@ def simulate_hopf_people(
     >>> people.networks.series.shape, people.regional["a"].shape, people.personal["G"]
     ((3, 4, 180), (3, 4), array([0.  , 0.35, 0.7 ]))
     """
-    recipe = HopfRecipe() if recipe is None else recipe
+    time = time or SimulatedTime()
     people, count, _ = weights.shape
     rngs = [stream(seed, Purpose.REGIONS, person=person) for person in range(people)]
     a = np.stack([rng.uniform(*_BIFURCATION, count) for rng in rngs])
     f = np.stack([rng.uniform(*_FREQUENCY_HZ, count) for rng in rngs])
     coupling = np.linspace(*_HOPF_COUPLING, people)
     scaled = normalised(weights)
-    network = Hopf(scaled.astype(np.float64), coupling[:, None], a, f, recipe)
-    runs = partial(_hopf_runs, network, seed)
-    series = runs([0])[:, 0]
-    mean, sd = float(series.mean()), float(series.std())
-    networks = Networks(
-        tuple(f"sim{number:02d}" for number in range(1, people + 1)),
-        tuple(regions or region_names(count)),
-        np.asarray((series - mean) / sd, np.float32),
-        recipe.frame_seconds,
-        weights=scaled,
+    network = Hopf(scaled.astype(np.float64), coupling[:, None], a, f, time)
+    return SimulatedPeople.of(
+        scaled,
+        regions or region_names(count),
+        partial(_hopf_runs, network, seed),
+        frame_seconds=time.frame_seconds,
+        regional={"a": a, "f": f},
+        personal={"G": coupling},
     )
-    return SimulatedPeople(networks, {"a": a, "f": f}, {"G": coupling}, mean, sd, runs)
 
 
 def _hopf_runs(network: Hopf, seed: int, runs: Sequence[int]) -> Array:
     people, regions = network.bifurcation.shape
-    shape, sd = (2, regions), network.recipe.initial_sd
+    shape = (2, regions)
     initial = [
-        [rng.normal(0.0, sd, shape) for rng in row]
-        for row in _streams(seed, Purpose.INITIAL_STATE, people, runs)
+        [rng.normal(0.0, INITIAL_SD, shape) for rng in row]
+        for row in streams_of_runs(seed, Purpose.INITIAL_STATE, people, runs)
     ]
-    noise = unit_noise(_streams(seed, Purpose.SYSTEM_NOISE, people, runs), shape)
+    noise = unit_noise(streams_of_runs(seed, Purpose.SYSTEM_NOISE, people, runs), shape)
     return simulate_hopf(network, np.array(initial), noise)
 
 
-def _streams(
+def streams_of_runs(
     seed: int, purpose: Purpose, people: int, runs: Sequence[int]
 ) -> list[list[np.random.Generator]]:
+    """Open a stream of each person for each run."""
     return [
         [stream(seed, purpose, person=person, session=run) for run in runs]
         for person in range(people)

@@ -15,7 +15,7 @@ from bids_dtg.dynamics.phantom.people import (
     simulate_weights,
     write_people,
 )
-from bids_dtg.dynamics.test_models import HopfRecipe
+from bids_dtg.dynamics.simulators import SimulatedTime
 from bids_dtg.inputs.cortex import homotopic_pairs
 from bids_dtg.settings import Settings
 
@@ -39,7 +39,9 @@ def test_weights_are_those_of_undirected_networks(people, half, seed):
 
 def small_people() -> SimulatedPeople:
     weights, _, names = simulate_weights(2, 4, np.random.default_rng(3))
-    return simulate_hopf_people(weights, regions=names, recipe=HopfRecipe(seconds=90.0))
+    return simulate_hopf_people(
+        weights, regions=names, time=SimulatedTime(seconds=90.0)
+    )
 
 
 @pytest.mark.slow

@@ -1,50 +1,49 @@
-"""The simulators of test models: the published runs replayed, formulas, noise."""
+"""The simulators: the published runs replayed, formulas, noise."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.test_models import (
-    Hopf,
-    HopfRecipe,
-    WongWang,
-    WongWangRecipe,
-    simulate_hopf,
-    simulate_wong_wang,
-)
+from bids_dtg.dynamics.simulators import Hopf, SimulatedTime, simulate_hopf
 
-SHORT_OF_MEAN_FIELDS = WongWangRecipe(seconds=30.0, dropped_seconds=6.0)
+sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
+
+from wong_wang import WongWang, WongWangTime, simulate_wong_wang
+
+SHORT_OF_MEAN_FIELDS = WongWangTime(seconds=30.0, dropped_seconds=6.0)
 Arrays = Mapping[str, NDArray]
 
 
 def published_mean_field(
-    values: Arrays, recipe: WongWangRecipe = SHORT_OF_MEAN_FIELDS
+    values: Arrays, time: WongWangTime = SHORT_OF_MEAN_FIELDS
 ) -> tuple[WongWang, NDArray, NDArray]:
     """Return the network, its initial state and its noise, of the fixture `replayed`."""
     network = WongWang(
         values["pmfm_w"][None],
         values["pmfm_G"][None, None],
         values["pmfm_sigma"][None],
-        recipe,
+        time,
     )
     noise = values["pmfm_eta"].T.astype(np.float64)[:, None, None]
     return network, values["pmfm_init"][None, None], noise
 
 
-SHORT = HopfRecipe(seconds=12.0, dropped_seconds=2.0)
+SHORT = SimulatedTime(seconds=12.0, dropped_seconds=2.0)
 
 
-def published(values, recipe=SHORT):
+def published(values, time=SHORT):
     network = Hopf(
         values["hopf_w"][None],
         values["hopf_G"][None, None],
         values["hopf_a"][None],
         values["hopf_f"][None],
-        recipe,
+        time,
     )
     initial = values["hopf_init"].T[None, None]
     return network, initial, values["hopf_eta"].T.astype(np.float64)[:, None, None]
