@@ -84,13 +84,8 @@ NAMES = ("faces_rt", "faces_effect", "stroop_rt", "stroop_effect")
 
 def true_functions(people: TwinPeople) -> Array:
     """Return true mean response times and true effects, in the order of `NAMES`."""
-    functions = []
-    for name in RUNS:
-        trials = trial_sequence(name).trials
-        number = np.bincount(trials.condition, minlength=2)
-        times = people.mean_rt_seconds(trials.task.name)  # of each condition
-        functions += [times @ number / number.sum(), np.diff(times)[:, 0]]
-    return np.stack(functions, axis=1)
+    functions = people.functions(RUNS)
+    return np.stack([functions[name] for name in NAMES], axis=1)
 
 
 def r_of(predicted: Array, observed: Array) -> float:

@@ -90,7 +90,7 @@ def simulated(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("simulated")
     run, phantom = {"frames": 60, "repetition_time_s": 5.0}, Phantom()
     person = phantom.person(cohort=0, index=0)
-    describe_datasets(folder, phantom, [person], **run, generator={"Name": "tests"})
+    describe_datasets(folder, phantom, [person], **run, program="tests")
     write_run(folder / "fmriprep", person, **run)
     return folder
 

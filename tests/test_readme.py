@@ -131,7 +131,7 @@ def test_python(tmp_path):
         {"frames": 60, "repetition_time_s": 5.0},
         phantom.person(cohort=0, index=0),
     )
-    describe_datasets(simulated, phantom, [person], **run, generator={"Name": "tests"})
+    describe_datasets(simulated, phantom, [person], **run, program="tests")
     write_run(simulated / "fmriprep", person, **run)
     (code,) = _blocks("python")
     command = [sys.executable, "-c", code]

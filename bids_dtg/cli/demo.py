@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -11,7 +12,7 @@ from bids_dtg.cli.exits import EXIT_FAILED, Parser, call
 from bids_dtg.engine.machine import available_cores, limit_threads, wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.paths import check_temporary_folder
-from bids_dtg.notices import run_program
+from bids_dtg.notices import duration, run_program, say
 from bids_dtg.workflows import DEFAULT, Simulation, all_workflows
 
 
@@ -151,7 +152,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.participants = row.people
         check_people(row, arguments)
         check_temporary_folder()
-        return EXIT_FAILED if row.run(arguments) else 0
+        start = time.perf_counter()
+        failed = row.run(arguments)
+        say(f"done in {duration(time.perf_counter() - start)}")
+        return EXIT_FAILED if failed else 0
 
     debug, interrupted = arguments.verbose > 1, "finished results are kept"
     return call("dtg-demo", action, debug=debug, interrupted=interrupted)

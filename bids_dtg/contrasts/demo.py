@@ -35,7 +35,6 @@ from bids_dtg.report.pictures import draw_maps
 from bids_dtg.report.tables import Table
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
-from bids_dtg.version import __version__
 from bids_dtg.workflows import PICTURE, SIMULATED, TABLE
 
 # The average map of this many other people is compared with the predictions. Their maps have no
@@ -130,14 +129,13 @@ def write_people(
     contents: Collection[str] = tuple(CONTENTS),
 ) -> None:
     """Write simulated people's datasets, and report the progress."""
-    generator = {"Name": f"bids_dtg {program}", "Version": __version__}
     describe_datasets(
         folder,
         phantom,
         people,
         frames=frames,
         repetition_time_s=repetition_time_s,
-        generator=generator,
+        program=program,
         contents=contents,
     )
     with Board(len(people)) as board:

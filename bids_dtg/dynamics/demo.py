@@ -7,7 +7,6 @@ people but one, and the core is applied to the last person.
 from __future__ import annotations
 
 import argparse
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,15 @@ from bids_dtg.dynamics.analyses.linear_training import run_linear_training
 from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.linear import LagCovariances
 from bids_dtg.dynamics.participant.worker import LEVEL
-from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
+from bids_dtg.dynamics.phantom.dataset import NetworkPhantom
 from bids_dtg.files.regions import read_series
 from bids_dtg.files.text import write_tsv
-from bids_dtg.notices import counted, duration, say, show
+from bids_dtg.notices import counted, show
+from bids_dtg.phantom.regions import RegionPlan
 from bids_dtg.report.page import write_demo
 from bids_dtg.report.tables import Table
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
-from bids_dtg.version import __version__
 from bids_dtg.workflows import SIMULATED, TABLE
 
 # Folders of the training people's output, and of the new person's.
@@ -53,14 +52,11 @@ def run_core_demo(arguments: argparse.Namespace) -> int:
     -------
     The number of people who failed.
     """
-    start = time.perf_counter()
     out: Path = arguments.out
     participants, seed = arguments.participants, arguments.seed
     folder = out / SIMULATED
-    plan = NetworkPlan(people=participants, frames=300, seed=seed)
-    phantom = NetworkPhantom.of(plan)
-    generator = {"Name": "bids_dtg dtg-demo", "Version": __version__}
-    atlas = phantom.write(folder, generator=generator, report=say)
+    phantom = NetworkPhantom.of(RegionPlan(people=participants, seed=seed))
+    atlas = phantom.write(folder, program="dtg-demo")
     show(f"{counted(participants, 'simulated participant')} in {folder}")
     *training, new = phantom.labels
     settings = partial(
@@ -103,7 +99,6 @@ def run_core_demo(arguments: argparse.Namespace) -> int:
                 TABLE: TABLE,
             },
         )
-    say(f"done in {duration(time.perf_counter() - start)}")
     return failed
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import itertools
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,13 @@ from bids_dtg.dynamics.phantom.people import (
     simulate_hopf_people,
     simulate_weights,
     write_people,
+    write_regional,
 )
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.recovery import Recovered, recover, spearman
 from bids_dtg.extras import require
 from bids_dtg.files.atomic import write_atomic
-from bids_dtg.files.text import write_tsv
-from bids_dtg.notices import counted, duration, say, show
+from bids_dtg.notices import counted, say, show
 from bids_dtg.report.page import write_demo
 from bids_dtg.report.tables import Table
 from bids_dtg.workflows import PICTURE, SIMULATED, TABLE
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.floating[Any]]
 
-PEOPLE, REGIONS = 8, 34
+REGIONS = 34
 UNITS = {"a": "", "f": "Hz"}
 # Small enough to take about two minutes on one CPU core.
 RECIPE = Recipe(
@@ -79,10 +79,8 @@ class Demo:
 
 
 def run_network_demo(
-    out: Path,
+    arguments: argparse.Namespace,
     *,
-    participants: int = PEOPLE,
-    seed: int = 0,
     regions: int = REGIONS,
     recipe: Recipe = RECIPE,
 ) -> None:
@@ -90,12 +88,11 @@ def run_network_demo(
 
     Parameters
     ----------
-    out
-        Output folder; it must be new or empty.
-    participants, regions
-        Numbers of people and of regions to simulate.
-    seed
-        Seed of all random numbers.
+    arguments
+        `out`, a new or empty folder; the number of `participants`; and the `seed` of all random
+        numbers.
+    regions
+        Number of regions to simulate.
     recipe
         Sizes and training of the network.
 
@@ -113,7 +110,8 @@ def run_network_demo(
         extra="train",
         otherwise="--workflow contrasts, which needs none",
     )
-    start = time.perf_counter()
+    out: Path = arguments.out
+    participants, seed = arguments.participants, arguments.seed
     people = simulate_people(participants, regions, seed)
     write_people(out / SIMULATED, people)
     show(f"{counted(participants, 'simulated participant')} in {out / SIMULATED}")
@@ -121,7 +119,6 @@ def run_network_demo(
     _write_table(out / TABLE, demo)
     write_atomic(out / PICTURE, _picture(demo))
     _report(out, demo)
-    say(f"done in {duration(time.perf_counter() - start)}")
 
 
 def simulate_people(participants: int, regions: int, seed: int) -> SimulatedPeople:
@@ -198,13 +195,7 @@ def _write_table(path: Path, demo: Demo) -> None:
         columns[f"{name}_true"] = recovered.truth.round(_DIGITS)
         columns[f"{name}_recovered"] = recovered.value.round(_DIGITS)
         columns[f"{name}_sd"] = recovered.sd.round(_DIGITS)
-    networks = demo.people.networks
-    names = [
-        (f"sub-{label}", name) for label in networks.people for name in networks.regions
-    ]
-    values = np.stack([*columns.values()], axis=-1)
-    rows = [(*name, *row) for name, row in zip(names, values, strict=True)]
-    write_tsv(path, ["participant_id", "region", *columns], rows)
+    write_regional(path, demo.people.networks, columns)
 
 
 def _report(out: Path, demo: Demo) -> None:

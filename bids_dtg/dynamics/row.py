@@ -21,29 +21,7 @@ from bids_dtg.workflows import (
 )
 
 if TYPE_CHECKING:
-    import argparse
-
-
-def _published_demo(arguments: argparse.Namespace) -> None:
-    from bids_dtg.dynamics.demo_recovery import run_network_demo
-
-    people, seed = arguments.participants, arguments.seed
-    run_network_demo(arguments.out, participants=people, seed=seed)
-
-
-def _phantom(arguments: argparse.Namespace) -> None:
-    from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
-    from bids_dtg.notices import say
-    from bids_dtg.version import __version__
-
-    plan = NetworkPlan(
-        people=arguments.participants,
-        frames=arguments.frames,
-        repetition_time_s=arguments.repetition_time,
-        seed=arguments.seed,
-    )
-    generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
-    NetworkPhantom.of(plan).write(arguments.out, generator=generator, report=say)
+    pass
 
 
 _RUN = later("dynamics.analyses.dispatch:run_analysis")
@@ -166,7 +144,7 @@ OUT/new         output for the new person, with a page (sub-….html)""",
         # Each person's parameters are recovered by a regression over the others, so two people are
         # needed. Batches are so small that a second CPU core would only wait for the first.
         published=Simulation(
-            _published_demo,
+            later("dynamics.demo_recovery:run_network_demo"),
             help="the published network, fitted to people with known parameters",
             files="""\
 OUT/index.html  begin here: how well parameters are recovered
@@ -180,7 +158,7 @@ OUT/demo.tsv    true and recovered parameters (demo.png: as a picture)""",
         ),
     ),
     phantom=Simulation(
-        _phantom,
+        later("dynamics.phantom.dataset:NetworkPhantom.run"),
         help="networks of oscillators with known parameters",
         files="""\
 OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as from fMRIPrep

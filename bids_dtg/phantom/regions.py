@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +17,7 @@ from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_name
 from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.imaging.nifti import encode_integers
+from bids_dtg.notices import say
 from bids_dtg.phantom.anatomy import Anatomy, SmoothField
 from bids_dtg.phantom.run import (
     DESCRIP,
@@ -28,6 +31,7 @@ from bids_dtg.phantom.run import (
     simulation_facts,
     write_series,
 )
+from bids_dtg.phantom.streams import Purpose, stream
 
 Array = NDArray[np.float64]
 
@@ -291,6 +295,8 @@ class RegionPhantom(ABC):
     parcels: Parcels
     labels: Sequence[str]  # of the people
 
+    plans: ClassVar[type[RegionPlan]] = RegionPlan
+    image: ClassVar[Purpose]  # of the stream of motion, noise and nuisance
     title: ClassVar[str]  # what is simulated, plural
     model: ClassVar[str]  # how series or people are simulated, in words
     contents: ClassVar[Mapping[str, str]]  # further datasets, by their folders
@@ -298,27 +304,59 @@ class RegionPhantom(ABC):
     ignored: ClassVar[str]
     truth: ClassVar[str]  # content of the folder `TRUTH`, in words
 
+    @classmethod
     @abstractmethod
+    def of(cls, plan: Any, *, block: int = BLOCK) -> RegionPhantom:
+        """Simulate people; the same plan gives the same people.
+
+        Parameters
+        ----------
+        plan
+            Number of people and length of runs, one of `plans`.
+        block
+            Edge length of a voxel, in multiples of 2 mm.
+
+        Raises
+        ------
+        ValueError
+            Regions do not come in pairs, or are too few, or too many for the voxels.
+        """
+
+    @abstractmethod
+    def draw_rest(self, person: int) -> NDArray[np.float32]:
+        """Return the series of a person's resting run, (frames, regions)."""
+
     def draw_run(self, person: int) -> BoldRun:
-        """Draw a person's resting run."""
+        """Draw a person's resting run, see `draw_region_run`."""
+        rng = stream(self.plan.seed, self.image, person=person)
+        seconds = self.plan.repetition_time_s
+        series = self.draw_rest(person)
+        return draw_region_run(self.parcels, series, rng, repetition_time_s=seconds)
 
     @abstractmethod
     def write_further_datasets(self, out: Path) -> None:
         """Write the files of the further datasets and the truth, without their descriptions."""
 
-    def write(
-        self, out: Path, *, generator: Mapping[str, Any], report: Callable[[str], None]
-    ) -> Path:
+    @classmethod
+    def run(cls, arguments: argparse.Namespace) -> None:
+        """Write the datasets of simulated people that ``dtg-phantom`` asks for."""
+        plan = cls.plans(
+            people=arguments.participants,
+            frames=arguments.frames,
+            repetition_time_s=arguments.repetition_time,
+            seed=arguments.seed,
+        )
+        cls.of(plan).write(arguments.out, program="dtg-phantom")
+
+    def write(self, out: Path, *, program: str) -> Path:
         """Write all datasets; the same phantom gives the same bytes.
 
         Parameters
         ----------
         out
             Folder for ``fmriprep``, ``atlas``, the datasets of `contents`, and ``truth``.
-        generator
-            Entry of `GeneratedBy` in the datasets' descriptions.
-        report
-            Called with a line for each person.
+        program
+            Name of the command that writes them.
 
         Returns
         -------
@@ -329,18 +367,37 @@ class RegionPhantom(ABC):
                 out / name,
                 name=f"SIMULATED {self.title}, seed {self.plan.seed}: {content}",
                 content=content,
-                generator=generator,
+                program=program,
                 recipe={"Model": self.model, **self.plan.recipe()},
                 ignored=self.ignored,
                 kind="raw" if name == _RAW else "derivative",
             )
-        rows = [(f"sub-{label}",) for label in self.labels]
-        write_tsv(out / "fmriprep" / "participants.tsv", ["participant_id"], rows)
+        write_participants(out / "fmriprep" / "participants.tsv", self.labels, {})
         self.write_further_datasets(out)
         write_text(out / TRUTH / "README", f"{self.truth} {WARNING}\n")
         image = self.parcels.write(out / "atlas")
         for person, label in enumerate(self.labels):
             entities = {"sub": label, "task": "rest"}
             write_series(out / "fmriprep", self.draw_run(person), entities)
-            report(f"sub-{label} is written ({person + 1} of {self.plan.people})")
+            say(f"sub-{label} is written ({person + 1} of {self.plan.people})")
         return image
+
+
+def write_arrays(
+    path: Path, labels: Sequence[str], regions: Sequence[str], **arrays: Any
+) -> None:
+    """Write arrays of people, with names of regions, for ``--input-arrays``."""
+    content = io.BytesIO()
+    np.savez_compressed(
+        content, people=np.array(labels), places=np.array(regions), **arrays
+    )
+    write_atomic(path, content.getvalue())
+
+
+def write_participants(
+    path: Path, labels: Sequence[str], columns: Mapping[str, Iterable[object]]
+) -> None:
+    """Write a table with a row for each person."""
+    participants = [f"sub-{label}" for label in labels]
+    rows = zip(participants, *columns.values(), strict=True)
+    write_tsv(path, ["participant_id", *columns], rows)

@@ -27,7 +27,7 @@ from bids_dtg.phantom.anatomy import (
     SmoothField,
     axis_positions_mm,
 )
-from bids_dtg.version import AUTHORS
+from bids_dtg.version import AUTHORS, __version__
 
 Array = NDArray[np.float32]
 Column = NDArray[np.float64]
@@ -314,7 +314,7 @@ def describe_dataset(
     *,
     name: str,
     content: str,
-    generator: Mapping[str, Any],
+    program: str,
     recipe: Mapping[str, Any],
     ignored: str,
     kind: str = "derivative",
@@ -329,8 +329,8 @@ def describe_dataset(
         Name of the dataset.
     content
         Its content, in words that begin the README.
-    generator
-        Entry of `GeneratedBy` in the dataset's description.
+    program
+        Name of the command that writes it.
     recipe
         Parameters of the simulation, by name.
     ignored
@@ -345,7 +345,13 @@ def describe_dataset(
         "License": "CC0",
         # The BIDS validator warns of a single author.
         "Authors": [*AUTHORS, "The bids_dtg contributors"],
-        "GeneratedBy": [{**generator, "Description": WARNING}],
+        "GeneratedBy": [
+            {
+                "Name": f"bids_dtg {program}",
+                "Version": __version__,
+                "Description": WARNING,
+            }
+        ],
         "Simulated": True,
         "Simulation": recipe,
     }

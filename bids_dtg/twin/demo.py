@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,16 @@ import numpy as np
 from bids_dtg.extras import require
 from bids_dtg.files.array_store import read_npz
 from bids_dtg.files.text import read_rows, write_tsv
-from bids_dtg.notices import counted, duration, say, show
+from bids_dtg.notices import counted, show
 from bids_dtg.report.page import write_demo
 from bids_dtg.report.tables import Table
 from bids_dtg.settings import Settings
-from bids_dtg.twin.array_types import Array
 from bids_dtg.twin.phantom.bold import simulate_bold
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import Regime, trial_sequence
 from bids_dtg.workflows import SIMULATED, TABLE
 
-# Fitted to fewer than 200, connectomes often do not predict left-out people.
-PEOPLE = 300
 RESULTS = "results"  # below the folder of the demo
 _SEQUENCES = ("stroopAP",)
 _UNSEEN = 3  # one in three people is left out of the fit
@@ -38,10 +35,8 @@ _ARRAYS = ("connectomes.npz", "task_bold.npz")
 
 
 def run_twin_demo(
-    out: Path,
+    arguments: argparse.Namespace,
     *,
-    participants: int = PEOPLE,
-    seed: int = 0,
     regime: Regime = "hard",
     regions: int = 100,
     epochs: int = 40,
@@ -51,9 +46,10 @@ def run_twin_demo(
 
     Parameters
     ----------
-    out
-        Folder of the demo.
-    participants, seed, regime, regions
+    arguments
+        `out`, a new or empty folder; the number of `participants`; and the `seed` of all random
+        numbers.
+    regime, regions
         Of the simulation.
     epochs, permutations
         Epochs of the group's network, and permutations of behaviour for the null of interventions.
@@ -74,7 +70,8 @@ def run_twin_demo(
     from bids_dtg.twin.analyses.intervene import run_interventions
     from bids_dtg.twin.analyses.train import run_training
 
-    start = time.perf_counter()
+    out: Path = arguments.out
+    participants, seed = arguments.participants, arguments.seed
     folder = out / SIMULATED
     people = simulate_twin_people(participants, regime, regions=regions, seed=seed)
     sequences = [trial_sequence(name) for name in _SEQUENCES]
@@ -108,7 +105,6 @@ def run_twin_demo(
     )
     figures = _compared(out / RESULTS / "group", people)
     _write_figures(out, figures, participants, regime)
-    say(f"done in {duration(time.perf_counter() - start)}")
 
 
 def _write_figures(
@@ -151,7 +147,7 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
     predicted = read_rows(group / f"evaluation-{_NAME}" / "desc-people_predicted.tsv")
     unseen = people.select([row_of[row["participant_id"]] for row in predicted])
     figures: dict[str, tuple[float, float]] = {}
-    true = _true_functions(unseen)
+    true = unseen.functions(_SEQUENCES)
     for name, values in true.items():
         of_twins = np.array([float(row[f"twin_{name}"]) for row in predicted])
         figures[f"{name}: mean (s)"] = float(of_twins.mean()), float(values.mean())
@@ -166,7 +162,9 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
         size = row["calibrated" if row["way"] == "all" else "change"]
         if size == "n/a" or name not in true:
             continue
-        after = _true_functions(unseen.after(_STEP * steps[f"{name} {row['way']}"]))
+        after = unseen.after(_STEP * steps[f"{name} {row['way']}"]).functions(
+            _SEQUENCES
+        )
         changes = after[name] - true[name]
         move = f"{row['direction']}, {row['way']}"
         figures[f"{move} (s)"] = float(size), float(changes.mean())
@@ -180,15 +178,3 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
             r = float(np.corrcoef(of_twins, changes)[0, 1])
             figures[f"{move}: r with each person's true change"] = r, 1.0
     return figures
-
-
-def _true_functions(people: TwinPeople) -> dict[str, Array]:
-    """Return true mean response times over the sequence's trials, and true effects."""
-    functions = {}
-    for name in _SEQUENCES:
-        trials = trial_sequence(name).trials
-        number = np.bincount(trials.condition, minlength=len(trials.task.conditions))
-        means = people.mean_rt_seconds(trials.task.name)
-        functions[f"{trials.task.name}_rt"] = means @ number / number.sum()
-        functions[f"{trials.task.name}_effect"] = people.effects(trials.task.name)
-    return functions

@@ -22,32 +22,7 @@ from bids_dtg.workflows import (
 )
 
 if TYPE_CHECKING:
-    import argparse
-
     from bids_dtg.settings import Settings
-
-
-def _demo(arguments: argparse.Namespace) -> None:
-    from bids_dtg.twin.demo import run_twin_demo
-
-    run_twin_demo(
-        arguments.out, participants=arguments.participants, seed=arguments.seed
-    )
-
-
-def _phantom(arguments: argparse.Namespace) -> None:
-    from bids_dtg.notices import say
-    from bids_dtg.twin.phantom.dataset import TwinPhantom, TwinPlan
-    from bids_dtg.version import __version__
-
-    plan = TwinPlan(
-        people=arguments.participants,
-        frames=arguments.frames,
-        repetition_time_s=arguments.repetition_time,
-        seed=arguments.seed,
-    )
-    generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
-    TwinPhantom.of(plan).write(arguments.out, generator=generator, report=say)
 
 
 def _analysis(analysis: str, function: str, settings: Settings) -> int:
@@ -169,7 +144,7 @@ ROW = Workflow(
     architectures={name: row.help for name, row in ARCHITECTURES.items()},
     # A third of the people are predicted from the others.
     demo=Simulation(
-        _demo,
+        later("twin.demo:run_twin_demo"),
         help="networks made from connectomes, which predict how people perform a task",
         files="""\
 OUT/index.html  begin here: scores of unseen people, predicted and true
@@ -177,13 +152,14 @@ OUT/simulated   the people: connectomes.npz, event files (bids), truth.tsv
 OUT/results     the output of training, evaluation and interventions, with pages
 OUT/demo.tsv    the same comparison as a table""",
         needs="needs the extra train; about two minutes of one core",
+        # Fitted to fewer than 200, connectomes often do not predict left-out people.
         people=300,
         fewest=30,  # ten are unseen: interventions need as many
         takes=("--seed",),
         cores=1,
     ),
     phantom=Simulation(
-        _phantom,
+        later("twin.phantom.dataset:TwinPhantom.run"),
         help="rest and event files of people whose responses follow their connectomes",
         files="""\
 OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as from fMRIPrep

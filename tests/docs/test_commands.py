@@ -235,9 +235,7 @@ def demo(world) -> Path:
     """Make what `make demo` leaves, of one participant and less rest; also as `demo`."""
     phantom, run = Phantom(), {"frames": 60, "repetition_time_s": 5.0}
     person, folder = phantom.person(cohort=0, index=0), world.folder / "demo-output"
-    describe_datasets(
-        folder / "simulated", phantom, [person], **run, generator={"Name": "x"}
-    )
+    describe_datasets(folder / "simulated", phantom, [person], **run, program="x")
     write_run(folder / "simulated" / "fmriprep", person, **run)
     (world.folder / "demo").symlink_to(folder)
     words = f"{folder}/simulated/fmriprep {folder}/maps participant --model demo"

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.dynamics.phantom.dataset import NetworkPlan
 from bids_dtg.dynamics.phantom.people import simulate_weights
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.inputs.templateflow import TemplateFlow
@@ -16,6 +15,7 @@ from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.phantom.regions import (
     ATLAS,
     Parcels,
+    RegionPlan,
     draw_positions,
     draw_region_run,
     region_names,
@@ -109,7 +109,7 @@ def test_another_stream_gives_another_run():
     assert abs(drawn_run(series, 3) - drawn_run(series, 4)).max() > 1
 
 
-@pytest.mark.parametrize("plan", [NetworkPlan, TwinPlan])
+@pytest.mark.parametrize("plan", [RegionPlan, TwinPlan])
 @pytest.mark.parametrize(
     ("frames", "seconds"), [(99, 1.0), (2001, 1.0), (300, 0.4), (300, 3.1)]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from bids_dtg.twin.phantom.people import simulate_twin_people
 def test_a_small_demo_shows_results_beside_the_truth(tmp_path, capsys):
     pytest.importorskip("lightning", reason="training needs lightning")
     size = {"regions": 20, "epochs": 3, "permutations": 5}
-    run_twin_demo(tmp_path, participants=60, regime="easy", **size)
+    run_twin_demo(
+        Namespace(out=tmp_path, participants=60, seed=0), regime="easy", **size
+    )
     out = capsys.readouterr().out
     assert "SIMULATED" in out
     assert "not evidence" in out

@@ -612,7 +612,7 @@ def find_runs(settings: Settings) -> list[RestRun]:
     >>> folder, run = Path(mkdtemp()), {"frames": 50, "repetition_time_s": 5.0}
     >>> phantom = Phantom()
     >>> person = phantom.person(cohort=0, index=0)
-    >>> describe_datasets(folder, phantom, [person], **run, generator={"Name": "example"})
+    >>> describe_datasets(folder, phantom, [person], **run, program="example")
     >>> write_run(folder / "fmriprep", person, **run)
     >>> settings = Settings.of(
     ...     bids_dir=folder / "fmriprep",

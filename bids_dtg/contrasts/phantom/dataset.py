@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +67,7 @@ def describe_datasets(
     *,
     frames: int = 300,
     repetition_time_s: float = 1.5,
-    generator: dict[str, Any],
+    program: str,
     contents: Collection[str] = tuple(CONTENTS),
 ) -> None:
     """Write the descriptions and participant tables of datasets in a folder.
@@ -84,8 +83,8 @@ def describe_datasets(
         The population, and the people to write.
     frames, repetition_time_s
         Length of the resting runs, and seconds per frame.
-    generator
-        Entry of `GeneratedBy` in the descriptions.
+    program
+        Name of the command that writes them.
     contents
         Datasets to write, from `CONTENTS`.
 
@@ -109,7 +108,7 @@ def describe_datasets(
             root,
             name=dataset_name(phantom, people[0].cohort, content),
             content=content,
-            generator=generator,
+            program=program,
             recipe=recipe,
             ignored=_IGNORE,
         )

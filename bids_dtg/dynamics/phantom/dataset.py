@@ -30,9 +30,8 @@ from bids_dtg.phantom.regions import (
     Parcels,
     RegionPhantom,
     RegionPlan,
-    draw_region_run,
 )
-from bids_dtg.phantom.run import BoldRun, simulation_facts
+from bids_dtg.phantom.run import simulation_facts
 from bids_dtg.phantom.streams import Purpose, stream
 
 _DROPPED_SECONDS = 25.0  # until oscillations reach their amplitude
@@ -42,41 +41,13 @@ _DIGITS = 6  # decimals of a matrix in text
 _HEADER = b"MATLAB 5.0 MAT-file, SIMULATED".ljust(116)
 
 
-@dataclass(frozen=True)
-class NetworkPlan(RegionPlan):
-    """Number of people and length of their runs.
-
-    Raises
-    ------
-    ValueError
-        Too few or too many frames, or frames too short or too long for the oscillations.
-
-    Examples
-    --------
-    >>> NetworkPlan(people=2).time.kept
-    300
-    """
-
-    @property
-    def time(self) -> SimulatedTime:
-        """Steps and frames of the oscillators."""
-        seconds = self.repetition_time_s
-        dropped = int(np.ceil(_DROPPED_SECONDS / seconds))
-        return SimulatedTime(
-            step_seconds=seconds / round(seconds / STEP_SECONDS),
-            frame_seconds=seconds,
-            seconds=(self.frames + dropped) * seconds,
-            dropped_seconds=dropped * seconds,
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class NetworkPhantom(RegionPhantom):
     """People whose regions are oscillators, and positions of these regions in the brain.
 
     Examples
     --------
-    >>> phantom = NetworkPhantom.of(NetworkPlan(people=2, regions=4, frames=100), block=4)
+    >>> phantom = NetworkPhantom.of(RegionPlan(people=2, regions=4, frames=100), block=4)
     >>> phantom.people.networks.series.shape, phantom.parcels.names[0]
     ((2, 4, 100), 'lh-r01')
     """
@@ -84,6 +55,7 @@ class NetworkPhantom(RegionPhantom):
     people: SimulatedPeople
     distances_mm: NDArray[np.float64]  # (regions, regions), Euclidean
 
+    image: ClassVar[Purpose] = Purpose.NETWORK_BOLD
     title: ClassVar[str] = "networks"
     model: ClassVar[str] = "Hopf oscillators"
     contents: ClassVar[Mapping[str, str]] = MappingProxyType(
@@ -96,36 +68,21 @@ class NetworkPhantom(RegionPhantom):
     truth: ClassVar[str] = "Simulated series and their parameters."
 
     @classmethod
-    def of(cls, plan: NetworkPlan, *, block: int = BLOCK) -> NetworkPhantom:
-        """Simulate people; the same plan gives the same people.
-
-        Parameters
-        ----------
-        plan
-            Number of people and length of runs.
-        block
-            Edge length of a voxel, in multiples of 2 mm.
-
-        Raises
-        ------
-        ValueError
-            Regions do not come in pairs, or are too many for the voxels.
-        """
+    def of(cls, plan: RegionPlan, *, block: int = BLOCK) -> NetworkPhantom:
+        """Simulate people, see `RegionPhantom.of`."""
         rng = stream(plan.seed, Purpose.STRUCTURE)
         weights, positions, names = simulate_weights(plan.people, plan.regions, rng)
         people = simulate_hopf_people(
-            weights, seed=plan.seed, regions=names, time=plan.time
+            weights, seed=plan.seed, regions=names, time=_time_of(plan)
         )
         distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
         parcels = Parcels.around(positions, names, load_anatomy(block))
         return cls(plan, parcels, people.networks.people, people, distances)
 
-    def draw_run(self, person: int) -> BoldRun:
-        """Draw a person's run, see `region_run.draw_region_run`."""
-        rng = stream(self.plan.seed, Purpose.NETWORK_BOLD, person=person)
-        series = self.people.networks.series[person].T
-        seconds = self.plan.repetition_time_s
-        return draw_region_run(self.parcels, series, rng, repetition_time_s=seconds)
+    def draw_rest(self, person: int) -> NDArray[np.float32]:
+        """Return the oscillators' series of a person, (frames, regions)."""
+        series: NDArray[np.float32] = self.people.networks.series[person]
+        return series.T
 
     def write_further_datasets(self, out: Path) -> None:
         """Write connectomes and the truth.
@@ -177,6 +134,18 @@ class NetworkPhantom(RegionPhantom):
         content = io.BytesIO()
         savemat(content, arrays, long_field_names=True)
         return _HEADER + content.getvalue()[len(_HEADER) :]
+
+
+def _time_of(plan: RegionPlan) -> SimulatedTime:
+    """Return steps and frames of the oscillators; the first frames are dropped."""
+    seconds = plan.repetition_time_s
+    dropped = int(np.ceil(_DROPPED_SECONDS / seconds))
+    return SimulatedTime(
+        step_seconds=seconds / round(seconds / STEP_SECONDS),
+        frame_seconds=seconds,
+        seconds=(plan.frames + dropped) * seconds,
+        dropped_seconds=dropped * seconds,
+    )
 
 
 def _rows(names: Iterable[str], matrix: NDArray[np.float32]) -> Iterator[list[object]]:

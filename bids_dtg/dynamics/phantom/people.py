@@ -6,7 +6,7 @@ By default they are the oscillators on which Sip et al. validated their model (2
 
 from __future__ import annotations
 
-import io
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,9 +24,13 @@ from bids_dtg.dynamics.simulators import (
     simulate_hopf,
     unit_noise,
 )
-from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
-from bids_dtg.phantom.regions import draw_positions, region_names
+from bids_dtg.phantom.regions import (
+    draw_positions,
+    region_names,
+    write_arrays,
+    write_participants,
+)
 from bids_dtg.phantom.streams import Purpose, stream
 
 _HOPF_COUPLING = (0.0, 0.7)  # of the first and the last person, evenly spaced between
@@ -228,25 +232,24 @@ def write_people(folder: Path, people: SimulatedPeople) -> None:
         The simulated people.
     """
     networks = people.networks
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        people=np.array(networks.people),
-        places=np.array(networks.regions),
+    write_arrays(
+        folder / "networks.npz",
+        networks.people,
+        networks.regions,
         rest=networks.series,
         tr_seconds=np.array(networks.tr_seconds),
         structural=networks.weights,
     )
-    write_atomic(folder / "networks.npz", content.getvalue())
-    names = tuple(people.regional)
-    rows: list[tuple[object, ...]] = []
-    for row, label in enumerate(networks.people):
-        for column, region in enumerate(networks.regions):
-            values = [people.regional[name][row, column] for name in names]
-            rows.append((f"sub-{label}", region, *values))
-    write_tsv(folder / "truth.tsv", ["participant_id", "region", *names], rows)
-    rows = [
-        (f"sub-{label}", *(values[row] for values in people.personal.values()))
-        for row, label in enumerate(networks.people)
-    ]
-    write_tsv(folder / "people.tsv", ["participant_id", *people.personal], rows)
+    write_regional(folder / "truth.tsv", networks, people.regional)
+    write_participants(folder / "people.tsv", networks.people, people.personal)
+
+
+def write_regional(
+    path: Path, networks: Networks, columns: Mapping[str, NDArray[np.floating]]
+) -> None:
+    """Write a table with a row for each region of each person, of arrays (people, regions)."""
+    participants = [f"sub-{label}" for label in networks.people]
+    places = itertools.product(participants, networks.regions)
+    values = zip(*(column.ravel() for column in columns.values()), strict=True)
+    rows = [(*place, *row) for place, row in zip(places, values, strict=True)]
+    write_tsv(path, ["participant_id", "region", *columns], rows)

@@ -21,12 +21,13 @@ from bids_dtg.phantom.regions import (
     draw_positions,
     draw_region_run,
     region_names,
+    write_arrays,
 )
-from bids_dtg.phantom.run import BoldRun, correlated, persistence_of, write_series
+from bids_dtg.phantom.run import correlated, persistence_of, write_series
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
 from bids_dtg.twin.array_types import Array, Floats, Singles
 from bids_dtg.twin.phantom.bold import TR_SECONDS, simulate_bold
-from bids_dtg.twin.phantom.files import write_arrays, write_events, write_truth
+from bids_dtg.twin.phantom.files import write_events, write_truth
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.world import trial_sequence
 
@@ -67,6 +68,8 @@ class TwinPhantom(RegionPhantom):
     plan: TwinPlan
     people: TwinPeople  # their connectomes are exactly the correlations of the series
 
+    plans: ClassVar[type[RegionPlan]] = TwinPlan
+    image: ClassVar[Purpose] = Purpose.TWIN_IMAGE
     title: ClassVar[str] = "twins"
     model: ClassVar[str] = (
         "drift diffusion, with parameters that depend on the connectome"
@@ -81,20 +84,7 @@ class TwinPhantom(RegionPhantom):
 
     @classmethod
     def of(cls, plan: TwinPlan, *, block: int = BLOCK) -> TwinPhantom:
-        """Simulate people; the same plan gives the same people.
-
-        Parameters
-        ----------
-        plan
-            Numbers of people, regions and frames, and the seed.
-        block
-            Edge of a voxel, in voxels of 2 mm.
-
-        Raises
-        ------
-        ValueError
-            Regions do not come in pairs, are fewer than 8, or too many for the voxels.
-        """
+        """Simulate people of 8 regions or more, see `RegionPhantom.of`."""
         half = plan.regions // 2 - 1  # the last one of each hemisphere is an amygdala
         names = tuple(
             f"{name[:2]}-amygdala" if number % (half + 1) == half else name
@@ -116,19 +106,15 @@ class TwinPhantom(RegionPhantom):
         parcels = Parcels.around(places, names, load_anatomy(block))
         return cls(plan, parcels, people.labels, people)
 
-    def draw_run(self, person: int) -> BoldRun:
-        """Draw a person's rest: series with the connectome's correlations, noise, nuisance."""
+    def draw_rest(self, person: int) -> Singles:
+        """Draw series with a person's connectome as correlations, (frames, regions)."""
         plan = self.plan
-        series = draw_rest(
+        return draw_rest(
             self.people.connectomes[person],
             plan.regions,
             stream(plan.seed, Purpose.TWIN_REST, person=person),
             frames=plan.frames,
             persistence=persistence_of(plan.repetition_time_s),
-        )
-        rng = stream(plan.seed, Purpose.TWIN_IMAGE, person=person)
-        return draw_region_run(
-            self.parcels, series, rng, repetition_time_s=plan.repetition_time_s
         )
 
     def write_further_datasets(self, out: Path) -> None:
@@ -143,7 +129,7 @@ class TwinPhantom(RegionPhantom):
             responses (``truth.tsv``).
         """
         path, edges = out / TRUTH / "connectomes.npz", self.people.connectomes
-        write_arrays(path, self.people, self.parcels.names, edges=edges)
+        write_arrays(path, self.labels, self.parcels.names, edges=edges)
         write_truth(out / TRUTH / "truth.tsv", self.people)
         sequences = [trial_sequence(name) for name in self.plan.sequences]
         runs = self.people.runs(sequences, seed=self.plan.seed)

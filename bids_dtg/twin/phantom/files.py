@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.phantom.regions import write_arrays, write_participants
 from bids_dtg.twin.bold_runs import BoldRun
 from bids_dtg.twin.phantom.bold import REGIONS, TR_SECONDS
 from bids_dtg.twin.phantom.people import TwinPeople
@@ -65,7 +63,9 @@ def write_twin_people(
     names = (*REGIONS, *(f"r{region:03d}" for region in range(len(REGIONS), regions)))
     if bold is not None:
         write_task_bold(folder / "task_bold.npz", people, names, sequences, bold)
-    write_arrays(folder / "connectomes.npz", people, names, edges=people.connectomes)
+    write_arrays(
+        folder / "connectomes.npz", people.labels, names, edges=people.connectomes
+    )
     write_truth(folder / "truth.tsv", people)
     bids = folder / "bids"
     content = {
@@ -85,9 +85,9 @@ def write_events(
     runs: Sequence[Sequence[Trials]],
 ) -> None:
     """Write ``participants.tsv`` and event files into a raw dataset."""
-    names = [f"sub-{label}" for label in people.labels]
-    write_tsv(root / "participants.tsv", ["participant_id"], zip(names, strict=True))
-    for name, of_person in zip(names, runs, strict=True):
+    write_participants(root / "participants.tsv", people.labels, {})
+    for label, of_person in zip(people.labels, runs, strict=True):
+        name = f"sub-{label}"
         for sequence, trials in zip(sequences, of_person, strict=True):
             path = (
                 root / name / "func" / f"{name}_task-{sequence.name}_run-01_events.tsv"
@@ -125,36 +125,21 @@ def write_task_bold(
         "task_bold_runs": names,
         "task_bold_tr_seconds": TR_SECONDS,
     }
-    write_arrays(path, people, regions, **arrays)
-
-
-def write_arrays(
-    path: Path, people: TwinPeople, regions: Sequence[str], **arrays: Any
-) -> None:
-    """Write arrays of people, as `edges`, with names of regions as an ``.npz`` file."""
-    content, labels = io.BytesIO(), np.array(people.labels)
-    np.savez_compressed(content, people=labels, places=np.array(regions), **arrays)
-    write_atomic(path, content.getvalue())
+    write_arrays(path, people.labels, regions, **arrays)
 
 
 def write_truth(path: Path, people: TwinPeople) -> None:
     """Write a table of true parameters, mean response times and shares of correct responses."""
-    conditions = [condition for names in TASKS.values() for condition in names]
-    columns = [name.replace(" ", "_").replace("-", "_") for name in PARAMETERS]
-    columns += [f"mean_rt_seconds_{name}" for name in conditions]
-    columns += [f"share_correct_{name}" for name in conditions]
-    values = np.concatenate(
-        [
-            people.parameters,
-            *(people.mean_rt_seconds(task) for task in TASKS),
-            *(people.share_correct(task) for task in TASKS),
-        ],
-        axis=1,
-    )
-    rows = [
-        (f"sub-{label}", *row) for label, row in zip(people.labels, values, strict=True)
-    ]
-    write_tsv(path, ["participant_id", *columns], rows)
+    names = [name.replace(" ", "_").replace("-", "_") for name in PARAMETERS]
+    columns = dict(zip(names, people.parameters.T, strict=True))
+    for measure, find in (
+        ("mean_rt_seconds", people.mean_rt_seconds),
+        ("share_correct", people.share_correct),
+    ):
+        for task, conditions in TASKS.items():
+            for condition, values in zip(conditions, find(task).T, strict=True):
+                columns[f"{measure}_{condition}"] = values
+    write_participants(path, people.labels, columns)
 
 
 def _event_rows(sequence: TrialSequence, trials: Trials) -> Iterable[list[object]]:

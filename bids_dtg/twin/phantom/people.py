@@ -30,6 +30,7 @@ from bids_dtg.twin.phantom.world import (
     parameters_of,
     simulate_twin_world,
     start_seconds,
+    trial_sequence,
 )
 from bids_dtg.twin.trials import Trials
 
@@ -127,7 +128,6 @@ class TwinPeople:
 
         Examples
         --------
-        >>> from bids_dtg.twin.phantom.world import trial_sequence
         >>> people = simulate_twin_people(2, "easy", regions=10, seed=1)
         >>> runs = people.runs([trial_sequence("stroopAP")], seed=1)
         >>> len(runs), len(runs[0]), runs[0][0].rt_seconds[:3].round(2)
@@ -178,6 +178,18 @@ class TwinPeople:
         """
         first, second = self.mean_rt_seconds(task).T
         return np.asarray(second - first)
+
+    def functions(self, sequences: Sequence[str]) -> dict[str, Array]:
+        """Return true mean response times over the trials of sequences, and true effects."""
+        functions = {}
+        for name in sequences:
+            trials = trial_sequence(name).trials
+            task = trials.task
+            number = np.bincount(trials.condition, minlength=len(task.conditions))
+            means = self.mean_rt_seconds(task.name)
+            functions[f"{task.name}_rt"] = means @ number / number.sum()
+            functions[f"{task.name}_effect"] = self.effects(task.name)
+        return functions
 
 
 def simulate_twin_people(

@@ -25,7 +25,6 @@ from bids_dtg.phantom.run import recording_signals as watched
 from bids_dtg.phantom.streams import Cohort
 
 RUN = {"frames": 60, "repetition_time_s": 2.0}
-GENERATOR = {"Name": "bids_dtg", "Version": "0"}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def person():
 def fmriprep(person, tmp_path_factory) -> Path:
     """Return a derivatives folder with one short run."""
     out = tmp_path_factory.mktemp("phantom")
-    describe_datasets(out, person.phantom, [person], **RUN, generator=GENERATOR)
+    describe_datasets(out, person.phantom, [person], **RUN, program="tests")
     write_run(out / "fmriprep", person, **RUN)
     return out / "fmriprep"
 
@@ -55,7 +54,7 @@ def test_impossible_runs_are_refused(phantom, tmp_path, frames, seconds):
     run = {"frames": frames, "repetition_time_s": seconds}
     with pytest.raises(ValueError, match=f"not {frames} of {seconds:g} s"):
         describe_datasets(
-            tmp_path, phantom, [phantom.person(0, 0)], **run, generator=GENERATOR
+            tmp_path, phantom, [phantom.person(0, 0)], **run, program="tests"
         )
     assert not [*tmp_path.iterdir()]
 
@@ -97,7 +96,7 @@ def test_every_file_says_that_it_is_simulated(fmriprep):
 
 @pytest.mark.slow
 def test_whole_datasets_are_valid_and_hold_the_person_s_maps(person, tmp_path):
-    describe_datasets(tmp_path, person.phantom, [person], **RUN, generator=GENERATOR)
+    describe_datasets(tmp_path, person.phantom, [person], **RUN, program="tests")
     stages = []
     write_participant(
         tmp_path, person, **RUN, stage=lambda name, share: stages.append((share, name))

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import scipy.io
 
-from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
+from bids_dtg.dynamics.phantom.dataset import NetworkPhantom
+from bids_dtg.phantom.regions import RegionPlan
 
-PLAN = NetworkPlan(people=2, regions=8, frames=150, repetition_time_s=1.0)
-GENERATOR = {"Name": "tests", "Version": "0"}
+PLAN = RegionPlan(people=2, regions=8, frames=150, repetition_time_s=1.0)
 
 
-def written(plan: NetworkPlan, out: Path) -> NetworkPhantom:
+def written(plan: RegionPlan, out: Path) -> NetworkPhantom:
     phantom = NetworkPhantom.of(plan, block=4)
-    phantom.write(out, generator=GENERATOR, report=lambda _: None)
+    phantom.write(out, program="tests")
     return phantom
 
 

@@ -25,12 +25,11 @@ from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.trials import read_trials
 
 PLAN = TwinPlan(people=2, regions=8, frames=150)
-GENERATOR = {"Name": "tests", "Version": "0"}
 
 
 def written(plan: TwinPlan, out: Path) -> TwinPhantom:
     phantom = TwinPhantom.of(plan, block=4)
-    phantom.write(out, generator=GENERATOR, report=lambda _: None)
+    phantom.write(out, program="tests")
     return phantom
 
 
