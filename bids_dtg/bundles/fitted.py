@@ -1,8 +1,8 @@
 """What bundles of models that were fitted to people's regions share.
 
 Such a bundle lists its training set as hashes (`bids_dtg.bundles.training_hashes`), with which
-anybody who has the data can recognise the people. It names nobody, but a hash does not hide a short id from
-someone who tries all ids.
+anybody who has the data can recognise the people. It names nobody, but a hash does not hide a short
+id from someone who tries all ids.
 """
 
 from __future__ import annotations

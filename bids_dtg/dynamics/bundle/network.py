@@ -2,9 +2,9 @@
 
 A bundle holds the model and the list of its training participants, but no series or structural
 connectomes. The list has hashes in place of labels (`bids_dtg.bundles.training_hashes`), in the
-order of the model's tables, so that whoever has the data can recognise the participants. But a hash does not
-hide a short label from somebody who tries all labels, and the model has parameters of each training
-participant. Such a bundle is therefore data about these people.
+order of the model's tables, so that whoever has the data can recognise the participants. But a hash
+does not hide a short label from somebody who tries all labels, and the model has parameters of each
+training participant. Such a bundle is therefore data about these people.
 """
 
 from __future__ import annotations
