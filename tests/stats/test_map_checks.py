@@ -92,7 +92,7 @@ def test_another_scale_is_found_and_does_not_outweigh_the_others(places, mirror)
 
 
 def test_a_map_of_something_else_is_an_outlier(places, mirror):
-    (maps,) = cohort(places, own=0.7)
+    (maps,) = cohort(places, deviation=0.7)
     maps[7] = smooth(places, np.random.default_rng(9))
     checks = check(maps, mirror)
     assert [list(item.findings) for item in checks] == [*([[]] * 7), ["outlier"]]
