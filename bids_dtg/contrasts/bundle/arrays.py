@@ -110,9 +110,8 @@ def read_geometry(folder: Path, card: ModelCard[MapsPart], rois: int) -> Geometr
         file = folder / PARCELS_FILE
         places: Places = read_parcels(file, number, part.atlas)
     roi_maps, combine = _read_listed_maps(folder, rois, number, mapped=part.several)
-    if (
-        part.atlas is None
-    ):  # after the maps, which refuse a number that fills the memory
+    # After the maps, which refuse a number whose names would fill the memory.
+    if part.atlas is None:
         places = ListedPlaces(tuple(str(place + 1) for place in range(number)))
     return places, places, roi_maps, combine
 

@@ -410,11 +410,16 @@ def write_bundle(
         Weights, ROI maps, masks and further arrays of the bundle.
     """
     correction, part = arrays.correction, card.part
+    # Before they are rounded to the steps of a file.
+    checked: dict[str, ArrayLike] = dict(arrays.tensors)
+    if correction is not None:
+        checked |= vars(correction)
+    if arrays.mean is not None:
+        checked[_MEAN] = arrays.mean
+    require_finite(checked, ModelBundle.REMEDY)
     geometry = arrays.brain, arrays.places, arrays.roi_maps, arrays.combine
     files = geometry_files(geometry, mapped=part.several or arrays.mapped)
-    finite = dict(arrays.tensors)
     if correction is not None:
-        finite |= vars(correction)
         files[OFFSET_FILE] = encode_correction(correction, part)
         gains = tuple(round(float(gain), GAIN_DIGITS) for gain in correction.gains)
         part = replace(part, gains=gains)
@@ -425,8 +430,6 @@ def write_bundle(
         widths = arrays.asymmetry_widths.values
         files[ASYMMETRY_FILE] = encode_arrays({_WIDTHS: widths})
     if arrays.mean is not None:
-        finite[_MEAN] = arrays.mean
         files[MEAN_FILE] = encode_arrays({_MEAN: arrays.mean})
-    require_finite(finite, ModelBundle.REMEDY)
     card = replace(card, part=part)
     return ModelBundle.write(folder, card, arrays.tensors, files, people)

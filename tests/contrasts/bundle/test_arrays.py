@@ -180,6 +180,15 @@ def test_values_that_are_not_finite_are_refused_by_file_and_name(whole, value):
     assert load_bundle(whole.path).half_widths is not None
 
 
+def test_an_offset_that_is_not_finite_is_refused_before_it_is_rounded(tmp_path):
+    correction = tiny_correction()
+    correction.offset[0, 0] = np.nan
+    with pytest.raises(BundleError, match="offset has values that are not finite"):
+        write_tiny_bundle(
+            tmp_path / "tiny", correction=correction, recentring=Recentring(40, 4)
+        )
+
+
 @pytest.mark.parametrize("gain", ["NaN", "Infinity", '"0.5"', "null"])
 def test_gains_are_finite(whole, gain):
     path = whole.path / "model.json"
