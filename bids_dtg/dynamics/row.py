@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from bids_dtg.dynamics.bundle.kind import ARCHITECTURES
 from bids_dtg.dynamics.recipe import RECIPES
@@ -19,10 +18,6 @@ from bids_dtg.workflows import (
     constant,
     later,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 _RUN = later("dynamics.analyses.dispatch:run_analysis")
 # Options of analyses that read regional time series.

@@ -368,5 +368,5 @@ def _of_runs(
         tr_seconds=tr_seconds,
         frames=frames,
         read=read,
-        weights=ParticipantValues(title, weights.__getitem__),
+        weights=ParticipantValues(title, weights.__getitem__) if weights else None,
     )
