@@ -8,7 +8,8 @@
   same for arrays: `roi_series`, `voxel_to_roi`
 - `parcels`: cleaned mean time series of an atlas's parcels, their correlations and edges
 - `hemispheres`: places compared with their mirror places in the other hemisphere
-- `checks`: whether a run suits the model, and the limits of quality metrics
+- `quality`: a metric of a run: its meaning, and the limits of its usual values
+- `checks`: whether a run suits the model, by these limits
 """
 
 from __future__ import annotations

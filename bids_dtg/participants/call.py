@@ -68,7 +68,7 @@ class Level:
 
         Parameters
         ----------
-        asked
+        call
             The options, with the model that was chosen, and the request's `why_model`.
         """
         settings, why_model = call

@@ -13,6 +13,7 @@ A report is made only from the files in the output folder, by a separate process
 - `participant`: the reports of participants, and the index page
 - `contents`: the files of a participant in the output folder
 - `quality`: the quality table of a run
+- `rows`: rows of tables over participants, in the page or in a script beside it
 - `inclusion`: decisions, made on pages, on who is included in group averages
 - `flags`: problems, warnings and notes on a participant's results
 - `methods`: the methods text, with its citations

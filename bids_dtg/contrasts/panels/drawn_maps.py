@@ -25,9 +25,7 @@ from bids_dtg.imaging.surfaces.cifti import ParcelPlaces, read_parcel_maps
 from bids_dtg.imaging.surfaces.meshes import SIDES, Hemisphere, read_template
 from bids_dtg.imaging.surfaces.vertices import parcels_of_vertices
 from bids_dtg.report.areas import area_in_words
-from bids_dtg.report.contents import (
-    MapFile,
-)
+from bids_dtg.report.contents import MapFile
 from bids_dtg.report.figures import Figure, Picture
 from bids_dtg.report.numbers import significant_text
 from bids_dtg.report.pictures import (
@@ -43,9 +41,7 @@ from bids_dtg.report.pictures import (
     inline,
     join_pictures,
 )
-from bids_dtg.report.viewer import (
-    pack,
-)
+from bids_dtg.report.viewer import pack
 
 Array = NDArray[np.float32]
 _UNITS = {"arbitrary": "arbitrary units of the training scans"}  # as pages show them

@@ -35,16 +35,9 @@ from bids_dtg.contrasts.panels.regions import Regions, signed_text
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import parse_name
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.report.contents import (
-    NOT_MEASURED,
-    SYNTHETIC,
-    MapFile,
-)
+from bids_dtg.report.contents import NOT_MEASURED, SYNTHETIC, MapFile
 from bids_dtg.report.page import link
-from bids_dtg.report.pictures import (
-    join_pictures,
-    standard_anatomy,
-)
+from bids_dtg.report.pictures import join_pictures, standard_anatomy
 from bids_dtg.report.viewer import (
     SCRIPT,
     pack,
@@ -199,8 +192,8 @@ def draw_gallery(
     maps
         In any order; pages show them by task, and within it simple contrasts before differences.
     overlay, images
-        What the viewer offers to show of the maps' uncertainty, as in `_HALF_WIDTHS`, and its
-        images by contrast.
+        What the viewer offers to show of the maps' uncertainty, as in
+        `bids_dtg.contrasts.panels.maps.HALF_WIDTHS`, and its images by contrast.
 
     Raises
     ------
@@ -241,7 +234,7 @@ class _Page:
     folder: Path  # of pictures and scripts
     title: str  # of the average; file names begin with it
     first: tuple[str, ...]  # labels of the maps that it begins with
-    overlay: Mapping[str, Any]  # as in `_HALF_WIDTHS`
+    overlay: Mapping[str, Any]  # as of `draw_gallery`
     images: Mapping[str, Path]  # of the overlay, by contrast
 
     def write(self, name: str, picture: bytes) -> str:

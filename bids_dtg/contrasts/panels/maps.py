@@ -17,15 +17,11 @@ from bids_dtg.contrasts.panels.gallery import (
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.text import read_json
-from bids_dtg.report.contents import (
-    AverageFiles,
-    MapFile,
-    ParticipantFiles,
-)
+from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles
 from bids_dtg.report.page import Section
 
 # The overlay that the viewer offers with a person's maps.
-_HALF_WIDTHS = {
+HALF_WIDTHS = {
     "desc": HALF_WIDTH,
     "title": f"Half-width of the {LEVEL} % interval for a new scan",
     "factor": 1.0,  # the map differs from 0 where it exceeds this multiple of the overlay
@@ -61,7 +57,7 @@ def draw_averages(
             folder,
             average.title,
             average.maps,
-            overlay=_HALF_WIDTHS,
+            overlay=HALF_WIDTHS,
             images=_half_widths(dataset, average.maps),
         )
         for average in averages

@@ -1,4 +1,4 @@
-"""Values of parcels at the voxels of a grid or the vertices of a mesh, for other programs."""
+"""Values of parcels painted at voxels or vertices, for other programs, and read over parcels."""
 
 from __future__ import annotations
 
