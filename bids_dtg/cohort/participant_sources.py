@@ -197,7 +197,7 @@ class ParticipantValues:
 
 def read_rows(
     title: str,
-    read: Callable[[str], Row],
+    read_row: Callable[[str], Row],
     labels: Sequence[str],
     faults: Callable[[Row], list[str]],
     expected: str,
@@ -222,7 +222,7 @@ def read_rows(
     DatasetError
         A row has faults; the message names participants and faults.
     """
-    rows = [read(label) for label in labels]
+    rows = [read_row(label) for label in labels]
     faulty = []
     for label, row in zip(labels, rows, strict=True):
         if faults_of_row := faults(row):

@@ -125,13 +125,13 @@ class RegionTables:
                 remedy="use a separate OUTPUT_DIR for each atlas",
             )
         of_atlas = [table for table in everything if table.atlas == (atlas or keys[0])]
-        found = cls(kind, root, of_atlas)
+        tables = cls(kind, root, of_atlas)
         digest = mode(table.atlas_digest for table in of_atlas)
-        found.keep(lambda table: table.atlas_digest == digest, "another label image")
-        surfaces = [name for table in found.tables for name in table.surfaces]
+        tables.keep(lambda table: table.atlas_digest == digest, "another label image")
+        surfaces = [name for table in tables.tables for name in table.surfaces]
         if note := note_on_surfaces({"surface": name} for name in surfaces):
-            found.notes.append(note)
-        return found
+            tables.notes.append(note)
+        return tables
 
     def leave_out(self, table: OutputTable, reason: str) -> None:
         """Record that a table is left out."""
@@ -145,7 +145,7 @@ class RegionTables:
                 self.leave_out(table, reason)
         self.tables[:] = filter(fits, self.tables)
 
-    def read(self, read: Callable[[OutputTable], Content]) -> list[Content]:
+    def read(self, read_table: Callable[[OutputTable], Content]) -> list[Content]:
         """Read the tables; leave out those that cannot be used, or have other regions than most.
 
         Raises
@@ -156,7 +156,7 @@ class RegionTables:
         contents = []
         for table in self.tables:
             try:
-                contents.append(read(table))
+                contents.append(read_table(table))
             except (ForeignFileError, RunError) as err:
                 self.leave_out(table, err.found)
         if not contents:

@@ -42,8 +42,8 @@ def phenotype_names(people: GroupParticipants) -> tuple[str, ...]:
     options = people.settings.statistics
     names = people.settings.part(PhenotypeOptions).phenotype
     if names:
-        asked = tuple(dict.fromkeys(people.column(name).name for name in names))
-        return require_unexplained(people, asked)
+        named = tuple(dict.fromkeys(people.column(name).name for name in names))
+        return require_unexplained(people, named)
     reserved = (*PERSON_COLUMNS, *FAMILY_COLUMNS, *SITE_COLUMNS)
     covariates = {people.column(name).name for name in options.covariates}
     columns = people.table.columns if people.table else {}

@@ -20,8 +20,9 @@ from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.errors import DatasetError, DtgError, RunError
 from bids_dtg.files.regions import segment_label
+from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.imaging.surfaces.parcel_series import read_series_header
-from bids_dtg.inputs.run import PARCELS
+from bids_dtg.inputs.run import PARCELS, RestRun
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.notices import counted
@@ -62,15 +63,13 @@ def maps_in_words(sets: Sequence[int]) -> str:
     return f"{counts} in sets of {', '.join(first)} and {last}"
 
 
-def parcel_template(kind: MapsKind, request: DatasetRequest) -> ModelBundle:
-    """Return a model of parcels without weights, whose ROI maps are still to be made.
-
-    The parcels, and the label of their atlas, are those of the first series that can be read.
+def _first_series(request: DatasetRequest) -> tuple[RestRun, ParcelPlaces]:
+    """Return the first run whose series of parcels can be read, and the parcels.
 
     Raises
     ------
     DatasetError
-        Nobody has a series that can be read.
+        Nobody has one.
     """
     failures: list[DtgError] = []
     rule = SpaceRule(model=PARCELS, requested=request.settings.inputs.space)
@@ -88,16 +87,29 @@ def parcel_template(kind: MapsKind, request: DatasetRequest) -> ModelBundle:
                 raise RunError(
                     f"{run.bold} has no parcels of its own", expected=".ptseries.nii"
                 )
-            break
         except DtgError as err:
             failures.append(err)
-    else:
-        raise DatasetError(
-            f"nobody in {request.dataset.root} has a series in {rule.requested}: "
-            f"{failures[0].found}",
-            expected=failures[0].expected,
-            remedy=failures[0].remedy,
-        )
+        else:
+            return run, places
+    raise DatasetError(
+        f"nobody in {request.dataset.root} has a series in {rule.requested}: "
+        f"{failures[0].found}",
+        expected=failures[0].expected,
+        remedy=failures[0].remedy,
+    )
+
+
+def parcel_template(kind: MapsKind, request: DatasetRequest) -> ModelBundle:
+    """Return a model of parcels without weights, whose ROI maps are still to be made.
+
+    The parcels, and the label of their atlas, are those of the first series that can be read.
+
+    Raises
+    ------
+    DatasetError
+        Nobody has a series that can be read.
+    """
+    run, places = _first_series(request)
     labels = re.findall("(?:atlas|seg)-([0-9A-Za-z]+)", run.bold.name)
     places = dataclasses.replace(places, atlas=segment_label(*labels))
     sets = sets_that_fit(kind.sets, places.number)

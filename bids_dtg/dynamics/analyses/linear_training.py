@@ -162,7 +162,7 @@ class TrainingPeople:
                         break
                 keep = None if first.keep is None else first.keep[row]
                 try:
-                    read = TrainingPerson.of(
+                    person_rest = TrainingPerson.of(
                         first.series[row], keep, again, dof=first.dof_of(row)
                     )
                 except ValueError as err:  # of a half, such as one without kept frames
@@ -170,7 +170,7 @@ class TrainingPeople:
                         f"sub-{label}, {session_words(self.session)}: {err}",
                         remedy="leave this participant out",
                     ) from err
-                yield read
+                yield person_rest
 
 
 def require_enough(

@@ -171,12 +171,12 @@ def find_output_bold(
     """
     if next(list_tables(settings, _KIND), None) is None:
         return None
-    found = RegionTables.find(settings, _KIND, "")
+    tables = RegionTables.find(settings, _KIND, "")
     series = {}  # by label and name of the event file
-    for table in found.tables:
+    for table in tables.tables:
         event_file = PurePosixPath(str(table.sidecar.get(EVENT_FILE)))
         series[table.label, event_file.name] = table.path
-    first = found.tables[0].path
+    first = tables.tables[0].path
     regions, _ = _read(first)
 
     whose = {
@@ -200,7 +200,7 @@ def find_output_bold(
     return TaskBold(
         regions,
         lambda label: tuple(map(read_run, whose[label])),
-        notes=(_in_words(whose), *found.lines),
+        notes=(_in_words(whose), *tables.lines),
         files=tuple(
             path for paths in whose.values() for path in paths if path is not None
         ),
