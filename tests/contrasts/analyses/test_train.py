@@ -81,10 +81,9 @@ class GroupAverage:
 
     prepare = read
 
-    def fit(self, people, places, form, options, folder, report):
-        training, _ = people
-        mean = mean_maps(training)
-        rois = np.ones(training[0].connectomes.shape[1], np.float32)
+    def fit(self, data, options, folder, report):
+        mean = mean_maps(data.training)
+        rois = np.ones(data.training[0].connectomes.shape[1], np.float32)
         tensors = {"mean": mean, "rois": rois}
         return FittedModel(GroupAverage(mean), tensors, {})
 
