@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ from bids_dtg.report.numbers import significant_text
 from bids_dtg.report.page import Section
 
 _FIRST = "languageMathVsStory"  # what people ask about: on which side is language?
-Array = NDArray[np.float32]
+Columns: TypeAlias = Mapping[str, NDArray[np.float32]]  # of a table of regions, by name
 
 
 def draw_sides(files: ParticipantFiles) -> list[Section]:
@@ -59,7 +59,7 @@ def draw_sides(files: ParticipantFiles) -> list[Section]:
             subtitle=title,
             template="contrasts/asymmetry.html",
             leads=True,
-            facts=_facts(average, read_regions(table), predicted),
+            facts=_facts(average, read_regions(ASYMMETRY, table), predicted),
             links=None if not sections else [],
         )
         sections.append(section)
@@ -68,7 +68,7 @@ def draw_sides(files: ParticipantFiles) -> list[Section]:
 
 def _facts(
     average: AverageFiles,
-    sides: Mapping[str, Array],
+    sides: Mapping[str, Columns],
     predicted: Mapping[str, Mapping[str, bool]],
 ) -> dict[str, Any]:
     """Return the variables of the template."""
@@ -95,7 +95,7 @@ def _facts(
 
 
 def choose_contrasts(
-    sides: Mapping[str, Array], predicted: Mapping[str, Mapping[str, bool]]
+    sides: Mapping[str, Columns], predicted: Mapping[str, Mapping[str, bool]]
 ) -> list[str]:
     """Return maths minus story, and the predicted contrast that is farthest from the group's.
 
@@ -109,33 +109,36 @@ def choose_contrasts(
     Examples
     --------
     >>> import numpy as np
-    >>> away = np.ones((3, 4), np.float32) * np.array([[[1]], [[3]], [[9]]], np.float32)
-    >>> away[..., 3] = 1
+    >>> error = np.ones(3, np.float32)
+    >>> sides = {label: {"difference": size * error, "half_width": error} for label, size in
+    ...     {"a": 1, "b": 3, "c": 9}.items()}
     >>> known = {"a": {"AsymmetryPredicted": True}, "b": {"AsymmetryPredicted": True}}
-    >>> choose_contrasts(dict(zip("abc", away)), known)
+    >>> choose_contrasts(sides, known)
     ['b']
     """
     shares = {}
-    for label, rows in sides.items():
+    for label, columns in sides.items():
         if label != _FIRST and predicted.get(label, {}).get(MAP_PREDICTED):
-            _, _, difference, half_width = rows[:-1].T
             with np.errstate(divide="ignore", invalid="ignore"):
-                shares[label] = np.nanmean(np.abs(difference) / half_width)
+                size = np.abs(columns["difference"]) / columns["half_width"]
+            shares[label] = np.nanmean(size[:-1])  # of the pairs, without the index
     farthest = sorted(shares, key=lambda label: -np.nan_to_num(shares[label]))[:1]
     return [label for label in (_FIRST, *farthest) if label in sides]
 
 
 def _card(
-    rows: Array, places: ParcelPlaces, title: str, predicted: Mapping[str, bool]
+    columns: Columns, places: ParcelPlaces, title: str, predicted: Mapping[str, bool]
 ) -> dict[str, Any]:
     """Return pictures of a contrast, and its index on a strip."""
     homologues = Homologues.of(places)
     assert homologues is not None  # the table exists
-    values, group, difference, half_width = rows[-1].tolist()
+    # Of the index, which is the last row.
+    index_of = {name: float(values[-1]) for name, values in columns.items()}
+    group = index_of["group"]
     pictures = {}
     if predicted.get(MAP_PREDICTED):
-        pictures["Predicted"] = rows[:-1, 0]
-    pictures["The group's"] = rows[:-1, 1]
+        pictures["Predicted"] = columns["predicted"][:-1]
+    pictures["The group's"] = columns["group"][:-1]
     at_parcels = {}
     for name, asymmetry in pictures.items():
         at_parcels[name] = np.full(places.number, np.nan, np.float32)
@@ -146,10 +149,11 @@ def _card(
     assert figure is not None
     assert figure.scale is not None
     index = None
-    if predicted.get(INDEX_PREDICTED) and np.isfinite([values, half_width]).all():
+    value, half_width = index_of["predicted"], index_of["half_width"]
+    if predicted.get(INDEX_PREDICTED) and np.isfinite([value, half_width]).all():
         index = {
-            "strip": strip_of(values, half_width, group),
-            "difference": signed_text(difference, 2),
+            "strip": strip_of(value, half_width, group),
+            "difference": signed_text(index_of["difference"], 2),
             "half_width": significant_text(half_width, 2),
         }
     return {

@@ -168,7 +168,7 @@ class ParcelMaps:
         self.spreads = spreads
         self.spread_limit = common_limit([*spreads.values()])
         table = first.beside(PARCELS)
-        self._regions = read_regions(table) if table.is_file() else {}
+        self._regions = read_regions(PARCELS, table) if table.is_file() else {}
         axis = self._parcels.axis
         # Parcel number of each vertex of a side (-1: none), and of each subcortical voxel.
         self.of_vertex = parcels_of_vertices(self._parcels)
@@ -209,10 +209,12 @@ class ParcelMaps:
 
     def deviation_of(self, shown: MapFile) -> Deviation:
         """Return the person's deviation and the half-widths, (parcels,); None: not known."""
-        rows = self._regions.get(shown.label, ())
-        if len(rows) != self._parcels.number:
+        columns = self._regions.get(shown.label)
+        if columns is None:
             return None
-        _, _, difference, half_widths = np.transpose(rows)
+        difference, half_widths = columns["difference"], columns["half_width"]
+        if len(difference) != self._parcels.number:
+            return None
         if np.isnan(difference).all() or np.isnan(half_widths).all():
             return None
         return difference, half_widths

@@ -24,7 +24,7 @@ from bids_dtg.report.numbers import NOT_KNOWN, significant_text
 Array = NDArray[np.floating]
 PARCELS = FileKind("statmap", "parcels", ".tsv")
 _WORDS = tomllib.loads(read_packaged(__package__, "regions.toml"))
-VALUES = tuple(_WORDS["parcels"])[2:]  # columns after the contrast and the name
+_LABELS = 2  # columns before the values: the contrast and the name
 _MARGIN = 4.0  # percent of a strip on either side of what it shows
 
 
@@ -57,32 +57,55 @@ class Regions:
     place: str = ""
 
 
+def _value_names(kind: FileKind) -> list[str]:
+    """Return the names of a table's columns of values."""
+    return [*_WORDS[str(kind.desc)]][_LABELS:]
+
+
 def region_columns(kind: FileKind, units: str) -> list[Column]:
     """Return the columns of a person's table of regions, whose values have units."""
     return [
         Column(
             name,
             meaning.format(level=LEVEL, pairs=INDEX_PAIRS),
-            unit=units if name in VALUES else "",
+            unit=units if name in _value_names(kind) else "",
         )
         for name, meaning in _WORDS[str(kind.desc)].items()
     ]
 
 
 def region_table(
-    kind: FileKind, names: Sequence[str], values: Mapping[str, Array]
+    kind: FileKind,
+    names: Sequence[str],
+    columns: Mapping[str, Array],
+    contrasts: Mapping[str, int],
 ) -> bytes:
-    """Return a table with a row for each name of values (names, `VALUES`), by contrast."""
+    """Return a table with a row for each contrast and name.
+
+    Parameters
+    ----------
+    kind
+        Which table.
+    names
+        Names of the regions.
+    columns
+        Values of all contrasts, (contrasts, names), by column.
+    contrasts
+        The contrasts to write: the number of each in the columns, by label.
+    """
+    values = np.stack([columns[name] for name in _value_names(kind)], axis=-1)
     lines = ["\t".join(_WORDS[str(kind.desc)])]
     cells = [name_cell(name) for name in names]
-    for contrast, of_contrast in values.items():
-        rows = zip(cells, number_lines(of_contrast), strict=True)
+    for contrast, index in contrasts.items():
+        rows = zip(cells, number_lines(values[index]), strict=True)
         lines += [f"{contrast}\t{name}\t{numbers}" for name, numbers in rows]
     return ("\n".join(lines) + "\n").encode()
 
 
-def read_regions(table: Path) -> dict[str, NDArray[np.float32]]:
-    """Read a person's table of regions, or of left minus right, (rows, `VALUES`) by contrast.
+def read_regions(
+    kind: FileKind, table: Path
+) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """Read a person's table of regions: by contrast, the values (names,) of each column.
 
     Raises
     ------
@@ -95,14 +118,19 @@ def read_regions(table: Path) -> dict[str, NDArray[np.float32]]:
         labels = [row[place["contrast"]] for row in file.rows]
         # Column by column, which takes two thirds of the time of `read_numbers`.
         columns = []
-        for name in VALUES:
+        for name in _value_names(kind):
             number = place[name]
             cells = [row[number] for row in file.rows]
             columns.append(
                 [float("nan" if cell == NOT_KNOWN else cell) for cell in cells]
             )
-    values, of_contrast = np.array(columns, np.float32).T, np.array(labels)
-    return {label: values[of_contrast == label] for label in dict.fromkeys(labels)}
+    values, of_contrast = np.array(columns, np.float32), np.array(labels)
+    return {
+        label: dict(
+            zip(_value_names(kind), values[:, of_contrast == label], strict=True)
+        )
+        for label in dict.fromkeys(labels)
+    }
 
 
 def facts_of_regions(

@@ -363,9 +363,14 @@ def parcel_files(
     unknown = np.full_like(maps, np.nan)
     group = unknown if bundle.mean is None else bundle.mean
     widths = unknown if bundle.half_widths is None else bundle.half_widths.at_places
-    values = np.stack([maps, group, maps - group, widths], axis=-1)
-    by_contrast = {contrast.label: values[contrast.index] for contrast in contrasts}
-    table = region_table(PARCELS, bundle.places.names, by_contrast)
+    columns = {
+        "predicted": maps,
+        "group": group,
+        "difference": maps - group,
+        "half_width": widths,
+    }
+    chosen = {contrast.label: contrast.index for contrast in contrasts}
+    table = region_table(PARCELS, bundle.places.names, columns, chosen)
     yield PARCELS.path(of_table), table
 
 
@@ -398,10 +403,15 @@ def asymmetry_files(
     widths = np.full_like(group, np.nan)
     if bundle.asymmetry_widths is not None:
         widths = bundle.asymmetry_widths
-    values = np.stack([group + deviation, group, deviation, widths], axis=-1)
-    by_contrast = {contrast.label: values[contrast.index] for contrast in contrasts}
+    columns = {
+        "predicted": group + deviation,
+        "group": group,
+        "difference": deviation,
+        "half_width": widths,
+    }
+    chosen = {contrast.label: contrast.index for contrast in contrasts}
     names = (*homologues.names, INDEX)
-    yield ASYMMETRY.path(of_table), region_table(ASYMMETRY, names, by_contrast)
+    yield ASYMMETRY.path(of_table), region_table(ASYMMETRY, names, columns, chosen)
 
 
 def _of_parcels(entities: Entities, bundle: ModelBundle) -> dict[str, str | None]:
