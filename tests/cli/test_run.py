@@ -15,6 +15,7 @@ from maps_bundle import with_half_widths
 from maps_job import TinyJob, add_rest, tree
 
 from bids_dtg.cli.run import main
+from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.version import __version__
 
 # Libraries that a participant's maps need not wait for: they are for reports, group analyses, other
@@ -396,12 +397,12 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"group {DYNAMICS}",
             "--workflow dynamics was given with group and no --analysis. Expected: group "
-            "--analysis train|evaluate|simulate|fixed-points|stats|phenotypes|embed.",
+            f"--analysis train|evaluate|simulate|fixed-points|{'|'.join(ANALYSES)}.",
         ),
         (
             f"group --analysis finetune {DYNAMICS} --model own",
             "--analysis finetune was given with --workflow dynamics. Expected: one of train, "
-            "evaluate, simulate, fixed-points, stats, phenotypes, embed. To do: --workflow "
+            f"evaluate, simulate, fixed-points, {', '.join(ANALYSES)}. To do: --workflow "
             "contrasts has --analysis finetune",
         ),
         (
@@ -426,7 +427,7 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"{TWINS} --permutations 5",
             "--permutations is not read by --workflow twin --analysis train, but by --analysis "
-            "intervene or stats or phenotypes or embed (see",
+            f"intervene or {' or '.join(ANALYSES)} (see",
         ),
         (
             "participant --task-file faces",
