@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import chain
 from pathlib import Path
 from statistics import mode
 from typing import Any
@@ -24,6 +25,7 @@ from bids_dtg.cohort.maps import (
     choose_measured,
     facts_of_files,
     map_reader,
+    parcels_of,
     read_map,
     read_measured,
 )
@@ -363,7 +365,9 @@ def find_measured(
         plain_contrast(contrast.label): contrast.label
         for contrast in people.example.maps
     }
-    parcels = parcels_of(people) if people.example.maps[0].of_parcels else None
+    parcels = None
+    if people.example.maps[0].of_parcels:
+        _, parcels = parcels_of(chain.from_iterable(people.averages.values()))
     places = parcels or people.places
     space = people.places.grid.space if parcels is None else parcels.space
     measured, statistic = _measured(people, folder, space, tasks, predicted)
@@ -426,26 +430,6 @@ def _measured(
             f"{next(iter(predicted.values()))}",
         )
     return measured, statistic
-
-
-def parcels_of(people: GroupParticipants) -> ParcelPlaces:
-    """Return the parcels of the first predicted maps that can be read.
-
-    Raises
-    ------
-    RunError
-        None can be read; the error is that of the first.
-    """
-    errors = list[RunError]()
-    for averages in people.averages.values():
-        for average in averages:
-            try:
-                parcels, _, _ = read_parcel_maps(average.maps[0].path)
-            except RunError as err:
-                errors.append(err)
-            else:
-                return parcels
-    raise errors[0]
 
 
 def _of_maps(

@@ -200,6 +200,7 @@ def read_over_parcels(places: ParcelPlaces, space: str, path: Path) -> Float32:
     """
     points, vertices = template_vertices(places, space)
     volume, affine = read_statmap_volume(path)
+    # Before the next step, as it refuses a map without values.
     values = sample_statmap(path, volume, affine, points, space)
     painted_values = _painted_values(places, space, volume, affine)
     if painted_values is not None:
