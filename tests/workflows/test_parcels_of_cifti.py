@@ -27,10 +27,12 @@ from study_folders import write_outliers
 
 from bids_dtg.cli.run import main as program
 from bids_dtg.cohort import features
+from bids_dtg.cohort import maps as cohort_maps
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.contrasts.participant.model import predict_maps
+from bids_dtg.imaging.surfaces import cifti
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 
@@ -178,12 +180,14 @@ def test_statistics_read_measured_maps_of_parcels_by_name(
     )
     save_maps(first, maps["01"][1:, ::-1], people.axis[::-1])
     save_maps(second, maps["02"][1:, 1:], people.axis[1:])
-    names_read, reader = list[str](), features.read_parcel_maps
-    monkeypatch.setattr(
-        features,
-        "read_parcel_maps",
-        lambda path: (names_read.append(path.name), reader(path))[1],
-    )
+    names_read, reader = list[str](), cifti.read_parcel_maps
+
+    def count(path):
+        names_read.append(path.name)
+        return reader(path)
+
+    for module in (features, cohort_maps):
+        monkeypatch.setattr(module, "read_parcel_maps", count)
     assert people.analyse("stats") == 0
     # Once to learn the names of the first people's parcels, and once for all contrasts.
     assert [names_read.count(name) for name in dict.fromkeys(names_read)] == [
