@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -57,7 +57,9 @@ from bids_dtg.stats.map_checks import LEAST_PEOPLE, SCALE_FACTOR, map_figures
 from bids_dtg.workflows import FeatureKind, find_workflow
 
 Row = NDArray[np.float32]
+NamedRow = tuple[tuple[str, ...], Row]  # names of the numbers, and the numbers
 Files = Callable[[str, str], Sequence[Path]]  # of a person and contrast
+ReadRow = Callable[[str, str], Row]  # reads the row of a person and contrast
 
 ALL_CONTRASTS = "all"  # all contrasts together, in tables
 _DECIDE = 9  # number of first people, whose most common names are expected of everybody
@@ -101,10 +103,10 @@ class FeatureTable:
         if self.source.places is None:
             return None
         # The last value stands for voxels outside the atlas.
-        of_source = np.full(self.source.columns + 1, np.nan)
-        of_source[self.source_columns] = values
+        source_values = np.full(self.source.columns + 1, np.nan)
+        source_values[self.source_columns] = values
         atlas = self.source.atlas
-        return of_source[:-1] if atlas is None else of_source[atlas.columns]
+        return source_values[:-1] if atlas is None else source_values[atlas.columns]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ class FeatureSource:
     contrasts: tuple[str, ...]
     # Contrasts of each person with these features, by label.
     has: Mapping[str, Collection[str]]
-    read_row: Callable[[str, str], Row]  # returns a person's row of a contrast
+    read_row: ReadRow  # returns a person's row of a contrast
     names: tuple[str, ...] = ()  # of the columns; empty: voxels
     # Voxels of the maps; None where features are not maps.
     places: VoxelPlaces | None = None
@@ -319,19 +321,20 @@ def find_maps(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
             """Read files, each of which has all contrasts."""
             return [read_parcel_maps(path) for path in paths]
 
-        def read_parcels(label: str, contrast: str) -> tuple[tuple[str, ...], Row]:
+        def read_parcels(label: str, contrast: str) -> NamedRow:
             contents = read_once(*files(label, contrast))
             rows = [values[names.index(contrast)] for _, names, values in contents]
             parcels, _, _ = contents[0]
             return parcels.names, _mean(rows)
 
-        return _of_names(kind, people.labels, read_parcels, contrasts)
+        return _named_numbers(kind, people.labels, read_parcels, contrasts)
 
     def read_voxels(label: str, contrast: str) -> Row:
         return _mean([read_map(path, people.places) for path in files(label, contrast)])
 
     has = dict.fromkeys(people.labels, contrasts)
-    return _of_maps(kind, people, contrasts, has, files, read_voxels)
+    maps = FeatureSource(kind, contrasts, has, read_voxels)
+    return _usable_maps(maps, people, files)
 
 
 def find_measured(
@@ -375,8 +378,8 @@ def find_measured(
         label: {predicted[key] for key in maps.target if key in predicted}
         for label, maps in measured.items()
     }
-    of_anybody = set[str]().union(*has.values())
-    labels = [label for label in predicted.values() if label in of_anybody]
+    present = set[str]().union(*has.values())
+    labels = [label for label in predicted.values() if label in present]
     contrasts = _chosen(people, labels)
 
     def files(label: str, contrast: str) -> list[Path]:
@@ -390,7 +393,7 @@ def find_measured(
 
     if parcels is not None:
         return FeatureSource(kind, contrasts, has, read_row, parcels.names)
-    return _of_maps(kind, people, contrasts, has, files, read_row)
+    return _usable_maps(FeatureSource(kind, contrasts, has, read_row), people, files)
 
 
 def _measured(
@@ -432,59 +435,49 @@ def _measured(
     return measured, statistic
 
 
-def _of_maps(
-    kind: FeatureKind,
-    people: GroupParticipants,
-    contrasts: tuple[str, ...],
-    has: Mapping[str, Collection[str]],
-    files: Files,
-    read_row: Callable[[str, str], Row],
+def _usable_maps(
+    maps: FeatureSource, people: GroupParticipants, files: Files
 ) -> FeatureSource:
-    """Return a source of maps by voxel or by region."""
+    """Return the source of usable maps by voxel or by region, from one of all maps by voxel."""
 
     def read_usable(label: str, contrast: str) -> Row:
-        row = read_row(label, contrast)
+        row = maps.read_row(label, contrast)
         reason = map_figures(row).unusable
         if reason:
             raise RunError(f"the map cannot be used: {reason}")
         return row
 
+    usable = replace(maps, read_row=read_usable)
     if people.settings.statistics.voxels:
-        return FeatureSource(kind, contrasts, has, read_usable, places=people.places)
+        return replace(usable, places=people.places)
     atlas = _atlas_of(people)
-    read_means = _means_of_regions(
-        kind, people, contrasts, has, files, read_usable, atlas
-    )
-    names = tuple(atlas.parcels.values())
-    drawn = (people.places, atlas) if atlas.surface is None else ()
-    return FeatureSource(kind, contrasts, has, read_means, names, *drawn)
+    read_means = _means_of_regions(usable, people, files, atlas)
+    regions = replace(usable, read_row=read_means, names=tuple(atlas.parcels.values()))
+    if atlas.surface is not None:
+        return regions
+    return replace(regions, places=people.places, atlas=atlas)
 
 
 def _means_of_regions(
-    kind: FeatureKind,
-    people: GroupParticipants,
-    contrasts: tuple[str, ...],
-    has: Mapping[str, Collection[str]],
-    files: Files,
-    read_row: Callable[[str, str], Row],
-    atlas: Atlas,
-) -> Callable[[str, str], Row]:
+    maps: FeatureSource, people: GroupParticipants, files: Files, atlas: Atlas
+) -> ReadRow:
     """Return how a person's means of regions are read; complete ones are cached in the output."""
     at_labels = _sampling(people.places, atlas)
-    store = ArrayStore(people.output.path("group") / "cache" / "regions" / kind.name)
+    cache = people.output.path("group") / "cache" / "regions" / maps.kind.name
+    store = ArrayStore(cache)
     facts = {"atlas": atlas.digest, "coverage": MIN_COVERAGE}
 
     def mean_row(label: str, contrast: str) -> Row:
-        values = at_labels(read_row(label, contrast)[None])
+        values = at_labels(maps.read_row(label, contrast)[None])
         means: NDArray[np.float64] = region_means(values, atlas, MIN_COVERAGE)[0]
         return means.astype(np.float32)
 
     @lru_cache(maxsize=1)
     def means(label: str) -> Mapping[str, Row | DtgError]:
         """Return a person's means, or the error, for each contrast."""
-        of_person = [contrast for contrast in contrasts if contrast in has[label]]
+        contrasts = [name for name in maps.contrasts if name in maps.has[label]]
         sources: list[dict[str, Any]] = []
-        for contrast in of_person:
+        for contrast in contrasts:
             sources += facts_of_files(files(label, contrast))
         file_names = " ".join(source["name"] for source in sources)
         digest = hashlib.sha256(file_names.encode()).hexdigest()
@@ -492,10 +485,10 @@ def _means_of_regions(
         provenance = {**facts, "files": sources}
         if store.has(name, provenance):
             with suppress(OutputError):  # a damaged file is made again
-                return dict(zip(of_person, np.array(store.read(name)), strict=True))
+                return dict(zip(contrasts, np.array(store.read(name)), strict=True))
         rows: dict[str, Row] = {}
         errors: dict[str, DtgError] = {}
-        for contrast in of_person:
+        for contrast in contrasts:
             try:
                 rows[contrast] = mean_row(label, contrast)
             except DtgError as err:
@@ -589,9 +582,9 @@ def find_sides(
     """
     paths: dict[str, list[Path]] = {}
     for label, averages in people.averages.items():
-        of_person = [average.maps[0].beside(file) for average in averages]
-        if all(path.is_file() for path in of_person):
-            paths[label] = of_person
+        tables = [average.maps[0].beside(file) for average in averages]
+        if all(path.is_file() for path in tables):
+            paths[label] = tables
     if not paths:
         raise DatasetError(f"{kind.words}, as maps are not of paired parcels")
 
@@ -609,15 +602,15 @@ def find_sides(
             tables.append(table)
         return tables
 
-    def read_named(label: str, contrast: str) -> tuple[tuple[str, ...], Row]:
-        of_contrast = [table.get(contrast, {}) for table in read_once(label)]
-        if len({tuple(values) for values in of_contrast}) > 1:
+    def read_named(label: str, contrast: str) -> NamedRow:
+        sides = [table.get(contrast, {}) for table in read_once(label)]
+        if len({tuple(values) for values in sides}) > 1:
             raise RunError(f"the tables of sub-{label} have different {kind.words}")
-        rows = [np.array([*values.values()]) for values in of_contrast]
-        return tuple(of_contrast[0]), _mean(rows)
+        rows = [np.array([*values.values()]) for values in sides]
+        return tuple(sides[0]), _mean(rows)
 
     labels = [contrast.label for contrast in people.example.maps]
-    return _of_names(kind, tuple(paths), read_named, _chosen(people, labels))
+    return _named_numbers(kind, tuple(paths), read_named, _chosen(people, labels))
 
 
 def find_edges(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
@@ -631,22 +624,21 @@ def find_edges(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
     assert kind.run_file is not None
     file = kind.run_file()
     paths: dict[str, list[Path]] = {}
-    for label, averages in people.averages.items():
-        titles = {title for average in averages for title in average.runs}
-        of_runs = [run.files for run in people.runs[label] if run.title in titles]
-        if of_runs and all(file in files for files in of_runs):
-            paths[label] = [files[file] for files in of_runs]
+    for label in people.labels:
+        runs = people.averaged_runs(label)
+        if runs and all(file in run.files for run in runs):
+            paths[label] = [run.files[file] for run in runs]
     if not paths:
         raise DatasetError(
             f"{people.output.root} has no matrices of correlations between ROIs (_relmat.tsv)",
             remedy="run the participant level again",
         )
 
-    def read_mean(label: str, _: str) -> tuple[tuple[str, ...], Row]:
+    def read_mean(label: str, _: str) -> NamedRow:
         rows = [read_edges(path) for path in paths[label]]
         return _edge_names(len(rows[0])), _mean(rows)
 
-    return _of_names(kind, tuple(paths), read_mean)
+    return _named_numbers(kind, tuple(paths), read_mean)
 
 
 @cache
@@ -658,13 +650,13 @@ def _edge_names(edges: int) -> tuple[str, ...]:
 def find_scores(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
     """Find scores in the kind's tables of runs, averaged over each person's runs."""
 
-    def read_scores(label: str, _: str) -> tuple[tuple[str, ...], Row]:
+    def read_scores(label: str, _: str) -> NamedRow:
         rows: list[dict[str, str]] = []
         for average in people.averages[label]:
             rows += read_rows(average.maps[0].path)
         return _scores(kind, label, rows)
 
-    return _of_names(kind, people.labels, read_scores)
+    return _named_numbers(kind, people.labels, read_scores)
 
 
 def find_changes(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
@@ -693,12 +685,14 @@ def find_changes(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
         raise DatasetError(
             f"{paths[0]} has none of the participants of {people.output.root}"
         )
-    return _of_names(kind, labels, lambda label, _: _scores(kind, label, rows[label]))
+    return _named_numbers(
+        kind, labels, lambda label, _: _scores(kind, label, rows[label])
+    )
 
 
 def _scores(
     kind: FeatureKind, label: str, rows: Sequence[Mapping[str, str]]
-) -> tuple[tuple[str, ...], Row]:
+) -> NamedRow:
     """Return the names of a person's scores and their means over runs, from rows of tables."""
     *columns, value = kind.columns
     scores: dict[str, list[float]] = {}  # of runs, by name
@@ -712,17 +706,17 @@ def _scores(
             f"{kind.words} of sub-{label} cannot be read: {err}",
             expected=f"columns {', '.join(kind.columns)}",
         ) from err
-    if len({len(of_runs) for of_runs in scores.values()}) != 1:
+    if len({len(run_scores) for run_scores in scores.values()}) != 1:
         raise RunError(
             f"the runs of sub-{label} have no {kind.words}, or different ones"
         )
     return tuple(scores), _mean(np.array([*scores.values()]).T)
 
 
-def _of_names(
+def _named_numbers(
     kind: FeatureKind,
     labels: Sequence[str],
-    read_named: Callable[[str, str], tuple[tuple[str, ...], Row]],
+    read_named: Callable[[str, str], NamedRow],
     contrasts: tuple[str, ...] = ("",),
 ) -> FeatureSource:
     """Return a source of named numbers; people whose names differ from most are refused.
@@ -736,16 +730,16 @@ def _of_names(
     contrasts
         Labels of the contrasts; one empty label where there are none.
     """
-    of_first_people = list[tuple[str, ...]]()
+    names_of_first_people = list[tuple[str, ...]]()
     for label in labels:
-        if len(of_first_people) < _DECIDE:
+        if len(names_of_first_people) < _DECIDE:
             # An error is reported later, where the participant is left out.
             with suppress(DtgError):
                 names, _ = read_named(label, contrasts[0])
-                of_first_people.append(names)
-    if not of_first_people:
+                names_of_first_people.append(names)
+    if not names_of_first_people:
         raise DatasetError(f"no participant's {kind.words} can be read")
-    expected = mode(of_first_people)
+    expected = mode(names_of_first_people)
 
     def read_row(label: str, contrast: str) -> Row:
         names, values = read_named(label, contrast)

@@ -4,36 +4,38 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from bids_dtg.cohort.region_tables import atlas_of
 from bids_dtg.errors import DatasetError, RunError, SettingsError, did_you_mean
-from bids_dtg.files.derivatives import DerivativeDataset, participants_in
+from bids_dtg.files.derivatives import (
+    DerivativeDataset,
+    files_of_participant,
+    participants_in,
+)
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.surfaces.cifti import read_parcel_maps
-from bids_dtg.inputs.atlases import KNOWN, atlas_key, entities_of
+from bids_dtg.inputs.atlases import KNOWN, atlas_key
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.notices import with_formula
-from bids_dtg.report.contents import (
-    CONTENT_ENTITIES,
-    DETAILS,
-    RESAMPLED,
-    combination,
-)
+from bids_dtg.report.contents import DETAILS, RESAMPLED, combination, title_of
 from bids_dtg.settings import Combine
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Content = TypeVar("Content")
+
 # Columns that identify the average of a row, by entity; missing where its name lacks the entity.
-_OF_SET = {"participant": "sub", "session": "ses", "task": "task", "run": "run"}
-_OF_MAP = {
+_SET = {"participant": "sub", "session": "ses", "task": "task", "run": "run"}
+_MAP = {
     "contrast": "contrast",
     "desc": "desc",
     "stat": "stat",
@@ -136,26 +138,17 @@ def _table_of_maps(
     """Return a row for each map of a space, with its path."""
     import pandas as pd
 
-    files = _of_space(root, _named(root, _MAPS, combine), space)
+    files = _in_space(root, _named(root, _MAPS, combine), space)
     if not files:
         raise DatasetError(
             f"{root} has no maps of participants",
             expected="OUTPUT_DIR of the participant level",
         )
     rows = []
-    damaged: list[DatasetError] = []
-    for path, name in files.items():
-        entities = {
-            column: name.get(entity) for column, entity in (_OF_SET | _OF_MAP).items()
-        }
-        try:
-            contrasts = _contrasts_of(path, name)
-        except DatasetError as err:
-            damaged.append(err)
-            continue
+    for path, contrasts in _readable(files, _contrasts_of).items():
+        entities = _entities(files[path], _SET | _MAP)
         for contrast in contrasts:
             rows.append({**entities, "contrast": contrast, "path": str(path)})
-    _leave_out(damaged, is_all=not rows)
     return pd.DataFrame(_in_model_order(rows))
 
 
@@ -170,12 +163,14 @@ def _in_model_order(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ordered = []
     position: dict[str | None, int] = {}  # of contrasts; most people have one model's
     for _, maps in groupby(rows, key=set_of):
-        of_set = list(maps)
-        if any(row["contrast"] not in position for row in of_set):
-            details = read_inherited(Path(of_set[0]["path"])).get(DETAILS, {})
+        rows_of_set = list(maps)
+        if any(row["contrast"] not in position for row in rows_of_set):
+            details = read_inherited(Path(rows_of_set[0]["path"])).get(DETAILS, {})
             position = {label: number for number, label in enumerate(details)}
         last = len(position)
-        ordered += sorted(of_set, key=lambda row: position.get(row["contrast"], last))
+        ordered += sorted(
+            rows_of_set, key=lambda row: position.get(row["contrast"], last)
+        )
     return ordered
 
 
@@ -209,25 +204,39 @@ def _joined(files: Mapping[Path, BidsName]) -> pd.DataFrame:
     import pandas as pd
 
     tables = []
-    damaged: list[DatasetError] = []
-    for path, name in files.items():
-        try:
-            table = _read_regions(path)
-        except DatasetError as err:
-            damaged.append(err)
-            continue
-        of_set = {column: name.get(entity) for column, entity in _OF_SET.items()}
-        tables.append(table.assign(**of_set)[[*of_set, *table.columns]])
-    _leave_out(damaged, is_all=not tables)
+    for path, table in _readable(files, _read_regions).items():
+        entities = _entities(files[path], _SET)
+        tables.append(table.assign(**entities)[[*entities, *table.columns]])
     return pd.concat(tables, ignore_index=True)
 
 
-def _leave_out(damaged: Sequence[DatasetError], *, is_all: bool) -> None:
-    """Warn of files that cannot be read, whose rows are left out; raise where no other is there."""
-    if damaged and is_all:
+def _entities(name: BidsName, columns: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the labels of a name's entities by column; None where it lacks the entity."""
+    return {column: name.get(entity) for column, entity in columns.items()}
+
+
+def _readable(
+    paths: Iterable[Path], read_content: Callable[[Path], Content]
+) -> dict[Path, Content]:
+    """Read files, and warn of those that cannot be read, whose rows are left out.
+
+    Raises
+    ------
+    DatasetError
+        None can be read.
+    """
+    contents: dict[Path, Content] = {}
+    damaged: list[DatasetError] = []
+    for path in paths:
+        try:
+            contents[path] = read_content(path)
+        except DatasetError as err:
+            damaged.append(err)
+    if damaged and not contents:
         raise damaged[0]
-    for err in damaged:
-        warnings.warn(f"its rows are left out: {err}", stacklevel=4)
+    for error in damaged:
+        warnings.warn(f"its rows are left out: {error}", stacklevel=4)
+    return contents
 
 
 def _named(
@@ -237,18 +246,13 @@ def _named(
     names: dict[Path, BidsName] = {}
     for ending in endings:
         for label in participants_in(root):
-            person = root / f"sub-{label}"
-            paths = [
-                *person.glob(f"func/*_{ending}"),
-                *person.glob(f"ses-*/func/*_{ending}"),
-            ]
-            for path in sorted(paths):
+            for path in files_of_participant(root, label, f"*_{ending}"):
                 with suppress(ValueError):  # copies made by hand, with other names
                     names[path] = parse_name(path.name)
-    return _of_same_combine(root, names, combine)
+    return _with_same_combine(root, names, combine)
 
 
-def _of_space(
+def _in_space(
     root: Path, files: Mapping[Path, BidsName], space: str | None
 ) -> dict[Path, BidsName]:
     """Return the files of a space, or those that are not copies of others.
@@ -259,17 +263,17 @@ def _of_space(
         There is no file of the space.
     """
     if space is not None:
-        of_space = {
+        in_space = {
             path: name for path, name in files.items() if name.get("space") == space
         }
         spaces = sorted({name.get("space") or "" for name in files.values()} - {""})
-        if files and not of_space:
+        if files and not in_space:
             raise SettingsError(
                 f"{root} has no maps in {space!r}",
                 expected=f"one of {', '.join(spaces)}",
                 remedy=did_you_mean(space, spaces),
             )
-        return of_space
+        return in_space
     # Maps of a person in one space share their sidecar.
     by_space: dict[tuple[object, ...], list[Path]] = {}
     for path, name in files.items():
@@ -283,8 +287,9 @@ def _of_space(
     }
 
 
-def _contrasts_of(path: Path, name: BidsName) -> Sequence[str | None]:
+def _contrasts_of(path: Path) -> Sequence[str | None]:
     """Return the contrasts of a file: that of its name, or all that a file of parcels names."""
+    name = parse_name(path.name)
     if name.extension != ".pscalar.nii":
         return [name.get("contrast")]
     try:
@@ -294,7 +299,7 @@ def _contrasts_of(path: Path, name: BidsName) -> Sequence[str | None]:
     return contrasts
 
 
-def _of_same_combine(
+def _with_same_combine(
     root: Path, files: Mapping[Path, BidsName], combine: Combine | None
 ) -> dict[Path, BidsName]:
     """Return the files of averages of a single ``--combine``; those without a record fit to any.
@@ -308,11 +313,7 @@ def _of_same_combine(
     kinds: dict[Path, str | None] = {}
     kind_of_average: dict[str, str | None] = {}  # by title
     for path, name in files.items():
-        title = "_".join(
-            f"{key}-{label}"
-            for key, label in name.entities
-            if key not in CONTENT_ENTITIES
-        )
+        title = title_of(name)
         if title not in kind_of_average:
             kind_of_average[title] = combination(completion_record(output, title))
         kinds[path] = kind_of_average[title]
@@ -343,13 +344,8 @@ def _read_regions(path: Path) -> pd.DataFrame:
 
 
 def _key_of(name: BidsName) -> str:
-    """Return the key of a file's atlas; desc- is ignored, as it does not name an atlas."""
-    if name.get("desc") == _PARCELS:
-        return _PARCELS
-    entities = entities_of(
-        {key: value for key, value in name.entities if key != "desc"}
-    )
-    return atlas_key(entities) if entities else ""
+    """Return the key of a table's atlas; that of a model's parcels is `parcels`."""
+    return _PARCELS if name.get("desc") == _PARCELS else atlas_of(name)
 
 
 def _find_atlas(atlas: str, keys: Collection[str], root: Path) -> str:

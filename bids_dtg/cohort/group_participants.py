@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.maps import (
+    by_participant,
     choose_averages,
     find_without_details,
     places_of,
@@ -53,11 +55,11 @@ from bids_dtg.report.contents import (
     MapFile,
     RunFiles,
     find_participant_labels,
+    values_of_runs,
 )
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.inclusion import decision_lines, read_inclusion, split_by_inclusion
 from bids_dtg.report.presentation import presentation_of
-from bids_dtg.report.quality import number
 from bids_dtg.settings import InputOptions, Settings
 from bids_dtg.stats.coding import Coded, code, scaled
 from bids_dtg.workflows import find_workflow
@@ -96,13 +98,13 @@ class GroupParticipants:
         """Return some of the people."""
         chosen = set(labels)
         averages = {
-            label: of_person
-            for label, of_person in self.averages.items()
+            label: averages
+            for label, averages in self.averages.items()
             if label in chosen
         }
         return dataclasses.replace(self, averages=averages)
 
-    def of_sessions(self, sessions: Sequence[str]) -> GroupParticipants:
+    def with_sessions(self, sessions: Sequence[str]) -> GroupParticipants:
         """Return people with the results of some sessions only.
 
         Raises
@@ -110,20 +112,19 @@ class GroupParticipants:
         DatasetError
             Nobody has results of these sessions.
         """
-        averages = {}
-        for label, of_person in self.averages.items():
-            of_sessions = tuple(
-                average for average in of_person if _is_of(average.title, sessions)
-            )
-            if of_sessions:
-                averages[label] = of_sessions
-        if not averages:
+        chosen = [
+            average
+            for average in chain.from_iterable(self.averages.values())
+            if _is_in_session(average.title, sessions)
+        ]
+        if not chosen:
             raise DatasetError(
                 f"no participant has results of session {' or '.join(sessions)}",
                 remedy="run the participant level with --combine session, and check "
                 "--session-label",
             )
         settings = self.settings.replace(session_label=tuple(sessions))
+        averages = by_participant(chosen)
         return dataclasses.replace(self, settings=settings, averages=averages)
 
     @cached_property
@@ -193,7 +194,7 @@ class GroupParticipants:
             There is no such variable, or it is unclear whether it holds numbers.
         """
         column = self.table.columns.get(name) if self.table else None
-        column = column or self._of_runs(name)
+        column = column or self._metric_of_runs(name)
         if column is None and self.table:
             column = self.table.find(name)
         if column is None:
@@ -211,23 +212,21 @@ class GroupParticipants:
             self.remarks[about] = sentence
             say(sentence)
 
-    def _of_runs(self, name: str) -> Column | None:
+    def _metric_of_runs(self, name: str) -> Column | None:
         """Return a quality metric, averaged over the runs used; None if it is not one."""
         metrics = presentation_of(self.output).quality_columns
         if name not in {metric.name for metric in metrics}:
             return None
         means = {}
-        for label, averages in self.averages.items():
-            averaged = {title for average in averages for title in average.runs}
-            of_runs = [
-                number(run.quality.get(name))
-                for run in self.runs[label]
-                if run.title in averaged
-            ]
-            values = [value for value in of_runs if value is not None]
-            if values:
+        for label in self.labels:
+            if values := values_of_runs(self.averaged_runs(label), name):
                 means[label] = repr(float(np.mean(values)))
         return Column(name, means) if means else None
+
+    def averaged_runs(self, label: str) -> list[RunFiles]:
+        """Return the runs behind a person's averages."""
+        titles = {title for average in self.averages[label] for title in average.runs}
+        return [run for run in self.runs[label] if run.title in titles]
 
     def complete(self, names: Sequence[str]) -> GroupParticipants:
         """Return people with a value of each name; report the others.
@@ -294,13 +293,8 @@ class GroupParticipants:
     @cached_property
     def places(self) -> VoxelPlaces:
         """The voxels of the first maps that can be read and are not empty."""
-        _, places = places_of(self._all_averages)
+        _, places = places_of(chain.from_iterable(self.averages.values()))
         return places
-
-    @property
-    def _all_averages(self) -> Iterator[AverageFiles]:
-        for of_person in self.averages.values():
-            yield from of_person
 
     def note(self, words: str, contrast: str) -> None:
         """Record a sentence on the maps of a contrast; print it for the first contrast."""
@@ -322,13 +316,8 @@ class GroupParticipants:
 
         It is None for results other than maps, whose quality tables name no surface.
         """
-        averaged = {title for average in self._all_averages for title in average.runs}
-        quality = []
-        for label in self.labels:
-            for run in self.runs[label]:
-                if run.title in averaged:
-                    quality.append(run.quality)
-        return note_on_surfaces(quality)
+        runs = chain.from_iterable(map(self.averaged_runs, self.labels))
+        return note_on_surfaces(run.quality for run in runs)
 
     @property
     def flags(self) -> list[Flag]:
@@ -357,7 +346,7 @@ def _numbered(names: Iterable[str]) -> NDArray[np.intp]:
     return np.unique([*names], return_inverse=True)[1].astype(np.intp)
 
 
-def _is_of(title: str, sessions: Sequence[str]) -> bool:
+def _is_in_session(title: str, sessions: Sequence[str]) -> bool:
     """Return whether a run or average is from one of the sessions; true if none are given."""
     parts = [f"_ses-{plain_label(session, 'ses')}_" for session in sessions]
     return not parts or any(part in f"{title}_" for part in parts)
@@ -386,15 +375,15 @@ def require_same_dataset(inputs: InputOptions, output: DerivativeDataset) -> lis
     except DatasetError as err:
         labels = participants_in(bids_dir) if bids_dir.is_dir() else ()
         problem = err.found
-    of_results = find_participant_labels(output)
+    with_results = find_participant_labels(output)
     # Results without participants are reported later.
-    if of_results and not set(labels) & set(of_results):
+    if with_results and not set(labels) & set(with_results):
         raise DatasetError(
             problem,
-            expected=f"one of the participants {named(of_results)}",
+            expected=f"one of the participants {named(with_results)}",
             remedy=f"give the dataset of these results, or {output.root} itself if that is gone",
         )
-    gone = sorted(set(of_results) - set(labels))
+    gone = sorted(set(with_results) - set(labels))
     if gone:
         people = counted(len(gone), "participant")
         say(
@@ -420,20 +409,16 @@ def gather_participants(settings: Settings) -> GroupParticipants:
     """
     output = existing_output(settings.inputs.output_dir)
     folders = require_same_dataset(settings.inputs, output)
-    in_output = _find_averages(settings, output)
+    runs, in_output, error = _find_averages(settings, output)
     decisions = read_inclusion(output)
-    say(*decision_lines(decisions, list(in_output.runs)))
-    included, excluded = split_by_inclusion(decisions, in_output.averages)
+    say(*decision_lines(decisions, runs.keys()))
+    included, excluded = split_by_inclusion(decisions, in_output)
     chosen, different = choose_averages(included, settings.outputs.combine)
     for title, reason in different:
         say(f"{title} is left out: {reason}")
     if not chosen:
-        raise in_output.error(output)
-    of_people: dict[str, tuple[AverageFiles, ...]] = {}
-    for average in chosen:
-        label = average.title.partition("_")[0].removeprefix("sub-")
-        of_people[label] = (*of_people.get(label, ()), average)
-    averages = dict(sorted(of_people.items()))
+        raise error
+    averages = dict(sorted(by_participant(chosen).items()))
     if len(averages) < 2:
         raise DatasetError(
             f"{output.root} has usable results of one participant ({named(list(averages))})",
@@ -451,75 +436,63 @@ def gather_participants(settings: Settings) -> GroupParticipants:
     families = read_families(folders, tables=[path] if path else [], labels=averages)
     families.require_known()
     say(families.line(list(averages), "participants count as unrelated"))
-    sessions = settings.inputs.session_label
-    sketches = {
-        label: _sketches(in_output.runs[label], of_person)
-        for label, of_person in averages.items()
-    }
-    titles = {title for of_person in sketches.values() for title in of_person}
-    used = {title for title in titles if _is_of(title, sessions)}
-    families = with_copies(families, sketches, "connectome", used=used)
-    say(*copies_in_words(families, sketches, "connectome"))
     left_out = (*excluded, *different)
     people = GroupParticipants(
-        settings, output, in_output.runs, averages, table, families, left_out
+        settings, output, runs, averages, table, families, left_out
     )
+    people = _with_copies_related(people)
+    sessions = settings.inputs.session_label
     if sessions:
-        people = people.of_sessions(sessions)
+        people = people.with_sessions(sessions)
     say(*people.words_on_sites)
     if people.surfaces:
         say(people.surfaces)
     return people
 
 
-@dataclass(frozen=True, eq=False)
-class _Averages:
-    """The averages of an output folder, and the runs of its people."""
+def _find_averages(
+    settings: Settings, output: DerivativeDataset
+) -> tuple[dict[str, tuple[RunFiles, ...]], list[AverageFiles], DatasetError]:
+    """Find the runs and averages of the participants that were asked for.
 
-    runs: Mapping[str, tuple[RunFiles, ...]]  # by label
-    averages: Sequence[AverageFiles]
-    by_run: (
-        bool  # whether runs with results count as averages, in workflows without maps
-    )
-    lacks_maps: bool  # whether maps of some averages were not written
+    In workflows without maps, runs with results count as averages.
 
-    def error(self, output: DerivativeDataset) -> DatasetError:
-        """Return the error where none can be used."""
-        if self.by_run:
-            results, how = "results of participants with --model", "with --model"
-        else:
-            results = "maps of participants"
-            how = "with --write maps" if self.lacks_maps else "first"
-        return DatasetError(
-            f"{output.root} has no {results}",
-            remedy=f"run the participant level {how}",
-        )
-
-
-def _find_averages(settings: Settings, output: DerivativeDataset) -> _Averages:
-    """Find the runs and averages of the participants that were asked for."""
+    Returns
+    -------
+    runs
+        By label.
+    averages
+        Those with maps or other results.
+    error
+        What to raise where none can be used.
+    """
     kinds = find_workflow(settings.inputs.workflow).features.values()
     run_files = [kind.run_file() for kind in kinds if kind.run_file]
     counting = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
     runs: dict[str, tuple[RunFiles, ...]] = {}
     averages: list[AverageFiles] = []
-    lacks_maps = False
+    results, how = "maps of participants", "first"
+    if counting:
+        results, how = "results of participants with --model", "with --model"
     labels, absent = participants_asked(settings, output)
     if absent is not None:
         raise absent
     for label in labels:
         files = find_without_details(output, label, [*run_files, RELMAT], counting)
         runs[label] = files.runs
-        with_maps = [average for average in files.averages if average.maps]
-        lacks_maps = lacks_maps or len(with_maps) < len(files.averages)
-        if not counting:
-            averages += with_maps
-            continue
+        for average in () if counting else files.averages:
+            if average.maps:
+                averages.append(average)
+            else:
+                how = "with --write maps"
         for run in files.runs:
             for kind in counting:
                 if kind in run.files:
                     averages.append(_as_average(output, run, kind))
-    return _Averages(runs, averages, bool(counting), lacks_maps)
+    error = DatasetError(
+        f"{output.root} has no {results}", remedy=f"run the participant level {how}"
+    )
+    return runs, averages, error
 
 
 def _as_average(
@@ -531,17 +504,27 @@ def _as_average(
     return AverageFiles(run.title, (results,), (run.title,), record, run.facts)
 
 
-def _sketches(
-    runs: Sequence[RunFiles], averages: Sequence[AverageFiles]
-) -> dict[str, str]:
+def _with_copies_related(people: GroupParticipants) -> GroupParticipants:
+    """Count labels with the same connectome as one family."""
+    sessions = people.settings.inputs.session_label
+    sketches = {
+        label: _sketches(people.averaged_runs(label)) for label in people.labels
+    }
+    titles = chain.from_iterable(sketches.values())
+    used = {title for title in titles if _is_in_session(title, sessions)}
+    families = with_copies(people.related, sketches, "connectome", used=used)
+    say(*copies_in_words(families, sketches, "connectome"))
+    return dataclasses.replace(people, related=families)
+
+
+def _sketches(runs: Iterable[RunFiles]) -> dict[str, str]:
     """Return sketches of a person's connectome edges by run, for matrices that can be read."""
-    averaged = {title for average in averages for title in average.runs}
     sketches = {}
     for run in runs:
         paths = [
             path for kind, path in run.files.items() if kind.suffix == RELMAT.suffix
         ]
-        if run.title in averaged and paths:
+        if paths:
             with contextlib.suppress(RunError):  # a damaged matrix is not compared
                 sketches[run.title] = sketch_edges(read_edges(paths[0]))
     return sketches

@@ -63,14 +63,14 @@ _SAME_MM = 1e-3
 def find_without_details(
     output: DerivativeDataset,
     label: str,
-    of_runs: Sequence[FileKind] = (),
+    run_files: Sequence[FileKind] = (),
     results: Sequence[FileKind] = (),
 ) -> ParticipantFiles:
     """Find a participant's files, with shortened sidecars (50 kB of memory each, not 630).
 
     Files named after another participant, as in a copied folder, are ignored.
     """
-    files = find_participant(output, label, of_runs, results=results)
+    files = find_participant(output, label, run_files, results=results)
 
     def shortened(facts: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in facts.items() if key in _USED}
@@ -101,13 +101,23 @@ def find_without_details(
 
 def with_details(output: DerivativeDataset, average: AverageFiles) -> AverageFiles:
     """Return an average with the full sidecars of all its maps, in the order of the model."""
-    label = average.title.partition("_")[0].removeprefix("sub-")
-    files = find_participant(output, label)
+    files = find_participant(output, average.participant)
     for with_sidecars in files.averages:
         if with_sidecars.title == average.title:
             return with_sidecars
     # Results other than maps have only one sidecar, which is in memory.
     return average
+
+
+def by_participant(
+    averages: Iterable[AverageFiles],
+) -> dict[str, tuple[AverageFiles, ...]]:
+    """Return each participant's averages, by the participant's label."""
+    grouped: dict[str, tuple[AverageFiles, ...]] = {}
+    for average in averages:
+        label = average.participant
+        grouped[label] = (*grouped.get(label, ()), average)
+    return grouped
 
 
 def choose_averages(
@@ -131,13 +141,13 @@ def choose_averages(
     DatasetError
         There are averages of several ``--combine`` and none was chosen, or none of the chosen one.
     """
-    chosen = _of_same_combine(averages, combine)
+    chosen = _with_same_combine(averages, combine)
     left_out: list[tuple[str, str]] = []
     processing = {average.title: _processing_of(average) for average in chosen}
     names = dict.fromkeys(name for facts in processing.values() for name in facts)
     for name in names:
         facts = [processing[average.title] for average in chosen]
-        values = [of_average[name] for of_average in facts if name in of_average]
+        values = [made_with[name] for made_with in facts if name in made_with]
         usual = mode(values) if values else None
         for average in tuple(chosen):
             value = processing[average.title].get(name, usual)
@@ -153,7 +163,7 @@ def choose_averages(
     return chosen, left_out
 
 
-def _of_same_combine(
+def _with_same_combine(
     averages: Sequence[AverageFiles], combine: str | None
 ) -> list[AverageFiles]:
     """Return the averages of a single ``--combine``; those without a record fit to any."""
@@ -165,8 +175,8 @@ def _of_same_combine(
     if combine is None and len(titles) < 2:
         return list(averages)
     present = [
-        f"--combine {value}: {counted(len(of_value), 'set')} ({named(of_value)})"
-        for value, of_value in sorted(titles.items())
+        f"--combine {value}: {counted(len(sets), 'set')} ({named(sets)})"
+        for value, sets in sorted(titles.items())
     ]
     if combine is None:
         raise DatasetError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.maps import (
+    by_participant,
     choose_averages,
     parcels_of,
     places_of,
@@ -53,7 +54,7 @@ _COMMON = (
     "IndividualNote",
 )
 # Those of a single contrast.
-_OF_ONE_CONTRAST = ("Task", "Contrast", "Individual", "IndividualNote")
+_ONE_CONTRAST = ("Task", "Contrast", "Individual", "IndividualNote")
 _ENTITIES = ("space", "res", "den", "seg", "contrast", "stat")  # of files of mean maps
 
 
@@ -106,16 +107,14 @@ def mean_of_averages(
         readable, places = places_of(chosen)
     first_maps = with_details(output, readable).maps
     labels = [file.label for file in first_maps]
-    sums = _RunningSums.of((len(first_maps), places.number))
-    by_person: dict[str, list[AverageFiles]] = {}
-    for average in chosen:
-        by_person.setdefault(average.title.partition("_")[0], []).append(average)
+    sums = _RunningSums((len(first_maps), places.number))
+    by_person = by_participant(chosen)
     titles: list[str] = []
-    for person, of_person in enumerate(by_person.values()):
-        say(f"{person + 1} of {len(by_person)}: {of_person[0].title}")
-        total = np.zeros(sums.shape, np.float32)
-        count = np.zeros(sums.shape, np.float32)  # averages with a value
-        for average in of_person:
+    for person, averages_of_person in enumerate(by_person.values()):
+        say(f"{person + 1} of {len(by_person)}: {averages_of_person[0].title}")
+        total = np.zeros_like(sums.mean)
+        count = np.zeros_like(sums.mean)  # averages with a value
+        for average in averages_of_person:
             try:
                 # All are read before any is added, so that an average is added whole or not at all.
                 maps = _read_set(average.maps, labels, places)
@@ -131,8 +130,8 @@ def mean_of_averages(
     r_with_others = np.full(len(titles), np.nan)
     if people > 2:
         samples = np.stack(sums.samples)
-        of_samples = _r_with_others(samples, np.array(sums.person_of_sample))
-        r_with_others[: len(samples)] = of_samples
+        people_of_samples = np.array(sums.person_of_sample)
+        r_with_others[: len(samples)] = _r_with_others(samples, people_of_samples)
     return GroupMaps(
         averages=tuple(titles),
         people=people,
@@ -167,34 +166,21 @@ def _read_set(
     return chosen
 
 
-@dataclass(frozen=True, eq=False)
 class _RunningSums:
-    """Mean and squares over people (Welford), so that memory does not grow with their number."""
+    """Mean and squares over people (Welford), so that memory does not grow with their number.
 
-    mean: NDArray[np.float32]  # (contrasts, places)
-    squares: NDArray[np.float32]  # (contrasts, places), of deviations from the mean
-    people: NDArray[np.float32]  # (contrasts, places), how many have a value
-    sampled_places: NDArray[np.intp]  # at which maps are compared with each other
-    samples: list[NDArray[np.float32]] = field(default_factory=list)
-    person_of_sample: list[int] = field(default_factory=list)
+    `shape` is that of a set of maps, (contrasts, places).
+    """
 
-    @classmethod
-    def of(cls, shape: tuple[int, int]) -> _RunningSums:
-        """Begin with nobody; `shape` is (contrasts, places)."""
-        _, places = shape
-        number = min(_COMPARED_VOXELS, places)
-        sampled_places = np.linspace(0, places - 1, number, dtype=np.intp)
-        return cls(
-            mean=np.zeros(shape, np.float32),
-            squares=np.zeros(shape, np.float32),
-            people=np.zeros(shape, np.float32),
-            sampled_places=sampled_places,
-        )
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the maps, (contrasts, places)."""
-        return self.mean.shape
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.mean = np.zeros(shape, np.float32)
+        self.squares = np.zeros(shape, np.float32)  # of deviations from the mean
+        self.people = np.zeros(shape, np.float32)  # how many have a value
+        # At which maps are compared with each other.
+        number = min(_COMPARED_VOXELS, shape[1])
+        self.sampled_places = np.linspace(0, shape[1] - 1, number, dtype=np.intp)
+        self.samples: list[NDArray[np.float32]] = []
+        self.person_of_sample: list[int] = []
 
     def sample(self, maps: NDArray[np.float32], person: int) -> None:
         """Keep some places of an average of a person, for comparing averages."""
@@ -204,12 +190,11 @@ class _RunningSums:
 
     def add(self, total: NDArray[np.float32], count: NDArray[np.float32]) -> None:
         """Add a person's mean over averages, from their sum and number at each place."""
-        np.add(self.people, count > 0, out=self.people)
-        of_person = total / np.maximum(count, 1)
-        deviation = np.where(count > 0, of_person - self.mean, np.float32(0))
-        np.add(self.mean, deviation / np.maximum(self.people, 1), out=self.mean)
-        squares = deviation * (of_person - self.mean)
-        np.add(self.squares, squares, out=self.squares)
+        self.people += count > 0
+        person_mean = total / np.maximum(count, 1)
+        deviation = np.where(count > 0, person_mean - self.mean, np.float32(0))
+        self.mean += deviation / np.maximum(self.people, 1)
+        self.squares += deviation * (person_mean - self.mean)
 
     @property
     def sd(self) -> NDArray[np.float32]:
@@ -233,11 +218,11 @@ def _r_with_others(
     r: NDArray[np.float64] = np.zeros(len(samples))
     for contrast in range(samples.shape[1]):
         maps = samples[:, contrast]
-        of_people = np.zeros((person.max() + 1, maps.shape[1]), np.float32)
-        np.add.at(of_people, person, maps)
-        of_people /= np.bincount(person)[:, None]  # a person counts once
+        person_means = np.zeros((person.max() + 1, maps.shape[1]), np.float32)
+        np.add.at(person_means, person, maps)
+        person_means /= np.bincount(person)[:, None]  # a person counts once
         # Up to a factor, which r ignores.
-        mean_of_others = (of_people.sum(axis=0) - of_people)[person]
+        mean_of_others = (person_means.sum(axis=0) - person_means)[person]
         r += np.nan_to_num(correlation(maps, mean_of_others))
     r /= samples.shape[1]
     return r
@@ -254,11 +239,11 @@ def write_means(
     """
     means: list[MapFile] = []
     spreads: dict[str, Path] = {}
-    of_voxels = isinstance(group.places, VoxelPlaces)
+    are_voxels = isinstance(group.places, VoxelPlaces)
     paths: dict[str, Path] = {}
     for number, contrast in enumerate(group.first):
         # One file of parcels has all contrasts.
-        if of_voxels or number == 0:
+        if are_voxels or number == 0:
             paths = _write_statistics(output, group, number)
         description = contrast.description.removeprefix(NOT_MEASURED)
         sidecar = {**contrast.sidecar, "Description": description}
@@ -313,13 +298,13 @@ def _group_facts(
     group: GroupMaps, word: str, subject: str, contrast: MapFile
 ) -> dict[str, Any]:
     """Return the sidecar of a mean map, or of the spread."""
-    of_voxels = isinstance(group.places, VoxelPlaces)
-    copied = [key for key in _COMMON if of_voxels or key not in _OF_ONE_CONTRAST]
+    are_voxels = isinstance(group.places, VoxelPlaces)
+    copied = [key for key in _COMMON if are_voxels or key not in _ONE_CONTRAST]
     return {
         "Description": f"{word} {counted(group.people, 'participant')} "
         f"({counted(len(group.averages), 'average')} of predicted maps): {subject}",
         **{key: contrast.sidecar[key] for key in copied if key in contrast.sidecar},
-        **({"SkullStripped": True} if of_voxels else {}),
+        **({"SkullStripped": True} if are_voxels else {}),
         "NParticipants": group.people,
         "NSets": len(group.averages),
     }

@@ -9,7 +9,7 @@ from statistics import mode
 from typing import Any, TypeVar
 
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
-from bids_dtg.files.derivatives import participants_in
+from bids_dtg.files.derivatives import files_of_participant, participants_in
 from bids_dtg.files.names import BidsName, FileKind, parse_name
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.atlases import atlas_key, entities_of
@@ -124,9 +124,9 @@ class RegionTables:
                 expected="one atlas, whose parcels are the regions of the model",
                 remedy="use a separate OUTPUT_DIR for each atlas",
             )
-        of_atlas = [table for table in everything if table.atlas == (atlas or keys[0])]
-        tables = cls(kind, root, of_atlas)
-        digest = mode(table.atlas_digest for table in of_atlas)
+        chosen = [table for table in everything if table.atlas == (atlas or keys[0])]
+        tables = cls(kind, root, chosen)
+        digest = mode(table.atlas_digest for table in chosen)
         tables.keep(lambda table: table.atlas_digest == digest, "another label image")
         surfaces = [name for table in tables.tables for name in table.surfaces]
         if note := note_on_surfaces({"surface": name} for name in surfaces):
@@ -188,15 +188,19 @@ def list_tables(settings: Settings, kind: TableKind) -> Iterator[OutputTable]:
     for label in participants_in(root) if root.is_dir() else ():
         if chosen and label not in chosen:
             continue
-        folder = root / f"sub-{label}"
-        pattern = f"func/sub-{label}_*_{kind.files.suffix}{kind.files.extension}"
-        for path in sorted((*folder.glob(pattern), *folder.glob(f"ses-*/{pattern}"))):
+        pattern = f"sub-{label}_*_{kind.files.suffix}{kind.files.extension}"
+        for path in files_of_participant(root, label, pattern):
             name = parse_name(path.name)
-            # desc- describes the content and does not name an atlas.
-            atlas = entities_of(
-                {key: value for key, value in name.entities if key != "desc"}
-            )
+            atlas = atlas_of(name)
             is_kind = FileKind.of(name) == kind.files
             if atlas and is_kind and (name.get("stat") or "") == kind.stat:
                 sidecar = read_json(path.with_suffix(".json"))
-                yield OutputTable(label, path, name, sidecar, atlas_key(atlas))
+                yield OutputTable(label, path, name, sidecar, atlas)
+
+
+def atlas_of(name: BidsName) -> str:
+    """Return the key of the atlas in a file's name; empty: it names none."""
+    # desc- describes the content and does not name an atlas.
+    named_entities = {key: label for key, label in name.entities if key != "desc"}
+    entities = entities_of(named_entities)
+    return atlas_key(entities) if entities else ""

@@ -281,6 +281,13 @@ def participants_in(root: Path) -> tuple[str, ...]:
     return tuple(sorted(name.removeprefix("sub-") for name in names))
 
 
+def files_of_participant(root: Path, label: str, pattern: str) -> list[Path]:
+    """List a participant's files of all sessions whose names match a pattern, sorted."""
+    folder = root / f"sub-{label}"
+    paths = (*folder.glob(f"func/{pattern}"), *folder.glob(f"ses-*/func/{pattern}"))
+    return sorted(paths)
+
+
 def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     """Refuse an OUTPUT_DIR that would mix with the input or with another dataset.
 

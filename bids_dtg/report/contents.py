@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bids_dtg.files.derivatives import DerivativeDataset, participants_in
+from bids_dtg.files.derivatives import (
+    DerivativeDataset,
+    files_of_participant,
+    participants_in,
+)
 from bids_dtg.files.foreign import require_result
 from bids_dtg.files.names import BidsName, FileKind, parse_name
 from bids_dtg.files.provenance import completion_record
@@ -96,6 +100,10 @@ class RunFiles:
     # What the sidecars of its maps, or of its other results, say about the run.
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def metric(self, name: str) -> float | None:
+        """Return a number of its quality table; None if it is unknown."""
+        return quality.number(self.quality.get(name))
+
 
 @dataclass(frozen=True)
 class AverageFiles:
@@ -106,6 +114,11 @@ class AverageFiles:
     runs: tuple[str, ...]  # titles of the runs behind them
     record: Mapping[str, Any]  # completion record; empty where there is none
     common: Mapping[str, Any]  # the sidecar that the maps share
+
+    @property
+    def participant(self) -> str:
+        """Label of its participant, without sub-."""
+        return self.title.partition("_")[0].removeprefix("sub-")
 
 
 @dataclass(frozen=True)
@@ -143,7 +156,7 @@ def find_participant(
         Kinds of files of averages that are not maps, with their sidecars.
     """
     folder = dataset.root / f"sub-{label}"
-    by_title = _by_title(folder)
+    by_title = _by_title(dataset, label)
     shared_sidecars = (
         *folder.glob(f"*{_SHARED}"),
         *folder.glob(f"ses-*/*{_SHARED}"),
@@ -188,9 +201,23 @@ def find_participant(
     return ParticipantFiles(label, tuple(averages), tuple(runs), tuple(combined))
 
 
+def values_of_runs(runs: Iterable[RunFiles], metric: str) -> list[float]:
+    """Return a quality metric of runs, of those where it is known."""
+    values = (run.metric(metric) for run in runs)
+    return [value for value in values if value is not None]
+
+
+def title_of(name: BidsName) -> str:
+    """Return the title of the run or average that a file is of, from the file's name."""
+    parts = (
+        f"{key}-{label}" for key, label in name.entities if key not in CONTENT_ENTITIES
+    )
+    return "_".join(parts)
+
+
 def find_titles(dataset: DerivativeDataset, label: str) -> tuple[str, ...]:
     """Return the titles of a participant's runs and averages, by the names of files only."""
-    return tuple(sorted(_by_title(dataset.root / f"sub-{label}")))
+    return tuple(sorted(_by_title(dataset, label)))
 
 
 def combination(record: Mapping[str, Any]) -> str | None:
@@ -200,19 +227,15 @@ def combination(record: Mapping[str, Any]) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _by_title(folder: Path) -> dict[str, dict[FileKind, list[_Named]]]:
+def _by_title(
+    dataset: DerivativeDataset, label: str
+) -> dict[str, dict[FileKind, list[_Named]]]:
     """Return a participant's files by title of the run or average, and by kind."""
     by_title: dict[str, dict[FileKind, list[_Named]]] = {}
-    files = (*folder.glob("func/*"), *folder.glob("ses-*/func/*"))
-    for path in sorted(files, key=lambda path: path.name):
+    for path in files_of_participant(dataset.root, label, "*"):
         with suppress(ValueError):  # not a BIDS name
             name = parse_name(path.name)
-            parts = (
-                f"{key}-{value}"
-                for key, value in name.entities
-                if key not in CONTENT_ENTITIES
-            )
-            kinds = by_title.setdefault("_".join(parts), {})
+            kinds = by_title.setdefault(title_of(name), {})
             kinds.setdefault(FileKind.of(name), []).append((name, path))
     return by_title
 

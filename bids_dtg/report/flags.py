@@ -11,7 +11,7 @@ from bids_dtg.bundles.card import TrainingData
 from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.notices import NO_MASK, SAME_SIDES, TEMPLATE_SURFACE, counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.quality import METRICS, number
+from bids_dtg.report.quality import METRICS
 
 Level = Literal["failed", "problem", "warning", "note", "good"]
 LEVELS: tuple[Level, ...] = ("failed", "problem", "warning", "good", "note")
@@ -58,10 +58,7 @@ def flags_of(
     if not any(flag.level in LEVELS[:3] for flag in flags) and anything:
         usual = "quality metrics are within their usual ranges"
         verdict = Flag("good", f"All {usual}")
-        if any(
-            run.quality and number(run.quality.get("fd_mean")) is None
-            for run in files.runs
-        ):
+        if any(run.quality and run.metric("fd_mean") is None for run in files.runs):
             text = f"Motion unknown: the input has no framewise displacement. All other {usual}"
             verdict = Flag("note", text)
         flags.insert(0, verdict)
@@ -198,7 +195,7 @@ def notes_in_sidecars(run: RunFiles) -> Iterator[Flag]:
 
 def _of_run(run: RunFiles, columns: Sequence[QualityMetric]) -> Iterator[Flag]:
     for column in columns:
-        value = number(run.quality.get(column.name)) if column.flag else None
+        value = run.metric(column.name) if column.flag else None
         # Where the run was judged as a whole, the metrics with a reason are among the reasons.
         judged = column.reason and "training_distribution" in run.quality
         if value is not None and not judged and (level := level_of(column, value)):
@@ -217,8 +214,8 @@ def _of_run(run: RunFiles, columns: Sequence[QualityMetric]) -> Iterator[Flag]:
         reasons = run.quality.get("training_distribution_reasons") or ""
         text = f"The run differs from the model's training data ({verdict}): {reasons}"
         yield Flag(VERDICTS[verdict], text, run.title)
-    frames = number(run.quality.get("frames"))
-    frames_kept = number(run.quality.get("frames_kept"))
+    frames = run.metric("frames")
+    frames_kept = run.metric("frames_kept")
     if frames and frames_kept is not None:
         share = frames_kept / frames
         if level := level_of(METRICS["kept_share"], share):

@@ -106,8 +106,7 @@ def split_by_inclusion(
     """
     included, left_out = [], []
     for average in averages:
-        label = average.title.partition("_")[0].removeprefix("sub-")
-        counts, reason = decisions.get(label, (True, ""))
+        counts, reason = decisions.get(average.participant, (True, ""))
         if counts:
             included.append(average)
         else:

@@ -55,7 +55,7 @@ def over_frames(run: RunFiles, used: NDArray[np.bool_]) -> dict[str, Any]:
 
     `used` (frames,) is true for frames that were not left out.
     """
-    minutes = len(used) * (number(run.quality.get("repetition_time")) or 0) / 60
+    minutes = len(used) * (run.metric("repetition_time") or 0) / 60
     step = next((s for s in (0.5, 1, 2, 5, 10, 20) if minutes / s <= _MINUTE_MARKS), 60)
     marks = np.arange(0, minutes + 1e-9, step) if minutes > 0 else ()
     left_out = np.concatenate([[False], ~used, [False]]).astype(int)
@@ -136,8 +136,8 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
         return None
     below = over_frames(run, used)
     lanes = [replace(lane, dropped=below["dropped"]) for lane in lanes]
-    frames = number(run.quality.get("frames"))
-    frames_kept = number(run.quality.get("frames_kept"))
+    frames = run.metric("frames")
+    frames_kept = run.metric("frames_kept")
     text = "Over the minutes of the run. "
     if frames and frames_kept is not None:
         text += f"{frames_kept:.0f} of {frames:.0f} frames were kept; "
@@ -339,7 +339,7 @@ def notes_on_lost(run: RunFiles) -> Iterator[Flag]:
 def parcels_in_words(files: ParticipantFiles) -> str:
     """Return the number of parcels of a participant's runs, in words."""
     for run in files.runs:
-        if parcels := number(run.quality.get("parcels")):
+        if parcels := run.metric("parcels"):
             return counted(int(parcels), "parcel")
     return "parcels"
 

@@ -27,6 +27,7 @@ from bids_dtg.report.contents import (
     RunFiles,
     find_participant,
     find_participant_labels,
+    values_of_runs,
 )
 from bids_dtg.report.figures import Figure
 from bids_dtg.report.flags import (
@@ -44,7 +45,7 @@ from bids_dtg.report.numbers import NOT_KNOWN
 from bids_dtg.report.page import Section, lay_out, link, load_template, render
 from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
-from bids_dtg.report.quality import METRICS, number
+from bids_dtg.report.quality import METRICS
 from bids_dtg.report.rows import MOST_LISTED, Row, cell, read_rows, write_rows
 from bids_dtg.report.tables import Table
 from bids_dtg.report.viewer import remove_unlinked, write_picture
@@ -255,10 +256,7 @@ def write_participant_report(
 
 def _for_index(runs: Sequence[RunFiles], sections: Sequence[Section]) -> dict[str, Any]:
     """Return what the index shows of a participant besides flags."""
-    values = {}
-    for name, column in _OF_RUNS.items():
-        of_runs = [number(run.quality.get(column)) for run in runs]
-        values[name] = [value for value in of_runs if value is not None]
+    values = {name: values_of_runs(runs, metric) for name, metric in _OF_RUNS.items()}
     picture, pictured = next(
         (section.picture for section in sections if section.picture), ("", "")
     )
@@ -328,11 +326,7 @@ def _key_figures(
     runs: Sequence[RunFiles], columns: Sequence[QualityMetric]
 ) -> list[dict[str, Any]]:
     """Return the metrics of the summary: title, value, unit, level, and a remark."""
-
-    def values(name: str) -> list[float]:
-        of_runs = (number(run.quality.get(name)) for run in runs)
-        return [value for value in of_runs if value is not None]
-
+    values = partial(values_of_runs, runs)
     figures: list[dict[str, Any]] = []
 
     def add(

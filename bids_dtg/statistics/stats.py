@@ -470,7 +470,7 @@ def _differences(
     """Yield the second session minus the first, of people and columns with values in both."""
     sessions = list[Iterator[FeatureTable]]()
     for label in question.sessions:
-        people = question.people.of_sessions([label])
+        people = question.people.with_sessions([label])
         of_session = source.kind.find(source.kind, people)
         of_session = dataclasses.replace(of_session, contrasts=source.contrasts)
         inside = folder / f"session{len(sessions)}"
