@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TypeVar
 
-from bids_dtg.notices import visible
+from bids_dtg.notices import one_line
 
 
 def did_you_mean(typed: str, names: Iterable[str], *, least: float = 0.6) -> str | None:
@@ -72,7 +72,7 @@ class DtgError(Exception):
             parts.append(f"To do: {remedy}")
         # Messages may quote other programs' text; a log line stays one line.
         line = " ".join(_sentence(part) for part in parts)
-        super().__init__(visible(" ".join(line.split())))
+        super().__init__(one_line(line))
 
     def as_kind(
         self,
@@ -227,7 +227,7 @@ def limit_error(err: BaseException) -> LimitError | None:
     if isinstance(err, LimitError):
         return err
     # An error of a file names it.
-    number, message = None, visible(" ".join(str(err).split()))
+    number, message = None, one_line(str(err))
     if isinstance(err, OSError) and err.filename is None:
         number, message = err.errno, ""
     no_thread = isinstance(err, RuntimeError) and "can't start new thread" in message
@@ -262,7 +262,7 @@ def in_one_line(err: Exception) -> str:
         return str(limit)
     if isinstance(err, OSError):
         return str(DtgError(f"{err.filename or 'a file'}: {err.strerror or err}"))
-    message = visible(" ".join(str(err).split()))
+    message = one_line(str(err))
     return (
         f"internal error: {type(err).__name__}: {message}. This is a bug in "
         "the program: please report it with the output of the same command and -vv."

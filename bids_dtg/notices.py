@@ -59,6 +59,11 @@ def visible(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """Return text as one line with single spaces, safe to print."""
+    return visible(" ".join(text.split()))
+
+
 def visible_lines(text: str) -> str:
     """Make each line of a text safe to print, as `visible` does."""
     return "\n".join(map(visible, text.split("\n")))

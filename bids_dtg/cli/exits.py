@@ -131,8 +131,8 @@ def _show_package_warnings(program: str, *, everything: bool) -> None:
         message: Warning | str, category: type[Warning], filename: str, *_: object
     ) -> None:
         line = f"{program}: warning: {' '.join(str(message).split())}"
-        of_package = Path(filename).is_relative_to(Path(__file__).parents[1])
-        if (of_package or everything) and line not in shown:
+        is_own = Path(filename).is_relative_to(Path(__file__).parents[1])
+        if (is_own or everything) and line not in shown:
             shown.add(line)
             say(line)
 

@@ -442,8 +442,8 @@ def _by_row(table: str, option: str) -> dict[str, str]:
             if words := getattr(row, table).get(option):
                 names.setdefault((flag, words), []).append(name)
     return {
-        f"{flag} {' or '.join(dict.fromkeys(of_rows))}": words
-        for (flag, words), of_rows in names.items()
+        f"{flag} {' or '.join(dict.fromkeys(row_names))}": words
+        for (flag, words), row_names in names.items()
     }
 
 
@@ -553,7 +553,9 @@ def with_hyphens(
     topic
         What the parser was built for; None: everything.
     """
-    of_parser = {flag for action in parser._actions for flag in action.option_strings}
+    readable_flags = {
+        flag for action in parser._actions for flag in action.option_strings
+    }
     option_of = {flag: option for flags, option, _ in ALIASES for flag in flags}
     option_of |= {
         flag: name for name, option in OPTIONS.items() for flag in option.flags
@@ -564,7 +566,7 @@ def with_hyphens(
         typed, equals, value = word.partition("=")
         is_flag = typed.startswith("--") and " " not in typed
         flag = typed.replace("_", "-") if is_flag else typed
-        if flag not in of_parser and topic is not None and flag in option_of:
+        if flag not in readable_flags and topic is not None and flag in option_of:
             readers = topic.readers(option_of[flag])
             parser.error(f"{flag} is not read by {topic.call}, but by {readers}")
         name = flag[2:].replace("-", "_")
@@ -572,7 +574,7 @@ def with_hyphens(
             parser.error(
                 f"{flag} is not an option; in a --config-file, it is {name} = VALUE"
             )
-        if flag not in of_parser and is_flag:
+        if flag not in readable_flags and is_flag:
             # Other programs' options are as similar as --fs-license-file and --split-file.
             near = did_you_mean(flag, option_of, least=_ALIKE)
             parser.error(f"there is no option {typed}" + (f"; {near}" if near else ""))

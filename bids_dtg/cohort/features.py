@@ -300,8 +300,7 @@ def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
 
 def find_maps(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
     """Find predicted maps, which everybody has, by region or, with ``--voxels``, by voxel."""
-    labels = [contrast.label for contrast in people.example.maps]
-    contrasts = _chosen(people, labels)
+    contrasts = _chosen(people, [*people.tasks])
 
     def files(label: str, contrast: str) -> list[Path]:
         paths = []
@@ -310,7 +309,7 @@ def find_maps(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
         return paths
 
     first = people.example.maps[0]
-    if first.of_parcels:
+    if first.has_parcels:
         if people.settings.statistics.voxels:
             raise SettingsError(
                 f"--voxels was given, and {first.path.name} has parcels"
@@ -364,12 +363,9 @@ def find_measured(
             "measured maps, as no folder of them was given",
             remedy="--derivatives statmaps=PATH, if you have some",
         )
-    predicted = {
-        plain_contrast(contrast.label): contrast.label
-        for contrast in people.example.maps
-    }
+    predicted = {plain_contrast(label): label for label in people.tasks}
     parcels = None
-    if people.example.maps[0].of_parcels:
+    if people.example.maps[0].has_parcels:
         _, parcels = parcels_of(chain.from_iterable(people.averages.values()))
     places = parcels or people.places
     space = people.places.grid.space if parcels is None else parcels.space
@@ -609,8 +605,8 @@ def find_sides(
         rows = [np.array([*values.values()]) for values in sides]
         return tuple(sides[0]), _mean(rows)
 
-    labels = [contrast.label for contrast in people.example.maps]
-    return _named_numbers(kind, tuple(paths), read_named, _chosen(people, labels))
+    contrasts = _chosen(people, [*people.tasks])
+    return _named_numbers(kind, tuple(paths), read_named, contrasts)
 
 
 def find_edges(kind: FeatureKind, people: GroupParticipants) -> FeatureSource:
@@ -764,6 +760,6 @@ def _chosen(people: GroupParticipants, labels: Sequence[str]) -> tuple[str, ...]
     names = people.settings.modelling.contrast
     if not names:
         return tuple(labels)
-    tasks = {contrast.label: contrast.task for contrast in people.example.maps}
-    chosen = chosen_contrasts(names, {label: tasks.get(label, "") for label in labels})
+    tasks = people.tasks
+    chosen = chosen_contrasts(names, {label: tasks[label] for label in labels})
     return tuple(label for label in labels if label in chosen)

@@ -290,6 +290,11 @@ class GroupParticipants:
         """The first average, with the full sidecars of all its maps, in the order of the model."""
         return with_details(self.output, self.averages[self.labels[0]][0])
 
+    @property
+    def tasks(self) -> dict[str, str]:
+        """The task of each predicted contrast, by label."""
+        return {contrast.label: contrast.task for contrast in self.example.maps}
+
     @cached_property
     def places(self) -> VoxelPlaces:
         """The voxels of the first maps that can be read and are not empty."""

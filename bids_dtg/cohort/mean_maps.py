@@ -101,7 +101,7 @@ def mean_of_averages(
     """
     chosen, left_out = choose_averages(averages, combine)
     places: VoxelPlaces | ParcelPlaces
-    if chosen[0].maps[0].of_parcels:
+    if chosen[0].maps[0].has_parcels:
         readable, places = parcels_of(chosen)
     else:
         readable, places = places_of(chosen)

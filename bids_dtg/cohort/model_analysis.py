@@ -110,7 +110,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         }
         for number, path in enumerate(settings.modelling.input_arrays, 1):
             folders[f"arrays{number}"] = Path(path).expanduser().absolute().parent
-        results = ResultFolder.of_model(
+        results = ResultFolder.for_model(
             settings,
             DerivativeDataset(output),
             result_kind,

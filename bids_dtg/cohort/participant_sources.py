@@ -54,7 +54,7 @@ class ParticipantSource(ABC):
         """Return sketches of the values, by which participants are recognised."""
 
     @classmethod
-    def of_tables(
+    def from_tables(
         cls, tables: RegionTables, contents: Sequence[TableContent], **fields: Any
     ) -> Self:
         """Return a source of tables; `fields` are those that its workflow knows."""
@@ -177,8 +177,8 @@ def choose_participants(
         )
     notes = []
     reasons: dict[str, str] = {}
-    for reason, of_reason in lacking.items():
-        if people := [label for label in wanted if label in of_reason]:
+    for reason, lacking_labels in lacking.items():
+        if people := [label for label in wanted if label in lacking_labels]:
             number = counted(len(people), "participant")
             notes.append(f"left out: {number} with {reason} ({named(people)})")
             reasons |= dict.fromkeys(people, reason)

@@ -68,8 +68,8 @@ def with_copies(
     (('01', 'c01'),)
     """
     scans, digests = [], []
-    for label, of_person in sketches.items():
-        for scan, digest in of_person.items():
+    for label, scans_of_person in sketches.items():
+        for scan, digest in scans_of_person.items():
             scans.append((label, scan))
             digests.append(digest)
     # The labels of each person; those of copies share one list.
@@ -121,8 +121,8 @@ def copies_in_words(
         )
     unknown = [
         f"sub-{label}"
-        for label, of_person in sketches.items()
-        if not any(of_person.values())
+        for label, scans_of_person in sketches.items()
+        if not any(scans_of_person.values())
     ]
     if unknown and len(sketches) > 1:
         lines.append(
@@ -138,7 +138,11 @@ def _seen_in_words(reasons: Mapping[str, str], note: str = "") -> Iterator[str]:
         (TUNED, "tuned on them", note),
         (RELATED, "trained or tuned on relatives of them", ""),
     ):
-        labels = [label for label, of_person in reasons.items() if of_person == reason]
+        labels = [
+            label
+            for label, reason_of_person in reasons.items()
+            if reason_of_person == reason
+        ]
         if labels:
             people = counted(len(labels), "participant")
             yield f"left out: {people}: the model was {words} ({named(labels)}){end}"

@@ -116,7 +116,7 @@ class ResultFolder:
         return cls(settings, output, folder, can_write)
 
     @classmethod
-    def of_model(
+    def for_model(
         cls,
         settings: Settings,
         output: DerivativeDataset,

@@ -34,8 +34,8 @@ def read_split(path: Path, labels: Sequence[str], families: Mapping[str, str]) -
     """
     usable = {}
     for name, people in read_sets(path, SETS, labels).items():
-        of_set = frozenset(people)
-        usable[name] = tuple(label for label in labels if label in of_set)
+        members = frozenset(people)
+        usable[name] = tuple(label for label in labels if label in members)
     split = Split(**usable)
     try:
         split.require_whole_families(families)

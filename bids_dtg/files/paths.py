@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.notices import visible
+from bids_dtg.notices import one_line, visible
 
 ELSEWHERE = "<elsewhere>"
 # Start of an absolute path: not inside an address (https://), a relative path or a fraction, nor
@@ -192,4 +192,4 @@ def _spellings(folder: Path | None) -> Iterator[str]:
         yield text
         yield quote(os.fsencode(text))  # in addresses
         yield visible(text)  # in notes
-        yield visible(" ".join(text.split()))  # in errors
+        yield one_line(text)  # in errors

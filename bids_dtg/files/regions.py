@@ -17,7 +17,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import plain_number, read_table, reading
 from bids_dtg.files.names import FileKind, bids_uri, build_name
 from bids_dtg.files.text import json_text, tsv_text
-from bids_dtg.notices import visible, without_formula
+from bids_dtg.notices import one_line, without_formula
 
 # Nine digits represent every float32 exactly.
 _FORMAT = "%.9g"
@@ -32,7 +32,7 @@ def name_cell(name: str) -> str:
     >>> name_cell('Area "V1"')
     "Area 'V1'"
     """
-    return without_formula(visible(" ".join(name.split())).replace('"', "'"))
+    return without_formula(one_line(name).replace('"', "'"))
 
 
 def number_lines(rows: NDArray[np.floating]) -> Iterable[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.foreign import read_json_object, read_table
-from bids_dtg.notices import visible, without_formula
+from bids_dtg.notices import one_line, without_formula
 
 
 def write_text(path: Path, text: str) -> None:
@@ -93,4 +93,4 @@ def _cell(value: object) -> str:
 @lru_cache(4096)  # the 100,000 cells of a carpet plot have a few hundred texts
 def _plain_cell(text: str) -> str:
     # A tab or line break inside a cell would shift the following cells.
-    return without_formula(visible(" ".join(text.split()))) or "n/a"
+    return without_formula(one_line(text)) or "n/a"

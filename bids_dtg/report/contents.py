@@ -59,7 +59,7 @@ class MapFile:
         return str(self.sidecar.get("Task") or "")
 
     @property
-    def of_parcels(self) -> bool:
+    def has_parcels(self) -> bool:
         """Whether it is one of the maps in a CIFTI file, and not a volume."""
         return self.path.name.endswith(_MAPS_OF_PARCELS.extension)
 
@@ -135,10 +135,10 @@ class ParticipantFiles:
 def find_participant(
     dataset: DerivativeDataset,
     label: str,
-    of_runs: Iterable[FileKind] = (),
+    run_kinds: Iterable[FileKind] = (),
     *,
     results: Sequence[FileKind] = (),
-    of_averages: Sequence[FileKind] = (),
+    average_kinds: Sequence[FileKind] = (),
 ) -> ParticipantFiles:
     """Find a participant's files in the output folder; damaged files are treated as absent.
 
@@ -148,11 +148,11 @@ def find_participant(
         The output dataset.
     label
         Participant's label, without ``sub-``.
-    of_runs
+    run_kinds
         Kinds of run files to find, besides quality tables.
     results
         Kinds of run files whose sidecars say how the results were made, where no average does.
-    of_averages
+    average_kinds
         Kinds of files of averages that are not maps, with their sidecars.
     """
     folder = dataset.root / f"sub-{label}"
@@ -180,11 +180,13 @@ def find_participant(
         for average in averages
         for run in average.common.get("Runs", ())
     }
-    of_one_run = {quality.FILE, *of_runs, *results} - {*of_averages}
+    single_run_kinds = {quality.FILE, *run_kinds, *results} - {*average_kinds}
     runs, combined = [], []
     for title, kinds in sorted(by_title.items()):
         last = {kind: named[-1][1] for kind, named in kinds.items()}
-        run_files = {kind: path for kind, path in last.items() if kind in of_one_run}
+        run_files = {
+            kind: path for kind, path in last.items() if kind in single_run_kinds
+        }
         if run_files:
             table = run_files.pop(quality.FILE, None)
             row = quality.read_quality(table) if table else {}
@@ -193,10 +195,10 @@ def find_participant(
             facts = _sidecars(run_files, results) | facts_of_runs.get(title, {})
             runs.append(RunFiles(title, row, run_files, facts))
         average_files = {
-            kind: path for kind, path in last.items() if kind in of_averages
+            kind: path for kind, path in last.items() if kind in average_kinds
         }
         if average_files:
-            facts = _sidecars(average_files, of_averages)
+            facts = _sidecars(average_files, average_kinds)
             combined.append(RunFiles(title, {}, average_files, facts))
     return ParticipantFiles(label, tuple(averages), tuple(runs), tuple(combined))
 

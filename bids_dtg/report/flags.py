@@ -40,7 +40,9 @@ def level_of(metric: QualityMetric, value: float) -> Level | None:
 
 
 def flags_of(
-    files: ParticipantFiles, of_runs: Iterable[Flag], of_workflow: Iterable[Flag]
+    files: ParticipantFiles,
+    flags_of_runs: Iterable[Flag],
+    flags_of_workflow: Iterable[Flag],
 ) -> tuple[Flag, ...]:
     """Collect the flags of a participant, the worst first.
 
@@ -48,12 +50,12 @@ def flags_of(
     ----------
     files
         Files of the participant in the output.
-    of_runs
+    flags_of_runs
         Flags of the participant's runs, from `run_flags`.
-    of_workflow
+    flags_of_workflow
         Flags that only the workflow knows, from its presentation's `notes`.
     """
-    flags = [*of_runs, *of_workflow]
+    flags = [*flags_of_runs, *flags_of_workflow]
     anything = bool(files.averages) or any(run.facts for run in files.runs)
     if not any(flag.level in LEVELS[:3] for flag in flags) and anything:
         usual = "quality metrics are within their usual ranges"
@@ -85,7 +87,7 @@ def run_flags(
     for average in files.averages:
         flags += left_out(average.common, average.title)
     for run in files.runs:
-        flags += _of_run(run, columns)
+        flags += _flags_of_run(run, columns)
     return sorted_flags(flags)
 
 
@@ -193,7 +195,7 @@ def notes_in_sidecars(run: RunFiles) -> Iterator[Flag]:
         yield Flag("note", note, run.title)
 
 
-def _of_run(run: RunFiles, columns: Sequence[QualityMetric]) -> Iterator[Flag]:
+def _flags_of_run(run: RunFiles, columns: Sequence[QualityMetric]) -> Iterator[Flag]:
     for column in columns:
         value = run.metric(column.name) if column.flag else None
         # Where the run was judged as a whole, the metrics with a reason are among the reasons.

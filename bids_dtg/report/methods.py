@@ -49,7 +49,7 @@ class MethodsWords:
 
 
 def parcel_methods(
-    opening: str, computed: Sequence[str], cited: Mapping[str, str], **of_model: str
+    opening: str, computed: Sequence[str], cited: Mapping[str, str], **model_words: str
 ) -> MethodsWords:
     """Return the part of the methods text of a workflow on parcels.
 
@@ -61,18 +61,18 @@ def parcel_methods(
         Sentences on what was computed from the cleaned runs; empty ones are left out.
     cited
         References, by the name with which sentences cite them.
-    **of_model
+    **model_words
         `method`, `caution` and `model` of `MethodsWords`, where there is a model.
     """
     text = " ".join(filter(None, computed))
-    citing_text = f"{text} {of_model.get('method', '')}"
+    citing_text = f"{text} {model_words.get('method', '')}"
     works = {**cited, **_SENTENCES["parcel_references"]}
     list_of_works = "".join(
         work for name, work in works.items() if f"{name} " in citing_text
     )
     references = f"## References\n\n{list_of_works}"
     opening = f"{opening} from resting-state fMRI"
-    return MethodsWords(opening, text, references, **of_model)
+    return MethodsWords(opening, text, references, **model_words)
 
 
 def averaged_within(atlas: str, parcels: int, *, at_vertices: bool = False) -> str:
@@ -107,8 +107,8 @@ def fitted_to(people: int, data_set: str) -> str:
     >>> fitted_to(2, "hcp")
     'was fitted to 2 participants of hcp.'
     """
-    of_data_set = f" of {data_set}" if data_set else ""
-    return f"was fitted to {counted(people, 'participant')}{of_data_set}."
+    source = f" of {data_set}" if data_set else ""
+    return f"was fitted to {counted(people, 'participant')}{source}."
 
 
 # Long, as it gathers the facts of a run in the order of the text.
@@ -220,14 +220,14 @@ def find_methods(
     return _texts_of(records) or _read_last(dataset)
 
 
-def write_all_methods(dataset: DerivativeDataset, of_run: str) -> None:
+def write_all_methods(dataset: DerivativeDataset, text_of_run: str) -> None:
     """Write the methods texts of all averages in the output.
 
     Parameters
     ----------
     dataset
         The output dataset.
-    of_run
+    text_of_run
         Text of the current run, for an output without averages; may be empty.
 
     Raises
@@ -236,7 +236,7 @@ def write_all_methods(dataset: DerivativeDataset, of_run: str) -> None:
         It cannot be written.
     """
     records = (completion_record(dataset, title) for title in completed_titles(dataset))
-    text = _texts_of(records) or of_run
+    text = _texts_of(records) or text_of_run
     if text and _read_last(dataset) != text:
         write_text(dataset.path(LAST_METHODS), text)
 

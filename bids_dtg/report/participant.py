@@ -106,7 +106,7 @@ class Listed:
 
     @property
     def row(self) -> Row:
-        """Its row in the script; the last part is what only `of_row` reads."""
+        """Its row in the script; the last part is what only `from_row` reads."""
         if self.last_row is not None:
             return self.last_row
         flags = self.flags or _NO_FLAGS
@@ -146,7 +146,7 @@ class Listed:
         return kind, [*cells, {"t": words, "p": picture, "h": self.address}], record
 
     @classmethod
-    def of_row(cls, row: Row) -> Listed:
+    def from_row(cls, row: Row) -> Listed:
         """Return the participant whose row was read."""
         label, address, values, changed_ns = row[2]
         flags = None
@@ -207,18 +207,20 @@ def write_participant_report(
         label,
         presentation.run_files,
         results=presentation.results,
-        of_averages=presentation.of_averages,
+        average_kinds=presentation.average_kinds,
     )
     folder = dataset.root / f"sub-{label}" / "figures"
-    of_runs = run_flags(files, failures, presentation.quality_columns)
-    flags = flags_of(files, of_runs, presentation.notes(files))
+    flags_of_runs = run_flags(files, failures, presentation.quality_columns)
+    flags = flags_of(files, flags_of_runs, presentation.notes(files))
     metrics = _key_figures(files.runs, presentation.quality_columns)
     sections = []
     if metrics or flags[1:]:
         facts = {"figures": metrics, "flags": flags[1:]}
         sections.append(Section("Quality", template="quality.html", facts=facts))
     for run in files.runs:
-        sections.append(_of_run(run, presentation, dataset, folder, len(files.runs)))
+        sections.append(
+            _run_section(run, presentation, dataset, folder, len(files.runs))
+        )
     sections += presentation.sections(dataset, files, folder)
     sections.sort(key=lambda section: not section.leads)
     provenance = _provenance(dataset, files)
@@ -239,7 +241,7 @@ def write_participant_report(
         model=presentation.model(files),
         flags=flags,
         run_flags={
-            **flag_counts(of_runs, model_notice(files)),
+            **flag_counts(flags_of_runs, model_notice(files)),
             **_for_index(files.runs, sections),
         },
         methods=methods,
@@ -277,7 +279,7 @@ def _decisions(dataset: DerivativeDataset) -> Decisions:
         return {}
 
 
-def _of_run(
+def _run_section(
     run: RunFiles,
     presentation: Presentation,
     dataset: DerivativeDataset,
@@ -346,18 +348,18 @@ def _key_figures(
             f"of {frames:.0f}",
         )
     for column in columns:
-        if column.summary and (of_runs := values(column.name)):
-            worst, words = max(of_runs), ", highest"
+        if column.summary and (run_values := values(column.name)):
+            worst, words = max(run_values), ", highest"
             if column.low_is_bad:
-                worst, words = min(of_runs), ", lowest"
+                worst, words = min(run_values), ", lowest"
             title = column.title
-            if len(of_runs) > 1:
+            if len(run_values) > 1:
                 title += words
             level = level_of(column, worst)
             add(title, column.summary.format(worst), column.unit, level)
     for name, (title, unit) in _BESIDE_MODEL.items():
-        if of_runs := values(name):
-            ends = sorted({min(of_runs), max(of_runs)})
+        if run_values := values(name):
+            ends = sorted({min(run_values), max(run_values)})
             text = " to ".join(f"{value:.3g}" for value in ends)
             model = values(f"model_{name}")
             beside = f"the model's training: {model[0]:.3g} {unit}" if model else ""
@@ -445,7 +447,7 @@ def _list(dataset: DerivativeDataset, report_times: Mapping[str, int]) -> list[L
     if len(report_times) > MOST_LISTED:
         with suppress(TypeError, ValueError, LookupError):  # somebody edited it
             for row in read_rows(dataset.root / _ROWS)[_PEOPLE]:
-                person = Listed.of_row(row)
+                person = Listed.from_row(row)
                 earlier[person.label] = person
     listed: list[Listed] = []
     for label, changed_ns in report_times.items():

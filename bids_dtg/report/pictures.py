@@ -135,13 +135,13 @@ class Volume:
         # The axis of space of each axis of the array.
         toward = np.abs(self.affine[:3, :3]).argmax(axis=0)
         weights, voxels = [], []
-        for axis, of_space in enumerate(toward):
-            from_origin = sides[of_space] - self.affine[of_space, 3]
-            places = from_origin / self.affine[of_space, axis]
-            of_voxels = _weights(places, self.values.shape[axis], order)
-            weighted = np.flatnonzero(of_voxels.any(axis=0))
+        for axis, space_axis in enumerate(toward):
+            from_origin = sides[space_axis] - self.affine[space_axis, 3]
+            places = from_origin / self.affine[space_axis, axis]
+            voxel_weights = _weights(places, self.values.shape[axis], order)
+            weighted = np.flatnonzero(voxel_weights.any(axis=0))
             voxels.append(weighted)
-            weights.append(of_voxels[:, weighted])
+            weights.append(voxel_weights[:, weighted])
         part = self.values[np.ix_(*voxels)]
         sampled = np.einsum("ijk,ai,bj,ck->abc", part, *weights, optimize=True)
         plane = sampled.transpose(np.argsort(toward)).squeeze(view[0])

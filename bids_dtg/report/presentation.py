@@ -118,7 +118,7 @@ class Presentation:
     # Run files whose sidecars say how results were made; empty where averages of maps do.
     results: tuple[FileKind, ...] = ()
     # Files of averages whose results are not maps.
-    of_averages: tuple[FileKind, ...] = ()
+    average_kinds: tuple[FileKind, ...] = ()
     noun: str = "maps"  # the results of a participant, in a word
 
     @property

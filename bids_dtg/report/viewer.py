@@ -47,24 +47,35 @@ _NONE = -128  # 8-bit code of NaN, which the viewer's script knows
 def viewer_data(
     averages: Sequence[Mapping[str, Any]],
     maps: Sequence[Mapping[str, Any]],
-    backdrop: str,
+    *,
+    backdrop: str = "",
     root: str = "",
+    **surface: Any,
 ) -> dict[str, Any]:
     """Return the data of the page's viewer, for JSON.
 
     Parameters
     ----------
     averages
-        Groups of maps in the same scripts: `title`, and addresses of `scripts` by desc-.
+        Groups of maps in the same scripts: `title`, and addresses of `scripts` by desc-; of maps on
+        the cortex, address of their `script`.
     maps
         For each map: index of its `average`, `label` in the scripts, displayed `title`, a sentence
         `about` it, `units`, `limit` (initial value of the brightest colour), `scale` (maps with the
         same name share slider positions), `peak` (initial position in RAS+ mm, or None), `file`
-        (address of the image) and `overlays` (desc, title, factor and rule of its uncertainty).
+        (address of the image) and `overlays` (desc, title, factor and rule of its uncertainty); of
+        maps on the cortex, `limits` (values of the brightest colour, by layer) in place of `limit`
+        and what follows, and `file`.
     backdrop
-        Address of the anatomy.
+        Address of the anatomy; empty for maps on the cortex.
     root
         Path from the page to the output folder, to which addresses are relative.
+    **surface
+        For maps on the cortex: `meshes`, their address, from `write_meshes`; `names` of the
+        parcels; `layers` that can be shown of a map: `key` in the script, displayed `title`,
+        `words` that explain it, the key of half-widths that make it faint (`opacity`, or ""), and
+        whether it is an amount (`amount`); `values` that are written of the parcel under the
+        pointer: `key`, `title`, and the key of the half-width of its `interval`, or "".
     """
     return {
         "root": root,
@@ -76,46 +87,7 @@ def viewer_data(
         "gradients": GRADIENTS,
         "averages": averages,
         "maps": maps,
-    }
-
-
-def surface_data(
-    averages: Sequence[Mapping[str, Any]],
-    maps: Sequence[Mapping[str, Any]],
-    *,
-    meshes: str,
-    names: Sequence[str],
-    layers: Sequence[Mapping[str, Any]],
-    values: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    """Return the data of the page's viewer of the cortex, for JSON.
-
-    Parameters
-    ----------
-    averages
-        Groups of maps in the same script: `title`, and address of the `script`.
-    maps
-        For each map: index of its `average`, `label` in the script, displayed `title`, a sentence
-        `about` it, `units`, `limits` (value of the brightest colour, by layer) and `file` (address
-        of the image).
-    meshes
-        Address of the meshes, from `write_meshes`.
-    names
-        Names of the parcels.
-    layers
-        What can be shown of a map: `key` in the script, displayed `title`, `words` that explain it,
-        the key of half-widths that make it faint (`opacity`, or ""), and whether it is an amount
-        (`amount`).
-    values
-        What is written of the parcel under the pointer: `key`, `title`, and the key of the
-        half-width of its `interval`, or "".
-    """
-    return {
-        **viewer_data(averages, maps, backdrop=""),
-        "meshes": meshes,
-        "names": names,
-        "layers": layers,
-        "values": values,
+        **surface,
     }
 
 
@@ -134,11 +106,11 @@ def write_meshes(
     _write_library(dataset)
     template = read_template("fsLR")
     content: dict[str, bytes] = {}
-    for side, of_vertex in parcels.items():
+    for side, parcel_of_vertex in parcels.items():
         hundredths = np.rint(100 * template.points[side])  # of a mm
         content[f"{side} points"] = hundredths.astype("<i2").tobytes()
         content[f"{side} faces"] = template.faces[side].astype("<u2").tobytes()
-        content[f"{side} parcels"] = of_vertex.astype("<i2").tobytes()
+        content[f"{side} parcels"] = parcel_of_vertex.astype("<i2").tobytes()
     digest = hashlib.sha256(b"".join(content.values())).hexdigest()[:8]
     name = f"figures/tpl-fsLR_{digest}_meshes.js"
     if not dataset.path(name).exists():

@@ -152,7 +152,7 @@ def run_embed(settings: Settings) -> int:
             f"no UMAP: {install_line('umap')} adds it; principal components do not need it"
         )
     results = ResultFolder.of(settings, people.output, *_WRITES)
-    tasks = {contrast.label: contrast.task for contrast in people.example.maps}
+    tasks = people.tasks
     with results.writing(), temporary_folder() as folder, one_blas_thread():
         layouts: list[_Layout] = []
         for source in sources:

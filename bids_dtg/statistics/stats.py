@@ -816,7 +816,7 @@ def _write(
     viewer = None
     if maps:
         brain = write_shared_files(results.output, people.places.grid)
-        viewer = viewer_data(averages, maps, brain, "../../")
+        viewer = viewer_data(averages, maps, backdrop=brain, root="../../")
     page = Page("Statistics", lead, people.flags, sections, viewer)
     results.page(page)
 

@@ -204,4 +204,4 @@ def test_results_of_another_model_are_never_written_over(cohort):
         where = (settings, DerivativeDataset(cohort.out), "evaluation", bundle, ())
         refused = pytest.raises(SettingsError, match=r"made with another model")
         with refused if identity == "q" else contextlib.nullcontext():
-            write(ResultFolder.of_model(*where, PathNames().plus({})), "one.tsv")
+            write(ResultFolder.for_model(*where, PathNames().plus({})), "one.tsv")

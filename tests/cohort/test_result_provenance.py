@@ -45,7 +45,7 @@ def folder(
     }
     settings = Settings.of(**places, analysis="train", **options)
     output = DerivativeDataset(root.parent / "out")
-    result_folder = ResultFolder.of_model(
+    result_folder = ResultFolder.for_model(
         settings, output, MODEL, None, ("bundle/",), PathNames().plus({})
     )
     return result_folder.with_provenance(sorted(root.iterdir()), root, base)

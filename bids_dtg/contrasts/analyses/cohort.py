@@ -121,7 +121,7 @@ class CohortPlan:
                 form = _form_of(kind, card.part.connectome.sets)
                 seconds = kind.segment_seconds(card.part.segment_seconds)
                 request = request.trained(form, seconds)
-        results = ResultFolder.of_model(
+        results = ResultFolder.for_model(
             settings,
             request.output,
             MODEL if makes_model else "evaluation",

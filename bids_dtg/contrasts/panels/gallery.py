@@ -41,7 +41,6 @@ from bids_dtg.report.pictures import join_pictures, standard_anatomy
 from bids_dtg.report.viewer import (
     SCRIPT,
     pack,
-    surface_data,
     viewer_data,
     write_meshes,
     write_picture,
@@ -118,7 +117,7 @@ class Gallery:
     # The next three are for the viewer.
     scripts: Mapping[str, str] = field(default_factory=dict)  # addresses by desc
     backdrop: str = ""  # address of the anatomy
-    # For maps of parcels: fields of `surface_data`.
+    # For maps of parcels: what `viewer_data` has of the cortex.
     surface: Mapping[str, Any] | None = None
     sliced: bool = True  # whether slices of volumes are shown
 
@@ -163,11 +162,11 @@ def data_of_viewer(galleries: Sequence[Gallery]) -> dict[str, Any] | None:
             {"title": gallery.title, "script": gallery.scripts[SYNTHETIC]}
             for gallery in shown
         ]
-        return surface_data(scripts, maps, **surface)
+        return viewer_data(scripts, maps, **surface)
     averages = [
         {"title": gallery.title, "scripts": gallery.scripts} for gallery in shown
     ]
-    return viewer_data(averages, maps, shown[0].backdrop)
+    return viewer_data(averages, maps, backdrop=shown[0].backdrop)
 
 
 def draw_gallery(
@@ -205,7 +204,7 @@ def draw_gallery(
     )
     first = choose_labels([shown.label for shown in maps])
     source: ParcelMaps | VoxelMaps
-    if maps[0].of_parcels:
+    if maps[0].has_parcels:
         source = ParcelMaps(maps[0], standard_anatomy(), read_spreads(images))
     else:
         source = VoxelMaps(maps[0], standard_anatomy())
@@ -372,7 +371,7 @@ def _beyond_name(about: str, name: str) -> str:
 def _surface(
     page: _Page, source: ParcelMaps, packed: Mapping[str, bytes]
 ) -> dict[str, Any]:
-    """Return the fields of `surface_data` on parcels, and write their meshes."""
+    """Return what `viewer_data` has of the cortex, and write the meshes of parcels."""
     keys = {key.partition(" ")[2] for key in packed}
     layers, pointed = _LAYERS, _POINTED
     if source.spreads:

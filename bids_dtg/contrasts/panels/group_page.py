@@ -272,6 +272,6 @@ def _facts_of_maps(means: MeanMaps, gallery: Gallery | None) -> dict[str, Any]:
         "compared": means.compared,
         "maps": {"of": "", "tasks": gallery.tasks} if gallery else None,
         "chosen": first_cards(gallery) if gallery else (),
-        "slices": slice_text() if gallery and not means.maps[0].of_parcels else "",
+        "slices": slice_text() if gallery and not means.maps[0].has_parcels else "",
         "viewer_data": viewer,
     }

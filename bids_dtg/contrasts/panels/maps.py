@@ -98,7 +98,7 @@ def _facts_of_first(average: AverageFiles, gallery: Gallery) -> dict[str, Any]:
         "chosen": {"title": "", "cards": first_cards(gallery)},
         "units": gallery.tasks[0]["units"],
         "common": average.common,
-        "of_parcels": average.maps[0].of_parcels,
+        "of_parcels": average.maps[0].has_parcels,
         "sliced": gallery.sliced,
         "deviations": any(card["regions"] for card in gallery.cards),
         "beyond": any(card["deviation"] for card in gallery.cards),
@@ -113,7 +113,7 @@ def _half_widths(
 ) -> dict[str, Path]:
     """Return the images of the maps' half-widths, by contrast, if they are of the same model."""
     entities = dict(parse_name(maps[0].path.name).entities)
-    if maps[0].of_parcels or "space" not in entities:
+    if maps[0].has_parcels or "space" not in entities:
         return {}
 
     def path(contrast: str | None, extension: str) -> Path:

@@ -214,7 +214,7 @@ def find_output_people(
     runs = tables.read(read)
     sessions = _sessions(runs, tables)
     roots = [settings.inputs.bids_dir, tables.root]
-    return NetworkSource.of_tables(
+    return NetworkSource.from_tables(
         tables,
         runs,
         labels=labels,

@@ -151,6 +151,6 @@ PRESENTATION = Presentation(
     notes=words.notes,
     missing=words.missing,
     results=(CARPET.kind,),
-    of_averages=OF_SETS,
+    average_kinds=OF_SETS,
     noun="results",
 )

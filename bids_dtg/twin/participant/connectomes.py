@@ -304,7 +304,7 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> ConnectomeSo
             return {}
         return {part.table.path.name: sketch_edges(part.edges) for part in parts}
 
-    return ConnectomeSource.of_tables(
+    return ConnectomeSource.from_tables(
         tables,
         averages,
         files=tuple(average.table.path for average in averages),

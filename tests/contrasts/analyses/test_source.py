@@ -94,7 +94,7 @@ def test_a_participant_has_files_of_each_set(cohort, model, tmp_path):
         assert len(read_table(series)) > 0
         assert len(series.read_text().splitlines()[0].split("\t")) == number
     (files,) = find_participant(
-        DerivativeDataset(tmp_path), "01", of_runs=[RELMAT]
+        DerivativeDataset(tmp_path), "01", run_kinds=[RELMAT]
     ).runs
     assert "seg-rois50" in files.files[RELMAT].name
     image = next(iter(tmp_path.rglob("*synthetic_statmap.nii.gz")))

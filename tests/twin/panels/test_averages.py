@@ -62,7 +62,7 @@ def made_of(output: DerivativeDataset) -> RunFiles:
         "01",
         PRESENTATION.run_files,
         results=PRESENTATION.results,
-        of_averages=PRESENTATION.of_averages,
+        average_kinds=PRESENTATION.average_kinds,
     ).combined
     return average
 
