@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from bids_dtg.files.derivatives import (
     DerivativeDataset,
@@ -40,7 +40,7 @@ CONTENT_ENTITIES = (
     "stat",
     "desc",
 )
-_Named: TypeAlias = tuple[BidsName, Path]
+_Named = tuple[BidsName, Path]
 # How the descriptions of predicted maps begin.
 NOT_MEASURED = "Predicted from resting-state fMRI, not measured: "
 

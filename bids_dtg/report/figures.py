@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Floats = NDArray[np.floating]
-Ranges: TypeAlias = Mapping[str, tuple[Floats, Floats]]
+Ranges = Mapping[str, tuple[Floats, Floats]]
 # A word and its range along a side: start and size in percent.
-Span: TypeAlias = tuple[str, float, float]
+Span = tuple[str, float, float]
 _WIDTH, _HEIGHT = 5.0, 3.2  # inches
 _LETTERS_IN_LINE = 58  # longest line of axis labels
 _MARKERS = ".x+vsD_|"

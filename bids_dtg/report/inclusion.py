@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -22,7 +22,7 @@ COLUMNS = ("participant_id", "include", "reason")
 _NOT_KNOWN = ("n/a", "")
 _WORDS = {"true": True, "false": False}
 # By label without sub-: whether the participant is included, and the reason, which may be empty.
-Decisions: TypeAlias = Mapping[str, tuple[bool, str]]
+Decisions = Mapping[str, tuple[bool, str]]
 
 
 def read_inclusion(output: DerivativeDataset) -> Decisions:

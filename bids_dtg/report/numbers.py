@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
 
 import numpy as np
 
@@ -14,7 +13,7 @@ _MOST_DIGITS = 9
 # From here on in scientific notation, e.g. where a simulation diverged.
 _BEYOND_READING = 1e9
 # Content of a table's cell: a word, a number, or a number with the ends of its interval.
-Cell: TypeAlias = str | float | tuple[float, float, float] | None
+Cell = str | float | tuple[float, float, float] | None
 
 
 def number_text(value: float, digits: int = _DIGITS) -> str:

@@ -50,6 +50,18 @@ def read_run_file(
         return None
 
 
+def read_run_rows(run: RunFiles, kind: FileKind) -> list[dict[str, str]]:
+    """Read a table of a run as rows; none if it is absent or damaged."""
+    path = run.files.get(kind)
+    return read_rows(path) if path else []
+
+
+def kept_frames(run: RunFiles) -> NDArray[np.bool_]:
+    """Return which frames of a run were kept, (frames,), from its table of frames."""
+    rows = read_run_rows(run, MOTION_FILE)
+    return np.array([row.get("kept") == "1" for row in rows], bool)
+
+
 def over_frames(run: RunFiles, used: NDArray[np.bool_]) -> dict[str, Any]:
     """Return fields of `Lanes` over frames: minutes below, and shading of left-out frames.
 
@@ -69,6 +81,15 @@ def over_frames(run: RunFiles, used: NDArray[np.bool_]) -> dict[str, Any]:
             for first, last in edges.reshape(-1, 2)
         ],
     }
+
+
+def below_each_other(
+    lanes: Sequence[Lanes], run: RunFiles, used: NDArray[np.bool_]
+) -> list[Lanes]:
+    """Return lanes over the same frames as parts of a figure, with minutes below the last one."""
+    frames = over_frames(run, used)
+    shaded = [replace(lane, dropped=frames["dropped"]) for lane in lanes]
+    return [*shaded[:-1], replace(lanes[-1], **frames)]
 
 
 def draw_series(values: NDArray[np.floating]) -> bytes:
@@ -121,9 +142,7 @@ def _cells(values: Floats | None, frames: int) -> list[str | None]:
 
 def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the columns that have values, over the minutes of the run."""
-    path = run.files.get(MOTION_FILE)
-    rows = read_rows(path) if path else []
-    used = np.array([row.get("kept") == "1" for row in rows], bool)
+    rows = read_run_rows(run, MOTION_FILE)
     censored = run.facts.get("Confounds", {}).get("FdThreshold")
     limit = censored or METRICS["fd_mean"].unusual
     lanes = []
@@ -134,8 +153,6 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
             lanes.append(_over_run(title, values, dashed))
     if not lanes:
         return None
-    below = over_frames(run, used)
-    lanes = [replace(lane, dropped=below["dropped"]) for lane in lanes]
     frames = run.metric("frames")
     frames_kept = run.metric("frames_kept")
     text = "Over the minutes of the run. "
@@ -147,7 +164,7 @@ def _draw_motion(run: RunFiles, canvas: Canvas) -> Figure | None:
     if not censored:
         meaning = "above which a run's mean is flagged"
     text += f" Dashed: {limit:g} mm, {meaning}."
-    return Figure(caption=text, parts=[*lanes[:-1], replace(lanes[-1], **below)])
+    return Figure(caption=text, parts=below_each_other(lanes, run, kept_frames(run)))
 
 
 def _over_run(title: str, values: Floats, limit: float | None) -> Lanes:

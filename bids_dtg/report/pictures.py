@@ -8,7 +8,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -80,7 +80,7 @@ GRADIENTS = {
 }
 
 # A slice: its axis, and the position on that axis in RAS+ mm.
-View: TypeAlias = tuple[int, float]
+View = tuple[int, float]
 SAGITTAL = 0
 CORONAL = 1
 AXIAL = 2
@@ -89,7 +89,7 @@ _GAP = 6  # pixels between slices
 
 
 # A box in space: its lowest and its highest x, y and z, (2, 3) in RAS+ mm.
-Box: TypeAlias = NDArray[np.float64]
+Box = NDArray[np.float64]
 
 
 def box_around(grid: Grid) -> Box:

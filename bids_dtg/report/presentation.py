@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeAlias
+from typing import Any
 
 from bids_dtg.connectome.quality import QualityMetric
 from bids_dtg.errors import DatasetError, SettingsError
@@ -28,11 +28,9 @@ from bids_dtg.settings import OutputOptions
 from bids_dtg.workflows import DEFAULT, find_workflow
 
 # Writes a picture of a run under a name; returns its address from the page.
-Canvas: TypeAlias = Callable[[str, bytes], str]
+Canvas = Callable[[str, bytes], str]
 # Makes sections of a participant's page; pictures go to the folder.
-MakeSections: TypeAlias = Callable[
-    [DerivativeDataset, ParticipantFiles, Path], Sequence[Section]
-]
+MakeSections = Callable[[DerivativeDataset, ParticipantFiles, Path], Sequence[Section]]
 
 
 @dataclass(frozen=True, eq=False)

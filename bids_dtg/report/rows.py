@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.foreign import parse_json_object, read_text
@@ -23,9 +23,9 @@ _BEGIN, _END = "window.dtgRows = JSON.parse('", "');\n"
 # Text, or an object with: t, the text; v, the value to sort by; k, its class; h, the address that
 # it links to; n, a note on it; d, the participant who is decided on in it; p, the address of a
 # picture of which t is the alternative text (in the page only).
-Cell: TypeAlias = str | dict[str, Any]
+Cell = str | dict[str, Any]
 # The kind that a filter chooses, the cells, and what only the program reads.
-Row: TypeAlias = tuple[str, Sequence[Cell], Sequence[Any]]
+Row = tuple[str, Sequence[Cell], Sequence[Any]]
 
 
 def cell(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import numpy as np
 
 from bids_dtg.report.numbers import NOT_KNOWN, Cell, column_text, decimals, numbers_of
 
 # A cell as pages show it: text, interval, mark, and the value to sort by (None: by its text).
-PageCell: TypeAlias = tuple[str, str, str, str | None]
+PageCell = tuple[str, str, str, str | None]
 _BETTER = "better than the model"  # the mark of a row that is judged so
 
 

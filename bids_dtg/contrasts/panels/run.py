@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from bids_dtg.contrasts.panels.registration import (
 )
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions import NodeFile, relationship_facts, segment_label
-from bids_dtg.files.text import encoded, read_json, read_packaged, read_rows, tsv_text
+from bids_dtg.files.text import encoded, read_json, read_packaged, tsv_text
 from bids_dtg.imaging.bold import MeanFrame
 from bids_dtg.imaging.grid import Points
 from bids_dtg.imaging.nifti import encode_integers
@@ -45,7 +45,14 @@ from bids_dtg.participants.vertex_series import UsedSurface
 from bids_dtg.report.contents import RunFiles, sidecar_of
 from bids_dtg.report.figures import Figure, Lanes, Picture, colour_keys
 from bids_dtg.report.page import sentences
-from bids_dtg.report.panels import MOTION, SERIES_SCALE, draw_series, over_frames
+from bids_dtg.report.panels import (
+    MOTION,
+    SERIES_SCALE,
+    below_each_other,
+    draw_series,
+    kept_frames,
+    read_run_rows,
+)
 from bids_dtg.report.pictures import (
     MAP_VIEWS,
     SIGNED,
@@ -276,19 +283,17 @@ def _carpet_file(data: MeasuredRun) -> PanelFile:
 
 def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw one row per voxel and one column per frame; rows without signal are blank."""
-    rows = _rows_of(run, CARPET_FILE)
+    rows = read_run_rows(run, CARPET_FILE)
     if not rows:
         return None
     values = _numbers(rows).T  # (voxels, then the same voxels cleaned; frames)
     names = [name for name in rows[0] if not name.endswith(_CLEANED)]
-    frames = _rows_of(run, MOTION.kind)
-    is_kept = np.array([row.get("kept") == "1" for row in frames], bool)
+    is_kept = kept_frames(run)
     noun = _noun(names)
     first = PARCEL if noun == PARCEL else GREY
     share = 100 * sum(name.startswith(first) for name in names) / len(names)
     # Start and height of each kind of voxels, in percent.
     spans = {first: (0.0, share), REST: (share, 100 - share)}
-    below = over_frames(run, is_kept)
     denoised_by = read_json(sidecar_of(run.files[CARPET_FILE])).get("DenoisedBy")
     titles = {
         "before": f"As denoised by {denoised_by}" if denoised_by else "Before cleaning",
@@ -303,7 +308,6 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
             words=f"{len(names)} {noun}s over {len(is_kept)} frames: {title.lower()}",
             rows=[(_TITLES[kind], *span) for kind, span in spans.items() if span[1]],
             height=_HEIGHT,
-            dropped=below["dropped"],
         )
         lanes.append(lane)
     caption = _caption(
@@ -313,14 +317,8 @@ def _draw_carpet(run: RunFiles, canvas: Canvas) -> Figure | None:
         left=int((~is_kept).sum()),
         frames=len(is_kept),
     )
-    parts = [*lanes[:-1], replace(lanes[-1], **below)]
+    parts = below_each_other(lanes, run, is_kept)
     return Figure(caption=caption, parts=parts, scale=SERIES_SCALE)
-
-
-def _rows_of(run: RunFiles, kind: FileKind) -> list[dict[str, str]]:
-    """Read a table of a run; no rows if there is none."""
-    path = run.files.get(kind)
-    return read_rows(path) if path else []
 
 
 def _numbers(rows: Sequence[Mapping[str, str]]) -> NDArray[np.float64]:
@@ -372,7 +370,7 @@ def nodes_of(bundle: ModelBundle) -> NodeFile:
 
 def _draw_connectome(run: RunFiles, canvas: Canvas) -> Figure | None:
     """Draw the matrix, one pixel per cell."""
-    matrix = _numbers(_rows_of(run, CONNECTOME_FILE))
+    matrix = _numbers(read_run_rows(run, CONNECTOME_FILE))
     if matrix.ndim != 2 or not matrix.size:
         return None
     edges = matrix[~np.eye(len(matrix), dtype=bool)] if len(matrix) > 1 else matrix
