@@ -39,15 +39,16 @@ The rooms, from top to bottom. A room imports only rooms below it:
 - `errors`: errors for people: what was found, what was expected, what to do
 - `extras`: packages that only some work needs, and how to install them
 - `progress`: what a person sees while the program works: bars, or lines
+- `first_use`: public names of packages, imported at their first use
 - `notices`: lines for people: every character is seen, and no password of an address
 - `version`: the version of the program
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bids_dtg.first_use import at_first_use
 
 if TYPE_CHECKING:
     from bids_dtg.cli.run import run_workflow
@@ -75,27 +76,23 @@ __all__ = [
     "run_workflow",
 ]
 
-# The module of each public name. It is imported when the name is first used (PEP 562):
 # `import bids_dtg` must not cost the import of NumPy, nibabel, pandas or torch.
-_MODULES: Mapping[str, str] = {
-    "Settings": "bids_dtg.settings",
-    "TaskMaps": "bids_dtg.contrasts.participant.task_maps",
-    "__version__": "bids_dtg.version",
-    "find_runs": "bids_dtg.contrasts.participant.request",
-    "fit_linear": "bids_dtg.contrasts.fit_linear",
-    "load_bundle": "bids_dtg.contrasts.bundle.bundle",
-    "load_maps": "bids_dtg.cohort.frames",
-    "measure_array": "bids_dtg.contrasts.participant.measure",
-    "measure": "bids_dtg.contrasts.participant.measure",
-    "predict_maps": "bids_dtg.contrasts.participant.model",
-    "run_workflow": "bids_dtg.cli.run",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'bids_dtg' has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "Settings": "settings",
+        "TaskMaps": "contrasts.participant.task_maps",
+        "__version__": "version",
+        "find_runs": "contrasts.participant.request",
+        "fit_linear": "contrasts.fit_linear",
+        "load_bundle": "contrasts.bundle.bundle",
+        "load_maps": "cohort.frames",
+        "measure_array": "contrasts.participant.measure",
+        "measure": "contrasts.participant.measure",
+        "predict_maps": "contrasts.participant.model",
+        "run_workflow": "cli.run",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bids_dtg.first_use import at_first_use
 
 if TYPE_CHECKING:
     from bids_dtg.connectome.connectome import roi_series, voxel_to_roi
@@ -22,10 +24,5 @@ if TYPE_CHECKING:
 __all__ = ["roi_series", "voxel_to_roi"]
 
 
-def __getattr__(name: str) -> Any:
-    # Imported here, as --help needs the names in the module `form` and must not import NumPy.
-    if name in __all__:
-        from bids_dtg.connectome import connectome
-
-        return getattr(connectome, name)
-    raise AttributeError(f"module 'bids_dtg.connectome' has no attribute {name!r}")
+# --help needs the names in the module `form` and must not import NumPy.
+__getattr__ = at_first_use(__name__, dict.fromkeys(__all__, "connectome"))

@@ -55,9 +55,9 @@ The slice around this science, from top to bottom:
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bids_dtg.first_use import at_first_use
 
 if TYPE_CHECKING:
     from bids_dtg.dynamics.bundle.linear import LinearBundle
@@ -77,24 +77,20 @@ __all__ = [
     "make_networks",
 ]
 
-# The module of each public name, imported at its first use (PEP 562): the command line
-# reads recipes, and must not import torch.
-_MODULES: Mapping[str, str] = {
-    "Fitted": "fitting",
-    "LagCovariances": "linear",
-    "LinearBundle": "bundle.linear",
-    "Networks": "networks",
-    "Recipe": "recipe",
-    "find_recipe": "recipe",
-    "fit": "fitting",
-    "make_networks": "networks",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'bids_dtg.dynamics' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"bids_dtg.dynamics.{_MODULES[name]}"), name)
+# The command line reads recipes, and must not import torch.
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "Fitted": "fitting",
+        "LagCovariances": "linear",
+        "LinearBundle": "bundle.linear",
+        "Networks": "networks",
+        "Recipe": "recipe",
+        "find_recipe": "recipe",
+        "fit": "fitting",
+        "make_networks": "networks",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -38,9 +38,9 @@ The slice around this science, from top to bottom:
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bids_dtg.first_use import at_first_use
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted, fit
@@ -61,22 +61,18 @@ __all__ = [
     "stack_people",
 ]
 
-# The module of each public name, imported when the name is first used (PEP 562). The command line
-# reads task files, and should not import torch for that.
-_MODULES: Mapping[str, str] = {
-    "Fitted": "fitting",
-    "Recipe": "recipe",
-    "Segments": "trial_series",
-    "Task": "tasks",
-    "Trials": "trials",
-    "find_task": "tasks",
-    "fit": "fitting",
-    "read_trials": "trials",
-    "stack_people": "trial_series",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'bids_dtg.twin' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"bids_dtg.twin.{_MODULES[name]}"), name)
+# The command line reads task files, and must not import torch for that.
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "Fitted": "fitting",
+        "Recipe": "recipe",
+        "Segments": "trial_series",
+        "Task": "tasks",
+        "Trials": "trials",
+        "find_task": "tasks",
+        "fit": "fitting",
+        "read_trials": "trials",
+        "stack_people": "trial_series",
+    },
+)

@@ -11,7 +11,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bids_dtg.first_use import at_first_use
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.network.unet import AttentionUNet
@@ -19,12 +21,5 @@ if TYPE_CHECKING:
 __all__ = ["AttentionUNet"]
 
 
-def __getattr__(name: str) -> Any:
-    # The package must not import torch: only its modules `unet` and `dense` do.
-    if name == "AttentionUNet":
-        from bids_dtg.contrasts.network.unet import AttentionUNet
-
-        return AttentionUNet
-    raise AttributeError(
-        f"module 'bids_dtg.contrasts.network' has no attribute {name!r}"
-    )
+# The package must not import torch: only its modules `unet` and `dense` do.
+__getattr__ = at_first_use(__name__, {"AttentionUNet": "unet"})
