@@ -62,15 +62,19 @@ def run_core_demo(arguments: argparse.Namespace) -> int:
     settings = partial(
         Settings.of, bids_dir=folder / "fmriprep", workflow="dynamics", seed=seed
     )
-    of_runs = partial(settings, analysis_level="participant", atlases=(str(atlas),))
+    participant_settings = partial(
+        settings, analysis_level="participant", atlases=(str(atlas),)
+    )
     failed = LEVEL.run(
-        of_runs(output_dir=out / STUDY, participant_label=tuple(training))
+        participant_settings(output_dir=out / STUDY, participant_label=tuple(training))
     )
     group = {"analysis_level": "group", "analysis": "train", "output_dir": out / STUDY}
     run_linear_training(settings(**group, model_name=_NAME))
     bundle = out / STUDY / "group" / f"model-{_NAME}" / "bundle"
     failed += LEVEL.run(
-        of_runs(output_dir=out / NEW, participant_label=(new,), model=str(bundle))
+        participant_settings(
+            output_dir=out / NEW, participant_label=(new,), model=str(bundle)
+        )
     )
     if not failed:
         rows = _compared(out, bundle, phantom)

@@ -212,11 +212,11 @@ def _report(out: Path, demo: Demo) -> None:
         f"{name} {parameter.coverage:.0%}" for name, parameter in demo.recovered.items()
     )
     observed = connectivity(networks.series)[:, None]
-    of_model = fc_fit(observed, connectivity(demo.simulations))
+    model_fit = fc_fit(observed, connectivity(demo.simulations))
     again = fc_fit(observed, connectivity(demo.people.again([1])))
-    lost = int(np.isnan(of_model).sum())
-    words = f" ({lost} of {of_model.size} diverged)" if lost else ""
-    model = "none" if lost == of_model.size else f"{np.nanmean(of_model):.2f}"
+    lost = int(np.isnan(model_fit).sum())
+    words = f" ({lost} of {model_fit.size} diverged)" if lost else ""
+    model = "none" if lost == model_fit.size else f"{np.nanmean(model_fit):.2f}"
     text = [
         _WORDS,
         f"True values within the 90 % posterior intervals: {covered}.",

@@ -160,15 +160,19 @@ def _by_kernels(
     results, last = [], []
     directions = (signals, signals.flip(0))
     layers = layer.chunk(2, dim=1)
-    for end, inputs, of_direction in zip(_DIRECTIONS, directions, layers, strict=True):
-        of_inputs = getattr(lstm, f"weight_ih_l0{end}")
-        of_units = getattr(lstm, f"weight_hh_l0{end}")
+    for end, inputs, direction_layer in zip(
+        _DIRECTIONS, directions, layers, strict=True
+    ):
+        input_weights = getattr(lstm, f"weight_ih_l0{end}")
+        unit_weights = getattr(lstm, f"weight_hh_l0{end}")
         bias = getattr(lstm, f"bias_ih_l0{end}") + getattr(lstm, f"bias_hh_l0{end}")
-        of_signals, of_people = of_inputs[:, :2], of_inputs[:, 2:]
-        weights = torch.cat((of_units, of_signals), 1)
+        signal_weights, person_weights = input_weights[:, :2], input_weights[:, 2:]
+        weights = torch.cat((unit_weights, signal_weights), 1)
         # A person's column of the weights is the same at each frame.
-        constants = of_people @ one_hot.T + bias.unsqueeze(1)
-        of_frames, of_end = run_lstm(weights, constants, of_direction, inputs, memory)
-        results.append(of_frames)
-        last.append(of_end)
+        constants = person_weights @ one_hot.T + bias.unsqueeze(1)
+        frame_results, last_units = run_lstm(
+            weights, constants, direction_layer, inputs, memory
+        )
+        results.append(frame_results)
+        last.append(last_units)
     return results, last

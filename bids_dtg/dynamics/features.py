@@ -88,7 +88,7 @@ def features_of(networks: Networks) -> dict[str, Values]:
     >>> len(features), features["pca_1"].shape
     (8, (2, 3))
     """
-    return {name: of(networks) for name, (_, of) in FEATURES.items()}
+    return {name: compute(networks) for name, (_, compute) in FEATURES.items()}
 
 
 def regress(feature: Values, theta: Values) -> tuple[int, float, Values, Values]:
@@ -302,7 +302,7 @@ def surrogates_of(
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (number, len(patterns)))
     surrogates = np.empty((number, len(values)))
     for side in sides:
-        of_side = np.asarray(values[side], np.float64)
-        flipped = signs * (patterns @ of_side)
-        surrogates[:, side] = of_side.mean() + flipped @ patterns
+        side_values = np.asarray(values[side], np.float64)
+        flipped = signs * (patterns @ side_values)
+        surrogates[:, side] = side_values.mean() + flipped @ patterns
     return surrogates

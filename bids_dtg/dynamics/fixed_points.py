@@ -69,8 +69,14 @@ class Field:
         transition = model.transition
         ends = np.cumsum(transition.sizes)[:-1]
         columns = np.split(_array(transition.hidden.weight), ends, 1)
-        self._of_state, of_region, of_person, of_network, of_external = columns
-        self._of_network = of_network[:, 0]
+        (
+            self._state_weight,
+            region_weight,
+            person_weight,
+            network_weight,
+            external_weight,
+        ) = columns
+        self._network_weight = network_weight[:, 0]
         self._out_weight = _array(transition.out.weight)
         self._out_bias = _array(transition.out.bias)
         self._observation = _array(model.observation.weight)[0]
@@ -79,12 +85,14 @@ class Field:
         )
         bias = model.observation.bias.item() * self._weights.sum(axis=1)
         network_input = np.broadcast_to(network, self.cases)[:, None] + bias
-        constant = region @ of_region.T + (person @ of_person.T)[:, None]
+        constant = region @ region_weight.T + (person @ person_weight.T)[:, None]
         constant = constant + _array(transition.hidden.bias)
-        constant = constant + np.multiply.outer(network_input, self._of_network)
-        if of_external.size:
+        constant = constant + np.multiply.outer(network_input, self._network_weight)
+        if external_weight.size:
             shared = np.broadcast_to(external, self.cases)
-            constant = constant + np.multiply.outer(shared, of_external[:, 0])[:, None]
+            constant = (
+                constant + np.multiply.outer(shared, external_weight[:, 0])[:, None]
+            )
         self._constant = constant  # (cases, regions, hidden)
 
     @property
@@ -101,11 +109,11 @@ class Field:
     def jacobian(self, states: Values, case: Numbers) -> Values:
         """Return the derivatives of f, (rows, dimension, dimension)."""
         gain = self._out_weight * (self._activity(states, case) > 0)[:, :, None]
-        by_network = gain @ self._of_network  # (rows, regions, states)
+        by_network = gain @ self._network_weight  # (rows, regions, states)
         coupling = np.multiply.outer(self._weights, self._observation)
         jacobian = np.einsum("rna,nmb->rnamb", by_network, coupling)
         regions = np.arange(self.regions)
-        jacobian[:, regions, :, regions] += (gain @ self._of_state).swapaxes(0, 1)
+        jacobian[:, regions, :, regions] += (gain @ self._state_weight).swapaxes(0, 1)
         whole: Values = jacobian.reshape(len(states), self.dimension, self.dimension)
         return whole
 
@@ -113,8 +121,8 @@ class Field:
         """Return the activity of the hidden layer, (rows, regions, hidden)."""
         by_region = states.reshape(len(states), self.regions, len(self._observation))
         arriving = (by_region @ self._observation) @ self._weights.T
-        activity: Values = by_region @ self._of_state.T + self._constant[case]
-        activity += np.multiply.outer(arriving, self._of_network)
+        activity: Values = by_region @ self._state_weight.T + self._constant[case]
+        activity += np.multiply.outer(arriving, self._network_weight)
         return activity
 
 
@@ -151,15 +159,15 @@ class FixedPoints:
         rotates: NDArray[np.bool_] = (np.abs(self.eigenvalues.imag) > 1e-9).any(axis=1)
         return rotates
 
-    def number(self, of: NDArray[np.bool_] | None = None) -> Numbers:
+    def number(self, counted: NDArray[np.bool_] | None = None) -> Numbers:
         """Return the number of fixed points of each case, in the cases' shape.
 
         Parameters
         ----------
-        of
+        counted
             (points,), the points to count; None: all.
         """
-        case = self.case if of is None else self.case[of]
+        case = self.case if counted is None else self.case[counted]
         return np.bincount(case, minlength=int(np.prod(self.shape))).reshape(self.shape)
 
 
@@ -271,16 +279,18 @@ def network_fixed_points(
     ((1, 1), 6)
     """
     draws = region.shape[1]
-    of_people = []
-    for matrix, of_regions, of_person in zip(weights, region, person, strict=True):
-        field = Field(model, of_regions, of_person, weights=matrix)
-        of_people.append(find(field, (draws,), starts, seed))
-    cases = [points.case + draws * row for row, points in enumerate(of_people)]
+    people_points = []
+    for matrix, region_parameters, person_parameters in zip(
+        weights, region, person, strict=True
+    ):
+        field = Field(model, region_parameters, person_parameters, weights=matrix)
+        people_points.append(find(field, (draws,), starts, seed))
+    cases = [points.case + draws * row for row, points in enumerate(people_points)]
     return FixedPoints(
         shape=(len(weights), draws),
         case=np.concatenate(cases),
-        states=np.concatenate([points.states for points in of_people]),
-        eigenvalues=np.concatenate([points.eigenvalues for points in of_people]),
+        states=np.concatenate([points.states for points in people_points]),
+        eigenvalues=np.concatenate([points.eigenvalues for points in people_points]),
     )
 
 
@@ -343,8 +353,8 @@ def _is_repeated(ends: Values, is_root: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """
     before = np.tri(ends.shape[1], k=-1, dtype=bool)
     is_repeated = np.zeros_like(is_root)
-    for row, of_case in enumerate(ends):
-        distances = np.linalg.norm(of_case[:, None] - of_case, axis=2)
+    for row, case_ends in enumerate(ends):
+        distances = np.linalg.norm(case_ends[:, None] - case_ends, axis=2)
         is_same = (distances < APART) & before & is_root[row]
         is_repeated[row] = is_same.any(axis=1)
     return is_repeated
@@ -401,11 +411,11 @@ def _hybrid(field: Field, starts: Values, case: Numbers) -> Values:
     from scipy.optimize import root
 
     ends = []
-    for start, of_start in zip(starts, case[:, None], strict=True):
+    for start, start_case in zip(starts, case[:, None], strict=True):
         solution = root(
-            lambda x, case=of_start: field.change(x[None], case)[0],
+            lambda x, case=start_case: field.change(x[None], case)[0],
             start,
-            jac=lambda x, case=of_start: field.jacobian(x[None], case)[0],
+            jac=lambda x, case=start_case: field.jacobian(x[None], case)[0],
             method="hybr",
             options={"xtol": 1e-10},
         )
@@ -521,8 +531,10 @@ def network_settling(
     draws = region.shape[1]
     case = np.arange(draws)
     settled = []
-    for matrix, of_regions, of_person in zip(weights, region, person, strict=True):
-        field = Field(model, of_regions, of_person, weights=matrix)
+    for matrix, region_parameters, person_parameters in zip(
+        weights, region, person, strict=True
+    ):
+        field = Field(model, region_parameters, person_parameters, weights=matrix)
         shape = (draws, field.dimension)
         states = np.random.default_rng(seed).uniform(-START, START, shape)
         settled.append(_settles(field, states, case))

@@ -180,32 +180,32 @@ def _forward(
 
 @_inner
 def _back_show(
-    show: Array, cell: Array, of_units: Array, of_cells: Array, of_show: Array
+    show: Array, cell: Array, grad_units: Array, grad_cells: Array, grad_show: Array
 ) -> None:
     for i in range(cell.size):
         output = _tanh(cell[i])
         s = show[i]
-        of_cells[i] += (_ONE - output * output) * s * of_units[i]
-        of_show[i] = (s - s * s) * output * of_units[i]
+        grad_cells[i] += (_ONE - output * output) * s * grad_units[i]
+        grad_show[i] = (s - s * s) * output * grad_units[i]
 
 
 @_inner
 def _back_take(
-    take: Array, change: Array, of_cells: Array, of_take: Array, of_change: Array
+    take: Array, change: Array, grad_cells: Array, grad_take: Array, grad_change: Array
 ) -> None:
     for i in range(take.size):
         t = take[i]
         c = change[i]
-        of_take[i] = (t - t * t) * c * of_cells[i]
-        of_change[i] = (_ONE - c * c) * t * of_cells[i]
+        grad_take[i] = (t - t * t) * c * grad_cells[i]
+        grad_change[i] = (_ONE - c * c) * t * grad_cells[i]
 
 
 @_inner
-def _back_keep(keep: Array, old: Array, of_cells: Array, of_keep: Array) -> None:
+def _back_keep(keep: Array, old: Array, grad_cells: Array, grad_keep: Array) -> None:
     for i in range(keep.size):
         k = keep[i]
-        of_keep[i] = (k - k * k) * old[i] * of_cells[i]
-        of_cells[i] = k * of_cells[i]
+        grad_keep[i] = (k - k * k) * old[i] * grad_cells[i]
+        grad_cells[i] = k * grad_cells[i]
 
 
 @_kernel(*(_MATRIX,) * 2, *(_CUBE,) * 4, *(_MATRIX,) * 4)
@@ -215,13 +215,13 @@ def _backward(
     before: Array,
     gates: Array,
     cells: Array,
-    of_results: Array,
-    of_last: Array,
-    of_weights: Array,
-    of_constants: Array,
-    of_out: Array,
+    grad_results: Array,
+    grad_last: Array,
+    grad_weights: Array,
+    grad_constants: Array,
+    grad_out: Array,
 ) -> None:
-    """Add an LSTM's gradient to `of_weights`, `of_constants` and `of_out`.
+    """Add an LSTM's gradient to `grad_weights`, `grad_constants` and `grad_out`.
 
     Parameters
     ----------
@@ -229,45 +229,48 @@ def _backward(
         (units, 4 units), the weights of the units, transposed.
     out, before, gates, cells
         As for `_forward`, which wrote the last three.
-    of_results
+    grad_results
         (frames, results, items), gradient of the linear layer's results.
-    of_last
+    grad_last
         (units, items), gradient of the last units that does not pass through the linear layer.
     """
     frames = len(gates)
     _, units, items = cells.shape
     n = units * items
-    of_gates = np.empty((4 * units, items), np.float32)
-    of_gate = of_gates.reshape(-1)
-    of_units = of_last.copy()
-    of_unit = of_units.reshape(-1)
-    of_cell = np.zeros(n, np.float32)
+    grad_gates = np.empty((4 * units, items), np.float32)
+    grad_gate = grad_gates.reshape(-1)
+    grad_units = grad_last.copy()
+    grad_unit = grad_units.reshape(-1)
+    grad_cell = np.zeros(n, np.float32)
     out_back = out.T.copy()
     # Written over at each frame.
-    of_result = np.empty_like(of_units)
-    weights_part, out_part = np.empty_like(of_weights), np.empty_like(of_out)
-    vanished = _VANISHED * _largest(of_unit)
+    grad_result = np.empty_like(grad_units)
+    weights_part, out_part = np.empty_like(grad_weights), np.empty_like(grad_out)
+    vanished = _VANISHED * _largest(grad_unit)
     for t in range(frames - 1, -1, -1):
         if len(out):
-            np.dot(out_back, of_results[t], of_result)
-            _add(of_unit, of_result.reshape(-1))
-            np.dot(of_results[t], before[t + 1, :units].T, out_part)
-            _add(of_out.reshape(-1), out_part.reshape(-1))
+            np.dot(out_back, grad_results[t], grad_result)
+            _add(grad_unit, grad_result.reshape(-1))
+            np.dot(grad_results[t], before[t + 1, :units].T, out_part)
+            _add(grad_out.reshape(-1), out_part.reshape(-1))
         gate = gates[t].reshape(-1)
         take = gate[:n]
         keep = gate[n : 2 * n]
         change = gate[2 * n : 3 * n]
         cell, cell_before = cells[t + 1].reshape(-1), cells[t].reshape(-1)
-        _back_show(gate[3 * n :], cell, of_unit, of_cell, of_gate[3 * n :])
-        _back_take(take, change, of_cell, of_gate[:n], of_gate[2 * n : 3 * n])
-        _back_keep(keep, cell_before, of_cell, of_gate[n : 2 * n])
-        np.dot(of_gates, before[t].T, weights_part)
-        _add(of_weights.reshape(-1), weights_part.reshape(-1))
-        _add(of_constants.reshape(-1), of_gate)
-        np.dot(back, of_gates, of_units)
+        _back_show(gate[3 * n :], cell, grad_unit, grad_cell, grad_gate[3 * n :])
+        _back_take(take, change, grad_cell, grad_gate[:n], grad_gate[2 * n : 3 * n])
+        _back_keep(keep, cell_before, grad_cell, grad_gate[n : 2 * n])
+        np.dot(grad_gates, before[t].T, weights_part)
+        _add(grad_weights.reshape(-1), weights_part.reshape(-1))
+        _add(grad_constants.reshape(-1), grad_gate)
+        np.dot(back, grad_gates, grad_units)
         # The gradient of an LSTM that is read at the end only decays along the series.
         is_time_to_look = len(out) == 0 and t % _LOOK == 0
-        if is_time_to_look and max(_largest(of_unit), _largest(of_cell)) <= vanished:
+        if (
+            is_time_to_look
+            and max(_largest(grad_unit), _largest(grad_cell)) <= vanished
+        ):
             break
 
 
@@ -297,9 +300,9 @@ def _add_squares(total: Array, error: Array) -> None:
 
 
 @_inner
-def _to_gradient(error: Array, of_square: Array) -> None:
+def _to_gradient(error: Array, grad_square: Array) -> None:
     for i in range(error.size):
-        error[i] *= -_TWO * of_square[i]
+        error[i] *= -_TWO * grad_square[i]
 
 
 @_inner
@@ -352,40 +355,40 @@ def _squares_backward(
     constant: Array,
     out: Array,
     bias: Array,
-    of_total: Array,
-    of_inputs: Array,
-    of_hidden: Array,
-    of_constant: Array,
-    of_out: Array,
-    of_bias: Array,
+    grad_total: Array,
+    grad_inputs: Array,
+    grad_hidden: Array,
+    grad_constant: Array,
+    grad_out: Array,
+    grad_bias: Array,
 ) -> None:
     """Add the gradients of `_squares` to the last five arrays.
 
     The hidden layer is computed again: to store that of all frames would take longer.
     """
     activity, error = np.empty_like(constant), np.empty_like(bias)
-    of_activity, inputs_part = np.empty_like(constant), np.empty_like(inputs[0])
+    grad_activity, inputs_part = np.empty_like(constant), np.empty_like(inputs[0])
     hidden_part, out_part = np.empty_like(hidden), np.empty_like(out)
     hidden_back, out_back = hidden.T.copy(), out.T.copy()
     n = bias.size
     for t in range(len(inputs) - 1):
         now, after = inputs[t], inputs[t + 1]
         _transition(now, after, hidden, constant, out, bias, activity, error)
-        _to_gradient(error.reshape(-1), of_total.reshape(-1))
-        of_change, of_states = error, error.reshape(-1)
-        _add(of_bias.reshape(-1), of_states)
-        np.dot(of_change, activity.T, out_part)
-        _add(of_out.reshape(-1), out_part.reshape(-1))
-        np.dot(out_back, of_change, of_activity)
-        _where_active(of_activity.reshape(-1), activity.reshape(-1))
-        _add(of_constant.reshape(-1), of_activity.reshape(-1))
-        np.dot(of_activity, now.T, hidden_part)
-        _add(of_hidden.reshape(-1), hidden_part.reshape(-1))
-        np.dot(hidden_back, of_activity, inputs_part)
-        _add(of_inputs[t].reshape(-1), inputs_part.reshape(-1))
+        _to_gradient(error.reshape(-1), grad_total.reshape(-1))
+        grad_change, grad_states = error, error.reshape(-1)
+        _add(grad_bias.reshape(-1), grad_states)
+        np.dot(grad_change, activity.T, out_part)
+        _add(grad_out.reshape(-1), out_part.reshape(-1))
+        np.dot(out_back, grad_change, grad_activity)
+        _where_active(grad_activity.reshape(-1), activity.reshape(-1))
+        _add(grad_constant.reshape(-1), grad_activity.reshape(-1))
+        np.dot(grad_activity, now.T, hidden_part)
+        _add(grad_hidden.reshape(-1), hidden_part.reshape(-1))
+        np.dot(hidden_back, grad_activity, inputs_part)
+        _add(grad_inputs[t].reshape(-1), inputs_part.reshape(-1))
         # The error is the state after, minus the state before, minus the predicted change.
-        _add(of_inputs[t].reshape(-1)[:n], of_states)
-        _subtract(of_inputs[t + 1].reshape(-1)[:n], of_states)
+        _add(grad_inputs[t].reshape(-1)[:n], grad_states)
+        _subtract(grad_inputs[t + 1].reshape(-1)[:n], grad_states)
 
 
 _BLAS = ThreadpoolController()  # has SciPy's, which Numba's matrix products have loaded
@@ -494,7 +497,7 @@ class _Lstm(torch.autograd.Function):
         last = torch.from_numpy(before[-1, :units].copy())
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(weights, constants, out)
-            ctx.of_pass = before, gates, cells
+            ctx.pass_arrays = before, gates, cells
             ctx.memory = memory
             ctx.block = block
         else:
@@ -503,7 +506,7 @@ class _Lstm(torch.autograd.Function):
 
     @staticmethod
     def backward(
-        ctx: Any, of_results: Tensor, of_last: Tensor
+        ctx: Any, grad_results: Tensor, grad_last: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, None, None]:
         weights, _, out = ctx.saved_tensors
         gradients = [torch.zeros_like(tensor) for tensor in ctx.saved_tensors]
@@ -512,9 +515,9 @@ class _Lstm(torch.autograd.Function):
             _backward,
             back.contiguous().numpy(),
             out.contiguous().numpy(),
-            *ctx.of_pass,
-            of_results.contiguous().numpy(),
-            of_last.contiguous().numpy(),
+            *ctx.pass_arrays,
+            grad_results.contiguous().numpy(),
+            grad_last.contiguous().numpy(),
             *(gradient.numpy() for gradient in gradients),
         )
         ctx.memory.give_back(ctx.block)
@@ -568,9 +571,9 @@ class _Squares(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, of_total: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor, ...]:
         tensors = ctx.saved_tensors
         gradients = tuple(torch.zeros_like(tensor) for tensor in tensors)
-        arrays = (*tensors, of_total.contiguous(), *gradients)
+        arrays = (*tensors, grad_total.contiguous(), *gradients)
         _run(_squares_backward, *(tensor.numpy() for tensor in arrays))
         return gradients

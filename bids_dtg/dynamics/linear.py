@@ -387,10 +387,10 @@ def _choose(
         if judged[row] < FEWEST_CHOSEN:
             continue
         means = scores[row] / judged[row]
-        of_process, of_frames, fits = means
+        process_scores, frame_scores, fits = means
         # Halves of a session are more alike than two days, so their fit would shrink too little.
-        best = fits.argmax() if row == 0 and fits.any() else of_frames.argmin()
-        process, connectivity = grid[of_process.argmin()], grid[best]
+        best = fits.argmax() if row == 0 and fits.any() else frame_scores.argmin()
+        process, connectivity = grid[process_scores.argmin()], grid[best]
         table = tuple(tuple(scores_of_grid.tolist()) for scores_of_grid in means)
         return Shrinkage(float(process), float(connectivity), words, table)
     scale = GRID_TR / tr_seconds

@@ -78,9 +78,9 @@ class PeopleSeries:
         """Return some people, in the given order."""
         row_of = {label: row for row, label in enumerate(self.people)}
         rows = [row_of[label] for label in people]
-        return replace(self, people=tuple(people), **self._of_rows(rows))
+        return replace(self, people=tuple(people), **self._select_rows(rows))
 
-    def _of_rows(self, rows: list[int]) -> dict[str, Any]:
+    def _select_rows(self, rows: list[int]) -> dict[str, Any]:
         keep = None if self.keep is None else self.keep[rows]
         dof = None if self.dof is None else self.dof[rows]
         return {"series": self.series[rows], "keep": keep, "dof": dof}
@@ -110,8 +110,8 @@ class Networks(PeopleSeries):
         """(people, regions, frames): sum of all regions' series, weighted by the connections."""
         return np.asarray(np.matmul(self.weights, self.series), np.float32)
 
-    def _of_rows(self, rows: list[int]) -> dict[str, Any]:
-        return {**super()._of_rows(rows), "weights": self.weights[rows]}
+    def _select_rows(self, rows: list[int]) -> dict[str, Any]:
+        return {**super()._select_rows(rows), "weights": self.weights[rows]}
 
 
 def make_networks(

@@ -126,7 +126,7 @@ def terms_of(
     later = _log_normal_of(squares, len(states) - 1, model.state_log_variance).sum(-1)
     noise_squares = noise.states.square().sum((0, -1))
     log_q = posterior.states.log_variance.sum((0, -1)) + noise_squares
-    of_external = _external(model, posterior, noise, external)
+    external_term = _external(model, posterior, noise, external)
     return Terms(
         observation=observed,
         state_prior=first.sum(-1) + later,
@@ -134,7 +134,7 @@ def terms_of(
         region_kl=posterior.region.kl().sum(-1).unsqueeze(0),
         person_kl=(model.recipe.person_penalty / model.regions)
         * posterior.person.kl().sum(-1).unsqueeze(0),
-        external=of_external / model.regions,
+        external=external_term / model.regions,
         state_squares=states.square().sum((0, -1)),
     )
 
@@ -211,12 +211,12 @@ def _squares_by_kernel(
     inputs = [states.movedim(-1, 1), network.expand(-1, samples, -1).unsqueeze(1)]
     if external is not None:
         inputs.append(external.unsqueeze(1))
-    of_state, _, _, *of_inputs = torch.split(
+    state_weight, _, _, *input_weights = torch.split(
         transition.hidden.weight, list(transition.sizes), dim=1
     )
     total = transition_squares(
         torch.cat(inputs, 1).flatten(2),
-        torch.cat((of_state, *of_inputs), 1),
+        torch.cat((state_weight, *input_weights), 1),
         transition.constant(region, person).flatten(0, 1).T,
         transition.out.weight,
         transition.out.bias,

@@ -131,22 +131,22 @@ def retest(first: Values, second: Values) -> tuple[Values, Values]:
     of_pairs
         ICC(A,1) over all pairs of a person and a region; the map that all people share counts as
         agreement.
-    of_people
+    people_agreement
         ICC(A,1) over people in each region, averaged over regions: the reliability of individual
         differences.
 
     Examples
     --------
     >>> first = np.random.default_rng(0).standard_normal((10, 5, 2))
-    >>> of_pairs, of_people = retest(first, first)
-    >>> of_pairs.round(3), of_people.round(3)
+    >>> of_pairs, people_agreement = retest(first, first)
+    >>> of_pairs.round(3), people_agreement.round(3)
     (array([1., 1.]), array([1., 1.]))
     """
     sessions = np.stack([first, second], axis=-1)
     sessions = sessions.transpose(2, 1, 0, 3)  # (values, regions, people, sessions)
-    of_people = np.nanmean(agreement(sessions).absolute, axis=1)
+    people_agreement = np.nanmean(agreement(sessions).absolute, axis=1)
     pairs = sessions.reshape(len(sessions), -1, 2)
-    return agreement(pairs).absolute, of_people
+    return agreement(pairs).absolute, people_agreement
 
 
 def parameter_effects(
@@ -233,7 +233,7 @@ def _draw(
     recipe = model.recipe
     size = (1, simulations)
     noise = rng.standard_normal((simulations, frames, max(1, recipe.external_inputs)))
-    paths = [external_path(model, of_simulation) for of_simulation in noise]
+    paths = [external_path(model, simulation_noise) for simulation_noise in noise]
     return Drawn(
         region=rng.standard_normal((*size, 1, recipe.region_parameters)),
         person=np.zeros((*size, recipe.person_parameters)),

@@ -77,12 +77,12 @@ def recover(
     value = np.empty_like(values)
     projected = np.empty_like(values)
     for person in np.unique(person_of):
-        of_person = person_of == person
-        training = ~of_person
+        is_person = person_of == person
+        training = ~is_person
         line = np.linalg.lstsq(design[training], values[training], rcond=None)[0]
-        value[of_person] = design[of_person] @ line
-        variances = np.square(sds[of_person]) @ np.square(line[1:])
-        projected[of_person] = np.sqrt(variances)
+        value[is_person] = design[is_person] @ line
+        variances = np.square(sds[is_person]) @ np.square(line[1:])
+        projected[is_person] = np.sqrt(variances)
     return Recovered(values, value, projected)
 
 

@@ -154,13 +154,13 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
         return {
             name or "rest": reader(name, labels)
             for name in (self.session, *further)
-            if self.people.of_session(name, labels)
+            if self.people.labels_in(name, labels)
         }
 
     def _with_rest(self, labels: Iterable[str], nobody: str) -> tuple[str, ...]:
         """Return people with data in `session`, report the others; `nobody` begins the error."""
         wanted = tuple(labels)
-        with_rest = self.people.of_session(self.session, wanted)
+        with_rest = self.people.labels_in(self.session, wanted)
         if without := [label for label in wanted if label not in with_rest]:
             say(
                 f"left out: {counted(len(without), 'participant')} without data in "
@@ -182,8 +182,8 @@ class DynamicsAnalysis(ModelAnalysis[NetworkParticipants, Any]):
             The files have other regions or another time between frames than the model.
         """
         bundle = self.core
-        of_session = self.people.of_session(self.session)
-        labels = tuple(label for label in of_session if label not in self.seen)
+        session_labels = self.people.labels_in(self.session)
+        labels = tuple(label for label in session_labels if label not in self.seen)
         if not labels:
             return ()
         self._require_fitting()

@@ -158,10 +158,10 @@ def run_evaluation(settings: Settings) -> int:
     """
     if settings.statistics.folds is not None:
         return _by_folds(settings)
-    return _of_model(settings)
+    return _evaluate_model(settings)
 
 
-def _of_model(settings: Settings) -> int:
+def _evaluate_model(settings: Settings) -> int:
     """Evaluate a linear core on people it was not trained on."""
     analysis = DynamicsAnalysis.prepare(settings, "evaluation", SCORES, EXCLUDED)
     labels, seen = analysis.new_people(), analysis.seen
@@ -192,7 +192,7 @@ def _by_folds(settings: Settings) -> int:
     """Train on all folds of people but one, evaluate on that one, and so for each fold."""
     analysis = DynamicsAnalysis.prepare(settings, FOLDS, SCORES)
     people = analysis.people
-    labels = people.of_session(analysis.session, people.split.everybody)
+    labels = people.labels_in(analysis.session, people.split.everybody)
     groups = draw_folds(settings, labels, people.families)
     fewest = len(labels) - max(len(group) for group in groups)
     words = f"to train on outside a fold ({len(groups)} folds)"
@@ -292,8 +292,8 @@ def score_table(scored: Sequence[Scored], *, simulated: bool = False) -> ResultT
     models = [row for row in scored if row.name == MODEL]
     rows = []
     for model in models:
-        of_session = [row for row in scored if row.judge.name == model.judge.name]
-        rows += [_score(row, model, simulated=simulated) for row in of_session]
+        session_rows = [row for row in scored if row.judge.name == model.judge.name]
+        rows += [_score(row, model, simulated=simulated) for row in session_rows]
     columns: tuple[Column, ...] = _COLUMNS
     if simulated:
         named = (
@@ -317,9 +317,9 @@ def _score(scored: Scored, model: Scored, *, simulated: bool) -> dict[str, Any]:
         "relation": judge.relation,
         "people": int(finite.sum()),
     }
-    of_people = {**figures, "residual": scored.residual}
+    person_values = {**figures, "residual": scored.residual}
     for name in ("fit", "residual", "fcd"):
-        row[name] = bootstrap_interval(of_people[name])
+        row[name] = bootstrap_interval(person_values[name])
     for name in ("r2", "nll"):
         row[name] = float(finite_mean(figures[name]))
     if len(finite) > 1:  # a single person cannot be confused with anybody

@@ -87,8 +87,8 @@ def run_fixed_points(settings: Settings) -> int:
         model = analysis.network.model()
         seed = settings.modelling.seed
         inferred = infer(model, networks, analysis.row_labels)
-        regions = _of_regions(model, inferred, seed)
-        persons = _of_networks(model, networks, inferred, seed)
+        regions = _region_table(model, inferred, seed)
+        persons = _network_table(model, networks, inferred, seed)
         total = _sum(persons, "cases")
         single = _sum(persons, "one_stable_point")
         analysis.write_page(
@@ -104,7 +104,7 @@ def _sum(table: ResultTable, column: str) -> int:
     return sum(int(str(row[column])) for row in table.rows)
 
 
-def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTable:
+def _region_table(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTable:
     """Find fixed points of single regions for each combination of inputs."""
     people = min(_NODE_PEOPLE, len(inferred.region_mean))
     regions = inferred.region_mean.shape[1]
@@ -131,7 +131,7 @@ def _of_regions(model: NetworkModel, inferred: Inferred, seed: int) -> ResultTab
     return ResultTable((*_INPUTS, *_SUMMARY, _SETTLING), rows, words)
 
 
-def _of_networks(
+def _network_table(
     model: NetworkModel, networks: Networks, inferred: Inferred, seed: int
 ) -> ResultTable:
     """Find fixed points of each person's network, and test whether networks settle."""

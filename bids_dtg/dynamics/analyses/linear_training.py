@@ -88,7 +88,7 @@ def run_linear_training(settings: Settings) -> int:
         )
     people = analysis.people
     session, *further_sessions = people.sessions
-    labels = people.of_session(session, people.split.training)
+    labels = people.labels_in(session, people.split.training)
     require_enough(len(labels), f"with data in {session_words(session)} to train on")
     if settings.behaviour.dry_run:
         return analysis.print_plan(
@@ -100,7 +100,7 @@ def run_linear_training(settings: Settings) -> int:
         analysis.data_set, people.sketches(labels), people.source.families.by_label
     )
     people_again = {
-        further: frozenset(people.of_session(further)) for further in further_sessions
+        further: frozenset(people.labels_in(further)) for further in further_sessions
     }
     training = TrainingPeople(people.series, session, labels, people_again)
     with analysis.results.writing():

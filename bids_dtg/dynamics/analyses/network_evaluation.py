@@ -41,7 +41,7 @@ from bids_dtg.dynamics.judging.predictions import (
     Person,
     Prediction,
     Scored,
-    of_simulations,
+    prediction_of_simulations,
     read_people,
     score_references,
     score_row,
@@ -238,12 +238,12 @@ def _scored_model(
         f"simulating: {counted(simulations, 'session')} of {counted(len(labels), 'participant')}"
     )
 
-    def of_model() -> Iterator[tuple[str, Sequence[Prediction]]]:
+    def model_predictions() -> Iterator[tuple[str, Sequence[Prediction]]]:
         simulated_people = simulate(
             model, networks, inferred, simulations=simulations, seed=seed
         )
-        of_people = zip(labels, networks.series, simulated_people, strict=True)
-        for label, measured, simulated in of_people:
+        simulated_sessions = zip(labels, networks.series, simulated_people, strict=True)
+        for label, measured, simulated in simulated_sessions:
             means.add(simulated)
             shown = simulated[bounded(simulated)][:CHECKED_SIMULATIONS]
             if len(shown):
@@ -251,9 +251,9 @@ def _scored_model(
             else:
                 say(f"error: sub-{label}: all simulations diverged")
                 failed.append(label)
-            yield label, [of_simulations(simulated)]
+            yield label, [prediction_of_simulations(simulated)]
 
-    scored = score_row(MODEL, "the network model", of_model(), judges)
+    scored = score_row(MODEL, "the network model", model_predictions(), judges)
     return scored, means, checked, failed
 
 
@@ -280,7 +280,7 @@ def _scored_ablations(
             inputs=inputs,
         )
         predictions = (
-            (label, [of_simulations(simulated)])
+            (label, [prediction_of_simulations(simulated)])
             for label, simulated in zip(networks.people, ablated, strict=True)
         )
         scored += score_row(name, words, predictions, judges)
@@ -300,14 +300,14 @@ def _scored_with_other_connectomes(
         return []
     words = "the model with another person's structural connectome, mean over other families"
     say(f"simulating: {words}")
-    of_others = _with_other_connectomes(
+    predictions = _with_other_connectomes(
         model,
         row_labels,
         networks,
         simulations=_fewer_simulations(settings),
         seed=settings.modelling.seed,
     )
-    return score_row(OTHER_CONNECTOME, words, of_others, judges)
+    return score_row(OTHER_CONNECTOME, words, predictions, judges)
 
 
 def _fewer_simulations(settings: Settings) -> int:
@@ -353,7 +353,9 @@ def _with_other_connectomes(
             sessions = simulate(
                 model, swapped, inferred, simulations=simulations, seed=seed
             )
-            predictions += [of_simulations(simulated) for simulated in sessions]
+            predictions += [
+                prediction_of_simulations(simulated) for simulated in sessions
+            ]
         yield label, predictions
 
 

@@ -172,7 +172,7 @@ def parameter_results(
         for name, rho in rhos.items():
             row[f"rho_{name}"] = float(alignment.apply(rho)[number])
         parameter_rows.append(row | again.get(str(use["parameter"]), {}))
-    of_parameters = ResultTable(
+    parameters = ResultTable(
         (*USE, *roles, *agreement),
         parameter_rows,
         "Parameters: their use, roles and agreement between sessions, one row per parameter",
@@ -183,13 +183,11 @@ def parameter_results(
         [{**row, **again.get(str(row["feature"]), {})} for row in explained.rows],
         explained.description,
     )
-    section = _section(model.recipe, of_parameters, features)
-    return {PARAMETERS: of_parameters, FEATURES_FILE: features}, (section,)
+    section = _section(model.recipe, parameters, features)
+    return {PARAMETERS: parameters, FEATURES_FILE: features}, (section,)
 
 
-def _section(
-    recipe: Recipe, of_parameters: ResultTable, features: ResultTable
-) -> Section:
+def _section(recipe: Recipe, parameters: ResultTable, features: ResultTable) -> Section:
     """Return the page's section on parameters."""
     names = [column.name for column in features.columns]
     shown = [name for name in names if name != "words" and "_theta" not in name]
@@ -209,7 +207,7 @@ def _section(
             *_person_words(recipe),
         ),
         tables=(
-            in_words(of_parameters, "parameter").on_page("Use, roles and agreement"),
+            in_words(parameters, "parameter").on_page("Use, roles and agreement"),
             in_words(features, "feature").on_page(
                 "Features and maps, explained by all parameters together", shown
             ),
@@ -256,10 +254,10 @@ def _agreement(
         second = _with_features(theta_again, features_of(networks))
         names = [*(f"theta{n}" for n in range(1, theta.shape[-1] + 1)), *features]
         icc = zip(names, *retest(first, second), strict=True)
-        for name, of_pairs, of_people in icc:
-            values = float(of_pairs), float(of_people)
-            of_session = (column.of(session).name for column in _AGREEMENT)
-            cells.setdefault(name, {}).update(zip(of_session, values, strict=True))
+        for name, pairs_icc, people_icc in icc:
+            values = float(pairs_icc), float(people_icc)
+            session_columns = (column.of(session).name for column in _AGREEMENT)
+            cells.setdefault(name, {}).update(zip(session_columns, values, strict=True))
     return cells, compared
 
 
@@ -342,11 +340,11 @@ def feature_table(
         row["adjusted_r2_pairs_features"] = (
             None if name in SIGNED_BY else regress(values, descriptions)[1]
         )
-        for number, (weight, of_weight) in enumerate(zip(weights, p, strict=True), 1):
+        for number, (weight, weight_p) in enumerate(zip(weights, p, strict=True), 1):
             row[f"weight_theta{number}_pairs"] = float(weight)
-            is_marked = of_weight < _MARKED
+            is_marked = weight_p < _MARKED
             row[f"marked_theta{number}_pairs"] = "†" if is_marked else None
-        rows.append(row | _of_regions(values.mean(0), theta, networks, positions))
+        rows.append(row | _region_weights(values.mean(0), theta, networks, positions))
     numbers = range(1, theta.shape[-1] + 1)
     columns = (
         *_FEATURES,
@@ -359,7 +357,7 @@ def feature_table(
     )
 
 
-def _of_regions(
+def _region_weights(
     feature: Values, theta: Values, networks: Networks, positions: Values | None
 ) -> Row:
     """Return the regression over regions, of means over people, each mirrored value used once."""

@@ -40,8 +40,8 @@ def run_simulation(settings: Settings) -> int:
         Wrong options, files or model, or all simulations diverge.
     """
     analysis = DynamicsAnalysis.prepare(settings, "simulation", _SERIES)
-    of_network = isinstance(analysis.model, NetworkBundle)
-    labels = analysis.training_people() if of_network else analysis.inferable()
+    is_network = isinstance(analysis.model, NetworkBundle)
+    labels = analysis.training_people() if is_network else analysis.inferable()
     number = settings.part(DynamicsOptions).simulations
     if settings.behaviour.dry_run:
         return analysis.print_plan(
@@ -49,7 +49,7 @@ def run_simulation(settings: Settings) -> int:
         )
     with analysis.results.writing():
         analysis.describe()
-        if of_network:
+        if is_network:
             people, simulations = _by_network(analysis, labels)
         else:
             people = analysis.people.series(analysis.session, labels)
@@ -138,8 +138,8 @@ def _write_series(
     path = analysis.results.add(f"{_SERIES}.npz")
     with temporary_folder() as folder:  # one person's series are in memory at a time
         simulated = new_array(folder / "simulated.npy", shape)
-        for place, of_person in enumerate(simulations):
-            simulated[place] = of_person
+        for place, person_simulations in enumerate(simulations):
+            simulated[place] = person_simulations
         arrays: dict[str, ArrayLike] = {
             "people": people.people,
             "places": people.regions,

@@ -120,7 +120,7 @@ def run_training(settings: Settings) -> int:
     analysis = DynamicsAnalysis.prepare(settings, MODEL, *_CAN_WRITE)
     people = analysis.people
     session = people.sessions[0]
-    labels = people.of_session(session, people.split.training)
+    labels = people.labels_in(session, people.split.training)
     if not labels:
         raise SettingsError(
             f"nobody in the training set has data in {session_words(session)}",
@@ -194,12 +194,12 @@ def chosen_recipe(settings: Settings) -> Recipe:
 
 def _fewer_updates(recipe: Recipe, series: int) -> str:
     """Return which epochs make the publication's updates; empty if these make as many."""
-    of_epoch = recipe.updates(series)
-    if recipe.epochs * of_epoch >= PUBLISHED_UPDATES:
+    epoch_updates = recipe.updates(series)
+    if recipe.epochs * epoch_updates >= PUBLISHED_UPDATES:
         return ""
     return (
-        f"{recipe.epochs * of_epoch:,} updates, {of_epoch} an epoch, as there are {series:,} "
-        f"training series; --epochs {-(-PUBLISHED_UPDATES // of_epoch)} makes the "
+        f"{recipe.epochs * epoch_updates:,} updates, {epoch_updates} an epoch, as there are "
+        f"{series:,} training series; --epochs {-(-PUBLISHED_UPDATES // epoch_updates)} makes the "
         f"{PUBLISHED_UPDATES:,} of the publication"
     )
 

@@ -66,7 +66,7 @@ class Prediction:
     diverged: int = 0  # number of simulations that diverged and were left out
 
 
-def of_simulations(simulated: Values) -> Prediction:
+def prediction_of_simulations(simulated: Values) -> Prediction:
     """Return the prediction by simulations (simulations, regions, frames), which may diverge."""
     is_bounded = bounded(simulated)
     diverged = int((~is_bounded).sum())
@@ -371,7 +371,7 @@ class Scored:
 def score_row(
     name: str,
     words: str,
-    of_people: Iterable[tuple[str, Sequence[Prediction]]],
+    people_predictions: Iterable[tuple[str, Sequence[Prediction]]],
     judges: Sequence[Judge],
 ) -> list[Scored]:
     """Return the scores of a row by each judge.
@@ -380,13 +380,13 @@ def score_row(
     ----------
     name, words
         As in `Row`.
-    of_people
+    people_predictions
         Labels of people and their predictions; iterated over once.
     judges
         Measured sessions of some or all of these people.
     """
     by_judge = [Scored(name, words, judge) for judge in judges]
-    for label, predictions in of_people:
+    for label, predictions in people_predictions:
         for scored in by_judge:
             if label in scored.judge.people.people:
                 scored.add(label, predictions)

@@ -154,9 +154,9 @@ def subtitle(files: ParticipantFiles) -> str:
     text += f"{counted(len(runs), 'run')} of rest"
     if not modelled:
         return text
-    of_all = "" if modelled == len(runs) else f" in {modelled} of them"
+    extent = "" if modelled == len(runs) else f" in {modelled} of them"
     name = model_name(_facts(files))
-    return f"{text}, with effective connectivity{of_all} by the model {name}".strip()
+    return f"{text}, with effective connectivity{extent} by the model {name}".strip()
 
 
 def model_line(files: ParticipantFiles) -> str:

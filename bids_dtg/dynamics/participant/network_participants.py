@@ -96,7 +96,7 @@ class NetworkParticipants(ModelParticipants[NetworkSource]):
         """Time between frames in seconds, the same in all sessions."""
         return self.rest[self.sessions[0]].tr_seconds
 
-    def of_session(
+    def labels_in(
         self, session: str, labels: Sequence[str] | None = None
     ) -> tuple[str, ...]:
         """Return who of some people, or of all, has data in a session."""
@@ -156,11 +156,11 @@ class NetworkParticipants(ModelParticipants[NetworkSource]):
         DatasetError
             Nobody has data in the session, or series are constant or not finite.
         """
-        wanted = self.of_session(session, labels)
+        wanted = self.labels_in(session, labels)
         if not wanted:
             raise DatasetError(
                 f"no data in {session_words(session)} for {named(labels or self.labels)}",
-                expected=f"labels such as {named(self.of_session(session))}",
+                expected=f"labels such as {named(self.labels_in(session))}",
             )
         rest = self.rest[session]
         series = read_rows(

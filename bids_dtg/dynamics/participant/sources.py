@@ -134,7 +134,7 @@ def find_array_people(settings: Settings, *, connected: bool) -> NetworkSource:
             labels=frozenset(rest.rows),
             tr_seconds=rest.tr_seconds,
             frames=rest.values.shape[2],
-            read=partial(_of_array, rest),
+            read=partial(_array_series, rest),
             weights=structural,
         )
         for rest in arrays.rest
@@ -151,7 +151,7 @@ def find_array_people(settings: Settings, *, connected: bool) -> NetworkSource:
     )
 
 
-def _of_array(rest: StoredArray, label: str) -> RestSeries:
+def _array_series(rest: StoredArray, label: str) -> RestSeries:
     return RestSeries(np.asarray(rest.of(label), np.float64))
 
 
@@ -311,7 +311,7 @@ def _sessions(runs: Sequence[_Run], tables: RegionTables) -> tuple[SessionRest, 
         by_session.setdefault(_session(run.table.name, several_tasks), []).append(run)
     tr_seconds = mode(_tr_seconds(run.table) for run in runs)
     return tuple(
-        _of_runs(session, by_session[session], tr_seconds, tables)
+        _session_of_runs(session, by_session[session], tr_seconds, tables)
         for session in sorted(by_session)
     )
 
@@ -334,7 +334,7 @@ def _session(name: BidsName, several_tasks: bool) -> str:
     return "-".join(parts)
 
 
-def _of_runs(
+def _session_of_runs(
     session: str, runs: Sequence[_Run], tr_seconds: float, tables: RegionTables
 ) -> SessionRest:
     """Return a session, without short series and with the others cut to the same length."""

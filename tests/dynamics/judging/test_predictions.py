@@ -18,7 +18,7 @@ from bids_dtg.dynamics.judging.predictions import (
     Judge,
     Prediction,
     Scored,
-    of_simulations,
+    prediction_of_simulations,
     read_people,
     score_references,
     score_row,
@@ -203,7 +203,7 @@ def test_simulations_predict_their_mean_and_those_that_diverged_are_left_out(ses
     simulated[1, 3, 0, 100:] = np.inf
     judge = Judge("REST2", ANOTHER, again, {})
     predictions = (
-        (label, [of_simulations(series_of_person)])
+        (label, [prediction_of_simulations(series_of_person)])
         for label, series_of_person in zip(PEOPLE, simulated, strict=False)
     )
     (row,) = score_row(MODEL, "a network", predictions, [judge])

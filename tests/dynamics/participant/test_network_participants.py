@@ -128,7 +128,7 @@ def test_who_lacks_something_is_left_out_with_a_line(tmp_path):
     people = prepare(write_people(tmp_path, two=two, links=links))
     assert people.labels == LABELS
     assert "left out: 1 participant with no structural connectome (04)" in people.notes
-    assert people.of_session("REST2-LR") == ("02",)
+    assert people.labels_in("REST2-LR") == ("02",)
     assert people.networks("REST2-LR", ["01", "02"]).people == ("02",)
     again = prepare(write_people(tmp_path)).networks("REST1-LR").weights
     assert np.array_equal(people.networks("REST1-LR").weights, again[[1, 0, 2]])

@@ -108,7 +108,7 @@ def test_series_and_connectomes_come_back_as_they_were_written(tmp_path):
     source = people.source
     assert (source.atlas, source.atlas_digest) == ("Tiny_seg-8n", "abc")
     assert source.cleaning == "fMRIPrep derivatives, simple"
-    assert people.of_session("2") == ("01", "02", "03")
+    assert people.labels_in("2") == ("01", "02", "03")
     networks = people.networks("2", ["03", "01"])
     assert networks.people == ("03", "01")
     assert np.allclose(
