@@ -53,10 +53,10 @@ def phenotypes(people: int) -> None:
         Target,
         family_folds,
         judge,
-        of_products,
         predict,
         products,
         rotated,
+        scores_from_products,
     )
 
     rng = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def phenotypes(people: int) -> None:
         values = rng.standard_normal((people, REGIONS), np.float32)
         judge(predict(rotated(values), target, folds), None, target)
         together += products(values)
-    judge(predict(of_products(together), target, folds), None, target)
+    judge(predict(scores_from_products(together), target, folds), None, target)
 
 
 CASES: Mapping[str, Callable[[], None]] = {

@@ -199,13 +199,13 @@ class FittedBundle(Bundle[FittedTo]):
             The same, with copies of a person as one family.
         """
         training_people = self.people or TrainingHashes({})
-        of_trained_families = []
+        trained_labels = []
         for label in labels:
             family = hash_family(data_set, table.get(label, ""))
             _, sets_with_relatives = training_people.find([family])
             if sets_with_relatives:
-                of_trained_families.append(label)
-        relatives = families.relatives(of_trained_families)
+                trained_labels.append(label)
+        relatives = families.relatives(trained_labels)
         return tuple(label for label in labels if label in relatives)
 
     def note_on(self, label: str, data_set: str, sketches: Collection[str]) -> str:

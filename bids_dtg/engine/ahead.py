@@ -80,7 +80,7 @@ def do_ahead(
     read_units = partial(_read_units, work, take)
     with closing(run_ahead(read_units, forked=work.forks)) as pieces:
         for label in pieces:
-            events = _of_unit(pieces)
+            events = _unit_events(pieces)
             do_unit(label, partial(work.finish, label, events, reporter), send)
             for _ in events:  # discard what the unit left unread
                 pass
@@ -94,7 +94,7 @@ def _read_units(work: AheadWork[Event, Result], take: Take, send: Send[Any]) -> 
         send(None)
 
 
-def _of_unit(pieces: Iterator[Any]) -> Iterator[Any]:
+def _unit_events(pieces: Iterator[Any]) -> Iterator[Any]:
     """Yield the events up to the None that ends the unit."""
     while (piece := next(pieces, None)) is not None:
         yield piece

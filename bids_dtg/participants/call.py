@@ -118,9 +118,9 @@ class Level:
         fetch_ahead(request, self.prepare)
         cluster = None
         if settings.resources.scheduler:
-            of_workers = _with_model(request, with_whole_paths(settings))
-            of_workers = of_workers.replace(scheduler=None)
-            call = of_workers, request.why_model
+            worker_settings = _with_model(request, with_whole_paths(settings))
+            worker_settings = worker_settings.replace(scheduler=None)
+            call = worker_settings, request.why_model
             cluster = Cluster(settings.resources.scheduler, self, call)
         notes = [*note_on_other_model(request), *request.notes()]
         log = _open_output(request)

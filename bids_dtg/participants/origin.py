@@ -57,10 +57,10 @@ def run_sources(run: RestRun, source: str) -> list[str]:
     Surfaces in a folder of FreeSurfer beside the dataset have no URI.
     """
     used = [*run.transforms]
-    of_surfaces: tuple[Path, ...] = ()
+    surface_files: tuple[Path, ...] = ()
     if run.surfaces:
         used += run.surfaces.transforms
-        of_surfaces = tuple(
+        surface_files = tuple(
             path for path in run.surfaces.inputs if path.is_relative_to(run.root)
         )
     sides = (run.bold, other_side(run.bold))
@@ -71,7 +71,7 @@ def run_sources(run: RestRun, source: str) -> list[str]:
         run.confounds,
         run.outliers,
         run.motion,
-        *of_surfaces,
+        *surface_files,
         *transforms,
     )
     return [source_uri(path, run.root, source) for path in dict.fromkeys(files) if path]

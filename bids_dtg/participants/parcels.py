@@ -315,15 +315,15 @@ def _require_options_of(atlases: Sequence[Atlas], settings: Settings) -> None:
     SettingsError
         A surface was asked for with atlases of voxels, or smoothing with one of a surface.
     """
-    of_surface = [atlas.key for atlas in atlases if atlas.surface is not None]
-    if settings.inputs.sample_on and not of_surface:
+    surface_atlases = [atlas.key for atlas in atlases if atlas.surface is not None]
+    if settings.inputs.sample_on and not surface_atlases:
         raise SettingsError(
             f"--sample-on was given for {atlases[0].key}, an atlas of voxels",
             expected=f"an atlas of the cortex's surface, such as Glasser or a {LABELS} file",
         )
-    if of_surface and settings.cleaning.smoothing_fwhm is not None:
+    if surface_atlases and settings.cleaning.smoothing_fwhm is not None:
         raise SettingsError(
-            f"--smoothing-fwhm was given for {of_surface[0]}, whose parcels are averaged over "
+            f"--smoothing-fwhm was given for {surface_atlases[0]}, whose parcels are averaged over "
             "vertices",
             expected="no smoothing",
         )
@@ -456,7 +456,9 @@ class ParcelWriter(Generic[Request]):
             **further,
         }
 
-    def of_run(self, measured: MeasuredSeries, **further: str) -> dict[str, str | None]:
+    def entities_of_run(
+        self, measured: MeasuredSeries, **further: str
+    ) -> dict[str, str | None]:
         """Return the entities of a file of a run."""
         return self.entities(run_entities(measured.run), **further)
 
@@ -491,7 +493,7 @@ class ParcelWriter(Generic[Request]):
         series = measured.series
         all_facts = self.series_facts(measured, facts, notes)
         yield from self.write_with(
-            SERIES.path(self.of_run(measured, stat="mean")),
+            SERIES.path(self.entities_of_run(measured, stat="mean")),
             encode_series(RegionTable(names, series.values)),
             series_sidecar(names, series.tr_seconds, **all_facts),
         )
@@ -525,7 +527,7 @@ class ParcelWriter(Generic[Request]):
         """Write the share of each parcel that has signal."""
         shares = [[f"{share:.4f}" for share in measured.series.coverage]]
         yield from self.write_with(
-            COVERAGE.path(self.of_run(measured, stat="coverage")),
+            COVERAGE.path(self.entities_of_run(measured, stat="coverage")),
             encoded(tsv_text(list(self._request.regions), shares)),
             {
                 "Description": "Share of each parcel that has signal, 0 to 1",

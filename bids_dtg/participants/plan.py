@@ -153,18 +153,19 @@ class Reasons:
 
 
 def note_on_other_combine(
-    request: CallRequest, of_people: Sequence[tuple[str, ...]]
+    request: CallRequest, titles_of_people: Sequence[tuple[str, ...]]
 ) -> Iterator[str]:
     """Yield a line on averages of another ``--combine`` in OUTPUT_DIR.
 
-    `of_people` are the titles of each participant who has any.
+    `titles_of_people` are the titles of each participant who has any.
     """
-    if of_people:
-        titles = [title for of_person in of_people for title in of_person]
+    if titles_of_people:
+        titles = [title for person in titles_of_people for title in person]
         yield (
             f"OUTPUT_DIR also has {request.presentation.noun} of another --combine than "
-            f"{request.settings.outputs.averaging}, of {counted(len(of_people), 'participant')} "
-            f"({named(titles)}): they stay, and at the group level --combine chooses"
+            f"{request.settings.outputs.averaging}, of "
+            f"{counted(len(titles_of_people), 'participant')} ({named(titles)}): they stay, and at "
+            "the group level --combine chooses"
         )
 
 
@@ -210,7 +211,7 @@ def fetch_ahead(request: CallRequest, prepare: Prepare) -> None:
         if not waiting:
             return
         plans = dict(_all_plans(planning, prepare, people))
-        for plan in (plan for of_person in plans.values() for plan in of_person):
+        for plan in (plan for person_plans in plans.values() for plan in person_plans):
             say(*plan.refusals(all_faults=request.settings.behaviour.verbose > 0))
         for participant in waiting:
             if any(plan.downloads and not plan.faults for plan in plans[participant]):
@@ -249,14 +250,14 @@ def _all_plans(
 
 
 def _planning(request: CallRequest) -> Work[list[list[Plan]]]:
-    return partial(_of_group, request)
+    return partial(_plans_of_group, request)
 
 
 def _prepared(request: CallRequest, prepare: Prepare) -> Work[list[list[Plan]]]:
     return _planning(replace(prepare(request.settings), plans=request.plans))
 
 
-def _of_group(
+def _plans_of_group(
     request: CallRequest, group: str, _reporter: Reporter
 ) -> list[list[Plan]]:
     return [plans_of(request, participant) for participant in group.split()]
@@ -306,7 +307,7 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
     short: list[str] = []
     reason = None
     try:
-        request = request.of_average(planned)
+        request = request.for_average(planned)
         reason = _why_incomplete(request, planned)
         if reason is None:
             return Plan(planned.title, _COMPLETE, _COMPLETE)
@@ -314,7 +315,7 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
         faults += faults_of(err)
     for run in planned.runs:
         try:
-            lines += _of_run(run, request.plan_of(run))
+            lines += _run_lines(run, request.plan_of(run))
         except TooShortError as err:
             short.append(str(err))
             lines.append(f"    leaves out {run.title}: {err}")
@@ -331,8 +332,8 @@ def _plan(request: CallRequest, planned: AveragedRuns) -> Plan:
     except Exception as err:
         return Plan(planned.title, faults=[*dict.fromkeys([*faults, *faults_of(err)])])
     session = planned.entities.get("ses")
-    of_session = participant_folder(planned.participant, session)
-    folder = request.output.root / of_session / "func"
+    session_folder = participant_folder(planned.participant, session)
+    folder = request.output.root / session_folder / "func"
     return Plan(
         planned.title,
         f"would write {what} to {folder} ({reason})",
@@ -355,7 +356,7 @@ def _why_incomplete(request: CallRequest, planned: AveragedRuns) -> str | None:
     return NOT_DONE
 
 
-def _of_run(run: RestRun, planned: PlannedRun) -> Iterator[str]:
+def _run_lines(run: RestRun, planned: PlannedRun) -> Iterator[str]:
     yield f"    reads {run.bold}"
     yield f"    in {run.space_reason}"
     if run.surfaces and not run.surfaces.sides:
@@ -380,7 +381,7 @@ def _would_download(planning: CallRequest, participant: str) -> bool:
         return any(
             step.missing
             for planned in planning.averages(participant)
-            for step in planning.of_average(planned).steps(planned)
+            for step in planning.for_average(planned).steps(planned)
         )
     except Exception:
         return False  # the work on the participant reports it
@@ -389,7 +390,7 @@ def _would_download(planning: CallRequest, participant: str) -> bool:
 def _fetch(request: CallRequest, participant: str) -> None:
     try:
         for planned in request.averages(participant):
-            for _ in request.of_average(planned).steps(planned):
+            for _ in request.for_average(planned).steps(planned):
                 pass
     except NotFetchedError:
         raise

@@ -192,9 +192,12 @@ def _name_fault(run: RestRun) -> RunError | None:
         if dict(run.entities).get("sub") != run.participant:
             raise ValueError(f"its folder is that of sub-{run.participant}")
         folders = run.bold.parts[len(run.root.parts) : -1]
-        of_folder = next((name for name in folders if name.startswith("ses-")), "")
-        if of_folder and run.session not in (None, of_folder.removeprefix("ses-")):
-            raise ValueError(f"its folder is that of {of_folder}")
+        session_folder = next((name for name in folders if name.startswith("ses-")), "")
+        if session_folder and run.session not in (
+            None,
+            session_folder.removeprefix("ses-"),
+        ):
+            raise ValueError(f"its folder is that of {session_folder}")
         build_path(run_entities(run), "qc", ".tsv")
     except (ValueError, OutputError) as err:
         fault = f"{run.bold} has a name that is not BIDS: {err}"
@@ -220,10 +223,10 @@ def _has_frames_of(run: RestRun, parts: Sequence[RestRun]) -> bool:
         return False
     try:
         frames = count_frames(run.bold)
-        of_parts = [count_frames(part.bold) for part in parts]
+        part_frames = [count_frames(part.bold) for part in parts]
     except RunError:
         return False  # reported when the run is read
-    return _SHARE_OF_JOIN * sum(of_parts) <= frames <= sum(of_parts)
+    return _SHARE_OF_JOIN * sum(part_frames) <= frames <= sum(part_frames)
 
 
 @dataclass(frozen=True, eq=False)
@@ -482,7 +485,7 @@ class CallRequest(DatasetRequest, ABC):
             if combination(completion_record(self.output, title)) not in (None, combine)
         )
 
-    def of_average(self, planned: AveragedRuns) -> Self:
+    def for_average(self, planned: AveragedRuns) -> Self:
         """Return the request for the runs of an average, which in most workflows is this one."""
         return self
 

@@ -185,7 +185,7 @@ class RunSource:
         header = planned.header
         smoothing = _smoothing_among(places, cleaning)
         if isinstance(header, SeriesHeader):
-            return cls._of_series(run, planned, header, places, smoothing)
+            return cls._from_series(run, planned, header, places, smoothing)
         if isinstance(places, ParcelPlaces):
             series = VertexSeries.of(run, header, places, planned.design.keep)
             return cls(
@@ -204,10 +204,10 @@ class RunSource:
             )
         assert isinstance(places, VoxelPlaces)  # as the space is that of voxels
         interpolation = cleaning.interpolation
-        return cls._of_volumes(run, planned, header, places, interpolation, smoothing)
+        return cls._from_volumes(run, planned, header, places, interpolation, smoothing)
 
     @classmethod
-    def _of_series(
+    def _from_series(
         cls,
         run: RestRun,
         planned: PlannedRun,
@@ -217,10 +217,10 @@ class RunSource:
     ) -> RunSource:
         """Return the source of a file that holds series, of parcels or grayordinates."""
         assert isinstance(places, ParcelPlaces)  # as the space is that of parcels
-        weights, of_parcels = find_parcels(header, places)
+        weights, parcel_notes = find_parcels(header, places)
         present = np.diff(weights.indptr) > 0
         surface = _surface_of(run)
-        notes = [*planned.notes, *of_parcels]
+        notes = [*planned.notes, *parcel_notes]
         if surface:
             notes.append(surface.note)
         source = cls(
@@ -240,7 +240,7 @@ class RunSource:
         return replace(source, stream=series.blocks, share=lambda: series.share)
 
     @classmethod
-    def _of_volumes(
+    def _from_volumes(
         cls,
         run: RestRun,
         planned: PlannedRun,

@@ -155,7 +155,7 @@ class LevelWork(AheadWork[Event, Outcome]):
     def _read_average(self, planned: AveragedRuns, send: Send) -> None:
         title = ""  # name of the run that is being read
         try:
-            request = self.request.of_average(planned)
+            request = self.request.for_average(planned)
             inputs = request.fingerprints(planned)
             reason = request.why_incomplete(planned, inputs)
             send(("average", planned, inputs, reason))

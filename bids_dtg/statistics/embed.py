@@ -198,8 +198,12 @@ def _layouts(
         participants = counted(len(table.labels), "participant")
         say(f"{number} of {count}: {table.title}, {participants}")
         with_any_contrast.update(table.labels)
-        of_contrast = table.labels, products(table.values)
-        together = common_products(together, of_contrast) if together else of_contrast
+        contrast_products = table.labels, products(table.values)
+        together = (
+            common_products(together, contrast_products)
+            if together
+            else contrast_products
+        )
         columns += table.values.shape[1]
         if source.names and count > 1:
             tables.append(replace(table, values=np.array(table.values)))
@@ -209,7 +213,7 @@ def _layouts(
         say(f"no layout: {source.kind.words} of {counted(len(labels), 'participant')}")
         return
     complete = people.of(labels)
-    groupings = _of_people(complete, levels)
+    groupings = _levels_by_phenotype(complete, levels)
     yield _layout(source.kind, total, columns, complete, (), groupings)
     if len(tables) > 1:
         yield _layout_of_maps(source.kind, tables, complete, tasks)
@@ -237,21 +241,23 @@ def _layout_of_maps(
 ) -> _Layout:
     """Lay out the maps of people who have all contrasts, by the columns that all tables have."""
     columns = reduce(np.intersect1d, [table.source_columns for table in tables])
-    of_tables = []
+    table_values = []
     for table in tables:
         rows = np.isin(table.labels, people.labels)
-        of_tables.append(
+        table_values.append(
             table.values[np.ix_(rows, np.isin(table.source_columns, columns))]
         )
-    values = np.stack(of_tables)  # (contrasts, people, columns)
+    values = np.stack(table_values)  # (contrasts, people, columns)
     contrasts = [table.contrast for table in tables]
-    of_points = tuple(np.repeat(contrasts, len(people.labels)).tolist())
-    groupings = {"contrast": of_points}
-    of_contrasts = [tasks.get(contrast) for contrast in contrasts]
-    if all(of_contrasts) and len(set(of_contrasts)) > 1:
-        groupings["task"] = tuple(tasks[contrast] for contrast in of_points)
+    point_contrasts = tuple(np.repeat(contrasts, len(people.labels)).tolist())
+    groupings = {"contrast": point_contrasts}
+    contrast_tasks = [tasks.get(contrast) for contrast in contrasts]
+    if all(contrast_tasks) and len(set(contrast_tasks)) > 1:
+        groupings["task"] = tuple(tasks[contrast] for contrast in point_contrasts)
     maps = values.reshape(-1, values.shape[-1])
-    layout = _layout(kind, products(maps), len(columns), people, of_points, groupings)
+    layout = _layout(
+        kind, products(maps), len(columns), people, point_contrasts, groupings
+    )
     between_contrasts, between_people, _ = variance_shares(values)
     layout.clusters[0].update(
         between_contrasts=between_contrasts, between_people=between_people
@@ -259,7 +265,7 @@ def _layout_of_maps(
     return layout
 
 
-def _of_people(
+def _levels_by_phenotype(
     people: GroupParticipants, levels: Mapping[str, Mapping[str, str]]
 ) -> dict[str, tuple[str, ...]]:
     """Return the level of each person by phenotype; empty where it is unknown."""
@@ -340,19 +346,19 @@ def _write(
     tasks: Mapping[str, str],
 ) -> None:
     """Write tables and page; report the answer in one sentence."""
-    of_people = [layout for layout in layouts if not layout.contrasts]
-    of_maps = [layout for layout in layouts if layout.contrasts]
+    people_layouts = [layout for layout in layouts if not layout.contrasts]
+    map_layouts = [layout for layout in layouts if layout.contrasts]
     rows = [
         {**row, "distance": distance}
-        for layout in of_people
+        for layout in people_layouts
         for row, distance in zip(layout.coordinates, layout.from_mean, strict=True)
     ]
     words = "A participant; signs make the largest score of each component positive"
     results.table("desc-people_coordinates", ResultTable(_PEOPLE, rows, words))
-    if of_maps:
+    if map_layouts:
         rows = [
             {**row, "contrast": contrast, "task": tasks.get(contrast) or None}
-            for layout in of_maps
+            for layout in map_layouts
             for row, contrast in zip(layout.coordinates, layout.contrasts, strict=True)
         ]
         words = "A map of a participant and a contrast"
@@ -373,7 +379,7 @@ def _write(
         Section(
             "People",
             template="statistics/embed_people.html",
-            facts={"ends": [_ends(layout) for layout in of_people]},
+            facts={"ends": [_ends(layout) for layout in people_layouts]},
         ),
         Section(
             "Methods", template="statistics/embed_how.html", facts={"people": people}

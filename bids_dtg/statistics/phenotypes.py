@@ -40,10 +40,10 @@ from bids_dtg.stats.prediction import (
     family_folds,
     interval,
     judge,
-    of_products,
     predict,
     products,
     rotated,
+    scores_from_products,
     site_folds,
 )
 from bids_dtg.stats.verdict import FEWEST, RULE, Verdict, corrected, too_few
@@ -152,7 +152,7 @@ class _FeatureSet:
     labels: tuple[str, ...]
     phenotype: _Phenotype
     prediction: Prediction
-    of_sites: bool = False  # whether sites were left out, not families
+    by_site: bool = False  # whether sites were left out, not families
 
     @property
     def title(self) -> str:
@@ -160,7 +160,7 @@ class _FeatureSet:
         title = self.kind.words
         if self.contrast:
             title += f": {self.contrast}"
-        return f"{title} (sites left out)" if self.of_sites else title
+        return f"{title} (sites left out)" if self.by_site else title
 
 
 @dataclass(eq=False)
@@ -190,20 +190,20 @@ class _Study:
             phenotype = self._phenotype(kind, name, with_value)
             if phenotype is None:
                 continue
-            for folds, of_sites in phenotype.folds:
+            for folds, by_site in phenotype.folds:
                 try:
                     prediction = predict(
                         features[rows],
                         phenotype.target,
                         folds,
                         ridge=self.people.settings.part(PhenotypeOptions).ridge,
-                        within=of_sites,
+                        within=by_site,
                     )
                 except ValueError as err:
                     self._say_once(f"{name} is not predicted from {kind.words}: {err}")
                     continue
                 predicted = _FeatureSet(
-                    kind, contrast, with_value, phenotype, prediction, of_sites
+                    kind, contrast, with_value, phenotype, prediction, by_site
                 )
                 self.sets.setdefault(name, []).append(predicted)
 
@@ -299,16 +299,20 @@ def _predict_from(study: _Study, source: FeatureSource, folder: Path) -> None:
         study.add(source.kind, table.contrast, table.labels, features)
         with_any_contrast.update(table.labels)
         if count > 1 and len(people) <= _MOST_TOGETHER:
-            of_contrast = table.labels, products(table.values)
+            contrast_products = table.labels, products(table.values)
             together = (
-                common_products(together, of_contrast) if together else of_contrast
+                common_products(together, contrast_products)
+                if together
+                else contrast_products
             )
     if together is None:
         return
     labels, products_of_all = together
     note_incomplete(people, source.kind, with_any_contrast, labels)
     if labels:
-        study.add(source.kind, ALL_CONTRASTS, labels, of_products(products_of_all))
+        study.add(
+            source.kind, ALL_CONTRASTS, labels, scores_from_products(products_of_all)
+        )
 
 
 def _with_all(
@@ -406,7 +410,7 @@ def _row(
         "phenotype": name,
         "features": feature_set.kind.name,
         "contrast": feature_set.contrast or None,
-        "left_out": "sites" if feature_set.of_sites else "families",
+        "left_out": "sites" if feature_set.by_site else "families",
         "people": len(feature_set.labels),
         "families": len(np.unique(target.families)),
         "r": (prediction.r, np.nan, np.nan),
@@ -445,11 +449,11 @@ def _differences(
             if _is_opponent(opponent, synthetic):
                 predictions = synthetic.prediction, opponent.prediction
                 verdict = judge(*predictions, target, seed)
-                of_kind = pairs.setdefault(opponent.kind.name, [])
-                of_kind.append((synthetic, verdict))
-    for minus, of_kind in pairs.items():
-        verdicts = corrected([verdict for _, verdict in of_kind])
-        for (synthetic, _), verdict in zip(of_kind, verdicts, strict=True):
+                kind_verdicts = pairs.setdefault(opponent.kind.name, [])
+                kind_verdicts.append((synthetic, verdict))
+    for minus, kind_verdicts in pairs.items():
+        verdicts = corrected([verdict for _, verdict in kind_verdicts])
+        for (synthetic, _), verdict in zip(kind_verdicts, verdicts, strict=True):
             two_levels = synthetic.phenotype.target.second is not None
             yield {
                 "phenotype": name,
@@ -465,7 +469,7 @@ def _differences(
 
 def _is_opponent(opponent: _FeatureSet, synthetic: _FeatureSet) -> bool:
     """Return whether a set is of features that were not predicted, and of the same people."""
-    if opponent.kind.synthetic or opponent.of_sites or synthetic.of_sites:
+    if opponent.kind.synthetic or opponent.by_site or synthetic.by_site:
         return False
     same_contrast = opponent.contrast in ("", synthetic.contrast)
     return same_contrast and opponent.labels == synthetic.labels
@@ -517,15 +521,15 @@ def _best_first(
     sets: Sequence[_FeatureSet], rows: Sequence[dict[str, object]]
 ) -> list[int]:
     """Return the sets by their scores where families were left out, the best first."""
-    of_families = [
-        number for number, feature_set in enumerate(sets) if not feature_set.of_sites
+    family_sets = [
+        number for number, feature_set in enumerate(sets) if not feature_set.by_site
     ]
 
     def rank(number: int) -> float:
         score, _, _ = _score(rows[number])
         return -float(np.nan_to_num(score, nan=-2))
 
-    return sorted(of_families, key=rank)
+    return sorted(family_sets, key=rank)
 
 
 def _shown(
@@ -549,7 +553,7 @@ def _shown(
             numbers += [
                 number
                 for number, feature_set in enumerate(sets)
-                if feature_set.of_sites and _same_features(feature_set, best)
+                if feature_set.by_site and _same_features(feature_set, best)
             ]
         for number in numbers:
             feature_set, row = sets[number], rows[number]
@@ -564,7 +568,7 @@ def _verdicts(
 ) -> dict[str, object]:
     """Return the columns of the page that compare a set with other kinds of features."""
     columns: dict[str, object] = {}
-    if feature_set.of_sites:
+    if feature_set.by_site:
         return columns
     features = feature_set.kind.name, feature_set.contrast or None
     for row in differences:
@@ -598,22 +602,22 @@ def _dots(
     shown: Sequence[tuple[_FeatureSet, dict[str, object]]], score: str, by_chance: str
 ) -> figures.Figure | None:
     """Plot r of phenotypes that are numbers, or AUC of those with two levels."""
-    of_score = [
+    shown_sets = [
         (feature_set, row)
         for feature_set, row in shown
         if (feature_set.phenotype.target.second is None) == (score == "r")
     ]
-    names = [f"{row['phenotype']}: {row['features']}" for _, row in of_score]
-    values = np.array([row["score"] for _, row in of_score], np.float64)
+    names = [f"{row['phenotype']}: {row['features']}" for _, row in shown_sets]
+    values = np.array([row["score"] for _, row in shown_sets], np.float64)
     intervals = values.reshape(-1, 3).T  # (mean, low and high; sets)
     is_synthetic = np.array(
-        [feature_set.kind.synthetic for feature_set, _ in of_score], bool
+        [feature_set.kind.synthetic for feature_set, _ in shown_sets], bool
     )
     origins = {"predicted by the model": is_synthetic, "measured": ~is_synthetic}
     means, ends = {}, {}
-    for words, of_origin in origins.items():
-        if of_origin.any():
-            mean, low, high = np.where(of_origin, intervals, np.nan)
+    for words, is_of_origin in origins.items():
+        if is_of_origin.any():
+            mean, low, high = np.where(is_of_origin, intervals, np.nan)
             means[words] = mean
             ends[words] = low, high
     return figures.dots(

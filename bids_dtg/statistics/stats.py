@@ -471,11 +471,11 @@ def _differences(
     sessions = list[Iterator[FeatureTable]]()
     for label in question.sessions:
         people = question.people.with_sessions([label])
-        of_session = source.kind.find(source.kind, people)
-        of_session = dataclasses.replace(of_session, contrasts=source.contrasts)
+        session_source = source.kind.find(source.kind, people)
+        session_source = dataclasses.replace(session_source, contrasts=source.contrasts)
         inside = folder / f"session{len(sessions)}"
         inside.mkdir(exist_ok=True)
-        sessions.append(of_session.tables(people.of(of_session.has), inside))
+        sessions.append(session_source.tables(people.of(session_source.has), inside))
     tables: list[FeatureTable | None] = [next(session, None) for session in sessions]
     for contrast in source.contrasts:
         # A session may lack the contrast.

@@ -48,11 +48,11 @@ def phenotype_names(people: GroupParticipants) -> tuple[str, ...]:
     covariates = {people.column(name).name for name in options.covariates}
     columns = people.table.columns if people.table else {}
     phenotypes = []
-    for name, of_everybody in columns.items():
+    for name, whole_column in columns.items():
         if name in covariates or plain_column(name) in reserved:
             continue
         try:
-            column = of_everybody.of(people.labels).require_usable()
+            column = whole_column.of(people.labels).require_usable()
         except SettingsError as err:
             say(f"not a phenotype: {err.found}")
             continue

@@ -137,8 +137,8 @@ def check_maps(
     figures = [map_figures(values) for values in maps]
     if len(maps) < LEAST_PEOPLE:
         return [
-            Checked(of_map, None, np.nan, _coverage_findings(of_map))
-            for of_map in figures
+            Checked(figure, None, np.nan, _coverage_findings(figure))
+            for figure in figures
         ]
     # A sample of the voxels, then mirrored pairs, each pair once.
     sample = _sample(len(mirror))

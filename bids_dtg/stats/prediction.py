@@ -121,7 +121,7 @@ def rotated(values: NDArray[Any]) -> Array:
         columns = np.asarray(values, np.float64)
         centred: Array = columns - columns.mean(axis=0)
         return centred
-    return of_products(products(values))
+    return scores_from_products(products(values))
 
 
 def products(values: NDArray[Any]) -> Array:
@@ -163,18 +163,18 @@ def common_products(
     labels = tuple(label for label in first_people if label in in_second)
     total = np.zeros((len(labels), len(labels)))
     for people, inner_products in (first, second):
-        of_labels = inner_products
+        centred = inner_products
         if tuple(people) != labels:
             row_of = {label: row for row, label in enumerate(people)}
             rows = [row_of[label] for label in labels]
-            of_labels = inner_products[np.ix_(rows, rows)]
-            of_labels = of_labels - of_labels.mean(axis=0)
-            of_labels = of_labels - of_labels.mean(axis=1, keepdims=True)
-        total += of_labels
+            centred = inner_products[np.ix_(rows, rows)]
+            centred = centred - centred.mean(axis=0)
+            centred = centred - centred.mean(axis=1, keepdims=True)
+        total += centred
     return labels, total
 
 
-def of_products(inner_products: Array) -> Array:
+def scores_from_products(inner_products: Array) -> Array:
     """Return principal component scores with these inner products between people."""
     variances, vectors = np.linalg.eigh(inner_products)
     present = variances > _ROUNDING * max(float(variances[-1]), 0.0)

@@ -293,8 +293,12 @@ def judge_each(
     differences = np.where(np.abs(differences) <= _ROUNDING, 0.0, differences)
     p = sign_flip_test(differences, seed=seed)
     return tuple(
-        Verdict(t_interval(of_test), float(p_of_test), int(np.isfinite(of_test).sum()))
-        for of_test, p_of_test in zip(differences, p, strict=True)
+        Verdict(
+            t_interval(test_differences),
+            float(p_of_test),
+            int(np.isfinite(test_differences).sum()),
+        )
+        for test_differences, p_of_test in zip(differences, p, strict=True)
     )
 
 
@@ -313,16 +317,16 @@ def family_means(values: Values, families: NDArray[Any] | None) -> Array:
     >>> family_means(np.array([1.0, 5.0, 3.0, np.nan]), np.array([0, 1, 0, 1])).tolist()
     [2.0, 5.0]
     """
-    of_people = np.asarray(values, np.float64)
+    person_values = np.asarray(values, np.float64)
     if families is None:
-        return of_people
+        return person_values
     names = np.unique(families)
     if len(names) == len(families):
-        return of_people
+        return person_values
     member = (np.asarray(families)[:, None] == names).astype(np.float64)
-    finite = np.isfinite(of_people)
+    finite = np.isfinite(person_values)
     count = finite @ member
-    means: Array = np.where(finite, of_people, 0.0) @ member / np.maximum(count, 1)
+    means: Array = np.where(finite, person_values, 0.0) @ member / np.maximum(count, 1)
     return np.where(count > 0, means, np.nan)
 
 
@@ -436,7 +440,7 @@ def judge_scores(
     if not np.isfinite(without).all():
         return None
     drawn = _scored(difference, family_of_person, _drawn(count, people, seed))
-    wider = _of_few(rarer) * (_LEARNT if cross_validated else 1.0)
+    wider = _narrowness(rarer) * (_LEARNT if cross_validated else 1.0)
     without = observed + wider * (without - observed)
     drawn = observed + wider * (drawn - observed)
     interval = bca_interval(observed, without, drawn)
@@ -484,7 +488,7 @@ def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:
     return Interval(observed, float(low), float(high))
 
 
-def _of_few(rarer: int | None) -> float:
+def _narrowness(rarer: int | None) -> float:
     """Return the factor by which a bootstrap interval is too narrow with few people of a level."""
     from scipy.special import ndtri, stdtrit
 

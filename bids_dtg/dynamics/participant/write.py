@@ -71,7 +71,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         facts = {"NotForScience": True, "DataNotice": notice} if notice else {}
         yield from self.write_series(measured, facts, notes)
         yield from self.write_matrix(
-            RELMAT.path(self.of_run(measured, stat="pearsoncorrelation")),
+            RELMAT.path(self.entities_of_run(measured, stat="pearsoncorrelation")),
             measured.fc,
             {
                 "Description": "Functional connectivity: Pearson correlation between the cleaned "
@@ -89,7 +89,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         self, measured: MeasuredSeries, structural: StructuralMatrix
     ) -> Iterator[PurePosixPath]:
         yield from self.write_matrix(
-            figures.STRUCTURAL.path(self.of_run(measured)),
+            figures.STRUCTURAL.path(self.entities_of_run(measured)),
             normalised(structural.weights[None])[0].astype(np.float64),
             {
                 "Description": "Structural connectome, divided by its largest weight; the diagonal "
@@ -112,7 +112,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         """Write the effects between regions, one file for each lag."""
         for lag, values in enumerate(transitions, 1):
             yield from self.write_matrix(
-                figures.lag(lag).path(self.of_run(measured)),
+                figures.lag(lag).path(self.entities_of_run(measured)),
                 values,
                 {
                     "Description": "Effect of the column's parcel on the row's parcel "
@@ -144,7 +144,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
             for number, (score, icc) in enumerate(zip(scores, iccs, strict=True), 1)
         ]
         yield from self.write_with(
-            figures.COMPONENTS.path(self.of_run(measured)),
+            figures.COMPONENTS.path(self.entities_of_run(measured)),
             encoded(tsv_text(["name", "score", "icc"], rows)),
             {
                 "Description": "Features of the person for statistics: scores on principal "

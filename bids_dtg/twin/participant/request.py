@@ -130,7 +130,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             )
             return ()
 
-    def of_average(self, planned: AveragedRuns) -> TwinRequest:
+    def for_average(self, planned: AveragedRuns) -> TwinRequest:
         """Return the request for the runs of an average."""
         return self.for_task_runs if is_of_task(planned) else self
 

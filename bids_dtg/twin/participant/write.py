@@ -165,7 +165,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         events = PurePosixPath(run.events.relative_to(self._request.dataset.bids_dir))
         facts = self.series_facts(measured, {}, ())
         yield from self.write_with(
-            TASK_SERIES.path(self.of_run(measured)),
+            TASK_SERIES.path(self.entities_of_run(measured)),
             encode_task_bold(names, bold),
             task_bold_sidecar(names, bold, events, **facts),
         )
