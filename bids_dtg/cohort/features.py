@@ -593,8 +593,7 @@ def find_sides(
             with reading(path, RunError):
                 for row in read_rows(path):
                     values = table.setdefault(row["contrast"], {})
-                    cell = row["predicted"]
-                    values[row["pair"]] = float("nan" if cell == "n/a" else cell)
+                    values[row["pair"]] = _number(row["predicted"])
             tables.append(table)
         return tables
 
@@ -694,9 +693,8 @@ def _scores(
     scores: dict[str, list[float]] = {}  # of runs, by name
     try:
         for row in rows:
-            score = float("nan" if row[value] == "n/a" else row[value])
             name = "_".join(row[column] for column in columns)
-            scores.setdefault(name, []).append(score)
+            scores.setdefault(name, []).append(_number(row[value]))
     except (KeyError, TypeError, ValueError) as err:
         raise RunError(
             f"{kind.words} of sub-{label} cannot be read: {err}",
@@ -749,6 +747,10 @@ def _named_numbers(
 
     has = dict.fromkeys(labels, contrasts)
     return FeatureSource(kind, contrasts, has, read_row, expected)
+
+
+def _number(cell: str) -> float:
+    return float("nan" if cell == "n/a" else cell)
 
 
 def _mean(rows: Sequence[NDArray[np.floating[Any]]] | NDArray[np.floating[Any]]) -> Row:

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -310,13 +311,12 @@ def _with_same_combine(
         There are several, and none was chosen, or none of the chosen one.
     """
     output = DerivativeDataset(root)
-    kinds: dict[Path, str | None] = {}
-    kind_of_average: dict[str, str | None] = {}  # by title
-    for path, name in files.items():
-        title = title_of(name)
-        if title not in kind_of_average:
-            kind_of_average[title] = combination(completion_record(output, title))
-        kinds[path] = kind_of_average[title]
+
+    @cache  # an average has many maps
+    def kind_of(title: str) -> str | None:
+        return combination(completion_record(output, title))
+
+    kinds = {path: kind_of(title_of(name)) for path, name in files.items()}
     stated = sorted({kind for kind in kinds.values() if kind is not None})
     chosen = [combine] if combine else stated
     if len(chosen) > 1 or (stated and chosen[0] not in stated):

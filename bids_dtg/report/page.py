@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -172,7 +172,7 @@ def load_template(name: str) -> Any:
 
 def link(path: Path, dataset: DerivativeDataset) -> str:
     """Return the address of a file from a page at the output's root."""
-    return quote(os.fsencode(PurePosixPath(path.relative_to(dataset.root)).as_posix()))
+    return quote(os.fsencode(path.relative_to(dataset.root).as_posix()))
 
 
 @functools.cache

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
 from bids_dtg.imaging.grid import Grid
@@ -124,7 +123,7 @@ def _write_library(dataset: DerivativeDataset) -> None:
         (_LICENCE, ["LICENSE", "NOTICES"]),
     ):
         if not dataset.path(name).exists():
-            write_atomic(dataset.path(name), b"\n".join(map(vendored, sources)))
+            dataset.write(name, b"\n".join(map(vendored, sources)))
 
 
 def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
@@ -191,7 +190,7 @@ def write_picture(
         It cannot be written.
     """
     path = folder / f"{title}_{what}{PICTURE}"
-    write_atomic(dataset.path(path.relative_to(dataset.root).as_posix()), data)
+    dataset.write(path.relative_to(dataset.root).as_posix(), data)
     return link(path, dataset)
 
 

@@ -31,9 +31,7 @@ def test_sets_have_the_order_of_the_data_and_only_people_who_can_be_used(tmp_pat
 
 def test_a_divided_family_and_a_table_of_others_are_refused(tmp_path):
     path = table(tmp_path, training=["01"], test=["02"])
-    with pytest.raises(
-        SettingsError, match=r"split\.tsv: families are in two sets of the split: smith"
-    ):
+    with pytest.raises(SettingsError, match=r"split\.tsv: .*: smith"):
         read_split(path, LABELS, {"01": "smith", "02": "smith"})
     with pytest.raises(
         SettingsError, match=r"has no usable participant\. Expected: labels such as 03"
