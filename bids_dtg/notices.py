@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,8 +22,6 @@ _ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 _FORMULA_SIGNS = ("=", "+", "-", "@")  # with which cells begin that a spreadsheet runs
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf", re.ASCII)
-
-_LINES_BEFORE = 1000  # of a call, before its log is opened
 
 # Notes about a run that its report repeats as flags.
 SAME_SIDES = (
@@ -108,56 +107,47 @@ def without_secrets(text: str) -> str:
     return re.sub(r"\?\S*=\S*", "?***", re.sub(r"://\S*@", "://***@", text))
 
 
-class _Log:
-    """The file that keeps what is said, and until it is opened, the lines themselves."""
-
-    def __init__(self) -> None:
-        self.file: int | None = None  # descriptor, which forked processes share
-        self.lines: list[str] = []
-
-    def add(self, lines: Sequence[str]) -> None:
-        now = time.strftime("%Y-%m-%d %H:%M:%S")
-        dated = [f"{now} {visible(line)}\n" for line in lines]
-        if self.file is None:
-            self.lines = [*self.lines, *dated][-_LINES_BEFORE:]
-            return
-        with suppress(OSError):  # a full disk is reported where results are written
-            # At once, so that lines of several processes do not mix.
-            os.write(self.file, "".join(dated).encode("utf-8", "backslashreplace"))
-
-    def close(self) -> None:
-        if self.file is not None:
-            os.close(self.file)
-        self.file, self.lines = None, []
-
-
-_log = _Log()
+# Descriptor of the file that keeps what is said, which forked processes share; None: none is open.
+_log_file: int | None = None
+_lines_before = deque[str](maxlen=1000)  # of a call, before its log is opened
 
 
 def open_log(path: Path) -> None:
     """Keep what is said in a file, with times, and what was said before in this call."""
-    before = _log.lines
-    _log.close()
+    global _log_file
+    before = "".join(_lines_before)
+    close_log()
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        _log.file = os.open(path, flags, 0o666)
-        os.write(_log.file, "".join(before).encode("utf-8", "backslashreplace"))
+        _log_file = os.open(path, flags, 0o666)
+        os.write(_log_file, before.encode("utf-8", "backslashreplace"))
 
 
 def add_to_log(*lines: str) -> None:
-    """Keep lines that are shown otherwise than by `say`."""
-    _log.add(lines)
+    """Keep lines; those that are shown by `say` are kept anyway."""
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    dated = [f"{now} {visible(line)}\n" for line in lines]
+    if _log_file is None:
+        _lines_before.extend(dated)
+        return
+    with suppress(OSError):  # a full disk is reported where results are written
+        # At once, so that lines of several processes do not mix.
+        os.write(_log_file, "".join(dated).encode("utf-8", "backslashreplace"))
 
 
 def close_log() -> None:
     """End the log of a call, or forget what was said before it."""
-    _log.close()
+    global _log_file
+    if _log_file is not None:
+        os.close(_log_file)
+    _log_file = None
+    _lines_before.clear()
 
 
 def say(*lines: str, timed: bool = False) -> None:
     """Print lines to standard error, with the time if asked for; do nothing if that fails."""
-    _log.add(lines)
+    add_to_log(*lines)
     before = f"{time.strftime('%H:%M:%S')} " if timed else ""
     try:
         sys.stderr.writelines(f"{before}{visible(line)}\n" for line in lines)
