@@ -80,7 +80,7 @@ class BoldReadout:
         }
 
     @classmethod
-    def of_tensors(
+    def from_tensors(
         cls,
         regions: tuple[str, ...],
         tr_seconds: float,
@@ -128,10 +128,10 @@ def conditions_of(tasks: TaskSet) -> tuple[tuple[str, str], ...]:
 def _scaled(bold: People, mean: Array, sd: Array) -> list[list[BoldRun | None]]:
     """Return BOLD z-scored by a mean and SD."""
 
-    def of(run: BoldRun) -> BoldRun:
+    def scale(run: BoldRun) -> BoldRun:
         return replace(run, values=((run.values - mean) / sd).astype(np.float32))
 
-    return [[None if run is None else of(run) for run in runs] for runs in bold]
+    return [[run and scale(run) for run in runs] for runs in bold]
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,11 +229,11 @@ def _layouts(segments: Segments, person: int) -> Iterator[_Layout]:
         place, step = np.nonzero(
             seconds < np.append(start[1:], np.inf)[:, None] - STEP_SECONDS / 2
         )
-        of_run = np.isin(rows.segment, chosen) & (rows.task >= 0)
+        in_run = np.isin(rows.segment, chosen) & (rows.task >= 0)
         onset = shown.start_seconds[rows.segment] + STEP_SECONDS * rows.onset_step
         trials = np.stack(
             [onset, onset + rows.display_seconds, rows.condition], axis=1
-        )[of_run]
+        )[in_run]
         task = int(shown.task[chosen[0]])
         yield _Layout(
             int(number), task, chosen[place], step, seconds[place, step], trials
@@ -242,7 +242,7 @@ def _layouts(segments: Segments, person: int) -> Iterator[_Layout]:
 
 def _columns(tasks: TaskSet, task: int) -> slice:
     """Return the columns of a task's conditions."""
-    counts = [len(of.conditions) for of in tasks.tasks]
+    counts = [len(performed.conditions) for performed in tasks.tasks]
     return slice(sum(counts[:task]), sum(counts[: task + 1]))
 
 
@@ -465,7 +465,7 @@ def fit_bold(
         mean=mean,
         sd=sd,
         weights=np.zeros((0, len(sd)))
-        if _outputs_bold(twin, segments)
+        if _outputs_bold(twin)
         else _fit_states(scaled, twin, segments),
         offsets=known_mean(_by_person(scaled, segments, _level, _column)),
         responses=known_mean(amplitudes),
@@ -478,11 +478,9 @@ def fit_bold(
     )
 
 
-def _outputs_bold(twin: Twin, segments: Segments) -> bool:
-    """Return whether networks have outputs for BOLD, as published."""
-    return (
-        isinstance(twin, HyperNetwork) and twin.sizes.outputs > segments.tasks.buttons
-    )
+def _outputs_bold(twin: Twin) -> bool:
+    """Return whether networks have outputs for BOLD: published ones, without one of the group."""
+    return twin.group() is None
 
 
 def _column(task: int) -> slice:
@@ -615,7 +613,7 @@ def performed_responses(
     torch.Tensor
         (people, regions, conditions), in SD: equal to `responses` of the BOLD of `predict_bold`.
     """
-    if _outputs_bold(twin, segments):
+    if _outputs_bold(twin):
         by_step = torch.from_numpy(_response_weights(segments, readout.tr_seconds))
         performed = _performed(twin, connectomes, segments)
         amplitudes = torch.einsum("pcsk,pskr->prc", by_step, performed).double()
@@ -629,7 +627,7 @@ def performed_responses(
 def _performed(twin: Twin, connectomes: Tensor, segments: Segments) -> Tensor:
     """Return states of twins, or BOLD if they output it, (people, segments, steps, n)."""
     inputs = torch.from_numpy(segments.inputs)
-    if _outputs_bold(twin, segments):
+    if _outputs_bold(twin):
         return perform(twin(connectomes), inputs)[..., segments.tasks.buttons :]
     return states(twin(connectomes), inputs)
 
@@ -701,7 +699,7 @@ def predict_bold(
         like = None if measured is None else [measured[person] for person in some]
         plain = _read_out(readout, seen, performed, like)
         predicted += plain
-        if _outputs_bold(twin, segments):
+        if _outputs_bold(twin):
             continue
         added = np.nan_to_num(readout.ridge(edges).numpy() - responses(plain, seen))
         for row, layout, run in _measured(plain, seen):
@@ -717,41 +715,36 @@ def predict_bold(
 def _read_out(
     readout: BoldReadout,
     segments: Segments,
-    performed: Sequence[Singles] | Singles,
-    measured: People | None = None,
+    performed: Singles,
+    measured: People | None,
 ) -> list[list[BoldRun | None]]:
-    """Return the BOLD read out from each person's states, (segments, steps, units)."""
+    """Return the BOLD read out from each person's states, (people, segments, steps, units).
+
+    Its mean is 0. Without weights, `performed` is BOLD itself, (people, segments, steps, regions),
+    and its mean is kept.
+    """
     runs_of_people: list[list[BoldRun | None]] = [
-        [None] * (int(of.max()) + 1) for of in segments.run
+        [None] * (int(numbers.max()) + 1) for numbers in segments.run
     ]
     for row, runs in enumerate(runs_of_people):
         for layout in _layouts(segments, row):
             task_responses = readout.responses[:, _columns(segments.tasks, layout.task)]
-            if np.isfinite(task_responses).any():
-                like = None if measured is None else measured[row][layout.number]
-                runs[layout.number] = _series(readout, layout, performed[row], like)
+            if not np.isfinite(task_responses).any():
+                continue
+            seconds, tr = layout.volumes(readout.tr_seconds), readout.tr_seconds
+            run = None if measured is None else measured[row][layout.number]
+            if run is not None:
+                seconds, tr = run.seconds, run.tr_seconds
+            steps = performed[row][layout.segment, layout.step]
+            if len(readout.weights):
+                values = layout.steps(seconds) @ steps @ readout.weights
+                values = values - values.mean(axis=0)
+            else:
+                shares = layout.between(seconds)
+                is_performed = (shares.sum(axis=1) > 0)[:, None] & np.isfinite(
+                    readout.sd
+                )
+                values = np.where(is_performed, shares @ steps, np.nan)
+            start = float(seconds[0])
+            runs[layout.number] = BoldRun(values.astype(np.float32), tr, start)
     return runs_of_people
-
-
-def _series(
-    readout: BoldReadout,
-    layout: _Layout,
-    performed: Singles,
-    like: BoldRun | None,
-) -> BoldRun:
-    """Return the BOLD of a run, read out from a person's states (segments, steps, units).
-
-    Its mean is 0. Without weights, `performed` is BOLD itself, (segments, steps, regions), and its
-    mean is kept. Volumes are those of `like`, or follow the training people's repetition time.
-    """
-    seconds = layout.volumes(readout.tr_seconds) if like is None else like.seconds
-    tr = readout.tr_seconds if like is None else like.tr_seconds
-    steps = performed[layout.segment, layout.step]
-    if len(readout.weights):
-        values = layout.steps(seconds) @ steps @ readout.weights
-        values = values - values.mean(axis=0)
-    else:
-        shares = layout.between(seconds)
-        is_performed = (shares.sum(axis=1) > 0)[:, None] & np.isfinite(readout.sd)
-        values = np.where(is_performed, shares @ steps, np.nan)
-    return BoldRun(values.astype(np.float32), tr, float(seconds[0]))

@@ -149,10 +149,10 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
     figures: dict[str, tuple[float, float]] = {}
     true = unseen.functions(_SEQUENCES)
     for name, values in true.items():
-        of_twins = np.array([float(row[f"twin_{name}"]) for row in predicted])
-        figures[f"{name}: mean (s)"] = float(of_twins.mean()), float(values.mean())
-        if of_twins.std() > 0:
-            r = float(np.corrcoef(of_twins, values)[0, 1])
+        predictions = np.array([float(row[f"twin_{name}"]) for row in predicted])
+        figures[f"{name}: mean (s)"] = float(predictions.mean()), float(values.mean())
+        if predictions.std() > 0:
+            r = float(np.corrcoef(predictions, values)[0, 1])
             figures[f"{name}: r with the truth"] = r, 1.0
     folder = group / f"intervention-{_NAME}"
     arrays = read_npz(folder / DIRECTIONS)
@@ -173,8 +173,8 @@ def _compared(group: Path, people: TwinPeople) -> Mapping[str, tuple[float, floa
             for person in read_rows(folder / "desc-people_changes.tsv")
             if (person["function"], person["way"]) == (name, row["way"])
         }
-        of_twins = np.array([by_person[row["participant_id"]] for row in predicted])
-        if of_twins.std() > 0:
-            r = float(np.corrcoef(of_twins, changes)[0, 1])
+        predictions = np.array([by_person[row["participant_id"]] for row in predicted])
+        if predictions.std() > 0:
+            r = float(np.corrcoef(predictions, changes)[0, 1])
             figures[f"{move}: r with each person's true change"] = r, 1.0
     return figures

@@ -280,7 +280,7 @@ class _Run:
         }
         length = (self.recipe.group_epochs, self.recipe.group_updates)
         best = self.train("group", partial(GroupTask, network), length, data)
-        network.load_state_dict(_of_network(best))
+        network.load_state_dict(_network_state(best))
         network.find_modes()
         return {"group": tuple(best.history)}
 
@@ -405,7 +405,7 @@ class _Run:
         }
         make = partial(HyperTask, twin, values, parts, self.observed(split))
         best = self.train("people", make, length, data, last=last)
-        twin.load_state_dict(_of_network(best))
+        twin.load_state_dict(_network_state(best))
         return {"people": tuple(best.history)}
 
     def _ridges(
@@ -514,7 +514,7 @@ def _split(recipe: Recipe, families: Indices, seed: int) -> dict[str, Indices]:
     }
 
 
-def _of_network(best: Best) -> dict[str, Tensor]:
+def _network_state(best: Best) -> dict[str, Tensor]:
     return {
         name.removeprefix(_PREFIX): value
         for name, value in best.state.items()

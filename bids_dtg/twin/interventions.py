@@ -144,11 +144,11 @@ def predicted_functions(
     measures = performed_functions(buttons, segments).double()
     values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
     with torch.no_grad():
-        of_bold = [
+        bold_values = [
             _responses(fitted, values[some], segments.people(some.numpy()))
             for some in torch.split(torch.arange(len(values)), AT_ONCE)
         ]
-    return torch.cat([measures, torch.cat(of_bold)], -1).numpy()
+    return torch.cat([measures, torch.cat(bold_values)], -1).numpy()
 
 
 def _responses(fitted: Fitted, connectomes: Tensor, segments: Segments) -> Tensor:
@@ -191,8 +191,8 @@ def gradients_of(
         behaviour = partial(_performed, twin.with_measures)
         measures = _mean_gradient(behaviour, twin.measures(values), segments)
         edges = measures @ twin.edge_weights.double().numpy().T
-        of_bold = _mean_gradient(partial(_responses, fitted), values, segments)
-        return np.concatenate([edges, of_bold]), measures
+        bold_values = _mean_gradient(partial(_responses, fitted), values, segments)
+        return np.concatenate([edges, bold_values]), measures
     generator = torch.Generator().manual_seed(seed)
     spread = NOISE * float(values.std(correction=0))
 

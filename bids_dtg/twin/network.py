@@ -66,13 +66,13 @@ class MainWeights:
     output_bias: Tensor  # (people, outputs)
 
     @classmethod
-    def of_flat(cls, flat: Tensor, sizes: Sizes) -> MainWeights:
+    def from_flat(cls, flat: Tensor, sizes: Sizes) -> MainWeights:
         """Return the weights that flat rows (people, weights) hold, in the published order.
 
         Examples
         --------
         >>> sizes = Sizes(inputs=2, units=3, outputs=1)
-        >>> MainWeights.of_flat(torch.zeros(5, sizes.weights), sizes).recurrent.shape
+        >>> MainWeights.from_flat(torch.zeros(5, sizes.weights), sizes).recurrent.shape
         torch.Size([5, 3, 3])
         """
         parts = torch.split(
@@ -91,7 +91,7 @@ class MainWeights:
         )
 
     def flat(self) -> Tensor:
-        """Return flat rows (people, weights), of which `of_flat` makes the same networks."""
+        """Return flat rows (people, weights), of which `from_flat` makes the same networks."""
         parts = (self.input, self.recurrent, self.bias, torch.zeros_like(self.bias))
         return torch.cat(
             [part.flatten(1) for part in (*parts, self.output, self.output_bias)], 1
@@ -118,7 +118,7 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     Examples
     --------
     >>> sizes = Sizes(inputs=2, units=3, outputs=1)
-    >>> weights = MainWeights.of_flat(torch.zeros(5, sizes.weights), sizes)
+    >>> weights = MainWeights.from_flat(torch.zeros(5, sizes.weights), sizes)
     >>> perform(weights, torch.zeros(1, 4, 6, 2)).shape
     torch.Size([5, 4, 6, 1])
     """
@@ -371,7 +371,7 @@ class HyperNetwork(nn.Module):
 
     def forward(self, connectomes: Tensor) -> MainWeights:
         """Return main networks of connectomes (people, edges)."""
-        return MainWeights.of_flat(self.last(self.hidden(connectomes)), self.sizes)
+        return MainWeights.from_flat(self.last(self.hidden(connectomes)), self.sizes)
 
     def hidden(self, connectomes: Tensor) -> Tensor:
         """Return the input of the last layer, (people, hidden)."""
@@ -388,4 +388,4 @@ class HyperNetwork(nn.Module):
         """Return the group's network, with an axis of one person; None: there is none."""
         if self.group_weights is None:
             return None
-        return MainWeights.of_flat(self.group_weights[None], self.sizes)
+        return MainWeights.from_flat(self.group_weights[None], self.sizes)

@@ -102,11 +102,11 @@ def mean_times(
     rows, scored = segments.trials, segments.trials.scored if used is None else used
     means = []
     for number, task in enumerate(segments.tasks.tasks):
-        of_task = rows.task == number
-        means.append(_mean(seconds, scored & of_task))
+        in_task = rows.task == number
+        means.append(_mean(seconds, scored & in_task))
         if len(task.conditions) > 1:
             first, second = (
-                _mean(seconds, scored & of_task & (rows.condition == level))
+                _mean(seconds, scored & in_task & (rows.condition == level))
                 for level in (0, 1)
             )
             means.append(second - first)
@@ -132,12 +132,13 @@ def all_measures(
         Whether the response was correct, or how likely it is, (1 or people, trials).
     """
     rows, scored = segments.trials, segments.trials.scored if used is None else used
-    of_task = [
+    trials_of_tasks = [
         scored & (rows.task == number) for number in range(len(segments.tasks.tasks))
     ]
-    accuracies = [_mean(correct, trials) for trials in of_task]
+    accuracies = [_mean(correct, trials) for trials in trials_of_tasks]
     variances = [
-        _mean(squares, trials) - _mean(seconds, trials).square() for trials in of_task
+        _mean(squares, trials) - _mean(seconds, trials).square()
+        for trials in trials_of_tasks
     ]
     spreads = [
         torch.where(
@@ -159,11 +160,7 @@ def _mean(values: Tensor, used: Flags) -> Tensor:
 
 def observed_times(segments: Segments) -> Array:
     """Return the measures of people's own responses, (people, targets), seconds."""
-    return (
-        mean_times(torch.from_numpy(segments.trials.rt_seconds), segments)
-        .double()
-        .numpy()
-    )
+    return observed_measures(segments)[:, : len(targets_of(segments.tasks))]
 
 
 def observed_measures(segments: Segments) -> Array:

@@ -6,7 +6,7 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,28 +42,29 @@ class Targets:
     @classmethod
     def of(cls, segments: Segments, bold: Singles | None = None) -> Targets:
         """Return the responses of several people as tensors, and their BOLD if any."""
-        return cls(
-            torch.from_numpy(segments.inputs),
-            torch.from_numpy(segments.action),
-            torch.from_numpy(segments.scored),
-            None if bold is None else torch.from_numpy(bold),
+        arrays = segments.inputs, segments.action, segments.scored
+        targets = cls(*map(torch.from_numpy, arrays))
+        return (
+            targets if bold is None else replace(targets, bold=torch.from_numpy(bold))
         )
 
     def part(self, people: Tensor, segments: Tensor) -> Targets:
         """Return some segments of some people."""
-        shared = len(self.inputs) == 1
-        return Targets(
-            self.inputs[:, segments] if shared else self.inputs[people][:, segments],
-            self.action[people][:, segments],
-            self.scored[people][:, segments],
-            None if self.bold is None else self.bold[people][:, segments],
+        return self._each(
+            lambda tensor: (tensor if len(tensor) == 1 else tensor[people])[:, segments]
         )
 
     def to(self, device: str | torch.device) -> Targets:
         """Return the targets on a device."""
-        bold = None if self.bold is None else self.bold.to(device)
-        arrays = self.inputs.to(device), self.action.to(device), self.scored.to(device)
-        return Targets(*arrays, bold)
+        return self._each(lambda tensor: tensor.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Targets:
+        """Return the targets with each tensor changed."""
+        tensors: dict[str, Any] = {
+            name: tensor if tensor is None else change(tensor)
+            for name, tensor in vars(self).items()
+        }
+        return Targets(**tensors)
 
     def average(self) -> Targets:
         """Average the people where all saw the same; otherwise return the targets unchanged.
@@ -216,8 +217,8 @@ class TwinTask(TrainingTask):
         targets: Targets,
     ) -> Tensor:
         """Return the loss of some people, of ``training`` or ``validation``, in some segments."""
-        of_action = self.recipe.action_weight * action_losses(outputs, targets).mean()
-        return of_action + bold_loss(outputs, targets)
+        action_loss = self.recipe.action_weight * action_losses(outputs, targets).mean()
+        return action_loss + bold_loss(outputs, targets)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         norm = nn.utils.clip_grad_norm_(self.parameters(), self.recipe.gradient_norm)

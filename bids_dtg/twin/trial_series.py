@@ -67,8 +67,8 @@ class TaskSet:
     def own_buttons(self) -> Flags:
         """Which outputs are buttons of each task: (tasks, buttons)."""
         count = np.array([len(task.buttons) for task in self.tasks])
-        of_task: Flags = np.arange(self.buttons) < count[:, None]
-        return of_task
+        is_own: Flags = np.arange(self.buttons) < count[:, None]
+        return is_own
 
     def number(self, task: Task) -> int:
         """Return the index of a task, found by its name."""

@@ -81,8 +81,8 @@ def half_of(run: Trials, number: int) -> Trials:
         for name, values in vars(run).items()
         if isinstance(values, np.ndarray) and name != "cues"
     }
-    of_next = np.searchsorted(run.onset_seconds, run.cues[:, 1])
-    changes["cues"] = run.cues[np.append(in_half, bool(number))[of_next]]
+    following = np.searchsorted(run.onset_seconds, run.cues[:, 1])
+    changes["cues"] = run.cues[np.append(in_half, bool(number))[following]]
     unscored = tuple(np.flatnonzero(~run.scored[in_half]).tolist())
     return replace(run, **changes, unscored=unscored)
 

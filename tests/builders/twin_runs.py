@@ -163,12 +163,12 @@ def judged_by(people, buttons, group=None, **baselines):
         TWIN,
         Judged,
         cross_losses,
-        of_network,
+        predict_by_network,
     )
 
-    models = {TWIN: of_network(buttons, people.segments), **baselines}
+    models = {TWIN: predict_by_network(buttons, people.segments), **baselines}
     if group is not None:
-        models[GROUP] = of_network(group, people.segments)
+        models[GROUP] = predict_by_network(group, people.segments)
     return Judged(models, cross_losses(buttons, people.segments))
 
 

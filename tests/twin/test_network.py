@@ -41,7 +41,7 @@ def test_states_and_outputs_are_those_of_torchs_layers(seen):
     """People together as each alone, with weights in the published order; gradients, too."""
     flat, inputs = 0.4 * drawn(3, SIZES.weights), drawn(seen, 2, 9, 3, seed=1)
     parameters = flat.clone().requires_grad_()
-    weights = MainWeights.of_flat(parameters, SIZES)
+    weights = MainWeights.from_flat(parameters, SIZES)
     hidden, performed = states(weights, inputs), perform(weights, inputs)
     performed.square().sum().backward()
     for person in range(3):
@@ -57,7 +57,7 @@ def test_states_and_outputs_are_those_of_torchs_layers(seen):
 
 
 def test_one_network_performs_for_each_person_what_they_saw():
-    weights = MainWeights.of_flat(0.4 * drawn(1, SIZES.weights), SIZES)
+    weights = MainWeights.from_flat(0.4 * drawn(1, SIZES.weights), SIZES)
     inputs = drawn(3, 2, 9, 3, seed=1)
     performed = [perform(weights, seen[None])[0] for seen in inputs]
     torch.testing.assert_close(perform(weights, inputs), torch.stack(performed))
@@ -133,7 +133,7 @@ def test_the_hypernetwork_is_its_equations():
         hidden = mish(linear(values, p["first.weight"], p["first.bias"]))
         hidden = mish(linear(hidden, p["middle.weight"], p["middle.bias"]))
         flat = linear(hidden, p["last.weight"], p["last.bias"])
-        expected = MainWeights.of_flat(flat, SIZES)
+        expected = MainWeights.from_flat(flat, SIZES)
         torch.testing.assert_close(
             weights.recurrent, expected.recurrent, rtol=0, atol=1e-6
         )

@@ -384,10 +384,10 @@ def evaluation_tables(
     evaluation: Evaluation, judged: Judged, people: Cohort
 ) -> dict[str, ResultTable]:
     """Return the tables, by the names of their files."""
-    of_bold = {}
+    region_table = {}
     if rows := list(_region_rows(judged, people.segments.tasks)):
         words = "Task BOLD: one row per region and condition"
-        of_bold["desc-regions_responses"] = ResultTable(_REGIONS, rows, words)
+        region_table["desc-regions_responses"] = ResultTable(_REGIONS, rows, words)
     return {
         "desc-people_predicted": ResultTable(
             *_people_table(evaluation, judged, people),
@@ -403,7 +403,7 @@ def evaluation_tables(
             [evaluation.matching] if evaluation.matching else [],
             "Losses of all twins on all people; one row",
         ),
-        **of_bold,
+        **region_table,
     }
 
 
@@ -453,24 +453,20 @@ def _people_table(
         ),
         *Column("{}_loss", "Cross-entropy of the button time series: {}").each(losses),
     )
-    rows: list[Row] = []
-    for number, label in enumerate(people.labels):
-        row = {
+    values = {
+        f"{model}_{name}": predictions[:, column]
+        for model, predictions in {"observed": evaluation.observed, **times}.items()
+        for column, name in enumerate(names)
+    }
+    values |= {f"{model}_loss": predictions for model, predictions in losses.items()}
+    rows: list[Row] = [
+        {
             "participant_id": f"sub-{label}",
             "fold": None if judged.folds is None else int(judged.folds[number]) + 1,
+            **{name: predictions[number] for name, predictions in values.items()},
         }
-        for model, values in {"observed": evaluation.observed, **times}.items():
-            row |= {
-                f"{model}_{n}": v
-                for n, v in zip(names, values[number].tolist(), strict=True)
-            }
-        rows.append(
-            row
-            | {
-                f"{name}_loss": values_of_people[number]
-                for name, values_of_people in losses.items()
-            }
-        )
+        for number, label in enumerate(people.labels)
+    ]
     return columns, rows
 
 
@@ -712,7 +708,7 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
     observed = scores["observed_t"]
     is_measured = np.isfinite(observed)
     share_large = float(np.mean(np.abs(observed[is_measured]) > _LARGE_T))
-    of_half = [f"{OWN_HALF}_r_people"] if OWN_HALF in bold else []
+    half_column = [f"{OWN_HALF}_r_people"] if OWN_HALF in bold else []
     table = ResultTable(_REGIONS, list(_region_rows(judged, tasks)))
     yield Section(
         "Task BOLD",
@@ -729,7 +725,7 @@ def _bold_sections(judged: Judged, people: Cohort) -> Iterator[Section]:
         tables=(
             table.on_page(
                 "Responses of regions, means over people (SD)",
-                (*_REGIONS_ON_PAGE, *of_half),
+                (*_REGIONS_ON_PAGE, *half_column),
                 folded="Responses of each region",
             ),
         ),

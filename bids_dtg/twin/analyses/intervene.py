@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -192,11 +192,12 @@ class _Study:
     gradients: Array  # (functions, edges)
     before: Array  # (people, functions)
     observed: Array
-    slopes: tuple[Slope, ...]
-    moves: tuple[_Move, ...]
     refused: dict[str, str]  # by function: why nothing is moved
-    null: dict[str, Row]  # by function: evidence, and that of permuted behaviour
-    without_null: str  # why there is none
+    slopes: tuple[Slope, ...] = ()
+    moves: tuple[_Move, ...] = ()
+    # By function: evidence, and that of permuted behaviour.
+    null: dict[str, Row] = field(default_factory=dict)
+    without_null: str = "no function is predicted"  # why there is none
 
     def mean(self, values: Array) -> Interval:
         """Return the mean of changes (people,); a family is resampled, and counts, as one."""
@@ -240,14 +241,11 @@ def run_interventions(settings: Settings) -> int:
             bundle, people, training, permutations, settings.modelling.seed
         )
         regions = _region_names(bundle, analysis.people.source.regions)
-        left_out = analysis.seen
-        if left_out:
-            analysis.results.table(EXCLUDED, left_out_table(left_out))
-        for name, table in _tables(study, regions).items():
-            analysis.results.table(name, table)
+        tables = _tables(study, regions)
+        if analysis.seen:
+            tables[EXCLUDED] = left_out_table(analysis.seen)
         _write_directions(analysis, study, regions)
-        facts = _page(analysis, bundle, study, regions, seen_on_page(left_out))
-        analysis.results.page(facts, analysis.page_name)
+        analysis.write(tables, _page(analysis, bundle, study, regions))
     return 0
 
 
@@ -270,7 +268,9 @@ def _studied(
     unpredicted = _unpredicted(fitted, training_data)
     if all(function.name in unpredicted for function in functions):
         say("no twin is run, as connectomes are not shown to predict anything")
-        return _without_moves(functions, people, edges, observed, unpredicted)
+        gradients = np.zeros((len(functions), edges.shape[1]))
+        before = np.full(observed.shape, np.nan)
+        return _Study(functions, people, gradients, before, observed, unpredicted)
     participants = counted(len(people.labels), "participant")
     say(f"running twins of {participants} outside the training set")
     before = predicted_functions(fitted, edges, people.segments)
@@ -311,32 +311,10 @@ def _studied(
         gradients,
         before,
         observed,
+        refused,
         slopes,
         tuple(moves),
-        refused,
         *null,
-    )
-
-
-def _without_moves(
-    functions: tuple[Target, ...],
-    people: Cohort,
-    edges: Floats,
-    observed: Array,
-    refused: dict[str, str],
-) -> _Study:
-    """Return a study in which nothing is moved, as no function is predicted."""
-    return _Study(
-        functions=functions,
-        people=people,
-        gradients=np.zeros((len(functions), edges.shape[1])),
-        before=np.full(observed.shape, np.nan),
-        observed=observed,
-        slopes=(),
-        moves=(),
-        refused=refused,
-        null={},
-        without_null="no function is predicted",
     )
 
 
@@ -614,7 +592,6 @@ def _page(
     bundle: TwinBundle,
     study: _Study,
     regions: Sequence[str],
-    left_out: str,
 ) -> Page:
     card, adjustment = bundle.card, bundle.adjustment
     flags = [Flag("warning", NO_EVIDENCE)]
@@ -635,7 +612,7 @@ def _page(
         title=analysis.results.title,
         lead=f"{card.name} {card.version} ({bundle.part.architecture}), {analysis.data_set}: twins "
         f"of {counted(len(study.people.labels), 'participant')} outside the training set."
-        f"{left_out}",
+        f"{seen_on_page(analysis.seen)}",
         flags=tuple(flags),
         sections=(
             Section(

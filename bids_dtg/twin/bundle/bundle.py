@@ -110,7 +110,7 @@ class TwinBundle(FittedBundle[TwinPart]):
         twin.load_state_dict(state, assign=True)
         bold = None
         if self.bold_regions:
-            bold = BoldReadout.of_tensors(
+            bold = BoldReadout.from_tensors(
                 self.bold_regions, part.bold_tr_seconds, self.bold_arrays, part.task_set
             )
         return Fitted(

@@ -65,10 +65,10 @@ class TwinPart(FittedPart):
         ((64, 8), (4950, 4))
         """
         if find_architecture(self.architecture).generates_all:
-            return self._of_hypernetwork()
-        return self._of_group_network()
+            return self._hypernetwork_shapes()
+        return self._group_network_shapes()
 
-    def _of_hypernetwork(self) -> Shapes:
+    def _hypernetwork_shapes(self) -> Shapes:
         edges = self.edges
         hidden, units = self.recipe.hyper_units, self.recipe.units
         inputs, outputs = self.task_set.inputs, self.task_set.buttons
@@ -89,7 +89,7 @@ class TwinPart(FittedPart):
             "edge_sd": (edges,),
         }
 
-    def _of_group_network(self) -> Shapes:
+    def _group_network_shapes(self) -> Shapes:
         units, rank = self.recipe.units, min(self.recipe.rank, self.recipe.units)
         # Mean time, accuracy and SD of times, and the effect of conditions.
         measures = sum(3 + (len(task.conditions) > 1) for task in self.tasks)

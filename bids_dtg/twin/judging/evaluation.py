@@ -133,9 +133,9 @@ class _Evaluating:
         self.observed = observed_times(people.segments)
 
     def evaluation(self) -> Evaluation:
-        matching, of_others = self._comparison()
+        matching, others_scores = self._comparison()
         losses = self._compared(("loss", "", ""), self.judged.each("losses"))
-        scores = [*self._figures(), *self._trials(), *losses, *of_others]
+        scores = [*self._figures(), *self._trials(), *losses, *others_scores]
         return Evaluation(
             self.observed, tuple(scores), self._ceilings(), matching, self.twins_differ
         )
@@ -161,17 +161,17 @@ class _Evaluating:
             key = target.what, target.task, ""
             observed, twin = self.observed[:, column], models[TWIN][:, column]
             for name, times in models.items():
-                of_model = times[:, column]
-                people = int((np.isfinite(of_model) & np.isfinite(observed)).sum())
+                predicted = times[:, column]
+                people = int((np.isfinite(predicted) & np.isfinite(observed)).sum())
                 verdict = None
                 if name != TWIN and not {name, TWIN} & {*constant}:
-                    verdict = self._gain(twin, of_model, observed)
+                    verdict = self._gain(twin, predicted, observed)
                     verdict = verdict or Verdict.unknown(people)
                 value = Interval(*[float("nan")] * 3)
                 if name not in constant and people:
-                    pair = self._within(of_model, observed)
+                    pair = self._within(predicted, observed)
                     value = correlation_interval(*pair, seed=self.seed, draws=_DRAWS)
-                error = self._mean(np.abs(of_model - observed))
+                error = self._mean(np.abs(predicted - observed))
                 yield Score(*key, name, value, error, people, verdict)
 
     def _trials(self) -> Iterator[Score]:
@@ -205,12 +205,14 @@ class _Evaluating:
         used: Flags | None = None,
     ) -> Iterator[Score]:
         """Score models by the mean over people of a metric (people,), or of used trials' means."""
-        of_people = figures
+        values_of_models = figures
         if used is not None:
-            of_people = {name: means(rows, used) for name, rows in figures.items()}
+            values_of_models = {
+                name: means(rows, used) for name, rows in figures.items()
+            }
         _, sign, *_ = FIGURES[key[0]]
-        for name, values in of_people.items():
-            gain = sign * (of_people[TWIN] - values)
+        for name, values in values_of_models.items():
+            gain = sign * (values_of_models[TWIN] - values)
             verdict = None if name == TWIN else self._difference(gain)
             people = int(np.isfinite(values).sum())
             yield Score(*key, name, self._mean(values), None, people, verdict)
@@ -225,13 +227,13 @@ class _Evaluating:
         even = even_trials(self.segments)
         rt = torch.from_numpy(self.segments.trials.rt_seconds)
         scored = self.segments.trials.scored
-        of_even, of_odd = (
+        even_values, odd_values = (
             mean_times(rt, self.segments, scored & half).double().numpy()
             for half in (even, ~even)
         )
         ceilings = {}
         for column, target in enumerate(targets_of(self.segments.tasks)):
-            halves = of_even[:, column], of_odd[:, column]
+            halves = even_values[:, column], odd_values[:, column]
             ends = [float("nan")] * 3
             if np.isfinite(halves).all(axis=0).any():
                 r = correlation_interval(*halves, seed=self.seed, draws=_DRAWS)
@@ -249,24 +251,18 @@ class _Evaluating:
         rows = np.flatnonzero(np.isfinite(np.diagonal(losses)))
         if folds is not None:  # each fold's people together
             rows = rows[np.argsort(folds[rows], kind="stable")]
-        groups = None if folds is None else folds[rows]
+        groups = np.zeros(len(rows), np.intp) if folds is None else folds[rows]
         # Somebody with nobody but relatives in the group cannot be compared with others.
-        pairs = others_of(len(rows), groups, self.families[rows])
-        rows = rows[pairs.any(axis=0)]
+        pairs = others_of(groups, self.families[rows])
+        comparable = pairs.any(axis=0)
+        rows, groups = rows[comparable], groups[comparable]
         if len(rows) < 2:
             return None, []
         losses, families = losses[np.ix_(rows, rows)], self.families[rows]
-        groups = None if folds is None else folds[rows]
-        matching = match(
-            losses,
-            groups=groups,
-            families=families,
-            seed=self.seed,
-            rounding=_ROUNDING,
-        )
-        of_others = mean_of_others(losses, groups, families)
-        verdict = self._difference(of_others - np.diagonal(losses), families)
-        value = self._mean(of_others)
+        matching = match(losses, groups, families, seed=self.seed)
+        others_losses = mean_of_others(losses, groups, families)
+        verdict = self._difference(others_losses - np.diagonal(losses), families)
+        value = self._mean(others_losses)
         score = Score("loss", "", "", OTHERS, value, None, len(rows), verdict)
         return matching, [score]
 
@@ -306,12 +302,12 @@ class _Evaluating:
         is predicted for a fold is thus too low where people are slow, and its r would be below 0.
         """
         complete = np.isfinite(values).all(axis=0)
-        of_complete = [column[complete] for column in values]
+        complete_values = [column[complete] for column in values]
         if self.judged.folds is None:
-            return of_complete
+            return complete_values
         _, fold = np.unique(self.judged.folds[complete], return_inverse=True)
         deviations = []
-        for column in of_complete:
+        for column in complete_values:
             mean = np.bincount(fold, column) / np.bincount(fold)
             deviation = column - mean[fold]
             deviations.append(np.where(np.abs(deviation) < _SAME, 0.0, deviation))
@@ -333,12 +329,11 @@ PERMUTATIONS = 2000
 
 def match(
     losses: Floats,
+    groups: Integers,
+    families: Integers,
     *,
-    groups: Integers | None = None,
-    families: Integers | None = None,
     seed: int = 0,
     permutations: int = PERMUTATIONS,
-    rounding: float = 0.0,
 ) -> dict[str, Any]:
     """Test whether people's own twins fit their responses better than other people's twins.
 
@@ -349,15 +344,13 @@ def match(
         stimuli, this takes one run of each twin; otherwise one run for each pair.
     groups
         (people,): group of each person, of two people or more. Only twins of the same group count
-        as other people's twins. None: everybody is in one group.
+        as other people's twins.
     families
         (people,): family of each person. Each pair of families counts once, by its mean loss; a
         family's own loss is the mean of its people's own twins. Each group needs two families or
-        more. None: nobody has relatives.
+        more.
     seed, permutations
         Seed and number of random assignments of twins to people.
-    rounding
-        Mean losses that differ by no more are equal.
 
     Returns
     -------
@@ -373,30 +366,31 @@ def match(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> matching = match(rng.uniform(0.2, 0.3, (20, 20)) - 0.15 * np.eye(20))
+    >>> losses = rng.uniform(0.2, 0.3, (20, 20)) - 0.15 * np.eye(20)
+    >>> matching = match(losses, np.zeros(20, int), np.arange(20))
     >>> matching["p"] < 0.001, matching["identified"].mean
     (True, 1.0)
     """
     loss = np.asarray(losses, np.float64)
-    if families is not None and len(np.unique(families)) < len(families):
-        loss, groups = _of_families(loss, groups, families)
+    if len(np.unique(families)) < len(families):
+        loss, groups = _means_of_families(loss, groups, families)
     people = len(loss)
-    blocks = _blocks(people, groups)
-    matched, mismatched = np.diagonal(loss), mean_of_others(loss, groups)
+    blocks = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    matched = np.diagonal(loss)
+    mismatched = mean_of_others(loss, groups, np.arange(people))
     rng = np.random.default_rng(seed)
     twin_of = np.tile(np.arange(people), (permutations, 1))
     for block in blocks:
         twin_of[:, block] = rng.permuted(twin_of[:, block], axis=1)
-    rounding = max(rounding, 1e-12 * float(np.abs(loss).max()))
     permuted = loss[twin_of, np.arange(people)].mean(axis=1)
-    as_low = int((permuted <= matched.mean() + rounding).sum())
+    as_low = int((permuted <= matched.mean() + _ROUNDING).sum())
     lower, tied = np.zeros((2, people))
     for block in blocks:
-        of_block = loss[np.ix_(block, block)]
-        scaled = -of_block.T / (of_block.std() or 1.0)
+        block_losses = loss[np.ix_(block, block)]
+        scaled = -block_losses.T / (block_losses.std() or 1.0)
         lower[block], tied[block] = (ranks.sum(axis=1) for ranks in rivals(scaled))
     identified = np.where(lower > 0, 0.0, 1 / (1 + tied))
-    better = float((matched < mismatched - rounding).mean())
+    better = float((matched < mismatched - _ROUNDING).mean())
     return {
         "people": people,
         "matched": float(matched.mean()),
@@ -408,11 +402,7 @@ def match(
     }
 
 
-def mean_of_others(
-    losses: Floats,
-    groups: Integers | None = None,
-    families: Integers | None = None,
-) -> Array:
+def mean_of_others(losses: Floats, groups: Integers, families: Integers) -> Array:
     """Return, for each person, the mean loss of other people's twins in the group, (people,).
 
     Parameters
@@ -421,21 +411,20 @@ def mean_of_others(
         As in `match`.
     """
     loss = np.asarray(losses, np.float64)
-    pairs = others_of(len(loss), groups, families)
+    pairs = others_of(groups, families)
     total = np.where(pairs, loss, 0.0).sum(axis=0)
     return np.asarray(total / pairs.sum(axis=0))
 
 
-def others_of(people: int, groups: Integers | None, families: Integers | None) -> Flags:
+def others_of(groups: Integers, families: Integers) -> Flags:
     """Return which pairs of people are of one group and of two families, (people, people)."""
-    group = np.zeros(people, np.intp) if groups is None else groups
-    family = np.arange(people) if families is None else families
-    return np.asarray((group[:, None] == group) & (family[:, None] != family))
+    same_group = groups[:, None] == groups
+    return np.asarray(same_group & (families[:, None] != families))
 
 
-def _of_families(
-    loss: Array, groups: Integers | None, families: Integers
-) -> tuple[Array, Integers | None]:
+def _means_of_families(
+    loss: Array, groups: Integers, families: Integers
+) -> tuple[Array, Integers]:
     """Return the mean loss of each pair of families, own twins on the diagonal, and the groups."""
     _, first, family = np.unique(families, return_index=True, return_inverse=True)
     share = (family[:, None] == np.arange(len(first))).astype(np.float64)
@@ -443,14 +432,7 @@ def _of_families(
     # Losses between groups are unknown, and not used.
     mean = share.T @ np.nan_to_num(loss) @ share
     np.fill_diagonal(mean, np.diagonal(loss) @ share)
-    return mean, None if groups is None else groups[first]
-
-
-def _blocks(people: int, groups: Integers | None) -> list[Indices]:
-    """Return the rows of each group."""
-    if groups is None:
-        return [np.arange(people)]
-    return [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    return mean, groups[first]
 
 
 def score_bold(bold: Mapping[str, Values], tasks: TaskSet) -> dict[str, Array]:
@@ -475,11 +457,13 @@ def score_bold(bold: Mapping[str, Values], tasks: TaskSet) -> dict[str, Array]:
     sds = bold["contrast_sds"].mean(axis=0)
     conditions = [len(task.conditions) for task in tasks.tasks]
     numbers = range(len(conditions))
-    of_task = np.repeat(numbers, conditions)
+    task_of_condition = np.repeat(numbers, conditions)
     means = {}
     for name in {"observed", TWIN, "ridge", OWN_HALF} & bold.keys():
-        of_tasks = [bold[name][..., of_task == n].mean(axis=-1) for n in numbers]
-        means[name] = np.stack(of_tasks, axis=-1)  # (people, regions, tasks)
+        task_means = [
+            bold[name][..., task_of_condition == n].mean(axis=-1) for n in numbers
+        ]
+        means[name] = np.stack(task_means, axis=-1)  # (people, regions, tasks)
     observed = means.pop("observed")
     r = {name: np.full(observed.shape[1:], np.nan) for name in means}
     for name, region, task in product(means, *map(range, observed.shape[1:])):

@@ -156,10 +156,10 @@ def predict_people(
     """
     edges = people.edges(adjustment)
     outputs = fitted.perform(edges, people.segments)
-    models = {TWIN: of_network(outputs, people.segments)}
+    models = {TWIN: predict_by_network(outputs, people.segments)}
     group = fitted.perform_group(people.segments)
     if group is not None:
-        models[GROUP] = of_network(group, people.segments)
+        models[GROUP] = predict_by_network(group, people.segments)
     if training is not None and len(training.labels) >= FEWEST_TRAINING:
         models |= _baselines(training, people, adjustment)
     losses = _cross_losses(fitted, edges, outputs, people.segments, seed)
@@ -181,7 +181,7 @@ def _judged_bold(
     is_measured = np.isfinite(observed)  # people without BOLD do not count
     twin_contrasts = contrasts(predicted, segments)
     ridge = readout.ridge(torch.tensor(edges)).numpy()
-    of_people = {
+    bold = {
         "observed": responses(measured, segments),
         "twin": responses(predicted, segments),
         "ridge": np.where(readout.open[:, None], ridge, np.nan),
@@ -189,15 +189,15 @@ def _judged_bold(
         "twin_contrasts": np.where(is_measured, twin_contrasts, np.nan),
         "training_mean_contrasts": np.where(is_measured, readout.contrasts, np.nan),
     }
-    of_group = {
+    group_values = {
         "training_mean": readout.responses,
         "contrast_sds": readout.contrast_sds,
         "open": readout.differ,
     }
     number = len(people.labels)
-    for name, values in of_group.items():
-        of_people[name] = np.broadcast_to(values, (number, *values.shape))
-    return of_people
+    for name, values in group_values.items():
+        bold[name] = np.broadcast_to(values, (number, *values.shape))
+    return bold
 
 
 def join_folds(parts: Sequence[tuple[Integers, Judged]]) -> Judged:
@@ -223,8 +223,8 @@ def join_folds(parts: Sequence[tuple[Integers, Judged]]) -> Judged:
         if any(value is None for value in values):
             return None
         joined = np.empty((people, *values[0].shape[1:]), values[0].dtype)
-        for fold_rows, of_fold in zip(rows, values, strict=True):
-            joined[fold_rows] = of_fold
+        for fold_rows, fold_values in zip(rows, values, strict=True):
+            joined[fold_rows] = fold_values
         return joined
 
     losses = np.full((people, people), np.nan)
@@ -241,14 +241,17 @@ def join_folds(parts: Sequence[tuple[Integers, Judged]]) -> Judged:
                 for part in fields(Predicted)
             }
             models[name] = Predicted(**joined)
-    of_bold = [judged.bold for judged in folds if judged.bold is not None]
+    bold_of_folds = [judged.bold for judged in folds if judged.bold is not None]
     bold = None
-    if len(of_bold) == len(folds):
-        bold = {name: together([fold[name] for fold in of_bold]) for name in of_bold[0]}
+    if len(bold_of_folds) == len(folds):
+        bold = {
+            name: together([fold[name] for fold in bold_of_folds])
+            for name in bold_of_folds[0]
+        }
     return Judged(models, losses, fold_of, bold, folds[0].regions)
 
 
-def of_network(outputs: Outputs, segments: Segments) -> Predicted:
+def predict_by_network(outputs: Outputs, segments: Segments) -> Predicted:
     """Decode the outputs of networks, (1 or people, segments, steps, buttons or more)."""
     rows, people = segments.trials, len(segments.action)
     decoded = decode(outputs, segments)
@@ -337,9 +340,9 @@ def _cross_losses(
     losses = np.full((people, people), np.nan)
     some = np.sort(np.random.default_rng(seed).permutation(people)[:_PAIRS_AT_ONCE])
     for row in some:
-        of_person = segments.people(np.array([row]))
-        twins = fitted.perform(edges[some], of_person)
-        losses[some, row] = cross_losses(twins, of_person)[:, 0]
+        seen = segments.people(np.array([row]))
+        twins = fitted.perform(edges[some], seen)
+        losses[some, row] = cross_losses(twins, seen)[:, 0]
     return losses
 
 
@@ -354,8 +357,8 @@ def _baselines(
     everybody = np.tile(mean, (len(people.labels), 1))
     models = {GROUP_MEAN: Predicted(everybody, seconds, answered, shares=shares)}
     if training.covariates.names:
-        features, of_people = _encoded(training.covariates, people.covariates)
-        deviation = fit_ridges(features, times).predict(of_people)
+        features, people_features = _encoded(training.covariates, people.covariates)
+        deviation = fit_ridges(features, times).predict(people_features)
         models[COVARIATES] = Predicted(times=mean + deviation)
     edges, removed = training.edges(adjustment), training.taken_out(adjustment)
     ridges = fit_ridges(edges, times, removed)
@@ -372,10 +375,10 @@ def _encoded(training: Covariates, people: Covariates) -> tuple[Array, Array]:
     Unknown values, and levels that no training person has, become the training mean.
     """
     names = training.names
-    of_training = training.columns(names)
-    columns = np.concatenate([of_training, people.columns(names)])
-    number = len(of_training)
-    columns = np.where(np.isfinite(columns), columns, mean_of_known(of_training))
+    training_columns = training.columns(names)
+    columns = np.concatenate([training_columns, people.columns(names)])
+    number = len(training_columns)
+    columns = np.where(np.isfinite(columns), columns, mean_of_known(training_columns))
     sd = columns[:number].std(axis=0)
     centred = columns - columns[:number].mean(axis=0)
     features = centred / np.where(sd > 0, sd, np.inf)
@@ -401,21 +404,21 @@ def _empirical(training: Segments, people: Segments) -> tuple[Array, Array, Arra
     for number, task in enumerate(people.tasks.tasks):
         grid = np.minimum(STEP_SECONDS * np.arange(1, steps + 1), task.window_seconds)
         for condition in range(-1, len(task.conditions)):
-            of_people, of_training = (
+            people_trials, training_trials = (
                 (trials.task == number) & (trials.condition == condition)
                 for trials in (rows, training_rows)
             )
-            of_people = np.broadcast_to(of_people, shape)
-            of_training = training_rows.scored & of_training
-            rt = np.sort(rt_seconds[of_training & np.isfinite(rt_seconds)])
-            scored = of_training.sum()
+            people_trials = np.broadcast_to(people_trials, shape)
+            training_trials = training_rows.scored & training_trials
+            rt = np.sort(rt_seconds[training_trials & np.isfinite(rt_seconds)])
+            scored = training_trials.sum()
             count = scored or np.nan
-            correct = (of_training & training_rows.correct).sum()
+            correct = (training_trials & training_rows.correct).sum()
             misses = scored - len(rt)
             outcomes = np.array([correct, scored - correct - misses, misses])
-            seconds[of_people] = grid
-            answered[of_people] = np.searchsorted(rt, grid, side="right") / count
-            shares[of_people] = outcomes / count
+            seconds[people_trials] = grid
+            answered[people_trials] = np.searchsorted(rt, grid, side="right") / count
+            shares[people_trials] = outcomes / count
     return seconds, answered, shares
 
 

@@ -24,8 +24,8 @@ def conditions_of(segments: Segments) -> Iterator[tuple[str, str, Flags]]:
     rows = segments.trials
     for number, task in enumerate(segments.tasks.tasks):
         for condition, name in enumerate(task.conditions):
-            of_condition = (rows.task == number) & (rows.condition == condition)
-            yield task.name, name, rows.scored & of_condition
+            in_condition = (rows.task == number) & (rows.condition == condition)
+            yield task.name, name, rows.scored & in_condition
 
 
 def means(values: Values, used: Flags) -> Values:
@@ -197,12 +197,16 @@ def mean_curve(
         Length of the task's response window.
     """
     grid = np.append(np.arange(0.0, window_seconds, STEP_SECONDS), window_seconds)
-    of_people = []
+    curves_of_people = []
     for curve, times, trials in zip(curves, seconds, used, strict=True):
         if trials.any():
             total = _summed(curve[trials], times[trials], grid)
-            of_people.append(total / trials.sum())
-    mean = np.mean(of_people, axis=0) if of_people else np.full(len(grid), np.nan)
+            curves_of_people.append(total / trials.sum())
+    mean = (
+        np.mean(curves_of_people, axis=0)
+        if curves_of_people
+        else np.full(len(grid), np.nan)
+    )
     return np.stack([grid, mean])
 
 

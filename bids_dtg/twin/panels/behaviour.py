@@ -71,8 +71,12 @@ def _name(row: BehaviourRow, rows: Sequence[BehaviourRow]) -> str:
     task, condition = row["task_name"], row["condition"]
     if condition != EFFECT:
         return f"{task}: {condition}"
-    of_task = [line["condition"] for line in rows if line["task_name"] == task]
-    conditions = list(dict.fromkeys(name for name in of_task if name != EFFECT))
+    conditions_in_rows = [
+        line["condition"] for line in rows if line["task_name"] == task
+    ]
+    conditions = list(
+        dict.fromkeys(name for name in conditions_in_rows if name != EFFECT)
+    )
     if len(conditions) < 2:
         return f"{task}: effect"
     return f"{task}: {conditions[1]} minus {conditions[0]}"
@@ -257,10 +261,10 @@ def _draw(
     for curve in curves:
         groups.setdefault((curve.task, curve.condition), []).append(curve)
     charts = []
-    for (task, condition), of_condition in groups.items():
-        if of_condition:
+    for (task, condition), condition_curves in groups.items():
+        if condition_curves:
             title = f"{task}: {condition}"
-            charts.append(_chart(of_condition, points, title, **axis))
+            charts.append(_chart(condition_curves, points, title, **axis))
     parts = [chart for chart in charts if chart is not None]
     return Figure(caption=f"{text} {_sources(curves)}", parts=parts) if parts else None
 

@@ -55,7 +55,7 @@ class TwinMethods:
     tasks: tuple[str, ...] = ()  # names of the tasks with event files
     model: TwinPart | None = None  # None: no model was given
     # Whether they are task runs, of which no connectome is made.
-    of_task_runs: bool = False
+    reads_task_runs: bool = False
     at_vertices: bool = False  # whether parcels are of vertices, not of voxels
 
     @property
@@ -91,11 +91,11 @@ def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     >>> "Takahashi" in words.references, words.caution
     (False, '')
-    >>> runs_of_tasks = TwinMethods("HCP", 19, "session", of_task_runs=True)
+    >>> runs_of_tasks = TwinMethods("HCP", 19, "session", reads_task_runs=True)
     >>> methods_of(runs_of_tasks, OutputOptions()).computed[:35]
     'The series of voxels were averaged '
     """
-    if facts.of_task_runs:
+    if facts.reads_task_runs:
         return parcel_methods(
             "Series of parcels were computed", (_on_clock(facts),), {}
         )

@@ -61,16 +61,16 @@ class AverageBehaviour:
         return np.asarray(self.segments.person(0).run[self.shown.segment], np.intp)
 
     @cached_property
-    def of_participant(self) -> Flags:
+    def in_own_run(self) -> Flags:
         """Which trials belong to the person's own runs, (trials,)."""
-        return np.array([run.of_participant for run in self.runs])[self.run]
+        return np.array([run.is_own for run in self.runs])[self.run]
 
     @cached_property
     def used(self) -> Flags:
         """Which trials count, (trials,): own scored trials; all trials of other people's runs."""
         shown = self.shown
         performed = (shown.task >= 0) & (shown.last_step >= shown.first_step)
-        return np.asarray(np.where(self.of_participant, shown.scored, performed), bool)
+        return np.asarray(np.where(self.in_own_run, shown.scored, performed), bool)
 
     @property
     def other_sequences(self) -> dict[str, str]:
@@ -78,7 +78,7 @@ class AverageBehaviour:
         return {
             run.trials.task.name: run.file.path.name
             for run in self.runs
-            if not run.of_participant
+            if not run.is_own
         }
 
     def rows(self) -> Iterator[Row]:
@@ -104,7 +104,7 @@ class AverageBehaviour:
         """Yield curves of each condition, averaged over trials, of networks and of the person."""
         all_curves = observed_curves(self.segments)
         correct_curves = observed_curves(self.segments, correct=True)
-        scored = self.of_participant & self.shown.scored
+        scored = self.in_own_run & self.shown.scored
         sources: dict[Of, tuple[Any, Any, Any, Flags]] = {
             "person": (all_curves[0][0], correct_curves[0][0], all_curves[1][0], scored)
         }
@@ -140,14 +140,14 @@ class AverageBehaviour:
 
     def _row(self, task: str, condition: str, trials: Flags) -> Row:
         rows = self.shown
-        observed = trials & self.of_participant & rows.scored
+        observed = trials & self.in_own_run & rows.scored
         answered = observed & np.isfinite(rows.rt_seconds)
         times = rows.rt_seconds[answered]
         return {
             "task_name": task,
             "condition": condition,
             "trials": int(trials.sum()),
-            "own_sequence": bool((trials & self.of_participant).any()),
+            "own_sequence": bool((trials & self.in_own_run).any()),
             "predicted_rt_seconds": _mean_rt(self.twin, trials),
             "group_rt_seconds": _mean_rt(self.group, trials),
             "observed_rt_seconds": float(means(rows.rt_seconds, answered)),
@@ -172,7 +172,7 @@ class AverageBehaviour:
 
     def _trial_row(self, number: int) -> Row:
         rows, run = self.shown, self.runs[self.run[number]]
-        task, is_own = run.trials.task, bool(self.of_participant[number])
+        task, is_own = run.trials.task, bool(self.in_own_run[number])
         condition = int(rows.condition[number])
         likely = int(self.twin.button[number])
         return {
@@ -244,8 +244,7 @@ def behave(
 
     # Responses of other participants are not used.
     trials = [
-        run.trials if run.of_participant else without_responses(run.trials)
-        for run in runs
+        run.trials if run.is_own else without_responses(run.trials) for run in runs
     ]
     segments = stack_people([trials], tasks=fitted.tasks)
     twin = fitted.perform(edges[None], segments)

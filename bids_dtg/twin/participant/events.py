@@ -32,7 +32,7 @@ class PerformedRun:
     file: NamedFile
     trials: Trials
     # Whether it is the participant's run; False: only its sequence is used.
-    of_participant: bool
+    is_own: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +96,8 @@ class TaskEvents:
                 if file.participant == planned.participant
                 and file.task in task.bids_tasks
             ]
-            of_session = [file for file in files if file.session == session]
-            yield task, tuple(of_session or files)
+            session_files = [file for file in files if file.session == session]
+            yield task, tuple(session_files or files)
 
     def paths(self, planned: AveragedRuns) -> Iterator[Path]:
         """Yield the event files that an average depends on."""
@@ -140,7 +140,7 @@ def _read_first(
         troubles: list[str] = []
         for file in files_of_task:
             if runs := _read(task, [file], troubles):
-                first[task.name] = replace(runs[0], of_participant=False)
+                first[task.name] = replace(runs[0], is_own=False)
                 break
         if files_of_task and task.name not in first:
             number = counted(len(files_of_task), "event file")
@@ -162,7 +162,7 @@ def _read(
         except RunError as err:
             troubles.append(str(err))
         else:
-            runs.append(PerformedRun(file, trials, of_participant=True))
+            runs.append(PerformedRun(file, trials, is_own=True))
     return runs
 
 

@@ -48,7 +48,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     # Event files of the model's tasks; None: there is no model.
     events: TaskEvents | None
     tasks: tuple[Task, ...]  # whose runs are read as series of regions as well
-    of_task_runs: bool = False  # whether it is the request for these runs alone
+    reads_task_runs: bool = False  # whether it is the request for these runs alone
 
     def as_the_model_takes(self, participant: str, edges: Edges) -> Edges:
         """Return a connectome (edges,), adjusted for the model's covariates, such as age.
@@ -89,7 +89,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             atlases=self.atlases[-1:],
             bundle=None,
             events=None,
-            of_task_runs=True,
+            reads_task_runs=True,
         )
 
     def averages(self, participant: str) -> tuple[AveragedRuns, ...]:
@@ -138,7 +138,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         """Write the methods text of averages."""
         text = super().methods(planned)
         # The paragraphs on sources and cleaning are shared with all workflows, which read rest.
-        return text.replace("resting-state", "task") if self.of_task_runs else text
+        return text.replace("resting-state", "task") if self.reads_task_runs else text
 
     def notes(self) -> Iterable[str]:
         """Yield lines on the atlas, the model and the event files."""
@@ -229,7 +229,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             combine=self.combine,
             tasks=() if self.events is None else self.events.names,
             model=None if self.bundle is None else self.bundle.part,
-            of_task_runs=self.of_task_runs,
+            reads_task_runs=self.reads_task_runs,
             at_vertices=self.parcels is not None,
         )
 

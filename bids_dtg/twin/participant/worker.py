@@ -86,7 +86,7 @@ class TwinWork(ParcelWork):
             planned, connectome, behaviour, left_out=average.left_out
         )
         complete_average(request, planned, average.inputs, files)
-        notes = writer.notes(planned, connectome, behaviour, of_events=event_notes)
+        notes = writer.notes(planned, connectome, behaviour, event_notes=event_notes)
         return notes, _line(connectome)
 
     def _make_task_run(self, average: Average) -> tuple[Iterable[str], str]:

@@ -197,14 +197,14 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         connectome: AverageConnectome,
         behaviour: AverageBehaviour | None,
         *,
-        of_events: Sequence[str],
+        event_notes: Sequence[str],
     ) -> Iterator[str]:
         """Yield sentences on exceptions in an average and its runs."""
         for measured in connectome.runs:
             note = self.cleaning_note(measured)
             for sentence in (*measured.notes, *([note] if note else [])):
                 yield f"{measured.run.title}: {sentence}"
-        for note in of_events:
+        for note in event_notes:
             yield f"{planned.title}: {note}"
         if behaviour is not None:
             for task, file in behaviour.other_sequences.items():

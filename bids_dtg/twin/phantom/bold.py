@@ -94,11 +94,11 @@ def simulate_bold(
     (510, 6)
     """
     everybody = []
-    of_six = true_responses(people, kind)
-    responses = np.zeros((len(of_six), len(regions), of_six.shape[2]))
-    responses[:, [list(regions).index(name) for name in REGIONS]] = of_six
+    six_responses = true_responses(people, kind)
+    responses = np.zeros((len(six_responses), len(regions), six_responses.shape[2]))
+    responses[:, [list(regions).index(name) for name in REGIONS]] = six_responses
     for person, trials, sizes in zip(people.persons, runs, responses, strict=True):
-        of_person = []
+        person_bold = []
         for number, run in enumerate(trials):
             rng = stream(
                 seed,
@@ -108,8 +108,8 @@ def simulate_bold(
                 session=crc32(run.task.name.encode()),
                 segment=number,
             )
-            of_person.append(_draw(run, sizes, rng))
-        everybody.append(of_person)
+            person_bold.append(_draw(run, sizes, rng))
+        everybody.append(person_bold)
     return everybody
 
 
@@ -117,10 +117,10 @@ def _draw(run: Trials, sizes: Array, rng: np.random.Generator) -> BoldRun:
     """Draw the BOLD of a run from responses to conditions, (regions, conditions of all tasks)."""
     seconds = np.arange(0.0, run.run_seconds, TR_SECONDS)
     ends = run.onset_seconds + run.display_seconds
-    of_trials = convolved(seconds, run.onset_seconds, ends)
+    trial_responses = convolved(seconds, run.onset_seconds, ends)
     first = list(TASKS).index(run.task.name) * 2
     white = rng.standard_normal((len(seconds), len(sizes)))
     white = white * np.sqrt(1 - _PERSISTENCE**2)
     noise = _NOISE_SD * lfilter([1.0], [1.0, -_PERSISTENCE], white, axis=0)
-    values = of_trials @ sizes[:, first + run.condition].T + noise
+    values = trial_responses @ sizes[:, first + run.condition].T + noise
     return BoldRun(values.astype(np.float32), TR_SECONDS)

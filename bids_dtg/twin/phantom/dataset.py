@@ -138,8 +138,8 @@ class TwinPhantom(RegionPhantom):
             bold = simulate_bold(
                 self.people, runs, seed=self.plan.seed, regions=self.parcels.names
             )
-            for person, of_person in enumerate(bold):
-                for sequence, run in zip(sequences, of_person, strict=True):
+            for person, person_bold in enumerate(bold):
+                for sequence, run in zip(sequences, person_bold, strict=True):
                     self._write_task_run(
                         out / "fmriprep", person, sequence.name, run.values
                     )

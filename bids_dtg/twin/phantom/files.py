@@ -86,9 +86,9 @@ def write_events(
 ) -> None:
     """Write ``participants.tsv`` and event files into a raw dataset."""
     write_participants(root / "participants.tsv", people.labels, {})
-    for label, of_person in zip(people.labels, runs, strict=True):
+    for label, person_runs in zip(people.labels, runs, strict=True):
         name = f"sub-{label}"
-        for sequence, trials in zip(sequences, of_person, strict=True):
+        for sequence, trials in zip(sequences, person_runs, strict=True):
             path = (
                 root / name / "func" / f"{name}_task-{sequence.name}_run-01_events.tsv"
             )
@@ -116,9 +116,9 @@ def write_task_bold(
         (len(bold), len(sequences), len(regions), frames), np.nan, np.float32
     )
     places = [list(regions).index(name) for name in REGIONS]
-    for of_person, runs in zip(values, bold, strict=True):
-        for of_run, run in zip(of_person, runs, strict=True):
-            of_run[places, : len(run.values)] = run.values.T
+    for person_values, runs in zip(values, bold, strict=True):
+        for run_values, run in zip(person_values, runs, strict=True):
+            run_values[places, : len(run.values)] = run.values.T
     names = np.array([sequence.name for sequence in sequences])
     arrays = {
         "task_bold": values,

@@ -331,11 +331,13 @@ def _decisions(
     seconds = np.zeros(uniforms.shape[:2])
     correct = np.zeros(uniforms.shape[:2], bool)
     for column, name in enumerate(TASKS[task]):
-        of = trials.condition == trials.task.conditions.index(name)
+        shown = trials.condition == trials.task.conditions.index(name)
         drift = drifts[:, column]
-        decided = decision_quantiles(uniforms[:, of, 0], drift, boundary)
-        seconds[:, of] = start[:, column, None] + decided
-        correct[:, of] = uniforms[:, of, 1] < share_correct(drift, boundary)[:, None]
+        decided = decision_quantiles(uniforms[:, shown, 0], drift, boundary)
+        seconds[:, shown] = start[:, column, None] + decided
+        correct[:, shown] = (
+            uniforms[:, shown, 1] < share_correct(drift, boundary)[:, None]
+        )
     return seconds, correct
 
 

@@ -23,7 +23,7 @@ from bids_dtg.twin.judging.predictions import (
     TWIN,
     Cohort,
     Judged,
-    of_network,
+    predict_by_network,
     predict_people,
 )
 from bids_dtg.twin.times import observed_times
@@ -155,7 +155,7 @@ def test_a_ceiling_is_the_r_with_the_truth():
         for persons_level in level
     ]
     people = Cohort(tuple(map(str, range(300))), stack_people(runs), np.zeros((300, 1)))
-    twin = of_network(average(people), people.segments)
+    twin = predict_by_network(average(people), people.segments)
     evaluation = evaluate(Judged({TWIN: twin}, np.full((300, 300), np.nan)), people)
     observed = observed_times(people.segments)[:, 0]
     ceiling = evaluation.ceilings["stroop_rt"]
@@ -216,19 +216,30 @@ def losses(people: int, gain: float, seed: int = 0) -> np.ndarray:
     return person + twin[:, None] + noise - gain * np.eye(people)
 
 
+def match_in_one_group(matrix: np.ndarray, **options):
+    """Match people of one group, without relatives."""
+    people = len(matrix)
+    return match(matrix, np.zeros(people, int), np.arange(people), **options)
+
+
 def test_p_is_small_for_own_twins_and_even_where_nothing_matches():
-    figures = match(losses(30, 0.05))
+    figures = match_in_one_group(losses(30, 0.05))
     assert figures["p"] == pytest.approx(1 / 2001)
     assert figures["mismatched"] - figures["matched"] == pytest.approx(0.05, abs=0.01)
     p = np.array(
-        [match(losses(12, 0.0, seed), permutations=199)["p"] for seed in range(60)]
+        [
+            match_in_one_group(losses(12, 0.0, seed), permutations=199)["p"]
+            for seed in range(60)
+        ]
     )
     assert 0.35 < p.mean() < 0.65
     assert (p < 0.05).mean() < 0.15
 
 
 def test_figures_of_a_small_matrix():
-    figures = match(np.array([[1.0, 5.0, 1.0], [2.0, 2.0, 6.0], [3.0, 2.0, 5.0]]))
+    figures = match_in_one_group(
+        np.array([[1.0, 5.0, 1.0], [2.0, 2.0, 6.0], [3.0, 2.0, 5.0]])
+    )
     assert (figures["matched"], figures["mismatched"]) == pytest.approx((8 / 3, 19 / 6))
     # The first is the best of its column, the second ties with the third, the third is second.
     assert figures["identified"].mean == pytest.approx((1 + 1 / 2 + 0) / 3)
@@ -239,9 +250,9 @@ def test_figures_of_a_small_matrix():
 def test_twins_of_other_groups_and_of_relatives_are_no_rivals():
     matrix, groups = losses(12, 0.02), np.arange(12) % 3
     blocked = np.where(groups[:, None] == groups, matrix, np.nan)
-    figures = match(blocked, groups=groups)
+    figures = match(blocked, groups, np.arange(12))
     figures_of_groups = [
-        match(matrix[np.ix_(members, members)])
+        match_in_one_group(matrix[np.ix_(members, members)])
         for members in (groups == number for number in range(3))
     ]
     for name in ("matched", "mismatched", "mean_rank"):
@@ -253,7 +264,7 @@ def test_twins_of_other_groups_and_of_relatives_are_no_rivals():
     apart = (families[:, None] != families) & (sides[:, None] == sides)
     expected = np.ma.array(some, mask=~apart).mean(axis=0)
     assert mean_of_others(some, sides, families) == pytest.approx(expected)
-    once = match(some, families=families)
+    once = match(some, np.zeros(6, int), families)
     diagonal = np.diagonal(some)
     assert once["people"] == 4
     assert once["matched"] == pytest.approx(
