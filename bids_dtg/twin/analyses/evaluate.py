@@ -227,7 +227,7 @@ def run_evaluation(settings: Settings) -> int:
         )
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {words}, tables and a page", labels)
-    architecture = chosen_architecture(settings)
+    architecture = chosen_architecture(settings).name
     lead = f"Twins ({architecture}) by {words} of {analysis.data_set}: {how}."
     people, fits = analysis.cohort(labels), list[Row]()
     for line in connectome_notes(people.connectomes, labels, analysis.people.families):

@@ -39,6 +39,7 @@ from bids_dtg.twin.participant.connectomes import connectome_notes
 from bids_dtg.twin.participant.twin_participants import trial_notes
 from bids_dtg.twin.recipe import (
     DEFAULT_ARCHITECTURE,
+    Architecture,
     Recipe,
     find_architecture,
     find_recipe,
@@ -95,10 +96,10 @@ def run_training(settings: Settings) -> int:
         )
     stages = [
         f"{counted(epochs, 'epoch')} of the stage {stage}"
-        for stage, field in find_architecture(architecture).stages.items()
+        for stage, field in architecture.stages.items()
         if (epochs := getattr(recipe, field))
     ]
-    schedule = f"{architecture}, at most {' and '.join(stages)}"
+    schedule = f"{architecture.name}, at most {' and '.join(stages)}"
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} ({schedule})", labels)
     training = analysis.cohort(labels)
@@ -172,7 +173,7 @@ def fit_people(
         families=training.families,
         covariates=training.taken_out(adjustment),
         bold=training.bold,
-        architecture=chosen_architecture(settings),
+        architecture=chosen_architecture(settings).name,
         recipe=chosen_recipe(settings),
         seed=settings.modelling.seed,
         workplace=Workplace(
@@ -201,16 +202,15 @@ def fit_people(
     return dataclasses.replace(fitted, bold=readout), adjustment
 
 
-def chosen_architecture(settings: Settings) -> str:
-    """Return the architecture that ``--architecture`` names, or the default.
+def chosen_architecture(settings: Settings) -> Architecture:
+    """Return the row of the architecture that ``--architecture`` names, or the default.
 
     Raises
     ------
     SettingsError
         No architecture has this name.
     """
-    name = settings.modelling.architecture or DEFAULT_ARCHITECTURE
-    return find_architecture(name).name
+    return find_architecture(settings.modelling.architecture or DEFAULT_ARCHITECTURE)
 
 
 def chosen_recipe(settings: Settings) -> Recipe:
@@ -222,7 +222,7 @@ def chosen_recipe(settings: Settings) -> Recipe:
         No architecture or recipe has this name.
     """
     modelling = settings.modelling
-    architecture = find_architecture(chosen_architecture(settings))
+    architecture = chosen_architecture(settings)
     recipe = find_recipe(architecture.name, modelling.recipe)
     changes: dict[str, Any] = {
         **architecture.epochs(recipe, modelling.epochs),

@@ -245,7 +245,7 @@ def test_gradients_are_drawn_in_the_brain_where_the_atlas_is_known(tmp_path):
             (),
             "3 participants outside the training set of own have a connectome and events here. ",
         ),
-        (("--participant-label", *LABELS[:3]), "was fitted to everybody here"),
+        (("--participant-label", *LABELS[:3]), "everybody here (3 participants)"),
     ],
 )
 def test_what_cannot_be_moved_is_one_line(words, line, bundle, call, capsys):

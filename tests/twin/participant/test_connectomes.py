@@ -136,7 +136,7 @@ def without_parcel() -> np.ndarray:
             {"values": np.where(np.arange(28) == 4, np.nan, ONE)},
             "1 of 28 edges are NaN or inf",
         ),
-        ({"values": np.zeros(28)}, "all edges are the same"),
+        ({"values": np.zeros(28)}, "all edges"),
     ],
 )
 def test_a_connectome_that_cannot_be_used_is_left_out_with_a_line(
