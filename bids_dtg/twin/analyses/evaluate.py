@@ -30,7 +30,7 @@ from bids_dtg.report.tables import Table
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import BETTER, NO_EVIDENCE, RULE, WORSE, Verdict, too_few
 from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
-from bids_dtg.twin.analyses.train import chosen_architecture, fit_people
+from bids_dtg.twin.analyses.train import ALL_THE_SAME, chosen_architecture, fit_people
 from bids_dtg.twin.bold import conditions_of as responses_to
 from bids_dtg.twin.bold import known_mean, responses
 from bids_dtg.twin.judging.evaluation import (
@@ -568,8 +568,7 @@ def _page(
         text = f"Connectomes are not shown to predict left-out people{where}, so all twins there "
         flags.append(Flag("warning", f"{text}are the group's network"))
     elif not evaluation.twins_differ:
-        text = "Connectomes are not shown to predict left-out people, so all twins are the group's"
-        flags.append(Flag("warning", f"{text} network"))
+        flags.append(Flag("warning", ALL_THE_SAME))
     if card is not None and not card.for_science:
         flags.append(Flag("problem", card.notice))
     facts = {

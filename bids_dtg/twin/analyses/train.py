@@ -48,7 +48,7 @@ from bids_dtg.twin.times import PERMUTATIONS
 
 _FEWEST = 2  # people: one is left out to choose the best epoch
 _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
-_ALL_THE_SAME = (
+ALL_THE_SAME = (
     "Connectomes are not shown to predict left-out people, "
     "so all twins are the group's network"
 )
@@ -291,7 +291,7 @@ def _flags(
     people = analysis.people
     warnings = [
         *([analysis.dataset.notice] if analysis.dataset.notice else []),
-        *([] if fitted.twin.differ else [_ALL_THE_SAME]),
+        *([] if fitted.twin.differ else [ALL_THE_SAME]),
         *odd,
         *trial_notes(people.tasks.tasks, people.behaviour, people.labels),
     ]
