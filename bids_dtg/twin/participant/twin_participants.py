@@ -115,15 +115,14 @@ class TwinParticipants(ModelParticipants[ConnectomeSource]):
         return [self.behaviour[label].runs for label in labels]
 
     def bold(self, labels: Sequence[str]) -> list[Runs]:
-        """Read people's BOLD, one for each of their `runs`; None where a run has none.
+        """Read people's `task_bold`, one for each of their `runs`; None where a run has none.
 
         Raises
         ------
         DatasetError
             Values cannot be used; the message names the file or the person.
         """
-        if self.task_bold is None:
-            return [(None,) * len(self.behaviour[label].runs) for label in labels]
+        assert self.task_bold is not None
         return [self.task_bold.read(label) for label in labels]
 
 
