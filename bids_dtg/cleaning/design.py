@@ -146,13 +146,15 @@ def _require_dof(run: RestRun, design: TemporalDesign) -> None:
     dof = design.residual_dof()
     if dof < MIN_DOF:  # False for NaN, which means unknown
         filtering = design.filtering
-        of_band = f", {filtering} of them for frequencies" if filtering else ""
+        frequency_columns = (
+            f", {filtering} of them for frequencies" if filtering else ""
+        )
         before = ""
         if run.cleaned_before:
             before = f" and {design.lost_before:g} used by earlier cleaning"
         raise TooShortError(
             f"{run.bold} has {dof:.0f} degrees of freedom left ({design.frames_kept} frames kept, "
-            f"minus {design.rank} columns{of_band}{before})",
+            f"minus {design.rank} columns{frequency_columns}{before})",
             expected=f"at least {MIN_DOF}, as with fewer correlations are mostly chance",
             remedy="remove fewer columns, widen the band or censor less",
         )

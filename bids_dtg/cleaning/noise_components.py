@@ -170,7 +170,7 @@ def read_components(
             expected="a column of numbers for each component, and a classification of each",
             remedy=program.remedy,
         ) from err
-    courses_of_run = _of_all_frames(mixing, mixing_path, run, n_frames, dropped)
+    courses_of_run = _over_all_frames(mixing, mixing_path, run, n_frames, dropped)
     return courses_of_run, np.array(noise)
 
 
@@ -186,7 +186,7 @@ def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
     return values
 
 
-def _of_all_frames(
+def _over_all_frames(
     mixing: NDArray[np.float64], path: Path, run: RestRun, n_frames: int, dropped: int
 ) -> NDArray[np.float64]:
     """Return time courses over all frames of a run, with 0 in initial frames that the ICA lacks.

@@ -70,8 +70,8 @@ class Connectome:
         """Return the connectome of the ROIs of one set."""
         scatter = self.scatter
         if scatter is not None:
-            of_places, of_rois = scatter
-            scatter = (of_places, of_rois[rows])
+            place_scatter, roi_scatter = scatter
+            scatter = (place_scatter, roi_scatter[rows])
         return replace(
             self,
             r=self.r[rows],
@@ -268,8 +268,8 @@ def run_connectomes(
     for pieces in {*with_connectome, *halves, whole}:
         mixing = _mixing(moments, pieces, connectomes.get(pieces))
         parts[pieces] = _Part(moments, pieces, series, mixing, weights)
-    of_profile = form.one_set(rois)
-    profile_rois = of_profile.stop - of_profile.start
+    profile_rows = form.one_set(rois)
+    profile_rois = profile_rows.stop - profile_rows.start
     agreement = np.zeros(grey, np.float32)
     tsnr = np.zeros(grey, np.float32)
     mean = moments.mean
@@ -401,8 +401,8 @@ class _Part:
         self.column_sums = columns.sum(axis=0)
         if not moments.voxels.form.joint:
             # The first time course is constant, so its weight removes the mean.
-            of_constant = (mean @ scaled_mixing) * moments.design.frames_kept**0.5
-            self.weights[-columns.shape[1]] -= of_constant
+            constant_weight = (mean @ scaled_mixing) * moments.design.frames_kept**0.5
+            self.weights[-columns.shape[1]] -= constant_weight
 
     def correlate(
         self,
@@ -421,24 +421,24 @@ class _Part:
         raw_squares = self.moments.squares[self.pieces, group].sum(axis=0)
         if isinstance(frames_or_sums, tuple):
             sums_of_pieces, betas = frames_or_sums
-            products, squares = self._of_sums(sums_of_pieces, betas, raw_squares)
+            products, squares = self._from_sums(sums_of_pieces, betas, raw_squares)
         else:
-            products, squares = self._of_frames(frames_or_sums)
+            products, squares = self._from_frames(frames_or_sums)
         no_signal = squares <= RESIDUAL_TOLERANCE * raw_squares
         squares[self.moments.lost[group] | no_signal] = 0.0
         products *= ratio(np.ones(len(products)), np.sqrt(squares))[:, None]
         return products, squares
 
-    def _of_frames(self, cleaned: Real) -> tuple[Float, Float]:
+    def _from_frames(self, cleaned: Real) -> tuple[Float, Float]:
         """Return products with the series (voxels, columns), and sums of squares (voxels,)."""
         frames = cleaned[self.rows].astype(np.float64)
         frames -= frames.mean(axis=0)
         return frames.T @ self.series, np.einsum("tv,tv->v", frames, frames)
 
-    def _of_sums(
+    def _from_sums(
         self, sums_of_pieces: Float, betas: Float, raw_squares: Float
     ) -> tuple[Float, Float]:
-        """Return the same as `_of_frames`, from sums, for cleaned voxels y - Z b.
+        """Return the same as `_from_frames`, from sums, for cleaned voxels y - Z b.
 
         Parameters
         ----------

@@ -225,8 +225,8 @@ class TemporalDesign:
         columns = np.hstack([basis, _extension(basis, noise_span)])
         projected = columns.T @ basis
         noise_residual = self.noise - basis @ (basis.T @ self.noise)
-        of_noise = (columns.T @ noise_residual) @ (self.noise_weights @ columns)
-        return columns, projected @ projected.T + of_noise
+        noise_products = (columns.T @ noise_residual) @ (self.noise_weights @ columns)
+        return columns, projected @ projected.T + noise_products
 
     def remainder(self) -> tuple[Float, Float]:
         """Return the matrices of cleaning in the form E T'y.

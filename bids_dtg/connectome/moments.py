@@ -237,12 +237,12 @@ class RunMoments:
             piece_rows = slice(max(rows.start, start), min(rows.stop, stop))
             if piece_rows.start >= piece_rows.stop:
                 continue
-            of_piece = values[piece_rows.start - first : piece_rows.stop - first]
+            piece_values = values[piece_rows.start - first : piece_rows.stop - first]
             done = 0  # leading voxels whose squares are added with their products
             if self._held is None:
                 done = self.grey_voxels
-                self._accumulate(piece, of_piece[:, :done], piece_rows)
-            rest = of_piece[:, done:]
+                self._accumulate(piece, piece_values[:, :done], piece_rows)
+            rest = piece_values[:, done:]
             self.squares[piece, done:] += np.einsum("tv,tv->v", rest, rest)
 
     def _projected(self, values: NDArray[Any]) -> Float:

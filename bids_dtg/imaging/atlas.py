@@ -163,7 +163,7 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
     If the image is in another space, voxels are first mapped there by its transforms.
     """
     if file.space == SURFACE:
-        return _of_surface(file)
+        return _surface_atlas(file)
     try:
         volume, affine = read_single(file.image)
         transforms = read_transforms(file.transforms)
@@ -201,7 +201,7 @@ def _read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
     return Atlas(file.entities, labels, parcels, counts[:-1], file)
 
 
-def _of_surface(file: AtlasFile) -> Atlas:
+def _surface_atlas(file: AtlasFile) -> Atlas:
     """Read parcels of the cortex at fsLR's vertices."""
     try:
         if file.image.name.endswith(LABELS):
@@ -209,10 +209,10 @@ def _of_surface(file: AtlasFile) -> Atlas:
         else:
             places = ParcelPlaces.of_xml(file.image.read_bytes())
             indices = tuple(range(1, places.number + 1))
-        of_sides = parcels_of_vertices(places)
+        parcels_by_side = parcels_of_vertices(places)
     except RunError as err:
         raise err.as_kind(SettingsError, "--atlases: ") from err
-    parcel = np.concatenate([of_sides[side] for side in SIDES])
+    parcel = np.concatenate([parcels_by_side[side] for side in SIDES])
     label_of_parcel = np.array([*indices, 0])  # the last one for -1, no parcel
     return Atlas(
         entities=file.entities,

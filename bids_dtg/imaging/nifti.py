@@ -538,7 +538,7 @@ def read_mask(path: Path, grid: Grid) -> Mask:
     sampling = LatticeSampling.between(
         values.shape, affine, grid, voxels, name=str(path)
     )
-    inside = sampling.of_volume(values) > 0.5
+    inside = sampling.sample(values) > 0.5
     mask: Mask = inside.reshape(grid.shape)
     return mask
 

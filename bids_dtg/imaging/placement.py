@@ -85,8 +85,8 @@ class Placement:
         paths += [file.warped for file in shared if file.warped]
         states = tuple(file_state(path.stat()) for path in paths if path.exists())
         grid_points = _mapped_grid(voxels.grid, shared, states)
-        of_run = read_transforms(transforms[shared_number:])
-        return cls(voxels, map_points(grid_points[voxels.positions], of_run))
+        run_transforms = read_transforms(transforms[shared_number:])
+        return cls(voxels, map_points(grid_points[voxels.positions], run_transforms))
 
     @property
     def points(self) -> Points:
@@ -142,7 +142,7 @@ class Placement:
         # First, as it refuses files of several volumes.
         values, _ = read_mask_values(path)
         sampling, _ = self.in_file(read_header(path), "linear")
-        inside: Mask = sampling.of_volume(values) > 0.5
+        inside: Mask = sampling.sample(values) > 0.5
         return inside
 
 

@@ -71,7 +71,7 @@ class Sampling(ABC):
             values[missing] = 0.0
         return out
 
-    def of_volume(self, volume: Stored) -> Float32:
+    def sample(self, volume: Stored) -> Float32:
         """Take wanted voxels (voxels,) from a volume (i, j, k) of real values."""
         sampled = self.apply(volume.reshape(1, -1, order="F"), 1.0, 0.0)
         return sampled.reshape(-1)
@@ -231,7 +231,7 @@ class LinearSampling(Sampling):
         means.covered = np.diff(means._matrix.indptr) > 0
         return means
 
-    def of_needed(self) -> LinearSampling:
+    def needed_alone(self) -> LinearSampling:
         """Return the same sampling of frames that hold nothing but the needed voxels."""
         alone = copy(self)
         alone.needed = np.arange(len(self.needed))
@@ -347,8 +347,8 @@ def outer_weights(
     first: NDArray[Any], second: NDArray[Any], third: NDArray[Any]
 ) -> NDArray[Any]:
     """Multiply weights of points along three axes, each (points, n), to (points, n, n, n)."""
-    of_two = first[:, :, None, None] * second[:, None, :, None]
-    weights: NDArray[Any] = of_two * third[:, None, None, :]
+    plane = first[:, :, None, None] * second[:, None, :, None]
+    weights: NDArray[Any] = plane * third[:, None, None, :]
     return weights
 
 

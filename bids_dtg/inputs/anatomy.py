@@ -100,13 +100,13 @@ class Anatomy:
         if not any(self._holds_files(folder) for folder in folders):
             # A single session with anatomical files has the T1w image of all sessions. With several
             # such sessions it is unclear which one applies, so none is used.
-            of_sessions = [
+            session_folders = [
                 path
                 for path in participant.glob("ses-*/anat")
                 if self._holds_files(path)
             ]
-            if len(of_sessions) == 1:
-                folders += of_sessions
+            if len(session_folders) == 1:
+                folders += session_folders
         return tuple(folders)
 
     def _holds_files(self, folder: Path) -> bool:
@@ -289,17 +289,17 @@ class Anatomy:
             A file is of another session than its folder.
         """
         files = having(_files_of(self.participant, folder, pattern), **wanted)
-        of_folder = folder.parent.name.partition("ses-")[2]
+        folder_session = folder.parent.name.partition("ses-")[2]
         for file in files:
-            if of_folder and file.session not in (None, of_folder):
+            if folder_session and file.session not in (None, folder_session):
                 raise RunError(
                     f"{file.path} is named after session {file.session}, but lies in the folder of "
-                    f"session {of_folder}",
+                    f"session {folder_session}",
                     remedy="move or rename it",
                 )
-        if not of_folder and self.session is not None:
-            of_session = [file for file in files if file.session == self.session]
-            files = of_session or [file for file in files if file.session is None]
+        if not folder_session and self.session is not None:
+            session_files = [file for file in files if file.session == self.session]
+            files = session_files or [file for file in files if file.session is None]
         if len({_image_of(file.name) for file in files}) < 2:
             return files
         images = {_image_of(name) for name in stated_t1w(self.sidecars)}
@@ -517,16 +517,16 @@ def surfaces_of_xcpd(
     lacks: list[RunError] = []
     in_t1w = None
     for root in (anatomy.root, *roots):
-        of_root = replace(anatomy, root=root)
+        root_anatomy = replace(anatomy, root=root)
         try:
-            transforms = of_root.points_to(space)
+            transforms = root_anatomy.points_to(space)
         except SeveralFilesError:
             raise
         except RunError as err:
             lacks.append(err)
             continue
         in_t1w = SurfaceFiles(
-            words, sides, transforms, grey_matter=grey_matter(of_root)
+            words, sides, transforms, grey_matter=grey_matter(root_anatomy)
         )
         break
     if in_t1w is None:
@@ -603,17 +603,17 @@ def surfaces_on_meshes(
         place = folder.relative_to(anatomy.root)
         on_fs_lr = Sides()
         for side in _SIDES:
-            of_side = partial(surface, folder, side)
-            middle = of_side("midthickness", space="fsLR", den="32k", desc=descs)
+            side_surface = partial(surface, folder, side)
+            middle = side_surface("midthickness", space="fsLR", den="32k", desc=descs)
             if middle:
                 on_fs_lr[side] = SurfaceSide((middle,))
         yield f"midthickness on fsLR's mesh of {place}", on_fs_lr
         by_fs_lr = Sides()
         by_fsaverage = Sides()
         for side in _SIDES:
-            of_side = partial(surface, folder, side)
-            middle = of_side("midthickness", space=None, den=None, desc=descs)
-            sphere = partial(of_side, "sphere", den=None)
+            side_surface = partial(surface, folder, side)
+            middle = side_surface("midthickness", space=None, den=None, desc=descs)
+            sphere = partial(side_surface, "sphere", den=None)
             fs_lr = sphere(space="fsLR", desc=_SPHERE_DESCS)
             fsaverage = sphere(space=("fsaverage", None), desc="reg")
             if middle and fs_lr:

@@ -323,10 +323,10 @@ def _require_form(name: str, array: StoredArray) -> None:
     shape = array.values.shape
     has_axes = axes is None or len(axes) == len(shape)
     if not has_axes or 0 in shape or array.values.dtype.kind not in kinds:
-        of_axes = f", ({', '.join(axes)})" if axes else ""
+        named_axes = f", ({', '.join(axes)})" if axes else ""
         raise DatasetError(
             f"{array.title} is {array.values.dtype} of shape {shape}",
-            expected=f"{content}, not empty{of_axes}",
+            expected=f"{content}, not empty{named_axes}",
         )
 
 
@@ -458,7 +458,7 @@ def _stated_bytes(file: Any) -> int | None:
 
 def _rows(people: StoredArray) -> dict[str, int]:
     """Return the row of each person in a file."""
-    labels = [name.removeprefix("sub-") for name in _names(people, of_people=True)]
+    labels = [name.removeprefix("sub-") for name in _names(people, are_people=True)]
     for label in labels:
         if not _LABEL.fullmatch(label):
             raise DatasetError(
@@ -524,7 +524,7 @@ def _require_same_sizes(files: Sequence[Mapping[str, StoredArray]]) -> int:
     return number
 
 
-def _names(array: StoredArray, *, of_people: bool = False) -> tuple[str, ...]:
+def _names(array: StoredArray, *, are_people: bool = False) -> tuple[str, ...]:
     """Return an array of text or integers as names; refuse empty and repeated ones."""
     values = array.whole()
     names = tuple(str(value).strip() for value in values.ravel())
@@ -533,7 +533,7 @@ def _names(array: StoredArray, *, of_people: bool = False) -> tuple[str, ...]:
             f"{array.title} is {values.dtype}, or has an empty name",
             expected="names as text",
         )
-    counts = Counter(name.casefold() if of_people else name for name in names)
+    counts = Counter(name.casefold() if are_people else name for name in names)
     if len(counts) < len(names):
         ((repeated, _),) = counts.most_common(1)
         raise DatasetError(

@@ -359,12 +359,12 @@ def _beside(image: Path, extension: str) -> Path:
 
 def _table(image: Path) -> Table | None:
     """Find the table of an image's labels: next to it, or one whose entities apply to it."""
-    of_image = _pairs(image.name).items()
+    image_pairs = _pairs(image.name).items()
     candidates = [_beside(image, ".tsv")]
     for folder in image.parents[:2]:
         applying = []
         for path in sorted(folder.glob("*atlas-*_dseg.tsv")):
-            if _pairs(path.name).items() <= of_image:
+            if _pairs(path.name).items() <= image_pairs:
                 applying.append(path)
         # Those with the most entities first.
         candidates += sorted(applying, key=lambda path: -len(_pairs(path.name)))

@@ -43,14 +43,14 @@ def find_events(
     files: list[NamedFile] = []
     for participant in participants_in(root):
         for file in events_of(root / f"sub-{participant}", participant):
-            of_task = not task_labels or file.task in task_labels
-            of_session = not session_labels or file.session in session_labels
-            if of_task and of_session:
+            is_wanted_task = not task_labels or file.task in task_labels
+            is_wanted_session = not session_labels or file.session in session_labels
+            if is_wanted_task and is_wanted_session:
                 files.append(file)
     if not files:
-        of_tasks = f" for the tasks {named(task_labels)}" if task_labels else ""
+        wanted_tasks = f" for the tasks {named(task_labels)}" if task_labels else ""
         raise DatasetError(
-            f"{root} has no event files{of_tasks}",
+            f"{root} has no event files{wanted_tasks}",
             expected="sub-*/func/sub-*_task-*_events.tsv",
         )
     return tuple(files)
@@ -89,11 +89,11 @@ def events_of(folder: Path, participant: str) -> list[NamedFile]:
     require_listable(folder)
     paths = (*folder.glob("*/*_events.tsv"), *folder.glob("ses-*/*/*_events.tsv"))
     files = named_files(path for path in paths if path.parent.name in _FOLDERS)
-    of_participant = [
+    participant_files = [
         file for file in files if file.participant == participant and file.task
     ]
 
     def order(file: NamedFile) -> tuple[str, str, list[str]]:
         return file.session or "", file.task, natural_order(file.path.name)
 
-    return sorted(of_participant, key=order)
+    return sorted(participant_files, key=order)

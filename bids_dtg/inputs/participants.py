@@ -210,13 +210,13 @@ class Column:
     def _says_missing(self, meaning: str) -> bool:
         """Return whether a level's text says that there is no value, and nothing else."""
         words = " ".join(re.findall(r"[^\W_]+", meaning.casefold()))
-        of_name = re.findall(r"[^\W_]+", self.name.casefold())
+        name_words = re.findall(r"[^\W_]+", self.name.casefold())
         rest = f" {words} "
         for code in _MISSING:
             rest = rest.replace(f" {code} ", " ")
         return rest.split() != words.split() and set(rest.split()) <= {
             *_NEUTRAL,
-            *of_name,
+            *name_words,
         }
 
     def _without(
@@ -454,7 +454,7 @@ def _read_table_of_people(
             f"{path} {fault}", expected=f"{expected}, and each column once"
         )
     label_column = plain_names.index(label_names[0])
-    table = _of_session(table, plain_names, sessions)
+    table = _session_rows(table, plain_names, sessions)
     columns = {
         name: _column(table, label_column, number)
         for number, name in enumerate(table.header)
@@ -464,7 +464,7 @@ def _read_table_of_people(
     return ParticipantsTable(path, columns, tuple(dict.fromkeys(labels)))
 
 
-def _of_session(
+def _session_rows(
     table: Table, plain_names: Sequence[str], sessions: Sequence[str]
 ) -> Table:
     """Return the rows of the only session of a call, if the table has a row a session."""
@@ -563,12 +563,12 @@ def words_for_missing(
     ["'NA' of 1 participant counts as no site", "'none' of 2 participants counts as a site"]
     """
     people = list(labels)
-    of_missing = Counter(missing[label] for label in people if label in missing)
+    missing_counts = Counter(missing[label] for label in people if label in missing)
     words = [texts[label] for label in people if label in texts]
     maybe = Counter(word for word in words if word.casefold() in _MAYBE_NONE)
     return [
         f"'{visible(word)}' of {counted(count, 'participant')} counts as {meaning}"
-        for counts, meaning in zip((of_missing, maybe), meanings, strict=True)
+        for counts, meaning in zip((missing_counts, maybe), meanings, strict=True)
         for word, count in counts.items()
     ]
 

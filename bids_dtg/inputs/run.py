@@ -246,9 +246,16 @@ class RestRun:
         """All files on which the run's results depend, without those that would be fetched."""
         transforms = (step.path for step in self.transforms if not step.missing)
         tables = (self.confounds, self.outliers, self.motion)
-        of_surfaces = self.surfaces.inputs if self.surfaces else ()
+        surface_files = self.surfaces.inputs if self.surfaces else ()
         sides = (self.bold, other_side(self.bold))
-        files = (*sides, self.mask, *tables, *self.sidecars, *transforms, *of_surfaces)
+        files = (
+            *sides,
+            self.mask,
+            *tables,
+            *self.sidecars,
+            *transforms,
+            *surface_files,
+        )
         return tuple(path for path in files if path)
 
     @property
@@ -433,9 +440,9 @@ def belongs_to(name: BidsName, run: BidsName, but: Collection[str] = ()) -> bool
     >>> belongs_to(parse_name("sub-01_task-rest_desc-brain_mask.nii.gz"), run)
     False
     """
-    of_file = without(name, {*STORAGE, *but})
-    of_run = without(run, STORAGE | COMBINED)
-    return applies_to(of_file, run) and applies_to(of_run, name)
+    file_entities = without(name, {*STORAGE, *but})
+    run_entities = without(run, STORAGE | COMBINED)
+    return applies_to(file_entities, run) and applies_to(run_entities, name)
 
 
 def without(name: BidsName, keys: Collection[str]) -> BidsName:
@@ -478,13 +485,15 @@ def without_joins(
     runs = list(runs)
     single_runs = []
     for run in runs:
-        of_run = {pair for pair in file_of(run).measured if pair[0] not in ignored}
+        run_entities = {
+            pair for pair in file_of(run).measured if pair[0] not in ignored
+        }
         parts = []
         for part in runs:
-            of_part = set(file_of(part).measured)
-            further_keys = {key for key, _ in of_part - of_run}
+            part_entities = set(file_of(part).measured)
+            further_keys = {key for key, _ in part_entities - run_entities}
             is_allowed = further_keys <= {*_JOINED, *ignored}
-            if of_run < of_part and is_allowed and further_keys & _JOINED:
+            if run_entities < part_entities and is_allowed and further_keys & _JOINED:
                 parts.append(part)
         if parts and joins(run, parts):
             names = ", ".join(file_of(part).path.name for part in parts)

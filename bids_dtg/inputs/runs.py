@@ -44,7 +44,12 @@ from bids_dtg.inputs.run import (
     without_joins,
 )
 from bids_dtg.inputs.selection import Selection, narrow
-from bids_dtg.inputs.space_choice import Choice, SpaceRule, choose_version, of_space
+from bids_dtg.inputs.space_choice import (
+    Choice,
+    SpaceRule,
+    choose_version,
+    files_in_space,
+)
 from bids_dtg.inputs.studies import STUDIES, Study, person_folders
 from bids_dtg.inputs.templateflow import TransformMissingError
 from bids_dtg.inputs.vertex_choice import (
@@ -228,7 +233,7 @@ def refuse_absent_space(
             usable = _usable(selected, participant, dataset.input_type, rule.model)
         except RunError:
             return []  # reported when the participant is processed
-        return of_space(usable, space)
+        return files_in_space(usable, space)
 
     _require_one(dataset, participants, keep)
 
@@ -340,7 +345,7 @@ def _study_runs(
     failed: list[tuple[NamedFile, RunError]] = []
     for folder in folders:
         try:
-            for run in _of_model(
+            for run in _readable_by_model(
                 study.runs(folder, dense=is_dense), study, folder, rule
             ):
                 run_of_path[run.bold] = run
@@ -366,7 +371,7 @@ def _study_runs(
     ]
 
 
-def _of_model(
+def _readable_by_model(
     runs: Sequence[RestRun], study: Study, folder: NamedFile, rule: SpaceRule
 ) -> list[RestRun]:
     """Replace grayordinates that lack the model's parcels, or are on another mesh, by volumes."""
@@ -488,8 +493,8 @@ def _usable(
     # Phase and complex-valued parts are not BOLD signal.
     magnitudes = having(series, part=("mag", None))
     images = having(magnitudes, extension=IMAGES)
-    of_voxels = [file for file in images if file.space != PARCELS]
-    volumes = _preprocessed(of_voxels, input_type)
+    voxel_files = [file for file in images if file.space != PARCELS]
+    volumes = _preprocessed(voxel_files, input_type)
     desc = _DESCS[input_type][0]
     if model != PARCELS:
         if volumes:
@@ -503,8 +508,8 @@ def _usable(
             remedy=remedy,
         )
     tables_and_cifti = having(magnitudes, extension=PARCEL_SERIES)
-    of_parcels = [file for file in tables_and_cifti if file.space == PARCELS]
-    parcels = _preprocessed(of_parcels, input_type, or_none=True)
+    parcel_files = [file for file in tables_and_cifti if file.space == PARCELS]
+    parcels = _preprocessed(parcel_files, input_type, or_none=True)
     meshes = having(magnitudes, extension=GIFTI_SERIES, space=FSAVERAGES)
     paths = {file.path for file in meshes}
     left_sides = [
@@ -615,10 +620,10 @@ def _require_measured_once(
             if key not in _WAYS
         )
         run = tuple((key, label) for key, label in version if key not in STORAGE)
-        of_run = file_of_run.setdefault(run, file)
-        of_version = file_of_version.setdefault(version, file)
-        if of_version is not file or of_run.measured != file.measured:
-            first = of_run if of_version is file else of_version
+        run_file = file_of_run.setdefault(run, file)
+        version_file = file_of_version.setdefault(version, file)
+        if version_file is not file or run_file.measured != file.measured:
+            first = run_file if version_file is file else version_file
             raise RunError(
                 f"{title} has two files of one measurement, {first.path} and {file.path}",
                 expected="one of them, as each would count as a run",

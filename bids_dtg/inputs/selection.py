@@ -51,15 +51,15 @@ class Selection:
         RunError
             There is none; the message lists the labels that exist.
         """
-        of_sessions = narrow(files, participant, "ses", self.sessions)
+        session_files = narrow(files, participant, "ses", self.sessions)
         if self.tasks:
-            return narrow(of_sessions, participant, "task", self.tasks)
+            return narrow(session_files, participant, "task", self.tasks)
         if "task" in self.filters:  # the filter selects the task
-            return of_sessions
-        resting = [file for file in of_sessions if is_rest(file.name)]
+            return session_files
+        resting = [file for file in session_files if is_rest(file.name)]
         if resting:
             return resting
-        tasks = _labels(of_sessions, "task") or "no task-"
+        tasks = _labels(session_files, "task") or "no task-"
         raise RunError(
             f"{participant} has no resting-state run; it has {tasks}",
             expected="a task whose name begins with rest",

@@ -92,7 +92,7 @@ def choose_version(
     candidates: Sequence[NamedFile] = versions
     why = []
     if rule.requested:
-        candidates = of_space(versions, rule.requested)
+        candidates = files_in_space(versions, rule.requested)
         why.append("requested with --space")
     elif len(versions) > 1:
         why.append(f"chosen from {space_labels(versions)}")
@@ -118,7 +118,7 @@ def choose_version(
     raise _nothing(candidates, lacks, rule)
 
 
-def of_space(files: Sequence[NamedFile], requested: str) -> list[NamedFile]:
+def files_in_space(files: Sequence[NamedFile], requested: str) -> list[NamedFile]:
     """Keep the files in a space that is written as for `--space`.
 
     Raises
@@ -240,9 +240,11 @@ def _transforms(
 def anatomy_of(bold: NamedFile, rule: SpaceRule, root: Path) -> Anatomy:
     """Return the anatomy of a run, of the T1w image that the run's sidecars name."""
     stem = bold.path.name.removesuffix(bold.name.extension)
-    of_series = bold.path.with_name(f"{stem}.json")
-    of_transforms = [file.path.with_suffix(".json") for file in _run_transforms(bold)]
-    sidecars = (of_series, *of_transforms)
+    series_sidecar = bold.path.with_name(f"{stem}.json")
+    transform_sidecars = [
+        file.path.with_suffix(".json") for file in _run_transforms(bold)
+    ]
+    sidecars = (series_sidecar, *transform_sidecars)
     return Anatomy(root, bold.participant, bold.session, rule.templateflow, sidecars)
 
 

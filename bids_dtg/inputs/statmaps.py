@@ -124,8 +124,8 @@ def chosen_contrasts(
     task_names = list(dict.fromkeys(filter(None, tasks.values())))
     labels: dict[str, list[str]] = {}  # by plain name of a task or label
     for task in task_names:
-        of_task = [label for label, its_task in tasks.items() if its_task == task]
-        labels[plain_contrast(task)] = of_task
+        task_labels = [label for label, its_task in tasks.items() if its_task == task]
+        labels[plain_contrast(task)] = task_labels
     for label in tasks:  # labels override tasks
         labels[plain_contrast(label)] = [label]
     chosen: list[str] = []
@@ -167,7 +167,7 @@ def name_targets(
         contrast = plain_contrast(statmap.contrast)
         tasks.setdefault(contrast, set()).add(statmap.task or "")
     named_maps = []
-    of_several_tasks: set[str] = set()
+    labels_of_several_tasks: set[str] = set()
     for statmap in maps:
         contrast = plain_contrast(statmap.contrast)
         named_tasks = sorted(tasks[contrast] - {""})
@@ -182,12 +182,12 @@ def name_targets(
         is_joined_known = plain_contrast(joined) in task_of_contrast
         is_renamed = contrast not in task_of_contrast and is_joined_known
         if len(named_tasks) > 1:
-            of_several_tasks.add(statmap.contrast)
+            labels_of_several_tasks.add(statmap.contrast)
             is_renamed |= plain_contrast(task) != task_of_contrast.get(contrast)
         named_maps.append(replace(statmap, contrast=joined) if is_renamed else statmap)
     words = ""
-    if of_several_tasks:
-        contrasts = ", ".join(sorted(of_several_tasks))
+    if labels_of_several_tasks:
+        contrasts = ", ".join(sorted(labels_of_several_tasks))
         words = f"names of tasks are put before contrasts of several: {contrasts}"
     return tuple(named_maps), words
 
@@ -285,19 +285,19 @@ def people_maps(
 
     sessions: dict[tuple[str, str], dict[str | None, list[StatMap]]] = {}
     for statmap in maps:
-        of_contrast = sessions.setdefault(statmap.key, {})
-        of_contrast.setdefault(statmap.session, []).append(statmap)
+        contrast_files = sessions.setdefault(statmap.key, {})
+        contrast_files.setdefault(statmap.session, []).append(statmap)
     targets: dict[str, dict[str, StatMap]] = {}  # by participant and contrast
     retests: dict[str, dict[str, StatMap]] = {}
     for (participant, contrast), files in sorted(sessions.items()):
         first, *later = sorted(files, key=rank)
-        of_runs = files[first]
+        run_files = files[first]
         if first is None:  # a map over all sessions is also over all of their runs
-            of_runs = [*chain.from_iterable(files.values())]
-        target = _of_files(files[first], of_runs)
+            run_files = [*chain.from_iterable(files.values())]
+        target = _combined(files[first], run_files)
         targets.setdefault(participant, {})[contrast] = target
         if first is not None and later:
-            retest = _of_files(files[later[0]], files[later[0]])
+            retest = _combined(files[later[0]], files[later[0]])
             retests.setdefault(participant, {})[contrast] = retest
     return {
         participant: PersonMaps(target, retests.get(participant, {}))
@@ -305,14 +305,14 @@ def people_maps(
     }
 
 
-def _of_files(files: Sequence[StatMap], of_runs: Sequence[StatMap]) -> StatMap:
+def _combined(files: Sequence[StatMap], run_files: Sequence[StatMap]) -> StatMap:
     """Combine the files of one contrast of a participant in one session.
 
     Parameters
     ----------
     files
         The files of that session.
-    of_runs
+    run_files
         The files among which are those of the runs that a map without a run is over.
     """
     over_runs = [statmap for statmap in files if statmap.run is None]
@@ -328,7 +328,7 @@ def _of_files(files: Sequence[StatMap], of_runs: Sequence[StatMap]) -> StatMap:
                     remedy="combine runs at the subject level, give the folder of one level, or "
                     "select files: -d statmaps=maps.toml (docs/reference/statmaps.md)",
                 )
-    single = [statmap for statmap in of_runs if statmap.run is not None]
+    single = [statmap for statmap in run_files if statmap.run is not None]
     runs = {(statmap.session, statmap.run) for statmap in single}
     return replace(files[0], files=paths, run=None, runs=len(runs) or None)
 
@@ -372,8 +372,8 @@ def _unequal_runs(maps: Sequence[StatMap]) -> str:
     """Describe the first contrast of which people have different numbers of runs; empty: none."""
     by_contrast: dict[str, dict[int | None, list[StatMap]]] = {}
     for statmap in maps:
-        of_contrast = by_contrast.setdefault(plain_contrast(statmap.contrast), {})
-        of_contrast.setdefault(statmap.runs, []).append(statmap)
+        contrast_files = by_contrast.setdefault(plain_contrast(statmap.contrast), {})
+        contrast_files.setdefault(statmap.runs, []).append(statmap)
     for by_number in by_contrast.values():
         if len(by_number) < 2:
             continue
@@ -539,9 +539,9 @@ def _in_hcp_folders(root: Path) -> Iterator[StatMap]:
             contrasts = _hcp_contrasts(folder) if stats else []
             for stat, (number, contrast) in product(stats, enumerate(contrasts, 1)):
                 space, ending = _HCP_STATS[stat]
-                of_contrast = folder / stat / f"cope{number}.feat"
+                contrast_files = folder / stat / f"cope{number}.feat"
                 for statistic, stem in _HCP_FILES.items():
-                    path = of_contrast / f"{stem}{ending}"
+                    path = contrast_files / f"{stem}{ending}"
                     # A contrast without events has no files.
                     if path.exists() or path.is_symlink():
                         yield StatMap(
@@ -589,7 +589,7 @@ def _by_patterns(place: Path) -> Iterator[StatMap]:
                 "{contrast} in path or the key contrast, and optionally contrasts "
                 '({1 = "languageMath"}), space and task',
             )
-        matched = [*_of_pattern(table, place.parent)]
+        matched = [*_pattern_maps(table, place.parent)]
         if not matched:
             raise DatasetError(
                 f"{place}: no file below {place.parent} matches the pattern {table['path']!r}",
@@ -619,7 +619,7 @@ def _is_pattern(table: Any) -> bool:
     )
 
 
-def _of_pattern(table: Mapping[str, Any], root: Path) -> Iterator[StatMap]:
+def _pattern_maps(table: Mapping[str, Any], root: Path) -> Iterator[StatMap]:
     labels = table.get("contrasts", {})
     expression = re.escape(table["path"])
     for name in dict.fromkeys(_BRACES.findall(table["path"])):

@@ -184,9 +184,9 @@ class StructuralSource:
         for path in self._files(participant):
             label = re.search(r"_ses-([0-9A-Za-z+]+)_", path.name)
             by_session.setdefault(label[1] if label else None, []).append(path)
-        of_session = by_session.get(session) or by_session.get(None)
-        if of_session:
-            return of_session, []
+        session_paths = by_session.get(session) or by_session.get(None)
+        if session_paths:
+            return session_paths, []
         if len(by_session) == 1:
             ((only_session, paths),) = by_session.items()
             return paths, [
@@ -208,9 +208,9 @@ class StructuralSource:
                 if not folder.name.startswith("sub-"):
                     folders.append(folder)
         # A participant's folder may hold a copy of somebody else's file, and files without sub-.
-        of_participant = re.compile("")
+        participant_name = re.compile("")
         if participant != "*":
-            of_participant = re.compile(rf"sub-{re.escape(participant)}_|(?!sub-)")
+            participant_name = re.compile(rf"sub-{re.escape(participant)}_|(?!sub-)")
         paths = []
         for folder in folders:
             paths += matching(folder, f"sub-{participant}_*")
@@ -218,7 +218,7 @@ class StructuralSource:
         return [
             path
             for path in paths
-            if _NAMES.fullmatch(path.name) and of_participant.match(path.name)
+            if _NAMES.fullmatch(path.name) and participant_name.match(path.name)
         ]
 
     def _fitting(

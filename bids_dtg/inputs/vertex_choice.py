@@ -40,7 +40,7 @@ from bids_dtg.inputs.space_choice import (
     anatomy_of,
     choose_version,
     coregistration,
-    of_space,
+    files_in_space,
     preference,
     space_label,
     space_labels,
@@ -99,7 +99,7 @@ def choose_for_parcels(
             )
         return _at_template(volumes, rule, root, why, "requested with --sample-on")
     if rule.on_lattice and (volumes or meshes):
-        series, lacks_of_series = _of_parcels(series, rule.on_lattice)
+        series, lacks_of_series = _parcel_series(series, rule.on_lattice)
         why += lacks_of_series
     if series:
         rest = [file for file in candidates if file.space != PARCELS]
@@ -131,7 +131,7 @@ def choose_for_parcels(
     return _at_template(volumes, rule, root, why, lack)
 
 
-def _of_parcels(
+def _parcel_series(
     series: Sequence[NamedFile], on_lattice: Callable[[Path], bool]
 ) -> tuple[list[NamedFile], list[str]]:
     """Keep series of the model's parcels, on its mesh; say so where grayordinates give way."""
@@ -171,7 +171,7 @@ def _candidates(
 ) -> tuple[Sequence[NamedFile], list[str]]:
     """Return the versions in the requested space, and why these, if there was a choice."""
     if rule.requested:
-        return of_space(versions, rule.requested), ["requested with --space"]
+        return files_in_space(versions, rule.requested), ["requested with --space"]
     if len(versions) > 1:
         return versions, [f"chosen from {space_labels(versions)}"]
     return versions, []

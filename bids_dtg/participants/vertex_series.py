@@ -254,7 +254,7 @@ class VertexSeries:
     def _means(self, blocks: Generator[Stored, None, None]) -> NDArray[np.float32]:
         """Return series (frames, parcels) of blocks of the needed voxels (frames, voxels)."""
         weights, _ = self.vertices.means(self.usable)
-        means = self.sampling.averaged(weights).of_needed()
+        means = self.sampling.averaged(weights).needed_alone()
         series = np.empty((self.header.frames, self.vertices.parcels), np.float32)
         first = 0
         # Values may be not finite.

@@ -179,8 +179,8 @@ def _write_maps(
             files += _write(request, tables(entities, maps, contrasts, bundle))
     root, source = planned.runs[0].root, request.dataset.name
     for target, voxels, sampling in elsewhere:
-        of_space = space_sidecar(entities, target, bundle, root, source)
-        files += _write(request, [of_space])
+        files_in_space = space_sidecar(entities, target, bundle, root, source)
+        files += _write(request, [files_in_space])
         resampled = sampling.apply(maps)
         in_space = _map_files(request, entities, resampled, contrasts, voxels)
         files += _write(request, in_space)

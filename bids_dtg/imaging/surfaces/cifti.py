@@ -75,8 +75,8 @@ def standard_grayordinates() -> Any:
     arrays: Mapping[str, Any] = read_arrays("grayordinates_den-91k")
     sizes = np.diff(arrays["offsets"], axis=1).ravel()
     names = np.repeat(arrays["names"].astype(str), sizes)
-    of_sides = [arrays["left_vertices"], arrays["right_vertices"]]
-    vertices = np.concatenate(of_sides).astype(int)
+    vertices_by_side = [arrays["left_vertices"], arrays["right_vertices"]]
+    vertices = np.concatenate(vertices_by_side).astype(int)
     voxels = arrays["voxels_ijk"].astype(int)
     return _cifti.BrainModelAxis(
         names,
@@ -225,8 +225,8 @@ class ParcelPlaces(ListedPlaces):
         codes, parcels = self._members
         file_codes, file_parcels = file._members
         _, shared, file_shared = np.intersect1d(codes, file_codes, return_indices=True)
-        of_shared = parcels[shared]
-        in_same = of_shared[rows[of_shared] == file_parcels[file_shared]]
+        shared_parcels = parcels[shared]
+        in_same = shared_parcels[rows[shared_parcels] == file_parcels[file_shared]]
         sizes = np.bincount(parcels, minlength=self.number)[present]
         file_sizes = np.bincount(file_parcels, minlength=file.number)[rows[present]]
         intersection = np.bincount(in_same, minlength=self.number)[present]
@@ -258,7 +258,7 @@ class ParcelPlaces(ListedPlaces):
                 expected="a version of the model's atlas",
             )
         names = {labels_by_name[parcel_name(name)]: name for name in self.names}
-        return _of_labels(names, labels, self.atlas)
+        return _labelled_parcels(names, labels, self.atlas)
 
     @classmethod
     def of_labels(cls, path: Path) -> tuple[ParcelPlaces, tuple[int, ...]]:
@@ -292,7 +292,7 @@ class ParcelPlaces(ListedPlaces):
             key: f"{name} {key}" if shared[name] > 1 else name
             for key, name in names.items()
         }
-        return _of_labels(names, labels), tuple(names)
+        return _labelled_parcels(names, labels), tuple(names)
 
     def as_in(self, file: ParcelPlaces) -> ParcelPlaces:
         """Return the parcels with vertices and voxels of a file; empty if it lacks a parcel."""
@@ -375,20 +375,20 @@ def _positions(names: Sequence[str]) -> dict[str, int]:
     return {parcel_name(name): position for position, name in enumerate(names)}
 
 
-def _of_labels(
+def _labelled_parcels(
     names: Mapping[int, str], labels: Labels, atlas: str | None = None
 ) -> ParcelPlaces:
     """Return the parcels of vertices with each label, by its name."""
     vertices = [
         {
-            structure: np.flatnonzero(of_side == label)
-            for structure, of_side in labels.items()
-            if (of_side == label).any()
+            structure: np.flatnonzero(side_labels == label)
+            for structure, side_labels in labels.items()
+            if (side_labels == label).any()
         }
         for label in names
     ]
     voxels = [np.zeros((0, 3), int)] * len(names)
-    mesh = {structure: len(of_side) for structure, of_side in labels.items()}
+    mesh = {structure: len(side_labels) for structure, side_labels in labels.items()}
     axis = _cifti.ParcelsAxis([*names.values()], voxels, vertices, nvertices=mesh)
     return ParcelPlaces.of_axis(axis, atlas)
 
@@ -429,15 +429,19 @@ def _read_labels(path: Path) -> tuple[dict[int, str], Labels, set[int]]:
     labels: Labels = {}
     below: set[int] = set()
     for name, columns, model in axis.iter_structures():
-        of_structure = stored[0][columns].astype(np.intp)
+        structure_labels = stored[0][columns].astype(np.intp)
         if name not in CORTEX:
-            below.update(of_structure[of_structure != 0].tolist())
+            below.update(structure_labels[structure_labels != 0].tolist())
         else:
             labels[name] = np.zeros(mesh_size(), np.intp)
-            labels[name][model.vertex] = of_structure
+            labels[name][model.vertex] = structure_labels
     named = maps.label[0].items()  # label, (name, colour)
     table = {int(label): str(name) for label, (name, _) in named}
-    used = {int(label) for of_side in labels.values() for label in np.unique(of_side)}
+    used = {
+        int(label)
+        for side_labels in labels.values()
+        for label in np.unique(side_labels)
+    }
     for label in used - {0}:
         table[label] = table.get(label, "").strip() or f"label {label}"
     no_regions = {label for label, name in table.items() if _NO_REGION.fullmatch(name)}
@@ -540,9 +544,9 @@ def _axis(xml: bytes, dimension: int) -> Any:
         _require_grayordinates(axis)
     elif isinstance(axis, _cifti.ParcelsAxis):
         for name, _, vertices in axis:
-            for structure, of_parcel in vertices.items():
+            for structure, parcel_vertices in vertices.items():
                 size = axis.nvertices[structure]
-                _require_vertices(of_parcel, size, f"parcel {name}")
+                _require_vertices(parcel_vertices, size, f"parcel {name}")
     return axis
 
 

@@ -359,7 +359,7 @@ def share_inside(points: Points, places: VoxelPlaces) -> float:
     0.5
     """
     sampling = LatticeSampling.nearest(places.grid.shape, places.grid.affine, points)
-    return float(sampling.of_volume(places.mask).mean())
+    return float(sampling.sample(places.mask).mean())
 
 
 def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Points]:
@@ -385,10 +385,12 @@ def points_on_fs_lr(files: SurfaceSide, side: Hemisphere) -> tuple[Points, Point
     surfaces = [_read_mesh(path) for path in files.midthickness]
     points, faces, centre = surfaces[0]
     if len(surfaces) > 1:  # white matter and pia
-        alike = [_of_size(vertices, len(points), path) for vertices, _, _ in surfaces]
+        alike = [
+            _require_size(vertices, len(points), path) for vertices, _, _ in surfaces
+        ]
         points = np.mean(alike, axis=0)
     if files.fs_lr_sphere is None and files.fsaverage_sphere is None:
-        return _of_size(points, len(fs_lr_sphere(side)), path), centre
+        return _require_size(points, len(fs_lr_sphere(side)), path), centre
     if not len(faces) or len(faces) != 2 * len(points) - 4:
         raise RunError(
             f"{path} has {len(faces)} triangles",
@@ -452,7 +454,7 @@ def _axes_of_image(facts: Mapping[str, Any], path: Path) -> NDArray[np.float64]:
 
 def _read_sphere(path: Path, vertices: int) -> Points:
     points, _, _ = _read_mesh(path)
-    points = _of_size(points, vertices, path)
+    points = _require_size(points, vertices, path)
     radii = np.linalg.norm(points, axis=1)
     if not 0 < radii.max() <= radii.min() * _RADII_DIFFER:
         raise RunError(
@@ -463,7 +465,7 @@ def _read_sphere(path: Path, vertices: int) -> Points:
     return points
 
 
-def _of_size(points: Points, vertices: int, path: Path) -> Points:
+def _require_size(points: Points, vertices: int, path: Path) -> Points:
     if len(points) != vertices:
         raise RunError(f"{path} has {len(points)} vertices", expected=f"{vertices}")
     return points

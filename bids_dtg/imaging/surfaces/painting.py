@@ -148,10 +148,10 @@ def paint_voxels(
     RunError
         A parcel has voxels of another grid.
     """
-    grid, of_sides = near.grid, parcels_of_vertices(places)
-    of_vertex = np.concatenate([of_sides[side] for side in SIDES])
+    grid, parcels_by_side = near.grid, parcels_of_vertices(places)
+    vertex_parcels = np.concatenate([parcels_by_side[side] for side in SIDES])
     parcel = np.full(np.prod(grid.shape), _NONE, np.intp)
-    parcel[near.positions] = of_vertex[nearest]
+    parcel[near.positions] = vertex_parcels[nearest]
     for number, voxels in enumerate(places.axis.voxels):
         if len(voxels):
             parcel[_positions(places, number, grid)] = number
@@ -222,10 +222,10 @@ def _painted_values(
     grid = voxels.grid
     if volume.shape != grid.shape or not np.allclose(affine, grid.affine):
         return None
-    of_voxels = volume[tuple(voxels.index.T)].astype(np.float32)
+    voxel_values = volume[tuple(voxels.index.T)].astype(np.float32)
     values = np.full(places.number, np.nan, np.float32)
-    values[painting.parcel] = of_voxels  # that of any voxel of a parcel
-    if not np.array_equal(values[painting.parcel], of_voxels, equal_nan=True):
+    values[painting.parcel] = voxel_values  # that of any voxel of a parcel
+    if not np.array_equal(values[painting.parcel], voxel_values, equal_nan=True):
         return None
     return np.where(values == 0, np.float32("nan"), values)
 
@@ -258,5 +258,5 @@ def paint_mesh(places: ParcelPlaces, name: MeshName) -> Painting:
     if name == "fsaverage":
         vertices = len(read_template(name).cortex["L"])
         return Painting(parcels_on_fsaverage(places, vertices))
-    of_sides = parcels_of_vertices(places)
-    return Painting(np.concatenate([of_sides[side] for side in SIDES]))
+    parcels_by_side = parcels_of_vertices(places)
+    return Painting(np.concatenate([parcels_by_side[side] for side in SIDES]))

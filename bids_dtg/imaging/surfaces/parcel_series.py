@@ -110,12 +110,12 @@ class SeriesHeader:
         if self.axis is None:
             return None
         parcel = np.full(len(self.axis), -1, np.intp)
-        of_sides = parcels_of_vertices(parcels)
+        parcels_by_side = parcels_of_vertices(parcels)
         for side, structure in zip(SIDES, CORTEX, strict=True):
             columns = self.axis.name == structure
-            parcel[columns] = of_sides[side][self.axis.vertex[columns]]
-        of_mesh = np.concatenate([of_sides[side] for side in SIDES])
-        return ParcelVertices(parcel, vertex_counts(of_mesh, parcels))
+            parcel[columns] = parcels_by_side[side][self.axis.vertex[columns]]
+        mesh_parcels = np.concatenate([parcels_by_side[side] for side in SIDES])
+        return ParcelVertices(parcel, vertex_counts(mesh_parcels, parcels))
 
 
 def read_series_header(path: Path) -> SeriesHeader:
@@ -241,8 +241,8 @@ def frames_at_vertices(
 def read_frame(header: SeriesHeader, frame: int) -> Float32:
     """Read one frame of parcels or grayordinates, (places of the file,)."""
     values = _frames(header, slice(frame, frame + 1))
-    of_frame: Float32 = values[0]
-    return of_frame
+    frame_values: Float32 = values[0]
+    return frame_values
 
 
 def has_equal_sides(header: SeriesHeader, frame: int) -> bool:

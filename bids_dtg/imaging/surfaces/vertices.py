@@ -88,8 +88,8 @@ def parcels_of_vertices(places: ParcelPlaces) -> Mapping[Hemisphere, Indices]:
     parcels: dict[Hemisphere, Indices] = {
         side: np.full(mesh_size(), -1, np.intp) for side in SIDES
     }
-    for number, of_structures in enumerate(places.axis.vertices):
-        for structure, indices in of_structures.items():
+    for number, vertices_by_structure in enumerate(places.axis.vertices):
+        for structure, indices in vertices_by_structure.items():
             parcels[SIDES[CORTEX.index(structure)]][indices] = number
     return parcels
 
@@ -138,8 +138,8 @@ def cortex_in_run(
         A parcel has voxels, or a transform cannot be read.
     """
     require_cortex(places)
-    of_sides = parcels_of_vertices(places)
-    parcel = np.concatenate([of_sides[side] for side in SIDES])
+    parcels_by_side = parcels_of_vertices(places)
+    parcel = np.concatenate([parcels_by_side[side] for side in SIDES])
     points = np.concatenate([mesh[side] for side in SIDES])[parcel >= 0]
     mapped = map_points(points, read_transforms(transforms))
     parcel = parcel[parcel >= 0]
@@ -169,9 +169,9 @@ def parcels_on_fsaverage(places: ParcelPlaces, vertices: int) -> Indices:
         Number of vertices of a hemisphere: 10,242, 40,962 or 163,842.
     """
     arrays: Mapping[str, Any] = read_arrays(REGISTERED)
-    of_sides = parcels_of_vertices(places)
+    parcels_by_side = parcels_of_vertices(places)
     return np.concatenate(
-        [of_sides[side][arrays[f"nearest_{side}"][:vertices]] for side in SIDES]
+        [parcels_by_side[side][arrays[f"nearest_{side}"][:vertices]] for side in SIDES]
     )
 
 
@@ -352,7 +352,7 @@ def _grey_matter_at(
 
     def mean(shift: Points) -> float:
         sampling = LinearSampling(values.shape, affine, points + shift)
-        return float(sampling.of_volume(values).mean())
+        return float(sampling.sample(values).mean())
 
     shifts = _SHIFT_MM * np.vstack([np.eye(3), -np.eye(3)])
     return GreyMatter(
@@ -374,5 +374,5 @@ def inside_mask(path: Path, points: Points) -> Mask:
     values, _ = read_single(path)
     header = read_header(path)
     sampling = LinearSampling(header.shape, header.affine, points)
-    inside: Mask = sampling.of_volume(values) > 0.5
+    inside: Mask = sampling.sample(values) > 0.5
     return inside
