@@ -27,7 +27,7 @@ from bids_dtg.contrasts.asymmetry import Homologues
 from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
 from bids_dtg.contrasts.fit_linear import FittedLinear
 from bids_dtg.contrasts.judging.asymmetry import asymmetry_table, score_asymmetry
-from bids_dtg.contrasts.judging.people_scores import PeopleScores
+from bids_dtg.contrasts.judging.people_scores import score_people
 from bids_dtg.contrasts.judging.scores import Scores, join_groups
 from bids_dtg.contrasts.linear import tensors_of
 from bids_dtg.contrasts.recentring import Correction
@@ -192,19 +192,19 @@ def score(maps: Array, measured: Array, mean: Array) -> Values:
     scores = []
     for contrast in range(maps.shape[1]):
         predicted, truth = maps[:, contrast], measured[:, contrast]
-        of_people = PeopleScores.of(predicted, truth)
+        _, of_people = score_people(predicted, truth)
         average = np.repeat(mean[None, contrast], len(measured), axis=0)
-        group_r = PeopleScores.of(average, truth).r
+        group_r = score_people(average, truth)[1]["r"]
         deviations = predicted - predicted.mean(0)
         r = correlation_matrix(deviations, truth - truth.mean(0))
         # In the order of `SCORES`.
         scores.append(
             [
-                of_people.r - group_r,
-                np.nan_to_num(of_people.residual_r),
-                of_people.identified,
+                of_people["r"] - group_r,
+                np.nan_to_num(of_people["own_residual_r"]),
+                of_people["own_identification"],
                 r.argmax(axis=0) == np.arange(len(maps)),
-                of_people.others_r - group_r,
+                of_people["r"] - of_people["own_index"] - group_r,
             ]
         )
     return np.moveaxis(np.array(scores, np.float64), 2, 0)

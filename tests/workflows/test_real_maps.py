@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.contrasts.judging.people_scores import PeopleScores
+from bids_dtg.contrasts.judging.people_scores import score_people
 from bids_dtg.inputs.statmaps import find_statmaps
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.stats.metrics import correlation_matrix
@@ -63,7 +63,7 @@ def test_maps_of_one_contrast_are_alike_and_each_is_most_like_itself(maps):
     noisy = faces + 0.5 * np.nanstd(faces) * rng.normal(size=faces.shape).astype(
         np.float32
     )
-    scores = PeopleScores.of(
+    _, scores = score_people(
         noisy[:, finite], faces[:, finite], faces[:, finite].mean(axis=0)
     )
-    assert scores.identified.all()
+    assert scores["own_identification"].all()

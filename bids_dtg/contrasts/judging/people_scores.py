@@ -10,8 +10,6 @@ changes without each person gives its standard error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,136 +24,109 @@ SLAB_BYTES = 1 << 26  # size of the maps in one slab
 _SLAB_VOXELS = 1 << 16  # float32 sums over more voxels would lose precision
 
 
-@dataclass(frozen=True, eq=False)
-class PeopleScores:
-    """Scores of the predicted maps of one contrast, one value per person; NaN if not defined."""
+def score_people(
+    predicted: Maps,
+    measured: Maps,
+    training_mean: Maps | None = None,
+    *,
+    families: NDArray[np.intp] | None = None,
+    here: NDArray[np.bool_] | None = None,
+    slab_bytes: int = SLAB_BYTES,
+) -> tuple[Values, dict[str, Values]]:
+    """Score the predicted maps of one contrast.
 
-    matrix: Values  # (measured people, predicted people), correlation over voxels
-    r: Values  # (people,), own prediction with own measured map
-    # (people,), mean r of predictions for people of other families with the own measured map
-    others_r: Values
-    own_mean_r: Values  # (people,), r of the mean prediction over people with the own measured map
-    index: Values  # (people,), r minus others_r: the model minus another person's prediction
-    product: Values  # (people,), index times r
-    identified: Values  # (people,), 1 if the own prediction is the most similar, 1 / k for k ties
-    # (people,), r after subtracting these people's means from both sides
-    residual_r: Values
-    residual_r_training_mean: Values  # (people,), r after subtracting the training mean
-    fingerprint: float  # share identified times mean r, as published; ties are misses
-    # Jackknife shares by name, (people,). Their mean is the mean of the values above; their spread
-    # also includes that each person's maps enter the scores of others.
-    shares: Mapping[str, Values]
+    Parameters
+    ----------
+    predicted, measured
+        (people, voxels), the same people; in memory or memory-mapped. Voxels that are NaN
+        in anybody's map are left out.
+    training_mean
+        (voxels,), mean map of the training people; `residual_r_training_mean` is NaN
+        without it.
+    families
+        (people,), number of each person's family. Only people of other families count as
+        other people. None: nobody has relatives.
+    here
+        (voxels,), which voxels count; None: all.
+    slab_bytes
+        Size of both maps, in float32, that are in memory at once.
 
-    # Over 50 lines, as all scores follow from the same sums and are listed twice.
-    @classmethod
-    def of(
-        cls,
-        predicted: Maps,
-        measured: Maps,
-        training_mean: Maps | None = None,
-        *,
-        families: NDArray[np.intp] | None = None,
-        here: NDArray[np.bool_] | None = None,
-        slab_bytes: int = SLAB_BYTES,
-    ) -> PeopleScores:
-        """Score predictions.
+    Returns
+    -------
+    matrix
+        (measured people, predicted people), correlation over voxels; NaN where a map is constant.
+    scores
+        Every score by name, (people,); the mean over people is the score. The spread over people is
+        valid for intervals and tests, because scores that depend on other people are given as
+        jackknife shares: their mean is that of people's own values, and their spread also includes
+        that each person's maps enter the scores of others. A constant map counts as r 0.
 
-        Parameters
-        ----------
-        predicted, measured
-            (people, voxels), the same people; in memory or memory-mapped. Voxels that are NaN
-            in anybody's map are left out.
-        training_mean
-            (voxels,), mean map of the training people; `residual_r_training_mean` is NaN
-            without it.
-        families
-            (people,), number of each person's family. Only people of other families count as
-            other people. None: nobody has relatives.
-        here
-            (voxels,), which voxels count; None: all.
-        slab_bytes
-            Size of both maps, in float32, that are in memory at once.
+        - ``r``: own prediction with own measured map
+        - ``others_r``: mean r of predictions for people of other families with the own measured map
+        - ``own_mean_r``: r of the mean prediction over people with the own measured map
+        - ``index``: r minus others_r, the model minus another person's prediction
+        - ``product``: index times r
+        - ``identification``: 1 if the own prediction is the most similar, 1 / k for k ties
+        - ``residual_r``: r after subtracting these people's means from both sides
+        - ``residual_r_training_mean``: r after subtracting the training mean
+        - ``fingerprint``: share identified times mean r, as published; ties are misses
+        - ``own_`` and the name of a score: people's own values, for tables of people but not for
+          tests of a mean
 
-        Raises
-        ------
-        ValueError
-            No voxel is left.
+    Raises
+    ------
+    ValueError
+        No voxel is left.
 
-        Examples
-        --------
-        >>> import numpy as np
-        >>> maps = np.random.default_rng(0).standard_normal((3, 500)).astype(np.float32)
-        >>> scores = PeopleScores.of(maps, maps)
-        >>> scores.matrix.shape, scores.residual_r.round(3).tolist()
-        ((3, 3), [1.0, 1.0, 1.0])
-        """
-        family = np.arange(len(predicted)) if families is None else families
-        here = np.ones(predicted.shape[1], bool) if here is None else here
-        products, voxels = _products(
-            predicted, measured, training_mean, here, slab_bytes
-        )
-        if not voxels:
-            raise ValueError("no voxel is covered by everybody's map")
-        centred = products - np.outer(products[:, _ONES], products[_ONES]) / voxels
-        matrix = _correlations(centred, products, _PREDICTED_MEAN, _MEASURED_MEAN).T
-        # A person with a constant prediction has r 0 with everybody.
-        r = np.diagonal(np.nan_to_num(matrix))
-        others_r, others_r_without = _others_r(matrix, family[:, None] != family)
-        mean_r, mean_r_without = _own_mean_r(centred, products)
-        mean_r, mean_r_without = np.nan_to_num(mean_r), np.nan_to_num(mean_r_without)
-        residual_r, residual_r_without = _residual_r(centred, products)
-        training_r = _correlations(centred, products, _PREDICTED_SHIFT, _MEASURED_SHIFT)
-        of_training_mean = np.diagonal(training_r).copy()
-        if training_mean is None:
-            of_training_mean[:] = np.nan
-        identified, identified_without, fingerprint_without = _identification(matrix)
-        fingerprint = fingerprinting_score(matrix)
-        index, index_without = r - others_r, r - others_r_without
-        return cls(
-            matrix=matrix,
-            r=np.diagonal(matrix).copy(),
-            others_r=others_r,
-            own_mean_r=mean_r,
-            index=index,
-            product=index * r,
-            identified=identified,
-            residual_r=residual_r,
-            residual_r_training_mean=of_training_mean,
-            fingerprint=fingerprint,
-            shares={
-                "others_r": _shares(others_r, others_r_without),
-                "own_mean_r": _shares(mean_r, mean_r_without),
-                "index": _shares(index, index_without),
-                "product": _shares(index * r, index_without * r),
-                "identification": _shares(identified, identified_without),
-                "residual_r": _shares(residual_r, residual_r_without),
-                "fingerprint": jackknife_shares(fingerprint, fingerprint_without),
-            },
-        )
-
-    def by_name(self) -> dict[str, Values]:
-        """Return every score by name, (people,); the mean over people is the score.
-
-        The spread over people is valid for intervals and tests, because scores that depend on other
-        people are given as jackknife `shares`. A constant map counts as r 0. Names that begin with
-        own_ are the people's own values, for tables of people but not for tests of a mean.
-        """
-        matrix = np.nan_to_num(self.matrix)
-        r = np.diagonal(matrix)
-        mean_of_others = (matrix.sum(axis=1) - r) / max(len(matrix) - 1, 1)
-        index = r - mean_of_others
-        of_training_mean = self.residual_r_training_mean
-        if np.isfinite(of_training_mean).any():
-            of_training_mean = np.nan_to_num(of_training_mean)
-        return {
-            "r": r,
-            "residual_r_training_mean": of_training_mean,
-            **self.shares,
-            "own_index": r - self.others_r,
-            "own_product": index * r,
-            "own_residual_r": self.residual_r,
-            "own_identification": self.identified,
-        }
+    Examples
+    --------
+    >>> import numpy as np
+    >>> maps = np.random.default_rng(0).standard_normal((3, 500)).astype(np.float32)
+    >>> matrix, scores = score_people(maps, maps)
+    >>> matrix.shape, scores["own_residual_r"].round(3).tolist()
+    ((3, 3), [1.0, 1.0, 1.0])
+    """
+    family = np.arange(len(predicted)) if families is None else families
+    here = np.ones(predicted.shape[1], bool) if here is None else here
+    products, voxels = _products(predicted, measured, training_mean, here, slab_bytes)
+    if not voxels:
+        raise ValueError("no voxel is covered by everybody's map")
+    centred = products - np.outer(products[:, _ONES], products[_ONES]) / voxels
+    matrix = _correlations(centred, products, _PREDICTED_MEAN, _MEASURED_MEAN).T
+    # A person with a constant prediction has r 0 with everybody.
+    r_of_pairs = np.nan_to_num(matrix)
+    r = np.diagonal(r_of_pairs)
+    others_r, others_r_without = _others_r(r_of_pairs, family[:, None] != family)
+    index, index_without = r - others_r, r - others_r_without
+    own_mean_r = map(np.nan_to_num, _own_mean_r(centred, products))
+    residual_r = _residual_r(centred, products)
+    training_r = np.full(len(r), np.nan)
+    if training_mean is not None:
+        training_r = _correlations(
+            centred, products, _PREDICTED_SHIFT, _MEASURED_SHIFT
+        ).diagonal()
+    if np.isfinite(training_r).any():
+        training_r = np.nan_to_num(training_r)
+    identified, identified_without, fingerprint_without = _identification(matrix)
+    # As published, with relatives among the others.
+    mean_of_others = (r_of_pairs.sum(axis=1) - r) / max(len(r) - 1, 1)
+    return matrix, {
+        "r": r,
+        "residual_r_training_mean": training_r,
+        "others_r": _shares(others_r, others_r_without),
+        "own_mean_r": _shares(*own_mean_r),
+        "index": _shares(index, index_without),
+        "product": _shares(index * r, index_without * r),
+        "identification": _shares(identified, identified_without),
+        "residual_r": _shares(*residual_r),
+        "fingerprint": jackknife_shares(
+            fingerprinting_score(matrix), fingerprint_without
+        ),
+        "own_index": index,
+        "own_product": (r - mean_of_others) * r,
+        "own_residual_r": residual_r[0],
+        "own_identification": identified,
+    }
 
 
 # Rows of `_products` after people's deviations, which are common to all people.
@@ -223,7 +194,7 @@ def _others_r(matrix: Values, is_other: NDArray[np.bool_]) -> tuple[Values, Valu
 
     `is_other` is (people, people), whether two people are of different families.
     """
-    r = np.where(is_other, np.nan_to_num(matrix), 0.0)
+    r = np.where(is_other, matrix, 0.0)
     total, number = r.sum(axis=1), is_other.sum(axis=1)
     mean = np.where(number > 0, total / np.maximum(number, 1), np.nan)
     without = (total[None] - r.T) / np.maximum(number[None] - is_other, 1)

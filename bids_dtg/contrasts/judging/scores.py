@@ -1,7 +1,7 @@
 """Scores of models as one table: one row per model, contrast and person, one column per score.
 
 The mean over people of a column is the model's score. The spread over people is valid for intervals
-and tests, even if a person's score depends on the others (`PeopleScores.by_name`). Tables,
+and tests, even if a person's score depends on the others (`score_people`). Tables,
 comparisons and tests are computed from this table (`bids_dtg.contrasts.judging.tables`).
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.judging.people_scores import PeopleScores
+from bids_dtg.contrasts.judging.people_scores import score_people
 from bids_dtg.contrasts.people import Person
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.stats.correlation import correlation
@@ -132,13 +132,13 @@ def score_maps(
         if len(counts) < people_number:
             p, m = predicted[counts, row], measured[counts, row]
         mean = None if training_mean is None else training_mean[row]
-        scores = PeopleScores.of(p, m, mean, families=family[counts], here=here)
-        matrices[row][np.ix_(counts, counts)] = scores.matrix
+        matrix, scores = score_people(p, m, mean, families=family[counts], here=here)
+        matrices[row][np.ix_(counts, counts)] = matrix
         columns = {
             "contrast": contrast,
             "person": [people[int(person)] for person in counts],
             "family": family[counts],
-            **scores.by_name(),
+            **scores,
             "dice": _dice(p, m, counted),
         }
         tables.append(pd.DataFrame(columns))
