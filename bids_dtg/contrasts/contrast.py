@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -119,12 +119,32 @@ def parse_contrasts(text: str) -> tuple[Contrast, ...]:
     return check_contrasts(contrasts)
 
 
-def hcp_tasks() -> dict[str, str]:
-    """Return the task of each HCP contrast, both as `plain_contrast` spells them."""
+def by_plain_label(contrasts: Iterable[Contrast]) -> dict[str, Contrast]:
+    """Return contrasts by their label as `plain_contrast` spells it, in their order."""
+    from bids_dtg.inputs.statmaps import plain_contrast
+
+    return {plain_contrast(contrast.label): contrast for contrast in contrasts}
+
+
+def tasks_by_contrast(contrasts: Iterable[Contrast]) -> dict[str, str]:
+    """Return the task of each contrast, both as `plain_contrast` spells them."""
     from bids_dtg.inputs.statmaps import plain_contrast
 
     return {
-        plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()
+        label: plain_contrast(contrast.task)
+        for label, contrast in by_plain_label(contrasts).items()
+    }
+
+
+def rows_in_model(
+    contrasts: Iterable[Contrast], model_contrasts: Iterable[Contrast]
+) -> dict[int, int]:
+    """Return the row of each contrast in a model, by its row here, if the model has it."""
+    in_model = by_plain_label(model_contrasts)
+    return {
+        row: in_model[label].index
+        for row, label in enumerate(by_plain_label(contrasts))
+        if label in in_model
     }
 
 
@@ -174,4 +194,4 @@ def find_measured(kind: FeatureKind, people: GroupParticipants) -> FeatureSource
     """Find measured maps for analyses over people, with the tasks of HCP contrasts."""
     from bids_dtg.cohort import features
 
-    return features.find_measured(kind, people, hcp_tasks())
+    return features.find_measured(kind, people, tasks_by_contrast(hcp_contrasts()))

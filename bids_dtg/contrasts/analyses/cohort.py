@@ -20,7 +20,7 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.roi_maps import maps_in_words, parcel_template
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
-from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.contrast import Contrast, by_plain_label
 from bids_dtg.contrasts.participant.model import DEFAULT, Model, default_model
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
@@ -35,7 +35,6 @@ from bids_dtg.inputs.statmaps import (
     StatMap,
     describe_files,
     describe_sessions,
-    plain_contrast,
     statmaps_place,
 )
 from bids_dtg.settings import Settings
@@ -66,6 +65,7 @@ class CohortPlan:
     statmaps: Path  # folder of the measured maps
     results: ResultFolder  # where results go, below the output folder
     roi_maps_words: str  # origin of the masks and ROI maps of a model to be trained
+    kind: MapsKind  # of the model that is made or evaluated
     makes_model: bool  # else the model is evaluated
     # ROIs of each set of maps to be made from the training people; empty: the model has the maps.
     roi_sets: tuple[int, ...] = ()
@@ -129,7 +129,8 @@ class CohortPlan:
             _CAN_WRITE,
             request.path_names.plus({"statmaps": statmaps}),
         )
-        return cls(settings, request, statmaps, results, words, makes_model, sets)
+        kind = kind or KINDS[card.kind]
+        return cls(settings, request, statmaps, results, words, kind, makes_model, sets)
 
     @property
     def name(self) -> str:
@@ -213,10 +214,8 @@ class CohortFiles:
     @property
     def rows(self) -> dict[str, int]:
         """Row of each contrast, by its `plain_contrast`."""
-        return {
-            plain_contrast(contrast.label): contrast.index
-            for contrast in self.contrasts
-        }
+        contrasts = by_plain_label(self.contrasts)
+        return {label: contrast.index for label, contrast in contrasts.items()}
 
     @property
     def sessions_in_words(self) -> str:

@@ -25,13 +25,12 @@ from bids_dtg.contrasts.analyses.simple_models import (
 )
 from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families
 from bids_dtg.contrasts.analyses.training_set import leave_out_seen, say_unlisted
-from bids_dtg.contrasts.contrast import contrast_in_words, task_in_words
+from bids_dtg.contrasts.contrast import contrast_in_words, rows_in_model, task_in_words
 from bids_dtg.contrasts.judging.scores import GROUP_AVERAGE
 from bids_dtg.contrasts.panels.drawn_maps import draw_side_by_side
 from bids_dtg.contrasts.panels.gallery import choose_labels
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
-from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, say
 from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
@@ -90,13 +89,7 @@ def _evaluate(
     findings: Sequence[str],
 ) -> int:
     plan, bundle = cohort.plan, cohort.plan.bundle
-    model_rows = {
-        plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts
-    }
-    rows = [
-        model_rows[plain_contrast(contrast.label)]
-        for contrast in cohort.files.contrasts
-    ]
+    rows = [*rows_in_model(cohort.files.contrasts, bundle.contrasts).values()]
     model = plan.model
 
     def predict(person: Person) -> Array:

@@ -10,7 +10,12 @@ from pathlib import Path
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.contrasts.analyses.cohort import CohortFiles, CohortPlan
-from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
+from bids_dtg.contrasts.contrast import (
+    Contrast,
+    by_plain_label,
+    hcp_contrasts,
+    tasks_by_contrast,
+)
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.errors import DatasetError, DtgError, RunError
 from bids_dtg.files.names import plain_label
@@ -56,11 +61,7 @@ def find_people(
     model_contrasts = plan.bundle.contrasts
     measured, predicted = find_statmaps(plan.statmaps)
     statmaps, transforms, space_note = _in_model_space(plan, measured)
-    known_contrasts = (*hcp_contrasts(), *model_contrasts)
-    tasks = {
-        plain_contrast(contrast.label): plain_contrast(contrast.task)
-        for contrast in known_contrasts
-    }
+    tasks = tasks_by_contrast((*hcp_contrasts(), *model_contrasts))
     statmaps, task_note = name_targets(statmaps, tasks)
     rows = contrast_rows(
         [statmap.contrast for statmap in statmaps],
@@ -68,10 +69,10 @@ def find_people(
         model_contrasts,
         () if everything else plan.settings.modelling.contrast,
     )
-    keys = {plain_contrast(contrast.label) for contrast in rows}
-    statmaps = tuple(
-        statmap for statmap in statmaps if plain_contrast(statmap.contrast) in keys
-    )
+    wanted = by_plain_label(rows)
+    statmaps = [
+        statmap for statmap in statmaps if plain_contrast(statmap.contrast) in wanted
+    ]
     maps = _maps_of_people(plan, statmaps)
     statistic, run_note = choose_statistic(maps)
     maps = {
@@ -296,11 +297,8 @@ def contrast_rows(
         No contrast is left, or one that was asked for is not there.
     """
     measured = {plain_contrast(label): label for label in labels}
-    of_hcp = {plain_contrast(contrast.label): contrast for contrast in hcp_contrasts()}
-    of_model = {
-        plain_contrast(contrast.label): contrast for contrast in model_contrasts
-    }
-    known_contrasts = {**of_hcp, **of_model}
+    of_hcp = by_plain_label(hcp_contrasts())
+    known_contrasts = of_hcp | by_plain_label(model_contrasts)
     if contrasts is None:
         known_contrasts |= of_hcp
     tasks = {
@@ -309,7 +307,7 @@ def contrast_rows(
     }
     chosen = {plain_contrast(label) for label in chosen_contrasts(choice, tasks)}
     if contrasts is not None:
-        order = [plain_contrast(contrast.label) for contrast in contrasts]
+        order = list(by_plain_label(contrasts))
     else:
         order = [*known_contrasts, *sorted(measured.keys() - known_contrasts.keys())]
     keys = [key for key in order if key in measured and (key in chosen or not chosen)]
@@ -344,11 +342,11 @@ def names_beyond_hcp(contrasts: Sequence[Contrast]) -> str:
     >>> names_beyond_hcp(contrast_rows(["WM 0bk:faces", "SOCIAL:rnd"], None, (), ()))
     "not among HCP's contrasts, so kept under its own name: 1 of 2 contrasts (SOCIALrnd)"
     """
-    of_hcp = {plain_contrast(contrast.label) for contrast in hcp_contrasts()}
+    of_hcp = by_plain_label(hcp_contrasts())
     labels = [
         contrast.label
-        for contrast in contrasts
-        if plain_contrast(contrast.label) not in of_hcp
+        for key, contrast in by_plain_label(contrasts).items()
+        if key not in of_hcp
     ]
     if not labels:
         return ""

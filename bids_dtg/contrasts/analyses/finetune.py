@@ -29,9 +29,8 @@ from bids_dtg.contrasts.analyses.measured import check_measured_maps
 from bids_dtg.contrasts.analyses.reading import read_arrays
 from bids_dtg.contrasts.analyses.splits import plan_split, sets_of, store_split
 from bids_dtg.contrasts.analyses.training_set import leave_out_seen, say_unlisted
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.kinds import KINDS, tunable
-from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.bundle.kinds import tunable
+from bids_dtg.contrasts.contrast import Contrast, rows_in_model
 from bids_dtg.contrasts.judging.scores import BEFORE
 from bids_dtg.contrasts.judging.tables import TRANSFER_COLUMNS, transfer_rows
 from bids_dtg.contrasts.options import ContrastsOptions
@@ -45,7 +44,6 @@ from bids_dtg.contrasts.people import (
 from bids_dtg.contrasts.plan import CHECKPOINTS, FitOptions, find_recipe
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
-from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, say
 from bids_dtg.report.page import Section
 from bids_dtg.settings import Settings
@@ -77,13 +75,13 @@ def run_finetuning(settings: Settings) -> int:
     if settings.modelling.epochs is None:
         settings = settings.replace(epochs=recipe.tuning_epochs)
     plan = CohortPlan.prepare(settings)
-    bundle, kind = plan.bundle, KINDS[plan.bundle.card.kind]
-    if kind.tuning is None:
+    bundle = plan.bundle
+    if plan.kind.tuning is None:
         raise BundleError(
-            f"--model {bundle.card.name} is of kind {kind.name}",
+            f"--model {bundle.card.name} is of kind {plan.kind.name}",
             expected=f"{tunable()}, which can be fine-tuned",
         )
-    kind.require_packages()
+    plan.kind.require_packages()
     say_unlisted(bundle)
     schedule = settings.part(ContrastsOptions).schedule
     contrasts = None if schedule == "new" else bundle.contrasts
@@ -103,12 +101,10 @@ def run_finetuning(settings: Settings) -> int:
         training=tuple(label for label in split.training if label in to_learn.maps),
         validation=tuple(label for label in split.validation if label in to_learn.maps),
     )
-    check_fit(kind, to_learn, learning)
+    check_fit(to_learn, learning)
     if plan.is_dry:
         return print_plan(files, sets_of(split))
-    rows = [
-        files.rows[plain_contrast(contrast.label)] for contrast in to_learn.contrasts
-    ]
+    rows = [*rows_in_model(to_learn.contrasts, files.contrasts).values()]
     with files.plan.results.writing() as locks:
         cohort = read_arrays(files.among(split.everybody), locks)
         return _finetune(cohort, rows, check_measured_maps(cohort))
@@ -136,8 +132,7 @@ def _finetune(
     data = FitData(training, validation, bundle.places, plan.form)
     fitted = _tune(plan, data, tuned)
     if plan.settings.part(ContrastsOptions).schedule != "new":
-        places = _places_in(tuned, bundle.contrasts)
-        tuned_rows = list(places.values())
+        tuned_rows = [*rows_in_model(tuned, bundle.contrasts).values()]
         fitted = _with_other_rows(plan, fitted, tuned_rows, [*training, *validation])
         contrasts = bundle.contrasts
     of_card = None
@@ -168,32 +163,16 @@ def _of_rows(people: Sequence[Person], rows: Sequence[int]) -> list[Person]:
     return with_rows
 
 
-def _places_in(
-    contrasts: Sequence[Contrast], model_contrasts: Sequence[Contrast]
-) -> dict[int, int]:
-    """Return the row of each contrast in the model, by its row here, if the model has it."""
-    model_rows = {
-        plain_contrast(contrast.label): row
-        for row, contrast in enumerate(model_contrasts)
-    }
-    places = {}
-    for row, contrast in enumerate(contrasts):
-        model_row = model_rows.get(plain_contrast(contrast.label))
-        if model_row is not None:
-            places[row] = model_row
-    return places
-
-
 def _tune(plan: CohortPlan, data: FitData, tuned: Sequence[Contrast]) -> FittedModel:
     """Fine-tune to contrasts, with their own rows of the output layer or with new rows."""
     bundle, options = plan.bundle, FitOptions.of(plan.settings)
-    module = _tuning_of(bundle)
+    module = _tuning_of(plan)
     schedule = plan.settings.part(ContrastsOptions).schedule
     state = bundle.network().state_dict()
     if schedule == "new":
         weights = module.with_new_outputs(state, len(tuned), options.seed)
     else:
-        rows = list(_places_in(tuned, bundle.contrasts).values())
+        rows = [*rows_in_model(tuned, bundle.contrasts).values()]
         weights = module.with_rows(state, rows)
     frozen = (module.OUTPUT,) if schedule == "known" else ()
     start = module.Start(weights, frozen)
@@ -202,16 +181,15 @@ def _tune(plan: CohortPlan, data: FitData, tuned: Sequence[Contrast]) -> FittedM
     fitted: FittedModel = module.fit(data, options, folder, say, start)
     facts = {"schedule": schedule, "from": bundle.identity}
     record = {**facts, **fitted.record}
-    fitted = dataclasses.replace(fitted, kind=bundle.card.kind, record=record)
+    fitted = dataclasses.replace(fitted, kind=plan.kind.name, record=record)
     labels = [contrast.label for contrast in tuned]
     return recentred(fitted, data, labels, options.recipe, say)
 
 
-def _tuning_of(bundle: ModelBundle) -> Any:
-    """Return the module with the functions that tune models of the bundle's kind."""
-    tuning = KINDS[bundle.card.kind].tuning
-    assert tuning is not None  # `run_finetuning` has checked it
-    return tuning()
+def _tuning_of(plan: CohortPlan) -> Any:
+    """Return the module with the functions that tune models of the plan's kind."""
+    assert plan.kind.tuning is not None  # `run_finetuning` has checked it
+    return plan.kind.tuning()
 
 
 def _with_other_rows(
@@ -230,7 +208,7 @@ def _with_other_rows(
     import torch
 
     bundle = plan.bundle
-    module = _tuning_of(bundle)
+    module = _tuning_of(plan)
     tuned_state = {
         name: torch.from_numpy(np.asarray(tensor))
         for name, tensor in fitted.tensors.items()
@@ -303,7 +281,7 @@ def _score(
     The scores for the bundle's card.
     """
     plan, old_model = cohort.plan, cohort.plan.model
-    old_rows = _places_in(cohort.files.contrasts, plan.bundle.contrasts)
+    old_rows = rows_in_model(cohort.files.contrasts, plan.bundle.contrasts)
     rows = list(old_rows.values())
     if plan.settings.part(ContrastsOptions).schedule == "new":
         rows = list(range(len(tuned)))

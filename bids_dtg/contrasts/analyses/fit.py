@@ -16,7 +16,6 @@ from bids_dtg.contrasts.analyses.cohort import CohortArrays, CohortFiles, Cohort
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.arrays import as_stored
 from bids_dtg.contrasts.bundle.bundle import BundleArrays, ModelBundle, write_bundle
-from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import (
     GAIN_DIGITS,
     LISTED_MAPS_FILE,
@@ -41,8 +40,8 @@ from bids_dtg.notices import counted, say
 from bids_dtg.stats.splits import Split
 
 
-def check_fit(kind: MapsKind, files: CohortFiles, split: Split) -> None:
-    """Check, before any data are read, that a kind can be fitted to these people.
+def check_fit(files: CohortFiles, split: Split) -> None:
+    """Check, before any data are read, that the plan's kind can be fitted to these people.
 
     Raises
     ------
@@ -55,8 +54,8 @@ def check_fit(kind: MapsKind, files: CohortFiles, split: Split) -> None:
         for label in (*split.training, *split.validation)
         if len(files.maps[label].target) != contrasts
     }
-    kind.require_people(len(split.training))
-    kind.check(
+    plan.kind.require_people(len(split.training))
+    plan.kind.check(
         FitOptions.of(plan.settings),
         len(split.training),
         len(split.validation),
@@ -66,13 +65,12 @@ def check_fit(kind: MapsKind, files: CohortFiles, split: Split) -> None:
 
 
 def fit_model(
-    kind: MapsKind,
     cohort: CohortArrays,
     split: Split,
     folder: Path,
     report: Callable[[str], None],
 ) -> FittedModel:
-    """Fit a kind, and re-centre it on the validation people if the kind needs them.
+    """Fit the plan's kind, and re-centre it on the validation people if the kind needs them.
 
     Raises
     ------
@@ -80,6 +78,7 @@ def fit_model(
         The people whose data could be read are too few, or cannot be used.
     """
     plan, options = cohort.plan, FitOptions.of(cohort.plan.settings)
+    kind = plan.kind
     training, validation = map(cohort.people_of, (split.training, split.validation))
     labels = [contrast.label for contrast in cohort.files.contrasts]
     kind.require_people(len(training))

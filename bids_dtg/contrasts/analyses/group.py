@@ -23,7 +23,7 @@ from bids_dtg.cohort.mean_maps import (
 )
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.run_table import RUN_TABLE, Row, add_to_runs, write_run_table
-from bids_dtg.contrasts.contrast import hcp_tasks
+from bids_dtg.contrasts.contrast import hcp_contrasts, tasks_by_contrast
 from bids_dtg.contrasts.panels.group_page import MeanMaps, write_group_page
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import remove_stale_in
@@ -253,7 +253,7 @@ def _compare_with_measured(settings: Settings, group: GroupMaps) -> ResultTable 
     measured, statistic = choose_measured(
         folder,
         space,
-        hcp_tasks(),
+        tasks_by_contrast(hcp_contrasts()),
         settings.inputs.session_label,
         lambda statmap: statmap.participant in people,
     )

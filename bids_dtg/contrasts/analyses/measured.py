@@ -16,7 +16,7 @@ from bids_dtg.contrasts.analyses.cohort import (
     CohortArrays,
     CohortFiles,
 )
-from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.contrast import Contrast, by_plain_label
 from bids_dtg.files.columns import Column
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, named, say
@@ -227,12 +227,14 @@ def _lines(maps: Sequence[tuple[Mapping[str, Any], Findings]]) -> list[str]:
 def _target_rows(files: CohortFiles) -> list[dict[str, Any]]:
     statmaps = files.plan.statmaps
     root = statmaps if statmaps.is_dir() else statmaps.parent
-    labels = {plain_contrast(row.label): row.label for row in files.contrasts}
+    contrasts = by_plain_label(files.contrasts)
     rows = []
     for label in files.labels:
         for use in SIDES:
             planned = files.planned(label, use)
-            for contrast in filter(planned.__contains__, labels):  # the model's order
+            for contrast in filter(
+                planned.__contains__, contrasts
+            ):  # the model's order
                 statmap = planned[contrast]
                 path = statmap.files[files.statistic]
                 # A path outside the folder would reveal this machine's.
@@ -243,7 +245,7 @@ def _target_rows(files: CohortFiles) -> list[dict[str, Any]]:
                     {
                         "participant_id": f"sub-{label}",
                         "use": use,
-                        "contrast": labels[contrast],
+                        "contrast": contrasts[contrast].label,
                         "task_id": statmap.task,
                         "session_id": statmap.session,
                         "statistic": files.statistic,

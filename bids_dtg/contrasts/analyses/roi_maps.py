@@ -122,19 +122,26 @@ def parcel_template(kind: MapsKind, request: DatasetRequest) -> ModelBundle:
         connectome=form,
     )
     maps = np.zeros((sum(sets), places.number), np.float16 if form.sets else np.float32)
-    files = geometry_files((places, places, maps, None))
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     words = f"parcels are those of {run.bold.name}"
-    card = ModelCard("parcels", "1", kind.name, part, description=words, files=digests)
-    identity = hashlib.sha256(card.to_json().encode()).hexdigest()
-    return ModelBundle(
+    bundle = ModelBundle(
         path=request.output.root / "group",
-        card=card,
-        identity=identity,
+        card=ModelCard("parcels", "1", kind.name, part, description=words),
+        identity="",
         brain=places,
         places=places,
         roi_maps=maps,
     )
+    return _with_digests(bundle)
+
+
+def _with_digests(bundle: ModelBundle, *, mapped: bool = False) -> ModelBundle:
+    """Return a model without weights with the digests of its files, as if it were written."""
+    geometry = bundle.brain, bundle.places, bundle.roi_maps, bundle.combine
+    files = geometry_files(geometry, mapped=mapped)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    card = dataclasses.replace(bundle.card, files=digests)
+    identity = hashlib.sha256(card.to_json().encode()).hexdigest()
+    return dataclasses.replace(bundle, card=card, identity=identity)
 
 
 def with_roi_maps(
@@ -157,17 +164,13 @@ def with_roi_maps(
         # A file of one set holds maps of the whole brain.
         volumes = np.stack([base.voxels.volume(roi_map) for roi_map in maps])
         maps = volumes[:, base.brain_voxels.mask]
-    files = geometry_files((base.brain, base.places, maps, combine), mapped=several)
     card = dataclasses.replace(
         base.card,
         part=dataclasses.replace(part, connectome=form),
-        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         record={"roi_maps": records if several else records[0]},
     )
-    identity = hashlib.sha256(card.to_json().encode()).hexdigest()
-    return dataclasses.replace(
-        base, card=card, identity=identity, roi_maps=maps, combine=combine
-    )
+    bundle = dataclasses.replace(base, card=card, roi_maps=maps, combine=combine)
+    return _with_digests(bundle, mapped=several)
 
 
 def combination(

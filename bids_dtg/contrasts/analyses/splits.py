@@ -11,12 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bids_dtg.cohort.recognised_participants import copies_in_words
 from bids_dtg.cohort.splits import outside_split, read_split
-from bids_dtg.contrasts.analyses.cohort import CohortFiles
-from bids_dtg.contrasts.bundle.kinds import MapsKind
+from bids_dtg.contrasts.analyses.cohort import CohortFiles, CohortPlan
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.participants import write_sets
 from bids_dtg.notices import say
-from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.splits import Split, fold_people, split_people
 
 # Stored next to a model's bundle, for `--split-file`; the bundle itself lists people as hashes.
@@ -28,16 +26,11 @@ _SMALLEST_GROUP = 2  # because its people are compared with each other
 Groups = tuple[tuple[str, ...], ...]  # labels of people who are left out together
 
 
-def draw_split(files: CohortFiles, *, needs_validation: bool = True) -> Split:
-    """Read the given or stored split of the usable people, or draw one.
+def draw_split(files: CohortFiles) -> Split:
+    """Read the given split of the usable people, or that in the analysis's folder, or draw one.
 
-    Parameters
-    ----------
-    files
-        The people; the folder of their analysis may hold a split.
-    needs_validation
-        Whether validation people must be held out. Otherwise they train too; with few people,
-        everybody trains (`trains_on_all`).
+    If the kind of model needs no validation people, they train too; with few people, everybody
+    trains (`trains_on_all`).
 
     Raises
     ------
@@ -53,14 +46,11 @@ def draw_split(files: CohortFiles, *, needs_validation: bool = True) -> Split:
         split = read_split(source, labels, families)
     else:
         plan.table_families.require_known()
-        all_train = trains_on_all(
-            options, len(labels), needs_validation=needs_validation
-        )
         try:
             split = split_people(
                 labels,
-                validation=_SHARE if needs_validation else 0.0,
-                test=0.0 if all_train else _SHARE,
+                validation=_SHARE if plan.kind.needs_validation else 0.0,
+                test=0.0 if trains_on_all(plan, len(labels)) else _SHARE,
                 seed=options.seed,
                 families=families,
             )
@@ -74,27 +64,26 @@ def draw_split(files: CohortFiles, *, needs_validation: bool = True) -> Split:
     return split
 
 
-def store_split(files: CohortFiles, *, needs_validation: bool = True) -> Split:
+def store_split(files: CohortFiles) -> Split:
     """Do what `draw_split` does, and write the split, so that later runs use it."""
-    split = draw_split(files, needs_validation=needs_validation)
+    split = draw_split(files)
     write_sets(files.plan.results.add(SPLIT_FILE), dataclasses.asdict(split))
     return split
 
 
-def trains_on_all(
-    options: ModellingOptions, people: int, *, needs_validation: bool
-) -> bool:
+def trains_on_all(plan: CohortPlan, people: int) -> bool:
     """Return whether everybody trains and cross-validation scores the model.
 
     With few people, a test set gives no verdict and leaves too few to train on.
     """
-    return not needs_validation and options.split_file is None and people < FEW
+    is_given = plan.settings.modelling.split_file is not None
+    return not (plan.kind.needs_validation or is_given) and people < FEW
 
 
-def plan_split(files: CohortFiles, *, needs_validation: bool = True) -> Split:
+def plan_split(files: CohortFiles) -> Split:
     """Return the split, assuming that everybody's data can be used; report the families."""
     say_families(files)
-    split = draw_split(files, needs_validation=needs_validation)
+    split = draw_split(files)
     say(*outside_split(split, files.labels))
     return split
 
@@ -127,16 +116,13 @@ def range_of(numbers: Iterable[int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def draw_folds(files: CohortFiles, split: Split, kind: MapsKind) -> Groups:
+def draw_folds(files: CohortFiles, split: Split) -> Groups:
     """Draw the groups of a cross-validation; () if a test set is used or people are too few."""
-    options, people = files.plan.settings.modelling, split.training
-    all_train = trains_on_all(
-        options, len(people), needs_validation=kind.needs_validation
-    )
-    if not all_train or len(people) < len(split.everybody):
+    plan, people = files.plan, split.training
+    if not trains_on_all(plan, len(people)) or len(people) < len(split.everybody):
         return ()
-    families = files.families.by_label
-    return draw_groups(people, families, kind.fewest_people, seed=options.seed)
+    seed, families = plan.settings.modelling.seed, files.families.by_label
+    return draw_groups(people, families, plan.kind.fewest_people, seed=seed)
 
 
 def draw_groups(

@@ -45,7 +45,7 @@ from bids_dtg.contrasts.analyses.splits import (
     sets_of,
     store_split,
 )
-from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind, find_kind
+from bids_dtg.contrasts.bundle.kinds import KINDS, find_kind
 from bids_dtg.contrasts.judging.scores import (
     Scores,
     join_groups,
@@ -85,13 +85,13 @@ def run_training(settings: Settings) -> int:
     kind.require_packages()
     plan = CohortPlan.prepare(settings, kind)
     files = with_file_record(find_cohort(plan, None))
-    split = plan_split(files, needs_validation=kind.needs_validation)
-    plan = _with_roi_sets(files.plan, kind, len(split.training))
+    split = plan_split(files)
+    plan = _with_roi_sets(files.plan, len(split.training))
     files = dataclasses.replace(files, plan=plan)
-    check_fit(kind, files, split)
+    check_fit(files, split)
     if plan.is_dry:
         sets = sets_of(split)
-        groups = draw_folds(files, split, kind)
+        groups = draw_folds(files, split)
         if groups:
             use = f"cross-validate, {groups_in_words(groups)} left out in turn"
             sets[use] = split.training
@@ -99,14 +99,14 @@ def run_training(settings: Settings) -> int:
     with plan.results.writing() as locks:
         files = files.among(split.everybody)
         if plan.roi_sets:
-            files = _with_roi_maps(files, kind, locks)
+            files = _with_roi_maps(files, locks)
         cohort = read_arrays(files, locks)
-        return _train(cohort, kind, check_measured_maps(cohort))
+        return _train(cohort, check_measured_maps(cohort))
 
 
-def _with_roi_sets(plan: CohortPlan, kind: MapsKind, training: int) -> CohortPlan:
+def _with_roi_sets(plan: CohortPlan, training: int) -> CohortPlan:
     """Decide whether ROI maps are made from the training people's rest; report why not."""
-    card = plan.bundle.card
+    card, kind = plan.bundle.card, plan.kind
     if plan.roi_sets or not kind.sets or card.part.several:
         return plan
     people = counted(training, "training participant")
@@ -125,7 +125,7 @@ def _with_roi_sets(plan: CohortPlan, kind: MapsKind, training: int) -> CohortPla
     return dataclasses.replace(plan, roi_sets=sets, roi_maps_words=words)
 
 
-def _with_roi_maps(files: CohortFiles, kind: MapsKind, locks: Locks) -> CohortFiles:
+def _with_roi_maps(files: CohortFiles, locks: Locks) -> CohortFiles:
     """Reduce everybody's rest, and make ROI maps of the training people and for each fold.
 
     The split is stored, so that nobody whose rest made these maps is drawn into the test set later.
@@ -136,8 +136,8 @@ def _with_roi_maps(files: CohortFiles, kind: MapsKind, locks: Locks) -> CohortFi
     start = time.monotonic()
     files = reduce_rest(files, locks)
     seconds = time.monotonic() - start
-    split = store_split(files, needs_validation=kind.needs_validation)
-    groups = draw_folds(files, split, kind)
+    split = store_split(files)
+    groups = draw_folds(files, split)
     fits = 1 + len(groups)
     if seconds > 1:  # else it was reduced by an earlier run
         remaining = duration(_TIMES_AS_LONG * seconds * fits)
@@ -147,17 +147,17 @@ def _with_roi_maps(files: CohortFiles, kind: MapsKind, locks: Locks) -> CohortFi
     return with_group_maps(files, split.training, groups)
 
 
-def _train(cohort: CohortArrays, kind: MapsKind, findings: Sequence[str]) -> int:
+def _train(cohort: CohortArrays, findings: Sequence[str]) -> int:
     """Fit and score a model, and write it; `findings` are sentences on the measured maps."""
     plan = cohort.plan
-    split = store_split(cohort.files, needs_validation=kind.needs_validation)
+    split = store_split(cohort.files)
     say(
         f"{len(split.training)} to train, {len(split.validation)} to validate, "
         f"{len(split.test)} to test"
     )
     plan.results.add(f"{CHECKPOINTS}/")
-    fitted = fit_model(kind, cohort, split, plan.results.path, say)
-    groups = draw_folds(cohort.files, split, kind)
+    fitted = fit_model(cohort, split, plan.results.path, say)
+    groups = draw_folds(cohort.files, split)
     judged: tuple[Scores, SimpleModels] | None = None
     if groups:
         say(f"cross-validation: {groups_in_words(groups)} are left out in turn")
@@ -168,7 +168,7 @@ def _train(cohort: CohortArrays, kind: MapsKind, findings: Sequence[str]) -> int
         }
         record = {**fitted.record, "cross_validation": drawn}
         fitted = dataclasses.replace(fitted, record=record)
-        judged = judge_folds(cohort, groups, kind)
+        judged = judge_folds(cohort, groups)
     elif split.test:
         judged = score_fit(cohort, fitted, split)
     else:
@@ -193,9 +193,7 @@ def _train(cohort: CohortArrays, kind: MapsKind, findings: Sequence[str]) -> int
     return cohort.files.failed
 
 
-def judge_folds(
-    cohort: CohortArrays, groups: Groups, kind: MapsKind
-) -> tuple[Scores, SimpleModels]:
+def judge_folds(cohort: CohortArrays, groups: Groups) -> tuple[Scores, SimpleModels]:
     """Leave each group out in turn, fit on the others, and score the model and simple models.
 
     Each fit learns everything anew: ROI maps, coefficients and gains. As with test people, only
@@ -211,7 +209,7 @@ def judge_folds(
     of_groups, records = [], []
     for number, group in enumerate(groups, 1):
         title = f"group {number} of {len(groups)}: {counted(len(group), 'participant')} left out"
-        scores, record = _judge_fold(cohort, number, group, kind, title)
+        scores, record = _judge_fold(cohort, number, group, title)
         of_groups.append(scores)
         records.append(record)
     simple_models = {
@@ -248,7 +246,6 @@ def _judge_fold(
     cohort: CohortArrays,
     number: int,
     group: Sequence[str],
-    kind: MapsKind,
     title: str,
 ) -> tuple[Scores, Mapping[str, Any]]:
     """Return scores of a group by a fit without it, and a record of simple models.
@@ -259,22 +256,20 @@ def _judge_fold(
     labels = [person.label for person in cohort.people]
     training = tuple(label for label in labels if label not in group)
     fold, split = of_fold(cohort, number), Split(training, (), tuple(group))
-    name, facts = f"scores{number}", _facts_of_scores(fold, split, kind)
+    name, facts = f"scores{number}", _facts_of_scores(fold, split)
     stored = stored_scores(store, name, facts)
     if stored is not None:
         say(f"{title}, scored by an earlier call")
         return stored
     say(f"{title}, fit on {len(training)}")
-    fitted = fit_model(kind, fold, split, store.root, lambda line: None)
+    fitted = fit_model(fold, split, store.root, lambda line: None)
     with one_blas_thread():
         scores, simple = score_fit(fold, fitted, split, lambda line: None)
     store_scores(store, name, scores, facts, simple.record)
     return scores, simple.record
 
 
-def _facts_of_scores(
-    fold: CohortArrays, split: Split, kind: MapsKind
-) -> dict[str, Any]:
+def _facts_of_scores(fold: CohortArrays, split: Split) -> dict[str, Any]:
     """Return everything that the scores of a group depend on, as JSON values."""
     arrays = {
         person.label: [
@@ -285,7 +280,7 @@ def _facts_of_scores(
     settings = fold.plan.settings
     return {
         "version": __version__,
-        "kind": kind.name,
+        "kind": fold.plan.kind.name,
         "options": settings.result_options | {"seed": settings.modelling.seed},
         "contrasts": [contrast.label for contrast in fold.files.contrasts],
         "geometry": fold.plan.bundle.geometry,
