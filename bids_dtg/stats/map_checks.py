@@ -7,7 +7,7 @@ and the user decides. Voxels may also be parcels here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -112,9 +112,7 @@ def map_figures(values: Array) -> MapFigures:
     )
 
 
-def check_maps(
-    maps: Iterable[Array], sds: Sequence[float], mirror: Indices
-) -> list[Checked]:
+def check_maps(maps: Sequence[Array], mirror: Indices) -> list[Checked]:
     """Compare each person's map of one contrast with the mean of the others' maps.
 
     Maps are scaled to a standard deviation of 1 before averaging, so that none outweighs the
@@ -124,8 +122,6 @@ def check_maps(
     ----------
     maps
         (voxels,) each, NaN where there is no value; read twice, so they may be mapped from files.
-    sds
-        Standard deviation of each map.
     mirror
         (voxels,), index of the voxel at the mirrored position; -1: none.
 
@@ -133,8 +129,8 @@ def check_maps(
     -------
     In the order of the maps; with fewer than `LEAST_PEOPLE` maps, they are not compared.
     """
-    maps = list(maps)
     figures = [map_figures(values) for values in maps]
+    sds = np.array([of_map.sd for of_map in figures])
     if len(maps) < LEAST_PEOPLE:
         return [
             Checked(figure, None, np.nan, _coverage_findings(figure))
@@ -160,7 +156,7 @@ def check_maps(
         rest_mean = rest_total / np.maximum(rest_count, 1)
         rest_mean = np.where(rest_count > 0, rest_mean, np.nan)
         group_figures.append(_compare(values, rest_mean, len(sample)))
-    return _judge(figures, group_figures, np.asarray(sds, float))
+    return _judge(figures, group_figures, sds)
 
 
 def judge_person(maps: Sequence[Checked]) -> dict[str, str]:

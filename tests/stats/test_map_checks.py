@@ -48,10 +48,6 @@ def cohort(
     return people
 
 
-def check(maps, mirror):
-    return check_maps(maps, [float(np.nanstd(values)) for values in maps], mirror)
-
-
 def mirrored(mirror, values):
     return np.where(mirror >= 0, values[mirror], np.nan).astype(np.float32)
 
@@ -59,7 +55,7 @@ def mirrored(mirror, values):
 def test_nothing_is_found_in_maps_that_share_half_of_their_variance(places, mirror):
     for maps in cohort(places, 6):
         maps[0][:50] = np.nan  # a gap of one person is left out of every comparison
-        checked = check(maps, mirror)
+        checked = check_maps(maps, mirror)
         assert [dict(person_check.findings) for person_check in checked] == [
             {}
         ] * PEOPLE
@@ -69,7 +65,7 @@ def test_nothing_is_found_in_maps_that_share_half_of_their_variance(places, mirr
 def test_a_mirrored_map_is_found(places, mirror):
     (maps,) = cohort(places)
     maps[2] = mirrored(mirror, maps[2])
-    checks = check(maps, mirror)
+    checks = check_maps(maps, mirror)
     assert [list(item.findings) for item in checks] == [
         [],
         [],
@@ -82,7 +78,7 @@ def test_a_mirrored_map_is_found(places, mirror):
 def test_another_scale_is_found_and_does_not_outweigh_the_others(places, mirror):
     (maps,) = cohort(places)
     maps[4] = maps[4] * 1000
-    checks = check(maps, mirror)
+    checks = check_maps(maps, mirror)
     assert [list(item.findings) for item in checks] == [
         *([[]] * 4),
         ["scale"],
@@ -94,7 +90,7 @@ def test_another_scale_is_found_and_does_not_outweigh_the_others(places, mirror)
 def test_a_map_of_something_else_is_an_outlier(places, mirror):
     (maps,) = cohort(places, deviation=0.7)
     maps[7] = smooth(places, np.random.default_rng(9))
-    checks = check(maps, mirror)
+    checks = check_maps(maps, mirror)
     assert [list(item.findings) for item in checks] == [*([[]] * 7), ["outlier"]]
 
 
@@ -102,7 +98,7 @@ def test_fewer_people_than_five_are_not_compared(places, mirror):
     (maps,) = cohort(places)
     maps = maps[: LEAST_PEOPLE - 1]
     maps[0] = mirrored(mirror, maps[0]) * 1000
-    checks = check(maps, mirror)
+    checks = check_maps(maps, mirror)
     assert all(item.group is None and not item.findings for item in checks)
     assert judge_person(checks) == {}
 
@@ -136,6 +132,6 @@ def test_a_missing_third_is_reported(places, mirror):
     (maps,) = cohort(places)
     low = places.points[:, 2] < np.quantile(places.points[:, 2], 0.3)
     maps[3] = np.where(low, np.nan, maps[3]).astype(np.float32)
-    checks = check(maps, mirror)
+    checks = check_maps(maps, mirror)
     assert list(checks[3].findings) == ["coverage"]
     assert "72% of the model's mask" in checks[3].findings["coverage"]

@@ -6,9 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import (
     ARRAYS,
@@ -16,9 +13,8 @@ from bids_dtg.contrasts.analyses.cohort import (
     CohortArrays,
     CohortFiles,
 )
-from bids_dtg.contrasts.contrast import Contrast, by_plain_label
+from bids_dtg.contrasts.contrast import by_plain_label
 from bids_dtg.files.columns import Column
-from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, named, say
 from bids_dtg.stats.map_checks import (
     LEAST_COVERAGE,
@@ -95,7 +91,11 @@ def check_measured_maps(cohort: CohortArrays) -> tuple[str, ...]:
     results.add(f"{ARRAYS}/")
     maps = _checked(cohort)
     targets = _target_rows(files)
-    quality = [{**row, **_findings_in_columns(findings)} for row, findings in maps]
+    quality = []
+    for row, findings in maps:
+        words = "; ".join(findings.values()) or None
+        kinds = ",".join(findings) or None
+        quality.append({**row, "findings": kinds, "words": words})
     results.table(
         TARGETS_TABLE,
         ResultTable(_TARGET_COLUMNS, targets, "Measured maps and their files"),
@@ -117,86 +117,59 @@ def check_measured_maps(cohort: CohortArrays) -> tuple[str, ...]:
     return (files.targets_in_words, *files.notes, *lines)
 
 
-def _findings_in_columns(findings: Findings) -> dict[str, str | None]:
-    return {
-        "findings": ",".join(findings) or None,
-        "words": "; ".join(findings.values()) or None,
-    }
-
-
 def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:
     """Check every measured map, contrast by contrast; return its table row and the findings."""
     mirror = cohort.plan.bundle.places.mirror()
-    maps: list[tuple[dict[str, Any], Findings]] = []
+    maps: list[tuple[dict[str, Any], dict[str, str]]] = []
     of_people: dict[tuple[str, str], list[Checked]] = {}
-    for use in SIDES:
-        for contrast in cohort.files.contrasts:
-            for row, checked in _checked_contrast(cohort, use, contrast, mirror):
-                if isinstance(checked, str):
-                    unusable = f"left out, because {checked}"
-                    maps.append((row, {"unusable": unusable}))
+    contrasts = by_plain_label(cohort.files.contrasts)
+    for session, use in enumerate(SIDES):
+        for key, contrast in contrasts.items():
+            used_maps, values = [], []
+            for person in cohort.people:
+                if key not in cohort.files.planned(person.label, use):
                     continue
-                person = row["participant_id"], use
-                of_people.setdefault(person, []).append(checked)
-                maps.append((row, dict(checked.findings)))
+                reason = cohort.unusable[person.label].get(use, {}).get(key, "")
+                row = {
+                    "participant_id": f"sub-{person.label}",
+                    "use": use,
+                    "contrast": contrast.label,
+                    "used": not reason,
+                }
+                maps.append((row, {}))
+                if reason:
+                    maps[-1][1]["unusable"] = f"left out, because {reason}"
+                    continue
+                used_maps.append(maps[-1])
+                values.append(person.sessions[session][contrast.index])
+            checked_maps = check_maps(values, mirror)
+            for (row, findings), checked in zip(used_maps, checked_maps, strict=True):
+                row |= _figures(checked)
+                findings |= checked.findings
+                of_person = of_people.setdefault((row["participant_id"], use), [])
+                of_person.append(checked)
     # Some findings need all maps of a person.
-    joined: list[tuple[dict[str, Any], Findings]] = []
-    of_all_maps = {
-        person: judge_person(checked) for person, checked in of_people.items()
+    joint = {person: judge_person(checked) for person, checked in of_people.items()}
+    return [
+        (row, joint[row["participant_id"], row["use"]] | findings)
+        if row["used"]
+        else (row, findings)
+        for row, findings in maps
+    ]
+
+
+def _figures(checked: Checked) -> dict[str, float]:
+    """Return the figures of a map, by column."""
+    alone, group = checked.figures, checked.group
+    figures = {
+        "coverage": alone.coverage,
+        "equal": alone.equal,
+        "sd": alone.sd,
+        "scale": checked.scale,
     }
-    for row, findings in maps:
-        if row["used"]:
-            person = row["participant_id"], row["use"]
-            joined.append((row, {**of_all_maps[person], **findings}))
-        else:
-            joined.append((row, findings))
-    return joined
-
-
-def _checked_contrast(
-    cohort: CohortArrays,
-    use: str,
-    contrast: Contrast,
-    mirror: NDArray[np.intp],
-) -> list[tuple[dict[str, Any], Checked | str]]:
-    """Check people's maps of a contrast; return rows, with figures or why a map is unusable."""
-    files, session = cohort.files, SIDES.index(use)
-    key = plain_contrast(contrast.label)
-    people = [
-        person for person in cohort.people if key in files.planned(person.label, use)
-    ]
-    reasons = [
-        cohort.unusable[person.label].get(use, {}).get(key, "") for person in people
-    ]
-    maps = [
-        person.sessions[session][contrast.index]
-        for person, reason in zip(people, reasons, strict=True)
-        if not reason
-    ]
-    sds = [float(np.nanstd(values, dtype=np.float64)) for values in maps]
-    checked_maps = iter(check_maps(maps, sds, mirror) if maps else [])
-    rows: list[tuple[dict[str, Any], Checked | str]] = []
-    for person, reason in zip(people, reasons, strict=True):
-        row: dict[str, Any] = {
-            "participant_id": f"sub-{person.label}",
-            "use": use,
-            "contrast": contrast.label,
-            "used": not reason,
-        }
-        if reason:
-            rows.append((row, reason))
-            continue
-        checked = next(checked_maps)
-        row |= {
-            "coverage": checked.figures.coverage,
-            "equal": checked.figures.equal,
-            "sd": checked.figures.sd,
-            "scale": checked.scale,
-        }
-        if checked.group is not None:
-            row |= {"r": checked.group.r, "side_r": checked.group.side_r}
-        rows.append((row, checked))
-    return rows
+    return (
+        figures if group is None else figures | {"r": group.r, "side_r": group.side_r}
+    )
 
 
 def _lines(maps: Sequence[tuple[Mapping[str, Any], Findings]]) -> list[str]:

@@ -552,7 +552,7 @@ def _connectomes(
     part, averages = plan.bundle.card.part, plan.request.averages(label)
     # Rows of the connectomes: those of the model, then those of each fold.
     rows = rows_of([bundle.rois for bundle in (plan.bundle, *plan.folds)])
-    sketches: list[dict[str, str]] = [{} for _ in rows]
+    sketches: dict[str, str] = {}
     segments: list[Connectome] = []
     sessions: dict[str | None, Connectome] = {}
     repetition_times, motion = [], []
@@ -565,9 +565,7 @@ def _connectomes(
             continue
         repetition_times.append(measured.design.tr_seconds)
         motion.append((measured.confounds.mean_fd_mm, len(measured.design.keep)))
-        for of_model, model_rows in zip(sketches, rows, strict=True):
-            series = measured.connectomes.series[:, model_rows]
-            of_model[run.title] = sketch(series.T)
+        sketches[run.title] = sketch(measured.connectomes.series[:, rows[0]].T)
         for segment in measured.connectomes.segments:
             if not part.of_sessions:
                 segments.append(segment)
@@ -579,14 +577,17 @@ def _connectomes(
     if not segments:
         raise _too_short(label)
     options = "--session-label, --bids-filter-file"
-    with_copies(Families({}, ""), {label: sketches[0]}, options=options)
+    with_copies(Families({}, ""), {label: sketches}, options=options)
     by_dof = all(average.by_dof for average in averages)
     notes = _notes_on_rest(segments, repetition_times, motion, by_dof=by_dof)
-    contents = []
-    for of_model, model_rows in zip(sketches, rows, strict=True):
-        connectomes = [segment.r[model_rows].astype(np.float16) for segment in segments]
-        contents.append((np.stack(connectomes), {**notes, "sketches": of_model}))
-    return contents
+    notes["sketches"] = sketches
+    return [
+        (
+            np.stack([segment.r[of_set].astype(np.float16) for segment in segments]),
+            notes,
+        )
+        for of_set in rows
+    ]
 
 
 def _notes_on_rest(
