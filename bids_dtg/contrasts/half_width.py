@@ -52,11 +52,11 @@ class HalfWidths:
     @cached_property
     def at_places(self) -> Array:
         """Interpolated between the blocks' centres, (contrasts, voxels); NaN: no interval."""
-        of_blocks = self.values.reshape(len(self.values), -1)
-        has_width = of_blocks > 0
+        block_widths = self.values.reshape(len(self.values), -1)
+        has_width = block_widths > 0
         # Blocks without a half-width enter interpolation with the contrast's mean.
-        mean = of_blocks.sum(axis=1) / np.maximum(has_width.sum(axis=1), 1)
-        filled = np.where(has_width, of_blocks, mean[:, None])
+        mean = block_widths.sum(axis=1) / np.maximum(has_width.sum(axis=1), 1)
+        filled = np.where(has_width, block_widths, mean[:, None])
         widths = self.lattice.interpolate(filled)
         widths[~has_width[:, self.lattice.block_of]] = np.nan
         widths.flags.writeable = False
@@ -82,9 +82,11 @@ def half_width_path(
     'tpl-MNI152NLin6Asym_res-2_contrast-languageMath_desc-halfwidth_statmap.nii.gz'
     """
     template = entities["space"]
-    of_map = {key: value for key, value in entities.items() if key in CONTENT_ENTITIES}
-    of_width = {**of_map, "space": None, "tpl": template, "desc": HALF_WIDTH}
-    return PurePosixPath(f"tpl-{template}") / build_name(of_width, "statmap", extension)
+    content = {key: value for key, value in entities.items() if key in CONTENT_ENTITIES}
+    width_entities = {**content, "space": None, "tpl": template, "desc": HALF_WIDTH}
+    return PurePosixPath(f"tpl-{template}") / build_name(
+        width_entities, "statmap", extension
+    )
 
 
 def remove_unused(output: DerivativeDataset, identity: str) -> None:
@@ -168,8 +170,8 @@ class LeftOutErrors:
             is_measured = np.isfinite(m)
             p = np.where(is_measured, p, 0.0)
             m = np.where(is_measured, m, 0.0)
-            of_voxels = (p * p, m * m, p * m, is_measured)
-            for sums, values in zip(self._sums, of_voxels, strict=True):
+            voxel_terms = (p * p, m * m, p * m, is_measured)
+            for sums, values in zip(self._sums, voxel_terms, strict=True):
                 sums[row] += np.bincount(block_of, values, minlength=blocks)
             voxels_in_block = np.bincount(block_of[is_measured], minlength=blocks)
             self._in_block[row] += voxels_in_block > 0

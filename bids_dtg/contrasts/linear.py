@@ -215,10 +215,10 @@ def _words(sets: Collection[int], minutes: float, strength: float) -> str:
     'The model is the mean over sets of 15 and 50 ROIs (90 minutes of rest, shrinkage 6.4).'
     """
     *first, last = map(str, sets)
-    of_sets = f"of {last}"
+    scope = f"of {last}"
     if first:
-        of_sets = f"the mean over sets of {', '.join(first)} and {last}"
-    return f"The model is {of_sets} ROIs ({minutes:.4g} minutes of rest, shrinkage {strength:.3g})."
+        scope = f"the mean over sets of {', '.join(first)} and {last}"
+    return f"The model is {scope} ROIs ({minutes:.4g} minutes of rest, shrinkage {strength:.3g})."
 
 
 def fit_people(

@@ -46,7 +46,7 @@ class Person:
     # Factor of the deviation of predicted maps, as of `Connectome`.
     deviation: float = 1.0
 
-    def of_one_set(self) -> Person:
+    def with_one_set(self) -> Person:
         """Return the person with connectomes of one set only, the one nearest to 50 ROIs."""
         rows = self.form.one_set(self.connectomes.shape[1])
         if rows == slice(0, self.connectomes.shape[1]):

@@ -72,7 +72,7 @@ def recentre(
     everybody, everybody_squares = np.zeros(shape), np.zeros(shape[0])
     # The sums below are over measured values only.
     count = np.zeros(shape, np.int32)
-    of_predicted, of_measured = np.zeros(shape), np.zeros(shape)
+    predicted_sum, measured_sum = np.zeros(shape), np.zeros(shape)
     products, squares = np.zeros(shape[0]), np.zeros(shape[0])
     for predicted, measured in people:
         p, m = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
@@ -82,20 +82,20 @@ def recentre(
         is_measured = np.isfinite(m)
         p, m = np.where(is_measured, p, 0.0), np.where(is_measured, m, 0.0)
         count += is_measured
-        of_predicted += p
-        of_measured += m
+        predicted_sum += p
+        measured_sum += m
         products += np.einsum("qv,qv->q", p, m)
         squares += np.einsum("qv,qv->q", p, p)
     # Deviations from the means of people measured at a voxel: Σ (p - p̄)(m - m̄) = Σ p·m - p̄·Σ m.
-    mean = of_predicted / np.maximum(count, 1)
-    covariance = products - np.einsum("qv,qv->q", mean, of_measured)
-    variance = squares - np.einsum("qv,qv->q", mean, of_predicted)
+    mean = predicted_sum / np.maximum(count, 1)
+    covariance = products - np.einsum("qv,qv->q", mean, measured_sum)
+    variance = squares - np.einsum("qv,qv->q", mean, predicted_sum)
     varies = _varies(variance, squares)
     slopes = np.where(varies, covariance / np.where(varies, variance, 1.0), 0.0)
     gains = np.clip(slopes, 0.0, MOST_GAIN)
     offset = mean_map - gains[:, None] * (everybody / number)
-    of_mean = np.einsum("qv,qv->q", everybody, everybody) / number
-    individual = _varies(everybody_squares - of_mean, everybody_squares)
+    mean_squares = np.einsum("qv,qv->q", everybody, everybody) / number
+    individual = _varies(everybody_squares - mean_squares, everybody_squares)
     return Correction(gains.astype(np.float32), offset.astype(np.float32)), individual
 
 

@@ -65,7 +65,7 @@ class CohortPlan:
     statmaps: Path  # folder of the measured maps
     results: ResultFolder  # where results go, below the output folder
     roi_maps_words: str  # origin of the masks and ROI maps of a model to be trained
-    kind: MapsKind  # of the model that is made or evaluated
+    kind_name: str  # of the model that is made or evaluated
     makes_model: bool  # else the model is evaluated
     # ROIs of each set of maps to be made from the training people; empty: the model has the maps.
     roi_sets: tuple[int, ...] = ()
@@ -129,13 +129,18 @@ class CohortPlan:
             _CAN_WRITE,
             request.path_names.plus({"statmaps": statmaps}),
         )
-        kind = kind or KINDS[card.kind]
-        return cls(settings, request, statmaps, results, words, kind, makes_model, sets)
+        name = card.kind if kind is None else kind.name
+        return cls(settings, request, statmaps, results, words, name, makes_model, sets)
 
     @property
     def name(self) -> str:
         """Name of the model that is made, or of the evaluation."""
         return self.results.name.partition("-")[2]
+
+    @property
+    def kind(self) -> MapsKind:
+        """The kind of the model that is made or evaluated."""
+        return KINDS[self.kind_name]
 
     @property
     def bundle(self) -> ModelBundle:
@@ -184,7 +189,7 @@ class CohortPlan:
             self, request=request, folds=tuple(folds), roi_maps_words=words
         )
 
-    def of_fold(self, number: int) -> CohortPlan:
+    def with_fold(self, number: int) -> CohortPlan:
         """Return the plan with a fold's model; folds are numbered from 1."""
         request = dataclasses.replace(self.request, bundle=self.folds[number - 1])
         return dataclasses.replace(self, request=request, folds=())

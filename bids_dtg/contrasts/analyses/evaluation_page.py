@@ -278,8 +278,8 @@ def _matrices(scores: Scores) -> list[figures.Figure | None]:
     for name, matrices in scores.matrices.items():
         mean = np.ma.masked_invalid(matrices).mean(axis=0)
         means[name] = mean.filled(np.nan)
-        of_row = mean.mean(axis=1, keepdims=True)
-        differences[name] = (mean - of_row).filled(np.nan)
+        row_mean = mean.mean(axis=1, keepdims=True)
+        differences[name] = (mean - row_mean).filled(np.nan)
     largest = max(
         (np.nanmax(np.abs(matrix), initial=0.0) for matrix in differences.values()),
         default=0.0,

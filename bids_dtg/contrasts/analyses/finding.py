@@ -76,8 +76,8 @@ def find_people(
     maps = _maps_of_people(plan, statmaps)
     statistic, run_note = choose_statistic(maps)
     maps = {
-        label: _with_statistic(of_person, statistic)
-        for label, of_person in maps.items()
+        label: _with_statistic(person_maps, statistic)
+        for label, person_maps in maps.items()
     }
     predicted_note = predicted and (
         f"{counted(predicted, 'file')} among the measured maps were predicted by "
@@ -134,9 +134,9 @@ def _maps_of_people(
 ) -> dict[str, PersonMaps]:
     """Choose the maps of people who have rest, by label."""
     request = plan.request
-    of_people = [file for file in statmaps if file.participant in request.participants]
+    files = [file for file in statmaps if file.participant in request.participants]
     sessions = plan.settings.inputs.session_label
-    maps = people_maps(of_people, [plain_label(label, "ses") for label in sessions])
+    maps = people_maps(files, [plain_label(label, "ses") for label in sessions])
     if not maps:
         labels = sorted({statmap.participant for statmap in statmaps})
         raise DatasetError(
@@ -297,10 +297,10 @@ def contrast_rows(
         No contrast is left, or one that was asked for is not there.
     """
     measured = {plain_contrast(label): label for label in labels}
-    of_hcp = by_plain_label(hcp_contrasts())
-    known_contrasts = of_hcp | by_plain_label(model_contrasts)
+    hcp_by_label = by_plain_label(hcp_contrasts())
+    known_contrasts = hcp_by_label | by_plain_label(model_contrasts)
     if contrasts is None:
-        known_contrasts |= of_hcp
+        known_contrasts |= hcp_by_label
     tasks = {
         label: known_contrasts[key].task if key in known_contrasts else ""
         for key, label in measured.items()
@@ -342,11 +342,11 @@ def names_beyond_hcp(contrasts: Sequence[Contrast]) -> str:
     >>> names_beyond_hcp(contrast_rows(["WM 0bk:faces", "SOCIAL:rnd"], None, (), ()))
     "not among HCP's contrasts, so kept under its own name: 1 of 2 contrasts (SOCIALrnd)"
     """
-    of_hcp = by_plain_label(hcp_contrasts())
+    hcp_by_label = by_plain_label(hcp_contrasts())
     labels = [
         contrast.label
         for key, contrast in by_plain_label(contrasts).items()
-        if key not in of_hcp
+        if key not in hcp_by_label
     ]
     if not labels:
         return ""

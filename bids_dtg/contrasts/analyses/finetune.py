@@ -125,8 +125,8 @@ def _finetune(
         for person in cohort.people_of(split.test)
         if person.label not in seen
     )
-    training = _of_rows(cohort.people_of(split.training), rows)
-    validation = _of_rows(cohort.people_of(split.validation), rows)
+    training = _with_rows(cohort.people_of(split.training), rows)
+    validation = _with_rows(cohort.people_of(split.validation), rows)
     contrasts = cohort.files.contrasts
     tuned = [contrasts[row] for row in rows]
     data = FitData(training, validation, bundle.places, plan.form)
@@ -135,20 +135,20 @@ def _finetune(
         tuned_rows = [*rows_in_model(tuned, bundle.contrasts).values()]
         fitted = _with_other_rows(plan, fitted, tuned_rows, [*training, *validation])
         contrasts = bundle.contrasts
-    of_card = None
+    scores_of_card = None
     if test:
         split_of_scores = dataclasses.replace(split, test=test)
-        of_card = _score(cohort, fitted, tuned, split_of_scores, findings)
+        scores_of_card = _score(cohort, fitted, tuned, split_of_scores, findings)
     else:
         say("the model is not scored, because there are no test participants")
     model = write_fitted(
-        cohort, fitted, split, of_card, contrasts=contrasts, earlier=bundle
+        cohort, fitted, split, scores_of_card, contrasts=contrasts, earlier=bundle
     )
     say(f"{model.card.name} {model.card.version}: {model.path}")
     return cohort.files.failed
 
 
-def _of_rows(people: Sequence[Person], rows: Sequence[int]) -> list[Person]:
+def _with_rows(people: Sequence[Person], rows: Sequence[int]) -> list[Person]:
     """Return the people who have maps of some rows, with only these rows."""
     index: slice | list[int] = list(rows)
     # Indexing by a slice leaves the maps on disk.

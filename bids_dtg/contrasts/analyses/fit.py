@@ -88,12 +88,12 @@ def fit_model(
     fitted = replace(fitted, kind=kind.name, record=record)
     if fitted.correction is not None:
         individual = fitted.correction.gains.round(GAIN_DIGITS) > 0
-        return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
-    if not kind.needs_validation:
+    elif not kind.needs_validation:
         pairs = _predicted_and_measured(fitted, training)
         _, individual = recentre(pairs, mean_maps(training))
-        return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
-    return recentred(fitted, data, labels, options.recipe, report)
+    else:
+        return recentred(fitted, data, labels, options.recipe, report)
+    return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
 
 
 def recentred(
@@ -267,7 +267,7 @@ def _card_of(
     labels = [contrast.label for contrast in cohort.files.contrasts]
     limits = records(ceilings(cohort.people, labels))
     people = counted(training, "participant")
-    of_roi_maps = dict(base.record or {}) if plan.roi_sets else {}
+    roi_maps_record = dict(base.record or {}) if plan.roi_sets else {}
     strategy = request.settings.cleaning.denoise_strategy
     return ModelCard(
         name=plan.name,
@@ -283,7 +283,7 @@ def _card_of(
         ),
         for_science=base.for_science and not request.dataset.notice,
         notice=_notice(plan, earlier),
-        record=without_times({**fitted.record, **of_roi_maps}),
+        record=without_times({**fitted.record, **roi_maps_record}),
         evaluation=evaluation or ({"ceilings": limits} if limits else None),
     )
 
@@ -294,14 +294,14 @@ def _notice(plan: CohortPlan, earlier: ModelBundle | None) -> str:
     A model that only gave masks or ROI maps was not trained on these people, and what its own
     notice says of training people is not true of them.
     """
-    card, of_data = plan.bundle.card, plan.request.dataset.notice
+    card, data_notice = plan.bundle.card, plan.request.dataset.notice
     if earlier is not None or card.for_science:
-        return card.notice or of_data
+        return card.notice or data_notice
     words = plan.roi_maps_words
-    of_maps = f"{words[:1].upper()}{words[1:]}"
+    maps_words = f"{words[:1].upper()}{words[1:]}"
     return (
-        of_data
-        or f"{of_maps}. {card.name} is not for science, and so this model is not."
+        data_notice
+        or f"{maps_words}. {card.name} is not for science, and so this model is not."
     )
 
 

@@ -151,7 +151,7 @@ def score_models(
     # On disk, a contrast is contiguous; scores have people first.
     maps = predicted.swapaxes(0, 1), measured.swapaxes(0, 1)
     names = labels, [contrast.label for contrast in cohort.files.contrasts]
-    of_models = []
+    parts = []
     for name, predict in models.items():
         report(f"scoring {name}")
         for number, person in enumerate(people):
@@ -161,15 +161,15 @@ def score_models(
             scores = with_derived(scores)
         elif name in simple.leave_one_out:
             scores = without_individuality(scores)
-        of_models.append(scores)
+        parts.append(scores)
         if name in (judged, GROUP_AVERAGE):
             scored = partial(score_maps, name, *maps, None, families, labels=names)
-            of_models += _tissue_scores(scored, tissues)
+            parts += _tissue_scores(scored, tissues)
         homologues, mean = Homologues.of(places), simple.mean
         if name == judged and homologues is not None and mean is not None:
             asymmetry = score_asymmetry(name, maps, mean, homologues, families, names)
-            of_models.append(asymmetry)
-    return join(of_models)
+            parts.append(asymmetry)
+    return join(parts)
 
 
 def _tissue_scores(
@@ -312,10 +312,10 @@ def tissues_of(places: Places) -> dict[str, NDArray[np.bool_]]:
             names[in_atlas] = "cortex"
             continue
         structures = np.array(list(atlas.parcels.values()))[atlas.columns[in_atlas]]
-        of_cerebellum = np.char.startswith(structures, "CEREBELLUM")
-        of_cortex = np.char.startswith(structures, "CORTEX")
+        is_cerebellum = np.char.startswith(structures, "CEREBELLUM")
+        is_cortex = np.char.startswith(structures, "CORTEX")
         names[in_atlas] = np.select(
-            [of_cortex, of_cerebellum], ["cortex", "cerebellum"], "subcortex"
+            [is_cortex, is_cerebellum], ["cortex", "cerebellum"], "subcortex"
         )
     tissues = {tissue: names == tissue for tissue in TISSUES}
     return {

@@ -121,7 +121,7 @@ def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:
     """Check every measured map, contrast by contrast; return its table row and the findings."""
     mirror = cohort.plan.bundle.places.mirror()
     maps: list[tuple[dict[str, Any], dict[str, str]]] = []
-    of_people: dict[tuple[str, str], list[Checked]] = {}
+    checked_maps_of_person: dict[tuple[str, str], list[Checked]] = {}
     contrasts = by_plain_label(cohort.files.contrasts)
     for session, use in enumerate(SIDES):
         for key, contrast in contrasts.items():
@@ -130,7 +130,7 @@ def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:
                 if key not in cohort.files.planned(person.label, use):
                     continue
                 reason = cohort.unusable[person.label].get(use, {}).get(key, "")
-                row = {
+                row: dict[str, Any] = {
                     "participant_id": f"sub-{person.label}",
                     "use": use,
                     "contrast": contrast.label,
@@ -146,10 +146,15 @@ def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:
             for (row, findings), checked in zip(used_maps, checked_maps, strict=True):
                 row |= _figures(checked)
                 findings |= checked.findings
-                of_person = of_people.setdefault((row["participant_id"], use), [])
-                of_person.append(checked)
+                checked_person = checked_maps_of_person.setdefault(
+                    (row["participant_id"], use), []
+                )
+                checked_person.append(checked)
     # Some findings need all maps of a person.
-    joint = {person: judge_person(checked) for person, checked in of_people.items()}
+    joint = {
+        person: judge_person(checked)
+        for person, checked in checked_maps_of_person.items()
+    }
     return [
         (row, joint[row["participant_id"], row["use"]] | findings)
         if row["used"]

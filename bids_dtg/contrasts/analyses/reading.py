@@ -112,8 +112,8 @@ def read_arrays(files: CohortFiles, locks: Locks) -> CohortArrays:
     }
     repetition_times = {
         round(seconds, 3)
-        for of_person in notes.values()
-        for seconds in of_person.get("repetition_times", ())
+        for person_notes in notes.values()
+        for seconds in person_notes.get("repetition_times", ())
     }
     is_same = len(repetition_times) == 1
     return CohortArrays(
@@ -141,7 +141,7 @@ def reduce_rest(files: CohortFiles, locks: Locks) -> CohortFiles:
     return _with_sketches(files, notes)
 
 
-def of_fold(cohort: CohortArrays, number: int) -> CohortArrays:
+def cohort_of_fold(cohort: CohortArrays, number: int) -> CohortArrays:
     """Return the people with the connectomes of a fold's model; folds are numbered from 1."""
     plan = cohort.plan
     if not plan.folds:
@@ -157,7 +157,7 @@ def of_fold(cohort: CohortArrays, number: int) -> CohortArrays:
         )
         for person in cohort.people
     )
-    files = dataclasses.replace(cohort.files, plan=plan.of_fold(number))
+    files = dataclasses.replace(cohort.files, plan=plan.with_fold(number))
     return dataclasses.replace(cohort, files=files, people=people)
 
 
@@ -360,7 +360,7 @@ def _with_sketches(
 ) -> CohortFiles:
     """Return the cohort with people's sketches; report who has the same rest, once."""
     sketches = {
-        label: of_person.get("sketches", {}) for label, of_person in notes.items()
+        label: person_notes.get("sketches", {}) for label, person_notes in notes.items()
     }
     earlier_lines = copies_in_words(files.families, files.sketches)
     files = dataclasses.replace(files, sketches=sketches)
@@ -583,10 +583,12 @@ def _connectomes(
     notes["sketches"] = sketches
     return [
         (
-            np.stack([segment.r[of_set].astype(np.float16) for segment in segments]),
+            np.stack(
+                [segment.r[model_rows].astype(np.float16) for segment in segments]
+            ),
             notes,
         )
-        for of_set in rows
+        for model_rows in rows
     ]
 
 

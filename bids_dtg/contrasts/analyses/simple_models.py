@@ -68,7 +68,7 @@ def baselines(
     ROIs, the set nearest to 50.
     """
     mean = mean_maps(training)
-    training = [person.of_one_set() for person in training]
+    training = [person.with_one_set() for person in training]
     maps = [person.maps for person in training]
     linear = ParcelLinearBaseline(parcels).fit(_drawn_segments(training, seed), maps)
     models: dict[str, Predict] = {
@@ -94,7 +94,7 @@ def leave_one_out(
         Everybody is of one family.
     """
     everybody = MeanMaps.of(people)
-    people = [person.of_one_set() for person in people]
+    people = [person.with_one_set() for person in people]
     family = family_numbers([person.label for person in people], families)  # (people,)
     if np.ptp(family) == 0:
         raise DatasetError(
@@ -134,7 +134,7 @@ def leave_one_out(
 def _predicted(model: ParcelLinearBaseline, person: Person) -> Array:
     """Predict a person's maps, the mean over segments of rest."""
     return predicted_maps(
-        lambda connectome: model.predict([connectome])[0], person.of_one_set()
+        lambda connectome: model.predict([connectome])[0], person.with_one_set()
     )
 
 

@@ -29,7 +29,7 @@ from bids_dtg.contrasts.analyses.fit import check_fit, fit_model, write_fitted
 from bids_dtg.contrasts.analyses.judge import evaluate, score_fit, write_scores
 from bids_dtg.contrasts.analyses.measured import check_measured_maps
 from bids_dtg.contrasts.analyses.reading import (
-    of_fold,
+    cohort_of_fold,
     read_arrays,
     reduce_rest,
     with_group_maps,
@@ -177,7 +177,7 @@ def _train(cohort: CohortArrays, findings: Sequence[str]) -> int:
             f"no test participants, so the model of {people} is not "
             "scored and its accuracy is unknown"
         )
-    of_card: dict[str, Any] | None = None
+    scores_of_card: dict[str, Any] | None = None
     if judged is not None:
         scores, simple = judged
         words = f"{simple.words} {fitted.words}".strip()
@@ -185,8 +185,8 @@ def _train(cohort: CohortArrays, findings: Sequence[str]) -> int:
         evaluation = evaluate(cohort, scores, simple, "model", fitted.record)
         write_scores(cohort, evaluation)
         write_page(cohort, evaluation, findings)
-        of_card = evaluation.for_card()
-    bundle = write_fitted(cohort, fitted, split, of_card)
+        scores_of_card = evaluation.for_card()
+    bundle = write_fitted(cohort, fitted, split, scores_of_card)
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
     for work in ("work", WORK):
         plan.store.discard(work)
@@ -206,11 +206,11 @@ def judge_folds(cohort: CohortArrays, groups: Groups) -> tuple[Scores, SimpleMod
     """
     plan = cohort.plan
     _write_groups(plan, groups)
-    of_groups, records = [], []
+    group_scores, records = [], []
     for number, group in enumerate(groups, 1):
         title = f"group {number} of {len(groups)}: {counted(len(group), 'participant')} left out"
         scores, record = _judge_fold(cohort, number, group, title)
-        of_groups.append(scores)
+        group_scores.append(scores)
         records.append(record)
     simple_models = {
         name: [record[name] for record in records if name in record]
@@ -226,8 +226,8 @@ def judge_folds(cohort: CohortArrays, groups: Groups) -> tuple[Scores, SimpleMod
     )
     simple = SimpleModels({}, simple_models, min(fitted_on), words=words)
     rows = {person.label: row for row, person in enumerate(cohort.people)}
-    of_people = [[rows[label] for label in group if label in rows] for group in groups]
-    return join_groups(of_groups, of_people), simple
+    group_rows = [[rows[label] for label in group if label in rows] for group in groups]
+    return join_groups(group_scores, group_rows), simple
 
 
 def _write_groups(plan: CohortPlan, groups: Groups) -> None:
@@ -255,7 +255,7 @@ def _judge_fold(
     store = ArrayStore(cohort.plan.store.root / WORK)
     labels = [person.label for person in cohort.people]
     training = tuple(label for label in labels if label not in group)
-    fold, split = of_fold(cohort, number), Split(training, (), tuple(group))
+    fold, split = cohort_of_fold(cohort, number), Split(training, (), tuple(group))
     name, facts = f"scores{number}", _facts_of_scores(fold, split)
     stored = stored_scores(store, name, facts)
     if stored is not None:

@@ -122,14 +122,14 @@ def leave_out_seen(
     with_published_id = []
     for label in labels:
         published, _ = model_people.find(_published(files, label))
-        matched, of_relatives = model_people.find(_hashes(files, label))
-        matches[label] = matched | published, of_relatives
+        matched, relatives_sets = model_people.find(_hashes(files, label))
+        matches[label] = matched | published, relatives_sets
         if published:
             with_published_id.append(label)
     related = files.families.relatives(
         label
-        for label, (_, of_relatives) in matches.items()
-        if of_relatives & _SHAPING.keys()
+        for label, (_, relatives_sets) in matches.items()
+        if relatives_sets & _SHAPING.keys()
     )
     reasons = {}
     for label, (sets, _) in matches.items():

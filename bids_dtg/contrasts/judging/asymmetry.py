@@ -133,7 +133,10 @@ def asymmetry_table(scores: Scores, model: str) -> ResultTable:
     """Return the scores of a model by contrast; no rows if it was not scored."""
     table = scores.of(model, LEFT_RIGHT)
     by_contrast = table.groupby(level="contrast", sort=False)
-    rows = [_row(str(contrast), of_contrast) for contrast, of_contrast in by_contrast]
+    rows = [
+        _row(str(contrast), contrast_scores)
+        for contrast, contrast_scores in by_contrast
+    ]
     return ResultTable(
         COLUMNS, rows, "Scores of left minus right: one row per contrast"
     )

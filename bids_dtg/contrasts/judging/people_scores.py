@@ -234,11 +234,11 @@ def _variances(products: Values, p: int, m: int) -> tuple[Values, Values]:
 def _correlations(centred: Values, products: Values, p: int, m: int) -> Values:
     """Return r of predictions with measured maps (people, people); NaN where one is constant."""
     people = (len(products) - _COMMON_ROWS) // 2
-    of_predicted, of_measured = slice(people), slice(people, -_COMMON_ROWS)
+    predicted_rows, measured_rows = slice(people), slice(people, -_COMMON_ROWS)
     covariances = (
-        centred[of_predicted, of_measured]
-        + centred[of_predicted, m][:, None]
-        + centred[p, of_measured]
+        centred[predicted_rows, measured_rows]
+        + centred[predicted_rows, m][:, None]
+        + centred[p, measured_rows]
         + centred[p, m]
     )
     p_squares, m_squares = _variances(products, p, m)
@@ -262,8 +262,10 @@ def _own_mean_r(centred: Values, products: Values) -> tuple[Values, Values]:
     )
     # Without person k, the mean prediction is the mean less p_k / (n - 1).
     remaining = max(n - 1, 1)
-    of_person = centred[:n, _MEASURED_MEAN][:, None] + centred[:n, n:-_COMMON_ROWS]
-    covariance_without = covariance - of_person / remaining
+    person_covariance = (
+        centred[:n, _MEASURED_MEAN][:, None] + centred[:n, n:-_COMMON_ROWS]
+    )
+    covariance_without = covariance - person_covariance / remaining
     p_own = np.diagonal(centred)[:n]
     variance_without = (
         centred[_PREDICTED_MEAN, _PREDICTED_MEAN]

@@ -151,7 +151,7 @@ def score_maps(
 
 def _has_values(maps: Maps, counted: slice | NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return whose maps (people, voxels) have a finite value among the voxels that count."""
-    return np.array([np.isfinite(of_person[counted]).any() for of_person in maps])
+    return np.array([np.isfinite(person_map[counted]).any() for person_map in maps])
 
 
 def with_derived(scores: Scores) -> Scores:
@@ -234,8 +234,8 @@ def _joined(blocks: Sequence[Values], rows: Sequence[Sequence[int]]) -> Values:
     """Return matrices (contrasts, people, people) of groups as one, NaN between groups."""
     people = sum(map(len, rows))
     joined = np.full((len(blocks[0]), people, people), np.nan)
-    for of_group, block in zip(rows, blocks, strict=True):
-        joined[:, np.array(of_group)[:, None], of_group] = block
+    for group_rows, block in zip(rows, blocks, strict=True):
+        joined[:, np.array(group_rows)[:, None], group_rows] = block
     return joined
 
 

@@ -385,10 +385,10 @@ def contrast_rows(scores: Scores, ceilings: pd.DataFrame) -> list[Row]:
     linear_r = linear_r.reindex(means.index.get_level_values("contrast")).to_numpy()
     means["relative_gain"] = relative_gain(means["r"].to_numpy(), linear_r)
     for model in scores.models:
-        of_model = scores.of(model)
+        model_scores = scores.of(model)
         same = None
-        if _is_individual(of_model):
-            same = means.loc[model].index.isin(same_for_all(of_model))
+        if _is_individual(model_scores):
+            same = means.loc[model].index.isin(same_for_all(model_scores))
         index = means.loc[[model]].index
         means.loc[[model], "same_for_all"] = pd.Series(same, index, object)
     return records(means.reset_index().merge(ceilings, "left", "contrast"))
@@ -479,8 +479,8 @@ def published_tests(scores: Scores, model: str) -> list[Row]:
             means["people"] = by_contrast["family"].nunique()
             if score != "fingerprint":
                 means["cliffs_delta"] = [
-                    cliffs_delta(*of_contrast[["model", "other"]].to_numpy().T)
-                    for _, of_contrast in by_contrast
+                    cliffs_delta(*contrast_pairs[["model", "other"]].to_numpy().T)
+                    for _, contrast_pairs in by_contrast
                 ]
             else:  # one number for all people: not tested
                 pairs["difference"] = np.nan
@@ -534,8 +534,8 @@ def transfer_rows(scores: Scores, model: str, tuned: Collection[str]) -> list[Ro
                 "difference": cells(verdict.difference),
             }
         )
-    of_means = len(rows) - len(contrasts)
-    verdicts = [*verdicts[:of_means], *corrected(verdicts[of_means:])]
+    mean_rows = len(rows) - len(contrasts)
+    verdicts = [*verdicts[:mean_rows], *corrected(verdicts[mean_rows:])]
     for row, verdict in zip(rows, verdicts, strict=True):
         row["p"] = number(verdict.table_p, 5)
         row["verdict"] = None if row["before"] is None else verdict.word
@@ -548,17 +548,17 @@ def _transfer_sets(
     """Return the sets of contrasts whose mean r has a row, by the row's name; each alone last."""
     # New contrasts beside old ones would be in the mean after tuning only.
     all_new = not len(old_contrasts)
-    not_tuned, of_tuning = [], []
+    not_tuned, tuned_labels = [], []
     for label in contrasts:
         if label in tuned and (label in old_contrasts or all_new):
-            of_tuning.append(label)
+            tuned_labels.append(label)
         elif label in old_contrasts and label not in tuned:
             not_tuned.append(label)
     sets = {}
     if not_tuned:
         sets[f"mean of {len(not_tuned)} not tuned"] = not_tuned
-    if of_tuning:
-        sets[f"mean of {len(of_tuning)} tuned"] = of_tuning
+    if tuned_labels:
+        sets[f"mean of {len(tuned_labels)} tuned"] = tuned_labels
     return sets | {label: [label] for label in contrasts}
 
 
@@ -661,5 +661,9 @@ def _judged(table: pd.DataFrame, differences: pd.Series[float]) -> Verdict:
 
 def _spread(table: pd.DataFrame, differences: pd.Series[float] | Values) -> Values:
     """Return families' differences, widened for cross-validation (`spread_as_learnt`)."""
-    of_families = family_means(np.asarray(differences), _families(table))
-    return spread_as_learnt(of_families) if _is_folded(table) else of_families
+    family_differences = family_means(np.asarray(differences), _families(table))
+    return (
+        spread_as_learnt(family_differences)
+        if _is_folded(table)
+        else family_differences
+    )
