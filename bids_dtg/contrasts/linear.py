@@ -33,12 +33,12 @@ from bids_dtg.contrasts.people import (
     Person,
     mean_segments,
 )
-from bids_dtg.contrasts.plan import FitOptions
 from bids_dtg.contrasts.recentring import MOST_GAIN, Correction
 from bids_dtg.engine.machine import one_blas_thread
 from bids_dtg.files.tensors import TensorFile, let_go
 from bids_dtg.imaging.places import Lattice, Places, single_lattice
 from bids_dtg.notices import counted
+from bids_dtg.settings import Settings
 from bids_dtg.stats.linear import fit_maps, rows_alike, standardised
 
 # The smallest strength of shrinkage, and the total minutes of rest from which it applies.
@@ -190,7 +190,7 @@ def channels(weights: TensorFile) -> tuple[int, int]:
 
 
 def fit(
-    data: FitData, options: FitOptions, folder: Path, report: Callable[[str], None]
+    data: FitData, settings: Settings, folder: Path, report: Callable[[str], None]
 ) -> FittedModel:
     """Fit the training people, and estimate gains with each left out in turn."""
     training, places = data.training, data.places

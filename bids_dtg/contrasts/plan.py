@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from bids_dtg.contrasts.options import ContrastsOptions
 from bids_dtg.option import find_row
-from bids_dtg.settings import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE, Settings
 
 Loss = Literal["mse", "crr"]  # crr is mse with deviations scaled by 1 + alpha
 EpochChoice = Literal["r", "residual_r"]
@@ -53,34 +51,6 @@ def find_recipe(name: str) -> Recipe:
     False
     """
     return find_row(RECIPES, "--recipe", name)
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """What a user chooses of how a model is fitted."""
-
-    recipe: str = "default"  # a row of `RECIPES`
-    seed: int = 0
-    # Of networks:
-    features: int = 64  # channels of the first level
-    epochs: int = NETWORK_EPOCHS  # at most
-    batch: int = NETWORK_BATCH  # people in a batch, at most
-    learning_rate: float = NETWORK_RATE
-    device: str = "auto"  # value of ``--device``
-
-    @classmethod
-    def of(cls, settings: Settings) -> FitOptions:
-        """Return the options of a run."""
-        modelling = settings.modelling
-        return cls(
-            recipe=modelling.recipe,
-            seed=modelling.seed,
-            features=settings.part(ContrastsOptions).features,
-            epochs=modelling.epochs or NETWORK_EPOCHS,
-            batch=modelling.batch_size or NETWORK_BATCH,
-            learning_rate=modelling.learning_rate or NETWORK_RATE,
-            device=settings.resources.device,
-        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from bids_dtg.contrasts import linear
 from bids_dtg.contrasts.asymmetry import Homologues
 from bids_dtg.contrasts.linear import fit_people, shrinkage
 from bids_dtg.contrasts.people import FitData, Person, mean_maps, predicted_maps
-from bids_dtg.contrasts.plan import FitOptions
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.grid import Grid
@@ -265,7 +264,7 @@ def few_people(count, seed=0):
 
 def fit_few(training):
     data = FitData(training, (), VOXELS, Form("partial"))
-    return linear.fit(data, FitOptions(), None, lambda _: None)
+    return linear.fit(data, None, None, lambda _: None)
 
 
 def test_five_people_are_enough_and_nobody_else_is_needed(tmp_path):

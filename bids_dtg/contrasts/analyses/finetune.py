@@ -41,7 +41,7 @@ from bids_dtg.contrasts.people import (
     Person,
     predicted_maps,
 )
-from bids_dtg.contrasts.plan import CHECKPOINTS, FitOptions, find_recipe
+from bids_dtg.contrasts.plan import CHECKPOINTS, find_recipe
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.notices import counted, say
@@ -165,12 +165,12 @@ def _with_rows(people: Sequence[Person], rows: Sequence[int]) -> list[Person]:
 
 def _tune(plan: CohortPlan, data: FitData, tuned: Sequence[Contrast]) -> FittedModel:
     """Fine-tune to contrasts, with their own rows of the output layer or with new rows."""
-    bundle, options = plan.bundle, FitOptions.of(plan.settings)
+    bundle, modelling = plan.bundle, plan.settings.modelling
     module = _tuning_of(plan)
     schedule = plan.settings.part(ContrastsOptions).schedule
     state = bundle.network().state_dict()
     if schedule == "new":
-        weights = module.with_new_outputs(state, len(tuned), options.seed)
+        weights = module.with_new_outputs(state, len(tuned), modelling.seed)
     else:
         rows = [*rows_in_model(tuned, bundle.contrasts).values()]
         weights = module.with_rows(state, rows)
@@ -178,12 +178,12 @@ def _tune(plan: CohortPlan, data: FitData, tuned: Sequence[Contrast]) -> FittedM
     start = module.Start(weights, frozen)
     plan.results.add(f"{CHECKPOINTS}/")
     folder = plan.results.path
-    fitted: FittedModel = module.fit(data, options, folder, say, start)
+    fitted: FittedModel = module.fit(data, plan.settings, folder, say, start)
     facts = {"schedule": schedule, "from": bundle.identity}
     record = {**facts, **fitted.record}
     fitted = dataclasses.replace(fitted, kind=plan.kind.name, record=record)
     labels = [contrast.label for contrast in tuned]
-    return recentred(fitted, data, labels, options.recipe, say)
+    return recentred(fitted, data, labels, modelling.recipe, say)
 
 
 def _tuning_of(plan: CohortPlan) -> Any:

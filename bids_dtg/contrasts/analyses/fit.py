@@ -34,7 +34,7 @@ from bids_dtg.contrasts.people import (
     mean_maps,
     mean_segments,
 )
-from bids_dtg.contrasts.plan import FitOptions, find_recipe
+from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import recentre
 from bids_dtg.notices import counted, say
 from bids_dtg.stats.splits import Split
@@ -56,7 +56,7 @@ def check_fit(files: CohortFiles, split: Split) -> None:
     }
     plan.kind.require_people(len(split.training))
     plan.kind.check(
-        FitOptions.of(plan.settings),
+        plan.settings,
         len(split.training),
         len(split.validation),
         incomplete,
@@ -77,14 +77,14 @@ def fit_model(
     DtgError
         The people whose data could be read are too few, or cannot be used.
     """
-    plan, options = cohort.plan, FitOptions.of(cohort.plan.settings)
-    kind = plan.kind
+    plan, kind = cohort.plan, cohort.plan.kind
+    modelling = plan.settings.modelling
     training, validation = map(cohort.people_of, (split.training, split.validation))
     labels = [contrast.label for contrast in cohort.files.contrasts]
     kind.require_people(len(training))
     data = FitData(training, validation, plan.bundle.places, plan.form)
-    fitted = kind.module().fit(data, options, folder, report)
-    record = {"recipe": options.recipe, "seed": options.seed, **fitted.record}
+    fitted = kind.module().fit(data, plan.settings, folder, report)
+    record = {"recipe": modelling.recipe, "seed": modelling.seed, **fitted.record}
     fitted = replace(fitted, kind=kind.name, record=record)
     if fitted.correction is not None:
         individual = fitted.correction.gains.round(GAIN_DIGITS) > 0
@@ -92,7 +92,7 @@ def fit_model(
         pairs = _predicted_and_measured(fitted, training)
         _, individual = recentre(pairs, mean_maps(training))
     else:
-        return recentred(fitted, data, labels, options.recipe, report)
+        return recentred(fitted, data, labels, modelling.recipe, report)
     return replace(fitted, same_for_all=_same_for_all(individual, labels, report))
 
 

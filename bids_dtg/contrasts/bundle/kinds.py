@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from bids_dtg.bundles.card import CardPart
     from bids_dtg.bundles.kinds import Check
     from bids_dtg.contrasts.people import FitData, FittedModel, MapModel
-    from bids_dtg.contrasts.plan import FitOptions
     from bids_dtg.files.tensors import TensorFile
     from bids_dtg.imaging.places import Places
+    from bids_dtg.settings import Settings
 
 
 _part = constant("contrasts.bundle.part:MapsPart")
@@ -66,7 +66,7 @@ class KindModule(Protocol):
     def fit(
         self,
         data: FitData,
-        options: FitOptions,
+        settings: Settings,
         folder: Path,
         report: Callable[[str], None],
     ) -> FittedModel:
@@ -74,8 +74,8 @@ class KindModule(Protocol):
 
         Parameters
         ----------
-        data, options
-            People, with validation people if the kind needs them, and options of the fit.
+        data, settings
+            People, with validation people if the kind needs them, and options of the run.
         folder
             Folder of checkpoints, for kinds that can continue an interrupted fit.
         report
@@ -110,7 +110,7 @@ class MapsKind(Kind):
     tuning: Callable[[], Any] | None = None
     # Checks, before data are read, that the optional packages of a training are installed.
     require_packages: Callable[[], None] = _nothing
-    # Checks what a fit needs of people and places, before data are read. It takes the options,
+    # Checks what a fit needs of people and places, before data are read. It takes the settings,
     # numbers of training and validation people, labels of people who lack a contrast, and places.
     check: Callable[..., None] = _nothing
     connectome: str = "marginal"  # form of connectome that it reads

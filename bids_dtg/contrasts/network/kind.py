@@ -26,14 +26,16 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Parameters
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
+from bids_dtg.contrasts.options import ContrastsOptions
 from bids_dtg.contrasts.people import FitData, FittedModel, MapModel, Person
-from bids_dtg.contrasts.plan import CHECKPOINTS, FitOptions, TrainingPlan, find_recipe
+from bids_dtg.contrasts.plan import CHECKPOINTS, TrainingPlan, find_recipe
 from bids_dtg.engine.machine import training_device
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.extras import require
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.notices import counted, named
+from bids_dtg.settings import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -126,7 +128,7 @@ def require_packages() -> None:
 
 
 def check(
-    options: FitOptions,
+    settings: Settings,
     training: int,
     validation: int,
     incomplete: Collection[str],
@@ -136,8 +138,8 @@ def check(
 
     Parameters
     ----------
-    options
-        Options of the fit.
+    settings
+        Options of the run.
     training, validation
         Numbers of people.
     incomplete
@@ -161,12 +163,14 @@ def check(
             expected="2 or more",
             remedy="give a --split-file, or remove the split of an earlier run",
         )
-    if find_recipe(options.recipe).loss != "crr":
+    modelling = settings.modelling
+    if find_recipe(modelling.recipe).loss != "crr":
         return
-    if min(training, options.batch) < 2:
+    batch = modelling.batch_size or NETWORK_BATCH
+    if min(training, batch) < 2:
         raise DatasetError(
             f"only {counted(training, 'training participant')} in batches of "
-            f"{options.batch}, too few for the CR-R loss, which compares people",
+            f"{batch}, too few for the CR-R loss, which compares people",
             expected="2 or more",
         )
     if incomplete:
@@ -180,7 +184,7 @@ def check(
 # Long, as it prepares the people, trains and reads the weights.
 def fit(
     data: FitData,
-    options: FitOptions,
+    settings: Settings,
     folder: Path,
     report: Callable[[str], None],
     start: Start | None = None,
@@ -189,8 +193,8 @@ def fit(
 
     Parameters
     ----------
-    data, options
-        People and their voxels, and options of the fit.
+    data, settings
+        People and their voxels, and options of the run.
     folder
         Folder of checkpoints, from which a later run continues.
     report
@@ -214,8 +218,8 @@ def fit(
     for person in (*training, *validation):
         if not np.isfinite(person.maps).any(axis=1).all():
             incomplete.append(person.label)
-    check(options, len(training), len(validation), incomplete, data.places)
-    plan = _plan(options, len(training), start)
+    check(settings, len(training), len(validation), incomplete, data.places)
+    plan = _plan(settings, len(training), start)
 
     def samples(people: Sequence[Person]) -> train.PersonSamples:
         return train.PersonSamples(
@@ -226,7 +230,7 @@ def fit(
             zero_for_nan=plan.loss == "crr",
         )
 
-    device = training_device(options.device, report)
+    device = training_device(settings.resources.device, report)
     # A training continues only with the same options, people and data, but may have more epochs.
     recipe_folder = f"recipe-{_fingerprint(plan, data, start)}"
     place = Workplace(folder / CHECKPOINTS / recipe_folder, device)
@@ -254,17 +258,18 @@ def fit(
     )
 
 
-def _plan(options: FitOptions, people: int, start: Start | None) -> TrainingPlan:
+def _plan(settings: Settings, people: int, start: Start | None) -> TrainingPlan:
     """Return how the network is trained on so many people."""
-    recipe = find_recipe(options.recipe)
+    modelling = settings.modelling
+    recipe = find_recipe(modelling.recipe)
     plan = TrainingPlan(
-        features=options.features,
+        features=settings.part(ContrastsOptions).features,
         loss=recipe.loss,
         choose_by=recipe.choose_by,
-        learning_rate=options.learning_rate,
-        epochs=options.epochs,
-        seed=options.seed,
-        batch=min(options.batch, people),
+        learning_rate=modelling.learning_rate or NETWORK_RATE,
+        epochs=modelling.epochs or NETWORK_EPOCHS,
+        seed=modelling.seed,
+        batch=min(modelling.batch_size or NETWORK_BATCH, people),
     )
     if start is None:
         return plan
