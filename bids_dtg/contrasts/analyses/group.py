@@ -104,9 +104,10 @@ def run_group(settings: Settings) -> int:
         )
     decisions = read_inclusion(output)
     say(*decision_lines(decisions, find_participant_labels(output)))
+    all_averages = [average for files in participants for average in files.averages]
+    averages, excluded = split_by_inclusion(decisions, all_averages)
+    with_maps = [average for average in averages if average.maps]
     if settings.behaviour.dry_run:
-        averages, _ = split_by_inclusion(decisions, _averages_of(participants))
-        with_maps = [average for average in averages if average.maps]
         return _print_plan(output, rows, with_maps, settings.outputs.combine)
     with output.locks() as locks:
         locks.require(
@@ -116,11 +117,10 @@ def run_group(settings: Settings) -> int:
         )
         output.remove_stale_temporaries()
         remove_stale_in(output.root / "group" / "figures")
-        return _gather(settings, output, participants, rows, decisions)
-
-
-def _averages_of(participants: Sequence[ParticipantFiles]) -> list[AverageFiles]:
-    return [average for files in participants for average in files.averages]
+        group: GroupMaps | None = None
+        if with_maps:
+            group = mean_of_averages(output, with_maps, settings.outputs.combine)
+        return _gather(settings, output, participants, rows, decisions, group, excluded)
 
 
 def _gather(
@@ -129,13 +129,10 @@ def _gather(
     participants: Sequence[ParticipantFiles],
     rows: Sequence[dict[str, str]],
     decisions: Decisions,
+    group: GroupMaps | None,
+    excluded: Sequence[tuple[str, str]],
 ) -> int:
     """Write the tables, the mean maps and the pages; return 0 failures."""
-    averages, excluded = split_by_inclusion(decisions, _averages_of(participants))
-    with_maps = [average for average in averages if average.maps]
-    group: GroupMaps | None = None
-    if with_maps:
-        group = mean_of_averages(output, with_maps, settings.outputs.combine)
     left_out = group.left_out if group else ()
     _report_left_out(left_out)
     maps, spreads = write_means(output, group) if group else ([], {})
@@ -163,11 +160,7 @@ def _gather(
         output.remove(GROUP)  # the page of an earlier run shows other results
     write_all_methods(output, "")
     write_index(output, wanted=wants_pages)
-    with_runs = sum(
-        any(run.quality for run in participant.runs) for participant in participants
-    )
-    runs = f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}"
-    say(f"wrote {written}: {runs}")
+    say(f"wrote {written}: {_runs_in_words(rows)}")
     return 0
 
 
@@ -208,9 +201,7 @@ def _print_plan(
     combine: str | None,
 ) -> int:
     """Print what would be written; return 0, as no failure."""
-    people = len({row.get("participant_id") for row in rows})
-    runs = f"{counted(len(rows), 'run')} of {counted(people, 'participant')}"
-    show(f"would write {output.root / RUN_TABLE}: {runs}")
+    show(f"would write {output.root / RUN_TABLE}: {_runs_in_words(rows)}")
     if averages:
         chosen, left_out = choose_averages(averages, combine)
         _report_left_out(left_out)
@@ -221,6 +212,11 @@ def _print_plan(
     show(f"would write {output.root / GROUP} and {output.root / INDEX}")
     show("no map was read, and no output was written")
     return 0
+
+
+def _runs_in_words(rows: Sequence[Row]) -> str:
+    people = len({row.get("participant_id") for row in rows})
+    return f"{counted(len(rows), 'run')} of {counted(people, 'participant')}"
 
 
 def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
