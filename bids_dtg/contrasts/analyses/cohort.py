@@ -217,6 +217,11 @@ class CohortFiles:
         return tuple(self.maps)
 
     @property
+    def contrast_labels(self) -> list[str]:
+        """Labels of the contrasts, in the order of the rows."""
+        return [contrast.label for contrast in self.contrasts]
+
+    @property
     def rows(self) -> dict[str, int]:
         """Row of each contrast, by its `plain_contrast`."""
         contrasts = by_plain_label(self.contrasts)

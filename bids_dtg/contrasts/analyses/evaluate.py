@@ -158,7 +158,7 @@ def _example(
     person = next(person for person in people if person.label == label)
     predicted, average = predict(person), simple.models[GROUP_AVERAGE](person)
     places, units = cohort.plan.bundle.places, cohort.plan.bundle.card.part.units
-    labels = [contrast.label for contrast in cohort.files.contrasts]
+    labels = cohort.files.contrast_labels
     figures = []
     for chosen in choose_labels(labels)[:_EXAMPLES]:
         row = labels.index(chosen)

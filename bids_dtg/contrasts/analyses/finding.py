@@ -254,9 +254,8 @@ def print_plan(files: CohortFiles, sets: Mapping[str, Sequence[str]]) -> int:
         f"{dataset.root} is read as {dataset.title}, {strategy}; measured maps in "
         f"{plan.statmaps}"
     )
-    contrasts = [contrast.label for contrast in files.contrasts]
-    number = counted(len(contrasts), "contrast")
-    show(f"{number} ({files.statistic}): {', '.join(contrasts)}")
+    number = counted(len(files.contrasts), "contrast")
+    show(f"{number} ({files.statistic}): {', '.join(files.contrast_labels)}")
     for use, labels in sets.items():
         if labels:
             show(f"to {use}: {counted(len(labels), 'participant')} ({named(labels)})")

@@ -88,9 +88,8 @@ def run_finetuning(settings: Settings) -> int:
     to_learn = find_people(plan, contrasts)
     if schedule == "known" and len(to_learn.contrasts) != 1:
         number = counted(len(to_learn.contrasts), "contrast")
-        labels = [contrast.label for contrast in to_learn.contrasts[:5]]
         raise SettingsError(
-            f"--schedule known was given with {number} ({', '.join(labels)})",
+            f"--schedule known was given with {number} ({', '.join(to_learn.contrast_labels[:5])})",
             expected="one contrast, with --contrast",
         )
     files = find_cohort(plan, contrasts, everything=contrasts is not None)

@@ -80,7 +80,7 @@ def fit_model(
     plan, kind = cohort.plan, cohort.plan.kind
     modelling = plan.settings.modelling
     training, validation = map(cohort.people_of, (split.training, split.validation))
-    labels = [contrast.label for contrast in cohort.files.contrasts]
+    labels = cohort.files.contrast_labels
     kind.require_people(len(training))
     data = FitData(training, validation, plan.bundle.places, plan.form)
     fitted = kind.module().fit(data, plan.settings, folder, report)
@@ -264,8 +264,7 @@ def _card_of(
     """Return the card of a model that was fitted on a number of training people."""
     plan, request = cohort.plan, cohort.plan.request
     base = plan.bundle.card
-    labels = [contrast.label for contrast in cohort.files.contrasts]
-    limits = records(ceilings(cohort.people, labels))
+    limits = records(ceilings(cohort.people, cohort.files.contrast_labels))
     people = counted(training, "participant")
     roi_maps_record = dict(base.record or {}) if plan.roi_sets else {}
     strategy = request.settings.cleaning.denoise_strategy

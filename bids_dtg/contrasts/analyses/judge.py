@@ -150,7 +150,7 @@ def score_models(
     predicted = store.create("work/predicted", shape, np.float32)
     # On disk, a contrast is contiguous; scores have people first.
     maps = predicted.swapaxes(0, 1), measured.swapaxes(0, 1)
-    names = labels, [contrast.label for contrast in cohort.files.contrasts]
+    names = labels, cohort.files.contrast_labels
     parts = []
     for name, predict in models.items():
         report(f"scoring {name}")
@@ -242,7 +242,7 @@ def evaluate(
     record
         How the model was trained, and the folds of a cross-validation, as in `Evaluation`.
     """
-    labels = [contrast.label for contrast in cohort.files.contrasts]
+    labels = cohort.files.contrast_labels
     places = cohort.plan.bundle.places
     tissues = tissues_of(places)
     numbers = {ALL_PLACES: places.number}

@@ -119,18 +119,15 @@ def read_arrays(files: CohortFiles, locks: Locks) -> CohortArrays:
     return CohortArrays(
         _with_sketches(files, notes),
         tuple(people),
-        unusable={label: _unusable(files, label) for label in files.labels},
+        unusable={
+            label: {
+                side: cache.notes(_maps_name(label, side)).get("unusable", {})
+                for side in files.sides(label)
+            }
+            for label in files.labels
+        },
         repetition_time_s=repetition_times.pop() if is_same else None,
     )
-
-
-def _unusable(files: CohortFiles, label: str) -> dict[str, dict[str, str]]:
-    """Return why maps of a person cannot be used, by side and contrast."""
-    cache = files.plan.cache
-    return {
-        side: dict(cache.notes(_maps_name(label, side)).get("unusable", {}))
-        for side in files.sides(label)
-    }
 
 
 def reduce_rest(files: CohortFiles, locks: Locks) -> CohortFiles:
@@ -162,7 +159,7 @@ def cohort_of_fold(cohort: CohortArrays, number: int) -> CohortArrays:
 
 
 def with_group_maps(
-    files: CohortFiles, training: Sequence[str], groups: Sequence[Collection[str]] = ()
+    files: CohortFiles, training: Sequence[str], groups: Sequence[Collection[str]]
 ) -> CohortFiles:
     """Return the cohort with ROI maps made by group ICA of the training people's reduced rest.
 
@@ -407,7 +404,7 @@ def _make_in_pool(
 ) -> dict[str, str]:
     """Make people's arrays in several processes; return why some people cannot be used."""
     plan, settings = files.plan, files.plan.request.settings
-    bundle = _with_folds(plan.bundle, plan.folds)
+    bundle = _with_folds(plan)
     processes, _ = divide(
         settings.resources,
         units=len(labels),
@@ -442,7 +439,7 @@ def _reader(plan: CohortPlan) -> Reader:
     # would depend on the number of processes.
     settings = plan.request.settings
     threads = given_threads(settings.resources) or 1
-    bundle = _with_folds(plan.bundle, plan.folds)
+    bundle = _with_folds(plan)
     return Reader(bundle, settings.cleaning, threads=threads, keep_whole=False)
 
 
@@ -633,13 +630,14 @@ def _too_short(label: str) -> RunError:
     )
 
 
-def _with_folds(bundle: ModelBundle, folds: Sequence[ModelBundle]) -> ModelBundle:
-    """Return a model with the ROI maps of all folds, so that one pass over a run is enough."""
-    if not folds:
+def _with_folds(plan: CohortPlan) -> ModelBundle:
+    """Return the model with the ROI maps of all folds, so that one pass over a run is enough."""
+    bundle = plan.bundle
+    if not plan.folds:
         return bundle
     maps, combine = [], []
     sets: list[int] = []
-    for model in (bundle, *folds):
+    for model in (bundle, *plan.folds):
         part = model.card.part
         roi_maps = model.roi_maps if part.several else model.place_roi_maps
         maps.append(roi_maps)

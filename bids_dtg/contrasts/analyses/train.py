@@ -282,7 +282,7 @@ def _facts_of_scores(fold: CohortArrays, split: Split) -> dict[str, Any]:
         "version": __version__,
         "kind": fold.plan.kind.name,
         "options": settings.result_options | {"seed": settings.modelling.seed},
-        "contrasts": [contrast.label for contrast in fold.files.contrasts],
+        "contrasts": fold.files.contrast_labels,
         "geometry": fold.plan.bundle.geometry,
         "arrays": arrays,
         "weights": {person.label: list(person.weights) for person in fold.people},

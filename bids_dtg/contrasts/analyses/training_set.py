@@ -82,7 +82,7 @@ def _published(files: CohortFiles, label: str) -> tuple[str, ...]:
 def record_people(
     files: CohortFiles,
     sets: Mapping[str, Sequence[str]],
-    earlier: ModelBundle | None = None,
+    earlier: ModelBundle | None,
 ) -> TrainingHashes:
     """Return the people that a new model and its earlier model were made with.
 

@@ -59,7 +59,7 @@ def scores(tmp_path_factory):
     )
     files = SimpleNamespace(
         families=SimpleNamespace(by_label={}),
-        contrasts=[SimpleNamespace(label=str(q)) for q in range(CONTRASTS)],
+        contrast_labels=[str(q) for q in range(CONTRASTS)],
     )
     cohort = SimpleNamespace(plan=plan, files=files)
     with pytest.MonkeyPatch.context() as patch:
