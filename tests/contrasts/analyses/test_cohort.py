@@ -166,7 +166,7 @@ def renamed(tmp_path):
 def test_a_retest_is_never_the_target(renamed, cohort, serial, tmp_path, capsys):
     out = tmp_path / "out"
     assert train(renamed, out) == 0
-    line = "Maps to predict are from ses-test (8 participants); retests are from ses-retest (8"
+    line = "ses-test (8 participants); retests are from ses-retest (8 participants)"
     assert line in capsys.readouterr().err
     assert line in (out / "group/model-own/report.html").read_text()
     first = cached(out)["sub-01/target_maps.npy"]
