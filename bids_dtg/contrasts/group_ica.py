@@ -172,16 +172,13 @@ def _joined(people: Sequence[Float], most: int) -> Float:
 
 def _reduced(values: NDArray[np.floating], most: int) -> Float:
     """Return the first principal components (voxels, components), scaled by their variances."""
-    columns = values.shape[1]
-    if columns <= len(values):
-        products = (values.T @ values).astype(np.float64)
-        variances, vectors = np.linalg.eigh(products)
-        first = _largest(variances, most)
+    is_tall = values.shape[1] <= len(values)
+    products = values.T @ values if is_tall else values @ values.T
+    variances, vectors = np.linalg.eigh(products.astype(np.float64))
+    first = _largest(variances, most)
+    if is_tall:
         reduced = values @ vectors[:, first].astype(values.dtype)
     else:
-        products = (values @ values.T).astype(np.float64)
-        variances, vectors = np.linalg.eigh(products)
-        first = _largest(variances, most)
         reduced = vectors[:, first] * np.sqrt(variances[first])
     # Fix the signs, which otherwise depend on the linear algebra library.
     largest = np.abs(reduced).argmax(axis=0)

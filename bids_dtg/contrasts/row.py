@@ -42,7 +42,7 @@ FEATURES = (
 )
 
 # Options of analyses that need rest and measured maps.
-_OF_PEOPLE = (
+_MEASURED_OPTIONS = (
     *OF_RUNS,
     "device",
     "combine",
@@ -53,7 +53,14 @@ _OF_PEOPLE = (
     "seed",
 )
 # Options of analyses over people: which maps they use, and at which voxels.
-_OF_MAPS = ("combine", "contrast", "derivatives", "input_type", "atlases", "voxels")
+_STATISTICS_OPTIONS = (
+    "combine",
+    "contrast",
+    "derivatives",
+    "input_type",
+    "atlases",
+    "voxels",
+)
 
 ROW = Workflow(
     name="contrasts",
@@ -67,12 +74,12 @@ ROW = Workflow(
                 later("contrasts.analyses.train:run_training"),
                 "make a model from participants' rest and measured maps "
                 "(--derivatives statmaps=PATH)",
-                reads=(*_OF_PEOPLE, *OF_TRAINING, "architecture", "features"),
+                reads=(*_MEASURED_OPTIONS, *OF_TRAINING, "architecture", "features"),
             ),
             "finetune": Analysis(
                 later("contrasts.analyses.finetune:run_finetuning"),
                 "adapt --model to participants' rest and measured maps",
-                reads=(*_OF_PEOPLE, *OF_TRAINING, "schedule"),
+                reads=(*_MEASURED_OPTIONS, *OF_TRAINING, "schedule"),
                 needs_model=True,
                 expects="--model hcp-ya, or another network, which is to be adapted",
                 shown={"epochs": f"{NETWORK_EPOCHS}, or 50 with --recipe published"},
@@ -80,11 +87,11 @@ ROW = Workflow(
             "evaluate": Analysis(
                 later("contrasts.analyses.evaluate:run_evaluation"),
                 "score the maps of --model against participants' measured maps",
-                reads=_OF_PEOPLE,
+                reads=_MEASURED_OPTIONS,
                 shown={"model_name": "that of --model"},
             ),
             **{
-                name: replace(row, reads=(*row.reads, *_OF_MAPS))
+                name: replace(row, reads=(*row.reads, *_STATISTICS_OPTIONS))
                 for name, row in ANALYSES.items()
             },
         }

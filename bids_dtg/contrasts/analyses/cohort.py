@@ -53,7 +53,7 @@ _CAN_WRITE = (
     FOLDS,
     EXCLUDED,
 )
-SIDES = ("target", "retest")  # the maps to predict, and those of a later session
+USES = ("target", "retest")  # the maps to predict, and those of a later session
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,16 +254,16 @@ class CohortFiles:
         )
         return dataclasses.replace(remaining, left_out={**self.left_out, **left_out})
 
-    def planned(self, label: str, side: str) -> Mapping[str, StatMap]:
+    def planned(self, label: str, use: str) -> Mapping[str, StatMap]:
         """Return a person's maps by contrast: the targets, or the retests if they count."""
         maps = self.maps[label]
-        if side == SIDES[0]:
+        if use == USES[0]:
             return maps.target
         return maps.retest if maps.target.keys() == maps.retest.keys() else {}
 
-    def sides(self, label: str) -> tuple[str, ...]:
+    def uses(self, label: str) -> tuple[str, ...]:
         """Return which maps a person has: the target first."""
-        return tuple(side for side in SIDES if self.planned(label, side))
+        return tuple(use for use in USES if self.planned(label, use))
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,8 +31,8 @@ from bids_dtg.report.participant import MODEL_PAGE
 from bids_dtg.stats.verdict import BETTER, FEWEST, RULE, TOO_FEW, WORSE, too_few
 
 _MAIN = 8  # columns of the models' table that the page shows first
-_OF_COMPARISONS = ("against", "score", "people", "difference", "p", "verdict")
-_OF_SIDES = (
+_COMPARISON_COLUMNS = ("against", "score", "people", "difference", "p", "verdict")
+_ASYMMETRY_COLUMNS = (
     "contrast",
     "people",
     "r",
@@ -125,7 +125,9 @@ def _sections(
         Section("Tissues", tables=by_tissue),
         Section(
             "Left and right",
-            tables=[] if sides is None else [sides.on_page(by_contrast, _OF_SIDES)],
+            tables=[]
+            if sides is None
+            else [sides.on_page(by_contrast, _ASYMMETRY_COLUMNS)],
         ),
         Section(
             "People",
@@ -177,7 +179,7 @@ def _scores_section(evaluation: Evaluation, facts: Mapping[str, Any]) -> Section
                 [model, *main],
             ),
             evaluation.comparisons.on_page(
-                "The model compared with others", _OF_COMPARISONS
+                "The model compared with others", _COMPARISON_COLUMNS
             ),
             dataclasses.replace(models, rows=individual).on_page(
                 "More scores", [model, *further]

@@ -9,7 +9,7 @@ from typing import Any
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import (
     ARRAYS,
-    SIDES,
+    USES,
     CohortArrays,
     CohortFiles,
 )
@@ -123,7 +123,7 @@ def _checked(cohort: CohortArrays) -> list[tuple[dict[str, Any], Findings]]:
     maps: list[tuple[dict[str, Any], dict[str, str]]] = []
     checked_maps_of_person: dict[tuple[str, str], list[Checked]] = {}
     contrasts = by_plain_label(cohort.files.contrasts)
-    for session, use in enumerate(SIDES):
+    for session, use in enumerate(USES):
         for key, contrast in contrasts.items():
             used_maps, values = [], []
             for person in cohort.people:
@@ -208,7 +208,7 @@ def _target_rows(files: CohortFiles) -> list[dict[str, Any]]:
     contrasts = by_plain_label(files.contrasts)
     rows = []
     for label in files.labels:
-        for use in SIDES:
+        for use in USES:
             planned = files.planned(label, use)
             for contrast in filter(
                 planned.__contains__, contrasts

@@ -99,7 +99,7 @@ def read_arrays(files: CohortFiles, locks: Locks) -> CohortArrays:
             continue
         try:
             sessions = tuple(
-                cache.read(_maps_name(label, side)) for side in files.sides(label)
+                cache.read(_maps_name(label, use)) for use in files.uses(label)
             )
             name = _connectomes_name(plan, label)
             people.append(_person(label, cache, name, sessions, plan.bundle))
@@ -121,8 +121,8 @@ def read_arrays(files: CohortFiles, locks: Locks) -> CohortArrays:
         tuple(people),
         unusable={
             label: {
-                side: cache.notes(_maps_name(label, side)).get("unusable", {})
-                for side in files.sides(label)
+                use: cache.notes(_maps_name(label, use)).get("unusable", {})
+                for use in files.uses(label)
             }
             for label in files.labels
         },
@@ -207,8 +207,8 @@ def _with_maps_of(files: CohortFiles, labels: Sequence[str], title: str) -> Mode
 # Names of arrays, and what they depend on.
 
 
-def _maps_name(label: str, side: str) -> str:
-    return f"sub-{label}/{side}_maps"
+def _maps_name(label: str, use: str) -> str:
+    return f"sub-{label}/{use}_maps"
 
 
 def _reduced_name(label: str) -> str:
@@ -246,11 +246,11 @@ class _Array(NamedTuple):
 
 
 def _map_arrays(files: CohortFiles, label: str) -> dict[str, _Array]:
-    """Return the arrays of a person's measured maps, by side."""
+    """Return the arrays of a person's measured maps, by use."""
     plan = files.plan
     arrays = {}
-    for side in files.sides(label):
-        statmaps = files.planned(label, side).values()
+    for use in files.uses(label):
+        statmaps = files.planned(label, use).values()
         spaces = {statmap.space or "" for statmap in statmaps}
         transforms = {
             space: dict(file_fingerprint(files.transforms[space]))
@@ -268,7 +268,7 @@ def _map_arrays(files: CohortFiles, label: str) -> dict[str, _Array]:
             "files": hashes,
             **({"transforms": transforms} if transforms else {}),
         }
-        arrays[side] = _Array(plan.cache, _maps_name(label, side), facts)
+        arrays[use] = _Array(plan.cache, _maps_name(label, use), facts)
     return arrays
 
 
@@ -466,8 +466,8 @@ def _make_person(
     reporter.stage("measured maps", 0.0)
     map_arrays = _map_arrays(files, label)
     sketches = {}
-    for side, array in map_arrays.items():
-        statmaps = files.planned(label, side)
+    for use, array in map_arrays.items():
+        statmaps = files.planned(label, use)
         if not array.exists:
             values, unusable = read_maps(files, statmaps)
             array.store.write(array.name, values, array.facts, {"unusable": unusable})

@@ -60,7 +60,7 @@ _TESTED = {
     "product": "own_product",
     "fingerprint": "fingerprint",
 }
-_OF_CONTRASTS = (
+_CONTRAST_SCORES = (
     "r",
     "own_mean_r",
     "index",
@@ -68,7 +68,7 @@ _OF_CONTRASTS = (
     "identification",
     "fingerprint",
 )
-_OF_PARTS = ("r", "r_minus_group_average", "index", "residual_r", "identification")
+_PART_SCORES = ("r", "r_minus_group_average", "index", "residual_r", "identification")
 
 _WILSON = "95 % interval (Wilson)"
 _R = "Correlation over voxels, or parcels, of a predicted with a measured map"
@@ -175,7 +175,7 @@ PART_COLUMNS = (
     Column("part", "All voxels (or parcels), or those of a tissue"),
     Column("places", "Number of voxels or parcels there", "voxels or parcels"),
     Column("people", "Participants"),
-    *(column for column in MODEL_COLUMNS if column.name in _OF_PARTS),
+    *(column for column in MODEL_COLUMNS if column.name in _PART_SCORES),
     Column("ceiling", f"{_CEILING}, mean over contrasts", "noise ceiling"),
     Column(
         "residual_ceiling", "The same for residual r", "noise ceiling of residual r"
@@ -380,7 +380,7 @@ def contrast_rows(scores: Scores, ceilings: pd.DataFrame) -> list[Row]:
     table = scores.table[scores.table["part"] == ALL_PLACES]
     grouped = table.groupby(["model", "contrast"], sort=False)
     people = grouped["family"].nunique().to_frame("people")
-    means = people.join(grouped[[*_OF_CONTRASTS]].mean())
+    means = people.join(grouped[[*_CONTRAST_SCORES]].mean())
     linear_r = means["r"].get(LINEAR, pd.Series(dtype=float))
     linear_r = linear_r.reindex(means.index.get_level_values("contrast")).to_numpy()
     means["relative_gain"] = relative_gain(means["r"].to_numpy(), linear_r)
@@ -437,7 +437,7 @@ def part_rows(
             "part": part,
             "places": places.get(part),
             "people": people.nunique(),
-            **{name: summary.get(name) for name in _OF_PARTS},
+            **{name: summary.get(name) for name in _PART_SCORES},
         }
         if part in ceilings and len(ceilings[part]):
             for key in ("ceiling", "residual_ceiling"):
