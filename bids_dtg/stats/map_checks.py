@@ -130,7 +130,7 @@ def check_maps(maps: Sequence[Array], mirror: Indices) -> list[Checked]:
     In the order of the maps; with fewer than `LEAST_PEOPLE` maps, they are not compared.
     """
     figures = [map_figures(values) for values in maps]
-    sds = np.array([of_map.sd for of_map in figures])
+    sds = np.array([np.nanstd(values, dtype=np.float64) for values in maps])
     if len(maps) < LEAST_PEOPLE:
         return [
             Checked(figure, None, np.nan, _coverage_findings(figure))
