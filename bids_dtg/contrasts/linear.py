@@ -194,7 +194,7 @@ def fit(
 ) -> FittedModel:
     """Fit the training people, and estimate gains with each left out in turn."""
     training, places = data.training, data.places
-    sets = data.form.sets or (training[0].connectomes.shape[1],)
+    sets = training[0].form.sets or (training[0].connectomes.shape[1],)
     # For many small products, several threads are slower than one.
     with one_blas_thread():
         lattice, homologues = places.lattice(places.block_edge), Homologues.of(places)

@@ -73,7 +73,6 @@ class FitData:
     training: Sequence[Person]
     validation: Sequence[Person]  # empty if the kind needs nobody for it
     places: Places  # voxels or parcels
-    form: Form  # of the connectomes
 
 
 def predicted_maps(predict: Callable[[Array], Array], person: Person) -> Array:

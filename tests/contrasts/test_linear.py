@@ -263,7 +263,7 @@ def few_people(count, seed=0):
 
 
 def fit_few(training):
-    data = FitData(training, (), VOXELS, Form("partial"))
+    data = FitData(training, (), VOXELS)
     return linear.fit(data, None, None, lambda _: None)
 
 

@@ -128,7 +128,7 @@ def _finetune(
     validation = _with_rows(cohort.people_of(split.validation), rows)
     contrasts = cohort.files.contrasts
     tuned = [contrasts[row] for row in rows]
-    data = FitData(training, validation, bundle.places, plan.form)
+    data = FitData(training, validation, bundle.places)
     fitted = _tune(plan, data, tuned)
     if plan.settings.part(ContrastsOptions).schedule != "new":
         tuned_rows = [*rows_in_model(tuned, bundle.contrasts).values()]

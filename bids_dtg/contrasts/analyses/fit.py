@@ -82,7 +82,7 @@ def fit_model(
     training, validation = map(cohort.people_of, (split.training, split.validation))
     labels = cohort.files.contrast_labels
     kind.require_people(len(training))
-    data = FitData(training, validation, plan.bundle.places, plan.form)
+    data = FitData(training, validation, plan.bundle.places)
     fitted = kind.module().fit(data, plan.settings, folder, report)
     record = {"recipe": modelling.recipe, "seed": modelling.seed, **fitted.record}
     fitted = replace(fitted, kind=kind.name, record=record)

@@ -7,7 +7,7 @@ is scored by cross-validation.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from bids_dtg.cohort.recognised_participants import copies_in_words
 from bids_dtg.cohort.splits import outside_split, read_split
@@ -107,12 +107,12 @@ def groups_in_words(groups: Groups) -> str:
     >>> groups_in_words((("1", "2", "3"), ("4", "5")))
     '2 groups of 2 to 3 participants'
     """
-    return f"{len(groups)} groups of {range_of(map(len, groups))} participants"
+    return f"{len(groups)} groups of {range_of([*map(len, groups)])} participants"
 
 
-def range_of(numbers: Iterable[int]) -> str:
+def range_of(numbers: Sequence[int]) -> str:
     """Write a range of numbers as "2 to 3", or as one number if all are equal."""
-    low, *_, high = sorted([*numbers] * 2)
+    low, high = min(numbers), max(numbers)
     return f"{low}" if low == high else f"{low} to {high}"
 
 
