@@ -128,7 +128,7 @@ def retest(first: Values, second: Values) -> tuple[Values, Values]:
 
     Returns
     -------
-    of_pairs
+    pair_agreement
         ICC(A,1) over all pairs of a person and a region; the map that all people share counts as
         agreement.
     people_agreement
@@ -138,8 +138,8 @@ def retest(first: Values, second: Values) -> tuple[Values, Values]:
     Examples
     --------
     >>> first = np.random.default_rng(0).standard_normal((10, 5, 2))
-    >>> of_pairs, people_agreement = retest(first, first)
-    >>> of_pairs.round(3), people_agreement.round(3)
+    >>> pair_agreement, people_agreement = retest(first, first)
+    >>> pair_agreement.round(3), people_agreement.round(3)
     (array([1., 1.]), array([1., 1.]))
     """
     sessions = np.stack([first, second], axis=-1)

@@ -539,9 +539,9 @@ def _in_hcp_folders(root: Path) -> Iterator[StatMap]:
             contrasts = _hcp_contrasts(folder) if stats else []
             for stat, (number, contrast) in product(stats, enumerate(contrasts, 1)):
                 space, ending = _HCP_STATS[stat]
-                contrast_files = folder / stat / f"cope{number}.feat"
+                contrast_folder = folder / stat / f"cope{number}.feat"
                 for statistic, stem in _HCP_FILES.items():
-                    path = contrast_files / f"{stem}{ending}"
+                    path = contrast_folder / f"{stem}{ending}"
                     # A contrast without events has no files.
                     if path.exists() or path.is_symlink():
                         yield StatMap(

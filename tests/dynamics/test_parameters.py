@@ -39,11 +39,11 @@ def test_alignment_undoes_any_order_and_signs():
 
 def test_what_regions_have_in_common_is_no_agreement_within_a_region():
     common = 10 * chance(1, 30, 1)
-    of_pairs, of_people = retest(
+    pair_agreement, people_agreement = retest(
         common + chance(40, 30, 1, seed=1), common + chance(40, 30, 1, seed=2)
     )
-    assert of_pairs[0] > 0.95
-    assert abs(of_people[0]) < 0.1
+    assert pair_agreement[0] > 0.95
+    assert abs(people_agreement[0]) < 0.1
 
 
 def test_a_level_that_differs_between_sessions_is_no_agreement():
