@@ -156,7 +156,7 @@ class RunConnectomes:
     # `hemispheres.homotopic_rank` of parcels; NaN if unknown.
     homotopic_rank: float = float("nan")
 
-    def of_one_set(self) -> RunConnectomes:
+    def with_one_set(self) -> RunConnectomes:
         """Return the results of the set nearest to 50 ROIs; itself if there is only one set."""
         form = self.segments[0].form if self.segments else MARGINAL
         return self.of_rows(form.one_set(len(self.roi_r))) if form.sets else self

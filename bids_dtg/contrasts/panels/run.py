@@ -209,7 +209,7 @@ def _coverage_file(data: MeasuredRun) -> PanelFile | None:
     labels = dict(_WORDS["labels"])
     if bundle.card.part.connectome.joint:
         labels["3"] = _STANDARDISED
-    roi_coverage = measured.of_one_set().roi_coverage
+    roi_coverage = measured.with_one_set().roi_coverage
     shares = [round(float(share), 4) for share in roi_coverage]
     return _image_file(
         COVERAGE_FILE,

@@ -167,7 +167,7 @@ class Reader:
         weights = None if combine is None else combine[rows].astype(np.float32)
         maps = maps[rows] if weights is None else weights @ maps
         return judge_run(
-            run.of_one_set(),
+            run.with_one_set(),
             mask_overlap,
             maps,
             np.argsort(self.order),

@@ -45,7 +45,7 @@ def summarise(
 
     `names` replaces folder names in sentences of sidecars.
     """
-    connectomes = measured.connectomes.of_one_set()
+    connectomes = measured.connectomes.with_one_set()
     first = common_metrics(
         measured.run,
         measured.design,
