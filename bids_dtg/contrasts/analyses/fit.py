@@ -307,7 +307,7 @@ def _notice(plan: CohortPlan, earlier: ModelBundle | None) -> str:
 def _sample_seconds(part: MapsPart, training: Sequence[Person]) -> float:
     """Return the seconds of rest per sample; if runs are joined, the training people's mean."""
     minutes = [person.minutes for person in training]
-    if not part.of_sessions or not np.isfinite(minutes).all():
+    if not part.joins_runs or not np.isfinite(minutes).all():
         return part.segment_seconds
     return round(
         60 * sum(minutes) / sum(len(person.connectomes) for person in training), 1

@@ -220,7 +220,7 @@ def _connectomes_name(plan: CohortPlan, label: str) -> str:
     part = plan.bundle.card.part
     form = "" if plan.form == MARGINAL else f"{plan.form.name}_"
     cut = ""
-    if part.of_sessions:
+    if part.joins_runs:
         cut = "_of_sessions"
     elif part.whole_runs:
         cut = "_of_whole_runs"
@@ -302,7 +302,7 @@ def _rest_arrays(files: CohortFiles, label: str, *, reduces: bool) -> list[_Arra
     by_dof = all(average.by_dof for average in averages)
     cut = {
         "segment_seconds": part.segment_seconds,
-        **({"sample": part.sample} if part.of_sessions else {}),
+        **({"sample": part.sample} if part.joins_runs else {}),
         "weighted_by": "dof" if by_dof else "seconds",
     }
     name = _connectomes_name(plan, label)
@@ -564,7 +564,7 @@ def _connectomes(
         motion.append((measured.confounds.mean_fd_mm, len(measured.design.keep)))
         sketches[run.title] = sketch(measured.connectomes.series[:, rows[0]].T)
         for segment in measured.connectomes.segments:
-            if not part.of_sessions:
+            if not part.joins_runs:
                 segments.append(segment)
                 continue
             earlier = sessions.get(run.session)

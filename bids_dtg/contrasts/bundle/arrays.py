@@ -36,7 +36,7 @@ from bids_dtg.contrasts.bundle.part import (
 )
 from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.errors import BundleError, ForeignFileError, RunError
+from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.foreign import reading
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.bold import stream_blocks
@@ -103,7 +103,7 @@ def read_geometry(folder: Path, card: ModelCard[MapsPart], rois: int) -> Geometr
         if part.several:
             listed_maps = _read_listed_maps(folder, rois, mask.number, mapped=True)
             return brain, mask, *listed_maps
-        *_, maps_file = part.of_geometry(card.files)
+        *_, maps_file = part.files_of_geometry(card.files)
         return brain, mask, _read_brain_maps(folder / maps_file, rois, brain), None
     number = part.places or 0
     if part.atlas is not None:
@@ -212,9 +212,7 @@ def as_bundle_error(
     try:
         yield
     except RunError as err:
-        raise BundleError(
-            err.found, expected=expected or err.expected, remedy=remedy or err.remedy
-        ) from err
+        raise err.as_kind(BundleError, expected=expected, remedy=remedy) from err
 
 
 def read_parcels(path: Path, number: int, atlas: str) -> ParcelPlaces:
@@ -225,11 +223,8 @@ def read_parcels(path: Path, number: int, atlas: str) -> ParcelPlaces:
     BundleError
         If the file is damaged or holds something else.
     """
-    try:
-        with reading(f"{path}: its parcels"):
-            places = ParcelPlaces.of_xml(path.read_bytes(), atlas)
-    except ForeignFileError as err:
-        raise err.as_kind(BundleError, remedy=_REMEDY) from err
+    with reading(f"{path}: its parcels", BundleError, remedy=_REMEDY):
+        places = ParcelPlaces.of_xml(path.read_bytes(), atlas)
     if places.number != number:
         raise BundleError(f"{path} has {places.number} parcels", expected=f"{number}")
     return places

@@ -41,7 +41,7 @@ from bids_dtg.contrasts.half_width import HalfWidths
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
-from bids_dtg.imaging.grid import Grid, voxel_edge_mm
+from bids_dtg.imaging.grid import Grid, Indices, voxel_edge_mm
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.stats.verdict import BETTER
@@ -120,7 +120,7 @@ class ModelBundle(Bundle[MapsPart]):
     def geometry(self) -> dict[str, str]:
         """SHA-256 of the files that define the grid and the ROIs, the ROI maps last."""
         files = self.card.files
-        return {name: files[name] for name in self.card.part.of_geometry(files)}
+        return {name: files[name] for name in self.card.part.files_of_geometry(files)}
 
     @property
     def parcels_sha256(self) -> str:
@@ -255,12 +255,15 @@ class ModelBundle(Bundle[MapsPart]):
             return self.combine @ self.roi_maps.astype(np.float32)
         if self.card.part.grid is None or self.card.part.several:
             return self.roi_maps
-        mask, grey = self.brain_voxels.mask.ravel(), self.voxels.positions
+        return self.brain_maps_at(self.voxels.positions)
+
+    def brain_maps_at(self, positions: Indices) -> NDArray[np.floating]:
+        """Return ROI maps of one set at positions in the grid; 0 outside the brain mask."""
+        mask = self.brain_voxels.mask.ravel()
         # Position of each grid voxel among the brain's voxels, which order the maps.
         rank = np.cumsum(mask) - 1
-        maps = self.roi_maps[:, rank[grey]]
-        # As for the ROI series: maps are 0 outside the brain.
-        maps[:, ~mask[grey]] = 0.0
+        maps = self.roi_maps[:, rank[positions]]
+        maps[:, ~mask[positions]] = 0.0
         return maps
 
     def prepare(

@@ -45,7 +45,7 @@ def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
 
 def _segment_words(part: MapsPart) -> str:
     seconds = f"{part.segment_seconds:g} s"
-    if part.of_sessions:
+    if part.joins_runs:
         return f"none, runs of a session are joined ({seconds} in training)"
     return "none, runs are read whole" if part.whole_runs else seconds
 

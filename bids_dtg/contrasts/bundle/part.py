@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -85,14 +85,14 @@ class MapsPart(CardPart):
         return self.atlas is not None
 
     @property
-    def of_sessions(self) -> bool:
+    def joins_runs(self) -> bool:
         """Whether a sample is all runs of a session, joined."""
         return self.sample == SESSION
 
     @property
     def cut_seconds(self) -> float:
         """Length of the segments that runs are cut into; joined runs stay whole."""
-        return SECONDS_PER_RUN if self.of_sessions else self.segment_seconds
+        return SECONDS_PER_RUN if self.joins_runs else self.segment_seconds
 
     @property
     def whole_runs(self) -> bool:
@@ -104,7 +104,7 @@ class MapsPart(CardPart):
         """The number of contrasts, in words."""
         return counted(len(self.contrasts), "contrast")
 
-    def of_geometry(self, listed: Collection[str]) -> tuple[str, ...]:
+    def files_of_geometry(self, listed: Collection[str]) -> tuple[str, ...]:
         """Return the files that define the grid and the ROIs; the ROI maps last.
 
         `listed` are the names that the card lists: maps of one set on a grid are in either file.
@@ -117,8 +117,8 @@ class MapsPart(CardPart):
     def required_files(self, listed: Collection[str]) -> tuple[str, ...]:
         """Return the files that a bundle must have besides the weights."""
         facts = {OFFSET_FILE: self.recentring, HALF_WIDTH_FILE: self.half_width}
-        of_facts = [name for name, fact in facts.items() if fact is not None]
-        return *self.of_geometry(listed), *of_facts
+        files_of_facts = [name for name, fact in facts.items() if fact is not None]
+        return *self.files_of_geometry(listed), *files_of_facts
 
     @property
     def several(self) -> bool:
@@ -144,21 +144,12 @@ class MapsPart(CardPart):
 
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
-        content = dict(vars(self))
-        grid = self.grid
-        content["grid"] = grid and {
-            "shape": list(grid.shape),
-            "affine": np.asarray(grid.affine, dtype=np.float64).tolist(),
-            "space": grid.space,
-            "resolution": grid.resolution,
-        }
-        content |= {
-            "connectome": self.connectome.name,
-            "rois": list(self.connectome.sets),
-        }
-        content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
-        content["recentring"] = self.recentring and asdict(self.recentring)
-        content["half_width"] = self.half_width and asdict(self.half_width)
+        content = super().to_json()
+        if grid := content["grid"]:
+            del grid["form_code"]  # always that of a template
+            grid["affine"] = np.asarray(grid["affine"], np.float64).tolist()
+        content["connectome"] = self.connectome.name
+        content["rois"] = self.connectome.sets
         return content
 
     @classmethod

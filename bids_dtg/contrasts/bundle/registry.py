@@ -64,7 +64,7 @@ class PublishedMaps(PublishedModel):
             **facts["card"],
         )
         pinned = _TABLE["files"] | {"checkpoint": facts["checkpoint"]}
-        files = {
+        files: dict[str, Any] = {
             part: PinnedFile(
                 f"{file['repository']}/{file['commit']}/{file['path']}",
                 f"git:{file['blob_id']}",
@@ -74,10 +74,7 @@ class PublishedMaps(PublishedModel):
         }
         return cls(
             card=card,
-            checkpoint=files["checkpoint"],
-            maps=files["maps"],
-            brain_mask=files["brain_mask"],
-            mask=files["mask"],
+            **files,
             data_sets=tuple(facts["data_sets"]),
             unlisted=tuple(facts["unlisted"]),
         )

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 
@@ -268,15 +268,14 @@ def open_workers(count: int) -> Iterator[Workers]:
     count
         Number of threads; one is the caller's own.
     """
-    with one_blas_thread(), ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(count - 1)) if count > 1 else None
+    with one_blas_thread(), ThreadPoolExecutor(count) as pool:
         yield Workers(count, pool)
 
 
 class Workers:
     """Threads from `open_workers`."""
 
-    def __init__(self, count: int, pool: ThreadPoolExecutor | None) -> None:
+    def __init__(self, count: int, pool: ThreadPoolExecutor) -> None:
         self._count, self._pool = count, pool
 
     def each(self, prepare: Callable[[], Task], items: Iterable[int]) -> None:
@@ -301,9 +300,7 @@ class Workers:
                         return
                     task(item)
 
-        helpers = []
-        if self._pool is not None:
-            helpers = [self._pool.submit(work) for _ in range(self._count - 1)]
+        helpers = [self._pool.submit(work) for _ in range(self._count - 1)]
         work()
         for helper in helpers:
             helper.result()

@@ -85,7 +85,7 @@ class BlockPlan:
             field = self.regions[-1].slabs[0].blocks.field
         self.head, self.head_bias = parameters.pointwise("out_block.1")
 
-    def maps(self, connectome: Table) -> Table:
+    def predict(self, connectome: Table) -> Table:
         """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
         with open_workers(self.threads) as workers:
             return self._maps(connectome, workers)
@@ -220,8 +220,8 @@ class _RowGate:
     """
 
     def __init__(self, parameters: Parameters, name: str) -> None:
-        self.of_gating, self.gating_bias = parameters.pointwise(f"{name}.W_g")
-        self.of_skip, self.skip_bias = parameters.pointwise(f"{name}.W_x")
+        self.gating_weight, self.gating_bias = parameters.pointwise(f"{name}.W_g")
+        self.skip_weight, self.skip_bias = parameters.pointwise(f"{name}.W_x")
         self.psi, self.psi_bias = parameters.pointwise(f"{name}.psi.0")
 
     def into(
@@ -230,9 +230,9 @@ class _RowGate:
         """Write the gated projection of rows of `skip` into `out`; all are (rows, channels)."""
         rows, projected, hidden = room[: 3 * out.size].reshape(3, *out.shape)
         np.take(skip, reads, axis=0, out=rows, mode="clip")
-        np.matmul(rows, self.of_skip, out=projected)
+        np.matmul(rows, self.skip_weight, out=projected)
         projected += self.skip_bias
-        np.matmul(gating, self.of_gating, out=hidden)
+        np.matmul(gating, self.gating_weight, out=hidden)
         hidden += self.gating_bias
         hidden += projected
         np.maximum(hidden, 0, out=hidden)

@@ -58,7 +58,7 @@ class DensePlan:
             for start in range(0, len(mask), size)
         ]
 
-    def maps(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
         with torch.inference_mode():
             maps = self._maps(torch.from_numpy(connectome).to(self.device))

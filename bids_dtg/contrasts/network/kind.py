@@ -250,7 +250,7 @@ def fit(
             f"there is too little memory to train on {plan.batch} participants at once",
             remedy="use a smaller --batch-size; finished epochs of the same size are kept",
         ) from err
-    parameters = Parameters.of_tensors(trained.state, source=str(place.folder))
+    parameters = Parameters.from_tensors(trained.state, source=str(place.folder))
     return FittedModel(
         model=prepare_network(parameters, mask, device),
         tensors=parameters.arrays,

@@ -126,7 +126,7 @@ class Parameters:
         return cls(sizes, checked)
 
     @classmethod
-    def of_tensors(
+    def from_tensors(
         cls, tensors: Mapping[str, Tensor], source: str = "the tensors"
     ) -> Parameters:
         """Check torch tensors, and copy them (see `from_arrays`)."""
@@ -141,7 +141,7 @@ class Parameters:
     @classmethod
     def of(cls, network: nn.Module) -> Parameters:
         """Copy a network's parameters and running statistics."""
-        return cls.of_tensors(network.state_dict(), "the network")
+        return cls.from_tensors(network.state_dict(), "the network")
 
     def layer(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return weight and bias of a layer."""
@@ -169,12 +169,12 @@ class Parameters:
         return weight * scale[:, None, None, None, None], (bias - mean) * scale + shift
 
 
-def check_input_shape(shape: tuple[int, ...], in_channels: int, levels: int) -> None:
+def check_input_shape(shape: tuple[int, ...], sizes: Sizes) -> None:
     """Raise ValueError unless `shape` is (n, in_channels, i, j, k), large enough to be halved."""
-    smallest = 2 ** (levels + 1)
-    if len(shape) != 5 or shape[1] != in_channels or min(shape[2:]) < smallest:
+    smallest = 2 ** (sizes.levels + 1)
+    if len(shape) != 5 or shape[1] != sizes.in_channels or min(shape[2:]) < smallest:
         raise ValueError(
-            f"input of shape {shape}, but the network needs (n, {in_channels}, i, j, k) "
+            f"input of shape {shape}, but the network needs (n, {sizes.in_channels}, i, j, k) "
             f"with i, j, k of at least {smallest}"
         )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.network.blocks import blas_threads
 from bids_dtg.contrasts.network.blocks_plan import BlockPlan
 from bids_dtg.contrasts.network.parameters import Parameters, check_input_shape
+from bids_dtg.contrasts.people import MapModel
 
 T = TypeVar("T")
 
@@ -34,21 +35,13 @@ _TOO_LITTLE = (
 )
 
 
-class Plan(Protocol):
-    """A way to run the network for one mask."""
-
-    def maps(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
-        ...
-
-
 @dataclass(frozen=True)
 class Way:
     """A plan that is created when it is needed."""
 
     name: str  # for messages
     device: str  # torch's name
-    make: Callable[[], Plan]
+    make: Callable[[], MapModel]
 
 
 class PreparedUNet:
@@ -73,7 +66,7 @@ class PreparedUNet:
         self._ways = list(ways)
         self._shape = shape
         self._report = report
-        self._plan: Plan | None = None
+        self._plan: MapModel | None = None
         self._attempt(self._make)
 
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -101,9 +94,9 @@ class PreparedUNet:
                 f"connectome of shape {connectome.shape}, expected {self._shape}"
             )
         values = np.ascontiguousarray(connectome, dtype=np.float32)
-        return self._attempt(lambda: self._make().maps(values))
+        return self._attempt(lambda: self._make().predict(values))
 
-    def _make(self) -> Plan:
+    def _make(self) -> MapModel:
         if self._plan is None:
             self._plan = self._ways[0].make()
             if len(self._ways) == 1:
@@ -191,12 +184,12 @@ def prepare(
             f"mask of type {mask.dtype} and shape {mask.shape} with {mask.sum()} voxels"
         )
     rois = parameters.sizes.in_channels
-    check_input_shape((1, rois, *mask.shape), rois, parameters.sizes.levels)
+    check_input_shape((1, rois, *mask.shape), parameters.sizes)
 
-    def blocks() -> Plan:
+    def blocks() -> MapModel:
         return BlockPlan(parameters, mask, threads or blas_threads())
 
-    def dense(planes: int | None) -> Plan:
+    def dense(planes: int | None) -> MapModel:
         from bids_dtg.contrasts.network.dense import DensePlan
 
         return DensePlan(parameters, mask, device, planes)

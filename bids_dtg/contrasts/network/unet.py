@@ -13,7 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bids_dtg.contrasts.network.parameters import Parameters, check_input_shape
+from bids_dtg.contrasts.network.parameters import (
+    Parameters,
+    Sizes,
+    check_input_shape,
+)
 
 
 class ConvBlock(nn.Module):
@@ -77,10 +81,11 @@ class AttentionUNet(nn.Module):
         self, in_channels: int, out_channels: int, features: int = 64, levels: int = 1
     ) -> None:
         super().__init__()
-        widths = [features * 2**level for level in range(levels + 1)]
-        rising = widths[::-1]
         self.in_channels, self.out_channels = in_channels, out_channels
         self.features, self.levels = features, levels
+        self.sizes = Sizes(in_channels, out_channels, features, levels)
+        widths = self.sizes.widths
+        rising = widths[::-1]
         self.in_block = ConvBlock(in_channels, features)
         self.downs = nn.ModuleList(
             ConvBlock(above, below) for above, below in pairwise(widths)
@@ -100,11 +105,8 @@ class AttentionUNet(nn.Module):
     @classmethod
     def from_parameters(cls, parameters: Parameters) -> AttentionUNet:
         """Make the network from copies of parameters, in eval mode and on the CPU."""
-        sizes = parameters.sizes
         with torch.device("meta"):  # no random weights are drawn
-            network = cls(
-                sizes.in_channels, sizes.out_channels, sizes.features, sizes.levels
-            )
+            network = cls(**vars(parameters.sizes))
         arrays = parameters.arrays
         state = {name: torch.from_numpy(arrays[name].copy()) for name in arrays}
         network.load_state_dict(state, assign=True)
@@ -128,7 +130,7 @@ class AttentionUNet(nn.Module):
         ValueError
             The shape does not have five axes, the channels differ, or the grid is too small.
         """
-        check_input_shape(tuple(x.shape), self.in_channels, self.levels)
+        check_input_shape(tuple(x.shape), self.sizes)
         return self.after_first(self.in_block(x))
 
     def after_first(self, first: Tensor) -> Tensor:

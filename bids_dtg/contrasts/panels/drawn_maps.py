@@ -130,12 +130,12 @@ def sample_surfaces(
 
 
 def at_vertices(
-    values: Array, of_vertex: Mapping[Hemisphere, NDArray[np.intp]]
+    values: Array, parcel_of_vertex: Mapping[Hemisphere, NDArray[np.intp]]
 ) -> dict[Hemisphere, Array]:
     """Return the value of each vertex's parcel, for each side; NaN: there is none."""
     return {
         side: np.where(numbers >= 0, values[numbers], np.float32(np.nan))
-        for side, numbers in of_vertex.items()
+        for side, numbers in parcel_of_vertex.items()
     }
 
 
@@ -171,12 +171,12 @@ class ParcelMaps:
         self._regions = read_regions(PARCELS, table) if table.is_file() else {}
         axis = self._parcels.axis
         # Parcel number of each vertex of a side (-1: none), and of each subcortical voxel.
-        self.of_vertex = parcels_of_vertices(self._parcels)
+        self.parcel_of_vertex = parcels_of_vertices(self._parcels)
         sizes = [len(voxels) for voxels in axis.voxels]
-        self._of_voxel = np.repeat(np.arange(len(sizes)), sizes)
+        self._parcel_of_voxel = np.repeat(np.arange(len(sizes)), sizes)
         if not self.has_voxels:
             return
-        voxels = [np.reshape(of_parcel, (-1, 3)) for of_parcel in axis.voxels]
+        voxels = [np.reshape(indices, (-1, 3)) for indices in axis.voxels]
         self._voxels = np.concatenate(voxels)
         self._grid = Grid(tuple(axis.volume_shape), np.asarray(axis.affine, np.float64))
         self._backdrop = Backdrop(anatomy, box_around(self._grid), BELOW)
@@ -192,7 +192,7 @@ class ParcelMaps:
     @property
     def has_voxels(self) -> bool:
         """Whether some parcels consist of voxels, which are shown in slices."""
-        return len(self._of_voxel) > 0
+        return len(self._parcel_of_voxel) > 0
 
     def read(self, shown: MapFile) -> Array:
         """Return a map (parcels,).
@@ -258,8 +258,10 @@ class ParcelMaps:
 
         `opacity` is (parcels,), from 0 to 1; None: weak values fade.
         """
-        opacities = None if opacity is None else at_vertices(opacity, self.of_vertex)
-        on_cortex = at_vertices(values, self.of_vertex)
+        opacities = (
+            None if opacity is None else at_vertices(opacity, self.parcel_of_vertex)
+        )
+        on_cortex = at_vertices(values, self.parcel_of_vertex)
         above = draw_surfaces(on_cortex, limit, opacities)
         if not self.has_voxels:
             return above
@@ -269,7 +271,7 @@ class ParcelMaps:
 
     def _volume(self, values: Array) -> Volume:
         volume = np.zeros(self._grid.shape, np.float32)
-        volume[tuple(self._voxels.T)] = values[self._of_voxel]
+        volume[tuple(self._voxels.T)] = values[self._parcel_of_voxel]
         return Volume(volume, self._grid.affine)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +21,6 @@ from bids_dtg.contrasts.panels.drawn_maps import (
     MAP,
     SPREAD,
     STACKED,
-    WIDTH,
     ParcelMaps,
     VoxelMaps,
     common_limit,
@@ -34,6 +34,7 @@ from bids_dtg.contrasts.panels.drawn_maps import (
 from bids_dtg.contrasts.panels.regions import Regions, signed_text
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import parse_name
+from bids_dtg.files.text import read_packaged
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.report.contents import NOT_MEASURED, SYNTHETIC, MapFile
 from bids_dtg.report.page import link
@@ -62,48 +63,9 @@ _FIRST = {
     "emotion": "emotionFacesVsShapes",
     "social": "socialTomVsRandom",
 }
-# What the viewer shows of maps of parcels.
-_LAYERS = (
-    {
-        "key": MAP,
-        "title": "Map",
-        "words": "Weak values fade.",
-        "opacity": "",
-        "amount": False,
-    },
-    {
-        "key": DEVIATION,
-        "title": "Deviation from the group",
-        "words": "The map minus the model's mean prediction. A parcel is the fainter the smaller "
-        f"its deviation is relative to the half-width of its {LEVEL} % prediction interval.",
-        "opacity": WIDTH,
-        "amount": False,
-    },
-)
-_POINTED = (
-    {"key": MAP, "title": f"Predicted [{LEVEL} % interval]", "interval": WIDTH},
-    {"key": DEVIATION, "title": "Deviation", "interval": ""},
-)
-# The same of a group.
-_GROUP_LAYERS = (
-    {
-        "key": MAP,
-        "title": "Mean",
-        "words": "Weak values fade.",
-        "opacity": "",
-        "amount": False,
-    },
-    {
-        "key": SPREAD,
-        "title": "Standard deviation",
-        "words": "Standard deviation over participants.",
-        "opacity": "",
-        "amount": True,
-    },
-)
-_GROUP_POINTED = (
-    {"key": MAP, "title": "Mean", "interval": ""},
-    {"key": SPREAD, "title": "Standard deviation", "interval": ""},
+# What the viewer shows of maps of parcels, and writes of one, of a person and of a group.
+_SHOWN: Mapping[str, Any] = tomllib.loads(
+    read_packaged(__package__, "viewer.toml").format(level=LEVEL)
 )
 
 
@@ -131,8 +93,8 @@ def choose_labels(labels: Sequence[str]) -> tuple[str, ...]:
     """Return the contrasts that a page begins with: the fixed ones, then others in model order."""
     chosen = list[str]()
     for task, best in _FIRST.items():
-        of_task = [label for label in labels if label.startswith(task)]
-        chosen += [best] if best in of_task else of_task[:1]
+        task_labels = [label for label in labels if label.startswith(task)]
+        chosen += [best] if best in task_labels else task_labels[:1]
     chosen += [label for label in labels if label not in chosen]
     return tuple(chosen[: len(_FIRST)])
 
@@ -219,7 +181,7 @@ def draw_gallery(
             title, tasks, first, scripts, surface=surface, sliced=source.has_voxels
         )
     if images:
-        overlays = _write_overlays(dataset, folder, title, images, source.grid)
+        overlays = _write_overlays(page, source.grid)
         scripts[overlay["desc"]] = link(overlays, dataset)
     backdrop = write_shared_files(dataset, source.grid)
     return Gallery(title, tasks, first, scripts, backdrop)
@@ -252,7 +214,7 @@ def _draw_tasks(
         for (task, differences), group in by_task:
             members = list(group)
             values = list(threads.map(source.read, members))
-            tops = [top_of(of_map, source.quantile) for of_map in values]
+            tops = [top_of(values_of_map, source.quantile) for values_of_map in values]
             deviations = map(source.deviation_of, members)
             measured = [deviation[0] for deviation in deviations if deviation]
             # The viewer's, so that the maps of a task can be compared in it.
@@ -264,12 +226,12 @@ def _draw_tasks(
             # The legend has no room for text in brackets.
             units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
             heading = (task_in_words(task) or "Maps") + ": differences" * differences
-            of_task = {
+            task_cards = {
                 "title": heading,
                 "units": units_in_words(units),
                 "cards": cards,
             }
-            tasks.append(of_task)
+            tasks.append(task_cards)
     return tuple(tasks), packed
 
 
@@ -298,16 +260,16 @@ def _card(
     note = str(shown.sidecar.get("IndividualNote") or "")
     same = _SAME if shown.sidecar.get("Individual") is False else ""
     units = str(shown.sidecar.get("Units") or "")
-    of_task, of_deviations = limits
+    map_limit, deviation_limit = limits
     in_viewer = {  # in the form of `viewer_data`
         "label": shown.label,
         "title": title_in_words(shown.task, shown.name),
         "about": ". ".join(filter(None, (about, same or note))),
         "units": units_in_words(units),
-        "limit": of_task,
+        "limit": map_limit,
         "limits": {
-            MAP: of_task,
-            DEVIATION: of_deviations,
+            MAP: map_limit,
+            DEVIATION: deviation_limit,
             SPREAD: source.spread_limit,
         },
         "scale": f"{shown.task} {shown.is_difference}",
@@ -373,29 +335,24 @@ def _surface(
 ) -> dict[str, Any]:
     """Return what `viewer_data` has of the cortex, and write the meshes of parcels."""
     keys = {key.partition(" ")[2] for key in packed}
-    layers, pointed = _LAYERS, _POINTED
-    if source.spreads:
-        layers, pointed = _GROUP_LAYERS, _GROUP_POINTED
+    shown = _SHOWN["group" if source.spreads else "person"]
     return {
-        "meshes": write_meshes(page.dataset, source.of_vertex),
+        "meshes": write_meshes(page.dataset, source.parcel_of_vertex),
         "names": source.names,
-        "layers": [layer for layer in layers if layer["key"] in keys],
-        "values": [value for value in pointed if value["key"] in keys],
+        **{
+            name: [row for row in rows if row["key"] in keys]
+            for name, rows in shown.items()
+        },
     }
 
 
-def _write_overlays(
-    dataset: DerivativeDataset,
-    folder: Path,
-    title: str,
-    images: Mapping[str, Path],
-    grid: Grid,
-) -> Path:
+def _write_overlays(page: _Page, grid: Grid) -> Path:
     """Write copies of overlays; those shared by all participants are written once."""
+    dataset, images = page.dataset, page.images
     first = next(iter(images.values()))
     top_folder = first.relative_to(dataset.root).parts[0]
     desc = parse_name(first.name).get("desc")
-    script = folder / f"{title}_desc-{desc}{SCRIPT}"
+    script = page.folder / f"{page.title}_desc-{desc}{SCRIPT}"
     if top_folder.startswith("tpl-"):
         script = dataset.root / f"figures/{top_folder}_desc-{desc}{SCRIPT}"
         newest = max(path.stat().st_mtime for path in images.values())

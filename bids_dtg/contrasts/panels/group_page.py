@@ -101,7 +101,7 @@ def write_group_page(
     folder = dataset.root / "group" / "figures"
     gallery = _draw_means(dataset, folder, means) if means.maps else None
     quality = quality_of(rows, presentation_of(dataset).columns_of_runs)
-    of_people = _facts_of_people(flags, failures, decisions or {})
+    facts_of_people = _facts_of_people(flags, failures, decisions or {})
     participants = len({row.get("participant_id") for row in rows})
     is_long = max(len(flags), participants) > MOST_WRITTEN
     shown = list(range(len(rows))) if is_long else quality.most_unusual()
@@ -109,10 +109,10 @@ def write_group_page(
     reports = {path.stem: link(path, dataset) for path in pages}
     tables = {
         "runs": _run_rows(quality, shown, reports),
-        "people": _people_rows(of_people["people"], reports),
+        "people": _people_rows(facts_of_people["people"], reports),
     }
     if is_long:
-        of_people["inclusion"]["people"] = []  # they are in the rows
+        facts_of_people["inclusion"]["people"] = []  # they are in the rows
         write_rows(dataset.path(_ROWS), tables)
     else:
         dataset.remove(_ROWS)
@@ -127,7 +127,7 @@ def write_group_page(
         hidden=len(rows) - len(shown),
         table=link(dataset.root / RUN_TABLE, dataset),
         **_facts_of_runs(quality),
-        **of_people,
+        **facts_of_people,
         **_facts_of_maps(means, gallery),
     )
     path = dataset.path(GROUP)
@@ -176,7 +176,7 @@ def _facts_of_people(
     decisions: Decisions,
 ) -> dict[str, Any]:
     """Return what the page says of participants; those with problems come first."""
-    counts = {label: flag_counts(of_person) for label, of_person in flags.items()}
+    counts = {label: flag_counts(person_flags) for label, person_flags in flags.items()}
 
     def rank(person: tuple[str, dict[str, Any]]) -> tuple[int, int, int]:
         _, count = person
@@ -219,7 +219,7 @@ def _run_rows(
         measured = zip(
             quality.measures, quality.values[number], is_outlier[number], strict=True
         )
-        cells += [_measured(*of_measure) for of_measure in measured]
+        cells += [_measured(*measured_value) for measured_value in measured]
         mark = int(is_outlier[number].sum())
         cells.append(cell(str(mark or ""), value=mark))
         rows.append((level or "marked" * bool(mark), cells, ()))

@@ -81,14 +81,14 @@ def draw_averages(
             picture=(card["picture"], card["name"]) if position == 1 else None,
         )
         first.append(leading)
-        of_all = Section(
+        all_contrasts = Section(
             title="",
             template="contrasts/maps_all.html",
             facts={"of": title, "tasks": gallery.tasks},
             anchor=f"all-{position}",
             links=[("all-1", "All contrasts")] if position == 1 else [],
         )
-        every.append(of_all)
+        every.append(all_contrasts)
     return [*first, *every]
 
 
@@ -121,8 +121,8 @@ def _half_widths(
             {**entities, "contrast": contrast}, extension
         )
 
-    of_model = read_json(path(None, ".json")).get("ModelSHA256")
-    if of_model is None or of_model != maps[0].sidecar.get("ModelSHA256"):
+    model_of_widths = read_json(path(None, ".json")).get("ModelSHA256")
+    if model_of_widths is None or model_of_widths != maps[0].sidecar.get("ModelSHA256"):
         return {}
     images = {shown.label: path(shown.label, ".nii.gz") for shown in maps}
     return {label: image for label, image in images.items() if image.is_file()}

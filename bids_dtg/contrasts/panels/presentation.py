@@ -104,8 +104,8 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
         Which runs were averaged, and the atlases.
     """
     card, kind = bundle.card, KINDS[bundle.card.kind]
-    of_kinds = _WORDS["kinds"]
-    words = of_kinds.get(kind.name, of_kinds["others"])
+    words_of_kinds = _WORDS["kinds"]
+    words = words_of_kinds.get(kind.name, words_of_kinds["others"])
     method = words["method"].format(kind=kind.words)
     place = "parcel" if card.part.parcels else "voxel"
     owner = words["owner"].format(title=kind.title)
@@ -157,7 +157,7 @@ def _computed(bundle: ModelBundle, outputs: OutputOptions) -> str:
         *first, last = map(str, form.sets)
         sets = _WORDS["sets"].format(first=", ".join(first), last=last)
     unit = "segment" if part.segment_seconds < SECONDS_PER_RUN else "run"
-    if part.of_sessions:
+    if part.joins_runs:
         unit = "session"
     over = _WORDS["over"][unit][outputs.averaging]
     connected = connected.format(

@@ -125,9 +125,9 @@ def read_regions(
             columns.append(
                 [float("nan" if cell == NOT_KNOWN else cell) for cell in cells]
             )
-    values, of_contrast = np.array(columns, np.float32), np.array(labels)
+    values, contrast_of_row = np.array(columns, np.float32), np.array(labels)
     return {
-        label: dict(zip(names, values[:, of_contrast == label], strict=True))
+        label: dict(zip(names, values[:, contrast_of_row == label], strict=True))
         for label in dict.fromkeys(labels)
     }
 

@@ -100,14 +100,14 @@ def outlines_of(points: Points, places: ParcelPlaces) -> list[dict[str, Any]]:
 
 def _faces(places: ParcelPlaces) -> NDArray[np.intp]:
     """Return the triangles (faces, 3) between vertices in parcels, which are counted alone."""
-    of_sides = parcels_of_vertices(places)
+    parcels_of_sides = parcels_of_vertices(places)
     template = read_template("fsLR")
     faces, first = [], 0
     for side in SIDES:
-        in_parcel = of_sides[side] >= 0
+        in_parcel = parcels_of_sides[side] >= 0
         rank = np.where(in_parcel, first + np.cumsum(in_parcel) - 1, -1)
-        of_side = rank[template.faces[side]]
-        faces.append(of_side[(of_side >= 0).all(axis=1)])
+        side_faces = rank[template.faces[side]]
+        faces.append(side_faces[(side_faces >= 0).all(axis=1)])
         first += int(in_parcel.sum())
     return np.concatenate(faces)
 

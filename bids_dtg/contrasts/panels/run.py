@@ -340,8 +340,7 @@ def _connectome_file(data: MeasuredRun) -> PanelFile:
     rows = data.bundle.card.part.connectome.one_set(len(data.connectomes.roi_r))
     roi_r = data.connectomes.roi_r[rows, rows]
     nodes = nodes_of(data.bundle)
-    rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
-    text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
+    text = tsv_text(roi_names(len(roi_r)), [[f"{r:.6f}" for r in row] for row in roi_r])
     sidecar = {
         "Description": _WORDS["connectome"],
         **_MEASURE,
@@ -350,6 +349,11 @@ def _connectome_file(data: MeasuredRun) -> PanelFile:
     }
     entities = {"seg": nodes.label, "stat": "pearsoncorrelation"}
     return PanelFile(CONNECTOME_FILE, text.encode(), sidecar, entities)
+
+
+def roi_names(number: int) -> list[str]:
+    """Return the names of ROI series in tables."""
+    return [f"roi{roi:02d}" for roi in range(1, number + 1)]
 
 
 def nodes_of(bundle: ModelBundle) -> NodeFile:
@@ -362,7 +366,7 @@ def nodes_of(bundle: ModelBundle) -> NodeFile:
     return NodeFile(
         bundle.places.entities["space"] or bundle.space,
         name or segment_label(card.name),
-        {roi: f"roi{roi:02d}" for roi in range(1, rows.stop - rows.start + 1)},
+        dict(enumerate(roi_names(rows.stop - rows.start), 1)),
         _WORDS["nodes"].format(model=f"{card.name} {card.version}", where=where),
         overlap=True,
     )

@@ -108,14 +108,12 @@ class Reader:
         if bundle.card.part.several:
             self.maps = np.zeros((len(bundle.roi_maps), len(positions)), np.float32)
             # One at a time, because the model's are mapped from a file.
-            for roi_map, of_bundle in zip(self.maps, bundle.roi_maps, strict=True):
-                roi_map[: len(order)] = of_bundle[order]
+            for row, roi_map in zip(self.maps, bundle.roi_maps, strict=True):
+                row[: len(order)] = roi_map[order]
+            self.maps[:, ~self.in_brain] = 0.0
         else:
-            # Position of each grid voxel among the brain's voxels, which order the maps.
-            rank = np.cumsum(brain.mask.ravel()) - 1
-            self.maps = bundle.roi_maps[:, rank[positions]]
+            self.maps = bundle.brain_maps_at(positions)
         let_go(bundle.roi_maps)
-        self.maps[:, ~self.in_brain] = 0.0
 
     @property
     def form(self) -> Form:
@@ -138,7 +136,7 @@ class Reader:
         strongest = np.abs(self.maps[:, places]).argmax(axis=0)
         return places[np.argsort(strongest, kind="stable")]
 
-    def of_run(self, valid: NDArray[np.bool_]) -> RunVoxels:
+    def run_voxels(self, valid: NDArray[np.bool_]) -> RunVoxels:
         """Return the arrays that are needed to sum over a run, for connectomes in model order.
 
         Parameters
@@ -222,7 +220,7 @@ class Reader:
             moments = measure_run(
                 lambda: carpet.watching(source.blocks(progress, **watch)),
                 design,
-                self.of_run(source.valid),
+                self.run_voxels(source.valid),
                 outside=source.outside,
                 segments=design.segments(self.bundle.card.part.cut_seconds),
                 smoothing=source.smoothing,
@@ -260,7 +258,7 @@ class Reader:
             connectomes = run_connectomes(
                 moments,
                 keep_whole=self.keep_whole,
-                scatter=self.bundle.card.part.of_sessions,
+                scatter=self.bundle.card.part.joins_runs,
                 threads=self.threads,
             )
         notes = source.notes
@@ -322,11 +320,11 @@ class Reader:
             return None  # in native space, the brain has another volume; vertices have none
         values, affine = read_single(run.mask)
         in_mask = np.count_nonzero(np.greater(values, 0.5))
-        of_run = float(in_mask * abs(np.linalg.det(affine[:3, :3])))
+        run_volume = float(in_mask * abs(np.linalg.det(affine[:3, :3])))
         voxel = float(abs(np.linalg.det(self.bundle.grid.affine[:3, :3])))
-        of_model = voxel * float(self.bundle.brain.number)
+        model_volume = voxel * float(self.bundle.brain.number)
         shared = int((source.in_mask & self.in_brain).sum())
-        return 2 * voxel * shared / (of_run + of_model)
+        return 2 * voxel * shared / (run_volume + model_volume)
 
 
 def _evenly(voxels: NDArray[np.intp], most: int) -> NDArray[np.intp]:
@@ -489,7 +487,7 @@ def measure_array(
             volumes = block.reshape(-1, block.shape[3], order="F").T
             yield first, sampling.apply(volumes, 1.0, 0.0)
 
-    connectomes = _of_array(reader, design, sampling.covered, blocks)
+    connectomes = _connectomes_of_array(reader, design, sampling.covered, blocks)
     require_coverage("the array", connectomes.coverage, "the model's grey matter")
     return connectomes.segments[0]
 
@@ -536,18 +534,18 @@ def measure_parcels(
             yield first, np.array(series[first : first + _FRAMES], np.float64)
 
     has_data = np.isfinite(series).all(axis=0)
-    connectomes = _of_array(reader, design, has_data, blocks)
+    connectomes = _connectomes_of_array(reader, design, has_data, blocks)
     require_parcels("the array", places, connectomes.covered)
     return connectomes
 
 
-def _of_array(
+def _connectomes_of_array(
     reader: Reader,
     design: TemporalDesign,
     valid: NDArray[np.bool_],
     blocks: Callable[[], Blocks],
 ) -> RunConnectomes:
     """Return the connectomes of an array in memory, computed in double precision."""
-    voxels = replace(reader.of_run(valid), maps=reader.maps.astype(np.float64))
+    voxels = replace(reader.run_voxels(valid), maps=reader.maps.astype(np.float64))
     segments = design.segments(math.inf)
     return run_connectomes(measure_run(blocks, design, voxels, segments=segments))

@@ -25,7 +25,7 @@ from bids_dtg.bundles.store import (
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
-from bids_dtg.contrasts.bundle.registry import PUBLISHED
+from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedMaps
 from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
 from bids_dtg.contrasts.people import MapModel
 from bids_dtg.engine.machine import available_cores, map_device
@@ -138,8 +138,8 @@ def bytes_needed(voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool) -> float
         Whether the CPU computes maps.
     """
     a_voxel = _BYTES_A_VOXEL + _BYTES_A_ROI * max(0, rois - _USUAL_ROIS)
-    of_torch = 0 if on_cpu else _BYTES_OF_TORCH
-    return _BYTES_A_PROCESS + a_voxel * voxels + of_torch
+    torch_bytes = 0 if on_cpu else _BYTES_OF_TORCH
+    return _BYTES_A_PROCESS + a_voxel * voxels + torch_bytes
 
 
 def default_model() -> str:
@@ -213,7 +213,7 @@ def _model_of(output: DerivativeDataset, title: str, identity: str) -> str:
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
-    """Load a model; on a terminal, download a published one that is missing.
+    """Load a model that reads images; on a terminal, download a published one that is missing.
 
     On a terminal, the user sees the download and can stop it. Elsewhere, a hundred jobs of a
     scheduler might each start one, so a missing model is an error that names the remedy.
@@ -221,15 +221,28 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
     Raises
     ------
     BundleError
-        The model is missing and was not downloaded, or is damaged.
+        The model is missing and was not downloaded, is damaged, or reads no images.
     """
     published = PUBLISHED.get(name_or_path)
-    if published is None or is_installed(name_or_path):
-        return load_bundle(name_or_path)
-    if not may_fetch or not sys.stderr.isatty():
-        return load_bundle(name_or_path)
-    if not download_hosts(os.environ, PUBLIC_HOST):
-        return load_bundle(name_or_path)
+    can_fetch = (
+        may_fetch and sys.stderr.isatty() and download_hosts(os.environ, PUBLIC_HOST)
+    )
+    if published is not None and can_fetch and not is_installed(name_or_path):
+        _fetch(published)
+    bundle = load_bundle(name_or_path)
+    _ = bundle.space  # refuses a model of numbered places
+    bundle.require_finite()  # else each participant would fail
+    return bundle
+
+
+def _fetch(published: PublishedMaps) -> None:
+    """Download a published model, and say so.
+
+    Raises
+    ------
+    BundleError
+        The download failed.
+    """
     name = published.card.name
     try:
         with Board(1) as board:
@@ -242,7 +255,6 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
             expected=err.expected,
             remedy=", or: ".join(remedies),
         ) from err
-    return load_bundle(name_or_path)
 
 
 def predict_maps(

@@ -10,7 +10,6 @@ from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.checks import RunCheck
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.design import SECONDS_PER_RUN
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.panels.presentation import MAPS
 from bids_dtg.contrasts.panels.run import MeasuredRun
@@ -33,19 +32,16 @@ class RunSummary:
     figures: Mapping[str, object]  # by column of the quality table, except the duration
     facts: Mapping[str, Any]  # for the sidecar of the maps
     coverage: float  # share of grey-matter voxels with signal
-    confounds: Mapping[str, Any]  # requested confounds, and dropped frames
     judged: RunCheck  # whether the model suits such a run
     notes: tuple[str, ...]  # sentences on unusual findings
 
 
-def summarise(
-    measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle, names: PathNames
-) -> RunSummary:
+def summarise(measured: MeasuredRun, judged: RunCheck, names: PathNames) -> RunSummary:
     """Reduce a measured run and its verdict to values for tables and sidecars.
 
     `names` replaces folder names in sentences of sidecars.
     """
-    connectomes = measured.connectomes.with_one_set()
+    connectomes, bundle = measured.connectomes.with_one_set(), measured.bundle
     first = common_metrics(
         measured.run,
         measured.design,
@@ -55,14 +51,14 @@ def summarise(
         model_tr_seconds=bundle.card.training.repetition_time_s,
         model_voxel_mm=bundle.training_voxel_mm,
     )
-    of_verdict = {
+    verdict_figures = {
         metric.name: rounded(judged.figures[metric.name])
         for metric in MAPS
         if metric.tabled and metric.name in judged.figures
     }
     figures: dict[str, Any] = {
         **first,
-        **of_verdict,
+        **verdict_figures,
         "n_segments": len(connectomes.segments),
         "dof_beyond_rois": _dof_beyond_rois(connectomes),
         "tsnr_median": rounded(connectomes.median_tsnr, 2),
@@ -88,7 +84,6 @@ def summarise(
             "Notes": [names.hide(note) for note in measured.notes],
         },
         connectomes.coverage,
-        confounds,
         judged,
         measured.notes,
     )
@@ -109,12 +104,12 @@ def _facts(
     """Return the fields of a sidecar on a run's place in time and space."""
     run, surface = measured.run, measured.surface
     transforms = run.transforms
-    of_surface = dict[str, Any]()
+    surface_facts = dict[str, Any]()
     if surface:
-        of_surface = surface.facts
-        of_surface["SurfaceReason"] = names.hide(surface.reason)
+        surface_facts = surface.facts
+        surface_facts["SurfaceReason"] = names.hide(surface.reason)
         if surface.deviation != 1.0:
-            of_surface["DeviationFactor"] = surface.deviation
+            surface_facts["DeviationFactor"] = surface.deviation
         if surface.files:
             transforms = (*surface.files.to_t1w, *surface.files.transforms)
     used = [step.path.name + " (inverse)" * step.inverse for step in transforms]
@@ -128,7 +123,7 @@ def _facts(
         "SpaceReason": names.hide(run.space_reason),
         **({"CleanedAs": run.cleaned_as} if run.cleaned_as else {}),
         "Transforms": used,
-        **of_surface,
+        **surface_facts,
         "Interpolation": measured.sampled,
     }
 
@@ -165,13 +160,13 @@ def notes_on_average(
 def _sample_note(part: MapsPart, runs: Sequence[RunSummary]) -> str | None:
     """Report joined runs that are much shorter or longer than those of the training."""
     trained = part.segment_seconds / 60
-    if not part.of_sessions or part.segment_seconds >= SECONDS_PER_RUN:
+    if not part.joins_runs or part.segment_seconds >= SECONDS_PER_RUN:
         return None
     minutes = dict[str | None, float]()  # of each session's runs together
     for summary in runs:
         session = summary.run.session
-        of_run = float(str(summary.figures["minutes_kept"]))
-        minutes[session] = minutes.get(session, 0.0) + of_run
+        run_minutes = float(str(summary.figures["minutes_kept"]))
+        minutes[session] = minutes.get(session, 0.0) + run_minutes
     far_minutes = _far_from(trained, minutes.values())
     return far_minutes and (
         f"The model was trained on joined runs of {trained:.3g} minutes per session; these have "
@@ -193,7 +188,7 @@ def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:
     >>> acquisition_note([{**run, "model_voxel_size": 2.0, "model_repetition_time": 0.72}])
     'The model was trained on runs with a repetition time of 0.72 s; these have 2 s.'
     """
-    of_training, of_runs = list[str](), list[str]()
+    trained_words, run_words = list[str](), list[str]()
     metrics = (
         ("voxel_size", "voxels of", "mm", 3),
         ("repetition_time", "a repetition time of", "s", 1),
@@ -204,12 +199,12 @@ def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:
             continue
         far_values = _far_from(trained, [run[name] for run in figures], power)
         if far_values:
-            of_training.append(f"{words} {trained:.3g} {unit}")
-            of_runs.append(f"{far_values} {unit}")
-    if not of_training:
+            trained_words.append(f"{words} {trained:.3g} {unit}")
+            run_words.append(f"{far_values} {unit}")
+    if not trained_words:
         return None
-    training = " and ".join(of_training)
-    runs = " and ".join(of_runs)
+    training = " and ".join(trained_words)
+    runs = " and ".join(run_words)
     return f"The model was trained on runs with {training}; these have {runs}."
 
 

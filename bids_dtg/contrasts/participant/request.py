@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from bids_dtg.bundles.store import find_bundle, read_card
 from bids_dtg.connectome.form import Form
@@ -80,6 +80,9 @@ from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Settings
 
+# A further space of maps, its voxels, and the sampling from the model's voxels or parcels.
+SpaceSampling: TypeAlias = tuple[Target, VoxelPlaces, Sampling]
+
 
 @dataclass(frozen=True, eq=False)
 class Request(CallRequest):
@@ -113,18 +116,16 @@ class Request(CallRequest):
         dataset_request = find_dataset_request(settings)
         named = dataset_request.settings.inputs.model
         if template is not None:
-            return cls._of_bundle(dataset_request, template(dataset_request))
+            return cls._with_model(dataset_request, template(dataset_request))
         name = named or default_model()
         bundle = obtain_bundle(name, may_fetch=not settings.behaviour.dry_run)
-        _ = bundle.space  # refuses a model of numbered places, which reads no images
-        bundle.require_finite()  # else each participant would fail
         if named:
-            return cls._of_bundle(dataset_request, bundle)
+            return cls._with_model(dataset_request, bundle)
         why = "" if name == DEFAULT else f" (used because {DEFAULT} is not installed)"
         if settings.inputs.analysis_level == "participant":
             refuse_other_model(dataset_request, bundle, why)
         try:
-            request = cls._of_bundle(dataset_request, bundle)
+            request = cls._with_model(dataset_request, bundle)
         except SettingsError as err:
             # The user did not name the model that cannot follow an option.
             sentence = err.found.replace(name, f"{name}{why}", 1)
@@ -135,7 +136,7 @@ class Request(CallRequest):
         return dataclasses.replace(request, why_model=words)
 
     @classmethod
-    def _of_bundle(
+    def _with_model(
         cls, dataset_request: DatasetRequest, bundle: ModelBundle
     ) -> Request:
         """Check whether the model can follow the options.
@@ -148,7 +149,7 @@ class Request(CallRequest):
         settings, space = dataset_request.settings, bundle.space
         device = map_device(settings.resources.device)
         dataset_request.require_space(space)
-        if settings.outputs.combine == "run" and bundle.card.part.of_sessions:
+        if settings.outputs.combine == "run" and bundle.card.part.joins_runs:
             raise SettingsError(
                 f"--combine run was given for {bundle.card.name}, which joins all runs of a "
                 "session",
@@ -249,8 +250,8 @@ class Request(CallRequest):
     def samples_cortex(self) -> bool:
         """Whether maps of voxels are sampled on fsLR's mesh, for files of maps or regions."""
         # Other meshes use a template's surfaces.
-        of_atlas = any(atlas.surface is not None for atlas in self.atlases)
-        return self.parcels is None and ("fsLR" in self.meshes or of_atlas)
+        atlas_on_mesh = any(atlas.surface is not None for atlas in self.atlases)
+        return self.parcels is None and ("fsLR" in self.meshes or atlas_on_mesh)
 
     def _check_cortex(self) -> None:
         """Refuse an atlas of a surface, or a choice of surface, that the model's maps cannot use.
@@ -332,13 +333,25 @@ class Request(CallRequest):
         _, errors = self.targets(planned)
         return tuple(_unwritten(name, err) for name, err in errors.items())
 
-    def reached(self, planned: AveragedRuns, surfaces: SurfaceFiles | None) -> Reached:
-        """Return how maps come to further spaces, and the request for just these.
+    def reached(
+        self, planned: AveragedRuns, surfaces: SurfaceFiles | None
+    ) -> tuple[Request, list[SpaceSampling], str]:
+        """Find how the maps of an average come to further spaces.
 
-        `surfaces` are the person's own surfaces in T1w space at which runs were read, if any.
+        Parameters
+        ----------
+        planned
+            The average.
+        surfaces
+            The person's own surfaces in T1w space at which runs were read, if any.
+
+        Returns
+        -------
+        The request for just the spaces that can be reached, the sampling of each, and why others
+        cannot be reached; empty: all can.
         """
         targets, errors = self._targets(planned, surfaces)
-        samplings = dict[str, tuple[Target, VoxelPlaces, Sampling]]()
+        samplings = dict[str, SpaceSampling]()
         places = self.parcels or self.bundle.voxels
         for name, target in targets.items():
             try:
@@ -350,7 +363,7 @@ class Request(CallRequest):
             settings = self.settings.replace(output_spaces=tuple(samplings))
             request = dataclasses.replace(self, settings=settings)
         lines = [_unwritten(name, err) for name, err in errors.items()]
-        return Reached(request, tuple(samplings.values()), " ".join(lines))
+        return request, list(samplings.values()), " ".join(lines)
 
     @cached_property
     def spaces(self) -> tuple[str, ...]:
@@ -369,8 +382,8 @@ class Request(CallRequest):
         """
         if self.parcels is None:
             return self.spaces
-        of_volumes = not all(is_series(run.bold) for run in planned.runs)
-        names = dict.fromkeys((TEMPLATE_SPACE,) * of_volumes + self.spaces)
+        reads_volumes = not all(is_series(run.bold) for run in planned.runs)
+        names = dict.fromkeys((TEMPLATE_SPACE,) * reads_volumes + self.spaces)
         if surfaces is None:
             names.pop(T1W, None)
         return tuple(names)
@@ -456,20 +469,22 @@ class Request(CallRequest):
     def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
         """Yield the input files of an average."""
         yield from super().input_files(planned)
-        for target in self.targets(planned)[0].values():
-            yield from target.inputs
-        surfaces = self.surfaces(planned)
-        if surfaces:
-            yield from surfaces.inputs
+        for source in self._further_sources(planned):
+            yield from source.inputs
 
     def steps(self, planned: AveragedRuns) -> Iterable[TransformFile]:
         """Yield the transforms that an average needs, those to further spaces after the runs'."""
         yield from super().steps(planned)
-        for target in self.targets(planned)[0].values():
-            yield from target.transforms
-        surfaces = self.surfaces(planned)
-        if surfaces:
-            yield from surfaces.transforms
+        for source in self._further_sources(planned):
+            yield from source.transforms
+
+    def _further_sources(
+        self, planned: AveragedRuns
+    ) -> Iterable[Target | SurfaceFiles]:
+        """Yield what the maps of an average are sampled with: its further spaces and surfaces."""
+        yield from self.targets(planned)[0].values()
+        if surfaces := self.surfaces(planned):
+            yield surfaces
 
     def remove_unused(self) -> None:
         """Remove half-widths and names of regions of a model of which no map is left."""
@@ -486,16 +501,6 @@ class Request(CallRequest):
         if surfaces:
             lines.append(f"    on surfaces: {surfaces.reason}")
         return in_words(len(self.contrasts), self.kinds), lines
-
-
-@dataclass(frozen=True, eq=False)
-class Reached:
-    """The further spaces that the maps of an average can be written in."""
-
-    request: Request  # which asks for no other spaces
-    # From the model's voxels or parcels.
-    samplings: tuple[tuple[Target, VoxelPlaces, Sampling], ...]
-    failed: str  # why others cannot be reached; empty: all can
 
 
 def _unwritten(space: str, err: RunError) -> str:

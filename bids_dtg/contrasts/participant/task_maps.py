@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -167,8 +167,6 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         bundle = obtain_bundle(name, may_fetch=False)
         if self.model is None and (note := note_on_default(name)):
             warnings.warn(note, stacklevel=2)
-        _ = bundle.space  # refuses a model of numbered places
-        bundle.require_finite()
         self.bundle_ = bundle
         self.contrasts_ = tuple(contrast.label for contrast in bundle.contrasts)
         self._fitted_with = settings, self.threads
@@ -228,8 +226,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         if self.bundle_.card.part.parcels and isinstance(img, np.ndarray):
             several = img.ndim != 2  # an array of two axes is one person's
         images = list(img) if several else [img]  # type: ignore[arg-type]
-        tables = _of_images(confounds, len(images), several, "confounds")
-        masks = _of_images(sample_mask, len(images), several, "sample_mask")
+        tables = _arguments_of_images(confounds, len(images), several, "confounds")
+        masks = _arguments_of_images(sample_mask, len(images), several, "sample_mask")
         inputs = zip(images, tables, masks, strict=True)
         estimates = (self._estimate(*image_inputs) for image_inputs in inputs)
         if self._container != "default":
@@ -381,8 +379,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
     def _settings(self) -> Settings:
         """Compose settings as on the command line, so that the same checks apply."""
-        of_cleaning = {field.name for field in fields(CleaningOptions)}
-        names = of_cleaning & self.get_params(deep=False).keys()
+        cleaning_names = {field.name for field in fields(CleaningOptions)}
+        names = cleaning_names & self.get_params(deep=False).keys()
         settings = Settings.of(
             bids_dir=Path(),
             output_dir=Path(),
@@ -465,19 +463,16 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             description=f"bids_dtg {__version__} predicted from rest",
         )
 
-    def _frame(self, estimates: Any, index: Any) -> Any:
+    def _frame(self, estimates: Iterable[Estimate], index: Any) -> Any:
+        rows = list[NDArray[np.floating]]()
         if self.bundle_.card.part.parcels:
-            rows = [estimate.values.ravel() for estimate in estimates]
-            return self._as_frame(rows, index)
-        atlas, fillable = self._regions()
-        rows = []
-        for estimate in estimates:
-            values = at_parcels(self.bundle_, atlas, estimate.values, None)
-            means = region_means(values, atlas, self.min_coverage)
-            rows.append(means[:, fillable].ravel())
-        return self._as_frame(rows, index)
-
-    def _as_frame(self, rows: list[Any], index: Any) -> Any:
+            rows += [estimate.values.ravel() for estimate in estimates]
+        else:
+            atlas, fillable = self._regions()
+            for estimate in estimates:
+                values = at_parcels(self.bundle_, atlas, estimate.values, None)
+                means = region_means(values, atlas, self.min_coverage)
+                rows.append(means[:, fillable].ravel())
         names = list(self.get_feature_names_out())
         if self._container == "pandas":
             import pandas as pd
@@ -510,7 +505,9 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         return atlas, fillable
 
 
-def _of_images(argument: Any, number: int, several: bool, name: str) -> list[Any]:
+def _arguments_of_images(
+    argument: Any, number: int, several: bool, name: str
+) -> list[Any]:
     """Return the argument of each image; None for each if there is none."""
     if argument is None:
         return [None] * number

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from bids_dtg.connectome.connectome import Connectome, RunConnectomes
+from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.contrasts.maps import Estimate, MapAverage
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, add_maps
@@ -19,7 +19,7 @@ from bids_dtg.contrasts.participant.quality import (
     summarise,
 )
 from bids_dtg.contrasts.participant.request import Request, first_file
-from bids_dtg.contrasts.participant.write import write_average, write_run
+from bids_dtg.contrasts.participant.write import RunRead, write_average, write_run
 from bids_dtg.engine.machine import one_blas_thread, return_memory
 from bids_dtg.inputs.dataset import freesurfer_folder
 from bids_dtg.inputs.run import RestRun, SurfaceFiles
@@ -28,7 +28,6 @@ from bids_dtg.participants.call import Level
 from bids_dtg.participants.origin import complete_average
 from bids_dtg.participants.request import AveragedRuns
 from bids_dtg.participants.worker import Average, LevelWork
-from bids_dtg.report.presentation import PanelFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +38,6 @@ class SegmentRead:
     connectome: Connectome
     session: str | None  # label of the run's session
     share: float  # share of the run's segments that were sent before, 0 to 1
-
-
-@dataclass(frozen=True, eq=False)
-class RunRead:
-    """The remaining results of a run whose segments have been sent."""
-
-    summary: RunSummary  # quality measures and decisions
-    connectomes: RunConnectomes | None  # only if they are written
-    report_files: tuple[PanelFile, ...]  # small files for the report
-    seconds: float  # time for its connectomes
 
 
 class ParticipantWork(LevelWork):
@@ -99,7 +88,7 @@ class ParticipantWork(LevelWork):
                 share = number / len(connectomes.segments)
                 yield SegmentRead(segment, run.session, share)
             judged = reader.judge(connectomes, measured.mask_overlap)
-            summary = summarise(measured, judged, reader.bundle, request.path_names)
+            summary = summarise(measured, judged, request.path_names)
             data = replace(
                 measured,
                 source=request.dataset.name,
@@ -128,13 +117,7 @@ class ParticipantWork(LevelWork):
         seconds = 0.0  # of prediction, for the run that is being read
         for part in average.parts():
             if isinstance(part, RunRead):
-                files += write_run(
-                    request,
-                    part.summary,
-                    seconds=part.seconds + seconds,
-                    report_files=part.report_files,
-                    connectomes=part.connectomes,
-                )
+                files += write_run(request, part, seconds)
                 runs.append(part.summary)
                 seconds = 0.0
                 continue
@@ -149,16 +132,14 @@ class ParticipantWork(LevelWork):
         # A space that cannot be reached costs only the maps in it. The record of completion does
         # not name it, so that the next call tries again.
         surfaces = _own_surfaces(runs) if request.own_surfaces(planned) else None
-        reached = request.reached(planned, surfaces)
-        request = reached.request
-        average.failed = reached.failed
+        request, elsewhere, average.failed = request.reached(planned, surfaces)
         files += write_average(
             request,
             planned,
             estimate,
             runs=runs,
             left_out=average.left_out,
-            elsewhere=reached.samplings,
+            elsewhere=elsewhere,
         )
         complete_average(request, planned, average.inputs, files)
         summary = (
@@ -208,8 +189,10 @@ _OWN_SURFACES = (
 
 def _own_surfaces(runs: Sequence[RunSummary]) -> SurfaceFiles | None:
     """Return the person's own surfaces at which runs were read, if any were."""
-    of_runs = (run.run.surfaces for run in runs if run.facts.get("Surface") == "own")
-    return next(of_runs, None)
+    surfaces_of_runs = (
+        run.run.surfaces for run in runs if run.facts.get("Surface") == "own"
+    )
+    return next(surfaces_of_runs, None)
 
 
 class _MapsOfRuns:
@@ -224,7 +207,7 @@ class _MapsOfRuns:
     def add(self, segment: SegmentRead) -> None:
         """Predict the maps of a segment, or join it with the earlier ones of its session."""
         connectome = segment.connectome
-        if not self._model.bundle.card.part.of_sessions:
+        if not self._model.bundle.card.part.joins_runs:
             add_maps(self._average, self._model, connectome)
         elif self._joined is not None and segment.session == self._session:
             self._joined = self._joined.joined(connectome)

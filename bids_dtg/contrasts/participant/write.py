@@ -5,7 +5,8 @@ Each function returns the paths of what it wrote, or raises `OutputError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -13,15 +14,14 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.connectome.connectome import RunConnectomes
-from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
-from bids_dtg.contrasts.panels.run import nodes_of
+from bids_dtg.contrasts.panels.run import nodes_of, roi_names
 from bids_dtg.contrasts.participant.outputs import MAPS, REGIONS
 from bids_dtg.contrasts.participant.outputs.maps import (
     WORDS,
+    AverageMaps,
     Entities,
     File,
-    Maps,
     asymmetry_files,
     average_sidecar,
     form_facts,
@@ -34,8 +34,6 @@ from bids_dtg.contrasts.participant.outputs.maps import (
 from bids_dtg.contrasts.participant.outputs.spaces import (
     LABEL_EXTENSIONS,
     T1W,
-    Sampling,
-    Target,
     label_files,
     space_sidecar,
 )
@@ -46,13 +44,11 @@ from bids_dtg.contrasts.participant.outputs.surfaces import (
     surface_map_files,
 )
 from bids_dtg.contrasts.participant.quality import RunSummary
-from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.contrasts.participant.request import Request, SpaceSampling
 from bids_dtg.files.names import FileKind, build_path
 from bids_dtg.files.sidecars import shared_sidecar_path
 from bids_dtg.files.text import read_json, tsv_text, write_json
-from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
-from bids_dtg.imaging.surfaces.meshes import MeshName
 from bids_dtg.imaging.surfaces.painting import Painting
 from bids_dtg.participants.origin import WHY_MODEL, model_facts, run_sources
 from bids_dtg.participants.request import AveragedRuns, run_entities
@@ -62,23 +58,29 @@ from bids_dtg.report.presentation import PanelFile, write_panel_files
 _SERIES = FileKind("timeseries", "rois", ".tsv")
 
 
+@dataclass(frozen=True, eq=False)
+class RunRead:
+    """What is written of a run; its segments are averaged with those of other runs."""
+
+    summary: RunSummary  # quality measures and decisions
+    connectomes: RunConnectomes | None  # only if they are written
+    report_files: tuple[PanelFile, ...]  # small files for the report
+    seconds: float  # time for its connectomes
+
+
 def write_run(
-    request: Request,
-    summary: RunSummary,
-    *,
-    seconds: float,
-    report_files: Sequence[PanelFile],
-    connectomes: RunConnectomes | None,
+    request: Request, run: RunRead, seconds_of_maps: float
 ) -> list[PurePosixPath]:
     """Write the files of one run: quality, report data and, if requested, connectomes."""
+    summary, connectomes = run.summary, run.connectomes
     entities = run_entities(summary.run)
     not_individual = request.bundle.card.part.not_individual
     figures = {
         **summary.figures,
         "not_individual": ", ".join(not_individual) or None,
-        "seconds_processing": round(seconds, 2),
+        "seconds_processing": round(run.seconds + seconds_of_maps, 2),
     }
-    tables = (request.presentation.quality_file(figures), *report_files)
+    tables = (request.presentation.quality_file(figures), *run.report_files)
     files = [*write_panel_files(tables, entities, request.output)]
     nodes_of(request.bundle).write(request.output)
     if connectomes is not None:
@@ -86,9 +88,11 @@ def write_run(
         form = request.bundle.card.part.connectome
         for rows in form.set_rows(len(connectomes.roi_r)):
             name = form.set_name(rows)
-            of_set = connectomes.of_rows(rows) if name else connectomes
+            set_connectomes = connectomes.of_rows(rows) if name else connectomes
             named = {**entities, "seg": name} if name else entities
-            files += _write(request, _connectome_files(request, summary, of_set, named))
+            files += _write(
+                request, _connectome_files(request, summary, set_connectomes, named)
+            )
     return files
 
 
@@ -100,13 +104,11 @@ def write_average(
     *,
     runs: Sequence[RunSummary],
     left_out: Mapping[str, str],
-    elsewhere: Sequence[tuple[Target, VoxelPlaces, Sampling]],
+    elsewhere: Sequence[SpaceSampling],
 ) -> list[PurePosixPath]:
     """Write the maps of an average, also in further spaces, with their sidecar and tables."""
     model, files = request.bundle, _labels(request, elsewhere)
     request = request.as_in(runs[0].run)
-    bundle, entities = request.bundle, planned.entities
-    maps = estimate.values
     source, names = request.dataset.name, request.path_names
     # Surfaces come first, because an error here must leave earlier results as they are.
     surfaces = request.surfaces(planned)
@@ -114,17 +116,20 @@ def write_average(
     facts_on = partial(
         surface_facts, files=surfaces, root=root, source=source, names=names
     )
+    maps = estimate.values
     meshes = [(mesh, sample_mesh(model, mesh, surfaces)) for mesh in request.meshes]
     at_atlases = [
         (atlas, at_parcels(model, atlas, maps, surfaces)) for atlas in request.atlases
     ]
     # Remove an earlier report, which shows other maps, in case making the new one fails.
     discard_report(request.output, planned.participant)
-    contrasts = _contrasts_with_values(request, maps)
+    contrasts = [
+        row for row in request.contrasts if not np.isnan(maps[row.index]).all()
+    ]
+    average = AverageMaps(planned.entities, maps, contrasts, request.bundle)
     sidecar = average_sidecar(
+        average,
         estimate,
-        contrasts,
-        bundle,
         request.settings,
         source,
         runs=runs,
@@ -132,88 +137,36 @@ def write_average(
     )
     if request.why_model:
         sidecar[WHY_MODEL] = request.why_model
-    files += _write(request, [(shared_sidecar_path(entities, "statmap"), sidecar)])
+    shared = shared_sidecar_path(planned.entities, "statmap")
+    files += _write(request, [(shared, sidecar)])
     if MAPS in request.kinds:
-        files += _write_maps(
-            request,
-            planned,
-            maps,
-            contrasts,
-            elsewhere=elsewhere,
-            meshes=meshes,
-            facts_on=facts_on,
-        )
+        files += _half_widths(request)
+        files += _write(request, _map_files(request, average))
+        for target, voxels, sampling in elsewhere:
+            in_space = replace(average, values=sampling.apply(maps), voxels=voxels)
+            space_facts = space_sidecar(in_space, target, root, source)
+            files += _write(request, [space_facts])
+            files += _write(request, _map_files(request, in_space))
+        for mesh, sampling in meshes:
+            on_mesh = surface_map_files(average, mesh, sampling, facts_on(mesh))
+            files += _write(request, on_mesh)
     if REGIONS in request.kinds:
         for atlas, values in at_atlases:
             facts = {} if atlas.surface is None else facts_on("fsLR")
-            if bundle.card.part.parcels:
+            if request.parcels is not None:
                 facts = WORDS["painted_regions"]
-            regions = region_files(
-                entities, atlas, values, contrasts, bundle=bundle, facts=facts
-            )
-            files += _write(request, regions)
+            at_atlas = replace(average, values=values)
+            files += _write(request, region_files(at_atlas, atlas, facts))
     return files
 
 
-def _contrasts_with_values(request: Request, maps: Maps) -> list[Contrast]:
-    contrasts = request.contrasts
-    return [row for row in contrasts if not np.isnan(maps[row.index]).all()]
-
-
-def _write_maps(
-    request: Request,
-    planned: AveragedRuns,
-    maps: Maps,
-    contrasts: Sequence[Contrast],
-    *,
-    elsewhere: Sequence[tuple[Target, VoxelPlaces, Sampling]],
-    meshes: Sequence[tuple[MeshName, Sampling]],
-    facts_on: Callable[[MeshName], dict[str, Any]],
-) -> list[PurePosixPath]:
-    """Write maps at the model's places, in further spaces and on meshes."""
-    bundle, entities = request.bundle, planned.entities
-    files = _write(request, _map_files(request, entities, maps, contrasts))
-    files += _half_widths(request)
-    if isinstance(bundle.places, ParcelPlaces):
-        for tables in (parcel_files, asymmetry_files):
-            files += _write(request, tables(entities, maps, contrasts, bundle))
-    root, source = planned.runs[0].root, request.dataset.name
-    for target, voxels, sampling in elsewhere:
-        files_in_space = space_sidecar(entities, target, bundle, root, source)
-        files += _write(request, [files_in_space])
-        resampled = sampling.apply(maps)
-        in_space = _map_files(request, entities, resampled, contrasts, voxels)
-        files += _write(request, in_space)
-    for mesh, sampling in meshes:
-        on_mesh = surface_map_files(
-            entities,
-            mesh,
-            sampling,
-            maps,
-            contrasts,
-            bundle=bundle,
-            facts=facts_on(mesh),
-        )
-        files += _write(request, on_mesh)
-    return files
-
-
-def _map_files(
-    request: Request,
-    entities: Entities,
-    maps: Maps,
-    contrasts: Sequence[Contrast],
-    places: VoxelPlaces | None = None,
-) -> Iterator[File]:
-    return map_files(
-        entities,
-        maps,
-        contrasts,
-        request.bundle,
-        strategy=request.settings.cleaning.denoise_strategy,
-        threads=request.threads,
-        places=places,
-    )
+def _map_files(request: Request, average: AverageMaps) -> Iterator[File]:
+    """Yield maps at places of voxels, or at parcels with their tables."""
+    strategy = request.settings.cleaning.denoise_strategy
+    yield from map_files(average, strategy, request.threads)
+    if request.parcels is not None and average.voxels is None:
+        yield from parcel_files(average)
+        yield from asymmetry_files(average)
 
 
 def _write(request: Request, files: Iterable[File]) -> list[PurePosixPath]:
@@ -245,7 +198,7 @@ def _half_widths(request: Request) -> list[PurePosixPath]:
 
 
 def _labels(
-    request: Request, elsewhere: Sequence[tuple[Target, VoxelPlaces, Sampling]]
+    request: Request, elsewhere: Sequence[SpaceSampling]
 ) -> list[PurePosixPath]:
     """Write label images of templates in which parcels are painted; return their paths.
 
@@ -275,14 +228,14 @@ def _connectome_files(
 ) -> Iterator[File]:
     """Yield the files of a run's connectome, of one set of ROIs."""
     bundle = request.bundle
-    rois = [f"roi{number:02d}" for number in range(1, len(connectomes.roi_r) + 1)]
+    rois = roi_names(len(connectomes.roi_r))
     sources = run_sources(summary.run, request.dataset.name)
     facts = {"Sources": sources, **model_facts(bundle)}
     whole = connectomes.whole
     assert whole is not None  # requested
     form = whole.form
     places = bundle.places
-    of_image = {
+    image_entities = {
         **places.entities,
         **entities,  # perhaps with a set of ROIs as seg-
         "stat": form.statistic,
@@ -297,7 +250,7 @@ def _connectome_files(
             intent="none" if form.joint else "correlation",
             description="bids_dtg connectome, one volume per ROI",
         )
-    yield build_path(of_image, "statmap", places.extension), image
+    yield build_path(image_entities, "statmap", places.extension), image
     volume = "map" if bundle.card.part.parcels else "volume"
     words = WORDS["connectome"]["map"]
     sidecar = {
@@ -308,7 +261,7 @@ def _connectome_files(
         **facts,
         **form_facts(form),
     }
-    yield build_path(of_image, "statmap", ".json"), sidecar
+    yield build_path(image_entities, "statmap", ".json"), sidecar
     yield from _series_files(summary, connectomes, rois, entities, facts)
 
 

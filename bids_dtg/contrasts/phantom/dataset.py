@@ -65,8 +65,8 @@ def describe_datasets(
     phantom: Phantom,
     people: Sequence[Person],
     *,
-    frames: int = 300,
-    repetition_time_s: float = 1.5,
+    frames: int,
+    repetition_time_s: float,
     program: str,
     contents: Collection[str] = tuple(CONTENTS),
 ) -> None:
@@ -122,10 +122,10 @@ def write_participant(
     out: Path,
     person: Person,
     *,
-    frames: int = 300,
-    repetition_time_s: float = 1.5,
+    frames: int,
+    repetition_time_s: float,
     stage: Stage,
-    contents: Collection[str] = tuple(CONTENTS),
+    contents: Collection[str],
 ) -> None:
     """Write all files of a participant; the same person and run give the same bytes.
 
@@ -152,7 +152,7 @@ def write_participant(
 
 
 def write_run(
-    root: Path, person: Person, frames: int = 300, repetition_time_s: float = 1.5
+    root: Path, person: Person, frames: int, repetition_time_s: float
 ) -> None:
     """Write a participant's resting run: BOLD, brain mask, confounds and their sidecars."""
     run = draw_run(person, frames, repetition_time_s)
@@ -221,9 +221,7 @@ def phenotype(person: Person) -> dict[str, int | float | str]:
     }
 
 
-def draw_run(
-    person: Person, frames: int, repetition_time_s: float, run: int = 0
-) -> BoldRun:
+def draw_run(person: Person, frames: int, repetition_time_s: float) -> BoldRun:
     """Draw a run of a person.
 
     Parameters
@@ -232,27 +230,24 @@ def draw_run(
         Person whose resting networks are simulated.
     frames, repetition_time_s
         Length of the run, and seconds per frame.
-    run
-        Number of the run; each has its own random stream.
     """
     phantom = person.phantom
     persistence = persistence_of(repetition_time_s)
-    rng = person.stream(Purpose.RUN_SERIES, segment=run)
+    rng = person.stream(Purpose.RUN_SERIES)
     states = max(1, round(frames * repetition_time_s / p.SECONDS_PER_STATE))
     state_of_frame = np.arange(frames) * states // frames
     amplitude = np.exp(p.LOG_STATE * rng.standard_normal((states, p.NETWORKS)))
     independent = correlated(rng.standard_normal((frames, p.NETWORKS)), persistence)
     series = independent @ person.series_mixing.T * amplitude[state_of_frame]
     shared = p.GLOBAL_SIGNAL * correlated(rng.standard_normal(frames), persistence)
-    noise = person.rest_noise(Purpose.RUN_NOISE, frames, segment=run)
-    of_motion = person.stream(Purpose.MOTION, segment=run)
-    motion = draw_motion(of_motion, frames, level=person.motion)
+    noise = person.rest_noise(Purpose.RUN_NOISE, frames)
+    motion = draw_motion(person.stream(Purpose.MOTION), frames, level=person.motion)
     nuisance_maps, nuisance = draw_nuisance(
         phantom.anatomy,
         phantom.stable_maps,
         motion,
         persistence,
-        person.stream(Purpose.NUISANCE, segment=run),
+        person.stream(Purpose.NUISANCE),
     )
     return BoldRun(
         repetition_time_s=repetition_time_s,

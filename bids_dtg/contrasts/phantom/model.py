@@ -101,8 +101,8 @@ class Phantom:
         shape = len(CONDITIONS), p.NETWORKS, p.TRAITS
         self.trait_gains = unit * responses.standard_normal(shape)
         self.pairs = overlapping_pairs(foci)
-        of_pairs = unit_parts @ responses.standard_normal((len(density), p.PAIRS))
-        self.pair_weights = (p.PAIR_STRENGTH * of_pairs).astype(np.float32)
+        pair_effects = unit_parts @ responses.standard_normal((len(density), p.PAIRS))
+        self.pair_weights = (p.PAIR_STRENGTH * pair_effects).astype(np.float32)
         noise = self.stable_maps.noise(stream(seed, Purpose.FIXED_MAPS), len(density))
         unit_parts = unit_parts.astype(np.float32)
         self._fixed_noise: Array = np.tensordot(unit_parts, noise, axes=1)
@@ -247,8 +247,8 @@ class Person:
         modes = self.phantom.loadings
         shape = p.NETWORKS, p.OWN_MODES
         person_modes = self.stream(Purpose.PERSON_MODES).standard_normal(shape)
-        of_traits = p.TRAIT_COUPLING * (self.phantom.trait_loadings @ self.traits)
-        covariance = modes @ modes.T + np.eye(len(modes)) + of_traits @ of_traits.T
+        trait_modes = p.TRAIT_COUPLING * (self.phantom.trait_loadings @ self.traits)
+        covariance = modes @ modes.T + np.eye(len(modes)) + trait_modes @ trait_modes.T
         covariance += p.OWN_COUPLING**2 * (person_modes @ person_modes.T)
         sd = np.sqrt(np.diagonal(covariance))
         return np.linalg.cholesky(covariance / np.outer(sd, sd))
@@ -292,8 +292,8 @@ class Person:
         """
         rng = self.stream(Purpose.TAILS, session, segment)
         field = self.phantom.voxel_noise
-        of_voxels = field.noise(self.stream(purpose, session, segment), frames)
-        noise = np.float32(p.VOXEL_NOISE) * of_voxels
+        voxel_noise = field.noise(self.stream(purpose, session, segment), frames)
+        noise = np.float32(p.VOXEL_NOISE) * voxel_noise
         wide = _wide(field.noise(rng, frames))
         noise += np.float32(p.VOXEL_NOISE * p.WIDE_NOISE) * wide
         noise *= _tails(p.LOG_TAIL, frames, rng)
@@ -326,9 +326,9 @@ class Person:
         stable = self.stable(self.stream(Purpose.UNSEEN_SHIFT))
         rng = self.stream(Purpose.PERSON_MAPS)
         volumes = phantom.stable_maps.draw(rng, len(CONDITIONS) + 1)
-        common, of_conditions = np.split(volumes[:, phantom.anatomy.grey], [1])
+        common, condition_fields = np.split(volumes[:, phantom.anatomy.grey], [1])
         person_maps = np.sqrt(p.OWN_SHARED) * common
-        person_maps = person_maps + np.sqrt(1.0 - p.OWN_SHARED) * of_conditions
+        person_maps = person_maps + np.sqrt(1.0 - p.OWN_SHARED) * condition_fields
         scaled = np.float32(p.OWN_SCALE) * person_maps.astype(np.float32, copy=False)
         responses: Array = stable + phantom.gains * scaled
         return responses

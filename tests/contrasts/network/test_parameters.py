@@ -31,7 +31,7 @@ def test_names_and_shapes_are_those_of_the_network(levels):
 
 
 def test_the_network_comes_back_and_shares_no_memory(tensors):
-    parameters = Parameters.of_tensors(tensors)
+    parameters = Parameters.from_tensors(tensors)
     network = AttentionUNet.from_parameters(parameters)
     assert not network.training
     state = network.state_dict()
@@ -49,7 +49,7 @@ def test_other_precisions_become_float32(tensors, dtype):
     converted = {
         n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()
     }
-    arrays = Parameters.of_tensors(converted).arrays
+    arrays = Parameters.from_tensors(converted).arrays
     assert arrays["out_block.1.bias"].dtype == np.float32
     np.testing.assert_allclose(
         arrays["out_block.1.bias"], tensors["out_block.1.bias"].numpy(), rtol=1e-2
@@ -57,7 +57,7 @@ def test_other_precisions_become_float32(tensors, dtype):
 
 
 def test_sizes_are_those_of_the_first_and_last_weight(tensors):
-    sizes = Parameters.of_tensors(tensors).sizes
+    sizes = Parameters.from_tensors(tensors).sizes
     assert (
         tensors[FIRST_WEIGHT].shape[:2] == (sizes.features, sizes.in_channels) == (4, 5)
     )

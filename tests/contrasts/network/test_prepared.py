@@ -146,11 +146,11 @@ class FullDevice:
         self.calls = calls
         self.error = error
 
-    def maps(self, connectome):
+    def predict(self, connectome):
         if self.calls > 0:
             self.calls -= 1
             raise self.error
-        return self.plan.maps(connectome)
+        return self.plan.predict(connectome)
 
 
 @pytest.mark.parametrize(

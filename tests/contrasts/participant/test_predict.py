@@ -182,7 +182,7 @@ def test_two_segments_of_one_run(job):
     moments = measure_run(
         lambda: (block for block in [(0, series.copy())]),
         design,
-        reader.of_run(np.ones(len(reader.in_brain), bool)),
+        reader.run_voxels(np.ones(len(reader.in_brain), bool)),
         segments=design.segments(),
     )
     segments = run_connectomes(moments).segments

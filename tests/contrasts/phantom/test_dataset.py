@@ -13,6 +13,7 @@ import pytest
 from bids_dtg.connectome import voxel_to_roi
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.phantom.dataset import (
+    CONTENTS,
     describe_datasets,
     draw_run,
     phenotype,
@@ -99,7 +100,11 @@ def test_whole_datasets_are_valid_and_hold_the_person_s_maps(person, tmp_path):
     describe_datasets(tmp_path, person.phantom, [person], **RUN, program="tests")
     stages = []
     write_participant(
-        tmp_path, person, **RUN, stage=lambda name, share: stages.append((share, name))
+        tmp_path,
+        person,
+        **RUN,
+        stage=lambda name, share: stages.append((share, name)),
+        contents=CONTENTS,
     )
     assert stages == sorted(stages)
     assert len(list((tmp_path / "statmaps").rglob("*_statmap.nii.gz"))) == 2 * len(
@@ -147,8 +152,6 @@ def test_a_run_has_its_frames_and_is_the_same_again(coarse):
     assert first_run.shape == (70, coarse.phantom.anatomy.brain.sum())
     assert first_run.dtype == np.float32
     np.testing.assert_array_equal(first_run, again)
-    second_run = np.concatenate(list(draw_run(coarse, 70, 1.5, run=1).blocks()))
-    assert not np.allclose(first_run, second_run)
 
 
 @pytest.mark.slow

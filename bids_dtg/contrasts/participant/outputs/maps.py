@@ -10,6 +10,7 @@ import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -38,7 +39,7 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import read_packaged
 from bids_dtg.imaging.atlas import MIN_COVERAGE, Atlas, region_means, region_voxels
 from bids_dtg.imaging.grid import standard_grid
-from bids_dtg.imaging.places import Places, VoxelPlaces
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import ParcelPlaces
 from bids_dtg.inputs.run import SURFACE
 from bids_dtg.notices import counted
@@ -59,6 +60,27 @@ _STEPS = 255  # largest 8-bit value
 REGIONS = FileKind("statmap", "regions", ".tsv")
 COLUMNS = tuple(WORDS["regions"])
 _FS_LR = "https://templateflow.s3.amazonaws.com/tpl-fsLR"
+
+
+@dataclass(frozen=True, eq=False)
+class AverageMaps:
+    """The maps of an average that are written."""
+
+    entities: Entities  # of the average
+    values: Maps  # at the model's places, or at those of another space or atlas
+    contrasts: Sequence[Contrast]  # that are written
+    bundle: ModelBundle  # the model
+    voxels: VoxelPlaces | None = None  # of another space; None: the model's places
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of the contrasts."""
+        return [contrast.label for contrast in self.contrasts]
+
+    @property
+    def chosen(self) -> Maps:
+        """The values of the contrasts, (contrasts, places)."""
+        return self.values[[contrast.index for contrast in self.contrasts]]
 
 
 def map_path(
@@ -92,19 +114,18 @@ def _half_width_path(
 
 
 def _images(
-    values: Maps,
-    contrasts: Sequence[Contrast],
-    places: Places,
+    average: AverageMaps,
     path: Callable[..., PurePosixPath],
     encode: Callable[[Contrast], bytes],
     threads: int,
 ) -> Iterator[File]:
     """Yield an image per contrast, encoded in threads; for parcels, one image of all contrasts."""
+    places = average.voxels or average.bundle.places
     if isinstance(places, ParcelPlaces):
-        chosen = values[[contrast.index for contrast in contrasts]]
-        labels = [contrast.label for contrast in contrasts]
-        yield path(places.extension), places.encode_maps(chosen, labels)
+        image = places.encode_maps(average.chosen, average.labels)
+        yield path(places.extension), image
         return
+    contrasts = average.contrasts
     with ThreadPoolExecutor(threads) as pool:
         # Only a few images are in memory at a time.
         for first in range(0, len(contrasts), threads):
@@ -113,35 +134,19 @@ def _images(
             yield from zip(paths, pool.map(encode, some), strict=True)
 
 
-def map_files(
-    entities: Entities,
-    maps: Maps,
-    contrasts: Sequence[Contrast],
-    bundle: ModelBundle,
-    *,
-    strategy: str,
-    threads: int,
-    places: VoxelPlaces | None = None,
-) -> Iterator[File]:
+def map_files(average: AverageMaps, strategy: str, threads: int) -> Iterator[File]:
     """Encode maps: one file per contrast, or for parcels one file of all contrasts.
 
     Parameters
     ----------
-    entities
-        BIDS entities of the average.
-    maps
-        Maps of all contrasts, at `places`.
-    contrasts
-        Contrasts to write.
-    bundle
-        The model.
+    average
+        The maps.
     strategy
         How runs were cleaned.
     threads
         Number of maps encoded at the same time.
-    places
-        Voxels of another space; None: the model's voxels or parcels.
     """
+    bundle, voxels = average.bundle, average.voxels
     facts = {
         "Synthetic": True,
         "GeneratedBy": f"bids_dtg {__version__}",
@@ -151,25 +156,24 @@ def map_files(
     intent = "z score" if bundle.card.part.statistic == "z" else "none"
 
     def encode(contrast: Contrast) -> bytes:
-        of_contrast = {
+        contrast_facts = {
             "Description": NOT_MEASURED + contrast.description,
             "Contrast": contrast.label,
         }
-        return (places or bundle.voxels).encode(
-            maps[contrast.index],
+        return (voxels or bundle.voxels).encode(
+            average.values[contrast.index],
             intent=intent,
             description=f"bids_dtg {__version__} {contrast.label} {SYNTHETIC}",
-            facts={**of_contrast, **facts},
+            facts={**contrast_facts, **facts},
         )
 
-    path = partial(map_path, entities, bundle, places=places)
-    return _images(maps, contrasts, places or bundle.places, path, encode, threads)
+    path = partial(map_path, average.entities, bundle, places=voxels)
+    return _images(average, path, encode, threads)
 
 
 def average_sidecar(
+    average: AverageMaps,
     estimate: Estimate,
-    contrasts: Sequence[Contrast],
-    bundle: ModelBundle,
     settings: Settings,
     source: str,
     *,
@@ -180,10 +184,10 @@ def average_sidecar(
 
     Parameters
     ----------
+    average
+        The maps.
     estimate
-        Predicted maps of the average.
-    contrasts, bundle
-        As for `map_files`.
+        The prediction that they are from.
     settings
         The options.
     source
@@ -193,6 +197,7 @@ def average_sidecar(
     left_out
         Reason for each run that was left out, by its title.
     """
+    bundle, contrasts = average.bundle, average.contrasts
     by_dof = math.isfinite(estimate.residual_dof)
     part = bundle.card.part
     sources = list[str]()
@@ -287,40 +292,29 @@ def _note_on_individuality(bundle: ModelBundle, label: str) -> dict[str, Any]:
 
 
 def region_files(
-    entities: Entities,
-    atlas: Atlas,
-    maps: Maps,
-    contrasts: Sequence[Contrast],
-    *,
-    bundle: ModelBundle,
-    facts: Mapping[str, Any] = MappingProxyType({}),
+    average: AverageMaps, atlas: Atlas, facts: Mapping[str, Any]
 ) -> Iterator[File]:
     """Yield the table of means over an atlas' parcels, with its sidecar.
 
     Parameters
     ----------
-    entities
-        BIDS entities of the average.
+    average
+        The maps, at the atlas' voxels or vertices.
     atlas
         The atlas at the model's voxels, or at a surface's vertices.
-    maps
-        Maps of all contrasts, at the same voxels or vertices.
-    contrasts
-        Contrasts to write.
-    bundle
-        The model.
     facts
         Further fields of the sidecar.
     """
+    maps, bundle = average.values, average.bundle
     words = WORDS["regions_of_vertices"]
     space, reference = SURFACE, _FS_LR
     if atlas.surface is None:
         words = WORDS["regions"]
         grid = bundle.card.part.grid or standard_grid()  # parcels are painted on it
         space, reference = grid.space, grid.metadata["SpatialReference"]
-    of_atlas = {**atlas.entities, "stat": bundle.card.part.statistic}
-    of_table = {**entities, "space": space, **of_atlas}
-    rows = [contrast.index for contrast in contrasts]
+    atlas_entities = {**atlas.entities, "stat": bundle.card.part.statistic}
+    entities = {**average.entities, "space": space, **atlas_entities}
+    rows = [contrast.index for contrast in average.contrasts]
     counts = region_voxels(maps, atlas)[rows]
     coverage = counts / np.maximum(atlas.voxels, 1)
     means = region_means(maps, atlas, MIN_COVERAGE)[rows]
@@ -338,68 +332,52 @@ def region_files(
         **atlas_facts(atlas),
         **facts,
     }
-    yield REGIONS.path(of_table, ".json"), content
+    yield REGIONS.path(entities, ".json"), content
     parcels = [f"{index}\t{name_cell(name)}" for index, name in atlas.parcels.items()]
     lines = ["\t".join(words)]
-    for row, contrast in enumerate(contrasts):
+    for row, contrast in enumerate(average.labels):
         cells = (values[row].tolist() for values in (means, coverage, counts))
         for parcel, mean, share, count in zip(parcels, *cells, strict=True):
             cell = "n/a" if math.isnan(mean) else f"{mean:.7g}"
-            lines.append(f"{contrast.label}\t{parcel}\t{cell}\t{share:.4f}\t{count}")
-    yield REGIONS.path(of_table, ".tsv"), ("\n".join(lines) + "\n").encode()
+            lines.append(f"{contrast}\t{parcel}\t{cell}\t{share:.4f}\t{count}")
+    yield REGIONS.path(entities, ".tsv"), ("\n".join(lines) + "\n").encode()
 
 
-def parcel_files(
-    entities: Entities, maps: Maps, contrasts: Sequence[Contrast], bundle: ModelBundle
-) -> Iterator[File]:
-    """Yield the table of a model of parcels: predicted values, the group's, and their difference.
-
-    Parameters are as for `region_files`.
-    """
+def parcel_files(average: AverageMaps) -> Iterator[File]:
+    """Yield the table of a model of parcels: predicted, the group's, and their difference."""
+    bundle, maps = average.bundle, average.values
     assert isinstance(bundle.places, ParcelPlaces)  # of a model of parcels
-    of_table = _of_parcels(entities, bundle)
-    about = "Predicted values at the model's parcels, one row per contrast and parcel"
-    yield PARCELS.path(of_table, ".json"), _sidecar_of(PARCELS, about, bundle)
     unknown = np.full_like(maps, np.nan)
     group = unknown if bundle.mean is None else bundle.mean
-    widths = unknown if bundle.half_widths is None else bundle.half_widths.at_places
     columns = {
         "predicted": maps,
         "group": group,
         "difference": maps - group,
-        "half_width": widths,
+        "half_width": unknown
+        if bundle.half_widths is None
+        else bundle.half_widths.at_places,
     }
-    chosen = {contrast.label: contrast.index for contrast in contrasts}
-    table = region_table(PARCELS, bundle.places.names, columns, chosen)
-    yield PARCELS.path(of_table), table
+    about = "Predicted values at the model's parcels, one row per contrast and parcel"
+    return _table_files(average, PARCELS, bundle.places.names, columns, about)
 
 
-def asymmetry_files(
-    entities: Entities, maps: Maps, contrasts: Sequence[Contrast], bundle: ModelBundle
-) -> Iterator[File]:
-    """Yield the same of left minus right and its index; nothing where parcels are no pairs.
-
-    Parameters are as for `region_files`.
-    """
+def asymmetry_files(average: AverageMaps) -> Iterator[File]:
+    """Yield the same of left minus right and its index; nothing where parcels are no pairs."""
+    bundle = average.bundle
     homologues, mean = bundle.homologues, bundle.mean
     if homologues is None or mean is None:
         return
-    of_table, predicted = _of_parcels(entities, bundle), bundle.predicted_sides
+    predicted = bundle.predicted_sides
     details = {
-        contrast.label: dict(
-            zip(
-                (MAP_PREDICTED, INDEX_PREDICTED), predicted[contrast.label], strict=True
-            )
+        label: dict(
+            zip((MAP_PREDICTED, INDEX_PREDICTED), predicted[label], strict=True)
         )
-        for contrast in contrasts
-        if contrast.label in predicted
+        for label in average.labels
+        if label in predicted
     }
-    about = WORDS["asymmetry_about"]
-    sidecar = _sidecar_of(ASYMMETRY, about, bundle)
-    yield ASYMMETRY.path(of_table, ".json"), {**sidecar, DETAILS: details}
     group = homologues.values(mean, mean)
     # An index is of deviations, so that pairs without data do not change its level.
-    deviation = homologues.values(maps - mean.astype(np.float64), mean)
+    deviation = homologues.values(average.values - mean.astype(np.float64), mean)
     widths = np.full_like(group, np.nan)
     if bundle.asymmetry_widths is not None:
         widths = bundle.asymmetry_widths
@@ -409,20 +387,37 @@ def asymmetry_files(
         "difference": deviation,
         "half_width": widths,
     }
-    chosen = {contrast.label: contrast.index for contrast in contrasts}
     names = (*homologues.names, INDEX)
-    yield ASYMMETRY.path(of_table), region_table(ASYMMETRY, names, columns, chosen)
+    about = WORDS["asymmetry_about"]
+    facts = {DETAILS: details}
+    yield from _table_files(average, ASYMMETRY, names, columns, about, facts)
 
 
-def _of_parcels(entities: Entities, bundle: ModelBundle) -> dict[str, str | None]:
-    """Return the entities of tables of a model of parcels."""
-    statistic = bundle.card.part.statistic
-    return {**entities, **bundle.places.entities, "stat": statistic}
-
-
-def _sidecar_of(kind: FileKind, about: str, bundle: ModelBundle) -> dict[str, Any]:
-    columns = region_columns(kind, bundle.card.part.units)
-    return {"Description": about, **data_dictionary(columns), **model_facts(bundle)}
+def _table_files(
+    average: AverageMaps,
+    kind: FileKind,
+    names: Sequence[str],
+    columns: Mapping[str, Maps],
+    about: str,
+    facts: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[File]:
+    """Yield a table of values of a model of parcels, after its sidecar."""
+    bundle = average.bundle
+    part = bundle.card.part
+    entities = {
+        **average.entities,
+        **bundle.places.entities,
+        "stat": part.statistic,
+    }
+    sidecar = {
+        "Description": about,
+        **data_dictionary(region_columns(kind, part.units)),
+        **model_facts(bundle),
+        **facts,
+    }
+    yield kind.path(entities, ".json"), sidecar
+    rows = {contrast.label: contrast.index for contrast in average.contrasts}
+    yield kind.path(entities), region_table(kind, names, columns, rows)
 
 
 def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterator[File]:
@@ -449,8 +444,9 @@ def half_width_files(bundle: ModelBundle, values: Maps, threads: int) -> Iterato
         )
 
     path = partial(_half_width_path, bundle)
-    contrasts, places = bundle.contrasts, bundle.places
-    yield from _images(values, contrasts, places, path, encode, threads)
+    contrasts = bundle.contrasts
+    widths_of_model = AverageMaps({}, values, contrasts, bundle)
+    yield from _images(widths_of_model, path, encode, threads)
     details = dict[str, dict[str, Any]]()
     gaps = np.isnan(values).mean(axis=1)  # (contrasts,), shares without an interval
     for contrast, gap in zip(contrasts, gaps, strict=True):

@@ -12,7 +12,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, map_path
+from bids_dtg.contrasts.participant.outputs.maps import (
+    WORDS,
+    AverageMaps,
+    File,
+    map_path,
+)
 from bids_dtg.errors import RunError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import require_contents
 from bids_dtg.files.names import build_name, same_label
@@ -133,10 +138,13 @@ def find_target(
     """
     if name == T1W:
         with _anatomy_files():
-            of_person = anatomy()
-            transforms, image = of_person.points_to(model.space), of_person.t1w
+            person_anatomy = anatomy()
+            transforms, image = (
+                person_anatomy.points_to(model.space),
+                person_anatomy.t1w,
+            )
         files = [step.path for step in transforms if not step.missing]
-        require_contents((image, *files), of_person.participant)
+        require_contents((image, *files), person_anatomy.participant)
         return Target(_grid_of(image, min(model.voxel_sizes_mm)), transforms, image)
     return Target(TEMPLATE_GRIDS[name], (templateflow.step(name, model.space),))
 
@@ -161,9 +169,9 @@ def find_painted(
     if name != T1W:
         return Target(TEMPLATE_GRIDS[name], ())
     with _anatomy_files():
-        of_person = anatomy()
-        image = of_person.t1w
-    require_contents((image,), of_person.participant)
+        person_anatomy = anatomy()
+        image = person_anatomy.t1w
+    require_contents((image,), person_anatomy.participant)
     return Target(_grid_of(image, _PAINTED_MM), (), image, surfaces)
 
 
@@ -276,18 +284,16 @@ def _begins_with(name: str, start: str) -> bool:
 
 
 def space_sidecar(
-    entities: Entities, target: Target, bundle: ModelBundle, root: Path, source: str
+    average: AverageMaps, target: Target, root: Path, source: str
 ) -> File:
     """Return the sidecar of a further space, which adds to the one that all maps inherit.
 
     Parameters
     ----------
-    entities
-        BIDS entities of the average.
+    average
+        The maps in this space.
     target
         The space.
-    bundle
-        The model.
     root, source
         Folder of the input dataset, and its name in BIDS URIs.
     """
@@ -300,7 +306,7 @@ def space_sidecar(
         **grid.metadata,
         "SpatialReference": reference,
         "Resolution": _resolution(resolution, grid),
-        **_how(target, bundle),
+        **_how(target, average.bundle),
     }
     # FreeSurfer's folder beside the dataset has no URI.
     files = [
@@ -310,8 +316,8 @@ def space_sidecar(
     ]
     if files:
         facts["Sources"] = [source_uri(path, root, source) for path in files]
-    places = VoxelPlaces(grid, np.zeros(0, np.intp))
-    return map_path(entities, bundle, ".json", places=places), facts
+    path = map_path(average.entities, average.bundle, ".json", places=average.voxels)
+    return path, facts
 
 
 def _resolution(words: str, grid: Grid) -> str:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.participant.outputs.maps import WORDS, Entities, File, Maps
+from bids_dtg.contrasts.participant.outputs.maps import WORDS, AverageMaps, File, Maps
 from bids_dtg.contrasts.participant.outputs.spaces import Sampling
 from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.names import build_path
@@ -142,40 +141,27 @@ def template_note(files: SurfaceFiles | None) -> str | None:
 
 
 def surface_map_files(
-    entities: Entities,
-    mesh: MeshName,
-    sampling: Sampling,
-    maps: Maps,
-    contrasts: Sequence[Contrast],
-    *,
-    bundle: ModelBundle,
-    facts: Mapping[str, Any],
+    average: AverageMaps, mesh: MeshName, sampling: Sampling, facts: Mapping[str, Any]
 ) -> Iterator[File]:
     """Yield the files of maps on a mesh, with sidecars: both sides, and for fsLR grayordinates.
 
     Parameters
     ----------
-    entities
-        BIDS entities of the average.
+    average
+        The maps, at the model's voxels or parcels.
     mesh, sampling
         The mesh, and how maps are sampled on it.
-    maps
-        Maps of all contrasts, at the model's voxels or parcels.
-    contrasts
-        Contrasts to write.
-    bundle
-        The model.
     facts
         From `surface_facts`; left out for parcels, which are not sampled.
     """
 
     def path(extension: str, density: str, side: str | None = None) -> PurePosixPath:
         named = {"hemi": side, "space": mesh, "den": density}
-        part = bundle.card.part
+        part = average.bundle.card.part
         named |= {"seg": part.atlas, "stat": part.statistic, "desc": SYNTHETIC}
-        return build_path({**entities, **named}, "statmap", extension)
+        return build_path({**average.entities, **named}, "statmap", extension)
 
-    labels = [contrast.label for contrast in contrasts]
+    labels = average.labels
     is_painted = isinstance(sampling, Painting)
     dense = [_GRAYORDINATES] if mesh == "fsLR" and not is_painted else []
     cortex = np.concatenate([read_template(mesh).cortex[side] for side in SIDES])
@@ -188,7 +174,7 @@ def surface_map_files(
             **_shares(sampling, cortex),
         }
         yield path(".json", density), sidecar
-    values = sampling.apply(maps[[contrast.index for contrast in contrasts]])
+    values = sampling.apply(average.chosen)
     vertices, voxels = np.split(values, [len(cortex)], axis=1)
     if dense:
         grayordinates = np.concatenate([vertices[:, cortex], voxels], axis=1)
@@ -198,10 +184,10 @@ def surface_map_files(
         image = encode_dscalar(vertices[:, cortex], labels, cortex_only=True)
         yield path(".dscalar.nii", DENSITIES[mesh]), image
     vertices[:, ~cortex] = np.nan
-    of_sides = np.split(vertices, len(SIDES), axis=1)
-    for side, of_side in zip(SIDES, of_sides, strict=True):
+    values_of_sides = np.split(vertices, len(SIDES), axis=1)
+    for side, side_values in zip(SIDES, values_of_sides, strict=True):
         name = path(".func.gii", DENSITIES[mesh], side)
-        yield name, encode_metrics(of_side, side, names=labels)
+        yield name, encode_metrics(side_values, side, names=labels)
 
 
 def surface_facts(

@@ -13,7 +13,11 @@ import pytest
 from maps_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
 from maps_job import TinyJob, add_rest, read_table
 
-from bids_dtg.contrasts.participant.outputs.maps import COLUMNS, region_files
+from bids_dtg.contrasts.participant.outputs.maps import (
+    COLUMNS,
+    AverageMaps,
+    region_files,
+)
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.atlas import Atlas, choose_atlases, region_means
@@ -45,7 +49,8 @@ def make_maps(bundle, seed=0):
 def make_files(bundle, atlas, maps):
     """Paths and contents of an atlas' files: the sidecar, then the table."""
     contrasts = bundle.contrasts
-    return [*region_files(ENTITIES, atlas, maps, contrasts, bundle=bundle)]
+    average = AverageMaps(ENTITIES, maps, contrasts, bundle)
+    return [*region_files(average, atlas, {})]
 
 
 def make_rows(bundle, atlas, maps):
